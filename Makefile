@@ -1,0 +1,56 @@
+# `make help` explains each target. The environment lives in .venv and is installed once.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+DEMO := workspace/demo
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lab check bench soak system clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY)  ## .venv with the tested packages (about 3 minutes and 7 GB, once)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "imigue_lab needs Python 3.11 or newer; name it: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## made-up interviews, 02 by papermill, HTML with figures, score table (1 minute)
+	@mkdir -p $(DEMO)
+	IMIGUE_LAB_HOME=$(CURDIR)/workspace $(BIN)/papermill --log-level WARNING \
+	  notebooks/02_train_emotion.ipynb $(DEMO)/02_train_emotion.ipynb
+	@IMIGUE_LAB_HOME=$(CURDIR)/workspace $(BIN)/imigue-lab train emotion
+	@echo "notebook: $(DEMO)/02_train_emotion.ipynb"
+	@echo "page: $$($(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb)"
+
+test: $(READY)  ## the whole suite: pytest, and nbval over every notebook
+	$(BIN)/pytest tests --nbval-lax --nbval-current-env $(NOTEBOOKS)
+
+lab: $(READY)  ## JupyterLab in notebooks/
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+check: $(READY)  ## ruff, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## speed and memory, as ratios in one run
+	$(BIN)/python -m benchmarks.emotion_step
+
+soak: $(READY)  ## what is too long for every change: signal tables over 8 seeds, null runs, kills
+	$(BIN)/python -m benchmarks.signal_table
+	$(BIN)/python -m benchmarks.null_runs
+	$(BIN)/python -m benchmarks.kill_runs
+
+system:  ## Chromium by apt, for tests that look at pages; they skip where it is absent
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || echo "system: Chromium could not be installed here (no apt, or no right to use it); browser tests will skip"
+
+clean:  ## removes .venv, caches and workspace/demo; data, features and runs stay
+	rm -rf .venv $(DEMO) .pytest_cache .ruff_cache .mypy_cache imigue_lab.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +

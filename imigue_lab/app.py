@@ -1,0 +1,118 @@
+"""The command line: what takes long or runs on many machines, with the notebooks' own settings.
+
+Exit status: 0 done; 1 the data or the run has a problem, said in a sentence; 2 the words are off.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imigue_lab.errors import LabError, SettingsError
+
+if TYPE_CHECKING:
+    from imigue_lab.training.settings import Settings
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs one command and exits with its status."""
+    options = build_parser().parse_args(words)
+    try:
+        options.run(options)
+    except SettingsError as error:
+        sys.exit(complain(error, status=2))
+    except LabError as error:
+        sys.exit(complain(error, status=1))
+
+
+def complain(error: LabError, status: int) -> int:
+    print(f"imigue-lab: {error}", file=sys.stderr)
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from imigue_lab.training.settings import EmotionSettings
+
+    parser = argparse.ArgumentParser(
+        prog="imigue-lab",
+        description="Micro-gestures and emotion on iMiGUE: the long parts.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    make = commands.add_parser("make-data", help="write a made-up iMiGUE in the MiGA layout")
+    make.add_argument("root", type=Path, help="new folder")
+    make.add_argument("--videos", type=positive, default=120, help="interviews (default: 120)")
+    make.add_argument("--seed", type=int, default=0, help="default: 0")
+    make.add_argument(
+        "--signal", choices=["joint", "none"], default="joint", help="what is planted"
+    )
+    make.add_argument("--store", default="", help="feature store (default: the workspace's)")
+    make.add_argument("--no-pictures", action="store_true", help="keypoints and labels only")
+    make.add_argument("--all-win-validation", action="store_true", help="a fault of the real split")
+    make.add_argument("--leak-subject", action="store_true", help="one subject in train and test")
+    make.set_defaults(run=make_data)
+
+    train = commands.add_parser("train", help="train a model as its notebook does")
+    tasks = train.add_subparsers(required=True, metavar="TASK")
+    emotion = tasks.add_parser("emotion", help="win or lose from context and face (02)")
+    add_settings(emotion, EmotionSettings)
+    emotion.set_defaults(run=train_emotion)
+
+    html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
+    html.add_argument("notebook", type=Path)
+    html.set_defaults(run=export_html)
+    return parser
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
+    """One option a setting, with its help and default; values are checked by the settings."""
+    for name, field in cls.model_fields.items():
+        default = "empty" if field.default == "" else field.default
+        help_text = f"{field.description} (default: {default})".replace("%", "%%")
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(
+            option, dest=name, default=argparse.SUPPRESS, metavar="", help=help_text
+        )
+
+
+def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
+    return cls.from_given({k: v for k, v in vars(options).items() if k in cls.model_fields})
+
+
+def make_data(options: argparse.Namespace) -> None:
+    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.tree import make_data
+
+    spec = MadeUp(
+        videos=options.videos,
+        seed=options.seed,
+        signal=options.signal,
+        pictures=not options.no_pictures,
+        all_win_validation=options.all_win_validation,
+        leak_subject=options.leak_subject,
+    )
+    index = make_data(options.root, spec, options.store)
+    print(f"{len(index.videos)} made-up interviews with {len(index.clips)} clips in {index.root}")
+
+
+def train_emotion(options: argparse.Namespace) -> None:
+    from imigue_lab.training.emotion import train_emotion
+    from imigue_lab.training.scores import show_scores
+    from imigue_lab.training.settings import EmotionSettings
+
+    run = train_emotion(given_settings(EmotionSettings, options))
+    print(show_scores(run.scores()).to_string(index=False))
+
+
+def export_html(options: argparse.Namespace) -> None:
+    from imigue_lab.views.page import export_html
+
+    print(export_html(options.notebook))

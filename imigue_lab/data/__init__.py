@@ -1,0 +1,1 @@
+"""Raw interviews become one index, and the index becomes tensors."""

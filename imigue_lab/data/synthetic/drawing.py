@@ -1,0 +1,93 @@
+"""Draws the made-up person: an upper body behind a table, a face that smiles, a coloured mark.
+
+Only the generator draws. Places are in units of the picture's height, from its top centre, so the
+same numbers give the keypoints (`synthetic.py`) and the picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+
+WIDTH, HEIGHT = 192, 144  # pixels, 4:3
+HUES = (
+    (220, 60, 50),
+    (60, 170, 80),
+    (60, 100, 220),
+    (230, 190, 50),
+    (180, 80, 200),
+    (60, 190, 200),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What tells subjects apart: colours as RGB."""
+
+    skin: tuple[int, int, int]
+    shirt: tuple[int, int, int]
+    wall: tuple[int, int, int]
+
+
+def look_of(rng: np.random.Generator) -> Look:
+    skin = rng.integers((150, 100, 70), (240, 190, 160))
+    shirt, wall = rng.integers(25, 75, 3), rng.integers(120, 180, 3)  # no hue of a mark
+    return Look(tuple(skin.tolist()), tuple(shirt.tolist()), tuple(wall.tolist()))
+
+
+def to_pixels(place: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
+    """From heights about the top centre to pixels (x, y)."""
+    return place * HEIGHT + np.array([WIDTH / 2, 0.0])
+
+
+def draw(
+    look: Look,
+    joints: dict[str, Float[np.ndarray, "2"]],
+    smile: float,
+    face_seen: bool,
+    mark: tuple[Float[np.ndarray, "2"], int] | None,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """One frame.
+
+    Args:
+        joints: places of the upper body's joints by name, in heights.
+        smile: how far the corners of the mouth are raised; negative is a frown.
+        face_seen: False draws the head from behind.
+        mark: place and hue number of a coloured spot, or None.
+    """
+    picture = Image.new("RGB", (WIDTH, HEIGHT), look.wall)
+    pen = ImageDraw.Draw(picture)
+    px = {name: tuple(to_pixels(place)) for name, place in joints.items()}
+    torso = [px["right_shoulder"], px["left_shoulder"], px["left_waist"], px["right_waist"]]
+    pen.polygon(torso, fill=look.shirt)
+    for side in ("right", "left"):
+        arm = [px[f"{side}_shoulder"], px[f"{side}_elbow"], px[f"{side}_wrist"]]
+        pen.line(arm, fill=look.shirt, width=13, joint="curve")
+        disc(pen, px[f"{side}_shoulder"], 7, look.shirt)
+        disc(pen, px[f"{side}_wrist"], 6, look.skin)
+    pen.line([px["neck"], px["nose"]], fill=look.skin, width=12)
+    draw_head(pen, look, px, smile, face_seen)
+    pen.rectangle([0, HEIGHT * 0.93, WIDTH, HEIGHT], fill=(96, 72, 52))
+    if mark is not None:
+        disc(pen, tuple(to_pixels(mark[0])), 6, HUES[mark[1]])
+    return np.asarray(picture)
+
+
+def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen: bool) -> None:
+    x, y = px["nose"]
+    hair = tuple(c // 3 for c in look.skin)
+    pen.ellipse([x - 18, y - 24, x + 18, y + 20], fill=hair)
+    if not seen:
+        return
+    pen.ellipse([x - 15, y - 18, x + 15, y + 20], fill=look.skin)
+    for side in ("right", "left"):
+        disc(pen, px[f"{side}_eye"], 2, (20, 20, 20))
+    bend = float(np.clip(5 * smile, -6, 6))
+    corners = [(x - 7, y + 11 - bend / 2), (x, y + 11 + bend / 2), (x + 7, y + 11 - bend / 2)]
+    pen.line(corners, fill=(140, 30, 40), width=2, joint="curve")
+
+
+def disc(pen: ImageDraw.ImageDraw, centre: tuple, radius: int, fill: tuple) -> None:
+    x, y = centre
+    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)

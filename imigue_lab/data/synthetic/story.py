@@ -1,0 +1,197 @@
+"""What happens in each made-up interview; nothing is drawn or written here.
+
+**Outcome.** With s = +1 for a win and -1 for a loss, an interview has one expression (the smile)
+and one posture (how upright the person sits), and a composure n that tips them against each other:
+
+    expression = a s + n + e_1        posture = a s - n + e_2        n ~ N(0, 1), e ~ N(0, 0.45²)
+
+so either alone is weak (about 0.69 right) and their sum is strong (about 0.96): `a` = 0.55.
+
+**Gestures.** A gesture is a tremor of one joint, too small to be drawn, at one quarter of its clip,
+and a coloured mark in the picture at one joint and quarter. Classes come in groups:
+
+    pose alone      the pattern of the tremor tells the class; the mark lies anywhere
+    picture alone   the hue of the mark tells it; the tremor is anywhere
+    place pair      the mark lies at the trembling joint in one class, at another joint in the other
+    moment pair     the mark comes with the tremor in one class, at another moment in the other
+    illustrative    both arms wave, seen in both
+
+Within a pair the joint and quarter of the tremor, and those of the mark, are uniform in both
+classes: neither pose nor picture alone tells them apart. `signal="none"` plants nothing: outcome
+and class are drawn without regard to anything seen. The strengths were fixed by a probe on these
+variables (tests/data/test_story.py), not by what a model made of them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from imigue_lab.data.classes import ILLUSTRATIVE
+from imigue_lab.data.workspace import short_hash
+
+VERSION = 1  # of the generator; raise it when any number changes
+FPS = 25
+WINDOW = 16  # frames
+PULL, UNEVENNESS = 0.55, 0.45  # a and the spread of e
+MOVERS = (
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist".split()
+)
+QUARTERS = 4
+PATTERNS = ("up-down", "sideways", "circle", "twitch", "beat", "wave")
+BEAT, WAVE = 4, 5  # where the pattern tells nothing; the illustrative gesture
+
+POSE_ALONE = {0: 0, 19: 1, 30: 2, 27: 3}  # class -> pattern; hue 0
+PICTURE_ALONE = {13: 1, 17: 2, 25: 3}  # class -> hue; pattern "beat"
+PLACE_PAIR = (7, 10)  # at the joint, elsewhere; hue 4
+MOMENT_PAIR = (22, 23)  # at its moment, at another; hue 5
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """What to make.
+
+    Attributes:
+        videos: number of interviews, four a subject.
+        signal: `joint` plants the signals above, `none` plants nothing.
+        pictures: False writes no videos, as in the skeleton-only releases.
+        all_win_validation: every validation video is a win, as in iMiGUE.
+        leak_subject: one subject stands in train and in test, as in iMiGUE.
+    """
+
+    videos: int = 120
+    seed: int = 0
+    signal: Literal["joint", "none"] = "joint"
+    pictures: bool = True
+    all_win_validation: bool = False
+    leak_subject: bool = False
+
+    @property
+    def key(self) -> str:
+        return short_hash(VERSION, *vars(self).values())
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """One clip: frames [start, end], its class, and what was planted in it."""
+
+    start: int
+    end: int
+    label: int
+    pattern: int
+    joint: int
+    moment: int
+    hue: int
+    mark_joint: int
+    mark_moment: int
+
+
+@dataclass(frozen=True)
+class Interview:
+    """One video; `hidden` is the span of frames in which the face is turned away."""
+
+    number: int
+    video_id: str
+    subject: str
+    split: str
+    outcome: int
+    expression: float
+    posture: float
+    frames: int
+    hidden: tuple[int, int]
+    gestures: tuple[Gesture, ...]
+
+
+def plan(spec: MadeUp) -> list[Interview]:
+    """Every interview of a made-up set; the same `spec` gives the same plan."""
+    rng = np.random.default_rng([spec.seed, VERSION])
+    subjects = assign_subjects(spec)
+    outcomes = draw_outcomes(spec, [split for _, split in subjects], rng)
+    interviews = []
+    for number, ((subject, split), outcome) in enumerate(zip(subjects, outcomes, strict=True)):
+        pull = PULL * (2 * outcome - 1) if spec.signal == "joint" else 0.0
+        composure, *uneven = rng.normal(0, (1, UNEVENNESS, UNEVENNESS))
+        frames = int(rng.integers(10 * WINDOW, 20 * WINDOW))
+        hidden_from = int(rng.integers(0, frames))
+        hidden_for = int(rng.integers(WINDOW, 3 * WINDOW)) if rng.random() < 0.3 else 0
+        interviews.append(
+            Interview(
+                number=number,
+                video_id=f"{number + 1:04d}",
+                subject=subject,
+                split=split,
+                outcome=outcome,
+                expression=pull + composure + uneven[0],
+                posture=pull - composure + uneven[1],
+                frames=frames,
+                hidden=(hidden_from, min(frames, hidden_from + hidden_for)),
+                gestures=tuple(plan_gestures(frames, spec.signal, rng)),
+            )
+        )
+    return interviews
+
+
+def assign_subjects(spec: MadeUp) -> list[tuple[str, str]]:
+    """(subject, split) of each video, four videos a subject; half train, a sixth validation."""
+    subjects = max(3, spec.videos // 4)
+    in_train, in_validation = subjects // 2, max(1, round(subjects / 6))
+    rows = []
+    for number in range(spec.videos):
+        person = number * subjects // spec.videos
+        split = "train" if person < in_train else "test"
+        if in_train <= person < in_train + in_validation:
+            split = "validation"
+        rows.append((f"s{person + 1:02d}", split))
+    if spec.leak_subject:
+        rows[-1] = (rows[0][0], "test")
+    return rows
+
+
+def draw_outcomes(spec: MadeUp, splits: list[str], rng: np.random.Generator) -> list[int]:
+    """Five of nine are wins in every split, in random order."""
+    outcomes = np.zeros(len(splits), dtype=int)
+    for split in dict.fromkeys(splits):
+        places = np.flatnonzero(np.array(splits) == split)
+        wins = len(places) * 5 / 9
+        if split == "validation" and spec.all_win_validation:
+            wins = len(places)
+        outcomes[rng.permutation(places)[: round(wins)]] = 1
+    return outcomes.tolist()
+
+
+def plan_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
+    """Clips of 1 to 2 s, one after the other with a pause between."""
+    labels = [*POSE_ALONE, *PICTURE_ALONE, *PLACE_PAIR, *MOMENT_PAIR, ILLUSTRATIVE]
+    gestures = []
+    start = int(rng.integers(2, 10))
+    while (end := start + int(rng.integers(FPS, 2 * FPS))) < frames:
+        label = labels[rng.integers(len(labels))]
+        gesture = plant(label, start, end, rng)
+        if signal == "none":
+            gesture = replace(gesture, label=labels[rng.integers(len(labels))])
+        gestures.append(gesture)
+        start = end + int(rng.integers(4, 16))
+    return gestures
+
+
+def plant(label: int, start: int, end: int, rng: np.random.Generator) -> Gesture:
+    """Draws what is seen in one clip of a class."""
+    joint, mark_joint = rng.integers(len(MOVERS), size=2)
+    moment, mark_moment = rng.integers(QUARTERS, size=2)
+    pattern, hue = BEAT, 0
+    if label in POSE_ALONE:
+        pattern = POSE_ALONE[label]
+    elif label == ILLUSTRATIVE:
+        pattern = WAVE
+    elif label in PICTURE_ALONE:
+        hue = PICTURE_ALONE[label]
+    elif label in PLACE_PAIR:
+        hue, mark_moment, mark_joint = 4, moment, joint
+        if label == PLACE_PAIR[1]:
+            mark_joint = (joint + rng.integers(1, len(MOVERS))) % len(MOVERS)
+    elif label in MOMENT_PAIR:
+        hue, mark_moment, mark_joint = 5, moment, joint
+        if label == MOMENT_PAIR[1]:
+            mark_moment = (moment + rng.integers(1, QUARTERS)) % QUARTERS
+    variables = (pattern, joint, moment, hue, mark_joint, mark_moment)
+    return Gesture(start, end, label, *(int(value) for value in variables))

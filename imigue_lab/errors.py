@@ -1,0 +1,26 @@
+"""What stops a run: one sentence that names the place, what is wrong, and what to do."""
+
+from collections.abc import Iterable
+
+
+class LabError(Exception):
+    """The data, the settings or a run has a problem; the message says which and what to do."""
+
+
+class DataError(LabError):
+    """A file or table of the data cannot be used."""
+
+
+class SettingsError(LabError):
+    """A parameter has an unknown name, a wrong type, or a value out of range."""
+
+
+class RunError(LabError):
+    """A run folder or checkpoint belongs to something else than what was asked for."""
+
+
+def some(ids: Iterable[object], limit: int = 5) -> str:
+    """Names the first few of many, and counts the rest: ``0001, 0002 and 7 more``."""
+    names = [str(i) for i in ids]
+    more = len(names) - limit
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:limit])} and {more} more"

@@ -1,0 +1,1 @@
+"""The paper's two systems and its baselines, as plain PyTorch."""

@@ -1,0 +1,225 @@
+"""Win or lose from context and face: two streams, joined twice by InterFusion (paper section 3).
+
+Letters in shapes: B interviews, T windows of 16 frames, C and F widths of the context and face
+features, D width of the tokens in both streams.
+"""
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from imigue_lab.models.interfusion import Gate, InterFusion, Tokens
+
+Fusion = Literal["interfusion", "late", "concat", "context_only", "face_only"]
+Mask = Bool[Tensor, "B T"]
+Pooled = Float[Tensor, "B D"]
+
+
+class EmotionOutput(NamedTuple):
+    """What the model says of B interviews.
+
+    Attributes:
+        logit: of a win, (B,).
+        gates: gate of each InterFusion stage, (B, T, D) each; empty unless asked for.
+        has_context, has_face: whether the stream had a single valid window, (B,).
+    """
+
+    logit: Float[Tensor, " B"]
+    gates: list[Float[Tensor, "B T D"]]
+    has_context: Bool[Tensor, " B"]
+    has_face: Bool[Tensor, " B"]
+
+
+def sinusoidal_code(window: Int[Tensor, "B T"], dim: int) -> Float[Tensor, "B T D"]:
+    """The sine and cosine code of the window's number in its interview (Vaswani et al. 2017)."""
+    frequency = torch.exp(
+        torch.arange(0, dim, 2, device=window.device) * (-math.log(10_000.0) / dim)
+    )
+    angle = window[..., None] * frequency
+    return rearrange([angle.sin(), angle.cos()], "two b t half -> b t (half two)")[..., :dim]
+
+
+def zero_outside(tokens: Tokens, mask: Mask) -> Tokens:
+    return tokens * mask[..., None]
+
+
+def masked_mean(tokens: Tokens, mask: Mask) -> Pooled:
+    """Mean over the valid windows; 0 where there is none."""
+    total = reduce(zero_outside(tokens, mask), "b t d -> b d", "sum")
+    return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+class Stream(nn.Module):
+    """One modality: ``E = Encoder(Dropout(Linear(X)) + code)``, refined once more after a fusion.
+
+    `depth` pre-norm layers with a LayerNorm after the last, then one more layer, which is always
+    there. Masked windows are no keys, and every output is 0 there. An interview without a valid
+    window is not run at all: its tokens are 0 and its pooled vector is the learned `absent`.
+    """
+
+    def __init__(self, in_dim: int, dim: int, depth: int, heads: int, dropout: float):
+        super().__init__()
+        self.project = nn.Linear(in_dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.encoder = build_encoder(dim, depth, heads, dropout)
+        self.refiner = build_encoder(dim, 1, heads, dropout)
+        self.absent = nn.Parameter(torch.zeros(dim))
+
+    def encode(self, features: Tensor, mask: Mask, window: Int[Tensor, "B T"]) -> Tokens:
+        tokens = self.dropout(self.project(features))
+        tokens = tokens + sinusoidal_code(window, tokens.shape[-1]).to(tokens.dtype)
+        return self._attend(self.encoder, tokens, mask)
+
+    def refine(self, tokens: Tokens, mask: Mask) -> Tokens:
+        return self._attend(self.refiner, tokens, mask)
+
+    def pool(self, tokens: Tokens, mask: Mask) -> Pooled:
+        present = mask.any(dim=1, keepdim=True)
+        return torch.where(present, masked_mean(tokens, mask), self.absent.to(tokens.dtype))
+
+    @staticmethod
+    def _attend(encoder: nn.Module, tokens: Tokens, mask: Mask) -> Tokens:
+        """Attention within the interviews that have a valid window, zeros for all else."""
+        present = mask.any(dim=1)
+        if present.all():
+            return zero_outside(encoder(tokens, src_key_padding_mask=~mask), mask)
+        attended = torch.zeros_like(tokens)
+        if present.any():
+            here = encoder(tokens[present], src_key_padding_mask=~mask[present])
+            attended = attended.index_put((present,), here.to(tokens.dtype))
+        return zero_outside(attended, mask)
+
+
+def build_encoder(dim: int, depth: int, heads: int, dropout: float) -> nn.TransformerEncoder:
+    """Pre-norm layers, GELU, feed-forward four times the width, LayerNorm after the last."""
+    layer = nn.TransformerEncoderLayer(
+        dim, heads, 4 * dim, dropout, activation="gelu", batch_first=True, norm_first=True
+    )
+    return nn.TransformerEncoder(layer, depth, nn.LayerNorm(dim), enable_nested_tensor=False)
+
+
+class EmotionModel(nn.Module):
+    """Two streams, `len(fusions)` gated exchanges between them, one logit for a win.
+
+        E_c, E_f = Stream(X_ctx), Stream(X_face)
+        (u, v)   = InterFusion_1(E_c, E_f);      c = E_c + u,  f = E_f + v
+        c, f     = one more encoder layer each;  InterFusion_2 and its residual likewise
+        logit    = Linear(Dropout([mean_t c; mean_t f]))
+
+    The outer residual (``E + u`` although u holds E already) is the paper's "followed by residual
+    addition"; see docs/paper_gaps.md.
+    """
+
+    def __init__(self, context: Stream, face: Stream, fusions: list[InterFusion], dropout: float):
+        super().__init__()
+        self.context = context
+        self.face = face
+        self.fusions = nn.ModuleList(fusions)
+        self.head = build_head(2 * context.project.out_features, dropout)
+
+    def forward(
+        self,
+        context: Float[Tensor, "B T C"],
+        face: Float[Tensor, "B T F"],
+        context_mask: Mask,
+        face_mask: Mask,
+        window: Int[Tensor, "B T"],
+        return_gates: bool = False,
+    ) -> EmotionOutput:
+        c = self.context.encode(context, context_mask, window)
+        f = self.face.encode(face, face_mask, window)
+        gates = []
+        for stage in range(2):
+            if stage == 1:
+                c, f = self.context.refine(c, context_mask), self.face.refine(f, face_mask)
+            if stage < len(self.fusions):
+                u, v, gate = self.fusions[stage](c, f)
+                c, f = c + u, f + v
+                gates.append(gate)
+        c, f = self.context.pool(c, context_mask), self.face.pool(f, face_mask)
+        logit = rearrange(self.head(torch.cat([c, f], dim=-1)), "b 1 -> b")
+        present = context_mask.any(dim=1), face_mask.any(dim=1)
+        return EmotionOutput(logit, gates if return_gates else [], *present)
+
+
+class LateEmotionModel(nn.Module):
+    """The streams never meet: one head each, the mean of the logits of those that are there."""
+
+    def __init__(self, context: Stream | None, face: Stream | None, dropout: float):
+        super().__init__()
+        streams = {"context": context, "face": face}
+        present = {name: stream for name, stream in streams.items() if stream is not None}
+        self.streams = nn.ModuleDict(present)
+        self.heads = nn.ModuleDict(
+            {name: build_head(s.project.out_features, dropout) for name, s in present.items()}
+        )
+
+    def forward(
+        self,
+        context: Float[Tensor, "B T C"],
+        face: Float[Tensor, "B T F"],
+        context_mask: Mask,
+        face_mask: Mask,
+        window: Int[Tensor, "B T"],
+        return_gates: bool = False,
+    ) -> EmotionOutput:
+        inputs = {"context": (context, context_mask), "face": (face, face_mask)}
+        logits, weights = [], []
+        for name, stream in self.streams.items():
+            features, mask = inputs[name]
+            assert isinstance(stream, Stream)
+            tokens = stream.refine(stream.encode(features, mask, window), mask)
+            logits.append(self.heads[name](stream.pool(tokens, mask)))
+            weights.append(mask.any(dim=1, keepdim=True))
+        logit, weight = torch.cat(logits, dim=1), torch.cat(weights, dim=1)
+        # An interview without any valid window is decided by the learned `absent` vectors.
+        weight = torch.where(weight.any(dim=1, keepdim=True), weight, True).to(logit.dtype)
+        mean = (logit * weight).sum(dim=1) / weight.sum(dim=1)
+        return EmotionOutput(mean, [], context_mask.any(dim=1), face_mask.any(dim=1))
+
+
+def build_head(in_dim: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(in_dim, 1))
+
+
+def build_emotion(
+    context_dim: int = 768,
+    face_dim: int = 512,
+    width: int = 512,
+    depth: int = 8,
+    heads: int = 4,
+    dropout: float = 0.5,
+    fusion: Fusion = "interfusion",
+    gate: Gate = "shared",
+    stages: int = 2,
+) -> EmotionModel | LateEmotionModel:
+    """The paper's emotion model, or one of its variants by name.
+
+    Args:
+        context_dim, face_dim: widths of the features of a window.
+        width, depth, heads, dropout: of the streams (paper: 512, 8, 4, 0.5).
+        fusion: `interfusion`; `concat` is `interfusion` with `stages=0`; `late` averages a logit a
+            stream; `context_only` and `face_only` see one stream.
+        gate: reading of InterFusion, see there.
+        stages: how many InterFusion stages, 0 to 2 (paper: 2).
+    """
+    if fusion not in get_args(Fusion):
+        raise ValueError(f"fusion must be one of {', '.join(get_args(Fusion))}; got {fusion!r}")
+    if stages not in (0, 1, 2):
+        raise ValueError(f"stages must be 0, 1 or 2; got {stages}")
+    if width % heads:
+        raise ValueError(f"width ({width}) must be a multiple of heads ({heads})")
+    context = Stream(context_dim, width, depth, heads, dropout)
+    face = Stream(face_dim, width, depth, heads, dropout)
+    if fusion in ("interfusion", "concat"):
+        fusions = [InterFusion(width, gate) for _ in range(0 if fusion == "concat" else stages)]
+        return EmotionModel(context, face, fusions, dropout)
+    return LateEmotionModel(
+        None if fusion == "face_only" else context,
+        None if fusion == "context_only" else face,
+        dropout,
+    )

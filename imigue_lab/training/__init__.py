@@ -1,0 +1,1 @@
+"""Settings, the loop, run folders and honest scores."""

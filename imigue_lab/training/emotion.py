@@ -1,0 +1,290 @@
+"""Trains and scores the emotion model: settings in, a finished run folder out (paper section 3)."""
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from filelock import FileLock
+from lightning_fabric import Fabric, seed_everything
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
+
+from imigue_lab.data.classes import OUTCOMES
+from imigue_lab.data.datasets import (
+    Batch,
+    BucketSampler,
+    EmotionFeatures,
+    InterviewDataset,
+    collate,
+    load_features,
+)
+from imigue_lab.data.source import open_data
+from imigue_lab.data.splits import EmotionSplit, split_emotion
+from imigue_lab.data.store import Encoding, open_features
+from imigue_lab.data.workspace import short_hash, write_atomically
+from imigue_lab.models.emotion import build_emotion
+from imigue_lab.models.losses import FocalLoss, balanced_class_weights
+from imigue_lab.training.loop import Row, Stopping, fit, open_fabric
+from imigue_lab.training.runs import Run, describe_environment, open_run
+from imigue_lab.training.scores import point_scores, score_table
+from imigue_lab.training.settings import EmotionSettings
+
+MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
+
+
+@dataclass(frozen=True)
+class EmotionData:
+    """Everything a model of these settings learns from or is scored on."""
+
+    split: EmotionSplit
+    features: EmotionFeatures
+    context: Encoding
+    face: Encoding
+
+    def identity(self) -> dict[str, Any]:
+        """Which data these are, by content: the same wherever the folder lies."""
+        videos = self.split.videos.sort_values("video_id").to_csv(index=False)
+        encodings = {"context": self.context.name, "face": self.face.name}
+        return {"digest": short_hash(self.features.digest, videos), **encodings}
+
+    def summary(self) -> pd.DataFrame:
+        """Interviews, subjects, outcomes and windows of each part."""
+        videos = self.split.videos.assign(
+            windows=[len(self.features.context[video]) for video in self.split.videos.video_id]
+        )
+        parts = videos.groupby("split", sort=False)
+        return pd.DataFrame(
+            {
+                "interviews": parts.size(),
+                "subjects": parts.subject.nunique(),
+                "wins": parts.outcome.sum(),
+                "windows": parts.windows.sum(),
+            }
+        )
+
+    def remarks(self) -> list[str]:
+        """What a reader of the scores should know."""
+        notes = [
+            f"{stream} features ({encoding.name}) are {encoding.note}"
+            for stream, encoding in (("context", self.context), ("face", self.face))
+            if encoding.note
+        ]
+        return notes + self.split.remarks
+
+
+def load_emotion_data(settings: EmotionSettings) -> EmotionData:
+    """Reads index, split and features.
+
+    Raises:
+        DataError: one sentence on what is wrong with them.
+    """
+    index = open_data(settings.data, settings.labels, settings.store)
+    split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)
+    context = open_features(settings.context, settings.store, index)
+    face = open_features(settings.face, settings.store, index)
+    features = load_features(context, face, split.videos.video_id.tolist())
+    return EmotionData(split, features, context.encoding, face.encoding)
+
+
+def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) -> Run:
+    """Trains, or resumes, or returns at once what is finished.
+
+    The test split is read once, after the last epoch, by the model of the best validation epoch.
+
+    Args:
+        data: of these settings, where it is loaded already.
+    """
+    data = data or load_emotion_data(settings)
+    run = open_run("emotion", settings, data.identity())
+    with FileLock(run.folder / ".lock"):
+        if run.finished:
+            print(f"finished before: {run.folder}")
+            return run
+        print(f"run: {run.folder}")
+        for remark in data.remarks():
+            print(f"note: {remark}")
+        started = time.monotonic()
+        fabric = open_fabric(settings.device)
+        seed_everything(settings.seed, verbose=False)
+        checkpoint = checkpoint_of(settings, data)
+        model = build_emotion(**checkpoint["model"])
+        loss = build_loss(settings, data.split).to(fabric.device)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+        )
+
+        def evaluate(model: nn.Module) -> Row:
+            return validation_scores(predict(fabric, model, data, "validation", settings), loss)
+
+        best = fit(
+            fabric,
+            model,
+            optimizer,
+            build_scheduler(settings, optimizer),
+            TrainingBatches(data, settings),
+            lambda model, batch: loss(model(**batch.inputs()).logit, batch.outcome),
+            evaluate,
+            run,
+            checkpoint,
+            Stopping(settings.epochs, settings.patience),
+            settings.seed,
+        )
+        finish(run, fabric, best.to(fabric.device), data, settings, time.monotonic() - started)
+    return run
+
+
+def checkpoint_of(settings: EmotionSettings, data: EmotionData) -> dict[str, Any]:
+    """What the weights may be loaded into."""
+    context_dim, face_dim = data.features.widths
+    arguments = {name: getattr(settings, name) for name in MODEL_SETTINGS}
+    return {
+        "task": "emotion",
+        "classes": list(OUTCOMES),
+        "context": data.context.name,
+        "face": data.face.name,
+        "model": {"context_dim": context_dim, "face_dim": face_dim, **arguments},
+    }
+
+
+def load_emotion(run: Run, data: EmotionData | None = None) -> nn.Module:
+    """The best model of a run in eval mode; refused for features of another encoder.
+
+    Raises:
+        RunError: not an emotion checkpoint, or made for other features; the sentence says which.
+    """
+    found = run.read_checkpoint("best")
+    wanted = {**found, "task": "emotion", "classes": list(OUTCOMES)}
+    if data:
+        wanted |= {"context": data.context.name, "face": data.face.name}
+    weights = run.load_weights("best", wanted)
+    model = build_emotion(**found["model"])
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def build_loss(settings: EmotionSettings, split: EmotionSplit) -> FocalLoss:
+    """Focal or cross-entropy, weighted by the training part as it is after negatives have moved."""
+    counts = split.part("train").outcome.value_counts()
+    balanced = settings.class_weights == "balanced"
+    weights = balanced_class_weights(int(counts[0]), int(counts[1])) if balanced else (1.0, 1.0)
+    return FocalLoss(settings.gamma if settings.loss == "focal" else 0.0, weights)
+
+
+def build_scheduler(
+    settings: EmotionSettings, optimizer: torch.optim.Optimizer
+) -> LRScheduler | None:
+    if settings.scheduler == "cosine":
+        return CosineAnnealingLR(optimizer, settings.epochs)
+    if settings.scheduler == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2))
+    return None
+
+
+class TrainingBatches:
+    """Cropped, shuffled, bucketed batches of the training part."""
+
+    def __init__(self, data: EmotionData, settings: EmotionSettings):
+        self.dataset = InterviewDataset(
+            data.features, data.split.part("train"), settings.max_windows, settings.seed
+        )
+        self.sampler = BucketSampler(self.dataset.lengths, settings.batch_size, settings.seed)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        self.dataset.epoch = self.sampler.epoch = epoch
+        for numbers in self.sampler:
+            yield collate([self.dataset[number] for number in numbers])
+
+
+@torch.no_grad()
+def predict(
+    fabric: Fabric, model: nn.Module, data: EmotionData, split: str, settings: EmotionSettings
+) -> pd.DataFrame:
+    """One row an interview of a part, whole interviews, keyed by id.
+
+    Columns: video_id, subject, split, outcome, logit, probability (of a win), rests_on (both,
+    context, face or nothing: the streams with a valid window), windows, windows_with_face.
+    """
+    model.eval()
+    videos = data.split.part(split)
+    dataset = InterviewDataset(data.features, videos)
+    order = sorted(range(len(dataset)), key=lambda number: dataset.lengths[number])
+    rows = []
+    for start in range(0, len(order), settings.batch_size):
+        batch = collate([dataset[number] for number in order[start : start + settings.batch_size]])
+        output = model(**batch.to(fabric.device).inputs())
+        rows += [
+            {
+                "video_id": video_id,
+                "logit": logit,
+                "rests_on": rests_on(settings.fusion, has_context, has_face),
+                "windows": windows,
+                "windows_with_face": with_face,
+            }
+            for video_id, logit, has_context, has_face, windows, with_face in zip(
+                batch.video_ids,
+                output.logit.tolist(),
+                output.has_context.tolist(),
+                output.has_face.tolist(),
+                (batch.context_mask | batch.face_mask).sum(dim=1).tolist(),
+                batch.face_mask.sum(dim=1).tolist(),
+                strict=True,
+            )
+        ]
+    table = pd.DataFrame(rows)
+    table["probability"] = torch.sigmoid(torch.tensor(table.logit.to_numpy())).numpy()
+    return videos.merge(table, on="video_id", validate="one_to_one")
+
+
+def rests_on(fusion: str, has_context: bool, has_face: bool) -> str:
+    """Which streams a prediction was made from."""
+    seen = {
+        "context": has_context and fusion != "face_only",
+        "face": has_face and fusion != "context_only",
+    }
+    streams = [stream for stream, there in seen.items() if there]
+    return {0: "nothing", 1: "".join(streams), 2: "both"}[len(streams)]
+
+
+def validation_scores(predictions: pd.DataFrame, loss: FocalLoss) -> Row:
+    """A row of metrics.csv: the loss and the scores on validation."""
+    device = loss.class_weights.device
+    logit = torch.tensor(predictions.logit.to_numpy(), device=device, dtype=torch.float32)
+    outcome: Tensor = torch.tensor(predictions.outcome.to_numpy().astype(int), device=device)
+    scores = point_scores(predictions)
+    return {
+        "validation_loss": float(loss(logit, outcome)),
+        **{f"validation_{name}": value for name, value in scores.items()},
+    }
+
+
+def finish(
+    run: Run,
+    fabric: Fabric,
+    model: nn.Module,
+    data: EmotionData,
+    settings: EmotionSettings,
+    seconds: float,
+) -> None:
+    """Predictions, provenance, and last the scores, which mark the run as finished."""
+    parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
+    predictions = pd.concat([predict(fabric, model, data, split, settings) for split in parts])
+    predictions = predictions.sort_values("video_id", ignore_index=True)
+    buffer = io.BytesIO()
+    predictions.to_parquet(buffer, index=False)
+    write_atomically(run.folder / "predictions.parquet", buffer.getvalue())
+    provenance = describe_environment() | {
+        "where": {"data": settings.data, "store": settings.store},
+        "device": str(fabric.device),
+        "seconds": round(seconds, 1),
+        "remarks": data.remarks(),
+    }
+    run.write_json("provenance.json", provenance)
+    scores = score_table(predictions, settings.seed)
+    write_atomically(run.folder / "scores.json", scores.to_json(orient="records", indent=2))

@@ -1,0 +1,1 @@
+"""Figures first (plotly), widgets around them: what a person looks at."""

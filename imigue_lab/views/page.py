@@ -1,0 +1,61 @@
+"""An executed notebook as one HTML file whose plotly figures show without a network.
+
+JupyterLab draws plotly's mimetype itself; nbconvert's HTML leaves it blank, so each figure becomes
+a div here, and plotly.js is embedded once.
+"""
+
+import json
+from pathlib import Path
+
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import Preprocessor
+from plotly.io import from_json
+from plotly.offline import get_plotlyjs
+
+from imigue_lab.data.workspace import write_atomically
+from imigue_lab.errors import DataError
+
+PLOTLY = "application/vnd.plotly.v1+json"
+
+
+class PlotlyAsHtml(Preprocessor):
+    """Plotly outputs become divs, the first with plotly.js; progress bars keep their last state."""
+
+    def preprocess(self, nb, resources):
+        embedded = False
+        for cell in nb.cells:
+            for output in cell.get("outputs", []):
+                if output.output_type == "stream":
+                    output.text = "\n".join(last_state(line) for line in output.text.split("\n"))
+                if PLOTLY not in output.get("data", {}):
+                    continue
+                content = output["data"][PLOTLY]
+                figure = from_json(json.dumps({k: content[k] for k in ("data", "layout")}))
+                div = figure.to_html(full_html=False, include_plotlyjs=False)
+                if not embedded:
+                    div = f"<script>{get_plotlyjs()}</script>{div}"
+                    embedded = True
+                output["data"] = {"text/html": div}
+        return nb, resources
+
+
+def last_state(line: str) -> str:
+    """What a terminal shows of a line that was written over with carriage returns."""
+    return line.rstrip("\r").rsplit("\r", 1)[-1]
+
+
+def export_html(notebook: Path) -> Path:
+    """Writes `<notebook>.html` beside an executed notebook.
+
+    Raises:
+        DataError: there is no such notebook.
+    """
+    if not notebook.is_file():
+        raise DataError(f"{notebook}: no such notebook; run it with papermill first")
+    exporter = HTMLExporter(preprocessors=[PlotlyAsHtml])
+    for library in ("require_js_url", "mathjax_url", "jquery_url", "mermaid_js_url"):
+        setattr(exporter, library, "")  # nothing is fetched when the page is opened
+    body, _ = exporter.from_filename(str(notebook))
+    target = notebook.with_suffix(".html")
+    write_atomically(target, body)
+    return target

@@ -1,0 +1,24 @@
+"""How every figure looks, and the note above a figure whose numbers are not real."""
+
+from collections.abc import Iterable
+
+import plotly.graph_objects as go
+
+CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
+LOSE, WIN = "#7a4fa3", "#2f9e6e"
+
+
+def styled(
+    figure: go.Figure, title: str, notes: Iterable[str] = (), height: int = 360
+) -> go.Figure:
+    """Applies the shared look; `notes` stand under the title."""
+    below = "".join(f"<br><sub>{note}</sub>" for note in notes)
+    figure.update_layout(
+        template="plotly_white",
+        title={"text": title + below, "x": 0.02, "yref": "container", "y": 0.97, "yanchor": "top"},
+        margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
+        height=height,
+        font={"size": 13},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+    )
+    return figure

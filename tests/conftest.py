@@ -1,0 +1,103 @@
+"""What the tests share: a workspace of their own, made-up interviews, one trained run.
+
+The interviews tell a story: 32 of eight subjects, whose outcome shows in face and posture together.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config):
+    """Every test, and every notebook that nbval runs, works in a workspace that is thrown away."""
+    config.workspace = tempfile.TemporaryDirectory(prefix="imigue-lab-")
+    os.environ["IMIGUE_LAB_HOME"] = config.workspace.name
+
+
+def pytest_unconfigure(config):
+    config.workspace.cleanup()
+
+
+def pytest_collection_modifyitems(config, items):
+    here = shared_folder()
+    if not here.is_dir():
+        for item in items:
+            if item.get_closest_marker("shared"):
+                item.add_marker(pytest.mark.skip(reason=f"no shared recordings at {here}"))
+
+
+def shared_folder() -> Path:
+    checkout = Path(__file__).resolve().parents[1]
+    return Path(os.environ.get("IMIGUE_LAB_SHARED", checkout.parent / "shared")).resolve()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    return shared_folder()
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory):
+    """The root of 32 made-up interviews without pictures; their features lie in the workspace."""
+    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.tree import make_data
+
+    root = tmp_path_factory.mktemp("data") / "interviews"
+    make_data(root, MadeUp(videos=32, pictures=False))
+    return root
+
+
+@pytest.fixture(scope="session")
+def index(made_up):
+    from imigue_lab.data.layout import read_index
+
+    return read_index(made_up)
+
+
+@pytest.fixture
+def quick(made_up):
+    """Settings that train in a second; keyword arguments change them."""
+    from imigue_lab.training.settings import EmotionSettings
+
+    def settings(**changes):
+        small = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "lr": 1e-3}
+        return EmotionSettings.from_given(small | changes)
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def trained(made_up):
+    """A finished run and its data."""
+    from imigue_lab.training.emotion import load_emotion_data, train_emotion
+    from imigue_lab.training.settings import EmotionSettings
+
+    given = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}
+    settings = EmotionSettings.from_given(given)
+    data = load_emotion_data(settings)
+    return train_emotion(settings, data), data
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """Writes someone's own data: `videos.csv` and two folders of features; returns the root."""
+    import numpy as np
+    import pandas as pd
+
+    def write(rows=None, windows=6, context_dim=5, face_dim=3):
+        rng = np.random.default_rng(0)
+        rows = rows or [
+            (f"v{number}", split, ("win", "lose")[number % 2], f"s{number // 2}")
+            for number, split in enumerate(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)
+        ]
+        columns = ["video_id", "split", "outcome", "subject"]
+        pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "videos.csv", index=False)
+        for stream, dim in (("context", context_dim), ("face", face_dim)):
+            (tmp_path / stream).mkdir(exist_ok=True)
+            for video_id, *_ in rows:
+                np.save(tmp_path / stream / f"{video_id}.npy", rng.normal(size=(windows, dim)))
+        return tmp_path
+
+    return write

@@ -1,0 +1,27 @@
+"""The 32 classes, their CSV ids and groups."""
+
+import pytest
+
+from imigue_lab.data.classes import CLASSES, GROUPS, from_csv_id, group_of, to_csv_id
+from imigue_lab.errors import DataError
+
+
+def test_every_class_survives_the_csv_and_back():
+    assert [from_csv_id(to_csv_id(label)) for label in range(32)] == list(range(32))
+
+
+def test_99_is_the_illustrative_gesture_and_1_the_turtle_neck():
+    assert CLASSES[from_csv_id(99)] == "illustrative gesture"
+    assert CLASSES[from_csv_id(1)] == "turtle neck"
+    assert CLASSES[from_csv_id(31)] == "shaking shoulders"
+
+
+@pytest.mark.parametrize("value", [0, 32, -1, 100])
+def test_an_unknown_id_is_refused(value):
+    with pytest.raises(DataError, match=str(value)):
+        from_csv_id(value)
+
+
+def test_every_class_belongs_to_one_group():
+    assert sorted(label for members in GROUPS.values() for label in members) == list(range(32))
+    assert group_of(24) == "hand"

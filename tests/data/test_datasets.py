@@ -1,0 +1,144 @@
+"""Interviews as batches: masks, crops, buckets, and features that do not fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imigue_lab.data.datasets import BucketSampler, InterviewDataset, collate, load_features
+from imigue_lab.data.layout import read_index
+from imigue_lab.data.store import open_features
+from imigue_lab.errors import DataError
+
+
+def load(root):
+    index = read_index(root)
+    streams = [open_features(str(root / stream), "", index) for stream in ("context", "face")]
+    return load_features(*streams, index.videos.video_id.tolist()), index.videos
+
+
+def rewrite(root, stream, video_id, change):
+    path = root / stream / f"{video_id}.npy"
+    np.save(path, change(np.load(path)))
+
+
+def test_own_features_of_any_width_are_read_by_id(plain):
+    root = plain(context_dim=11, face_dim=2)
+    features, _ = load(root)
+    assert features.widths == (11, 2)
+    stored = np.load(root / "face" / "v3.npy")
+    torch.testing.assert_close(features.face["v3"], torch.from_numpy(stored))
+
+
+def test_a_batch_pads_with_zeros_that_both_masks_leave_out(plain):
+    root = plain()
+    for stream in ("context", "face"):
+        rewrite(root, stream, "v1", lambda a: a[:2])
+    features, videos = load(root)
+    dataset = InterviewDataset(features, videos)
+    batch = collate([dataset[0], dataset[1]])
+    assert batch.video_ids == ["v0", "v1"]
+    assert batch.context_mask.sum(dim=1).tolist() == [6, 2]
+    assert (batch.context[1, 2:] == 0).all()
+    assert batch.outcome.tolist() == [1, 0]
+
+
+def test_a_row_of_zeros_is_missing_in_its_stream_only(plain):
+    def hide(array):
+        array[3] = 0
+        return array
+
+    root = plain()
+    rewrite(root, "face", "v0", hide)
+    features, videos = load(root)
+    batch = collate([InterviewDataset(features, videos)[0]])
+    assert batch.face_mask[0].tolist() == [True, True, True, False, True, True]
+    assert batch.context_mask.all()
+
+
+def test_a_crop_is_contiguous_keeps_its_numbers_and_follows_the_epoch(plain):
+    features, videos = load(plain(windows=40))
+    dataset = InterviewDataset(features, videos, max_windows=5, seed=1)
+    starts = set()
+    for epoch in range(8):
+        dataset.epoch = epoch
+        item = dataset[0]
+        first = int(item.window[0])
+        assert item.window.tolist() == list(range(first, first + 5))
+        torch.testing.assert_close(item.context, features.context["v0"][first : first + 5].float())
+        starts.add(first)
+    assert len(starts) > 3
+    assert dataset[0].window[0] == item.window[0]
+    assert set(dataset.lengths) == {5}
+
+
+def test_buckets_hold_every_interview_once_and_pad_less_than_chance():
+    lengths = np.random.default_rng(0).integers(10, 500, size=101).tolist()
+    sampler = BucketSampler(lengths, batch_size=8, seed=0)
+    batches = list(sampler)
+    assert sorted(n for batch in batches for n in batch) == list(range(101))
+    assert len(batches) == len(sampler) == 13
+    assert max(map(len, batches)) == 8
+    padded = sum(max(lengths[n] for n in batch) * len(batch) for batch in batches)
+    assert padded < 1.25 * sum(lengths)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    sampler = BucketSampler(list(range(1, 50)), batch_size=4, seed=3)
+    first = list(sampler)
+    sampler.epoch = 1
+    second = list(sampler)
+    again = BucketSampler(list(range(1, 50)), batch_size=4, seed=3)
+    assert first != second
+    assert list(again) == first
+
+
+def nan(array):
+    array[4, 1] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("stream", "change", "complaint"),
+    [
+        ("face", lambda a: a[:-1], "v2: context has 6 windows, face has 5"),
+        ("context", nan, r"context/v2 \(context\): window 4 holds NaN"),
+        ("face", lambda a: a[:, :2], r"v2 \(face\): width 2, the others have 3"),
+        ("context", lambda a: a[0], r"expected floats \(windows, width\)"),
+        ("context", lambda a: a.astype(int), "holds int64"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused_by_video(plain, stream, change, complaint):
+    root = plain()
+    rewrite(root, stream, "v2", change)
+    with pytest.raises(DataError, match=complaint):
+        load(root)
+
+
+def test_a_video_of_the_csv_without_features_is_refused(plain):
+    root = plain()
+    (root / "face" / "v5.npy").unlink()
+    with pytest.raises(DataError, match=r"v5\.npy: no such file; add it, or take v5 out"):
+        load(root)
+
+
+def test_a_video_with_nothing_in_either_stream_is_refused(plain):
+    root = plain()
+    for stream in ("context", "face"):
+        rewrite(root, stream, "v2", np.zeros_like)
+    with pytest.raises(DataError, match="v2: every window is zero in both streams"):
+        load(root)
+
+
+def test_the_digest_follows_every_number(plain):
+    root = plain()
+    before, _ = load(root)
+    assert load(root)[0].digest == before.digest
+    rewrite(root, "face", "v7", lambda a: a * 1.0001)
+    assert load(root)[0].digest != before.digest
+
+
+def test_an_unlabelled_test_interview_has_no_outcome(plain):
+    features, videos = load(plain())
+    videos = videos.assign(outcome=pd.array([pd.NA] * len(videos), dtype="Int64"))
+    assert InterviewDataset(features, videos)[0].outcome == -1

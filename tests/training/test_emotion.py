@@ -1,0 +1,189 @@
+"""Training end to end: run folders, exact resume, and predictions that are joined by id."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imigue_lab.errors import DataError, RunError
+from imigue_lab.training.emotion import (
+    build_loss,
+    checkpoint_of,
+    load_emotion,
+    load_emotion_data,
+    predict,
+    train_emotion,
+)
+from imigue_lab.training.loop import Stopping, best_epoch, is_over, open_fabric
+from imigue_lab.training.runs import find_run
+from imigue_lab.training.settings import EmotionSettings
+
+
+def test_a_run_leaves_everything_that_another_notebook_needs(trained):
+    run, data = trained
+    assert run.finished
+    assert len(run.metrics()) == 3
+    assert set(run.predictions().video_id) == set(data.split.videos.video_id)
+    assert find_run("trained").folder == run.folder
+    provenance = run.provenance()
+    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert "are made up" in provenance["remarks"][0]
+
+
+def test_predictions_are_keyed_by_id_whatever_the_batch(trained, quick):
+    run, data = trained
+    model = load_emotion(run, data)
+    fabric = open_fabric("cpu")
+    kept = run.predictions().set_index("video_id")
+    for batch_size in (1, 5):
+        again = predict(fabric, model, data, "test", quick(batch_size=batch_size))
+        again = again.set_index("video_id")
+        np.testing.assert_allclose(again.logit, kept.loc[again.index].logit, atol=1e-5)
+
+
+def test_two_gammas_are_two_runs_and_the_first_returns_at_once(quick, capsys):
+    first = train_emotion(quick(gamma=0.5, seed=11))
+    other = train_emotion(quick(gamma=1.0, seed=11))
+    assert first.folder != other.folder
+    assert not first.predictions().logit.equals(other.predictions().logit)
+    written = {p: p.stat().st_mtime_ns for p in first.folder.iterdir() if p.suffix != ".lock"}
+    again = train_emotion(quick(gamma=0.5, seed=11))
+    assert again.folder == first.folder
+    assert "finished before" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == at for path, at in written.items())
+
+
+def test_a_named_folder_with_other_settings_is_refused_by_name(quick):
+    train_emotion(quick(name="taken", epochs=1))
+    with pytest.raises(RunError, match=r"taken: holds another run: gamma is 0\.5 there and 1\.0"):
+        train_emotion(quick(name="taken", epochs=1, gamma=1.0))
+
+
+def test_a_checkpoint_for_other_features_is_refused_by_name(trained, plain):
+    run, _ = trained
+    root = plain()
+    own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
+    data = load_emotion_data(EmotionSettings.from_given(own))
+    with pytest.raises(RunError, match=r"made for something else: context is 'made-up-context-"):
+        load_emotion(run, data)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_by_name(trained, quick):
+    run, data = trained
+    wanted = checkpoint_of(quick(width=16), data)
+    with pytest.raises(RunError, match=r"model is .*'width': 8.*wanted .*'width': 16"):
+        run.load_weights("best", wanted)
+
+
+def test_something_else_than_a_checkpoint_is_refused(trained, tmp_path):
+    run, _ = trained
+    broken = type(run)(tmp_path)
+    (tmp_path / "best.safetensors").write_bytes(b"PK not tensors")
+    with pytest.raises(RunError, match="not a checkpoint"):
+        broken.read_checkpoint("best")
+    with pytest.raises(RunError, match="not there"):
+        broken.read_checkpoint("last")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"fusion": "late"},
+        {"fusion": "face_only", "scheduler": "cosine"},
+        {"stages": 1, "loss": "bce", "scheduler": "plateau", "class_weights": "none"},
+        {"gate": "convex", "max_windows": 4, "fold": 2},
+    ],
+    ids=["late", "face_only", "bce", "fold"],
+)
+def test_every_variant_trains_and_scores(quick, variant):
+    run = train_emotion(quick(epochs=2, **variant))
+    assert np.isfinite(run.metrics().to_numpy(dtype=float)).all()
+    assert set(run.scores().split) == {"validation", "test"}
+
+
+def test_class_weights_are_counted_after_negatives_have_moved(tmp_path):
+    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.tree import make_data
+
+    spec = MadeUp(videos=60, pictures=False, all_win_validation=True)
+    make_data(tmp_path / "tree", spec)
+    settings = EmotionSettings(data=str(tmp_path / "tree"))
+    data = load_emotion_data(settings)
+    train = data.split.part("train")
+    lose, win = (len(train) / (2 * (train.outcome == c).sum()) for c in (0, 1))
+    weights = build_loss(settings, data.split).class_weights
+    torch.testing.assert_close(weights, torch.tensor([lose, win], dtype=torch.float32))
+    assert len(train) == 28 - 5
+
+
+def test_patience_and_the_best_epoch():
+    def rows(*losses):
+        return [{"validation_loss": loss} for loss in losses]
+
+    stopping = Stopping(epochs=10, patience=2)
+    assert best_epoch(rows(3, 1, 2, 1), stopping) == 1
+    assert not is_over(rows(3, 1, 2), stopping)
+    assert is_over(rows(3, 1, 2, 1), stopping)
+    assert is_over(rows(*range(10, 0, -1)), stopping)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(plain):
+    root = plain()
+    for path in (root / "context").iterdir():
+        np.save(path, np.load(path) * 1e38)
+    own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
+    settings = EmotionSettings.from_given(own | {"width": 8, "move_negatives": 0})
+    with pytest.raises(RunError, match="training loss is nan at step 0; lower lr"):
+        train_emotion(settings)
+
+
+def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
+    root = plain()
+    (root / "face" / "v0.npy").unlink()
+    own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
+    with pytest.raises(DataError):
+        train_emotion(EmotionSettings.from_given(own | {"name": "never"}))
+    assert not (Path(os.environ["IMIGUE_LAB_HOME"]) / "runs" / "never").exists()
+
+
+def start(folder, made_up):
+    """The same small training in a process of its own, with a workspace of its own."""
+    words = f"train emotion --data {made_up} --store {os.environ['IMIGUE_LAB_HOME']}/features"
+    words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
+    return subprocess.Popen(
+        [sys.executable, "-m", "imigue_lab", *words.split(), "--scheduler=plateau", "--name=run"],
+        env=os.environ | {"IMIGUE_LAB_HOME": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, made_up):
+    """kill -9 after the first and after the third epoch; the numbers agree to the last digit."""
+    whole = start(tmp_path / "whole", made_up)
+    for epochs in (1, 3):
+        process = start(tmp_path / "killed", made_up)
+        metrics = tmp_path / "killed" / "runs" / "run" / "metrics.csv"
+        while process.poll() is None:
+            if metrics.exists() and len(pd.read_csv(metrics)) >= epochs:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        process.communicate()
+    assert start(tmp_path / "killed", made_up).wait() == 0
+    assert whole.wait() == 0
+    whole_run, killed_run = (tmp_path / name / "runs" / "run" for name in ("whole", "killed"))
+    assert len(pd.read_csv(whole_run / "metrics.csv")) == 6
+    for name in ("metrics.csv", "scores.json"):
+        assert (whole_run / name).read_bytes() == (killed_run / name).read_bytes()
+    pd.testing.assert_frame_equal(
+        *(pd.read_parquet(run / "predictions.parquet") for run in (whole_run, killed_run)),
+        check_exact=True,
+    )

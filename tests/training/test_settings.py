@@ -1,0 +1,60 @@
+"""Settings: presets, precedence, and one sentence for what cannot be taken."""
+
+import pytest
+
+from imigue_lab.errors import SettingsError
+from imigue_lab.training.settings import EmotionSettings
+
+
+def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
+    settings = EmotionSettings.from_given({"preset": "paper", "lr": 1e-4})
+    assert (settings.width, settings.depth, settings.heads, settings.dropout) == (512, 8, 4, 0.5)
+    assert (settings.batch_size, settings.gamma, settings.epochs, settings.patience) == (
+        8,
+        0.5,
+        20,
+        7,
+    )
+    assert settings.lr == 1e-4
+    assert EmotionSettings.from_given({"preset": "paper"}).lr == 1e-7
+    assert EmotionSettings().lr == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"gama": 0.5}, "gama: no such parameter; did you mean gamma?"),
+        ({"zebra": 1}, "zebra: no such parameter; there are: data"),
+        ({"gamma": -1}, "gamma: input should be greater than or equal to 0, got -1"),
+        ({"gamma": "high"}, "gamma: input should be a valid number"),
+        ({"gamma": float("nan")}, "gamma: input should be a finite number"),
+        ({"epochs": 2.5}, "epochs: input should be a valid integer"),
+        ({"fusion": "early"}, "fusion: input should be 'interfusion'"),
+        ({"name": 1}, "name: text is due and the number 1 arrived"),
+        ({"heads": 5}, "heads: 5 does not divide width 32"),
+        ({"preset": "papr"}, "preset: 'papr' is not known; there are: paper"),
+    ],
+)
+def test_what_cannot_be_taken_is_said_in_one_sentence(given, complaint):
+    with pytest.raises(SettingsError) as caught:
+        EmotionSettings.from_given(given)
+    assert str(caught.value).startswith(complaint)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_number_for_text_names_the_raw_option():
+    with pytest.raises(SettingsError, match="use -r name 1 "):
+        EmotionSettings.from_given({"name": 1})
+
+
+def test_only_what_changes_a_result_is_in_the_fingerprint():
+    plain = EmotionSettings()
+    same = EmotionSettings(name="mine", device="cpu", store="/elsewhere", data="/moved")
+    assert plain.fingerprint("d") == same.fingerprint("d")
+    assert plain.fingerprint("d") != plain.fingerprint("other data")
+    fingerprints = {EmotionSettings(gamma=g).fingerprint("d") for g in (0.5, 1.0, 1.5)}
+    assert len(fingerprints) == 3
+
+
+def test_every_parameter_is_explained():
+    assert all(field.description for field in EmotionSettings.model_fields.values())
