@@ -28,8 +28,8 @@ from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss, balanced_class_weights
-from imigue_lab.training.loop import Row, Stopping, fit, open_fabric
-from imigue_lab.training.runs import Run, describe_environment, open_run
+from imigue_lab.training.loop import Stopping, fit, open_fabric
+from imigue_lab.training.runs import Row, Run, describe_environment, open_run
 from imigue_lab.training.scores import point_scores, score_table
 from imigue_lab.training.settings import EmotionSettings
 

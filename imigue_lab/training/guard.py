@@ -8,13 +8,12 @@ papermill, in JupyterLab, and when a cell is run again.
 
 import ast
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import SettingsError
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import S, Settings
 
-S = TypeVar("S", bound=Settings)
 INJECTED = "# Parameters"  # first line of papermill's cell
 
 

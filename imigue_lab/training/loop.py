@@ -7,7 +7,7 @@ numbers.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric, seed_everything
@@ -17,11 +17,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.runs import Run
-
-Row = dict[str, float]
+from imigue_lab.training.runs import Row, Run
 
 
+@runtime_checkable
 class EpochLoader(Protocol):
     """Training batches in an order that depends on the epoch's number alone."""
 

@@ -32,6 +32,7 @@ from imigue_lab.data.workspace import workspace, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
 
+Row = dict[str, float | int]  # one epoch of metrics.csv
 PACKAGES = ("imigue_lab", "torch", "numpy", "lightning-fabric", "safetensors")
 
 
@@ -65,7 +66,7 @@ class Run:
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))
 
-    def write_history(self, history: list[dict[str, float]]) -> None:
+    def write_history(self, history: list[Row]) -> None:
         write_atomically(self.folder / "metrics.csv", pd.DataFrame(history).to_csv(index=False))
 
     def save_weights(self, name: str, weights: dict[str, Tensor], checkpoint: dict) -> None:

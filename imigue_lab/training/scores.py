@@ -90,7 +90,7 @@ def permutation_p(predictions: pd.DataFrame, seed: int) -> float:
         return (said & win).sum(-1) / win.sum(-1) + (~said & ~win).sum(-1) / (~win).sum(-1)
 
     shuffled = rng.permuted(np.tile(win, (RESAMPLES, 1)), axis=1)
-    return float((1 + (balanced(shuffled) >= balanced(win) - 1e-12).sum()) / (1 + RESAMPLES))
+    return float((1 + (balanced(shuffled) >= balanced(win[None]) - 1e-12).sum()) / (1 + RESAMPLES))
 
 
 def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

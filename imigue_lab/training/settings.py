@@ -5,7 +5,7 @@ defaults are what the committed notebook runs with, on made-up data.
 """
 
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,7 @@ from imigue_lab.errors import SettingsError
 from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
 
+S = TypeVar("S", bound="Settings")
 WHERE = ("data", "store", "preset", "name", "device")  # say where, not what: not in a run's hash
 
 
@@ -33,7 +34,7 @@ class Settings(BaseModel):
     )
 
     @classmethod
-    def from_given(cls, given: dict[str, Any]) -> Self:
+    def from_given(cls: type[S], given: dict[str, Any]) -> S:
         """Settings from what was said: given values first, then the preset's, then the defaults.
 
         Raises:
@@ -43,7 +44,9 @@ class Settings(BaseModel):
             if name not in cls.model_fields:
                 near = get_close_matches(name, cls.model_fields, n=1)
                 hint = (
-                    f"did you mean {near[0]}?" if near else f"known: {', '.join(cls.model_fields)}"
+                    f"did you mean {near[0]}?"
+                    if near
+                    else f"there are: {', '.join(cls.model_fields)}"
                 )
                 raise SettingsError(f"{name}: no such parameter; {hint}")
         preset = given.get("preset", "")

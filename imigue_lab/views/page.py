@@ -53,7 +53,13 @@ def export_html(notebook: Path) -> Path:
     if not notebook.is_file():
         raise DataError(f"{notebook}: no such notebook; run it with papermill first")
     exporter = HTMLExporter(preprocessors=[PlotlyAsHtml])
-    for library in ("require_js_url", "mathjax_url", "jquery_url", "mermaid_js_url"):
+    for library in (
+        "require_js_url",
+        "mathjax_url",
+        "jquery_url",
+        "mermaid_js_url",
+        "mermaid_layout_elk_js_url",
+    ):
         setattr(exporter, library, "")  # nothing is fetched when the page is opened
     body, _ = exporter.from_filename(str(notebook))
     target = notebook.with_suffix(".html")

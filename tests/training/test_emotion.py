@@ -161,7 +161,7 @@ def start(folder, made_up):
         [sys.executable, "-m", "imigue_lab", *words.split(), "--scheduler=plateau", "--name=run"],
         env=os.environ | {"IMIGUE_LAB_HOME": str(folder)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
 
 
@@ -176,7 +176,7 @@ def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, made_up):
                 process.send_signal(signal.SIGKILL)
                 break
             time.sleep(0.002)
-        process.communicate()
+        process.wait()
     assert start(tmp_path / "killed", made_up).wait() == 0
     assert whole.wait() == 0
     whole_run, killed_run = (tmp_path / name / "runs" / "run" for name in ("whole", "killed"))
