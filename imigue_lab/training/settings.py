@@ -43,11 +43,8 @@ class Settings(BaseModel):
         for name in given:
             if name not in cls.model_fields:
                 near = get_close_matches(name, cls.model_fields, n=1)
-                hint = (
-                    f"did you mean {near[0]}?"
-                    if near
-                    else f"there are: {', '.join(cls.model_fields)}"
-                )
+                known = f"there are: {', '.join(cls.model_fields)}"
+                hint = f"did you mean {near[0]}?" if near else known
                 raise SettingsError(f"{name}: no such parameter; {hint}")
         preset = given.get("preset", "")
         if preset and preset not in cls.presets:

@@ -1,0 +1,60 @@
+"""20 kills at random moments of one training; it must end with the numbers of an unbroken run.
+
+python -m benchmarks.kill_runs        about 3 minutes on two cores
+"""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+
+KILLS = 20
+WORDS = "train emotion --epochs 60 --patience 60 --dropout 0.3 --scheduler plateau --max-windows 8"
+KEPT = ("metrics.csv", "scores.json", "predictions.parquet", "best.safetensors", "last.safetensors")
+
+
+def start(workspace: Path, root: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "imigue_lab", *WORDS.split(), "--data", str(root), "--name", "run"],
+        env=os.environ | {"IMIGUE_LAB_HOME": str(workspace)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def main() -> None:
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, killed, root = (Path(folder) / name for name in ("whole", "killed", "interviews"))
+        os.environ["IMIGUE_LAB_HOME"] = str(whole)
+        make_data(root, MadeUp(videos=60, pictures=False))
+        (killed / "features").parent.mkdir()
+        (killed / "features").symlink_to(whole / "features")
+        assert start(whole, root).wait() == 0
+        epochs = []
+        for _ in range(KILLS):
+            process = start(killed, root)
+            try:
+                process.wait(timeout=rng.uniform(3.0, 6.0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            metrics = killed / "runs" / "run" / "metrics.csv"
+            epochs.append(len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0)
+        assert start(killed, root).wait() == 0
+        print(f"epochs on disk after each kill: {epochs}")
+        for name in KEPT:
+            same = (whole / "runs/run" / name).read_bytes() == (
+                killed / "runs/run" / name
+            ).read_bytes()
+            print(f"{name}: {'the same bytes' if same else 'DIFFERS'}")
+            assert same, name
+
+
+if __name__ == "__main__":
+    main()

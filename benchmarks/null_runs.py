@@ -1,0 +1,24 @@
+"""Does the whole path find anything where nothing is planted? 20 runs, each on its own made-up set.
+
+python -m benchmarks.null_runs        about a minute on two cores
+"""
+
+import pandas as pd
+
+from benchmarks.signals import test_scores
+
+RUNS = range(20)
+
+
+def main() -> None:
+    rows = [test_scores(seed, "none", {"both": "interfusion"})["both"] for seed in RUNS]
+    table = pd.DataFrame(rows)
+    for metric in ("balanced_accuracy", "auc"):
+        mean, error = table[metric].mean(), table[metric].sem()
+        away = (mean - 0.5) / error
+        print(f"{metric}: mean {mean:.3f}, standard error {error:.3f}, {away:+.2f} errors from 0.5")
+        assert abs(away) < 3, metric
+
+
+if __name__ == "__main__":
+    main()

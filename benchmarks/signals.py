@@ -1,0 +1,26 @@
+"""What the default settings find in made-up interviews; shared by the tables of `make soak`."""
+
+import tempfile
+from pathlib import Path
+
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.training.emotion import load_emotion_data, train_emotion
+from imigue_lab.training.settings import EmotionSettings
+
+FUSIONS = {"both": "interfusion", "context": "context_only", "face": "face_only"}
+
+
+def test_scores(seed: int, signal: str, fusions: dict[str, str], **given: object) -> dict:
+    """Test scores of each fusion on one made-up set: {name: {metric: value}}."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / f"{signal}-{seed}"
+        make_data(root, MadeUp(seed=seed, signal=signal, pictures=False))
+        scores = {}
+        for name, fusion in fusions.items():
+            asked = {"data": str(root), "seed": seed, "fusion": fusion, **given}
+            settings = EmotionSettings.from_given(asked)
+            table = train_emotion(settings, load_emotion_data(settings)).scores()
+            model = table[(table.split == "test") & (table.answer == "model")].iloc[0]
+            scores[name] = {m: model[m] for m in ("accuracy", "balanced_accuracy", "auc")}
+        return scores
