@@ -1,8 +1,8 @@
 """Real input: review videos with face and voice features through notebook 02.
 
-    python -m benchmarks.ict_mmmo convert FEATURES.npz ROOT   the plain form: videos.csv, two folders
-    python -m benchmarks.ict_mmmo tune FEATURES.npz ROOT      a small grid; ROOT holds no test split
-    python -m benchmarks.ict_mmmo test ROOT                   five seeds of each fusion by papermill
+    python -m benchmarks.ict_mmmo convert FEATURES.npz ROOT  videos.csv and two folders
+    python -m benchmarks.ict_mmmo tune FEATURES.npz ROOT     a small grid; ROOT holds no test split
+    python -m benchmarks.ict_mmmo test ROOT                  five seeds of each fusion by papermill
 
 340 videos, one label each, 20 steps of 36 face and of 74 voice features, an official split of 220,
 40 and 80 (Wöllmer et al. 2013; copy of pliang279/MFN). Voice takes the part of `context`. Channels

@@ -14,6 +14,9 @@ def pytest_configure(config):
     """Every test, and every notebook that nbval runs, works in a workspace that is thrown away."""
     config.workspace = tempfile.TemporaryDirectory(prefix="imigue-lab-")
     os.environ["IMIGUE_LAB_HOME"] = config.workspace.name
+    # Small models gain nothing from a second thread, and two processes of two threads on two cores
+    # are 25 times slower than of one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_unconfigure(config):

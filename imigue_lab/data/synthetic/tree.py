@@ -8,12 +8,15 @@
 <root>/imigue_rgb_phase2/<id>/<id>.mp4
 """
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.csv
 from filelock import FileLock
 from jaxtyping import Float
 from tqdm import tqdm
@@ -110,15 +113,18 @@ def scene_rng(interview: Interview, spec: MadeUp) -> np.random.Generator:
     return np.random.default_rng([spec.seed, VERSION, interview.number, 0])
 
 
-def keypoint_csv(places: Float[np.ndarray, "N V 2"], rng: np.random.Generator) -> str:
+def keypoint_csv(places: Float[np.ndarray, "N V 2"], rng: np.random.Generator) -> bytes:
     """Header, then frame number and (x, y, confidence) of 35 joints in pixels, 0 where missing."""
     pixels = to_pixels(places) + rng.normal(0, 0.3, places.shape)
     score = rng.uniform(0.6, 0.95, places.shape[:2])
     rows = np.nan_to_num(np.concatenate([pixels, score[..., None]], axis=2))
     rows[np.isnan(places).any(axis=2)] = 0
-    header = ["frame"] + [f"{joint}_{c}" for joint in JOINTS for c in ("x", "y", "confidence")]
-    table = pd.DataFrame(rows.reshape(len(rows), -1), columns=header[1:])
-    return table.to_csv(index_label="frame", float_format="%.3f")
+    names = [f"{joint}_{c}" for joint in JOINTS for c in ("x", "y", "confidence")]
+    columns = rows.reshape(len(rows), -1).round(3).T
+    table = pyarrow.table([np.arange(len(rows)), *columns], names=["frame", *names])
+    file = io.BytesIO()  # pandas takes ten times as long
+    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(quoting_style="none"))
+    return file.getvalue()
 
 
 def pictures(interview: Interview, scene: Scene, spec: MadeUp):
