@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from imigue_lab.data.classes import OUTCOMES
-from imigue_lab.data.layout import SPLITS, Index
+from imigue_lab.data.index import SPLITS, Index
 from imigue_lab.errors import DataError, some
 
 FOLDS = 5

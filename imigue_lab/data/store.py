@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from imigue_lab.data.layout import Index
+from imigue_lab.data.index import Index
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError, some
 

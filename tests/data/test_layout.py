@@ -55,7 +55,7 @@ def test_outcomes_can_come_from_a_csv_with_columns_of_any_name(plain):
     [
         (("v0", "train", "draw", "s0"), r"row 3: outcome 'draw' is neither win nor lose"),
         (("v0", "traim", "win", "s0"), r"row 3: split 'traim' is not one of train"),
-        (("../v0", "train", "win", "s0"), r"row 3: '\.\./v0' cannot be a video id"),
+        (("../v0", "train", "win", "s0"), r"row 3: '\.\./v0' cannot be an id"),
         (("v9", "train", "win", "s0"), r"stand there twice: v9"),
     ],
 )

@@ -1,0 +1,189 @@
+"""Walks a copy of iMiGUE once: which file of which video lies where, and in which split's folder.
+
+What a file is stands in its name (`0054_label.csv`, `0054.mp4`, `0054_17.mp4`), so any nesting of
+folders will do; folder names say the split only.
+"""
+
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imigue_lab.data.index import Problem, Row, Survey
+from imigue_lab.data.probe_cache import probe_all
+from imigue_lab.errors import some
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+NAME = re.compile(
+    r"(?P<video>\d{4})(_(?P<row>\d{1,6}))?(_(?P<part>label|light_hand|light|openpose))?"
+    r"(?P<suffix>\.csv|\.xlsx|\.mp4|\.mkv|\.mov|\.avi|\.webm)"
+)
+CLAIMED = (*VIDEO_SUFFIXES, "_label.csv", "_light_hand.csv", ".xlsx")
+SPLIT_FOLDER = re.compile(
+    r"(.*[_-])?(?P<split>train|val|valid|validate|validation|test|phase_?2)([_-](data|set))?",
+    re.IGNORECASE,
+)
+POSE_KINDS = ("light_hand", "openpose", "light")  # the first there is, is taken
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file, or one folder named after a video.
+
+    Attributes:
+        kind: `label`, `light_hand`, `light`, `openpose`, `video`, `clip video`, `clip keypoints`
+            or `folder`.
+        row: of a file of a single clip, the number in its name.
+    """
+
+    path: Path
+    kind: str
+    video_id: str
+    row: int | None
+    split: str | None
+
+
+@dataclass
+class Inventory:
+    """Everything of a root that its name gives a meaning.
+
+    Attributes:
+        found: in the order of their paths.
+        tables: other CSV files by name, the shallowest of each.
+        strange: files that look like data by their ending and that no layout names so.
+    """
+
+    root: Path
+    found: list[Found] = field(default_factory=list)
+    tables: dict[str, Path] = field(default_factory=dict)
+    strange: list[Path] = field(default_factory=list)
+
+    def of_kind(self, kind: str) -> list[Found]:
+        return [item for item in self.found if item.kind == kind]
+
+
+def take_inventory(root: Path) -> Inventory:
+    """Lists a tree; hidden files are passed over, linked folders followed once."""
+    inventory = Inventory(root)
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        place = Path(folder).resolve()
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        here = Path(folder)
+        split = split_of([root.name, *here.relative_to(root).parts])
+        if re.fullmatch(r"\d{4}", here.name):
+            inventory.found.append(Found(here, "folder", here.name, None, split))
+        for name in sorted(files):
+            if not name.startswith("."):
+                add_file(inventory, here / name, split)
+    return inventory
+
+
+def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
+    name = NAME.fullmatch(path.name)
+    kind = kind_of(name) if name else None
+    if name and kind:
+        row = None if name["row"] is None else int(name["row"])
+        inventory.found.append(Found(path, kind, name["video"], row, split))
+    elif path.name.endswith(CLAIMED):
+        inventory.strange.append(path)
+    elif path.suffix == ".csv":
+        inventory.tables.setdefault(path.name, path)
+
+
+def kind_of(name: re.Match[str]) -> str | None:
+    row, part, suffix = name["row"], name["part"], name["suffix"]
+    if suffix in VIDEO_SUFFIXES and part is None:
+        return "video" if row is None else "clip video"
+    if suffix == ".csv" and row is None and part in ("label", "light_hand", "light"):
+        return part
+    if suffix == ".xlsx" and row is None and part == "openpose":
+        return part
+    if suffix == ".xlsx" and row is not None and part is None:
+        return "clip keypoints"
+    return None
+
+
+def split_of(folders: list[str]) -> str | None:
+    """What the innermost telling folder says; `phase2` alone is the test split."""
+    for name in reversed(folders):
+        if match := SPLIT_FOLDER.fullmatch(name):
+            word = match["split"].lower()
+            if word.startswith("val"):
+                return "validation"
+            return "train" if word == "train" else "test"
+    return None
+
+
+def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
+    """A row of every video, in the order of their ids: its split, its files, what they say.
+
+    A video in train and in validation is validation's, as in some packages of the challenge; one
+    that lies elsewhere twice is a problem.
+    """
+    by_video: dict[str, list[Found]] = defaultdict(list)
+    for item in inventory.found:
+        by_video[item.video_id].append(item)
+    videos: dict[str, Row] = {}
+    doubled = []
+    for video_id in sorted(by_video):
+        items = by_video[video_id]
+        splits = {item.split for item in items} - {None}
+        split = next(iter(sorted(splits, key=str)), None)
+        if splits == {"train", "validation"}:
+            split = "validation"
+            doubled.append(video_id)
+        elif len(splits) > 1:
+            what = f"video {video_id} lies in {' and in '.join(sorted(map(str, splits)))}"
+            problem = Problem("doubled id", survey.root, None, what, "keep it in one split")
+            survey.problems.append(problem)
+            continue
+        mine = [item for item in items if item.split in (split, None)]
+        videos[video_id] = {"video_id": video_id, "split": split} | pick_files(mine, survey)
+    if doubled:
+        survey.absent.append(
+            f"validation videos lie in train too and are left out there: {some(doubled)}"
+        )
+    if inventory.strange:
+        names = some(str(path.relative_to(survey.root)) for path in inventory.strange)
+        survey.absent.append(f"files whose names no layout knows are not read: {names}")
+    return videos
+
+
+def pick_files(items: list[Found], survey: Survey) -> Row:
+    """The files of one video, by kind: `label`, `video`, `keypoints`, and those of single clips."""
+    files: dict[tuple[str, int | None], Path] = {}
+    for item in items:
+        first = files.setdefault((item.kind, item.row), item.path)
+        if first != item.path and item.kind != "folder":
+            what = f"lies at {item.path} too"
+            survey.problems.append(Problem("doubled id", first, None, what, "keep one of them"))
+    poses = [files[kind, None] for kind in POSE_KINDS if (kind, None) in files]
+    return {
+        "label file": files.get(("label", None)),
+        "video": files.get(("video", None)),
+        "keypoints": poses[0] if poses else None,
+        "clip video": {r: p for (k, r), p in files.items() if k == "clip video"},
+        "clip keypoints": {r: p for (k, r), p in files.items() if k == "clip keypoints"},
+    }
+
+
+def add_picture_facts(videos: list[Row], survey: Survey) -> None:
+    """Frame rate, picture size and number of frames, from the video or from its first clip file."""
+    source: dict[str, Path] = {}
+    for row in videos:
+        clips = row.get("clip video") or {}
+        path = row["video"] or (clips[min(clips)] if clips else None)
+        if path:
+            source[row["video_id"]] = path
+    facts, problems = probe_all(sorted(source.values()), survey.root)
+    survey.problems += problems
+    for row in videos:
+        if info := facts.get(source.get(row["video_id"], survey.root)):
+            row |= {"fps": info.fps, "width": info.width, "height": info.height}
+            row["frames"] = info.frames if row["video"] else None

@@ -1,0 +1,87 @@
+"""The plain form for anyone's own data: tables with a header, files named after the video's id.
+
+    videos.csv                    video_id,split[,outcome][,subject]
+    clips.csv                     clip_id,video_id,start,end,class        if there are clips
+    videos/<id>.mp4               if there are videos
+    keypoints/<id>.npy            (frames, joints, 3), or a folder keypoints/<id>/ of OpenPose JSON
+
+Split is train, validation or test; outcome win, lose, 1, 0 or empty; frames count from 0, the end
+inclusive; class is 1 to 31 or 99 as in iMiGUE's files.
+"""
+
+from pathlib import Path
+
+from imigue_lab.data.index import SPLITS, Problem, Row, Survey
+from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, add_picture_facts
+from imigue_lab.data.layouts.tables import (
+    check_ids,
+    parse_clip,
+    parse_outcomes,
+    read_table,
+    split_problems,
+)
+from imigue_lab.errors import some
+
+
+def read_plain(root: Path) -> Survey:
+    """Surveys someone's own data at `root`, where `videos.csv` lies."""
+    survey = Survey(root, "plain")
+    add_videos(root / "videos.csv", survey)
+    if (path := root / "clips.csv").exists():
+        add_clips(path, survey)
+    else:
+        survey.absent.append("no clips.csv: no gestures are known")
+    add_picture_facts(survey.videos, survey)
+    return survey
+
+
+def add_videos(path: Path, survey: Survey) -> None:
+    table, problems = read_table(path, ["video_id", "split"])
+    good, id_problems = check_ids(path, table.video_id)
+    survey.problems += [*problems, *id_problems, *split_problems(path, table.split)]
+    table = table[good & table.split.isin(SPLITS)]
+    videos = table[["video_id", "split"]].copy()
+    if "outcome" in table:
+        videos["outcome"], outcome_problems = parse_outcomes(path, table.outcome)
+        survey.problems += outcome_problems
+    else:
+        survey.absent.append("videos.csv has no outcomes: the emotion track needs them")
+    if "subject" in table:
+        videos["subject"] = table.subject.replace("", None)
+    else:
+        survey.absent.append("videos.csv names no subjects: each video is its own")
+    for row in videos.to_dict("records"):
+        survey.videos.append(row | find_files(survey.root, row["video_id"]))
+
+
+def find_files(root: Path, video_id: str) -> Row:
+    """The video and the keypoints of one id; null where there is none."""
+    videos = [root / "videos" / f"{video_id}{suffix}" for suffix in VIDEO_SUFFIXES]
+    poses = [root / "keypoints" / f"{video_id}.npy", root / "keypoints" / video_id]
+    return {
+        "video": next((path for path in videos if path.exists()), None),
+        "keypoints": next((path for path in poses if path.exists()), None),
+    }
+
+
+def add_clips(path: Path, survey: Survey) -> None:
+    table, problems = read_table(path, ["clip_id", "video_id", "start", "end", "class"])
+    good, id_problems = check_ids(path, table.clip_id)
+    survey.problems += [*problems, *id_problems]
+    splits = {row["video_id"]: row["split"] for row in survey.videos}
+    table = table[good]
+    for row, clip_id, video_id, start, end, label in table[
+        ["clip_id", "video_id", "start", "end", "class"]
+    ].itertuples():
+        if video_id not in splits:
+            what = f"clip {clip_id} is of video {video_id!r}, which videos.csv does not hold"
+            survey.problems.append(Problem("unknown video", path, row, what, "add or correct it"))
+            continue
+        clip = parse_clip(path, row, (label, start, end), hidden=splits[video_id] == "test")
+        if isinstance(clip, Problem):
+            survey.problems.append(clip)
+        else:
+            survey.clips.append({"clip_id": clip_id, "video_id": video_id} | clip)
+    labelled = {clip["video_id"] for clip in survey.clips}
+    if silent := [video_id for video_id in splits if video_id not in labelled]:
+        survey.absent.append(f"no labelled clips of {some(silent)}")
