@@ -40,9 +40,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    make = commands.add_parser("make-data", help="write a made-up iMiGUE in the MiGA layout")
+    make = commands.add_parser("make-data", help="write a made-up iMiGUE in any layout")
     make.add_argument("root", type=Path, help="new folder")
-    make.add_argument("--videos", type=positive, default=120, help="interviews (default: 120)")
+    make.add_argument(
+        "--layout",
+        choices=["full", "miga2023", "miga2024", "miga2026", "plain"],
+        default="miga2024",
+        help="how it lies on disk (default: miga2024)",
+    )
+    make.add_argument(
+        "--size",
+        choices=["demo", "full"],
+        default="demo",
+        help="full: 359 videos and 18,232 clips of tiny pictures (default: demo)",
+    )
+    make.add_argument("--videos", type=positive, help="interviews (default: 120; full: 359)")
     make.add_argument("--seed", type=int, default=0, help="default: 0")
     make.add_argument(
         "--signal", choices=["joint", "none"], default="joint", help="what is planted"
@@ -88,16 +100,19 @@ def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
 
 
 def make_data(options: argparse.Namespace) -> None:
+    from imigue_lab.data.synthetic.full_size import FULL_VIDEOS
     from imigue_lab.data.synthetic.story import MadeUp
     from imigue_lab.data.synthetic.tree import make_data
 
     spec = MadeUp(
-        videos=options.videos,
+        videos=options.videos or {"demo": 120, "full": FULL_VIDEOS}[options.size],
         seed=options.seed,
         signal=options.signal,
         pictures=not options.no_pictures,
         all_win_validation=options.all_win_validation,
         leak_subject=options.leak_subject,
+        size=options.size,
+        layout=options.layout,
     )
     index = make_data(options.root, spec, options.store)
     print(f"{len(index.videos)} made-up interviews with {len(index.clips)} clips in {index.root}")

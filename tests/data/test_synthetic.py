@@ -9,10 +9,11 @@ import torch
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.layout import read_index
 from imigue_lab.data.store import open_features
-from imigue_lab.data.synthetic.body import act_out, quarter, tremor
+from imigue_lab.data.synthetic.body import quarter, tremor
 from imigue_lab.data.synthetic.drawing import HUES, to_pixels
+from imigue_lab.data.synthetic.recording import act
 from imigue_lab.data.synthetic.story import MOVERS, MadeUp, plan
-from imigue_lab.data.synthetic.tree import make_data, scene_rng
+from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
 SPEC = MadeUp(videos=4, seed=3)
@@ -61,7 +62,7 @@ def test_keypoint_files_have_a_header_and_106_columns(filmed):
 
 def test_a_gesture_trembles_in_the_keypoints_at_its_joint_and_moment(filmed):
     interview = plan(SPEC)[0]
-    scene = act_out(interview, scene_rng(interview, SPEC))
+    scene = act(interview, SPEC)
     moved = np.abs(scene.tracked - scene.drawn).max(axis=2)
     for gesture in (g for g in interview.gestures if g.pattern < 5):
         joint = LAYOUTS["light_hand35"].joints.index(MOVERS[gesture.joint])
@@ -76,7 +77,7 @@ def test_a_gesture_trembles_in_the_keypoints_at_its_joint_and_moment(filmed):
 def test_a_mark_shows_in_the_picture_at_its_joint_and_moment(filmed):
     interview = plan(SPEC)[0]
     frames = frames_of(filmed.videos.video[0])
-    scene = act_out(interview, scene_rng(interview, SPEC))
+    scene = act(interview, SPEC)
     for gesture in interview.gestures:
         moment = quarter(gesture, gesture.mark_moment)
         frame = gesture.start + moment.start + len(moment) // 2
@@ -122,7 +123,7 @@ def test_a_killed_writing_leaves_no_half_tree(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("imigue_lab.data.synthetic.tree.write_video", killed)
+    monkeypatch.setattr("imigue_lab.data.synthetic.forms.write_video", killed)
     with pytest.raises(KeyboardInterrupt):
         make_data(tmp_path / "tree", SPEC)
     assert not (tmp_path / "tree").exists()

@@ -18,6 +18,7 @@ from imigue_lab.data.layouts.clip_files import attach_clip_files
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_videos
 from imigue_lab.data.layouts.miga import tell_absent
 from imigue_lab.data.layouts.tables import (
+    CORRECT_OR_EMPTY,
     WIN,
     check_ids,
     parse_clip,
@@ -61,7 +62,7 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
     fileless = []
     for line, *cells in table[COLUMNS].itertuples():
         name, label, start, end, subject, outcome = cells
-        if not re.fullmatch(r"\d{1,4}", name):
+        if not re.fullmatch(r"[0-9]{1,4}", name):
             what = f"{name!r} is not a video id of four digits"
             survey.problems.append(Problem("id", path, line, what, "correct it"))
             continue
@@ -70,18 +71,7 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
             videos[video_id] = no_files(video_id)
             fileless.append(video_id)
         number, rows[video_id] = rows[video_id], rows[video_id] + 1
-        if outcome.lower() not in WIN and outcome:
-            what = f"outcome {outcome!r} is neither win nor lose"
-            survey.problems.append(Problem("outcome", path, line, what, "correct it"))
-        told = {"subject": subject or None, "outcome": WIN.get(outcome.lower())}
-        survey.problems += [
-            Problem(
-                column, path, line, f"{column} {value} of video {video_id}, {was} before", "choose"
-            )
-            for column, value in told.items()
-            if value is not None
-            and (was := videos[video_id].setdefault(column, value)) not in (None, value)
-        ]
+        survey.problems += settle(videos[video_id], subject, outcome, path, line)
         clip = parse_clip(path, line, (label, start, end), hidden=False)
         if isinstance(clip, Problem):
             survey.problems.append(clip)
@@ -90,6 +80,22 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
     survey.clips.sort(key=lambda clip: str(clip["video_id"]))  # stable: rows keep their order
     if fileless:
         survey.absent.append(f"labelled videos without any file: {some(fileless)}")
+
+
+def settle(video: Row, subject: str, outcome: str, path: Path, line: int) -> list[Problem]:
+    """Takes subject and outcome of a video from the first row that has them; later ones agree."""
+    if outcome and outcome.lower() not in WIN:
+        what = f"outcome {outcome!r} is neither win nor lose"
+        return [Problem("outcome", path, line, what, CORRECT_OR_EMPTY)]
+    problems = []
+    for column, value in (("subject", subject or None), ("outcome", WIN.get(outcome.lower()))):
+        before = video.get(column)
+        if before is None:
+            video[column] = value
+        elif value not in (None, before):
+            what = f"{column} of video {video['video_id']} is {value} here and {before} above"
+            problems.append(Problem(column, path, line, what, "make them agree"))
+    return problems
 
 
 def no_files(video_id: str) -> Row:

@@ -17,7 +17,8 @@ from imigue_lab.errors import some
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 NAME = re.compile(
     r"(?P<video>\d{4})(_(?P<row>\d{1,6}))?(_(?P<part>label|light_hand|light|openpose))?"
-    r"(?P<suffix>\.csv|\.xlsx|\.mp4|\.mkv|\.mov|\.avi|\.webm)"
+    r"(?P<suffix>\.csv|\.xlsx|\.mp4|\.mkv|\.mov|\.avi|\.webm)",
+    re.ASCII,
 )
 CLAIMED = (*VIDEO_SUFFIXES, "_label.csv", "_light_hand.csv", ".xlsx")
 SPLIT_FOLDER = re.compile(

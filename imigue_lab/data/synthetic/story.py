@@ -28,6 +28,7 @@ from typing import Literal
 import numpy as np
 
 from imigue_lab.data.classes import ILLUSTRATIVE
+from imigue_lab.data.synthetic.full_size import TRAIN_CLIPS, assign_full, count_clips
 from imigue_lab.data.workspace import short_hash
 
 VERSION = 1  # of the generator; raise it when any number changes
@@ -46,17 +47,22 @@ PICTURE_ALONE = {13: 1, 17: 2, 25: 3}  # class -> hue; pattern "beat"
 PLACE_PAIR = (7, 10)  # at the joint, elsewhere; hue 4
 MOMENT_PAIR = (22, 23)  # at its moment, at another; hue 5
 
+LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
+
 
 @dataclass(frozen=True)
 class MadeUp:
     """What to make.
 
     Attributes:
-        videos: number of interviews, four a subject.
+        videos: number of interviews, four a subject in size `demo`.
         signal: `joint` plants the signals above, `none` plants nothing.
         pictures: False writes no videos, as in the skeleton-only releases.
         all_win_validation: every validation video is a win, as in iMiGUE.
         leak_subject: one subject stands in train and in test, as in iMiGUE.
+        size: `full` has iMiGUE's shares of splits, subjects, clips and classes, clips of 4 to 8
+            frames and pictures of 32 x 24; with 359 videos they are its counts.
+        layout: one of `LAYOUTS`; the plan does not depend on it.
     """
 
     videos: int = 120
@@ -65,6 +71,8 @@ class MadeUp:
     pictures: bool = True
     all_win_validation: bool = False
     leak_subject: bool = False
+    size: Literal["demo", "full"] = "demo"
+    layout: Literal["full", "miga2023", "miga2024", "miga2026", "plain"] = "miga2024"
 
     @property
     def key(self) -> str:
@@ -106,12 +114,19 @@ def plan(spec: MadeUp) -> list[Interview]:
     """Every interview of a made-up set; the same `spec` gives the same plan."""
     rng = np.random.default_rng([spec.seed, VERSION])
     subjects = assign_subjects(spec)
-    outcomes = draw_outcomes(spec, [split for _, split in subjects], rng)
+    splits = [split for _, split in subjects]
+    outcomes = draw_outcomes(spec, splits, rng)
+    clips = count_clips(splits, rng) if spec.size == "full" else []
     interviews = []
     for number, ((subject, split), outcome) in enumerate(zip(subjects, outcomes, strict=True)):
         pull = PULL * (2 * outcome - 1) if spec.signal == "joint" else 0.0
         composure, *uneven = rng.normal(0, (1, UNEVENNESS, UNEVENNESS))
-        frames = int(rng.integers(10 * WINDOW, 20 * WINDOW))
+        short: list[Gesture] = []
+        if spec.size == "full":
+            short = plan_short_gestures(clips[number], spec.signal, rng)
+            frames = short[-1].end + int(rng.integers(2, WINDOW))
+        else:
+            frames = int(rng.integers(10 * WINDOW, 20 * WINDOW))
         hidden_from = int(rng.integers(0, frames))
         hidden_for = int(rng.integers(WINDOW, 3 * WINDOW)) if rng.random() < 0.3 else 0
         interviews.append(
@@ -125,14 +140,24 @@ def plan(spec: MadeUp) -> list[Interview]:
                 posture=pull - composure + uneven[1],
                 frames=frames,
                 hidden=(hidden_from, min(frames, hidden_from + hidden_for)),
-                gestures=tuple(plan_gestures(frames, spec.signal, rng)),
+                gestures=tuple(short or plan_gestures(frames, spec.signal, rng)),
             )
         )
     return interviews
 
 
 def assign_subjects(spec: MadeUp) -> list[tuple[str, str]]:
-    """(subject, split) of each video, four videos a subject; half train, a sixth validation."""
+    """(subject, split) of each video.
+
+    In size `demo` four videos a subject, half train, a sixth validation; in `full` as iMiGUE.
+    """
+    rows = assign_full(spec.videos) if spec.size == "full" else assign_demo(spec)
+    if spec.leak_subject:
+        rows[-1] = (rows[0][0], "test")
+    return rows
+
+
+def assign_demo(spec: MadeUp) -> list[tuple[str, str]]:
     subjects = max(3, spec.videos // 4)
     in_train, in_validation = subjects // 2, max(1, round(subjects / 6))
     rows = []
@@ -142,8 +167,6 @@ def assign_subjects(spec: MadeUp) -> list[tuple[str, str]]:
         if in_train <= person < in_train + in_validation:
             split = "validation"
         rows.append((f"s{person + 1:02d}", split))
-    if spec.leak_subject:
-        rows[-1] = (rows[0][0], "test")
     return rows
 
 
@@ -171,6 +194,20 @@ def plan_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Ge
             gesture = replace(gesture, label=labels[rng.integers(len(labels))])
         gestures.append(gesture)
         start = end + int(rng.integers(4, 16))
+    return gestures
+
+
+def plan_short_gestures(count: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
+    """Clips of 4 to 8 frames with pauses of 1 to 3, classes as often as in iMiGUE's train."""
+    shares = np.divide(TRAIN_CLIPS, sum(TRAIN_CLIPS))
+    labels = rng.choice(len(shares), size=(count, 2), p=shares).tolist()
+    gestures = []
+    start = int(rng.integers(2, 10))
+    for planted, drawn in labels:
+        end = start + int(rng.integers(3, 8))
+        gesture = plant(planted, start, end, rng)
+        gestures.append(replace(gesture, label=drawn) if signal == "none" else gesture)
+        start = end + int(rng.integers(2, 5))
     return gestures
 
 
