@@ -4,6 +4,7 @@ The interviews tell a story: 32 of eight subjects, whose outcome shows in face a
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def pytest_configure(config):
     # Small models gain nothing from a second thread, and two processes of two threads on two cores
     # are 25 times slower than of one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.addaudithook(stay_at_home)
+
+
+def stay_at_home(event, details):
+    """No test may talk to another machine."""
+    if event == "socket.connect" and isinstance(details[1], tuple):
+        host = str(details[1][0])
+        assert host.startswith("127.") or host in ("localhost", "::1"), f"a call to {host}"
 
 
 def pytest_unconfigure(config):

@@ -31,7 +31,7 @@ from imigue_lab.models.losses import FocalLoss, balanced_class_weights
 from imigue_lab.training.loop import Stopping, fit, open_fabric
 from imigue_lab.training.runs import Row, Run, describe_environment, open_run
 from imigue_lab.training.scores import point_scores, score_table
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.settings import WHERE, EmotionSettings
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
 
@@ -280,7 +280,7 @@ def finish(
     predictions.to_parquet(buffer, index=False)
     write_atomically(run.folder / "predictions.parquet", buffer.getvalue())
     provenance = describe_environment() | {
-        "where": {"data": settings.data, "store": settings.store},
+        "where": {name: getattr(settings, name) for name in WHERE},
         "device": str(fabric.device),
         "seconds": round(seconds, 1),
         "remarks": data.remarks(),
