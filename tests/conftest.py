@@ -83,7 +83,8 @@ def quick(made_up):
 @pytest.fixture(scope="session")
 def trained(made_up):
     """A finished run and its data."""
-    from imigue_lab.training.emotion import load_emotion_data, train_emotion
+    from imigue_lab.training.emotion import train_emotion
+    from imigue_lab.training.emotion_data import load_emotion_data
     from imigue_lab.training.settings import EmotionSettings
 
     given = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}
