@@ -23,7 +23,7 @@ import pandas as pd
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "02_train_emotion.ipynb"
 FUSIONS = {"both streams": "interfusion", "face alone": "face_only", "voice alone": "context_only"}
-SETTINGS: dict[str, object] = {}
+SETTINGS = {"width": 32, "depth": 1, "dropout": 0.5, "lr": 5e-4, "epochs": 60}
 
 
 def convert(features: Path, root: Path, with_test: bool = True) -> None:

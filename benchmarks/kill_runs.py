@@ -1,6 +1,9 @@
 """20 kills at random moments of one training; it must end with the numbers of an unbroken run.
 
 python -m benchmarks.kill_runs        about 3 minutes on two cores
+
+Each kill comes up to half a second after the first epoch that the process finished itself, so it
+falls into an epoch, between two, or into the writing of one.
 """
 
 import os
@@ -8,13 +11,16 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 
 KILLS = 20
-WORDS = "train emotion --epochs 60 --patience 60 --dropout 0.3 --scheduler plateau --max-windows 8"
+WORDS = (
+    "train emotion --epochs 200 --patience 200 --dropout 0.3 --scheduler plateau --max-windows 8"
+)
 KEPT = ("metrics.csv", "scores.json", "predictions.parquet", "best.safetensors", "last.safetensors")
 
 
@@ -25,6 +31,12 @@ def start(workspace: Path, root: Path) -> subprocess.Popen:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def epochs_of(workspace: Path) -> int:
+    """Whole epochs on disk."""
+    metrics = workspace / "runs" / "run" / "metrics.csv"
+    return len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
 
 
 def main() -> None:
@@ -38,14 +50,14 @@ def main() -> None:
         assert start(whole, root).wait() == 0
         epochs = []
         for _ in range(KILLS):
-            process = start(killed, root)
-            try:
-                process.wait(timeout=rng.uniform(3.0, 6.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            metrics = killed / "runs" / "run" / "metrics.csv"
-            epochs.append(len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0)
+            process, before = start(killed, root), epochs_of(killed)
+            while epochs_of(killed) == before and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, 0.5))
+            assert process.poll() is None, "it ended before it was killed: raise the epochs"
+            process.kill()
+            process.wait()
+            epochs.append(epochs_of(killed))
         assert start(killed, root).wait() == 0
         print(f"epochs on disk after each kill: {epochs}")
         for name in KEPT:

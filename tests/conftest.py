@@ -4,6 +4,7 @@ The interviews tell a story: 32 of eight subjects, whose outcome shows in face a
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def pytest_configure(config):
     # Small models gain nothing from a second thread, and two processes of two threads on two cores
     # are 25 times slower than of one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.addaudithook(stay_at_home)
+
+
+def stay_at_home(event, details):
+    """No test may talk to another machine."""
+    if event == "socket.connect" and isinstance(details[1], tuple):
+        host = str(details[1][0])
+        assert host.startswith("127.") or host in ("localhost", "::1"), f"a call to {host}"
 
 
 def pytest_unconfigure(config):
@@ -74,7 +83,8 @@ def quick(made_up):
 @pytest.fixture(scope="session")
 def trained(made_up):
     """A finished run and its data."""
-    from imigue_lab.training.emotion import load_emotion_data, train_emotion
+    from imigue_lab.training.emotion import train_emotion
+    from imigue_lab.training.emotion_data import load_emotion_data
     from imigue_lab.training.settings import EmotionSettings
 
     given = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}

@@ -3,7 +3,6 @@
 import io
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -17,77 +16,20 @@ from imigue_lab.data.classes import OUTCOMES
 from imigue_lab.data.datasets import (
     Batch,
     BucketSampler,
-    EmotionFeatures,
     InterviewDataset,
     collate,
-    load_features,
 )
-from imigue_lab.data.source import open_data
-from imigue_lab.data.splits import EmotionSplit, split_emotion
-from imigue_lab.data.store import Encoding, open_features
-from imigue_lab.data.workspace import short_hash, write_atomically
+from imigue_lab.data.splits import EmotionSplit
+from imigue_lab.data.workspace import write_atomically
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss, balanced_class_weights
+from imigue_lab.training.emotion_data import EmotionData, load_emotion_data
 from imigue_lab.training.loop import Stopping, fit, open_fabric
 from imigue_lab.training.runs import Row, Run, describe_environment, open_run
 from imigue_lab.training.scores import point_scores, score_table
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.settings import WHERE, EmotionSettings
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
-
-
-@dataclass(frozen=True)
-class EmotionData:
-    """Everything a model of these settings learns from or is scored on."""
-
-    split: EmotionSplit
-    features: EmotionFeatures
-    context: Encoding
-    face: Encoding
-
-    def identity(self) -> dict[str, Any]:
-        """Which data these are, by content: the same wherever the folder lies."""
-        videos = self.split.videos.sort_values("video_id").to_csv(index=False)
-        encodings = {"context": self.context.name, "face": self.face.name}
-        return {"digest": short_hash(self.features.digest, videos), **encodings}
-
-    def summary(self) -> pd.DataFrame:
-        """Interviews, subjects, outcomes and windows of each part."""
-        videos = self.split.videos.assign(
-            windows=[len(self.features.context[video]) for video in self.split.videos.video_id]
-        )
-        parts = videos.groupby("split", sort=False)
-        return pd.DataFrame(
-            {
-                "interviews": parts.size(),
-                "subjects": parts.subject.nunique(),
-                "wins": parts.outcome.sum(),
-                "windows": parts.windows.sum(),
-            }
-        )
-
-    def remarks(self) -> list[str]:
-        """What a reader of the scores should know."""
-        notes = [
-            f"{stream} features ({encoding.name}) are {encoding.note}"
-            for stream, encoding in (("context", self.context), ("face", self.face))
-            if encoding.note
-        ]
-        return notes + self.split.remarks
-
-
-def load_emotion_data(settings: EmotionSettings) -> EmotionData:
-    """Reads index, split and features.
-
-    Raises:
-        DataError: one sentence on what is wrong with them.
-    """
-    index = open_data(settings.data, settings.labels, settings.store)
-    split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)
-    context = open_features(settings.context, settings.store, index)
-    face = open_features(settings.face, settings.store, index)
-    features = load_features(context, face, split.videos.video_id.tolist())
-    return EmotionData(split, features, context.encoding, face.encoding)
 
 
 def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) -> Run:
@@ -280,7 +222,7 @@ def finish(
     predictions.to_parquet(buffer, index=False)
     write_atomically(run.folder / "predictions.parquet", buffer.getvalue())
     provenance = describe_environment() | {
-        "where": {"data": settings.data, "store": settings.store},
+        "where": {name: getattr(settings, name) for name in WHERE},
         "device": str(fabric.device),
         "seconds": round(seconds, 1),
         "remarks": data.remarks(),

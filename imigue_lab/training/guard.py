@@ -28,9 +28,19 @@ def guard(cls: type[S]) -> S:
     shell = get_ipython()
     if shell is None:
         raise SettingsError("guard() reads a notebook's cells; in a script, build the settings")
-    settings = settings_from_cells(cls, shell.user_ns["In"])
+    settings = settings_from_cells(cls, executed_cells(shell))
     print(f"workspace: {workspace()}")
     return settings
+
+
+def executed_cells(shell: Any) -> list[str]:
+    """Texts of the cells that ran, oldest first.
+
+    nbval runs cells without history: there the cell before this one is all that can be known, and
+    it is the parameters cell.
+    """
+    last = shell.last_execution_result
+    return [*shell.user_ns["In"], *([last.info.raw_cell] if last and last.info else [])]
 
 
 def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:

@@ -15,7 +15,8 @@ from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
 
 S = TypeVar("S", bound="Settings")
-WHERE = ("data", "store", "preset", "name", "device")  # say where, not what: not in a run's hash
+WHERE = ("data", "store", "context", "face", "labels", "preset", "name", "device")
+# They say where, not what: what they lead to is in the digest of the data.
 
 
 class Settings(BaseModel):

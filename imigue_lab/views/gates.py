@@ -14,7 +14,8 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.data.datasets import InterviewDataset, collate
 from imigue_lab.errors import RunError, some
-from imigue_lab.training.emotion import EmotionData, load_emotion
+from imigue_lab.training.emotion import load_emotion
+from imigue_lab.training.emotion_data import EmotionData
 from imigue_lab.training.runs import Run
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, FACE, styled

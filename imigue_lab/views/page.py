@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from nbconvert import HTMLExporter
-from nbconvert.preprocessors import Preprocessor
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor, Preprocessor
 from plotly.io import from_json
 from plotly.offline import get_plotlyjs
 
@@ -19,14 +19,12 @@ PLOTLY = "application/vnd.plotly.v1+json"
 
 
 class PlotlyAsHtml(Preprocessor):
-    """Plotly outputs become divs, the first with plotly.js; progress bars keep their last state."""
+    """Plotly outputs become divs; the first brings plotly.js along."""
 
     def preprocess(self, nb, resources):
         embedded = False
         for cell in nb.cells:
             for output in cell.get("outputs", []):
-                if output.output_type == "stream":
-                    output.text = "\n".join(last_state(line) for line in output.text.split("\n"))
                 if PLOTLY not in output.get("data", {}):
                     continue
                 content = output["data"][PLOTLY]
@@ -39,11 +37,6 @@ class PlotlyAsHtml(Preprocessor):
         return nb, resources
 
 
-def last_state(line: str) -> str:
-    """What a terminal shows of a line that was written over with carriage returns."""
-    return line.rstrip("\r").rsplit("\r", 1)[-1]
-
-
 def export_html(notebook: Path) -> Path:
     """Writes `<notebook>.html` beside an executed notebook.
 
@@ -53,6 +46,7 @@ def export_html(notebook: Path) -> Path:
     if not notebook.is_file():
         raise DataError(f"{notebook}: no such notebook; run it with papermill first")
     exporter = HTMLExporter(preprocessors=[PlotlyAsHtml])
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)  # progress bars
     for library in (
         "require_js_url",
         "mathjax_url",

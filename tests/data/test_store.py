@@ -80,6 +80,11 @@ def test_an_unknown_encoder_names_those_that_are_there(store, index, tmp_path):
         open_features("mvit", str(tmp_path / "store"), index)
 
 
+def test_a_video_that_is_not_in_the_store_is_named(store):
+    with pytest.raises(DataError, match=r"0002\.safetensors: no such features; extract 0002"):
+        store.read("0002")
+
+
 def test_a_pickle_in_own_features_is_not_executed(plain, index):
     root = plain()
     np.save(root / "context" / "v0.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)

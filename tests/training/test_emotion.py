@@ -17,10 +17,10 @@ from imigue_lab.training.emotion import (
     build_loss,
     checkpoint_of,
     load_emotion,
-    load_emotion_data,
     predict,
     train_emotion,
 )
+from imigue_lab.training.emotion_data import load_emotion_data
 from imigue_lab.training.loop import Stopping, best_epoch, is_over, open_fabric
 from imigue_lab.training.runs import find_run
 from imigue_lab.training.settings import EmotionSettings

@@ -1,0 +1,67 @@
+"""What an emotion model of given settings learns from: split, features, and remarks on both."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from imigue_lab.data.datasets import EmotionFeatures, load_features
+from imigue_lab.data.source import open_data
+from imigue_lab.data.splits import EmotionSplit, split_emotion
+from imigue_lab.data.store import Encoding, open_features
+from imigue_lab.data.workspace import short_hash
+from imigue_lab.training.settings import EmotionSettings
+
+
+@dataclass(frozen=True)
+class EmotionData:
+    """Everything a model of these settings learns from or is scored on."""
+
+    split: EmotionSplit
+    features: EmotionFeatures
+    context: Encoding
+    face: Encoding
+
+    def identity(self) -> dict[str, Any]:
+        """Which data these are, by content: the same wherever the folder lies."""
+        videos = self.split.videos.sort_values("video_id").to_csv(index=False)
+        encodings = {"context": self.context.name, "face": self.face.name}
+        return {"digest": short_hash(self.features.digest, videos), **encodings}
+
+    def summary(self) -> pd.DataFrame:
+        """Interviews, subjects, outcomes and windows of each part."""
+        videos = self.split.videos.assign(
+            windows=[len(self.features.context[video]) for video in self.split.videos.video_id]
+        )
+        parts = videos.groupby("split", sort=False)
+        return pd.DataFrame(
+            {
+                "interviews": parts.size(),
+                "subjects": parts.subject.nunique(),
+                "wins": parts.outcome.sum(),
+                "windows": parts.windows.sum(),
+            }
+        )
+
+    def remarks(self) -> list[str]:
+        """What a reader of the scores should know."""
+        notes = [
+            f"{stream} features ({encoding.name}) are {encoding.note}"
+            for stream, encoding in (("context", self.context), ("face", self.face))
+            if encoding.note
+        ]
+        return notes + self.split.remarks
+
+
+def load_emotion_data(settings: EmotionSettings) -> EmotionData:
+    """Reads index, split and features.
+
+    Raises:
+        DataError: one sentence on what is wrong with them.
+    """
+    index = open_data(settings.data, settings.labels, settings.store)
+    split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)
+    context = open_features(settings.context, settings.store, index)
+    face = open_features(settings.face, settings.store, index)
+    features = load_features(context, face, split.videos.video_id.tolist())
+    return EmotionData(split, features, context.encoding, face.encoding)
