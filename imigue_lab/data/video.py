@@ -1,17 +1,26 @@
-"""Video files by PyAV: what a file says of itself, and writing frames as H.264."""
+"""Video files by PyAV: what a file holds, its frames by exact index, and writing frames as H.264.
 
-from collections.abc import Iterable
+A frame's index is its place in presentation order, from 0, at a constant or variable rate alike.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
 from jaxtyping import UInt8
 
+from imigue_lab.data.decoder import Decoder
+from imigue_lab.data.frame_table import frame_table, open_stream
+from imigue_lab.data.windows import plan_windows
 from imigue_lab.errors import DataError
 
 Frame = UInt8[np.ndarray, "height width 3"]  # RGB
+Frames = UInt8[np.ndarray, "T height width 3"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,10 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         DataError: the file is not a video, or is cut off.
     """
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or Fraction(0)
-            return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
-    except (av.FFmpegError, IndexError) as error:
-        raise DataError(f"{path}: not a readable video ({error}); copy it again") from error
+    container, stream = open_stream(path)
+    with container:
+        rate = stream.average_rate or Fraction(0)
+        return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
 
 
 def write_video(path: Path, frames: Iterable[Frame], fps: int) -> None:
@@ -50,3 +56,152 @@ def write_video(path: Path, frames: Iterable[Frame], fps: int) -> None:
                 stream.height, stream.width = picture.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+
+
+class FrameCount(NamedTuple):
+    """How many frames a file holds, beside what its header says.
+
+    Attributes:
+        frames: frames that can be asked for by index.
+        header: the container's own number; 0 where it names none (Matroska, transport streams).
+        damaged: those of `frames` that do not decode; empty where decoding was not asked for.
+    """
+
+    frames: int
+    header: int
+    damaged: tuple[int, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        return self.header in (0, self.frames)
+
+
+def count_frames(path: Path, decode: bool = False) -> FrameCount:
+    """Counts frames packet by packet; `decode` tries each of them as well.
+
+    Raises:
+        DataError: the file is not a video, or no frame of it is there.
+    """
+    with Video(path) as video:
+        damaged = tuple(video.damaged()) if decode else ()
+        return FrameCount(len(video), video.table.header, damaged)
+
+
+class Video:
+    """The frames of a whole video or of a clip file, RGB, by index; used in a ``with``.
+
+    Args:
+        short_side: pixels that the shorter side is resized to; 0 keeps the size.
+        threads: decoder threads; 0 is one a core, for one pass over a long file.
+
+    Raises:
+        DataError: the file is not a video, or no frame of it is there.
+    """
+
+    def __init__(self, path: Path, short_side: int = 0, threads: int = 1):
+        self.path = path
+        self.short_side = short_side
+        self.table = frame_table(path)
+        self.decoder = Decoder(path, self.table, threads)
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.decoder.close()
+
+    def __len__(self) -> int:
+        return self.table.frames
+
+    def frame(self, index: int) -> Frame:
+        """One frame; fast when called with rising indices, a seek otherwise.
+
+        Raises:
+            DataError: it is past the end, or damaged.
+        """
+        self.check_range(index)
+        found = self.decoder.go_to(index)
+        if found is None:
+            raise DataError(
+                f"{self.path}: frame {index} is damaged and does not decode; copy the file again,"
+                " or leave out what needs this frame"
+            )
+        return picture(found, self.short_side)
+
+    def clips(self, wanted: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, Frames]]:
+        """Many clips in one forward pass: a frame that several want is decoded once.
+
+        Args:
+            wanted: clip id -> frame indices, such as ``range(start, end + 1)`` or
+                `segment_centres`; clips may overlap and come in any order.
+
+        Yields:
+            (clip id, its frames in the order asked for), each clip once its last frame is there.
+            Only frames of clips that have begun and not ended are held.
+
+        Raises:
+            DataError: a clip is empty, or wants a frame that is past the end or damaged.
+        """
+        for name, indices in wanted.items():
+            if not len(indices):
+                raise DataError(f"{self.path}: clip {name} asks for no frame; correct its range")
+            self.check_range(min(indices), max(indices))
+        due = [(min(indices), name) for name, indices in wanted.items()]
+        heapify(due)
+        begun: dict[str, tuple[Iterator[int], dict[int, Frame]]] = {}
+        while due:
+            index = due[0][0]
+            shot = self.frame(index)
+            while due and due[0][0] == index:
+                _, name = heappop(due)
+                if name not in begun:
+                    begun[name] = iter(sorted(set(wanted[name]))[1:]), {}
+                later, have = begun[name]
+                have[index] = shot
+                if (following := next(later, None)) is not None:
+                    heappush(due, (following, name))
+                else:
+                    del begun[name]
+                    yield name, np.stack([have[i] for i in wanted[name]])
+
+    def windows(self, size: int = 16) -> Iterator[Frames]:
+        """The windows of `plan_windows` in one pass; a short last one repeats its last frame.
+
+        Raises:
+            DataError: a frame is damaged.
+        """
+        for first in range(0, plan_windows(len(self), size).windows * size, size):
+            have = [self.frame(i) for i in range(first, min(first + size, len(self)))]
+            yield np.stack(have + have[-1:] * (size - len(have)))
+
+    def damaged(self) -> list[int]:
+        """Decodes the whole file and lists the frames that fail."""
+        self.decoder.restart()
+        failed: list[int] = []
+        expected = 0
+        for number, _ in self.decoder.coming:
+            failed += range(expected, number)
+            expected = number + 1
+        self.decoder.restart()
+        return [*failed, *range(expected, len(self))]
+
+    def check_range(self, *indices: int) -> None:
+        """Refuses the first index that is not there."""
+        for index in indices:
+            if not 0 <= index < len(self):
+                header = self.table.header
+                claim = "" if header in (0, len(self)) else f" and the header says {header}"
+                raise DataError(
+                    f"{self.path}: frame {index} is wanted, {len(self)} are there (0 to"
+                    f" {len(self) - 1}){claim}; correct the range, or copy the file again"
+                )
+
+
+def picture(frame: av.VideoFrame, short_side: int) -> Frame:
+    """RGB, upright as a player shows it, with the shorter side resized."""
+    width, height = frame.width, frame.height
+    if short_side:
+        scale = short_side / min(width, height)
+        width, height = round(width * scale), round(height * scale)
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90)) if frame.rotation else rgb

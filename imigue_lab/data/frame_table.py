@@ -1,0 +1,130 @@
+"""When each frame of a file is shown, and where decoding can begin: read from packets alone."""
+
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from jaxtyping import Int64
+
+from imigue_lab.errors import DataError
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """The frames of one file in presentation order.
+
+    Attributes:
+        frames: how many there are.
+        header: how many the container claims; 0 where it claims nothing.
+        times: time stamp of each frame, ascending, in ticks of the stream; None where the packets
+            carry no stamps that tell frames apart (AVI), so that frames can only be counted.
+        keys: indices of the frames that decode without any before them.
+    """
+
+    frames: int
+    header: int
+    times: Int64[np.ndarray, " frames"] | None
+    keys: Int64[np.ndarray, " keys"]
+
+    def key_before(self, index: int) -> int:
+        """The frame from which `index` is reached; 0 is the start of the file."""
+        place = int(np.searchsorted(self.keys, index, side="right")) - 1
+        return int(self.keys[place]) if place >= 0 else 0
+
+    def index_of(self, time: int | None) -> int | None:
+        """The frame shown at a time stamp."""
+        if self.times is None or time is None:
+            return None
+        place = int(np.searchsorted(self.times, time))
+        return place if place < self.frames and self.times[place] == time else None
+
+
+def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Opens a file and its first video stream.
+
+    Raises:
+        DataError: the file is no video, is cut off before its header, or holds sound only.
+    """
+    try:
+        container = av.open(str(path))
+    except av.FFmpegError as error:
+        raise DataError(
+            f"{path}: not a readable video ({error.strerror}); copy it again"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise DataError(f"{path}: holds no video stream; copy it again, or name another file")
+    return container, container.streams.video[0]
+
+
+def frame_table(path: Path) -> FrameTable:
+    """Lists the frames of a file without decoding (a file without time stamps is decoded once).
+
+    Of a file that is cut off, only frames before which none can be missing are counted: where later
+    frames are stored before earlier ones, the cut leaves holes.
+
+    Raises:
+        DataError: the file is not a video, or no frame of it is there.
+    """
+    container, stream = open_stream(path)
+    times, keys, last_stored = array("q"), array("q"), None
+    stamped = True
+    with container:
+        stored = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+        try:
+            for packet in container.demux(stream):
+                if not packet.size or packet.is_corrupt or packet.is_discard:
+                    continue
+                if packet.pts is None:
+                    stamped = False
+                    break
+                times.append(packet.pts)
+                last_stored = packet.dts
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+        except av.FFmpegError as error:
+            raise DataError(
+                f"{path}: breaks off after {len(times)} frames ({error.strerror}); copy it again"
+            ) from error
+        header, size = stream.frames, container.size
+    shown = np.unique(np.array(times, dtype=np.int64))
+    if not stamped or len(shown) < len(times):
+        return counted_table(path, header)
+    if stored > size and last_stored is not None:
+        shown = shown[shown <= last_stored]
+    if not len(shown):
+        raise DataError(f"{path}: no frame of it is there; copy it again")
+    first_shown = np.array([time for time in keys if time <= shown[-1]], dtype=np.int64)
+    return FrameTable(len(shown), header, shown, np.sort(np.searchsorted(shown, first_shown)))
+
+
+def counted_table(path: Path, header: int) -> FrameTable:
+    """The table of a file whose frames carry no time stamps: all are reached from the start.
+
+    Raises:
+        DataError: a frame is damaged, which would move all after it.
+    """
+    container, stream = open_stream(path)
+    frames = 0
+    with container:
+        try:
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise damaged_unstamped(path, frames)
+                frames += 1
+        except av.FFmpegError as error:
+            raise damaged_unstamped(path, frames) from error
+    if not frames:
+        raise DataError(f"{path}: no frame of it is there; copy it again")
+    return FrameTable(frames, header, None, np.zeros(1, dtype=np.int64))
+
+
+def damaged_unstamped(path: Path, frame: int) -> DataError:
+    return DataError(
+        f"{path}: frame {frame} is damaged and the file carries no time stamps by which to number"
+        " those after it; copy it again"
+    )

@@ -1,0 +1,337 @@
+"""Frames by exact index: every frame of these videos carries its number in black and white blocks.
+
+The number is a word of twelve bits, so it survives compression, and a picture that stands one frame
+off is read as another number.
+"""
+
+import tracemalloc
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from imigue_lab.data.video import Video, count_frames, probe, write_video
+from imigue_lab.data.windows import segment_centres
+from imigue_lab.errors import DataError
+
+BLOCK = 16  # pixels
+TICK = Fraction(1, 1000)  # seconds
+
+
+def paint(number):
+    """64 x 48 pixels: bit b of the number is block b, row by row."""
+    bits = np.array([(number >> bit) & 1 for bit in range(12)], dtype=np.uint8).reshape(3, 4)
+    blocks = np.kron(bits, np.ones((BLOCK, BLOCK), np.uint8)) * 255
+    return np.stack([blocks] * 3, axis=2)
+
+
+def read(picture):
+    """The number painted into a picture."""
+    bits = picture[BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK, 1].ravel() > 127
+    return sum(1 << bit for bit, on in enumerate(bits) if on)
+
+
+def constant(frames):
+    return [33 * number for number in range(frames)]
+
+
+def variable(frames):
+    """Milliseconds: 1 to 200 from frame to frame."""
+    return np.random.default_rng(0).integers(1, 201, frames).cumsum().tolist()
+
+
+def film(path, times, codec="libx264", options=None, gop=12, rotation=0):
+    """Writes painted frames shown at the given milliseconds, with B-frames."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.gop_size = gop
+        stream.codec_context.max_b_frames = 3
+        stream.codec_context.time_base = TICK
+        stream.codec_context.thread_count = 1
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(paint(number), format="rgb24")
+            frame.pts, frame.time_base = time, TICK
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+KINDS = {
+    "constant.mp4": {"times": constant(100)},
+    "variable.mp4": {"times": variable(100)},
+    "late_start.mp4": {"times": [5000 + t for t in variable(100)]},
+    "one_keyframe.mp4": {"times": constant(100), "gop": 1000},
+    "variable.mkv": {"times": variable(100)},
+    "transport.ts": {"times": constant(100)},
+    "stampless.avi": {"times": list(range(100)), "codec": "mpeg4"},
+}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("films")
+    return {name: film(folder / name, **how) for name, how in KINDS.items()}
+
+
+@pytest.fixture(params=KINDS)
+def path(request, films):
+    return films[request.param]
+
+
+def test_every_frame_is_found_by_its_index_going_forward(path):
+    with Video(path) as video:
+        assert [read(video.frame(i)) for i in range(len(video))] == list(range(100))
+
+
+def test_every_frame_is_found_in_random_order_and_again(path):
+    order = np.random.default_rng(1).integers(0, 100, 250).tolist()
+    with Video(path) as video:
+        assert [read(video.frame(i)) for i in order] == order
+
+
+def test_frames_are_upright_rgb_of_the_files_size(films):
+    with Video(films["variable.mp4"]) as video:
+        picture = video.frame(77)
+    assert picture.dtype == np.uint8
+    assert np.abs(picture.astype(int) - paint(77)).mean() < 10
+
+
+def test_b_frames_stand_before_the_frames_they_lean_on(films):
+    with av.open(str(films["constant.mp4"])) as container:
+        stored = [p.pts for p in container.demux(video=0) if p.size]
+    assert stored != sorted(stored)
+
+
+def test_overlapping_clips_come_out_of_one_pass(path):
+    wanted = {
+        "long": range(10, 61),
+        "inside": range(20, 31),
+        "edge": range(60, 100),
+        "one": range(1),
+        "same": range(20, 31),
+        "centres": segment_centres(5, 12),
+        "backwards": [40, 3, 40],
+    }
+    with Video(path) as video:
+        got = {name: [read(frame) for frame in clip] for name, clip in video.clips(wanted)}
+    assert got == {name: list(indices) for name, indices in wanted.items()}
+
+
+def test_a_pass_over_overlapping_clips_decodes_no_frame_twice(films, monkeypatch):
+    asked = []
+    with Video(films["one_keyframe.mp4"]) as video:
+        go_to = video.decoder.go_to
+        monkeypatch.setattr(video.decoder, "go_to", lambda i: asked.append(i) or go_to(i))
+        monkeypatch.setattr(video.decoder, "seek", lambda key: pytest.fail("went back"))
+        wanted = {f"clip{start}": range(start, start + 30) for start in range(0, 70, 7)}
+        assert len(dict(video.clips(wanted))) == 10
+    assert asked == list(range(93))
+
+
+def test_a_clip_is_handed_out_as_soon_as_its_last_frame_is_there(films):
+    wanted = {"whole": range(100), "early": range(3, 6), "late": range(90, 95)}
+    with Video(films["constant.mp4"]) as video:
+        assert [name for name, _ in video.clips(wanted)] == ["early", "late", "whole"]
+
+
+def test_a_far_frame_is_reached_by_a_seek_not_by_decoding_all_before(films):
+    with Video(films["variable.mp4"]) as video:
+        video.frame(97)
+        assert not video.decoder.from_start
+        assert video.table.key_before(97) > 80
+
+
+def test_windows_cover_the_video_and_the_last_one_repeats_its_last_frame(tmp_path):
+    path = film(tmp_path / "w.mp4", variable(40))
+    with Video(path) as video:
+        windows = [[read(frame) for frame in window] for window in video.windows()]
+    assert windows == [list(range(16)), list(range(16, 32)), [*range(32, 40), *[39] * 8]]
+
+
+def test_a_rest_of_less_than_half_a_window_is_no_window(tmp_path):
+    with Video(film(tmp_path / "w.mp4", constant(23))) as video:
+        assert [len(window) for window in video.windows()] == [16]
+
+
+def test_the_short_side_is_resized_and_the_numbers_stay(films):
+    with Video(films["constant.mp4"], short_side=24) as video:
+        picture = video.frame(41)
+    assert picture.shape == (24, 32, 3)
+    assert read(picture.repeat(2, axis=0).repeat(2, axis=1)) == 41
+
+
+def test_a_video_that_was_filmed_upright_is_handed_out_upright(tmp_path):
+    path = film(tmp_path / "turned.mp4", constant(20), rotation=90)
+    with Video(path) as video:
+        picture = video.frame(13)
+    assert picture.shape == (64, 48, 3)
+    assert read(np.rot90(picture, -1)) == 13
+
+
+def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
+    peaks = []
+    for frames in (100, 1000):
+        path = film(tmp_path / f"{frames}.mp4", constant(frames))
+        with Video(path) as video:
+            wanted = {f"c{s}": range(s, s + 20) for s in range(0, frames - 20, 10)}
+            tracemalloc.start()
+            for _ in video.windows():
+                pass
+            for _ in video.clips(wanted):
+                pass
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    whole = 1000 * paint(0).nbytes
+    assert peaks[1] < 1.2 * peaks[0] < whole / 10
+
+
+def test_the_count_agrees_with_the_header_of_a_sound_file(films):
+    assert count_frames(films["variable.mp4"], decode=True) == (100, 100, ())
+    assert count_frames(films["variable.mkv"]) == (100, 0, ())
+    assert count_frames(films["variable.mkv"]).agrees
+
+
+def cut(path, share):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.73, 0.9, 0.97])
+def test_a_cut_off_file_is_right_up_to_the_cut_and_its_count_disagrees(tmp_path, share):
+    path = film(tmp_path / "cut.mp4", constant(200), options={"movflags": "faststart"})
+    cut(path, share)
+    count = count_frames(path, decode=True)
+    assert not count.agrees
+    assert count.header == 200
+    assert count.damaged == ()
+    assert 200 * (2 * share - 1) - 10 < count.frames < 200  # nearly half of the file is its index
+    with Video(path) as video:
+        assert [read(video.frame(i)) for i in range(len(video))] == list(range(count.frames))
+        with pytest.raises(DataError, match=r"frame 199 is wanted, \d+ are there .* header says 2"):
+            video.frame(199)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.8])
+def test_a_file_that_is_cut_off_before_its_index_ends_is_refused(tmp_path, share):
+    path = cut(film(tmp_path / "cut.mp4", constant(50)), share)
+    for reader in (probe, count_frames, Video):
+        with pytest.raises(DataError, match=r"cut\.mp4: .* video.*; copy it again"):
+            reader(path)
+
+
+def test_a_header_that_lies_is_reported(tmp_path):
+    path = film(tmp_path / "lie.avi", list(range(30)), codec="mpeg4")
+    raw = bytearray(path.read_bytes())
+    length = raw.index(b"strh") + 8 + 32  # dwLength of the stream header
+    raw[length : length + 4] = (50).to_bytes(4, "little")
+    path.write_bytes(raw)
+    count = count_frames(path)
+    assert (count.frames, count.header, count.agrees) == (30, 50, False)
+    with Video(path) as video, pytest.raises(DataError, match=r"30 are .* header says 50"):
+        video.frame(30)
+
+
+def test_damaged_frames_are_named_and_move_no_other(tmp_path):
+    path = film(tmp_path / "damaged.mp4", constant(100), options={"movflags": "faststart"})
+    raw = bytearray(path.read_bytes())
+    place = len(raw) * 3 // 4
+    raw[place : place + 60] = b"\x55" * 60
+    path.write_bytes(raw)
+    count = count_frames(path, decode=True)
+    assert count.frames == 100
+    assert 0 < len(count.damaged) < 30
+    with Video(path) as video:
+        for index in range(100):
+            if index in count.damaged:
+                with pytest.raises(DataError, match=f"frame {index} is damaged"):
+                    video.frame(index)
+            else:
+                assert read(video.frame(index)) == index
+
+
+@pytest.mark.parametrize("index", [-1, 100, 5000])
+def test_a_frame_outside_of_the_file_is_refused(films, index):
+    with Video(films["constant.mp4"]) as video:
+        complaint = rf"constant\.mp4: frame {index} is wanted, 100 are there \(0 to 99\)"
+        with pytest.raises(DataError, match=complaint):
+            video.frame(index)
+        with pytest.raises(DataError, match=complaint):
+            next(video.clips({"a": range(3), "b": [5, index]}))
+
+
+def test_a_clip_without_frames_is_refused_by_name(films):
+    with Video(films["constant.mp4"]) as video, pytest.raises(DataError, match="clip 7 asks"):
+        next(video.clips({"7": range(9, 9)}))
+
+
+def test_what_is_no_video_is_refused_in_one_sentence(tmp_path):
+    text = tmp_path / "notes.mp4"
+    text.write_text("not a film")
+    with pytest.raises(DataError, match="not a readable video"):
+        Video(text)
+    with pytest.raises(DataError, match=r"absent\.mp4: not a readable video \(No such file"):
+        Video(tmp_path / "absent.mp4")
+
+
+def test_a_file_with_sound_only_is_refused(tmp_path):
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        silence.rate = 8000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode())
+    for reader in (probe, Video):
+        with pytest.raises(DataError, match=r"sound\.wav: holds no video stream"):
+            reader(path)
+
+
+def test_what_we_write_is_read_back_frame_by_frame(tmp_path):
+    path = tmp_path / "ours.mp4"
+    write_video(path, (paint(n) for n in range(30)), fps=25)
+    info = probe(path)
+    assert (info.fps, info.width, info.height, info.frames) == (25, 64, 48, 30)
+    with Video(path) as video:
+        assert [read(video.frame(i)) for i in (29, 0, 15)] == [29, 0, 15]
+
+
+REAL = {
+    "carphone_pristine": (176, 144, 120, 29.97),
+    "speaker_on_stage": (640, 360, 275, 29.97),
+    "signer": (540, 720, 58, 29.917),
+    "street_crowd": (1920, 1080, 105, 25),
+    "bikes": (640, 272, 250, 25),
+}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", REAL)
+def test_real_recordings_have_their_frames_and_rates(shared, name):
+    path = shared / "data" / "video" / f"{name}.mp4"
+    width, height, frames, fps = REAL[name]
+    info = probe(path)
+    assert (info.width, info.height, info.frames) == (width, height, frames)
+    assert info.fps == pytest.approx(fps, abs=1e-3)
+    assert count_frames(path, decode=True) == (frames, frames, ())
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", REAL)
+def test_random_access_to_real_recordings_equals_sequential_decoding(shared, name):
+    path = shared / "data" / "video" / f"{name}.mp4"
+    with av.open(str(path)) as container:
+        sequential = [
+            hash(frame.to_ndarray(format="rgb24").tobytes()) for frame in container.decode(video=0)
+        ]
+    order = np.random.default_rng(2).permutation(len(sequential))[:12].tolist()
+    with Video(path) as video:
+        for index in order:
+            assert hash(video.frame(index).tobytes()) == sequential[index]
+        clips = {"a": range(20, 40), "b": range(30, 50)}
+        for clip_id, clip in video.clips(clips):
+            assert [hash(f.tobytes()) for f in clip] == [sequential[i] for i in clips[clip_id]]
