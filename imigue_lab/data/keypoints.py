@@ -6,6 +6,7 @@ which joints to take.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from imigue_lab.data.joints import (
     BODY25,
@@ -71,7 +72,7 @@ def named_bones(joints: tuple[str, ...], bones: str) -> tuple[tuple[int, int], .
 
 def chain(*joints: str) -> str:
     """Bones from the first joint to the last: ``chain("a", "b", "c")`` is ``" a-b b-c"``."""
-    return "".join(f" {parent}-{child}" for parent, child in zip(joints, joints[1:], strict=False))
+    return "".join(f" {parent}-{child}" for parent, child in pairwise(joints))
 
 
 def both_sides(bones: str) -> str:
