@@ -70,7 +70,7 @@ def take_clips(
     return rearrange(skeleton[:, frames], "m n l v c -> n m l v c")
 
 
-def crop_centre(skeleton: Skeleton, share: float = 0.95) -> Skeleton:
+def crop_centre(skeleton: Skeleton, share: float = 0.95) -> Float32[np.ndarray, "M L V C"]:
     """The middle `share` of the frames; resampled afterwards (CTR-GCN in evaluation)."""
     aside = int((1 - share) * skeleton.shape[1] / 2)
     return skeleton[:, aside : skeleton.shape[1] - aside]
@@ -81,7 +81,7 @@ def crop_random(
     rng: np.random.RandomState,
     share: tuple[float, float] = (0.5, 1.0),
     least: int = 64,  # frames
-) -> Skeleton:
+) -> Float32[np.ndarray, "M L V C"]:
     """A contiguous part between two shares of the frames, not below `least` (CTR-GCN training)."""
     given = skeleton.shape[1]
     wanted = int(given * (rng.rand() * (share[1] - share[0]) + share[0]))

@@ -1,6 +1,7 @@
 """Skeletons as arrays: what is missing, places about a centre, and a number of frames.
 
-Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x, y, z in space.
+Letters in shapes: M persons, T frames (K of them kept, L after a cut), V joints, C channels: x, y,
+score, or x, y, z in space.
 A missing joint has score 0 (in space: all zeros), and is never normalised into a pose.
 
 Source: normalisation as in pyskl (Duan et al., 2022), resampling as in CTR-GCN (Chen et al., ICCV
@@ -84,7 +85,7 @@ class Normalised3D(NamedTuple):
         centre: what was subtracted, in the units of the input.
     """
 
-    skeleton: Skeleton
+    skeleton: Float32[np.ndarray, "M K V 3"]
     frames: Int[np.ndarray, " K"]
     centre: Float32[np.ndarray, " 3"]
 
@@ -141,7 +142,9 @@ def turn_to(direction: Float[np.ndarray, " 3"], goal: list[int]) -> Float[np.nda
     return Rotation.from_rotvec(axis / length * angle).as_matrix()
 
 
-def resample(skeleton: Skeleton, frames: int, axes: int = 2) -> Skeleton:
+def resample(
+    skeleton: Skeleton, frames: int, axes: int = 2
+) -> Float32[np.ndarray, "M {frames} V C"]:
     """Any number of frames to `frames`, linear in time, each frame the middle of its step.
 
     Between a frame with a joint and one without it, the nearer of the two counts: nothing is drawn
@@ -153,7 +156,9 @@ def resample(skeleton: Skeleton, frames: int, axes: int = 2) -> Skeleton:
     given = skeleton.shape[1]
     if not given:
         raise DataError("a clip has no frames, so none can be drawn from it; take it out")
-    place = np.clip((np.arange(frames) + 0.5) * given / frames - 0.5, 0, given - 1)
+    # Rounded to float32 where torch's `interpolate` rounds.
+    place = float(np.float32(given / frames)) * (np.arange(frames) + 0.5) - 0.5
+    place = np.clip(place.astype(np.float32), 0, given - 1)
     before = np.floor(place).astype(int)
     after = np.minimum(before + 1, given - 1)
     share = (place - before)[:, None, None]
@@ -165,13 +170,15 @@ def resample(skeleton: Skeleton, frames: int, axes: int = 2) -> Skeleton:
     return np.where(both, between, nearer).astype(np.float32)
 
 
-def cut_middle(skeleton: Skeleton, frames: int) -> Skeleton:
+def cut_middle(skeleton: Skeleton, frames: int) -> Float32[np.ndarray, "M L V C"]:
     """At most `frames` frames about the middle."""
     start = max(0, (skeleton.shape[1] - frames) // 2)
     return skeleton[:, start : start + frames]
 
 
-def pad_frames(skeleton: Skeleton, frames: int, loop: bool = False) -> Skeleton:
+def pad_frames(
+    skeleton: Skeleton, frames: int, loop: bool = False
+) -> Float32[np.ndarray, "M L V C"]:
     """At least `frames` frames: zeros after the end, or the clip once more."""
     given = skeleton.shape[1]
     if loop and given < frames:
@@ -179,8 +186,10 @@ def pad_frames(skeleton: Skeleton, frames: int, loop: bool = False) -> Skeleton:
     return np.pad(skeleton, ((0, 0), (0, max(0, frames - given)), (0, 0), (0, 0)))
 
 
-def fit_persons(skeleton: Skeleton, persons: int, loop: bool = False) -> Skeleton:
-    """Exactly `persons`: the first ones, and zeros (or the first person again) for the absent."""
+def fit_persons(skeleton: Skeleton, persons: int) -> Float32[np.ndarray, "{persons} T V C"]:
+    """Exactly `persons`: the first ones, and zeros for the absent.
+
+    (`mode="loop"` of pyskl's FormatGCNInput fills with zeros too: its copying never happens.)
+    """
     absent = max(0, persons - len(skeleton))
-    filler = skeleton[:1] if loop else np.zeros_like(skeleton[:1])
-    return np.concatenate([skeleton[:persons], *[filler] * absent])
+    return np.pad(skeleton[:persons], ((0, absent), (0, 0), (0, 0), (0, 0)))
