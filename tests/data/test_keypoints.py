@@ -1,8 +1,10 @@
 """Keypoint layouts: indices as in DATASET.md, bones that make one tree, mirror pairs."""
 
+import numpy as np
 import pytest
 
 from imigue_lab.data.keypoints import LAYOUTS, subset
+from imigue_lab.errors import DataError
 
 
 def test_imigue22_takes_the_published_columns():
@@ -22,4 +24,113 @@ def test_imigue22_has_the_published_bones_and_mirror_pairs():
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_bones_reach_every_joint_once(layout):
     children = [child for _, child in layout.bones]
-    assert sorted([*children, layout.joints.index("neck")]) == list(range(len(layout.joints)))
+    assert sorted([*children, layout.root]) == list(range(len(layout.joints)))
+    reached, seen = [layout.root], set()
+    while reached:
+        seen.add(here := reached.pop())
+        reached += [child for parent, child in layout.bones if parent == here]
+    assert len(seen) == len(layout.joints)
+
+
+@pytest.mark.parametrize(
+    ("name", "root"),
+    [
+        ("imigue22", "neck"),
+        ("openpose137", "neck"),
+        ("coco17", "nose"),
+        ("ntu25", "spine_shoulder"),
+        ("kinect20", "shoulder_center"),
+    ],
+)
+def test_bones_grow_from_the_middle_of_the_body(name, root):
+    assert LAYOUTS[name].joints[LAYOUTS[name].root] == root
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_joint_names_are_unique_and_every_right_has_its_left(layout):
+    assert len(set(layout.joints)) == len(layout.joints)
+    sides = [joint for joint in layout.joints if joint.startswith(("right_", "left_"))]
+    if not layout.name.endswith("hand21"):
+        assert len(sides) == 2 * len(layout.mirror)
+    twice = [layout.mirrored[joint] for joint in layout.mirrored]
+    assert twice == list(range(len(layout.joints)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_bones_of_both_sides_mirror_each_other(layout):
+    swap = layout.mirrored
+    if not layout.name.endswith("hand21"):
+        assert {(swap[parent], swap[child]) for parent, child in layout.bones} == {*layout.bones}
+
+
+def test_the_137_are_body_face_left_hand_right_hand():
+    joints = LAYOUTS["openpose137"].joints
+    assert len(joints) == 137
+    assert joints[25:95:69] == ("right_jaw_0", "left_pupil")
+    assert joints[95] == "left_hand_wrist" and joints[115] == "left_pinky_tip"
+    assert joints[116] == "right_hand_wrist" and joints[136] == "right_pinky_tip"
+
+
+def test_mmgesture36_takes_the_published_columns():
+    face = [27, 29, 33, 37, 39, 44, 49, 52, 73, 76, 79, 82]
+    left, right = [95, 99, 103, 107, 111, 115], [116, 120, 124, 128, 132, 136]
+    columns = [*range(8), 15, 16, 17, 18, *face, *left, *right]
+    assert subset("mmgesture36", "openpose137") == columns
+
+
+def test_the_face_mirrors_as_ibug_numbers_it():
+    pairs = {frozenset(pair) for pair in LAYOUTS["openpose137"].mirror}
+    face = {
+        frozenset((25 + a, 25 + b)) for a, b in ((0, 16), (17, 26), (36, 45), (41, 46), (60, 64))
+    }
+    assert face | {frozenset((25 + 48, 25 + 54)), frozenset((25 + 68, 25 + 69))} <= pairs
+
+
+def test_smaller_layouts_come_out_of_the_137_by_name():
+    right, left = [120, 124, 128, 132, 136], [99, 103, 107, 111, 115]
+    assert subset("body25", "openpose137") == list(range(25))
+    assert subset("light_hand35", "openpose137") == [*range(25), *right, *left]
+    assert subset("imigue22", "openpose137") == [*range(8), 15, 16, 17, 18, *right, *left]
+    assert subset("body25", "light_hand35") == list(range(25))
+    assert subset("coco17", "body25") == [
+        0,
+        16,
+        15,
+        18,
+        17,
+        5,
+        2,
+        6,
+        3,
+        7,
+        4,
+        12,
+        9,
+        13,
+        10,
+        14,
+        11,
+    ]
+    assert subset("openpose18", "body25") == [*range(8), *range(9, 15), 15, 16, 17, 18]
+
+
+def test_both_orders_of_the_20_kinect_joints_agree():
+    order = subset("kinect20", "msraction20")
+    kinect, msraction = LAYOUTS["kinect20"], LAYOUTS["msraction20"]
+    assert {(order[a], order[b]) for a, b in kinect.bones} == {*msraction.bones}
+
+
+def test_a_layout_that_lacks_joints_is_refused_by_name():
+    with pytest.raises(DataError, match=r"coco17 cannot be taken out of imigue22.*left_hip"):
+        subset("coco17", "imigue22")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "name"), [("utkinect", "kinect20"), ("msraction3d", "msraction20")]
+)
+def test_bones_are_those_of_the_recordings(shared, file, name):
+
+    edges = np.load(shared / "data" / "skeleton" / f"{file}.npz")["edges"]
+    bones = {frozenset(bone) for bone in LAYOUTS[name].bones}
+    assert bones == {frozenset(edge) for edge in edges.tolist()}

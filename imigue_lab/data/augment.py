@@ -1,0 +1,82 @@
+"""Changes that leave a gesture what it is: scale, turn, and left for right.
+
+Letters in shapes: M persons, T frames, V joints, C channels. Missing joints, which lie at 0, stay
+there. The random source is a `numpy.random.RandomState` that is handed in.
+
+Source: pyskl's RandomScale, RandomRot and Flip.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeleton import Skeleton
+
+
+def random_scale(
+    skeleton: Skeleton, rng: np.random.RandomState, amount: float = 0.2, axes: int = 2
+) -> Skeleton:
+    """Each axis times ``1 + amount U(-1, 1)``, one draw a clip; scores stay.
+
+    Args:
+        axes: how many channels are coordinates.
+    """
+    factors = np.ones(skeleton.shape[-1])
+    factors[:axes] += rng.uniform(-1, 1, size=axes) * amount
+    return (skeleton * factors).astype(np.float32)
+
+
+def random_turn_2d(
+    skeleton: Skeleton, rng: np.random.RandomState, low: float = -0.3, high: float = 0.3
+) -> Skeleton:
+    """Turns the picture about (0, 0), so normalise before; scores stay.
+
+    Args:
+        low, high: the angle in radians is drawn between them. (pyskl draws between -0.3 and 1.0.)
+    """
+    if np.isclose(skeleton[..., :2], 0).all():
+        return skeleton
+    angle = rng.uniform(low, high)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return turned(skeleton, turn)
+
+
+def random_turn_3d(skeleton: Skeleton, rng: np.random.RandomState, theta: float = 0.3) -> Skeleton:
+    """``x' = R_z R_y R_x x`` with three angles out of ±`theta` radians, clockwise each."""
+    if np.isclose(skeleton, 0).all():
+        return skeleton
+    angles = rng.uniform(-theta, theta, size=3)
+    (a, b, c), (p, q, r) = np.cos(angles), np.sin(angles)
+    about_x = np.array([[1, 0, 0], [0, a, p], [0, -p, a]])
+    about_y = np.array([[b, 0, -q], [0, 1, 0], [q, 0, b]])
+    about_z = np.array([[c, r, 0], [-r, c, 0], [0, 0, 1]])
+    return turned(skeleton, about_z @ about_y @ about_x)
+
+
+def turned(skeleton: Skeleton, turn: Float[np.ndarray, "A A"]) -> Skeleton:
+    axes = len(turn)
+    places = skeleton[..., :axes] @ turn.T
+    return np.concatenate([places.astype(np.float32), skeleton[..., axes:]], axis=-1)
+
+
+def flip(skeleton: Skeleton, layout: Layout, width: int = 0) -> Skeleton:
+    """The picture in the mirror: x changes its side, and right joints their names with left ones.
+
+    Args:
+        width: of the picture in pixels; 0 when places are normalised about 0.
+    """
+    flipped = skeleton[:, :, layout.mirrored]
+    x = flipped[..., 0]
+    flipped[..., 0] = np.where(x != 0, width - x, 0)
+    return flipped
+
+
+def random_flip(
+    skeleton: Skeleton,
+    layout: Layout,
+    rng: np.random.RandomState,
+    width: int = 0,
+    probability: float = 0.5,
+) -> Skeleton:
+    """`flip`, with a probability; one number is drawn either way."""
+    return flip(skeleton, layout, width) if rng.rand() < probability else skeleton

@@ -1,0 +1,103 @@
+"""Pictures of skeletons cut, moved and resized, for models that draw heatmaps of the joints.
+
+Letters in shapes: M persons, T frames, V joints, C channels: x, y in pixels, maybe a score. Sizes
+are (height, width) in pixels. A missing joint lies at 0 and stays there.
+
+Source: pyskl's PoseCompact, Resize and RandomResizedCrop (Duan et al., CVPR 2022).
+"""
+
+import random
+
+import numpy as np
+from jaxtyping import Float
+
+from imigue_lab.data.skeleton import Skeleton
+
+Size = tuple[int, int]
+
+
+def moved(skeleton: Skeleton, places: Float[np.ndarray, "M T V 2"]) -> Skeleton:
+    return np.concatenate([places.astype(np.float32), skeleton[..., 2:]], axis=-1)
+
+
+def compact(
+    skeleton: Skeleton,
+    size: Size,
+    padding: float = 0.25,
+    least: float = 10.0,
+    ratio: float | None = 1.0,
+    beyond: bool = True,
+) -> tuple[Skeleton, Size]:
+    """Cuts the picture to the box around all joints of the clip.
+
+    Args:
+        padding: share of the box that is added around it.
+        least: pixels; a smaller box leaves all as it is.
+        ratio: the box grows to this height over width; None keeps its own.
+        beyond: the box may reach out of the picture.
+    """
+    places = skeleton[..., :2].copy()
+    there = places != 0
+    if not there.any(axis=(0, 1, 2)).all():
+        return skeleton, size
+    x, y = (places[..., axis][there[..., axis]].astype(float) for axis in (0, 1))
+    if np.ptp(x) < least or np.ptp(y) < least:
+        return skeleton, size
+    middle = np.array([x.max() + x.min(), y.max() + y.min()]) / 2
+    width, height = np.ptp(x) / 2 * (1 + padding), np.ptp(y) / 2 * (1 + padding)
+    if ratio is not None:
+        height = max(ratio * width, height)
+        width = max(height / ratio, width)
+    reach = np.array([width, height])
+    low, high = middle - reach, middle + reach
+    if not beyond:
+        low, high = np.maximum(low, 0), np.minimum(high, size[::-1])
+    start, stop = low.astype(int), high.astype(int)  # towards 0, as published
+    places -= np.where(there, start, 0).astype(np.float32)
+    return moved(skeleton, places), (int(stop[1] - start[1]), int(stop[0] - start[0]))
+
+
+def short_side(size: Size, length: int) -> Size:
+    """The size whose shorter side is `length`, of the same form."""
+    scale = length / min(size)
+    return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+
+
+def resize(skeleton: Skeleton, size: Size, to: Size) -> Skeleton:
+    """Places in a picture of size `to` that were in one of `size`."""
+    scale = np.array([to[1] / size[1], to[0] / size[0]], dtype=np.float32)
+    return moved(skeleton, skeleton[..., :2] * scale)
+
+
+def random_resized_crop(
+    skeleton: Skeleton,
+    size: Size,
+    rng: np.random.RandomState,
+    offsets: random.Random,
+    area: tuple[float, float] = (0.56, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    attempts: int = 10,
+) -> tuple[Skeleton, Size]:
+    """Cuts out a part of random size and place; the middle square if none of ten fits.
+
+    Args:
+        rng, offsets: draw the sizes, and the place of the first that fits, as published code
+            draws from the global generators of NumPy and Python.
+        area: share of the picture that is kept.
+        ratio: width over height.
+    """
+    height, width = size
+    ratios = np.exp(rng.uniform(np.log(ratio[0]), np.log(ratio[1]), size=attempts))
+    areas = rng.uniform(*area, size=attempts) * height * width
+    widths, heights = np.round(np.sqrt(areas * ratios)), np.round(np.sqrt(areas / ratios))
+    fits = np.flatnonzero((widths <= width) & (heights <= height))
+    if len(fits):
+        wide, high = int(widths[fits[0]]), int(heights[fits[0]])
+        left, top = offsets.randint(0, width - wide), offsets.randint(0, height - high)
+    else:
+        wide = high = min(size)
+        left, top = (width - wide) // 2, (height - high) // 2
+    places = skeleton[..., :2] - np.array([left, top], dtype=np.float32)
+    if skeleton.shape[-1] > 2:
+        places[skeleton[..., 2] <= 0] = 0
+    return moved(skeleton, places), (high, wide)

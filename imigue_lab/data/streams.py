@@ -1,0 +1,88 @@
+"""What a network of skeletons looks at: joints, bones, and the motion of either.
+
+Letters in shapes: M persons, T frames, V joints, C channels.
+
+Source: two streams, Shi et al., CVPR 2019, section 3.4; four streams and the scores of 2-D bones as
+in pyskl's GenSkeFeat. All are taken of the whole clip, before frames are sampled.
+"""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeleton import Skeleton, present
+
+Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
+
+# (child, parent) where published bone streams depart from the skeleton that is drawn
+PUBLISHED = {
+    "coco17": (("left_hip", "nose"), ("right_hip", "nose")),
+    "openpose18": (("neck", "nose"), ("nose", "nose")),
+}
+
+
+def parents(layout: Layout) -> list[int]:
+    """Where the bone of each joint starts; the root's starts at the root itself."""
+    start = list(range(len(layout.joints)))
+    for parent, child in layout.bones:
+        start[child] = parent
+    for joint, other in PUBLISHED.get(layout.name, ()):
+        start[layout.joints.index(joint)] = layout.joints.index(other)
+    return start
+
+
+def bone(skeleton: Skeleton, layout: Layout, drop_missing: bool = True) -> Skeleton:
+    """``b_v = x_v - x_parent(v)``, 0 at the root; its score is the mean of both ends'.
+
+    Args:
+        drop_missing: a bone with a missing end is all 0. False is the published reading: it
+            points from or to (0, 0), with half a score.
+    """
+    start = parents(layout)
+    return step(skeleton[:, :, start], skeleton, layout.axes, drop_missing)
+
+
+def motion(skeleton: Skeleton, axes: int = 2, drop_missing: bool = True) -> Skeleton:
+    """``m_t = x_{t+1} - x_t``, 0 in the last frame; its score is the mean of both frames'.
+
+    Args:
+        axes: 2 when a third channel is a score, 3 when all channels are differences. (pyskl
+            forgets the score of its `handmp` here and subtracts it: 3 repeats that.)
+        drop_missing: see `bone`.
+    """
+    moved = step(skeleton[:, :-1], skeleton[:, 1:], axes, drop_missing)
+    return np.concatenate([moved, np.zeros_like(skeleton[:, -1:])], axis=1)
+
+
+def bone_motion(skeleton: Skeleton, layout: Layout, drop_missing: bool = True) -> Skeleton:
+    """The motion of the bones; with `drop_missing` of those whose ends are there in both frames."""
+    moved = motion(bone(skeleton, layout, drop_missing), layout.axes, drop_missing=False)
+    if drop_missing:
+        seen = present(skeleton, layout.axes)
+        whole = seen & seen[:, :, parents(layout)]
+        moved[:, :-1][~(whole[:, :-1] & whole[:, 1:])] = 0
+    return moved
+
+
+def step(start: Skeleton, end: Skeleton, axes: int, drop_missing: bool) -> Skeleton:
+    """End minus start, and the mean of the scores where there are some."""
+    moved = end - start
+    moved[..., axes:] = (start[..., axes:] + end[..., axes:]) / 2
+    if drop_missing:
+        moved[~(present(start, axes) & present(end, axes))] = 0
+    return moved
+
+
+def streams(
+    skeleton: Skeleton, layout: Layout, names: list[Stream], drop_missing: bool = True
+) -> Float32[np.ndarray, "M T V D"]:
+    """The named streams side by side in the last axis, D = C times their number."""
+    make = {
+        "joint": lambda: skeleton,
+        "bone": lambda: bone(skeleton, layout, drop_missing),
+        "joint_motion": lambda: motion(skeleton, layout.axes, drop_missing),
+        "bone_motion": lambda: bone_motion(skeleton, layout, drop_missing),
+    }
+    return np.concatenate([make[name]() for name in names], axis=-1)

@@ -1,0 +1,99 @@
+"""Crops of skeleton pictures: by hand, missing joints, and the numbers of published code."""
+
+import random
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from imigue_lab.data.cropping import compact, random_resized_crop, resize, short_side
+
+SIZE = (480, 640)  # pixels
+
+
+@pytest.fixture
+def clip():
+    """A box of 100 x 200 pixels, and a joint that is missing."""
+    skeleton = np.zeros((1, 1, 3, 3), np.float32)
+    skeleton[0, 0, 0] = (100, 50, 1)
+    skeleton[0, 0, 1] = (200, 250, 1)
+    return skeleton
+
+
+def test_the_picture_is_cut_to_the_padded_box(clip):
+    moved, size = compact(clip, SIZE, padding=0.5, ratio=None)
+    assert size == (300, 150)
+    assert_array_equal(moved[0, 0, :, :2], [(25, 50), (125, 250), (0, 0)])
+
+
+def test_a_square_box_grows_its_narrow_side(clip):
+    moved, size = compact(clip, SIZE, padding=0.0)
+    assert size == (200, 200)
+    assert_array_equal(moved[0, 0, :2, :2], [(50, 0), (150, 200)])
+
+
+def test_a_box_may_be_kept_inside_the_picture(clip):
+    moved, size = compact(clip, (480, 180), padding=1.0, ratio=None, beyond=False)
+    assert size == (350, 130)
+    assert_array_equal(moved[0, 0, 0, :2], (50, 50))
+
+
+@pytest.mark.parametrize("joints", [[0, 2], [2]])
+def test_a_point_or_nothing_is_not_cut_out(clip, joints):
+    few = np.ascontiguousarray(clip[:, :, joints])
+    assert_array_equal(compact(few, SIZE)[0], few)
+    assert compact(few, SIZE)[1] == SIZE
+
+
+def test_missing_joints_stay_at_zero(clip):
+    for changed in (
+        compact(clip, SIZE)[0],
+        resize(clip, SIZE, (64, 64)),
+        random_resized_crop(clip, SIZE, np.random.RandomState(0), random.Random(0))[0],
+    ):
+        assert not changed[0, 0, 2].any()
+        assert changed[0, 0, 0].any()
+
+
+def test_the_short_side_keeps_the_form():
+    assert short_side((480, 640), 60) == (60, 80)
+    assert short_side((640, 480), 60) == (80, 60)
+
+
+def test_places_scale_with_the_picture(clip):
+    assert_allclose(resize(clip, SIZE, (48, 320))[0, 0, 1], (100, 25, 1))
+
+
+def test_where_no_crop_fits_the_middle_square_is_taken(clip):
+    moved, size = random_resized_crop(
+        clip, (100, 400), np.random.RandomState(0), random.Random(0), area=(1.0, 1.0)
+    )
+    assert size == (100, 100)
+    assert_array_equal(moved[0, 0, 0, :2], (-50, 50))
+
+
+@pytest.mark.shared
+def test_crops_equal_pyskls(shared):
+    with np.load(shared / "fixtures" / "skeleton" / "transform_augment.npz") as arrays:
+        arrays = dict(arrays)
+
+    def check(name, make, size):
+        ours, made = make(arrays[f"{name}/in/keypoint"])
+        assert_allclose(ours, arrays[f"{name}/out/keypoint"], rtol=1e-5, atol=1e-6, err_msg=name)
+        assert made == size
+
+    def compact_and_resize(x):
+        cut, size = compact(x, SIZE)
+        return resize(cut, size, (64, 64)), (64, 64)
+
+    def resize_short(x):
+        size = short_side((480, 641), 64)
+        return resize(x, (480, 641), size), size
+
+    def crop(x):
+        return random_resized_crop(x, (64, 80), np.random.RandomState(3), random.Random(4))
+
+    check("posecompact", lambda x: compact(x, SIZE), (243, 243))
+    check("posecompact_resize64sq", compact_and_resize, (64, 64))
+    check("resize_short64", resize_short, (64, 85))
+    check("rrcrop", crop, (53, 55))
