@@ -97,7 +97,8 @@ class Survey:
 
     Rows with a problem are in `problems` and not in the tables; `videos` and `clips` hold columns
     of the index, a column that a row does not name being null. Clips take subject and split from
-    their video.
+    their video. `in_train_too` names validation videos that lie in train as well, where they are
+    left out.
     """
 
     root: Path
@@ -106,6 +107,7 @@ class Survey:
     clips: list[Row] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    in_train_too: list[str] = field(default_factory=list)
 
     def to_index(self) -> Index:
         """The index of what can be used."""

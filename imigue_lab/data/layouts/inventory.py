@@ -131,14 +131,13 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
     for item in inventory.found:
         by_video[item.video_id].append(item)
     videos: dict[str, Row] = {}
-    doubled = []
     for video_id in sorted(by_video):
         items = by_video[video_id]
         splits = {item.split for item in items} - {None}
         split = next(iter(sorted(splits, key=str)), None)
         if splits == {"train", "validation"}:
             split = "validation"
-            doubled.append(video_id)
+            survey.in_train_too.append(video_id)
         elif len(splits) > 1:
             what = f"video {video_id} lies in {' and in '.join(sorted(map(str, splits)))}"
             problem = Problem("doubled id", survey.root, None, what, "keep it in one split")
@@ -146,10 +145,9 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
             continue
         mine = [item for item in items if item.split in (split, None)]
         videos[video_id] = {"video_id": video_id, "split": split} | pick_files(mine, survey)
-    if doubled:
-        survey.absent.append(
-            f"validation videos lie in train too and are left out there: {some(doubled)}"
-        )
+    if survey.in_train_too:
+        names = some(survey.in_train_too)
+        survey.absent.append(f"validation videos lie in train too and are left out there: {names}")
     if inventory.strange:
         names = some(str(path.relative_to(survey.root)) for path in inventory.strange)
         survey.absent.append(f"files whose names no layout knows are not read: {names}")

@@ -1,0 +1,113 @@
+"""Faults that show in the videos: cut off or damaged files, sizes that disagree, blurred faces."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from imigue_lab.data.checks.findings import Finding, found
+from imigue_lab.data.video import Frame, Video, VideoInfo, count_frames
+from imigue_lab.errors import DataError
+
+LOOKS = 3  # frames a video that are looked at for a blurred face
+BLURRED = 0.15  # of the picture's own sharpness; our guess, no release with blurred faces is here
+
+HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What is kept of one video file.
+
+    Attributes:
+        frames: that can be read; 0 where none can.
+        fault: why not all can be read; empty where all is well.
+        sharpness: of the face against the whole picture; NaN where no face was looked at.
+    """
+
+    frames: int
+    fault: str
+    sharpness: float
+
+
+def look_at(path: Path, header: int, decode: bool, heads: Mapping[int, HeadBox]) -> VideoFacts:
+    """Counts the frames of one file, decoding them where asked, and looks at a few faces.
+
+    Args:
+        header: frames that the container claims.
+        heads: frame -> where the head is, from the keypoints.
+    """
+    try:
+        count = count_frames(path, decode)
+        with Video(path) as video:
+            wanted = [frame for frame in heads if frame < len(video)]
+            steps = np.linspace(0, len(wanted) - 1, min(LOOKS, len(wanted))).astype(int)
+            looks = [wanted[step] for step in np.unique(steps)]
+            sharp = [face_sharpness(video.frame(frame), heads[frame]) for frame in looks]
+    except DataError as error:
+        return VideoFacts(0, str(error).removeprefix(f"{path}: ").partition("; ")[0], np.nan)
+    fault = ""
+    if header and count.frames != header:
+        fault = f"its header says {header} frames, {count.frames} are there"
+    elif count.damaged:
+        fault = f"{len(count.damaged)} of {count.frames} frames do not decode"
+    return VideoFacts(count.frames, fault, float(np.median(sharp)) if sharp else np.nan)
+
+
+def face_sharpness(frame: Frame, head: HeadBox) -> float:
+    """Sharpness within the head's box against that of the whole picture."""
+    x, y, half = head
+    grey = frame.mean(axis=2)
+    top, left = max(0, int(y - half)), max(0, int(x - half))
+    face = grey[top : int(y + half) + 1, left : int(x + half) + 1]
+    if min(face.shape) < 8:
+        return np.nan
+    return sharpness(face) / max(sharpness(grey), 1e-6)
+
+
+def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
+    """Variance of the Laplacian: small where edges are smeared."""
+    inner = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float((around - 4 * inner).var())
+
+
+def check_videos(
+    facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]
+) -> list[Finding]:
+    """Findings over all video files.
+
+    Args:
+        facts, headers: by video id, or by clip id where each clip has a file of its own.
+    """
+    findings = found(
+        "error",
+        "truncated video",
+        "video files that cannot be read to their end",
+        [f"{name}: {fact.fault}" for name, fact in facts.items() if fact.fault],
+        "copy them again",
+    )
+    sizes = Counter((info.width, info.height) for info in headers.values())
+    usual = sizes.most_common(1)[0][0] if sizes else (0, 0)
+    findings += found(
+        "warning",
+        "picture sizes disagree",
+        f"pictures of another size than the usual {usual[0]} x {usual[1]}",
+        [
+            f"{name}: {info.width} x {info.height}"
+            for name, info in headers.items()
+            if (info.width, info.height) != usual
+        ],
+        "pixel thresholds and crops mean something else there",
+    )
+    findings += found(
+        "warning",
+        "blurred faces",
+        "faces look blurred: such a release cannot serve the emotion track",
+        [name for name, fact in facts.items() if fact.sharpness < BLURRED],
+        "ask for the release with faces",
+    )
+    return findings
