@@ -1,0 +1,240 @@
+"""Keypoint tables: the header is no frame, joints by column, and sentences about bad files."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from imigue_lab.data.keypoint_tables import (
+    read_keypoint_array,
+    read_keypoint_csv,
+    read_openpose_xlsx,
+    read_recording,
+)
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.errors import DataError
+
+HAND, BODY = LAYOUTS["light_hand35"], LAYOUTS["body25"]
+
+
+def row(frame, joints=35):
+    """Joint number n at (100 + frame, n + 1), score 0.5."""
+    return [frame, *(c for joint in range(joints) for c in (100 + frame, joint + 1, 0.5))]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes lines of cells as a CSV with a header; returns its path."""
+
+    def lines(*rows, header=None, name="0001_light_hand.csv"):
+        width = len(rows[0]) if rows else 106
+        header = [f"c{n}" for n in range(width)] if header is None else header
+        table = [header, *rows] if header else rows
+        path = tmp_path / name
+        path.write_text("".join(",".join(map(str, cells)) + "\n" for cells in table))
+        return path
+
+    return lines
+
+
+def change(frame, column, value, frames=3):
+    rows = [row(n) for n in range(frames)]
+    rows[frame][column] = value
+    return rows
+
+
+def test_frame_zero_is_the_first_line_after_the_header(write):
+    skeleton = read_keypoint_csv(write(*(row(n) for n in range(4))), HAND)
+    assert skeleton.shape == (1, 4, 35, 3)
+    assert_array_equal(skeleton[0, :, 0, 0], (100, 101, 102, 103))
+    assert_allclose(skeleton[0, 2, 34], (102, 35, 0.5))
+
+
+def test_a_header_of_column_numbers_is_a_header(write):
+    for header in (range(106), ["", *range(105)]):
+        path = write(row(0), row(1), header=list(header))
+        assert read_keypoint_csv(path, HAND).shape[1] == 2
+
+
+def test_a_file_without_header_is_refused_rather_than_read_one_frame_short(write):
+    with pytest.raises(DataError, match="line 1 is all numbers, expected a header"):
+        read_keypoint_csv(write(*(row(n) for n in range(3)), header=[]), HAND)
+
+
+def test_made_up_keypoints_read_back(index):
+    video = index.videos.iloc[0]
+    recording = read_recording(video.keypoints)
+    assert recording.layout is HAND
+    assert recording.skeleton.dtype == np.float32
+    legs = [HAND.joints.index(f"{side}_knee") for side in ("left", "right")]
+    assert not recording.skeleton[:, :, legs].any()
+    assert recording.skeleton[0, :, HAND.joints.index("nose"), 2].all()
+
+
+def test_a_byte_order_mark_and_a_last_empty_line_are_fine(write):
+    path = write(row(0), row(1))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n")
+    assert read_keypoint_csv(path, HAND).shape[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (change(1, 3, "x"), r"line 3: column 4 holds 'x', expected a number; write 0"),
+        (change(1, 3, ""), "line 3: column 4 holds '', expected a number"),
+        (change(2, 8, "nan"), r"frame 2, y of right_shoulder is nan, expected a place in pixels"),
+        (change(2, 9, 7), "frame 2, score of right_shoulder is 7, expected a score of 0 to 1"),
+        (change(0, 1, "-inf"), "frame 0, x of nose is -inf"),
+        (change(1, 0, 2), "line 3 is frame 2, expected 1; labels count frames"),
+        (change(1, 0, "inf"), "line 3 is frame inf, expected 1"),
+        (change(0, 0, 5), "line 2 is frame 5, expected 0 or 1"),
+        ([row(0), row(1)[:-1]], "line 3: has 105 columns, expected 106; write the file again"),
+        ([row(0), [], row(1)], "line 3: has"),
+        ([row(0, joints=25)], "line 1 has 76 columns, expected a header of 106"),
+        ([], "holds a header but no frame"),
+    ],
+)
+def test_a_bad_line_is_named_with_what_is_wrong(write, rows, sentence):
+    path = write(*rows)
+    with pytest.raises(DataError, match=sentence) as refused:
+        read_keypoint_csv(path, HAND)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_an_empty_file_holds_nothing(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.csv: holds nothing; copy it again"):
+        read_keypoint_csv(tmp_path / "a.csv", HAND)
+
+
+def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
+    for name in ("a.csv", "b.csv"):
+        with pytest.raises(DataError, match=f"{name}: cannot be read"):
+            read_keypoint_csv(tmp_path / name, HAND)
+
+
+def test_the_name_says_the_layout(write):
+    body = read_recording(write(row(0, 25), name="0001_light.csv"))
+    assert body.layout is BODY and body.skeleton.shape == (1, 1, 25, 3)
+    with pytest.raises(DataError, match="keypoints of no known kind; name a"):
+        read_recording(write(row(0), name="0001_label.csv"))
+
+
+@pytest.fixture
+def workbook(monkeypatch, tmp_path):
+    """Stands in for python-calamine, which need not be there: a workbook of the given rows."""
+
+    def rows(content):
+        def open_book(path):
+            if isinstance(content, Exception):
+                raise content
+            sheet = SimpleNamespace(to_python=lambda skip_empty_area: content)
+            return SimpleNamespace(get_sheet_by_index=lambda number: sheet)
+
+        module = ModuleType("python_calamine")
+        module.CalamineWorkbook = SimpleNamespace(from_path=open_book)
+        monkeypatch.setitem(sys.modules, "python_calamine", module)
+        return tmp_path / "0001_openpose.xlsx"
+
+    return rows
+
+
+def test_a_workbook_has_no_header_and_411_columns(workbook):
+    path = workbook([row(n, 137)[1:] for n in range(3)])
+    recording = read_recording(path)
+    assert recording.layout is LAYOUTS["openpose137"]
+    assert_array_equal(recording.skeleton[0, :, 136, 0], (100, 101, 102))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([], "holds nothing"),
+        ([row(0, 137)], "row 1: has 412 columns, expected 411"),
+        ([row(0, 137)[1:], ["", *row(1, 137)[2:]]], "row 2: column 1 holds '', expected a number"),
+        ([[None, *row(1, 137)[2:]]], "row 1: column 1 holds None"),
+        (RuntimeError("bad\nzip"), r"is no workbook \(bad zip\); copy it again"),
+    ],
+)
+def test_a_bad_workbook_is_named_with_what_is_wrong(workbook, content, sentence):
+    with pytest.raises(DataError, match=rf"openpose\.xlsx: {sentence}"):
+        read_openpose_xlsx(workbook(content))
+
+
+def test_without_the_reader_it_is_said_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(DataError, match="run `pip install python-calamine`"):
+        read_openpose_xlsx(tmp_path / "0001_openpose.xlsx")
+
+
+def test_someones_own_array_is_read_with_or_without_persons(tmp_path):
+    array = np.full((4, 25, 3), 0.5)
+    array[0, 0] = (3, 4, 0)
+    for name, saved in (("a.npy", array), ("b.npy", array[None])):
+        np.save(tmp_path / name, saved)
+        skeleton = read_keypoint_array(tmp_path / name, BODY)
+        assert skeleton.shape == (1, 4, 25, 3) and skeleton.dtype == np.float32
+        assert not skeleton[0, 0, 0].any() and skeleton[0, 0, 1].all()
+
+
+def test_an_array_in_space_may_lie_anywhere(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((2, 4, 25, 3), -2.5))
+    assert_array_equal(read_keypoint_array(tmp_path / "a.npy", LAYOUTS["ntu25"]), -2.5)
+    np.save(tmp_path / "a.npy", np.full((2, 4, 25, 3), np.nan))
+    with pytest.raises(DataError, match="NaN or infinity; write 0, 0, 0"):
+        read_keypoint_array(tmp_path / "a.npy", LAYOUTS["ntu25"])
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [
+        (
+            np.zeros((4, 22, 3)),
+            r"float64 \(4, 22, 3\), expected floats \(frames, 25, 3\) of body25",
+        ),
+        (np.zeros((4, 25, 3), int), "holds int64"),
+        (np.zeros((0, 25, 3)), r"\(0, 25, 3\)"),
+        (np.zeros((25, 3)), r"\(25, 3\)"),
+        (np.float64(3), r"holds float64 \(\)"),
+        (np.array([{}], dtype=object), "is no array"),
+        (np.full((4, 25, 3), np.nan), "frame 0, x of nose is nan"),
+    ],
+)
+def test_a_bad_array_is_named_with_what_is_wrong(tmp_path, array, sentence):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(DataError, match=f"a.npy: .*{sentence}"):
+        read_keypoint_array(tmp_path / "a.npy", BODY)
+
+
+def test_a_file_that_holds_no_array_is_refused(tmp_path):
+    (tmp_path / "a.npy").write_text("frame,x,y")
+    for path in (tmp_path / "a.npy", tmp_path / "b.npy", tmp_path):
+        with pytest.raises(DataError, match="is no array"):
+            read_keypoint_array(path, BODY)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy"])
+def test_whatever_befalls_a_file_it_is_read_or_refused_in_a_sentence(write, tmp_path, kind):
+    if kind == "csv":
+        path, read, layout = write(row(0), row(1)), read_keypoint_csv, HAND
+    else:
+        path, read, layout = tmp_path / "a.npy", read_keypoint_array, BODY
+        np.save(path, np.full((2, 25, 3), 0.5))
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    sentences = []
+    for _ in range(300):
+        broken = bytearray(whole)
+        for place in rng.integers(len(whole), size=rng.integers(1, 4)):
+            broken[place] = rng.integers(256)
+        path.write_bytes(broken[: rng.integers(len(whole) // 2, 2 * len(whole))])
+        try:
+            assert np.isfinite(read(path, layout)).all()
+        except DataError as error:
+            sentences.append(str(error))
+    assert len(sentences) > 50
+    assert not [sentence for sentence in sentences if "\n" in sentence]
