@@ -40,6 +40,7 @@ check: $(READY)  ## ruff, format and types
 
 bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.emotion_step
+	$(BIN)/python -m benchmarks.index
 
 soak: $(READY)  ## what is too long for every change: signal tables over 8 seeds, null runs, kills
 	$(BIN)/python -m benchmarks.signal_table

@@ -1,10 +1,15 @@
-"""The index: what a MiGA tree and a plain folder hold, and what is refused."""
+"""The index: what trees of any nesting and a plain folder hold, and what is refused."""
 
+import shutil
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layout import read_index, survey_root
+from imigue_lab.data.layouts.tables import read_label_file
 from imigue_lab.data.synthetic.story import MadeUp, plan
+from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
 
@@ -94,3 +99,253 @@ def test_a_faulty_clip_is_refused_by_file_and_row(tmp_path):
     (folder / "0001_label.csv").write_text("1,0,10\n55,20,30\n")
     with pytest.raises(DataError, match=r"0001_label\.csv, row 2: .*class 55"):
         read_index(tmp_path)
+
+
+SMALL = {"videos": 4, "size": "full", "pictures": False}
+
+
+def label(root, place, rows="1,0,10\n"):
+    """Writes the label file of the video that `place` ends with."""
+    folder = root / place
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{folder.name}_label.csv").write_text(rows)
+
+
+@pytest.mark.parametrize(
+    ("place", "split"),
+    [
+        ("imigue_data_phase1/datasets/imigue_skeleton_train/0001", "train"),
+        ("phase1/imigue_skeleton_validate/0001", "validation"),
+        ("download/a/imigue_data_phase2/datasets/imigue_skeleton_test/0001", "test"),
+        ("imigue_skeleton_train/0001", "train"),
+        ("train/0001", "train"),
+        ("val/0001", "validation"),
+        ("validation_data/0001", "validation"),
+        ("imigue_rgb_phase2/0001", "test"),
+        ("training notes/0001", None),
+    ],
+)
+def test_the_split_is_the_innermost_folder_that_tells_one(tmp_path, place, split):
+    label(tmp_path, place)
+    videos = read_index(tmp_path).videos
+    assert videos.split.astype(object).where(videos.split.notna(), None).tolist() == [split]
+
+
+def test_a_split_folder_alone_is_a_partial_copy(tmp_path):
+    make_data(tmp_path / "tree", MadeUp(**SMALL))
+    part = tmp_path / "tree/imigue_data_phase1/datasets/imigue_skeleton_train"
+    index = read_index(part)
+    assert set(index.videos.split) == {"train"}
+    assert "no validation split" in index.absent
+    assert "no test split" in index.absent
+    assert index.absent[0].startswith("no emotion_labels.csv")
+
+
+def test_video_folders_beside_train_that_no_split_claims_are_the_test(tmp_path):
+    for place in ("train/0001", "val/0002", "0003"):
+        label(tmp_path, place)
+    index = read_index(tmp_path)
+    assert index.videos.split.tolist() == ["train", "validation", "test"]
+    assert "in no split's folder, taken for test: 0003" in index.absent
+
+
+def test_validation_inside_train_counts_once_as_validation(tmp_path):
+    label(tmp_path, "imigue_skeleton_train/0001", "1,0,10\n")
+    label(tmp_path, "imigue_skeleton_train/0002", "2,0,10\n")
+    label(tmp_path, "imigue_skeleton_validate/0002", "3,0,10\n")
+    index = read_index(tmp_path)
+    assert index.videos.split.tolist() == ["train", "validation"]
+    assert index.clips.label.tolist() == [0, 2]
+    assert any("lie in train too and are left out there: 0002" in line for line in index.absent)
+
+
+def test_a_video_in_train_and_in_test_is_refused(tmp_path):
+    label(tmp_path, "imigue_skeleton_train/0001")
+    label(tmp_path, "imigue_skeleton_test/0001")
+    with pytest.raises(DataError, match="video 0001 lies in test and in train; keep it in one"):
+        read_index(tmp_path)
+
+
+def test_a_label_file_that_lies_twice_is_refused(tmp_path):
+    label(tmp_path, "datasets/imigue_skeleton_train/0001")
+    label(tmp_path, "imigue_skeleton_train/0001")
+    with pytest.raises(DataError, match=r"0001_label\.csv: lies at .* too; keep one"):
+        read_index(tmp_path)
+
+
+def test_files_of_no_known_name_are_listed_and_hidden_ones_passed_over(tmp_path):
+    label(tmp_path, "imigue_skeleton_train/0001")
+    (tmp_path / "imigue_skeleton_train/0001/take two.mp4").write_bytes(b"")
+    (tmp_path / "imigue_skeleton_train/0001/._0001_label.csv").write_bytes(b"\x00\x05")
+    index = read_index(tmp_path)
+    assert [line for line in index.absent if "take two.mp4" in line]
+    assert len(index.clips) == 1
+
+
+def test_a_loop_of_links_ends(tmp_path):
+    label(tmp_path, "imigue_skeleton_train/0001")
+    (tmp_path / "imigue_skeleton_train/again").symlink_to(tmp_path)
+    assert len(read_index(tmp_path).videos) == 1
+
+
+def test_a_hidden_class_of_the_test_split_is_null_and_elsewhere_refused(tmp_path):
+    label(tmp_path, "imigue_skeleton_test/0003", "0,5,9\n-1,12,20\n")
+    index = read_index(tmp_path)
+    assert index.clips.label.isna().all()
+    assert index.clips.start.tolist() == [5, 12]
+    label(tmp_path, "imigue_skeleton_train/0001", "0,5,9\n")
+    with pytest.raises(DataError, match=r"row 1: class 0 is not one of 1 to 31 or 99"):
+        read_index(tmp_path)
+
+
+def test_every_problem_is_collected_and_the_good_rows_kept(tmp_path):
+    label(tmp_path, "imigue_skeleton_train/0001", "1,0,10\n55,20,30\n\n2,9,4\n3,a,4\n1,2\n7,50,50")
+    survey = survey_root(tmp_path)
+    assert [(p.kind, p.row) for p in survey.problems] == [
+        ("class", 2),
+        ("range", 4),
+        ("range", 5),
+        ("row", 6),
+    ]
+    clips = survey.to_index().clips
+    assert clips.clip_id.tolist() == ["0001_0", "0001_5"]  # the row's number, blank lines apart
+    assert clips.end.tolist() == [10, 50]
+    with pytest.raises(DataError, match=r"row 2: class 55 .* \(3 more problems after this one\)"):
+        read_index(tmp_path)
+
+
+def test_a_label_file_reads_alike_with_any_line_ends(tmp_path):
+    path = tmp_path / "0001_label.csv"
+    path.write_bytes(b"\xef\xbb\xbf1,0,10\r\n99, 20 ,30\r\n")
+    clips, problems = read_label_file(path)
+    assert not problems
+    assert clips == {
+        0: {"start": 0, "end": 10, "label": 0},
+        1: {"start": 20, "end": 30, "label": 31},
+    }
+
+
+def test_no_label_file_brings_a_traceback(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "0001_label.csv"
+    letters = list('0123456789,,,,\n\n-+. "\x00\ré٣')
+    for _ in range(500):
+        text = "".join(rng.choice(letters, size=rng.integers(0, 40)))
+        path.write_text(text, newline="")
+        clips, problems = read_label_file(path)
+        assert len(clips) + len(problems) == len(
+            [x for x in path.read_text().split("\n") if x.strip()]
+        )
+        assert all(0 <= clip["start"] <= clip["end"] for clip in clips.values())
+    path.write_bytes(b"\xff\xfe1,2")
+    assert [p.kind for p in read_label_file(path)[1]] == ["unreadable"]
+
+
+@pytest.fixture
+def full(tmp_path):
+    make_data(tmp_path / "full", MadeUp(**SMALL, layout="full"))
+    return tmp_path / "full"
+
+
+def labels_of(root):
+    path = root / "Label" / "labels_20200831.csv"
+    return path, pd.read_csv(path, dtype=str)
+
+
+def test_the_full_label_file_is_read_without_leading_zeros_too(full):
+    before = read_index(full)
+    path, table = labels_of(full)
+    table["video_id"] = table.video_id.astype(int).astype(str)
+    table.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read_index(full).clips, before.clips)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "complaint"),
+    [
+        (0, "video_id", "../../etc", r"row 2: '\.\./\.\./etc' is not a video id"),
+        (1, "win_or_lose", "draw", "row 3: outcome 'draw' is neither win nor lose"),
+        (1, "subject_id", "s99", "row 3: subject of video 0001 is s99 here and s01 above"),
+        (2, "class", "32", "row 4: class 32 is not one of"),
+        (2, "end_frame", "0", "row 4: the clip ends at frame 0, before it starts"),
+        (2, "start_frame", "", "row 4: '' to .* are not whole frame numbers"),
+    ],
+)
+def test_a_faulty_row_of_the_full_label_file_is_refused(full, row, column, value, complaint):
+    path, table = labels_of(full)
+    table.loc[row, column] = value
+    table.to_csv(path, index=False)
+    with pytest.raises(DataError, match=complaint) as caught:
+        read_index(full)
+    assert "labels_20200831.csv" in str(caught.value)
+
+
+def test_clip_files_that_count_from_one_are_read_so(full):
+    before = read_index(full).clips
+    for folder in (full / "mg_skeleton_only").iterdir():
+        for row in reversed(range(len(list(folder.iterdir())))):
+            file = folder / f"{folder.name}_{row}.xlsx"
+            file.rename(file.with_stem(f"{folder.name}_{row + 1}"))
+    index = read_index(full)
+    assert any("count from 1, rows from 0" in line for line in index.absent)
+    for old, new in zip(before.keypoints, index.clips.keypoints, strict=True):
+        assert int(new.stem[5:]) == int(old.stem[5:]) + 1
+
+
+def test_clips_without_a_file_and_files_without_a_clip_are_listed(full):
+    folder = full / "mg_skeleton_only" / "0002"
+    (folder / "0002_3.xlsx").rename(folder / "0002_777.xlsx")
+    index = read_index(full)
+    assert "files that belong to no labelled clip: 0002_777.xlsx" in index.absent
+    assert "no keypoints file of the clips 0002_3" in index.absent
+    assert index.clips.set_index("clip_id").keypoints["0002_3"] is None
+
+
+def test_parts_of_the_full_distribution_are_enough(full):
+    shutil.rmtree(full / "mg_skeleton_only")
+    index = read_index(full)
+    assert len(index.clips) > 100
+    assert set(index.videos.split) == {"train", "validation", "test"}
+    assert any(line.startswith("labelled videos without any file: 0001") for line in index.absent)
+
+
+def test_spreadsheets_alone_are_videos_without_labels(full):
+    shutil.rmtree(full / "Label")
+    index = read_index(full)
+    assert index.layout == "full"
+    assert len(index.videos) == 4
+    assert len(index.clips) == 0
+    assert any("no labels_<date>.csv" in line for line in index.absent)
+
+
+def test_own_clips_and_keypoints_stand_in_the_index(plain):
+    root = plain()
+    (root / "clips.csv").write_text("clip_id,video_id,start,end,class\na,v0,0,9,5\nb,v9,3,3,99\n")
+    (root / "keypoints" / "v1").mkdir(parents=True)
+    np.save(root / "keypoints" / "v0.npy", np.zeros((10, 20, 3), dtype=np.float32))
+    index = read_index(root)
+    told = index.clips[["clip_id", "video_id", "subject", "split", "start", "end", "label"]]
+    assert told.to_numpy().tolist() == [
+        ["a", "v0", "s0", "train", 0, 9, 4],
+        ["b", "v9", "s4", "test", 3, 3, 31],
+    ]
+    assert [p.name if p else None for p in index.videos.keypoints[:3]] == ["v0.npy", "v1", None]
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("../x,v0,0,9,5", r"row 2: '\.\./x' cannot be an id"),
+        ("a,../v0,0,9,5", "row 2: clip a is of video '../v0', which videos.csv does not hold"),
+        ("a,v0,0,9", "row 2: has 4 cells, the header 5"),
+        ("a,v0,-1,9,5", "row 2: frame -1 is before the first, 0"),
+        ("a,v0,0,9.5,5", "row 2: '0' to '9.5' are not whole frame numbers"),
+        ("a,v0,0,9,0", "row 2: class 0 is not one of"),
+    ],
+)
+def test_a_faulty_clip_of_ones_own_is_refused(plain, row, complaint):
+    root = plain()
+    (root / "clips.csv").write_text(f"clip_id,video_id,start,end,class\n{row}\n")
+    with pytest.raises(DataError, match=complaint) as caught:
+        read_index(root)
+    assert "clips.csv" in str(caught.value)

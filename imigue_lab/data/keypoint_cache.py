@@ -1,0 +1,121 @@
+"""Keypoint files parsed once: float32 arrays in the workspace, memory-mapped when read.
+
+    <workspace>/keypoints/<file name>-<hash of path and parser>-<hash of size and change time>.npy
+
+iMiGUE's spreadsheets of 21 MB are slow to read; their arrays are opened in place. The parser is
+handed in; it must be a function of a module, since worker processes look it up by name.
+
+Letters in shapes: T frames, V joints.
+"""
+
+import io
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from tqdm import tqdm
+
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.errors import DataError
+
+VERSION = 1  # raise it when a parser reads the same file otherwise
+Keypoints = Float32[np.ndarray, "T V 3"]  # x, y in pixels, confidence; 0 where missing
+Parser = Callable[[Path], Keypoints]
+
+
+def read_keypoints(source: Path, parse: Parser) -> Keypoints:
+    """The keypoints of one file or folder, read-only, parsed now if they never were.
+
+    Raises:
+        DataError: the file is absent, or the parser refuses it.
+    """
+    cached = array_path(source, parse)
+    if not cached.exists():
+        convert_one(source, parse)
+    return np.load(cached, mmap_mode="r", allow_pickle=False)
+
+
+def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
+    """Parses those of `sources` that are new or have changed; what is done stays done if killed.
+
+    Args:
+        jobs: processes; 0 is one a core that this process may use.
+
+    Raises:
+        DataError: the parser refuses a file; the others are converted first.
+    """
+    new = [source for source in sources if not array_path(source, parse).exists()]
+    jobs = min(jobs or cores(), len(new))
+    refused = []
+    with tqdm(total=len(new), desc="keypoints", unit="file", disable=not new) as bar:
+        if jobs <= 1:
+            for source in new:
+                refused += attempt(source, parse)
+                bar.update()
+        else:
+            start = multiprocessing.get_context("spawn")  # a fork of a threaded process may hang
+            with ProcessPoolExecutor(jobs, mp_context=start) as pool:
+                done = [pool.submit(attempt, source, parse) for source in new]
+                try:
+                    for future in as_completed(done):
+                        refused += future.result()
+                        bar.update()
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+    if refused:
+        more = f" ({len(refused) - 1} more files are refused)" if len(refused) > 1 else ""
+        raise DataError(f"{sorted(refused)[0]}{more}")
+
+
+def cores() -> int:
+    """Cores that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def attempt(source: Path, parse: Parser) -> list[str]:
+    """Converts one file; what the parser says against it, if anything."""
+    try:
+        convert_one(source, parse)
+    except DataError as error:
+        return [str(error)]
+    return []
+
+
+def convert_one(source: Path, parse: Parser) -> None:
+    """Parses and stores one file, and removes what older states of it left."""
+    target = array_path(source, parse)  # before parsing: a file that changes meanwhile is stale
+    array = io.BytesIO()
+    np.save(array, parse(source), allow_pickle=False)
+    write_atomically(target, array.getvalue())
+    for old in target.parent.glob(f"{glob_safe(target.stem.rpartition('-')[0])}-*.npy"):
+        if old != target:
+            old.unlink(missing_ok=True)
+
+
+def glob_safe(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in name)
+
+
+def array_path(source: Path, parse: Parser) -> Path:
+    """Where the array of a source in its present state lies, or will lie."""
+    try:
+        state = state_of(source)
+    except OSError as error:
+        raise DataError(f"{source}: no such keypoints ({error}); see docs/data.md") from error
+    parser = f"{parse.__module__}.{parse.__qualname__}"
+    name = f"{source.stem}-{short_hash(source.absolute(), parser)}-{short_hash(VERSION, state)}"
+    return workspace() / "keypoints" / f"{name}.npy"
+
+
+def state_of(source: Path) -> list[tuple[str, int, int]]:
+    """Name, size and change time of a file, or of every file in a folder."""
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    states = [(file.name, file.stat()) for file in files]
+    return [(name, status.st_size, status.st_mtime_ns) for name, status in states]

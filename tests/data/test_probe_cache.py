@@ -1,0 +1,74 @@
+"""What videos say is asked once, and again as soon as one of them has changed."""
+
+import json
+import shutil
+
+import pytest
+
+from imigue_lab.data import probe_cache
+from imigue_lab.data.layout import read_index
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.data.workspace import short_hash, workspace
+from imigue_lab.errors import DataError
+
+
+@pytest.fixture
+def filmed(tmp_path):
+    return make_data(tmp_path / "tree", MadeUp(videos=4, size="full"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The names of the files that are opened."""
+    names = []
+    probe = probe_cache.probe
+
+    def noted(path):
+        names.append(path.name)
+        return probe(path)
+
+    monkeypatch.setattr(probe_cache, "probe", noted)
+    return names
+
+
+def memory_of(index):
+    return workspace() / "probes" / f"{index.root.name}-{short_hash(index.root)}.json"
+
+
+def test_a_second_look_opens_no_video(filmed, asked):
+    again = read_index(filmed.root)
+    assert asked == []
+    assert again.videos.equals(filmed.videos)
+
+
+def test_a_changed_video_is_asked_again_and_only_that(filmed, asked):
+    first, second = filmed.videos.video[:2]
+    assert filmed.videos.frames[0] != filmed.videos.frames[1]
+    shutil.copy(second, first)
+    assert read_index(filmed.root).videos.frames[0] == filmed.videos.frames[1]
+    assert asked == ["0001.mp4"]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"version": 1}', ""])
+def test_a_damaged_memory_is_made_again(filmed, asked, damage):
+    memory_of(filmed).write_text(damage)
+    assert read_index(filmed.root).videos.equals(filmed.videos)
+    assert len(asked) == 4
+    assert len(json.loads(memory_of(filmed).read_text())["videos"]) == 4
+
+
+def test_a_truncated_video_is_refused_each_time(filmed):
+    video = filmed.videos.video[2]
+    video.write_bytes(video.read_bytes()[:500])
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"0003\.mp4: not a readable video .* copy it again"):
+            read_index(filmed.root)
+
+
+def test_a_video_that_is_gone_is_absent(filmed):
+    filmed.videos.video[1].unlink()
+    index = read_index(filmed.root)
+    assert index.videos.video[1] is None
+    assert index.videos.frames.isna().tolist() == [False, True, False, False]
+    assert index.absent == ["no video file for 0002"]
