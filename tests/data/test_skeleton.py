@@ -189,3 +189,20 @@ def test_padding_and_persons_equal_pyskls(shared):
         else:
             ours = fit_persons(skeleton, options["num_person"])[None]
         assert_array_equal(ours, arrays[case["outputs"]["keypoint"]["npz"]], case["name"])
+
+
+@pytest.mark.shared
+def test_frames_that_a_depth_camera_lost_are_dropped_or_stay_empty(shared):
+    with np.load(shared / "data" / "skeleton" / "msraction3d.npz") as data:
+        clips = [x[None, :length] for x, length in zip(data["x"], data["lengths"], strict=True)]
+    lost = [clip for clip in clips if not present(clip, axes=3).any(axis=2).all()]
+    assert len(lost) == 13
+    for clip in lost:
+        seen = present(clip, axes=3).any(axis=2)[0]
+        placed = normalise_3d(clip, centre=6, spine=(6, 3), shoulders=(1, 0))
+        assert placed.frames.tolist() == np.flatnonzero(seen).tolist()
+        longer = resample(clip, 64, axes=3)
+        there = present(longer, axes=3)
+        assert not there.all()
+        # Never nearer to the camera than the person was: nothing is drawn out to (0, 0, 0).
+        assert longer[there][:, 2].min() >= clip[:, seen][..., 2].min() - 1e-4
