@@ -4,6 +4,7 @@ Exit status: 0 done; 1 the data or the run has a problem, said in a sentence; 2 
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,21 @@ def build_parser() -> argparse.ArgumentParser:
     make.add_argument("--no-pictures", action="store_true", help="keypoints and labels only")
     make.add_argument("--all-win-validation", action="store_true", help="a fault of the real split")
     make.add_argument("--leak-subject", action="store_true", help="one subject in train and test")
+    make.add_argument(
+        "--faults", default="", help="all, or names with commas: what `check` is to find"
+    )
     make.set_defaults(run=make_data)
+
+    check = commands.add_parser("check", help="what is wrong with a copy of the data")
+    check.add_argument("root", type=Path)
+    check.add_argument(
+        "--decode",
+        choices=["all", "sample", "none"],
+        default="sample",
+        help="all: every frame; sample: counts frames, looks at faces; none: trusts headers",
+    )
+    check.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    check.set_defaults(run=check_data)
 
     train = commands.add_parser("train", help="train a model as its notebook does")
     tasks = train.add_subparsers(required=True, metavar="TASK")
@@ -100,10 +115,12 @@ def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
 
 
 def make_data(options: argparse.Namespace) -> None:
+    from imigue_lab.data.synthetic.faults import choose_faults, plant_faults
     from imigue_lab.data.synthetic.full_size import FULL_VIDEOS
     from imigue_lab.data.synthetic.story import MadeUp
     from imigue_lab.data.synthetic.tree import make_data
 
+    faults = choose_faults(options.faults, options.layout)
     spec = MadeUp(
         videos=options.videos or {"demo": 120, "full": FULL_VIDEOS}[options.size],
         seed=options.seed,
@@ -116,6 +133,20 @@ def make_data(options: argparse.Namespace) -> None:
     )
     index = make_data(options.root, spec, options.store)
     print(f"{len(index.videos)} made-up interviews with {len(index.clips)} clips in {index.root}")
+    for fault, video in plant_faults(index, options.layout, faults).items():
+        print(f"planted in {video}: {fault}")
+
+
+def check_data(options: argparse.Namespace) -> None:
+    from imigue_lab.data.check import check_root
+    from imigue_lab.data.workspace import write_atomically
+
+    report = check_root(options.root, options.decode)
+    print(report)
+    if options.json:
+        write_atomically(options.json, json.dumps(report.as_json(), indent=2))
+    if not report.usable:
+        sys.exit(1)
 
 
 def train_emotion(options: argparse.Namespace) -> None:

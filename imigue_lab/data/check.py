@@ -89,10 +89,12 @@ def check_root(root: Path | str, decode: Decode = "sample") -> Report:
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
     facts = {name: pose.facts for name, pose in poses.items()}
     findings += pose_findings
-    findings += check_keypoints(facts, expected_rows(index, frames))
-    findings += check_videos(videos, {name: headers[path] for name, path in files.items()})
-    lengths = frames or {name: fact.rows for name, fact in facts.items()}
-    findings += tables.check_ranges(index, lengths)
+    lengths = {name: fact.rows for name, fact in facts.items()} | frames
+    past_end, range_findings = tables.check_ranges(index, lengths)
+    findings += range_findings
+    findings += check_keypoints(facts, expected_rows(index, frames, past_end))
+    known = {name: headers[path] for name, path in files.items() if headers[path].frames}
+    findings += check_videos(videos, known)
     findings += tables.check_doubled_clips(index)
     findings += tables.check_subjects(index)
     findings += tables.check_placeholders(index)
@@ -143,23 +145,22 @@ class Pose:
 
 def read_poses(files: dict[str, Path]) -> tuple[dict[str, Pose], list[Finding]]:
     """Reads every keypoint file once; those that cannot be read are one finding."""
-    poses, broken = {}, []
+    poses: dict[str, Pose] = {}
+    broken: dict[str, list[str]] = {}
     for name, path in tqdm(files.items(), desc="keypoints", unit="file", disable=len(files) < 50):
         try:
             recording = read_recording(path)
         except DataError as error:
-            broken.append(f"{name}: {str(error).removeprefix(f'{path}: ').removeprefix(f'{path}, ')}")
+            said = str(error).removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
+            broken.setdefault(said, []).append(name)
             continue
         skeleton = recording.skeleton[0]
         layout = recording.layout.name
         poses[name] = Pose(read_facts(skeleton, layout), head_boxes(skeleton, layout))
-    return poses, found(
-        "error",
-        "unreadable keypoints",
-        "keypoint files that cannot be used",
-        broken,
-        "mend them, or leave these out of skeleton models",
-    )
+    return poses, [
+        Finding("error", "unreadable keypoints", what, tuple(names), advice)
+        for (what, _, advice), names in ((said.rpartition("; "), n) for said, n in broken.items())
+    ]
 
 
 def look_at_videos(
@@ -183,8 +184,11 @@ def look_at_videos(
         return dict(zip(files, bar, strict=True))
 
 
-def expected_rows(index: Index, frames: dict[str, int]) -> dict[str, int]:
-    """Rows that each keypoint file should have: its video's frames, or its clip's."""
-    clips = index.clips
+def expected_rows(index: Index, frames: dict[str, int], past_end: list[str]) -> dict[str, int]:
+    """Rows that each keypoint file should have: its video's frames, or its clip's.
+
+    Clips that end past their video's end are told already and have no length to compare.
+    """
+    clips = index.clips[~index.clips.clip_id.isin(past_end)]
     lengths = dict(zip(clips.clip_id, clips.end - clips.start + 1, strict=True))
     return {name: int(length) for name, length in (lengths | frames).items()}

@@ -17,6 +17,17 @@ from imigue_lab.data.openpose import checked, read_openpose_json, said
 from imigue_lab.data.skeleton import Skeleton
 from imigue_lab.errors import DataError
 
+BY_JOINTS = {  # of two layouts with as many joints, the one of pictures
+    35: "light_hand35",
+    137: "openpose137",
+    25: "body25",
+    22: "imigue22",
+    36: "mmgesture36",
+    20: "kinect20",
+    18: "openpose18",
+    17: "coco17",
+}
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -30,13 +41,15 @@ def read_recording(path: Path) -> Recording:
     """Keypoints of one recording, by what the file is called.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
-    JSON files `openpose137`.
+    JSON files `openpose137`; an ``.npy`` is the layout of `BY_JOINTS` with as many joints.
 
     Raises:
         DataError: another file, or one that cannot be used.
     """
     if path.is_dir():
         return Recording(read_openpose_json(path), LAYOUTS["openpose137"])
+    if path.suffix == ".npy":
+        return read_named_by_joints(path)
     if path.suffix == ".xlsx":
         return Recording(read_openpose_xlsx(path), LAYOUTS["openpose137"])
     for ending, name in (("_light_hand.csv", "light_hand35"), ("_light.csv", "body25")):
@@ -46,6 +59,21 @@ def read_recording(path: Path) -> Recording:
         f"{path}: holds keypoints of no known kind; name a *_light_hand.csv, a *_light.csv, an"
         " .xlsx or a folder of OpenPose's JSON files"
     )
+
+
+def read_named_by_joints(path: Path) -> Recording:
+    """An ``.npy``, in the layout that its number of joints tells."""
+    try:
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: is no array ({said(error)}); save it with numpy.save") from None
+    layout = BY_JOINTS.get(shape[-2] if len(shape) > 1 else 0)
+    if layout is None:
+        raise DataError(
+            f"{path}: holds {shape}, expected (frames, joints, 3) with"
+            f" {', '.join(map(str, BY_JOINTS))} joints; save it so"
+        )
+    return Recording(read_keypoint_array(path, LAYOUTS[layout]), LAYOUTS[layout])
 
 
 def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 3"]:

@@ -69,9 +69,7 @@ def hands_swapped(
     return all(nearer)
 
 
-def check_keypoints(
-    facts: dict[str, KeypointFacts], frames: dict[str, int]
-) -> list[Finding]:
+def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> list[Finding]:
     """Findings over all keypoint files.
 
     Args:

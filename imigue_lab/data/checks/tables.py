@@ -5,6 +5,7 @@ import pandas as pd
 from imigue_lab.data.checks.findings import Finding, Severity, found
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.index import SPLITS, Index, Problem
+from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES
 
 # Problems of the readers -> severity and kind of the finding; whatever is not here is an error of
 # the kind "unreadable".
@@ -29,6 +30,8 @@ def check_problems(problems: list[Problem]) -> list[Finding]:
     """What the readers could not use, gathered by kind."""
     gathered: dict[tuple[Severity, str, str], list[Problem]] = {}
     for problem in problems:
+        if problem.file.suffix.lower() in VIDEO_SUFFIXES and problem.kind == "unreadable":
+            continue  # `checks/videos.py` opens it and tells
         severity, kind = KINDS.get(problem.kind, ("error", "unreadable"))
         gathered.setdefault((severity, kind, problem.advice), []).append(problem)
     return [
@@ -72,8 +75,8 @@ def check_doubled_clips(index: Index) -> list[Finding]:
     )
 
 
-def check_ranges(index: Index, frames: dict[str, int]) -> list[Finding]:
-    """Clips that end after the last frame.
+def check_ranges(index: Index, frames: dict[str, int]) -> tuple[list[str], list[Finding]]:
+    """Clips that end after the last frame: their ids, and the finding.
 
     Args:
         frames: number of frames of each video, as far as known.
@@ -84,7 +87,7 @@ def check_ranges(index: Index, frames: dict[str, int]) -> list[Finding]:
         f"{clip.clip_id} ends at {clip.end} of {frames[clip.video_id]}"
         for clip in past.itertuples()
     ]
-    return found(
+    return past.clip_id.tolist(), found(
         "error",
         "range past the end",
         "clips end after the last frame of their video (frames count from 0, end inclusive)",

@@ -75,9 +75,7 @@ def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
     return float((around - 4 * inner).var())
 
 
-def check_videos(
-    facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]
-) -> list[Finding]:
+def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) -> list[Finding]:
     """Findings over all video files.
 
     Args:
