@@ -16,12 +16,12 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnP
 from imigue_lab.data.classes import OUTCOMES
 from imigue_lab.data.datasets import (
     Batch,
-    BucketSampler,
     EmotionFeatures,
     InterviewDataset,
     collate,
     load_features,
 )
+from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit, split_emotion
 from imigue_lab.data.store import Encoding, open_features
