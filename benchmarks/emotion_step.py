@@ -69,11 +69,11 @@ def loading_share() -> None:
     import pandas as pd
 
     from imigue_lab.data.datasets import (
-        BucketSampler,
         EmotionFeatures,
         InterviewDataset,
         collate,
     )
+    from imigue_lab.data.samplers import BucketSampler
 
     ids = [f"{number:04d}" for number in range(64)]
     lengths = np.random.default_rng(0).integers(400, 692, size=64)

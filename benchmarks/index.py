@@ -2,7 +2,7 @@
 
 python -m benchmarks.index        about 3 minutes on two cores, 0.4 GB of disk while it runs
 
-The made-up videos are small (32 x 24, some 400 frames); only their headers are read, as of real ones.
+The made-up videos are small (32 x 24, some 400 frames); only headers are read, as of real ones.
 """
 
 import os

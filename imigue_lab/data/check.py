@@ -1,4 +1,4 @@
-"""The data check: everything that is known to go wrong with a copy of iMiGUE, found before training.
+"""The data check: what is known to go wrong with a copy of iMiGUE, found before training.
 
 Label files, keypoints and videos are looked at in turn (`checks/`); nothing is changed and nothing
 stops at the first fault.

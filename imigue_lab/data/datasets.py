@@ -1,9 +1,8 @@
-"""Interviews as padded batches: features with a mask a stream, crops, and batches of like length.
+"""Interviews as padded batches: features with a mask a stream, and crops.
 
 Letters in shapes: B interviews, T windows of 16 frames, C and F widths of context and face.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -14,13 +13,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from imigue_lab.data.store import EncoderStore, OwnFeatures
 from imigue_lab.errors import DataError
 
 UNLABELLED = -1
-BUCKET = 8  # batches whose members are sorted by length together
 
 
 class Interview(NamedTuple):
@@ -200,32 +198,3 @@ def collate(interviews: list[Interview]) -> Batch:
         torch.tensor([i.outcome for i in interviews]),
         [i.video_id for i in interviews],
     )
-
-
-class BucketSampler(Sampler[list[int]]):
-    """Shuffled batches of interviews of like length; the order depends on seed and epoch alone.
-
-    A shuffled run of `BUCKET` batches is sorted by length, cut into batches, and the batches are
-    shuffled again: little padding, and every epoch another mix.
-    """
-
-    def __init__(self, lengths: list[int], batch_size: int, seed: int):
-        self.lengths = np.array(lengths)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(len(self.lengths))
-        batches = []
-        for start in range(0, len(order), BUCKET * self.batch_size):
-            bucket = order[start : start + BUCKET * self.batch_size]
-            bucket = bucket[np.argsort(self.lengths[bucket], kind="stable")]
-            for first in range(0, len(bucket), self.batch_size):
-                batches.append(bucket[first : first + self.batch_size].tolist())
-        for number in rng.permutation(len(batches)):
-            yield batches[number]

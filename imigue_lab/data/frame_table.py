@@ -58,14 +58,19 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     if not container.streams.video:
         container.close()
         raise DataError(f"{path}: holds no video stream; copy it again, or name another file")
-    return container, container.streams.video[0]
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        container.close()
+        raise DataError(f"{path}: not a readable video (unknown codec); copy it again")
+    return container, stream
 
 
 def frame_table(path: Path) -> FrameTable:
     """Lists the frames of a file without decoding (a file without time stamps is decoded once).
 
-    Of a file that is cut off, only frames before which none can be missing are counted: where later
-    frames are stored before earlier ones, the cut leaves holes.
+    Of an mp4 that is cut off, only frames before which none can be missing are counted: where later
+    frames are stored before earlier ones, the cut leaves holes. Matroska and transport streams do
+    not tell that they were cut: there the last few frames before the cut may be misnumbered.
 
     Raises:
         DataError: the file is not a video, or no frame of it is there.

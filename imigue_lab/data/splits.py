@@ -1,4 +1,7 @@
-"""Which interview trains, validates and tests: the official split, or folds grouped by subject."""
+"""Who trains, validates and tests: the official split, or folds grouped by subject.
+
+Emotion splits interviews, gestures split clips; in both a subject stands on one side of a fold.
+"""
 
 from dataclasses import dataclass, field
 
@@ -54,7 +57,7 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
         )
         videos = videos.drop(unlabelled.index)
     if fold >= 0:
-        regroup(videos, fold, seed)
+        regroup(videos, videos[videos.split != "test"].outcome.astype(int), fold, seed)
     elif move_negatives and videos[videos.split == "validation"].outcome.nunique() == 1:
         remarks.append(move_to_validation(videos, move_negatives, seed))
     for split in ("train", "validation"):
@@ -70,19 +73,72 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     return EmotionSplit(videos.reset_index(drop=True), remarks)
 
 
-def regroup(videos: pd.DataFrame, fold: int, seed: int) -> None:
-    """Makes validation of one fold, and train of the others."""
-    known = videos[videos.split != "test"]
+@dataclass(frozen=True)
+class GestureSplit:
+    """Clips with their part, and what a reader of the scores should know.
+
+    Attributes:
+        clips: the index's clips with the chosen split; subject is the video itself where unknown.
+        remarks: subjects on both sides, classes that a part lacks.
+    """
+
+    clips: pd.DataFrame
+    remarks: list[str] = field(default_factory=list)
+
+    def part(self, split: str) -> pd.DataFrame:
+        return self.clips[self.clips.split == split]
+
+
+def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
+    """Chooses train and validation; the test split is never touched.
+
+    Args:
+        fold: -1 is the official split, whose validation subjects are all in training too; 0 to 4 is
+            one of five folds over train and validation, grouped by subject and stratified by class.
+
+    Raises:
+        DataError: train or validation is empty, or there are too few subjects for five folds.
+    """
+    clips = index.clips.copy()
+    clips["subject"] = clips.subject.where(clips.subject.notna(), clips.video_id)
+    if fold >= 0:
+        known = clips[clips.split != "test"]
+        regroup(clips, pool_rare(known.label), fold, seed)
+    for split in ("train", "validation"):
+        if not (clips.split == split).any():
+            raise DataError(f"{index.root}: no clip in the {split} split; see its label files")
+    trained = set(clips[clips.split == "train"].label)
+    remarks = [
+        f"{split} lacks the classes {some(lacking, limit=32)} of train"
+        for split in ("validation", "test")
+        if (lacking := sorted(trained - set(clips[clips.split == split].label)))
+        and (clips.split == split).any()
+    ]
+    return GestureSplit(clips.reset_index(drop=True), shared_subjects(clips) + remarks)
+
+
+def pool_rare(labels: pd.Series) -> pd.Series:
+    """Classes with fewer clips than folds cannot be spread: they share a stratum with the next."""
+    counts = labels.value_counts(ascending=True, sort=True)
+    rare = counts[counts < FOLDS].index
+    if not len(rare):
+        return labels
+    pooled = counts.index[: len(rare) + 1]
+    return labels.where(~labels.isin(pooled), pooled[-1])
+
+
+def regroup(table: pd.DataFrame, strata: pd.Series, fold: int, seed: int) -> None:
+    """Makes validation of one fold, and train of the others; `strata` are the rows to divide."""
+    known = table.loc[strata.index]
     if known.subject.nunique() < FOLDS:
         raise DataError(
             f"train and validation hold {known.subject.nunique()} subjects, {FOLDS} folds need at"
             f" least {FOLDS}; use fold=-1"
         )
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    outcome = known.outcome.astype(int)
-    parts = list(folds.split(known.video_id, outcome, groups=known.subject))
-    videos.loc[known.index, "split"] = "train"
-    videos.loc[known.index[parts[fold][1]], "split"] = "validation"
+    parts = list(folds.split(known.index, strata, groups=known.subject))
+    table.loc[known.index, "split"] = "train"
+    table.loc[known.index[parts[fold][1]], "split"] = "validation"
 
 
 def move_to_validation(videos: pd.DataFrame, count: int, seed: int) -> str:

@@ -15,10 +15,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnP
 from imigue_lab.data.classes import OUTCOMES
 from imigue_lab.data.datasets import (
     Batch,
-    BucketSampler,
     InterviewDataset,
     collate,
 )
+from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.models.emotion import build_emotion

@@ -1,11 +1,11 @@
-"""Interviews as batches: masks, crops, buckets, and features that do not fit."""
+"""Interviews as batches: masks, crops, and features that do not fit."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from imigue_lab.data.datasets import BucketSampler, InterviewDataset, collate, load_features
+from imigue_lab.data.datasets import InterviewDataset, collate, load_features
 from imigue_lab.data.layout import read_index
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError
@@ -70,27 +70,6 @@ def test_a_crop_is_contiguous_keeps_its_numbers_and_follows_the_epoch(plain):
     assert len(starts) > 3
     assert dataset[0].window[0] == item.window[0]
     assert set(dataset.lengths) == {5}
-
-
-def test_buckets_hold_every_interview_once_and_pad_less_than_chance():
-    lengths = np.random.default_rng(0).integers(10, 500, size=101).tolist()
-    sampler = BucketSampler(lengths, batch_size=8, seed=0)
-    batches = list(sampler)
-    assert sorted(n for batch in batches for n in batch) == list(range(101))
-    assert len(batches) == len(sampler) == 13
-    assert max(map(len, batches)) == 8
-    padded = sum(max(lengths[n] for n in batch) * len(batch) for batch in batches)
-    assert padded < 1.25 * sum(lengths)
-
-
-def test_the_order_depends_on_seed_and_epoch_alone():
-    sampler = BucketSampler(list(range(1, 50)), batch_size=4, seed=3)
-    first = list(sampler)
-    sampler.epoch = 1
-    second = list(sampler)
-    again = BucketSampler(list(range(1, 50)), batch_size=4, seed=3)
-    assert first != second
-    assert list(again) == first
 
 
 def nan(array):

@@ -1,9 +1,13 @@
 """Who trains, validates and tests; what is moved, and what is refused."""
 
+import dataclasses
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from imigue_lab.data.layout import read_index
-from imigue_lab.data.splits import split_emotion
+from imigue_lab.data.splits import pool_rare, split_emotion, split_gestures
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
@@ -81,3 +85,75 @@ def test_interviews_without_an_outcome_are_counted_and_named(plain):
     split = split_emotion(read_index(plain(rows)), -1, 0, 0)
     assert "1 interviews have no outcome and are left out: c" in split.remarks[0]
     assert set(split.videos.video_id) == {"a", "b", "d", "e"}
+
+
+def gestures(counts, subjects=20, split="train", seed=0):
+    """A made-up table: so many clips of each class, dealt to subjects at random."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(list(counts), list(counts.values()))
+    owner = rng.integers(subjects, size=len(labels))
+    clips = pd.DataFrame({"clip_id": [f"c{n}" for n in range(len(labels))], "label": labels})
+    clips["subject"] = [f"s{n:02d}" for n in owner]
+    return clips.assign(video_id="v" + clips.subject, split=split, start=0, end=9)
+
+
+def test_the_official_split_of_clips_is_taken_as_it_is(index):
+    split = split_gestures(index, fold=-1, seed=0)
+    assert split.clips.split.tolist() == index.clips.split.tolist()
+    assert split.clips.clip_id.tolist() == index.clips.clip_id.tolist()
+
+
+def test_gesture_folds_keep_subjects_apart_and_each_clip_validates_once(index):
+    test = set(index.clips[index.clips.split == "test"].clip_id)
+    seen = []
+    for fold in range(5):
+        split = split_gestures(index, fold, seed=0)
+        train, validation = split.part("train"), split.part("validation")
+        assert not set(train.subject) & set(validation.subject)
+        assert set(split.part("test").clip_id) == test
+        assert len(train) + len(validation) + len(test) == len(index.clips)
+        seen += validation.clip_id.tolist()
+    assert sorted(seen) == sorted(set(index.clips.clip_id) - test)
+
+
+def test_gesture_folds_are_stratified_where_a_class_has_enough_clips(index):
+    clips = gestures({0: 400, 1: 200, 2: 60, 9: 3, 18: 1}, subjects=40)
+    made = dataclasses.replace(index, clips=clips)
+    for fold in range(5):
+        part = split_gestures(made, fold, seed=0).part("validation")
+        for label, count in ((0, 400), (1, 200), (2, 60)):
+            assert 0.5 * count / 5 < (part.label == label).sum() < 1.6 * count / 5
+
+
+def test_gesture_folds_follow_the_seed(index):
+    made = dataclasses.replace(index, clips=gestures({0: 50, 1: 50}))
+    first, again, other = (split_gestures(made, 0, seed).clips for seed in (0, 0, 1))
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+def test_rare_classes_share_a_stratum_with_the_next_larger():
+    labels = pd.Series([0] * 50 + [1] * 9 + [9] * 3 + [18])
+    assert pool_rare(labels).value_counts().to_dict() == {0: 50, 1: 13}
+    frequent = pd.Series([0] * 50 + [1] * 9)
+    assert pool_rare(frequent).equals(frequent)
+
+
+def test_leaks_and_absent_classes_of_a_gesture_split_are_said(index):
+    train = gestures({0: 20, 1: 20, 18: 2}, subjects=6)
+    validation = gestures({0: 9}, subjects=3, split="validation")
+    validation["clip_id"] += "v"
+    made = dataclasses.replace(index, clips=pd.concat([train, validation], ignore_index=True))
+    remarks = split_gestures(made, -1, seed=0).remarks
+    assert remarks == [
+        "3 subjects stand in train and in validation: s00, s01, s02",
+        "validation lacks the classes 1, 18 of train",
+    ]
+
+
+def test_gesture_folds_need_five_subjects_and_both_parts(index):
+    made = dataclasses.replace(index, clips=gestures({0: 50}, subjects=4))
+    with pytest.raises(DataError, match="hold 4 subjects, 5 folds need at least 5"):
+        split_gestures(made, 0, seed=0)
+    with pytest.raises(DataError, match="no clip in the validation split"):
+        split_gestures(made, -1, seed=0)

@@ -278,6 +278,14 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path):
         Video(tmp_path / "absent.mp4")
 
 
+def test_a_video_of_an_unknown_codec_is_refused(tmp_path):
+    path = film(tmp_path / "odd.mkv", constant(5))
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_XXXXX/ISO/AVC"))
+    for reader in (probe, Video):
+        with pytest.raises(DataError, match="unknown codec"):
+            reader(path)
+
+
 def test_a_file_with_sound_only_is_refused(tmp_path):
     path = tmp_path / "sound.wav"
     with av.open(str(path), "w") as container:

@@ -27,7 +27,8 @@ def edit_clips(index: Index, video: str, change: Callable[[Rows], Rows]) -> None
     """Changes the labelled clips of one video."""
     if index.layout == "miga":
         path = next(index.root.rglob(f"{video}_label.csv"))
-        rows = [tuple(line.split(",")) for line in path.read_text().splitlines()]
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        rows = [(label, start, end) for label, start, end in lines]
         write_atomically(path, "".join(f"{','.join(row)}\n" for row in change(rows)))
         return
     path = index.root / ("clips.csv" if index.layout == "plain" else "Label/labels_20200831.csv")
@@ -36,13 +37,13 @@ def edit_clips(index: Index, video: str, change: Callable[[Rows], Rows]) -> None
         columns = ["class", "start_frame", "end_frame"]
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     mine = table[table.video_id == video]
-    rows = change(list(mine[columns].itertuples(index=False, name=None)))
-    new = pd.concat([mine.head(1)] * len(rows), ignore_index=True)
-    new[columns] = rows
+    changed = change(list(mine[columns].itertuples(index=False, name=None)))
+    new = pd.concat([mine.head(1)] * len(changed), ignore_index=True)
+    new[columns] = changed
     if "clip_id" in table:
-        new["clip_id"] = [f"{video}_{number}" for number in range(len(rows))]
+        new["clip_id"] = [f"{video}_{number}" for number in range(len(changed))]
     at = mine.index[0]
-    whole = pd.concat([table[: mine.index[0]], new, table[at + len(mine) :]])
+    whole = pd.concat([table[:at], new, table[at + len(mine) :]])
     write_atomically(path, whole.to_csv(index=False))
 
 
