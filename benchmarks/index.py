@@ -1,8 +1,8 @@
 """The index of a tree of iMiGUE's size, from nothing remembered and from a warm cache.
 
-python -m benchmarks.index        about 3 minutes on two cores, 0.4 GB of disk while it runs
+python -m benchmarks.index        about 2 minutes on two cores, 0.4 GB of disk while it runs
 
-The made-up videos are small (32 x 24, some 400 frames); only headers are read, as of real ones.
+The made-up videos are small (32 x 24, some 400 frames); of real ones, too, only headers are read.
 """
 
 import os

@@ -3,6 +3,7 @@
 import pytest
 
 from imigue_lab.app import main
+from imigue_lab.data.synthetic.story import LAYOUTS
 from imigue_lab.training.settings import EmotionSettings
 
 
@@ -36,6 +37,14 @@ def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):
     words = ["--data", root, "--epochs", "1", "--width", "8", "--heads", "2"]
     assert run("train", "emotion", *words, "--max-windows", "5") == 0
     assert "always win" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_make_data_writes_every_layout(tmp_path, capsys, layout):
+    root = str(tmp_path / "tree")
+    words = ["--layout", layout, "--size", "full", "--videos", "3", "--no-pictures"]
+    assert run("make-data", root, *words) == 0
+    assert "3 made-up interviews with 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def survey_root(root: Path | str) -> Survey:
     if (root / "videos.csv").exists():
         return read_plain(root)
     inventory = take_inventory(root)
-    if label_file(inventory) or inventory.of_kind("clip keypoints"):
+    if label_file(inventory):
+        return read_full(inventory)
+    if inventory.of_kind("clip keypoints") and not inventory.of_kind("label"):
         return read_full(inventory)
     if inventory.found:
         return read_miga(inventory)

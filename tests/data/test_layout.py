@@ -233,18 +233,24 @@ def test_no_label_file_brings_a_traceback(tmp_path):
         text = "".join(rng.choice(letters, size=rng.integers(0, 40)))
         path.write_text(text, newline="")
         clips, problems = read_label_file(path)
-        assert len(clips) + len(problems) == len(
-            [x for x in path.read_text().split("\n") if x.strip()]
-        )
+        written = [line for line in path.read_text().split("\n") if line.strip()]
+        assert len(clips) + len(problems) == len(written)
         assert all(0 <= clip["start"] <= clip["end"] for clip in clips.values())
     path.write_bytes(b"\xff\xfe1,2")
     assert [p.kind for p in read_label_file(path)[1]] == ["unreadable"]
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    root = tmp_path_factory.mktemp("distribution") / "full"
+    make_data(root, MadeUp(**SMALL, layout="full"))
+    return root
+
+
 @pytest.fixture
-def full(tmp_path):
-    make_data(tmp_path / "full", MadeUp(**SMALL, layout="full"))
-    return tmp_path / "full"
+def full(untouched, tmp_path):
+    """A copy of a full distribution, to be damaged."""
+    return shutil.copytree(untouched, tmp_path / "full")
 
 
 def labels_of(root):
@@ -318,6 +324,21 @@ def test_spreadsheets_alone_are_videos_without_labels(full):
     assert any("no labels_<date>.csv" in line for line in index.absent)
 
 
+def test_label_files_of_single_videos_beside_the_full_one_are_said_to_be_unread(full):
+    label(full, "imigue_skeleton_train/0001")
+    index = read_index(full)
+    assert index.layout == "full"
+    assert "the label files of single videos are not read: 0001_label.csv" in index.absent
+
+
+def test_spreadsheets_of_clips_beside_label_files_of_videos_are_attached(tmp_path):
+    label(tmp_path, "imigue_skeleton_train/0001", "1,0,10\n2,20,30\n")
+    (tmp_path / "imigue_skeleton_train/0001/0001_1.xlsx").write_bytes(b"")
+    index = read_index(tmp_path)
+    assert index.layout == "miga"
+    assert [p.name if p else None for p in index.clips.keypoints] == [None, "0001_1.xlsx"]
+
+
 def test_own_clips_and_keypoints_stand_in_the_index(plain):
     root = plain()
     (root / "clips.csv").write_text("clip_id,video_id,start,end,class\na,v0,0,9,5\nb,v9,3,3,99\n")
@@ -349,3 +370,46 @@ def test_a_faulty_clip_of_ones_own_is_refused(plain, row, complaint):
     with pytest.raises(DataError, match=complaint) as caught:
         read_index(root)
     assert "clips.csv" in str(caught.value)
+
+
+@pytest.mark.shared
+def test_real_videos_are_indexed_with_their_frames(shared, tmp_path):
+    (tmp_path / "videos").symlink_to(shared / "data" / "video")
+    names = [path.stem for path in sorted((shared / "data" / "video").glob("*.mp4"))]
+    rows = "".join(f"{name},test\n" for name in names)
+    (tmp_path / "videos.csv").write_text(f"video_id,split\n{rows}")
+    videos = read_index(tmp_path).videos.set_index("video_id")
+    told = {
+        name: (videos.width[name], videos.height[name], videos.frames[name])
+        for name in ("carphone_pristine", "signer", "speaker_on_stage", "street_crowd")
+    }
+    assert told == {
+        "carphone_pristine": (176, 144, 120),
+        "signer": (540, 720, 58),
+        "speaker_on_stage": (640, 360, 275),
+        "street_crowd": (1920, 1080, 105),
+    }
+    assert videos.fps["speaker_on_stage"] == pytest.approx(30, abs=0.05)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "clips"), [("msraction3d", 557), ("utkinect", 199)])
+def test_other_data_sets_come_in_through_the_plain_form(shared, tmp_path, name, clips):
+    with np.load(shared / "data" / "skeleton" / f"{name}.npz") as file:
+        held = {key: file[key] for key in ("x", "ids", "lengths", "split", "subject", "y")}
+    (tmp_path / "keypoints").mkdir()
+    videos, rows = ["video_id,split,subject"], ["clip_id,video_id,start,end,class"]
+    for number in range(clips):
+        item, length = held["ids"][number], held["lengths"][number]
+        videos.append(f"{item},{held['split'][number]},{held['subject'][number]}")
+        rows.append(f"{item}_0,{item},0,{length - 1},{held['y'][number] + 1}")
+    item = held["ids"][0]
+    np.save(tmp_path / "keypoints" / f"{item}.npy", held["x"][0, : held["lengths"][0]])
+    (tmp_path / "videos.csv").write_text("\n".join(videos))
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    index = read_index(tmp_path)
+    assert len(index.clips) == clips
+    assert index.clips.label.tolist() == held["y"].tolist()
+    assert (index.clips.end + 1).tolist() == held["lengths"].tolist()
+    assert index.videos.subject.nunique() == 10
+    assert len(np.load(index.videos.keypoints[0])) == index.clips.end[0] + 1

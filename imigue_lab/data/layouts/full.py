@@ -45,6 +45,9 @@ def read_full(inventory: Inventory) -> Survey:
         add_labels(videos, path, survey)
     else:
         survey.absent.append("no labels_<date>.csv: no clips, subjects and outcomes are known")
+    if others := inventory.of_kind("label"):
+        names = some(item.path.name for item in others)
+        survey.absent.append(f"the label files of single videos are not read: {names}")
     if "splits.csv" in inventory.tables:
         add_splits(videos, inventory.tables["splits.csv"], survey)
     survey.videos = [videos[video_id] for video_id in sorted(videos)]

@@ -1,0 +1,192 @@
+"""The data check finds what is planted, in every layout that can carry it, and nothing else."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imigue_lab.app import main
+from imigue_lab.data.check import check_root
+from imigue_lab.data.checks import tables
+from imigue_lab.data.checks.keypoints import read_facts
+from imigue_lab.data.checks.videos import face_sharpness
+from imigue_lab.data.index import CLIPS, VIDEOS, Index
+from imigue_lab.data.synthetic.faults import FAULTS, choose_faults, plant_faults
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.errors import DataError
+
+LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
+
+# What a layout has no file for cannot go wrong in it.
+CAN_CARRY = """
+                          full  miga2023  miga2024  miga2026  plain
+unknown class               x       x         x         x       x
+reversed range              x       x         x         x       x
+range past the end          x       x         x         .       x
+doubled row                 x       x         x         x       x
+empty skeleton              x       x         x         .       x
+NaN                         x       x         x         .       x
+row lost                    x       .         x         .       x
+rows lost                   x       .         x         .       x
+missing wrist               x       x         x         .       x
+swapped hands               x       x         x         .       x
+header absent               .       x         x         .       .
+header doubled              .       x         x         .       .
+truncated video             x       .         x         x       x
+other size                  x       .         x         x       x
+blurred face                .       .         x         .       x
+unsafe name                 x       x         x         x       x
+doubled video               .       x         x         .       x
+validation inside train     x       x         x         x       .
+subject on both sides       x       x         x         x       x
+"""
+
+
+def carried(layout):
+    header, *rows = (line.split() for line in CAN_CARRY.strip().splitlines())
+    return {" ".join(row[:-5]) for row in rows if row[-5:][header.index(layout)] == "x"}
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def faulty(request, tmp_path_factory):
+    """Each layout with every fault it can carry: layout, clean report, fault -> video, report."""
+    root = tmp_path_factory.mktemp("faulty") / request.param
+    index = make_data(root, MadeUp(videos=44, layout=request.param))
+    clean = check_root(root)
+    planted = plant_faults(index, request.param, choose_faults("all", request.param))
+    return request.param, clean, planted, check_root(root)
+
+
+def told(report):
+    return [finding for finding in report.findings if finding.severity != "note"]
+
+
+def test_a_clean_tree_has_neither_errors_nor_warnings(faulty):
+    _, clean, _, _ = faulty
+    assert told(clean) == []
+    assert clean.usable
+
+
+def test_every_fault_is_planted_where_the_table_says_each_in_a_video_of_its_own(faulty):
+    layout, _, planted, _ = faulty
+    assert set(planted) == carried(layout)
+    assert len(set(planted.values())) == len(planted)
+
+
+def test_each_fault_is_found_as_what_it_is_and_nothing_else_is(faulty):
+    _, _, planted, report = faulty
+    wanted = {FAULTS[name].finding for name in planted}
+    assert {(finding.severity, finding.kind) for finding in told(report)} == wanted
+    assert not report.usable
+
+
+def test_findings_point_at_the_planted_videos_and_at_no_other(faulty):
+    _, _, planted, report = faulty
+    videos = {}
+    for name, video in planted.items():
+        videos.setdefault(FAULTS[name].finding[1], set()).add(video)
+    for finding in told(report):
+        for place in finding.places:
+            named = {video for video in videos[finding.kind] if video in place + finding.what}
+            in_table = place.split(",")[0].endswith(".csv")
+            assert named or in_table or finding.kind == "subject on both sides", finding
+    subjects = report.index.videos.set_index("video_id").subject
+    both = next(f for f in told(report) if f.kind == "subject on both sides")
+    assert both.places[0].startswith(f"{subjects[planted['subject on both sides']]} (")
+
+
+def test_the_command_tells_by_its_status_and_writes_json(made_up, tmp_path, capsys):
+    def status(*words):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        return end.value.code
+
+    main(["check", str(made_up)])  # no exit: status 0
+    assert "32 videos" in capsys.readouterr().out
+    root = str(tmp_path / "tree")
+    words = ["--videos", "12", "--no-pictures", "--faults", "unknown class,NaN"]
+    main(["make-data", root, *words])
+    assert "planted in 0002: unknown class" in capsys.readouterr().out
+    assert status("check", root, "--json", str(tmp_path / "out.json")) == 1
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert {f["kind"] for f in written["findings"]} >= {"unknown class", "unreadable keypoints"}
+    assert "error: class 55" in capsys.readouterr().out
+
+
+def test_a_layout_that_cannot_carry_a_fault_says_which_it_can():
+    with pytest.raises(DataError, match="miga2023 cannot carry truncated video; it can: unknown"):
+        choose_faults("truncated video", "miga2023")
+    with pytest.raises(DataError, match="cannot carry spilled coffee"):
+        choose_faults("spilled coffee", "full")
+
+
+def test_all_decodes_every_frame_and_none_opens_no_video(tmp_path):
+    root = tmp_path / "tree"
+    index = make_data(root, MadeUp(videos=3))
+    path = index.videos.video[0]
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    path.write_bytes(content)
+    damaged = [f for f in told(check_root(root, decode="all")) if f.kind == "truncated video"]
+    assert len(damaged) == 1
+    assert "0001: " in damaged[0].places[0]
+    assert told(check_root(root, decode="none")) == []
+
+
+def an_index(videos, clips=()):
+    """An index of a few videos (id, subject, split) and clips (video, split, label)."""
+    table = pd.DataFrame(videos, columns=["video_id", "subject", "split"])
+    gestures = pd.DataFrame(clips, columns=["video_id", "split", "label"])
+    gestures["clip_id"] = [f"{v}_{row}" for row, v in enumerate(gestures.video_id)]
+    return Index(
+        Path("tree"),
+        "miga",
+        table.reindex(columns=list(VIDEOS.columns)),
+        gestures.reindex(columns=list(CLIPS.columns)),
+    )
+
+
+def test_a_real_tree_is_held_against_the_official_counts():
+    found = tables.check_official_counts(an_index([("0001", "s", "train")]))[0]
+    assert found.severity == "note"
+    assert "train holds 1 videos with 0 clips, the challenge's 241 with 12893" in found.places
+
+
+def test_absent_classes_are_named_by_split():
+    clips = [("0001", "train", label) for label in range(31)]
+    found = tables.check_absent_classes(an_index([("0001", "s", "train")], clips))
+    assert [f.places for f in found] == [("31 illustrative gesture",)]
+
+
+def test_the_known_leak_is_told_where_0085_stands_for_0086():
+    assert tables.check_known_leak(an_index([("0085", "s", "test")]))
+    assert not tables.check_known_leak(an_index([("0085", "s", "test"), ("0086", "s", "test")]))
+
+
+def test_test_labels_that_are_all_the_same_look_like_placeholders():
+    same = an_index([("0001", "s", "test")], [("0001", "test", 0)] * 3)
+    assert tables.check_placeholders(same)[0].kind == "placeholder labels"
+    true = an_index([("0001", "s", "test")], [("0001", "test", n) for n in (0, 4, 4)])
+    assert not tables.check_placeholders(true)
+
+
+def test_crossed_arms_are_not_swapped_hands():
+    points = np.zeros((9, 35, 3))
+    points[..., 2] = 0.9
+    points[:, 4, :2], points[:, 7, :2] = (120, 80), (60, 80)  # wrists have crossed
+    points[:, 25:30, :2], points[:, 30:35, :2] = (122, 84), (58, 84)  # with their fingers
+    assert not read_facts(points, "light_hand35").swapped
+    points[:, 25:30], points[:, 30:35] = points[:, 30:35].copy(), points[:, 25:30].copy()
+    assert read_facts(points, "light_hand35").swapped
+
+
+def test_a_smeared_face_is_less_sharp_than_its_picture():
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 255, size=(80, 80, 3), dtype=np.uint8)
+    assert face_sharpness(frame, (40.0, 30.0, 15.0)) > 0.5
+    frame[10:50, 20:60] = 128
+    assert face_sharpness(frame, (40.0, 30.0, 15.0)) < 0.05
