@@ -40,12 +40,14 @@ check: $(READY)  ## ruff, format and types
 
 bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.emotion_step
+	$(BIN)/python -m benchmarks.clips
 	$(BIN)/python -m benchmarks.index
 
 soak: $(READY)  ## what is too long for every change: signal tables over 8 seeds, null runs, kills
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.kill_runs
+	$(BIN)/python -m benchmarks.fuzz
 
 system:  ## Chromium by apt, for tests that look at pages; they skip where it is absent
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \

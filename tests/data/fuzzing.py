@@ -1,0 +1,102 @@
+"""What hypothesis throws at the readers, shared by the suite and `make soak`.
+
+Whatever lies in a file, a reader gives a clean parse, a list of problems, or one sentence.
+"""
+
+import json
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from imigue_lab.data.index import Problem
+from imigue_lab.data.keypoint_tables import read_keypoint_csv
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
+from imigue_lab.data.openpose import read_openpose_json
+from imigue_lab.errors import DataError
+
+LAYOUT = LAYOUTS["body25"]
+WIDTH = 1 + 3 * len(LAYOUT.joints)
+
+odd = st.sampled_from(
+    [
+        *("", " ", "nan", "inf", "-inf", "1e999", "-1", "0x1f", "٣", "NaN", "None", "1.5", "99"),
+        *("55", "\x00", '"', "'", ",", ";", "\ufeff1", "1e-400", "9" * 400, "1_0", "+5", "true"),
+    ]
+)
+cell = odd | st.integers(-5, 400).map(str) | st.floats().map(repr) | st.text(max_size=6)
+line = st.lists(cell, min_size=0, max_size=6).map(",".join)
+end = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
+text = st.tuples(st.lists(line, max_size=8), end).map(lambda t: t[1].join(t[0]))
+raw = text.map(lambda t: t.encode("utf-8", "surrogatepass")) | st.binary(max_size=60)
+
+numbers = st.floats(0, 700).map(lambda x: f"{x:.3f}")
+row = st.lists(numbers | cell, min_size=WIDTH - 1, max_size=WIDTH + 1).map(",".join)
+keypoint_rows = st.lists(row, max_size=3).map("\n".join)
+
+leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
+tree = st.recursive(leaf, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+points = st.lists(st.floats(0, 500) | leaf, min_size=74, max_size=76)
+person = st.dictionaries(
+    st.sampled_from(["pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "x"]),
+    points | tree,
+)
+frame = st.fixed_dictionaries({"people": st.lists(person, max_size=2) | tree}) | tree
+frame_file = frame.map(lambda f: json.dumps(f).encode()) | raw
+
+
+def one_sentence(error: DataError, file: Path) -> None:
+    said = str(error)
+    assert "\n" not in said.replace(str(file), "")
+    assert file.name in said
+
+
+def try_label_file(content: bytes, folder: Path) -> None:
+    file = folder / "0001_label.csv"
+    file.write_bytes(content)
+    clips, problems = read_label_file(file)
+    assert all(isinstance(problem, Problem) for problem in problems)
+    for clip in clips.values():
+        assert 0 <= clip["start"] <= clip["end"]
+        assert 0 <= clip["label"] <= 31
+
+
+def try_outcome_file(content: bytes, folder: Path) -> None:
+    file = folder / "labels.csv"
+    file.write_bytes(b"video_id,label\n" + content)
+    outcomes, _, problems = read_outcomes(str(file))
+    assert set(outcomes.values()) <= {0, 1}
+    assert all(name != ".." and "/" not in name for name in outcomes)
+    assert all(isinstance(problem, Problem) for problem in problems)
+
+
+def try_keypoint_rows(rows: str, folder: Path) -> None:
+    file = folder / "0001_light.csv"
+    header = ",".join(["frame", *(f"c{n}" for n in range(WIDTH - 1))])
+    file.write_bytes(f"{header}\n{rows}\n".encode("utf-8", "surrogatepass"))
+    try:
+        skeleton = read_keypoint_csv(file, LAYOUT)
+    except DataError as error:
+        one_sentence(error, file)
+    else:
+        assert skeleton.shape[0] == 1
+        assert skeleton.shape[2:] == (25, 3)
+
+
+def try_json_frame(content: bytes, folder: Path) -> None:
+    file = folder / "a_000000000000_keypoints.json"
+    file.write_bytes(content)
+    try:
+        skeleton = read_openpose_json(folder)
+    except DataError as error:
+        one_sentence(error, file)
+    else:
+        assert skeleton.shape == (1, 1, 137, 3)
+
+
+CASES = {
+    "label file": (raw, try_label_file),
+    "outcome file": (raw, try_outcome_file),
+    "keypoint rows": (keypoint_rows, try_keypoint_rows),
+    "JSON frame": (frame_file, try_json_frame),
+}
