@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from jaxtyping import Float32
@@ -58,7 +59,7 @@ def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
                 bar.update()
         else:
             start = multiprocessing.get_context("spawn")  # a fork of a threaded process may hang
-            with ProcessPoolExecutor(jobs, mp_context=start) as pool:
+            with ProcessPoolExecutor(jobs, start, end_with_parent) as pool:
                 done = [pool.submit(attempt, source, parse) for source in new]
                 try:
                     for future in as_completed(done):
@@ -77,6 +78,18 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def end_with_parent() -> None:
+    """Makes a worker process end when the one that started it was killed; else it waits forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def attempt(source: Path, parse: Parser) -> list[str]:

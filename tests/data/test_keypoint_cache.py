@@ -1,8 +1,13 @@
 """Keypoint files are parsed once, in parallel, and again when they change."""
 
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from imigue_lab.data.keypoint_cache import array_path, convert, read_keypoints
@@ -67,8 +72,12 @@ def test_files_of_one_name_in_two_folders_do_not_mix(sources, tmp_path):
     other = tmp_path / "elsewhere" / "0001.npy"
     other.parent.mkdir()
     np.save(other, np.full((4, 5, 3), 7, dtype=np.float32))
-    assert (read_keypoints(sources[1], parse) == 1).all()
-    assert (read_keypoints(other, parse) == 7).all()
+    time = sources[1].stat().st_mtime_ns
+    os.utime(other, ns=(time, time))
+    for _ in range(2):
+        assert (read_keypoints(sources[1], parse) == 1).all()
+        assert (read_keypoints(other, parse) == 7).all()
+    assert len(calls) == 2
 
 
 def test_processes_convert_what_is_new_and_only_that(sources):
@@ -103,6 +112,41 @@ def test_a_killed_conversion_leaves_whole_arrays_only(sources):
     assert done == [True, True, False, False, False, False]
     folder = array_path(sources[0], killed).parent
     assert not list(folder.glob(".writing-*"))
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from imigue_lab.data.keypoint_cache import convert
+
+def slow(path):
+    time.sleep(0.1)
+    return np.load(path)
+
+if __name__ == "__main__":
+    convert(sorted(Path(sys.argv[1]).glob("*.npy")), slow, jobs=2)
+"""
+
+
+def test_a_conversion_killed_from_outside_leaves_whole_arrays_and_no_process(sources, tmp_path):
+    script, home = tmp_path / "script.py", tmp_path / "home"
+    script.write_text(SCRIPT)
+    for number in range(6, 60):
+        np.save(sources[0].with_stem(f"{number:04d}"), np.full((4, 5, 3), number, np.float32))
+    checkout = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {"IMIGUE_LAB_HOME": str(home), "PYTHONPATH": checkout}
+    words = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as running:
+        while not list(home.glob("keypoints/*.npy")) and running.poll() is None:
+            time.sleep(0.05)
+        workers = psutil.Process(running.pid).children(recursive=True)
+        running.kill()
+    assert len(workers) >= 2
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+    done = list(home.glob("keypoints/[!.]*.npy"))
+    assert 0 < len(done) < 60
+    assert all(np.load(path)[0, 0, 0] == int(path.name[:4]) for path in done)
 
 
 def test_a_folder_is_one_source_and_knows_when_a_file_of_it_changes(tmp_path):
