@@ -35,7 +35,7 @@ row = st.lists(numbers | cell, min_size=WIDTH - 1, max_size=WIDTH + 1).map(",".j
 keypoint_rows = st.lists(row, max_size=3).map("\n".join)
 
 leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
-tree = st.recursive(leaf, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+tree = leaf | st.lists(leaf | st.lists(leaf, max_size=3), max_size=4)
 points = st.lists(st.floats(0, 500) | leaf, min_size=74, max_size=76)
 person = st.dictionaries(
     st.sampled_from(["pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "x"]),
