@@ -116,7 +116,7 @@ def check_survey(survey: Survey) -> list[Finding]:
             survey.in_train_too,
             "they are taken for validation and left out of train; delete the doubles",
         ),
-        *(Finding("note", "absent", line, (), "what needs it is left out") for line in told),
+        *(Finding("note", "layout", line, (), "what needs it is left out") for line in told),
     ]
 
 

@@ -113,7 +113,7 @@ def test_the_command_tells_by_its_status_and_writes_json(made_up, tmp_path, caps
     assert status("check", root, "--json", str(tmp_path / "out.json")) == 1
     written = json.loads((tmp_path / "out.json").read_text())
     assert {f["kind"] for f in written["findings"]} >= {"unknown class", "unreadable keypoints"}
-    assert "error: class 55" in capsys.readouterr().out
+    assert "error, unknown class: class 55" in capsys.readouterr().out
 
 
 def test_a_layout_that_cannot_carry_a_fault_says_which_it_can():

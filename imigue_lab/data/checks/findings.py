@@ -29,7 +29,7 @@ class Finding:
 
     def __str__(self) -> str:
         where = f" ({len(self.places)}: {some(self.places)})" if self.places else ""
-        return f"{self.severity}: {self.what}{where}; {self.advice}"
+        return f"{self.severity}, {self.kind}: {self.what}{where}; {self.advice}"
 
     def as_json(self) -> dict[str, object]:
         return vars(self) | {"count": len(self.places), "places": list(self.places)}
