@@ -43,7 +43,7 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.clips
 	$(BIN)/python -m benchmarks.index
 
-soak: $(READY)  ## what is too long for every change: signal tables over 8 seeds, null runs, kills
+soak: $(READY)  ## what is too long for every change: signal tables, null runs, 20 kills, 50,000 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.kill_runs
