@@ -61,11 +61,9 @@ def read_file(path: Path) -> Recording:
     if path.suffix == ".npy":
         return read_recording(path)
     points = np.asarray(read_keypoints(path, first_person))
-    by_joints = {
-        len(LAYOUTS[name].joints): LAYOUTS[name]
-        for name in ("openpose137", "light_hand35", "body25")
-    }
-    return Recording(points[None], by_joints[points.shape[1]])
+    layouts = (LAYOUTS[name] for name in ("openpose137", "light_hand35", "body25"))
+    layout = next(layout for layout in layouts if len(layout.joints) == points.shape[1])
+    return Recording(points[None], layout)
 
 
 def first_person(path: Path) -> Float32[np.ndarray, "T V 3"]:

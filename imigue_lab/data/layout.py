@@ -35,7 +35,7 @@ def read_index(root: Path | str, labels: str = "") -> Index:
 
 
 def with_outcomes(index: Index, labels: str) -> Index:
-    """The index with the outcomes of another CSV (see `read_index`); empty `labels` changes nothing.
+    """The index with the outcomes of another CSV (see `read_index`); empty is the tree's own.
 
     Raises:
         DataError: the CSV is faulty, or labels videos that are not there.

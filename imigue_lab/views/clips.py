@@ -3,10 +3,12 @@
 import base64
 import io
 from textwrap import wrap
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from einops import reduce
 from PIL import Image
 from plotly.subplots import make_subplots
 
@@ -19,7 +21,7 @@ from imigue_lab.data.windows import segment_centres
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_on, saying, styled
 
-SHORT_SIDE = 120  # pixels of a picture in the montage
+SHORT_SIDE = 144  # pixels of a picture in the montage
 COLUMNS = 6
 NAME_WIDTH = 24  # letters a line
 
@@ -33,9 +35,8 @@ def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, li
     Returns:
         The shares with a column `frames` in front, and a sentence for each file left out.
     """
-    files = {
-        v: keypoint_files(index, v) for v in index.videos.video_id[index.videos.split == split]
-    }
+    part = index.videos.video_id[index.videos.split == split]
+    files = {video_id: keypoint_files(index, video_id) for video_id in part}
     videos = [video_id for video_id, paths in files.items() if paths]
     if 0 < limit < len(videos):
         videos = [videos[place] for place in np.linspace(0, len(videos) - 1, limit).astype(int)]
@@ -49,7 +50,7 @@ def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, li
             except DataError as error:
                 refused.append(str(error))
                 continue
-            seen = present(recording.skeleton, recording.layout.axes).any(axis=0)
+            seen = reduce(present(recording.skeleton, recording.layout.axes), "m t v -> t v", "max")
             frames += len(seen)
             for joint, count in zip(recording.layout.joints, seen.sum(axis=0), strict=True):
                 found[joint] = found.get(joint, 0) + int(count)
@@ -123,21 +124,16 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     if clips.empty:
         return saying(f"No videos of {split} lie under this root.", title, notes)
     chosen = one_a_class(clips, limit)
-    pictures, refused = {}, []
-    for clip in chosen.itertuples():
-        try:
-            pictures[clip.label] = clip, *centre_frame(clip)
-        except DataError as error:
-            refused.append(str(error))
+    shots, refused = centre_frames(chosen)
     hidden = sorted(set(clips.label) - set(chosen.label))
     if hidden:
         notes.append(f"not in the {limit} videos looked at: {some(CLASSES[h] for h in hidden)}")
     if refused:
-        notes.append(f"{len(refused)} pictures are left out; {refused[0]}")
+        notes.append(f"{len(chosen) - len(shots)} pictures are left out; {refused[0]}")
     notes.append(f"{clips.label.nunique()} of {len(CLASSES)} classes have a clip with a picture")
-    if not pictures:
+    if not shots:
         return saying("No picture could be read.", title, notes)
-    return grid(pictures, title, notes)
+    return grid(shots, title, notes)
 
 
 def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -147,7 +143,8 @@ def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
         clips: with a class and a video.
     """
     shows = clips.groupby("video_id").label.agg(set).to_dict()
-    missing, chosen = set(clips.label), []
+    missing = set(clips.label)
+    chosen: list[int] = []
     while missing and (not limit or clips.video_id[chosen].nunique() < limit):
         video_id = max(shows, key=lambda name: len(shows[name] & missing))
         new = clips[(clips.video_id == video_id) & clips.label.isin(missing)]
@@ -156,39 +153,55 @@ def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
     return clips.loc[chosen].sort_values("label")
 
 
-def centre_frame(clip: "pd.Series | tuple") -> tuple[int, Frame]:
-    """The frame in the middle of a clip, and its number in the video file.
+class Shot(NamedTuple):
+    """A frame of a clip, and its number in the video file."""
 
-    Raises:
-        DataError: the file cannot be read, or the frame is not there.
+    clip_id: str
+    number: int
+    picture: Frame
+
+
+def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, Shot], list[str]]:
+    """The frame in the middle of each clip by class, and a sentence for each file that fails.
+
+    Args:
+        clips: of one class each, with a video, and `own`: whether the file holds the clip alone.
     """
-    start, end = (0, clip.end - clip.start) if clip.own else (clip.start, clip.end)
-    number = segment_centres(start, end, 1)[0]
-    with Video(clip.video, short_side=SHORT_SIDE) as video:
-        return number, video.frame(number)
+    shots, refused = {}, []
+    for path, part in clips.sort_values("start").groupby("video", sort=False):
+        try:
+            with Video(path, short_side=SHORT_SIDE) as video:
+                for clip in part.itertuples():
+                    first = 0 if clip.own else clip.start
+                    number = segment_centres(first, first + clip.end - clip.start, 1)[0]
+                    shots[int(clip.label)] = Shot(clip.clip_id, number, video.frame(number))
+        except DataError as error:
+            refused.append(str(error))
+    return dict(sorted(shots.items())), refused
 
 
-def grid(pictures: dict, title: str, notes: list[str]) -> go.Figure:
+def grid(shots: dict[int, Shot], title: str, notes: list[str]) -> go.Figure:
     """Pictures with their class above, in the order of classes."""
-    rows = -(-len(pictures) // COLUMNS)
+    rows = -(-len(shots) // COLUMNS)
     figure = make_subplots(
         rows=rows,
         cols=COLUMNS,
-        subplot_titles=["<br>".join(wrap(CLASSES[label], NAME_WIDTH)) for label in pictures],
+        subplot_titles=["<br>".join(wrap(CLASSES[label], NAME_WIDTH)) for label in shots],
         horizontal_spacing=0.01,
         vertical_spacing=0.3 / rows,
     )
-    for place, (clip, number, picture) in enumerate(pictures.values()):
+    for place, shot in enumerate(shots.values()):
         figure.add_image(
-            source=as_source(picture),
-            name=str(clip.clip_id),
-            hovertemplate=f"clip {clip.clip_id}, frame {number}<extra></extra>",
+            source=as_source(shot.picture),
+            name=shot.clip_id,
+            hovertemplate=f"clip {shot.clip_id}, frame {shot.number}<extra></extra>",
             row=place // COLUMNS + 1,
             col=place % COLUMNS + 1,
         )
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
-    return styled(figure, title, notes, height=150 + 20 * len(notes) + 170 * rows)
+    figure = styled(figure, title, notes, height=140 + 20 * len(notes) + 150 * rows)
+    return figure.update_layout(margin_b=20, margin_t=110 + 20 * len(notes))
 
 
 def as_source(picture: Frame) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from jaxtyping import Float
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.classes import CLASSES, GROUPS
@@ -11,8 +12,9 @@ from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, notes_on, saying, sty
 
 OFFICIAL_SUBJECTS = {"train": 38, "validation": 5, "test": 36}
 PUBLISHED = "published (MiGA track 1, train)"
+SYMBOLS = ("circle", "diamond", "triangle-down")  # of the parts
 ZERO = 0.5  # where a logarithmic axis shows that there is none
-BINS = 40
+WIDER = 1.12  # each bin of lengths than the one before it, at least
 
 
 def part_counts(index: Index) -> pd.DataFrame:
@@ -58,13 +60,13 @@ def class_counts(index: Index) -> go.Figure:
     figure = go.Figure()
     if not index.made_up:
         published = [OFFICIAL_TRAIN[label] for label in order]
-        rings = {"symbol": "circle-open", "size": 15, "color": NEUTRAL, "line": {"width": 2}}
+        rings = {"symbol": "circle-open", "size": 15, "color": NEUTRAL}
         add_counts(figure, published, [groups, names], PUBLISHED, rings)
-    for split, symbol in zip(SPLITS, ("circle", "diamond", "line-ns-open"), strict=True):
+    for split, symbol in zip(SPLITS, SYMBOLS, strict=True):
         if counts[split].any():
-            marker = {"symbol": symbol, "size": 8, "color": SPLIT_COLOURS[split]}
+            marker = {"symbol": symbol, "size": 9, "color": SPLIT_COLOURS[split]}
             values = counts[split][order].tolist()
-            add_counts(figure, values, [groups, names], split, marker | {"line": {"width": 2}})
+            add_counts(figure, values, [groups, names], split, marker)
     ticks = [1, 3, 10, 30, 100, 300, 1000, 3000]
     figure.update_xaxes(
         type="log", title_text="clips", tickvals=[ZERO, *ticks], ticktext=["0", *map(str, ticks)]
@@ -90,7 +92,7 @@ def add_counts(
 
 
 def clip_lengths(index: Index) -> go.Figure:
-    """Lengths of clips by part, as a share of the part's clips, on a logarithmic axis.
+    """Lengths of clips by part, as a share of the part's clips; a wide range on a logarithmic axis.
 
     In seconds; clips of videos whose rate is unknown are left out and counted. In frames where no
     rate is known.
@@ -110,7 +112,8 @@ def clip_lengths(index: Index) -> go.Figure:
             notes.append(f"{unknown} clips are left out: the frame rate of their video is unknown")
     else:
         notes.append("no frame rate is known: lengths are in frames")
-    edges = np.geomspace(length.min() * 0.99, length.max() * 1.01, BINS + 1)
+    frame = 1 if unit == "frames" else 1 / rate.median()
+    edges = frame * whole_frame_edges(length.min() / frame, length.max() / frame)
     figure = go.Figure()
     for split in SPLITS:
         part = length[clips.split == split].dropna()
@@ -122,10 +125,20 @@ def clip_lengths(index: Index) -> go.Figure:
                 customdata=np.append(count, count[-1]),
                 name=f"{split}: median {part.median():.3g}, 95 % under {part.quantile(0.95):.3g},"
                 f" longest {part.max():.4g}",
+                mode="lines",
                 line={"shape": "hv", "color": SPLIT_COLOURS[split]},
                 hovertemplate=f"from %{{x:.3g}} {unit}: %{{customdata}} clips"
                 f"<extra>{split}</extra>",
             )
-    figure.update_xaxes(type="log", title_text=f"length of a clip in {unit}", dtick="D1")
+    wide = edges[-1] > 10 * edges[0]
+    figure.update_xaxes(title_text=f"length of a clip in {unit}")
+    figure.update_xaxes(**{"type": "log", "dtick": "D2"} if wide else {})
     figure.update_yaxes(title_text="% of the part's clips", rangemode="tozero")
     return styled(figure, title, notes, height=440)
+
+
+def whole_frame_edges(shortest: float, longest: float) -> Float[np.ndarray, " N"]:
+    """Edges of bins between whole numbers of frames, so that no bin falls between two lengths."""
+    low, high = np.floor(shortest + 1e-6), np.floor(longest + 1e-6) + 1
+    bins = max(1, int(np.log(high / low) / np.log(WIDER)))
+    return np.unique(np.round(np.geomspace(low, high, bins + 1))) - 0.5

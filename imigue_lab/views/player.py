@@ -6,6 +6,7 @@ Letters in shapes: M persons, T frames, V joints, C channels, P = M x V points.
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from einops import rearrange
 from jaxtyping import Float
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ipywidgets import VBox
 
 MOST = 600  # frames that a page plays well; of longer clips every n-th is drawn
-RATE = 25  # frames a second, where the video does not say
+RATE = 25.0  # frames a second, where the video does not say
 Places = Float[np.ndarray, "T P 2"]
 
 
@@ -45,7 +46,7 @@ def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go
     seen = present(recording.skeleton, recording.layout.axes)
     frames = seen.shape[1]
     step = -(-frames // MOST)
-    notes = [*notes_on(index), f"{100 * seen.mean():.0f} % of joints were found"]
+    notes = notes_on(index)
     if np.isnan(fps):
         notes.append(f"the frame rate is unknown: played at {RATE} frames a second")
         fps = RATE
@@ -53,9 +54,10 @@ def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go
         notes.append(f"one frame in {step} is drawn")
     if not seen.any():
         return saying("Not a single joint was found in this clip.", f"Clip {clip_id}", notes)
-    name = "class unknown" if np.isnan(float(clip.label or np.nan)) else CLASSES[clip.label]
-    title = f"Clip {clip_id}, {clip.split}: {name}, {frames} frames, {frames / fps:.2f} s"
-    return styled(animation(recording, fps, step), title, notes, height=640)
+    name = "class unknown" if pd.isna(clip.label) else CLASSES[clip.label]
+    share = f"{100 * seen.mean():.0f} % of joints were found"
+    notes.append(f"{clip.split}, {frames} frames, {frames / fps:.2f} s; {share}")
+    return styled(animation(recording, fps, step), f"Clip {clip_id}: {name}", notes, height=640)
 
 
 def first_with_keypoints(index: Index, split: str) -> str:
@@ -78,10 +80,8 @@ def animation(recording: Recording, fps: float, step: int) -> go.Figure:
         data=drawn[0], frames=[go.Frame(name=str(n), data=data) for n, data in drawn.items()]
     )
     at_once = {"mode": "immediate", "transition": {"duration": 0}}
-    play = at_once | {
-        "frame": {"duration": 1000 * step / fps, "redraw": False},
-        "fromcurrent": True,
-    }
+    pace = {"duration": 1000 * step / fps, "redraw": False}
+    play = at_once | {"frame": pace, "fromcurrent": True}
     stop = at_once | {"frame": {"duration": 0, "redraw": False}}
     buttons = [
         {"label": "play", "method": "animate", "args": [None, play]},
@@ -142,10 +142,8 @@ def traces(recording: Recording, points: Float[np.ndarray, "P 2"]) -> list[go.Sc
             if not np.isnan(ends).any():
                 sides[side_colour(joints[child])].append(np.stack([*ends, gap]))
     lines = [(colour, np.concatenate(bones or [gap[None]])) for colour, bones in sides.items()]
-    dots = {
-        "size": 7,
-        "color": [side_colour(joint) for joint in joints] * (len(points) // len(joints)),
-    }
+    everyone = joints * (len(points) // len(joints))
+    dots = {"size": 7, "color": [side_colour(joint) for joint in everyone]}
     return [
         *(
             go.Scatter(
@@ -163,7 +161,7 @@ def traces(recording: Recording, points: Float[np.ndarray, "P 2"]) -> list[go.Sc
             y=rounded(points[:, 1]),
             mode="markers",
             marker=dots,
-            text=[joint.replace("_", " ") for joint in joints] * (len(points) // len(joints)),
+            text=[joint.replace("_", " ") for joint in everyone],
             hovertemplate="%{text}<extra></extra>",
             name="joints",
             showlegend=False,
