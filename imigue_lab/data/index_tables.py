@@ -29,6 +29,11 @@ def write_index(index: Index) -> Path:
     return folder
 
 
+def read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The written videos and clips."""
+    return pd.read_parquet(folder / "videos.parquet"), pd.read_parquet(folder / "clips.parquet")
+
+
 def with_text_paths(table: pd.DataFrame) -> pd.DataFrame:
     texts = {
         column: table[column].map(str, na_action="ignore").astype("string")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from imigue_lab.data.index_tables import write_index
+from imigue_lab.data.index_tables import read_tables, write_index
 from imigue_lab.data.layout import with_outcomes
 from imigue_lab.data.workspace import workspace
 
@@ -10,12 +10,11 @@ from imigue_lab.data.workspace import workspace
 def test_written_tables_hold_every_row_and_their_paths_as_text(index):
     folder = write_index(index)
     assert folder == workspace() / "index" / index.key
-    for name, table in (("videos", index.videos), ("clips", index.clips)):
-        written = pd.read_parquet(folder / f"{name}.parquet")
+    for written, table in zip(read_tables(folder), (index.videos, index.clips), strict=True):
         same = [column for column in table if column not in ("video", "keypoints")]
         pd.testing.assert_frame_equal(written[same], table[same])
         assert written.video.isna().all()  # this set has no pictures
-    keypoints = pd.read_parquet(folder / "videos.parquet").keypoints
+    keypoints = read_tables(folder)[0].keypoints
     assert keypoints.tolist() == [str(path) for path in index.videos.keypoints]
 
 
