@@ -130,9 +130,10 @@ def clip_lengths(index: Index) -> go.Figure:
                 hovertemplate=f"from %{{x:.3g}} {unit}: %{{customdata}} clips"
                 f"<extra>{split}</extra>",
             )
-    wide = edges[-1] > 10 * edges[0]
     figure.update_xaxes(title_text=f"length of a clip in {unit}")
-    figure.update_xaxes(**{"type": "log", "dtick": "D2"} if wide else {})
+    if edges[-1] > 10 * edges[0]:
+        ticks = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(title_text="% of the part's clips", rangemode="tozero")
     return styled(figure, title, notes, height=440)
 
