@@ -12,13 +12,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.data.workspace import workspace
 from imigue_lab.training.guard import parameters_cell
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.settings import EmotionSettings, PrepareSettings, Settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-SETTINGS = {"02_train_emotion": EmotionSettings}
+SETTINGS = {"00_prepare": PrepareSettings, "02_train_emotion": EmotionSettings}
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-EMOTION = FOLDER / "02_train_emotion.ipynb"
+PREPARE, EMOTION = FOLDER / "00_prepare.ipynb", FOLDER / "02_train_emotion.ipynb"
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -77,16 +80,46 @@ def tiny(made_up):
     return [word for pair in TINY.items() for word in ("-p", *pair)] + ["-p", "data", made_up]
 
 
+def outputs_of(folder):
+    """What the cells of the executed notebook gave: figures, and all that they printed."""
+    outputs = [o for cell in code_cells(folder / "out.ipynb") for o in cell.outputs]
+    figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
+    text = "".join(o.text for o in outputs if o.output_type == "stream")
+    assert f"workspace: {os.environ['IMIGUE_LAB_HOME']}" in text
+    assert (folder / "out.ipynb").stat().st_size < 1_000_000
+    return figures, text
+
+
 def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, made_up):
     done = papermill(*tiny(made_up), "-p", "gamma", 0.7, folder=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    outputs = [o for cell in code_cells(tmp_path / "out.ipynb") for o in cell.outputs]
-    figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
+    figures, text = outputs_of(tmp_path)
     assert len(figures) == 3
-    text = "".join(o.text for o in outputs if o.output_type == "stream")
-    assert f"workspace: {os.environ['IMIGUE_LAB_HOME']}" in text
     assert "epoch 1/1" in text
-    assert (tmp_path / "out.ipynb").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("layout", ["miga2026", "full"])
+def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path, layout):
+    index = make_data(tmp_path / "tree", MadeUp(videos=8, layout=layout))
+    done = papermill(
+        "-p", "data", index.root, "-p", "split", "test", folder=tmp_path, notebook=PREPARE
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 5
+    assert f"{len(index.videos)} videos, {len(index.clips)} clips" in text
+    assert (workspace() / "index" / index.key / "clips.parquet").exists()
+
+
+def test_papermill_shows_a_faulty_tree_and_names_what_is_wrong(tmp_path):
+    index = make_data(tmp_path / "tree", MadeUp(videos=8, pictures=False))
+    next(index.root.rglob("0001_label.csv")).write_text("32,5,10\n1,3,9\n")
+    next(index.root.rglob("0002_light_hand.csv")).write_text("frame\n")
+    done = papermill("-p", "data", index.root, folder=tmp_path, notebook=PREPARE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    _, text = outputs_of(tmp_path)
+    assert "0001_label.csv, row 1" in text
+    assert text.count("error: ") == 2
 
 
 @pytest.mark.parametrize(
@@ -103,14 +136,24 @@ def test_papermill_ends_with_an_error_that_names_the_parameter(tmp_path, words, 
     assert complaint in done.stderr
 
 
-def test_papermill_explains_every_parameter():
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_papermill_explains_every_parameter(path):
     done = subprocess.run(
-        [sys.executable, "-m", "papermill", "--help-notebook", str(EMOTION)],
+        [sys.executable, "-m", "papermill", "--help-notebook", str(path)],
         capture_output=True,
         text=True,
     )
-    for name, field in EmotionSettings.model_fields.items():
+    fields = SETTINGS[path.stem].model_fields
+    for name, field in fields.items():
         line = next(li for li in done.stdout.splitlines() if li.strip().startswith(f"{name}:"))
         assert type(field.default).__name__ in line
     told = " ".join(done.stdout.split())
-    assert all(field.description in told for field in EmotionSettings.model_fields.values())
+    assert all(field.description in told for field in fields.values())
+
+
+def test_the_readme_names_every_notebook_with_its_own_parameters():
+    readme = (FOLDER.parent / "README.md").read_text()
+    for name, settings in SETTINGS.items():
+        row = next(li for li in readme.splitlines() if li.startswith(f"| [{name}]"))
+        own = [field for field in settings.model_fields if field not in Settings.model_fields]
+        assert row.rstrip(" |").rpartition("| ")[2].split(", ") == own

@@ -5,6 +5,7 @@ stops at the first fault.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,8 +17,9 @@ from imigue_lab.data.checks import tables
 from imigue_lab.data.checks.findings import Finding, by_severity, found
 from imigue_lab.data.checks.keypoints import KeypointFacts, check_keypoints, head_boxes, read_facts
 from imigue_lab.data.checks.videos import HeadBox, VideoFacts, check_videos, look_at
+from imigue_lab.data.clip_keypoints import first_person, read_file
 from imigue_lab.data.index import Index, Survey
-from imigue_lab.data.keypoint_tables import read_recording
+from imigue_lab.data.keypoint_cache import convert
 from imigue_lab.data.layout import survey_root
 from imigue_lab.data.probe_cache import probe_all
 from imigue_lab.data.video import VideoInfo
@@ -33,13 +35,11 @@ class Report:
 
     Attributes:
         index: of what can be used.
-        made_up: the tree says it was written by this package; official counts are then left out.
         findings: errors first.
     """
 
     root: Path
     index: Index
-    made_up: bool
     findings: list[Finding]
 
     @property
@@ -50,7 +50,7 @@ class Report:
     def __str__(self) -> str:
         index = self.index
         head = (
-            f"{self.root}: {index.layout} layout{', made up' * self.made_up}, {len(index.videos)}"
+            f"{self.root}: {index.layout} layout{', made up' * index.made_up}, {len(index.videos)}"
             f" videos, {len(index.clips)} clips"
         )
         return "\n".join([head, *(str(finding) for finding in self.findings)])
@@ -59,7 +59,7 @@ class Report:
         return {
             "root": str(self.root),
             "layout": self.index.layout,
-            "made_up": self.made_up,
+            "made_up": self.index.made_up,
             "videos": len(self.index.videos),
             "clips": len(self.index.clips),
             "findings": [finding.as_json() for finding in self.findings],
@@ -78,7 +78,6 @@ def check_root(root: Path | str, decode: Decode = "sample") -> Report:
     """
     survey = survey_root(root)
     index = survey.to_index()
-    made_up = (survey.root / "made_up.json").exists()
     findings = tables.check_problems(survey.problems)
     findings += check_survey(survey)
     files = files_of(index, "video")
@@ -98,11 +97,11 @@ def check_root(root: Path | str, decode: Decode = "sample") -> Report:
     findings += tables.check_doubled_clips(index)
     findings += tables.check_subjects(index)
     findings += tables.check_placeholders(index)
-    if not made_up:
+    if not index.made_up:  # made-up data are not held against the official ones
         findings += tables.check_absent_classes(index)
         findings += tables.check_official_counts(index)
         findings += tables.check_known_leak(index)
-    return Report(survey.root, index, made_up, by_severity(findings))
+    return Report(survey.root, index, by_severity(findings))
 
 
 def check_survey(survey: Survey) -> list[Finding]:
@@ -147,9 +146,11 @@ def read_poses(files: dict[str, Path]) -> tuple[dict[str, Pose], list[Finding]]:
     """Reads every keypoint file once; those that cannot be read are one finding."""
     poses: dict[str, Pose] = {}
     broken: dict[str, list[str]] = {}
-    for name, path in tqdm(files.items(), desc="keypoints", unit="file", disable=len(files) < 50):
+    with suppress(DataError):  # whatever is refused is told file by file below
+        convert([path for path in files.values() if path.suffix != ".npy"], first_person)
+    for name, path in files.items():
         try:
-            recording = read_recording(path)
+            recording = read_file(path)
         except DataError as error:
             said = str(error).removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
             broken.setdefault(said, []).append(name)

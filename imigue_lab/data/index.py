@@ -69,6 +69,11 @@ class Index:
         """Names this root in the feature store: `<folder>-<8 hex of its resolved path>`."""
         return f"{self.root.name}-{short_hash(self.root)}"
 
+    @property
+    def made_up(self) -> bool:
+        """Whether the tree says that this package wrote it."""
+        return (self.root / "made_up.json").exists()
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 
+WORTH_MORE_PROCESSES = 64_000_000  # bytes
 VERSION = 1  # raise it when a parser reads the same file otherwise
 Keypoints = Float32[np.ndarray, "T V 3"]  # x, y in pixels, confidence; 0 where missing
 Parser = Callable[[Path], Keypoints]
@@ -44,13 +45,14 @@ def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
     """Parses those of `sources` that are new or have changed; what is done stays done if killed.
 
     Args:
-        jobs: processes; 0 is one a core that this process may use.
+        jobs: processes; 0 is one a core that this process may use, but a single one for less than
+            64 MB, which are read before others have started.
 
     Raises:
         DataError: the parser refuses a file; the others are converted first.
     """
     new = [source for source in sources if not array_path(source, parse).exists()]
-    jobs = min(jobs or cores(), len(new))
+    jobs = min(jobs or (cores() if total_size(new) > WORTH_MORE_PROCESSES else 1), len(new))
     refused = []
     with tqdm(total=len(new), desc="keypoints", unit="file", disable=not new) as bar:
         if jobs <= 1:
@@ -71,6 +73,10 @@ def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
     if refused:
         more = f" ({len(refused) - 1} more files are refused)" if len(refused) > 1 else ""
         raise DataError(f"{sorted(refused)[0]}{more}")
+
+
+def total_size(sources: Sequence[Path]) -> int:
+    return sum(size for source in sources for _, size, _ in state_of(source))
 
 
 def cores() -> int:

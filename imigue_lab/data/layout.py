@@ -4,6 +4,7 @@ Three families, each described in its own file: the full distribution (`layouts/
 of the MiGA challenges 2023 to 2026 (`layouts/miga.py`), and the plain form (`layouts/plain.py`).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -30,19 +31,27 @@ def read_index(root: Path | str, labels: str = "") -> Index:
     """
     survey = survey_root(root)
     stop_at(survey.problems)
-    index = survey.to_index()
-    if labels:
-        outcomes, _, problems = read_outcomes(labels)
-        stop_at(problems)
-        unknown = sorted(set(outcomes) - set(index.videos.video_id))
-        if unknown:
-            raise DataError(
-                f"{labels}: labels videos that {index.root} does not hold: {some(unknown)};"
-                " remove them"
-            )
-        values = [outcomes.get(video_id) for video_id in index.videos.video_id]
-        index.videos["outcome"] = pd.array(values, dtype="Int64")
-    return index
+    return with_outcomes(survey.to_index(), labels)
+
+
+def with_outcomes(index: Index, labels: str) -> Index:
+    """The index with the outcomes of another CSV (see `read_index`); empty is the tree's own.
+
+    Raises:
+        DataError: the CSV is faulty, or labels videos that are not there.
+    """
+    if not labels:
+        return index
+    outcomes, _, problems = read_outcomes(labels)
+    stop_at(problems)
+    unknown = sorted(set(outcomes) - set(index.videos.video_id))
+    if unknown:
+        raise DataError(
+            f"{labels}: labels videos that {index.root} does not hold: {some(unknown)}; remove them"
+        )
+    values = [outcomes.get(video_id) for video_id in index.videos.video_id]
+    videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
+    return replace(index, videos=videos)
 
 
 def survey_root(root: Path | str) -> Survey:

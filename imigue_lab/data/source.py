@@ -1,10 +1,23 @@
 """Opens the data that a notebook or command names: a root on disk, or the made-up set."""
 
-from imigue_lab.data.layout import Index, read_index
+from dataclasses import replace
+from pathlib import Path
+
+from imigue_lab.data.check import Report, check_root
+from imigue_lab.data.layout import Index, read_index, with_outcomes
 from imigue_lab.data.synthetic.tree import ensure_synthetic
 
 
 def open_data(data: str, labels: str = "", store: str = "") -> Index:
     """The index of a root; ``"synthetic"`` is the made-up set, written first where absent."""
-    root = ensure_synthetic(store=store) if data == "synthetic" else data
-    return read_index(root, labels)
+    return read_index(find_root(data, store), labels)
+
+
+def check_data(data: str, labels: str = "", store: str = "") -> Report:
+    """The data check on the same; a faulty tree has a report, and an index of what can be used."""
+    report = check_root(find_root(data, store))
+    return replace(report, index=with_outcomes(report.index, labels))
+
+
+def find_root(data: str, store: str) -> Path:
+    return ensure_synthetic(store=store) if data == "synthetic" else Path(data)

@@ -80,6 +80,18 @@ def say(cls: type[BaseModel], error: ValidationError) -> str:
     return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
 
 
+class PrepareSettings(Settings):
+    """Parameters of 00_prepare."""
+
+    split: Literal["train", "validation", "test"] = Field(
+        "train", description="part to browse: train, validation or test"
+    )
+    labels: str = Field("", description="outcome CSV (video_id,label); empty: the tree's own")
+    limit: int = Field(
+        12, ge=0, description="videos looked at for joints and pictures, at most; 0 all"
+    )
+
+
 class EmotionSettings(Settings):
     """Parameters of 02_train_emotion (paper sections 3 and 5.2)."""
 

@@ -28,8 +28,9 @@ class PlotlyAsHtml(Preprocessor):
                 if PLOTLY not in output.get("data", {}):
                     continue
                 content = output["data"][PLOTLY]
-                figure = from_json(json.dumps({k: content[k] for k in ("data", "layout")}))
-                div = figure.to_html(full_html=False, include_plotlyjs=False)
+                parts = {k: content[k] for k in ("data", "layout", "frames") if k in content}
+                figure = from_json(json.dumps(parts))
+                div = figure.to_html(full_html=False, include_plotlyjs=False, auto_play=False)
                 if not embedded:
                     div = f"<script>{get_plotlyjs()}</script>{div}"
                     embedded = True

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 
 import plotly.graph_objects as go
 
+from imigue_lab.data.index import Index
+
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
 LOSE, WIN = "#7a4fa3", "#2f9e6e"
+SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": WIN}
 
 
 def styled(
@@ -22,3 +25,16 @@ def styled(
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )
     return figure
+
+
+def saying(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:
+    """A figure that has nothing to draw and says why."""
+    figure = go.Figure()
+    figure.add_annotation(text=sentence, showarrow=False, font={"size": 15})
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return styled(figure, title, notes, height=220)
+
+
+def notes_on(index: Index) -> list[str]:
+    """The remark on a made-up tree, to stand above every figure drawn from it."""
+    return ["these interviews are made up: nothing here was filmed"] * index.made_up

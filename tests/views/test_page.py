@@ -50,6 +50,20 @@ def test_progress_bars_keep_their_last_state(notebook):
     assert " 50%|#" not in page
 
 
+def test_an_animation_keeps_its_frames_and_waits_to_be_played(tmp_path):
+    moving = go.Figure(go.Scatter(x=[1]), frames=[go.Frame(data=[go.Scatter(x=[271828])])])
+    output = nbformat.v4.new_output(
+        "display_data", {"application/vnd.plotly.v1+json": moving.to_plotly_json()}
+    )
+    path = tmp_path / "moving.ipynb"
+    cell = nbformat.v4.new_code_cell("a", outputs=[output])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    page = export_html(path).read_text()
+    _, found, rest = page.partition("Plotly.addFrames(")
+    assert found and "271828" in rest
+    assert "Plotly.animate(" not in rest
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; make system installs it")
 def test_figures_are_visible_in_a_browser_without_a_network(notebook, tmp_path):
     page = export_html(notebook)

@@ -20,8 +20,12 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "unknown video": ("error", "unknown video"),
 }
 
-# Videos and clips of the splits of MiGA's track 1.
+# Videos and clips of the splits of MiGA's track 1, and the clips of each class in train.
 OFFICIAL = {"train": (241, 12_893), "validation": (10, 777), "test": (104, 4_562)}
+OFFICIAL_TRAIN: tuple[int, ...] = (
+    *(10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1),
+    *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
+)
 
 
 def check_problems(problems: list[Problem]) -> list[Finding]:

@@ -1,0 +1,145 @@
+"""How many there are of what: parts, classes, lengths, beside the published numbers."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.classes import CLASSES, GROUPS
+from imigue_lab.data.index import SPLITS, Index
+from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, notes_on, saying, styled
+
+OFFICIAL_SUBJECTS = {"train": 38, "validation": 5, "test": 36}
+PUBLISHED = "published (MiGA track 1, train)"
+SYMBOLS = ("circle", "diamond", "triangle-down")  # of the parts
+ZERO = 0.5  # where a logarithmic axis shows that there is none
+WIDER = 1.12  # each bin of lengths than the one before it, at least
+
+
+def part_counts(index: Index) -> pd.DataFrame:
+    """Videos, clips, subjects and outcomes of each part, and what MiGA's track 1 publishes.
+
+    Published columns are left out for a made-up tree.
+    """
+    videos, clips = index.videos, index.clips
+    table = pd.DataFrame(index=pd.Index(SPLITS, name="split"))
+    table["videos"] = videos.groupby("split").size()
+    table["clips"] = clips.groupby("split").size()
+    table["clips without class"] = clips[clips.label.isna()].groupby("split").size()
+    table["subjects"] = videos.groupby("split").subject.nunique()
+    for name, chosen in (
+        ("lose", videos.outcome == 0),
+        ("win", videos.outcome == 1),
+        ("outcome unknown", videos.outcome.isna()),
+    ):
+        table[name] = videos[chosen.fillna(False)].groupby("split").size()
+    if not index.made_up:
+        published = {split: (*OFFICIAL[split], OFFICIAL_SUBJECTS[split]) for split in SPLITS}
+        for place, name in enumerate(("videos", "clips", "subjects")):
+            table[f"published {name}"] = [published[split][place] for split in SPLITS]
+    return table.fillna(0).astype(int)
+
+
+def class_table(index: Index) -> pd.DataFrame:
+    """Clips by class (rows, 0 to 31) and part (columns)."""
+    labelled = index.clips.dropna(subset=["label"])
+    counts = labelled.groupby(["label", "split"]).size().unstack(fill_value=0)
+    return counts.reindex(index=range(len(CLASSES)), columns=list(SPLITS), fill_value=0)
+
+
+def class_counts(index: Index) -> go.Figure:
+    """Clips of each class and part on a logarithmic axis, grouped by body part; none is shown as 0.
+
+    For real data a ring marks the published number of train.
+    """
+    counts = class_table(index)
+    order = [label for members in GROUPS.values() for label in members]
+    names = [f"{CLASSES[label]} · {label}" for label in order]
+    groups = [group for group, members in GROUPS.items() for _ in members]
+    figure = go.Figure()
+    if not index.made_up:
+        published = [OFFICIAL_TRAIN[label] for label in order]
+        rings = {"symbol": "circle-open", "size": 15, "color": NEUTRAL}
+        add_counts(figure, published, [groups, names], PUBLISHED, rings)
+    for split, symbol in zip(SPLITS, SYMBOLS, strict=True):
+        if counts[split].any():
+            marker = {"symbol": symbol, "size": 9, "color": SPLIT_COLOURS[split]}
+            values = counts[split][order].tolist()
+            add_counts(figure, values, [groups, names], split, marker)
+    ticks = [1, 3, 10, 30, 100, 300, 1000, 3000]
+    figure.update_xaxes(
+        type="log", title_text="clips", tickvals=[ZERO, *ticks], ticktext=["0", *map(str, ticks)]
+    )
+    figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": 11})
+    unlabelled = int(index.clips.label.isna().sum())
+    notes = [*notes_on(index), *[f"{unlabelled} clips have no class"] * (unlabelled > 0)]
+    return styled(figure, "Clips of each class", notes, height=900)
+
+
+def add_counts(
+    figure: go.Figure, counts: list[int], places: list[list[str]], name: str, marker: dict
+) -> None:
+    figure.add_scatter(
+        x=[max(count, ZERO) for count in counts],
+        y=places,
+        customdata=counts,
+        name=name,
+        mode="markers",
+        marker=marker,
+        hovertemplate=f"%{{y}}<br>{name}: %{{customdata}}<extra></extra>",
+    )
+
+
+def clip_lengths(index: Index) -> go.Figure:
+    """Lengths of clips by part, as a share of the part's clips; a wide range on a logarithmic axis.
+
+    In seconds; clips of videos whose rate is unknown are left out and counted. In frames where no
+    rate is known.
+    """
+    title = "Lengths of clips"
+    clips = index.clips
+    if clips.empty:
+        return saying("No clips are labelled under this root.", title, notes_on(index))
+    length = (clips.end - clips.start + 1).astype(float)
+    rate = clips.video_id.map(index.videos.set_index("video_id").fps)
+    unknown = int(rate.isna().sum())
+    unit = "frames" if unknown == len(clips) else "seconds"
+    notes = notes_on(index)
+    if unit == "seconds":
+        length = length / rate
+        if unknown:
+            notes.append(f"{unknown} clips are left out: the frame rate of their video is unknown")
+    else:
+        notes.append("no frame rate is known: lengths are in frames")
+    frame = 1 if unit == "frames" else 1 / rate.median()
+    edges = frame * whole_frame_edges(length.min() / frame, length.max() / frame)
+    figure = go.Figure()
+    for split in SPLITS:
+        part = length[clips.split == split].dropna()
+        if len(part):
+            count = np.histogram(part, edges)[0]
+            figure.add_scatter(
+                x=edges,
+                y=100 * np.append(count, count[-1]) / len(part),
+                customdata=np.append(count, count[-1]),
+                name=f"{split}: median {part.median():.3g}, 95 % under {part.quantile(0.95):.3g},"
+                f" longest {part.max():.4g}",
+                mode="lines",
+                line={"shape": "hv", "color": SPLIT_COLOURS[split]},
+                hovertemplate=f"from %{{x:.3g}} {unit}: %{{customdata}} clips"
+                f"<extra>{split}</extra>",
+            )
+    figure.update_xaxes(title_text=f"length of a clip in {unit}")
+    if edges[-1] > 10 * edges[0]:
+        ticks = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    figure.update_yaxes(title_text="% of the part's clips", rangemode="tozero")
+    return styled(figure, title, notes, height=440)
+
+
+def whole_frame_edges(shortest: float, longest: float) -> Float[np.ndarray, " N"]:
+    """Edges of bins between whole numbers of frames, so that no bin falls between two lengths."""
+    low, high = np.floor(shortest + 1e-6), np.floor(longest + 1e-6) + 1
+    bins = max(1, int(np.log(high / low) / np.log(WIDER)))
+    return np.unique(np.round(np.geomspace(low, high, bins + 1))) - 0.5
