@@ -119,7 +119,7 @@ def test_papermill_shows_a_faulty_tree_and_names_what_is_wrong(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     _, text = outputs_of(tmp_path)
     assert "0001_label.csv, row 1" in text
-    assert text.count("error: ") == 2
+    assert text.count("\nerror, ") == 2
 
 
 @pytest.mark.parametrize(

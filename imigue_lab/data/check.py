@@ -17,9 +17,9 @@ from imigue_lab.data.checks import tables
 from imigue_lab.data.checks.findings import Finding, by_severity, found
 from imigue_lab.data.checks.keypoints import KeypointFacts, check_keypoints, head_boxes, read_facts
 from imigue_lab.data.checks.videos import HeadBox, VideoFacts, check_videos, look_at
-from imigue_lab.data.clip_keypoints import first_person, read_file
 from imigue_lab.data.index import Index, Survey
-from imigue_lab.data.keypoint_cache import convert
+from imigue_lab.data.keypoint_files.cache import convert
+from imigue_lab.data.keypoint_files.clips import first_person, read_file
 from imigue_lab.data.layout import survey_root
 from imigue_lab.data.probe_cache import probe_all
 from imigue_lab.data.video import VideoInfo

@@ -14,9 +14,9 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from imigue_lab.data.decoder import Decoder
-from imigue_lab.data.frame_table import frame_table, open_stream
-from imigue_lab.data.windows import plan_windows
+from imigue_lab.data.videos.decoder import Decoder
+from imigue_lab.data.videos.frame_table import frame_table, open_stream
+from imigue_lab.data.videos.windows import plan_windows
 from imigue_lab.errors import DataError
 
 Frame = UInt8[np.ndarray, "height width 3"]  # RGB

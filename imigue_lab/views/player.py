@@ -12,9 +12,9 @@ from einops import rearrange
 from jaxtyping import Float
 
 from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.clip_keypoints import keypoint_files, read_clip, upper_body
 from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_tables import Recording
+from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, upper_body
+from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeleton import present
 from imigue_lab.views.clips import side_colour
 from imigue_lab.views.style import notes_on, saying, styled

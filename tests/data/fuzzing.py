@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from imigue_lab.data.index import Problem
-from imigue_lab.data.keypoint_tables import read_keypoint_csv
+from imigue_lab.data.keypoint_files.openpose import read_openpose_json
+from imigue_lab.data.keypoint_files.tables import read_keypoint_csv
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
-from imigue_lab.data.openpose import read_openpose_json
 from imigue_lab.errors import DataError
 
 LAYOUT = LAYOUTS["body25"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.video import Video, count_frames, probe, write_video
-from imigue_lab.data.windows import segment_centres
+from imigue_lab.data.videos.windows import segment_centres
 from imigue_lab.errors import DataError
 
 BLOCK = 16  # pixels

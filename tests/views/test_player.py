@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imigue_lab.data.clip_keypoints import read_clip, upper_body
-from imigue_lab.data.keypoint_tables import Recording
+from imigue_lab.data.keypoint_files.clips import read_clip, upper_body
+from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.views import player
 from imigue_lab.views.player import animation, browse_clips, joint_places, skeleton_player

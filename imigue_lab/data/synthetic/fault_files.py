@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_tables import read_recording
+from imigue_lab.data.keypoint_files.tables import read_recording
 from imigue_lab.data.synthetic.forms import keypoint_csv
 from imigue_lab.data.synthetic.spreadsheet import write_spreadsheet
 from imigue_lab.data.synthetic.story import FPS

@@ -12,8 +12,8 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Float64
 
+from imigue_lab.data.keypoint_files.openpose import checked, read_openpose_json, said
 from imigue_lab.data.keypoints import LAYOUTS, Layout
-from imigue_lab.data.openpose import checked, read_openpose_json, said
 from imigue_lab.data.skeleton import Skeleton
 from imigue_lab.errors import DataError
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.augment import (
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeleton import fit_persons, normalise_3d
+from imigue_lab.data.skeletons.augment import (
     flip,
     random_flip,
     random_scale,
     random_turn_2d,
     random_turn_3d,
 )
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.sampling import sample_uniform, take_clips
-from imigue_lab.data.skeleton import fit_persons, normalise_3d
-from imigue_lab.data.streams import streams
+from imigue_lab.data.skeletons.sampling import sample_uniform, take_clips
+from imigue_lab.data.skeletons.streams import streams
 
 COCO, NTU = LAYOUTS["coco17"], LAYOUTS["ntu25"]
 

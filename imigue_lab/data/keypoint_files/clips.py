@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_cache import read_keypoints
-from imigue_lab.data.keypoint_tables import Recording, read_recording
+from imigue_lab.data.keypoint_files.cache import read_keypoints
+from imigue_lab.data.keypoint_files.tables import Recording, read_recording
 from imigue_lab.data.keypoints import LAYOUTS, subset
 from imigue_lab.errors import DataError, some
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from imigue_lab.data.keypoint_files.openpose import read_openpose_json
 from imigue_lab.data.keypoints import LAYOUTS, subset
-from imigue_lab.data.openpose import read_openpose_json
 from imigue_lab.data.skeleton import normalise_picture, present
 from imigue_lab.errors import DataError
 

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from imigue_lab.data.keypoint_cache import array_path, convert, read_keypoints
+from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
 from imigue_lab.errors import DataError
 
 
@@ -118,7 +118,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from imigue_lab.data.keypoint_cache import convert
+from imigue_lab.data.keypoint_files.cache import convert
 
 def slow(path):
     time.sleep(0.1)

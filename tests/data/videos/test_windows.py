@@ -2,7 +2,7 @@
 
 import pytest
 
-from imigue_lab.data.windows import plan_windows, segment_centres
+from imigue_lab.data.videos.windows import plan_windows, segment_centres
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.keypoint_tables import (
+from imigue_lab.data.keypoint_files.tables import (
     read_keypoint_array,
     read_keypoint_csv,
     read_openpose_xlsx,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.sampling import (
+from imigue_lab.data.skeleton import fit_persons, resample
+from imigue_lab.data.skeletons.sampling import (
     TEST_SEED,
     crop_centre,
     crop_random,
     sample_uniform,
     take_clips,
 )
-from imigue_lab.data.skeleton import fit_persons, resample
 
 
 def seeded(seed=0):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.clip_keypoints import keypoint_files, read_clip, upper_body
-from imigue_lab.data.keypoint_tables import read_recording
+from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, upper_body
+from imigue_lab.data.keypoint_files.tables import read_recording
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError

@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from imigue_lab.data.frame_table import FrameTable, open_stream
+from imigue_lab.data.videos.frame_table import FrameTable, open_stream
 
 
 class Decoder:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.cropping import compact, random_resized_crop, resize, short_side
+from imigue_lab.data.skeletons.cropping import compact, random_resized_crop, resize, short_side
 
 SIZE = (480, 640)  # pixels
 

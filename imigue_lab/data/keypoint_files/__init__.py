@@ -1,0 +1,1 @@
+"""Keypoint files of every kind: read, parsed once and kept, cut to clips."""

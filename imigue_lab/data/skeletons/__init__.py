@@ -1,0 +1,1 @@
+"""Operations on skeletons, each an idea of its own: graphs, streams, sampling, augmentation."""

@@ -1,0 +1,1 @@
+"""What lies under `data/video.py`: decoding by time stamp, frame tables, windows."""
