@@ -1,8 +1,11 @@
-"""The gesture loader: time a clip, and memory at ten times as many clips.
+"""The gesture loader: its share of an epoch, and memory at ten times as many clips.
 
-python -m benchmarks.clips        about 20 seconds on two cores
+python -m benchmarks.clips        about a minute on two cores
+
+The model is a stand-in of ST-GCN's size (ten graph and temporal convolutions, 64 to 256 channels).
 """
 
+import itertools
 import tempfile
 import time
 import tracemalloc
@@ -10,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor, nn
 
 from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate
-from imigue_lab.data.keypoints import subset
+from imigue_lab.data.keypoints import LAYOUTS, subset
 from imigue_lab.data.samplers import BucketSampler
+from imigue_lab.data.skeletons.graphs import spatial
 
 VIDEOS, FRAMES, BATCH = 36, 4000, 32
 JOINTS = subset("imigue22", "light_hand35")
@@ -33,6 +39,50 @@ def some_clips(count: int, rng: np.random.Generator) -> pd.DataFrame:
             "label": pd.array(rng.integers(32, size=count), dtype="Int64"),
         }
     )
+
+
+class Block(nn.Module):
+    """A graph convolution over three subsets of neighbours, then a convolution over nine frames."""
+
+    def __init__(self, graph: Tensor, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        self.register_buffer("graph", graph)
+        self.mix = nn.Conv2d(channels_in, 3 * channels, 1)
+        self.over_time = nn.Conv2d(channels, channels, (9, 1), (stride, 1), (4, 0))
+        self.norms = nn.ModuleList([nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mix(x).unflatten(1, (3, -1))
+        x = torch.einsum("bkctv,kvw->bctw", x, self.graph)
+        x = self.over_time(self.norms[0](x).relu())
+        return self.norms[1](x).relu()
+
+
+def stand_in() -> nn.Sequential:
+    graph = torch.tensor(spatial(LAYOUTS["imigue22"]), dtype=torch.float32)
+    widths = [3, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256]
+    blocks = [
+        Block(graph, a, b, 2 if number in (4, 7) else 1)
+        for number, (a, b) in enumerate(itertools.pairwise(widths))
+    ]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 32))
+
+
+def loading_share(clips: pd.DataFrame, keypoints: KeypointFiles) -> float:
+    """The loader's share of the time of a few training steps on one person's clips."""
+    model, loading = stand_in(), 0.0
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    dataset = ClipDataset(clips, keypoints, joints=JOINTS)
+    begin = time.perf_counter()
+    for numbers in list(BucketSampler(dataset.lengths, BATCH, seed=0))[:6]:
+        start = time.perf_counter()
+        batch = collate([dataset[number] for number in numbers])
+        loading += time.perf_counter() - start
+        optimizer.zero_grad()
+        logits = model(batch.skeleton[:, 0].permute(0, 3, 1, 2))
+        nn.functional.cross_entropy(logits, batch.label).backward()
+        optimizer.step()
+    return loading / (time.perf_counter() - begin)
 
 
 def epoch(clips: pd.DataFrame, keypoints: KeypointFiles) -> tuple[float, float]:
@@ -64,6 +114,10 @@ def main() -> None:
             seconds, peak = epoch(some_clips(count, rng), KeypointFiles(paths))
             each = 1e6 * seconds / count
             print(f"{count} clips: {seconds:.1f} s an epoch, {each:.0f} µs a clip, {peak:.1f} MiB")
+        share = loading_share(some_clips(1_800, rng), KeypointFiles(paths))
+        print(
+            f"outside the model, ST-GCN's size, batch {BATCH}: {share:.1%} of an epoch (limit 10)"
+        )
 
 
 if __name__ == "__main__":

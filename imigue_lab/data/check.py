@@ -4,6 +4,7 @@ Label files, keypoints and videos are looked at in turn (`checks/`); nothing is 
 stops at the first fault.
 """
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ class Pose:
 def read_poses(files: dict[str, Path]) -> tuple[dict[str, Pose], list[Finding]]:
     """Reads every keypoint file once; those that cannot be read are one finding."""
     poses: dict[str, Pose] = {}
-    broken: dict[str, list[str]] = {}
+    broken: dict[str, list[tuple[str, str]]] = {}  # sentence without its numbers -> file, sentence
     with suppress(DataError):  # whatever is refused is told file by file below
         convert([path for path in files.values() if path.suffix != ".npy"], first_person)
     for name, path in files.items():
@@ -153,14 +154,15 @@ def read_poses(files: dict[str, Path]) -> tuple[dict[str, Pose], list[Finding]]:
             recording = read_file(path)
         except DataError as error:
             said = str(error).removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
-            broken.setdefault(said, []).append(name)
+            broken.setdefault(re.sub(r"\d+", "", said), []).append((name, said))
             continue
         skeleton = recording.skeleton[0]
         layout = recording.layout.name
         poses[name] = Pose(read_facts(skeleton, layout), head_boxes(skeleton, layout))
     return poses, [
-        Finding("error", "unreadable keypoints", what, tuple(names), advice)
-        for (what, _, advice), names in ((said.rpartition("; "), n) for said, n in broken.items())
+        Finding("error", "unreadable keypoints", what, tuple(name for name, _ in files), advice)
+        for files in broken.values()
+        for what, _, advice in [files[0][1].rpartition("; ")]
     ]
 
 
