@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from imigue_lab.data.skeleton import Skeleton, present, resample
 from imigue_lab.errors import DataError
 
 LONGEST = 256  # frames of a clip that keeps its own length
 
-Skeleton = Float32[np.ndarray, "M T V C"]
 Keypoints = Callable[[str], np.ndarray]  # video id -> (T, V, C), or (M, T, V, C) of many persons
 
 
@@ -64,8 +64,8 @@ class ClipDataset(Dataset[Clip]):
             file (`KeypointFiles`) or look into a dict (``arrays.__getitem__``).
         frames: length that clips are resampled to; 0 keeps their own, cut to 256 about the centre.
         joints: which joints, in which order (`keypoints.subset`); all by default.
-        scored: the last channel is a score, 0 where a joint is missing; otherwise a joint is
-            missing where all of its coordinates are 0.
+        axes: 2 for pictures, where a third channel is a score; 3 for places in space, where a joint
+            is missing if all of its coordinates are 0.
 
     Raises:
         DataError: a video has no keypoints or of the wrong shape, or a clip runs past their end.
@@ -77,7 +77,7 @@ class ClipDataset(Dataset[Clip]):
         keypoints: Keypoints,
         frames: int = 64,
         joints: Sequence[int] | None = None,
-        scored: bool = True,
+        axes: int = 2,
     ):
         self.clip_ids = clips.clip_id.tolist()
         self.video_ids = clips.video_id.tolist()
@@ -86,7 +86,7 @@ class ClipDataset(Dataset[Clip]):
         self.keypoints = keypoints
         self.frames = frames
         self.joints = None if joints is None else list(joints)
-        self.scored = scored
+        self.axes = axes
         check_ranges(clips, keypoints, self.joints)
 
     def __len__(self) -> int:
@@ -110,13 +110,13 @@ class ClipDataset(Dataset[Clip]):
         skeleton = np.array(skeleton, dtype=np.float32)
         check_finite(self.clip_ids[number], start, skeleton)
         if self.frames:
-            skeleton = resample(skeleton, self.frames, self.scored)
-        present = seen(skeleton, self.scored)
-        skeleton *= present[..., None]
+            skeleton = resample(skeleton, self.frames, self.axes)
+        seen = present(skeleton, self.axes)
+        skeleton *= seen[..., None]
         return Clip(
             self.clip_ids[number],
             torch.from_numpy(skeleton),
-            torch.from_numpy(present),
+            torch.from_numpy(seen),
             self.labels[number],
         )
 
@@ -127,35 +127,10 @@ def as_persons(keypoints: np.ndarray) -> np.ndarray:
     return plain if plain.ndim == 4 else plain[None]
 
 
-def seen(skeleton: Skeleton, scored: bool = True) -> Bool[np.ndarray, "M T V"]:
-    return skeleton[..., -1] > 0 if scored else (skeleton != 0).any(axis=-1)
-
-
 def middle(start: int, stop: int, longest: int) -> tuple[int, int]:
     """The middle `longest` frames of a range, `stop` exclusive; a shorter range as it is."""
     start += max(0, stop - start - longest) // 2
     return start, min(stop, start + longest)
-
-
-def resample(
-    skeleton: Skeleton, frames: int, scored: bool = True
-) -> Float32[np.ndarray, "M {frames} V C"]:
-    """Linear in time, from the first frame to the last.
-
-    A joint is interpolated only where it is seen on both sides; where it is seen on one, the nearer
-    frame decides: it is copied, or stays missing (0). No pose is made out of a missing joint.
-    """
-    last = skeleton.shape[1] - 1
-    place = np.linspace(0, last, frames)
-    before = np.floor(place).astype(int)
-    after = np.minimum(before + 1, last)
-    share = (place - before).astype(np.float32)[:, None, None]  # of the frame after
-    a, b = skeleton[:, before], skeleton[:, after]
-    nearer = np.where(share < 0.5, a, b)
-    here = seen(skeleton, scored)
-    both = (here[:, before] & here[:, after])[..., None]
-    nearer *= seen(nearer, scored)[..., None]
-    return np.where(both, a + share * (b - a), nearer)
 
 
 def collate(clips: list[Clip]) -> ClipBatch:

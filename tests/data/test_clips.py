@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate, middle, resample
+from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate, middle
 from imigue_lab.data.keypoints import subset
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.splits import split_gestures
@@ -75,16 +75,16 @@ def test_a_clip_that_keeps_its_length_is_cut_to_256_about_its_centre():
 
 
 def test_resampling_to_the_own_length_changes_nothing():
-    clip = telling(64)[None]
-    np.testing.assert_array_equal(resample(clip, 64), clip)
+    assert times(dataset([("a", 100, 163)], frames=64)[0]) == list(range(100, 164))
 
 
-def test_resampling_is_linear_and_keeps_both_ends():
+def test_resampling_is_linear_and_takes_the_middle_of_each_step():
     clips = dataset([("a", 100, 200), ("a", 7, 7), ("a", 3, 4)], frames=64)
     assert clips.lengths == [64, 64, 64]
-    np.testing.assert_allclose(times(clips[0]), np.linspace(100, 200, 64), rtol=1e-6)
+    middles = (np.arange(64) + 0.5) / 64
+    np.testing.assert_allclose(times(clips[0]), 100 + middles * 101 - 0.5, rtol=1e-6)
     assert times(clips[1]) == [7] * 64
-    np.testing.assert_allclose(times(clips[2]), np.linspace(3, 4, 64), rtol=1e-6)
+    np.testing.assert_allclose(times(clips[2]), np.clip(3 + middles * 2 - 0.5, 3, 4), rtol=1e-6)
     assert (clips[0].skeleton[0, :, 3, 1] == 3).all()
 
 
@@ -117,7 +117,7 @@ def test_coordinates_of_a_joint_with_score_zero_are_masked():
 def test_a_joint_in_space_is_missing_only_where_all_coordinates_are_zero():
     array = telling(10)
     array[:, :, 2] = 0
-    clip = dataset([("a", 0, 9)], arrays={"a": array}, scored=False)[0]
+    clip = dataset([("a", 0, 9)], arrays={"a": array}, axes=3)[0]
     assert clip.present[0, 1:].all()
     assert clip.present[0, 0].tolist() == [False, True, True, True]
 
