@@ -48,7 +48,7 @@ def open_fabric(device: str) -> Fabric:
         fabric = Fabric(accelerator=device, devices=1)
         fabric.launch()
     except (RuntimeError, ValueError) as error:
-        raise RunError(f"device {device!r} is not here ({error}); use auto or cpu") from error
+        raise RunError(f"device {device!r} is not here; use auto or cpu") from error
     return fabric
 
 

@@ -29,7 +29,11 @@ class Settings(BaseModel):
     store: str = Field("", description="feature store; empty: features/ of the workspace")
     preset: str = Field("", description='"paper" for the paper\'s values where nothing is said')
     seed: int = Field(0, ge=0, description="seeds Python, NumPy, torch and the loaders")
-    name: str = Field("", description="run folder under runs/; empty: made from the settings")
+    name: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][\w.-]*)?$",
+        description="run folder under runs/; empty: made from the settings",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto, cpu, cuda or mps"
     )

@@ -144,6 +144,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(plain):
         train_emotion(settings)
 
 
+def test_a_device_that_is_not_here_is_said(quick):
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has one")
+    with pytest.raises(RunError, match="device 'mps' is not here; use auto or cpu"):
+        train_emotion(quick(device="mps", name="elsewhere"))
+
+
 def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
     root = plain()
     (root / "face" / "v0.npy").unlink()
