@@ -48,21 +48,24 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     """
     videos = index.videos[["video_id", "subject", "split", "outcome"]].copy()
     videos["subject"] = videos.subject.where(videos.subject.notna(), videos.video_id)
-    remarks = []
-    unlabelled = videos[videos.outcome.isna() & (videos.split != "test")]
-    if len(unlabelled):
-        remarks.append(
-            f"{len(unlabelled)} interviews have no outcome and are left out:"
-            f" {some(unlabelled.video_id)}"
+    videos, remarks = leave_out(videos, videos.split.isna(), "interviews belong to no split")
+    unlabelled = videos.outcome.isna() & (videos.split != "test")
+    videos, told = leave_out(videos, unlabelled, "interviews have no outcome")
+    remarks += told
+    if videos.empty or videos.outcome.isna().all():
+        raise DataError(
+            f"{index.root}: no interview has an outcome; give a CSV of video_id,label by `labels`"
         )
-        videos = videos.drop(unlabelled.index)
     if fold >= 0:
         regroup(videos, videos[videos.split != "test"].outcome.astype(int), fold, seed)
     elif move_negatives and videos[videos.split == "validation"].outcome.nunique() == 1:
         remarks.append(move_to_validation(videos, move_negatives, seed))
     for split in ("train", "validation"):
         if not (videos.split == split).any():
-            raise DataError(f"{index.root}: the {split} split is empty; see its label files")
+            left_out = f" ({'; '.join(told)})" if told else ""
+            raise DataError(
+                f"{index.root}: the {split} split is empty{left_out}; see its label files"
+            )
     train = videos[videos.split == "train"]
     if train.outcome.nunique() == 1:
         only = OUTCOMES[int(train.outcome.iloc[0])]
@@ -101,6 +104,7 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     """
     clips = index.clips.copy()
     clips["subject"] = clips.subject.where(clips.subject.notna(), clips.video_id)
+    clips, left_out = leave_out(clips, clips.split.isna(), "clips belong to no split")
     if fold >= 0:
         known = clips[clips.split != "test"]
         regroup(clips, pool_rare(known.label), fold, seed)
@@ -114,7 +118,15 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
         if (lacking := sorted(trained - set(clips[clips.split == split].label)))
         and (clips.split == split).any()
     ]
-    return GestureSplit(clips.reset_index(drop=True), shared_subjects(clips) + remarks)
+    return GestureSplit(clips.reset_index(drop=True), left_out + shared_subjects(clips) + remarks)
+
+
+def leave_out(table: pd.DataFrame, rows: pd.Series, what: str) -> tuple[pd.DataFrame, list[str]]:
+    """The table without some rows, and a sentence that counts and names them, if there are any."""
+    if not rows.any():
+        return table, []
+    names = table.clip_id if "clip_id" in table else table.video_id
+    return table[~rows], [f"{rows.sum()} {what} and are left out: {some(names[rows])}"]
 
 
 def pool_rare(labels: pd.Series) -> pd.Series:

@@ -157,3 +157,28 @@ def test_gesture_folds_need_five_subjects_and_both_parts(index):
         split_gestures(made, 0, seed=0)
     with pytest.raises(DataError, match="no clip in the validation split"):
         split_gestures(made, -1, seed=0)
+
+
+def test_interviews_and_clips_of_no_split_are_counted_and_named(index):
+    videos, clips = index.videos.copy(), index.clips.copy()
+    videos.loc[3, "split"] = None
+    clips.loc[clips.video_id == "0004", "split"] = None
+    partial = dataclasses.replace(index, videos=videos, clips=clips)
+    for fold in (-1, 0):
+        emotion, gestures = split_emotion(partial, fold, 0, 0), split_gestures(partial, fold, 0)
+        assert "0004" not in set(emotion.videos.video_id)
+        assert "0004" not in set(gestures.clips.video_id)
+        assert emotion.remarks[0] == "1 interviews belong to no split and are left out: 0004"
+        assert "clips belong to no split and are left out: 0004_0, 0004_1" in gestures.remarks[0]
+
+
+def test_a_tree_without_outcomes_says_how_to_give_them(index):
+    none = index.videos.assign(outcome=pd.array([pd.NA] * len(index.videos), dtype="Int64"))
+    with pytest.raises(DataError, match=r"no interview has an outcome; give a CSV .* by `labels`"):
+        split_emotion(dataclasses.replace(index, videos=none), -1, 5, 0)
+
+
+def test_an_empty_part_tells_of_the_interviews_left_out(plain):
+    rows = [("a", "train", "win", "s"), ("b", "train", "lose", "t"), ("c", "validation", "", "u")]
+    with pytest.raises(DataError, match=r"validation split is empty \(1 interviews .*: c\)"):
+        split_emotion(read_index(plain(rows)), -1, 0, 0)

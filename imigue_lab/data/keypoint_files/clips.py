@@ -1,6 +1,6 @@
 """The keypoints of one clip or of a whole video, wherever the layout keeps them.
 
-A clip's own file comes before the rows of its video's file. Files are parsed once (keypoint_cache).
+A clip's own file comes before the rows of its video's file. Files are parsed once (`cache.py`).
 
 Letters in shapes: M persons, T frames, V joints, C channels.
 """

@@ -107,7 +107,7 @@ def published(shared):
         return dict(arrays), {case["name"]: case for case in cases}
 
 
-def near(ours, expected):
+def assert_near(ours, expected):
     assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_draws_equal_pyskls(published, seed):
         "scale_default2d": lambda x, rng: random_scale(x, rng),
     }.items():
         skeleton = arrays[f"{name}_s{seed}/in/keypoint"]
-        near(change(skeleton, seeded(seed)), arrays[f"{name}_s{seed}/out/keypoint"])
+        assert_near(change(skeleton, seeded(seed)), arrays[f"{name}_s{seed}/out/keypoint"])
 
 
 @pytest.mark.shared
@@ -135,7 +135,7 @@ def test_the_whole_chain_of_strong_augmentation_equals_pyskls(published, seed):
     skeleton = random_turn_3d(random_scale(skeleton, rng, 0.1, axes=3), rng)
     bones = streams(skeleton, NTU, ["bone"], drop_missing=False)
     clips = take_clips(bones, sample_uniform(bones.shape[1], 100, rng))
-    near(fit_persons(clips[0], 2)[None], arrays[f"strongaug_ntu_b_s{seed}/out/keypoint"])
+    assert_near(fit_persons(clips[0], 2)[None], arrays[f"strongaug_ntu_b_s{seed}/out/keypoint"])
 
 
 @pytest.mark.shared
@@ -151,4 +151,4 @@ def test_the_mirror_equals_pyskls(published):
         )
         for side in ("in", "out")
     }
-    near(flip(joined["in"], COCO, width=640), joined["out"])
+    assert_near(flip(joined["in"], COCO, width=640), joined["out"])
