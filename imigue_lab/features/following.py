@@ -170,19 +170,18 @@ def times_shown(frame: int, frames: int, size: int = 16) -> int:
 def name_persons(seen: pd.DataFrame) -> pd.DataFrame:
     """Adds a column `person`: the number of the heaviest track in the same place."""
     by_track = seen.groupby("track")
-    tracks = by_track[BOX].median().assign(view=by_track.view.first())
-    frames = by_track.frame.agg(set)
-    persons: dict[int, set[int]] = {}  # the track that names a person -> frames that show them
+    boxes, views = by_track[BOX].median().to_numpy(), by_track.view.first().to_numpy()
+    weights, tracks = by_track.prominence.sum().to_numpy(), np.array(list(by_track.groups), int)
+    frames = by_track.frame.agg(set).tolist()
+    shown: dict[int, set[int]] = {}  # row of a person's heaviest track -> frames with the person
     person_of = {}
-    weight = by_track.prominence.sum()
-    for track in weight.sort_values(ascending=False, kind="stable").index:
-        known = tracks.loc[list(persons)]
-        known = known[known.view == tracks.view[track]]
-        overlap = overlaps(tracks.loc[[track], BOX].to_numpy(), known[BOX].to_numpy())[0]
-        alone = [not persons[person] & frames[track] for person in known.index]
-        same = known.index[(overlap >= LEAST) & np.array(alone, bool)]
-        person_of[track] = same[0] if len(same) else track
-        persons.setdefault(person_of[track], set()).update(frames[track])
+    for row in np.argsort(-weights, kind="stable").tolist():
+        known = np.array(list(shown), int)
+        overlap = overlaps(boxes[[row]], boxes[known])[0]
+        near = known[(overlap >= LEAST) & (views[known] == views[row])].tolist()
+        person = next((other for other in near if not shown[other] & frames[row]), row)
+        shown.setdefault(person, set()).update(frames[row])
+        person_of[tracks[row]] = tracks[person]
     return seen.assign(person=seen.track.map(person_of).astype(int))
 
 
