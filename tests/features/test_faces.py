@@ -1,5 +1,6 @@
 """Which detector a name opens, and what is said when it cannot be opened."""
 
+import numpy as np
 import pytest
 
 from imigue_lab.errors import DataError
@@ -24,3 +25,9 @@ def test_yolo_face_without_weights_names_the_file_its_place_and_its_licence():
 def test_weights_for_centerface_are_refused():
     with pytest.raises(DataError, match="leave detector_weights empty"):
         open_detector("centerface", "some.onnx")
+
+
+def test_a_frame_that_may_not_be_written_to_is_searched_as_any_other(centerface):
+    frame = np.zeros((700, 800, 3), np.uint8)
+    frame.flags.writeable = False
+    assert not len(centerface(frame).scores)
