@@ -122,7 +122,7 @@ def begin(
 
     A clip that ends after the last frame is noted; the other clips of its file are still made.
     """
-    wanted = {}
+    wanted: dict[tuple[str, int], list[int]] = {}
     for due in job.dues:
         name = WHOLE if due.stream.unit == "video" else due.item
         try:

@@ -1,6 +1,6 @@
 """How frames flow to networks: decoded ahead in a thread, encoded in batches of one size."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -25,7 +25,7 @@ class Ended(NamedTuple):
     """Nothing more comes."""
 
 
-def ahead(source: Iterable[T], depth: int = 1) -> Iterator[T]:
+def ahead(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     """Runs `source` in a thread, at most `depth` items ahead of whoever takes them.
 
     An error of the source is raised after the items before it were taken; the thread ends when the

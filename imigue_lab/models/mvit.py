@@ -4,6 +4,7 @@ Letters in shapes: B windows, T frames of H x W pixels; T' = T/2 places in time,
 picture (8 x 7 x 7 for 16 x 224 x 224), D width of the last stage (768).
 """
 
+import math
 from typing import Literal, NamedTuple, get_args
 
 from einops import rearrange
@@ -59,6 +60,13 @@ class MViT(nn.Module):
         grid = (net.pos_encoding.temporal_size, *net.pos_encoding.spatial_size)
         self.clip = tuple(n * stride for n, stride in zip(grid, net.conv_proj.stride, strict=True))
         self.dim: int = net.norm.weight.numel()
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """T', h, w: its places in time and in the picture."""
+        shrink = math.prod(block.attn.pool_q.pool.stride[1] for block in self.net.blocks)
+        rows, columns = self.net.pos_encoding.spatial_size
+        return self.net.pos_encoding.temporal_size, rows // shrink, columns // shrink
 
     def forward(self, frames: Float[Tensor, "B 3 T H W"]) -> MViTOutput:
         """Class token and place map of normalised frames: (x / 255 - 0.45) / 0.225, RGB."""

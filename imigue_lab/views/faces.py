@@ -1,16 +1,38 @@
 """Whose face was taken: one sheet to look over a whole video."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from imigue_lab.data.index import Index
+from imigue_lab.data.store import EncoderStore
 from imigue_lab.data.video import Video, probe
 from imigue_lab.features.alignment import square
 
 TILE, CAPTION = 112, 14  # pixels of a picture, and of the line below it
 DIM = 0.45  # brightness of a picture without a chosen face
+
+
+def chosen_faces(
+    index: Index, stores: Sequence[EncoderStore], video_id: str = ""
+) -> Image.Image | None:
+    """The sheet of one video whose faces were extracted; by default the first that has a face.
+
+    Returns:
+        None where no face was extracted, or found.
+    """
+    files = index.videos.set_index("video_id").video
+    for store in stores:
+        for video in [video_id] if video_id else files.index:
+            if store.path(video).exists():
+                boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
+                if np.isfinite(boxes).any():
+                    print(f"{video}: the face that {store.encoding.name} was given")
+                    return contact_sheet(files[video], boxes, tiles=24)
+    return None
 
 
 def contact_sheet(

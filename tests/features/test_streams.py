@@ -99,12 +99,12 @@ def test_the_mean_is_over_found_faces_and_a_window_without_any_is_zero():
     found = [n for n in range(FRAMES) if (n < 16 and n % 2 == 0) or n >= 32]
     detector = Placed(lambda n: [MIDDLE] if n in found else [])
     stream = FaceStream(Brightness(), detector, "face", batch=4, threads=2)
-    features, facts = gather(stream, numbered(lambda n: 2 * n))
+    features, facts = gather(stream, numbered(lambda n: 50 + 2 * n))
     np.testing.assert_allclose(features["face_share"], [0.5, 0, 1])
-    np.testing.assert_allclose(features["face"][0], 2 * np.mean(range(0, 16, 2)), atol=0.1)
+    np.testing.assert_allclose(features["face"][0], 50 + 2 * np.mean(range(0, 16, 2)), atol=0.1)
     assert not features["face"][1].any()
     last = [*range(32, 41), *[40] * 7]  # the repeated frame counts as often as it is shown
-    np.testing.assert_allclose(features["face"][2], 2 * np.mean(last), rtol=2e-3)
+    np.testing.assert_allclose(features["face"][2], 50 + 2 * np.mean(last), rtol=2e-3)
     assert np.isnan(features["face_boxes"][1]).all()
     np.testing.assert_allclose(features["face_boxes"][0], [*MIDDLE, 1])
     assert (facts["windows_with_face"], facts["frames_chosen"]) == (2, len(found))
