@@ -126,8 +126,7 @@ def unwrap(content: Mapping[str, Any], name: str) -> State:
 def fill(model: nn.Module, state: State, family: ModuleType, complaint: str) -> None:
     """Puts every weight of a state dict into its place in the model.
 
-    Integer buffers (indices, counts of batches) are the model's own and never read. Axes of length
-    1 may differ.
+    Integer buffers (indices, counts of batches) may be absent; axes of length 1 may differ.
 
     Raises:
         DataError: a weight is missing, left over, or of another shape.
@@ -149,8 +148,6 @@ def fill(model: nn.Module, state: State, family: ModuleType, complaint: str) -> 
         )
     for name, key in found.items():
         weight, place = state[key], places[name]
-        if not place.is_floating_point():
-            continue
         if weight.squeeze().shape != place.squeeze().shape:
             raise DataError(
                 f"{complaint} as it is built here: {key} is {tuple(weight.shape)} where the model"

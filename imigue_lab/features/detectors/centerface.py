@@ -97,7 +97,7 @@ def shrink(frame: Frame) -> UInt8[np.ndarray, "height_ width_ 3"]:
     if longer <= LONGEST:
         return frame
     size = [max(1, round(side * LONGEST / longer)) for side in frame.shape[:2]]
-    channels_first = torch.from_numpy(np.require(frame, requirements="CW")).permute(2, 0, 1)
+    channels_first = torch.from_numpy(np.require(frame, requirements=["C", "W"])).permute(2, 0, 1)
     return pictures.resize(channels_first, size, antialias=True).permute(1, 2, 0).numpy()
 
 

@@ -108,7 +108,7 @@ def letterbox(
     """
     ratio = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
     height, width = (max(1, round(side * ratio)) for side in frame.shape[:2])
-    resized = torch.from_numpy(np.require(frame, requirements="CW")).permute(2, 0, 1)
+    resized = torch.from_numpy(np.require(frame, requirements=["C", "W"])).permute(2, 0, 1)
     if (height, width) != frame.shape[:2]:
         resized = pictures.resize(resized, [height, width], antialias=False)
     left, top = round((size[1] - width) / 2 - 0.1), round((size[0] - height) / 2 - 0.1)
