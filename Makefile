@@ -19,11 +19,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## made-up interviews, 02 by papermill, HTML with figures, score table (1 minute)
+demo: export IMIGUE_LAB_HOME = $(CURDIR)/workspace
+demo: $(READY)  ## made-up interviews, their features, 02 by papermill, HTML with figures, scores (3 minutes)
 	@mkdir -p $(DEMO)
-	IMIGUE_LAB_HOME=$(CURDIR)/workspace $(BIN)/papermill --log-level WARNING \
-	  notebooks/02_train_emotion.ipynb $(DEMO)/02_train_emotion.ipynb
-	@IMIGUE_LAB_HOME=$(CURDIR)/workspace $(BIN)/imigue-lab train emotion
+	$(BIN)/imigue-lab extract --encoders context-tiny,face-tiny
+	$(BIN)/imigue-lab extract --encoders context-mvitv2s,face-swinface --trial
+	$(BIN)/papermill --log-level WARNING notebooks/02_train_emotion.ipynb \
+	  $(DEMO)/02_train_emotion.ipynb -p context context-tiny -p face face-tiny
+	@$(BIN)/imigue-lab train emotion --context context-tiny --face face-tiny
 	@echo "notebook: $(DEMO)/02_train_emotion.ipynb"
 	@echo "page: $$($(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb)"
 

@@ -17,8 +17,10 @@ over the whole video is the interviewee. The face of a window is
    (at least half of the p of all its faces) and is not much smaller than the interviewee;
 3. else nobody's: who is seen is the audience.
 
-A person of fewer than three frames is a false detection. Nothing is compared but places and sizes:
-someone else who fills the picture alone for a while is taken for the interviewee.
+Who is seen in fewer than `BRIEFEST` frames of the whole video, three windows, or in less than a
+third of a video shorter than nine windows, is a passer-by or a false detection and never taken.
+Nothing is compared but places and sizes: someone else who fills the picture alone for longer is
+taken for the interviewee.
 """
 
 from typing import NamedTuple
@@ -36,10 +38,10 @@ from imigue_lab.features.tracking import LEAST, PATIENCE, Tracker, areas, overla
 RIVAL, MOST = 0.7, 3  # least prominence beside the greatest; candidates of a frame
 ALONE = 0.5  # least part of the prominence of all faces
 SMALLEST = 0.4  # least side beside the interviewee's
-BRIEFEST = 3  # frames
+BRIEFEST, SHARE = 48, 3  # frames of a person, at least; or that part of a shorter video
 RULE = (
     f"shots {SAME_SHOT} views {SAME_VIEW}, tracks IoU {LEAST} gap {PATIENCE},"
-    f" candidates {RIVAL} of {MOST}, alone {ALONE}, side {SMALLEST}, {BRIEFEST} frames"
+    f" candidates {RIVAL} of {MOST}, alone {ALONE}, side {SMALLEST}, {BRIEFEST} frames or 1/{SHARE}"
 )
 BOX = ["x0", "y0", "x1", "y1"]
 
@@ -124,18 +126,20 @@ class Follower:
                 candidates.append(Candidate(track, face))
         return candidates
 
-    def choose(self, frames: int, size: int = 16) -> Choice:
+    def choose(self, frames: int, size: int = 16, least: int | None = None) -> Choice:
         """The face of each window of `plan_windows`.
 
         Args:
             frames: of the video.
             size: of a window, in frames.
+            least: frames in which a person must be seen; None is the rule above.
         """
         windows = plan_windows(frames, size).windows
         seen = pd.DataFrame(self.sightings, columns=Sighting._fields)
         seen["window"] = seen.frame // size
         seen = seen[seen.window < windows]
-        chosen = seen.merge(choose_persons(name_persons(seen)), on=["window", "track"])
+        least = min(BRIEFEST, frames // SHARE) if least is None else least
+        chosen = seen.merge(choose_persons(name_persons(seen), least), on=["window", "track"])
         tracks: list[list[int]] = [[] for _ in range(windows)]
         for window, part in chosen.groupby("window"):
             tracks[int(window)] = sorted(set(part.track.tolist()))
@@ -185,9 +189,13 @@ def name_persons(seen: pd.DataFrame) -> pd.DataFrame:
     return seen.assign(person=seen.track.map(person_of).astype(int))
 
 
-def choose_persons(seen: pd.DataFrame) -> pd.DataFrame:
-    """The rows `window`, `track` that are taken; equal persons: the one whose track came first."""
-    seen = seen[seen.groupby("person").frame.transform("size") >= BRIEFEST]
+def choose_persons(seen: pd.DataFrame, least: int) -> pd.DataFrame:
+    """The rows `window`, `track` that are taken; equal persons: the one whose track came first.
+
+    Args:
+        least: frames that a person must be seen in.
+    """
+    seen = seen[seen.groupby("person").frame.transform("size") >= least]
     weight = seen.groupby("person").prominence.sum()
     if weight.empty:
         return seen[["window", "track"]]

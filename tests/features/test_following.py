@@ -22,12 +22,15 @@ def faces(*boxes):
 
 
 def follow(*story):
-    """A choice over (frames, camera, boxes) one after another, and the candidates of each frame."""
+    """A choice over (frames, camera, boxes) one after another, and the candidates of each frame.
+
+    These stories are short: whoever is seen in three frames may be the interviewee.
+    """
     follower, candidates = Follower(), []
     for frames, camera, boxes in story:
         for _ in range(frames):
             candidates.append(follower.take(len(candidates), camera, faces(*boxes)))
-    return follower.choose(len(candidates)), candidates
+    return follower.choose(len(candidates), least=3), candidates
 
 
 def test_prominence_is_size_by_nearness_to_the_centre():
@@ -202,7 +205,7 @@ def test_the_same_story_gives_the_same_choice():
 
 
 def test_the_rule_names_all_its_numbers():
-    for number in ("0.4", "0.3", "gap 8", "0.7 of 3", "alone 0.5", "3 frames"):
+    for number in ("0.4", "0.3", "gap 8", "0.7 of 3", "alone 0.5", "48 frames"):
         assert number in RULE
 
 
@@ -216,40 +219,38 @@ def choose(centerface, path, frames, window):
     return follower.choose(len(frames), window), np.array(frames)
 
 
+def test_who_passes_by_is_not_the_interviewee():
+    """Three windows of an interview, or a third of a short one, are the least."""
+    for before, seen, taken in ((200, 48, True), (200, 47, False), (64, 32, True), (64, 30, False)):
+        follower = Follower()
+        for number in range(before + seen):
+            boxes = [GUEST] if number >= before else []
+            follower.take(number, STUDIO, faces(*boxes))
+        choice = follower.choose(before + seen)
+        assert any(choice.tracks) == taken
+        assert choice.with_face == seen
+
+
 @pytest.mark.shared
-def test_the_speaker_is_followed_and_the_audience_is_not(centerface, shared):
+def test_the_speaker_is_followed_and_nobody_else(centerface, shared):
     """Views: the stage (to 19), a pianist and behind him the audience (to 81), the speaker close
-    by (to 210), the audience. The pianist alone is taken for the speaker until he turns away."""
+    by (to 210), the audience. The pianist is alone in the picture for 28 frames."""
     path = shared / "data" / "video" / "speaker_on_stage.mp4"
-    choice, number = choose(centerface, path, range(0, 275, 2), window=8)
+    choice, number = choose(centerface, path, range(30, 240), window=16)
     centre = (choice.boxes[:, 0] + choice.boxes[:, 2]) / 2
-    assert (np.abs(centre[number < 16] - 547) < 15).all()  # on stage, at the right
     close = centre[(number >= 82) & (number < 211)]
-    assert np.isnan(close).mean() < 0.06  # at half the frames he once moves too fast to be tracked
-    assert np.nanmax(np.abs(close - 250)) < 80
-    assert np.isnan(centre[(number >= 48) & (number < 82)]).all()
-    assert np.isnan(centre[number >= 211]).all()
-    assert choice.tracks[3:5] == [[], []] and choice.tracks[14:] == [[], [], []]
-    assert choice.audience >= 40
+    assert np.abs(close - 250).max() < 80  # found in every frame
+    assert np.isnan(centre[(number < 82) | (number >= 211)]).all()
+    assert choice.audience >= 60
 
 
 @pytest.mark.shared
-def test_faces_of_passers_by_are_found_and_reflections_are_not(centerface, shared):
-    """A man walks past in frames 30 to 44, a cyclist waits in 76 to 136; a window of a car that
-    the detector takes for a face in frames 45 and 46, and one in 80, are dismissed."""
+def test_passers_by_are_found_and_not_taken(centerface, shared):
+    """A man walks past in frames 30 to 44, a cyclist waits in 105 to 136; elsewhere are street,
+    cars and legs: no interviewee, so all windows are without a face."""
     path = shared / "data" / "video" / "bikes.mp4"
-    choice, number = choose(centerface, path, range(24, 152), window=16)
-    chosen = number[~np.isnan(choice.boxes[:, 4])]
-    assert set(chosen) <= {*range(30, 45), *range(76, 137)}
-    assert len(chosen) > 40
-    assert choice.with_face - choice.chosen >= 2
-    assert choice.boxes[number == 80, 0] < 450  # the cyclist, not the van
-
-
-@pytest.mark.shared
-def test_where_nobody_is_no_face_is_chosen(centerface, shared):
-    """The last 113 frames of the bikes show streets and a passer-by without his head."""
-    path = shared / "data" / "video" / "bikes.mp4"
-    choice, _ = choose(centerface, path, range(137, 250, 2), window=16)
-    assert choice.with_face == 0
+    choice, _ = choose(centerface, path, range(250), window=16)
+    assert 40 < choice.with_face < 70
+    assert choice.chosen == 0
     assert not any(choice.tracks)
+    assert not choice.face_share.any()
