@@ -12,11 +12,18 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
 from imigue_lab.training.guard import parameters_cell
-from imigue_lab.training.settings import EmotionSettings, PrepareSettings, Settings
+from imigue_lab.training.prepare import extract_features
+from imigue_lab.training.settings import (
+    EmotionSettings,
+    ExtractSettings,
+    PrepareSettings,
+    Settings,
+)
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = {"00_prepare": PrepareSettings, "02_train_emotion": EmotionSettings}
@@ -101,14 +108,51 @@ def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, made_up):
 @pytest.mark.parametrize("layout", ["miga2026", "full"])
 def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path, layout):
     index = make_data(tmp_path / "tree", MadeUp(videos=8, layout=layout))
-    done = papermill(
-        "-p", "data", index.root, "-p", "split", "test", folder=tmp_path, notebook=PREPARE
-    )
+    words = ["-p", "data", index.root, "-p", "split", "test", "-p", "limit", 2]
+    done = papermill(*words, folder=tmp_path, notebook=PREPARE)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 5
     assert f"{len(index.videos)} videos, {len(index.clips)} clips" in text
     assert (workspace() / "index" / index.key / "clips.parquet").exists()
+
+
+@pytest.fixture(scope="module")
+def real_interviews(shared, tmp_path_factory):
+    """Five real recordings in the plain form, with made-up outcomes, and what was extracted."""
+    root = tmp_path_factory.mktemp("real") / "recordings"
+    root.mkdir()
+    (root / "videos").symlink_to(shared / "data" / "video")
+    (root / "videos.csv").write_text(
+        "video_id,split,outcome\ncarphone_pristine,train,win\nsigner,train,lose\n"
+        "bikes,validation,lose\nstreet_crowd,validation,win\nspeaker_on_stage,test,win\n"
+    )
+    settings = ExtractSettings.from_given({"encoders": "context-tiny,face-tiny"})
+    return root, extract_features(settings, read_index(root))
+
+
+@pytest.mark.shared
+def test_faces_of_real_recordings_are_found_and_followed(real_interviews):
+    _, report = real_interviews
+    assert not report.failed
+    table = report.stores[1].manifest().set_index("item").astype({"frames_chosen": int})
+    assert table.frames_chosen["carphone_pristine"] >= 118
+    assert table.frames_chosen["bikes"] == 0
+    assert table.windows_with_face["bikes"] == "0"
+    assert table.frames_chosen["signer"] >= 50
+    assert table.frames_chosen["speaker_on_stage"] >= 120
+
+
+@pytest.mark.shared
+def test_papermill_trains_on_features_of_real_recordings(real_interviews, tmp_path):
+    words = [*tiny(real_interviews[0]), "-p", "context", "context-tiny", "-p", "face", "face-tiny"]
+    done = papermill(*words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    _, text = outputs_of(tmp_path)
+    assert "no face in 1 of 5 interviews, which rest on context alone: bikes" in " ".join(
+        text.split()
+    )
+    assert "untrained weights" in text
 
 
 def test_papermill_shows_a_faulty_tree_and_names_what_is_wrong(tmp_path):

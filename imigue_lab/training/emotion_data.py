@@ -59,9 +59,8 @@ class EmotionData:
         blank = [v for v in videos if not present_windows(self.features.face[v]).any()]
         if not blank:
             return []
-        return [
-            f"no face in {len(blank)} of {len(videos)} interviews, context alone: {some(blank)}"
-        ]
+        count = f"{len(blank)} of {len(videos)} interviews"
+        return [f"no face in {count}, which rest on context alone: {some(blank)}"]
 
 
 def load_emotion_data(settings: EmotionSettings) -> EmotionData:
