@@ -45,11 +45,13 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.emotion_step
 	$(BIN)/python -m benchmarks.clips
 	$(BIN)/python -m benchmarks.index
+	$(BIN)/python -m benchmarks.extraction
 
-soak: $(READY)  ## what is too long for every change: signal tables, null runs, 20 kills, 50,000 fuzz cases
+soak: $(READY)  ## what is too long for every change: signal tables, null runs, 20 kills each of training and extraction, 50,000 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
-	$(BIN)/python -m benchmarks.kill_runs
+	$(BIN)/python -m benchmarks.kill_training
+	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 
 system:  ## Chromium by apt, for tests that look at pages; they skip where it is absent

@@ -1,9 +1,15 @@
 """The command line: its help, its exit statuses, and the notebooks' settings as options."""
 
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from imigue_lab.app import main
 from imigue_lab.data.synthetic.story import LAYOUTS
+from imigue_lab.data.video import write_video
 from imigue_lab.training.settings import EmotionSettings
 
 
@@ -39,6 +45,73 @@ def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):
     assert "always win" in capsys.readouterr().out
 
 
+def test_extract_says_what_it_made_and_the_second_time_that_there_is_nothing_to_do(
+    tmp_path, capsys
+):
+    folder, store = tmp_path / "videos", str(tmp_path / "store")
+    folder.mkdir()
+    write_video(folder / "anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
+    words = ["extract", "--data", str(folder), "--store", store, "--encoders", "context-tiny"]
+    assert run(*words) == 0
+    told = capsys.readouterr().out
+    assert "context-tiny-" in told and "(untrained weights)" in told
+    assert "made 1 items: 1 windows" in told
+    assert run(*words) == 0
+    assert "nothing to do: 1 items are there already" in capsys.readouterr().out
+    assert run(*words, "--trial") == 1
+    assert "nothing to try" in capsys.readouterr().err
+
+
+def test_extract_ends_with_status_1_when_a_video_failed_and_makes_the_others(tmp_path, capsys):
+    folder, store = tmp_path / "videos", str(tmp_path / "store")
+    folder.mkdir()
+    write_video(folder / "anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
+    (folder / "bert.mp4").write_bytes((folder / "anna.mp4").read_bytes()[:300])
+    words = ["extract", "--data", str(folder), "--store", store, "--encoders", "context-tiny"]
+    assert run(*words) == 1
+    told = capsys.readouterr().out
+    assert "made 1 items" in told
+    assert told.count("bert.mp4: not a readable video") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--detector-weights", "y.onnx"], "leave detector_weights empty"),
+        (["--preset", "paper"], "detector yolo-face has no weights: fetch"),
+        (["--encoders", "context-mvitv2s", "--context-weights", "y.pyth"], "y.pyth: no such file"),
+    ],
+    ids=["detector", "paper", "weights"],
+)
+def test_extract_stops_with_a_sentence_where_weights_are_missing(
+    tmp_path, capsys, words, complaint
+):
+    write_video(tmp_path / "anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
+    assert run("extract", "--data", str(tmp_path), *words) == 1
+    told = capsys.readouterr().err
+    assert complaint in told
+    assert told.startswith("imigue-lab: ") and told.count("\n") == 1
+
+
+def test_two_processes_of_torchrun_share_the_files(tmp_path):
+    folder, store = tmp_path / "videos", tmp_path / "store"
+    folder.mkdir()
+    for name in ("anna", "bert", "cleo"):
+        write_video(folder / f"{name}.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
+    words = ["--data", str(folder), "--store", str(store), "--encoders", "context-tiny"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *torchrun, "-m", "imigue_lab", "extract", *words],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "made 2 items" in done.stdout and "made 1 items" in done.stdout
+    items = list(store.rglob("[!.]*.safetensors"))
+    assert sorted(item.stem for item in items) == ["anna", "bert", "cleo"]
+    assert len(pd.read_csv(items[0].parent / "manifest.csv")) == 3
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_make_data_writes_every_layout(tmp_path, capsys, layout):
     root = str(tmp_path / "tree")
@@ -55,6 +128,7 @@ def test_make_data_writes_every_layout(tmp_path, capsys, layout):
         (["train", "emotion", "--gamma", "high"], 2, "gamma: input should be a valid number"),
         (["train"], 2, "required"),
         (["make-data", "here", "--videos", "0"], 2, "at least 1"),
+        (["extract", "--encoders", "huge"], 2, "encoders: 'huge' is not known; there are: tiny"),
         (["train", "emotion", "--data", "/nowhere"], 1, "/nowhere: no such folder"),
         (["html", "none.ipynb"], 1, "none.ipynb: no such notebook"),
     ],

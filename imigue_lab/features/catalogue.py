@@ -74,7 +74,12 @@ def build_streams(
         SettingsError: an encoder that there is not.
         DataError: weights that are missing or are another network's.
     """
-    threads = torch.get_num_threads()
+    names = parse_names(encoders)
+    finders = {
+        name: open_detector(detector, detector_weights)
+        for name in names
+        if CATALOGUE[name].stream == "face"
+    }
 
     def numbers(full: bool) -> Precision:
         return precision or (fastest_precision(device) if full else "float32")
@@ -89,7 +94,7 @@ def build_streams(
         return FaceEncoder(*loaded, device, numbers(full))
 
     streams: list[Stream] = []
-    for name in parse_names(encoders):
+    for name in names:
         entry = CATALOGUE[name]
         full = entry.size == "full"
         batch = entry.batch_cpu if device.type == "cpu" else entry.batch_gpu
@@ -98,6 +103,6 @@ def build_streams(
         elif entry.stream == "rgb":
             streams.append(ClipStream(video(full), name, batch, grid))
         else:
-            finder = open_detector(detector, detector_weights)
-            streams.append(FaceStream(face(full), finder, name, batch, threads))
+            threads = torch.get_num_threads()
+            streams.append(FaceStream(face(full), finders[name], name, batch, threads))
     return streams

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import SettingsError
+from imigue_lab.features.catalogue import parse_names
 from imigue_lab.features.faces import Detector
 from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
@@ -106,6 +107,9 @@ class ExtractSettings(Settings):
         "auto", description="auto is bf16 for full encoders where the processor has it"
     )
     limit: int = Field(0, ge=0, description="the first videos only; 0 all")
+
+    def model_post_init(self, _: Any) -> None:
+        parse_names(self.encoders)
 
 
 class PrepareSettings(ExtractSettings):

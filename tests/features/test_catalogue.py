@@ -1,0 +1,41 @@
+"""Names stand for encoders; what is named is opened once, and named again in what is stored."""
+
+import pytest
+import torch
+
+from imigue_lab.errors import SettingsError
+from imigue_lab.features.catalogue import CATALOGUE, build_streams, parse_names
+
+CPU = torch.device("cpu")
+
+
+def test_a_size_stands_for_its_three_encoders_and_names_may_be_mixed():
+    assert parse_names("tiny") == ["context-tiny", "face-tiny", "rgb-tiny"]
+    assert parse_names("full") == ["context-mvitv2s", "face-swinface", "rgb-mvitv2s"]
+    assert parse_names("face-swinface, context-tiny") == ["face-swinface", "context-tiny"]
+    assert parse_names("tiny,face-tiny") == parse_names("tiny")
+
+
+@pytest.mark.parametrize("words", ["", "tiny,", "mvit", "tiny,face"])
+def test_an_unknown_name_is_refused_with_those_that_there_are(words):
+    with pytest.raises(SettingsError) as stop:
+        parse_names(words)
+    assert all(name in str(stop.value) for name in CATALOGUE)
+
+
+def test_context_and_rgb_share_one_model():
+    context, face, rgb = build_streams("tiny", CPU)
+    assert context.encoder is rgb.encoder
+    assert [stream.encoding.encoder for stream in (context, face, rgb)] == parse_names("tiny")
+    assert {stream.encoding.note for stream in (context, face, rgb)} == {"untrained weights"}
+    assert (context.unit, face.unit, rgb.unit) == ("video", "video", "clip")
+
+
+def test_whatever_changes_the_numbers_changes_the_fingerprint():
+    def made(**changes):
+        return {s.encoding.encoder: s.encoding.name for s in build_streams("tiny", CPU, **changes)}
+
+    plain, mean = made(), made(grid=1)
+    assert [name for name in plain if plain[name] != mean[name]] == ["rgb-tiny"]
+    assert not set(plain.values()) & set(made(precision="bf16").values())
+    assert made() == plain
