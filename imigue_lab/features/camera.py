@@ -33,10 +33,13 @@ class Views:
 
 
 def coarse(frame: Frame) -> Float32[np.ndarray, " cells"]:
-    """Grey levels of `ROWS` x `COLUMNS` places, with mean 0 and norm 1; all 0 for a blank frame."""
+    """`ROWS` x `COLUMNS` places with mean 0 and norm 1; all 0 for a blank frame.
+
+    Green stands for grey: it carries most of the brightness.
+    """
     height, width = frame.shape[:2]
     rows = (np.arange(ROWS) * 2 + 1) * height // (2 * ROWS)
     columns = (np.arange(COLUMNS) * 2 + 1) * width // (2 * COLUMNS)
-    grey = frame[rows[:, None], columns].mean(axis=2, dtype=np.float32).ravel()
+    grey = frame[rows[:, None], columns, 1].ravel().astype(np.float32)
     grey -= grey.mean()
     return grey / max(float(np.linalg.norm(grey)), 1e-6)

@@ -92,8 +92,8 @@ def note_of(weights: Weights) -> str:
 def normalised(
     pixels: UInt8[Tensor, "..."], device: torch.device, mean: float, deviation: float
 ) -> Float[Tensor, "..."]:
-    colours = pixels.to(device).float()
-    return colours.div_(255).sub_(mean).div_(deviation)
+    """``(x / 255 - mean) / deviation``, in two passes over the memory."""
+    return pixels.to(device).float().sub_(255 * mean).mul_(1 / (255 * deviation))
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
