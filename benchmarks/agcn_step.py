@@ -17,7 +17,7 @@ class GraphConvolution(nn.Module):
     def __init__(self, graph: Tensor, in_width: int, width: int):
         super().__init__()
         self.embedding = width // 4
-        self.register_buffer("A", graph)
+        self.register_buffer("A", graph, persistent=False)
         self.PA = nn.Parameter(torch.full_like(graph, 1e-6))
         self.conv_a = nn.ModuleList(nn.Conv2d(in_width, self.embedding, 1) for _ in graph)
         self.conv_b = nn.ModuleList(nn.Conv2d(in_width, self.embedding, 1) for _ in graph)

@@ -3,7 +3,7 @@
 Shi et al., CVPR 2019, section 3.4. The networks are trained apart (agcn.py).
 
 Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, C channels, D
-width of one network's tokens.
+width of one network's tokens, DD of both.
 """
 
 import torch
@@ -47,7 +47,7 @@ class TwoStream(nn.Module):
 
     def tokens(
         self, joints: Skeletons, bones: Skeletons, frame_mask: FrameMask | None = None
-    ) -> Float[Tensor, "B persons S V 2*D"]:
+    ) -> Float[Tensor, "B persons S V DD"]:
         """Both networks' tokens side by side, before pooling (paper: 2 x 256)."""
         streams = self.joint.tokens(joints, frame_mask), self.bone.tokens(bones, frame_mask)
         return torch.cat(streams, dim=-1)

@@ -6,6 +6,7 @@ Settings in, a finished run folder out. A model takes (skeleton, frame_mask) and
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.clips import ClipBatch
 from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import DataError
 from imigue_lab.models.agcn import build_agcn
 from imigue_lab.models.checkpoints import agcn
 from imigue_lab.training.gesture_data import (
@@ -98,7 +100,10 @@ def identity_of_start(settings: BaselineSettings) -> dict[str, str]:
     """Which weights a run started from, by content; nothing where it started by its seed."""
     if not settings.checkpoint:
         return {}
-    return {"checkpoint": short_hash(Path(settings.checkpoint).expanduser().read_bytes())}
+    try:
+        return {"checkpoint": short_hash(Path(settings.checkpoint).expanduser().read_bytes())}
+    except OSError as error:
+        raise DataError(f"{settings.checkpoint}: no such file; leave checkpoint empty") from error
 
 
 def checkpoint_of(settings: BaselineSettings, data: GestureData) -> dict[str, Any]:
@@ -143,13 +148,22 @@ def start_from(model: nn.Module, checkpoint: str, keypoints: str) -> None:
     Raises:
         DataError: the file is of another network, size or layout.
     """
-    state = torch.load(Path(checkpoint).expanduser(), map_location="cpu", weights_only=True)
-    agcn.build(state, keypoints)
-    own = model.state_dict()
-    renamed = {agcn.rename(key): tensor for key, tensor in state.items()}
-    for name, tensor in own.items():
-        if not name.startswith(("norm.", "head.")):
-            tensor.copy_(renamed[name])
+    try:
+        state = torch.load(Path(checkpoint).expanduser(), map_location="cpu", weights_only=True)
+        published = agcn.build(state, keypoints).state_dict()
+    except (KeyError, UnpicklingError, EOFError) as error:
+        raise DataError(
+            f"{checkpoint}: no state dict of 2s-AGCN ({error}); name a published one"
+        ) from error
+    given = {agcn.rename(key): tensor for key, tensor in state.items()}
+    for name, tensor in model.state_dict().items():
+        if name.startswith(("norm.", "head.")):
+            continue
+        if name not in published or published[name].shape != tensor.shape:
+            raise DataError(
+                f"{checkpoint}: is of another size than the model, at {name}; set size=paper"
+            )
+        tensor.copy_(given[name])
 
 
 def build_scheduler(
@@ -184,7 +198,8 @@ def predict(
         part.insert(0, "clip_id", batch.clip_ids)
         part.insert(1, "said", probability.argmax(axis=1))
         seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
-        part.insert(2, "seen", (seen / batch.present.shape[1] / batch.present.shape[3]).cpu())
+        _, persons, _, joints = batch.present.shape
+        part.insert(2, "seen", (seen / (persons * joints)).cpu().numpy())
         parts.append(part)
     known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
     return known.merge(pd.concat(parts), on="clip_id", validate="one_to_one")

@@ -68,8 +68,8 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
 def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
     """95 % percentile intervals over draws of whole subjects, whose interviews hang together."""
     outcome, probability = columns(predictions)
-    subject = pd.factorize(predictions.subject)[0]
-    draws = draw_groups(subject.max() + 1, seed)
+    subject, names = pd.factorize(predictions.subject)
+    draws = draw_groups(len(names), seed)
     return percentiles(weighted_scores(outcome, probability, draws[:, subject]))
 
 
