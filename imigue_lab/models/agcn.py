@@ -140,9 +140,7 @@ class Block(nn.Module):
 class AGCN(nn.Module):
     """Norm of the input, blocks, mean over frames, joints and persons, one linear layer.
 
-    Attributes:
-        layout: of the joints it takes.
-        persons: how many it takes; absent ones are zeros and count in the mean, as published.
+    It takes up to `persons` of `layout`; absent ones are zeros and count in the mean, as published.
     """
 
     def __init__(self, layout: Layout, norm: JointNorm, blocks: list[Block], head: nn.Linear):
@@ -162,7 +160,7 @@ class AGCN(nn.Module):
             skeleton: normalised places; a missing joint is all 0. Persons may be fewer than
                 `persons`.
             frame_mask: False where a frame is padding: then a clip's result does not depend on its
-                batch. None takes all frames for the clip's own.
+                batch. (In training, batch statistics count the padding, as published.)
         """
         x, own, _ = self.encode(skeleton, frame_mask)
         x = reduce(x, "(b m) d v t -> b d t", "mean", m=self.persons)

@@ -146,8 +146,14 @@ def published(tmp_path_factory):
     return path
 
 
-def test_training_may_start_from_published_weights(published, data, tiny):
+def test_training_may_start_from_published_weights(published, data, tiny, tmp_path):
     settings = tiny(size="paper", checkpoint=str(published))
+    moved = tmp_path / "moved.pt"
+    moved.write_bytes(published.read_bytes())
+    same, other = baseline.identity_of_start(tiny(checkpoint=str(moved))), tmp_path / "other.pt"
+    assert baseline.identity_of_start(settings) == same != {}
+    other.write_bytes(b"other")
+    assert baseline.identity_of_start(tiny(checkpoint=str(other))) != same
     arguments = baseline.checkpoint_of(settings, data)["arguments"]
     model = baseline.BUILDERS["2s-agcn"](**arguments)
     head = model.head.weight.clone()
