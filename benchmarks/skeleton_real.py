@@ -7,13 +7,15 @@ FILE is msraction3d.npz (557 clips of 20 actions, 10 subjects; cross-subject, 28
 or utkinect.npz (199 clips of 10 actions; the first of its ten published subject draws, 100 train,
 99 test); both hold 20 joints in space, x (clips, frames, joints, 3), lengths, y, subject.
 
-RECIPE was fixed by `folds`: every subject of train left out once, last epoch, scores of both
-streams added. Clips are placed about the shoulders and resampled to 32 frames.
+RECIPE was fixed by `folds` on msraction3d: each of its five training subjects left out once, joint
+stream, last epoch: 87.3 % as it stands, 82.0 without turning the clips; both files are tested with
+it. Clips are placed about the shoulders and resampled to 32 frames; the scores of the streams are
+added. About 4 minutes a recipe and 3 a test, one thread.
 """
 
 import argparse
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ LAYOUT_OF = {"msraction3d": "msraction20", "utkinect": "kinect20"}
 
 @dataclass(frozen=True)
 class Recipe:
-    width: int = 32
+    width: int = 16
     depths: tuple[int, ...] = (2, 2, 2)
     epochs: int = 40
     lr: float = 3e-3
@@ -48,7 +50,7 @@ class Recipe:
 
 
 RECIPE = Recipe()
-OTHERS = [RECIPE, replace(RECIPE, width=16), replace(RECIPE, lr=1e-3)]
+COMPARED = [RECIPE, replace(RECIPE, augment="none")]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Actions:
     clips: pd.DataFrame
     skeletons: dict[str, np.ndarray]
     layout: Layout
-    classes: int = field(default=0)
+    classes: int
 
     def part(self, rows: pd.Series, stream: Stream, augment: Augment = "none") -> GestureClips:
         whole = ClipDataset(self.clips[rows], self.skeletons.__getitem__, FRAMES, axes=3)
@@ -121,44 +123,41 @@ def logits_of(model: AGCN, clips: GestureClips) -> pd.DataFrame:
 
 
 def predict(
-    actions: Actions, known: pd.Series, asked: pd.Series, recipe: Recipe
+    actions: Actions,
+    known: pd.Series,
+    asked: pd.Series,
+    recipe: Recipe,
+    names: tuple[Stream, ...] = STREAMS,
 ) -> dict[str, pd.DataFrame]:
     """Predictions of each stream, and of the sum of their raw scores."""
     logits = {
-        stream: logits_of(train(actions, known, stream, recipe), actions.part(asked, stream))
-        for stream in STREAMS
+        name: logits_of(train(actions, known, name, recipe), actions.part(asked, name))
+        for name in names
     }
-    logits["both"] = logits["joint"] + logits["bone"]
+    logits["both"] = sum(logits.values())
     by_id = actions.clips.set_index("clip_id", drop=False)
-    return {
-        name: by_id.join(
-            pd.DataFrame(
-                F.softmax(torch.tensor(values.to_numpy()), dim=1).numpy(), index=values.index
-            ).add_prefix("p"),
-            how="inner",
-        )
-        for name, values in logits.items()
-    }
+    tables = {}
+    for name, values in logits.items():
+        probability = torch.tensor(values.to_numpy()).softmax(dim=1).numpy()
+        columns = pd.DataFrame(probability, index=values.index).add_prefix("p")
+        tables[name] = by_id.join(columns, how="inner")
+    return tables
 
 
-def folds(actions: Actions, limit: float) -> None:
-    """Prints each recipe's accuracy over train, every subject left out once."""
+def folds(actions: Actions) -> None:
+    """Prints each recipe's accuracy on train, joint stream, every subject left out once."""
     in_train = actions.clips.split == "train"
     subjects = sorted(actions.clips.subject[in_train].unique())
-    print(f"train: {in_train.sum()} clips, subjects {', '.join(subjects)}")
-    begin = time.perf_counter()
-    for recipe in OTHERS:
+    for recipe in COMPARED:
         start, answers = time.perf_counter(), []
         for subject in subjects:
             own = actions.clips.subject == subject
-            answers.append(predict(actions, in_train & ~own, in_train & own, recipe))
-        shown = {
-            name: point_scores(pd.concat([a[name] for a in answers]))["top1"] for name in answers[0]
-        }
+            known, asked = in_train & ~own, in_train & own
+            answers.append(predict(actions, known, asked, recipe, ("joint",))["joint"])
+        shares = [f"{100 * point_scores(answer)['top1']:.1f}" for answer in answers]
+        top1 = 100 * point_scores(pd.concat(answers))["top1"]
         seconds = time.perf_counter() - start
-        print({n: round(100 * v, 1) for n, v in shown.items()}, recipe, f"{seconds:.0f} s")
-        if time.perf_counter() - begin > limit:
-            break
+        print(f"{top1:.1f} % ({', '.join(shares)} a subject), {seconds:.0f} s: {recipe}")
 
 
 def test(actions: Actions) -> None:
@@ -186,7 +185,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     options = parser.parse_args()
     actions = read(options.file)
-    folds(actions, limit=600) if options.step == "folds" else test(actions)
+    {"folds": folds, "test": test}[options.step](actions)
 
 
 if __name__ == "__main__":
