@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
-from imigue_lab.models.agcn import AGCN
-from imigue_lab.models.checkpoints.agcn import build, rename
+from imigue_lab.models.published import load_published
 
 CLIPS, FRAMES, CLASSES, ROUNDS = 8, 64, 60, 12
 
@@ -99,7 +98,7 @@ class Transcription(nn.Module):
         return self.fc(x.view(n, m, 256, -1).mean(dim=3).mean(dim=1))
 
 
-def networks() -> tuple[Transcription, AGCN, Tensor]:
+def networks() -> tuple[Transcription, nn.Module, Tensor]:
     """Both with the same weights, off their start so that every part counts, and one batch."""
     torch.manual_seed(0)
     graph = torch.tensor(spatial(LAYOUTS["ntu25"]), dtype=torch.float32)
@@ -107,8 +106,7 @@ def networks() -> tuple[Transcription, AGCN, Tensor]:
     for name, value in direct.named_parameters():
         if name.endswith(("gcn1.bn.weight", "PA")):
             value.data += 0.05 * torch.randn_like(value) + name.endswith("weight")
-    ours = build(direct.state_dict(), "ntu25")
-    ours.load_state_dict({rename(key): value for key, value in direct.state_dict().items()})
+    ours = load_published(direct.state_dict(), "2s-agcn", keypoints="ntu25")
     return direct, ours, torch.randn(CLIPS, 1, FRAMES, 25, 3)
 
 

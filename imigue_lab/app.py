@@ -33,7 +33,7 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from imigue_lab.training.settings import BaselineSettings, EmotionSettings
+    from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -79,6 +79,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
     check.set_defaults(run=check_data)
+
+    extract = commands.add_parser(
+        "extract", help="features of videos and clips, by frozen encoders (as 00 does)"
+    )
+    add_settings(extract, ExtractSettings)
+    extract.add_argument(
+        "--trial", action="store_true", help="two windows only, to tell how long it would take"
+    )
+    extract.set_defaults(run=extract_features)
 
     train = commands.add_parser("train", help="train a model as its notebook does")
     tasks = train.add_subparsers(required=True, metavar="TASK")
@@ -149,6 +158,25 @@ def check_data(options: argparse.Namespace) -> None:
     if options.json:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))
     if not report.usable:
+        sys.exit(1)
+
+
+def extract_features(options: argparse.Namespace) -> None:
+    from imigue_lab.data.source import survey_data
+    from imigue_lab.training.prepare import extract_features, try_features
+    from imigue_lab.training.settings import ExtractSettings
+
+    settings = given_settings(ExtractSettings, options)
+    index, problems = survey_data(settings.data, settings.store)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    if options.trial:
+        print(try_features(settings, index))
+        return
+    report = extract_features(settings, index)
+    if report.made or report.failed:
+        print(report)
+    if report.failed:
         sys.exit(1)
 
 

@@ -13,7 +13,7 @@ from imigue_lab.data.index import Index, Problem, Survey
 from imigue_lab.data.layouts.full import label_file, read_full
 from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.miga import read_miga
-from imigue_lab.data.layouts.plain import read_plain
+from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes
 from imigue_lab.errors import DataError, some
 
@@ -72,8 +72,10 @@ def survey_root(root: Path | str) -> Survey:
         return read_full(inventory)
     if inventory.found:
         return read_miga(inventory)
+    if inventory.videos_of_any_name:
+        return read_folder(inventory)
     raise DataError(
-        f"{root}: neither videos.csv nor a video, label or keypoint file of iMiGUE lies there;"
+        f"{root}: neither videos.csv, nor a video, label or keypoint file lies there;"
         " see docs/data.md for the layouts that are read"
     )
 

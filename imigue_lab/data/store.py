@@ -7,10 +7,14 @@ standing for a missing window.
 """
 
 import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -19,6 +23,7 @@ from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError, some
 
 Features = dict[str, np.ndarray]
+STALE_S = 86_400  # a file that has been written for a day is written no more
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,52 @@ class EncoderStore:
     def path(self, item: str) -> Path:
         return self.folder / f"{item}.safetensors"
 
-    def write(self, item: str, features: Features, source: Path) -> None:
-        """Writes one item whole or not at all, with the size and time of the file it came from."""
-        stamp = {"item": item, "fingerprint": self.encoding.fingerprint, **stamp_of(source)}
+    def write(
+        self, item: str, features: Features, source: Path, facts: Mapping[str, object] | None = None
+    ) -> None:
+        """Writes one item whole or not at all, with the size and time of the file it came from.
+
+        Args:
+            facts: what else the manifest is to say of it.
+        """
+        stamp = {"item": item, "fingerprint": self.encoding.fingerprint, "source": source.name}
+        stamp |= stamp_of(source) | {name: str(value) for name, value in (facts or {}).items()}
         write_atomically(self.path(item), save(features, metadata=stamp))
+        self.note(item).unlink(missing_ok=True)
+
+    def note(self, item: str) -> Path:
+        return self.folder / f"{item}.failed.txt"
+
+    def fail(self, item: str, why: str) -> None:
+        """Notes in the store why an item could not be made; a later `write` takes it back."""
+        write_atomically(self.note(item), why)
+
+    def manifest(self) -> pd.DataFrame:
+        """A row an item, by id: `made` or `failed`, its source, what it holds, and why it failed.
+
+        Read from the items themselves, so it is right whatever was killed in between.
+        """
+        made = [
+            {"item": path.name.removesuffix(".safetensors"), "state": "made"}
+            | self.facts(path.name.removesuffix(".safetensors"))
+            for path in self.folder.glob("[!.]*.safetensors")
+        ]
+        failed = [
+            {"item": path.name.removesuffix(".failed.txt"), "state": "failed"}
+            | {"why": path.read_text()}
+            for path in self.folder.glob("[!.]*.failed.txt")
+        ]
+        rows = sorted([*made, *failed], key=lambda row: row["item"])
+        columns = dict.fromkeys(["item", "state", "source", "source_size", "source_time"])
+        columns |= dict.fromkeys(sorted({name for row in rows for name in row} - {"why"}))
+        return pd.DataFrame(rows, columns=[*columns, "why"])
 
     def is_fresh(self, item: str, source: Path) -> bool:
         """Whether the item is there, made by this encoder from the source as it is now."""
         if not self.path(item).exists():
             return False
         expected = {"fingerprint": self.encoding.fingerprint, **stamp_of(source)}
-        return expected.items() <= self._open(item)[1].items()
+        return expected.items() <= self.facts(item).items()
 
     def read(self, item: str) -> Features:
         """The arrays of one item.
@@ -72,21 +112,28 @@ class EncoderStore:
         Raises:
             DataError: not there, half written by something else, or made by another encoder.
         """
-        features, stamp = self._open(item)
-        if stamp.get("fingerprint") != self.encoding.fingerprint:
-            raise DataError(
-                f"{self.path(item)}: made by another encoder ({stamp.get('fingerprint')}, the store"
-                f" is {self.encoding.name}); delete the file and extract it again"
-            )
-        return features
+        with self._open(item) as file:
+            made_by = (file.metadata() or {}).get("fingerprint")
+            if made_by != self.encoding.fingerprint:
+                raise DataError(
+                    f"{self.path(item)}: made by another encoder ({made_by}, the store is"
+                    f" {self.encoding.name}); delete the file and extract it again"
+                )
+            return {name: file.get_tensor(name) for name in file.keys()}
 
-    def _open(self, item: str) -> tuple[Features, dict[str, str]]:
+    def facts(self, item: str) -> dict[str, str]:
+        """What is noted of an item beside its arrays, which are not read."""
+        with self._open(item) as file:
+            return file.metadata() or {}
+
+    @contextmanager
+    def _open(self, item: str) -> Iterator[safe_open]:
         path = self.path(item)
         if not path.exists():
             raise DataError(f"{path}: no such features; extract {item}, or take it out of the data")
         try:
             with safe_open(path, framework="numpy") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+                yield file
         except SafetensorError as error:
             raise DataError(f"{path}: damaged ({error}); delete it and extract it again") from error
 
@@ -104,8 +151,11 @@ def store_folder(store: str, index: Index) -> Path:
 
 
 def create_store(store: str, index: Index, encoding: Encoding) -> EncoderStore:
-    """Opens the place of an encoder's features for writing."""
+    """Opens the place of an encoder's features for writing; what a kill left there goes."""
     folder = store_folder(store, index) / encoding.name
+    for unfinished in folder.glob(".writing-*"):
+        if time.time() - unfinished.stat().st_mtime > STALE_S:  # no other process writes it
+            unfinished.unlink(missing_ok=True)
     write_atomically(folder / "encoding.json", json.dumps(vars(encoding), indent=2))
     return EncoderStore(folder, encoding)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import av
 import numpy as np
@@ -16,11 +16,12 @@ from jaxtyping import UInt8
 
 from imigue_lab.data.videos.decoder import Decoder
 from imigue_lab.data.videos.frame_table import frame_table, open_stream
-from imigue_lab.data.videos.windows import plan_windows
+from imigue_lab.data.videos.windows import window_frames
 from imigue_lab.errors import DataError
 
 Frame = UInt8[np.ndarray, "height width 3"]  # RGB
 Frames = UInt8[np.ndarray, "T height width 3"]
+Name = TypeVar("Name", str, tuple[str, int])
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Video:
             )
         return picture(found, self.short_side)
 
-    def clips(self, wanted: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, Frames]]:
+    def clips(self, wanted: Mapping[Name, Sequence[int]]) -> Iterator[tuple[Name, Frames]]:
         """Many clips in one forward pass: a frame that several want is decoded once.
 
         Args:
@@ -148,7 +149,7 @@ class Video:
             self.check_range(min(indices), max(indices))
         due = [(min(indices), name) for name, indices in wanted.items()]
         heapify(due)
-        begun: dict[str, tuple[Iterator[int], dict[int, Frame]]] = {}
+        begun: dict[Name, tuple[Iterator[int], dict[int, Frame]]] = {}
         while due:
             index = due[0][0]
             shot = self.frame(index)
@@ -165,14 +166,13 @@ class Video:
                     yield name, np.stack([have[i] for i in wanted[name]])
 
     def windows(self, size: int = 16) -> Iterator[Frames]:
-        """The windows of `plan_windows` in one pass; a short last one repeats its last frame.
+        """The windows of `window_frames` in one pass; a short last one repeats its last frame.
 
         Raises:
             DataError: a frame is damaged.
         """
-        for first in range(0, plan_windows(len(self), size).windows * size, size):
-            have = [self.frame(i) for i in range(first, min(first + size, len(self)))]
-            yield np.stack(have + have[-1:] * (size - len(have)))
+        for indices in window_frames(len(self), size):
+            yield np.stack([self.frame(i) for i in indices])
 
     def damaged(self) -> list[int]:
         """Decodes the whole file and lists the frames that fail."""

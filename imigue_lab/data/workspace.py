@@ -10,6 +10,17 @@ from pathlib import Path
 
 from imigue_lab.errors import LabError
 
+FULL = ("the disk is full", "free some space and run again")
+REFUSED = ("may not be written here", "name a folder of your own, or ask for the right")
+UNWRITABLE = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EACCES: REFUSED,
+    errno.EPERM: REFUSED,
+    errno.EROFS: REFUSED,
+    errno.ENOTDIR: ("lies under a file", "name a folder"),
+}
+
 
 def workspace() -> Path:
     """The absolute folder of all outputs.
@@ -29,24 +40,26 @@ def workspace() -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without error.
 
-    A reader sees the old file or the new one, never half of one; a full disk is said in a sentence.
+    A reader sees the old file or the new one, never half of one; a full disk, or a place where
+    nothing may be written, is said in a sentence.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise LabError(
-                f"{path}: the disk is full; nothing was changed, free some space and run again"
-            ) from error
-        raise
+        if error.errno not in UNWRITABLE:
+            raise
+        what, advice = UNWRITABLE[error.errno]
+        raise LabError(f"{path}: {what}; nothing was changed, {advice}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

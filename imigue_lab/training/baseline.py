@@ -6,7 +6,6 @@ Settings in, a finished run folder out. A model takes (skeleton, frame_mask) and
 import time
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import pandas as pd
@@ -22,7 +21,6 @@ from imigue_lab.data.clips import ClipBatch
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.models.agcn import build_agcn
-from imigue_lab.models.checkpoints import agcn
 from imigue_lab.training.gesture_data import (
     GestureClips,
     GestureData,
@@ -67,7 +65,7 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
         checkpoint = checkpoint_of(settings, data)
         model = BUILDERS[settings.model](**checkpoint["arguments"])
         if settings.checkpoint:
-            start_from(model, settings.checkpoint, data.layout.name)
+            start_from(model, settings.checkpoint, settings.model, data.layout.name)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
         )
@@ -142,20 +140,15 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
     return model.eval()
 
 
-def start_from(model: nn.Module, checkpoint: str, keypoints: str) -> None:
+def start_from(model: nn.Module, checkpoint: str, family: str, keypoints: str) -> None:
     """Takes over published weights, but for the first norm and the head: those are of other data.
 
     Raises:
         DataError: the file is of another network, size or layout.
     """
-    try:
-        state = torch.load(Path(checkpoint).expanduser(), map_location="cpu", weights_only=True)
-        published = agcn.build(state, keypoints).state_dict()
-    except (KeyError, UnpicklingError, EOFError) as error:
-        raise DataError(
-            f"{checkpoint}: no state dict of 2s-AGCN ({error}); name a published one"
-        ) from error
-    given = {agcn.rename(key): tensor for key, tensor in state.items()}
+    from imigue_lab.models.published import load_published  # imports every family
+
+    published = load_published(checkpoint, family, keypoints=keypoints).state_dict()
     for name, tensor in model.state_dict().items():
         if name.startswith(("norm.", "head.")):
             continue
@@ -163,7 +156,7 @@ def start_from(model: nn.Module, checkpoint: str, keypoints: str) -> None:
             raise DataError(
                 f"{checkpoint}: is of another size than the model, at {name}; set size=paper"
             )
-        tensor.copy_(given[name])
+        tensor.copy_(published[name])
 
 
 def build_scheduler(

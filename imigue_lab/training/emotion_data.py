@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from imigue_lab.data.datasets import EmotionFeatures, load_features
+from imigue_lab.data.datasets import EmotionFeatures, load_features, present_windows
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit, split_emotion
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import some
 from imigue_lab.training.settings import EmotionSettings
 
 
@@ -50,7 +51,17 @@ class EmotionData:
             for stream, encoding in (("context", self.context), ("face", self.face))
             if encoding.note
         ]
-        return notes + self.split.remarks
+        return notes + self.faceless() + self.split.remarks
+
+    def faceless(self) -> list[str]:
+        """Names the interviews in which no face was found; their prediction rests on context."""
+        videos = self.split.videos.video_id
+        blank = [v for v in videos if not present_windows(self.features.face[v]).any()]
+        if not blank:
+            return []
+        return [
+            f"no face in {len(blank)} of {len(videos)} interviews, context alone: {some(blank)}"
+        ]
 
 
 def load_emotion_data(settings: EmotionSettings) -> EmotionData:

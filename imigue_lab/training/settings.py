@@ -13,6 +13,7 @@ from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import SettingsError
+from imigue_lab.features.faces import Detector
 from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
 
@@ -86,16 +87,37 @@ def say(cls: type[BaseModel], error: ValidationError) -> str:
     return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
 
 
-class PrepareSettings(Settings):
+class ExtractSettings(Settings):
+    """Parameters of `imigue-lab extract`."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"encoders": "full", "context_weights": "kinetics400", "detector": "yolo-face"}
+    }
+
+    encoders: str = Field(
+        "tiny", description="tiny, full, or names with commas such as context-tiny,face-swinface"
+    )
+    context_weights: str = Field(
+        "", description="MViTv2-S: kinetics400 downloads, or a file; empty: untrained"
+    )
+    face_weights: str = Field("", description="SwinFace: its checkpoint file; empty: untrained")
+    detector: Detector = Field("centerface", description="centerface or yolo-face (paper)")
+    detector_weights: str = Field("", description="ONNX file, for yolo-face alone")
+    grid: int = Field(0, ge=0, le=1, description="places of rgb: 0 all (7 x 7), 1 their mean")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto is bf16 for full encoders where the processor has it"
+    )
+    limit: int = Field(0, ge=0, description="the first videos only; 0 all")
+
+
+class PrepareSettings(ExtractSettings):
     """Parameters of 00_prepare."""
 
     split: Literal["train", "validation", "test"] = Field(
         "train", description="part to browse: train, validation or test"
     )
     labels: str = Field("", description="outcome CSV (video_id,label); empty: the tree's own")
-    limit: int = Field(
-        12, ge=0, description="videos looked at for joints and pictures, at most; 0 all"
-    )
+    limit: int = Field(12, ge=0, description="videos to look at and to extract, at most; 0 all")
 
 
 class EmotionSettings(Settings):
@@ -103,6 +125,8 @@ class EmotionSettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
+            "context": "context-mvitv2s",
+            "face": "face-swinface",
             "width": 512,
             "depth": 8,
             "heads": 4,

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imigue_lab.data.check import check_root
 from imigue_lab.data.layout import read_index, survey_root
 from imigue_lab.data.layouts.tables import read_label_file
 from imigue_lab.data.synthetic.story import MadeUp, plan
 from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.data.video import write_video
 from imigue_lab.errors import DataError
 
 
@@ -80,7 +82,7 @@ def test_a_missing_column_is_named(tmp_path):
 
 
 def test_an_unknown_folder_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"neither videos\.csv nor"):
+    with pytest.raises(DataError, match=r"neither videos\.csv, nor"):
         read_index(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         read_index(tmp_path / "nowhere")
@@ -180,6 +182,21 @@ def test_files_of_no_known_name_are_listed_and_hidden_ones_passed_over(tmp_path)
     index = read_index(tmp_path)
     assert [line for line in index.absent if "take two.mp4" in line]
     assert len(index.clips) == 1
+
+
+def test_a_folder_of_videos_without_a_table_is_read_by_their_names(tmp_path):
+    frames = np.zeros((3, 32, 32, 3), np.uint8)
+    (tmp_path / "monday").mkdir()
+    write_video(tmp_path / "match point.mp4", frames, 25)
+    write_video(tmp_path / "monday" / "interview.mp4", frames, 25)
+    index = read_index(tmp_path)
+    assert index.videos.video_id.tolist() == ["interview", "match point"]
+    assert index.videos.frames.tolist() == [3, 3]
+    assert index.videos.split.isna().all()
+    assert check_root(tmp_path).usable
+    write_video(tmp_path / "monday" / "match point.mp4", frames, 25)
+    with pytest.raises(DataError, match=r"match point\.mp4: video match point lies at .* too"):
+        read_index(tmp_path)
 
 
 def test_a_loop_of_links_ends(tmp_path):

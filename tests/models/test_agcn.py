@@ -12,15 +12,14 @@ from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.errors import DataError
 from imigue_lab.models.agcn import AdaptiveGraphConvolution, build_agcn
 from imigue_lab.models.checkpoints.agcn import build, rename
+from imigue_lab.models.published import load_published
 from tests.models.skeleton_recordings import recording
 
 SMALL = {"width": 8, "depths": (2, 1, 1)}
 
 
 def published(recorded):
-    model = build(recorded.state, keypoints="ntu25")
-    model.load_state_dict({rename(key): value for key, value in recorded.state.items()})
-    return model.eval()
+    return load_published(recorded.state, "2s-agcn", keypoints="ntu25")
 
 
 def trained_alike(**options):
@@ -254,14 +253,14 @@ def direct():
 
 
 @torch.no_grad()
-def test_a_checkpoint_of_any_sizes_gives_the_outputs_it_gave(direct):
-    state = direct.state_dict()
-    model = build(state, "ntu25")
-    model.load_state_dict({rename(key): value for key, value in state.items()})
+def test_a_checkpoint_of_any_sizes_gives_the_outputs_it_gave(direct, tmp_path):
     skeleton = torch.randn(2, 1, 11, 25, 3)
-    assert_close(
-        model.eval()(skeleton), direct(skeleton.permute(0, 4, 2, 3, 1)), rtol=1e-4, atol=1e-4
-    )
+    logits = direct(skeleton.permute(0, 4, 2, 3, 1))
+    path = tmp_path / "ntu-25-9000.pt"
+    wrapped = {f"module.{key}": value for key, value in direct.state_dict().items()}
+    torch.save(wrapped, path)
+    model = load_published(path, "2s-agcn", keypoints="ntu25")
+    assert_close(model(skeleton), logits, rtol=1e-4, atol=1e-4)
 
 
 def test_a_checkpoint_of_another_layout_names_those_that_fit(direct):
@@ -269,8 +268,8 @@ def test_a_checkpoint_of_another_layout_names_those_that_fit(direct):
         build(direct.state_dict(), "imigue22")
     with pytest.raises(DataError, match="'ntu26' is no layout"):
         build(direct.state_dict(), "ntu26")
-    with pytest.raises(KeyError, match=r"l1\.gcn1"):
-        build({"fc.weight": torch.zeros(2, 2)}, "ntu25")
+    with pytest.raises(DataError, match=r"not a checkpoint of 2s-agcn: l1\.gcn1.* is missing"):
+        load_published({"fc.weight": torch.zeros(2, 2)}, "2s-agcn", keypoints="ntu25")
 
 
 def test_a_key_of_something_else_keeps_its_name():

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.streams import bone
 from imigue_lab.models.agcn import build_agcn
-from imigue_lab.models.checkpoints.agcn import build, rename
+from imigue_lab.models.published import load_published
 from imigue_lab.models.two_stream import TwoStream, place_tokens
 from tests.models.skeleton_recordings import recording
 
@@ -21,15 +21,13 @@ def test_both_streams_and_their_sum_equal_the_published_ones(shared):
     streams, logits = [], []
     for stream in ("joint", "bone"):
         recorded = recording(shared, "agcn_orig_twostream_ntu25", f"{stream}.")
-        model = build(recorded.state, "ntu25").eval()
-        model.load_state_dict({rename(key): value for key, value in recorded.state.items()})
+        model = load_published(recorded.state, "2s-agcn", keypoints="ntu25")
         skeleton = recorded.tensor(f"input_{stream}").permute(0, 4, 2, 3, 1)
         logits.append(model(skeleton))
         assert_close(
             logits[-1], recorded.tensor(f"logits_{stream}"), **recorded.tolerance("float32")
         )
-        sharp = build(recorded.state, "ntu25").eval().double()
-        sharp.load_state_dict(model.state_dict())
+        sharp = load_published(recorded.state, "2s-agcn", keypoints="ntu25").double()
         assert_close(
             sharp(skeleton.double()),
             recorded.tensor(f"logits_{stream}_f64"),

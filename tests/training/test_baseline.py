@@ -157,7 +157,7 @@ def test_training_may_start_from_published_weights(published, data, tiny, tmp_pa
     arguments = baseline.checkpoint_of(settings, data)["arguments"]
     model = baseline.BUILDERS["2s-agcn"](**arguments)
     head = model.head.weight.clone()
-    start_from(model, settings.checkpoint, data.layout.name)
+    start_from(model, settings.checkpoint, "2s-agcn", data.layout.name)
     kept = torch.load(published, weights_only=True)
     assert torch.equal(model.blocks[3].graph.learned, kept["l4.gcn1.PA"])
     assert torch.equal(model.blocks[9].time[0].weight, kept["l10.tcn1.conv.weight"])

@@ -83,7 +83,7 @@ def check_ranges(index: Index, frames: dict[str, int]) -> tuple[list[str], list[
     Args:
         frames: number of frames of each video, as far as known.
     """
-    length = index.clips.video_id.map(frames)
+    length = index.clips.video_id.map(frames).astype(float)
     past = index.clips[index.clips.end >= length]
     places = [
         f"{clip.clip_id} ends at {clip.end} of {frames[clip.video_id]}"

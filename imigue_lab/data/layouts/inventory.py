@@ -63,6 +63,11 @@ class Inventory:
     def of_kind(self, kind: str) -> list[Found]:
         return [item for item in self.found if item.kind == kind]
 
+    @property
+    def videos_of_any_name(self) -> list[Path]:
+        """Videos that no layout of iMiGUE would name so."""
+        return [path for path in self.strange if path.suffix in VIDEO_SUFFIXES]
+
 
 def take_inventory(root: Path) -> Inventory:
     """Lists a tree; hidden files are passed over, linked folders followed once."""

@@ -7,12 +7,14 @@
 
 Split is train, validation or test; outcome win, lose, 1, 0 or empty; frames count from 0, the end
 inclusive; class is 1 to 31 or 99 as in iMiGUE's files.
+
+A folder that holds videos and no table is read as well: each video is its own, of no split.
 """
 
 from pathlib import Path
 
 from imigue_lab.data.index import SPLITS, Problem, Row, Survey
-from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, add_picture_facts
+from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
 from imigue_lab.data.layouts.tables import (
     check_ids,
     parse_clip,
@@ -31,6 +33,22 @@ def read_plain(root: Path) -> Survey:
         add_clips(path, survey)
     else:
         survey.absent.append("no clips.csv: no gestures are known")
+    add_picture_facts(survey.videos, survey)
+    return survey
+
+
+def read_folder(inventory: Inventory) -> Survey:
+    """Surveys a folder of videos of any name; the id is the name without its ending."""
+    survey = Survey(inventory.root, "plain")
+    survey.absent.append("no videos.csv: no splits, outcomes, subjects or gestures are known")
+    first: dict[str, Path] = {}
+    for path in inventory.videos_of_any_name:
+        other = first.setdefault(path.stem, path)
+        if other != path:
+            what = f"video {path.stem} lies at {other} too"
+            survey.problems.append(Problem("doubled id", path, None, what, "rename one of them"))
+    for video_id, path in sorted(first.items()):
+        survey.videos.append({"video_id": video_id, "video": path})
     add_picture_facts(survey.videos, survey)
     return survey
 

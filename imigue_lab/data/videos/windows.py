@@ -16,6 +16,14 @@ def plan_windows(frames: int, size: int = 16) -> Windows:
     return Windows(whole, rest) if 2 * rest < size else Windows(whole + 1, 0)
 
 
+def window_frames(frames: int, size: int = 16) -> list[list[int]]:
+    """The frame indices of each window; a short last one repeats its last frame."""
+    return [
+        [min(index, frames - 1) for index in range(first, first + size)]
+        for first in range(0, plan_windows(frames, size).windows * size, size)
+    ]
+
+
 def segment_centres(start: int, end: int, count: int = 16) -> list[int]:
     """Centre frames of `count` equal segments of [start, end], end inclusive.
 

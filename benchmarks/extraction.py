@@ -1,0 +1,195 @@
+"""Extraction against the bare networks on the same frames, and its memory against a video's length.
+
+python -m benchmarks.extraction           about 4 minutes on two cores
+python -m benchmarks.extraction --full    and the full networks on a minute of 720p, 4 minutes more
+
+`extract/encoder` is the time that the networks alone take (detector, MViTv2-S, SwinFace, each on
+the batches that it saw) divided by the time of the whole extraction, decoding and writing included.
+`extract memory` is the peak of a process with stand-ins for the networks behind the real decoding,
+following, cropping and batches.
+"""
+
+import itertools
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+
+from imigue_lab.data.layout import read_index
+from imigue_lab.data.synthetic.recording import record
+from imigue_lab.data.synthetic.story import MadeUp, plan
+from imigue_lab.data.video import write_video
+from imigue_lab.features.catalogue import build_streams
+from imigue_lab.features.detectors.centerface import CenterFace
+from imigue_lab.features.detectors.protocol import Faces
+from imigue_lab.features.encoders import fastest_precision
+from imigue_lab.features.extract import extract
+from imigue_lab.features.plan import plan_extraction
+from imigue_lab.features.streams import Stream
+
+HEIGHTS = (360, 720)
+WINDOWS, ROUNDS = 4, 3
+CPU = torch.device("cpu")
+Calls = list[tuple[Callable[..., Any], tuple]]  # a network, and what it was called with
+
+
+def interview(height: int) -> Iterator[np.ndarray]:
+    """The made-up person in the middle of a large picture, in which CenterFace finds the face."""
+    spec = MadeUp(videos=1)
+    film, scale = record(plan(spec)[0], spec), height // 360
+    size = (192 * scale, 144 * scale)
+    wall = np.random.default_rng(0).integers(90, 160, (height // 8, height // 4, 3))
+    wall = wall.astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)[:, : height * 16 // 9]
+    for number in np.flatnonzero(film.scene.face_seen):
+        frame = wall.copy()
+        top, left = (frame.shape[0] - size[1]) // 2, (frame.shape[1] - size[0]) // 2
+        person = Image.fromarray(film.picture(int(number))).resize(size)
+        frame[top : top + size[1], left : left + size[0]] = np.asarray(person)
+        yield frame
+
+
+def film(root: Path, height: int, frames: int) -> Path:
+    """A folder that holds one video, repeated until it is long enough."""
+    root.mkdir()
+    short = root / "short.mkv"
+    write_video(short, itertools.islice(interview(height), WINDOWS * 16), 25)
+    repeat(short, root / f"{height}p.mp4", frames // (WINDOWS * 16))
+    short.unlink()
+    return root
+
+
+def repeat(source: Path, target: Path, times: int) -> None:
+    """Writes the packets of a file several times, one after the other, without encoding anew."""
+    with av.open(str(target), "w", format="mp4") as out:
+        shift, stream = 0, None
+        for _ in range(times):
+            with av.open(str(source)) as file:
+                stream = stream or out.add_stream_from_template(file.streams.video[0])
+                last = 0
+                for packet in file.demux(video=0):
+                    if packet.size:
+                        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                        last = max(last, packet.pts + packet.duration)
+                        packet.stream = stream
+                        out.mux(packet)
+                shift = last
+
+
+def noted(network: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
+    def run(*args: Any) -> Any:
+        calls.append((network, args))
+        return network(*args)
+
+    return run
+
+
+def once(root: Path, streams: list[Stream], folder: Path) -> float:
+    """Seconds of one extraction of everything."""
+    plan = plan_extraction(read_index(root), streams, str(folder))
+    started = time.perf_counter()
+    report = extract(plan)
+    assert report.made == len(streams) and not report.failed, report
+    return time.perf_counter() - started
+
+
+def compare(root: Path, folder: Path) -> None:
+    """Prints the ratio for one video, and where the rest goes."""
+    context, face = build_streams("context-mvitv2s,face-swinface", CPU)
+    once(root, [context, face], folder / "warm")
+    networks: dict[str, Calls] = {"detector": [], "MViTv2-S": [], "SwinFace": []}
+    session, clip, embed = face.detector.session, context.batches.network, face.batches.network
+    context.batches.network = noted(clip, networks["MViTv2-S"])
+    face.batches.network = noted(embed, networks["SwinFace"])
+    bare = CenterFace(torch.get_num_threads()).session
+
+    class Noted:
+        def run(self, *args: Any) -> Any:
+            networks["detector"].append((bare.run, args))
+            return session.run(*args)
+
+    face.detector.session = Noted()
+    once(root, [context, face], folder / "noted")
+    context.batches.network, face.batches.network, face.detector.session = clip, embed, session
+    ours, alone = [], {name: [] for name in networks}
+    pool = ThreadPoolExecutor(torch.get_num_threads())
+    for number in range(ROUNDS):
+        ours.append(once(root, [context, face], folder / str(number)))
+        for name, calls in networks.items():
+            started = time.perf_counter()
+            for network, args in calls:
+                network(*args)
+            alone[name].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        list(pool.map(lambda call: session.run(*call[1]), networks["detector"]))
+        alone["detector"][-1] = min(alone["detector"][-1], time.perf_counter() - started)
+    parts = {name: float(np.median(seconds)) for name, seconds in alone.items()}
+    whole = float(np.median(ours))
+    told = ", ".join(f"{name} {seconds / WINDOWS:.2f}" for name, seconds in parts.items())
+    print(
+        f"extract/encoder, {root.name}, {fastest_precision(CPU)}: {sum(parts.values()) / whole:.2f}"
+        f" ({whole / WINDOWS:.2f} s a window; {told} s)"
+    )
+
+
+class StandIn:
+    """A face in the middle of every frame."""
+
+    recipe, has_points = "stand-in", False
+
+    def __call__(self, frame: np.ndarray) -> Faces:
+        height, width = frame.shape[:2]
+        box = np.array([[width * 0.4, height * 0.3, width * 0.6, height * 0.7]], np.float32)
+        return Faces(box, np.ones(1, np.float32))
+
+
+def peak(root: Path, folder: Path, full: bool) -> float:
+    """MB that a process of its own needs at most."""
+    words = [sys.executable, "-m", "benchmarks.extraction", "peak", str(root), str(folder)]
+    told = subprocess.run(
+        words + ["full"] * full, capture_output=True, text=True, check=True, env=os.environ
+    )
+    return float(told.stdout.split()[-1])
+
+
+def run_and_tell_peak(root: Path, folder: Path, full: bool) -> None:
+    context, face = build_streams("context-mvitv2s,face-swinface" if full else "tiny", CPU)[:2]
+    if not full:
+        face.detector = StandIn()
+        context.batches.network = lambda clips: clips.float().mean(dim=(2, 3, 4))
+        face.batches.network = lambda faces: faces.float().mean(dim=(2, 3)).repeat(1, 64)[:, :64]
+    once(root, [context, face], folder)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["IMIGUE_LAB_HOME"] = str(folder / "home")
+        for height in HEIGHTS:
+            compare(film(folder / f"{height}p", height, WINDOWS * 16), folder / f"store {height}")
+        minute, ten = film(folder / "1 min", 720, 1500), film(folder / "10 min", 720, 15000)
+        short, long = peak(minute, folder / "a", False), peak(ten, folder / "b", False)
+        print(
+            f"extract memory, 720p: {short:.0f} MB for 1 minute, {long:.0f} MB for 10:"
+            f" {long - short:+.0f} MB"
+        )
+        if "--full" in sys.argv:
+            print(f"full networks, 1 minute of 720p: {peak(minute, folder / 'c', True):.0f} MB")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["peak"]:
+        run_and_tell_peak(Path(sys.argv[2]), Path(sys.argv[3]), "full" in sys.argv)
+    else:
+        main()

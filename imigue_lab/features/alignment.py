@@ -1,0 +1,114 @@
+"""A face out of its frame, upright and of one size: by five points, or as a square about its box.
+
+Places are pixels of the frame, x before y, from its top left corner; what lies outside is black.
+"""
+
+import math
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import Complex128, Float, Float32, UInt8
+from PIL import Image
+
+from imigue_lab.data.video import Frame
+from imigue_lab.features.detectors.protocol import Faces
+
+Crop = UInt8[np.ndarray, "side side 3"]  # RGB
+
+# Eyes, nose and corners of the mouth in a crop of 112, counted from the centre of its first pixel
+# (InsightFace, and with it SwinFace).
+ARCFACE = np.array(
+    [
+        (38.2946, 51.6963),
+        (73.5318, 51.5014),
+        (56.0252, 71.7366),
+        (41.5493, 92.3655),
+        (70.7299, 92.2041),
+    ]
+)
+MARGIN = 1.2  # side of the square, in longer sides of the box
+
+
+def crop_rule(has_points: bool, side: int = 112) -> str:
+    """How a face is cut out, in words for the fingerprint."""
+    rule = "similarity to ArcFace's five points" if has_points else f"square {MARGIN} x longer side"
+    return f"{rule}, {side} px"
+
+
+def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112) -> Crop:
+    """One of the faces, aligned where it has points.
+
+    Args:
+        face: its place in `faces`.
+        side: pixels.
+    """
+    if faces.points is None:
+        return square(frame, faces.boxes[face], side)
+    return aligned(frame, faces.points[face], side)
+
+
+def aligned(frame: Frame, points: Float32[np.ndarray, "5 2"], side: int = 112) -> Crop:
+    """The face turned, scaled and moved so that its points come to lie on ArcFace's.
+
+    Bilinear; where the face is larger by half or more, over averages of squares of pixels.
+    """
+    scale, shift = similarity(points, (ARCFACE + 0.5) * side / 112)
+    corners = (np.array([0, side, side * 1j, side * (1 + 1j)]) - shift) / scale
+    left, top = math.floor(corners.real.min()) - 1, math.floor(corners.imag.min()) - 1
+    right, bottom = math.ceil(corners.real.max()) + 1, math.ceil(corners.imag.max()) + 1
+    seen = Image.fromarray(cut(frame, left, top, right, bottom))
+    coarse = max(1, round(1 / abs(scale)))
+    if coarse > 1:
+        seen = seen.reduce(coarse)
+    step = 1 / scale / coarse
+    start = (-shift / scale - complex(left, top)) / coarse
+    back = (step.real, -step.imag, start.real, step.imag, step.real, start.imag)
+    crop = seen.transform((side, side), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+    return np.asarray(crop)
+
+
+def similarity(
+    here: Float[np.ndarray, "n 2"], there: Float[np.ndarray, "n 2"]
+) -> tuple[complex, complex]:
+    """The turn, scale and shift that bring `here` closest to `there` in least squares.
+
+    With points as complex numbers p and q it is ``q = a p + b``: |a| scales, a's angle turns.
+
+        a = Σ conj(p - p̄) (q - q̄) / Σ |p - p̄|²        b = q̄ - a p̄
+
+    In the plane this is Umeyama's solution (1991) without a reflection.
+    """
+    p, q = as_complex(here), as_complex(there)
+    spread = p - p.mean()
+    scale = np.vdot(spread, q - q.mean()) / np.vdot(spread, spread)
+    return complex(scale), complex(q.mean() - scale * p.mean())
+
+
+def as_complex(points: Float[np.ndarray, "n 2"]) -> Complex128[np.ndarray, " n"]:
+    return points[:, 0].astype(np.float64) + 1j * points[:, 1]
+
+
+def square(frame: Frame, box: Float32[np.ndarray, "4"], side: int = 112) -> Crop:
+    """A square of `MARGIN` times the box's longer side about its centre, resized (antialiased)."""
+    low, high = rearrange(box.astype(float), "(corner xy) -> corner xy", xy=2)
+    x, y = (low + high) / 2
+    half = MARGIN * max(high - low) / 2
+    left, top = math.floor(x - half), math.floor(y - half)
+    right, bottom = math.ceil(x + half), math.ceil(y + half)
+    place = (x - half - left, y - half - top, x + half - left, y + half - top)
+    seen = Image.fromarray(cut(frame, left, top, right, bottom))
+    return np.asarray(seen.resize((side, side), Image.Resampling.BILINEAR, box=place))
+
+
+def cut(
+    frame: Frame, left: int, top: int, right: int, bottom: int
+) -> UInt8[np.ndarray, "{bottom-top} {right-left} 3"]:
+    """A part of the picture; black where it reaches out of it."""
+    height, width = frame.shape[:2]
+    inner = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return inner
+    part = np.zeros((bottom - top, right - left, 3), np.uint8)
+    y, x = max(-top, 0), max(-left, 0)
+    part[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
+    return part

@@ -1,0 +1,1 @@
+"""The face detectors: what all of them promise, and one file each."""

@@ -1,0 +1,136 @@
+"""What an extraction will do, told before it begins: items due, by the file they come from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from imigue_lab.data.index import Index
+from imigue_lab.data.store import EncoderStore, create_store, store_folder
+from imigue_lab.data.videos.windows import plan_windows
+from imigue_lab.errors import some
+from imigue_lab.features.streams import Stream
+
+Span = tuple[int, int]
+
+
+class Due(NamedTuple):
+    """One item that is to be made.
+
+    Attributes:
+        span: first and last frame of a clip inside a longer file; None takes the whole file.
+    """
+
+    stream: Stream
+    store: EncoderStore
+    item: str
+    span: Span | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file and what is due of it.
+
+    Attributes:
+        windows: 16-frame windows to look at, as far as the file's header says.
+    """
+
+    source: Path
+    dues: list[Due]
+    windows: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of an extraction.
+
+    Attributes:
+        fresh: items that are in the store already.
+        fileless: videos and clips that have no file to be made from.
+        size: bytes that will be written, about.
+    """
+
+    root: Path
+    place: Path
+    stores: list[EncoderStore]
+    jobs: list[Job]
+    fresh: int
+    fileless: list[str]
+    size: int
+
+    def __str__(self) -> str:
+        encodings = [store.encoding for store in self.stores]
+        lines = [f"features of {self.root}, into {self.place}"]
+        lines += [f"  {e.name}{f' ({e.note})' if e.note else ''}" for e in encodings]
+        if self.fileless:
+            lines.append(f"  no file to make them from: {some(dict.fromkeys(self.fileless))}")
+        return "\n".join([*lines, self.todo()])
+
+    def todo(self) -> str:
+        there = f"{self.fresh} items are there already" if self.fresh else ""
+        if not self.jobs:
+            return f"nothing to do: {there or 'there is no file'}"
+        items, windows = sum(len(job.dues) for job in self.jobs), sum(j.windows for j in self.jobs)
+        todo = f"to make: {items} items of {len(self.jobs)} files, {windows} windows"
+        size = f"about {max(0.1, self.size / 1e6):,.1f} MB"
+        return ", ".join([todo, size, *([there] if there else [])])
+
+
+def plan_extraction(
+    index: Index, streams: Sequence[Stream], store: str = "", limit: int = 0
+) -> Plan:
+    """Looks at what is there already.
+
+    Args:
+        limit: the first videos of the index only; 0 takes all.
+
+    Raises:
+        LabError: the store cannot be written to.
+    """
+    videos = index.videos.head(limit) if limit else index.videos
+    clips = index.clips[index.clips.video_id.isin(videos.video_id)]
+    streams = [s for s in streams if s.unit == "video" or len(clips)]
+    stores = [create_store(store, index, stream.encoding) for stream in streams]
+    length = dict(zip(videos.video, videos.frames.fillna(0).astype(int), strict=True))
+    dues: dict[Path, list[Due]] = {}
+    fresh, fileless, size = 0, [], 0
+    for stream, kept in zip(streams, stores, strict=True):
+        for item, source, span in items_of(stream, videos, clips):
+            if source is None:
+                fileless.append(item)
+            elif kept.is_fresh(item, source):
+                fresh += 1
+            else:
+                dues.setdefault(source, []).append(Due(stream, kept, item, span))
+                windows = plan_windows(length[source]).windows if stream.unit == "video" else 1
+                size += windows * stream.bytes_a_window
+    jobs = [
+        Job(source, mine, windows_of(mine, length.get(source, 0)))
+        for source, mine in sorted(dues.items())
+    ]
+    place = store_folder(store, index)
+    return Plan(index.root, place, stores, jobs, fresh, fileless, size)
+
+
+def items_of(
+    stream: Stream, videos: pd.DataFrame, clips: pd.DataFrame
+) -> Iterator[tuple[str, Path | None, Span | None]]:
+    """Id, file and span of every item of a stream; a clip's own file goes before its video's."""
+    if stream.unit == "video":
+        for video in videos.itertuples():
+            yield video.video_id, video.video, None
+        return
+    whole = dict(zip(videos.video_id, videos.video, strict=True))
+    for clip in clips.itertuples():
+        if clip.video is not None:
+            yield clip.clip_id, clip.video, None
+        else:
+            yield clip.clip_id, whole[clip.video_id], (clip.start, clip.end)
+
+
+def windows_of(dues: list[Due], frames: int) -> int:
+    """Windows to look at: those of the whole file once, and one a clip."""
+    clips = sum(due.stream.unit == "clip" for due in dues)
+    return clips + (plan_windows(frames).windows if clips < len(dues) else 0)

@@ -1,0 +1,227 @@
+"""What is gathered of one item, window by window: the context and the face of a video, a clip.
+
+Letters in shapes: T windows, D width, t h w places of a clip.
+"""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from imigue_lab.data.store import Encoding, Features
+from imigue_lab.data.video import Frames
+from imigue_lab.data.videos.windows import plan_windows
+from imigue_lab.features.alignment import crop_rule, face_crop
+from imigue_lab.features.detectors.protocol import FaceDetector
+from imigue_lab.features.encoders import FaceEncoder, VideoEncoder
+from imigue_lab.features.flow import Batches
+from imigue_lab.features.following import RULE, Follower
+
+Facts = dict[str, object]
+
+
+class Window(NamedTuple):
+    """16 frames of one file.
+
+    Attributes:
+        number: from 0 in the item.
+        indices: their frame numbers in the file; a short window repeats its last one.
+    """
+
+    number: int
+    frames: Frames
+    indices: list[int]
+
+
+@runtime_checkable
+class Gathering(Protocol):
+    """The features of one item as they come together."""
+
+    waiting: int  # results that are not there yet
+
+    def take(self, window: Window) -> None:
+        """Hands a window to the network; its result comes with some later batch."""
+
+    def features(self) -> tuple[Features, Facts]:
+        """The finished arrays, and what the manifest says of them; only when none is waited for."""
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """One kind of features: what makes them, and of what.
+
+    Attributes:
+        unit: an item is a whole video, or one gesture clip.
+        bytes_a_window: of the stored arrays, about.
+    """
+
+    encoding: Encoding
+    unit: Literal["video", "clip"]
+    bytes_a_window: int
+
+    def begin(self, frames: int) -> Gathering:
+        """Opens an item of a file of so many frames."""
+
+    def flush(self) -> None:
+        """Computes what waits for a full batch."""
+
+
+class Rows:
+    """One vector, or one map, a window."""
+
+    def __init__(self, encoder: VideoEncoder, batches: Batches, name: str, facts: Facts):
+        self.encoder = encoder
+        self.batches = batches
+        self.name = name
+        self.facts = facts
+        self.rows: dict[int, np.ndarray] = {}
+        self.waiting = 0
+
+    def take(self, window: Window) -> None:
+        self.waiting += 1
+        self.batches.put(self.encoder.prepare(window.frames), partial(self.add, window.number))
+
+    def add(self, number: int, row: np.ndarray) -> None:
+        self.rows[number] = row.astype(np.float16)
+        self.waiting -= 1
+
+    def features(self) -> tuple[Features, Facts]:
+        rows = [self.rows[number] for number in range(len(self.rows))]
+        return {self.name: rows[0] if self.name == "rgb" else np.stack(rows)}, self.facts
+
+
+class ContextStream:
+    """`context (T, D)`: the class token of MViTv2 for each window of 16 frames."""
+
+    unit: Literal["video", "clip"] = "video"
+
+    def __init__(self, encoder: VideoEncoder, name: str, batch: int):
+        self.encoder = encoder
+        self.batches = Batches(encoder.pooled, batch)
+        self.encoding = Encoding(name, f"class token; {encoder.recipe}", encoder.note)
+        self.bytes_a_window = 2 * encoder.model.dim
+
+    def begin(self, frames: int) -> Gathering:
+        return Rows(self.encoder, self.batches, "context", count_windows(frames))
+
+    def flush(self) -> None:
+        self.batches.flush()
+
+
+class ClipStream:
+    """`rgb (T', h, w, D)`: MViTv2's token of each place of a gesture clip.
+
+    The 16 frames are the centres of equal segments of the clip.
+
+    Args:
+        grid: 0 keeps the places as the encoder gives them, 1 stores their mean, (T', 1, 1, D).
+    """
+
+    unit: Literal["video", "clip"] = "clip"
+
+    def __init__(self, encoder: VideoEncoder, name: str, batch: int, grid: int):
+        self.encoder = encoder
+        self.grid = grid
+        self.batches = Batches(self.places, batch)
+        what = "tokens of all places" if grid == 0 else "mean token of each time"
+        self.encoding = Encoding(name, f"{what}; {encoder.recipe}", encoder.note)
+        times, height, width = encoder.model.grid
+        places = times if grid else times * height * width
+        self.bytes_a_window = 2 * encoder.model.dim * places
+
+    def places(self, clips: UInt8[Tensor, "B 3 16 S S"]) -> Float[Tensor, "B t h w D"]:
+        tokens = self.encoder.places(clips)
+        return tokens.mean(dim=(2, 3), keepdim=True) if self.grid else tokens
+
+    def begin(self, frames: int) -> Gathering:
+        return Rows(self.encoder, self.batches, "rgb", {})
+
+    def flush(self) -> None:
+        self.batches.flush()
+
+
+class FaceStream:
+    """`face (T, D)` and `face_share (T,)`: the interviewee's face, averaged over each window.
+
+    A window without the interviewee's face is a row of zeros. Also stored, for the views:
+    `face_boxes (frames, 5)`, the chosen face of each frame as x0, y0, x1, y1 in pixels and score,
+    NaN where there is none.
+
+    Args:
+        threads: frames of a window whose faces are found at the same time.
+    """
+
+    unit: Literal["video", "clip"] = "video"
+
+    def __init__(
+        self, encoder: FaceEncoder, detector: FaceDetector, name: str, batch: int, threads: int
+    ):
+        self.encoder = encoder
+        self.detector = detector
+        self.batches = Batches(encoder.embed, batch)
+        self.pool = ThreadPoolExecutor(threads)
+        crop = crop_rule(detector.has_points, encoder.side)
+        recipe = f"{encoder.recipe}; {detector.recipe}; {crop}; {RULE}"
+        self.encoding = Encoding(name, recipe, encoder.note)
+        self.bytes_a_window = 2 * encoder.model.dim + 4 + 16 * 5 * 4
+
+    def begin(self, frames: int) -> Gathering:
+        return FollowedFace(self, frames)
+
+    def flush(self) -> None:
+        self.batches.flush()
+
+
+class FollowedFace:
+    """The faces of one video: summed by window and track, chosen after the last window."""
+
+    def __init__(self, stream: FaceStream, frames: int):
+        self.stream = stream
+        self.frames = frames
+        self.follower = Follower()
+        self.sums: dict[tuple[int, int], np.ndarray] = {}
+        self.counts: Counter[tuple[int, int]] = Counter()
+        self.waiting = 0
+
+    def take(self, window: Window) -> None:
+        shown = Counter(window.indices)  # a short last window shows its last frame several times
+        pictures = dict(zip(window.indices, window.frames, strict=True))
+        found = self.stream.pool.map(self.stream.detector, pictures.values())
+        for (frame, picture), faces in zip(pictures.items(), found, strict=True):
+            for track, face in self.follower.take(frame, picture, faces):
+                crop = face_crop(picture, faces, face, self.stream.encoder.side)
+                self.waiting += 1
+                add = partial(self.add, (window.number, track), shown[frame])
+                self.stream.batches.put(self.stream.encoder.prepare(crop), add)
+
+    def add(self, place: tuple[int, int], times: int, embedding: np.ndarray) -> None:
+        self.sums[place] = self.sums.get(place, 0) + times * embedding
+        self.counts[place] += times
+        self.waiting -= 1
+
+    def features(self) -> tuple[Features, Facts]:
+        choice = self.follower.choose(self.frames)
+        face = np.zeros((len(choice.tracks), self.stream.encoder.model.dim), np.float16)
+        for window, tracks in enumerate(choice.tracks):
+            if tracks:
+                total = sum(self.sums[window, track] for track in tracks)
+                face[window] = total / sum(self.counts[window, track] for track in tracks)
+        arrays = {"face": face, "face_share": choice.face_share, "face_boxes": choice.boxes}
+        facts = count_windows(self.frames) | {
+            "windows_with_face": sum(map(bool, choice.tracks)),
+            "frames_with_face": choice.with_face,
+            "frames_chosen": choice.chosen,
+            "frames_of_audience": choice.audience,
+            "tracks": choice.seen_tracks,
+        }
+        return arrays, facts
+
+
+def count_windows(frames: int) -> Facts:
+    """What the manifest says of how a video falls into windows."""
+    windows, dropped = plan_windows(frames)
+    return {"frames": frames, "windows": windows, "frames_dropped": dropped}

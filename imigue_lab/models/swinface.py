@@ -1,0 +1,159 @@
+"""SwinFace, the face encoder: a Swin-T of finer patches, read for 42 outputs (Qin et al. 2023).
+
+Letters in shapes: B faces, h x w places of a stage, C its channels, D width of the embedding.
+The blocks are torchvision's: their numbers are the published ones, and their plain softmax is as
+fast as a fused attention over windows of 49 places.
+"""
+
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
+
+from imigue_lab.models.face_heads import BRANCH_OF, BRANCHES, FaceBranch, Maps
+
+Size = Literal["full", "tiny"]
+Faces = Float[Tensor, "B 3 side side"]
+Places = Float[Tensor, "B h w C"]
+FewerPlaces = Float[Tensor, "B _ _ _"]  # of twice the channels, but for the last stage
+
+WINDOW = 7  # places a side
+
+
+class Patches(nn.Module):
+    """Cuts the picture into patches, one LayerNormed vector each."""
+
+    def __init__(self, patch: int, dim: int):
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, faces: Faces) -> Places:
+        return self.norm(rearrange(self.proj(faces), "b c h w -> b h w c"))
+
+
+class Stage(nn.Module):
+    """Blocks whose windows shift by half a window every second time, then half the places a side.
+
+    The last stage keeps its places.
+    """
+
+    def __init__(self, dim: int, depth: int, heads: int, last: bool):
+        super().__init__()
+        shifts = [WINDOW // 2 * (block % 2) for block in range(depth)]
+        self.blocks = nn.Sequential(
+            *(SwinTransformerBlock(dim, heads, [WINDOW] * 2, [shift] * 2) for shift in shifts)
+        )
+        self.downsample = nn.Identity() if last else PatchMerging(dim)
+
+    def forward(self, x: Places) -> FewerPlaces:
+        return self.downsample(self.blocks(x))
+
+
+class Swin(nn.Module):
+    """The backbone: stages of windowed attention, the mean over places, an embedding.
+
+    ``embedding = BN(W_2 BN(W_1 mean_places LN(x)))``; not of unit length.
+    """
+
+    def __init__(
+        self, patch: int, dim: int, depths: tuple[int, ...], heads: tuple[int, ...], embedding: int
+    ):
+        super().__init__()
+        last = len(depths) - 1
+        self.patch_embed = Patches(patch, dim)
+        self.layers = nn.ModuleList(
+            Stage(dim * 2**i, depth, heads[i], last=i == last) for i, depth in enumerate(depths)
+        )
+        width = dim * 2**last
+        self.norm = nn.LayerNorm(width)
+        self.feature = nn.Sequential(
+            nn.Linear(width, width, bias=False),
+            nn.BatchNorm1d(width, eps=2e-5),
+            nn.Linear(width, embedding, bias=False),
+            nn.BatchNorm1d(embedding, eps=2e-5),
+        )
+
+    def stages(self, faces: Faces) -> list[FewerPlaces]:
+        """What each stage hands on; the last is not normalised yet."""
+        outputs = [self.patch_embed(faces)]
+        for stage in self.layers:
+            outputs.append(stage(outputs[-1]))
+        return outputs[1:]
+
+    def embed(self, last: Places) -> Float[Tensor, "B D"]:
+        return self.feature(reduce(self.norm(last), "b h w c -> b c", "mean"))
+
+
+class SwinFace(nn.Module):
+    """Embedding of an aligned face, and what else the published model reads off it.
+
+    Attributes:
+        side: of the face's picture in pixels.
+        dim: width D of the embedding.
+    """
+
+    def __init__(self, backbone: Swin, heads: list[FaceBranch], side: int, dim: int):
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleList(heads)
+        self.side = side
+        self.dim = dim
+
+    def forward(self, faces: Faces) -> Float[Tensor, "B D"]:
+        """Embeddings of RGB faces, (x / 255 - 0.5) / 0.5; the heads do not run."""
+        self._check(faces)
+        return self.backbone.embed(self.backbone.stages(faces)[-1])
+
+    def analyse(self, faces: Faces) -> dict[str, Float[Tensor, "B n"]]:
+        """All 42 outputs by their published names: `Age` is a number, the others are logits."""
+        maps = self.maps(faces)
+        return {name: logits for head in self.heads for name, logits in head(maps).items()}
+
+    def expression(self, faces: Faces) -> Float[Tensor, "B 7"]:
+        """Logits of `face_heads.EXPRESSIONS`; only their branch runs."""
+        maps = self.maps(faces)
+        return self.heads[BRANCH_OF["Expression"]](maps)["Expression"]
+
+    def maps(self, faces: Faces) -> Maps:
+        """What the heads read: each stage averaged to 7 x 7, local features, then global ones."""
+        self._check(faces)
+        if not self.heads:
+            raise ValueError(
+                "these SwinFace weights are of the backbone alone;"
+                " load the whole published checkpoint to read faces"
+            )
+        stages = (rearrange(x, "b h w c -> b c h w") for x in self.backbone.stages(faces))
+        return [F.adaptive_avg_pool2d(x, WINDOW) for x in stages]
+
+    def _check(self, faces: Tensor) -> None:
+        if faces.shape[-2:] != (self.side, self.side):
+            raise ValueError(
+                f"this SwinFace sees faces of {self.side} x {self.side} pixels,"
+                f" got {faces.shape[-2]} x {faces.shape[-1]}; align them to its side"
+            )
+
+
+def build_swinface(size: Size = "full", heads: bool = True) -> SwinFace:
+    """A SwinFace with fresh weights.
+
+    Args:
+        size: `full` is the published model: faces of 112 pixels, an embedding of 512 numbers;
+            `tiny` is the same design for demo and tests, faces of 56 pixels, an embedding of 64.
+        heads: whether it can `analyse` and read an `expression`; the embedding needs none.
+    """
+    if size not in get_args(Size):
+        raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")
+    if size == "full":
+        side, dim = 112, 512
+        backbone = Swin(2, 96, (2, 2, 6, 2), (3, 6, 12, 24), dim)
+        channels = [192, 384, 768, 768]
+    else:
+        side, dim = 56, 64
+        backbone = Swin(4, 32, (2, 2), (2, 4), dim)
+        channels = [64, 64]
+    branches = [FaceBranch(channels, dim, names) for names in BRANCHES] if heads else []
+    return SwinFace(backbone, branches, side, dim)

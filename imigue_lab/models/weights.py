@@ -1,0 +1,117 @@
+"""Weights of the frozen encoders: by name, from a file, or seeded; and what to say of them."""
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models import video
+
+from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import DataError
+from imigue_lab.models import mvit, swinface
+from imigue_lab.models.published import State, load_published
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's numbers come from.
+
+    Attributes:
+        name: `untrained`, `kinetics400`, or the file's path as given.
+        digest: 8 hex digits of the numbers themselves, the same whatever file they came in.
+        trained: False for seeded ones: whatever is drawn from them has to say so.
+    """
+
+    name: str
+    digest: str
+    trained: bool
+
+
+def load_mvit(weights: str = "", size: mvit.Size = "small") -> tuple[mvit.MViT, Weights]:
+    """The context encoder, in evaluation mode.
+
+    Args:
+        weights: `kinetics400` downloads torchvision's; a path is a state dict of torchvision, a
+            PySlowFast `.pyth`, or our own of this size; empty: untrained.
+        size: see `build_mvit`.
+
+    Raises:
+        DataError: no download, no such file, or not these weights; one sentence.
+    """
+    if not weights:
+        return untrained(lambda: mvit.build_mvit(size))
+    source = download_kinetics400() if weights == "kinetics400" else weights
+    net = load_published(source, "slowfast/mvitv2-s", size=size)
+    assert isinstance(net, video.MViT)
+    model = mvit.MViT(net)
+    return model.eval(), Weights(weights, digest(model), trained=True)
+
+
+def load_swinface(
+    weights: str = "", size: swinface.Size = "full"
+) -> tuple[swinface.SwinFace, Weights]:
+    """The face encoder, in evaluation mode.
+
+    Args:
+        weights: path of the published checkpoint, or of our own of this size; empty: untrained.
+        size: see `build_swinface`.
+
+    Raises:
+        DataError: no such file, or not these weights; one sentence.
+    """
+    if not weights:
+        return untrained(lambda: swinface.build_swinface(size))
+    model = load_published(weights, "swinface", size=size)
+    assert isinstance(model, swinface.SwinFace)
+    return model, Weights(weights, digest(model), trained=True)
+
+
+def download_kinetics400() -> State:
+    """torchvision's weights, from its cache where they are already."""
+    published = video.MViT_V2_S_Weights.KINETICS400_V1
+    try:
+        return published.get_state_dict(check_hash=True, weights_only=True)
+    except Exception as error:  # no network, a proxy's page instead of the file, a full disk
+        raise DataError(
+            f"kinetics400: {published.url} could not be downloaded ({error}); fetch it where there"
+            " is a network, and give the file's path as the weights"
+        ) from error
+
+
+def untrained(build: Callable[[], Model], seed: int = 0) -> tuple[Model, Weights]:
+    """Builds a model whose weights depend on nothing but their names, shapes and the seed.
+
+    Matrices, kernels and tables are uniform with variance 1 / fan-in, so that features keep their
+    scale through the depth; biases are 0 and norms 1. NumPy's draws are scaled and nothing else:
+    torch's initialisers differ in their last bits between processors, and the weights' hash with
+    them. The global random state stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = build()
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif name.endswith("weight") and parameter.ndim == 1:
+            nn.init.ones_(parameter)
+        else:
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            bound = np.float32(math.sqrt(3 / max(1, math.prod(parameter.shape[1:]))))
+            draws = rng.random(tuple(parameter.shape), dtype=np.float32) * 2 - 1
+            parameter.data.copy_(torch.from_numpy(draws * bound))
+    return model.eval(), Weights("untrained", digest(model), trained=False)
+
+
+def digest(model: nn.Module) -> str:
+    """8 hex digits of a model's numbers and their names; indices and counts are no weights."""
+    parts: list[object] = []
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point():
+            parts += [name, tuple(weight.shape), weight.contiguous().numpy().tobytes()]
+    return short_hash(*parts)

@@ -1,0 +1,23 @@
+"""What tests of faces share: CenterFace opened once, and a frame in which a face is drawn."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def centerface():
+    from imigue_lab.features.faces import open_detector
+
+    return open_detector("centerface")
+
+
+@pytest.fixture(scope="session")
+def interview():
+    """A frame of a made-up interview, 192 x 144, and the place of the nose drawn in it."""
+    from imigue_lab.data.synthetic.recording import record
+    from imigue_lab.data.synthetic.story import MadeUp, plan
+
+    spec = MadeUp(videos=4)
+    recording = record(plan(spec)[0], spec)
+    frame = int(np.flatnonzero(recording.scene.face_seen)[20])
+    return recording.picture(frame), recording.keypoints[frame, 0, :2]

@@ -1,0 +1,314 @@
+"""Extraction: each video once, every item whole or not at all, one sentence for what fails.
+
+The videos are three short interviews of grey frames, frame n as bright as 4 n; the stand-in for an
+encoder notes the mean brightness of each window, so what was stored tells which frames it saw.
+"""
+
+import errno
+import json
+import random
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+
+from imigue_lab.app import main
+from imigue_lab.data import store as store_module
+from imigue_lab.data.layout import read_index, survey_root
+from imigue_lab.data.store import Encoding, find_store
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.data.video import Video, write_video
+from imigue_lab.errors import LabError
+from imigue_lab.features.extract import extract
+from imigue_lab.features.plan import plan_extraction
+
+
+class Brightness:
+    """A stream whose network is a mean; it counts what it was shown."""
+
+    bytes_a_window = 2
+
+    def __init__(self, unit: Literal["video", "clip"] = "video", name="brightness"):
+        self.unit = unit
+        self.encoding = Encoding(name, f"mean of {unit}")
+        self.shown = 0
+
+    def begin(self, frames):
+        return BrightnessOf(self)
+
+    def flush(self):
+        pass
+
+
+class BrightnessOf:
+    def __init__(self, stream):
+        self.stream = stream
+        self.rows = []
+        self.waiting = 0
+
+    def take(self, window):
+        assert window.number == len(self.rows)
+        self.stream.shown += 1
+        self.rows.append(window.frames.mean(axis=(1, 2, 3)))
+
+    def features(self):
+        rows = np.array(self.rows, np.float32)
+        return {self.stream.encoding.encoder: rows}, {"windows": len(rows)}
+
+
+def grey(frames):
+    return [np.full((32, 48, 3), 4 * n, np.uint8) for n in range(frames)]
+
+
+@pytest.fixture
+def interviews(tmp_path):
+    """Interviews of 20, 41 and 24 frames: 1, 3 and 2 windows; the second has two clips."""
+    root = tmp_path / "interviews"
+    (root / "videos").mkdir(parents=True)
+    for name, frames in (("anna", 20), ("bert", 41), ("cleo", 24)):
+        write_video(root / "videos" / f"{name}.mp4", grey(frames), 25)
+    (root / "videos.csv").write_text("video_id,split\nanna,train\nbert,train\ncleo,test\n")
+    clips = ["clip_id,video_id,start,end,class", "bert_0,bert,4,35,1", "bert_1,bert,10,12,2"]
+    (root / "clips.csv").write_text("\n".join(clips) + "\n")
+    return root
+
+
+@pytest.fixture
+def store(tmp_path):
+    return str(tmp_path / "store")
+
+
+def run(root, store, streams=None, **options):
+    streams = streams or [Brightness()]
+    index = read_index(root)
+    plan = plan_extraction(index, streams, store)
+    return plan, extract(plan, **options)
+
+
+def stored(root, store, name="brightness"):
+    place = find_store(store, read_index(root), name)
+    return {path.stem: place.read(path.stem)[name] for path in place.folder.glob("*.safetensors")}
+
+
+def test_each_window_sees_its_own_frames_and_a_short_last_one_repeats(interviews, store):
+    run(interviews, store)
+    got = stored(interviews, store)
+    assert {video: len(rows) for video, rows in got.items()} == {"anna": 1, "bert": 3, "cleo": 2}
+    np.testing.assert_allclose(got["bert"][1], 4 * np.arange(16, 32), atol=2)
+    np.testing.assert_allclose(got["bert"][2], 4 * np.array([*range(32, 41), *[40] * 7]), atol=2)
+
+
+def test_clips_take_segment_centres_in_the_same_pass(interviews, store, monkeypatch):
+    decoded = []
+    frame = Video.frame
+    monkeypatch.setattr(
+        Video, "frame", lambda self, i: decoded.append((self.path.stem, i)) or frame(self, i)
+    )
+    run(interviews, store, [Brightness(), Brightness("clip", "clips")])
+    of_bert = [index for name, index in decoded if name == "bert"]
+    assert of_bert == list(range(41))
+    got = stored(interviews, store, "clips")
+    assert got["bert_0"].shape == (1, 16)
+    np.testing.assert_allclose(got["bert_0"][0], 4 * np.arange(5, 36, 2), atol=2)
+    np.testing.assert_allclose(got["bert_1"][0], 4 * np.repeat([10, 11, 12], [5, 6, 5]), atol=2)
+
+
+def test_a_second_run_does_nothing_and_says_so(interviews, store):
+    first, report = run(interviews, store)
+    assert report.made == 3
+    assert "3 items of 3 files, 6 windows" in str(first)
+    again = Brightness()
+    plan, report = run(interviews, store, [again])
+    assert "nothing to do: 3 items are there already" in str(plan)
+    assert (report.made, again.shown) == (0, 0)
+
+
+def test_a_video_that_changed_is_made_again_and_the_others_are_not(interviews, store):
+    run(interviews, store)
+    write_video(interviews / "videos" / "cleo.mp4", grey(40), 25)
+    _, report = run(interviews, store)
+    assert report.made == 1
+    assert len(stored(interviews, store)["cleo"]) == 3
+
+
+def test_processes_share_the_files_and_make_what_one_would(interviews, store, tmp_path):
+    alone = str(tmp_path / "alone")
+    run(interviews, alone)
+    index = read_index(interviews)
+    plan = plan_extraction(index, [Brightness()], store)
+    made = [extract(plan, part=(rank, 2)).made for rank in range(2)]
+    assert made == [2, 1]
+    together, single = stored(interviews, store), stored(interviews, alone)
+    assert together.keys() == single.keys()
+    assert all(np.array_equal(together[video], single[video]) for video in single)
+
+
+def test_the_manifest_says_what_was_made_of_what_and_what_failed(interviews, store):
+    cut = interviews / "videos" / "cleo.mp4"
+    cut.write_bytes(cut.read_bytes()[:200])
+    plan = plan_extraction(survey(interviews), [Brightness()], store)
+    report = extract(plan)
+    table = pd.read_csv(plan.stores[0].folder / "manifest.csv").set_index("item")
+    assert table.state.to_dict() == {"anna": "made", "bert": "made", "cleo": "failed"}
+    assert table.source["bert"] == "bert.mp4"
+    assert table.source_size["bert"] == (interviews / "videos" / "bert.mp4").stat().st_size
+    assert table.windows["bert"] == 3
+    assert "cleo.mp4" in table.why["cleo"]
+    assert [*report.failed.values()] == [table.why["cleo"]]
+    write_video(cut, grey(24), 25)
+    run(interviews, store)
+    assert find_store(store, read_index(interviews), "brightness").manifest().state.eq("made").all()
+
+
+def survey(root):
+    return survey_root(root).to_index()
+
+
+IVF = ("ivf", "libvpx", "yuv420p")
+FAULTS = {
+    "no video at all": (lambda path: path.write_bytes(b"not a video"), "not a readable video"),
+    "an empty file": (lambda path: path.write_bytes(b""), "bert"),
+    "one pixel": (lambda path: odd_video(path, (1, 1), 40), "pictures of 1 x 1 pixels"),
+    "no frame": (lambda path: odd_video(path, (32, 32), 0), "bert"),
+    "too few frames": (lambda path: odd_video(path, (32, 32), 5), "holds 5 frames"),
+    "no rate": (lambda path: odd_video(path, (32, 32), 40, IVF), "frame rate is 0"),
+}
+
+
+def odd_video(path, size, frames, form=("matroska", "ffv1", "bgr0")):
+    """A video that H.264 would not take: of any size, without a frame, or (IVF) without a rate."""
+    container_format, codec, pixels = form
+    with av.open(str(path), "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = size
+        stream.pix_fmt = pixels
+        container.start_encoding()
+        for _ in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.zeros((*size, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_read_is_one_sentence_and_the_others_are_made(interviews, store, fault):
+    spoil, said = FAULTS[fault]
+    spoil(interviews / "videos" / "bert.mp4")
+    plan = plan_extraction(survey(interviews), [Brightness(), Brightness(name="twin")], store)
+    report = extract(plan)
+    assert set(report.failed) == {(place.encoding.name, "bert") for place in plan.stores}
+    (why,) = set(report.failed.values())
+    assert said in why
+    assert "\n" not in why
+    assert report.made == 4
+
+
+def test_a_clip_past_the_end_fails_alone(interviews, store):
+    with (interviews / "clips.csv").open("a") as table:
+        table.write("bert_2,bert,38,44,3\n")
+    _, report = run(interviews, store, [Brightness(), Brightness("clip", "clips")])
+    assert [item for _, item in report.failed] == ["bert_2"]
+    assert report.made == 5
+
+
+def test_a_full_disk_is_one_sentence_an_item_and_what_fits_is_there(interviews, store, monkeypatch):
+    whole = store_module.write_atomically
+
+    def full_for_bert(path, content):
+        if path.name.startswith("bert"):
+            raise LabError(f"{path}: the disk is full")
+        whole(path, content)
+
+    monkeypatch.setattr(store_module, "write_atomically", full_for_bert)
+    _, report = run(interviews, store)
+    assert [item for _, item in report.failed] == ["bert"]
+    assert "the disk is full" in str(report)
+    assert sorted(stored(interviews, store)) == ["anna", "cleo"]
+
+
+def test_a_store_that_may_not_be_written_to_stops_before_anything_is_decoded(
+    interviews, store, monkeypatch
+):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    index = read_index(interviews)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(LabError, match=r"encoding\.json: may not be written here"):
+        plan_extraction(index, [Brightness()], store)
+
+
+def test_what_has_no_file_is_named_before_the_start(interviews, store):
+    (interviews / "videos" / "anna.mp4").unlink()
+    plan = plan_extraction(survey(interviews), [Brightness()], store)
+    assert "no file to make them from: anna" in str(plan)
+    assert len(plan.jobs) == 2
+
+
+def test_the_size_is_said_before_the_start_and_is_right(interviews, store):
+    stream = Brightness()
+    stream.bytes_a_window = 16 * 4
+    plan = plan_extraction(read_index(interviews), [stream], store)
+    extract(plan)
+    assert plan.size == sum(rows.nbytes for rows in stored(interviews, store).values())
+
+
+def test_encoding_says_what_made_the_features(interviews, store):
+    plan, _ = run(interviews, store)
+    told = json.loads((plan.stores[0].folder / "encoding.json").read_text())
+    assert told["recipe"] == "mean of video"
+
+
+@pytest.fixture(scope="module")
+def begin():
+    """Starts extractions in processes of their own, which find the packages loaded already."""
+    server = get_context("forkserver")
+    server.set_forkserver_preload(["imigue_lab.training.prepare", "onnx", "onnxruntime"])
+
+    def start(root, store):
+        words = ["--data", str(root), "--store", store, "--encoders", "context-tiny,face-tiny"]
+        process = server.Process(target=main, args=(["extract", *words],))
+        process.start()
+        return process
+
+    return start
+
+
+def finish(process):
+    process.join()
+    assert process.exitcode == 0
+
+
+def items_of(store):
+    """All that is stored, by place: the arrays' bytes, and what is noted of them."""
+    items = {}
+    for path in Path(store).rglob("[!.]*.safetensors"):
+        with safe_open(path, "numpy") as file:
+            arrays = {name: file.get_tensor(name).tobytes() for name in file.keys()}
+            items[path.relative_to(store)] = arrays, file.metadata()
+    return items
+
+
+def test_killed_three_times_it_ends_with_the_store_of_an_unbroken_run(begin, tmp_path):
+    root = tmp_path / "interviews"
+    make_data(root, MadeUp(videos=8, layout="plain"))
+    whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
+    finish(begin(root, whole))
+    rng = random.Random(0)
+    for _ in range(3):
+        before, process = len(items_of(killed)), begin(root, killed)
+        while len(items_of(killed)) == before and process.is_alive():
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.2))
+        assert process.is_alive(), "it ended before it was killed: make more interviews"
+        process.kill()
+        process.join()
+    finish(begin(root, killed))
+    assert len(items_of(whole)) == 16
+    assert items_of(killed) == items_of(whole)

@@ -1,0 +1,110 @@
+"""What every model does: learn, treat each item alone, repeat itself, save, run in bfloat16."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from imigue_lab.models.agcn import build_agcn
+from imigue_lab.models.emotion import build_emotion
+from imigue_lab.models.mvit import build_mvit
+from imigue_lab.models.swinface import build_swinface
+
+
+def see(model, frames):
+    return [*model(frames), model.logits(frames)]
+
+
+def read(model, faces):
+    return [model(faces), *model.analyse(faces).values()]
+
+
+def judge(model, features):
+    context, face = features.split([6, 4], dim=-1)
+    mask = torch.ones(context.shape[:2], dtype=torch.bool)
+    window = torch.arange(context.shape[1]).expand(mask.shape)
+    output = model(context, face, mask, mask, window, return_gates=True)
+    return [output.logit, *output.gates]
+
+
+def walk(model, skeletons):
+    graphs = model.graphs(skeletons)
+    return [model(skeletons), model.tokens(skeletons), *(layer.attention for layer in graphs)]
+
+
+SMALL = {"context_dim": 6, "face_dim": 4, "width": 8, "depth": 2, "heads": 2}
+MODELS = {  # how to build it, the shape of an item, all that it says of a batch
+    "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
+    "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), read),
+    "2s-agcn": (lambda: build_agcn("coco17", 5, width=8, depths=(2, 1, 1)), (1, 9, 17, 3), walk),
+    "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
+    "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
+}
+
+
+@pytest.fixture(params=MODELS)
+def case(request):
+    """A model in evaluation mode, a batch of three items, and what to run on them."""
+    build, shape, run = MODELS[request.param]
+    torch.manual_seed(0)
+    return build().eval(), torch.randn(3, *shape), run
+
+
+def test_gradients_reach_every_weight(case):
+    model, batch, run = case
+    sum(output.square().sum() for output in run(model, batch)).backward()
+    for name, parameter in model.named_parameters():
+        if not name.endswith("absent"):  # stands in for a stream that is there
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_training_step_has_finite_gradients(case):
+    model, batch, run = case
+    sum(output.square().sum() for output in run(model.train(), batch)).backward()
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert grads
+    assert all(torch.isfinite(grad).all() for grad in grads)
+
+
+@torch.no_grad()
+def test_a_batch_of_one_equals_the_batch(case):
+    model, batch, run = case
+    alone = [run(model, item[None]) for item in batch]
+    for together, *single in zip(run(model, batch), *alone, strict=True):
+        assert_close(together, torch.cat(single), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_evaluation_repeats_itself_and_leaves_nothing_behind(case):
+    model, batch, run = case
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    first, second = run(model, batch), run(model, batch)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    for part in model.modules():
+        assert not (part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
+
+
+@torch.no_grad()
+def test_a_state_dict_brings_the_same_outputs_into_a_fresh_model(case, request):
+    model, batch, run = case
+    build, *_ = MODELS[request.node.callspec.params["case"]]
+    torch.manual_seed(1)
+    fresh = build().eval()
+    assert not torch.equal(run(fresh, batch)[0], run(model, batch)[0])
+    fresh.load_state_dict(model.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(run(fresh, batch), run(model, batch), strict=True))
+
+
+@torch.no_grad()
+def test_bfloat16_follows_float32(case):
+    model, batch, run = case
+    exact = run(model, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = run(model, batch)
+    for fine, rough in zip(exact, coarse, strict=True):
+        assert (rough.float() - fine).norm() < 0.03 * fine.norm() + 1e-3

@@ -1,0 +1,307 @@
+"""Published checkpoints: every wrapper opens, every weight finds its place, all else is refused."""
+
+import argparse
+import os
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.testing import assert_close
+
+from imigue_lab.errors import DataError
+from imigue_lab.models.mvit import build_mvit
+from imigue_lab.models.published import load_published
+from imigue_lab.models.swinface import build_swinface
+
+MVIT = "slowfast/mvitv2-s"
+
+# Our names in the order of the published ones, each way written once more than in the package.
+TORCHVISION_TO_SLOWFAST = {
+    "pos_encoding.class_token": "cls_token",
+    "conv_proj.": "patch_embed.proj.",
+    ".attn.project.0.": ".attn.proj.",
+    ".project.": ".proj.",
+    ".pool_q.pool.": ".pool_q.",
+    ".pool_k.pool.": ".pool_k.",
+    ".pool_v.pool.": ".pool_v.",
+    ".pool_q.norm_act.0.": ".norm_q.",
+    ".pool_k.norm_act.0.": ".norm_k.",
+    ".pool_v.norm_act.0.": ".norm_v.",
+    ".mlp.0.": ".mlp.fc1.",
+    ".mlp.3.": ".mlp.fc2.",
+    "head.1.": "head.projection.",
+}
+
+
+def randomised(model):
+    """Every number of its own, buffers too: a weight in the wrong place shows."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def mvit():
+    return randomised(build_mvit("tiny", classes=5))
+
+
+@pytest.fixture
+def slowfast(mvit):
+    """The same weights as PySlowFast calls them."""
+    state = {}
+    for key, weight in mvit.net.state_dict().items():
+        for ours, theirs in TORCHVISION_TO_SLOWFAST.items():
+            key = key.replace(ours, theirs)
+        state[key] = weight.view(1, 1, -1) if key == "cls_token" else weight
+    return state
+
+
+@pytest.fixture(scope="module")
+def face():
+    return randomised(build_swinface("tiny"))
+
+
+@pytest.fixture
+def swinface(face):
+    """The same weights as SwinFace publishes them: a state dict a part, buffers and leftovers."""
+    parts = {part: {} for part in ("backbone", "fam", "tss", "om", "softmax_fc")}
+    outputs = 0
+    for key, weight in face.backbone.state_dict().items():
+        parts["backbone"][key.replace(".mlp.0.", ".mlp.fc1.").replace(".mlp.3.", ".mlp.fc2.")] = (
+            torch.full((49, 49), 7) if key.endswith("relative_position_index") else weight
+        )
+    parts["backbone"]["layers.0.blocks.1.attn_mask"] = torch.zeros(4, 49, 49)
+    parts["backbone"]["head.weight"] = torch.zeros(64, 64)
+    parts["softmax_fc"]["weight"] = torch.zeros(9, 64)
+    for i, branch in enumerate(face.heads):
+        for key, weight in branch.state_dict().items():
+            whole, _, rest = key.partition(".")
+            if whole == "convs":
+                parts["fam"][f"nets.{i}.conv.convs.{rest}"] = weight
+            elif whole == "gate":
+                rest = rest.replace("0.", "1.", 1) if rest[0] == "0" else rest.replace("2.", "3.")
+                parts["fam"][f"nets.{i}.channel_attention.mlp.{rest}"] = weight
+            elif whole == "norm":
+                parts["fam"][f"nets.{i}.norm.{rest}"] = weight
+            elif whole == "refine":
+                parts["tss"][f"nets.{i}.feature.{rest.replace('2.', '3.')}"] = weight
+            else:
+                place, part = rest.split(".")
+                parts["om"][f"output_fcs.{outputs + int(place)}.{part}"] = weight
+        outputs += len(branch.outputs)
+    return {"epoch": 25, **{f"state_dict_{part}": state for part, state in parts.items()}}
+
+
+def same(first, second):
+    """Whether two models hold the same floating-point numbers under the same names."""
+    first, second = first.state_dict(), second.state_dict()
+    assert first.keys() == second.keys()
+    return all(
+        torch.equal(weight, second[name])
+        for name, weight in first.items()
+        if weight.is_floating_point()
+    )
+
+
+def test_slowfast_and_torchvision_files_give_the_same_model(mvit, slowfast):
+    for state in (slowfast, mvit.net.state_dict(), mvit.state_dict()):
+        assert same(load_published(state, MVIT, size="tiny"), mvit.net)
+
+
+def test_the_published_model_is_called_for_logits(mvit, slowfast):
+    net = load_published({"model_state": slowfast}, MVIT, size="tiny")
+    frames = torch.randn(2, 3, 16, 64, 64)
+    assert_close(net(frames), mvit.logits(frames))
+    assert not net.training
+
+
+def test_a_clip_that_is_not_square_is_said(slowfast):
+    wide = build_mvit("tiny", classes=5, clip=(8, 32, 96))
+    state = wide.net.state_dict()
+    net = load_published(state, MVIT, size="tiny", clip=(8, 32, 96))
+    assert same(net, wide.net)
+    with pytest.raises(DataError, match=r"rel_pos_\w is \(.*\) where the model has .* options"):
+        load_published(state, MVIT, size="tiny", clip=(16, 64, 64))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: state,
+        lambda state: {"meta": {"epoch": 3}, "state_dict": state},
+        lambda state: {"model_state": state, "epoch": 3, "cfg": "a long text"},
+        lambda state: {f"module.{key}": weight for key, weight in state.items()},
+        lambda state: {f"backbone.{key}": weight for key, weight in state.items()},
+        lambda state: {"state_dict": {f"module.backbone.{k}": v for k, v in state.items()}},
+    ],
+    ids=["bare", "state_dict", "model_state", "module", "backbone", "all of it"],
+)
+def test_wrappers_and_prefixes_open(wrap, mvit, slowfast):
+    assert same(load_published(wrap(slowfast), MVIT, size="tiny"), mvit.net)
+
+
+def test_half_precision_becomes_float32(slowfast):
+    halves = {key: weight.half() for key, weight in slowfast.items()}
+    net = load_published(halves, MVIT, size="tiny")
+    assert_close(net.norm.weight, slowfast["norm.weight"].half().float(), atol=0, rtol=0)
+
+
+def test_swinface_opens_from_its_parts(face, swinface):
+    model = load_published(swinface, "swinface", size="tiny")
+    assert same(model, face)
+    assert not model.training
+    faces = torch.randn(2, 3, 56, 56)
+    assert_close(model(faces), face(faces))  # indices of the file, all 7 here, are not taken over
+
+
+def test_swinface_opens_without_buffers_and_without_heads(face, swinface):
+    backbone = {
+        key: weight
+        for key, weight in swinface["state_dict_backbone"].items()
+        if not key.endswith(("attn_mask", "relative_position_index", "num_batches_tracked"))
+    }
+    for source in (backbone, {"state_dict_backbone": backbone}):
+        model = load_published(source, "swinface", size="tiny")
+        assert same(model.backbone, face.backbone)
+        assert len(model.heads) == 0
+
+
+def test_our_own_swinface_opens(face):
+    assert same(load_published(face.state_dict(), "swinface", size="tiny"), face)
+
+
+def test_loading_leaves_the_random_state_and_the_source_alone(slowfast):
+    before, keys = torch.get_rng_state(), list(slowfast)
+    net = load_published(slowfast, MVIT, size="tiny")
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.no_grad():
+        net.norm.weight.add_(1)
+    assert list(slowfast) == keys
+    assert not torch.equal(net.norm.weight, slowfast["norm.weight"])
+
+
+def refusal(source, family=MVIT, **options):
+    """The sentence with which it is refused."""
+    with pytest.raises(DataError) as caught:
+        load_published(source, family, **options)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert "; " in sentence  # what is wrong; what to do, or what is near
+    return sentence
+
+
+def test_another_familys_file_is_refused(slowfast, swinface):
+    sentence = refusal(swinface)
+    assert "not a checkpoint of slowfast/mvitv2-s" in sentence
+    assert len(sentence.split("nearest of its keys are ")[1].split(", ")) == 3
+    assert "not a checkpoint of swinface" in refusal(slowfast, "swinface", size="tiny")
+
+
+def test_a_missing_weight_is_named_with_the_nearest_there_are(slowfast):
+    slowfast["blocks.1.norm1.wieght"] = slowfast.pop("blocks.1.norm1.weight")
+    sentence = refusal(slowfast, size="tiny")
+    assert "blocks.1.norm1.weight of the model's weights are missing" in sentence
+    assert "blocks.1.norm1.wieght" in sentence.split("nearest")[1]
+
+
+def test_a_weight_left_over_is_named_with_the_nearest_places(slowfast):
+    slowfast["blocks.1.norm3.weight"] = torch.zeros(64)
+    slowfast["blocks.1.norm3.bias"] = torch.zeros(64)
+    sentence = refusal(slowfast, size="tiny")
+    assert "blocks.1.norm3.weight and 1 more have no place" in sentence
+    assert "blocks.1.norm1.weight" in sentence.split("nearest")[1]
+
+
+def test_an_output_that_swinface_never_had_is_left_over(swinface):
+    swinface["state_dict_om"]["output_fcs.42.bias"] = torch.zeros(2)
+    assert "om.output_fcs.42.bias have no place" in refusal(swinface, "swinface", size="tiny")
+
+
+def test_another_size_is_refused_with_both_shapes(slowfast):
+    slowfast["norm.weight"] = torch.zeros(95)
+    assert "norm.weight is (95,) where the model has (96,)" in refusal(slowfast, size="tiny")
+
+
+def test_a_transposed_weight_is_not_taken_for_the_right_one(slowfast):
+    slowfast["head.projection.weight"] = slowfast["head.projection.weight"].reshape(5, 2, 48)
+    assert "(5, 2, 48)" in refusal(slowfast, size="tiny")
+
+
+def test_what_holds_no_weights_is_refused():
+    assert "holds no weights" in refusal({"state_dict": {"meta": 3}})
+
+
+def test_an_unknown_family_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"slowfast/mvitv2-s, swinface.*got 'mvit'"):
+        load_published({}, "mvit")
+
+
+def test_a_file_with_numbers_of_numpy_beside_its_weights_opens(mvit, slowfast, tmp_path):
+    path = tmp_path / "checkpoint.pyth"
+    numbers = [np.float64(0.5), np.float32(0.5), np.int64(3), np.int32(3), np.bool_(True)]
+    torch.save({"model_state": slowfast, "optimizer_state": {"best": numbers}}, path)
+    assert same(load_published(path, MVIT, size="tiny"), mvit.net)
+    # NumPy 1 wrote another name of the same function; the old format of torch is one long pickle.
+    content = {"model_state": slowfast, "optimizer_state": numbers}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert same(load_published(str(path), MVIT, size="tiny"), mvit.net)
+
+
+def test_a_safetensors_file_opens(mvit, tmp_path):
+    save_file(mvit.state_dict(), tmp_path / "mine.safetensors")
+    assert same(load_published(tmp_path / "mine.safetensors", MVIT, size="tiny"), mvit.net)
+
+
+class Trap:
+    """A pickle of this runs a command where it is opened without care."""
+
+    def __init__(self, victim):
+        self.victim = str(victim)
+
+    def __reduce__(self):
+        return os.mkdir, (self.victim,)
+
+
+def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path):
+    path, victim = tmp_path / "trap.pt", tmp_path / "victim"
+    torch.save({"state_dict": {}, "hook": Trap(victim)}, path)
+    sentence = refusal(path)
+    assert sentence.startswith(f"{path}: holds more than weights (posix.mkdir)")
+    assert not victim.exists()
+    torch.save({"state_dict": {}, "args": argparse.Namespace(lr=1)}, path)
+    assert "argparse.Namespace" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "no checkpoint of torch"),
+        (b"<html>Sign in to download</html>", "no checkpoint of torch"),
+        (b"PK\x03\x04 but no more", "no checkpoint of torch"),
+        (b"half", "no checkpoint of torch"),
+        (b"list", "holds a list"),
+        (None, "no such file"),
+    ],
+    ids=["empty", "web page", "no archive", "truncated", "list", "absent"],
+)
+def test_a_file_that_is_no_checkpoint_is_refused(content, complaint, slowfast, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    if content == b"half":
+        torch.save(slowfast, path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif content == b"list":
+        torch.save([1, 2], path)
+    elif content is not None:
+        path.write_bytes(content)
+    sentence = refusal(path)
+    assert sentence.startswith(f"{path}: ")
+    assert complaint in sentence
+
+
+def test_a_damaged_safetensors_file_is_refused(tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
+    assert "damaged" in refusal(tmp_path / "mine.safetensors")
