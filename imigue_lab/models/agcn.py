@@ -92,13 +92,13 @@ class AdaptiveGraphConvolution(nn.Module):
         return torch.softmax(theta @ phi.mT / (embedding * frames), dim=-2)
 
     def mix(self, x: Features, graph: Attention) -> Mixed:
-        frames = x.shape[-1]
-        maps: list[Any] = list(self.weights)
-        y = torch.stack([m.bias for m in maps]).sum(dim=0).repeat(1, 1, frames)
-        for m, links in zip(maps, graph.unbind(dim=1), strict=True):
-            message = rearrange(F.conv2d(x, m.weight), "n d v t -> n v (t d)")
-            y = torch.baddbmm(y, links.mT, message)
-        return rearrange(y, "n v (t d) -> n d v t", t=frames)
+        """Joints by all subsets in one product; one convolution whose kernel spans the subsets."""
+        frames, maps = x.shape[-1], list[Any](self.weights)
+        y = rearrange(graph, "n k i j -> n (k j) i") @ rearrange(x, "n c v t -> n v (t c)")
+        y = rearrange(y, "n (k v) (t c) -> n c k (v t)", k=SUBSETS, t=frames)
+        weight = torch.cat([m.weight for m in maps], dim=2)
+        y = F.conv2d(y, weight, torch.stack([m.bias for m in maps]).sum(dim=0))
+        return rearrange(y, "n d 1 (v t) -> n d v t", t=frames)
 
 
 class AlongTime(nn.Conv2d):
