@@ -1,8 +1,7 @@
 """2s-AGCN, one stream: convolutions over a graph that is fixed, learned, and seen in the clip.
 
 Shi et al., "Two-Stream Adaptive Graph Convolutional Networks for Skeleton-Based Action
-Recognition", CVPR 2019, sections 3.2 to 3.4; the pose encoder of the paper's section 2. Both
-streams together are in two_stream.py.
+Recognition", CVPR 2019, sections 3.2 to 3.4; the pose encoder of the paper's section 2.
 
 Letters in shapes: B clips, M persons, N = B M, T frames (S = T / 4 after two strides), V joints, C
 channels going in and D coming out, K = 3 subsets of a joint's neighbours: itself, inward, outward.

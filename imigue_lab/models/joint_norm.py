@@ -84,4 +84,5 @@ class JointNorm(nn.BatchNorm1d):
                 variance.copy_(torch.where(shown, variance.lerp(unbiased, self.momentum), variance))
                 self.num_batches_tracked.add_(1)
             mean, variance = batch_mean, batch_variance
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps) * seen
+        x = (x - mean) * torch.rsqrt(variance + self.eps)
+        return (x * self.weight + self.bias) * seen

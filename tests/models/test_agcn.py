@@ -181,27 +181,6 @@ def test_what_lies_under_a_score_of_zero_moves_nothing(model):
     assert not torch.allclose(as_published(skeleton), as_published(elsewhere))
 
 
-def test_missing_joints_leave_the_statistics_of_the_first_norm_alone():
-    torch.manual_seed(0)
-    norm = build_agcn("imigue22", 5, **SMALL).norm
-    skeleton = clips(number=40) * 3 + 5
-    skeleton[:20, :, :, 4] = 0
-    skeleton[:, :, :, 7] = 0
-    out = norm(skeleton)
-    seen = skeleton[20:, 0, :, 4]
-    means = norm.running_mean.view(22, 3)
-    assert_close(means[4], 0.1 * seen.mean(dim=(0, 1)))
-    assert_close(norm.running_var.view(22, 3)[4], 0.9 + 0.1 * seen.flatten(0, 1).var(dim=0))
-    assert not means[7].any() and not out[:, :, :, 7].any()
-    assert_close(out[20:, 0, :, 4].mean(dim=(0, 1)), torch.zeros(3), atol=1e-5, rtol=0)
-    plain = torch.nn.BatchNorm1d(66)
-    whole = clips(number=40)
-    expected = plain(whole.flatten(0, 2).flatten(1))
-    fresh = build_agcn("imigue22", 5, **SMALL).norm
-    assert_close(fresh(whole).flatten(0, 2).flatten(1), expected, rtol=1e-4, atol=1e-5)
-    assert_close(fresh.running_var, plain.running_var)
-
-
 def test_every_parameter_gets_a_gradient_under_masks():
     model = trained_alike().train()
     mask = torch.arange(16) < torch.tensor([[16], [10], [3]])

@@ -7,7 +7,6 @@ import torch
 
 from imigue_lab.data.clips import collate
 from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.skeleton import normalise_body
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
@@ -67,33 +66,6 @@ def test_layouts_with_a_file_a_clip_give_the_same_skeletons(tmp_path):
     by_id = {clip.clip_id: clip for clip in (b[n] for n in range(len(b)))}
     for number in range(5):
         assert torch.equal(a[number].skeleton, by_id[a[number].clip_id].skeleton)
-
-
-def test_a_body_is_placed_by_its_shoulders_and_what_moves_still_moves():
-    rng = np.random.default_rng(0)
-    skeleton = rng.uniform(0, 100, (1, 9, 22, 3)).astype(np.float32)
-    skeleton[..., 2] = 0.8
-    skeleton[0, :, 2, :2], skeleton[0, :, 5, :2] = (40, 50), (80, 50)
-    skeleton[0, 3, 2, :2] = 0, 0  # one bad frame does not count
-    skeleton[0, :, 9] = (7, 7, 0)
-    placed = normalise_body(skeleton, IMIGUE)
-    assert placed[0, 0, 2, :2].tolist() == [-0.5, 0] and placed[0, 0, 5, :2].tolist() == [0.5, 0]
-    np.testing.assert_allclose(
-        placed[0, :, 4, :2], (skeleton[0, :, 4, :2] - (60, 50)) / 40, rtol=1e-5
-    )
-    assert not placed[0, :, 9].any()
-    np.testing.assert_allclose(placed[0, :, 4, 2], 0.8)
-    moved = normalise_body(skeleton * np.float32([3, 3, 1]) + np.float32([5, 9, 0]), IMIGUE)
-    keep = [v for v in range(22) if v not in (2, 9)]
-    np.testing.assert_allclose(moved[:, :, keep], placed[:, :, keep], atol=1e-5)
-
-
-def test_a_body_without_shoulders_keeps_its_places():
-    skeleton = np.ones((1, 4, 22, 3), np.float32)
-    skeleton[:, :, 2] = 0
-    np.testing.assert_array_equal(normalise_body(skeleton, IMIGUE), skeleton)
-    with pytest.raises(DataError, match="right_hand21 has no shoulders"):
-        normalise_body(np.ones((1, 4, 21, 3), np.float32), LAYOUTS["right_hand21"])
 
 
 def test_what_is_changed_at_random_depends_on_seed_epoch_and_clip_alone(data):
