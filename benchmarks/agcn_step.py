@@ -17,7 +17,7 @@ from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.models.published import load_published
 
-CLIPS, FRAMES, CLASSES, ROUNDS = 8, 64, 60, 12
+CLIPS, FRAMES, CLASSES, ROUNDS = 8, 64, 60, 10
 
 
 class GraphConvolution(nn.Module):
