@@ -33,7 +33,7 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from imigue_lab.training.settings import EmotionSettings, ExtractSettings
+    from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -94,6 +94,9 @@ def build_parser() -> argparse.ArgumentParser:
     emotion = tasks.add_parser("emotion", help="win or lose from context and face (02)")
     add_settings(emotion, EmotionSettings)
     emotion.set_defaults(run=train_emotion)
+    baseline = tasks.add_parser("baseline", help="gestures from skeletons alone, one stream (04)")
+    add_settings(baseline, BaselineSettings)
+    baseline.set_defaults(run=train_baseline)
 
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
@@ -183,6 +186,15 @@ def train_emotion(options: argparse.Namespace) -> None:
     from imigue_lab.training.settings import EmotionSettings
 
     run = train_emotion(given_settings(EmotionSettings, options))
+    print(show_scores(run.scores()).to_string(index=False))
+
+
+def train_baseline(options: argparse.Namespace) -> None:
+    from imigue_lab.training.baseline import train_baseline
+    from imigue_lab.training.gesture_scores import show_scores
+    from imigue_lab.training.settings import BaselineSettings
+
+    run = train_baseline(given_settings(BaselineSettings, options))
     print(show_scores(run.scores()).to_string(index=False))
 
 

@@ -14,8 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy.spatial.transform import Rotation
 
+from imigue_lab.data.keypoints import Layout
 from imigue_lab.errors import DataError
 
+SHOULDERS = ("right_shoulder", "left_shoulder")
 Skeleton = Float32[np.ndarray, "M T V C"]
 
 
@@ -74,6 +76,35 @@ def about(
     places = (skeleton[..., :2] - centre) / half
     places[~found_above(skeleton, threshold)] = 0
     return np.concatenate([places, skeleton[..., 2:]], axis=-1)
+
+
+def normalise_body(skeleton: Skeleton, layout: Layout) -> Skeleton:
+    """Places about the middle of the shoulders, in shoulder widths, in the picture or in space.
+
+    Middle and width are medians over the frames of a person's clip, so what moves still moves, and
+    neither the camera nor a hand that is out of sight changes the rest. Missing joints become 0; a
+    person whose shoulders are never seen together keeps the places.
+
+    Raises:
+        DataError: the layout has no shoulders.
+    """
+    sides = [place for place, joint in enumerate(layout.joints) if joint in SHOULDERS]
+    if len(sides) != 2:
+        raise DataError(
+            f"{layout.name} has no shoulders to measure a body by; choose a layout of the body"
+        )
+    seen = present(skeleton, layout.axes)
+    normalised = skeleton * seen[..., None]
+    for person in range(len(skeleton)):
+        both = seen[person][:, sides].all(axis=1)
+        if not both.any():
+            continue
+        right, left = (skeleton[person, both, side, : layout.axes] for side in sides)
+        middle = np.median((right + left) / 2, axis=0)
+        width = np.median(np.linalg.norm(right - left, axis=1))
+        own = normalised[person, ..., : layout.axes]
+        own[seen[person]] = (own[seen[person]] - middle) / max(width, 1e-6)
+    return normalised
 
 
 class Normalised3D(NamedTuple):

@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from imigue_lab.errors import DataError, some
-from imigue_lab.models.checkpoints import mvit, swinface
+from imigue_lab.models.checkpoints import agcn, mvit, swinface
 
 FAMILIES: dict[str, ModuleType] = {
+    "2s-agcn": agcn,
     "slowfast/mvitv2-s": mvit,
     "swinface": swinface,
 }

@@ -1,6 +1,5 @@
 """Trains and scores the emotion model: settings in, a finished run folder out (paper section 3)."""
 
-import io
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +19,6 @@ from imigue_lab.data.datasets import (
 )
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
-from imigue_lab.data.workspace import write_atomically
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss, balanced_class_weights
 from imigue_lab.training.emotion_data import EmotionData, load_emotion_data
@@ -218,15 +216,12 @@ def finish(
     parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
     predictions = pd.concat([predict(fabric, model, data, split, settings) for split in parts])
     predictions = predictions.sort_values("video_id", ignore_index=True)
-    buffer = io.BytesIO()
-    predictions.to_parquet(buffer, index=False)
-    write_atomically(run.folder / "predictions.parquet", buffer.getvalue())
+    run.write_predictions(predictions)
     provenance = describe_environment() | {
-        "where": {name: getattr(settings, name) for name in WHERE},
+        "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "device": str(fabric.device),
         "seconds": round(seconds, 1),
         "remarks": data.remarks(),
     }
     run.write_json("provenance.json", provenance)
-    scores = score_table(predictions, settings.seed)
-    write_atomically(run.folder / "scores.json", scores.to_json(orient="records", indent=2))
+    run.write_scores(score_table(predictions, settings.seed))

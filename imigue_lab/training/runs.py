@@ -7,7 +7,7 @@ runs/<task>-<8 hex of settings and data>/
     best.safetensors      weights of the best epoch, with what they may be loaded into
     last.safetensors      weights of the last epoch
     resume.pt             optimiser, scheduler, history: the state after the last whole epoch
-    predictions.parquet   one row an interview, keyed by id
+    predictions.parquet   one row an interview or clip, keyed by id
     scores.json           the score table; written last: a run that has it is finished
 """
 
@@ -19,6 +19,7 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,15 @@ class Run:
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))
 
+    def write_predictions(self, predictions: pd.DataFrame) -> None:
+        buffer = io.BytesIO()
+        predictions.to_parquet(buffer, index=False)
+        write_atomically(self.folder / "predictions.parquet", buffer.getvalue())
+
+    def write_scores(self, scores: pd.DataFrame) -> None:
+        """Marks the run as finished: to be written last."""
+        write_atomically(self.folder / "scores.json", scores.to_json(orient="records", indent=2))
+
     def write_history(self, history: list[Row]) -> None:
         write_atomically(self.folder / "metrics.csv", pd.DataFrame(history).to_csv(index=False))
 
@@ -108,12 +118,21 @@ class Run:
 def refuse_mismatch(path: Path, found: dict, wanted: dict) -> None:
     """One sentence naming each entry in which a checkpoint differs from what is asked for."""
     differing = [
-        f"{key} is {found.get(key)!r}, wanted {wanted.get(key)!r}"
+        tell_apart(key, found.get(key), wanted.get(key))
         for key in sorted(found.keys() | wanted.keys())
         if found.get(key) != wanted.get(key)
     ]
     if differing:
         raise RunError(f"{path}: made for something else: {'; '.join(differing)}; take another run")
+
+
+def tell_apart(key: str, found: Any, wanted: Any) -> str:
+    """Two values beside each other; of two lists, such as of classes, where they part."""
+    if not (isinstance(found, list) and isinstance(wanted, list)):
+        return f"{key} is {found!r}, wanted {wanted!r}"
+    pairs = enumerate(zip_longest(found, wanted, fillvalue="nothing"))
+    place, (a, b) = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
+    return f"{key} has {a!r} at {place}, wanted {b!r}"
 
 
 def runs_folder() -> Path:

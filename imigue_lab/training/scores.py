@@ -68,11 +68,20 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
 def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
     """95 % percentile intervals over draws of whole subjects, whose interviews hang together."""
     outcome, probability = columns(predictions)
-    subject = pd.factorize(predictions.subject)[0]
+    subject, names = pd.factorize(predictions.subject)
+    draws = draw_groups(len(names), seed)
+    return percentiles(weighted_scores(outcome, probability, draws[:, subject]))
+
+
+def draw_groups(groups: int, seed: int) -> Float[np.ndarray, "R groups"]:
+    """How often each of the groups is drawn, in R draws of as many groups with replacement."""
     rng = np.random.default_rng(seed)
-    subjects = subject.max() + 1
-    draws = rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=RESAMPLES)
-    scores = weighted_scores(outcome, probability, draws[:, subject].astype(float))
+    draws = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
+    return draws.astype(float)
+
+
+def percentiles(scores: PerResample) -> dict[str, tuple[float, float]]:
+    """The middle 95 % of each score; none of one that no resample gives."""
     return {
         name: (float(np.nanquantile(values, 0.025)), float(np.nanquantile(values, 0.975)))
         for name, values in scores.items()
@@ -130,18 +139,20 @@ def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     """The score table as people read it: two digits, intervals in brackets, dashes for nothing."""
 
-    def number(value: float, interval: object) -> str:
-        text = "–" if pd.isna(value) else f"{value:.2f}"
-        if isinstance(interval, tuple | list):
-            text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-        return text
-
     shown = table[["split", "answer", "n", "right"]].copy()
     for metric in METRICS:
         intervals = table.get(f"{metric}_interval", pd.Series(None, index=table.index))
         shown[metric.replace("_", " ")] = [
-            number(value, interval)
+            with_interval(value, interval)
             for value, interval in zip(table[metric], intervals, strict=True)
         ]
     shown["p"] = ["–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001" for p in table["p"]]
     return shown
+
+
+def with_interval(value: float, interval: object) -> str:
+    """``0.63 [0.54, 0.72]``; a dash for nothing."""
+    text = "–" if pd.isna(value) else f"{value:.2f}"
+    if isinstance(interval, tuple | list):
+        text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+    return text

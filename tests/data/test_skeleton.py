@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeleton import (
     cut_middle,
     fit_persons,
     normalise_3d,
+    normalise_body,
     normalise_box,
     normalise_picture,
     pad_frames,
@@ -206,3 +208,30 @@ def test_frames_that_a_depth_camera_lost_are_dropped_or_stay_empty(shared):
         assert not there.all()
         # Never nearer to the camera than the person was: nothing is drawn out to (0, 0, 0).
         assert longer[there][:, 2].min() >= clip[:, seen][..., 2].min() - 1e-4
+
+
+def test_a_body_is_placed_by_its_shoulders_and_what_moves_still_moves():
+    rng = np.random.default_rng(0)
+    skeleton = rng.uniform(0, 100, (1, 9, 22, 3)).astype(np.float32)
+    skeleton[..., 2] = 0.8
+    skeleton[0, :, 2, :2], skeleton[0, :, 5, :2] = (40, 50), (80, 50)
+    skeleton[0, 3, 2, :2] = 0, 0  # one bad frame does not count
+    skeleton[0, :, 9] = (7, 7, 0)
+    placed = normalise_body(skeleton, LAYOUTS["imigue22"])
+    assert placed[0, 0, 2, :2].tolist() == [-0.5, 0] and placed[0, 0, 5, :2].tolist() == [0.5, 0]
+    assert_allclose(placed[0, :, 4, :2], (skeleton[0, :, 4, :2] - (60, 50)) / 40, rtol=1e-5)
+    assert not placed[0, :, 9].any()
+    assert_allclose(placed[0, :, 4, 2], 0.8)
+    moved = normalise_body(
+        skeleton * np.float32([3, 3, 1]) + np.float32([5, 9, 0]), LAYOUTS["imigue22"]
+    )
+    keep = [v for v in range(22) if v not in (2, 9)]
+    assert_allclose(moved[:, :, keep], placed[:, :, keep], atol=1e-5)
+
+
+def test_a_body_without_shoulders_keeps_its_places():
+    skeleton = np.ones((1, 4, 22, 3), np.float32)
+    skeleton[:, :, 2] = 0
+    assert_array_equal(normalise_body(skeleton, LAYOUTS["imigue22"]), skeleton)
+    with pytest.raises(DataError, match="right_hand21 has no shoulders"):
+        normalise_body(np.ones((1, 4, 21, 3), np.float32), LAYOUTS["right_hand21"])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from imigue_lab.models.agcn import build_agcn
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.mvit import build_mvit
 from imigue_lab.models.swinface import build_swinface
@@ -25,10 +26,16 @@ def judge(model, features):
     return [output.logit, *output.gates]
 
 
+def walk(model, skeletons):
+    graphs = model.graphs(skeletons)
+    return [model(skeletons), model.tokens(skeletons), *(layer.attention for layer in graphs)]
+
+
 SMALL = {"context_dim": 6, "face_dim": 4, "width": 8, "depth": 2, "heads": 2}
 MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
     "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), read),
+    "2s-agcn": (lambda: build_agcn("coco17", 5, width=8, depths=(2, 1, 1)), (1, 9, 17, 3), walk),
     "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
     "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
 }

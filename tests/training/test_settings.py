@@ -3,7 +3,7 @@
 import pytest
 
 from imigue_lab.errors import SettingsError
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.settings import BaselineSettings, EmotionSettings
 
 
 def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
@@ -57,5 +57,12 @@ def test_only_what_changes_a_result_is_in_the_fingerprint():
     assert len(fingerprints) == 3
 
 
-def test_every_parameter_is_explained():
-    assert all(field.description for field in EmotionSettings.model_fields.values())
+@pytest.mark.parametrize("settings", [EmotionSettings, BaselineSettings])
+def test_every_parameter_is_explained(settings):
+    assert all(field.description for field in settings.model_fields.values())
+
+
+def test_the_paper_trains_its_pose_encoder_on_whole_clips_at_full_size():
+    paper = BaselineSettings.from_given({"preset": "paper", "stream": "bone"})
+    assert (paper.size, paper.frames, paper.lr, paper.weight_decay) == ("paper", 0, 1e-4, 1e-4)
+    assert paper.scheduler == "plateau" and paper.smoothing == 0

@@ -6,14 +6,17 @@ Letters in shapes: M persons, T frames, V joints, C channels.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float32
 
+from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_files.cache import read_keypoints
-from imigue_lab.data.keypoint_files.tables import Recording, read_recording
-from imigue_lab.data.keypoints import LAYOUTS, subset
+from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
+from imigue_lab.data.keypoint_files.tables import BY_JOINTS, Recording, read_recording
+from imigue_lab.data.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.errors import DataError, some
 
 
@@ -42,6 +45,76 @@ def read_clip(index: Index, clip_id: str) -> Recording:
             " range, or copy the file again"
         )
     return Recording(recording.skeleton[:, clip.start : clip.end + 1], recording.layout)
+
+
+class MappedClips(NamedTuple):
+    """Clips as `data.clips.ClipDataset` takes them.
+
+    Attributes:
+        clips: with the range within the file that holds them, and in `video_id` that file's key.
+        keypoints: by key, mapped into memory.
+        layout: of all files.
+        persons: at most in a file.
+        without: ids of the clips whose keypoints are nowhere.
+    """
+
+    clips: pd.DataFrame
+    keypoints: KeypointFiles
+    layout: Layout
+    persons: int
+    without: list[str]
+
+
+def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
+    """Parses what was not parsed before, and maps the rest.
+
+    Raises:
+        DataError: a file cannot be used, none is there, or they are of several layouts.
+    """
+    whole = index.videos.set_index("video_id").keypoints
+    alone = clips.keypoints.notna()
+    source = clips.keypoints.where(alone, clips.video_id.map(whole))
+    key = clips.clip_id.where(alone, clips.video_id)
+    there = source.notna()
+    if not there.any():
+        raise DataError(f"{index.root}: holds no keypoints of its clips; copy them, see `check`")
+    files = dict(zip(key[there], source[there], strict=True))
+    convert([path for path in files.values() if path.suffix != ".npy"], first_person)
+    paths = {
+        key: path if path.suffix == ".npy" else array_path(path, first_person)
+        for key, path in files.items()
+    }
+    shapes = {key: np.load(path, mmap_mode="r").shape for key, path in paths.items()}
+    last = key[there].map({key: shape[-3] - 1 for key, shape in shapes.items()})
+    mapped = clips[there].assign(
+        video_id=key[there],
+        start=clips.start.where(~alone, 0)[there],
+        end=clips.end[there].where(~alone[there], last),
+    )
+    return MappedClips(
+        mapped,
+        KeypointFiles(paths),
+        one_layout(shapes, files),
+        max(shape[0] if len(shape) == 4 else 1 for shape in shapes.values()),
+        clips.clip_id[~there].tolist(),
+    )
+
+
+def one_layout(shapes: dict[str, tuple[int, ...]], files: dict[str, Path]) -> Layout:
+    """The layout of all files, told by their number of joints."""
+    first, expected = next(iter(shapes.items()))
+    for key, shape in shapes.items():
+        if len(shape) not in (3, 4) or shape[-1] != 3 or shape[-2] not in BY_JOINTS:
+            raise DataError(
+                f"{files[key]}: holds {shape}, expected (frames, joints, 3) with"
+                f" {', '.join(map(str, BY_JOINTS))} joints; save it so"
+            )
+        if shape[-2] != expected[-2]:
+            raise DataError(
+                f"{files[key]}: holds {shape[-2]} joints and {files[first]} {expected[-2]}; a model"
+                " takes one layout: save all files in the same"
+            )
+    return LAYOUTS[BY_JOINTS[expected[-2]]]
 
 
 def keypoint_files(index: Index, video_id: str) -> list[Path]:

@@ -6,11 +6,36 @@ there. The random source is a `numpy.random.RandomState` that is handed in.
 Source: pyskl's RandomScale, RandomRot and Flip.
 """
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float
 
 from imigue_lab.data.keypoints import Layout
 from imigue_lab.data.skeleton import Skeleton
+
+Augment = Literal["none", "turn", "mirror"]
+
+SCALE, TURN_2D, TURN_3D = 0.1, 0.15, 0.3  # share of the size; radians
+
+
+def augmented(
+    skeleton: Skeleton, layout: Layout, rng: np.random.RandomState, how: Augment
+) -> Skeleton:
+    """What training sees of a clip that lies about 0: a recipe of the changes below.
+
+    Args:
+        how: `turn` scales each axis by up to 10 % and turns by up to 0.15 radians in the picture,
+            0.3 about each axis in space; `mirror` also flips half of the clips.
+    """
+    if how == "none":
+        return skeleton
+    skeleton = random_scale(skeleton, rng, SCALE, layout.axes)
+    if layout.axes == 3:
+        skeleton = random_turn_3d(skeleton, rng, TURN_3D)
+    else:
+        skeleton = random_turn_2d(skeleton, rng, -TURN_2D, TURN_2D)
+    return random_flip(skeleton, layout, rng) if how == "mirror" else skeleton
 
 
 def random_scale(

@@ -1,0 +1,192 @@
+"""Real input: 2s-AGCN, joints and bones, on actions before a depth camera.
+
+    python -m benchmarks.skeleton_real folds FILE.npz     compares recipes inside the train split
+    python -m benchmarks.skeleton_real test FILE.npz      trains RECIPE, reads the test split once
+
+FILE is msraction3d.npz (557 clips of 20 actions, 10 subjects; cross-subject, 284 train, 273 test)
+or utkinect.npz (199 clips of 10 actions; the first of its ten published subject draws, 100 train,
+99 test); both hold 20 joints in space, x (clips, frames, joints, 3), lengths, y, subject.
+
+RECIPE was fixed by `folds` on msraction3d: each of its five training subjects left out once, joint
+stream, last epoch: 87.3 % as it stands, 82.0 without turning the clips; both files are tested with
+it. Clips are placed about the shoulders and resampled to 32 frames; the scores of the streams are
+added. About 4 minutes a recipe and 3 a test, one thread.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch.optim.lr_scheduler import OneCycleLR
+
+from imigue_lab.data.clips import ClipDataset
+from imigue_lab.data.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.models.agcn import AGCN, build_agcn
+from imigue_lab.training.gesture_data import GestureClips, TrainingBatches, in_order
+from imigue_lab.training.gesture_scores import bootstrap_intervals, point_scores
+from imigue_lab.training.scores import wilson_interval
+
+FRAMES, BATCH = 32, 16
+STREAMS: tuple[Stream, ...] = ("joint", "bone")
+LAYOUT_OF = {"msraction3d": "msraction20", "utkinect": "kinect20"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    width: int = 16
+    depths: tuple[int, ...] = (2, 2, 2)
+    epochs: int = 40
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
+    smoothing: float = 0.1
+    augment: Augment = "turn"
+
+
+RECIPE = Recipe()
+COMPARED = [RECIPE, replace(RECIPE, augment="none")]
+
+
+@dataclass(frozen=True)
+class Actions:
+    """One file: a table of clips, and each clip's skeleton as (frames, joints, 3)."""
+
+    clips: pd.DataFrame
+    skeletons: dict[str, np.ndarray]
+    layout: Layout
+    classes: int
+
+    def part(self, rows: pd.Series, stream: Stream, augment: Augment = "none") -> GestureClips:
+        whole = ClipDataset(self.clips[rows], self.skeletons.__getitem__, FRAMES, axes=3)
+        return GestureClips(whole, self.layout, [stream], augment, seed=0)
+
+
+def read(path: Path) -> Actions:
+    arrays = np.load(path, allow_pickle=False)
+    ids, lengths = arrays["ids"].tolist(), arrays["lengths"]
+    if path.stem == "utkinect":
+        split = np.where(arrays["vemulapalli_train_mask"][0], "train", "test")
+    else:
+        split = arrays["split"]
+    clips = pd.DataFrame(
+        {
+            "clip_id": ids,
+            "video_id": ids,
+            "subject": arrays["subject"].astype(str),
+            "split": split,
+            "start": 0,
+            "end": lengths - 1,
+            "label": arrays["y"],
+        }
+    )
+    skeletons = {i: x[:n] for i, x, n in zip(ids, arrays["x"], lengths, strict=True)}
+    layout = LAYOUTS[LAYOUT_OF[path.stem]]
+    return Actions(clips, skeletons, layout, len(arrays["class_names"]))
+
+
+def train(actions: Actions, rows: pd.Series, stream: Stream, recipe: Recipe) -> AGCN:
+    """One network on some clips, to the last epoch."""
+    torch.manual_seed(0)
+    model = build_agcn(
+        actions.layout.name, actions.classes, width=recipe.width, depths=recipe.depths
+    )
+    loader = TrainingBatches(actions.part(rows, stream, recipe.augment), BATCH, balance=0)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
+    )
+    steps = recipe.epochs * len(loader)
+    schedule = OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=0.2)
+    for epoch in range(recipe.epochs):
+        for batch in loader.batches(epoch):
+            optimizer.zero_grad()
+            logits = model(batch.skeleton)
+            F.cross_entropy(logits, batch.label, label_smoothing=recipe.smoothing).backward()
+            optimizer.step()
+            schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def logits_of(model: AGCN, clips: GestureClips) -> pd.DataFrame:
+    """One row a clip, by id."""
+    rows = [
+        pd.DataFrame(model(batch.skeleton).numpy(), index=batch.clip_ids)
+        for batch in in_order(clips, 64)
+    ]
+    return pd.concat(rows).sort_index()
+
+
+def predict(
+    actions: Actions,
+    known: pd.Series,
+    asked: pd.Series,
+    recipe: Recipe,
+    names: tuple[Stream, ...] = STREAMS,
+) -> dict[str, pd.DataFrame]:
+    """Predictions of each stream, and of the sum of their raw scores."""
+    logits = {
+        name: logits_of(train(actions, known, name, recipe), actions.part(asked, name))
+        for name in names
+    }
+    logits["both"] = sum(logits.values())
+    by_id = actions.clips.set_index("clip_id", drop=False)
+    tables = {}
+    for name, values in logits.items():
+        probability = torch.tensor(values.to_numpy()).softmax(dim=1).numpy()
+        columns = pd.DataFrame(probability, index=values.index).add_prefix("p")
+        tables[name] = by_id.join(columns, how="inner")
+    return tables
+
+
+def folds(actions: Actions) -> None:
+    """Prints each recipe's accuracy on train, joint stream, every subject left out once."""
+    in_train = actions.clips.split == "train"
+    subjects = sorted(actions.clips.subject[in_train].unique())
+    for recipe in COMPARED:
+        start, answers = time.perf_counter(), []
+        for subject in subjects:
+            own = actions.clips.subject == subject
+            known, asked = in_train & ~own, in_train & own
+            answers.append(predict(actions, known, asked, recipe, ("joint",))["joint"])
+        shares = [f"{100 * point_scores(answer)['top1']:.1f}" for answer in answers]
+        top1 = 100 * point_scores(pd.concat(answers))["top1"]
+        seconds = time.perf_counter() - start
+        print(f"{top1:.1f} % ({', '.join(shares)} a subject), {seconds:.0f} s: {recipe}")
+
+
+def test(actions: Actions) -> None:
+    """Trains on the whole of train and prints the scores of the test split."""
+    in_train = actions.clips.split == "train"
+    start = time.perf_counter()
+    answers = predict(actions, in_train, ~in_train, RECIPE)
+    seconds = time.perf_counter() - start
+    for name, table in answers.items():
+        top1 = point_scores(table)["top1"]
+        right = round(top1 * len(table))
+        low, high = bootstrap_intervals(table, seed=0, unit="subject")["top1"]
+        wilson = wilson_interval(right, len(table))
+        print(
+            f"{name:5} {100 * top1:.1f} % ({right} of {len(table)});"
+            f" over draws of its {table.subject.nunique()} subjects {100 * low:.1f} to"
+            f" {100 * high:.1f}, Wilson {100 * wilson[0]:.1f} to {100 * wilson[1]:.1f}"
+        )
+    print(f"{RECIPE}, both streams {seconds:.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=["folds", "test"])
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args()
+    actions = read(options.file)
+    {"folds": folds, "test": test}[options.step](actions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""2s-AGCN, one stream: convolutions over a graph that is fixed, learned, and seen in the clip.
+
+Shi et al., "Two-Stream Adaptive Graph Convolutional Networks for Skeleton-Based Action
+Recognition", CVPR 2019, sections 3.2 to 3.4; the pose encoder of the paper's section 2.
+
+Letters in shapes: B clips, M persons, N = B M, T frames (S = T / 4 after two strides), V joints, C
+channels going in and D coming out, K = 3 subsets of a joint's neighbours: itself, inward, outward.
+Inside, features are (N, C, V, T) with channels last in memory: joints mix in one matrix product,
+and the convolution over time runs along the longest axis.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from imigue_lab.data.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.models.joint_norm import JointNorm
+
+Skeletons = Float[Tensor, "B M T V C"]
+FrameMask = Bool[Tensor, "B T"]
+Features = Float[Tensor, "N C V T"]
+Mixed = Float[Tensor, "N D V T"]
+Graph = Float[Tensor, "K V V"]
+Attention = Float[Tensor, "N K V V"]
+Own = Float[Tensor, "N 1 1 T"]  # 1 where a frame is the clip's own, 0 where it is padding
+
+SUBSETS = 3
+KERNEL = 9  # frames
+DEPTHS = (4, 3, 3)  # blocks of one, two and four times the width; time halves between them
+
+
+class Graphs(NamedTuple):
+    """What one layer mixes joints by; entry [.., k, i, j] leads from joint i to joint j.
+
+    Attributes:
+        fixed: A, the bones of the layout.
+        learned: B, the same for all clips.
+        attention: C, of each clip and person; what leads to a joint sums to 1.
+    """
+
+    fixed: Graph
+    learned: Graph
+    attention: Float[Tensor, "B M K V V"]
+
+
+class AdaptiveGraphConvolution(nn.Module):
+    """Joints take from joints, by weights of their own for each subset of neighbours.
+
+        y   = ReLU(BN(Σ_k W_k x (A_k + B_k + C_k)) + skip(x))
+        C_k = softmax_i((θ_k x)_i · (φ_k x)_j / E T),    E = D / 4 channels of θ and φ
+
+    A is the layout's graph, B starts near 0. T counts a clip's own frames.
+    """
+
+    fixed: Tensor
+
+    def __init__(self, graph: Graph, in_width: int, width: int):
+        super().__init__()
+        self.register_buffer("fixed", graph.clone(), persistent=False)  # the layout tells it
+        self.learned = nn.Parameter(torch.full_like(graph, 1e-6))
+        self.theta, self.phi, self.weights = (
+            nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
+            for out in (width // 4, width // 4, width)
+        )
+        self.norm = nn.BatchNorm2d(width)
+        self.skip = nn.Sequential()
+        if in_width != width:
+            self.skip = nn.Sequential(nn.Conv2d(in_width, width, 1), nn.BatchNorm2d(width))
+
+    def forward(self, x: Features, own: Own | None) -> tuple[Mixed, Attention]:
+        attention = self.attend(x, own)
+        y = self.mix(x, self.fixed + self.learned + attention)
+        return F.relu_(self.norm(y) + self.skip(x)), attention
+
+    def attend(self, x: Features, own: Own | None) -> Attention:
+        maps: list[Any] = [*self.theta, *self.phi]
+        y = F.conv2d(x, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
+        frames: int | Tensor = x.shape[-1]
+        if own is not None:
+            y, frames = y * own, reduce(own, "n 1 1 t -> n 1 1 1", "sum")
+        embedding = y.shape[1] // len(maps)
+        theta, phi = rearrange(y, "n (two k e) v t -> two n k v (t e)", two=2, k=SUBSETS)
+        return torch.softmax(theta @ phi.mT / (embedding * frames), dim=-2)
+
+    def mix(self, x: Features, graph: Attention) -> Mixed:
+        """Joints by all subsets in one product; one convolution whose kernel spans the subsets."""
+        frames, maps = x.shape[-1], list[Any](self.weights)
+        y = rearrange(graph, "n k i j -> n (k j) i") @ rearrange(x, "n c v t -> n v (t c)")
+        y = rearrange(y, "n (k v) (t c) -> n c k (v t)", k=SUBSETS, t=frames)
+        weight = torch.cat([m.weight for m in maps], dim=2)
+        y = F.conv2d(y, weight, torch.stack([m.bias for m in maps]).sum(dim=0))
+        return rearrange(y, "n d 1 (v t) -> n d v t", t=frames)
+
+
+class AlongTime(nn.Conv2d):
+    """A convolution over frames; its weights (D, C, frames, 1) are those of (N, C, T, V)."""
+
+    def __init__(self, in_width: int, width: int, kernel: int, stride: int):
+        super().__init__(in_width, width, (kernel, 1), (stride, 1), (kernel // 2, 0))
+
+    def forward(self, x: Features) -> Float[Tensor, "N D V S"]:
+        weight = self.weight.mT
+        return F.conv2d(x, weight, self.bias, self.stride[::-1], self.padding[::-1])
+
+
+class Block(nn.Module):
+    """``ReLU(BN(conv_9(graph(x))) + residual(x))``; `stride` leaves every second frame out."""
+
+    def __init__(
+        self, graph: Graph, in_width: int, width: int, stride: int = 1, residual: bool = True
+    ):
+        super().__init__()
+        self.stride = stride
+        self.graph = AdaptiveGraphConvolution(graph, in_width, width)
+        self.time = nn.Sequential(AlongTime(width, width, KERNEL, stride), nn.BatchNorm2d(width))
+        self.residual: nn.Module | None = None
+        if residual:
+            self.residual = nn.Sequential()
+            if in_width != width or stride != 1:
+                self.residual.append(AlongTime(in_width, width, 1, stride))
+                self.residual.append(nn.BatchNorm2d(width))
+
+    def forward(self, x: Features, own: Own | None) -> tuple[Float[Tensor, "N D V S"], Attention]:
+        y, attention = self.graph(x, own)
+        if own is not None:
+            y = y * own  # the convolution reaches into the padding
+        y = self.time(y)
+        return F.relu_(y if self.residual is None else y + self.residual(x)), attention
+
+
+class AGCN(nn.Module):
+    """Norm of the input, blocks, mean over frames, joints and persons, one linear layer.
+
+    It takes up to `persons` of `layout`; absent ones are zeros and count in the mean, as published.
+    """
+
+    def __init__(self, layout: Layout, norm: JointNorm, blocks: list[Block], head: nn.Linear):
+        super().__init__()
+        self.layout = layout
+        self.persons = norm.persons
+        self.norm = norm
+        self.blocks = nn.ModuleList(blocks)
+        self.head = head
+
+    def forward(
+        self, skeleton: Skeletons, frame_mask: FrameMask | None = None
+    ) -> Float[Tensor, "B classes"]:
+        """Logits.
+
+        Args:
+            skeleton: normalised places; a missing joint is all 0. Persons may be fewer than
+                `persons`.
+            frame_mask: False where a frame is padding: then a clip's result does not depend on its
+                batch. (In training, batch statistics count the padding, as published.)
+        """
+        x, own, _ = self.encode(skeleton, frame_mask)
+        x = reduce(x, "(b m) d v t -> b d t", "mean", m=self.persons)
+        if own is None:
+            return self.head(x.mean(dim=-1))
+        share = own[:: self.persons, 0]
+        return self.head((x * share).sum(dim=-1) / share.sum(dim=-1))
+
+    def tokens(
+        self, skeleton: Skeletons, frame_mask: FrameMask | None = None
+    ) -> Float[Tensor, "B persons S V D"]:
+        """What is pooled into the logits, a token a joint and four frames; 0 in the padding."""
+        x, own, _ = self.encode(skeleton, frame_mask)
+        x = x if own is None else x * own
+        return rearrange(x, "(b m) d v s -> b m s v d", m=self.persons)
+
+    def graphs(self, skeleton: Skeletons, frame_mask: FrameMask | None = None) -> list[Graphs]:
+        """The adaptive graph of each layer."""
+        layers: list[Any] = [block.graph for block in self.blocks]
+        attentions = [
+            rearrange(attention, "(b m) k i j -> b m k i j", m=self.persons)
+            for attention in self.encode(skeleton, frame_mask)[2]
+        ]
+        return [Graphs(g.fixed, g.learned, a) for g, a in zip(layers, attentions, strict=True)]
+
+    def encode(
+        self, skeleton: Skeletons, frame_mask: FrameMask | None
+    ) -> tuple[Float[Tensor, "N D V S"], Float[Tensor, "N 1 1 S"] | None, list[Attention]]:
+        """Features, the frames of them that are a clip's own, and each layer's attention."""
+        x = rearrange(self.norm(skeleton), "b m t v c -> (b m) c v t")
+        x = x.contiguous(memory_format=torch.channels_last)
+        own = None
+        if frame_mask is not None and not frame_mask.all():
+            own = repeat(frame_mask, "b t -> (b m) 1 1 t", m=self.persons).to(x.dtype)
+        attentions = []
+        for block in self.blocks:
+            x, attention = block(x, own)
+            own = None if own is None else own[..., :: block.stride]
+            attentions.append(attention)
+        return x, own, attentions
+
+
+def build_agcn(
+    keypoints: str,
+    classes: int,
+    channels: int = 3,
+    persons: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = DEPTHS,
+    mask_missing: bool = True,
+) -> AGCN:
+    """One stream of 2s-AGCN, started as published.
+
+    Args:
+        keypoints: name of a layout, which gives the fixed graph.
+        channels, persons: of the skeletons; more persons than these are refused.
+        width: of the first blocks, a multiple of 4; tokens are four times as wide (paper: 64).
+        depths: blocks of `width`, twice and four times it (paper: 4, 3, 3).
+        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
+    """
+    if width % 4:
+        raise ValueError(f"width must be a multiple of 4; got {width}")
+    layout = LAYOUTS[keypoints]
+    graph = torch.tensor(spatial(layout), dtype=torch.float32)
+    widths = [channels] + [width * 2**stage for stage, n in enumerate(depths) for _ in range(n)]
+    begins = {sum(depths[:stage]) for stage in range(1, len(depths))}
+    blocks = [
+        Block(graph, a, b, stride=2 if number in begins else 1, residual=number > 0)
+        for number, (a, b) in enumerate(pairwise(widths))
+    ]
+    norm = JointNorm(layout, persons, channels, mask_missing)
+    model = AGCN(layout, norm, blocks, nn.Linear(widths[-1], classes))
+    start_as_published(model)
+    return model
+
+
+def start_as_published(model: AGCN) -> None:
+    """Graph convolutions start as their skip alone: the weight of their norm is 1e-6."""
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 4 and ".weights." in name:
+            nn.init.normal_(parameter, std=math.sqrt(2 / (parameter.numel() * SUBSETS)))
+        elif parameter.dim() == 4:
+            nn.init.kaiming_normal_(parameter, mode="fan_out")
+        elif name.endswith("graph.norm.weight"):
+            nn.init.constant_(parameter, 1e-6)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
+    nn.init.normal_(model.head.weight, std=math.sqrt(2 / model.head.out_features))

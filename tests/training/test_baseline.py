@@ -1,0 +1,188 @@
+"""Skeleton classifiers end to end: exact resume, tables by id, checkpoints that say what for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.agcn_step import Transcription
+from imigue_lab.app import main
+from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.errors import DataError, RunError
+from imigue_lab.training import baseline
+from imigue_lab.training.baseline import load_baseline, predict, start_from, train_baseline
+from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.gesture_scores import class_table, point_scores
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.runs import Run
+from imigue_lab.training.settings import BaselineSettings
+
+
+@pytest.fixture(scope="module")
+def data(made_up):
+    return load_gesture_data(str(made_up))
+
+
+@pytest.fixture(scope="module")
+def tiny(made_up):
+    """Settings that train in a second or two."""
+
+    def settings(**changes):
+        given = {"data": str(made_up), "epochs": 2, "frames": 16, "batch_size": 16}
+        return BaselineSettings.from_given(given | changes)
+
+    return settings
+
+
+@pytest.fixture(scope="module")
+def pose_run(data, tiny):
+    return train_baseline(tiny(name="pose"), data)
+
+
+def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
+    table = pose_run.predictions().set_index("clip_id")
+    known = index.clips.set_index("clip_id")
+    assert set(table.index) == set(known.index)
+    for column in ("video_id", "split", "label"):
+        assert (table[column] == known[column].loc[table.index]).all()
+    probability = table[[f"p{c}" for c in range(32)]].to_numpy()
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+    assert (table.said == probability.argmax(axis=1)).all()
+    assert table.seen.between(0.5, 1).all()
+    scores = pose_run.scores().set_index(["split", "answer"])
+    test = table[table.split == "test"]
+    assert scores.loc[("test", "model")].top1 == pytest.approx(point_scores(test)["top1"])
+    assert scores.loc[("test", "model")].n == len(test)
+    assert len(class_table(pose_run.predictions(), "test")) >= test.label.nunique()
+    metrics = pose_run.metrics()
+    np.testing.assert_allclose(metrics.validation_error, 1 - metrics.validation_top1)
+
+
+@pytest.mark.parametrize("frames", [0, 16])
+def test_predictions_do_not_depend_on_the_batch(data, tiny, frames):
+    run = train_baseline(tiny(frames=frames, epochs=1, name=f"batch{frames}"), data)
+    kept = run.predictions().set_index("clip_id")
+    model, clips = load_baseline(run, data), data.clips("test", frames, ["joint"])
+    for batch_size in (1, 7):
+        again = predict(open_fabric("cpu"), model, clips, data, batch_size).set_index("clip_id")
+        columns = [f"p{c}" for c in range(32)]
+        np.testing.assert_allclose(again[columns], kept.loc[again.index, columns], atol=1e-5)
+
+
+def test_a_run_that_was_broken_off_ends_with_the_same_numbers(data, tiny, monkeypatch):
+    given = {"epochs": 4, "stream": "bone", "augment": "mirror", "patience": 2, "lr": 1e-2}
+    whole = train_baseline(tiny(name="whole", **given), data)
+    write = Run.write_history
+
+    def stop_after(epochs):
+        def write_or_stop(run, history):
+            if len(history) == epochs:
+                raise KeyboardInterrupt
+            write(run, history)
+
+        monkeypatch.setattr(Run, "write_history", write_or_stop)
+
+    for epochs in (1, 3):
+        stop_after(epochs)
+        with pytest.raises(KeyboardInterrupt):
+            train_baseline(tiny(name="broken", **given), data)
+        monkeypatch.setattr(Run, "write_history", write)
+    broken = train_baseline(tiny(name="broken", **given), data)
+    assert len(whole.metrics()) > 2
+    pd.testing.assert_frame_equal(whole.metrics(), broken.metrics(), check_exact=True)
+    pd.testing.assert_frame_equal(whole.predictions(), broken.predictions(), check_exact=True)
+    for name in ("best", "last"):
+        first, second = whole.load_weights(name), broken.load_weights(name)
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_same_settings_return_at_once_and_other_streams_are_other_runs(data, tiny, capsys):
+    joint = train_baseline(tiny(epochs=1), data)
+    assert train_baseline(tiny(epochs=1), data).folder == joint.folder
+    assert "finished before" in capsys.readouterr().out
+    motion = train_baseline(tiny(epochs=1, stream="joint_motion", fold=1, scheduler="none"))
+    assert motion.folder != joint.folder
+    assert motion.settings()["settings"]["stream"] == "joint_motion"
+
+
+def test_a_checkpoint_says_classes_layout_and_how_it_is_built(pose_run):
+    says = pose_run.read_checkpoint("best")
+    assert says["classes"] == list(CLASSES) and says["keypoints"] == "imigue22"
+    assert (says["model"], says["stream"]) == ("2s-agcn", "joint")
+    assert says["arguments"]["width"] == 16
+
+
+def test_a_checkpoint_of_another_layout_is_refused_in_a_sentence(pose_run, data, tmp_path):
+    other = type(data)(**{**vars(data), "layout": LAYOUTS["coco17"]})
+    with pytest.raises(RunError, match=r"keypoints is 'imigue22', wanted 'coco17'; take another"):
+        load_baseline(pose_run, other)
+
+
+def test_a_checkpoint_of_other_classes_is_refused_by_the_first_that_differs(pose_run, monkeypatch):
+    renamed = ("turtle neck", "covering nose", *CLASSES[2:])
+    monkeypatch.setattr(baseline, "CLASSES", renamed)
+    with pytest.raises(RunError) as caught:
+        load_baseline(pose_run)
+    assert "classes has 'bulging face, deep breath' at 1, wanted 'covering nose'" in str(
+        caught.value
+    )
+    assert len(str(caught.value)) < 250
+
+
+def test_a_checkpoint_of_another_task_is_refused(trained):
+    with pytest.raises(RunError, match=r"task is 'emotion', wanted 'baseline'"):
+        load_baseline(trained[0])
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Two persons on the layout of the made-up clips, with the published names."""
+    torch.manual_seed(1)
+    graph = torch.tensor(spatial(LAYOUTS["imigue22"]), dtype=torch.float32)
+    path = tmp_path_factory.mktemp("weights") / "published.pt"
+    torch.save(Transcription(graph, classes=60, persons=2).state_dict(), path)
+    return path
+
+
+def test_training_may_start_from_published_weights(published, data, tiny, tmp_path):
+    settings = tiny(size="paper", checkpoint=str(published))
+    moved = tmp_path / "moved.pt"
+    moved.write_bytes(published.read_bytes())
+    same, other = baseline.identity_of_start(tiny(checkpoint=str(moved))), tmp_path / "other.pt"
+    assert baseline.identity_of_start(settings) == same != {}
+    other.write_bytes(b"other")
+    assert baseline.identity_of_start(tiny(checkpoint=str(other))) != same
+    arguments = baseline.checkpoint_of(settings, data)["arguments"]
+    model = baseline.BUILDERS["2s-agcn"](**arguments)
+    head = model.head.weight.clone()
+    start_from(model, settings.checkpoint, "2s-agcn", data.layout.name)
+    kept = torch.load(published, weights_only=True)
+    assert torch.equal(model.blocks[3].graph.learned, kept["l4.gcn1.PA"])
+    assert torch.equal(model.blocks[9].time[0].weight, kept["l10.tcn1.conv.weight"])
+    assert torch.equal(model.head.weight, head)
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"size": "small"}, "of another size .* set size"),
+        ({"checkpoint": "/nowhere.pt", "size": "paper"}, "/nowhere.pt: no such file"),
+    ],
+)
+def test_weights_that_cannot_be_started_from_are_refused(changed, complaint, published, data, tiny):
+    settings = tiny(**{"checkpoint": str(published), **changed})
+    with pytest.raises(DataError, match=complaint):
+        train_baseline(settings, data)
+
+
+def test_the_command_line_trains_and_prints_the_constant_answer(made_up, capsys):
+    words = ["train", "baseline", "--data", str(made_up), "--model", "2s-agcn", "--stream", "bone"]
+    main([*words, "--epochs", "1", "--frames", "8"])
+    told = capsys.readouterr().out
+    assert "always" in told and "mean class accuracy" in told
+    with pytest.raises(SystemExit) as end:
+        main([*words[:4], "--stream", "skin"])
+    assert end.value.code == 2
+    assert "stream: input should be 'joint', 'bone'" in capsys.readouterr().err

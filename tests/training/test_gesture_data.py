@@ -1,0 +1,154 @@
+"""From any tree to batches: ids stay together, bodies in one place, nothing left out unsaid."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imigue_lab.data.clips import collate
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.errors import DataError
+from imigue_lab.training.gesture_data import TrainingBatches, in_order, load_gesture_data
+
+IMIGUE = LAYOUTS["imigue22"]
+
+
+@pytest.fixture(scope="module")
+def data(made_up):
+    return load_gesture_data(str(made_up))
+
+
+@pytest.fixture
+def own_tree(tmp_path):
+    """Writes a plain tree of 12 videos of three clips; returns its root."""
+
+    def write(joints=22, frames=30, **changed):
+        rng = np.random.default_rng(0)
+        (tmp_path / "keypoints").mkdir(exist_ok=True)
+        videos, clips = [], []
+        for number in range(12):
+            split = ["train", "train", "validation", "test"][number % 4]
+            videos.append((f"v{number}", split, f"s{number}"))
+            points = rng.uniform(1, 9, (frames, joints, 3)).astype(np.float32)
+            points[..., 2] = 0.9
+            np.save(tmp_path / "keypoints" / f"v{number}.npy", changed.get(f"v{number}", points))
+            clips += [(f"v{number}_{n}", f"v{number}", 10 * n, 10 * n + 9, n + 1) for n in range(3)]
+        columns = ["video_id", "split", "subject"]
+        pd.DataFrame(videos, columns=columns).to_csv(tmp_path / "videos.csv", index=False)
+        columns = ["clip_id", "video_id", "start", "end", "class"]
+        pd.DataFrame(clips, columns=columns).to_csv(tmp_path / "clips.csv", index=False)
+        return tmp_path
+
+    return write
+
+
+def test_each_clip_has_the_frames_and_the_label_of_its_id(data, index):
+    clips = data.clips("train", 0, ["joint"])
+    assert data.layout is IMIGUE and len(clips) == (index.clips.split == "train").sum()
+    rows = index.clips.set_index("clip_id")
+    for number in (0, 7, len(clips) - 1):
+        clip = clips[number]
+        row = rows.loc[clip.clip_id]
+        assert clip.skeleton.shape == (1, row.end - row.start + 1, 22, 3)
+        assert clip.label == row.label
+    assert data.clips("train", 64, ["joint", "bone"])[0].skeleton.shape == (1, 64, 22, 6)
+
+
+def test_layouts_with_a_file_a_clip_give_the_same_skeletons(tmp_path):
+    spec = {"videos": 4, "pictures": False, "seed": 3}
+    whole = make_data(tmp_path / "whole", MadeUp(layout="miga2023", **spec))
+    single = make_data(tmp_path / "single", MadeUp(layout="full", **spec))
+    assert single.clips.keypoints.notna().all() and whole.clips.keypoints.isna().all()
+    first, second = (load_gesture_data(str(index.root)) for index in (whole, single))
+    a, b = (d.clips("train", 16, ["joint"]) for d in (first, second))
+    by_id = {clip.clip_id: clip for clip in (b[n] for n in range(len(b)))}
+    for number in range(5):
+        assert torch.equal(a[number].skeleton, by_id[a[number].clip_id].skeleton)
+
+
+def test_what_is_changed_at_random_depends_on_seed_epoch_and_clip_alone(data):
+    def draw(seed=0, epoch=0, number=3, augment="mirror"):
+        clips = data.clips("train", 16, ["joint"], augment, seed)
+        clips.epoch = epoch
+        return clips[number].skeleton
+
+    assert torch.equal(draw(), draw())
+    assert not torch.equal(draw(), draw(epoch=1))
+    assert not torch.equal(draw(), draw(seed=1))
+    assert torch.equal(draw(augment="none"), draw(augment="none", epoch=5))
+
+
+def test_missing_joints_stay_missing_whatever_is_changed(own_tree):
+    points = np.full((30, 22, 3), 0.9, np.float32) * np.arange(1, 23, dtype=np.float32)[:, None]
+    points[5:8, 4] = 0
+    data = load_gesture_data(str(own_tree(v0=points)))
+    for names in (["joint"], ["bone"]):
+        clip = data.clips("train", 0, names, "turn")[0]
+        gone = (clip.skeleton[0, 5:8, 4] == 0).all()
+        assert clip.clip_id == "v0_0" and gone and clip.skeleton[0, :5, 4].all()
+
+
+def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_order(data):
+    clips = data.clips("train", 0, ["bone"], "turn", seed=5)
+    loader = TrainingBatches(clips, 8, balance=0.5)
+    first, again = (list(loader.batches(2)) for _ in range(2))
+    assert [b.clip_ids for b in first] == [b.clip_ids for b in again]
+    assert all(torch.equal(a.skeleton, b.skeleton) for a, b in zip(first, again, strict=True))
+    assert len(first) == len(loader)
+    ids = [i for batch in in_order(clips, 8) for i in batch.clip_ids]
+    assert sorted(ids) == sorted(data.split.part("train").clip_id)
+
+
+def test_the_digest_tells_data_apart_wherever_they_lie(own_tree, tmp_path):
+    root = own_tree()
+    first = load_gesture_data(str(root)).identity()
+    moved = tmp_path.with_name(f"{tmp_path.name}-moved")
+    root.rename(moved)
+    assert load_gesture_data(str(moved)).identity() == first
+    path = moved / "keypoints" / "v3.npy"
+    points = np.load(path)
+    points[12, 4, 0] += 1
+    np.save(path, points)
+    assert load_gesture_data(str(moved)).identity() != first
+
+
+def test_clips_that_show_nothing_or_have_no_file_are_counted_and_named(own_tree):
+    blank = np.zeros((30, 22, 3), np.float32)
+    root = own_tree(v0=blank, v3=blank)
+    (root / "keypoints" / "v5.npy").unlink()
+    data = load_gesture_data(str(root))
+    told = "\n".join(data.remarks())
+    assert "3 clips have no keypoints and are left out: v5_0, v5_1, v5_2" in told
+    assert "3 clips of train show no joint and are left out: v0_0, v0_1, v0_2" in told
+    assert "3 clips show no joint and are predicted all the same: v3_0, v3_1, v3_2" in told
+    assert len(data.clips("train", 8, ["joint"])) == 6 * 3 - 6
+    assert len(data.clips("test", 8, ["joint"])) == 9
+
+
+def test_joints_in_space_and_several_persons_go_the_same_way(own_tree):
+    rng = np.random.default_rng(1)
+    two = rng.normal(size=(2, 30, 20, 3)).astype(np.float32)
+    data = load_gesture_data(str(own_tree(joints=20, v4=two)))
+    assert data.layout.name == "kinect20" and data.persons == 2
+    clips = data.clips("train", 8, ["bone"], "turn")
+    batch = collate([clips[n] for n in range(len(clips))])
+    assert batch.skeleton.shape[1:] == (2, 8, 20, 3) and batch.skeleton.isfinite().all()
+
+
+def test_files_of_two_layouts_are_refused_by_name(own_tree):
+    root = own_tree(v1=np.ones((30, 25, 3), np.float32))
+    with pytest.raises(DataError, match=r"v1\.npy: holds 25 joints and .*v0\.npy 22"):
+        load_gesture_data(str(root))
+    root = own_tree(v1=np.ones((30, 22, 2), np.float32))
+    with pytest.raises(DataError, match=r"v1\.npy: holds \(30, 22, 2\), expected"):
+        load_gesture_data(str(root))
+
+
+def test_a_tree_without_any_keypoints_says_so(own_tree):
+    root = own_tree()
+    for path in (root / "keypoints").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="holds no keypoints of its clips"):
+        load_gesture_data(str(root))
