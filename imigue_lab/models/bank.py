@@ -60,7 +60,7 @@ class Bank(nn.Module):
     age: Tensor
     source: Tensor
 
-    def __init__(self, classes: int, size: int, dim: int, momentum: float = 0.9):
+    def __init__(self, classes: int, size: int, dim: int, momentum: int | float = 0.9):
         super().__init__()
         self.momentum = momentum
         self.register_buffer("entries", torch.zeros(classes, size, dim))

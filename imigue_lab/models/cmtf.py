@@ -72,7 +72,8 @@ class Fusion(NamedTuple):
 
     Attributes:
         f: of the clip; None from late fusion.
-        f_rgb, f_pose: of its modalities; a learned vector where one has no valid token.
+        f_rgb, f_pose: of its modalities; where one has no valid token it says nothing of the clip,
+            and no decision rests on it.
         merged, attention: of CMTF; attention None unless asked for.
     """
 
@@ -129,7 +130,7 @@ class CMTF(nn.Module):
         dim: int,
         heads: int,
         criteria: tuple[Criterion, ...] = CRITERIA,
-        merge: float = 0.25,
+        merge: int | float = 0.25,
     ):
         super().__init__()
         self.merge = merge
@@ -140,7 +141,6 @@ class CMTF(nn.Module):
         self.joint = JointAttention(dim, heads)
         self.norm = nn.LayerNorm(dim)
         self.project = nn.Linear(dim, dim)
-        self.absent = nn.Parameter(torch.zeros(2, dim))
 
     def forward(self, rgb: Tokens, pose: Tokens, return_attention: bool = False) -> Fusion:
         both = rgb.present & pose.present
@@ -151,8 +151,6 @@ class CMTF(nn.Module):
         tokens = self.norm(x)
         size_rgb, size_pose = count_by_slot(slots, rgb.mask.shape[1])
         f, f_rgb, f_pose = self.pool(tokens, size_rgb + size_pose, size_rgb, size_pose)
-        f_rgb = torch.where(rgb.present[:, None], f_rgb, self.absent[0])
-        f_pose = torch.where(pose.present[:, None], f_pose, self.absent[1])
         attention = None
         if directions is not None and joint is not None:
             attention = Attention(*directions, self.rgb_from_pose.criteria, joint)

@@ -70,6 +70,11 @@ class CrossAttention(nn.Module):
             for _ in range(count)
         ]
         self.criteria = tuple(sorted(does, key=ORDER.index))
+        self.spans = {
+            name: slice(self.criteria.index(name), self.criteria.index(name) + does.count(name))
+            for name in ORDER
+            if name in does and name != "contextual"
+        }
         shared = does.count("contextual")
         own = dim // heads * (heads - shared)
         self.own_heads = heads - shared
@@ -90,24 +95,25 @@ class CrossAttention(nn.Module):
         return_received: bool = False,
         return_weights: bool = False,
     ) -> Attended:
-        """Every clip needs a valid key; `gaps` is needed by spatial heads alone."""
+        """Every clip needs a valid key; without `gaps` spatial heads are semantic."""
         attend = attend_explicitly if return_received or return_weights else attend_fused
         # Heads first: the heads of a criterion are then a slice without a copy.
         q = rearrange(self.to_q(x), "b i (h d) -> h b i d", h=self.own_heads).contiguous()
         k, v = rearrange(
             self.to_kv(y), "b j (two h d) -> two h b j d", two=2, h=self.own_heads
         ).contiguous()
-        taken, weights = [], []
-        for name in ORDER[:3]:
-            heads = [n for n, does in enumerate(self.criteria) if does == name]
-            if heads:
-                span = slice(heads[0], heads[-1] + 1)
-                queries = torch.zeros_like(q[span]) if name == "uniform" else q[span]
-                bias = self.bias(gaps, y_mask, name, q.dtype)
-                out, weight = attend(queries, k[span], v[span], bias)
-                taken.append(rearrange(out, "h b i d -> b i h d"))
-                weights += [] if weight is None else [weight]
-        values = self.out(torch.cat(taken, dim=2).flatten(start_dim=2))
+        parts = [
+            attend(
+                torch.zeros_like(q[span]) if name == "uniform" else q[span],
+                k[span],
+                v[span],
+                self.bias(gaps if name == "spatial" else None, y_mask, q.dtype),
+            )
+            for name, span in self.spans.items()
+        ]
+        taken = torch.cat([rearrange(out, "h b i d -> b i h d") for out, _ in parts], dim=2)
+        values = self.out(taken.flatten(start_dim=2))
+        weights = [weight for _, weight in parts if weight is not None]
         if self.context is not None:
             context, weight = self.context(masked_mean(x, x_mask), y, y_mask)
             values = values + context[:, None]
@@ -119,14 +125,14 @@ class CrossAttention(nn.Module):
         return Attended(values, received, rearrange(wide, "h b i j -> b h i j"))
 
     def bias(
-        self, gaps: Gaps | None, y_mask: KeyMask, name: str, dtype: torch.dtype
+        self, gaps: Gaps | None, y_mask: KeyMask, dtype: torch.dtype
     ) -> Float[Tensor, "#G B #I J"]:
         """Added to the logits: minus the sloped gaps, and -inf for keys that do not count."""
-        if name == "spatial" and gaps is not None:
-            slopes = -F.softplus(self.slopes.float())
-            sloped = (slopes @ gaps.flatten(start_dim=1)).view(-1, *gaps.shape[1:])
-            return sloped.masked_fill_(~y_mask[:, None], -torch.inf).to(dtype)
-        return rearrange(key_bias(y_mask, dtype), "b j -> 1 b 1 j")
+        if gaps is None:
+            return rearrange(key_bias(y_mask, dtype), "b j -> 1 b 1 j")
+        slopes = -F.softplus(self.slopes.float())
+        sloped = (slopes @ gaps.flatten(start_dim=1)).view(-1, *gaps.shape[1:])
+        return sloped.masked_fill_(~y_mask[:, None], -torch.inf).to(dtype)
 
 
 class ContextHeads(nn.Module):

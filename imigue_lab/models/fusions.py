@@ -20,22 +20,17 @@ FusionName = Literal["late", "concat", "cross_attention", "cmtf"]
 
 
 class ModalityMeans(nn.Module):
-    """``f_m = mean of Linear(tokens of m)``; a learned vector where m has no valid token."""
+    """``f_m = mean of Linear(tokens of m)``."""
 
     def __init__(self, dim: int):
         super().__init__()
         self.rgb, self.pose = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.absent = nn.Parameter(torch.zeros(2, dim))
 
     def forward(
         self, rgb: Tokens, pose: Tokens
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         f_rgb = self.rgb(masked_mean(rgb.values, rgb.mask))
-        f_pose = self.pose(masked_mean(pose.values, pose.mask))
-        return (
-            torch.where(rgb.present[:, None], f_rgb, self.absent[0].to(f_rgb.dtype)),
-            torch.where(pose.present[:, None], f_pose, self.absent[1].to(f_pose.dtype)),
-        )
+        return f_rgb, self.pose(masked_mean(pose.values, pose.mask))
 
 
 class LateFusion(nn.Module):
@@ -50,21 +45,24 @@ class LateFusion(nn.Module):
 
 
 class ConcatFusion(nn.Module):
-    """``f = Linear([f_rgb; f_pose])``."""
+    """``f = Linear([f_rgb; f_pose])``; a learned vector stands in for a missing modality."""
 
     def __init__(self, dim: int):
         super().__init__()
         self.means = ModalityMeans(dim)
         self.join = nn.Linear(2 * dim, dim)
+        self.absent = nn.Parameter(torch.zeros(2, dim))
 
     def forward(self, rgb: Tokens, pose: Tokens, return_attention: bool = False) -> Fusion:
         f_rgb, f_pose = self.means(rgb, pose)
+        f_rgb = torch.where(rgb.present[:, None], f_rgb, self.absent[0].to(f_rgb.dtype))
+        f_pose = torch.where(pose.present[:, None], f_pose, self.absent[1].to(f_pose.dtype))
         joined = self.join(rearrange([f_rgb, f_pose], "two b d -> b (two d)"))
         return Fusion(joined, f_rgb, f_pose)
 
 
 def build_fusion(
-    name: FusionName, dim: int, heads: int, criteria: Sequence[Criterion], merge: float
+    name: FusionName, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
 ) -> CMTF | ConcatFusion | LateFusion:
     """A fusion by its name; `heads`, `criteria` and `merge` are of CMTF.
 

@@ -91,8 +91,8 @@ class GestureModel(nn.Module):
     ) -> GestureOutput:
         """
         Args:
-            clip_ids: needed in training with memory: no clip retrieves its own entry. In
-                evaluation they are not looked at.
+            clip_ids: needed in training with memory: no clip retrieves an entry of its own. In
+                evaluation they do the same for clips that were trained on.
 
         Raises:
             DataError: tokens that do not fit the model or each other, or ids that are missing.
@@ -104,12 +104,16 @@ class GestureModel(nn.Module):
                 f"{len(rgb.mask)} clips of rgb tokens and {len(pose.mask)} of pose tokens: give"
                 " both modalities of the same clips, with an empty mask where one is missing"
             )
+        if self.training and self.memory is not None and clip_ids is None:
+            raise DataError(
+                "training with memory needs clip_ids, so that no clip retrieves its own entry"
+            )
         present = rgb.present, pose.present
         fused = self.fusion(self.rgb(rgb), self.pose(pose), return_attention)
         refined, recalled = self.normalise(fused), None
         unrefined = self.decide(fused, refined, *present)[2].detach()
         if self.memory is not None and fused.f is not None:
-            recalled = self.memory(fused.f, unrefined, self.ids_to_leave_out(clip_ids))
+            recalled = self.memory(fused.f, unrefined, clip_ids)
             refined = self.normalise(fused, recalled.context)
         decision = self.decide(fused, refined, *present)
         return GestureOutput(*decision, unrefined, self.w_pose, *present, refined, fused, recalled)
@@ -133,15 +137,6 @@ class GestureModel(nn.Module):
         alone = torch.where(has_rgb[:, None], y_rgb, y_pose)
         return y_rgb, y_pose, torch.where((has_rgb == has_pose)[:, None], weighted, alone)
 
-    def ids_to_leave_out(self, clip_ids: Sequence[str] | None) -> Sequence[str] | None:
-        if not self.training:
-            return None
-        if clip_ids is None:
-            raise DataError(
-                "training with memory needs clip_ids, so that no clip retrieves its own entry"
-            )
-        return clip_ids
-
     def begin_epoch(self, epoch: int) -> None:
         """Tells the memory the epoch, from 0: it reads from epoch `warmup` on."""
         if self.memory is not None:
@@ -157,8 +152,10 @@ class GestureModel(nn.Module):
         """
         if self.memory is None or output.recalled is None or output.fusion.f is None:
             return {}
-        f = output.fusion.f.detach()
-        return self.memory.write(output.recalled, f, output.unrefined, label, clip_ids)
+        # A clip without any token is sure of nothing.
+        present = (output.has_rgb | output.has_pose)[:, None]
+        logits, f = output.unrefined.masked_fill(~present, 0), output.fusion.f.detach()
+        return self.memory.write(output.recalled, f, logits, label, clip_ids)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """For the optimiser: everything decays but θ, whose 0 would pull w_pose to 3/4."""
@@ -187,11 +184,11 @@ def build_gesture(
     heads: int = 8,
     fusion: FusionName = "cmtf",
     criteria: Sequence[Criterion] = CRITERIA,
-    merge: float = 0.25,
+    merge: int | float = 0.25,
     memory: bool = True,
     bank: int = 50,
     top_k: int = 5,
-    momentum: float = 0.9,
+    momentum: int | float = 0.9,
     warmup: int = 5,
     prototypes: PrototypeName = "learned",
 ) -> GestureModel:

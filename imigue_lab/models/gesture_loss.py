@@ -38,10 +38,10 @@ class GestureLoss(NamedTuple):
 def gesture_loss(
     output: GestureOutput,
     label: Int[Tensor, " B"],
-    alpha: float,
+    alpha: int | float,
     batch_size: int,
     loss_on: LossOn = "averaged",
-    margin: float = 0.0,
+    margin: int | float = 0.0,
 ) -> GestureLoss:
     """``L = L_c + α (P1 + P2) + CE(w_pose sg(y_pose) + w_rgb sg(y_rgb))``.
 

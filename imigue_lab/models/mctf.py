@@ -38,7 +38,7 @@ def merge_sequence(
     size: Float[Tensor, "B N"],
     r: int | float,
     protected: int = 1,
-    tau: tuple[float, float, float] = (1, 20, 40),
+    tau: tuple[int, int, int] = (1, 20, 40),
     both_ways: bool = True,
     pooling: Pooling = "importance",
 ) -> MergedSequence:

@@ -130,7 +130,7 @@ def build_memory(
     heads: int,
     bank: int = 50,
     top_k: int = 5,
-    momentum: float = 0.9,
+    momentum: int | float = 0.9,
     warmup: int = 5,
     prototypes: PrototypeName = "learned",
 ) -> Memory:

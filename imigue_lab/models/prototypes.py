@@ -25,7 +25,7 @@ class Prototypes(nn.Module):
 
 
 def angular_cross_entropy(
-    cosine: Float[Tensor, "B C"], label: Int[Tensor, " B"], margin: float = 0.0
+    cosine: Float[Tensor, "B C"], label: Int[Tensor, " B"], margin: int | float = 0.0
 ) -> Float[Tensor, " B"]:
     """``-log softmax(cos / 0.1)_y`` of each clip, the true angle widened by `margin` radians.
 
@@ -41,7 +41,7 @@ def angular_cross_entropy(
     return F.cross_entropy(logits, label, reduction="none") * known
 
 
-def alpha_at(epoch: int, alpha: float, warmup: int, ramp: int) -> float:
+def alpha_at(epoch: int, alpha: int | float, warmup: int, ramp: int) -> float:
     """``α(e) = α · clip((e - warmup + 1) / ramp, 0, 1)``, epochs from 0; a ramp of 0 is a step."""
     steps = epoch - warmup + 1
     if ramp == 0:
