@@ -42,10 +42,13 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.emotion_step
 	$(BIN)/python -m benchmarks.clips
 	$(BIN)/python -m benchmarks.index
+	$(BIN)/python -m benchmarks.cmtf
+	$(BIN)/python -m benchmarks.memory
 
 soak: $(READY)  ## what is too long for every change: signal tables, null runs, 20 kills, 50,000 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
+	$(BIN)/python -m benchmarks.correspondence
 	$(BIN)/python -m benchmarks.kill_runs
 	$(BIN)/python -m benchmarks.fuzz
 

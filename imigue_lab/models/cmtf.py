@@ -12,7 +12,12 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from imigue_lab.models.cross_attention import CRITERIA, Criterion, CrossAttention
+from imigue_lab.models.cross_attention import (
+    CRITERIA,
+    Criterion,
+    CrossAttention,
+    start_attention,
+)
 from imigue_lab.models.gaps import gaps_between
 from imigue_lab.models.token_merging import (
     Slots,
@@ -93,6 +98,7 @@ class JointAttention(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.to_qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
+        start_attention(self)
 
     def forward(
         self, x: Float[Tensor, "B M D"], mask: Bool[Tensor, "B M"], return_weights: bool = False

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.bank import Bank, Retrieved, Rule
+from imigue_lab.models.cross_attention import start_attention
 from imigue_lab.models.pcan import PcanPrototypes, PcanView
 from imigue_lab.models.prototypes import Prototypes
 
@@ -63,6 +64,7 @@ class Memory(nn.Module):
         self.heads, self.top_k, self.warmup = heads, top_k, warmup
         self.to_q, self.to_kv = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
+        start_attention(self)
         self.register_buffer("epoch", torch.tensor(0))
 
     def forward(
