@@ -1,6 +1,8 @@
 """CMTF against a plain joint attention over the same tokens, in one run (paper section 2.4).
 
-python -m benchmarks.cmtf        about a minute on two cores
+Seconds of one thread's own time, so that a busy machine does not enter.
+
+python -m benchmarks.cmtf        about a minute
 """
 
 import time
@@ -39,22 +41,23 @@ def random_tokens(tokens: int) -> Tokens:
 
 def seconds(model: nn.Module, rgb: Tokens, pose: Tokens, training: bool) -> float:
     """One forward pass, and the backward one in training."""
-    start = time.perf_counter()
+    start = time.process_time()
     with torch.set_grad_enabled(training):
         out = model(rgb, pose)
         loss = out.sum() if isinstance(out, Tensor) else (out.f + out.f_rgb + out.f_pose).sum()
     if training:
         loss.backward()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     plain, cmtf = PlainJoint(WIDTH, HEADS), CMTF(WIDTH, HEADS)
     for tokens in LENGTHS:
         rgb, pose = random_tokens(tokens // 2), random_tokens(tokens - tokens // 2)
         for training in (False, True):
-            # Alternating, so that a busy moment of the machine hits both; the first is a warm-up.
+            # Alternating; the first round is a warm-up.
             took = [
                 [seconds(model, rgb, pose, training) for model in (plain, cmtf)]
                 for _ in range(1 + ROUNDS)

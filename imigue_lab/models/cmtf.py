@@ -201,9 +201,9 @@ class CMTF(nn.Module):
         split, mask = rgb_mask.shape[1], torch.cat([rgb_mask, pose_mask], dim=1)
         u_rgb = readiness(importance[:, :split], rgb_mask) ** (1 / TAU)
         u_pose = readiness(importance[:, split:], pose_mask) ** (1 / TAU)
-        scores = similarity(x[:, :split], x[:, split:]) * u_rgb[:, :, None] * u_pose[:, None, :]
-        valid = rgb_mask[:, :, None] & pose_mask[:, None, :]
-        scores = scores.masked_fill(~valid, -torch.inf)
+        scores = similarity(x[:, :split], x[:, split:])
+        scores.mul_(u_rgb[:, :, None]).mul_(u_pose[:, None, :])
+        scores.masked_fill_(~(rgb_mask[:, :, None] & pose_mask[:, None, :]), -torch.inf)
         count = self.merges(torch.minimum(rgb_mask.sum(dim=1), pose_mask.sum(dim=1)))
         destination = match_both_ways(scores, count // 2, count - count // 2)
         # No clip of this padded size keeps more tokens than one without padding.

@@ -202,14 +202,11 @@ def attend_explicitly(
     bias: Float[Tensor, "#G B #I J"],
 ) -> tuple[Float[Tensor, "G B I d"], Float[Tensor, "G B I J"]]:
     """The same and the weights; the softmax sums in float32."""
-    groups, clips, queries, dim = q.shape
-    flat = bias.expand(groups, -1, -1, -1).flatten(end_dim=1)
-    scale = 1 / math.sqrt(dim)
-    logits = torch.baddbmm(flat, q.flatten(end_dim=1), k.flatten(end_dim=1).mT, alpha=scale)
-    weights = logits.softmax(dim=-1, dtype=torch.float32)
-    out = torch.bmm(weights.to(v.dtype), v.flatten(end_dim=1))
-    shape = (groups, clips, queries, -1)
-    return out.view(shape), weights.view(shape)
+    bias = bias.expand(len(q), -1, -1, -1).flatten(end_dim=1)
+    # One pass over the logits instead of three: scaled, summed and masked by the product itself.
+    logits = torch.baddbmm(bias, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+    weights = logits.softmax(dim=-1, dtype=torch.float32).unflatten(0, q.shape[:2])
+    return weights.to(v.dtype) @ v, weights
 
 
 def mean_received(weights: list[Tensor], queries: QueryMask) -> Float[Tensor, "B J"]:

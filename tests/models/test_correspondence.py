@@ -7,7 +7,7 @@ SMALL = Scene(steps=4, side=2, joints=4)
 
 def test_cmtf_tells_the_classes_of_a_pair_apart_and_late_fusion_does_not():
     accuracy = {}
-    for fusion, steps in (("cmtf", 250), ("late", 100)):
+    for fusion, steps in (("cmtf", 200), ("late", 60)):
         model = build(SMALL, fusion, seed=0)
         fit(model, SMALL, steps)
         accuracy[fusion] = accuracy_within_pairs(model, SMALL)
