@@ -2,7 +2,7 @@
 
 Seconds of one thread's own time, so that a busy machine does not enter.
 
-python -m benchmarks.cmtf        about a minute
+python -m benchmarks.cmtf        about 2 minutes
 """
 
 import time
@@ -15,7 +15,7 @@ from imigue_lab.models.tokens import Tokens
 
 WIDTH, HEADS, CLIPS = 512, 8, 8
 LENGTHS = (100, 200, 400, 800)
-ROUNDS = 5
+ROUNDS = 15
 
 
 class PlainJoint(nn.Module):
