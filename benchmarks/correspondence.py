@@ -43,9 +43,8 @@ def draw(
     def random(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
 
-    label = (
-        4 * random(clips)
-    ).long()  # place: 0 at the joint, 1 elsewhere; moment: 2 with it, 3 not
+    # Place pair: 0 at the joint, 1 elsewhere; moment pair: 2 with the tremor, 3 at another time.
+    label = (4 * random(clips)).long()
     steps, joints, side = scene.steps, scene.joints, scene.side
     patch = random(clips, side**2).argsort(dim=1)[:, :joints]  # each joint in a patch of its own
     corner = torch.stack([patch % side, patch // side], dim=-1)
