@@ -46,10 +46,13 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.clips
 	$(BIN)/python -m benchmarks.index
 	$(BIN)/python -m benchmarks.extraction
+	$(BIN)/python -m benchmarks.cmtf
+	$(BIN)/python -m benchmarks.memory
 
 soak: $(READY)  ## what is too long for every change: signal tables, null runs, 20 kills each of training and extraction, 50,000 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
+	$(BIN)/python -m benchmarks.correspondence
 	$(BIN)/python -m benchmarks.kill_training
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz

@@ -1,0 +1,73 @@
+"""CMTF against a plain joint attention over the same tokens, in one run (paper section 2.4).
+
+Seconds of one thread's own time, so that a busy machine does not enter.
+
+python -m benchmarks.cmtf        about 2 minutes
+"""
+
+import time
+
+import torch
+from torch import Tensor, nn
+
+from imigue_lab.models.cmtf import CMTF, JointAttention
+from imigue_lab.models.tokens import Tokens
+
+WIDTH, HEADS, CLIPS = 512, 8, 8
+LENGTHS = (100, 200, 400, 800)
+ROUNDS = 15
+
+
+class PlainJoint(nn.Module):
+    """``mean Linear(LN(X + MHSA(LN X)))`` over all tokens of both modalities."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.joint = JointAttention(dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.project = nn.Linear(dim, dim)
+
+    def forward(self, rgb: Tokens, pose: Tokens) -> Tensor:
+        x = torch.cat([rgb.values, pose.values], dim=1)
+        x, _ = self.joint(x, torch.cat([rgb.mask, pose.mask], dim=1))
+        return self.project(self.norm(x)).mean(dim=1)
+
+
+def random_tokens(tokens: int) -> Tokens:
+    there = torch.ones(CLIPS, tokens, dtype=torch.bool)
+    values = torch.randn(CLIPS, tokens, WIDTH, requires_grad=True)
+    return Tokens(values, torch.rand(CLIPS, tokens), there, torch.rand(CLIPS, tokens, 2))
+
+
+def seconds(model: nn.Module, rgb: Tokens, pose: Tokens, training: bool) -> float:
+    """One forward pass, and the backward one in training."""
+    start = time.process_time()
+    with torch.set_grad_enabled(training):
+        out = model(rgb, pose)
+        loss = out.sum() if isinstance(out, Tensor) else (out.f + out.f_rgb + out.f_pose).sum()
+    if training:
+        loss.backward()
+    return time.process_time() - start
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    plain, cmtf = PlainJoint(WIDTH, HEADS), CMTF(WIDTH, HEADS)
+    for tokens in LENGTHS:
+        rgb, pose = random_tokens(tokens // 2), random_tokens(tokens - tokens // 2)
+        for training in (False, True):
+            # Alternating; the first round is a warm-up.
+            took = [
+                [seconds(model, rgb, pose, training) for model in (plain, cmtf)]
+                for _ in range(1 + ROUNDS)
+            ][1:]
+            base, ours = (min(times) for times in zip(*took, strict=True))
+            print(
+                f"{'training' if training else 'inference'}, {tokens} tokens, {CLIPS} clips:"
+                f" plain {1e3 * base:.0f} ms, cmtf {1e3 * ours:.0f} ms, ratio {ours / base:.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

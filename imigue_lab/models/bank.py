@@ -1,0 +1,213 @@
+"""The memory bank: a few exemplars of each class, written with care (paper section 2.5).
+
+Letters in shapes: B clips, C classes, S entries a class, D width, K entries retrieved.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from imigue_lab.errors import DataError, RunError
+
+EMPTY = -1  # source of a slot without an entry
+CONFIDENT = 0.5  # a clip is remembered when its class has more than this
+NEAR = 0.9  # cosine from which two exemplars are taken for one
+Rule = Literal["own", "free", "near", "weakest", "kept out"]
+
+
+class Retrieved(NamedTuple):
+    """The entries nearest to each clip, within one class of the bank.
+
+    Attributes:
+        label: the class looked into, (B,).
+        slot: which of its entries, nearest first, (B, K).
+        cosine: of clip and entry, (B, K); -inf where `valid` is False.
+        valid: (B, K); False where the class has fewer entries.
+        entries: (B, K, D), no gradient.
+    """
+
+    label: Int[Tensor, " B"]
+    slot: Int[Tensor, "B K"]
+    cosine: Float[Tensor, "B K"]
+    valid: Bool[Tensor, "B K"]
+    entries: Float[Tensor, "B K D"]
+
+
+def clip_code(clip_id: str) -> int:
+    """63 bits of a clip's id: a state dict holds no text."""
+    return int.from_bytes(blake2b(clip_id.encode(), digest_size=8).digest()) >> 1
+
+
+class Bank(nn.Module):
+    """C x S entries with confidence, age and source clip; all of it in the state dict.
+
+    Nothing is written in a forward pass, see `write`.
+
+    Attributes:
+        entries: (C, S, D).
+        confidence: p of the entry's class when written, moved along with the entry, (C, S).
+        age: calls of `write` since the entry last changed, (C, S).
+        source: `clip_code` of the clip that each entry came from, (C, S); -1 in a free slot.
+    """
+
+    entries: Tensor
+    confidence: Tensor
+    age: Tensor
+    source: Tensor
+
+    def __init__(self, classes: int, size: int, dim: int, momentum: int | float = 0.9):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("entries", torch.zeros(classes, size, dim))
+        self.register_buffer("confidence", torch.zeros(classes, size))
+        self.register_buffer("age", torch.zeros(classes, size, dtype=torch.long))
+        self.register_buffer("source", torch.full((classes, size), EMPTY))
+        self.register_load_state_dict_pre_hook(refuse_another_size)
+
+    @property
+    def filled(self) -> Bool[Tensor, "C S"]:
+        return self.source != EMPTY
+
+    def source_ids(self, clip_ids: Iterable[str]) -> list[list[str]]:
+        """The clips behind the entries of each class, by slot, found among `clip_ids`; "" if free.
+
+        Raises:
+            DataError: an entry's clip is not among them.
+        """
+        names = {clip_code(clip_id): clip_id for clip_id in clip_ids} | {EMPTY: ""}
+        rows = self.source.tolist()
+        if any(code not in names for row in rows for code in row):
+            raise DataError(
+                "the bank holds clips that are not among the given ids; give those it was trained"
+                " on"
+            )
+        return [[names[code] for code in row] for row in rows]
+
+    def own(self, clip_ids: Sequence[str]) -> Bool[Tensor, "B C S"]:
+        """Which entries came from the clip itself."""
+        codes = torch.tensor([clip_code(i) for i in clip_ids], device=self.source.device)
+        return self.source == codes[:, None, None]
+
+    @torch.no_grad()
+    def read(
+        self,
+        f: Float[Tensor, "B D"],
+        label: Int[Tensor, " B"],
+        top_k: int,
+        clip_ids: Sequence[str] | None = None,
+    ) -> Retrieved:
+        """The `top_k` entries of class `label` nearest by cosine; not the clip's own, if named."""
+        candidates = self.entries[label]
+        there = self.filled[label]
+        if clip_ids is not None:
+            rows = torch.arange(len(label), device=label.device)
+            there = there & ~self.own(clip_ids)[rows, label]
+        cosine = F.cosine_similarity(f.float()[:, None], candidates.float(), dim=-1)
+        best = cosine.masked_fill(~there, -torch.inf).topk(top_k, dim=1)
+        entries = candidates.take_along_dim(best.indices[..., None], dim=1)
+        return Retrieved(label, best.indices, best.values, best.values > -torch.inf, entries)
+
+    @torch.no_grad()
+    def class_means(
+        self, batch: int, clip_ids: Sequence[str] | None = None
+    ) -> tuple[Float[Tensor, "B C D"], Bool[Tensor, "B C"]]:
+        """The mean entry of each class as each of B clips may see it: without its own, if named.
+
+        The second says which classes have an entry; the mean of one without is 0.
+        """
+        there = self.filled.expand(batch, -1, -1)
+        if clip_ids is not None:
+            there = there & ~self.own(clip_ids)
+        count = there.sum(dim=2)
+        total = torch.einsum("bcs,csd->bcd", there.to(self.entries.dtype), self.entries)
+        return total / count.clamp(min=1)[..., None], count > 0
+
+    @torch.no_grad()
+    def write(
+        self,
+        f: Float[Tensor, "B D"],
+        logits: Float[Tensor, "B C"],
+        label: Int[Tensor, " B"],
+        clip_ids: Sequence[str],
+    ) -> dict[str, Rule]:
+        """Remembers the clips that are predicted right with p > ½, in the order of their ids.
+
+            own        it has an entry: m <- 0.9 m + 0.1 f
+            free       else its class has a free slot: m <- f
+            near       else, its class being full, the nearest entry has cosine > 0.9:
+                       m <- 0.9 m + 0.1 f, which stays in the name of its first clip
+            weakest    else the least confident entry gives way, if p is larger: m <- f
+
+        Confidence is p after "free" and "weakest", 0.9 c + 0.1 p else.
+
+        Args:
+            f: unrefined, of all clips of the step (under DDP: of all ranks).
+            logits: unrefined C.
+
+        Returns:
+            The rule of each clip that was a candidate, by id.
+
+        Raises:
+            RunError: features of another width than the bank's.
+        """
+        if f.shape[1] != self.entries.shape[2]:
+            raise RunError(
+                f"the bank's entries have width {self.entries.shape[2]}, these features"
+                f" {f.shape[1]}; build bank and model with one width"
+            )
+        self.age += self.filled
+        p, predicted = logits.float().softmax(dim=1).max(dim=1)
+        right = (predicted == label) & (p > CONFIDENT)
+        # One copy of the small tables; the loop is Python, its vectors stay where they are.
+        sources, labels, confidences = self.source.tolist(), label.tolist(), p.tolist()
+        rules: dict[str, Rule] = {}
+        for n in sorted(right.nonzero()[:, 0].tolist(), key=lambda n: clip_ids[n]):
+            row, code = sources[labels[n]], clip_code(clip_ids[n])
+            rules[clip_ids[n]] = self._remember(f[n], labels[n], confidences[n], code, row)
+        return rules
+
+    def _remember(
+        self, f: Float[Tensor, " D"], label: int, p: float, code: int, sources: list[int]
+    ) -> Rule:
+        """Writes one clip; `sources` is its class's row of codes, kept in step."""
+        rule: Rule
+        if code in sources:
+            rule, slot = "own", sources.index(code)
+        elif EMPTY in sources:
+            rule, slot = "free", sources.index(EMPTY)
+        else:
+            cosine = F.cosine_similarity(f.float(), self.entries[label].float(), dim=-1)
+            slot = int(cosine.argmax())
+            rule = "near" if float(cosine[slot]) > NEAR else "weakest"
+            if rule == "weakest":
+                slot = int(self.confidence[label].argmin())
+                if p <= float(self.confidence[label, slot]):
+                    return "kept out"
+        share = 1 - self.momentum if rule in ("own", "near") else 1.0
+        entry, confidence = self.entries[label, slot], self.confidence[label, slot]
+        entry.lerp_(f.to(entry.dtype), share)
+        confidence.lerp_(torch.full_like(confidence, p), share)
+        self.age[label, slot] = 0
+        if rule in ("free", "weakest"):
+            self.source[label, slot] = sources[slot] = code
+        return rule
+
+
+def refuse_another_size(bank: Bank, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Before weights are loaded.
+
+    Raises:
+        RunError: the checkpoint's bank has another size.
+    """
+    found, here = state.get(f"{prefix}entries"), bank.entries
+    if found is not None and found.shape != here.shape:
+        sizes = (" x ".join(map(str, shape)) for shape in (found.shape, here.shape))
+        raise RunError(
+            "the checkpoint's bank is {} (classes x entries x width), this model's {};"
+            " build the model with the checkpoint's settings".format(*sizes)
+        )

@@ -1,0 +1,223 @@
+"""Cross-Modal Token Fusion: RGB and pose tokens attend to each other, merge, and attend jointly.
+
+Paper section 2.4 and Fig. 1a; the equations are ours after MCTF, see docs/paper_gaps.md. Letters in
+shapes: B clips, R RGB tokens, P pose tokens, N = R + P, M tokens after merging, D width, H heads.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from imigue_lab.models.cross_attention import (
+    CRITERIA,
+    Criterion,
+    CrossAttention,
+    start_attention,
+)
+from imigue_lab.models.gaps import gaps_between
+from imigue_lab.models.token_merging import (
+    Slots,
+    assign_slots,
+    count_by_slot,
+    match_both_ways,
+    merge_weighted,
+    readiness,
+    similarity,
+)
+from imigue_lab.models.tokens import Tokens
+
+TAU = 20  # MCTF's temperature of the information factor
+
+
+class Attention(NamedTuple):
+    """Every attention of CMTF; rows of queries that are not valid mean nothing.
+
+    Attributes:
+        rgb_from_pose: RGB queries over pose keys, (B, H, R, P).
+        pose_from_rgb: pose queries over RGB keys, (B, H, P, R).
+        criteria: what each of the H heads of both directions does.
+        joint: among the merged tokens, (B, H, M, M).
+    """
+
+    rgb_from_pose: Float[Tensor, "B H R P"]
+    pose_from_rgb: Float[Tensor, "B H P R"]
+    criteria: tuple[str, ...]
+    joint: Float[Tensor, "B H M M"]
+
+    def of(self, criterion: str) -> tuple[Float[Tensor, "B G R P"], Float[Tensor, "B G P R"]]:
+        """Both directions, the heads of one criterion."""
+        heads = [n for n, name in enumerate(self.criteria) if name == criterion]
+        return self.rgb_from_pose[:, heads], self.pose_from_rgb[:, heads]
+
+
+class Merged(NamedTuple):
+    """The fused tokens, and what became of each token.
+
+    Attributes:
+        tokens: (B, M, D), before the last projection, which acts on their means.
+        size_rgb, size_pose: how many tokens of a modality each holds, (B, M); both 0 in padding.
+        slots: where each of the R + P tokens went; `slots.source` is the source matrix (B, M, N).
+        importance: n_m × the mean attention a token received, (B, N): 1 on average over the valid
+            tokens of a modality; all 1 where nothing was merged.
+    """
+
+    tokens: Float[Tensor, "B M D"]
+    size_rgb: Float[Tensor, "B M"]
+    size_pose: Float[Tensor, "B M"]
+    slots: Slots
+    importance: Float[Tensor, "B N"]
+
+
+class Fusion(NamedTuple):
+    """What a fusion makes of B clips.
+
+    Attributes:
+        f: of the clip; None from late fusion.
+        f_rgb, f_pose: of its modalities; where one has no valid token it says nothing of the clip,
+            and no decision rests on it.
+        merged, attention: of CMTF; attention None unless asked for.
+    """
+
+    f: Float[Tensor, "B D"] | None
+    f_rgb: Float[Tensor, "B D"]
+    f_pose: Float[Tensor, "B D"]
+    merged: Merged | None = None
+    attention: Attention | None = None
+
+
+class JointAttention(nn.Module):
+    """``X + MHSA(LN X)`` over the valid tokens."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim)
+        self.to_qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        start_attention(self)
+
+    def forward(
+        self, x: Float[Tensor, "B M D"], mask: Bool[Tensor, "B M"], return_weights: bool = False
+    ) -> tuple[Float[Tensor, "B M D"], Float[Tensor, "B H M M"] | None]:
+        qkv = self.to_qkv(self.norm(x))
+        q, k, v = rearrange(qkv, "b m (three h d) -> three b h m d", three=3, h=self.heads)
+        # A clip without any token attends to its padding: nothing reads the result.
+        keys = (mask | ~mask.any(dim=1, keepdim=True))[:, None, None, :]
+        if not return_weights:
+            attended, weights = F.scaled_dot_product_attention(q, k, v, attn_mask=keys), None
+        else:
+            logits = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~keys, -torch.inf)
+            weights = logits.softmax(dim=-1, dtype=torch.float32)
+            attended = weights.to(v.dtype) @ v
+        return x + self.out(rearrange(attended, "b h m d -> b m (h d)")), weights
+
+
+class CMTF(nn.Module):
+    """(a) attention in both directions, (b) merging across modalities, (c) joint attention.
+
+        (a)  R~ = R + Attn(LN R <- LN P)          P~ = P + Attn(LN P <- LN R)
+        (b)  imp_j = n_m · mean over heads and queries of the attention that j receives
+             u = (1/imp) / max (1/imp)            S_ij = (cos(R~_i, P~_j) + 1)/2 · (u_i u_j)^(1/20)
+             r = ⌊merge · min(n_rgb, n_pose)⌋ merges where S is largest, ⌊r/2⌋ of them RGB -> pose
+             x = Σ imp x / Σ imp                  size = number of sources = s_rgb + s_pose
+        (c)  Y = Linear(LN(X + MHSA(LN X)))       f = Σ size Y / Σ size,  f_m = Σ s_m Y / Σ s_m
+
+    The selection has no gradient, the merging has. The Linear is applied to the means, which is the
+    same and spares it N tokens. A clip without a valid token of one modality skips (a) and (b) and
+    takes the other's tokens through (c). `merge=0` is the variant `cross_attention`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        criteria: tuple[Criterion, ...] = CRITERIA,
+        merge: int | float = 0.25,
+    ):
+        super().__init__()
+        self.merge = merge
+        self.spatial = "spatial" in criteria
+        self.rgb_norm, self.pose_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.rgb_from_pose = CrossAttention(dim, heads, criteria)
+        self.pose_from_rgb = CrossAttention(dim, heads, criteria)
+        self.joint = JointAttention(dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.project = nn.Linear(dim, dim)
+
+    def forward(self, rgb: Tokens, pose: Tokens, return_attention: bool = False) -> Fusion:
+        both = rgb.present & pose.present
+        x, importance, directions = self.exchange(rgb, pose, both, return_attention)
+        slots = self.match(x, importance, rgb.mask, pose.mask)
+        x = merge_weighted(x, importance, slots)
+        x, joint = self.joint(x, slots.mask, return_attention)
+        tokens = self.norm(x)
+        size_rgb, size_pose = count_by_slot(slots, rgb.mask.shape[1])
+        f, f_rgb, f_pose = self.pool(tokens, size_rgb + size_pose, size_rgb, size_pose)
+        attention = None
+        if directions is not None and joint is not None:
+            attention = Attention(*directions, self.rgb_from_pose.criteria, joint)
+        merged = Merged(tokens, size_rgb, size_pose, slots, importance)
+        return Fusion(f, f_rgb, f_pose, merged, attention)
+
+    def exchange(
+        self, rgb: Tokens, pose: Tokens, both: Bool[Tensor, " B"], return_weights: bool
+    ) -> tuple[Float[Tensor, "B N D"], Float[Tensor, "B N"], tuple[Tensor, Tensor] | None]:
+        """(a): R~ and P~ in one sequence, their importance, and the weights of both directions."""
+        gaps = gaps_between(rgb, pose) if self.spatial else None
+        r, p = self.rgb_norm(rgb.values), self.pose_norm(pose.values)
+        # Clips that lack a modality compute something finite here, which is not used.
+        r_mask, p_mask = rgb.mask | ~both[:, None], pose.mask | ~both[:, None]
+        asked = {"return_received": self.merge > 0, "return_weights": return_weights}
+        to_rgb = self.rgb_from_pose(r, p, r_mask, p_mask, gaps, **asked)
+        back = None if gaps is None else gaps.mT
+        to_pose = self.pose_from_rgb(p, r, p_mask, r_mask, back, **asked)
+        share = both[:, None, None].to(r.dtype)
+        r = torch.addcmul(rgb.values, to_rgb.values, share)
+        p = torch.addcmul(pose.values, to_pose.values, share)
+        mask = torch.cat([rgb.mask, pose.mask], dim=1) & both[:, None]
+        importance = torch.ones_like(mask, dtype=torch.float32)
+        if to_rgb.received is not None and to_pose.received is not None:
+            n_rgb, n_pose = (m.sum(dim=1, keepdim=True) for m in (rgb.mask, pose.mask))
+            received = torch.cat([n_rgb * to_pose.received, n_pose * to_rgb.received], dim=1)
+            importance = torch.where(mask, received.clamp(min=1e-6), 1.0)
+        weights = None
+        if to_rgb.weights is not None and to_pose.weights is not None:
+            weights = to_rgb.weights, to_pose.weights
+        return torch.cat([r, p], dim=1), importance, weights
+
+    @torch.no_grad()
+    def match(
+        self,
+        x: Float[Tensor, "B N D"],
+        importance: Float[Tensor, "B N"],
+        rgb_mask: Bool[Tensor, "B R"],
+        pose_mask: Bool[Tensor, "B P"],
+    ) -> Slots:
+        """(b): where each token goes."""
+        split, mask = rgb_mask.shape[1], torch.cat([rgb_mask, pose_mask], dim=1)
+        u_rgb = readiness(importance[:, :split], rgb_mask) ** (1 / TAU)
+        u_pose = readiness(importance[:, split:], pose_mask) ** (1 / TAU)
+        scores = similarity(x[:, :split], x[:, split:])
+        scores.mul_(u_rgb[:, :, None]).mul_(u_pose[:, None, :])
+        scores.masked_fill_(~(rgb_mask[:, :, None] & pose_mask[:, None, :]), -torch.inf)
+        count = self.merges(torch.minimum(rgb_mask.sum(dim=1), pose_mask.sum(dim=1)))
+        destination = match_both_ways(scores, count // 2, count - count // 2)
+        # No clip of this padded size keeps more tokens than one without padding.
+        most = mask.shape[1] - self.merges(torch.tensor(min(split, pose_mask.shape[1])))
+        return assign_slots(destination, mask, int(most))
+
+    def merges(self, shorter: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+        """``r = ⌊merge · min(n_rgb, n_pose)⌋``, safe from 0.29 · 100 = 28.999…"""
+        return (self.merge * shorter.double() + 1e-9).floor().long()
+
+    def pool(
+        self, tokens: Float[Tensor, "B M D"], *sizes: Float[Tensor, "B M"]
+    ) -> list[Float[Tensor, "B D"]]:
+        """(c): the mean of Y with each of the given weights."""
+        weight = torch.stack(sizes, dim=1)
+        weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1)
+        return list(self.project(weight.to(tokens.dtype) @ tokens).unbind(dim=1))

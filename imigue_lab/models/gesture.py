@@ -1,0 +1,224 @@
+"""Micro-gestures: two streams of tokens, CMTF, memory, weighted decision (section 2, Fig. 1a).
+
+Letters in shapes: B clips, C classes, D width.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from imigue_lab.errors import DataError, SettingsError
+from imigue_lab.models.bank import Rule
+from imigue_lab.models.cmtf import CMTF, Fusion
+from imigue_lab.models.cross_attention import CRITERIA, Criterion
+from imigue_lab.models.fusions import ConcatFusion, FusionName, LateFusion, build_fusion
+from imigue_lab.models.memory import Memory, PrototypeName, Recalled, build_memory
+from imigue_lab.models.tokens import Projection, Tokens
+
+
+class GestureOutput(NamedTuple):
+    """What the model says of B clips, and everything it rests on.
+
+    Attributes:
+        y_rgb, y_pose: logits of the heads, (B, C).
+        logits: the paper's C: both weighted, or one of them where the other modality has no valid
+            token, (B, C).
+        unrefined: the same before the memory, (B, C), no gradient.
+        w_pose: weight of y_pose, above 1/2.
+        has_rgb, has_pose: whether the modality has a valid token, (B,).
+        refined: f', (B, D); 0 in late fusion.
+        fusion: f, f_rgb, f_pose, and CMTF's sizes, source matrix and attention.
+        recalled: what the memory found and added, and cosines; None without memory.
+    """
+
+    y_rgb: Float[Tensor, "B C"]
+    y_pose: Float[Tensor, "B C"]
+    logits: Float[Tensor, "B C"]
+    unrefined: Float[Tensor, "B C"]
+    w_pose: Float[Tensor, ""]
+    has_rgb: Bool[Tensor, " B"]
+    has_pose: Bool[Tensor, " B"]
+    refined: Float[Tensor, "B D"]
+    fusion: Fusion
+    recalled: Recalled | None
+
+    @property
+    def decided_by(self) -> list[str]:
+        """Of each clip: both, rgb, pose or nothing (no valid token at all)."""
+        names = {(True, True): "both", (True, False): "rgb", (False, True): "pose"}
+        present = zip(self.has_rgb.tolist(), self.has_pose.tolist(), strict=True)
+        return [names.get(pair, "nothing") for pair in present]
+
+
+class GestureModel(nn.Module):
+    """Tokens of two modalities -> fusion -> memory -> two heads -> one decision.
+
+        y_rgb = head_rgb(f_rgb + f')          y_pose = head_pose(f_pose + f')
+        C = w_pose y_pose + w_rgb y_rgb       w_pose = (1 + σ(θ)) / 2 > 1/2,  w_rgb = 1 - w_pose
+        f' = LN(f + A)                        A from the memory; unrefined: A = 0
+
+    A clip with no valid token of one modality is decided by the other head alone.
+    """
+
+    def __init__(
+        self,
+        rgb: Projection,
+        pose: Projection,
+        fusion: CMTF | ConcatFusion | LateFusion,
+        memory: Memory | None,
+        classes: int,
+    ):
+        super().__init__()
+        dim = rgb.linear.out_features
+        self.rgb, self.pose, self.fusion, self.memory = rgb, pose, fusion, memory
+        self.norm = None if isinstance(fusion, LateFusion) else nn.LayerNorm(dim)
+        self.head_rgb, self.head_pose = nn.Linear(dim, classes), nn.Linear(dim, classes)
+        self.theta = nn.Parameter(torch.zeros(()))
+
+    @property
+    def w_pose(self) -> Float[Tensor, ""]:
+        return (1 + torch.sigmoid(self.theta)) / 2
+
+    def forward(
+        self,
+        rgb: Tokens,
+        pose: Tokens,
+        clip_ids: Sequence[str] | None = None,
+        return_attention: bool = False,
+    ) -> GestureOutput:
+        """
+        Args:
+            clip_ids: needed in training with memory: no clip retrieves an entry of its own. In
+                evaluation they do the same for clips that were trained on.
+
+        Raises:
+            DataError: tokens that do not fit the model or each other, or ids that are missing.
+        """
+        check(rgb, self.rgb, "rgb")
+        check(pose, self.pose, "pose")
+        if len(rgb.mask) != len(pose.mask):
+            raise DataError(
+                f"{len(rgb.mask)} clips of rgb tokens and {len(pose.mask)} of pose tokens: give"
+                " both modalities of the same clips, with an empty mask where one is missing"
+            )
+        if self.training and self.memory is not None and clip_ids is None:
+            raise DataError(
+                "training with memory needs clip_ids, so that no clip retrieves its own entry"
+            )
+        present = rgb.present, pose.present
+        fused = self.fusion(self.rgb(rgb), self.pose(pose), return_attention)
+        refined, recalled = self.normalise(fused), None
+        unrefined = self.decide(fused, refined, *present)[2].detach()
+        if self.memory is not None and fused.f is not None:
+            recalled = self.memory(fused.f, unrefined, clip_ids)
+            refined = self.normalise(fused, recalled.context)
+        decision = self.decide(fused, refined, *present)
+        return GestureOutput(*decision, unrefined, self.w_pose, *present, refined, fused, recalled)
+
+    def normalise(self, fused: Fusion, context: Tensor | float = 0.0) -> Float[Tensor, "B D"]:
+        """``f' = LN(f + A)``; 0 where the fusion has no f."""
+        if fused.f is None or self.norm is None:
+            return torch.zeros_like(fused.f_rgb)
+        return self.norm(fused.f + context)
+
+    def decide(
+        self,
+        fused: Fusion,
+        refined: Float[Tensor, "B D"],
+        has_rgb: Bool[Tensor, " B"],
+        has_pose: Bool[Tensor, " B"],
+    ) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"], Float[Tensor, "B C"]]:
+        """y_rgb, y_pose and C."""
+        y_rgb, y_pose = self.head_rgb(fused.f_rgb + refined), self.head_pose(fused.f_pose + refined)
+        weighted = self.w_pose * y_pose + (1 - self.w_pose) * y_rgb
+        alone = torch.where(has_rgb[:, None], y_rgb, y_pose)
+        return y_rgb, y_pose, torch.where((has_rgb == has_pose)[:, None], weighted, alone)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tells the memory the epoch, from 0: it reads from epoch `warmup` on."""
+        if self.memory is not None:
+            self.memory.epoch.fill_(epoch)
+
+    def remember(
+        self, output: GestureOutput, label: Int[Tensor, " B"], clip_ids: Sequence[str]
+    ) -> dict[str, Rule]:
+        """Writes the clips of a step into the memory, after the step has read from it.
+
+        Returns:
+            What became of each clip that was predicted right with confidence, see `Bank.write`.
+        """
+        if self.memory is None or output.recalled is None or output.fusion.f is None:
+            return {}
+        # A clip without any token is sure of nothing.
+        present = (output.has_rgb | output.has_pose)[:, None]
+        logits, f = output.unrefined.masked_fill(~present, 0), output.fusion.f.detach()
+        return self.memory.write(output.recalled, f, logits, label, clip_ids)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict]:
+        """For the optimiser: everything decays but θ, whose 0 would pull w_pose to 3/4."""
+        others = [p for p in self.parameters() if p is not self.theta]
+        return [
+            {"params": others, "weight_decay": weight_decay},
+            {"params": [self.theta], "weight_decay": 0.0},
+        ]
+
+
+def check(tokens: Tokens, projection: Projection, name: str) -> None:
+    """Refuses tokens of another width than the model was built for."""
+    found, wanted = tokens.values.shape[2], projection.linear.in_features
+    if found != wanted:
+        raise DataError(
+            f"{name} tokens of width {found} for a model of {name}_dim={wanted}: give features of"
+            f" the encoder that it was trained on, or build it with {name}_dim={found}"
+        )
+
+
+def build_gesture(
+    rgb_dim: int = 768,
+    pose_dim: int = 512,
+    classes: int = 32,
+    width: int = 512,
+    heads: int = 8,
+    fusion: FusionName = "cmtf",
+    criteria: Sequence[Criterion] = CRITERIA,
+    merge: int | float = 0.25,
+    memory: bool = True,
+    bank: int = 50,
+    top_k: int = 5,
+    momentum: int | float = 0.9,
+    warmup: int = 5,
+    prototypes: PrototypeName = "learned",
+) -> GestureModel:
+    """The paper's gesture model (Fig. 1a), or a variant by name.
+
+    Args:
+        rgb_dim, pose_dim: widths of the encoders' tokens (MViTv2-S; 2s-AGCN joint and bone).
+        width, heads: of everything after them (paper: 512, 8).
+        fusion: `late`, the modalities meet in their logits; `concat`, in their pooled features;
+            `cross_attention`, CMTF without merging; `cmtf`.
+        criteria: those of CMTF's attention that are on.
+        merge: share of the shorter modality's tokens that merge, 0 to 0.5.
+        memory: refinement by the bank, and prototypes; False leaves out both.
+        bank, top_k, momentum: entries a class, entries read, inertia (paper: 50, 5, 0.9).
+        warmup: epochs in which the bank is written but not read.
+        prototypes: `learned`, a parameter a class; `pcan`, moving means over true positives.
+
+    Raises:
+        SettingsError: values that do not fit together.
+    """
+    if width % heads:
+        raise SettingsError(f"width ({width}) must be a multiple of heads ({heads})")
+    if memory and fusion == "late":
+        raise SettingsError("late fusion has no feature of the clip to remember: set memory=false")
+    return GestureModel(
+        Projection(rgb_dim, width),
+        Projection(pose_dim, width),
+        build_fusion(fusion, width, heads, criteria, merge),
+        build_memory(classes, width, heads, bank, top_k, momentum, warmup, prototypes)
+        if memory
+        else None,
+        classes,
+    )

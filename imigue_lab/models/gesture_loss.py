@@ -1,0 +1,88 @@
+"""The loss of the gesture model: L = L_c + α L_p, and what teaches θ (paper section 2.5, eq. 1).
+
+Letters in shapes: B clips, C classes.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from imigue_lab.models.gesture import GestureOutput
+from imigue_lab.models.pcan import PcanView, pcan_loss
+from imigue_lab.models.prototypes import angular_cross_entropy
+
+LossOn = Literal["averaged", "weighted"]
+
+
+class GestureLoss(NamedTuple):
+    """The terms, each a sum over the clips divided by the global batch size.
+
+    Attributes:
+        total: what is minimised.
+        classification: L_c, on averaged or weighted logits.
+        prototype: P1, towards the prototype of the class.
+        bank: P2, towards the mean entry of the class.
+        weighting: reaches θ alone; 0 with `loss_on="weighted"`.
+    """
+
+    total: Float[Tensor, ""]
+    classification: Float[Tensor, ""]
+    prototype: Float[Tensor, ""]
+    bank: Float[Tensor, ""]
+    weighting: Float[Tensor, ""]
+
+
+def gesture_loss(
+    output: GestureOutput,
+    label: Int[Tensor, " B"],
+    alpha: int | float,
+    batch_size: int,
+    loss_on: LossOn = "averaged",
+    margin: int | float = 0.0,
+) -> GestureLoss:
+    """``L = L_c + α (P1 + P2) + CE(w_pose sg(y_pose) + w_rgb sg(y_rgb))``.
+
+        averaged    L_c = CE((y_pose + y_rgb) / 2); the last term is what moves θ
+        weighted    L_c = CE(C), which moves θ as well; no last term
+        P1 = CE(cos(f, prototypes) / 0.1)      P2 = CE(cos(f, class means of the bank) / 0.1)
+
+    A clip with one modality trains that head alone and not θ; a clip with none trains nothing.
+
+    Args:
+        alpha: of this epoch, see `alpha_at`; at 0 neither P1 nor P2 has a gradient.
+        batch_size: clips of the step over all processes. Gradients must then be summed over them,
+            not averaged.
+        margin: radians by which the true class's angle is widened in P1 and P2.
+    """
+    both = output.has_rgb & output.has_pose
+    some = output.has_rgb | output.has_pose
+
+    def cross_entropy(logits: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), label, reduction="none")
+
+    def total(per_clip: Tensor, counts: Tensor) -> Tensor:
+        return per_clip.masked_fill(~counts, 0).sum() / batch_size
+
+    zero = output.logits.new_zeros((), dtype=torch.float32)
+    prototype = bank = weighting = zero
+    if loss_on == "weighted":
+        classification = total(cross_entropy(output.logits), some)
+    else:
+        averaged = (output.y_pose + output.y_rgb) / 2
+        alone = torch.where(output.has_rgb[:, None], output.y_rgb, output.y_pose)
+        classification = total(cross_entropy(torch.where(both[:, None], averaged, alone)), some)
+        heads = output.y_pose.detach(), output.y_rgb.detach()
+        weighted = output.w_pose * heads[0] + (1 - output.w_pose) * heads[1]
+        weighting = total(cross_entropy(weighted), both)
+    if output.recalled is not None:
+        seen = output.recalled.prototypes
+        if isinstance(seen, PcanView):
+            prototype = total(pcan_loss(seen, output.unrefined.float(), label), some)
+        else:
+            prototype = total(angular_cross_entropy(seen, label, margin), some)
+        bank = total(angular_cross_entropy(output.recalled.class_cosine, label, margin), some)
+    everything = classification + alpha * (prototype + bank) + weighting
+    return GestureLoss(everything, classification, prototype, bank, weighting)

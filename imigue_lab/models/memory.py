@@ -1,0 +1,150 @@
+"""Memory-Powered Refinement: a clip looks at what it resembles before it is decided (section 2.5).
+
+Letters in shapes: B clips, C classes, K entries retrieved, D width, H heads.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from imigue_lab.errors import SettingsError
+from imigue_lab.models.bank import Bank, Retrieved, Rule
+from imigue_lab.models.cross_attention import start_attention
+from imigue_lab.models.pcan import PcanPrototypes, PcanView
+from imigue_lab.models.prototypes import Prototypes
+
+PrototypeName = Literal["learned", "pcan"]
+
+
+class Recalled(NamedTuple):
+    """What the memory adds to each clip.
+
+    Attributes:
+        context: A, (B, D); 0 in warm-up and for a clip without entries.
+        retrieved: the entries it was made from.
+        weights: attention of the clip to itself, then to each entry, (B, H, 1 + K).
+        prototypes: cosine of f to each learned prototype (B, C), or PCAN's view of the batch.
+        class_cosine: of f to the mean entry of each class, (B, C); -inf for one without entries.
+    """
+
+    context: Float[Tensor, "B D"]
+    retrieved: Retrieved
+    weights: Float[Tensor, "B H _"]
+    prototypes: Float[Tensor, "B C"] | PcanView
+    class_cosine: Float[Tensor, "B C"]
+
+
+class Memory(nn.Module):
+    """``A = first row of MHSA([f; entries])`` over the nearest entries of the predicted class.
+
+    The model then decides on ``f' = LN(f + A)``. Reading starts at epoch `warmup`; the epoch is in
+    the state dict, so that a saved model knows whether it reads. Prototypes and class means serve
+    the loss. Nothing is written in a forward pass.
+    """
+
+    epoch: Tensor
+
+    def __init__(
+        self,
+        bank: Bank,
+        prototypes: Prototypes | PcanPrototypes,
+        heads: int,
+        top_k: int = 5,
+        warmup: int = 5,
+    ):
+        super().__init__()
+        dim = bank.entries.shape[2]
+        self.bank, self.prototypes = bank, prototypes
+        self.heads, self.top_k, self.warmup = heads, top_k, warmup
+        self.to_q, self.to_kv = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+        start_attention(self)
+        self.register_buffer("epoch", torch.tensor(0))
+
+    def forward(
+        self,
+        f: Float[Tensor, "B D"],
+        logits: Float[Tensor, "B C"],
+        clip_ids: Sequence[str] | None = None,
+    ) -> Recalled:
+        """Looks into the class that `logits` name; leaves out the clips' own entries, if named."""
+        found = self.bank.read(f, logits.argmax(dim=1), self.top_k, clip_ids)
+        taken, weights = self.attend(f, found.entries.to(f.dtype), found.valid)
+        used = found.valid.any(dim=1) & (self.epoch >= self.warmup)
+        return Recalled(
+            taken * used[:, None],
+            found,
+            weights,
+            self.prototypes(f),
+            self.class_cosine(f, clip_ids),
+        )
+
+    def write(
+        self,
+        recalled: Recalled,
+        f: Float[Tensor, "B D"],
+        logits: Float[Tensor, "B C"],
+        label: Int[Tensor, " B"],
+        clip_ids: Sequence[str],
+    ) -> dict[str, Rule]:
+        """After the step has read: `Bank.write` of its clips; PCAN's prototypes move as well."""
+        if isinstance(self.prototypes, PcanPrototypes) and isinstance(
+            recalled.prototypes, PcanView
+        ):
+            self.prototypes.update(recalled.prototypes, logits, label)
+        return self.bank.write(f, logits, label, clip_ids)
+
+    def attend(
+        self,
+        f: Float[Tensor, "B D"],
+        entries: Float[Tensor, "B K D"],
+        valid: Bool[Tensor, "B K"],
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B H _"]]:
+        """f's row of the self-attention over [f; entries]; the softmax sums in float32."""
+        tokens = torch.cat([f[:, None], entries], dim=1)
+        mask = F.pad(valid, (1, 0), value=True)
+        q = rearrange(self.to_q(f), "b (h d) -> b h 1 d", h=self.heads)
+        k, v = rearrange(self.to_kv(tokens), "b k (two h d) -> two b h k d", two=2, h=self.heads)
+        logits = q @ k.mT / math.sqrt(q.shape[-1])
+        logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
+        weights = logits.softmax(dim=-1, dtype=torch.float32)
+        taken = self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)"))
+        return taken, weights[:, :, 0]
+
+    def class_cosine(
+        self, f: Float[Tensor, "B D"], clip_ids: Sequence[str] | None = None
+    ) -> Float[Tensor, "B C"]:
+        """``cos(f, mean entry of c)``, -inf for a class without entries."""
+        means, known = self.bank.class_means(len(f), clip_ids)
+        cosine = F.cosine_similarity(f.float()[:, None], means.float(), dim=-1)
+        return cosine.masked_fill(~known, -torch.inf)
+
+
+def build_memory(
+    classes: int,
+    dim: int,
+    heads: int,
+    bank: int = 50,
+    top_k: int = 5,
+    momentum: int | float = 0.9,
+    warmup: int = 5,
+    prototypes: PrototypeName = "learned",
+) -> Memory:
+    """A bank of `bank` entries a class, `top_k` of them read, and the prototypes by name.
+
+    Raises:
+        SettingsError: values that do not fit together.
+    """
+    if not 1 <= top_k <= bank:
+        raise SettingsError(f"top_k must be from 1 to the bank's {bank} entries; got {top_k}")
+    kinds = {"learned": Prototypes, "pcan": PcanPrototypes}
+    if prototypes not in kinds:
+        raise SettingsError(f"prototypes must be one of {', '.join(kinds)}; got {prototypes!r}")
+    entries = Bank(classes, bank, dim, momentum)
+    return Memory(entries, kinds[prototypes](classes, dim), heads, top_k, warmup)

@@ -1,0 +1,126 @@
+"""Tokens that know where and when they are: what CMTF joins (paper section 2.3).
+
+Letters in shapes: B clips, N tokens, W width of a token, M persons, T steps in time, V joints, F
+frames; h and w, rows and columns of the RGB encoder's map.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one modality, padded to the longest clip of the batch.
+
+    Attributes:
+        values: what the encoder says.
+        times: 0 at the clip's start, 1 at its end.
+        mask: valid tokens; padding and joints that were never seen are not, and count nowhere.
+        places: x and y, 0 to 1 over the RGB encoder's crop; None where the encoder has no places.
+        placed: tokens whose place is known; None when all are.
+    """
+
+    values: Float[Tensor, "B N W"]
+    times: Float[Tensor, "B N"]
+    mask: Bool[Tensor, "B N"]
+    places: Float[Tensor, "B N 2"] | None = None
+    placed: Bool[Tensor, "B N"] | None = None
+
+    @property
+    def present(self) -> Bool[Tensor, " B"]:
+        """Clips with a single valid token or more."""
+        return self.mask.any(dim=1)
+
+    def to(self, device: torch.device) -> "Tokens":
+        fields = {name: t.to(device) for name, t in vars(self).items() if t is not None}
+        return replace(self, **fields)
+
+
+class Projection(nn.Module):
+    """Tokens of any width to the common one: ``Linear(values) + modality code``, 0 where invalid.
+
+    What lies behind the mask never gets through, not even NaN.
+    """
+
+    def __init__(self, in_dim: int, dim: int):
+        super().__init__()
+        self.linear = nn.Linear(in_dim, dim)
+        self.modality = nn.Parameter(torch.randn(dim) * 0.02)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        invalid = ~tokens.mask[..., None]
+        values = tokens.values.to(self.modality.dtype).masked_fill(invalid, 0)
+        projected = (self.linear(values) + self.modality).masked_fill(invalid, 0)
+        times = tokens.times.masked_fill(~tokens.mask, 0)
+        if tokens.places is None:
+            return replace(tokens, values=projected, times=times)
+        placed = tokens.mask if tokens.placed is None else tokens.mask & tokens.placed
+        places = tokens.places.masked_fill(~placed[..., None], 0)
+        return Tokens(projected, times, tokens.mask, places, placed)
+
+
+def masked_mean(values: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B D"]:
+    """Mean over the valid tokens; 0 where there is none."""
+    total = reduce(values * mask[..., None], "b n d -> b d", "sum")
+    return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def grid_tokens(features: Float[Tensor, "B T h w W"]) -> Tokens:
+    """Tokens of an RGB encoder's map, each at the middle of its cell and of its step."""
+    clips, steps, rows, columns, _ = features.shape
+    t, y, x = ((torch.arange(n, device=features.device) + 0.5) / n for n in (steps, rows, columns))
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    return Tokens(
+        rearrange(features, "b t h w d -> b (t h w) d"),
+        repeat(t, "t -> b (t n)", b=clips, n=rows * columns),
+        torch.ones(clips, steps * rows * columns, dtype=torch.bool, device=features.device),
+        repeat(places, "h w xy -> b (t h w) xy", b=clips, t=steps),
+    )
+
+
+def joint_tokens(
+    features: Float[Tensor, "B M T V W"],
+    places: Float[Tensor, "B M T V 2"],
+    mask: Bool[Tensor, "B M T V"],
+    steps: Int[Tensor, " B"] | None = None,
+) -> Tokens:
+    """Tokens of a skeleton encoder, of all persons.
+
+    Args:
+        places: 0 to 1 over the RGB encoder's crop; a joint outside of it keeps its token and its
+            time, but has no place.
+        mask: joints that were seen; `joint_places` gives it.
+        steps: how many of the T are the clip's own, where clips are padded; None: all.
+    """
+    clips, _, length, *_ = mask.shape
+    own = torch.full((clips,), length, device=mask.device) if steps is None else steps
+    t = (torch.arange(length, device=mask.device) + 0.5) / own[:, None]
+    times = repeat(t, "b t -> b m t v", m=mask.shape[1], v=mask.shape[3])
+    inside = ((places >= 0) & (places <= 1)).all(dim=-1)
+    return Tokens(
+        rearrange(features, "b m t v d -> b (m t v) d"),
+        rearrange(times, "b m t v -> b (m t v)"),
+        rearrange(mask & (times < 1), "b m t v -> b (m t v)"),
+        rearrange(places, "b m t v xy -> b (m t v) xy"),
+        rearrange(inside, "b m t v -> b (m t v)"),
+    )
+
+
+def joint_places(
+    joints: Float[Tensor, "B M F V 2"], scores: Float[Tensor, "B M F V"], stride: int = 4
+) -> tuple[Float[Tensor, "B M T V 2"], Bool[Tensor, "B M T V"]]:
+    """Where each joint is in each step of `stride` frames, and whether it was seen at all.
+
+    The place is the mean over the step's frames with a score above 0; T = ceil(F / stride).
+    """
+    padding = -joints.shape[2] % stride
+    seen = F.pad((scores > 0).to(joints.dtype), (0, 0, 0, padding))
+    known = F.pad(joints.masked_fill(scores[..., None] <= 0, 0), (0, 0, 0, 0, 0, padding))
+    total = reduce(known, "b m (t f) v xy -> b m t v xy", "sum", f=stride)
+    frames = reduce(seen, "b m (t f) v -> b m t v", "sum", f=stride)
+    return total / frames.clamp(min=1)[..., None], frames > 0

@@ -1,0 +1,15 @@
+"""CMTF learns which joint goes with which patch, and when; late fusion cannot."""
+
+from benchmarks.correspondence import Scene, accuracy_within_pairs, build, fit
+
+SMALL = Scene(steps=4, side=2, joints=4)
+
+
+def test_cmtf_tells_the_classes_of_a_pair_apart_and_late_fusion_does_not():
+    accuracy = {}
+    for fusion, steps in (("cmtf", 200), ("late", 60)):
+        model = build(SMALL, fusion, seed=0)
+        fit(model, SMALL, steps)
+        accuracy[fusion] = accuracy_within_pairs(model, SMALL)
+    assert accuracy["cmtf"] > 0.9
+    assert abs(accuracy["late"] - 0.5) < 0.07

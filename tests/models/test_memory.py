@@ -1,0 +1,122 @@
+"""Refinement: the attention over retrieved entries, warm-up, clips without entries."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from imigue_lab.errors import SettingsError
+from imigue_lab.models.memory import build_memory
+
+WIDTH, HEADS = 8, 2
+
+
+def build(**changes):
+    torch.manual_seed(0)
+    memory = build_memory(**{"classes": 3, "dim": WIDTH, "heads": HEADS, "bank": 6} | changes)
+    memory.epoch.fill_(memory.warmup)
+    return memory
+
+
+def fill(memory, label, count, seed=0):
+    """`count` entries of one class, from clips named by class and number."""
+    f = torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(seed + label))
+    logits = 9.0 * torch.nn.functional.one_hot(torch.full((count,), label), 3).float()
+    ids = [f"{label}-{number}" for number in range(count)]
+    memory.bank.write(f, logits, torch.full((count,), label), ids)
+    return f
+
+
+def towards(*labels):
+    return torch.nn.functional.one_hot(torch.tensor(labels), 3).float()
+
+
+def test_the_context_is_the_first_row_of_self_attention_over_clip_and_entries():
+    memory = build(top_k=3)
+    entries = fill(memory, 1, 6)
+    f = torch.randn(1, WIDTH)
+    found = memory(f, towards(1))
+    nearest = torch.cosine_similarity(f, entries).argsort(descending=True)[:3]
+    assert found.retrieved.slot[0].tolist() == nearest.tolist()
+    tokens = torch.cat([f, entries[nearest]])
+    q, (k, v) = memory.to_q(tokens), memory.to_kv(tokens).chunk(2, dim=-1)
+    rows = []
+    for head in range(HEADS):
+        here = slice(head * 4, head * 4 + 4)
+        weights = (q[:, here] @ k[:, here].T / math.sqrt(4)).softmax(dim=-1)
+        assert_close(found.weights[0, head], weights[0])
+        rows.append(weights[0] @ v[:, here])
+    assert_close(found.context[0], memory.out(torch.cat(rows)))
+
+
+def test_the_class_looked_into_is_the_predicted_one():
+    memory = build()
+    fill(memory, 0, 2)
+    fill(memory, 2, 2)
+    found = memory(torch.randn(2, WIDTH), towards(2, 0))
+    assert found.retrieved.label.tolist() == [2, 0]
+    assert_close(found.retrieved.entries[0, 0], memory.bank.entries[2, found.retrieved.slot[0, 0]])
+
+
+def test_empty_slots_get_no_attention_and_a_class_without_entries_adds_nothing():
+    memory = build(top_k=4)
+    fill(memory, 0, 2)
+    found = memory(torch.randn(2, WIDTH), towards(0, 1))
+    assert (found.weights[0, :, 3:] == 0).all()
+    assert_close(found.weights[0].sum(dim=-1), torch.ones(HEADS))
+    assert (found.context[0] != 0).all()
+    assert (found.context[1] == 0).all()
+
+
+def test_in_warm_up_nothing_is_read():
+    memory = build(warmup=2)
+    fill(memory, 0, 2)
+    f = torch.randn(1, WIDTH)
+    for epoch, reads in ((0, False), (1, False), (2, True), (3, True)):
+        memory.epoch.fill_(epoch)
+        assert bool((memory(f, towards(0)).context != 0).any()) == reads
+
+
+def test_a_loaded_memory_knows_its_epoch():
+    memory, other = build(), build()
+    other.epoch.fill_(0)
+    fill(memory, 0, 3)
+    other.load_state_dict(memory.state_dict())
+    f = torch.randn(1, WIDTH)
+    assert_close(other(f, towards(0)).context, memory(f, towards(0)).context)
+    assert other.epoch == memory.warmup
+
+
+def test_gradients_are_finite_without_entries_and_reach_f_with_them():
+    memory = build()
+    fill(memory, 0, 2)
+    f = torch.randn(2, WIDTH, requires_grad=True)
+    found = memory(f, towards(0, 1))
+    found.context.sum().backward()
+    assert torch.isfinite(f.grad).all()
+    assert (f.grad[0] != 0).any() and (f.grad[1] == 0).all()
+    assert not found.retrieved.entries.requires_grad
+
+
+def test_class_cosines_are_to_the_mean_entry_without_the_clips_own():
+    memory = build()
+    entries = fill(memory, 0, 3)
+    f = torch.randn(2, WIDTH)
+    cosine = memory(f, towards(0, 0), ["0-1", "else"]).class_cosine
+    others = entries[[0, 2]].mean(dim=0)
+    assert_close(cosine[0, 0], torch.cosine_similarity(f[0], others, dim=0))
+    assert_close(cosine[1, 0], torch.cosine_similarity(f[1], entries.mean(dim=0), dim=0))
+    assert (cosine[:, 1:] == -torch.inf).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"bank": 4, "top_k": 5}, "top_k must be from 1 to the bank's 4 entries; got 5"),
+        ({"top_k": 0}, "top_k"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(wrong, words):
+    with pytest.raises(SettingsError, match=words):
+        build(**wrong)
