@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from imigue_lab.app import main
+from imigue_lab.data.layout import read_index
+from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.story import LAYOUTS
 from imigue_lab.data.video import write_video
 from imigue_lab.training.settings import EmotionSettings
@@ -93,23 +95,28 @@ def test_extract_stops_with_a_sentence_where_weights_are_missing(
     assert told.startswith("imigue-lab: ") and told.count("\n") == 1
 
 
-def test_two_processes_of_torchrun_share_the_files(tmp_path):
-    folder, store = tmp_path / "videos", tmp_path / "store"
+def test_two_processes_of_torchrun_make_together_what_one_makes(tmp_path):
+    folder, rng = tmp_path / "videos", np.random.default_rng(0)
     folder.mkdir()
-    for name in ("anna", "bert", "cleo"):
-        write_video(folder / f"{name}.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
-    words = ["--data", str(folder), "--store", str(store), "--encoders", "context-tiny"]
+    for name, frames in (("anna", 20), ("bert", 50), ("cleo", 35)):
+        write_video(folder / f"{name}.mp4", rng.integers(0, 255, (frames, 64, 64, 3), np.uint8), 25)
+    words = ["extract", "--data", str(folder), "--encoders", "context-tiny", "--store"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, *torchrun, "-m", "imigue_lab", "extract", *words],
+        [sys.executable, *torchrun, "-m", "imigue_lab", *words, str(tmp_path / "two")],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "made 2 items" in done.stdout and "made 1 items" in done.stdout
-    items = list(store.rglob("[!.]*.safetensors"))
-    assert sorted(item.stem for item in items) == ["anna", "bert", "cleo"]
-    assert len(pd.read_csv(items[0].parent / "manifest.csv")) == 3
+    assert run(*words, str(tmp_path / "one")) == 0
+    index = read_index(folder)
+    two, one = (find_store(str(tmp_path / name), index, "context-tiny") for name in ("two", "one"))
+    for item in ("anna", "bert", "cleo"):
+        np.testing.assert_allclose(
+            two.read(item)["context"], one.read(item)["context"], atol=1e-5, rtol=0
+        )
+    assert len(pd.read_csv(two.folder / "manifest.csv")) == 3
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
