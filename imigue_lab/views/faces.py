@@ -31,7 +31,7 @@ def chosen_faces(
                 boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
                 if np.isfinite(boxes).any():
                     print(f"{video}: the face that {store.encoding.name} was given")
-                    return contact_sheet(files[video], boxes, tiles=24)
+                    return contact_sheet(files[video], boxes, tiles=16)
     return None
 
 

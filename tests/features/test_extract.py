@@ -178,8 +178,22 @@ FAULTS = {
     "one pixel": (lambda path: odd_video(path, (1, 1), 40), "pictures of 1 x 1 pixels"),
     "no frame": (lambda path: odd_video(path, (32, 32), 0), "bert"),
     "too few frames": (lambda path: odd_video(path, (32, 32), 5), "holds 5 frames"),
+    "a cut copy": (cut_copy, "the header says 40 frames and"),
     "no rate": (lambda path: odd_video(path, (32, 32), 40, IVF), "frame rate is 0"),
 }
+
+
+def cut_copy(path):
+    """An interrupted copy of a file whose table of frames lies at the front."""
+    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), np.uint8)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 def odd_video(path, size, frames, form=("matroska", "ffv1", "bgr0")):
