@@ -171,18 +171,6 @@ def survey(root):
     return survey_root(root).to_index()
 
 
-IVF = ("ivf", "libvpx", "yuv420p")
-FAULTS = {
-    "no video at all": (lambda path: path.write_bytes(b"not a video"), "not a readable video"),
-    "an empty file": (lambda path: path.write_bytes(b""), "bert"),
-    "one pixel": (lambda path: odd_video(path, (1, 1), 40), "pictures of 1 x 1 pixels"),
-    "no frame": (lambda path: odd_video(path, (32, 32), 0), "bert"),
-    "too few frames": (lambda path: odd_video(path, (32, 32), 5), "holds 5 frames"),
-    "a cut copy": (cut_copy, "the header says 40 frames and"),
-    "no rate": (lambda path: odd_video(path, (32, 32), 40, IVF), "frame rate is 0"),
-}
-
-
 def cut_copy(path):
     """An interrupted copy of a file whose table of frames lies at the front."""
     noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), np.uint8)
@@ -194,6 +182,18 @@ def cut_copy(path):
         container.mux(stream.encode())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
+
+
+IVF = ("ivf", "libvpx", "yuv420p")
+FAULTS = {
+    "no video at all": (lambda path: path.write_bytes(b"not a video"), "not a readable video"),
+    "an empty file": (lambda path: path.write_bytes(b""), "bert"),
+    "one pixel": (lambda path: odd_video(path, (1, 1), 40), "pictures of 1 x 1 pixels"),
+    "no frame": (lambda path: odd_video(path, (32, 32), 0), "bert"),
+    "too few frames": (lambda path: odd_video(path, (32, 32), 5), "holds 5 frames"),
+    "a cut copy": (cut_copy, "the header says 40 frames and"),
+    "no rate": (lambda path: odd_video(path, (32, 32), 40, IVF), "frame rate is 0"),
+}
 
 
 def odd_video(path, size, frames, form=("matroska", "ffv1", "bgr0")):
