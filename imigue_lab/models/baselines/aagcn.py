@@ -83,7 +83,7 @@ def build_aagcn(
     depths: Sequence[int] = DEPTHS,
     mask_missing: bool = True,
     emphasis: bool = True,
-    original: bool = False,
+    original: bool = True,
     graph: Graph | None = None,
 ) -> GraphNetwork:
     """AAGCN, one stream.

@@ -26,6 +26,7 @@ def build(
         **sizes,
         mask_missing=mask_missing,
         emphasis="gcn.0.gcn.conv_sa.weight" in state,
+        original=False,
         graph=state[learned],
     )
 
