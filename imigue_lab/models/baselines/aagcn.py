@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import einsum, rearrange
 from torch import nn
 
 from imigue_lab.data.keypoints import Layout
@@ -62,16 +62,16 @@ class Emphasis(nn.Module):
         self.restore = nn.Linear(width // 2, width)
 
     def forward(self, y: Mixed, own: Own | None) -> Mixed:
-        joints = torch.sigmoid(self.joints(mean_over_time(y, own)))
-        y = y + y * rearrange(joints, "n 1 v -> n 1 v 1")
-        over_joints = y.mean(dim=2)
+        joints = 1 + torch.sigmoid(self.joints(mean_over_time(y, own)))
+        # the means of what is raised follow from sums, without raising it in between
+        over_joints = einsum(y, joints, "n d v t, n one v -> n d t") / y.shape[2]
         if own is not None:
             over_joints = over_joints * own[:, 0]
-        frames = torch.sigmoid(self.frames(over_joints))
-        y = y + y * rearrange(frames, "n 1 t -> n 1 1 t")
-        overall = mean_over_time(y, own).mean(dim=-1)
-        channels = torch.sigmoid(self.restore(F.relu_(self.squeeze(overall))))
-        return y + y * rearrange(channels, "n d -> n d 1 1")
+        frames = 1 + torch.sigmoid(self.frames(over_joints))
+        overall = mean_over_time((over_joints * frames)[:, :, None], own)[..., 0]
+        channels = 1 + torch.sigmoid(self.restore(F.relu_(self.squeeze(overall))))
+        raised = y * einsum(joints, frames, "n one v, n one t -> n one v t")
+        return raised * rearrange(channels, "n d -> n d 1 1")
 
 
 def build_aagcn(
