@@ -64,7 +64,8 @@ class Emphasis(nn.Module):
     def forward(self, y: Mixed, own: Own | None) -> Mixed:
         joints = 1 + torch.sigmoid(self.joints(mean_over_time(y, own)))
         # the means of what is raised follow from sums, without raising it in between
-        over_joints = einsum(y, joints, "n d v t, n one v -> n d t") / y.shape[2]
+        over_joints = (joints / y.shape[2]) @ rearrange(y, "n d v t -> n v (t d)")
+        over_joints = rearrange(over_joints, "n 1 (t d) -> n d t", d=y.shape[1])
         if own is not None:
             over_joints = over_joints * own[:, 0]
         frames = 1 + torch.sigmoid(self.frames(over_joints))

@@ -102,7 +102,7 @@ def build_dgstgcn(
         graph = torch.tensor(random_start(layout, rng), dtype=torch.float32)
     joints = len(layout.joints)
     model = build_network(
-        lambda a, b: DynamicGraphConvolution(graph, a, b, int(ratio * b)),
+        lambda a, b: DynamicGraphConvolution(graph, a, b, int(ratio * b + 1e-6)),
         lambda b, stride: MultiScaleWithBody(b, stride, entries or joints),
         layout,
         classes,
