@@ -68,19 +68,25 @@ def read_sizes(
         norms: how the keys of the norms end that are as wide as each block.
 
     Raises:
-        DataError: the layout has another number of joints than the tensors.
+        DataError: the layout has another number of joints than the tensors, or these disagree.
         KeyError: a tensor is absent that the sizes are read from.
     """
     joints, channels = state[graph].shape[-1], state[entrance].shape[1]
     blocks = Counter(len(state[key]) for key in state if key.endswith(norms))
     if not blocks:
         raise KeyError(f"*{norms}")
+    norm = len(state["data_bn.weight"])
+    if norm % (joints * channels):
+        raise DataError(
+            f"data_bn.weight: {norm} entries are no multiple of {joints} joints x {channels}"
+            " channels, which the other weights are of; the file mixes two networks"
+        )
     head = next((key for key in HEADS if key in state), HEADS[0])
     return {
         "keypoints": layout_of_joints(joints, keypoints),
         "classes": len(state[head]),
         "channels": channels,
-        "persons": len(state["data_bn.weight"]) // (joints * channels),
+        "persons": norm // (joints * channels),
         "width": min(blocks),
         "depths": [blocks[width] for width in sorted(blocks)],
     }

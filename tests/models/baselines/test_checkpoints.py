@@ -173,6 +173,13 @@ def test_a_missing_or_left_over_key_is_named_with_its_nearest(case):
         load_published(state | {"logit_scale": torch.zeros(1)}, family)
 
 
+def test_a_file_whose_joints_disagree_is_refused(case):
+    family, _, state = case
+    norm = next(key for key in state if key.endswith("data_bn.weight"))
+    with pytest.raises(DataError, match=r"data_bn.weight: 7 entries are no multiple of \d+ joints"):
+        load_published(state | {norm: torch.zeros(7)}, family)
+
+
 def test_every_other_family_refuses_it(case):
     family, _, state = case
     for other in NAMES:
