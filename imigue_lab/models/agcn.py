@@ -22,17 +22,21 @@ from torch import Tensor, nn
 
 from imigue_lab.data.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.models.graph_convolution import (
+    SUBSETS,
+    AlongTime,
+    Attention,
+    Features,
+    Mixed,
+    Own,
+    SubsetConvolutions,
+)
 from imigue_lab.models.joint_norm import JointNorm
 
 Skeletons = Float[Tensor, "B M T V C"]
 FrameMask = Bool[Tensor, "B T"]
-Features = Float[Tensor, "N C V T"]
-Mixed = Float[Tensor, "N D V T"]
 Graph = Float[Tensor, "K V V"]
-Attention = Float[Tensor, "N K V V"]
-Own = Float[Tensor, "N 1 1 T"]  # 1 where a frame is the clip's own, 0 where it is padding
 
-SUBSETS = 3
 KERNEL = 9  # frames
 DEPTHS = (4, 3, 3)  # blocks of one, two and four times the width; time halves between them
 
@@ -51,7 +55,7 @@ class Graphs(NamedTuple):
     attention: Float[Tensor, "B M K V V"]
 
 
-class AdaptiveGraphConvolution(nn.Module):
+class AdaptiveGraphConvolution(SubsetConvolutions):
     """Joints take from joints, by weights of their own for each subset of neighbours.
 
         y   = ReLU(BN(Σ_k W_k x (A_k + B_k + C_k)) + skip(x))
@@ -63,17 +67,9 @@ class AdaptiveGraphConvolution(nn.Module):
     fixed: Tensor
 
     def __init__(self, graph: Graph, in_width: int, width: int):
-        super().__init__()
+        super().__init__(in_width, width)
         self.register_buffer("fixed", graph.clone(), persistent=False)  # the layout tells it
         self.learned = nn.Parameter(torch.full_like(graph, 1e-6))
-        self.theta, self.phi, self.weights = (
-            nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
-            for out in (width // 4, width // 4, width)
-        )
-        self.norm = nn.BatchNorm2d(width)
-        self.skip = nn.Sequential()
-        if in_width != width:
-            self.skip = nn.Sequential(nn.Conv2d(in_width, width, 1), nn.BatchNorm2d(width))
 
     def forward(self, x: Features, own: Own | None) -> tuple[Mixed, Attention]:
         attention = self.attend(x, own)
@@ -81,34 +77,7 @@ class AdaptiveGraphConvolution(nn.Module):
         return F.relu_(self.norm(y) + self.skip(x)), attention
 
     def attend(self, x: Features, own: Own | None) -> Attention:
-        maps: list[Any] = [*self.theta, *self.phi]
-        y = F.conv2d(x, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
-        frames: int | Tensor = x.shape[-1]
-        if own is not None:
-            y, frames = y * own, reduce(own, "n 1 1 t -> n 1 1 1", "sum")
-        embedding = y.shape[1] // len(maps)
-        theta, phi = rearrange(y, "n (two k e) v t -> two n k v (t e)", two=2, k=SUBSETS)
-        return torch.softmax(theta @ phi.mT / (embedding * frames), dim=-2)
-
-    def mix(self, x: Features, graph: Attention) -> Mixed:
-        """Joints by all subsets in one product; one convolution whose kernel spans the subsets."""
-        frames, maps = x.shape[-1], list[Any](self.weights)
-        y = rearrange(graph, "n k i j -> n (k j) i") @ rearrange(x, "n c v t -> n v (t c)")
-        y = rearrange(y, "n (k v) (t c) -> n c k (v t)", k=SUBSETS, t=frames)
-        weight = torch.cat([m.weight for m in maps], dim=2)
-        y = F.conv2d(y, weight, torch.stack([m.bias for m in maps]).sum(dim=0))
-        return rearrange(y, "n d 1 (v t) -> n d v t", t=frames)
-
-
-class AlongTime(nn.Conv2d):
-    """A convolution over frames; its weights (D, C, frames, 1) are those of (N, C, T, V)."""
-
-    def __init__(self, in_width: int, width: int, kernel: int, stride: int):
-        super().__init__(in_width, width, (kernel, 1), (stride, 1), (kernel // 2, 0))
-
-    def forward(self, x: Features) -> Float[Tensor, "N D V S"]:
-        weight = self.weight.mT
-        return F.conv2d(x, weight, self.bias, self.stride[::-1], self.padding[::-1])
+        return torch.softmax(self.compare(x, own), dim=-2)
 
 
 class Block(nn.Module):
@@ -236,7 +205,7 @@ def build_agcn(
     return model
 
 
-def start_as_published(model: AGCN) -> None:
+def start_as_published(model: nn.Module) -> None:
     """Graph convolutions start as their skip alone: the weight of their norm is 1e-6."""
     for name, parameter in model.named_parameters():
         if parameter.dim() == 4 and ".weights." in name:
@@ -247,4 +216,5 @@ def start_as_published(model: AGCN) -> None:
             nn.init.constant_(parameter, 1e-6)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
-    nn.init.normal_(model.head.weight, std=math.sqrt(2 / model.head.out_features))
+    head = model.get_parameter("head.weight")
+    nn.init.normal_(head, std=math.sqrt(2 / len(head)))

@@ -19,10 +19,30 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from imigue_lab.errors import DataError, some
-from imigue_lab.models.checkpoints import agcn, mvit, swinface
+from imigue_lab.models.checkpoints import (
+    aagcn,
+    agcn,
+    ctrgcn,
+    mvit,
+    pyskl_aagcn,
+    pyskl_ctrgcn,
+    pyskl_dgstgcn,
+    pyskl_stgcn,
+    pyskl_stgcnpp,
+    stgcn,
+    swinface,
+)
 
 FAMILIES: dict[str, ModuleType] = {
     "2s-agcn": agcn,
+    "st-gcn": stgcn,
+    "pyskl/stgcn": pyskl_stgcn,
+    "pyskl/stgcn++": pyskl_stgcnpp,
+    "aagcn": aagcn,
+    "pyskl/aagcn": pyskl_aagcn,
+    "ctr-gcn": ctrgcn,
+    "pyskl/ctrgcn": pyskl_ctrgcn,
+    "pyskl/dgstgcn": pyskl_dgstgcn,
     "slowfast/mvitv2-s": mvit,
     "swinface": swinface,
 }

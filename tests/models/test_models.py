@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.models.agcn import build_agcn
+from imigue_lab.models.baselines.table import build_baseline
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.mvit import build_mvit
 from imigue_lab.models.swinface import build_swinface
@@ -31,11 +32,29 @@ def walk(model, skeletons):
     return [model(skeletons), model.tokens(skeletons), *(layer.attention for layer in graphs)]
 
 
+def classify(model, skeletons):
+    return [model(skeletons), model.pooled(skeletons)]
+
+
+def build_awake(name):
+    """Parts that start at 0, and what they keep asleep, take part."""
+    model = build_baseline(name, 5, "coco17", width=24, depths=(2, 1))
+    for parameter in model.parameters():
+        if (parameter == parameter.flatten()[0]).all():
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    return model
+
+
 SMALL = {"context_dim": 6, "face_dim": 4, "width": 8, "depth": 2, "heads": 2}
 MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
     "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), read),
     "2s-agcn": (lambda: build_agcn("coco17", 5, width=8, depths=(2, 1, 1)), (1, 9, 17, 3), walk),
+    "st-gcn": (lambda: build_awake("st-gcn"), (1, 9, 17, 3), classify),
+    "st-gcn++": (lambda: build_awake("st-gcn++"), (2, 9, 17, 3), classify),
+    "aagcn": (lambda: build_awake("aagcn"), (1, 9, 17, 3), classify),
+    "ctr-gcn": (lambda: build_awake("ctr-gcn"), (1, 9, 17, 3), classify),
+    "dg-stgcn": (lambda: build_awake("dg-stgcn"), (2, 9, 17, 3), classify),
     "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
     "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
 }

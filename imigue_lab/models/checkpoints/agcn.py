@@ -4,29 +4,19 @@ Their files hold no fixed graph, so the layout must be named. Its edges are `gra
 tips of `ntu25`'s hands at the end of a chain.
 """
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.errors import DataError
 from imigue_lab.models.agcn import AGCN, build_agcn
+from imigue_lab.models.checkpoints.graph_networks import our_name, read_sizes
 
 PUBLISHED_TO_OURS = (
-    (r"^data_bn\.", "norm."),
-    (r"^fc\.", "head."),
-    (r"\.gcn1\.PA$", ".graph.learned"),
-    (r"\.gcn1\.conv_a\.", ".graph.theta."),
-    (r"\.gcn1\.conv_b\.", ".graph.phi."),
-    (r"\.gcn1\.conv_d\.", ".graph.weights."),
-    (r"\.gcn1\.down\.", ".graph.skip."),
-    (r"\.gcn1\.bn\.", ".graph.norm."),
-    (r"\.tcn1\.conv\.", ".time.0."),
-    (r"\.tcn1\.bn\.", ".time.1."),
-    (r"\.residual\.conv\.", ".residual.0."),
-    (r"\.residual\.bn\.", ".residual.1."),
+    (r"\.graph\.conv_a\.", ".graph.theta."),
+    (r"\.graph\.conv_b\.", ".graph.phi."),
+    (r"\.graph\.conv_d\.", ".graph.weights."),
+    (r"\.time\.conv\.", ".time.0."),
+    (r"\.time\.norm\.", ".time.1."),
 )
 
 
@@ -42,28 +32,11 @@ def build(state: Mapping[str, Tensor], keypoints: str, mask_missing: bool = Fals
         DataError: the layout has another number of joints than the tensors.
         KeyError: a tensor is absent that the sizes are read from.
     """
-    first = state["l1.gcn1.conv_d.0.weight"]
-    joints, channels = state["l1.gcn1.PA"].shape[-1], first.shape[1]
-    if keypoints not in LAYOUTS or len(LAYOUTS[keypoints].joints) != joints:
-        fitting = [name for name, layout in LAYOUTS.items() if len(layout.joints) == joints]
-        raise DataError(
-            f"keypoints: the checkpoint is of {joints} joints, and {keypoints!r} is no layout of as"
-            f" many; name the one it was trained on: {' or '.join(fitting) or 'none here fits'}"
-        )
-    blocks = Counter(len(state[key]) for key in state if key.endswith(".gcn1.bn.weight"))
-    return build_agcn(
-        keypoints,
-        classes=len(state["fc.weight"]),
-        channels=channels,
-        persons=len(state["data_bn.weight"]) // (joints * channels),
-        width=len(first),
-        depths=[blocks[width] for width in sorted(blocks)],
-        mask_missing=mask_missing,
-    )
+    graph, entrance = "l1.gcn1.PA", "l1.gcn1.conv_d.0.weight"
+    sizes = read_sizes(state, keypoints, graph, entrance, ".gcn1.bn.weight")
+    return build_agcn(**(sizes | {"keypoints": keypoints}), mask_missing=mask_missing)
 
 
 def rename(key: str) -> str | None:
     """Our name of a published key: ``l5.gcn1.PA`` is ``blocks.4.graph.learned``."""
-    for published, ours in PUBLISHED_TO_OURS:
-        key = re.sub(published, ours, key)
-    return re.sub(r"^l(\d+)\.", lambda block: f"blocks.{int(block[1]) - 1}.", key)
+    return our_name(key, PUBLISHED_TO_OURS)

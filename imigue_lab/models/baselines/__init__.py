@@ -1,0 +1,1 @@
+"""The rivals of Table 1, one idea a file; `table` builds them by name."""

@@ -1,0 +1,128 @@
+"""AAGCN: a learned graph, corrected by what each clip's joints have in common, then emphasis.
+
+Shi et al., "Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional
+Networks", TIP 2020, section III.
+
+Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames,
+K = 3 subsets of a joint's neighbours.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import einsum, rearrange
+from torch import nn
+
+from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
+from imigue_lab.models.agcn import DEPTHS, Graph, start_as_published
+from imigue_lab.models.baselines.graph_network import (
+    GraphNetwork,
+    build_network,
+    layout_of,
+    mean_over_time,
+    start_head,
+)
+from imigue_lab.models.baselines.temporal_blocks import OneConvolution
+from imigue_lab.models.graph_convolution import Attention, Features, Mixed, Own, SubsetConvolutions
+
+
+class CorrectedGraphConvolution(SubsetConvolutions):
+    """``y = ReLU(BN(Σ_k W_k x (A_k + α C_k)) + skip(x))``, then emphasis where it is wanted.
+
+        C_k = tanh((θ_k x)_i · (φ_k x)_j / E T)
+
+    A starts as the layout's graph and is learned, α starts at 0.
+    """
+
+    def __init__(self, graph: Graph, in_width: int, width: int, emphasis: bool):
+        super().__init__(in_width, width)
+        self.learned = nn.Parameter(graph.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.emphasis = Emphasis(graph.shape[-1], width) if emphasis else None
+
+    def forward(self, x: Features, own: Own | None) -> Mixed:
+        y = F.relu_(self.norm(self.mix(x, self.correct(x, own))) + self.skip(x))
+        return y if self.emphasis is None else self.emphasis(y, own)
+
+    def correct(self, x: Features, own: Own | None) -> Attention:
+        return self.learned + self.alpha * torch.tanh(self.compare(x, own))
+
+
+class Emphasis(nn.Module):
+    """Joints, then frames, then channels are raised by up to twofold: ``y + y ⊙ σ(f(mean(y)))``."""
+
+    def __init__(self, joints: int, width: int):
+        super().__init__()
+        reach = joints if joints % 2 else joints - 1
+        self.joints = nn.Conv1d(width, 1, reach, padding=reach // 2)
+        self.frames = nn.Conv1d(width, 1, 9, padding=4)
+        self.squeeze = nn.Linear(width, width // 2)
+        self.restore = nn.Linear(width // 2, width)
+
+    def forward(self, y: Mixed, own: Own | None) -> Mixed:
+        joints = 1 + torch.sigmoid(self.joints(mean_over_time(y, own)))
+        # the means of what is raised follow from sums, without raising it in between
+        over_joints = (joints / y.shape[2]) @ rearrange(y, "n d v t -> n v (t d)")
+        over_joints = rearrange(over_joints, "n 1 (t d) -> n d t", d=y.shape[1])
+        if own is not None:
+            over_joints = over_joints * own[:, 0]
+        frames = 1 + torch.sigmoid(self.frames(over_joints))
+        overall = mean_over_time((over_joints * frames)[:, :, None], own)[..., 0]
+        channels = 1 + torch.sigmoid(self.restore(F.relu_(self.squeeze(overall))))
+        raised = y * einsum(joints, frames, "n one v, n one t -> n one v t")
+        return raised * rearrange(channels, "n d -> n d 1 1")
+
+
+def build_aagcn(
+    keypoints: str | Layout,
+    classes: int,
+    channels: int = 3,
+    persons: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = DEPTHS,
+    mask_missing: bool = True,
+    emphasis: bool = True,
+    original: bool = True,
+    graph: Graph | None = None,
+) -> GraphNetwork:
+    """AAGCN, one stream.
+
+    Args:
+        keypoints: a layout or its name, which gives the graph that A starts from.
+        persons: that the input norm tells apart, and takes at most; 1: all share its statistics.
+        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
+        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
+        emphasis: on joints, frames and channels; mmaction2 calls the network without it 2s-AGCN,
+            which it is not.
+        original: graph and start of the authors' code, else of pyskl's; the equations are the same.
+        graph: in place of the layout's.
+    """
+    if width % 4:
+        raise ValueError(f"width must be a multiple of 4; got {width}")
+    layout = layout_of(keypoints)
+    if graph is None:
+        links = edges(layout) if original else pyskl_edges(layout)
+        graph = torch.tensor(spatial(layout, links), dtype=torch.float32)
+    model = build_network(
+        lambda a, b: CorrectedGraphConvolution(graph, a, b, emphasis),
+        OneConvolution,
+        layout,
+        classes,
+        channels,
+        persons,
+        width,
+        depths,
+        mask_missing,
+    )
+    start_as_published(model)
+    for part in model.modules():
+        if isinstance(part, Emphasis):
+            nn.init.xavier_normal_(part.joints.weight)
+            nn.init.zeros_(part.frames.weight)
+            nn.init.kaiming_normal_(part.squeeze.weight)
+            nn.init.zeros_(part.restore.weight)
+    if not original:
+        start_head(model)
+    return model

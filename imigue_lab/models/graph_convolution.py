@@ -1,0 +1,88 @@
+"""Parts that graph networks share: joints take from joints by a graph, frames from frames.
+
+Letters in shapes: N clips and persons, T frames (S after a stride), V joints, C channels going in
+and D coming out, K = 3 subsets of a joint's neighbours: itself, inward, outward. Features are
+(N, C, V, T), fastest with channels last in memory. An entry [.., k, i, j] of a graph leads from
+joint i to joint j.
+
+Source: 2s-AGCN (Shi et al., CVPR 2019, sections 3.2 to 3.4) and its published code.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Features = Float[Tensor, "N C V T"]
+Mixed = Float[Tensor, "N D V T"]
+Attention = Float[Tensor, "N K V V"]
+Own = Float[Tensor, "N 1 1 T"]  # 1 where a frame is the clip's own, 0 where it is padding
+
+SUBSETS = 3
+
+
+def mix_joints(
+    x: Features,
+    graph: Float[Tensor, "*N K V V"],
+    weight: Float[Tensor, "D C K 1"],
+    bias: Float[Tensor, " D"] | None = None,
+) -> Mixed:
+    """``Σ_k W_k x G_k``: one product with all subsets, one convolution that spans them."""
+    frames, subsets = x.shape[-1], graph.shape[-3]
+    y = rearrange(graph, "... k i j -> ... (k j) i") @ rearrange(x, "n c v t -> n v (t c)")
+    y = F.conv2d(rearrange(y, "n (k v) (t c) -> n c k (v t)", k=subsets, t=frames), weight, bias)
+    return rearrange(y, "n d 1 (v t) -> n d v t", t=frames)
+
+
+class SubsetConvolutions(nn.Module):
+    """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
+
+    What graph they make of it is a subclass's; `mix` is followed by `norm`, `skip` passes it by.
+    """
+
+    def __init__(self, in_width: int, width: int):
+        super().__init__()
+        self.theta, self.phi, self.weights = (
+            nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
+            for out in (width // 4, width // 4, width)
+        )
+        self.norm = nn.BatchNorm2d(width)
+        self.skip = skip(in_width, width)
+
+    def compare(self, x: Features, own: Own | None) -> Attention:
+        """``(θ_k x)_i · (φ_k x)_j / E T`` of all subsets in one convolution and one product."""
+        maps: list[Any] = [*self.theta, *self.phi]
+        y = F.conv2d(x, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
+        frames: int | Tensor = x.shape[-1]
+        if own is not None:
+            y, frames = y * own, reduce(own, "n 1 1 t -> n 1 1 1", "sum")
+        embedding = y.shape[1] // len(maps)
+        theta, phi = rearrange(y, "n (two k e) v t -> two n k v (t e)", two=2, k=SUBSETS)
+        return theta @ phi.mT / (embedding * frames)
+
+    def mix(self, x: Features, graph: Attention) -> Mixed:
+        maps = list[Any](self.weights)
+        weight = torch.cat([m.weight for m in maps], dim=2)
+        return mix_joints(x, graph, weight, torch.stack([m.bias for m in maps]).sum(dim=0))
+
+
+def skip(in_width: int, width: int) -> nn.Sequential:
+    """What passes a graph convolution by: `x` itself, or ``BN(W x)`` where the widths differ."""
+    if in_width == width:
+        return nn.Sequential()
+    return nn.Sequential(nn.Conv2d(in_width, width, 1), nn.BatchNorm2d(width))
+
+
+class AlongTime(nn.Conv2d):
+    """A convolution over frames; its weights (D, C, frames, 1) are those of (N, C, T, V)."""
+
+    def __init__(self, in_width: int, width: int, kernel: int, stride: int, dilation: int = 1):
+        reach = kernel // 2 * dilation
+        super().__init__(in_width, width, (kernel, 1), (stride, 1), (reach, 0), (dilation, 1))
+        self.steps = ((1, stride), (0, reach), (1, dilation))
+
+    def forward(self, x: Features) -> Float[Tensor, "N D V S"]:
+        return F.conv2d(x, self.weight.mT, self.bias, *self.steps)

@@ -1,0 +1,132 @@
+"""The table names what there is, and its builder makes it; padding, persons and gaps do no harm."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.models.baselines.graph_network import GraphNetwork
+from imigue_lab.models.baselines.table import BUILDERS, TABLE, build_baseline
+
+GRAPH_NETWORKS = [row.name for row in TABLE if row.name not in ("2s-agcn", "strongaug")]
+
+
+def trained_alike(name, **options):
+    """A small network whose every weight and statistic is off its start, in eval mode."""
+    torch.manual_seed(0)
+    model = build_baseline(name, 5, **{"width": 16, "depths": (2, 1, 1), **options})
+    for key, value in model.state_dict().items():
+        if value.is_floating_point():
+            value += 0.3 * (torch.rand_like(value) if "var" in key else torch.randn_like(value))
+    return model.eval()
+
+
+def clips(number=2, persons=1, frames=16, joints=22, seed=0):
+    torch.manual_seed(seed)
+    skeleton = torch.randn(number, persons, frames, joints, 3)
+    skeleton[..., 2] = torch.rand(skeleton.shape[:-1]) * 0.5 + 0.5
+    return skeleton
+
+
+def test_every_row_is_built_with_as_many_parameters_as_it_says():
+    assert {row.name for row in TABLE} == set(BUILDERS)
+    for row in TABLE:
+        model = build_baseline(row.name)
+        assert sum(p.numel() for p in model.parameters()) == row.parameters, row.name
+        assert row.modality == "skeleton" and row.recipe and row.paper
+
+
+def test_scores_are_those_that_the_paper_prints():
+    printed = {row.name: row.published for row in TABLE if row.published is not None}
+    assert printed == {
+        "st-gcn": 46.38,
+        "st-gcn++": 49.56,
+        "strongaug": 53.13,
+        "aagcn": 54.73,
+        "ctr-gcn": 53.02,
+        "dg-stgcn": 49.56,
+    }
+
+
+def test_a_name_that_is_not_in_the_table_is_refused():
+    with pytest.raises(ValueError, match=r"one of 2s-agcn, .*dg-stgcn; got 'i3d'"):
+        build_baseline("i3d")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", BUILDERS)
+def test_any_layout_persons_and_channels_are_taken(name):
+    for keypoints, persons, channels in (("ntu25", 2, 3), ("openpose137", 1, 2), ("coco17", 2, 3)):
+        joints = len(LAYOUTS[keypoints].joints)
+        sizes = {"channels": channels, "persons": persons, "width": 8, "depths": (1, 1)}
+        model = build_baseline(name, 7, keypoints, **sizes).eval()
+        assert model(torch.randn(3, persons, 5, joints, channels)).shape == (3, 7)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", GRAPH_NETWORKS)
+@pytest.mark.parametrize("lengths", [(16, 9), (16, 5, 1, 13)])
+def test_a_clip_in_a_padded_batch_gives_what_it_gives_alone(name, lengths):
+    model = trained_alike(name).double()
+    skeleton = clips(len(lengths)).double()
+    mask = torch.arange(16) < torch.tensor(lengths)[:, None]
+    padded = skeleton * mask[:, None, :, None, None]
+    logits = model(padded, mask)
+    for row, length in enumerate(lengths):
+        assert_close(logits[row], model(skeleton[row : row + 1, :, :length])[0], rtol=0, atol=1e-8)
+    assert not torch.allclose(model(padded)[-1], logits[-1], atol=1e-3)
+    assert torch.equal(model(skeleton), model(skeleton, torch.ones_like(mask)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", GRAPH_NETWORKS)
+def test_what_lies_under_a_score_of_zero_moves_nothing(name):
+    model, skeleton = trained_alike(name), clips()
+    skeleton[:, :, :, 4, 2] = 0
+    elsewhere = skeleton.clone()
+    elsewhere[:, :, :, 4, :2] = 1000
+    assert torch.equal(model(skeleton), model(elsewhere))
+
+
+@torch.no_grad()
+def test_persons_share_a_norm_or_have_one_each():
+    two = clips(persons=2)
+    swapped = two.flip(1)
+    shared, apart = (trained_alike(name, persons=2) for name in ("st-gcn", "ctr-gcn"))
+    assert_close(shared(two), shared(swapped))
+    assert not torch.allclose(apart(two), apart(swapped), atol=1e-4)
+    assert shared(clips(persons=3)).shape == (2, 5)
+    with pytest.raises(ValueError, match=r"3 persons, .* takes up to 2 persons"):
+        apart(clips(persons=3))
+    absent = torch.cat([two[:, :1], torch.zeros_like(two[:, :1])], dim=1)
+    assert_close(apart(two[:, :1]), apart(absent))
+
+
+def test_each_network_starts_from_the_graph_of_its_publication():
+    ntu = LAYOUTS["ntu25"]
+    for name, place, graph in (
+        ("st-gcn", "fixed", stgcn_spatial(ntu)),
+        ("st-gcn++", "learned", spatial(ntu, pyskl_edges(ntu))),
+        ("aagcn", "learned", spatial(ntu)),
+        ("ctr-gcn", "learned", spatial(ntu)),
+    ):
+        model = build_baseline(name, keypoints="ntu25", width=8, depths=(1, 1))
+        assert isinstance(model, GraphNetwork)
+        for block in model.blocks:
+            assert_close(getattr(block.graph, place), torch.tensor(graph).float())
+    first, second = (build_baseline("dg-stgcn").blocks[0].graph.learned for _ in range(2))
+    assert not torch.equal(first, second)  # each run draws its own
+    assert first.mean().item() == pytest.approx(0.04, abs=0.002)
+    assert first.std().item() == pytest.approx(0.02, abs=0.002)
+
+
+def test_time_halves_where_the_width_doubles():
+    model = build_baseline("ctr-gcn")
+    assert [block.stride for block in model.blocks] == [1, 1, 1, 1, 2, 1, 1, 2, 1, 1]
+
+
+def test_widths_that_cannot_be_split_are_refused():
+    for name in ("aagcn", "ctr-gcn"):
+        with pytest.raises(ValueError, match="width must be a multiple of 4; got 6"):
+            build_baseline(name, width=6)
