@@ -47,6 +47,7 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.index
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.agcn_step
+	$(BIN)/python -m benchmarks.baseline_step
 	$(BIN)/python -m benchmarks.cmtf
 	$(BIN)/python -m benchmarks.memory
 
