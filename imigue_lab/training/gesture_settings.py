@@ -1,6 +1,6 @@
 """The parameters of 01_train_gesture (paper sections 2 and 5.1)."""
 
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -72,11 +72,15 @@ class GestureSettings(Settings):
             raise ValueError(
                 f"top_k: {self.top_k} of a bank of {self.bank}; lower it, or raise bank"
             )
-        if not self.criteria_on or set(self.criteria_on) - set(CRITERIA):
-            known = ", ".join(get_args(Criterion))
+        names = self.criteria_named
+        if not names or set(names) - set(CRITERIA):
+            known = ", ".join(CRITERIA)
             raise ValueError(f"criteria: {self.criteria!r} is not of {known}, with commas")
 
     @property
+    def criteria_named(self) -> list[str]:
+        return [name.strip() for name in self.criteria.split(",") if name.strip()]
+
+    @property
     def criteria_on(self) -> tuple[Criterion, ...]:
-        names = [name.strip() for name in self.criteria.split(",")]
-        return tuple(cast(Criterion, name) for name in names if name)
+        return tuple(name for name in CRITERIA if name in self.criteria_named)
