@@ -1,74 +1,32 @@
-"""What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id.
-
-Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, C channels of a
-stream, W width of a pose token; t h w, times and places of the RGB encoder's map, D its width.
-"""
+"""What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
-from einops import rearrange
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.source import open_data
-from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, open_features
+from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError, some
-from imigue_lab.models.tokens import Tokens, grid_tokens, joint_tokens
+from imigue_lab.errors import some
+from imigue_lab.models.tokens import grid_tokens
+from imigue_lab.training.gesture_batches import GestureBatch, pad_time, pad_tokens
 from imigue_lab.training.gesture_data import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.pose_encoder import (
     STREAMS,
     PoseClip,
-    Sizes,
     encode_clips,
     load_pose_encoder,
     pose_runs,
 )
+from imigue_lab.training.rgb_maps import Map, read_maps
 from imigue_lab.training.runs import Run
-
-Map = Float[Tensor, "t h w D"]
-
-
-class GestureBatch(NamedTuple):
-    """Both modalities of the same clips, padded; a clip without one has an empty mask there.
-
-    Attributes:
-        rgb: tokens of the map.
-        skeleton: joints and bones side by side.
-        frame_mask: False where a frame is padding.
-        places, seen: of the pose tokens.
-        steps: pose tokens in time that are the clip's own.
-        tokens: of the frozen pose encoder; None where the skeleton is to be encoded.
-    """
-
-    rgb: Tokens
-    skeleton: Float[Tensor, "B M T 2*C"]
-    frame_mask: Bool[Tensor, "B T"]
-    places: Float[Tensor, "B M S V 2"]
-    seen: Bool[Tensor, "B M S V"]
-    steps: Int[Tensor, " B"]
-    tokens: Float[Tensor, "B M S V W"] | None
-    label: Int[Tensor, " B"]
-    clip_ids: list[str]
-
-    def to(self, device: torch.device) -> "GestureBatch":
-        return GestureBatch._make(
-            x.to(device) if isinstance(x, Tensor | Tokens) else x for x in self
-        )
-
-    def pose(self, tokens: Float[Tensor, "B M S V W"]) -> Tokens:
-        """The pose tokens with their times, places and mask."""
-        return joint_tokens(tokens, self.places, self.seen, self.steps)
 
 
 @dataclass(frozen=True)
@@ -102,6 +60,24 @@ class GestureTokens:
             clips = clips[clips.label.notna() & ~clips.clip_id.isin(self.bare)]
         labels = clips.label.fillna(UNLABELLED).astype(int)
         return pd.DataFrame({"clip_id": clips.clip_id, "label": labels})
+
+    def summary(self) -> pd.DataFrame:
+        """Clips, videos and classes of each part, and clips that lack a modality."""
+        clips = self.gestures.split.clips
+        clips = clips.assign(
+            no_rgb=clips.clip_id.isin(self.without_rgb),
+            no_pose=clips.clip_id.isin(self.without_pose),
+        )
+        parts = clips.groupby("split", sort=False)
+        return pd.DataFrame(
+            {
+                "clips": parts.size(),
+                "videos": parts.video_id.nunique(),
+                "classes": parts.label.nunique(),
+                "without rgb": parts.no_rgb.sum(),
+                "without pose": parts.no_pose.sum(),
+            }
+        )
 
     @property
     def without_pose(self) -> list[str]:
@@ -209,23 +185,6 @@ def in_order(data: GestureTokens, split: str, batch_size: int) -> Iterator[Gestu
         yield data.batch(clips.iloc[start : start + batch_size])
 
 
-def pad_time(clips: list[Tensor]) -> Tensor:
-    """Stacks (M, time, ...) with zeros behind the shorter ones, on both axes."""
-    persons, times = (max(clip.shape[axis] for clip in clips) for axis in (0, 1))
-    stacked = clips[0].new_zeros(len(clips), persons, times, *clips[0].shape[2:])
-    for row, clip in enumerate(clips):
-        stacked[row, : clip.shape[0], : clip.shape[1]] = clip
-    return stacked
-
-
-def pad_tokens(clips: list[Tokens]) -> Tokens:
-    """Clips of one, of any number of tokens, as one batch."""
-    names = ("values", "times", "mask", "places")
-    return Tokens(
-        *(pad_sequence([getattr(t, n)[0] for t in clips], batch_first=True) for n in names)
-    )
-
-
 def load_gesture_tokens(settings: GestureSettings) -> GestureTokens:
     """Reads clips and RGB tokens, trains the pose encoder where it is absent, and runs it.
 
@@ -244,38 +203,3 @@ def load_gesture_tokens(settings: GestureSettings) -> GestureTokens:
         poses |= encode_clips(encoder, clips, sizes, device, not settings.finetune)
     unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
     return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced)
-
-
-def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[str, Map], Sizes]:
-    """The RGB map of each clip that has one, and the size of its picture where it is known.
-
-    A user's own features may be (t, D) instead: tokens of the whole picture.
-    """
-    known = index.videos.dropna(subset=["width", "height"]).set_index("video_id")
-    maps: dict[str, Map] = {}
-    sizes: Sizes = {}
-    for clip_id, video_id in zip(index.clips.clip_id, index.clips.video_id, strict=True):
-        if not features.path(clip_id).exists():
-            continue
-        item = features.read(clip_id)
-        array = item["rgb"] if "rgb" in item else item.get("features")
-        if array is None or array.ndim not in (2, 4):
-            raise DataError(
-                f"{features.path(clip_id)}: holds no rgb tokens (times, rows, columns, width);"
-                " name another encoder by `rgb`"
-            )
-        whole = array if array.ndim == 4 else rearrange(array, "t d -> t 1 1 d")
-        maps[clip_id] = torch.from_numpy(whole)
-        if video_id in known.index:
-            sizes[clip_id] = int(known.width[video_id]), int(known.height[video_id])
-        elif "picture" in item:
-            width, height = item["picture"]
-            sizes[clip_id] = int(width), int(height)
-    widths = {clip.shape[-1]: clip_id for clip_id, clip in maps.items()}
-    if len(widths) != 1:
-        told = ", ".join(f"{width} in {clip_id}" for width, clip_id in widths.items())
-        raise DataError(
-            f"{features.folder}: clips of one width are due, found {told or 'none at all'};"
-            " extract them again"
-        )
-    return maps, sizes

@@ -20,12 +20,12 @@ from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baseline import load_baseline, train_baseline
 from imigue_lab.training.gesture_data import GestureClips, GestureData
 from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.rgb_maps import Sizes
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.settings import BaselineSettings
 
 STREAMS: tuple[Stream, Stream] = ("joint", "bone")
 AT_ONCE = 32  # clips that are encoded together
-Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
 
 
 class PoseClip(NamedTuple):
