@@ -17,7 +17,8 @@ from imigue_lab.data.synthetic.story import MOVERS, VERSION, WAVE, Gesture, Made
 RGB = Encoding("made-up-rgb", f"generator {VERSION}, clips 1", "made up")
 TIMES, SIDE, DIM = 8, 4, 32  # of the map; of a token
 HUES, TRAITS = 6, 4
-GAIN = 8.0  # of what is seen in one token; the noise of one channel is 1
+TRAIT = 0.5  # of a subject's trait, in every token
+GAIN, NOISE = 8.0, 0.25  # of what is seen in one token; of each channel
 
 
 def write_clip_features(index: Index, spec: MadeUp, store: str = "") -> None:
@@ -65,11 +66,11 @@ def look_at(
         if gesture.pattern == WAVE:
             for wrist in ("right_wrist", "left_wrist"):
                 show(waving[time, ..., 0], joints[PLACE[wrist]])
-    known = np.broadcast_to(traits / GAIN, (*hues.shape[:3], len(traits)))
+    known = np.broadcast_to(TRAIT * traits / GAIN, (*hues.shape[:3], len(traits)))
     told = np.concatenate([hues, waving, known], axis=-1)
     directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, told.shape[-1]))
     tokens = GAIN * told @ np.linalg.qr(directions)[0].T
-    return tokens + rng.normal(size=tokens.shape)
+    return tokens + NOISE * rng.normal(size=tokens.shape)
 
 
 def show(cells: Float[np.ndarray, "h w"], joint: Float[np.ndarray, "2"]) -> None:
