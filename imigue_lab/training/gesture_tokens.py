@@ -1,7 +1,7 @@
 """What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -95,7 +95,7 @@ class GestureTokens:
 
     def identity(self) -> dict[str, Any]:
         """Which data these are, by content, the weights of the pose encoder among them."""
-        digest = blake2b(digest_size=8)
+        digest = blake2b(str(self.without_pose).encode(), digest_size=8)
         for clip_id, rgb in sorted(self.rgb.items()):
             digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
             digest.update(rgb.numpy().tobytes())
@@ -125,14 +125,15 @@ class GestureTokens:
 
     def batch(self, clips: pd.DataFrame) -> GestureBatch:
         """Pads some clips of `part` to the longest of them."""
-        blank_map = torch.zeros(0, 1, 1, self.rgb_dim)
-        maps = [self.rgb.get(clip_id, blank_map).float() for clip_id in clips.clip_id]
+        maps = {i: grid_tokens(self.rgb[i][None].float()) for i in clips.clip_id if i in self.rgb}
+        nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
+        nothing = replace(nothing, mask=~nothing.mask)  # a batch is never without any token
         poses = [self.poses.get(clip_id, self.blank) for clip_id in clips.clip_id]
         frames = [pose.skeleton.shape[1] for pose in poses]
         steps = [pose.seen.shape[1] for pose in poses]
         tokens = [pose.tokens for pose in poses if pose.tokens is not None]
         return GestureBatch(
-            pad_tokens([grid_tokens(rgb[None]) for rgb in maps]),
+            pad_tokens([maps.get(clip_id, nothing) for clip_id in clips.clip_id]),
             pad_time([pose.skeleton for pose in poses]),
             torch.arange(max(frames)) < torch.tensor(frames)[:, None],
             pad_time([pose.places for pose in poses]),

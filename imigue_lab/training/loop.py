@@ -80,6 +80,7 @@ def fit(
         loss_of: the loss of a batch.
         evaluate: scores on validation after each epoch, `stopping.monitor` among them.
         checkpoint: what the weights may be loaded into, see `Run.save_weights`.
+        hooks: what else is to be done; what they change must be in the model's state dict.
 
     Raises:
         RunError: the loss is not finite.

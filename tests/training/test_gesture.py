@@ -118,6 +118,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers_and_the_same_bank(
         assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes()
     a, b = whole.load_weights("last"), again.load_weights("last")
     assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    assert a["gesture.memory.epoch"] == len(whole.metrics()) - 1
     assert (a["gesture.memory.bank.source"] >= 0).sum() >= 10
     pd.testing.assert_frame_equal(whole.predictions(), again.predictions(), check_exact=True)
 
@@ -147,6 +148,10 @@ def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data)
     run = train_gesture(tiny(epochs=1, name="less"), less)
     table = run.predictions().set_index("clip_id")
     assert table.decided_by[[blind, dark]].tolist() == ["rgb", "pose"]
+    alone = predict(open_fabric("cpu"), load_gesture(run, less), less, "train", 1)
+    columns = [f"p{c}" for c in range(32)]
+    alone = alone.set_index("clip_id").loc[[blind, dark], columns]
+    np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
     assert bare not in table.index and bare not in set(less.part("train").clip_id)
     told = " ".join(run.provenance()["remarks"])
     assert f"1 clips have no rgb tokens and rest on pose alone: {dark}" in told
