@@ -55,6 +55,7 @@ soak: $(READY)  ## what is too long for every change: signal tables, null runs, 
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.correspondence
+	$(BIN)/python -m benchmarks.gesture_table
 	$(BIN)/python -m benchmarks.kill_training
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz

@@ -33,6 +33,7 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from imigue_lab.training.gesture_settings import GestureSettings
     from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
@@ -94,6 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
     emotion = tasks.add_parser("emotion", help="win or lose from context and face (02)")
     add_settings(emotion, EmotionSettings)
     emotion.set_defaults(run=train_emotion)
+    gesture = tasks.add_parser("gesture", help="gestures from RGB and pose, with memory (01)")
+    add_settings(gesture, GestureSettings)
+    gesture.set_defaults(run=train_gesture)
     baseline = tasks.add_parser("baseline", help="gestures from skeletons alone, one stream (04)")
     add_settings(baseline, BaselineSettings)
     baseline.set_defaults(run=train_baseline)
@@ -186,6 +190,15 @@ def train_emotion(options: argparse.Namespace) -> None:
     from imigue_lab.training.settings import EmotionSettings
 
     run = train_emotion(given_settings(EmotionSettings, options))
+    print(show_scores(run.scores()).to_string(index=False))
+
+
+def train_gesture(options: argparse.Namespace) -> None:
+    from imigue_lab.training.gesture import train_gesture
+    from imigue_lab.training.gesture_scores import show_scores
+    from imigue_lab.training.gesture_settings import GestureSettings
+
+    run = train_gesture(given_settings(GestureSettings, options))
     print(show_scores(run.scores()).to_string(index=False))
 
 

@@ -16,6 +16,7 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
+from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
 from imigue_lab.training.prepare import extract_features
 from imigue_lab.training.settings import (
@@ -26,9 +27,13 @@ from imigue_lab.training.settings import (
 )
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-SETTINGS = {"00_prepare": PrepareSettings, "02_train_emotion": EmotionSettings}
+SETTINGS = {
+    "00_prepare": PrepareSettings,
+    "01_train_gesture": GestureSettings,
+    "02_train_emotion": EmotionSettings,
+}
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, EMOTION = FOLDER / "00_prepare.ipynb", FOLDER / "02_train_emotion.ipynb"
+PREPARE, GESTURE, EMOTION = (FOLDER / f"{name}.ipynb" for name in SETTINGS)
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -103,6 +108,15 @@ def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, made_up):
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 3
     assert "epoch 1/1" in text
+
+
+def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-p", "epochs", 1, "-p", "frames", 8, "-p", "memory", "true"]
+    done = papermill(*words, folder=tmp_path, notebook=GESTURE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    assert "rgb features (made-up-rgb-" in text
 
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])

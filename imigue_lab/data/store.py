@@ -201,8 +201,11 @@ class OwnFeatures:
     folder: Path
     encoding: Encoding
 
+    def path(self, item: str) -> Path:
+        return self.folder / f"{item}.npy"
+
     def read(self, item: str) -> Features:
-        path = self.folder / f"{item}.npy"
+        path = self.path(item)
         if not path.exists():
             raise DataError(f"{path}: no such file; add it, or take {item} out of videos.csv")
         try:

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as pictures
 
+from imigue_lab.data.crop import SHORTER
 from imigue_lab.data.video import Frames
 from imigue_lab.models.mvit import MViT
 from imigue_lab.models.swinface import SwinFace
@@ -41,7 +42,7 @@ class VideoEncoder:
 
     @property
     def shorter(self) -> int:
-        return round(self.side * 8 / 7)
+        return round(self.side * SHORTER)
 
     def prepare(self, frames: Frames) -> Clip:
         """What of the frames the model sees, before it is normalised."""

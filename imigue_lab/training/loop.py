@@ -38,6 +38,14 @@ class Stopping:
     monitor: str = "validation_loss"
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """What a task does besides: at each epoch's begin, given its number, and after each step."""
+
+    begin_epoch: Callable[[int], object] = lambda epoch: None
+    after_step: Callable[[], object] = lambda: None
+
+
 def open_fabric(device: str) -> Fabric:
     """One device; `auto` takes a GPU where there is one.
 
@@ -64,6 +72,7 @@ def fit(
     checkpoint: dict,
     stopping: Stopping,
     seed: int,
+    hooks: Hooks = Hooks(),
 ) -> nn.Module:
     """Trains until the last epoch or until patience ends; returns the model of the best epoch.
 
@@ -71,6 +80,7 @@ def fit(
         loss_of: the loss of a batch.
         evaluate: scores on validation after each epoch, `stopping.monitor` among them.
         checkpoint: what the weights may be loaded into, see `Run.save_weights`.
+        hooks: what else is to be done; what they change must be in the model's state dict.
 
     Raises:
         RunError: the loss is not finite.
@@ -89,9 +99,10 @@ def fit(
         while not is_over(history, stopping):
             epoch = len(history)
             seed_everything(seed * 100_003 + epoch, verbose=False)
+            hooks.begin_epoch(epoch)
             row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
             row["train_loss"] = train_epoch(
-                fabric, model, optimizer, loader.batches(epoch), loss_of, bar
+                fabric, model, optimizer, loader.batches(epoch), loss_of, hooks.after_step, bar
             )
             row |= evaluate(model)
             step_scheduler(scheduler, row[stopping.monitor])
@@ -108,6 +119,7 @@ def train_epoch(
     optimizer: Optimizer,
     batches: Iterable[Any],
     loss_of: Callable[[nn.Module, Any], Tensor],
+    after_step: Callable[[], object],
     bar: tqdm,
 ) -> float:
     """One pass over the training batches; the mean of their losses."""
@@ -123,6 +135,7 @@ def train_epoch(
             )
         fabric.backward(loss)
         optimizer.step()
+        after_step()
         losses.append(loss.detach())
         bar.update()
     return float(torch.stack(losses).mean())

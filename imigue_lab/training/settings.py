@@ -19,7 +19,10 @@ from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
 
 S = TypeVar("S", bound="Settings")
-WHERE = ("data", "store", "context", "face", "labels", "checkpoint", "preset", "name", "device")
+WHERE = (
+    *("data", "store", "context", "face", "rgb", "joint_run", "bone_run", "labels", "checkpoint"),
+    *("preset", "name", "device"),
+)
 # They say where, not what: what they lead to is in the digest of the data.
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.layout import read_index
+from imigue_lab.data.synthetic.clip_features import write_clip_features
 from imigue_lab.data.synthetic.features import write_features
 from imigue_lab.data.synthetic.forms import WRITERS, write_tables
 from imigue_lab.data.synthetic.recording import record
@@ -41,8 +42,14 @@ def make_data(root: Path | str, spec: MadeUp, store: str = "") -> Index:
         root.rmdir()
     unfinished.rename(root)
     index = read_index(root)
-    write_features(index, spec, store)
+    write_all_features(index, spec, store)
     return index
+
+
+def write_all_features(index: Index, spec: MadeUp, store: str) -> None:
+    """Those of interviews and those of clips, where they are absent."""
+    write_features(index, spec, store)
+    write_clip_features(index, spec, store)
 
 
 def ensure_synthetic(spec: MadeUp | None = None, store: str = "") -> Path:
@@ -52,7 +59,7 @@ def ensure_synthetic(spec: MadeUp | None = None, store: str = "") -> Path:
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):
         if root.exists():
-            write_features(read_index(root), spec, store)
+            write_all_features(read_index(root), spec, store)
         else:
             make_data(root, spec, store)
     return root

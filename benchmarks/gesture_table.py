@@ -1,0 +1,99 @@
+"""Do both modalities together tell what neither tells alone? Made-up clips of seeds 0 to 7.
+
+Each seed: its own clips, one pose encoder for all rows, then each fusion, each modality alone (the
+other's tokens are taken away) and CMTF without memory. `pairs`: how often, within the pairs of
+classes that differ only in where or when the mark meets the tremor, the right one of the two is
+the more probable; chance is 0.5, and no modality alone can do better.
+
+python -m benchmarks.gesture_table [seeds] [videos] [epochs]
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_rel
+
+from imigue_lab.data.synthetic.story import MOMENT_PAIR, PLACE_PAIR, MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.training.gesture import train_gesture
+from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.gesture_tokens import GestureTokens, load_gesture_tokens
+
+ROWS: dict[str, dict[str, object]] = {
+    "cmtf": {},
+    "cmtf, no memory": {"memory": False},
+    "late": {"fusion": "late"},
+    "rgb only": {"fusion": "late"},
+    "pose only": {"fusion": "late"},
+}
+RIVALS = ("late", "rgb only", "pose only", "cmtf, no memory")
+
+
+def scores_of(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict:
+    """Test scores of each row on one made-up set: {row: {metric: value}}."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / f"gestures-{seed}"
+        make_data(root, MadeUp(videos=videos, seed=seed, pictures=False))
+        asked = {"data": str(root), "seed": seed, **given}
+        data = load_gesture_tokens(GestureSettings.from_given(asked))
+        found = {}
+        for row in rows:
+            settings = GestureSettings.from_given({**asked, **ROWS[row]})
+            predictions = train_gesture(settings, seen_by(row, data)).predictions()
+            found[row] = score(predictions[predictions.split == "test"])
+        return found
+
+
+def seen_by(row: str, data: GestureTokens) -> GestureTokens:
+    """The same clips without the tokens of one modality, where a row is of the other alone."""
+    if row == "pose only":
+        blank = {clip_id: rgb[:0] for clip_id, rgb in data.rgb.items()}
+        return replace(data, rgb=blank)
+    if row == "rgb only":
+        unseen = {i: p._replace(seen=p.seen & False) for i, p in data.poses.items()}
+        return replace(data, poses=unseen)
+    return data
+
+
+def score(predictions: pd.DataFrame) -> dict[str, float]:
+    """Accuracy over all classes, and within each pair."""
+    within = {}
+    for name, pair in (("place", PLACE_PAIR), ("moment", MOMENT_PAIR)):
+        own = predictions[predictions.label.isin(pair)]
+        probability = own[[f"p{c}" for c in pair]].to_numpy()
+        within[name] = probability.argmax(axis=1) == (own.label == pair[1]).to_numpy()
+    return {
+        "accuracy": float((predictions.said == predictions.label).mean()),
+        "pairs": float(np.concatenate(list(within.values())).mean()),
+        **{name: float(right.mean()) for name, right in within.items()},
+    }
+
+
+def main(seeds: int = 8, videos: int = 240, epochs: int = 15) -> None:
+    found = {}
+    for seed in range(seeds):
+        start = time.perf_counter()
+        found[seed] = scores_of(seed, ROWS, videos, epochs=epochs, patience=epochs)
+        print(f"seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+    for metric in ("accuracy", "pairs", "place", "moment"):
+        table = pd.DataFrame({s: {row: v[metric] for row, v in found[s].items()} for s in found}).T
+        print(f"\n{metric} on test\n{table.round(3).to_string()}")
+        print(f"mean {table.mean().round(3).to_dict()}")
+        for rival in RIVALS if seeds > 1 else ():
+            gain = table.cmtf - table[rival]
+            test = ttest_rel(table.cmtf, table[rival])
+            low, high = test.confidence_interval()
+            print(
+                f"cmtf - {rival}: {gain.mean():+.3f} [{low:+.3f}, {high:+.3f}],"
+                f" paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
+            )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""Both modalities of some clips, padded to the longest of them.
+
+Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, C channels of a
+stream, W width of a pose token.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from imigue_lab.models.tokens import Tokens, joint_tokens
+
+
+class GestureBatch(NamedTuple):
+    """Both modalities of the same clips, padded; a clip without one has an empty mask there.
+
+    Attributes:
+        rgb: tokens of the map.
+        skeleton: joints and bones side by side.
+        frame_mask: False where a frame is padding.
+        places, seen: of the pose tokens.
+        steps: pose tokens in time that are the clip's own.
+        tokens: of the frozen pose encoder; None where the skeleton is to be encoded.
+    """
+
+    rgb: Tokens
+    skeleton: Float[Tensor, "B M T 2*C"]
+    frame_mask: Bool[Tensor, "B T"]
+    places: Float[Tensor, "B M S V 2"]
+    seen: Bool[Tensor, "B M S V"]
+    steps: Int[Tensor, " B"]
+    tokens: Float[Tensor, "B M S V W"] | None
+    label: Int[Tensor, " B"]
+    clip_ids: list[str]
+
+    def to(self, device: torch.device) -> "GestureBatch":
+        return GestureBatch._make(
+            x.to(device) if isinstance(x, Tensor | Tokens) else x for x in self
+        )
+
+    def pose(self, tokens: Float[Tensor, "B M S V W"]) -> Tokens:
+        """The pose tokens with their times, places and mask."""
+        return joint_tokens(tokens, self.places, self.seen, self.steps)
+
+
+def pad_time(clips: list[Tensor]) -> Tensor:
+    """Stacks (M, time, ...) with zeros behind the shorter ones, on both axes."""
+    persons, times = (max(clip.shape[axis] for clip in clips) for axis in (0, 1))
+    stacked = clips[0].new_zeros(len(clips), persons, times, *clips[0].shape[2:])
+    for row, clip in enumerate(clips):
+        stacked[row, : clip.shape[0], : clip.shape[1]] = clip
+    return stacked
+
+
+def pad_tokens(clips: list[Tokens]) -> Tokens:
+    """Clips of one, of any number of tokens, as one batch."""
+    names = ("values", "times", "mask", "places")
+    return Tokens(
+        *(pad_sequence([getattr(t, n)[0] for t in clips], batch_first=True) for n in names)
+    )

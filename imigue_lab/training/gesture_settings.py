@@ -1,0 +1,87 @@
+"""The parameters of 01_train_gesture (paper sections 2 and 5.1)."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from imigue_lab.models.cross_attention import CRITERIA, Criterion
+from imigue_lab.models.fusions import FusionName
+from imigue_lab.models.gesture_loss import LossOn
+from imigue_lab.training.settings import Settings
+
+
+class GestureSettings(Settings):
+    """Parameters of 01_train_gesture."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {
+            "rgb": "rgb-mvitv2s",
+            "frames": 0,
+            "width": 512,
+            "heads": 8,
+            "epochs": 60,
+            "warmup": 5,
+            "lr": 1e-4,
+            "weight_decay": 1e-4,
+        }
+    }
+
+    rgb: str = Field("made-up-rgb", description="RGB tokens of clips: encoder name or folder")
+    joint_run: str = Field("", description="finished run of the joint stream; empty: made first")
+    bone_run: str = Field("", description="finished run of the bone stream; empty: made first")
+    frames: int = Field(32, ge=0, description="resampled pose; 0 keeps a clip's own (paper: 0)")
+    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
+    fusion: FusionName = Field("cmtf", description="late, concat, cross_attention or cmtf")
+    memory: bool = Field(True, description="refinement by the memory bank; late fusion has none")
+    criteria: str = Field(
+        ",".join(CRITERIA), description="of CMTF's attention that are on, with commas"
+    )
+    width: int = Field(48, ge=2, description="width of fused tokens (paper: 512)")
+    heads: int = Field(6, ge=1, description="attention heads; must divide width (paper: 8)")
+    merge: float = Field(0.25, ge=0, le=0.5, description="share of tokens that merge, 0-0.5")
+    bank: int = Field(50, ge=1, description="entries a class (paper: 50)")
+    top_k: int = Field(5, ge=1, description="entries a clip looks at (paper: 5)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="inertia of an entry (paper: 0.9)")
+    warmup: int = Field(4, ge=0, description="epochs in which the bank is only written")
+    ramp: int = Field(5, ge=1, description="epochs after warm-up until alpha is reached")
+    alpha: float = Field(1.0, ge=0, description="weight of the prototype loss (paper: 1)")
+    loss_on: LossOn = Field("averaged", description="averaged logits (paper), or weighted")
+    margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
+    finetune: bool = Field(False, description="train the pose encoder along; false keeps it frozen")
+    balance: float = Field(
+        0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
+    )
+    epochs: int = Field(15, ge=1, description="upper limit; may stop earlier")
+    patience: int = Field(15, ge=1, description="epochs without a better validation accuracy")
+    batch_size: int = Field(32, ge=1, description="clips a step")
+    lr: float = Field(1e-3, gt=0, le=1, description="AdamW's learning rate (paper: 1e-4)")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's weight decay (paper: 1e-4)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def late_fusion_has_no_memory(cls, given: Any) -> Any:
+        """Unless it was asked for, which the model refuses."""
+        late = isinstance(given, dict) and given.get("fusion") == "late"
+        return {"memory": False, **given} if late else given
+
+    def model_post_init(self, _: Any) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"heads: {self.heads} does not divide width {self.width}; change one")
+        if self.fusion == "late" and self.memory:
+            raise ValueError("memory: late fusion has no feature to remember; set it to false")
+        if self.top_k > self.bank:
+            raise ValueError(
+                f"top_k: {self.top_k} of a bank of {self.bank}; lower it, or raise bank"
+            )
+        names = self.criteria_named
+        if not names or set(names) - set(CRITERIA):
+            known = ", ".join(CRITERIA)
+            raise ValueError(f"criteria: {self.criteria!r} is not of {known}, with commas")
+
+    @property
+    def criteria_named(self) -> list[str]:
+        return [name.strip() for name in self.criteria.split(",") if name.strip()]
+
+    @property
+    def criteria_on(self) -> tuple[Criterion, ...]:
+        return tuple(name for name in CRITERIA if name in self.criteria_named)

@@ -1,0 +1,74 @@
+"""Made-up RGB tokens: what is planned in a clip stands in its tokens, where the joints lie."""
+
+import json
+
+import numpy as np
+import pytest
+
+from imigue_lab.data.crop import crop_places
+from imigue_lab.data.keypoint_files.clips import read_clip
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.store import find_store
+from imigue_lab.data.synthetic.clip_features import DIM, HUES, TIMES, VERSION, write_clip_features
+from imigue_lab.data.synthetic.story import MOVERS, PLACE_PAIR, MadeUp, plan
+
+
+@pytest.fixture(scope="module")
+def told(index):
+    """Each clip's gesture, and how strongly each hue stands in each of its tokens."""
+    store = find_store("", index, "made-up-rgb")
+    directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, HUES + 5))
+    directions = np.linalg.qr(directions)[0][:, :HUES]
+    ids = index.clips.set_index(["video_id", "start"]).clip_id
+    return {
+        ids[video.video_id, gesture.start]: (
+            gesture,
+            store.read(ids[video.video_id, gesture.start])["rgb"].astype(float) @ directions,
+        )
+        for video in plan(MadeUp(videos=32, pictures=False))
+        for gesture in video.gestures
+    }
+
+
+def test_every_clip_has_tokens_and_the_size_of_its_picture(told, index):
+    assert set(told) == set(index.clips.clip_id)
+    item = find_store("", index, "made-up-rgb").read(index.clips.clip_id[0])
+    assert item["rgb"].shape == (TIMES, 4, 4, DIM) and item["rgb"].dtype == np.float16
+    assert item["picture"].tolist() == [192, 144]
+
+
+def test_the_mark_shows_its_hue_in_its_quarter_and_in_one_place(told):
+    for gesture, hues in told.values():
+        strongest = np.unravel_index(hues.argmax(), hues.shape)
+        assert strongest[3] == gesture.hue
+        assert strongest[0] // 2 == gesture.mark_moment
+        there = hues[..., gesture.hue] > 4
+        assert there.sum() == 2  # a quarter is two of eight times
+
+
+def test_the_mark_of_the_place_pair_lies_at_the_trembling_joint_or_not(told, index):
+    joints = LAYOUTS["light_hand35"].joints
+    shares = {label: [] for label in PLACE_PAIR}
+    for clip_id, (gesture, hues) in told.items():
+        if gesture.label not in PLACE_PAIR:
+            continue
+        time, row, column, _ = np.unravel_index(hues.argmax(), hues.shape)
+        skeleton = read_clip(index, clip_id).skeleton[0]
+        frame = int((time + 0.5) * len(skeleton) / TIMES)
+        pixels = skeleton[frame, joints.index(MOVERS[gesture.joint]), :2]
+        distance = crop_places(pixels, 192, 144) - (np.array([column, row]) + 0.5) / 4
+        shares[gesture.label].append(np.abs(distance).max() < 0.125 + 0.05)
+    assert len(shares[PLACE_PAIR[0]]) > 5 and np.mean(shares[PLACE_PAIR[0]]) > 0.9
+    assert np.mean(shares[PLACE_PAIR[1]]) < 0.4
+
+
+def test_tokens_are_written_once(index):
+    item = find_store("", index, "made-up-rgb").path(index.clips.clip_id[0])
+    before = item.stat().st_mtime_ns
+    made = json.loads((index.root / "made_up.json").read_text())
+    spec = MadeUp(**{name: made[name] for name in vars(MadeUp())})
+    write_clip_features(index, spec)
+    assert item.stat().st_mtime_ns == before
+    item.unlink()
+    write_clip_features(index, spec)
+    assert item.exists()

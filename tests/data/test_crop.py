@@ -1,0 +1,29 @@
+"""Where a pixel comes to lie in what the RGB encoder sees."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as pictures
+
+from imigue_lab.data.crop import SHORTER, crop_places
+
+
+def test_the_crop_is_seven_eighths_of_the_shorter_side_about_the_middle():
+    corners = np.array([[96.0, 72.0], [33.0, 9.0], [159.0, 135.0], [0.0, 72.0]])
+    places = crop_places(corners, 192, 144)
+    np.testing.assert_allclose(places[:3], [[0.5, 0.5], [0, 0], [1, 1]], atol=1e-12)
+    assert places[3, 0] < 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 180), (180, 320), (200, 200)])
+def test_a_spot_in_a_picture_lies_where_resizing_and_cutting_bring_it(width, height):
+    side = 56
+    picture = torch.zeros(1, height, width)
+    x, y = width // 2 + 31, height // 2 - 23
+    picture[:, y - 6 : y + 7, x - 6 : x + 7] = 1
+    small = pictures.resize(picture, [round(side * SHORTER)], antialias=False)
+    seen = pictures.center_crop(small, [side])[0]
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    middle = [float(((axis + 0.5) * seen).sum() / seen.sum()) / side for axis in (columns, rows)]
+    spot = np.array([x + 0.5, y + 0.5])
+    np.testing.assert_allclose(crop_places(spot, width, height), middle, atol=0.015)

@@ -1,0 +1,286 @@
+"""The gesture model end to end: exact resume with its bank, missing modalities, what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imigue_lab.app import main
+from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.store import Encoding
+from imigue_lab.errors import DataError, RunError, SettingsError
+from imigue_lab.models.gesture import GestureModel
+from imigue_lab.training import gesture
+from imigue_lab.training.baseline import train_baseline
+from imigue_lab.training.gesture import Steps, load_gesture, predict, train_gesture
+from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.gesture_tokens import TokenBatches, load_gesture_tokens
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.settings import BaselineSettings
+
+
+@pytest.fixture(scope="module")
+def pose(made_up):
+    """Runs of both streams at 8 frames, by name."""
+    data = load_gesture_data(str(made_up))
+    for stream in ("joint", "bone"):
+        given = {"data": str(made_up), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
+        train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+    return {"joint_run": "tiny-joint", "bone_run": "tiny-bone"}
+
+
+@pytest.fixture(scope="module")
+def tiny(made_up, pose):
+    """Settings that train in a few seconds; keyword arguments change them."""
+
+    def settings(**changes):
+        small = {"frames": 8, "epochs": 10, "warmup": 5, "ramp": 2, "width": 48, "heads": 6}
+        small |= {"lr": 2e-3, "batch_size": 8, "bank": 4, "top_k": 2, "data": str(made_up)}
+        return GestureSettings.from_given({**small, **pose, **changes})
+
+    return settings
+
+
+@pytest.fixture(scope="module")
+def data(tiny):
+    return load_gesture_tokens(tiny())
+
+
+@pytest.fixture(scope="module")
+def written(tiny, data):
+    """A finished run, and (clip, label, class said, its probability) of all that was remembered."""
+    seen = []
+
+    def remember(self, output, label, clip_ids):
+        told = kept(self, output, label, clip_ids)
+        probability, said = output.unrefined.softmax(dim=1).max(dim=1)
+        rows = zip(clip_ids, label.tolist(), said.tolist(), probability.tolist(), strict=True)
+        seen.extend(row for row in rows if row[0] in told)
+        return told
+
+    kept, GestureModel.remember = GestureModel.remember, remember
+    try:
+        return train_gesture(tiny(name="written"), data), seen
+    finally:
+        GestureModel.remember = kept
+
+
+def test_a_run_leaves_a_table_with_every_clip_by_its_id(written, index, data):
+    run, _ = written
+    table = run.predictions().set_index("clip_id")
+    known = index.clips.set_index("clip_id")
+    assert set(table.index) == set(known.index)
+    assert (table.label == known.label.loc[table.index]).all()
+    probability = table[[f"p{c}" for c in range(32)]].to_numpy()
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+    assert (table.said == probability.argmax(axis=1)).all()
+    assert set(table.decided_by) == {"both"}
+    assert {"model"} < set(run.scores().answer)
+    assert "rgb features (made-up-rgb-" in run.provenance()["remarks"][0]
+    assert run.provenance()["pose"] == ["tiny-joint", "tiny-bone"]
+
+
+def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_right(written, data, index):
+    run, seen = written
+    bank = load_gesture(run, data).gesture.memory.bank
+    train = data.part("train").set_index("clip_id").label
+    right = {clip_id for clip_id, label, said, p in seen if label == said and p > 0.5}
+    assert right == {row[0] for row in seen}
+    entries = [(c, i) for c, ids in enumerate(bank.source_ids(train.index)) for i in ids if i]
+    assert len(entries) >= 10
+    for label, clip_id in entries:
+        assert train[clip_id] == label and clip_id in right
+    assert all(len(set(ids) - {""}) == sum(map(bool, ids)) for ids in bank.source_ids(train.index))
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_numbers_and_the_same_bank(
+    written, tiny, data, monkeypatch
+):
+    whole, _ = written
+    count = iter(range(1000))
+    remember = Steps.remember
+
+    def stop(self):
+        remember(self)
+        if next(count) == 50:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Steps, "remember", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_gesture(tiny(name="stopped"), data)
+    monkeypatch.setattr(Steps, "remember", remember)
+    again = train_gesture(tiny(name="stopped"), data)
+    for name in ("metrics.csv", "scores.json"):
+        assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes()
+    a, b = whole.load_weights("last"), again.load_weights("last")
+    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    assert a["gesture.memory.epoch"] == len(whole.metrics()) - 1
+    assert (a["gesture.memory.bank.source"] >= 0).sum() >= 10
+    pd.testing.assert_frame_equal(whole.predictions(), again.predictions(), check_exact=True)
+
+
+def test_predictions_do_not_depend_on_the_batch(tiny, made_up, pose):
+    names = {}
+    for stream in ("joint", "bone"):
+        given = {"data": str(made_up), "frames": 0, "epochs": 1, "stream": stream}
+        given |= {"name": f"own-{stream}"}
+        names[f"{stream}_run"] = train_baseline(BaselineSettings.from_given(given)).folder.name
+    settings = tiny(frames=0, epochs=1, **names)
+    data = load_gesture_tokens(settings)
+    model = load_gesture(train_gesture(settings, data), data)
+    tables = [
+        predict(open_fabric("cpu"), model, data, "test", size).set_index("clip_id")
+        for size in (1, 7)
+    ]
+    columns = [f"p{c}" for c in range(32)]
+    np.testing.assert_allclose(tables[0][columns], tables[1][columns], atol=1e-5)
+
+
+def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data):
+    blind, dark, bare = data.part("train").clip_id[:3]
+    poses = {i: p for i, p in data.poses.items() if i not in (blind, bare)}
+    rgb = {i: m for i, m in data.rgb.items() if i not in (dark, bare)}
+    less = replace(data, poses=poses, rgb=rgb)
+    run = train_gesture(tiny(epochs=1, name="less"), less)
+    table = run.predictions().set_index("clip_id")
+    assert table.decided_by[[blind, dark]].tolist() == ["rgb", "pose"]
+    alone = predict(open_fabric("cpu"), load_gesture(run, less), less, "train", 1)
+    columns = [f"p{c}" for c in range(32)]
+    alone = alone.set_index("clip_id").loc[[blind, dark], columns]
+    np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
+    assert bare not in table.index and bare not in set(less.part("train").clip_id)
+    told = " ".join(run.provenance()["remarks"])
+    assert f"1 clips have no rgb tokens and rest on pose alone: {dark}" in told
+    assert f"1 clips show no joint and rest on rgb alone: {blind}" in told
+    assert (
+        f"1 clips have neither rgb tokens nor joints: nothing is learned from them: {bare}" in told
+    )
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"fusion": "late"},
+        {"fusion": "concat", "loss_on": "weighted"},
+        {"fusion": "cross_attention", "criteria": "spatial", "memory": False},
+        {"margin": 0.2, "fold": 1, "joint_run": "", "bone_run": ""},
+    ],
+    ids=["late", "concat", "cross_attention", "fold"],
+)
+def test_every_variant_trains_and_scores(tiny, data, variant, monkeypatch):
+    if "fold" in variant:
+        given = BaselineSettings.from_given
+        monkeypatch.setattr(BaselineSettings, "from_given", lambda g: given({**g, "epochs": 1}))
+        data = None
+    run = train_gesture(tiny(epochs=1, **variant), data)
+    assert np.isfinite(run.metrics().to_numpy(dtype=float)).all()
+    assert set(run.scores().split) == {"validation", "test"}
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune):
+    settings = tiny(epochs=1, finetune=finetune, name=f"finetune-{finetune}")
+    run = train_gesture(settings, load_gesture_tokens(settings) if finetune else data)
+    before = data.runs[0].load_weights("best")["blocks.0.graph.learned"]
+    after = run.load_weights("last")["encoder.joint.blocks.0.graph.learned"]
+    assert torch.equal(before, after) != finetune
+
+
+def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
+    batches = TokenBatches(data, 16, 0, 0.5)
+    batch = next(iter(batches.batches(3)))
+    again = next(iter(TokenBatches(data, 16, 0, 0.5).batches(3)))
+    assert batch.clip_ids == again.clip_ids
+    for row, clip_id in enumerate(batch.clip_ids):
+        own = data.rgb[clip_id].float().reshape(-1, data.rgb_dim)
+        assert torch.equal(batch.rgb.values[row], own)
+        assert torch.equal(batch.places[row], data.poses[clip_id].places)
+    pose = batch.pose(batch.tokens)
+    inside = pose.placed[pose.mask].float().mean()
+    assert inside > 0.8  # elbows and fingers leave the crop
+    assert pose.times.unique().tolist() == [0.25, 0.75]
+
+
+def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(
+    written, data, monkeypatch
+):
+    run, _ = written
+    with pytest.raises(RunError, match=r"rgb is .made-up-rgb-.*, wanted .other-"):
+        load_gesture(run, replace(data, encoding=Encoding("other", "one")))
+    gestures = replace(data.gestures, layout=LAYOUTS["coco17"])
+    with pytest.raises(RunError, match="keypoints is 'imigue22', wanted 'coco17'"):
+        load_gesture(run, replace(data, gestures=gestures))
+    monkeypatch.setattr(gesture, "CLASSES", ("shrug", *CLASSES[1:]))
+    with pytest.raises(RunError, match="at 0, wanted 'shrug'"):
+        load_gesture(run, data)
+
+
+def test_a_bank_of_another_width_is_refused(written, data, tiny):
+    weights = written[0].load_weights("best")
+    wider = gesture.checkpoint_of(tiny(bank=5), data)["model"]
+    model = gesture.GestureSystem(load_gesture(written[0]).encoder, gesture.build_gesture(**wider))
+    with pytest.raises(RunError, match="bank"):
+        model.load_state_dict(weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"joint_run": "tiny-bone"}, "joint_run: tiny-bone has stream bone, joint is due"),
+        ({"frames": 16}, "joint_run: tiny-joint has frames 8, 16 is due"),
+        ({"fold": 2}, "joint_run: tiny-joint has fold -1, 2 is due"),
+        ({"joint_run": "nobody"}, "nobody: no finished run"),
+    ],
+)
+def test_a_pose_run_that_does_not_fit_is_refused(tiny, changes, complaint):
+    with pytest.raises(RunError, match=complaint):
+        load_gesture_tokens(tiny(**changes))
+
+
+def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, index, tmp_path):
+    for number, clip_id in enumerate(index.clips.clip_id[1:]):
+        shape = (3 + number % 2, 5)
+        np.save(tmp_path / f"{clip_id}.npy", np.ones(shape, np.float32))
+    data = load_gesture_tokens(tiny(rgb=str(tmp_path)))
+    assert data.without_rgb == [index.clips.clip_id[0]] and data.rgb_dim == 5
+    assert train_gesture(tiny(rgb=str(tmp_path), epochs=1), data).finished
+    np.save(tmp_path / f"{index.clips.clip_id[0]}.npy", np.ones((3, 6), np.float32))
+    with pytest.raises(DataError, match=r"one width are due, found 6 in .*, 5 in"):
+        load_gesture_tokens(tiny(rgb=str(tmp_path)))
+    np.save(tmp_path / f"{index.clips.clip_id[0]}.npy", np.ones(6, np.float32))
+    with pytest.raises(DataError, match="holds no rgb tokens"):
+        load_gesture_tokens(tiny(rgb=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"fusion": "late", "memory": "true"}, "memory: late fusion has no feature to remember"),
+        ({"width": 50}, "heads: 6 does not divide width 50"),
+        ({"top_k": 60}, "top_k: 60 of a bank of 50"),
+        ({"criteria": "semantic,spatal"}, "'semantic,spatal' is not of semantic, spatial"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(given, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        GestureSettings.from_given(given)
+
+
+def test_late_fusion_has_no_memory_unless_it_is_asked_for():
+    assert not GestureSettings.from_given({"fusion": "late"}).memory
+    assert GestureSettings.from_given({"preset": "paper"}).memory
+
+
+def test_the_command_line_trains_and_prints_the_constant_answer(tiny, capsys):
+    given = tiny(fusion="late", epochs=1).model_dump()
+    names = ("data", "joint_run", "bone_run", "frames", "width", "heads", "bank", "top_k")
+    words = [f"--{name.replace('_', '-')}={given[name]}" for name in names]
+    main(["train", "gesture", *words, "--fusion", "late", "--epochs", "1"])
+    assert "always" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["train", "gesture", "--fusion", "early"])
+    assert end.value.code == 2
