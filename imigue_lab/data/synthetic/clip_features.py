@@ -17,6 +17,7 @@ from imigue_lab.data.synthetic.story import MOVERS, VERSION, WAVE, Gesture, Made
 RGB = Encoding("made-up-rgb", f"generator {VERSION}, clips 1", "made up")
 TIMES, SIDE, DIM = 8, 4, 32  # of the map; of a token
 HUES, TRAITS = 6, 4
+AROUND = 0.25  # how much of what one token sees all others of its clip know
 TRAIT = 0.5  # of a subject's trait, in every token
 GAIN, NOISE = 8.0, 0.25  # of what is seen in one token; of each channel
 
@@ -25,8 +26,9 @@ def write_clip_features(index: Index, spec: MadeUp, store: str = "") -> None:
     """Made-up tokens of every clip: `rgb (8, 4, 4, 32)` and `picture (2,)`, its width and height.
 
     The mark's hue stands at its place in the encoder's crop at the times of its quarter, the waving
-    at the wrists, and traits of the subject everywhere; every channel carries noise. Sets of full
-    size have none: their 18,232 clips are there to be counted.
+    at the wrists, both faintly in all tokens of the clip (an encoder's tokens know of each other),
+    and traits of the subject everywhere; every channel carries noise. Sets of full size have none:
+    their 18,232 clips are there to be counted.
     """
     if spec.size == "full":
         return
@@ -67,7 +69,9 @@ def look_at(
             for wrist in ("right_wrist", "left_wrist"):
                 show(waving[time, ..., 0], joints[PLACE[wrist]])
     known = np.broadcast_to(TRAIT * traits / GAIN, (*hues.shape[:3], len(traits)))
-    told = np.concatenate([hues, waving, known], axis=-1)
+    seen = np.concatenate([hues, waving], axis=-1)
+    seen = np.maximum(seen, AROUND * seen.max(axis=(0, 1, 2)))
+    told = np.concatenate([seen, known], axis=-1)
     directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, told.shape[-1]))
     tokens = GAIN * told @ np.linalg.qr(directions)[0].T
     return tokens + NOISE * rng.normal(size=tokens.shape)
