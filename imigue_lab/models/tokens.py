@@ -36,6 +36,15 @@ class Tokens:
         """Clips with a single valid token or more."""
         return self.mask.any(dim=1)
 
+    def never_none(self) -> "Tokens":
+        """With one invalid token where a whole batch has none: maxima need something to look at."""
+        if self.values.shape[1]:
+            return self
+        fields = {name: t for name, t in vars(self).items() if t is not None}
+        return replace(
+            self, **{name: t.new_zeros(len(t), 1, *t.shape[2:]) for name, t in fields.items()}
+        )
+
     def to(self, device: torch.device) -> "Tokens":
         fields = {name: t.to(device) for name, t in vars(self).items() if t is not None}
         return replace(self, **fields)
@@ -53,6 +62,7 @@ class Projection(nn.Module):
         self.modality = nn.Parameter(torch.randn(dim) * 0.02)
 
     def forward(self, tokens: Tokens) -> Tokens:
+        tokens = tokens.never_none()
         invalid = ~tokens.mask[..., None]
         values = tokens.values.to(self.modality.dtype).masked_fill(invalid, 0)
         projected = (self.linear(values) + self.modality).masked_fill(invalid, 0)

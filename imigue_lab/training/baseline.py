@@ -53,12 +53,8 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
     data = data or load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
     run = open_run("baseline", settings, data.identity() | identity_of_start(settings))
     with FileLock(run.folder / ".lock"):
-        if run.finished:
-            print(f"finished before: {run.folder}")
+        if not run.announce(data.remarks()):
             return run
-        print(f"run: {run.folder}")
-        for remark in data.remarks():
-            print(f"note: {remark}")
         started = time.monotonic()
         fabric = open_fabric(settings.device)
         seed_everything(settings.seed, verbose=False)

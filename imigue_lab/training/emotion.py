@@ -41,12 +41,8 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
     data = data or load_emotion_data(settings)
     run = open_run("emotion", settings, data.identity())
     with FileLock(run.folder / ".lock"):
-        if run.finished:
-            print(f"finished before: {run.folder}")
+        if not run.announce(data.remarks()):
             return run
-        print(f"run: {run.folder}")
-        for remark in data.remarks():
-            print(f"note: {remark}")
         started = time.monotonic()
         fabric = open_fabric(settings.device)
         seed_everything(settings.seed, verbose=False)

@@ -84,12 +84,8 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
     data = data or load_gesture_tokens(settings)
     run = open_run("gesture", settings, data.identity())
     with FileLock(run.folder / ".lock"):
-        if run.finished:
-            print(f"finished before: {run.folder}")
+        if not run.announce(data.remarks()):
             return run
-        print(f"run: {run.folder}")
-        for remark in data.remarks():
-            print(f"note: {remark}")
         started = time.monotonic()
         fabric = open_fabric(settings.device)
         seed_everything(settings.seed, verbose=False)

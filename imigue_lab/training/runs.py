@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import zip_longest
@@ -49,6 +50,20 @@ class Run:
     @property
     def finished(self) -> bool:
         return (self.folder / "scores.json").exists()
+
+    def announce(self, remarks: Iterable[str]) -> bool:
+        """Says where the run lies, and what a reader of its scores should know.
+
+        Returns:
+            Whether there is something left to train.
+        """
+        if self.finished:
+            print(f"finished before: {self.folder}")
+            return False
+        print(f"run: {self.folder}")
+        for remark in remarks:
+            print(f"note: {remark}")
+        return True
 
     def metrics(self) -> pd.DataFrame:
         """One row an epoch."""

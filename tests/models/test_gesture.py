@@ -270,3 +270,23 @@ def test_tokens_that_do_not_fit_are_refused_in_a_sentence():
 def test_a_checkpoint_with_another_bank_is_refused_in_a_sentence():
     with pytest.raises(RunError, match=r"bank is 4 x 5 x 12 .* this model's 4 x 7 x 12"):
         build(bank=7).load_state_dict(build().state_dict())
+
+
+@pytest.mark.parametrize("fusion", ["cmtf", "cross_attention", "concat", "late"])
+def test_a_batch_without_any_token_of_a_modality_is_decided_as_one_whose_tokens_are_masked(fusion):
+    torch.manual_seed(0)
+    model = build_gesture(8, 8, 5, width=12, heads=6, fusion=fusion, memory=False).eval()
+
+    def tokens(count):
+        values, times, places = (
+            torch.randn(2, count, 8),
+            torch.rand(2, count),
+            torch.rand(2, count, 2),
+        )
+        return Tokens(values, times, torch.ones(2, count, dtype=torch.bool), places)
+
+    pose, masked = tokens(6), tokens(3)
+    masked.mask[:] = False
+    none = model(tokens(0), pose)
+    assert none.decided_by == ["pose", "pose"]
+    torch.testing.assert_close(none.logits, model(masked, pose).logits, atol=1e-5, rtol=0)
