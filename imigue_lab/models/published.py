@@ -27,6 +27,7 @@ from imigue_lab.models.checkpoints import (
     pyskl_aagcn,
     pyskl_ctrgcn,
     pyskl_dgstgcn,
+    pyskl_posec3d,
     pyskl_stgcn,
     pyskl_stgcnpp,
     stgcn,
@@ -43,6 +44,7 @@ FAMILIES: dict[str, ModuleType] = {
     "ctr-gcn": ctrgcn,
     "pyskl/ctrgcn": pyskl_ctrgcn,
     "pyskl/dgstgcn": pyskl_dgstgcn,
+    "pyskl/posec3d": pyskl_posec3d,
     "slowfast/mvitv2-s": mvit,
     "swinface": swinface,
 }
