@@ -32,6 +32,7 @@ from imigue_lab.models.checkpoints import (
     pyskl_stgcnpp,
     stgcn,
     swinface,
+    tsm,
 )
 
 FAMILIES: dict[str, ModuleType] = {
@@ -45,6 +46,7 @@ FAMILIES: dict[str, ModuleType] = {
     "pyskl/ctrgcn": pyskl_ctrgcn,
     "pyskl/dgstgcn": pyskl_dgstgcn,
     "pyskl/posec3d": pyskl_posec3d,
+    "tsm-r50": tsm,
     "slowfast/mvitv2-s": mvit,
     "swinface": swinface,
 }
