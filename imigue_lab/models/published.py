@@ -33,6 +33,7 @@ from imigue_lab.models.checkpoints import (
     stgcn,
     swinface,
     tsm,
+    video_swin,
 )
 
 FAMILIES: dict[str, ModuleType] = {
@@ -47,6 +48,7 @@ FAMILIES: dict[str, ModuleType] = {
     "pyskl/dgstgcn": pyskl_dgstgcn,
     "pyskl/posec3d": pyskl_posec3d,
     "tsm-r50": tsm,
+    "video-swin": video_swin,
     "slowfast/mvitv2-s": mvit,
     "swinface": swinface,
 }
