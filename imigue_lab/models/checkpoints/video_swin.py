@@ -34,7 +34,8 @@ def build(state: Mapping[str, Tensor], window: Lengths | None = None) -> SwinTra
             positions, for windows as wide as high.
 
     Raises:
-        DataError: several windows have such a table, and none is given.
+        DataError: it is a Swin of single pictures; or several windows have such a table, and none
+            is given.
     """
     ours = {rename(key): weight for key, weight in state.items()}
     places = {m.groups() for key in ours if (m := re.match(r"features\.(\d+)\.(\d+)\.", key or ""))}
@@ -42,6 +43,11 @@ def build(state: Mapping[str, Tensor], window: Lengths | None = None) -> SwinTra
     depths = tuple(blocks[stage] for stage in sorted(blocks))
     heads = tuple(ours[f"features.{stage}.0.{TABLE}"].shape[1] for stage in sorted(blocks))
     patches = ours["patch_embed.proj.weight"]
+    if patches.ndim != 5:
+        raise DataError(
+            "not a checkpoint of video-swin: patch_embed.proj.weight is of single pictures;"
+            " give one of a network that was trained on clips"
+        )
     frames, rows, columns = patches.shape[2:]
     return build_video_swin(
         classes=len(ours["head.weight"]),
