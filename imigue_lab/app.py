@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def main(words: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its status."""
     options = build_parser().parse_args(words)
+    options.words = sys.argv[1:] if words is None else list(words)
     try:
         options.run(options)
     except SettingsError as error:
@@ -35,6 +36,7 @@ def complain(error: LabError, status: int) -> int:
 def build_parser() -> argparse.ArgumentParser:
     from imigue_lab.training.gesture_settings import GestureSettings
     from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
+    from imigue_lab.training.study_settings import AblationSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -102,6 +104,18 @@ def build_parser() -> argparse.ArgumentParser:
     add_settings(baseline, BaselineSettings)
     baseline.set_defaults(run=train_baseline)
 
+    ablate = commands.add_parser("ablate", help="variants of a model, several seeds each (03)")
+    add_settings(ablate, AblationSettings)
+    add_workers(ablate)
+    ablate.set_defaults(run=run_ablation)
+
+    compare = commands.add_parser(
+        "compare", help="finished runs: settings that differ, paired tests against the first"
+    )
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
+    compare.add_argument("--split", choices=["validation", "test"], default="test")
+    compare.set_defaults(run=compare_runs)
+
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
     html.set_defaults(run=export_html)
@@ -124,6 +138,22 @@ def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None
         parser.add_argument(
             option, dest=name, default=argparse.SUPPRESS, metavar="", help=help_text
         )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=positive, default=1, help="processes on this host (default: 1)"
+    )
+
+
+def share_among(options: argparse.Namespace) -> bool:
+    """Whether the command has been handed to several workers, and they have done it."""
+    if options.workers == 1:
+        return False
+    from imigue_lab.training.study import run_workers
+
+    run_workers([*options.words, "--workers", "1"], options.workers)
+    return True
 
 
 def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
@@ -209,6 +239,33 @@ def train_baseline(options: argparse.Namespace) -> None:
 
     run = train_baseline(given_settings(BaselineSettings, options))
     print(show_scores(run.scores()).to_string(index=False))
+
+
+def run_ablation(options: argparse.Namespace) -> None:
+    from imigue_lab.training.ablations import ablate, ablation_table
+    from imigue_lab.training.compare import show_comparison
+    from imigue_lab.training.study_settings import AblationSettings
+
+    settings = given_settings(AblationSettings, options)
+    if share_among(options):
+        print()
+    print(show_comparison(ablation_table(ablate(settings))).to_string(index=False))
+
+
+def compare_runs(options: argparse.Namespace) -> None:
+    from imigue_lab.training.compare import (
+        compare,
+        group_runs,
+        settings_that_differ,
+        show_comparison,
+    )
+    from imigue_lab.training.runs import find_run
+
+    runs = [find_run(name) for name in options.runs]
+    grouped = group_runs(runs)
+    print(settings_that_differ(runs).to_string())
+    print()
+    print(show_comparison(compare(grouped, split=options.split)).to_string(index=False))
 
 
 def export_html(options: argparse.Namespace) -> None:

@@ -25,15 +25,17 @@ from imigue_lab.training.settings import (
     PrepareSettings,
     Settings,
 )
+from imigue_lab.training.study_settings import AblationSettings
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = {
     "00_prepare": PrepareSettings,
     "01_train_gesture": GestureSettings,
     "02_train_emotion": EmotionSettings,
+    "03_ablations": AblationSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION = (FOLDER / f"{name}.ipynb" for name in SETTINGS)
+PREPARE, GESTURE, EMOTION, ABLATIONS = (FOLDER / f"{name}.ipynb" for name in SETTINGS)
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -117,6 +119,15 @@ def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 2
     assert "rgb features (made-up-rgb-" in text
+
+
+def test_papermill_ablates(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-p", "given", "epochs:1 width:8 heads:2", "-p", "seeds", 2]
+    done = papermill(*words, "-p", "variants", "late", folder=tmp_path, notebook=ABLATIONS)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 1
+    assert text.count("late, seed ") == 2
 
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])
