@@ -33,8 +33,9 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture_settings import GestureSettings
-    from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
+    from imigue_lab.training.settings import EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -204,8 +205,8 @@ def train_gesture(options: argparse.Namespace) -> None:
 
 def train_baseline(options: argparse.Namespace) -> None:
     from imigue_lab.training.baseline import train_baseline
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture_scores import show_scores
-    from imigue_lab.training.settings import BaselineSettings
 
     run = train_baseline(given_settings(BaselineSettings, options))
     print(show_scores(run.scores()).to_string(index=False))

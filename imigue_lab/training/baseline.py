@@ -4,42 +4,33 @@ Settings in, a finished run folder out. A model takes (skeleton, frame_mask) and
 """
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from filelock import FileLock
+from jaxtyping import Float
 from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.clips import ClipBatch
-from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError
-from imigue_lab.models.agcn import build_agcn
+from imigue_lab.models.baselines.build import SIZES, build_baseline
+from imigue_lab.training.baseline_data import clips_of, draws_in_order
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.baseline_start import Start, identity_of_start, read_start, take_over
 from imigue_lab.training.gesture_data import (
     GestureClips,
     GestureData,
     TrainingBatches,
-    in_order,
     load_gesture_data,
 )
 from imigue_lab.training.gesture_scores import point_scores, score_table
 from imigue_lab.training.loop import Stopping, fit, open_fabric
+from imigue_lab.training.optimisers import build_optimizer, build_scheduler
 from imigue_lab.training.runs import Row, Run, describe_environment, open_run
-from imigue_lab.training.settings import WHERE, BaselineSettings
-
-BUILDERS: dict[str, Callable[..., nn.Module]] = {"2s-agcn": build_agcn}
-SIZES: dict[str, dict[str, dict[str, Any]]] = {
-    "2s-agcn": {
-        "small": {"width": 16, "depths": [2, 1, 1]},
-        "paper": {"width": 64, "depths": [4, 3, 3]},
-    }
-}
+from imigue_lab.training.settings import WHERE
 
 
 def train_baseline(settings: BaselineSettings, data: GestureData | None = None) -> Run:
@@ -51,24 +42,24 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
         data: of these settings, where it is loaded already.
     """
     data = data or load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
-    run = open_run("baseline", settings, data.identity() | identity_of_start(settings))
+    run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
     with FileLock(run.folder / ".lock"):
         if not run.announce(data.remarks()):
             return run
         started = time.monotonic()
         fabric = open_fabric(settings.device)
         seed_everything(settings.seed, verbose=False)
-        checkpoint = checkpoint_of(settings, data)
-        model = BUILDERS[settings.model](**checkpoint["arguments"])
+        start = None
         if settings.checkpoint:
-            start_from(model, settings.checkpoint, settings.model, data.layout.name)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-        )
-        clips = data.clips(
-            "train", settings.frames, [settings.stream], settings.augment, settings.seed
-        )
-        validation = data.clips("validation", settings.frames, [settings.stream])
+            start = read_start(settings.checkpoint, settings.model, data.layout)
+        checkpoint = checkpoint_of(settings, data, start)
+        model = build_baseline(settings.model, **checkpoint["arguments"])
+        remarks = take_over(model, start) if start else []
+        for remark in remarks:
+            print(f"note: {remark}")
+        optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
+        clips = clips_of(data, "train", settings, training=True)
+        validation = clips_of(data, "validation", settings)
 
         def evaluate(model: nn.Module) -> Row:
             return validation_scores(predict(fabric, model, validation, data, settings.batch_size))
@@ -77,7 +68,7 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
             fabric,
             model,
             optimizer,
-            build_scheduler(settings, optimizer),
+            build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
             TrainingBatches(clips, settings.batch_size, settings.balance),
             lambda model, batch: cross_entropy(model, batch, settings.smoothing),
             evaluate,
@@ -86,27 +77,21 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
             Stopping(settings.epochs, settings.patience, "validation_error"),
             settings.seed,
         )
-        finish(run, fabric, best.to(fabric.device), data, settings, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        finish(run, fabric, best.to(fabric.device), data, settings, seconds, remarks)
     return run
 
 
-def identity_of_start(settings: BaselineSettings) -> dict[str, str]:
-    """Which weights a run started from, by content; nothing where it started by its seed."""
-    if not settings.checkpoint:
-        return {}
-    try:
-        return {"checkpoint": short_hash(Path(settings.checkpoint).expanduser().read_bytes())}
-    except OSError as error:
-        raise DataError(f"{settings.checkpoint}: no such file; leave checkpoint empty") from error
-
-
-def checkpoint_of(settings: BaselineSettings, data: GestureData) -> dict[str, Any]:
+def checkpoint_of(
+    settings: BaselineSettings, data: GestureData, start: Start | None = None
+) -> dict[str, Any]:
     """What the weights may be loaded into."""
     arguments = {
         "keypoints": data.layout.name,
         "classes": len(CLASSES),
         "persons": data.persons,
         **SIZES[settings.model][settings.size],
+        **(start.options if start else {}),
     }
     return {
         "task": "baseline",
@@ -131,36 +116,9 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
     if data:
         wanted["keypoints"] = data.layout.name
     weights = run.load_weights("best", wanted)
-    model = BUILDERS[found["model"]](**found["arguments"])
+    model = build_baseline(found["model"], **found["arguments"])
     model.load_state_dict(weights)
     return model.eval()
-
-
-def start_from(model: nn.Module, checkpoint: str, family: str, keypoints: str) -> None:
-    """Takes over published weights, but for the first norm and the head: those are of other data.
-
-    Raises:
-        DataError: the file is of another network, size or layout.
-    """
-    from imigue_lab.models.published import load_published  # imports every family
-
-    published = load_published(checkpoint, family, keypoints=keypoints).state_dict()
-    for name, tensor in model.state_dict().items():
-        if name.startswith(("norm.", "head.")):
-            continue
-        if name not in published or published[name].shape != tensor.shape:
-            raise DataError(
-                f"{checkpoint}: is of another size than the model, at {name}; set size=paper"
-            )
-        tensor.copy_(published[name])
-
-
-def build_scheduler(
-    settings: BaselineSettings, optimizer: torch.optim.Optimizer
-) -> ReduceLROnPlateau | None:
-    if settings.scheduler == "none":
-        return None
-    return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2))
 
 
 def cross_entropy(model: nn.Module, batch: ClipBatch, smoothing: float) -> Tensor:
@@ -180,9 +138,10 @@ def predict(
     """
     model.eval()
     parts = []
-    for batch in in_order(clips, batch_size):
-        batch = batch.to(fabric.device)
-        probability = model(batch.skeleton, batch.frame_mask).float().softmax(dim=1).cpu().numpy()
+    for draws in draws_in_order(clips, batch_size):
+        draws = [draw.to(fabric.device) for draw in draws]
+        probability = average_probability(model, draws).cpu().numpy()
+        batch = draws[0]
         part = pd.DataFrame(probability).add_prefix("p")
         part.insert(0, "clip_id", batch.clip_ids)
         part.insert(1, "said", probability.argmax(axis=1))
@@ -192,6 +151,12 @@ def predict(
         parts.append(part)
     known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
     return known.merge(pd.concat(parts), on="clip_id", validate="one_to_one")
+
+
+def average_probability(model: nn.Module, draws: list[ClipBatch]) -> Float[Tensor, "B classes"]:
+    """``mean_n softmax(model(draw n))``: several draws of the same clips decide together."""
+    logits = torch.stack([model(draw.skeleton, draw.frame_mask) for draw in draws])
+    return logits.float().softmax(dim=-1).mean(dim=0)
 
 
 def validation_scores(predictions: pd.DataFrame) -> Row:
@@ -210,6 +175,7 @@ def finish(
     data: GestureData,
     settings: BaselineSettings,
     seconds: float,
+    remarks: list[str],
 ) -> None:
     """Predictions, provenance, and last the scores, which mark the run as finished."""
     parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
@@ -217,7 +183,7 @@ def finish(
         predict(
             fabric,
             model,
-            data.clips(split, settings.frames, [settings.stream]),
+            clips_of(data, split, settings),
             data,
             settings.batch_size,
         )
@@ -228,7 +194,7 @@ def finish(
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "device": str(fabric.device),
         "seconds": round(seconds, 1),
-        "remarks": data.remarks(),
+        "remarks": data.remarks() + remarks,
     }
     run.write_json("provenance.json", provenance)
     run.write_scores(score_table(predictions, settings.seed))

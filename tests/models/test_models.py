@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.models.agcn import build_agcn
-from imigue_lab.models.baselines.table import build_baseline
+from imigue_lab.models.baselines.build import build_baseline
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.mvit import build_mvit
 from imigue_lab.models.swinface import build_swinface

@@ -1,13 +1,17 @@
 """The table names what there is, and its builder makes it; padding, persons and gaps do no harm."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.models.baselines.build import BUILDERS, build_baseline
 from imigue_lab.models.baselines.graph_network import GraphNetwork
-from imigue_lab.models.baselines.table import BUILDERS, TABLE, build_baseline
+from imigue_lab.models.baselines.table import TABLE
 
 GRAPH_NETWORKS = [row.name for row in TABLE if row.name not in ("2s-agcn", "strongaug")]
 
@@ -130,3 +134,23 @@ def test_widths_that_cannot_be_split_are_refused():
     for name in ("aagcn", "ctr-gcn"):
         with pytest.raises(ValueError, match="width must be a multiple of 4; got 6"):
             build_baseline(name, width=6)
+
+
+def test_the_table_is_read_without_a_network_and_prints_a_line_a_row():
+    code = "import sys; from imigue_lab.models.baselines import TABLE; print(*TABLE, sep='\\n');"
+    code += "assert 'torch' not in sys.modules"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(TABLE)
+    (line,) = (line for line in lines if line.startswith("ctr-gcn "))
+    for part in ("skeleton", "1.44 M", "Chen et al., ICCV 2021", "53.02 %", "SGD 0.1 for 128"):
+        assert part in line
+
+
+def test_the_package_hands_out_the_builder_and_nothing_unknown():
+    from imigue_lab.models import baselines
+
+    assert baselines.build_baseline is build_baseline and baselines.TABLE is TABLE
+    with pytest.raises(AttributeError, match="no attribute 'build_i3d'"):
+        getattr(baselines, "build_i3d")  # noqa: B009
