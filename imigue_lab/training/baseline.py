@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.clips import ClipBatch
+from imigue_lab.data.source import is_made_up
 from imigue_lab.models.baselines.build import SIZES, build_baseline
 from imigue_lab.training.baseline_data import clips_of, draws_in_order
 from imigue_lab.training.baseline_settings import BaselineSettings
@@ -192,6 +193,7 @@ def finish(
     run.write_predictions(predictions)
     provenance = describe_environment() | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
+        "made_up": is_made_up(settings.data),
         "device": str(fabric.device),
         "seconds": round(seconds, 1),
         "remarks": data.remarks() + remarks,
