@@ -18,7 +18,7 @@ from imigue_lab.training.baseline_start import (
     take_over,
 )
 from imigue_lab.training.gesture_data import load_gesture_data
-from tests.models.baselines.test_checkpoints import named
+from tests.models.published_names import NAMES, published_name
 
 IMIGUE = LAYOUTS["imigue22"]
 SMALL = {"width": 16, "depths": [2, 1, 1]}
@@ -48,7 +48,7 @@ def publish(tmp_path):
         for value in model.state_dict().values():
             if value.is_floating_point():
                 value += 0.1 * torch.rand_like(value)
-        state = {named(key, family): weight for key, weight in model.state_dict().items()}
+        state = {published_name(key, NAMES[family]): weight for key, weight in model.state_dict().items()}
         if family == "st-gcn":
             state["A"] = model.blocks[0].graph.fixed
         if family == "pyskl/stgcn":
