@@ -1,6 +1,6 @@
-"""Trains and scores a classifier of skeletons alone: the pose encoder, and baselines of Table 1.
+"""Trains and scores a network of Table 1, the pose encoder's among them.
 
-Settings in, a finished run folder out. A model takes (skeleton, frame_mask) and gives logits.
+Settings in, a finished run folder out. What a network is called with, its clips say (`enter`).
 """
 
 import time
@@ -15,18 +15,15 @@ from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
 
 from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.clips import ClipBatch
 from imigue_lab.data.source import is_made_up
 from imigue_lab.models.baselines.build import SIZES, build_baseline
-from imigue_lab.training.baseline_data import clips_of, draws_in_order
+from imigue_lab.models.baselines.dscnet import DSCNet
+from imigue_lab.training.baseline_clips import Clips, EpochBatches, Seen, draws_in_order
+from imigue_lab.training.baseline_data import BaselineData, load_baseline_data
+from imigue_lab.training.baseline_dense_sparse import losses_apart
 from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.baseline_start import Start, identity_of_start, read_start, take_over
-from imigue_lab.training.gesture_data import (
-    GestureClips,
-    GestureData,
-    TrainingBatches,
-    load_gesture_data,
-)
+from imigue_lab.training.baseline_start import identity_of_start, read_start, take_over
+from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
 from imigue_lab.training.loop import Stopping, fit, open_fabric
 from imigue_lab.training.optimisers import build_optimizer, build_scheduler
@@ -34,7 +31,9 @@ from imigue_lab.training.runs import Row, Run, describe_environment, open_run
 from imigue_lab.training.settings import WHERE
 
 
-def train_baseline(settings: BaselineSettings, data: GestureData | None = None) -> Run:
+def train_baseline(
+    settings: BaselineSettings, data: BaselineData | GestureData | None = None
+) -> Run:
     """Trains, or resumes, or returns at once what is finished.
 
     The test split is read once, after the last epoch, by the model of the best validation epoch.
@@ -42,7 +41,9 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
     Args:
         data: of these settings, where it is loaded already.
     """
-    data = data or load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
+    if isinstance(data, GestureData):
+        data = BaselineData(data.split, data)
+    data = data or load_baseline_data(settings)
     run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
     with FileLock(run.folder / ".lock"):
         if not run.announce(data.remarks()):
@@ -50,17 +51,13 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
         started = time.monotonic()
         fabric = open_fabric(settings.device)
         seed_everything(settings.seed, verbose=False)
-        start = None
-        if settings.checkpoint:
-            start = read_start(settings.checkpoint, settings.model, data.layout)
-        checkpoint = checkpoint_of(settings, data, start)
-        model = build_baseline(settings.model, **checkpoint["arguments"])
-        remarks = take_over(model, start) if start else []
-        for remark in remarks:
-            print(f"note: {remark}")
+        checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
-        clips = clips_of(data, "train", settings, training=True)
-        validation = clips_of(data, "validation", settings)
+        clips = data.clips("train", settings, training=True)
+        validation = data.clips("validation", settings)
+
+        def loss_of(model: nn.Module, batch: Seen) -> Tensor:
+            return cross_entropy(model, clips.enter(batch), batch.label, settings.smoothing)
 
         def evaluate(model: nn.Module) -> Row:
             return validation_scores(predict(fabric, model, validation, data, settings.batch_size))
@@ -70,8 +67,8 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
             model,
             optimizer,
             build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
-            TrainingBatches(clips, settings.batch_size, settings.balance),
-            lambda model, batch: cross_entropy(model, batch, settings.smoothing),
+            EpochBatches(clips, settings.batch_size, settings.seed, settings.balance),
+            loss_of,
             evaluate,
             run,
             checkpoint,
@@ -83,26 +80,30 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
     return run
 
 
-def checkpoint_of(
-    settings: BaselineSettings, data: GestureData, start: Start | None = None
-) -> dict[str, Any]:
-    """What the weights may be loaded into."""
-    arguments = {
-        "keypoints": data.layout.name,
-        "classes": len(CLASSES),
-        "persons": data.persons,
-        **SIZES[settings.model][settings.size],
-        **(start.options if start else {}),
-    }
-    return {
+def start(
+    settings: BaselineSettings, data: BaselineData
+) -> tuple[dict[str, Any], nn.Module, list[str]]:
+    """What the weights may be loaded into, the model before training, and what to say of it."""
+    arguments = data.arguments(settings) | SIZES[settings.model][settings.size]
+    published = None
+    if settings.checkpoint:
+        layout = data.gestures.layout if data.gestures else None
+        published = read_start(settings.checkpoint, settings.model, layout, arguments)
+        arguments |= published.options
+    model = build_baseline(settings.model, **arguments)
+    remarks = take_over(model, published) if published else []
+    for remark in remarks:
+        print(f"note: {remark}")
+    checkpoint = {
         "task": "baseline",
         "classes": list(CLASSES),
-        "keypoints": data.layout.name,
+        "keypoints": data.gestures.layout.name if data.gestures else "",
         "model": settings.model,
         "stream": settings.stream,
         "frames": settings.frames,
         "arguments": arguments,
     }
+    return checkpoint, model, remarks
 
 
 def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
@@ -122,15 +123,18 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
     return model.eval()
 
 
-def cross_entropy(model: nn.Module, batch: ClipBatch, smoothing: float) -> Tensor:
+def cross_entropy(
+    model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
+) -> Tensor:
     """Mean over the clips of ``-log p_y``, in float32."""
-    logits = model(batch.skeleton, batch.frame_mask).float()
-    return F.cross_entropy(logits, batch.label, label_smoothing=smoothing)
+    if isinstance(model, DSCNet):
+        return losses_apart(model, inputs, label, smoothing)
+    return F.cross_entropy(model(*inputs).float(), label, label_smoothing=smoothing)
 
 
 @torch.no_grad()
 def predict(
-    fabric: Fabric, model: nn.Module, clips: GestureClips, data: GestureData, batch_size: int
+    fabric: Fabric, model: nn.Module, clips: Clips, data: BaselineData, batch_size: int
 ) -> pd.DataFrame:
     """One row a clip, keyed by id.
 
@@ -140,23 +144,22 @@ def predict(
     model.eval()
     parts = []
     for draws in draws_in_order(clips, batch_size):
-        draws = [draw.to(fabric.device) for draw in draws]
-        probability = average_probability(model, draws).cpu().numpy()
-        batch = draws[0]
+        inputs = [clips.enter(draw.to(fabric.device)) for draw in draws]
+        probability = average_probability(model, inputs).cpu().numpy()
         part = pd.DataFrame(probability).add_prefix("p")
-        part.insert(0, "clip_id", batch.clip_ids)
+        part.insert(0, "clip_id", draws[0].clip_ids)
         part.insert(1, "said", probability.argmax(axis=1))
-        seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
-        _, persons, _, joints = batch.present.shape
-        part.insert(2, "seen", (seen / (persons * joints)).cpu().numpy())
+        part.insert(2, "seen", draws[0].share.numpy())
         parts.append(part)
     known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
     return known.merge(pd.concat(parts), on="clip_id", validate="one_to_one")
 
 
-def average_probability(model: nn.Module, draws: list[ClipBatch]) -> Float[Tensor, "B classes"]:
+def average_probability(
+    model: nn.Module, draws: list[tuple[Tensor, ...]]
+) -> Float[Tensor, "B classes"]:
     """``mean_n softmax(model(draw n))``: several draws of the same clips decide together."""
-    logits = torch.stack([model(draw.skeleton, draw.frame_mask) for draw in draws])
+    logits = torch.stack([model(*inputs) for inputs in draws])
     return logits.float().softmax(dim=-1).mean(dim=0)
 
 
@@ -173,7 +176,7 @@ def finish(
     run: Run,
     fabric: Fabric,
     model: nn.Module,
-    data: GestureData,
+    data: BaselineData,
     settings: BaselineSettings,
     seconds: float,
     remarks: list[str],
@@ -184,7 +187,7 @@ def finish(
         predict(
             fabric,
             model,
-            clips_of(data, split, settings),
+            data.clips(split, settings),
             data,
             settings.batch_size,
         )

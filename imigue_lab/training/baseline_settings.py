@@ -1,8 +1,8 @@
 """The parameters of 04_baselines, and of the pose encoder's training (paper sections 2 and 5.1)."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
@@ -10,6 +10,8 @@ from imigue_lab.models.baselines.recipes import Optimizer, Sampling
 from imigue_lab.models.baselines.table import ROWS, Name
 from imigue_lab.training.optimisers import SCHEDULERS
 from imigue_lab.training.settings import Settings
+
+STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
 class BaselineSettings(Settings):
@@ -21,12 +23,16 @@ class BaselineSettings(Settings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper"}}
 
     model: Name = Field("2s-agcn", description="a row of Table 1, such as st-gcn++ or ctr-gcn")
-    stream: Stream = Field("joint", description="joint, bone, joint_motion or bone_motion")
+    stream: Stream = Field(
+        "joint", description="joint, bone, joint_motion or bone_motion; heatmaps: joint or bone"
+    )
     size: Literal["small", "paper"] = Field(
         "small", description="small for a quick look, or paper as published"
     )
     checkpoint: str = Field("", description="published weights to start from; empty: none")
-    frames: int = Field(64, ge=0, description="of a clip as the model sees it; 0 keeps its own")
+    frames: int = Field(
+        32, ge=0, description="of a clip as the model sees it; pictures 16 or 8; 0 keeps its own"
+    )
     sampling: Sampling = Field(
         "resample", description="resample evenly, or uniform: one frame of each part, by chance"
     )
@@ -35,7 +41,7 @@ class BaselineSettings(Settings):
     )
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     augment: Augment = Field(
-        "none", description="none, turn (and scale), or mirror (turn, and flip half)"
+        "none", description="none, turn (and scale; pictures: crop), or mirror (flip half as well)"
     )
     balance: float = Field(
         0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
@@ -53,6 +59,15 @@ class BaselineSettings(Settings):
         description="none, plateau (halves lr when validation stalls), cosine, or steps:10:50",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def pictures_are_fewer(cls, given: Any) -> Any:
+        """Frames of networks that see pictures, where no number is given."""
+        row = ROWS.get(given.get("model", "")) if isinstance(given, dict) else None
+        if row is None or row.modality == "skeleton":
+            return given
+        return {"frames": 8 if row.name in ("tsm", "dscnet") else 16, **given}
+
     @classmethod
     def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
         """The recipe of the model that is given."""
@@ -65,6 +80,18 @@ class BaselineSettings(Settings):
         return {**cls.presets[preset], **recipe}
 
     def model_post_init(self, _: Any) -> None:
+        modality = ROWS[self.model].modality
+        streams = {"skeleton": STREAMS, "heatmaps": STREAMS[:2]}.get(modality, STREAMS[:1])
+        if self.stream not in streams:
+            raise ValueError(
+                f"stream: {self.model} reads {modality}; it takes {' or '.join(streams)}"
+            )
+        if "RGB" in modality and self.sampling == "uniform":
+            raise ValueError(
+                "sampling: frames are the centres of equal segments; leave it at resample"
+            )
+        if modality != "skeleton" and not self.frames:
+            raise ValueError(f"frames: {self.model} takes clips of one length; set a number")
         if self.sampling == "uniform" and not self.frames:
             raise ValueError("frames: uniform sampling needs a number; set it, such as 100")
         if self.sampling == "resample" and self.test_clips > 1:

@@ -4,6 +4,7 @@ The head is another where the classes are; what is of joints and persons, where 
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,7 @@ from torch import Tensor, nn
 from imigue_lab.data.keypoints import LAYOUTS, Layout
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
-from imigue_lab.models.joint_norm import JointNorm
-from imigue_lab.models.published import load_published, read_checkpoint, unwrap
+from imigue_lab.models.published import State, load_published, read_checkpoint, unwrap
 
 FAMILIES_OF = {
     "2s-agcn": ("2s-agcn",),
@@ -23,9 +23,17 @@ FAMILIES_OF = {
     "aagcn": ("aagcn", "pyskl/aagcn"),
     "ctr-gcn": ("ctr-gcn", "pyskl/ctrgcn"),
     "dg-stgcn": ("pyskl/dgstgcn",),
+    "poseconv3d": ("pyskl/posec3d",),
+    "tsm": ("tsm-r50",),
+    "video-swin-t": ("video-swin",),
+    "video-swin-s": ("video-swin",),
+    "video-swin-b": ("video-swin",),
+    "mvitv2-s": ("slowfast/mvitv2-s",),
 }
+OF_CLASSES = re.compile(r"^head\.")
 OF_JOINTS = re.compile(
-    r"^norm\.|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
+    r"^norm\.(weight|bias|running_mean|running_var)$|^stem\.0\.weight$"
+    r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 
 
@@ -62,22 +70,32 @@ def identity_of_start(checkpoint: str) -> dict[str, str]:
         raise DataError(f"{checkpoint}: no such file; leave checkpoint empty") from error
 
 
-def read_start(checkpoint: str, name: str, layout: Layout) -> Start:
+def read_start(
+    checkpoint: str, name: str, layout: Layout | None, arguments: Mapping[str, Any]
+) -> Start:
     """Reads a file of whichever family publishes the network.
 
     Args:
         name: of the network, a row of Table 1.
-        layout: of the clips it is to be trained on.
+        layout: of the clips it is to be trained on; None of pictures alone.
+        arguments: that the network is built with.
 
     Raises:
         DataError: it is of none of these families; the sentence says what the first one misses.
     """
-    state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
-    keypoints = layout_like(state, layout)
+    if name not in FAMILIES_OF:
+        raise DataError(
+            f"{checkpoint}: {name} is published as a file for each of its streams, and cannot start"
+            " from one; leave checkpoint empty"
+        )
+    options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
+    if layout is not None:
+        state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
+        options |= layout_like(state, layout)
     complaints = []
     for family in FAMILIES_OF[name]:
         try:
-            return Start(checkpoint, family, load_published(checkpoint, family, **keypoints))
+            return Start(checkpoint, family, load_published(checkpoint, family, **options))
         except DataError as error:
             complaints.append(error)
     raise complaints[0]
@@ -103,37 +121,35 @@ def take_over(model: nn.Module, start: Start) -> list[str]:
     Raises:
         DataError: a weight differs that neither classes nor joints explain: another size.
     """
-    published, new = start.model.state_dict(), []
-    for name, place in model.state_dict().items():
-        fits = name in published and published[name].shape == place.shape
-        if fits:
-            place.copy_(published[name])
-        elif name.startswith("head.") or OF_JOINTS.search(name):
-            new.append(name)
-        else:
+    published = start.model.state_dict()
+    own = model.state_dict()
+    new = [
+        name for name in own if name not in published or published[name].shape != own[name].shape
+    ]
+    for name in new:
+        if not (OF_CLASSES.search(name) or OF_JOINTS.search(name)):
             raise DataError(
-                f"{start.file}: is of another size than the model, at {name}; set size=paper"
+                f"{start.file}: is of another size than the model, at {name}; set size=paper, and"
+                " frames to as many as it was trained with"
             )
-    return [f"started from {start.file} ({start.family}): {describe(model, start.model, new)}"]
+    for name in own.keys() - set(new):
+        own[name].copy_(published[name])
+    return [f"started from {start.file} ({start.family}): {describe(own, published, new)}"]
 
 
-def describe(model: nn.Module, published: nn.Module, new: list[str]) -> str:
+def describe(own: State, published: State, new: list[str]) -> str:
     """What is new and why, in words."""
-    taken = len(model.state_dict()) - len(new)
-    said = [f"{taken} of {taken + len(new)} tensors taken over"]
-    if any(name.startswith("head.") for name in new):
-        classes = [len(m.get_parameter("head.weight")) for m in (published, model)]
-        said.append(f"the head is new ({classes[0]} classes there, {classes[1]} here)")
-    of_joints = [name for name in new if not name.startswith("head.")]
-    if of_joints:
-        there, here = (sizes_of(m.get_submodule("norm")) for m in (published, model))
-        said.append(f"{len(of_joints)} tensors of joints are new ({there} there, {here} here)")
-    else:
-        said.append("joints taken to be the same, in the same order")
+    said = [f"{len(own) - len(new)} of {len(own)} tensors taken over"]
+    heads = [name for name in new if OF_CLASSES.search(name)]
+    joints = [name for name in new if name not in heads]
+    if heads:
+        there, here = (len(state[heads[0]]) for state in (published, own))
+        said.append(f"the head is new ({there} classes there, {here} here)")
+    if joints:
+        shapes = " and ".join(str(tuple(state[joints[-1]].shape)) for state in (published, own))
+        said.append(
+            f"{len(joints)} are new, of other joints or persons ({joints[-1]} is {shapes} here)"
+        )
+    elif "norm.running_mean" in own or "stem.0.weight" in own:
+        said.append("its joints are taken to be ours, in the same order")
     return "; ".join(said)
-
-
-def sizes_of(norm: nn.Module) -> str:
-    assert isinstance(norm, JointNorm)
-    persons = f"{norm.persons} person{'s' if norm.persons > 1 else ''}"
-    return f"{len(norm.layout.joints)} joints, {persons}"

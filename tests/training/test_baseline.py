@@ -1,5 +1,7 @@
 """Skeleton classifiers end to end: exact resume, tables by id, checkpoints that say what for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,6 @@ from torch.testing import assert_close
 
 from imigue_lab.app import main
 from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.clips import ClipBatch, collate
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.errors import RunError
 from imigue_lab.models.baselines.table import TABLE
@@ -20,9 +21,8 @@ from imigue_lab.training.baseline import (
     predict,
     train_baseline,
 )
-from imigue_lab.training.baseline_data import DrawnClips, clips_of
+from imigue_lab.training.baseline_data import load_baseline_data
 from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.gesture_scores import class_table, point_scores
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
@@ -30,8 +30,8 @@ from tests.models.skeleton_recordings import recording
 
 
 @pytest.fixture(scope="module")
-def data(made_up):
-    return load_gesture_data(str(made_up))
+def data(tiny):
+    return load_baseline_data(tiny())
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
 def test_predictions_do_not_depend_on_the_batch(data, tiny, frames):
     run = train_baseline(tiny(frames=frames, epochs=1, name=f"batch{frames}"), data)
     kept = run.predictions().set_index("clip_id")
-    model, clips = load_baseline(run, data), data.clips("test", frames, ["joint"])
+    model, clips = load_baseline(run, data.gestures), data.clips("test", tiny(frames=frames))
     for batch_size in (1, 7):
         again = predict(open_fabric("cpu"), model, clips, data, batch_size).set_index("clip_id")
         columns = [f"p{c}" for c in range(32)]
@@ -124,7 +124,7 @@ def test_a_checkpoint_says_classes_layout_and_how_it_is_built(pose_run):
 
 
 def test_a_checkpoint_of_another_layout_is_refused_in_a_sentence(pose_run, data, tmp_path):
-    other = type(data)(**{**vars(data), "layout": LAYOUTS["coco17"]})
+    other = replace(data.gestures, layout=LAYOUTS["coco17"])
     with pytest.raises(RunError, match=r"keypoints is 'imigue22', wanted 'coco17'; take another"):
         load_baseline(pose_run, other)
 
@@ -147,7 +147,11 @@ def test_a_checkpoint_of_another_task_is_refused(trained):
 
 @pytest.mark.parametrize(
     ("model", "stream"),
-    [(row.name, "bone_motion" if row.name == "aagcn" else "joint") for row in TABLE],
+    [
+        (row.name, "bone_motion" if row.name == "aagcn" else "joint")
+        for row in TABLE
+        if row.modality == "skeleton"
+    ],
 )
 def test_every_network_of_skeletons_trains_and_comes_back(model, stream, data, tiny):
     given = {"model": model, "stream": stream, "epochs": 1, "optimizer": "sgd", "lr": 0.02}
@@ -156,8 +160,8 @@ def test_every_network_of_skeletons_trains_and_comes_back(model, stream, data, t
     )
     assert run.read_checkpoint("best")["model"] == model
     kept = run.predictions().set_index("clip_id")
-    clips = data.clips("test", 16, [stream])
-    again = predict(open_fabric("cpu"), load_baseline(run, data), clips, data, 16)
+    clips = data.clips("test", tiny(**given))
+    again = predict(open_fabric("cpu"), load_baseline(run, data.gestures), clips, data, 16)
     columns = [f"p{c}" for c in range(32)]
     again = again.set_index("clip_id")[columns]
     np.testing.assert_allclose(again, kept.loc[again.index, columns], atol=1e-5)
@@ -181,12 +185,10 @@ def test_uniform_draws_decide_together_and_end_with_the_same_numbers(data, tiny,
     broken = train_baseline(tiny(name="drawn-broken", **given), data)
     pd.testing.assert_frame_equal(whole.predictions(), broken.predictions(), check_exact=True)
 
-    model = load_baseline(whole, data)
-    clips = clips_of(data, "test", tiny(**given))
-    assert isinstance(clips, DrawnClips)
-    draws = collate(clips.drawn(0))
+    model, clips = load_baseline(whole), data.clips("test", tiny(**given))
+    draws = clips.collate(clips.draws(0))
     with torch.no_grad():
-        alone = model(draws.skeleton).softmax(dim=1)
+        alone = model(*draws.inputs).softmax(dim=1)
     assert not torch.allclose(alone[0], alone[1], atol=1e-4)
     kept = whole.predictions().set_index("clip_id").loc[draws.clip_ids[0]]
     columns = [f"p{c}" for c in range(32)]
@@ -202,17 +204,7 @@ def test_uniform_draws_decide_together_and_end_with_the_same_numbers(data, tiny,
 def test_two_draws_decide_as_in_the_published_evaluation(shared, name, family):
     recorded = recording(shared, name)
     model = load_published(recorded.state, family)
-    draws = [
-        ClipBatch(
-            x,
-            x[..., 0] != 0,
-            torch.ones(1, x.shape[2], dtype=bool),
-            torch.zeros(1, dtype=int),
-            ["a"],
-        )
-        for x in recorded.tensor("input")[:2, None]
-    ]
-    found = average_probability(model, draws)
+    found = average_probability(model, [(x,) for x in recorded.tensor("input")[:2, None]])
     assert_close(found, recorded.tensor("avg_prob_2clip"), rtol=1e-4, atol=1e-6)
 
 

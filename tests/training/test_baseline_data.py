@@ -9,11 +9,19 @@ from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines.table import TABLE
-from imigue_lab.training.baseline_data import WHOLE, DrawnClips, clips_of, draws_in_order
+from imigue_lab.training.baseline_clips import WHOLE, Draws, SkeletonClips, draws_in_order
+from imigue_lab.training.baseline_data import load_baseline_data
 from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture_data import GestureClips, load_gesture_data
+from imigue_lab.training.gesture_data import GestureClips
 
 IMIGUE = LAYOUTS["imigue22"]
+
+
+class AsTheyAre(GestureClips):
+    """Clips that are neither normalised nor turned into streams."""
+
+    def __getitem__(self, number):
+        return self.clips[number]
 
 
 @pytest.fixture
@@ -29,18 +37,11 @@ def counted():
         [(n, n, 0, m - 1, 0) for n, m in lengths.items()],
         columns=["clip_id", "video_id", "start", "end", "label"],
     )
-
-    class AsTheyAre(GestureClips):
-        def __getitem__(self, number):
-            return self.clips[number]
-
     whole = ClipDataset(table, arrays.__getitem__, frames=0, longest=WHOLE)
 
     def drawn(draws, frames=10):
-        class Drawn(DrawnClips, AsTheyAre):
-            pass
-
-        return Drawn(GestureClips(whole, IMIGUE, ["joint"], "none", 3), frames, draws)
+        clips = AsTheyAre(whole, IMIGUE, ["joint"], "none", 3)
+        return SkeletonClips(clips, Draws(frames, draws, seed=3))
 
     return drawn
 
@@ -50,33 +51,33 @@ def frames_of(clip):
 
 
 def test_one_frame_of_each_part_of_a_long_clip_is_drawn(counted):
-    numbers = frames_of(counted(draws=0).drawn(0)[0])
+    numbers = frames_of(counted(draws=0).draws(0)[0])
     assert [number // 60 for number in numbers] == list(range(10))
 
 
 def test_a_short_clip_runs_on_from_its_start(counted):
-    first, second = counted(draws=2).drawn(1)
+    first, second = counted(draws=2).draws(1)
     assert frames_of(first) == [0, 1, 2, 3, 4] * 2
     assert frames_of(second) == [2, 3, 4, 0, 1] * 2
 
 
 def test_training_draws_anew_in_each_epoch_and_tests_draw_the_same(counted):
     training, test = counted(draws=0), counted(draws=4)
-    first = frames_of(training[0])
-    assert frames_of(training[0]) == first
+    first = frames_of(training.draws(0)[0])
+    assert frames_of(training.draws(0)[0]) == first
     training.epoch = 1
-    assert frames_of(training[0]) != first
-    draws = [frames_of(clip) for clip in test.drawn(0)]
+    assert frames_of(training.draws(0)[0]) != first
+    draws = [frames_of(clip) for clip in test.draws(0)]
     test.epoch = 1
-    assert [frames_of(clip) for clip in test.drawn(0)] == draws
+    assert [frames_of(clip) for clip in test.draws(0)] == draws
     assert len({tuple(draw) for draw in draws}) == 4
 
 
 def test_missing_joints_stay_missing_in_a_draw(counted):
     clips = counted(draws=2)
-    points = clips.clips.keypoints("long")
+    points = clips.clips.clips.keypoints("long")
     points[300:, 4] = 0
-    for clip in clips.drawn(0):
+    for clip in clips.draws(0):
         assert clip.present[0, :, 4].tolist() == [True] * 5 + [False] * 5
         assert clip.present[0, :, 5].all()
 
@@ -84,14 +85,15 @@ def test_missing_joints_stay_missing_in_a_draw(counted):
 def test_draws_are_of_the_streams_as_settings_say(made_up):
     given = {"data": str(made_up), "sampling": "uniform", "frames": 20, "augment": "turn"}
     settings = BaselineSettings.from_given({**given, "stream": "bone"})
-    data = load_gesture_data(str(made_up))
-    training, test = (clips_of(data, "test", settings, training=t) for t in (True, False))
+    data = load_baseline_data(settings)
+    training, test = (data.clips("test", settings, training=t) for t in (True, False))
     assert test.lengths == [20] * len(test)
-    assert torch.equal(test[0].skeleton, test[0].skeleton)
-    whole = data.clips("test", 0, ["bone"])[0].skeleton
-    for frame in test[0].skeleton.unbind(dim=1):
+    drawn = test.draws(0)[0].skeleton
+    whole = data.gestures.clips("test", 0, ["bone"])[0].skeleton
+    for frame in drawn.unbind(dim=1):
         assert (whole == frame[:, None]).all(dim=(0, 2, 3)).any()
-    assert not torch.allclose(training[0].skeleton, test[0].skeleton, atol=1e-3)
+    assert torch.equal(drawn, test.draws(0)[0].skeleton)
+    assert not torch.allclose(training.draws(0)[0].skeleton, drawn, atol=1e-3)
 
 
 def test_every_draw_of_every_clip_is_handed_out_once(counted):
@@ -119,7 +121,14 @@ def test_every_recipe_can_be_taken_as_settings(row):
     [
         ({"sampling": "uniform", "frames": 0}, "frames: uniform sampling needs a number"),
         ({"test_clips": 10}, "test_clips: 10 clips resampled evenly are all the same"),
-        ({"model": "i3d", "preset": "paper"}, "model: input should be '2s-agcn'"),
+        ({"model": "i3d", "preset": "paper"}, "model: input should be 'tsm'"),
+        ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; it takes joint"),
+        (
+            {"model": "poseconv3d", "stream": "bone_motion"},
+            "stream: poseconv3d reads heatmaps; it takes joint or bone",
+        ),
+        ({"model": "tsm", "sampling": "uniform"}, "sampling: frames are the centres"),
+        ({"model": "dscnet", "frames": 0}, "frames: dscnet takes clips of one length"),
         ({"scheduler": "steps"}, "scheduler: string should match pattern"),
     ],
 )

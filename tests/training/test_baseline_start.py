@@ -1,5 +1,7 @@
 """Published weights as a start: what fits is taken over, what is new is said, the rest refused."""
 
+import re
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from benchmarks.agcn_step import Transcription
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines.build import build_baseline
+from imigue_lab.models.baselines.build import SIZES, SKELETON_BUILDERS, build_baseline
 from imigue_lab.training.baseline import load_baseline, train_baseline
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.baseline_start import (
@@ -26,7 +28,7 @@ PAIRS = [
     (name, family)
     for name, families in FAMILIES_OF.items()
     for family in families
-    if name not in ("2s-agcn", "strongaug")
+    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug")
 ]
 
 
@@ -48,7 +50,9 @@ def publish(tmp_path):
         for value in model.state_dict().values():
             if value.is_floating_point():
                 value += 0.1 * torch.rand_like(value)
-        state = {published_name(key, NAMES[family]): weight for key, weight in model.state_dict().items()}
+        state = {
+            published_name(key, NAMES[family]): weight for key, weight in model.state_dict().items()
+        }
         if family == "st-gcn":
             state["A"] = model.blocks[0].graph.fixed
         if family == "pyskl/stgcn":
@@ -64,7 +68,7 @@ def publish(tmp_path):
 @pytest.mark.parametrize(("name", "family"), PAIRS)
 def test_all_but_the_head_and_what_is_of_joints_is_taken_over(name, family, publish):
     path, published = publish(name, family)
-    start = read_start(str(path), name, IMIGUE)
+    start = read_start(str(path), name, IMIGUE, SMALL)
     assert start.family == family
     model = build_baseline(name, **SMALL, **start.options)
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -75,18 +79,51 @@ def test_all_but_the_head_and_what_is_of_joints_is_taken_over(name, family, publ
         is_new = is_new and not key.endswith("num_batches_tracked")
         new += is_new
         assert torch.equal(value, (before if is_new else published)[key]), key
-    persons = "2 persons" if name in ("aagcn", "ctr-gcn") else "1 person"
     assert f"started from {path} ({family}): {len(before) - new} of {len(before)}" in remark
     assert "the head is new (60 classes there, 32 here)" in remark
-    assert f"(17 joints, {persons} there, 22 joints, 1 person here)" in remark
+    assert f"{new - 2} are new, of other joints or persons" in remark
+    assert re.search(r"\(blocks\.\S+ is \(.*17,?\) and \(.*2[12],?\) here\)", remark)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "new"),
+    [
+        ("poseconv3d", {"joints": 17}, ["stem.0.weight"]),
+        ("tsm", {"segments": 4}, []),
+        ("video-swin-t", {}, []),
+        ("mvitv2-s", {"clip": [4, 32, 32]}, []),
+    ],
+)
+def test_networks_of_pictures_take_over_all_but_the_head(name, given, new, tmp_path):
+    (family,) = FAMILIES_OF[name]
+    arguments = SIZES[name]["small"] | given
+    torch.manual_seed(1)
+    published = build_baseline(name, 60, **arguments).state_dict()
+    state = {published_name(key, NAMES[family]): published[key] for key in published}
+    torch.save(state, tmp_path / "video.pth")
+    own = arguments | ({"joints": 22} if name == "poseconv3d" else {})
+    model = build_baseline(name, 32, **own)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    layout = IMIGUE if name == "poseconv3d" else None
+    (remark,) = take_over(model, read_start(str(tmp_path / "video.pth"), name, layout, own))
+    for key, value in model.state_dict().items():
+        kept = key.startswith("head.") or key in new
+        assert torch.equal(value, (before if kept else published)[key]), key
+    assert f"({family})" in remark and "the head is new (60 classes there, 32 here)" in remark
+    assert ("of other joints" in remark) == bool(new)
+
+
+def test_no_single_file_starts_all_streams_of_dscnet():
+    with pytest.raises(DataError, match="dscnet is published as a file for each of its streams"):
+        read_start("weights.pt", "dscnet", IMIGUE, {})
 
 
 def test_of_the_same_joints_persons_and_classes_everything_is_taken_over(publish):
     path, published = publish("ctr-gcn", "ctr-gcn", classes=32, keypoints="imigue22", persons=1)
     model = build_baseline("ctr-gcn", **SMALL)
-    (remark,) = take_over(model, read_start(str(path), "ctr-gcn", IMIGUE))
+    (remark,) = take_over(model, read_start(str(path), "ctr-gcn", IMIGUE, SMALL))
     assert all(torch.equal(value, published[key]) for key, value in model.state_dict().items())
-    assert "joints taken to be the same" in remark and "new" not in remark
+    assert "joints are taken to be ours" in remark and "new" not in remark
 
 
 @pytest.mark.parametrize("keypoints", ["imigue22", "ntu25"])
@@ -97,7 +134,7 @@ def test_a_file_without_its_fixed_graph_is_taken_over_whatever_its_joints(keypoi
     state["l4.gcn1.PA"] = torch.randn(graph.shape)
     torch.save(state, tmp_path / "agcn.pt")
     model = build_baseline("2s-agcn")
-    (remark,) = take_over(model, read_start(str(tmp_path / "agcn.pt"), "2s-agcn", IMIGUE))
+    (remark,) = take_over(model, read_start(str(tmp_path / "agcn.pt"), "2s-agcn", IMIGUE, {}))
     assert torch.equal(model.blocks[9].time[0].weight, state["l10.tcn1.conv.weight"])
     same = torch.equal(model.blocks[3].graph.learned, state["l4.gcn1.PA"])
     assert same == (keypoints == "imigue22")
@@ -129,8 +166,8 @@ def test_a_start_is_told_by_the_content_of_its_file(tmp_path):
 
 def test_weights_of_another_size_or_network_are_refused(publish):
     path, _ = publish("aagcn", "aagcn", width=32)
-    start = read_start(str(path), "aagcn", IMIGUE)
+    start = read_start(str(path), "aagcn", IMIGUE, SMALL)
     with pytest.raises(DataError, match=r"of another size than the model, at blocks.* size=paper"):
         take_over(build_baseline("aagcn", **SMALL), start)
     with pytest.raises(DataError, match=r"not a checkpoint of ctr-gcn: .* is missing"):
-        read_start(str(path), "ctr-gcn", IMIGUE)
+        read_start(str(path), "ctr-gcn", IMIGUE, SMALL)
