@@ -56,7 +56,7 @@ class BaselineSettings(Settings):
     scheduler: str = Field(
         "plateau",
         pattern=SCHEDULERS,
-        description="none, plateau (halves lr when validation stalls), cosine, or steps:10:50",
+        description="none, plateau (halves when validation stalls), cosine, or steps:10:50",
     )
 
     @model_validator(mode="before")

@@ -63,9 +63,11 @@ def right(predictions: pd.DataFrame) -> np.ndarray:
 def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
     """The predictions of each run, rows in the order of clip ids.
 
+    Of train, the clips that all of them have: some lack what one network reads.
+
     Raises:
-        RunError: they are not of the same clips, parts, labels or classes; the sentence names the
-            runs and what differs.
+        RunError: they are not of the same clips of validation and test, or differ in parts, labels
+            or classes; the sentence names the runs and what differs.
     """
     if len(runs) < 2 or len({run.folder for run in runs}) < len(runs):
         raise RunError("two runs or more are due, each once; name others")
@@ -77,12 +79,17 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
             raise RunError(f"{pair}: tell different numbers of classes; join runs of one task")
         if known and classes_of(run) and classes_of(run) != known:
             raise RunError(f"{pair}: their classes have other names; join runs of one task")
-        differing = set(first.clip_id) ^ set(table.clip_id)
+        differing = held_out(first) ^ held_out(table)
         if differing:
             raise RunError(
-                f"{pair}: {len(differing)} clips are not in both, {some(sorted(differing))};"
-                " join runs of the same data"
+                f"{pair}: {len(differing)} clips are not held out in both,"
+                f" {some(sorted(differing))}; join runs of the same data and fold"
             )
+    shared = set.intersection(*(set(table.clip_id) for table in tables))
+    tables = [t[t.clip_id.isin(shared)].reset_index(drop=True) for t in tables]
+    first = tables[0]
+    for run, table in zip(runs[1:], tables[1:], strict=True):
+        pair = f"{runs[0].folder.name} and {run.folder.name}"
         for column in SHARED:
             same = table[column].eq(first[column]).fillna(False)
             same |= table[column].isna() & first[column].isna()
@@ -92,6 +99,10 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
                     f" {some(first.clip_id[~same])}; join runs of the same data, fold and seed"
                 )
     return tables
+
+
+def held_out(table: pd.DataFrame) -> set[str]:
+    return set(table.clip_id[table.split != "train"])
 
 
 def clips_of(run: Run) -> pd.DataFrame:

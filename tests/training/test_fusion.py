@@ -162,10 +162,13 @@ def test_a_gain_is_told_apart_only_where_videos_agree():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda t: t.iloc[1:], r"a and b: 1 clips are not in both, 0000_0;"),
+        (
+            lambda t: t[t.clip_id != "0002_0"],
+            r"a and b: 1 clips are not held out in both, 0002_0;",
+        ),
         (lambda t: t.drop(columns="p3"), r"a and b: tell different numbers of classes"),
         (
-            lambda t: t.assign(split=t.split.mask(t.clip_id == "0002_0", "train")),
+            lambda t: t.assign(split=t.split.mask(t.clip_id == "0002_0", "validation")),
             r"a and b: differ in the split of 1 clips, 0002_0;",
         ),
         (
@@ -180,6 +183,12 @@ def test_runs_that_do_not_fit_are_refused_by_name(finished, change, complaint):
     with pytest.raises(RunError, match=complaint):
         fuse(["a", "b"])
     assert not list(runs_folder().glob("fusion-*"))
+
+
+def test_clips_of_train_that_one_lacks_are_left_out(finished):
+    finished("a", seed=1), finished("b", seed=2, change=lambda t: t[t.clip_id != "0000_3"])
+    fused = fuse(["a", "b"]).predictions()
+    assert len(fused) == CLIPS - 1 and "0000_3" not in set(fused.clip_id)
 
 
 def test_hidden_labels_are_no_difference(finished):

@@ -29,7 +29,7 @@ def test_published_scores_stand_as_printed_with_nothing_claimed_of_them(runs):
     table = table_one(runs).set_index("method")
     for method, score in (("st-gcn", 46.38), ("aagcn", 54.73), (PAPER, 62.87)):
         row = table.loc[method]
-        assert row["top-1 %"] == score and row.whose == PUBLISHED
+        assert row["top-1 %"] == score and row[list(PUBLISHED)].to_dict() == PUBLISHED
         assert row[["95 % interval", "n", "videos", "constant %"]].isna().all()
     assert "2s-agcn" not in table.index  # no number was printed of it
 
@@ -39,10 +39,8 @@ def test_our_runs_stand_below_their_method_and_say_what_they_rest_on(runs):
     place = int(table.index[table.method == "st-gcn"][0])
     ours = table.loc[place + 1 : place + 2]
     assert ours.method.tolist() == ["st-gcn, joint, small size", "st-gcn, bone, small size"]
-    assert ours.whose.tolist() == [
-        "ours: t1-joint, test of made-up interviews",
-        "ours: t1-bone, test of made-up interviews",
-    ]
+    assert (ours.whose == "ours").all() and (ours.data == "made up, test").all()
+    assert ours.source.tolist() == ["t1-joint", "t1-bone"]
     scores = runs[1].scores()
     model = scores[(scores.split == "test") & (scores.answer == "model")].iloc[0]
     constant = scores[(scores.split == "test") & (scores.answer != "model")].iloc[0]
@@ -54,7 +52,7 @@ def test_our_runs_stand_below_their_method_and_say_what_they_rest_on(runs):
     last = table.iloc[-1]
     assert last.method == "fusion (2:1) of t1-joint, t1-bone" and last.n == model.n
     validation = table_one(runs, "validation").iloc[-1]
-    assert "validation of made-up interviews" in validation.whose and validation.n != last.n
+    assert validation.data == "made up, validation" and validation.n != last.n
 
 
 def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
@@ -79,4 +77,4 @@ def test_the_command_line_prints_every_finished_run(runs, capsys):
     assert "62.87" in told and "t1-joint" in told and "fusion (2:1)" in told
     main(["table", "t1-bone", "--split", "validation"])
     told = capsys.readouterr().out
-    assert "t1-joint" not in told and "validation of made-up" in told
+    assert "t1-joint" not in told and "made up, validation" in told
