@@ -209,7 +209,7 @@ BUILT = {
     "2s-agcn": lambda: build_agcn("kinect20", 4, **ODD),
     "pyskl/posec3d": lambda: build_poseconv3d(4, joints=9, width=6, depths=(2, 1)),
     "tsm-r50": lambda: build_tsm(4, segments=3, depths=(2, 1, 1, 1), inner=8),
-    "dscnet/rgb": lambda: build_dscnet_rgb(4, segments=3, frames=2, depths=(1, 1, 2, 1), inner=8),
+    "dscnet/rgb": lambda: build_dscnet_rgb(4, segments=3, frames=3, depths=(1, 1, 2, 1), inner=8),
     "dscnet/msst": lambda: build_msstnet(4, channels=2, widths=((3, 2), *((2, 3),) * 6)),
     "video-swin": lambda: build_video_swin(
         classes=4, stages=Stages(12, (1, 3), (3, 2)), patch=(1, 4, 4), window=(2, 3, 3), mlp_ratio=3
@@ -227,7 +227,7 @@ OPTIONS = {  # what shapes do not tell
 CLIPS = {  # a batch of inputs, but of the graph networks
     "pyskl/posec3d": (2, 9, 4, 16, 24),
     "tsm-r50": (2, 9, 32, 48),
-    "dscnet/rgb": (2, 18, 32, 48),
+    "dscnet/rgb": (2, 27, 32, 48),
     "dscnet/msst": (2, 3, 2, 6, 11),
     "video-swin": (2, 3, 5, 20, 24),
     "slowfast/mvitv2-s": (2, 3, 4, 64, 64),

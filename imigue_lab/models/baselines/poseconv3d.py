@@ -9,6 +9,7 @@ in and D coming out.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from einops import reduce
 from jaxtyping import Float
@@ -67,7 +68,9 @@ class PoseConv3D(nn.Module):
 
     def pooled(self, heatmaps: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B D"]:
         """What the linear layer reads: the mean of all places."""
-        x = F.relu_(self.stem(heatmaps))
+        # channels last: half the time of a training step on a CPU
+        x = heatmaps.contiguous(memory_format=torch.channels_last_3d)
+        x = F.relu_(self.stem(x))
         x = F.max_pool3d(x, (1, 3, 3), stride=1, padding=(0, 1, 1))
         for stage in self.stages:
             x = stage(x)

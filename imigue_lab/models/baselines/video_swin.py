@@ -52,6 +52,8 @@ def build_video_swin(
         drop_path: chance of a block to be left out in training, of the last one; by default as
             published for the size.
     """
+    if size not in STAGES:
+        raise ValueError(f"size must be one of {', '.join(STAGES)}; got {size!r}")
     width, depths, heads = stages or STAGES[size]
     return SwinTransformer3d(
         patch_size=list(patch),

@@ -13,7 +13,7 @@ from torch import Tensor
 from imigue_lab.models.baselines.tsm import TSM, build_tsm
 
 PUBLISHED_TO_OURS = (
-    (r"^(?:module\.)?base_model\.", ""),
+    (r"^base_model\.", ""),
     (r"^(?:new_fc|cls_head\.fc_cls)\.", "head."),
     (r"^conv1\.conv\.", "conv1."),  # mmaction2 keeps a norm beside its convolution
     (r"^conv1\.bn\.", "bn1."),
