@@ -54,13 +54,16 @@ def train_baseline(
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
-        validation = data.clips("validation", settings)
+        validation = data.clips("validation", settings.model_copy(update={"test_clips": 1}))
+        apart = isinstance(model, DSCNet)
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
-            return cross_entropy(model, clips.enter(batch), batch.label, settings.smoothing)
+            loss = losses_apart if apart else cross_entropy
+            return loss(model, clips.enter(batch), batch.label, settings.smoothing)
 
         def evaluate(model: nn.Module) -> Row:
-            return validation_scores(predict(fabric, model, validation, data, settings.batch_size))
+            predictions = predict(fabric, model, validation, data, settings.batch_size)
+            return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
             fabric,
@@ -127,8 +130,6 @@ def cross_entropy(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
     """Mean over the clips of ``-log p_y``, in float32."""
-    if isinstance(model, DSCNet):
-        return losses_apart(model, inputs, label, smoothing)
     return F.cross_entropy(model(*inputs).float(), label, label_smoothing=smoothing)
 
 
@@ -139,7 +140,7 @@ def predict(
     """One row a clip, keyed by id.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), said (the most probable
-    class), seen (share of joints that were there), p0 ... of the classes.
+    class), seen (share of joints that were there; 1 of pictures), p0 ... of the classes.
     """
     model.eval()
     parts = []
@@ -182,16 +183,9 @@ def finish(
     remarks: list[str],
 ) -> None:
     """Predictions, provenance, and last the scores, which mark the run as finished."""
-    parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
+    parts = (data.clips(split, settings) for split in ("train", "validation", "test"))
     predictions = pd.concat(
-        predict(
-            fabric,
-            model,
-            data.clips(split, settings),
-            data,
-            settings.batch_size,
-        )
-        for split in parts
+        predict(fabric, model, clips, data, settings.batch_size) for clips in parts if len(clips)
     ).sort_values("clip_id", ignore_index=True)
     run.write_predictions(predictions)
     provenance = describe_environment() | {

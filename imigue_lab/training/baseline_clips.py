@@ -18,6 +18,7 @@ from torch import Tensor
 from imigue_lab.data.clips import Clip, ClipDataset, collate
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
+from imigue_lab.features.flow import ahead
 from imigue_lab.training.gesture_data import UNLABELLED, GestureClips, GestureData
 
 WHOLE = 2**31  # frames: a clip is not cut before frames are drawn from all of it
@@ -75,19 +76,27 @@ class EpochBatches:
         return len(self.sampler)
 
     def batches(self, epoch: int) -> Iterator[Seen]:
+        """Read in a thread while the network works; what is drawn hangs on the epoch alone."""
         self.clips.epoch = self.sampler.epoch = epoch
-        for numbers in self.sampler:
-            yield self.clips.collate([self.clips.draws(number)[0] for number in numbers])
+        clips = self.clips
+        yield from ahead(
+            clips.collate([clips.draws(number)[0] for number in numbers])
+            for numbers in self.sampler
+        )
 
 
 def draws_in_order(clips: Clips, batch_size: int) -> Iterator[list[Seen]]:
     """Every clip once, those of like length together; a batch for each draw of the same clips."""
     lengths = clips.lengths
     order = sorted(range(len(clips)), key=lambda number: lengths[number])
-    for start in range(0, len(order), batch_size):
-        own = order[start : start + batch_size]
-        draws = zip(*(clips.draws(number) for number in own), strict=True)
-        yield [clips.collate(list(draw)) for draw in draws]
+
+    def read() -> Iterator[list[Seen]]:
+        for start in range(0, len(order), batch_size):
+            own = order[start : start + batch_size]
+            draws = zip(*(clips.draws(number) for number in own), strict=True)
+            yield [clips.collate(list(draw)) for draw in draws]
+
+    yield from ahead(read())
 
 
 class Draws:

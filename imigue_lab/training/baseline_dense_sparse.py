@@ -1,15 +1,19 @@
 """Clips as DSCNet sees them: dense frames, and sparse skeletons of joints and bones, joined by id.
 
+Its authors crop the pictures around the skeleton; here they are squares as of the other networks.
+
 Letters in shapes: B clips, M persons, C channels, T frames, V joints.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from imigue_lab.data.clips import Clip
-from imigue_lab.models.baselines.dscnet import DSCNet
+from imigue_lab.models.baselines.dscnet import SHARES
 from imigue_lab.training.baseline_clips import Seen, SkeletonClips
 from imigue_lab.training.baseline_pictures import Picture, PictureClips
 
@@ -64,9 +68,14 @@ class DenseSparseClips:
 
 
 def losses_apart(
-    model: DSCNet, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
+    model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """The sum of each stream's cross-entropy: each learns as if it were trained alone."""
-    logits = [stream(x) for stream, x in zip(model.streams.values(), inputs, strict=True)]
+    """The sum of each stream's cross-entropy: each learns as if it were trained alone.
+
+    Args:
+        model: a `DSCNet`, or what Fabric made of one.
+    """
+    streams: Any = model.streams
+    logits = [streams[name](x) for name, x in zip(SHARES, inputs, strict=True)]
     losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in logits]
     return torch.stack(losses).sum()

@@ -52,7 +52,7 @@ class ClipPictures:
     """Strips of frames by clip id.
 
     Attributes:
-        clips: clip_id, split, label, and `strip`, the file.
+        clips: clip_id, split, label, `strip`, the file, and `made_of`, what its content hangs on.
         side: S, of the strips in pixels; networks see 7/8 of it.
         notes: what was left out.
     """
@@ -62,10 +62,9 @@ class ClipPictures:
     notes: list[str]
 
     def identity(self) -> dict[str, Any]:
-        """Changes when a file, a frame, a label or the split does."""
-        told = self.clips[["clip_id", "split", "label"]].to_csv(index=False)
-        strips = " ".join(path.name for path in self.clips.strip)
-        return {"digest": short_hash(told, strips)}
+        """Changes when a video, a range, a label or the split does; wherever the folder lies."""
+        told = self.clips[["clip_id", "split", "label", "made_of"]]
+        return {"digest": short_hash(told.to_csv(index=False))}
 
     def read(self, path: Path) -> UInt8[np.ndarray, "T S S 3"]:
         """The frames of one strip, RGB."""
@@ -158,22 +157,27 @@ def open_pictures(
     alone = clips.video.notna()
     source = clips.video.where(alone, clips.video_id.map(whole))
     without = clips.clip_id[source.isna()].tolist()
-    if len(without) == len(clips):
-        raise DataError(f"{index.root}: holds no video of its clips; copy them, see `check`")
+    lacking = {"train", "validation"} - set(clips.split[source.notna()])
+    if lacking:
+        raise DataError(
+            f"{index.root}: holds no video of the clips of {' and '.join(sorted(lacking))}; copy"
+            " them, see `check`"
+        )
     notes = [f"{len(without)} clips have no picture and are left out: {some(without)}"]
     side = round(crop * SHORTER)
     folder = workspace() / "pictures" / index.key
     clips, source = clips[source.notna()], source[source.notna()]
     strips: list[Path] = []
+    made_of: list[str] = []
     wanted: dict[Path, dict[Path, Range]] = {}
     for clip, path in zip(clips.itertuples(), source, strict=True):
         span = None if clip.video is not None else (clip.start, clip.end)
         kept = path.stat()
-        made_of = short_hash(path, kept.st_size, kept.st_mtime_ns, span, segments, beside, side)
-        strips.append(folder / f"{clip.clip_id}-{made_of}.jpg")
+        made_of.append(short_hash(path.name, kept.st_size, span, segments, beside, side))
+        strips.append(folder / f"{clip.clip_id}-{short_hash(made_of[-1], kept.st_mtime_ns)}.jpg")
         wanted.setdefault(path, {})[strips[-1]] = span
     make_strips(wanted, folder, segments, beside, side)
-    table = clips[["clip_id", "split", "label"]].assign(strip=strips)
+    table = clips[["clip_id", "split", "label"]].assign(strip=strips, made_of=made_of)
     return ClipPictures(table, side, notes if without else [])
 
 

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.models.baselines.table import TABLE
+from imigue_lab.training import baseline
 from imigue_lab.training.baseline import load_baseline, predict, start, train_baseline
 from imigue_lab.training.baseline_data import load_baseline_data
 from imigue_lab.training.baseline_dense_sparse import losses_apart
@@ -76,6 +77,19 @@ def test_streams_of_dscnet_learn_apart_and_see_the_same_clip(settings):
     for row, clip_id in enumerate(batch.clip_ids):
         assert_close(joint[row].permute(0, 2, 3, 1), alone[clip_id].skeleton)
         assert batch.label[row] == alone[clip_id].label
+
+
+def test_training_takes_the_streams_of_dscnet_apart(settings, monkeypatch):
+    seen = []
+
+    def counted(model, *given):
+        seen.append(len(model.streams))
+        return losses_apart(model, *given)
+
+    monkeypatch.setattr(baseline, "losses_apart", counted)
+    run = train_baseline(settings("dscnet", batch_size=4, seed=1))
+    assert seen == [3] * len(seen) and len(seen) > 2
+    assert run.finished
 
 
 def test_no_stream_of_dscnet_learns_from_another(settings):

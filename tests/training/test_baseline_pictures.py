@@ -1,5 +1,9 @@
 """Pictures of clips: which frames, how they are kept, and what networks see of them."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,8 +38,8 @@ def graded(tmp_path, monkeypatch):
         return path
 
     rows = [
-        {"video_id": name, "subject": "s", "split": "train", "video": path}
-        for name, path in (("0001", film("0001", 60)), ("0002", None))
+        {"video_id": name, "subject": "s", "split": split, "video": path}
+        for name, split, path in (("0001", "train", film("0001", 60)), ("0002", "validation", None))
     ]
     clips = [
         {"clip_id": "0001_0", "video_id": "0001", "start": 10, "end": 49, "label": 3},
@@ -95,8 +99,25 @@ def test_a_range_past_the_end_and_a_tree_without_videos_are_refused(graded):
     with pytest.raises(DataError, match=r"0001.mp4: frame \d+ is wanted, 60 are there"):
         open_pictures(graded, late, 4, 0, 28)
     bare = graded.clips[graded.clips.clip_id == "0002_0"]
-    with pytest.raises(DataError, match="holds no video of its clips"):
+    with pytest.raises(
+        DataError, match="holds no video of the clips of train and validation; copy them"
+    ):
         open_pictures(graded, bare, 4, 0, 28)
+
+
+def test_the_same_files_elsewhere_are_the_same_data(graded, tmp_path):
+    here = open_pictures(graded, graded.clips, 4, 0, 28)
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+
+    def move(path):
+        return None if path is None else Path(shutil.copy(path, moved))
+
+    videos, clips = (t.assign(video=t.video.map(move)) for t in (graded.videos, graded.clips))
+    there = open_pictures(replace(graded, root=moved, videos=videos, clips=clips), clips, 4, 0, 28)
+    assert there.identity() == here.identity()
+    relabelled = clips.assign(label=clips.label.fillna(7))
+    assert open_pictures(graded, relabelled, 4, 0, 28).identity() != here.identity()
 
 
 @pytest.fixture
