@@ -197,7 +197,7 @@ def make_strips(
             return
         frames = segments * (2 * beside + 1)
         size = clips * frames * side**2 * BYTES_A_PIXEL
-        print(f"pictures of {clips} clips, {frames} frames of {side} px each: about {size:.1g} GB")
+        print(f"pictures of {clips} clips, {frames} frames of {side} px each: about {size:.1f} GB")
         for path, strips in tqdm(absent.items(), desc="pictures", unit="video", mininterval=1.0):
             with Video(path, short_side=side) as video:
                 numbers = {
