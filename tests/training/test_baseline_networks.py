@@ -1,6 +1,7 @@
 """Every network that sees pictures or heatmaps trains an epoch on made-up clips and comes back."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.testing import assert_close
@@ -15,6 +16,7 @@ from imigue_lab.training.baseline_dense_sparse import losses_apart
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.fusion import fuse
 from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.runs import Run
 
 OF_PICTURES = [row.name for row in TABLE if row.modality != "skeleton"]
 PROBABILITIES = [f"p{c}" for c in range(32)]
@@ -50,6 +52,25 @@ def test_a_network_of_pictures_trains_and_comes_back(name, settings):
     again = again.set_index("clip_id")[PROBABILITIES]
     np.testing.assert_allclose(again, kept.loc[again.index, PROBABILITIES], atol=1e-5)
     assert again.std().max() > 0
+
+
+def test_a_run_on_pictures_that_was_broken_off_ends_with_the_same_numbers(settings, monkeypatch):
+    given = {"epochs": 2, "augment": "mirror"}
+    whole = train_baseline(settings("dscnet", name="whole-pictures", **given))
+    write = Run.write_history
+
+    def stop(run, history):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+        write(run, history)
+
+    monkeypatch.setattr(Run, "write_history", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_baseline(settings("dscnet", name="broken-pictures", **given))
+    monkeypatch.setattr(Run, "write_history", write)
+    broken = train_baseline(settings("dscnet", name="broken-pictures", **given))
+    pd.testing.assert_frame_equal(whole.metrics(), broken.metrics(), check_exact=True)
+    pd.testing.assert_frame_equal(whole.predictions(), broken.predictions(), check_exact=True)
 
 
 def test_limbs_are_drawn_uniformly_and_decide_together(settings):
