@@ -184,6 +184,13 @@ class EmotionSettings(Settings):
             raise ValueError(f"heads: {self.heads} does not divide width {self.width}; change one")
 
 
+class GatesSettings(Settings):
+    """Parameters of 07_gates."""
+
+    run: str = Field("demo", description="finished run of 02, by name; demo: as 02 is committed")
+    video: str = Field("", description="interview; empty: held out, most windows without a face")
+
+
 class BaselineSettings(Settings):
     """Parameters of 04_baselines, and of the pose encoder's training (paper sections 2 and 5.1)."""
 
