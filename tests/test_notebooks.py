@@ -118,7 +118,7 @@ def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
     done = papermill(*words, folder=tmp_path, notebook=GESTURE)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
-    assert len(figures) == 2
+    assert len(figures) == 5
     assert "rgb features (made-up-rgb-" in text
 
 
