@@ -41,7 +41,8 @@ function render({ model, el }) {
     speed.add(new Option(text, value, value === 1, value === 1));
   }
 
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // by the processor: else
+  // Chromium without a GPU shows what was drawn some frames later
   let scene = null;
   let points = null; // x, y of each point of each frame
   let weights = null;
@@ -209,6 +210,7 @@ function render({ model, el }) {
     for (const picture of pictures.values()) picture.close?.();
     pictures = new Map();
     asked = false;
+    delete canvas.dataset.frame; // nothing of this scene is shown yet
     const [width, height] = scene.size;
     const scale = Math.min(WIDEST / width, TALLEST / height);
     canvas.width = Math.round(width * scale);
