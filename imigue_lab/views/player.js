@@ -102,7 +102,7 @@ function render({ model, el }) {
       lines[lines.length - 1] += `${word} `;
     }
     lines.forEach((line, i) =>
-      pen.fillText(line, canvas.width / 2, canvas.height / 2 + 20 * (i - (lines.length - 1) / 2)),
+      pen.fillText(line, canvas.width / 2, 30 + 20 * i),
     );
   }
 
@@ -139,7 +139,7 @@ function render({ model, el }) {
     const picture = pictures.get(shown);
     if (typeof picture === "string") drawSentence(picture);
     else if (picture) pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    if (!scene.film && !scene.skeleton) drawSentence("Nothing of this can be shown; see below.");
+    if (!scene.film && !scene.skeleton) drawSentence(`Nothing to show: ${scene.notes.join("; ")}`);
     if (scene.skeleton) drawSkeleton();
     canvas.dataset.frame = shown;
   }

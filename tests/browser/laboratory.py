@@ -123,9 +123,9 @@ class Desk:
 
     def errors(self) -> list[str]:
         """What cells raised, and models that could not be loaded."""
-        found = self.page.locator(".jp-OutputArea-output[data-mime-type*='error']").all()
-        found += self.page.locator(".jp-OutputArea :text('Error displaying widget')").all()
-        return [error.inner_text() for error in found]
+        found = self.page.locator(".jp-OutputArea-output").all_inner_texts()
+        signs = ("Traceback (most recent call last)", "Error displaying widget")
+        return [text for text in found if any(sign in text for sign in signs)]
 
     def is_content(self) -> None:
         """Fails where a cell raised or a widget complained."""

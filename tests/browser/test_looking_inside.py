@@ -16,6 +16,15 @@ TOGETHER = (  # the player and the cursor stand at the same frame
     f" document.querySelector('{LANES}').dataset.frame"
 )
 RATE = 25  # frames a second of the made-up videos
+FAILING = """
+from anywidget import AnyWidget
+
+class Broken(AnyWidget):
+    _esm = "export default { render() { throw new Error('does not draw'); } }"
+
+display(Broken())
+1 / 0
+"""
 ERRORS = """
 from imigue_lab.data.source import open_data
 from imigue_lab.training.runs import find_run, runs_folder
@@ -37,6 +46,16 @@ def gates(desk, filmed_set):
     desk.run_all("07_gates.ipynb")
     desk.wait_for_frame(PLAYER)
     return desk
+
+
+def test_a_cell_that_raises_and_a_widget_that_fails_are_seen(desk):
+    desk.write("failing", FAILING)
+    desk.run_all("failing.ipynb")
+    desk.wait_until("document.body.innerText.includes('ZeroDivisionError')")
+    desk.page.wait_for_timeout(1000)
+    assert "ZeroDivisionError" in desk.errors()[0]
+    assert any("does not draw" in complaint for complaint in desk.complaints)
+    desk.complaints.clear()
 
 
 def test_every_cell_runs_and_no_widget_complains(gates):
