@@ -185,3 +185,10 @@ class EmotionSettings(Settings):
     def model_post_init(self, _: Any) -> None:
         if self.width % self.heads:
             raise ValueError(f"heads: {self.heads} does not divide width {self.width}; change one")
+
+
+class GatesSettings(Settings):
+    """Parameters of 07_gates."""
+
+    run: str = Field("demo", description="finished run of 02, by name; demo: as 02 is committed")
+    video: str = Field("", description="interview; empty: held out, most windows without a face")
