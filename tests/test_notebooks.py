@@ -16,16 +16,19 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
+from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
 from imigue_lab.training.prepare import extract_features
 from imigue_lab.training.settings import (
     EmotionSettings,
     ExtractSettings,
+    GatesSettings,
     PrepareSettings,
     Settings,
 )
 from imigue_lab.training.study_settings import AblationSettings
+from imigue_lab.views.page import export_html
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = {
@@ -33,9 +36,13 @@ SETTINGS = {
     "01_train_gesture": GestureSettings,
     "02_train_emotion": EmotionSettings,
     "03_ablations": AblationSettings,
+    "04_baselines": BaselineSettings,
+    "07_gates": GatesSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, ABLATIONS = (FOLDER / f"{name}.ipynb" for name in SETTINGS)
+PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, GATES = (
+    FOLDER / f"{name}.ipynb" for name in SETTINGS
+)
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -117,7 +124,7 @@ def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
     done = papermill(*words, folder=tmp_path, notebook=GESTURE)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
-    assert len(figures) == 2
+    assert len(figures) == 5
     assert "rgb features (made-up-rgb-" in text
 
 
@@ -128,6 +135,33 @@ def test_papermill_ablates(tmp_path, made_up):
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 1
     assert text.count("late, seed ") == 2
+
+
+def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-p", "epochs", 1, "-p", "frames", 8, "-p", "model", "ctr-gcn"]
+    done = papermill(*words, "-p", "stream", "bone", folder=tmp_path, notebook=BASELINES)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    assert "Chen et al., ICCV 2021" in text and "epoch 1/1" in text
+    shown = str([o.get("data", {}) for c in code_cells(tmp_path / "out.ipynb") for o in c.outputs])
+    assert "62.87" in shown and "ctr-gcn, bone, small size" in shown
+
+
+def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-r", "video", "0003"]
+    done = papermill(*words, folder=tmp_path, notebook=GATES)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, _ = outputs_of(tmp_path)
+    titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
+    assert [title["text"].split("<br>")[0].split(":")[0] for title in titles] == [
+        "Gates of interview 0003",
+        "Interview 0003 with something withheld",
+        "Gates of test interviews told right and wrong",
+    ]
+    page = export_html(tmp_path / "out.ipynb").read_text()
+    assert page.count('class="plotly-graph-div"') == 3
+    assert page.count('src="data:image/jpeg;base64,') == 1  # the player's still
 
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])

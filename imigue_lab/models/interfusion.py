@@ -54,3 +54,13 @@ class InterFusion(nn.Module):
             return x + alpha * y, y + (1 - alpha) * x, alpha
         z = alpha * x + (1 - alpha) * y
         return x + z, y + z, alpha
+
+    def parts(self, x: Tokens, y: Tokens) -> tuple[tuple[Tokens, Tokens], tuple[Tokens, Tokens]]:
+        """u and v, each as (what stems from x, what stems from y); their sums are `forward`'s."""
+        alpha = self.gate(x, y)
+        if self.reading == "shared":
+            return (x, alpha * y), (alpha * x, y)
+        if self.reading == "cross":
+            return (x, alpha * y), ((1 - alpha) * x, y)
+        from_x, from_y = alpha * x, (1 - alpha) * y
+        return (x + from_x, from_y), (from_x, y + from_y)

@@ -5,10 +5,12 @@ seconds that it lives: the ticket of one that has been silent too long goes back
 a ticket made lies in run folders, which are the truth; the study says who does what.
 """
 
+import multiprocessing
 import os
+import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +28,6 @@ HEARTBEAT_S = 10
 GRACE_S = 60  # of silence after which a worker counts as lost
 BUSY_S = 120  # how long a worker waits for SQLite's lock
 FAILED = "failed"  # attribute of a ticket: why
-
-Ticket = dict[str, Any]
 
 
 def studies_folder() -> Path:
@@ -141,19 +141,28 @@ def call_back_lost(study: "Study") -> None:
         optuna.storages.fail_stale_trials(study)
 
 
-def run_workers(words: Iterable[str], count: int) -> None:
-    """As many processes of one command, which share the cores; waits for all.
+def share_among(count: int, do: Callable[[Any], object], asked: Any) -> None:
+    """As many processes that each do what is asked and share the cores; waits for all.
 
     Raises:
         RunError: one of them failed; its own sentence stands above.
     """
-    import subprocess
-    import sys
-
     threads = max(1, (os.cpu_count() or 1) // count)
-    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
-    command = [sys.executable, "-m", "imigue_lab", *words]
-    workers = [subprocess.Popen(command, env=environment) for _ in range(count)]
-    failed = [worker.pid for worker in workers if worker.wait()]
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=quietly, args=(do, asked)) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    failed = sum(worker.exitcode != 0 for worker in workers)
     if failed:
-        raise RunError(f"{len(failed)} of {count} workers failed; run the command again to go on")
+        raise RunError(f"{failed} of {count} workers failed; run the command again to go on")
+
+
+def quietly(do: Callable[[Any], object], asked: Any) -> None:
+    """One worker: an error is its sentence."""
+    try:
+        do(asked)
+    except LabError as error:
+        sys.exit(f"imigue-lab: {error}")

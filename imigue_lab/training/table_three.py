@@ -14,7 +14,7 @@ import pandas as pd
 from imigue_lab.training.compare import compare, percent
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import wilson_interval
-from imigue_lab.training.table_two import data_of
+from imigue_lab.training.table_one import data_of
 
 PUBLISHED = "published: Martirosyan et al. 2025, Table 3"
 BOARD = (

@@ -10,6 +10,7 @@ import pandas as pd
 from imigue_lab.training.compare import compare, percent
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import wilson_interval
+from imigue_lab.training.table_one import data_of
 
 PUBLISHED = "published: Martirosyan et al. 2025, Table 2, test of iMiGUE"
 CLIPS = 4562  # of that test
@@ -60,10 +61,3 @@ def row_of(method: str, found: pd.Series, runs: list[Run], split: str) -> dict[s
         "n": int(found.n),
         "whose": f"ours: {seeds}, {split} of {data_of(runs[0])}",
     }
-
-
-def data_of(run: Run) -> str:
-    """Which data a run learned from, as its remarks and its place say."""
-    provenance = run.provenance()
-    made_up = any("made up" in remark for remark in provenance["remarks"])
-    return "made-up interviews" if made_up else str(provenance["where"]["data"])

@@ -1,9 +1,8 @@
-"""How a gesture run learned, and which classes it takes for which."""
+"""How a gesture run learned."""
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from imigue_lab.training.gesture_scores import class_table, confusion_table, name_of
 from imigue_lab.training.runs import Run
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, styled
@@ -40,30 +39,3 @@ def gesture_curves(run: Run) -> go.Figure:
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     figure.update_yaxes(range=[0, 1.02], row=1, col=2)
     return styled(figure, f"Learning curves of {run.folder.name}", notes_of(run), height=440)
-
-
-def confusion(run: Run, split: str = "test") -> go.Figure:
-    """Share of each class's clips (rows) that were taken for each class (columns), with counts."""
-    predictions = run.predictions()
-    shown = class_table(predictions, split).index.tolist()
-    counts = confusion_table(predictions, split).loc[shown, shown]
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    names = [f"{name_of(label)} · {label}" for label in shown]
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=[str(label) for label in shown],
-            y=names,
-            text=counts.to_numpy(),
-            texttemplate="%{text}",
-            colorscale="Blues",
-            zmin=0,
-            zmax=1,
-            colorbar={"title": "share"},
-        )
-    )
-    figure.update_xaxes(title_text="taken for", type="category", side="bottom")
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    n = int(counts.to_numpy().sum())
-    height = 220 + 26 * len(shown)
-    return styled(figure, f"Classes on {split} (n={n} clips)", notes_of(run), height=height)

@@ -1,5 +1,7 @@
 """How a run learned, and whether its probabilities mean what they say."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import wilson_interval
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, styled
+from imigue_lab.views.style import CONTEXT, FACE, MADE_UP, NEUTRAL, WIN, styled
 
 
 def learning_curves(run: Run, monitor: str = "validation_loss") -> go.Figure:
@@ -86,6 +88,13 @@ def reliability_bins(probability: np.ndarray, outcome: np.ndarray, bins: int) ->
 
 
 def notes_of(run: Run) -> list[str]:
-    """Remarks on made-up or untrained features, to stand above every figure drawn from them."""
-    remarks = run.provenance()["remarks"] if (run.folder / "provenance.json").exists() else []
-    return [remark for remark in remarks if "features (" in remark]
+    """Remarks on made-up data or untrained features, to stand above every figure of the run."""
+    if not (run.folder / "provenance.json").exists():
+        return []
+    provenance = run.provenance()
+    notes = [remark for remark in provenance["remarks"] if "features (" in remark]
+    data = provenance.get("where", {}).get("data", "")
+    made_up = data == "synthetic" or (Path(data) / "made_up.json").exists()
+    if made_up and not any("made up" in note for note in notes):
+        notes.append(MADE_UP)
+    return notes

@@ -16,15 +16,18 @@ from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError
 
 PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class PlotlyAsHtml(Preprocessor):
-    """Plotly outputs become divs; the first brings plotly.js along."""
+    """Plotly outputs become divs, the first with plotly.js; of a widget its still stays."""
 
     def preprocess(self, nb, resources):
         embedded = False
         for cell in nb.cells:
             for output in cell.get("outputs", []):
+                if "image/jpeg" in output.get("data", {}):
+                    output["data"].pop(WIDGET, None)
                 if PLOTLY not in output.get("data", {}):
                     continue
                 content = output["data"][PLOTLY]

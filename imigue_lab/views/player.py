@@ -1,194 +1,165 @@
-"""One clip's skeleton in motion: a plotly animation, and a list of clips to play.
+"""The player: a video or clip with its skeleton over it, at its own rate, forward, back, by frame.
 
-Letters in shapes: M persons, T frames, V joints, C channels, P = M x V points.
+It shows a `Moment` and moves it: hand the same moment to other views (`moment.py` says how).
+
+    moment = Moment(index, clip_id="0001_3")
+    player = Player(moment)            # the last line of a cell shows it
+    player.dress(paint, weights)       # a view's own layer: heat on the pictures, joints by weight
+
+The page (`player.js`) asks for the pictures it needs, and holds some; it keeps the time.
+
+Letters in shapes: T frames of the skeleton, P points.
 """
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import plotly.graph_objects as go
-from einops import rearrange
+import traitlets
+from anywidget import AnyWidget
 from jaxtyping import Float
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, upper_body
-from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.skeleton import present
-from imigue_lab.views.clips import side_colour
-from imigue_lab.views.style import notes_on, saying, styled
+from imigue_lab.errors import DataError
+from imigue_lab.views.footage import Paint, Reel, as_jpeg, find_footage, still
+from imigue_lab.views.moment import Moment
 
-if TYPE_CHECKING:
-    from ipywidgets import VBox
-
-MOST = 600  # frames that a page plays well; of longer clips every n-th is drawn
-RATE = 25.0  # frames a second, where the video does not say
-Places = Float[np.ndarray, "T P 2"]
+MOST = 16  # pictures handed out at once, so that other views get their turn
 
 
-def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go.Figure:
-    """Plays a clip's keypoints as they lie in the picture; joints that were not found are absent.
+class Player(AnyWidget):
+    """Plays what a moment chooses; `frame`, `video_id` and `clip_id` are the moment's.
 
-    Args:
-        clip_id: empty: the first clip of `split` that has keypoints.
+    Without a video the skeleton plays alone, without both a sentence stands in the picture's place.
 
-    Raises:
-        DataError: the clip or its keypoints are not there, or cannot be used.
+    Attributes:
+        playing: whether it runs; set it to start and stop.
     """
-    clip_id = clip_id or first_with_keypoints(index, split)
-    if not clip_id:
-        sentence = f"No clip of {split} has keypoints under this root."
-        return saying(sentence, f"A clip of {split}", notes_on(index))
-    clip = index.clips.set_index("clip_id").loc[clip_id]
-    fps = index.videos.set_index("video_id").fps[clip.video_id]
-    recording = upper_body(read_clip(index, clip_id))
-    seen = present(recording.skeleton, recording.layout.axes)
-    frames = seen.shape[1]
-    step = -(-frames // MOST)
-    notes = notes_on(index)
-    if np.isnan(fps):
-        notes.append(f"the frame rate is unknown: played at {RATE} frames a second")
-        fps = RATE
-    if step > 1:
-        notes.append(f"one frame in {step} is drawn")
-    if not seen.any():
-        return saying("Not a single joint was found in this clip.", f"Clip {clip_id}", notes)
-    name = "class unknown" if pd.isna(clip.label) else CLASSES[clip.label]
-    share = f"{100 * seen.mean():.0f} % of joints were found"
-    notes.append(f"{clip.split}, {frames} frames, {frames / fps:.2f} s; {share}")
-    return styled(animation(recording, fps, step), f"Clip {clip_id}: {name}", notes, height=640)
 
+    _esm = Path(__file__).with_name("player.js")
+    _css = Path(__file__).with_name("player.css")
+    video_id = traitlets.Unicode().tag(sync=True)
+    clip_id = traitlets.Unicode().tag(sync=True)
+    frame = traitlets.Int().tag(sync=True)
+    playing = traitlets.Bool().tag(sync=True)
 
-def first_with_keypoints(index: Index, split: str) -> str:
-    """The first clip of a part whose keypoints are somewhere; empty where there is none."""
-    part = index.clips[index.clips.split == split]
-    for video_id in part.video_id.unique():
-        if keypoint_files(index, video_id):
-            here = part[part.video_id == video_id]
-            own = here.dropna(subset=["keypoints"])
-            return str((here if own.empty else own).clip_id.iloc[0])
-    return ""
+    def __init__(self, moment: Moment, **traits: Any):
+        super().__init__(**traits)
+        self.moment = moment
+        self.paint: Paint | None = None
+        self.weights: Float[np.ndarray, "T P"] | None = None
+        self.edition = 0  # of the footage and its dress: pictures of an older one are dropped
+        self.reel: Reel | None = None
+        self.turn = Lock()  # JupyterLab hands messages of widgets to threads of their own
+        self.watched = False  # a page shows it
+        self.load()
+        self.on_msg(self.answer)
+        moment.observe(self.follow, ["video_id", "clip_id", "frame"])
+        self.observe(self.lead, "frame")
 
+    def dress(
+        self, paint: Paint | None = None, weights: Float[np.ndarray, "T P"] | None = None
+    ) -> None:
+        """Draws a view's own layer from now on; without arguments, none.
 
-def animation(recording: Recording, fps: float, step: int) -> go.Figure:
-    """Bones and joints frame by frame, one in `step`, with buttons and a slider in seconds."""
-    places = joint_places(recording)
-    numbers = range(0, len(places), step)
-    drawn = {number: traces(recording, places[number]) for number in numbers}
-    figure = go.Figure(
-        data=drawn[0], frames=[go.Frame(name=str(n), data=data) for n, data in drawn.items()]
-    )
-    at_once = {"mode": "immediate", "transition": {"duration": 0}}
-    pace = {"duration": 1000 * step / fps, "redraw": False}
-    play = at_once | {"frame": pace, "fromcurrent": True}
-    stop = at_once | {"frame": {"duration": 0, "redraw": False}}
-    buttons = [
-        {"label": "play", "method": "animate", "args": [None, play]},
-        {"label": "pause", "method": "animate", "args": [[None], stop]},
-    ]
-    steps = [
-        {"label": f"{number / fps:.2f}", "method": "animate", "args": [[str(number)], stop]}
-        for number in numbers
-    ]
-    figure.update_layout(
-        updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "buttons": buttons,
-                "x": 0,
-                "y": -0.08,
-                "xanchor": "left",
-                "yanchor": "top",
-                "showactive": False,
+        The dress stays when the moment goes to other footage; whoever set it changes it.
+
+        Args:
+            paint: gets each frame's number and picture and gives the picture to show.
+            weights: 0 to 1 of each point of `footage.skeleton`: how large it is drawn.
+        """
+        self.paint, self.weights = paint, weights
+        self.change()
+
+    def load(self) -> None:
+        """Finds the footage of the moment."""
+        moment = self.moment
+        self.footage = find_footage(moment)
+        with self.hold_sync():
+            self.video_id, self.clip_id = moment.video_id, moment.clip_id
+            self.frame = moment.frame
+        self.change()
+
+    def change(self) -> None:
+        """What was handed out no longer counts."""
+        with self.turn:
+            self.edition += 1
+            if self.reel:
+                self.reel.close()
+            self.reel = Reel(self.footage.film, self.paint) if self.footage.film else None
+        if self.watched:
+            self.send_scene()
+
+    def follow(self, _: object) -> None:
+        """The moment has moved."""
+        if (self.video_id, self.clip_id) != (self.moment.video_id, self.moment.clip_id):
+            self.load()
+        self.frame = self.moment.frame
+
+    def lead(self, _: object) -> None:
+        """The player has moved."""
+        self.moment.frame = max(0, self.frame)
+
+    def answer(self, _: object, content: dict[str, Any], __: object) -> None:
+        """What the page asks for: the scene, or pictures of frames."""
+        if content["kind"] == "scene":
+            self.watched = True
+            self.send_scene()
+        else:
+            self.send_pictures(content["edition"], content["frames"][:MOST])
+
+    def send_pictures(self, edition: int, frames: list[int]) -> None:
+        """JPEGs in the order of `frames`; an empty one, and why, where a frame cannot be shown."""
+        pictures, why = [], {}
+        with self.turn:
+            if edition != self.edition or self.reel is None:
+                return
+            for frame in frames:
+                try:
+                    pictures.append(self.reel.jpeg(frame))
+                except DataError as error:
+                    pictures.append(b"")
+                    why[str(frame)] = str(error)
+        self.send({"kind": "pictures", "edition": edition, "frames": frames, "why": why}, pictures)
+
+    def send_scene(self) -> None:
+        """Everything but the pictures."""
+        footage, skeleton = self.footage, self.footage.skeleton
+        scene: dict[str, Any] = {
+            "kind": "scene",
+            "edition": self.edition,
+            "title": footage.title,
+            "notes": footage.notes,
+            "first": footage.first,
+            "last": footage.last,
+            "marked": footage.marked,
+            "fps": footage.fps,
+            "size": footage.size,
+            "film": footage.film and [footage.film.first, footage.film.first + footage.film.frames],
+            "skeleton": None,
+        }
+        buffers = []
+        if skeleton:
+            scene["skeleton"] = {
+                "first": skeleton.first,
+                "points": len(skeleton.joints),
+                "colours": skeleton.colours,
+                "bones": skeleton.bones,
+                "weighted": self.weights is not None,
             }
-        ],
-        sliders=[
-            {
-                "steps": steps,
-                "x": 0.2,
-                "len": 0.8,
-                "y": -0.06,
-                "currentvalue": {"prefix": "second ", "xanchor": "right"},
-            }
-        ],
-    )
-    (left, top), (right, bottom) = np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1))
-    margin = 0.08 * max(right - left, bottom - top, 1e-6)
-    upwards = recording.layout.axes == 3  # in space y points up, in a picture down
-    vertical = [top - margin, bottom + margin] if upwards else [bottom + margin, top - margin]
-    unit = "" if upwards else ", pixels"
-    figure.update_xaxes(range=[left - margin, right + margin], title_text=f"x{unit}")
-    figure.update_yaxes(range=vertical, scaleanchor="x", title_text=f"y{unit}")
-    return figure
+            buffers.append(np.ascontiguousarray(skeleton.places, np.float32).tobytes())
+            if self.weights is not None:
+                buffers.append(np.ascontiguousarray(self.weights, np.float32).tobytes())
+        self.send(scene, buffers)
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget, and a still for pages that cannot play it."""
+        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        return bundle | {"image/jpeg": still_as_jpeg(self)}, metadata
 
 
-def joint_places(recording: Recording) -> Places:
-    """x and y of every joint of every person; NaN where it was not found."""
-    seen = present(recording.skeleton, recording.layout.axes)[..., None]
-    places = np.where(seen, recording.skeleton[..., :2], np.nan)
-    return rearrange(places, "m t v c -> t (m v) c")
+def still_as_jpeg(player: Player) -> str:
+    """The player's picture as it would show it first."""
+    from base64 import b64encode
 
-
-def traces(recording: Recording, points: Float[np.ndarray, "P 2"]) -> list[go.Scatter]:
-    """One frame: the bones, a line a side, and the joints. Lines break where a joint is absent."""
-    joints = recording.layout.joints
-    sides: dict[str, list[Float[np.ndarray, "3 2"]]] = {side_colour(joint): [] for joint in joints}
-    gap = np.full(2, np.nan)
-    for first in range(0, len(points), len(joints)):
-        for parent, child in recording.layout.bones:
-            ends = points[[first + parent, first + child]]
-            if not np.isnan(ends).any():
-                sides[side_colour(joints[child])].append(np.stack([*ends, gap]))
-    lines = [(colour, np.concatenate(bones or [gap[None]])) for colour, bones in sides.items()]
-    everyone = joints * (len(points) // len(joints))
-    dots = {"size": 7, "color": [side_colour(joint) for joint in everyone]}
-    return [
-        *(
-            go.Scatter(
-                x=rounded(line[:, 0]),
-                y=rounded(line[:, 1]),
-                mode="lines",
-                line={"color": colour, "width": 3},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-            for colour, line in lines
-        ),
-        go.Scatter(
-            x=rounded(points[:, 0]),
-            y=rounded(points[:, 1]),
-            mode="markers",
-            marker=dots,
-            text=[joint.replace("_", " ") for joint in everyone],
-            hovertemplate="%{text}<extra></extra>",
-            name="joints",
-            showlegend=False,
-        ),
-    ]
-
-
-def rounded(values: Float[np.ndarray, " N"]) -> list[float | None]:
-    """As a page takes them, None where nothing is drawn; a tenth of a pixel is enough."""
-    return [None if np.isnan(value) else round(float(value), 4) for value in values]
-
-
-def browse_clips(index: Index, split: str = "train") -> "VBox":
-    """A list of the part's clips above the player, which plays the chosen one."""
-    from ipywidgets import Dropdown, Output, VBox
-
-    part = index.clips[index.clips.split == split]
-    labels = part.label.map(lambda label: CLASSES[label], na_action="ignore").fillna("?")
-    options = [(f"{i} · {name}", i) for i, name in zip(part.clip_id, labels, strict=True)]
-    choice = Dropdown(options=options, description="clip")
-    stage = Output()
-
-    def show(_: object) -> None:
-        stage.clear_output(wait=True)
-        with stage:
-            skeleton_player(index, choice.value).show()
-
-    choice.observe(show, names="value")
-    show(None)
-    return VBox([choice, stage])
+    return b64encode(as_jpeg(np.asarray(still(player.footage, player.frame)))).decode()

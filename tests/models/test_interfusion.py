@@ -71,3 +71,17 @@ def test_a_missing_token_lets_nothing_through(streams, reading):
 def test_an_unknown_reading_is_refused():
     with pytest.raises(Exception, match="gate"):
         InterFusion(8, "open")
+
+
+@pytest.mark.parametrize("reading", ["shared", "cross", "convex"])
+def test_the_parts_of_each_stream_add_up_to_it_and_stem_from_one_stream_each(streams, reading):
+    x, y = streams
+    fuse = with_gate(reading, QUARTER)
+    u, v, _ = fuse(x, y)
+    (u_x, u_y), (v_x, v_y) = fuse.parts(x, y)
+    assert_close(u_x + u_y, u)
+    assert_close(v_x + v_y, v)
+    zero = torch.zeros_like(x)  # the gate is the same for every input here
+    (alone_x, nothing), (alone_v, nothing_v) = fuse.parts(x, zero)
+    assert_close((alone_x, nothing), (u_x, zero))
+    assert_close((alone_v, nothing_v), (v_x, zero))

@@ -14,9 +14,9 @@ from imigue_lab.training.ablations import (
     study_name,
 )
 from imigue_lab.training.baseline import train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.runs import runs_folder
-from imigue_lab.training.settings import BaselineSettings
 from imigue_lab.training.study import open_study, tickets
 from imigue_lab.training.study_settings import AblationSettings, read_given
 from imigue_lab.training.table_three import table_three
@@ -159,7 +159,7 @@ def test_table_three_is_whole_under_104_and_not_under_100(asked):
     published = of_100[of_100.whose.str.startswith("published")]
     assert published.right.str.startswith("~").all()
     ours = table.iloc[-1]
-    assert ours.whose == "ours: test of made-up interviews"
+    assert ours.whose == "ours: test of made up"
     assert runs_folder().exists() and ours.who == "2 seeds"
 
 

@@ -1,11 +1,9 @@
 """Figures show the run they are given, and say so when its features are made up."""
 
 import numpy as np
-import pytest
 
-from imigue_lab.errors import RunError
-from imigue_lab.training.emotion import load_emotion, train_emotion
-from imigue_lab.views.gates import gates_over_time, read_gates
+from imigue_lab.views.gate_figure import gates_over_time
+from imigue_lab.views.gates import read_gates
 from imigue_lab.views.learning import learning_curves, reliability, reliability_bins
 
 
@@ -34,36 +32,3 @@ def test_reliability_bins_count_every_interview_once():
     assert bins.wins.tolist() == [0.5, 0.0, 1.0]
     np.testing.assert_allclose(bins.probability, [0.1, 0.5, 0.975])
     assert (bins.low <= bins.wins).all()
-
-
-def test_gates_are_those_of_the_best_model_over_the_whole_interview(trained):
-    run, data = trained
-    video = data.split.part("test").video_id.iloc[0]
-    gates = read_gates(run, data, video)
-    windows = len(data.features.context[video])
-    assert [g.shape for g in gates.stages] == [(windows, 8)] * 2
-    kept = run.predictions().set_index("video_id").logit[video]
-    assert gates.logit == pytest.approx(kept, abs=1e-5)
-    fuse = load_emotion(run, data).fusions[0]
-    assert fuse.reading == "shared"
-    assert list(gates.mean()) == ["stage 1", "stage 2"]
-
-
-def test_windows_without_a_face_are_grey(trained):
-    run, data = trained
-    hidden = {v: int((f == 0).all(dim=1).sum()) for v, f in data.features.face.items()}
-    video = max(hidden, key=hidden.get)
-    assert hidden[video] > 0
-    figure = gates_over_time(run, read_gates(run, data, video))
-    grey = [shape for shape in figure.layout.shapes if shape.fillcolor == "grey"]
-    assert len({shape.x0 for shape in grey}) == hidden[video]
-    assert f"{hidden[video]} windows without a face" in figure.layout.title.text
-
-
-def test_a_video_or_a_fusion_without_gates_is_refused(trained, quick):
-    run, data = trained
-    with pytest.raises(RunError, match="video '9999' is not there"):
-        read_gates(run, data, "9999")
-    late = train_emotion(quick(fusion="late", epochs=1), data)
-    with pytest.raises(RunError, match="has no gates"):
-        read_gates(late, data, "0003")

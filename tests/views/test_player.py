@@ -1,132 +1,165 @@
-"""The player shows what the keypoints say: every frame, every joint that was found, no other."""
+"""The player answers its page with the moment's frames, and follows and leads the moment."""
 
-from dataclasses import replace
+import io
+import time
+from threading import Thread
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from imigue_lab.data.keypoint_files.clips import read_clip, upper_body
-from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.views import player
-from imigue_lab.views.player import animation, browse_clips, joint_places, skeleton_player
-
-LAYOUT = LAYOUTS["imigue22"]
+from imigue_lab.data.video import Video
+from imigue_lab.errors import DataError
+from imigue_lab.views.browse import browse_clips, clip_list
+from imigue_lab.views.footage import Reel
+from imigue_lab.views.moment import Moment
+from imigue_lab.views.player import MOST, Player
 
 
 @pytest.fixture
-def recording():
-    """Five frames of one person whose left wrist is missing in frame 2."""
-    rng = np.random.default_rng(0)
-    skeleton = rng.uniform(10, 200, size=(1, 5, 22, 3)).astype(np.float32)
-    skeleton[0, 2, LAYOUT.joints.index("left_wrist")] = 0
-    return Recording(skeleton, LAYOUT)
+def moment(filmed):
+    return Moment(filmed, clip_id="0001_2")
 
 
-def joints_of(frame):
-    return next(trace for trace in frame.data if trace.name == "joints")
+@pytest.fixture
+def player(moment, monkeypatch):
+    """A player whose messages to the page are kept in `said`."""
+    player = Player(moment)
+    player.said = []
+    monkeypatch.setattr(
+        player, "send", lambda content, buffers: player.said.append((content, buffers))
+    )
+    player.answer(player, {"kind": "scene"}, [])
+    return player
 
 
-def bones_of(frame):
-    return {
-        frozenset(((x[0], y[0]), (x[1], y[1])))
-        for trace in frame.data
-        if trace.mode == "lines"
-        for x, y in (
-            (trace.x[start : start + 2], trace.y[start : start + 2])
-            for start in range(0, len(trace.x) - 1, 3)
-        )
-    }
+def ask(player, *frames):
+    edition = player.said[-1][0]["edition"]
+    player.answer(player, {"kind": "pictures", "edition": edition, "frames": list(frames)}, [])
+    return player.said[-1]
 
 
-def test_a_clip_plays_frame_by_frame_with_joints_where_its_keypoints_are(index):
-    clip = index.clips.iloc[4]
-    figure = skeleton_player(index, clip.clip_id)
-    skeleton = upper_body(read_clip(index, clip.clip_id)).skeleton
-    assert len(figure.frames) == clip.end - clip.start + 1
-    for number, frame in enumerate(figure.frames):
-        np.testing.assert_allclose(joints_of(frame).x, skeleton[0, number, :, 0], atol=1e-3)
-        np.testing.assert_allclose(joints_of(frame).y, skeleton[0, number, :, 1], atol=1e-3)
-    assert clip.clip_id in figure.layout.title.text
-    assert "are made up" in figure.layout.title.text
+def test_the_scene_says_all_but_the_pictures(player, filmed):
+    scene, (places,) = player.said[-1]
+    clip = filmed.clips.set_index("clip_id").loc["0001_2"]
+    assert scene["marked"] == (clip.start, clip.end)
+    assert scene["fps"] == 25.0
+    skeleton = player.footage.skeleton
+    kept = np.frombuffer(places, np.float32).reshape(-1, scene["skeleton"]["points"], 2)
+    np.testing.assert_array_equal(kept, skeleton.places)
+    assert len(scene["skeleton"]["colours"]) == 22
 
 
-def test_a_missing_joint_is_a_gap_and_so_are_its_bones(recording):
-    figure = animation(recording, fps=25.0, step=1)
-    wrist = LAYOUT.joints.index("left_wrist")
-    assert joints_of(figure.frames[2]).x[wrist] is None
-    assert joints_of(figure.frames[1]).x[wrist] is not None
-    touching = sum(wrist in bone for bone in LAYOUT.bones)
-    assert len(bones_of(figure.frames[1])) == len(LAYOUT.bones)
-    assert len(bones_of(figure.frames[2])) == len(LAYOUT.bones) - touching
+def test_pictures_come_in_the_order_asked_for(player, filmed):
+    content, pictures = ask(player, 50, 40)
+    assert content["frames"] == [50, 40]
+    with Video(filmed.videos.video[0]) as video:
+        for frame, jpeg in zip((50, 40), pictures, strict=True):
+            shown = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+            assert np.abs(shown - video.frame(frame)).mean() < 4
 
 
-def test_bones_join_the_joints_that_the_layout_says(recording):
-    frame = animation(recording, fps=25.0, step=1).frames[0]
-    dots = joints_of(frame)
-    wanted = {frozenset(((dots.x[a], dots.y[a]), (dots.x[b], dots.y[b]))) for a, b in LAYOUT.bones}
-    assert bones_of(frame) == wanted
+def test_a_request_gets_no_more_than_lets_others_take_their_turn(player):
+    content, pictures = ask(player, *range(40))
+    assert len(pictures) == len(content["frames"]) == MOST
 
 
-def test_y_points_down_in_a_picture_and_both_axes_are_equal(recording):
-    layout = animation(recording, fps=25.0, step=1).layout
-    bottom, top = layout.yaxis.range
-    places = joint_places(recording)
-    assert bottom > np.nanmax(places[..., 1]) > np.nanmin(places[..., 1]) > top
-    assert layout.yaxis.scaleanchor == "x"
+def test_a_frame_that_cannot_be_shown_says_why(player):
+    content, pictures = ask(player, 40, 99_999)
+    assert [bool(picture) for picture in pictures] == [True, False]
+    assert "frame 99999 is wanted" in content["why"]["99999"]
 
 
-def test_the_slider_counts_seconds_and_play_keeps_the_rate(recording):
-    layout = animation(recording, fps=25.0, step=1).layout
-    labels = [step.label for step in layout.sliders[0].steps]
-    assert labels == ["0.00", "0.04", "0.08", "0.12", "0.16"]
-    play, pause = layout.updatemenus[0].buttons
-    assert (play.label, pause.label) == ("play", "pause")
-    assert play.args[1]["frame"]["duration"] == 40
+def test_pictures_of_an_older_edition_are_not_sent(player):
+    player.moment.clip_id = "0002_1"
+    before = len(player.said)
+    player.answer(player, {"kind": "pictures", "edition": 1, "frames": [3]}, [])
+    assert len(player.said) == before
 
 
-def test_both_persons_are_drawn(recording):
-    two = Recording(np.concatenate([recording.skeleton, recording.skeleton + 50]), LAYOUT)
-    frame = animation(two, fps=25.0, step=1).frames[0]
-    assert len(joints_of(frame).x) == 44
-    assert len(bones_of(frame)) == 2 * len(LAYOUT.bones)
+def test_the_player_follows_the_moment_to_another_clip(player, filmed):
+    player.moment.clip_id = "0002_1"
+    assert (player.video_id, player.clip_id) == ("0002", "0002_1")
+    assert player.frame == filmed.clips.set_index("clip_id").start["0002_1"]
+    assert player.said[-1][0]["title"].startswith("Clip 0002_1: ")
 
 
-def test_of_a_long_clip_every_nth_frame_is_drawn_and_it_says_so(index, monkeypatch):
-    clip = index.clips.iloc[0]
-    frames = int(clip.end - clip.start + 1)
-    monkeypatch.setattr(player, "MOST", frames // 2)
-    figure = skeleton_player(index, clip.clip_id)
-    step = -(-frames // (frames // 2))
-    assert len(figure.frames) == -(-frames // step)
-    assert f"one frame in {step} is drawn" in figure.layout.title.text
+def test_the_player_leads_the_moment_and_all_who_look_at_it(player, moment):
+    other = Player(moment)
+    player.frame = player.frame + 3
+    assert moment.frame == other.frame == player.frame
+    player.frame = 0  # far outside the clip
+    assert moment.clip_id == player.clip_id == other.clip_id == ""
 
 
-def test_without_a_choice_the_first_clip_with_keypoints_plays(index):
-    videos = index.videos.copy()
-    videos.loc[videos.video_id == "0001", "keypoints"] = None
-    first = index.clips[(index.clips.split == "train") & (index.clips.video_id != "0001")]
-    figure = skeleton_player(replace(index, videos=videos), split="train")
-    assert figure.layout.title.text.startswith(f"Clip {first.clip_id.iloc[0]}:")
+def test_a_dress_is_sent_with_new_pictures_and_taken_off_again(player):
+    skeleton = player.footage.skeleton
+    weights = np.linspace(0, 1, skeleton.places[..., 0].size, dtype=np.float32)
+    weights = weights.reshape(skeleton.places.shape[:2])
+    player.dress(lambda frame, picture: np.zeros_like(picture), weights)
+    scene, buffers = player.said[-1]
+    assert scene["skeleton"]["weighted"]
+    np.testing.assert_array_equal(np.frombuffer(buffers[1], np.float32), weights.ravel())
+    _, (jpeg,) = ask(player, 40)
+    assert np.asarray(Image.open(io.BytesIO(jpeg))).max() < 8
+    player.dress()
+    assert not player.said[-1][0]["skeleton"]["weighted"]
+    _, (jpeg,) = ask(player, 40)
+    assert np.asarray(Image.open(io.BytesIO(jpeg))).max() > 100
 
 
-def test_without_keypoints_or_joints_a_figure_says_so(index, monkeypatch):
-    bare = replace(index, videos=index.videos.assign(keypoints=None))
-    sentence = skeleton_player(bare).layout.annotations[0].text
-    assert sentence == "No clip of train has keypoints under this root."
-    empty = Recording(np.zeros((1, 5, 22, 3), np.float32), LAYOUT)
-    monkeypatch.setattr(player, "read_clip", lambda *_: empty)
-    sentence = skeleton_player(index, "0001_0").layout.annotations[0].text
-    assert sentence == "Not a single joint was found in this clip."
+def test_a_file_is_not_closed_while_another_thread_reads_it(player, monkeypatch):
+    """JupyterLab runs the messages of different widgets at the same time."""
+    reading, closed_too_early = [], []
+
+    def jpeg(reel, frame):
+        reading.append(reel)
+        time.sleep(0.05)
+        reading.remove(reel)
+        return b"picture"
+
+    monkeypatch.setattr(Reel, "jpeg", jpeg)
+    monkeypatch.setattr(Reel, "close", lambda reel: closed_too_early.extend(reading))
+    asking = Thread(target=ask, args=(player, 40, 41, 42))
+    asking.start()
+    time.sleep(0.02)
+    player.moment.clip_id = "0002_1"
+    asking.join()
+    assert player.clip_id == "0002_1"
+    assert not closed_too_early
 
 
-def test_the_list_of_clips_plays_the_chosen_one(index, monkeypatch):
-    played = []
-    show = lambda index, clip_id: played.append(clip_id) or skeleton_player(index, clip_id)  # noqa: E731
-    monkeypatch.setattr(player, "skeleton_player", show)
-    monkeypatch.setattr("plotly.graph_objects.Figure.show", lambda *_: None)
-    choice, _ = browse_clips(index, "test").children
-    test = index.clips.clip_id[index.clips.split == "test"].tolist()
-    assert [clip_id for _, clip_id in choice.options] == test
-    choice.value = test[2]
-    assert played == [test[0], test[2]]
+def test_nothing_is_sent_before_a_page_looks(moment, monkeypatch):
+    monkeypatch.setattr(Player, "send", lambda *_: pytest.fail("nobody looks"))
+    moment_player = Player(moment)
+    moment.clip_id = "0001_0"
+    assert moment_player.clip_id == "0001_0"
+
+
+def test_pages_that_cannot_play_get_a_still(player):
+    bundle, _ = player._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["image/jpeg"].startswith("/9j/")  # a JPEG in base64
+
+
+def test_the_list_of_clips_plays_the_chosen_one_and_shows_what_others_choose(filmed):
+    choice, player = browse_clips(filmed, "train").children
+    train = filmed.clips.clip_id[filmed.clips.split == "train"].tolist()
+    assert [clip_id for _, clip_id in choice.options] == ["", *train]
+    choice.value = train[2]
+    assert player.clip_id == train[2]
+    player.moment.clip_id = train[3]
+    assert choice.value == train[3]
+
+
+def test_a_clip_of_another_list_leaves_this_list_empty_and_stays_chosen(filmed):
+    moment = Moment(filmed)
+    choice = clip_list(moment, filmed.clips.iloc[:2])
+    moment.clip_id = filmed.clips.clip_id[3]
+    assert choice.value == ""
+    assert moment.clip_id == filmed.clips.clip_id[3]
+
+
+def test_a_part_without_clips_is_refused(filmed):
+    with pytest.raises(DataError, match="has no clip of nowhere"):
+        browse_clips(filmed, "nowhere")

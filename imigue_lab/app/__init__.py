@@ -8,18 +8,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from imigue_lab.app.options import add_settings, given_settings, positive
+from imigue_lab.app.studies import add_study_commands
 from imigue_lab.errors import LabError, SettingsError
-
-if TYPE_CHECKING:
-    from imigue_lab.training.settings import Settings
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its status."""
     options = build_parser().parse_args(words)
-    options.words = sys.argv[1:] if words is None else list(words)
     try:
         options.run(options)
     except SettingsError as error:
@@ -34,9 +31,9 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture_settings import GestureSettings
-    from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
-    from imigue_lab.training.study_settings import AblationSettings
+    from imigue_lab.training.settings import EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -100,64 +97,32 @@ def build_parser() -> argparse.ArgumentParser:
     gesture = tasks.add_parser("gesture", help="gestures from RGB and pose, with memory (01)")
     add_settings(gesture, GestureSettings)
     gesture.set_defaults(run=train_gesture)
-    baseline = tasks.add_parser("baseline", help="gestures from skeletons alone, one stream (04)")
+    baseline = tasks.add_parser("baseline", help="a network of Table 1, one stream (04)")
     add_settings(baseline, BaselineSettings)
     baseline.set_defaults(run=train_baseline)
 
-    ablate = commands.add_parser("ablate", help="variants of a model, several seeds each (03)")
-    add_settings(ablate, AblationSettings)
-    add_workers(ablate)
-    ablate.set_defaults(run=run_ablation)
-
-    compare = commands.add_parser(
-        "compare", help="finished runs: settings that differ, paired tests against the first"
+    fusion = commands.add_parser("fuse", help="finished runs decide together, clip by clip")
+    fusion.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
+    fusion.add_argument(
+        "--weights",
+        default="uniform",
+        help="uniform, search (on validation), or one for each run: 2:2:1:1 (default: uniform)",
     )
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
-    compare.add_argument("--split", choices=["validation", "test"], default="test")
-    compare.set_defaults(run=compare_runs)
+    fusion.add_argument("--name", default="", help="run folder (default: made from the runs)")
+    fusion.add_argument("--seed", type=int, default=0, help="of the intervals (default: 0)")
+    fusion.set_defaults(run=fuse_runs)
+
+    table = commands.add_parser("table", help="Table 1: published scores, and ours beside them")
+    table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
+    table.add_argument("--split", choices=["validation", "test"], default="test")
+    table.set_defaults(run=print_table)
+
+    add_study_commands(commands)
 
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
     html.set_defaults(run=export_html)
     return parser
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
-    """One option a setting, with its help and default; values are checked by the settings."""
-    for name, field in cls.model_fields.items():
-        default = "empty" if field.default == "" else field.default
-        help_text = f"{field.description} (default: {default})".replace("%", "%%")
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(
-            option, dest=name, default=argparse.SUPPRESS, metavar="", help=help_text
-        )
-
-
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=positive, default=1, help="processes on this host (default: 1)"
-    )
-
-
-def share_among(options: argparse.Namespace) -> bool:
-    """Whether the command has been handed to several workers, and they have done it."""
-    if options.workers == 1:
-        return False
-    from imigue_lab.training.study import run_workers
-
-    run_workers([*options.words, "--workers", "1"], options.workers)
-    return True
-
-
-def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
-    return cls.from_given({k: v for k, v in vars(options).items() if k in cls.model_fields})
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -234,38 +199,28 @@ def train_gesture(options: argparse.Namespace) -> None:
 
 def train_baseline(options: argparse.Namespace) -> None:
     from imigue_lab.training.baseline import train_baseline
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture_scores import show_scores
-    from imigue_lab.training.settings import BaselineSettings
 
     run = train_baseline(given_settings(BaselineSettings, options))
     print(show_scores(run.scores()).to_string(index=False))
 
 
-def run_ablation(options: argparse.Namespace) -> None:
-    from imigue_lab.training.ablations import ablate, ablation_table
-    from imigue_lab.training.compare import show_comparison
-    from imigue_lab.training.study_settings import AblationSettings
+def fuse_runs(options: argparse.Namespace) -> None:
+    from imigue_lab.training.fusion import fuse, show_fusion
+    from imigue_lab.training.gesture_scores import show_scores
 
-    settings = given_settings(AblationSettings, options)
-    if share_among(options):
-        print()
-    print(show_comparison(ablation_table(ablate(settings))).to_string(index=False))
+    run = fuse(options.runs, options.weights, options.name, options.seed)
+    print(show_scores(run.scores()).to_string(index=False))
+    print(show_fusion(run))
 
 
-def compare_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.training.compare import (
-        compare,
-        group_runs,
-        settings_that_differ,
-        show_comparison,
-    )
+def print_table(options: argparse.Namespace) -> None:
     from imigue_lab.training.runs import find_run
+    from imigue_lab.training.table_one import show_table, table_one
 
-    runs = [find_run(name) for name in options.runs]
-    grouped = group_runs(runs)
-    print(settings_that_differ(runs).to_string())
-    print()
-    print(show_comparison(compare(grouped, split=options.split)).to_string(index=False))
+    runs = [find_run(name) for name in options.runs] or None
+    print(show_table(table_one(runs, options.split)).to_string(index=False))
 
 
 def export_html(options: argparse.Namespace) -> None:

@@ -1,0 +1,138 @@
+// Lines and heat maps over time with a cursor; pressing or dragging moves the shared `frame`.
+
+const WIDTH = 640;
+const LINE = 46; // pixels of a lane of lines
+const HEAT = 84; // of a heat map
+const TITLE = 16; // above each
+// ColorBrewer's RdBu, reversed: blue, white, red.
+const SCALE = [[5, 48, 97], [67, 147, 195], [247, 247, 247], [214, 96, 77], [103, 0, 31]];
+
+function colour(share) {
+  const place = Math.min(Math.max(share, 0), 1) * (SCALE.length - 1);
+  const low = Math.min(Math.floor(place), SCALE.length - 2);
+  return SCALE[low].map((c, i) => Math.round(c + (place - low) * (SCALE[low + 1][i] - c)));
+}
+
+function heat(lane, values) {
+  const map = document.createElement("canvas");
+  [map.width, map.height] = [lane.windows, lane.rows];
+  const pen = map.getContext("2d");
+  for (let row = 0; row < lane.rows; row++) {
+    for (let t = 0; t < lane.windows; t++) {
+      const value = values[row * lane.windows + t];
+      if (Number.isNaN(value)) continue;
+      pen.fillStyle = `rgb(${colour((value - lane.low) / (lane.high - lane.low))})`;
+      pen.fillRect(t, lane.rows - 1 - row, 1, 1);
+    }
+  }
+  return map;
+}
+
+function drawLines(pen, lane, values, top) {
+  const span = Math.max(lane.high - lane.low, 1e-9);
+  pen.lineWidth = 1.6;
+  lane.lines.forEach(([, stroke], row) => {
+    pen.strokeStyle = stroke;
+    pen.beginPath();
+    let down = false; // a gap lifts the pen
+    for (let t = 0; t < lane.windows; t++) {
+      const value = values[row * lane.windows + t];
+      const x = ((t + 0.5) / lane.windows) * WIDTH;
+      const y = top + LINE - 3 - ((value - lane.low) / span) * (LINE - 6);
+      if (!Number.isNaN(value)) down ? pen.lineTo(x, y) : pen.moveTo(x, y);
+      down = !Number.isNaN(value);
+    }
+    pen.stroke();
+  });
+}
+
+function drawNames(pen, lines, y) {
+  let x = WIDTH;
+  for (const [name, stroke] of [...lines].reverse()) {
+    pen.fillStyle = stroke;
+    x -= pen.measureText(name).width + 12;
+    pen.fillText(name, x, y);
+  }
+}
+
+function drawLanes(lanes, values) {
+  const picture = document.createElement("canvas");
+  const heights = lanes.map((lane) => TITLE + (lane.lines.length ? LINE : HEAT));
+  [picture.width, picture.height] = [WIDTH, heights.reduce((a, b) => a + b, 0)];
+  const pen = picture.getContext("2d");
+  pen.imageSmoothingEnabled = false;
+  let [top, offset] = [0, 0];
+  lanes.forEach((lane, i) => {
+    const own = values.subarray(offset, offset + lane.rows * lane.windows);
+    offset += own.length;
+    const area = top + TITLE;
+    pen.fillStyle = "#f4f4f6";
+    pen.fillRect(0, area, WIDTH, heights[i] - TITLE);
+    if (lane.lines.length) drawLines(pen, lane, own, area);
+    else pen.drawImage(heat(lane, own), 0, area, WIDTH, HEAT);
+    pen.fillStyle = "#222";
+    pen.font = "12px sans-serif";
+    pen.fillText(lane.title, 0, top + 12);
+    if (lane.lines.length > 1) drawNames(pen, lane.lines, top + 12);
+    top += heights[i];
+  });
+  return picture;
+}
+
+function render({ model, el }) {
+  const root = document.createElement("div");
+  root.className = "lab-player lab-lanes";
+  const canvas = document.createElement("canvas");
+  const when = document.createElement("div");
+  canvas.style.background = "#fff";
+  canvas.style.cursor = "crosshair";
+  canvas.style.touchAction = "none";
+  root.append(canvas, when);
+  el.append(root);
+  const lanes = model.get("lanes");
+  const bytes = model.get("values");
+  const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const picture = drawLanes(lanes, new Float32Array(copy));
+  [canvas.width, canvas.height] = [picture.width, picture.height];
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // see player.js
+  const frames = lanes[0].windows * model.get("window");
+
+  function draw() {
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(picture, 0, 0);
+    const frame = model.get("frame");
+    canvas.dataset.frame = frame;
+    if (!model.get("shown")) {
+      when.textContent = "the player shows another video; press here to come back";
+      return;
+    }
+    const window = Math.floor(frame / model.get("window"));
+    when.textContent = `window ${window} · second ${(frame / model.get("fps")).toFixed(2)}`;
+    pen.fillStyle = "#111";
+    pen.fillRect((frame / frames) * WIDTH - 1, 0, 2, canvas.height);
+  }
+
+  function goTo(event) {
+    const box = canvas.getBoundingClientRect();
+    const share = (event.clientX - box.left) / box.width;
+    const frame = Math.min(Math.max(Math.floor(share * frames), 0), frames - 1);
+    if (!model.get("shown")) return model.send({ frame }); // comes back from another video
+    model.set("frame", frame);
+    model.save_changes();
+  }
+
+  canvas.onpointerdown = (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    goTo(event);
+  };
+  canvas.onpointermove = (event) => event.buttons && goTo(event);
+  model.on("change:frame", draw);
+  model.on("change:shown", draw);
+  draw();
+  return () => {
+    model.off("change:frame", draw);
+    model.off("change:shown", draw);
+  };
+}
+
+export default { render };

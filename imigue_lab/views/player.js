@@ -1,0 +1,292 @@
+// Plays one video or clip: pictures on a canvas, the skeleton over them, at the recording's rate.
+//
+// Python sends a `scene` (all but the pictures), and `pictures` for the frames asked for; `edition`
+// tells the pictures of one scene from those of the one before. Shared traits: frame, playing.
+
+const AHEAD = 32; // frames kept ready beyond the one shown
+const BATCH = 8; // pictures a request: the kernel has other views to serve
+const REST = 150; // ms without a new frame before pictures beyond it are asked for
+const KEPT = 900; // pictures held
+const SHARE_EVERY = 80; // ms between two frames told to Python while playing
+const WIDEST = 640;
+const TALLEST = 440;
+
+function make(tag, name, parent, text = "") {
+  const element = document.createElement(tag);
+  element.className = name;
+  element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+function render({ model, el }) {
+  const root = make("div", "lab-player", el);
+  root.tabIndex = 0;
+  const title = make("div", "title", root);
+  const canvas = make("canvas", "picture", root);
+  const bar = make("div", "bar", root);
+  const scrub = make("input", "scrub", bar);
+  const mark = make("div", "mark", bar);
+  const row = make("div", "row", root);
+  const back = make("button", "back", row, "‹ frame");
+  const play = make("button", "play", row, "play");
+  const on = make("button", "on", row, "frame ›");
+  const speed = make("select", "speed", row);
+  const when = make("span", "when", row);
+  const notes = make("div", "notes", root);
+  scrub.type = "range";
+  scrub.setAttribute("aria-label", "frame");
+  speed.setAttribute("aria-label", "speed");
+  for (const [text, value] of [["¼ speed", 0.25], ["½ speed", 0.5], ["true rate", 1], ["2 ×", 2]]) {
+    speed.add(new Option(text, value, value === 1, value === 1));
+  }
+
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // by the processor: else
+  // Chromium without a GPU shows what was drawn some frames later
+  let scene = null;
+  let points = null; // x, y of each point of each frame
+  let weights = null;
+  let pictures = new Map(); // frame -> ImageBitmap, or a sentence that says why there is none
+  let asked = false; // a request is under way
+  let shown = 0;
+  let shared = -1; // the frame that Python knows of
+  let sharedAt = 0;
+  let clock = null; // {frame, time} that playing counts from
+  let running = 0; // the animation frame that is due
+  let resting = 0; // the timer of REST
+
+  const marked = () => scene.marked ?? [scene.first, scene.last];
+  const inFilm = (n) => scene.film && n >= scene.film[0] && n < scene.film[1];
+  const ready = (n) => !inFilm(n) || pictures.has(n);
+  const clamp = (n) => Math.min(Math.max(n, scene.first), scene.last);
+
+  function wanted(reach) {
+    const found = [];
+    for (let n = shown; n <= Math.min(shown + reach, scene.last) && found.length < BATCH; n++) {
+      if (!ready(n)) found.push(n);
+    }
+    return found;
+  }
+
+  function ask(reach) {
+    if (asked || !scene) return;
+    const frames = wanted(reach);
+    if (!frames.length) return;
+    asked = true;
+    model.send({ kind: "pictures", edition: scene.edition, frames });
+  }
+
+  function askOn() {
+    clearTimeout(resting);
+    if (running) return ask(AHEAD);
+    ask(0); // a frame that is chosen is answered at once
+    resting = setTimeout(() => ask(BATCH), REST);
+  }
+
+  function drop() {
+    while (pictures.size > KEPT) {
+      const [oldest, picture] = pictures.entries().next().value;
+      pictures.delete(oldest);
+      picture.close?.();
+    }
+  }
+
+  function drawSentence(sentence) {
+    pen.fillStyle = "#444";
+    pen.font = "15px sans-serif";
+    pen.textAlign = "center";
+    const words = sentence.split(" ");
+    const lines = [""];
+    for (const word of words) {
+      if (pen.measureText(lines.at(-1) + word).width > canvas.width * 0.85) lines.push("");
+      lines[lines.length - 1] += `${word} `;
+    }
+    lines.forEach((line, i) =>
+      pen.fillText(line, canvas.width / 2, 30 + 20 * i),
+    );
+  }
+
+  function drawSkeleton() {
+    const { first, points: count, colours, bones } = scene.skeleton;
+    const start = (shown - first) * count;
+    if (start < 0 || 2 * start >= points.length) return;
+    const scale = canvas.width / scene.size[0];
+    const x = (i) => points[2 * (start + i)] * scale;
+    const y = (i) => points[2 * (start + i) + 1] * scale;
+    pen.lineWidth = 2.5;
+    for (const [parent, child] of bones) {
+      if (Number.isNaN(x(parent)) || Number.isNaN(x(child))) continue;
+      pen.strokeStyle = colours[child];
+      pen.beginPath();
+      pen.moveTo(x(parent), y(parent));
+      pen.lineTo(x(child), y(child));
+      pen.stroke();
+    }
+    for (let i = 0; i < count; i++) {
+      if (Number.isNaN(x(i))) continue;
+      const radius = weights ? 1.5 + 9 * Math.sqrt(weights[start + i]) : 3.5;
+      pen.fillStyle = colours[i];
+      pen.beginPath();
+      pen.arc(x(i), y(i), radius, 0, 2 * Math.PI);
+      pen.fill();
+    }
+  }
+
+  function draw() {
+    if (!scene || !ready(shown)) return; // the last picture stays, with the skeleton that fits it
+    pen.fillStyle = "#f4f4f6";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    const picture = pictures.get(shown);
+    if (typeof picture === "string") drawSentence(picture);
+    else if (picture) pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    if (!scene.film && !scene.skeleton) drawSentence(`Nothing to show: ${scene.notes.join("; ")}`);
+    if (scene.skeleton) drawSkeleton();
+    canvas.dataset.frame = shown;
+  }
+
+  function share(now = Infinity) {
+    if (shown === shared || now - sharedAt < SHARE_EVERY) return;
+    shared = shown;
+    sharedAt = now === Infinity ? performance.now() : now;
+    model.set("frame", shown);
+    model.save_changes();
+  }
+
+  function show(frame) {
+    shown = clamp(frame);
+    scrub.value = shown;
+    when.textContent = `second ${(shown / scene.fps).toFixed(2)} · frame ${shown}`;
+    draw();
+    askOn();
+  }
+
+  function step(frames) {
+    if (!scene) return;
+    stop();
+    show(shown + frames);
+    share();
+  }
+
+  function start() {
+    if (!scene || running) return;
+    const [, last] = marked();
+    const from = shown >= last || shown < scene.first ? marked()[0] : shown;
+    show(from);
+    clock = null;
+    running = requestAnimationFrame(tick);
+    play.textContent = "pause";
+    model.set("playing", true);
+    model.save_changes();
+  }
+
+  function stop() {
+    if (!running) return;
+    cancelAnimationFrame(running);
+    running = 0;
+    play.textContent = "play";
+    model.set("playing", false);
+    share();
+    model.save_changes();
+  }
+
+  function tick(now) {
+    clock ??= { frame: shown, time: now };
+    const passed = ((now - clock.time) / 1000) * scene.fps * Number(speed.value);
+    const due = Math.min(clock.frame + Math.floor(passed), marked()[1]);
+    if (!ready(due)) clock = null; // waits for pictures, then goes on from here
+    else if (due !== shown) show(due);
+    askOn();
+    share(now);
+    if (shown >= marked()[1]) stop();
+    else running = requestAnimationFrame(tick);
+  }
+
+  function setScene(content, buffers) {
+    const moved = !scene || scene.title !== content.title;
+    scene = content;
+    const floats = (view) => view && new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+    points = floats(buffers[0]);
+    weights = scene.skeleton?.weighted ? floats(buffers[1]) : null;
+    for (const picture of pictures.values()) picture.close?.();
+    pictures = new Map();
+    asked = false;
+    delete canvas.dataset.frame; // nothing of this scene is shown yet
+    const [width, height] = scene.size;
+    const scale = Math.min(WIDEST / width, TALLEST / height);
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+    title.textContent = scene.title;
+    notes.textContent = scene.notes.join(" · ");
+    scrub.min = scene.first;
+    scrub.max = scene.last;
+    const span = Math.max(1, scene.last - scene.first);
+    const [begin, end] = marked();
+    mark.style.display = scene.marked ? "block" : "none";
+    mark.style.left = `${(100 * (begin - scene.first)) / span}%`;
+    mark.style.width = `${(100 * (end - begin)) / span}%`;
+    if (moved) stop();
+    show(model.get("frame"));
+  }
+
+  async function takePictures(content, buffers) {
+    if (content.edition !== scene?.edition) return;
+    const opened = await Promise.all(
+      buffers.map((bytes, i) =>
+        bytes.byteLength
+          ? createImageBitmap(new Blob([bytes], { type: "image/jpeg" }))
+          : content.why[content.frames[i]],
+      ),
+    );
+    if (content.edition !== scene.edition) return;
+    content.frames.forEach((frame, i) => pictures.set(frame, opened[i]));
+    asked = false;
+    drop();
+    draw();
+    askOn();
+  }
+
+  function receive(content, buffers) {
+    if (content.kind === "scene") setScene(content, buffers);
+    else takePictures(content, buffers);
+  }
+
+  function follow() {
+    if (!scene || model.get("frame") === shared) return;
+    shared = model.get("frame");
+    clock = null;
+    if (shared !== shown) show(shared);
+  }
+
+  const follows = () => (model.get("playing") ? start() : stop());
+  play.onclick = () => (running ? stop() : start());
+  back.onclick = () => step(-1);
+  on.onclick = () => step(1);
+  scrub.oninput = () => {
+    if (running) clock = null;
+    show(Number(scrub.value));
+    share();
+  };
+  speed.onchange = () => {
+    clock = null;
+  };
+  root.onkeydown = (event) => {
+    const does = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": play.onclick }[event.key];
+    if (!does || event.target !== root) return;
+    event.preventDefault();
+    event.stopPropagation();
+    does();
+  };
+  model.on("msg:custom", receive);
+  model.on("change:frame", follow);
+  model.on("change:playing", follows);
+  model.send({ kind: "scene" });
+  return () => {
+    stop();
+    clearTimeout(resting);
+    model.off("msg:custom", receive);
+    model.off("change:frame", follow);
+    model.off("change:playing", follows);
+  };
+}
+
+export default { render };

@@ -1,0 +1,184 @@
+"""A JupyterLab of its own and a headless Chromium that works in it."""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from hashlib import blake2b
+from pathlib import Path
+
+import nbformat
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+OURS = ("anywidget", "lab-", "blob:", "Failed to load model")  # what a widget's complaint mentions
+PATIENCE = 120_000  # ms until a notebook has run
+PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder: Path):
+    """The address, with its token, of a server that ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(8)
+    home = folder / ".jupyter"
+    words = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1"]
+    words += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    words += [f"--notebook-dir={folder}"]
+    quiet = home / "s" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True, exist_ok=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    places = {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_RUNTIME_DIR": str(home / "run")}
+    places |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "s"), "JUPYTERLAB_WORKSPACES_DIR": str(home)}
+    places |= {"IPYTHONDIR": str(home / "ipython")}
+    log = (folder / "server.log").open("w")
+    server = subprocess.Popen(words, stdout=log, stderr=log, env=os.environ | places, cwd=folder)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
+                break
+            time.sleep(0.1)
+        yield f"{address}/lab/tree/{{}}?token={token}&reset"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        log.close()
+
+
+class Desk:
+    """The browser in which notebooks are opened, one at a time.
+
+    Attributes:
+        complaints: of the console, where one of our widgets is concerned; and errors of the page.
+    """
+
+    def __init__(self, page, address: str, folder: Path, pictures: Path):
+        self.page, self.address, self.folder, self.pictures = page, address, folder, pictures
+        self.complaints = []
+        page.on("console", lambda said: said.type == "error" and self.note(said.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def note(self, text: str) -> None:
+        if any(word in text for word in OURS):
+            self.complaints.append(text)
+
+    def put(self, name: str, **parameters: str) -> None:
+        """Lays a committed notebook there, with some of its parameters changed."""
+        book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        cell = next(c for c in book.cells if c.metadata.get("tags") == ["parameters"])
+        for key, value in parameters.items():
+            cell.source, found = re.subn(
+                rf"^({key}: \w+ = )\S+", rf"\g<1>{value!r}", cell.source, flags=re.MULTILINE
+            )
+            assert found == 1, key
+        nbformat.write(book, self.folder / f"{name}.ipynb")
+
+    def write(self, name: str, code: str) -> None:
+        """Lays a notebook of one cell there."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip())])
+        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(book, self.folder / f"{name}.ipynb")
+
+    def run_all(self, notebook: str) -> None:
+        """Opens a notebook and runs every cell."""
+        page = self.page
+        page.goto(self.address.format(notebook))
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        page.wait_for_selector(".jp-StatusBar-Widget :text('| Idle')", timeout=60_000)
+        for _ in range(10):  # what is run before the kernel listens is lost
+            page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+            page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+            page.wait_for_timeout(1500)
+            if page.evaluate(PROMPTS + ".some((p) => /[\\d*]/.test(p.textContent))"):
+                break
+        self.wait_until(PROMPTS + ".every((p) => /\\[\\d+\\]/.test(p.textContent))", PATIENCE)
+
+    def wait_until(self, true: str, timeout: int = 20_000) -> None:
+        self.page.wait_for_function(true, timeout=timeout)
+
+    def wait_for_frame(self, canvas: str) -> None:
+        """Until the player shows its first picture."""
+        self.page.locator(canvas).first.scroll_into_view_if_needed()
+        self.page.wait_for_selector(f"{canvas}[data-frame]", timeout=30_000)
+
+    def frame(self, canvas: str) -> int:
+        return int(self.page.get_attribute(canvas, "data-frame"))
+
+    def count(self, selector: str) -> int:
+        return self.page.locator(selector).count()
+
+    def errors(self) -> list[str]:
+        """What cells raised, and models that could not be loaded."""
+        found = self.page.locator(".jp-OutputArea-output").all_inner_texts()
+        signs = ("Traceback (most recent call last)", "Error displaying widget")
+        return [text for text in found if any(sign in text for sign in signs)]
+
+    def is_content(self) -> None:
+        """Fails where a cell raised or a widget complained."""
+        assert not self.errors()
+        assert not self.complaints
+
+    def press(self, selector: str, share: float) -> None:
+        """Presses on an element, so far from its left side."""
+        place = self.page.locator(selector).first
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        place.click(position={"x": share * box["width"], "y": 30})
+
+    def drag(self, selector: str, start: float, end: float) -> None:
+        """Drags over an element from one share of its width to another."""
+        place = self.page.locator(selector).first
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        y = box["y"] + box["height"] / 2
+        mouse = self.page.mouse
+        mouse.move(box["x"] + start * box["width"], y)
+        mouse.down()
+        mouse.move(box["x"] + end * box["width"], y, steps=10)
+        mouse.up()
+
+    def scrub_waits(self, canvas: str, slider: str, shares: tuple[float, ...]) -> list[float]:
+        """Milliseconds from moving the slider until that frame's picture stands, for each share."""
+        return [
+            self.page.evaluate(
+                """async ([canvas, slider, share]) => {
+                  const [picture, bar] = [canvas, slider].map((s) => document.querySelector(s));
+                  const wanted = Math.round(+bar.min + share * (bar.max - bar.min));
+                  const began = performance.now();
+                  bar.value = wanted;
+                  bar.dispatchEvent(new Event("input"));
+                  while (+picture.dataset.frame !== wanted) {
+                    if (performance.now() - began > 10000) throw new Error("no picture");
+                    await new Promise((later) => setTimeout(later, 1));
+                  }
+                  return performance.now() - began;
+                }""",
+                [canvas, slider, share],
+            )
+            for share in shares
+        ]
+
+    def shot(self, selector: str, name: str) -> None:
+        """Keeps a picture of an element."""
+        element = self.page.locator(selector).first
+        element.scroll_into_view_if_needed()
+        element.screenshot(path=self.pictures / f"{name}.png")
+
+    def canvas(self, selector: str) -> str:
+        """The hash of what a canvas shows."""
+        drawn = self.page.locator(selector).first.evaluate("c => c.toDataURL()")
+        return blake2b(drawn.encode()).hexdigest()

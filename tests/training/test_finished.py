@@ -1,0 +1,59 @@
+"""A finished run is opened with what it was made from, or refused in a sentence."""
+
+import numpy as np
+import pytest
+
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.emotion import train_emotion
+from imigue_lab.training.finished import open_emotion_run
+from imigue_lab.training.runs import Run
+from imigue_lab.training.settings import EmotionSettings, GatesSettings
+
+
+def asked(**given):
+    return GatesSettings.from_given(given)
+
+
+def test_a_run_is_opened_by_name_with_its_own_settings_and_data(trained, made_up):
+    run, data = trained
+    opened = open_emotion_run("trained", asked())
+    assert opened.run == run
+    assert (opened.settings.width, opened.settings.data) == (8, str(made_up))
+    assert opened.data.identity() == data.identity()
+    assert opened.index.root == made_up
+
+
+def test_demo_is_the_run_that_02_makes_as_committed(made_up, monkeypatch):
+    seen = []
+
+    def train(settings, data):
+        seen.append(settings)
+        return Run(made_up)
+
+    monkeypatch.setattr("imigue_lab.training.finished.train_emotion", train)
+    open_emotion_run("demo", asked(data=str(made_up)))
+    assert seen == [EmotionSettings.from_given({"data": str(made_up)})]
+
+
+def test_other_data_under_the_same_run_are_refused(trained, plain, quick):
+    root = plain()
+    streams = {"context": str(root / "context"), "face": str(root / "face")}
+    train_emotion(quick(data=str(root), name="own", epochs=1, **streams))
+    np.save(root / "face" / "v0.npy", np.ones((6, 3)))
+    with pytest.raises(RunError, match=r"made from other data \(digest differ\); name their root"):
+        open_emotion_run("own", asked())
+
+
+def test_a_run_that_is_not_there_or_of_another_task_is_refused(trained, tmp_path):
+    with pytest.raises(RunError, match=r"no finished run; there are: .*trained"):
+        open_emotion_run("nowhere", asked())
+    other = Run(tmp_path / "other")
+    other.write_json("settings.json", {"task": "gesture", "settings": {}, "data": {}})
+    other.write_json("scores.json", [])
+    with pytest.raises(RunError, match="is a run of gesture; name one of emotion"):
+        open_emotion_run(str(other.folder), asked())
+
+
+def test_a_video_named_as_a_number_is_refused():
+    with pytest.raises(SettingsError, match="use -r video 3"):
+        asked(video=3)
