@@ -27,7 +27,7 @@ from imigue_lab.training.settings import (
     PrepareSettings,
     Settings,
 )
-from imigue_lab.training.study_settings import AblationSettings
+from imigue_lab.training.study_settings import AblationSettings, SearchSettings
 from imigue_lab.views.page import export_html
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -38,9 +38,10 @@ SETTINGS = {
     "03_ablations": AblationSettings,
     "04_baselines": BaselineSettings,
     "07_gates": GatesSettings,
+    "08_search": SearchSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, GATES = (
+PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, GATES, SEARCH = (
     FOLDER / f"{name}.ipynb" for name in SETTINGS
 )
 TINY = {"epochs": 1, "width": 8, "heads": 2}
@@ -162,6 +163,19 @@ def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, ma
     page = export_html(tmp_path / "out.ipynb").read_text()
     assert page.count('class="plotly-graph-div"') == 3
     assert page.count('src="data:image/jpeg;base64,') == 1  # the player's still
+
+
+def test_papermill_searches_and_02_takes_the_preset(tmp_path, made_up):
+    make_data(tmp_path / "tree", MadeUp(videos=60, pictures=False))
+    words = ["-p", "data", tmp_path / "tree", "-p", "given", "epochs:1 width:8", "-p", "folds", 2]
+    done = papermill(
+        *words, "-p", "trials", 4, "-p", "study", "mine", folder=tmp_path, notebook=SEARCH
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 3 and "-p preset mine" in text
+    settings = EmotionSettings.from_given({"preset": "mine"})
+    assert (settings.width, settings.epochs) == (8, 1) and 1e-5 <= settings.lr <= 5e-4
 
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])

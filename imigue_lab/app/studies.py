@@ -8,12 +8,17 @@ from imigue_lab.app.options import add_settings, given_settings, positive
 
 def add_study_commands(commands: Any) -> None:
     """Adds them to the subparsers of the command line."""
-    from imigue_lab.training.study_settings import AblationSettings
+    from imigue_lab.training.study_settings import AblationSettings, SearchSettings
 
     ablate = commands.add_parser("ablate", help="variants of a model, several seeds each (03)")
     add_settings(ablate, AblationSettings)
     add_workers(ablate)
     ablate.set_defaults(run=run_ablation)
+
+    search = commands.add_parser("search", help="the paper's search space by Optuna (08)")
+    add_settings(search, SearchSettings)
+    add_workers(search)
+    search.set_defaults(run=run_search)
 
     compare = commands.add_parser(
         "compare", help="finished runs: settings that differ, paired tests against the first"
@@ -39,6 +44,19 @@ def run_ablation(options: argparse.Namespace) -> None:
     if options.workers > 1:
         share_among(options.workers, ablate, settings)
     print(show_comparison(ablation_table(ablate(settings))).to_string(index=False))
+
+
+def run_search(options: argparse.Namespace) -> None:
+    from imigue_lab.training.search import keep_best, search, show_trials
+    from imigue_lab.training.study import share_among
+    from imigue_lab.training.study_settings import SearchSettings
+
+    settings = given_settings(SearchSettings, options)
+    if options.workers > 1:
+        share_among(options.workers, search, settings)
+    study = search(settings)
+    print(show_trials(study).to_string(index=False))
+    print(f"the best settings: --preset {keep_best(study, settings)}")
 
 
 def compare_runs(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.study import FAILED, held, open_study, tickets, work
 from imigue_lab.training.study_settings import AblationSettings
-from imigue_lab.training.tasks import TASKS, train
+from imigue_lab.training.tasks import TASKS, load, train
 from imigue_lab.training.variants import FULL, choose
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def ablate(asked: AblationSettings) -> dict[str, list[Run]]:
         cell = cell_of(trial)
         if not cell.variant:
             raise TrialPruned  # another worker took the last one
-        run = train(asked.task, settings_of(cell, asked))
+        settings = settings_of(cell, asked)
+        run = train(asked.task, settings, load(asked.task, settings))
         trial.set_user_attr("run", run.folder.name)
         accuracy = float(answers_of(run).right.mean())
         print(f"{cell}: {accuracy:.3f} ({run.folder.name})", flush=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
@@ -186,14 +187,17 @@ def in_order(data: GestureTokens, split: str, batch_size: int) -> Iterator[Gestu
         yield data.batch(clips.iloc[start : start + batch_size])
 
 
-def load_gesture_tokens(settings: GestureSettings) -> GestureTokens:
+def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
     """Reads clips and RGB tokens, trains the pose encoder where it is absent, and runs it.
+
+    Args:
+        index: in place of that of `settings.data`; nothing but what it names is read.
 
     Raises:
         DataError, RunError: one sentence on what is wrong with them.
     """
-    index = open_data(settings.data, store=settings.store)
-    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
+    index = index or open_data(settings.data, store=settings.store)
+    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
     features = open_features(settings.rgb, settings.store, index)
     rgb, sizes = read_maps(features, index)
     runs = pose_runs(settings, gestures)

@@ -15,6 +15,7 @@ from imigue_lab.features.catalogue import parse_names
 from imigue_lab.features.faces import Detector
 from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
+from imigue_lab.training.presets import kept_presets, read_preset
 
 S = TypeVar("S", bound="Settings")
 WHERE = (
@@ -57,13 +58,26 @@ class Settings(BaseModel):
                 hint = f"did you mean {near[0]}?" if near else known
                 raise SettingsError(f"{name}: no such parameter; {hint}")
         preset = given.get("preset", "")
-        if preset and preset not in cls.presets:
-            known = ", ".join(cls.presets) or "none"
-            raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
         try:
-            return cls(**{**(cls.values_of(preset, given) if preset else {}), **given})
+            return cls(**{**(cls.find_preset(preset, given) if preset else {}), **given})
         except ValidationError as error:
             raise SettingsError(say(cls, error)) from error
+
+    @classmethod
+    def find_preset(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
+        """What a preset says: one of ours, or one that a search has kept in the workspace.
+
+        One that was kept for another task's settings stands for the preset it was searched upon.
+        """
+        kept = None if preset in cls.presets else read_preset(preset)
+        if kept and kept["of"] == cls.__name__:
+            return kept["settings"]
+        if kept:
+            return cls.find_preset(kept["base"], given) if kept["base"] else {}
+        if preset not in cls.presets:
+            known = ", ".join([*cls.presets, *kept_presets()]) or "none"
+            raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
+        return cls.values_of(preset, given)
 
     @classmethod
     def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:

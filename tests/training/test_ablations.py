@@ -46,7 +46,7 @@ def test_finished_cells_are_never_trained_again_and_the_grid_may_grow(asked, mon
 
     trained = []
     train = ablations.train
-    monkeypatch.setattr(ablations, "train", lambda task, s: trained.append(s) or train(task, s))
+    monkeypatch.setattr(ablations, "train", lambda *a: trained.append(a) or train(*a))
     assert ablate(asked(seeds=2)) == runs and not trained
     more = ablate(asked(seeds=3, variants="late,bce,concat"))
     assert len(trained) == 3 + 3
@@ -78,10 +78,10 @@ def test_a_failed_cell_is_named_with_its_reason_and_tried_again(asked, monkeypat
     settings = asked(seeds=1, seed=50)
     train = ablations.train
 
-    def fail(task, one):
+    def fail(task, one, data):
         if one.loss == "bce":
             raise RunError("the training loss is nan")
-        return train(task, one)
+        return train(task, one, data)
 
     monkeypatch.setattr(ablations, "train", fail)
     with pytest.raises(RunError, match=r"1 of 3 cells are not .*: bce, seed 50; the .*nan"):
