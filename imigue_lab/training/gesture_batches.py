@@ -57,7 +57,7 @@ def pad_time(clips: list[Tensor]) -> Tensor:
 
 def pad_tokens(clips: list[Tokens]) -> Tokens:
     """Clips of one, of any number of tokens, as one batch."""
-    names = ("values", "times", "mask", "places")
+    names = ("values", "times", "mask", "places", "rest")
     return Tokens(
-        *(pad_sequence([getattr(t, n)[0] for t in clips], batch_first=True) for n in names)
+        **{n: pad_sequence([getattr(t, n)[0] for t in clips], batch_first=True) for n in names}
     )
