@@ -25,7 +25,7 @@ from imigue_lab.training.settings import (
     ExtractSettings,
     GatesSettings,
     PrepareSettings,
-    Settings,
+    TrainSettings,
 )
 from imigue_lab.training.study_settings import AblationSettings, SearchSettings
 from imigue_lab.views.page import export_html
@@ -272,5 +272,5 @@ def test_the_readme_names_every_notebook_with_its_own_parameters():
     readme = (FOLDER.parent / "README.md").read_text()
     for name, settings in SETTINGS.items():
         row = next(li for li in readme.splitlines() if li.startswith(f"| [{name}]"))
-        own = [field for field in settings.model_fields if field not in Settings.model_fields]
+        own = [field for field in settings.model_fields if field not in TrainSettings.model_fields]
         assert row.rstrip(" |").rpartition("| ")[2].split(", ") == own

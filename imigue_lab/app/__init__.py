@@ -5,13 +5,18 @@ Exit status: 0 done; 1 the data or the run has a problem, said in a sentence; 2 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imigue_lab.app.options import add_settings, given_settings, positive
 from imigue_lab.app.studies import add_study_commands
 from imigue_lab.errors import LabError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -179,13 +184,19 @@ def extract_features(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
+def print_scores(scores: "pd.DataFrame") -> None:
+    """Once, where several processes have trained together."""
+    if os.environ.get("RANK", "0") == "0":
+        print(scores.to_string(index=False))
+
+
 def train_emotion(options: argparse.Namespace) -> None:
     from imigue_lab.training.emotion import train_emotion
     from imigue_lab.training.scores import show_scores
     from imigue_lab.training.settings import EmotionSettings
 
     run = train_emotion(given_settings(EmotionSettings, options))
-    print(show_scores(run.scores()).to_string(index=False))
+    print_scores(show_scores(run.scores()))
 
 
 def train_gesture(options: argparse.Namespace) -> None:
@@ -194,7 +205,7 @@ def train_gesture(options: argparse.Namespace) -> None:
     from imigue_lab.training.gesture_settings import GestureSettings
 
     run = train_gesture(given_settings(GestureSettings, options))
-    print(show_scores(run.scores()).to_string(index=False))
+    print_scores(show_scores(run.scores()))
 
 
 def train_baseline(options: argparse.Namespace) -> None:
@@ -203,7 +214,7 @@ def train_baseline(options: argparse.Namespace) -> None:
     from imigue_lab.training.gesture_scores import show_scores
 
     run = train_baseline(given_settings(BaselineSettings, options))
-    print(show_scores(run.scores()).to_string(index=False))
+    print_scores(show_scores(run.scores()))
 
 
 def fuse_runs(options: argparse.Namespace) -> None:

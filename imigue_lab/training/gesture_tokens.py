@@ -26,6 +26,7 @@ from imigue_lab.training.pose_encoder import (
     load_pose_encoder,
     pose_runs,
 )
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.rgb_maps import Map, read_maps
 from imigue_lab.training.runs import Run
 
@@ -173,17 +174,22 @@ class TokenBatches:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def batches(self, epoch: int) -> Iterator[GestureBatch]:
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
         self.sampler.epoch = epoch
         for numbers in self.sampler:
-            yield self.data.batch(self.clips.iloc[numbers])
+            yield [
+                Piece(self.data.batch(self.clips.iloc[own]), weight)
+                for own, weight in ranks.deal(numbers)
+            ]
 
 
-def in_order(data: GestureTokens, split: str, batch_size: int) -> Iterator[GestureBatch]:
-    """Every clip of a part once, those of like length together."""
+def in_order(
+    data: GestureTokens, split: str, batch_size: int, ranks: Ranks = ALONE
+) -> Iterator[GestureBatch]:
+    """Every clip of a part once over all processes, those of like length together."""
     clips = data.part(split)
     clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
-    for start in range(0, len(clips), batch_size):
+    for start in ranks.share(range(0, len(clips), batch_size)):
         yield data.batch(clips.iloc[start : start + batch_size])
 
 

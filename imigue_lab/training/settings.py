@@ -23,6 +23,8 @@ WHERE = (
     *("preset", "name", "device"),
 )
 # They say where, not what: what they lead to is in the digest of the data.
+HOW = ("accumulate", "deterministic")  # the same result but for rounding
+UNSAID = ("precision", "float32")  # what every run had before there was a choice
 
 
 class Settings(BaseModel):
@@ -85,8 +87,10 @@ class Settings(BaseModel):
         return cls.presets[preset]
 
     def what(self) -> dict[str, Any]:
-        """The settings that change a result: all but places, names and the device."""
-        return {name: value for name, value in self.model_dump().items() if name not in WHERE}
+        """The settings that change a result: all but places, names, the device and memory."""
+        aside = (*WHERE, *HOW)
+        said = [(name, value) for name, value in self.model_dump().items() if name not in aside]
+        return dict(pair for pair in said if pair != UNSAID)
 
     def fingerprint(self, data_digest: str) -> str:
         """8 hex digits of all settings that change the result, and of the data."""
@@ -144,7 +148,17 @@ class PrepareSettings(ExtractSettings):
     limit: int = Field(12, ge=0, description="videos to look at and to extract, at most; 0 all")
 
 
-class EmotionSettings(Settings):
+class TrainSettings(Settings):
+    """What every training takes beside its own parameters."""
+
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="float32, or bf16: products in bfloat16"
+    )
+    accumulate: int = Field(1, ge=1, description="pieces of a step, for less memory")
+    deterministic: bool = Field(False, description="the same bits every time, slower on a GPU")
+
+
+class EmotionSettings(TrainSettings):
     """Parameters of 02_train_emotion (paper sections 3 and 5.2)."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
