@@ -50,12 +50,16 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.baseline_step
 	$(BIN)/python -m benchmarks.cmtf
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.scaling
 
-soak: $(READY)  ## what is too long for every change: signal tables, null runs, 20 kills each of training and extraction, 50,000 fuzz cases
+soak: $(READY)  ## what is too long for every change: signal tables, null runs, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 50,000 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.correspondence
 	$(BIN)/python -m benchmarks.gesture_table
+	$(BIN)/python -m benchmarks.coverage
+	$(BIN)/python -m benchmarks.null_ablation
+	$(BIN)/python -m benchmarks.study_workers
 	$(BIN)/python -m benchmarks.kill_training
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz

@@ -23,9 +23,11 @@ from imigue_lab.data.synthetic.story import MOMENT_PAIR, PLACE_PAIR, MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.training.baseline import train_baseline
 from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.compare import compare, show_comparison
 from imigue_lab.training.gesture import train_gesture
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.gesture_tokens import GestureTokens, load_gesture_tokens
+from imigue_lab.training.runs import Run
 
 ROWS: dict[str, dict[str, object]] = {
     "cmtf": {},
@@ -39,20 +41,20 @@ POSE_EPOCHS = 6
 RIVALS = ("late", "rgb only", "pose only", "cmtf, no memory")
 
 
-def scores_of(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict:
-    """Test scores of each row on one made-up set: {row: {metric: value}}."""
+def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict[str, Run]:
+    """The run of each row on one made-up set; what is finished is read."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / f"gestures-{seed}"
         make_data(root, MadeUp(videos=videos, seed=seed, pictures=False))
         asked = {"data": str(root), "seed": seed, **given}
         asked |= pose_runs(asked)
         data = load_gesture_tokens(GestureSettings.from_given(asked))
-        found = {}
-        for row in rows:
-            settings = GestureSettings.from_given({**asked, **ROWS[row]})
-            predictions = train_gesture(settings, seen_by(row, data)).predictions()
-            found[row] = score(predictions[predictions.split == "test"])
-        return found
+        return {
+            row: train_gesture(
+                GestureSettings.from_given({**asked, **ROWS[row]}), seen_by(row, data)
+            )
+            for row in rows
+        }
 
 
 def pose_runs(asked: dict[str, object]) -> dict[str, object]:
@@ -82,9 +84,10 @@ def seen_by(row: str, data: GestureTokens) -> GestureTokens:
     return data
 
 
-def score(predictions: pd.DataFrame) -> dict[str, float]:
-    """Accuracy over all classes, and within each pair."""
-    within = {}
+def score(run: Run) -> dict[str, float]:
+    """Accuracy over all classes, and within each pair, on test."""
+    predictions, within = run.predictions(), {}
+    predictions = predictions[predictions.split == "test"]
     for name, pair in (("place", PLACE_PAIR), ("moment", MOMENT_PAIR)):
         own = predictions[predictions.label.isin(pair)]
         probability = own[[f"p{c}" for c in pair]].to_numpy()
@@ -97,10 +100,14 @@ def score(predictions: pd.DataFrame) -> dict[str, float]:
 
 
 def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
-    found = {}
+    runs: dict[str, list[Run]] = {row: [] for row in ROWS}
+    found: dict[int, dict[str, dict[str, float]]] = {}
     for seed in range(seeds):
         start = time.perf_counter()
-        found[seed] = scores_of(seed, ROWS, videos, epochs=epochs, patience=epochs)
+        own = trained(seed, ROWS, videos, epochs=epochs, patience=epochs)
+        found[seed] = {row: score(run) for row, run in own.items()}
+        for row, run in own.items():
+            runs[row].append(run)
         print(f"seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
     for metric in ("accuracy", "pairs", "place", "moment"):
         table = pd.DataFrame({s: {row: v[metric] for row, v in found[s].items()} for s in found}).T
@@ -114,6 +121,8 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
                 f"cmtf - {rival}: {gain.mean():+.3f} [{low:+.3f}, {high:+.3f}],"
                 f" paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
             )
+    print("\npaired over the videos of all seeds, against cmtf")
+    print(show_comparison(compare(runs, "cmtf")).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ def answers_of(run: Run, split: str = "test") -> pd.DataFrame:
 def pool(variants: Variants, split: str) -> dict[str, dict[tuple[int, int], pd.DataFrame]]:
     """Answers of each variant by (data set, seed); sets are told apart by the truth of their items.
 
-    Two runs of one seed and set count once.
+    Raises:
+        RunError: two runs of one variant have the same seed and set.
     """
     sets: list[pd.DataFrame] = []
     pooled: dict[str, dict[tuple[int, int], pd.DataFrame]] = {}
@@ -58,6 +59,11 @@ def pool(variants: Variants, split: str) -> dict[str, dict[tuple[int, int], pd.D
             if number == len(sets):
                 sets.append(answers)
             seed = int(run.settings()["settings"]["seed"])
+            if (number, seed) in pooled[name]:
+                raise RunError(
+                    f"{run.folder.name}: {name} has another run of seed {seed} on these items;"
+                    " name one of them"
+                )
             own = answers.assign(cluster=f"{number}/" + answers.cluster)
             pooled[name][number, seed] = own.set_axis(f"{number}/" + answers.index, axis=0)
     return pooled

@@ -99,6 +99,12 @@ def test_only_seeds_that_both_have_are_paired(pretend):
         compare({"full": full, "late": late[1:]})
 
 
+def test_two_runs_of_one_seed_are_refused(pretend):
+    twice = [pretend("a", right(20)), pretend("b", right(20, 1))]
+    with pytest.raises(RunError, match="b: full has another run of seed 0 on these items"):
+        compare({"full": twice})
+
+
 def test_runs_of_other_interviews_are_refused_by_name(pretend):
     full, late = pretend("full", right(20)), pretend("late", right(19))
     with pytest.raises(RunError, match="late and full: 0019 not in both"):

@@ -1,0 +1,47 @@
+"""What a run says of where it was made."""
+
+import subprocess
+
+import torch
+
+from imigue_lab.training.machine import CHECKOUT, describe_environment, processor, revision
+
+
+def test_a_run_says_revision_packages_machine_seed_and_data(trained):
+    run, data = trained
+    told = run.provenance()
+    assert set(told["git"]) == {"revision", "dirty"}
+    assert told["packages"]["numpy"] and told["packages"]["torch"] in torch.__version__
+    machine = told["machine"]
+    assert machine["processor"] and machine["cores"] >= 1 and machine["memory_gb"] > 0.1
+    assert machine["processes"] == 1
+    assert run.settings()["settings"]["seed"] == 0
+    assert run.settings()["data"] == data.identity()
+
+
+def test_the_revision_says_whether_files_differ_from_it(tmp_path):
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", tmp_path, *who, *words], check=True, capture_output=True)
+
+    (tmp_path / "pyproject.toml").write_text("")
+    assert revision(tmp_path) == {"revision": None, "dirty": None}
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    clean = revision(tmp_path)
+    assert len(clean["revision"]) == 40 and clean["dirty"] is False
+    (tmp_path / "new.py").write_text("")
+    assert revision(tmp_path) == {**clean, "dirty": True}
+
+
+def test_packages_that_lie_in_somebody_elses_repository_have_no_revision(tmp_path):
+    subprocess.run(["git", "-C", tmp_path, "init"], check=True, capture_output=True)
+    assert revision(tmp_path) == {"revision": None, "dirty": None}
+    assert (CHECKOUT / "imigue_lab").is_dir()
+
+
+def test_the_environment_is_plain_text_and_numbers():
+    told = describe_environment(processes=4)
+    assert told["machine"]["processes"] == 4
+    assert isinstance(processor(), str) and processor()

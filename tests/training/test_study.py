@@ -1,0 +1,93 @@
+"""A study outlives its workers: lost tickets are taken up again, and each is done once."""
+
+import sys
+import time
+import warnings
+
+import pytest
+
+from benchmarks.null_ablation import null_table
+from benchmarks.study_workers import share
+from imigue_lab.errors import RunError
+from imigue_lab.training import study as studies
+from imigue_lab.training.study import open_study, tickets, url_of, work
+from imigue_lab.training.study_settings import AblationSettings
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    monkeypatch.setattr(studies, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(studies, "GRACE_S", 1)
+
+
+def test_a_ticket_whose_worker_fell_silent_is_taken_up_again(hasty):
+    study = open_study("silent")
+    study.enqueue_trial({}, user_attrs={"cell": "lost"}, skip_if_exists=False)
+    with warnings.catch_warnings(action="ignore"):  # it asks to leave this to `optimize`
+        lost = study.ask()
+    study._storage.record_heartbeat(lost._trial_id)  # and then the worker was killed
+    done = []
+
+    def do(trial):
+        done.append(trial.user_attrs["cell"])
+        return 1.0
+
+    started = time.monotonic()
+    work(study, do)
+    assert done == ["lost"]
+    assert time.monotonic() - started > 1
+    assert len(tickets(study, "FAIL")) == len(tickets(study, "COMPLETE")) == 1
+
+
+def test_a_ticket_that_lives_is_left_to_its_worker(hasty, monkeypatch):
+    monkeypatch.setattr(studies, "GRACE_S", 3)
+    study = open_study("living")
+    study.enqueue_trial({}, skip_if_exists=False)
+
+    def last_longer_than_the_grace(_):
+        time.sleep(4.5)
+        studies.call_back_lost(study)
+        return 1.0
+
+    work(study, last_longer_than_the_grace)
+    assert len(tickets(study, "COMPLETE")) == 1 and not tickets(study, "FAIL")
+
+
+def test_the_kernel_may_be_interrupted_and_the_ticket_is_free_at_once():
+    study = open_study("interrupted")
+    study.enqueue_trial({}, skip_if_exists=False)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(study, interrupt)
+    assert not tickets(study, "RUNNING") and len(tickets(study, "FAIL")) == 1
+
+
+def test_workers_share_a_grid_and_one_of_them_is_killed(made_up):
+    asked = AblationSettings(
+        data=str(made_up), given="epochs:30 lr:1e-3", variants="late,bce", seeds=2, seed=90
+    )
+    told = share(asked, workers=2, kills=1, timeout_s=120)
+    assert told["cells"] == told["finished"] == told["folders"] == 6
+    assert told["taken up again"] >= 1
+    assert told["trials"]["RUNNING"] == told["trials"]["WAITING"] == 0
+
+
+def test_nothing_is_called_better_where_nothing_is_planted():
+    table = null_table(sets=3, videos=60, given="epochs:3 lr:1e-3 width:8 heads:2")
+    assert len(table) == 5 and table.seeds.eq(3).all()
+    assert (table.p_holm.dropna() > 0.05).all()
+
+
+def test_postgresql_is_spoken_to_by_psycopg_3():
+    assert url_of("x", "postgresql://u:p@host/db") == "postgresql+psycopg://u:p@host/db"
+    assert url_of("x", "postgresql+psycopg://host/db") == "postgresql+psycopg://host/db"
+    assert url_of("x", "").endswith("/studies/x.db")
+
+
+def test_a_driver_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(RunError, match=r"pip install 'imigue_lab.postgresql.'"):
+        open_study("x", "postgresql://user@127.0.0.1/db")
