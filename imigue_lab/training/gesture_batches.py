@@ -1,7 +1,7 @@
 """Both modalities of some clips, padded to the longest of them.
 
-Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
-streams, W width of a pose token.
+Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of
+both streams, W width of a pose token.
 """
 
 from typing import NamedTuple
