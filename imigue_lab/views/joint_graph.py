@@ -15,12 +15,12 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.data.crop import picture_places
 from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.agcn import AGCN
 from imigue_lab.training.finished import GestureRun
 from imigue_lab.training.gesture import GestureSystem
 from imigue_lab.training.pose_encoder import STREAMS
 from imigue_lab.views.attention import one_clip
-from imigue_lab.views.glance import UNKNOWN
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, styled
 
@@ -35,7 +35,7 @@ class LayerGraph(NamedTuple):
         layer: from 1.
     """
 
-    stream: str
+    stream: Stream
     layer: int
     graph: Float[np.ndarray, "V V"]
 
@@ -69,16 +69,19 @@ def read_graphs(gesture: GestureRun, system: GestureSystem, clip_id: str) -> lis
 def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph]) -> go.Figure:
     """Bones in grey, the strongest connections above them; a joint's size is what others take."""
     layout = gesture.data.gestures.layout
-    places, size = joint_middles(gesture, clip_id)
+    places = joint_middles(gesture, clip_id)
     layers = list(dict.fromkeys(graph.layer for graph in graphs))
     titles = [f"{g.stream} network, layer {g.layer}" for g in graphs]
-    figure = make_subplots(rows=len(STREAMS), cols=len(layers), subplot_titles=titles)
+    shape = {"rows": len(STREAMS), "cols": len(layers), "vertical_spacing": 0.06}
+    figure = make_subplots(subplot_titles=titles, horizontal_spacing=0.02, **shape)
     for graph in graphs:
         row, col = STREAMS.index(graph.stream) + 1, layers.index(graph.layer) + 1
         add_bones(figure, layout, places, row, col)
         add_connections(figure, layout, graph, places, row, col)
-    figure.update_xaxes(range=[0, size[0]], visible=False)
-    figure.update_yaxes(range=[size[1], 0], visible=False)
+    low, high = np.nanmin(places, axis=0), np.nanmax(places, axis=0)
+    margin = 0.12 * float((high - low).max())
+    figure.update_xaxes(range=[low[0] - margin, high[0] + margin], visible=False)
+    figure.update_yaxes(range=[high[1] + margin, low[1] - margin], visible=False)
     for row in range(1, len(STREAMS) + 1):
         for col in range(1, len(layers) + 1):
             subplot = figure.get_subplot(row, col)
@@ -93,25 +96,22 @@ def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph
     return figure.update_layout(margin={"t": figure.layout.margin.t + 20, "b": 20})
 
 
-def joint_middles(
-    gesture: GestureRun, clip_id: str
-) -> tuple[Float[np.ndarray, "V 2"], tuple[int, int]]:
-    """Where each joint of the first person mostly is, and the size of the picture that is in.
+def joint_middles(gesture: GestureRun, clip_id: str) -> Float[np.ndarray, "V 2"]:
+    """Where each joint of the first person mostly is, x to the right and y down; NaN if nowhere.
 
-    Where the picture's size is not known, the joints stand about the body as the network sees them.
+    In pixels where the picture's size is known; else about the body, as the network sees it.
     """
     pose, size = gesture.data.poses[clip_id], gesture.data.sizes.get(clip_id)
-    if size is not None and gesture.data.gestures.layout.axes == 2:
+    axes = gesture.data.gestures.layout.axes
+    if size is not None and axes == 2:
         spots = picture_places(pose.places[0].numpy().astype(float), *size)
         seen = pose.seen[0].numpy()[..., None]
     else:
-        joints = pose.skeleton[0].numpy()
-        spots, seen = joints[..., :2].astype(float), joints[..., :2].any(axis=-1)[..., None]
-        low, high = spots.min(axis=(0, 1)), spots.max(axis=(0, 1))
-        spots = (spots - low) / np.maximum(high - low, 1e-6) * 0.9 * np.array(UNKNOWN) + 0.15
-        size = UNKNOWN
+        joints = pose.skeleton[0].numpy()[..., :2].astype(float)
+        seen = (joints != 0).any(axis=-1, keepdims=True)
+        spots = joints * [1, -1] if axes == 3 else joints  # in space y points up
     known = np.ma.masked_array(spots, np.broadcast_to(~seen, spots.shape))
-    return np.ma.median(known, axis=0).filled(np.nan), size
+    return np.ma.median(known, axis=0).filled(np.nan)
 
 
 def add_bones(

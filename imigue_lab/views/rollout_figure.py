@@ -1,7 +1,6 @@
 """What of a clip reached MViT's class token: its rollout over the frames that it saw."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,8 +16,8 @@ from imigue_lab.features.encoders import VideoEncoder, normalised
 from imigue_lab.models.mvit_rollout import rollout
 from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
+from imigue_lab.views.attention_figure import HEAT, add_picture
 from imigue_lab.views.clip_pictures import Pictures
-from imigue_lab.views.clips import as_source
 from imigue_lab.views.footage import open_film
 from imigue_lab.views.glance import borders, middles
 from imigue_lab.views.learning import notes_of
@@ -26,7 +25,6 @@ from imigue_lab.views.moment import Moment
 from imigue_lab.views.style import saying, styled
 
 SEEN = 16  # frames that the encoder takes
-SCALE = [[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,0.85)"]]
 
 
 @dataclass(frozen=True)
@@ -91,28 +89,22 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
     titles = [f"frame {frame}" for frame in pictures.frames]
     figure = make_subplots(rows=1, cols=times, horizontal_spacing=0.004, column_titles=titles)
     for time in range(times):
-        x = "x" if time == 0 else f"x{time + 1}"
-        look: dict[str, Any] = {"sizing": "stretch", "layer": "below", "x": 0, "y": 0}
-        look |= {"sizex": pictures.size[0], "sizey": pictures.size[1]}
-        source = as_source(pictures.pictures[time])
-        figure.add_layout_image(source=source, xref=x, yref=x.replace("x", "y"), **look)
+        place = {"row": 1, "col": time + 1}
+        add_picture(figure, pictures, time, pictures.size, place)
         figure.add_heatmap(
             z=found.places[time].round(2),
             x=columns,
             y=rows,
             coloraxis="coloraxis",
             hovertemplate="%{z:.1f} × an equal share<extra></extra>",
-            row=1,
-            col=time + 1,
+            **place,
         )
     bar = {"thickness": 10, "title": {"text": "× equal share", "side": "right"}}
     top = max(2.0, float(np.quantile(found.places, 0.999)))
-    figure.update_layout(
-        coloraxis={"colorscale": SCALE, "cmin": 1, "cmax": top, "colorbar": bar}
-    )
+    figure.update_layout(coloraxis={"colorscale": HEAT, "cmin": 1, "cmax": top, "colorbar": bar})
     figure.update_xaxes(range=[0, pictures.size[0]], visible=False)
     figure.update_yaxes(range=[pictures.size[1], 0], visible=False)
     figure.update_annotations(font_size=11)
     notes.append(f"{found.own:.0%} of it stems from the class token itself")
-    figure = styled(figure, title, notes, height=290)
-    return figure.update_layout(margin={"b": 20, "l": 20, "r": 80})
+    figure = styled(figure, title, notes, height=300)
+    return figure.update_layout(margin={"b": 20, "l": 20, "r": 80}, title_y=0.94)
