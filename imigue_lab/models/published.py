@@ -23,14 +23,19 @@ from imigue_lab.models.checkpoints import (
     aagcn,
     agcn,
     ctrgcn,
+    dscnet_msst,
+    dscnet_rgb,
     mvit,
     pyskl_aagcn,
     pyskl_ctrgcn,
     pyskl_dgstgcn,
+    pyskl_posec3d,
     pyskl_stgcn,
     pyskl_stgcnpp,
     stgcn,
     swinface,
+    tsm,
+    video_swin,
 )
 
 FAMILIES: dict[str, ModuleType] = {
@@ -43,6 +48,11 @@ FAMILIES: dict[str, ModuleType] = {
     "ctr-gcn": ctrgcn,
     "pyskl/ctrgcn": pyskl_ctrgcn,
     "pyskl/dgstgcn": pyskl_dgstgcn,
+    "pyskl/posec3d": pyskl_posec3d,
+    "tsm-r50": tsm,
+    "dscnet/rgb": dscnet_rgb,
+    "dscnet/msst": dscnet_msst,
+    "video-swin": video_swin,
     "slowfast/mvitv2-s": mvit,
     "swinface": swinface,
 }

@@ -68,7 +68,7 @@ def gates_over_time(
     hidden = int((~gates.face_seen).sum())
     title = (
         f"Gates of interview {gates.video_id}: win with {gates.probability:.2f},"
-        f" {hidden} windows without a face"
+        f" windows without a face: {hidden}"
     )
     figure = styled(figure, title, notes_of(run))
     margin = figure.layout.margin

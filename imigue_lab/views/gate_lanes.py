@@ -33,9 +33,11 @@ def gate_lanes(
     named = tuple((f"stage {n}", colour) for n, colour in enumerate(colours[: len(means)], 1))
     lanes.append(Lane(f"mean gate, {low:.2f} to {high:.2f}", means, low, high, named))
     for stage, taken in enumerate(gates.taken, start=1):
-        title = f"share of the other stream, stage {stage}: face in context, context in face"
         lines = (("face in context", FACE), ("context in face", CONTEXT))
-        lanes.append(Lane(title, taken[[name for name, _ in lines]].to_numpy().T, lines=lines))
+        shares = taken[[name for name, _ in lines]].to_numpy().T
+        most = np.ceil(10 * float(np.nanmax(shares))) / 10
+        title = f"share of the other stream, stage {stage}, 0 to {most:.1f}"
+        lanes.append(Lane(title, shares, 0.0, most, lines))
     if face_share is not None:
         lanes.append(line_lane("share of frames that show the face", face_share, FACE))
     win = np.interp(windows, running.window, running.probability)

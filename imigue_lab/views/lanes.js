@@ -46,6 +46,15 @@ function drawLines(pen, lane, values, top) {
   });
 }
 
+function drawNames(pen, lines, y) {
+  let x = WIDTH;
+  for (const [name, stroke] of [...lines].reverse()) {
+    pen.fillStyle = stroke;
+    x -= pen.measureText(name).width + 12;
+    pen.fillText(name, x, y);
+  }
+}
+
 function drawLanes(lanes, values) {
   const picture = document.createElement("canvas");
   const heights = lanes.map((lane) => TITLE + (lane.lines.length ? LINE : HEAT));
@@ -64,6 +73,7 @@ function drawLanes(lanes, values) {
     pen.fillStyle = "#222";
     pen.font = "12px sans-serif";
     pen.fillText(lane.title, 0, top + 12);
+    if (lane.lines.length > 1) drawNames(pen, lane.lines, top + 12);
     top += heights[i];
   });
   return picture;
@@ -84,7 +94,7 @@ function render({ model, el }) {
   const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   const picture = drawLanes(lanes, new Float32Array(copy));
   [canvas.width, canvas.height] = [picture.width, picture.height];
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // see player.js
   const frames = lanes[0].windows * model.get("window");
 
   function draw() {

@@ -41,7 +41,8 @@ function render({ model, el }) {
     speed.add(new Option(text, value, value === 1, value === 1));
   }
 
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // by the processor: else
+  // Chromium without a GPU shows what was drawn some frames later
   let scene = null;
   let points = null; // x, y of each point of each frame
   let weights = null;
@@ -101,7 +102,7 @@ function render({ model, el }) {
       lines[lines.length - 1] += `${word} `;
     }
     lines.forEach((line, i) =>
-      pen.fillText(line, canvas.width / 2, canvas.height / 2 + 20 * (i - (lines.length - 1) / 2)),
+      pen.fillText(line, canvas.width / 2, 30 + 20 * i),
     );
   }
 
@@ -138,7 +139,7 @@ function render({ model, el }) {
     const picture = pictures.get(shown);
     if (typeof picture === "string") drawSentence(picture);
     else if (picture) pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    if (!scene.film && !scene.skeleton) drawSentence("Nothing of this can be shown; see below.");
+    if (!scene.film && !scene.skeleton) drawSentence(`Nothing to show: ${scene.notes.join("; ")}`);
     if (scene.skeleton) drawSkeleton();
     canvas.dataset.frame = shown;
   }
@@ -209,6 +210,7 @@ function render({ model, el }) {
     for (const picture of pictures.values()) picture.close?.();
     pictures = new Map();
     asked = false;
+    delete canvas.dataset.frame; // nothing of this scene is shown yet
     const [width, height] = scene.size;
     const scale = Math.min(WIDEST / width, TALLEST / height);
     canvas.width = Math.round(width * scale);

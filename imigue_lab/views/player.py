@@ -12,6 +12,7 @@ Letters in shapes: T frames of the skeleton, P points.
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Player(AnyWidget):
         self.weights: Float[np.ndarray, "T P"] | None = None
         self.edition = 0  # of the footage and its dress: pictures of an older one are dropped
         self.reel: Reel | None = None
+        self.turn = Lock()  # JupyterLab hands messages of widgets to threads of their own
         self.watched = False  # a page shows it
         self.load()
         self.on_msg(self.answer)
@@ -80,10 +82,11 @@ class Player(AnyWidget):
 
     def change(self) -> None:
         """What was handed out no longer counts."""
-        self.edition += 1
-        if self.reel:
-            self.reel.close()
-        self.reel = Reel(self.footage.film, self.paint) if self.footage.film else None
+        with self.turn:
+            self.edition += 1
+            if self.reel:
+                self.reel.close()
+            self.reel = Reel(self.footage.film, self.paint) if self.footage.film else None
         if self.watched:
             self.send_scene()
 
@@ -102,21 +105,22 @@ class Player(AnyWidget):
         if content["kind"] == "scene":
             self.watched = True
             self.send_scene()
-        elif content["edition"] == self.edition and self.reel:
-            self.send_pictures(content["frames"][:MOST])
+        else:
+            self.send_pictures(content["edition"], content["frames"][:MOST])
 
-    def send_pictures(self, frames: list[int]) -> None:
+    def send_pictures(self, edition: int, frames: list[int]) -> None:
         """JPEGs in the order of `frames`; an empty one, and why, where a frame cannot be shown."""
-        assert self.reel
         pictures, why = [], {}
-        for frame in frames:
-            try:
-                pictures.append(self.reel.jpeg(frame))
-            except DataError as error:
-                pictures.append(b"")
-                why[str(frame)] = str(error)
-        said = {"kind": "pictures", "edition": self.edition, "frames": frames, "why": why}
-        self.send(said, pictures)
+        with self.turn:
+            if edition != self.edition or self.reel is None:
+                return
+            for frame in frames:
+                try:
+                    pictures.append(self.reel.jpeg(frame))
+                except DataError as error:
+                    pictures.append(b"")
+                    why[str(frame)] = str(error)
+        self.send({"kind": "pictures", "edition": edition, "frames": frames, "why": why}, pictures)
 
     def send_scene(self) -> None:
         """Everything but the pictures."""

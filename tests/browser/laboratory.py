@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -12,6 +13,9 @@ import urllib.request
 from hashlib import blake2b
 from pathlib import Path
 
+import nbformat
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -56,14 +60,14 @@ def jupyter_lab(folder: Path):
 
 
 class Desk:
-    """One open notebook in the browser.
+    """The browser in which notebooks are opened, one at a time.
 
     Attributes:
-        complaints: of the console, where one of our widgets is concerned; and page errors.
+        complaints: of the console, where one of our widgets is concerned; and errors of the page.
     """
 
-    def __init__(self, page, address: str, pictures: Path):
-        self.page, self.address, self.pictures = page, address, pictures
+    def __init__(self, page, address: str, folder: Path, pictures: Path):
+        self.page, self.address, self.folder, self.pictures = page, address, folder, pictures
         self.complaints = []
         page.on("console", lambda said: said.type == "error" and self.note(said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -71,6 +75,23 @@ class Desk:
     def note(self, text: str) -> None:
         if any(word in text for word in OURS):
             self.complaints.append(text)
+
+    def put(self, name: str, **parameters: str) -> None:
+        """Lays a committed notebook there, with some of its parameters changed."""
+        book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        cell = next(c for c in book.cells if c.metadata.get("tags") == ["parameters"])
+        for key, value in parameters.items():
+            cell.source, found = re.subn(
+                rf"^({key}: \w+ = )\S+", rf"\g<1>{value!r}", cell.source, flags=re.MULTILINE
+            )
+            assert found == 1, key
+        nbformat.write(book, self.folder / f"{name}.ipynb")
+
+    def write(self, name: str, code: str) -> None:
+        """Lays a notebook of one cell there."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip())])
+        book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(book, self.folder / f"{name}.ipynb")
 
     def run_all(self, notebook: str) -> None:
         """Opens a notebook and runs every cell."""
@@ -84,23 +105,78 @@ class Desk:
             page.wait_for_timeout(1500)
             if page.evaluate(PROMPTS + ".some((p) => /[\\d*]/.test(p.textContent))"):
                 break
-        page.wait_for_function(
-            PROMPTS + ".every((p) => /\\[\\d+\\]/.test(p.textContent))", timeout=PATIENCE
-        )
+        self.wait_until(PROMPTS + ".every((p) => /\\[\\d+\\]/.test(p.textContent))", PATIENCE)
+
+    def wait_until(self, true: str, timeout: int = 20_000) -> None:
+        self.page.wait_for_function(true, timeout=timeout)
+
+    def wait_for_frame(self, canvas: str) -> None:
+        """Until the player shows its first picture."""
+        self.page.locator(canvas).first.scroll_into_view_if_needed()
+        self.page.wait_for_selector(f"{canvas}[data-frame]", timeout=30_000)
+
+    def frame(self, canvas: str) -> int:
+        return int(self.page.get_attribute(canvas, "data-frame"))
+
+    def count(self, selector: str) -> int:
+        return self.page.locator(selector).count()
 
     def errors(self) -> list[str]:
-        """What cells raised."""
-        found = self.page.query_selector_all("[data-mime-type='application/vnd.jupyter.error']")
-        return [error.inner_text() for error in found]
+        """What cells raised, and models that could not be loaded."""
+        found = self.page.locator(".jp-OutputArea-output").all_inner_texts()
+        signs = ("Traceback (most recent call last)", "Error displaying widget")
+        return [text for text in found if any(sign in text for sign in signs)]
 
-    def shot(self, selector: str, name: str = "") -> str:
-        """The hash of an element's picture; `name` keeps the picture."""
+    def is_content(self) -> None:
+        """Fails where a cell raised or a widget complained."""
+        assert not self.errors()
+        assert not self.complaints
+
+    def press(self, selector: str, share: float) -> None:
+        """Presses on an element, so far from its left side."""
+        place = self.page.locator(selector).first
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        place.click(position={"x": share * box["width"], "y": 30})
+
+    def drag(self, selector: str, start: float, end: float) -> None:
+        """Drags over an element from one share of its width to another."""
+        place = self.page.locator(selector).first
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        y = box["y"] + box["height"] / 2
+        mouse = self.page.mouse
+        mouse.move(box["x"] + start * box["width"], y)
+        mouse.down()
+        mouse.move(box["x"] + end * box["width"], y, steps=10)
+        mouse.up()
+
+    def scrub_waits(self, canvas: str, slider: str, shares: tuple[float, ...]) -> list[float]:
+        """Milliseconds from moving the slider until that frame's picture stands, for each share."""
+        return [
+            self.page.evaluate(
+                """async ([canvas, slider, share]) => {
+                  const [picture, bar] = [canvas, slider].map((s) => document.querySelector(s));
+                  const wanted = Math.round(+bar.min + share * (bar.max - bar.min));
+                  const began = performance.now();
+                  bar.value = wanted;
+                  bar.dispatchEvent(new Event("input"));
+                  while (+picture.dataset.frame !== wanted) {
+                    if (performance.now() - began > 10000) throw new Error("no picture");
+                    await new Promise((later) => setTimeout(later, 1));
+                  }
+                  return performance.now() - began;
+                }""",
+                [canvas, slider, share],
+            )
+            for share in shares
+        ]
+
+    def shot(self, selector: str, name: str) -> None:
+        """Keeps a picture of an element."""
         element = self.page.locator(selector).first
         element.scroll_into_view_if_needed()
-        content = element.screenshot()
-        if name:
-            (self.pictures / f"{name}.png").write_bytes(content)
-        return blake2b(content).hexdigest()
+        element.screenshot(path=self.pictures / f"{name}.png")
 
     def canvas(self, selector: str) -> str:
         """The hash of what a canvas shows."""

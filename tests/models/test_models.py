@@ -5,7 +5,12 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.models.agcn import build_agcn
+from imigue_lab.models.baselines.dscnet import build_dscnet_rgb
+from imigue_lab.models.baselines.msstnet import build_msstnet
+from imigue_lab.models.baselines.poseconv3d import build_poseconv3d
 from imigue_lab.models.baselines.table import build_baseline
+from imigue_lab.models.baselines.tsm import build_tsm
+from imigue_lab.models.baselines.video_swin import Stages, build_video_swin
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.mvit import build_mvit
 from imigue_lab.models.swinface import build_swinface
@@ -36,9 +41,16 @@ def classify(model, skeletons):
     return [model(skeletons), model.pooled(skeletons)]
 
 
+def score(model, clips):
+    return [model(clips)]
+
+
 def build_awake(name):
+    return wake(build_baseline(name, 5, "coco17", width=24, depths=(2, 1)))
+
+
+def wake(model):
     """Parts that start at 0, and what they keep asleep, take part."""
-    model = build_baseline(name, 5, "coco17", width=24, depths=(2, 1))
     for parameter in model.parameters():
         if (parameter == parameter.flatten()[0]).all():
             parameter.data += 0.05 * torch.randn_like(parameter)
@@ -46,6 +58,8 @@ def build_awake(name):
 
 
 SMALL = {"context_dim": 6, "face_dim": 4, "width": 8, "depth": 2, "heads": 2}
+RESNET = {"depths": (1, 1, 1, 1), "inner": 8}
+SWIN = {"stages": Stages(12, (2, 1), (2, 3)), "window": (2, 3, 3)}
 MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
     "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), read),
@@ -55,6 +69,11 @@ MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "aagcn": (lambda: build_awake("aagcn"), (1, 9, 17, 3), classify),
     "ctr-gcn": (lambda: build_awake("ctr-gcn"), (1, 9, 17, 3), classify),
     "dg-stgcn": (lambda: build_awake("dg-stgcn"), (2, 9, 17, 3), classify),
+    "poseconv3d": (lambda: wake(build_poseconv3d(5, 4, 8, (2, 1))), (4, 6, 16, 12), classify),
+    "tsm": (lambda: build_tsm(5, segments=3, **RESNET), (9, 32, 24), score),
+    "video-swin": (lambda: build_video_swin(classes=5, **SWIN), (3, 4, 20, 24), score),
+    "dscnet-rgb": (lambda: build_dscnet_rgb(5, 3, 2, **RESNET), (18, 32, 24), score),
+    "msstnet": (lambda: build_msstnet(5, widths=((4, 4),) * 7), (2, 3, 8, 11), score),
     "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
     "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
 }

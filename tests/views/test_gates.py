@@ -103,7 +103,7 @@ def test_windows_without_a_face_are_grey(trained, hidden):
     figure = gates_over_time(run, read_gates(run, data, hidden))
     grey = [shape for shape in figure.layout.shapes if shape.fillcolor == "grey"]
     assert len({shape.x0 for shape in grey}) == windows
-    assert f"{windows} windows without a face" in figure.layout.title.text
+    assert f"windows without a face: {windows}" in figure.layout.title.text
 
 
 def test_a_video_or_a_fusion_without_gates_is_refused(trained, quick):

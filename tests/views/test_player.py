@@ -1,6 +1,8 @@
 """The player answers its page with the moment's frames, and follows and leads the moment."""
 
 import io
+import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 from imigue_lab.data.video import Video
 from imigue_lab.errors import DataError
 from imigue_lab.views.browse import browse_clips, clip_list
+from imigue_lab.views.footage import Reel
 from imigue_lab.views.moment import Moment
 from imigue_lab.views.player import MOST, Player
 
@@ -103,6 +106,27 @@ def test_a_dress_is_sent_with_new_pictures_and_taken_off_again(player):
     assert not player.said[-1][0]["skeleton"]["weighted"]
     _, (jpeg,) = ask(player, 40)
     assert np.asarray(Image.open(io.BytesIO(jpeg))).max() > 100
+
+
+def test_a_file_is_not_closed_while_another_thread_reads_it(player, monkeypatch):
+    """JupyterLab runs the messages of different widgets at the same time."""
+    reading, closed_too_early = [], []
+
+    def jpeg(reel, frame):
+        reading.append(reel)
+        time.sleep(0.05)
+        reading.remove(reel)
+        return b"picture"
+
+    monkeypatch.setattr(Reel, "jpeg", jpeg)
+    monkeypatch.setattr(Reel, "close", lambda reel: closed_too_early.extend(reading))
+    asking = Thread(target=ask, args=(player, 40, 41, 42))
+    asking.start()
+    time.sleep(0.02)
+    player.moment.clip_id = "0002_1"
+    asking.join()
+    assert player.clip_id == "0002_1"
+    assert not closed_too_early
 
 
 def test_nothing_is_sent_before_a_page_looks(moment, monkeypatch):

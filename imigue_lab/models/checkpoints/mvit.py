@@ -1,6 +1,6 @@
-"""MViTv2 as PySlowFast publishes it (`MViTv2_S_16x4_k400_f302660347.pyth`), or torchvision.
+"""MViTv2 as PySlowFast publishes it (`MViTv2_S_16x4_k400_f302660347.pyth`), mmaction2, torchvision.
 
-Both are the same model: their outputs differ by rounding. What comes out is torchvision's model,
+All are the same model: their outputs differ by rounding. What comes out is torchvision's model,
 whose call gives logits; PySlowFast's applies a softmax to them in evaluation.
 """
 
@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from imigue_lab.models.mvit import Clip, Size, build_mvit
 
-SLOWFAST_TO_TORCHVISION = (
+PUBLISHED_TO_OURS = (
     (r"^cls_token$", "pos_encoding.class_token"),
-    (r"^patch_embed\.proj\.", "conv_proj."),
+    (r"^patch_embed\.proj(?:ection)?\.", "conv_proj."),
     (r"^(blocks\.\d+)\.proj\.", r"\1.project."),
     (r"\.attn\.proj\.", ".attn.project.0."),
     (r"\.attn\.pool_([qkv])\.weight$", r".attn.pool_\1.pool.weight"),
     (r"\.attn\.norm_([qkv])\.", r".attn.pool_\1.norm_act.0."),
     (r"\.mlp\.fc1\.", ".mlp.0."),
     (r"\.mlp\.fc2\.", ".mlp.3."),
-    (r"^head\.projection\.", "head.1."),
+    (r"^(?:head\.projection|cls_head\.fc_cls)\.", "head.1."),
+    (r"^norm\d\.", "norm."),  # mmaction2's
     (r"^net\.", ""),  # our own MViT's
 )
 
@@ -44,7 +45,9 @@ def build(state: dict[str, Tensor], size: Size = "small", clip: Clip | None = No
 
 
 def rename(key: str) -> str | None:
-    """torchvision's name of a PySlowFast key; torchvision's own names stay as they are."""
-    for published, ours in SLOWFAST_TO_TORCHVISION:
+    """torchvision's name of a published key; torchvision's own names stay as they are."""
+    if key.startswith("data_preprocessor."):
+        return None
+    for published, ours in PUBLISHED_TO_OURS:
         key = re.sub(published, ours, key)
     return key

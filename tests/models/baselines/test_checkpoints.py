@@ -1,4 +1,4 @@
-"""Published names of every graph network, of any sizes, load; what does not fit is refused."""
+"""Published names of every network, of any sizes, load; what does not fit is refused."""
 
 import re
 
@@ -7,185 +7,123 @@ import torch
 
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines.aagcn import build_aagcn
-from imigue_lab.models.baselines.ctrgcn import build_ctrgcn
-from imigue_lab.models.baselines.dgstgcn import build_dgstgcn
-from imigue_lab.models.baselines.stgcn import build_stgcn, build_stgcnpp
-from imigue_lab.models.published import load_published
+from imigue_lab.models.published import FAMILIES, load_published
+from tests.models.published_names import (
+    BUILT,
+    CLIPS,
+    MMACTION,
+    NAMES,
+    OPTIONS,
+    input_shape,
+    published_name,
+)
 
-# Published names of ours, in the order in which they are replaced.
-ORIGINAL = (
-    (r"^norm\.", "data_bn."),
-    (r"^head\.", "fc."),
-    (r"^blocks\.(\d+)\.", lambda block: f"l{int(block[1]) + 1}."),
-    (r"\.graph\.learned", ".gcn1.PA"),
-    (r"\.graph\.", ".gcn1."),
-    (r"\.time\.", ".tcn1."),
-    (r"\.residual\.0\.", ".residual.conv."),
-    (r"\.residual\.1\.", ".residual.bn."),
-    (r"1\.norm\.", "1.bn."),
-    (r"\.skip\.", ".down."),
-)
-PYSKL = (
-    (r"^norm\.", "backbone.data_bn."),
-    (r"^head\.", "cls_head.fc_cls."),
-    (r"^blocks\.", "backbone.gcn."),
-    (r"\.graph\.learned", ".gcn.A"),
-    (r"\.graph\.", ".gcn."),
-    (r"\.time\.", ".tcn."),
-    (r"\.residual\.0\.", ".residual.conv."),
-    (r"\.residual\.1\.", ".residual.bn."),
-    (r"cn\.norm\.", "cn.bn."),
-    (r"\.skip\.", ".down."),
-)
-AAGCN = (
-    (r"\.theta\.", ".conv_a."),
-    (r"\.phi\.", ".conv_b."),
-    (r"\.weights\.", ".conv_d."),
-    (r"\.emphasis\.joints\.", ".conv_sa."),
-    (r"\.emphasis\.frames\.", ".conv_ta."),
-    (r"\.emphasis\.squeeze\.", ".fc1c."),
-    (r"\.emphasis\.restore\.", ".fc2c."),
-)
-SIX_BRANCHES = (
-    (r"\.branches\.5\.look\.", ".branches.5."),
-    (r"\.shrink\.", "."),
-    (r"\.look\.", ".3.conv."),
-    (r"\.join\.", ".transform."),
-)
-CTRGCN = (
-    (r"\.refinements\.", ".convs."),
-    (r"\.first\.", ".conv1."),
-    (r"\.second\.", ".conv2."),
-    (r"\.values\.", ".conv3."),
-    (r"\.expand\.", ".conv4."),
-    (r"\.branches\.3\.look\.", ".branches.3.0."),
-    (r"\.branches\.3\.norm\.", ".branches.3.1."),
-    (r"\.branches\.2\.norm\.", ".branches.2.4."),
-    (r"\.shrink\.", "."),
-    (r"\.look\.", ".3.conv."),
-    (r"(\.branches\.[01])\.norm\.", r"\1.3.bn."),
-)
-NAMES = {
-    "st-gcn": (
-        (r"^norm\.", "data_bn."),
-        (r"^head\.", "fcn."),
-        (r"^blocks\.(\d+)\.graph\.importance", r"edge_importance.\1"),
-        (r"^blocks\.", "st_gcn_networks."),
-        (r"\.graph\.weights\.", ".gcn.conv."),
-        (r"\.graph\.norm\.", ".tcn.0."),
-        (r"\.time\.conv\.", ".tcn.2."),
-        (r"\.time\.norm\.", ".tcn.3."),
-    ),
-    "pyskl/stgcn": ((r"\.importance", ".PA"), (r"\.weights\.", ".conv."), *PYSKL),
-    "pyskl/stgcn++": ((r"\.weights\.", ".conv."), *SIX_BRANCHES, *PYSKL),
-    "aagcn": (*AAGCN, *ORIGINAL),
-    "pyskl/aagcn": (*AAGCN, *PYSKL),
-    "ctr-gcn": (*CTRGCN, *ORIGINAL),
-    "pyskl/ctrgcn": (
-        *CTRGCN,
-        *PYSKL,
-        (r"^backbone\.gcn\.(\d+)\.([gt])cn\.", r"backbone.net.\1.\2cn1."),
-    ),
-    "pyskl/dgstgcn": (
-        (r"\.before\.", ".pre."),
-        (r"\.after\.", ".post."),
-        (r"\.first\.", ".conv1."),
-        (r"\.second\.", ".conv2."),
-        (r"\.gamma", ".add_coeff"),
-        *SIX_BRANCHES,
-        *PYSKL,
-    ),
-}
-ODD = {"channels": 2, "persons": 3, "width": 12, "depths": (2, 1), "mask_missing": False}
-BUILT = {
-    "st-gcn": lambda: build_stgcn("kinect20", 4, **ODD),
-    "pyskl/stgcn": lambda: build_stgcn("openpose18", 4, **ODD | {"persons": 1}),
-    "pyskl/stgcn++": lambda: build_stgcnpp("body25", 4, **ODD | {"persons": 1}),
-    "aagcn": lambda: build_aagcn("coco17", 4, **ODD, original=True),
-    "pyskl/aagcn": lambda: build_aagcn("kinect20", 4, **ODD, emphasis=False),
-    "ctr-gcn": lambda: build_ctrgcn("kinect20", 4, **ODD, original=True),
-    "pyskl/ctrgcn": lambda: build_ctrgcn("coco17", 4, **ODD, original=False),
-    "pyskl/dgstgcn": lambda: build_dgstgcn("coco17", 4, **ODD, entries=25, ratio=0.25),
-}
+GRAPH_NETWORKS = [family for family in NAMES if family not in CLIPS]
 
 
-def named(key, family):
-    for ours, theirs in NAMES[family]:
-        key = re.sub(ours, theirs, key)
-    return key
+def made(family, names=NAMES):
+    """A network of odd sizes with every number its own, and its published state dict."""
+    torch.manual_seed(0)
+    model = BUILT[family]().eval()
+    for value in model.state_dict().values():
+        if value.is_floating_point():
+            value += 0.1 * torch.rand_like(value)
+    state = {published_name(k, names[family]): weight for k, weight in model.state_dict().items()}
+    if family == "st-gcn":
+        state["A"] = model.blocks[0].graph.fixed
+    if family == "pyskl/stgcn":
+        for number, block in enumerate(model.blocks):
+            block.graph.fixed += 0.1 * torch.rand_like(block.graph.fixed)  # one each
+            state[f"backbone.gcn.{number}.gcn.A"] = block.graph.fixed
+    return model, state
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def case(request):
-    """A family, a network of odd sizes with every number its own, and its published state dict."""
-    torch.manual_seed(0)
-    model = BUILT[request.param]().eval()
-    for value in model.state_dict().values():
-        if value.is_floating_point():
-            value += 0.1 * torch.rand_like(value)
-    state = {named(key, request.param): weight for key, weight in model.state_dict().items()}
-    if request.param == "st-gcn":
-        state["A"] = model.blocks[0].graph.fixed
-    if request.param == "pyskl/stgcn":
-        for number, block in enumerate(model.blocks):
-            block.graph.fixed += 0.1 * torch.rand_like(block.graph.fixed)  # one each
-            state[f"backbone.gcn.{number}.gcn.A"] = block.graph.fixed
-    return request.param, model, state
+    """A family, a network, its published state dict, and what the shapes do not tell."""
+    return request.param, *made(request.param), OPTIONS.get(request.param, {})
 
 
-def skeletons(model):
-    norm = model.norm
-    return torch.randn(2, 3, 11, len(norm.layout.joints), norm.channels)
+def batch(family, model):
+    return torch.randn(input_shape(family, model))
+
+
+def test_every_family_is_tried():
+    assert set(NAMES) == set(FAMILIES)
 
 
 @torch.no_grad()
 def test_a_checkpoint_of_any_sizes_gives_the_outputs_it_gave(case, tmp_path):
-    family, model, state = case
+    family, model, state, options = case
     path = tmp_path / "run-80-9000.pt"
     torch.save({"meta": {"epoch": 80}, "state_dict": state}, path)
-    loaded, given = load_published(path, family), skeletons(model)
+    loaded, given = load_published(path, family, **options), batch(family, model)
     assert torch.equal(loaded(given), model(given))
     assert not loaded.training
 
 
 @torch.no_grad()
 def test_what_files_hold_beside_the_weights_may_be_there_or_not(case):
-    family, model, state = case
-    given = skeletons(model)
-    bare = {key: w for key, w in state.items() if not key.endswith("num_batches_tracked")}
-    assert torch.equal(load_published(bare, family)(given), model(given))
+    family, model, state, options = case
+    given = batch(family, model)
+    bare = {key: w for key, w in state.items() if w.is_floating_point()}
+    assert torch.equal(load_published(bare, family, **options)(given), model(given))
     wrapped = {f"module.{key}": weight for key, weight in state.items()}
-    assert torch.equal(load_published(wrapped, family)(given), model(given))
-    if family.startswith("pyskl"):
-        unused = {"backbone.A": torch.zeros(3, 2, 2), "data_preprocessor.mean": torch.zeros(3)}
-        newer = {key.replace("fc_cls", "fc"): weight for key, weight in state.items()} | unused
-        assert torch.equal(load_published(newer, family)(given), model(given))
+    assert torch.equal(load_published(wrapped, family, **options)(given), model(given))
+    backbone = {key.removeprefix("backbone."): weight for key, weight in state.items()}
+    assert torch.equal(load_published(backbone, family, **options)(given), model(given))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", [*MMACTION, *(f for f in GRAPH_NETWORKS if "pyskl" in f)])
+def test_mmaction2s_names_load(family):
+    model, state = made(family, NAMES | MMACTION)
+    extra = {"data_preprocessor.mean": torch.zeros(3)}
+    if family in GRAPH_NETWORKS:
+        state = {key.replace("fc_cls", "fc"): weight for key, weight in state.items()}
+        extra["backbone.A"] = torch.zeros(3, 2, 2)
+    assert all(key.startswith(("backbone.", "cls_head.")) for key in state)
+    loaded = load_published({"state_dict": state | extra}, family, **OPTIONS.get(family, {}))
+    given = batch(family, model)
+    assert torch.equal(loaded(given), model(given))
+
+
+@torch.no_grad()
+def test_index_buffers_and_masks_of_a_file_are_left_out():
+    model, state = made("video-swin")
+    places = 2 * 3 * 3
+    state |= {key: torch.full((places, places), 7) for key in state if key.endswith("index")}
+    state["backbone.layers.0.attn_mask"] = torch.ones(4, places, places)
+    given = batch("video-swin", model)
+    assert torch.equal(load_published(state, "video-swin")(given), model(given))
 
 
 def test_a_missing_or_left_over_key_is_named_with_its_nearest(case):
-    family, _, state = case
-    norm = next(key for key in state if "residual" in key and key.endswith("weight"))
-    less = {key: weight for key, weight in state.items() if key != norm}
-    with pytest.raises(DataError, match=r"not a checkpoint of .* missing.* the nearest .*residual"):
-        load_published(less, family)
+    family, _, state, options = case
+    weights = [key for key, w in state.items() if key.endswith("weight") and w.ndim == 1]
+    lost = weights[len(weights) // 2]
+    less = {key: weight for key, weight in state.items() if key != lost}
+    with pytest.raises(DataError, match=r"not a checkpoint of .* missing.* the nearest .*weight"):
+        load_published(less, family, **options)
     with pytest.raises(DataError, match=r"logit_scale.* no place in the model; the nearest"):
-        load_published(state | {"logit_scale": torch.zeros(1)}, family)
+        load_published(state | {"logit_scale": torch.zeros(1)}, family, **options)
 
 
-def test_a_file_whose_joints_disagree_is_refused(case):
-    family, _, state = case
+@pytest.mark.parametrize("family", GRAPH_NETWORKS)
+def test_a_file_whose_joints_disagree_is_refused(family):
+    _, state = made(family)
     norm = next(key for key in state if key.endswith("data_bn.weight"))
     with pytest.raises(DataError, match=r"data_bn.weight: 7 entries are no multiple of \d+ joints"):
-        load_published(state | {norm: torch.zeros(7)}, family)
+        load_published(state | {norm: torch.zeros(7)}, family, **OPTIONS.get(family, {}))
 
 
 def test_every_other_family_refuses_it(case):
-    family, _, state = case
+    family, _, state, _ = case
     for other in NAMES:
         if other != family:
-            with pytest.raises(DataError, match=f"not a checkpoint of {re.escape(other)}: "):
-                load_published(state, other)
+            complaint = f"not a checkpoint of {re.escape(other)}[: ]|is no layout of as many"
+            with pytest.raises(DataError, match=complaint):
+                load_published(state, other, **OPTIONS.get(other, {}))
 
 
 @torch.no_grad()
@@ -195,8 +133,9 @@ def test_a_file_without_its_fixed_graph_needs_the_name_of_the_layout():
         ("pyskl/stgcn", "openpose18", None),
     ):
         model = BUILT[family]().eval()
-        state = {named(key, family): weight for key, weight in model.state_dict().items()}
-        given = skeletons(model)
+        weights = model.state_dict().items()
+        state = {published_name(key, NAMES[family]): weight for key, weight in weights}
+        given = batch(family, model)
         assert torch.equal(load_published(state, family, keypoints=keypoints)(given), model(given))
         with pytest.raises(DataError, match=f"holds no graph; .*keypoints=.*{other or keypoints}"):
             load_published(state, family)
@@ -206,8 +145,7 @@ def test_a_file_without_its_fixed_graph_needs_the_name_of_the_layout():
 
 @torch.no_grad()
 def test_a_name_given_for_the_layout_is_kept():
-    model = BUILT["ctr-gcn"]()
-    state = {named(key, "ctr-gcn"): weight for key, weight in model.state_dict().items()}
+    _, state = made("ctr-gcn")
     loaded = load_published(state, "ctr-gcn", keypoints="kinect20", mask_missing=True)
     assert loaded.norm.layout is LAYOUTS["kinect20"]
     assert loaded.norm.mask_missing

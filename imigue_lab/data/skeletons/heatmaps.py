@@ -1,0 +1,149 @@
+"""Heatmaps of joints and limbs, the pictures that PoseConv3D sees; drawn where the skeletons lie.
+
+Letters in shapes: M persons, T frames, V joints, L limbs, K of either, C channels: x, y in pixels,
+maybe a score; H rows and W columns. Any axes before these, such as clips, stay in front.
+
+Source: Duan et al., CVPR 2022 (PoseConv3D), section 3.2; pyskl's GeneratePoseTarget. Of several
+persons the strongest counts in every pixel.
+"""
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from imigue_lab.data.keypoints import Layout
+
+Size = tuple[int, int]
+Limbs = tuple[tuple[int, int], ...]
+Posed = Float[Tensor, "*B M T V C"]
+Maps = Float[Tensor, "*B K T H W"]
+Points = Float[Tensor, "*B T K"]
+
+SIGMA = 0.6  # pixels
+LEAST = 1e-3  # joints and limbs of a lower score are not drawn
+# In the order of published limb networks.
+PUBLISHED = {
+    "coco17": (
+        *((0, 5), (0, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (11, 13), (13, 15)),
+        *((6, 12), (12, 14), (14, 16), (0, 1), (0, 2), (1, 3), (2, 4), (11, 12)),
+    )
+}
+
+
+def limbs(layout: Layout) -> Limbs:
+    """Pairs of joints that limbs are drawn between: the bones; of `coco17` the published ones."""
+    return PUBLISHED.get(layout.name, layout.bones)
+
+
+def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:
+    """A blob ``score · exp(-|p - joint|² / 2σ²)`` a joint, out to 3σ.
+
+    Args:
+        size: height and width in pixels.
+        sigma: pixels.
+
+    Returns:
+        Of the input's type and device, joints as channels.
+    """
+    drawn = skeleton.new_zeros(map_shape(skeleton, skeleton.shape[-2], size))
+    for person in skeleton.unbind(dim=-4):
+        x, y, score = person[..., 0], person[..., 1], scores(person)
+        torch.maximum(drawn, blobs(x, y, score, size, sigma), out=drawn)
+    return rearrange(drawn, "... t k h w -> ... k t h w")
+
+
+def limb_heatmaps(skeleton: Posed, limbs: Limbs, size: Size, sigma: float = SIGMA) -> Maps:
+    """A stroke a limb, as strong as the weaker of its ends: a joint's blob along a segment.
+
+    Args:
+        limbs: pairs of joints, see `limbs`. One shorter than a pixel is its first joint's blob.
+        size: height and width in pixels.
+        sigma: pixels.
+
+    Returns:
+        Of the input's type and device, limbs as channels.
+    """
+    starts, ends = zip(*limbs, strict=True)
+    drawn = skeleton.new_zeros(map_shape(skeleton, len(limbs), size))
+    for person in skeleton.unbind(dim=-4):
+        start, end = person[..., starts, :], person[..., ends, :]
+        strokes = segments(*ending(start, end), size, sigma)
+        torch.maximum(drawn, strokes, out=drawn)
+    return rearrange(drawn, "... t k h w -> ... k t h w")
+
+
+def mirror_heatmaps(maps: Maps, layout: Layout, limbs: Limbs | None = None) -> Maps:
+    """The maps of the mirrored person: turned about the middle column, left for right.
+
+    Args:
+        limbs: what the channels are, where they are not the layout's joints.
+    """
+    order = layout.mirrored
+    if limbs is not None:
+        place = {frozenset(limb): index for index, limb in enumerate(limbs)}
+        order = [place[frozenset(order[joint] for joint in limb)] for limb in limbs]
+    return maps[..., order, :, :, :].flip(-1)
+
+
+def map_shape(skeleton: Posed, channels: int, size: Size) -> tuple[int, ...]:
+    *clips, _, frames, _, _ = skeleton.shape
+    return (*clips, frames, channels, *size)
+
+
+def scores(person: Float[Tensor, "*B T K C"]) -> Points:
+    """How sure each joint is, 0 where too little to draw it; 1 where no score is given."""
+    if person.shape[-1] == 2:
+        return torch.ones_like(person[..., 0])
+    return torch.where(person[..., 2] < LEAST, 0, person[..., 2])
+
+
+def blobs(x: Points, y: Points, score: Points, size: Size, sigma: float) -> Tensor:
+    """A Gaussian falls apart into one along the rows and one along the columns."""
+    rows, columns = (
+        torch.exp((pixels - centre[..., None]).square() / (-2 * sigma**2)) * inside
+        for pixels, centre, inside in (
+            (line(size[0], y), y, within(y, y, size[0], sigma)),
+            (line(size[1], x), x, within(x, x, size[1], sigma)),
+        )
+    )
+    return (score[..., None] * rows)[..., None] * columns[..., None, :]
+
+
+def ending(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Points]:
+    """Both ends of limbs and how strong they are; a short one ends where it starts."""
+    score = torch.minimum(scores(start), scores(end))
+    short = (start[..., :2] - end[..., :2]).square().sum(dim=-1) < 1
+    own = torch.where(score > 0, scores(start), 0)
+    return start, torch.where(short[..., None], start, end), torch.where(short, own, score)
+
+
+def segments(
+    start: Float[Tensor, "*B T K C"],
+    end: Float[Tensor, "*B T K C"],
+    score: Points,
+    size: Size,
+    sigma: float,
+) -> Tensor:
+    """By how far each pixel is from the nearest point of the segment."""
+    (a_x, a_y), (b_x, b_y) = start[..., :2].unbind(-1), end[..., :2].unbind(-1)
+    x = (line(size[1], a_x) - a_x[..., None])[..., None, :]  # from the start on
+    y = (line(size[0], a_y) - a_y[..., None])[..., :, None]
+    to_x, to_y = (b_x - a_x)[..., None, None], (b_y - a_y)[..., None, None]
+    share = ((x * to_x + y * to_y) / (to_x**2 + to_y**2).clamp(min=1)).clamp_(0, 1)
+    strokes = (x - share * to_x).square() + (y - share * to_y).square()
+    strokes = strokes.div_(-2 * sigma**2).exp_()
+    rows, columns = within(a_y, b_y, size[0], sigma), within(a_x, b_x, size[1], sigma)
+    return strokes.mul_((rows * score[..., None])[..., None] * columns[..., None, :])
+
+
+def within(a: Points, b: Points, length: int, sigma: float) -> Bool[Tensor, "*B T K N"]:
+    """Pixels up to 3σ around what lies from a to b, as published: cut off towards 0."""
+    first = (torch.minimum(a, b) - 3 * sigma).trunc()[..., None]
+    last = (torch.maximum(a, b) + 3 * sigma).trunc()[..., None]
+    pixels = line(length, a)
+    return (pixels >= first) & (pixels <= last)
+
+
+def line(length: int, like: Tensor) -> Float[Tensor, " N"]:
+    return torch.arange(length, dtype=like.dtype, device=like.device)

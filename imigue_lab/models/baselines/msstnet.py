@@ -1,0 +1,120 @@
+"""MS-STNet: a skeleton as a picture of frames and joints, looked at through kernels of four sizes.
+
+The skeleton stream of DSCNet (see `dscnet`), after the description of its published code;
+11,079,540 parameters for 32 classes.
+
+Letters in shapes: B clips, M persons, C channels of a joint (x, y, confidence), T frames, V joints;
+N = B M pictures, D channels inside.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Picture = Float[Tensor, "N D T V"]
+Kernel = tuple[int, int]
+
+# Width of the 1 x 1 branch of each block, and of each of its three others.
+WIDTHS = ((44, 60), (48, 80), (56, 120), (160, 160), (72, 200), (240, 240), (320, 320))
+POOLED_AFTER = (2, 4)  # blocks, from 0
+HALVES_TIME = 4  # the block that keeps every second frame
+BRANCHES: tuple[tuple[Kernel, ...], ...] = (
+    ((1, 1),),
+    ((1, 1), (3, 3)),
+    ((1, 1), (5, 1), (1, 5)),
+    ((1, 1), (7, 1), (1, 7)),
+)
+
+
+def branch(in_width: int, width: int, kernels: Sequence[Kernel], stride: int) -> nn.Sequential:
+    """Convolutions one after the other; the first that sees other frames strides over them."""
+    layers = nn.Sequential()
+    strider = min(1, len(kernels) - 1)
+    for number, (frames, joints) in enumerate(kernels):
+        layers.extend(
+            [
+                nn.Conv2d(
+                    in_width if number == 0 else width,
+                    width,
+                    (frames, joints),
+                    stride=(stride if number == strider else 1, 1),
+                    padding=(frames // 2, joints // 2),
+                ),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+        )
+    return layers
+
+
+class Inception(nn.Module):
+    """Four branches side by side: 1 x 1, 3 x 3, 5 x 1 then 1 x 5, 7 x 1 then 1 x 7."""
+
+    def __init__(self, in_width: int, widths: tuple[int, int], stride: int = 1):
+        super().__init__()
+        narrow, wide = widths
+        self.branches = nn.ModuleList(
+            branch(in_width, wide if number else narrow, kernels, stride)
+            for number, kernels in enumerate(BRANCHES)
+        )
+
+    def forward(self, x: Picture) -> Float[Tensor, "N E S V"]:
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
+class MSSTNet(nn.Module):
+    """Inception blocks, the joints pooled twice, a mean, one linear layer; mean over persons."""
+
+    def __init__(
+        self, blocks: list[nn.Module], pools: list[nn.Module], head: nn.Linear, dropout: float
+    ):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.pools = nn.ModuleList(pools)
+        self.dropout = nn.Dropout(dropout)
+        self.head = head
+
+    def forward(self, skeleton: Float[Tensor, "B M C T V"]) -> Float[Tensor, "B classes"]:
+        """Logits of clips of any length (as published 8 frames); absent persons count, as zeros."""
+        x = rearrange(skeleton, "b m c t v -> (b m) c t v")
+        pools = dict(zip(POOLED_AFTER, self.pools, strict=True))
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in pools:
+                x = pools[number](x)
+        logits = self.head(self.dropout(reduce(x, "n d t v -> n d", "mean")))
+        return reduce(logits, "(b m) k -> b k", "mean", m=skeleton.shape[1])
+
+
+def build_msstnet(
+    classes: int = 32,
+    channels: int = 3,
+    widths: Sequence[tuple[int, int]] = WIDTHS,
+    dropout: float = 0.9,
+) -> MSSTNet:
+    """MS-STNet with fresh weights; called with (B, M, channels, T, V) it gives (B, classes).
+
+    Args:
+        widths: of each of the seven blocks: its 1 x 1 branch, and each of the other three.
+        dropout: before the linear layer (paper: 0.9).
+    """
+    if len(widths) != len(WIDTHS):
+        raise ValueError(f"widths must be of {len(WIDTHS)} blocks; got {len(widths)}")
+    sums = [channels, *(narrow + 3 * wide for narrow, wide in widths)]
+    blocks: list[nn.Module] = [
+        Inception(before, pair, stride=2 if number == HALVES_TIME else 1)
+        for number, ((before, _), pair) in enumerate(zip(pairwise(sums), widths, strict=True))
+    ]
+    pools: list[nn.Module] = [
+        nn.Sequential(
+            nn.AvgPool2d(3, stride=(1, 2), padding=1),
+            nn.BatchNorm2d(sums[number + 1]),
+            nn.ReLU(inplace=True),
+        )
+        for number in POOLED_AFTER
+    ]
+    return MSSTNet(blocks, pools, nn.Linear(sums[-1], classes), dropout)

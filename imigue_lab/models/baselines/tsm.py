@@ -1,0 +1,118 @@
+"""TSM: a ResNet-50 of single frames whose blocks look a frame ahead and a frame back.
+
+Lin et al., "TSM: Temporal Shift Module for Efficient Video Understanding", ICCV 2019, section 3.
+On iMiGUE 58.77 % (Table 1 of the paper); 23,573,600 parameters for 32 classes.
+
+Letters in shapes: B clips, S segments of a clip, one frame of each; N = B S frames, C channels,
+H x W pixels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck, ResNet
+
+RESNET50 = (3, 4, 6, 3)  # blocks a stage
+
+
+class TemporalShift(nn.Module):
+    """Some channels of each frame come from the next one, as many from the one before.
+
+    Attributes:
+        segments: frames of a clip; beyond its ends all is 0.
+        share: one in so many channels is taken from the next frame, and one from the one before.
+    """
+
+    def __init__(self, segments: int, share: int = 8):
+        super().__init__()
+        self.segments = segments
+        self.share = share
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        x = rearrange(x, "(b s) c h w -> b s c h w", s=self.segments)
+        fold = x.shape[2] // self.share
+        y = x.clone()
+        y[:, :, :fold] = F.pad(x[:, 1:, :fold], (0, 0, 0, 0, 0, 0, 0, 1))
+        y[:, :, fold : 2 * fold] = F.pad(x[:, :-1, fold : 2 * fold], (0, 0, 0, 0, 0, 0, 1, 0))
+        return rearrange(y, "b s c h w -> (b s) c h w")
+
+
+class TSM(nn.Module):
+    """torchvision's ResNet on every frame, shifts inside its blocks, the mean of their logits.
+
+    Attributes:
+        net: the ResNet; its linear layer is ours, behind a dropout.
+        segments: frames of a clip.
+    """
+
+    def __init__(self, net: ResNet, classes: int, segments: int, dropout: float = 0.5):
+        super().__init__()
+        self.head = nn.Linear(net.fc.in_features, classes)
+        net.register_module("fc", nn.Identity())
+        self.net = net
+        self.segments = segments
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, frames: Float[Tensor, "B stacked H W"]) -> Float[Tensor, "B classes"]:
+        """Logits.
+
+        Args:
+            frames: RGB of each segment one after the other, 3 S channels, normalised as for
+                ImageNet.
+
+        Raises:
+            ValueError: there are more or fewer segments.
+        """
+        if frames.shape[1] != 3 * self.segments:
+            raise ValueError(
+                f"this TSM takes {self.segments} segments of 3 channels, got {frames.shape[1]}"
+                " channels; sample as many frames, or build it with segments="
+            )
+        return self.decide(rearrange(frames, "b (s c) h w -> (b s) c h w", c=3))
+
+    def decide(self, frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "B classes"]:
+        """Logits of single frames, those of a clip side by side: the mean of each frame's."""
+        frames = frames.contiguous(memory_format=torch.channels_last)  # faster convolutions
+        logits = self.head(self.dropout(self.net(frames)))
+        return reduce(logits, "(b s) k -> b k", "mean", s=self.segments)
+
+
+def build_tsm(
+    classes: int = 32,
+    segments: int = 8,
+    depths: Sequence[int] = RESNET50,
+    inner: int = 64,
+    share: int = 8,
+    dropout: float = 0.5,
+) -> TSM:
+    """TSM with fresh weights; called with (B, segments * 3, H, W) it gives (B, classes).
+
+    Args:
+        depths: blocks of the four stages, whose outputs are 256 to 2048 wide.
+        inner: width inside the first stage's blocks (paper: 64); twice as wide in each later one.
+        share: see `TemporalShift`.
+        dropout: before the linear layer (paper: 0.5).
+    """
+    return TSM(build_shifted_resnet(segments, depths, inner, share), classes, segments, dropout)
+
+
+def build_shifted_resnet(
+    segments: int, depths: Sequence[int] = RESNET50, inner: int = 64, share: int = 8
+) -> ResNet:
+    """torchvision's ResNet of bottlenecks, a shift before each one's first convolution.
+
+    Where the third stage has 23 blocks or more, every second block of each stage shifts, as
+    published of ResNet-101.
+    """
+    net = ResNet(Bottleneck, list(depths), width_per_group=inner)
+    every = 2 if depths[2] >= 23 else 1
+    for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+        for block in list(stage)[::every]:
+            assert isinstance(block, Bottleneck)
+            shifted = nn.Sequential(TemporalShift(segments, share), block.conv1)
+            block.register_module("conv1", shifted)
+    return net

@@ -1,0 +1,33 @@
+"""One JupyterLab and one browser for all tests of this folder, and interviews to look at."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.laboratory import CHROMIUM, FLAGS, Desk, jupyter_lab
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def filmed_set(tmp_path_factory):
+    """The root of 24 made-up interviews with their pictures; their features are in the store."""
+    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.tree import make_data
+
+    return make_data(tmp_path_factory.mktemp("filmed") / "interviews", MadeUp(videos=24)).root
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory):
+    """A place where notebooks are opened; screenshots go to `workspace/browser` of the checkout."""
+    from playwright.sync_api import sync_playwright
+
+    folder = tmp_path_factory.mktemp("lab")
+    pictures = CHECKOUT / "workspace" / "browser"
+    pictures.mkdir(parents=True, exist_ok=True)
+    with jupyter_lab(folder) as address, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1300, "height": 1700})
+        yield Desk(page, address, folder, pictures)
+        browser.close()

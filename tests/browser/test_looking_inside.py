@@ -1,0 +1,125 @@
+"""The notebooks that look inside, in a real JupyterLab and a headless Chromium: one session.
+
+To add a notebook: `desk.put` it with its parameters, `desk.run_all`, do something to a widget, see
+the picture change, and end with `desk.is_content()`.
+"""
+
+import time
+
+import pytest
+
+from tests.browser.laboratory import CHROMIUM
+
+PLAYER, LANES = ".lab-player canvas.picture", ".lab-lanes canvas"
+TOGETHER = (  # the player and the cursor stand at the same frame
+    f"document.querySelector('{PLAYER}').dataset.frame ==="
+    f" document.querySelector('{LANES}').dataset.frame"
+)
+RATE = 25  # frames a second of the made-up videos
+FAILING = """
+from anywidget import AnyWidget
+
+class Broken(AnyWidget):
+    _esm = "export default { render() { throw new Error('does not draw'); } }"
+
+display(Broken())
+1 / 0
+"""
+ERRORS = """
+from imigue_lab.data.source import open_data
+from imigue_lab.training.runs import find_run, runs_folder
+from imigue_lab.views import answers, errors
+
+run = find_run(next(path.name for path in runs_folder().glob("emotion-*")))
+errors.ErrorBrowser(answers.read_answers(run), open_data({root!r}))
+"""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here; make system installs it"
+)
+
+
+@pytest.fixture(scope="module")
+def gates(desk, filmed_set):
+    """07, run from its first to its last cell."""
+    desk.put("07_gates", data=str(filmed_set))
+    desk.run_all("07_gates.ipynb")
+    desk.wait_for_frame(PLAYER)
+    return desk
+
+
+def test_a_cell_that_raises_and_a_widget_that_fails_are_seen(desk):
+    desk.write("failing", FAILING)
+    desk.run_all("failing.ipynb")
+    desk.wait_until("document.body.innerText.includes('ZeroDivisionError')")
+    desk.page.wait_for_timeout(1000)
+    assert "ZeroDivisionError" in desk.errors()[0]
+    assert any("does not draw" in complaint for complaint in desk.complaints)
+    desk.complaints.clear()
+
+
+def test_every_cell_runs_and_no_widget_complains(gates):
+    assert not gates.errors()
+    assert gates.count(".js-plotly-plot") == 3
+    gates.shot(".jp-OutputArea .js-plotly-plot", "07_figure")
+    gates.shot(".lab-player", "07_player")
+    gates.shot(".lab-lanes", "07_lanes")
+
+
+def test_dragging_the_slider_changes_the_picture_and_the_cursor(gates):
+    before = gates.canvas(PLAYER), gates.canvas(LANES)
+    frame = gates.frame(PLAYER)
+    gates.drag(".lab-player .scrub", 0.1, 0.6)
+    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) > {frame + 20}")
+    gates.wait_until(TOGETHER)
+    assert gates.canvas(PLAYER) != before[0]
+    assert gates.canvas(LANES) != before[1]
+
+
+def test_pressing_a_lane_moves_the_player_there(gates):
+    before, frame = gates.canvas(PLAYER), gates.frame(PLAYER)
+    gates.press(LANES, 0.25)
+    gates.wait_until(f"document.querySelector('{LANES}').dataset.frame !== '{frame}'")
+    gates.wait_until(TOGETHER)
+    assert gates.canvas(PLAYER) != before
+
+
+def test_scrubbing_answers_within_a_tenth_of_a_second(gates):
+    waits = gates.scrub_waits(PLAYER, ".lab-player .scrub", shares=(0.9, 0.2, 0.7, 0.4, 0.6))
+    assert sorted(waits)[len(waits) // 2] < 100  # ms
+
+
+def test_it_plays_at_the_recordings_own_rate(gates):
+    gates.press(LANES, 0.05)
+    gates.page.click(".lab-player .play")
+    gates.page.wait_for_timeout(1000)  # pictures come
+    first, began = gates.frame(PLAYER), time.monotonic()
+    gates.page.wait_for_timeout(3000)
+    frames, seconds = gates.frame(PLAYER) - first, time.monotonic() - began
+    gates.page.click(".lab-player .play")
+    assert frames / seconds == pytest.approx(RATE, rel=0.15)
+
+
+def test_stepping_moves_by_one_frame(gates):
+    frame = gates.frame(PLAYER)
+    gates.page.click(".lab-player .on")
+    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) === {frame + 1}")
+    gates.page.click(".lab-player .back")
+    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) === {frame}")
+    gates.is_content()
+
+
+def test_a_pressed_cell_of_confusions_lists_and_plays(gates, filmed_set):
+    desk = gates
+    desk.write("errors", ERRORS.format(root=str(filmed_set)))
+    desk.run_all("errors.ipynb")
+    desk.wait_for_frame(PLAYER)
+    assert not desk.errors()
+    title = desk.page.inner_text(".lab-player .title")
+    before = desk.canvas(PLAYER)
+    desk.page.click(".lab-matrix button:not(:disabled) >> nth=0")
+    desk.wait_until(f"document.querySelector('.lab-player .title').textContent !== '{title}'")
+    desk.wait_for_frame(PLAYER)
+    assert desk.canvas(PLAYER) != before
+    desk.shot(".jp-OutputArea-output", "errors")
+    desk.is_content()

@@ -1,0 +1,64 @@
+"""Video Swin gives what its published code gave; its sizes are torchvision's; windows are read."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+from torchvision.models import video
+
+from imigue_lab.errors import DataError
+from imigue_lab.models.baselines.video_swin import Stages, build_video_swin
+from imigue_lab.models.checkpoints.video_swin import read_window
+from imigue_lab.models.published import load_published
+from tests.models.recordings import made_weights, read_recording
+
+PARAMETERS = {"tiny": 27_875_078, "small": 49_533_686, "base": 87_671_784}
+
+
+@pytest.mark.shared
+@torch.no_grad()
+@pytest.mark.parametrize("size", ["tiny", "small"])
+def test_outputs_and_insides_equal_the_published_ones(size, shared):
+    facts, arrays = read_recording(shared / "fixtures/video", f"vswin_{size}")
+    state = made_weights(facts["state_dict"])
+    for key, first in facts["weight_check"].items():
+        assert_close(state[key].flatten()[:4], torch.tensor(first))
+    model, near = load_published({"state_dict": state}, "video-swin"), facts["tolerance"]
+    assert sum(p.numel() for p in model.parameters()) == facts["params"] == PARAMETERS[size]
+    seen = {}
+    for name in ("features.1", "features.5", "norm", "avgpool"):
+        part = model.get_submodule(name)
+        part.register_forward_hook(lambda p, a, out, name=name: seen.__setitem__(name, out))
+    assert_close(model(arrays["input"]), arrays["logits"], **near)
+    assert_close(seen["avgpool"].flatten(1), arrays["pooled"], **near)
+    maps = {name: x.movedim(-1, 1) for name, x in seen.items()}
+    assert_close(maps["norm"], arrays["feature_map"], **near)
+    assert_close(maps["features.1"][:, :16, :4, :4, :4], arrays["layer0_slice"], **near)
+    assert_close(maps["features.5"][:, :64, :4], arrays["layer2_slice"], **near)
+
+
+@pytest.mark.parametrize(("size", "theirs"), [("tiny", "t"), ("small", "s"), ("base", "b")])
+def test_sizes_are_torchvisions_part_by_part(size, theirs):
+    with torch.device("meta"):
+        ours = build_video_swin(size, drop_path=0.1)
+        reference = getattr(video, f"swin3d_{theirs}")(num_classes=32)
+    assert str(ours) == str(reference)
+    assert sum(p.numel() for p in ours.parameters()) == PARAMETERS[size]
+
+
+def test_windows_are_read_off_the_relative_positions():
+    assert read_window(15 * 13 * 13, {}) == (8, 7, 7)
+    assert read_window(31 * 13 * 13, {}) == (16, 7, 7)
+    assert read_window(3 * 7 * 7, {}) == (2, 4, 4)
+    indexed = {"layers.0.blocks.0.attn.relative_position_index": torch.zeros(125, 125)}
+    assert read_window(9**3, indexed) == (5, 5, 5)
+    with pytest.raises(DataError, match=r"729 relative .* \(5, 5, 5\).*, window=\(frames"):
+        read_window(9**3, {})
+    with pytest.raises(DataError, match="no window as wide as high"):
+        read_window(8, {})
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", [(5, 20, 36), (2, 16, 16)])
+def test_clips_of_any_length_and_size_are_taken(shape):
+    model = build_video_swin(classes=3, stages=Stages(8, (1, 1), (1, 2)), window=(2, 2, 2)).eval()
+    assert model(torch.randn(2, 3, *shape)).shape == (2, 3)

@@ -1,0 +1,248 @@
+"""Small networks of every family of published checkpoints, and what their weights are called there.
+
+The names are written here from ours to theirs, the other way than in the package.
+"""
+
+import re
+
+from imigue_lab.models.agcn import build_agcn
+from imigue_lab.models.baselines.aagcn import build_aagcn
+from imigue_lab.models.baselines.ctrgcn import build_ctrgcn
+from imigue_lab.models.baselines.dgstgcn import build_dgstgcn
+from imigue_lab.models.baselines.dscnet import build_dscnet_rgb
+from imigue_lab.models.baselines.msstnet import build_msstnet
+from imigue_lab.models.baselines.mvitv2 import build_mvitv2
+from imigue_lab.models.baselines.poseconv3d import build_poseconv3d
+from imigue_lab.models.baselines.stgcn import build_stgcn, build_stgcnpp
+from imigue_lab.models.baselines.tsm import build_tsm
+from imigue_lab.models.baselines.video_swin import Stages, build_video_swin
+from imigue_lab.models.face_heads import BRANCHES
+from imigue_lab.models.swinface import build_swinface
+
+# Published names of ours, in the order in which they are replaced.
+ORIGINAL = (
+    (r"^norm\.", "data_bn."),
+    (r"^head\.", "fc."),
+    (r"^blocks\.(\d+)\.", lambda block: f"l{int(block[1]) + 1}."),
+    (r"\.graph\.learned", ".gcn1.PA"),
+    (r"\.graph\.", ".gcn1."),
+    (r"\.time\.", ".tcn1."),
+    (r"\.residual\.0\.", ".residual.conv."),
+    (r"\.residual\.1\.", ".residual.bn."),
+    (r"1\.norm\.", "1.bn."),
+    (r"\.skip\.", ".down."),
+)
+PYSKL = (
+    (r"^norm\.", "backbone.data_bn."),
+    (r"^head\.", "cls_head.fc_cls."),
+    (r"^blocks\.", "backbone.gcn."),
+    (r"\.graph\.learned", ".gcn.A"),
+    (r"\.graph\.", ".gcn."),
+    (r"\.time\.", ".tcn."),
+    (r"\.residual\.0\.", ".residual.conv."),
+    (r"\.residual\.1\.", ".residual.bn."),
+    (r"cn\.norm\.", "cn.bn."),
+    (r"\.skip\.", ".down."),
+)
+AAGCN = (
+    (r"\.theta\.", ".conv_a."),
+    (r"\.phi\.", ".conv_b."),
+    (r"\.weights\.", ".conv_d."),
+    (r"\.emphasis\.joints\.", ".conv_sa."),
+    (r"\.emphasis\.frames\.", ".conv_ta."),
+    (r"\.emphasis\.squeeze\.", ".fc1c."),
+    (r"\.emphasis\.restore\.", ".fc2c."),
+)
+SIX_BRANCHES = (
+    (r"\.branches\.5\.look\.", ".branches.5."),
+    (r"\.shrink\.", "."),
+    (r"\.look\.", ".3.conv."),
+    (r"\.join\.", ".transform."),
+)
+CTRGCN = (
+    (r"\.refinements\.", ".convs."),
+    (r"\.first\.", ".conv1."),
+    (r"\.second\.", ".conv2."),
+    (r"\.values\.", ".conv3."),
+    (r"\.expand\.", ".conv4."),
+    (r"\.branches\.3\.look\.", ".branches.3.0."),
+    (r"\.branches\.3\.norm\.", ".branches.3.1."),
+    (r"\.branches\.2\.norm\.", ".branches.2.4."),
+    (r"\.shrink\.", "."),
+    (r"\.look\.", ".3.conv."),
+    (r"(\.branches\.[01])\.norm\.", r"\1.3.bn."),
+)
+RESNET = (
+    (r"\.(\d+)\.squeeze\.", r".\1.conv1."),
+    (r"\.(\d+)\.look\.", r".\1.conv2."),
+    (r"\.(\d+)\.expand\.", r".\1.conv3."),
+    (r"\.(\d+)\.skip\.", r".\1.downsample."),
+    (r"\.(conv\d|downsample)\.0\.", r".\1.conv."),
+    (r"\.(conv\d|downsample)\.1\.", r".\1.bn."),
+)
+TSM = (
+    (r"^head\.", "new_fc."),
+    (r"^net\.", "base_model."),
+    (r"\.conv1\.1\.", ".conv1.net."),
+)
+TRANSFORMER = ((r"\.mlp\.0\.", ".mlp.fc1."), (r"\.mlp\.3\.", ".mlp.fc2."))
+OUTPUTS = [f"heads.{i}.outputs.{k}." for i, names in enumerate(BRANCHES) for k in range(len(names))]
+NAMES = {
+    "2s-agcn": (
+        *AAGCN,
+        (r"\.time\.0\.", ".time.conv."),
+        (r"\.time\.1\.", ".time.bn."),
+        *ORIGINAL,
+    ),
+    "st-gcn": (
+        (r"^norm\.", "data_bn."),
+        (r"^head\.", "fcn."),
+        (r"^blocks\.(\d+)\.graph\.importance", r"edge_importance.\1"),
+        (r"^blocks\.", "st_gcn_networks."),
+        (r"\.graph\.weights\.", ".gcn.conv."),
+        (r"\.graph\.norm\.", ".tcn.0."),
+        (r"\.time\.conv\.", ".tcn.2."),
+        (r"\.time\.norm\.", ".tcn.3."),
+    ),
+    "pyskl/stgcn": ((r"\.importance", ".PA"), (r"\.weights\.", ".conv."), *PYSKL),
+    "pyskl/stgcn++": ((r"\.weights\.", ".conv."), *SIX_BRANCHES, *PYSKL),
+    "aagcn": (*AAGCN, *ORIGINAL),
+    "pyskl/aagcn": (*AAGCN, *PYSKL),
+    "ctr-gcn": (*CTRGCN, *ORIGINAL),
+    "pyskl/ctrgcn": (
+        *CTRGCN,
+        *PYSKL,
+        (r"^backbone\.gcn\.(\d+)\.([gt])cn\.", r"backbone.net.\1.\2cn1."),
+    ),
+    "pyskl/dgstgcn": (
+        (r"\.before\.", ".pre."),
+        (r"\.after\.", ".post."),
+        (r"\.first\.", ".conv1."),
+        (r"\.second\.", ".conv2."),
+        (r"\.gamma", ".add_coeff"),
+        *SIX_BRANCHES,
+        *PYSKL,
+    ),
+    "pyskl/posec3d": (
+        (r"^head\.", "cls_head.fc_cls."),
+        (r"^stem\.0\.", "backbone.conv1.conv."),
+        (r"^stem\.1\.", "backbone.conv1.bn."),
+        (r"^stages\.(\d+)\.", lambda stage: f"backbone.layer{int(stage[1]) + 1}."),
+        *RESNET,
+    ),
+    "tsm-r50": TSM,
+    "dscnet/rgb": (
+        (r"^motion\.gather\.", "TSM_intrada.m1.0."),
+        (r"^motion\.gate\.", "TSM_intrada.m2.0."),
+        (r"^tsm\.", ""),
+        *TSM,
+    ),
+    "dscnet/msst": (
+        (r"^head\.", "model.last_linear."),
+        (r"^pools\.0\.", "model.avgpool."),
+        (r"^pools\.1\.", "model.avgpool2."),
+        (
+            r"^blocks\.(\d+)\.branches\.(\d+)\.",
+            lambda key: f"model.m{int(key[1]) + 1}.conv{2 * int(key[2]) + 1}.",
+        ),
+    ),
+    "video-swin": (
+        (r"^features\.(\d+)\.(?=\d)", lambda key: f"layers.{int(key[1]) // 2}.blocks."),
+        (r"^features\.(\d+)\.", lambda key: f"layers.{int(key[1]) // 2}.downsample."),
+        (r"^(layers|patch_embed|norm)\.", r"backbone.\1."),
+        (r"^head\.", "cls_head.fc_cls."),
+        *TRANSFORMER,
+    ),
+    "slowfast/mvitv2-s": (
+        (r"^pos_encoding\.class_token", "cls_token"),
+        (r"^conv_proj\.", "patch_embed.proj."),
+        (r"\.project\.0\.", ".proj."),
+        (r"\.project\.", ".proj."),
+        (r"\.pool_([qkv])\.pool\.", r".pool_\1."),
+        (r"\.pool_([qkv])\.norm_act\.0\.", r".norm_\1."),
+        (r"^head\.1\.", "head.projection."),
+        *TRANSFORMER,
+    ),
+    "swinface": (
+        *TRANSFORMER,
+        (r"^heads\.\d+\.outputs\.\d+\.", lambda key: f"om.output_fcs.{OUTPUTS.index(key[0])}."),
+        (r"^heads\.(\d+)\.convs\.", r"fam.nets.\1.conv.convs."),
+        (r"^heads\.(\d+)\.gate\.0\.", r"fam.nets.\1.channel_attention.mlp.1."),
+        (r"^heads\.(\d+)\.gate\.2\.", r"fam.nets.\1.channel_attention.mlp.3."),
+        (r"^heads\.(\d+)\.norm\.", r"fam.nets.\1.norm."),
+        (r"^heads\.(\d+)\.refine\.0\.", r"tss.nets.\1.feature.0."),
+        (r"^heads\.(\d+)\.refine\.2\.", r"tss.nets.\1.feature.3."),
+    ),
+}
+MMACTION = {  # where mmaction2 1.x calls the same network's weights otherwise
+    "pyskl/posec3d": NAMES["pyskl/posec3d"],
+    "tsm-r50": (
+        (r"^head\.", "cls_head.fc_cls."),
+        (r"^net\.conv1\.", "backbone.conv1.conv."),
+        (r"^net\.bn1\.", "backbone.conv1.bn."),
+        (r"^net\.", "backbone."),
+        (r"\.(\d+)\.conv1\.1\.", r".\1.conv1.conv.net."),
+        (r"\.(\d+)\.conv([123])\.(?=weight)", r".\1.conv\2.conv."),
+        (r"\.(\d+)\.bn([123])\.", r".\1.conv\2.bn."),
+        (r"\.downsample\.0\.", ".downsample.conv."),
+        (r"\.downsample\.1\.", ".downsample.bn."),
+    ),
+    "video-swin": ((r"^norm\.", "norm3."), (r"^norm3", "backbone.norm3"), *NAMES["video-swin"]),
+    "slowfast/mvitv2-s": (
+        (r"^conv_proj\.", "patch_embed.projection."),
+        (r"^norm\.", "norm2."),
+        (r"^head\.1\.", "cls_head.fc_cls."),
+        *NAMES["slowfast/mvitv2-s"],
+        (r"^(?!cls_head\.)", "backbone."),
+    ),
+}
+ODD = {"channels": 2, "persons": 3, "width": 12, "depths": (2, 1), "mask_missing": False}
+BUILT = {
+    "st-gcn": lambda: build_stgcn("kinect20", 4, **ODD),
+    "pyskl/stgcn": lambda: build_stgcn("openpose18", 4, **ODD | {"persons": 1}),
+    "pyskl/stgcn++": lambda: build_stgcnpp("body25", 4, **ODD | {"persons": 1}),
+    "aagcn": lambda: build_aagcn("coco17", 4, **ODD, original=True),
+    "pyskl/aagcn": lambda: build_aagcn("kinect20", 4, **ODD, emphasis=False),
+    "ctr-gcn": lambda: build_ctrgcn("kinect20", 4, **ODD, original=True),
+    "pyskl/ctrgcn": lambda: build_ctrgcn("coco17", 4, **ODD, original=False),
+    "pyskl/dgstgcn": lambda: build_dgstgcn("coco17", 4, **ODD, entries=25, ratio=0.25),
+    "2s-agcn": lambda: build_agcn("kinect20", 4, **ODD),
+    "pyskl/posec3d": lambda: build_poseconv3d(4, joints=9, width=6, depths=(2, 1)),
+    "tsm-r50": lambda: build_tsm(4, segments=3, depths=(2, 1, 1, 1), inner=8),
+    "dscnet/rgb": lambda: build_dscnet_rgb(4, segments=3, frames=3, depths=(1, 1, 2, 1), inner=8),
+    "dscnet/msst": lambda: build_msstnet(4, channels=2, widths=((3, 2), *((2, 3),) * 6)),
+    "video-swin": lambda: build_video_swin(
+        classes=4, stages=Stages(12, (1, 3), (3, 2)), patch=(1, 4, 4), window=(2, 3, 3), mlp_ratio=3
+    ),
+    "slowfast/mvitv2-s": lambda: build_mvitv2(4, "tiny", clip=(4, 64, 64)),
+    "swinface": lambda: build_swinface("tiny"),
+}
+OPTIONS = {  # what shapes do not tell
+    "2s-agcn": {"keypoints": "kinect20"},
+    "tsm-r50": {"segments": 3},
+    "dscnet/rgb": {"segments": 3},
+    "slowfast/mvitv2-s": {"size": "tiny"},
+    "swinface": {"size": "tiny"},
+}
+CLIPS = {  # a batch of inputs, but of the graph networks
+    "pyskl/posec3d": (2, 9, 4, 16, 24),
+    "tsm-r50": (2, 9, 32, 48),
+    "dscnet/rgb": (2, 27, 32, 48),
+    "dscnet/msst": (2, 3, 2, 6, 11),
+    "video-swin": (2, 3, 5, 20, 24),
+    "slowfast/mvitv2-s": (2, 3, 4, 64, 64),
+    "swinface": (2, 3, 56, 56),
+}
+
+
+def published_name(key, names):
+    for ours, theirs in names:
+        key = re.sub(ours, theirs, key)
+    return key
+
+
+def input_shape(family, model):
+    """Of a batch of two, for the model of that family."""
+    if family in CLIPS:
+        return CLIPS[family]
+    return (2, model.norm.persons, 11, len(model.norm.layout.joints), model.norm.channels)
