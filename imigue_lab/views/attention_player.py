@@ -4,6 +4,8 @@ The player's slider is the slider of time; choosing another clip there reads its
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +15,15 @@ from PIL import Image, ImageDraw
 
 from imigue_lab.data.video import Frame
 from imigue_lab.errors import RunError
-from imigue_lab.views.attention import ALL, ClipAttention
+from imigue_lab.training.finished import GestureRun
+from imigue_lab.training.gesture import GestureSystem
+from imigue_lab.views.attention import ALL, ClipAttention, read_attention
 from imigue_lab.views.attention_figure import GROUPS, colour_of
 from imigue_lab.views.browse import clip_list
 from imigue_lab.views.footage import Footage, Paint
 from imigue_lab.views.glance import Glance, glance_at
 from imigue_lab.views.moment import Moment
-from imigue_lab.views.player import Player
+from imigue_lab.views.player import Player, still_as_jpeg
 
 FULL = 4.0  # times an equal share at which heat is deepest
 HEAT, DEEP, LIGHT = (213, 94, 0), (8, 48, 107), (232, 241, 250)
@@ -87,6 +91,18 @@ class AttentionPlayer(VBox):
                 self.attention, size, span, self.layer.value, self.pairs.value, self.merged.value
             )
         )
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The widget, and a still of its player for pages that cannot play it."""
+        return super()._repr_mimebundle_(**options) | {"image/jpeg": still_as_jpeg(self.player)}
+
+
+def look(gesture: GestureRun, system: GestureSystem, clip_id: str) -> AttentionPlayer:
+    """The clip under its attention, and the other clips of its part to choose from."""
+    clips = gesture.index.clips
+    part = clips[clips.split == clips.set_index("clip_id").split[clip_id]]
+    moment = Moment(gesture.index, clip_id=clip_id)
+    return AttentionPlayer(moment, part, partial(read_attention, gesture, system))
 
 
 def painter(

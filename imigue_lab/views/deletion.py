@@ -29,6 +29,13 @@ SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 MOST, RANDOM, LEAST = "most attended", "at random", "least attended"
 
 
+def held_out(gesture: GestureRun, most: int = 40, seed: int = 0) -> list[str]:
+    """So many clips of test, else of validation, else of train; drawn at random."""
+    parts = (gesture.data.part(split).clip_id for split in ("test", "validation", "train"))
+    clips = next(part for part in parts if len(part))
+    return clips.sample(min(most, len(clips)), random_state=seed).tolist()
+
+
 @torch.no_grad()
 def probabilities_when(
     system: GestureSystem,
