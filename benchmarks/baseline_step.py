@@ -11,7 +11,7 @@ import time
 import torch
 
 from benchmarks.agcn_step import CLASSES, networks, step_of
-from imigue_lab.models.baselines.table import build_baseline
+from imigue_lab.models.baselines.build import build_baseline
 
 ROUNDS = 6
 PUBLISHED = {  # time of a training and an evaluation step, of the published codes

@@ -33,8 +33,9 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture_settings import GestureSettings
-    from imigue_lab.training.settings import BaselineSettings, EmotionSettings, ExtractSettings
+    from imigue_lab.training.settings import EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -98,9 +99,25 @@ def build_parser() -> argparse.ArgumentParser:
     gesture = tasks.add_parser("gesture", help="gestures from RGB and pose, with memory (01)")
     add_settings(gesture, GestureSettings)
     gesture.set_defaults(run=train_gesture)
-    baseline = tasks.add_parser("baseline", help="gestures from skeletons alone, one stream (04)")
+    baseline = tasks.add_parser("baseline", help="a network of Table 1, one stream (04)")
     add_settings(baseline, BaselineSettings)
     baseline.set_defaults(run=train_baseline)
+
+    fusion = commands.add_parser("fuse", help="finished runs decide together, clip by clip")
+    fusion.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
+    fusion.add_argument(
+        "--weights",
+        default="uniform",
+        help="uniform, search (on validation), or one for each run: 2:2:1:1 (default: uniform)",
+    )
+    fusion.add_argument("--name", default="", help="run folder (default: made from the runs)")
+    fusion.add_argument("--seed", type=int, default=0, help="of the intervals (default: 0)")
+    fusion.set_defaults(run=fuse_runs)
+
+    table = commands.add_parser("table", help="Table 1: published scores, and ours beside them")
+    table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
+    table.add_argument("--split", choices=["validation", "test"], default="test")
+    table.set_defaults(run=print_table)
 
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
@@ -204,11 +221,28 @@ def train_gesture(options: argparse.Namespace) -> None:
 
 def train_baseline(options: argparse.Namespace) -> None:
     from imigue_lab.training.baseline import train_baseline
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture_scores import show_scores
-    from imigue_lab.training.settings import BaselineSettings
 
     run = train_baseline(given_settings(BaselineSettings, options))
     print(show_scores(run.scores()).to_string(index=False))
+
+
+def fuse_runs(options: argparse.Namespace) -> None:
+    from imigue_lab.training.fusion import fuse, show_fusion
+    from imigue_lab.training.gesture_scores import show_scores
+
+    run = fuse(options.runs, options.weights, options.name, options.seed)
+    print(show_scores(run.scores()).to_string(index=False))
+    print(show_fusion(run))
+
+
+def print_table(options: argparse.Namespace) -> None:
+    from imigue_lab.training.runs import find_run
+    from imigue_lab.training.table_one import show_table, table_one
+
+    runs = [find_run(name) for name in options.runs] or None
+    print(show_table(table_one(runs, options.split)).to_string(index=False))
 
 
 def export_html(options: argparse.Namespace) -> None:

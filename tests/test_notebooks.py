@@ -16,6 +16,7 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
+from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
 from imigue_lab.training.prepare import extract_features
@@ -34,12 +35,13 @@ SETTINGS = {
     "00_prepare": PrepareSettings,
     "01_train_gesture": GestureSettings,
     "02_train_emotion": EmotionSettings,
+    "04_baselines": BaselineSettings,
     "05_prototypes": PrototypesSettings,
     "06_attention": AttentionSettings,
     "07_gates": GatesSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, PROTOTYPES, ATTENTION, GATES = (
+PREPARE, GESTURE, EMOTION, BASELINES, PROTOTYPES, ATTENTION, GATES = (
     FOLDER / f"{name}.ipynb" for name in SETTINGS
 )
 TINY = {"epochs": 1, "width": 8, "heads": 2}
@@ -125,6 +127,17 @@ def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 5
     assert "rgb features (made-up-rgb-" in text
+
+
+def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-p", "epochs", 1, "-p", "frames", 8, "-p", "model", "ctr-gcn"]
+    done = papermill(*words, "-p", "stream", "bone", folder=tmp_path, notebook=BASELINES)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    assert "Chen et al., ICCV 2021" in text and "epoch 1/1" in text
+    shown = str([o.get("data", {}) for c in code_cells(tmp_path / "out.ipynb") for o in c.outputs])
+    assert "62.87" in shown and "ctr-gcn, bone, small size" in shown
 
 
 def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, made_up):

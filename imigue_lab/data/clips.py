@@ -62,10 +62,11 @@ class ClipDataset(Dataset[Clip]):
         clips: clip_id, video_id, start, end (frames from 0, end inclusive), label.
         keypoints: gives the keypoints of a video by id; called for every clip, so it should map a
             file (`KeypointFiles`) or look into a dict (``arrays.__getitem__``).
-        frames: length that clips are resampled to; 0 keeps their own, cut to 256 about the centre.
+        frames: length that clips are resampled to; 0 keeps their own, cut about the centre.
         joints: which joints, in which order (`keypoints.subset`); all by default.
         axes: 2 for pictures, where a third channel is a score; 3 for places in space, where a joint
             is missing if all of its coordinates are 0.
+        longest: frames of a clip that keeps its own length.
 
     Raises:
         DataError: a video has no keypoints or of the wrong shape, or a clip runs past their end.
@@ -78,6 +79,7 @@ class ClipDataset(Dataset[Clip]):
         frames: int = 64,
         joints: Sequence[int] | None = None,
         axes: int = 2,
+        longest: int = LONGEST,
     ):
         self.clip_ids = clips.clip_id.tolist()
         self.video_ids = clips.video_id.tolist()
@@ -87,6 +89,7 @@ class ClipDataset(Dataset[Clip]):
         self.frames = frames
         self.joints = None if joints is None else list(joints)
         self.axes = axes
+        self.longest = longest
         check_ranges(clips, keypoints, self.joints)
 
     def __len__(self) -> int:
@@ -98,12 +101,12 @@ class ClipDataset(Dataset[Clip]):
         if self.frames:
             return [self.frames] * len(self)
         start, end = self.ranges.T
-        return np.minimum(end - start + 1, LONGEST).tolist()
+        return np.minimum(end - start + 1, self.longest).tolist()
 
     def __getitem__(self, number: int) -> Clip:
         start, stop = (int(frame) for frame in self.ranges[number] + (0, 1))
         if not self.frames:
-            start, stop = middle(start, stop, LONGEST)
+            start, stop = middle(start, stop, self.longest)
         skeleton = as_persons(self.keypoints(self.video_ids[number]))[:, start:stop]
         if self.joints is not None:
             skeleton = skeleton[:, :, self.joints]

@@ -29,5 +29,10 @@ def survey_data(data: str, store: str = "") -> tuple[Index, list[Problem]]:
     return survey.to_index(), [p for p in survey.problems if p.kind != "unreadable"]
 
 
+def is_made_up(data: str) -> bool:
+    """Whether this package wrote what a notebook or command names."""
+    return data == "synthetic" or (Path(data).expanduser() / "made_up.json").exists()
+
+
 def find_root(data: str, store: str) -> Path:
     return ensure_synthetic(store=store) if data == "synthetic" else Path(data)

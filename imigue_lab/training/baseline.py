@@ -1,48 +1,39 @@
-"""Trains and scores a classifier of skeletons alone: the pose encoder, and baselines of Table 1.
+"""Trains and scores a network of Table 1, the pose encoder's among them.
 
-Settings in, a finished run folder out. A model takes (skeleton, frame_mask) and gives logits.
+Settings in, a finished run folder out. What a network is called with, its clips say (`enter`).
 """
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from filelock import FileLock
+from jaxtyping import Float
 from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.clips import ClipBatch
-from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError
-from imigue_lab.models.agcn import build_agcn
-from imigue_lab.training.gesture_data import (
-    GestureClips,
-    GestureData,
-    TrainingBatches,
-    in_order,
-    load_gesture_data,
-)
+from imigue_lab.data.source import is_made_up
+from imigue_lab.models.baselines.build import SIZES, build_baseline
+from imigue_lab.models.baselines.dscnet import DSCNet
+from imigue_lab.training.baseline_clips import Clips, EpochBatches, Seen, draws_in_order
+from imigue_lab.training.baseline_data import BaselineData, load_baseline_data
+from imigue_lab.training.baseline_dense_sparse import losses_apart
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.baseline_start import identity_of_start, read_start, take_over
+from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
 from imigue_lab.training.loop import Stopping, fit, open_fabric
+from imigue_lab.training.optimisers import build_optimizer, build_scheduler
 from imigue_lab.training.runs import Row, Run, describe_environment, open_run
-from imigue_lab.training.settings import WHERE, BaselineSettings
-
-BUILDERS: dict[str, Callable[..., nn.Module]] = {"2s-agcn": build_agcn}
-SIZES: dict[str, dict[str, dict[str, Any]]] = {
-    "2s-agcn": {
-        "small": {"width": 16, "depths": [2, 1, 1]},
-        "paper": {"width": 64, "depths": [4, 3, 3]},
-    }
-}
+from imigue_lab.training.settings import WHERE
 
 
-def train_baseline(settings: BaselineSettings, data: GestureData | None = None) -> Run:
+def train_baseline(
+    settings: BaselineSettings, data: BaselineData | GestureData | None = None
+) -> Run:
     """Trains, or resumes, or returns at once what is finished.
 
     The test split is read once, after the last epoch, by the model of the best validation epoch.
@@ -50,73 +41,72 @@ def train_baseline(settings: BaselineSettings, data: GestureData | None = None) 
     Args:
         data: of these settings, where it is loaded already.
     """
-    data = data or load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
-    run = open_run("baseline", settings, data.identity() | identity_of_start(settings))
+    if isinstance(data, GestureData):
+        data = BaselineData(data.split, data)
+    data = data or load_baseline_data(settings)
+    run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
     with FileLock(run.folder / ".lock"):
         if not run.announce(data.remarks()):
             return run
         started = time.monotonic()
         fabric = open_fabric(settings.device)
         seed_everything(settings.seed, verbose=False)
-        checkpoint = checkpoint_of(settings, data)
-        model = BUILDERS[settings.model](**checkpoint["arguments"])
-        if settings.checkpoint:
-            start_from(model, settings.checkpoint, settings.model, data.layout.name)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-        )
-        clips = data.clips(
-            "train", settings.frames, [settings.stream], settings.augment, settings.seed
-        )
-        validation = data.clips("validation", settings.frames, [settings.stream])
+        checkpoint, model, remarks = start(settings, data)
+        optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
+        clips = data.clips("train", settings, training=True)
+        validation = data.clips("validation", settings.model_copy(update={"test_clips": 1}))
+        apart = isinstance(model, DSCNet)
+
+        def loss_of(model: nn.Module, batch: Seen) -> Tensor:
+            loss = losses_apart if apart else cross_entropy
+            return loss(model, clips.enter(batch), batch.label, settings.smoothing)
 
         def evaluate(model: nn.Module) -> Row:
-            return validation_scores(predict(fabric, model, validation, data, settings.batch_size))
+            predictions = predict(fabric, model, validation, data, settings.batch_size)
+            return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
             fabric,
             model,
             optimizer,
-            build_scheduler(settings, optimizer),
-            TrainingBatches(clips, settings.batch_size, settings.balance),
-            lambda model, batch: cross_entropy(model, batch, settings.smoothing),
+            build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
+            EpochBatches(clips, settings.batch_size, settings.seed, settings.balance),
+            loss_of,
             evaluate,
             run,
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error"),
             settings.seed,
         )
-        finish(run, fabric, best.to(fabric.device), data, settings, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        finish(run, fabric, best.to(fabric.device), data, settings, seconds, remarks)
     return run
 
 
-def identity_of_start(settings: BaselineSettings) -> dict[str, str]:
-    """Which weights a run started from, by content; nothing where it started by its seed."""
-    if not settings.checkpoint:
-        return {}
-    try:
-        return {"checkpoint": short_hash(Path(settings.checkpoint).expanduser().read_bytes())}
-    except OSError as error:
-        raise DataError(f"{settings.checkpoint}: no such file; leave checkpoint empty") from error
-
-
-def checkpoint_of(settings: BaselineSettings, data: GestureData) -> dict[str, Any]:
-    """What the weights may be loaded into."""
-    arguments = {
-        "keypoints": data.layout.name,
-        "classes": len(CLASSES),
-        "persons": data.persons,
-        **SIZES[settings.model][settings.size],
-    }
-    return {
+def start(
+    settings: BaselineSettings, data: BaselineData
+) -> tuple[dict[str, Any], nn.Module, list[str]]:
+    """What the weights may be loaded into, the model before training, and what to say of it."""
+    arguments = data.arguments(settings) | SIZES[settings.model][settings.size]
+    published = None
+    if settings.checkpoint:
+        layout = data.gestures.layout if data.gestures else None
+        published = read_start(settings.checkpoint, settings.model, layout, arguments)
+        arguments |= published.options
+    model = build_baseline(settings.model, **arguments)
+    remarks = take_over(model, published) if published else []
+    for remark in remarks:
+        print(f"note: {remark}")
+    checkpoint = {
         "task": "baseline",
         "classes": list(CLASSES),
-        "keypoints": data.layout.name,
+        "keypoints": data.gestures.layout.name if data.gestures else "",
         "model": settings.model,
         "stream": settings.stream,
         "frames": settings.frames,
         "arguments": arguments,
     }
+    return checkpoint, model, remarks
 
 
 def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
@@ -131,67 +121,47 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
     if data:
         wanted["keypoints"] = data.layout.name
     weights = run.load_weights("best", wanted)
-    model = BUILDERS[found["model"]](**found["arguments"])
+    model = build_baseline(found["model"], **found["arguments"])
     model.load_state_dict(weights)
     return model.eval()
 
 
-def start_from(model: nn.Module, checkpoint: str, family: str, keypoints: str) -> None:
-    """Takes over published weights, but for the first norm and the head: those are of other data.
-
-    Raises:
-        DataError: the file is of another network, size or layout.
-    """
-    from imigue_lab.models.published import load_published  # imports every family
-
-    published = load_published(checkpoint, family, keypoints=keypoints).state_dict()
-    for name, tensor in model.state_dict().items():
-        if name.startswith(("norm.", "head.")):
-            continue
-        if name not in published or published[name].shape != tensor.shape:
-            raise DataError(
-                f"{checkpoint}: is of another size than the model, at {name}; set size=paper"
-            )
-        tensor.copy_(published[name])
-
-
-def build_scheduler(
-    settings: BaselineSettings, optimizer: torch.optim.Optimizer
-) -> ReduceLROnPlateau | None:
-    if settings.scheduler == "none":
-        return None
-    return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2))
-
-
-def cross_entropy(model: nn.Module, batch: ClipBatch, smoothing: float) -> Tensor:
+def cross_entropy(
+    model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
+) -> Tensor:
     """Mean over the clips of ``-log p_y``, in float32."""
-    logits = model(batch.skeleton, batch.frame_mask).float()
-    return F.cross_entropy(logits, batch.label, label_smoothing=smoothing)
+    return F.cross_entropy(model(*inputs).float(), label, label_smoothing=smoothing)
 
 
 @torch.no_grad()
 def predict(
-    fabric: Fabric, model: nn.Module, clips: GestureClips, data: GestureData, batch_size: int
+    fabric: Fabric, model: nn.Module, clips: Clips, data: BaselineData, batch_size: int
 ) -> pd.DataFrame:
     """One row a clip, keyed by id.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), said (the most probable
-    class), seen (share of joints that were there), p0 ... of the classes.
+    class), seen (share of joints that were there; 1 of pictures), p0 ... of the classes.
     """
     model.eval()
     parts = []
-    for batch in in_order(clips, batch_size):
-        batch = batch.to(fabric.device)
-        probability = model(batch.skeleton, batch.frame_mask).float().softmax(dim=1).cpu().numpy()
+    for draws in draws_in_order(clips, batch_size):
+        inputs = [clips.enter(draw.to(fabric.device)) for draw in draws]
+        probability = average_probability(model, inputs).cpu().numpy()
         part = pd.DataFrame(probability).add_prefix("p")
-        part.insert(0, "clip_id", batch.clip_ids)
+        part.insert(0, "clip_id", draws[0].clip_ids)
         part.insert(1, "said", probability.argmax(axis=1))
-        seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
-        _, persons, _, joints = batch.present.shape
-        part.insert(2, "seen", (seen / (persons * joints)).cpu().numpy())
+        part.insert(2, "seen", draws[0].share.numpy())
         parts.append(part)
     known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
     return known.merge(pd.concat(parts), on="clip_id", validate="one_to_one")
+
+
+def average_probability(
+    model: nn.Module, draws: list[tuple[Tensor, ...]]
+) -> Float[Tensor, "B classes"]:
+    """``mean_n softmax(model(draw n))``: several draws of the same clips decide together."""
+    logits = torch.stack([model(*inputs) for inputs in draws])
+    return logits.float().softmax(dim=-1).mean(dim=0)
 
 
 def validation_scores(predictions: pd.DataFrame) -> Row:
@@ -207,28 +177,23 @@ def finish(
     run: Run,
     fabric: Fabric,
     model: nn.Module,
-    data: GestureData,
+    data: BaselineData,
     settings: BaselineSettings,
     seconds: float,
+    remarks: list[str],
 ) -> None:
     """Predictions, provenance, and last the scores, which mark the run as finished."""
-    parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
+    parts = (data.clips(split, settings) for split in ("train", "validation", "test"))
     predictions = pd.concat(
-        predict(
-            fabric,
-            model,
-            data.clips(split, settings.frames, [settings.stream]),
-            data,
-            settings.batch_size,
-        )
-        for split in parts
+        predict(fabric, model, clips, data, settings.batch_size) for clips in parts if len(clips)
     ).sort_values("clip_id", ignore_index=True)
     run.write_predictions(predictions)
     provenance = describe_environment() | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
+        "made_up": is_made_up(settings.data),
         "device": str(fabric.device),
         "seconds": round(seconds, 1),
-        "remarks": data.remarks(),
+        "remarks": data.remarks() + remarks,
     }
     run.write_json("provenance.json", provenance)
     run.write_scores(score_table(predictions, settings.seed))

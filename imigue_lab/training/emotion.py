@@ -9,7 +9,6 @@ import torch
 from filelock import FileLock
 from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
 from imigue_lab.data.classes import OUTCOMES
 from imigue_lab.data.datasets import (
@@ -23,6 +22,7 @@ from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss, balanced_class_weights
 from imigue_lab.training.emotion_data import EmotionData, load_emotion_data
 from imigue_lab.training.loop import Stopping, fit, open_fabric
+from imigue_lab.training.optimisers import build_scheduler
 from imigue_lab.training.runs import Row, Run, describe_environment, open_run
 from imigue_lab.training.scores import point_scores, score_table
 from imigue_lab.training.settings import WHERE, EmotionSettings
@@ -60,7 +60,7 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
             fabric,
             model,
             optimizer,
-            build_scheduler(settings, optimizer),
+            build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
             TrainingBatches(data, settings),
             lambda model, batch: loss(model(**batch.inputs()).logit, batch.outcome),
             evaluate,
@@ -108,16 +108,6 @@ def build_loss(settings: EmotionSettings, split: EmotionSplit) -> FocalLoss:
     balanced = settings.class_weights == "balanced"
     weights = balanced_class_weights(int(counts[0]), int(counts[1])) if balanced else (1.0, 1.0)
     return FocalLoss(settings.gamma if settings.loss == "focal" else 0.0, weights)
-
-
-def build_scheduler(
-    settings: EmotionSettings, optimizer: torch.optim.Optimizer
-) -> LRScheduler | None:
-    if settings.scheduler == "cosine":
-        return CosineAnnealingLR(optimizer, settings.epochs)
-    if settings.scheduler == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2))
-    return None
 
 
 class TrainingBatches:

@@ -18,11 +18,11 @@ from imigue_lab.models.agcn import AGCN, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baseline import load_baseline, train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_data import GestureClips, GestureData
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.rgb_maps import Sizes
 from imigue_lab.training.runs import Run, find_run
-from imigue_lab.training.settings import BaselineSettings
 
 STREAMS: tuple[Stream, Stream] = ("joint", "bone")
 AT_ONCE = 32  # clips that are encoded together
@@ -65,9 +65,15 @@ def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
 
 
 def refuse_other(run: Run, stream: Stream, settings: GestureSettings) -> None:
-    """A run of another fold has learned from clips that are held out here."""
+    """A run of another network has other tokens; of another fold, learned what is held out here."""
     asked = run.settings()["settings"]
-    wanted = {"stream": stream, "fold": settings.fold, "frames": settings.frames}
+    wanted = {
+        "model": "2s-agcn",
+        "stream": stream,
+        "fold": settings.fold,
+        "frames": settings.frames,
+        "sampling": "resample",
+    }
     for name, value in wanted.items():
         if asked[name] != value:
             raise RunError(

@@ -30,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from imigue_lab.data.source import is_made_up
 from imigue_lab.data.workspace import workspace, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
@@ -78,6 +79,12 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         return json.loads((self.folder / "provenance.json").read_text())
+
+    @property
+    def made_up(self) -> bool:
+        """Whether it learned from interviews that this package wrote."""
+        provenance = self.provenance()
+        return provenance.get("made_up", is_made_up(provenance["where"]["data"]))
 
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))
@@ -189,6 +196,12 @@ def flatten(asked: dict[str, Any]) -> dict[str, Any]:
         **asked["settings"],
         **{f"data {key}": value for key, value in asked["data"].items()},
     }
+
+
+def finished_runs(*tasks: str) -> list[Run]:
+    """All of some tasks, by their folders' names."""
+    runs = [Run(path.parent) for path in sorted(runs_folder().glob("*/scores.json"))]
+    return [run for run in runs if run.settings()["task"] in tasks]
 
 
 def find_run(name: str) -> Run:

@@ -9,8 +9,6 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import SettingsError
 from imigue_lab.features.catalogue import parse_names
@@ -63,9 +61,14 @@ class Settings(BaseModel):
             known = ", ".join(cls.presets) or "none"
             raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
         try:
-            return cls(**{**cls.presets.get(preset, {}), **given})
+            return cls(**{**(cls.values_of(preset, given) if preset else {}), **given})
         except ValidationError as error:
             raise SettingsError(say(cls, error)) from error
+
+    @classmethod
+    def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
+        """What a preset says where nothing is given."""
+        return cls.presets[preset]
 
     def what(self) -> dict[str, Any]:
         """The settings that change a result: all but places, names and the device."""
@@ -189,35 +192,3 @@ class GatesSettings(Settings):
 
     run: str = Field("demo", description="finished run of 02, by name; demo: as 02 is committed")
     video: str = Field("", description="interview; empty: held out, most windows without a face")
-
-
-class BaselineSettings(Settings):
-    """Parameters of 04_baselines, and of the pose encoder's training (paper sections 2 and 5.1)."""
-
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"size": "paper", "frames": 0, "lr": 1e-4, "weight_decay": 1e-4, "epochs": 60}
-    }
-
-    model: Literal["2s-agcn"] = Field("2s-agcn", description="2s-agcn")
-    stream: Stream = Field("joint", description="joint, bone, joint_motion or bone_motion")
-    size: Literal["small", "paper"] = Field(
-        "small", description="small for a quick look, or paper as published"
-    )
-    checkpoint: str = Field("", description="published weights to start from; empty: none")
-    frames: int = Field(64, ge=0, description="resampled length; 0 keeps a clip's own (paper: 0)")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
-    augment: Augment = Field(
-        "none", description="none, turn (and scale), or mirror (turn, and flip half)"
-    )
-    balance: float = Field(
-        0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
-    )
-    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
-    epochs: int = Field(15, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
-    batch_size: int = Field(32, ge=1, description="clips a step")
-    lr: float = Field(3e-3, gt=0, le=1, description="AdamW's learning rate (paper: 1e-4)")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's weight decay (paper: 1e-4)")
-    scheduler: Literal["none", "plateau"] = Field(
-        "plateau", description="none, or plateau (halves lr when validation accuracy stalls)"
-    )

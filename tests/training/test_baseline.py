@@ -1,28 +1,37 @@
 """Skeleton classifiers end to end: exact resume, tables by id, checkpoints that say what for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.testing import assert_close
 
-from benchmarks.agcn_step import Transcription
 from imigue_lab.app import main
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.skeletons.graphs import spatial
-from imigue_lab.errors import DataError, RunError
+from imigue_lab.errors import RunError
+from imigue_lab.models.baselines.table import TABLE
+from imigue_lab.models.published import load_published
 from imigue_lab.training import baseline
-from imigue_lab.training.baseline import load_baseline, predict, start_from, train_baseline
-from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.baseline import (
+    average_probability,
+    load_baseline,
+    predict,
+    train_baseline,
+)
+from imigue_lab.training.baseline_data import load_baseline_data
+from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_scores import class_table, point_scores
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
-from imigue_lab.training.settings import BaselineSettings
+from tests.models.skeleton_recordings import recording
 
 
 @pytest.fixture(scope="module")
-def data(made_up):
-    return load_gesture_data(str(made_up))
+def data(tiny):
+    return load_baseline_data(tiny())
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
 def test_predictions_do_not_depend_on_the_batch(data, tiny, frames):
     run = train_baseline(tiny(frames=frames, epochs=1, name=f"batch{frames}"), data)
     kept = run.predictions().set_index("clip_id")
-    model, clips = load_baseline(run, data), data.clips("test", frames, ["joint"])
+    model, clips = load_baseline(run, data.gestures), data.clips("test", tiny(frames=frames))
     for batch_size in (1, 7):
         again = predict(open_fabric("cpu"), model, clips, data, batch_size).set_index("clip_id")
         columns = [f"p{c}" for c in range(32)]
@@ -115,7 +124,7 @@ def test_a_checkpoint_says_classes_layout_and_how_it_is_built(pose_run):
 
 
 def test_a_checkpoint_of_another_layout_is_refused_in_a_sentence(pose_run, data, tmp_path):
-    other = type(data)(**{**vars(data), "layout": LAYOUTS["coco17"]})
+    other = replace(data.gestures, layout=LAYOUTS["coco17"])
     with pytest.raises(RunError, match=r"keypoints is 'imigue22', wanted 'coco17'; take another"):
         load_baseline(pose_run, other)
 
@@ -136,45 +145,67 @@ def test_a_checkpoint_of_another_task_is_refused(trained):
         load_baseline(trained[0])
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """Two persons on the layout of the made-up clips, with the published names."""
-    torch.manual_seed(1)
-    graph = torch.tensor(spatial(LAYOUTS["imigue22"]), dtype=torch.float32)
-    path = tmp_path_factory.mktemp("weights") / "published.pt"
-    torch.save(Transcription(graph, classes=60, persons=2).state_dict(), path)
-    return path
-
-
-def test_training_may_start_from_published_weights(published, data, tiny, tmp_path):
-    settings = tiny(size="paper", checkpoint=str(published))
-    moved = tmp_path / "moved.pt"
-    moved.write_bytes(published.read_bytes())
-    same, other = baseline.identity_of_start(tiny(checkpoint=str(moved))), tmp_path / "other.pt"
-    assert baseline.identity_of_start(settings) == same != {}
-    other.write_bytes(b"other")
-    assert baseline.identity_of_start(tiny(checkpoint=str(other))) != same
-    arguments = baseline.checkpoint_of(settings, data)["arguments"]
-    model = baseline.BUILDERS["2s-agcn"](**arguments)
-    head = model.head.weight.clone()
-    start_from(model, settings.checkpoint, "2s-agcn", data.layout.name)
-    kept = torch.load(published, weights_only=True)
-    assert torch.equal(model.blocks[3].graph.learned, kept["l4.gcn1.PA"])
-    assert torch.equal(model.blocks[9].time[0].weight, kept["l10.tcn1.conv.weight"])
-    assert torch.equal(model.head.weight, head)
-
-
 @pytest.mark.parametrize(
-    ("changed", "complaint"),
+    ("model", "stream"),
     [
-        ({"size": "small"}, "of another size .* set size"),
-        ({"checkpoint": "/nowhere.pt", "size": "paper"}, "/nowhere.pt: no such file"),
+        (row.name, "bone_motion" if row.name == "aagcn" else "joint")
+        for row in TABLE
+        if row.modality == "skeleton"
     ],
 )
-def test_weights_that_cannot_be_started_from_are_refused(changed, complaint, published, data, tiny):
-    settings = tiny(**{"checkpoint": str(published), **changed})
-    with pytest.raises(DataError, match=complaint):
-        train_baseline(settings, data)
+def test_every_network_of_skeletons_trains_and_comes_back(model, stream, data, tiny):
+    given = {"model": model, "stream": stream, "epochs": 1, "optimizer": "sgd", "lr": 0.02}
+    run = train_baseline(
+        tiny(**given, scheduler="steps:1", name=f"row-{model.replace('+', 'p')}"), data
+    )
+    assert run.read_checkpoint("best")["model"] == model
+    kept = run.predictions().set_index("clip_id")
+    clips = data.clips("test", tiny(**given))
+    again = predict(open_fabric("cpu"), load_baseline(run, data.gestures), clips, data, 16)
+    columns = [f"p{c}" for c in range(32)]
+    again = again.set_index("clip_id")[columns]
+    np.testing.assert_allclose(again, kept.loc[again.index, columns], atol=1e-5)
+    assert again.std().max() > 0  # clips are told apart
+
+
+def test_uniform_draws_decide_together_and_end_with_the_same_numbers(data, tiny, monkeypatch):
+    given = {"model": "ctr-gcn", "stream": "joint_motion", "sampling": "uniform", "test_clips": 3}
+    whole = train_baseline(tiny(name="drawn", **given), data)
+    write = Run.write_history
+
+    def stop(run, history):
+        if len(history) == 1:
+            raise KeyboardInterrupt
+        write(run, history)
+
+    monkeypatch.setattr(Run, "write_history", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_baseline(tiny(name="drawn-broken", **given), data)
+    monkeypatch.setattr(Run, "write_history", write)
+    broken = train_baseline(tiny(name="drawn-broken", **given), data)
+    pd.testing.assert_frame_equal(whole.predictions(), broken.predictions(), check_exact=True)
+
+    model, clips = load_baseline(whole), data.clips("test", tiny(**given))
+    draws = clips.collate(clips.draws(0))
+    with torch.no_grad():
+        alone = model(*draws.inputs).softmax(dim=1)
+    assert not torch.allclose(alone[0], alone[1], atol=1e-4)
+    kept = whole.predictions().set_index("clip_id").loc[draws.clip_ids[0]]
+    columns = [f"p{c}" for c in range(32)]
+    np.testing.assert_allclose(kept[columns].astype(float), alone.mean(dim=0), atol=1e-6)
+
+
+@pytest.mark.shared
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [("ctrgcn_pyskl_ntu25", "pyskl/ctrgcn"), ("stgcnpp_coco17", "pyskl/stgcn++")],
+)
+def test_two_draws_decide_as_in_the_published_evaluation(shared, name, family):
+    recorded = recording(shared, name)
+    model = load_published(recorded.state, family)
+    found = average_probability(model, [(x,) for x in recorded.tensor("input")[:2, None]])
+    assert_close(found, recorded.tensor("avg_prob_2clip"), rtol=1e-4, atol=1e-6)
 
 
 def test_the_command_line_trains_and_prints_the_constant_answer(made_up, capsys):

@@ -15,12 +15,12 @@ from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
 from imigue_lab.training import gesture
 from imigue_lab.training.baseline import train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.gesture_tokens import TokenBatches, load_gesture_tokens
 from imigue_lab.training.loop import open_fabric
-from imigue_lab.training.settings import BaselineSettings
 
 
 @pytest.fixture(scope="module")

@@ -1,122 +1,84 @@
-"""Table 1's networks of skeletons by name: what builds them, what was published of them.
+"""Table 1 by rows: what each network reads, who published it, with what score and recipe.
 
-Those of pictures and heatmaps are not here yet.
+Nothing is built here, see `build`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from torch import nn
+from imigue_lab.models.baselines.recipes import (
+    DG_STGCN,
+    DSCNET,
+    POSE_ENCODER,
+    POSEC3D,
+    PYSKL,
+    RGB_ENCODER,
+    ST_GCN,
+    STRONG_AUG,
+    TSM,
+    VIDEO_SWIN,
+    VIDEO_SWIN_B,
+    Recipe,
+)
 
-from imigue_lab.models.agcn import DEPTHS, build_agcn
-from imigue_lab.models.baselines.aagcn import build_aagcn
-from imigue_lab.models.baselines.ctrgcn import build_ctrgcn
-from imigue_lab.models.baselines.dgstgcn import build_dgstgcn
-from imigue_lab.models.baselines.stgcn import build_stgcn, build_stgcnpp
+Name = Literal[
+    "tsm",
+    "video-swin-t",
+    "video-swin-s",
+    "video-swin-b",
+    "st-gcn",
+    "st-gcn++",
+    "strongaug",
+    "aagcn",
+    "ctr-gcn",
+    "dg-stgcn",
+    "poseconv3d",
+    "dscnet",
+    "2s-agcn",
+    "mvitv2-s",
+]
+Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton"]
 
 
 class Baseline(NamedTuple):
     """A row of Table 1.
 
     Attributes:
-        modality: what the network reads.
+        modality: what the network reads; heatmaps are drawn of skeletons.
         parameters: for 32 classes, the joints of `imigue22` and one person, one stream.
         paper: where the network was published.
         published: top-1 on iMiGUE in percent as Table 1 prints it; `None` where it has no row.
-        recipe: how its authors, or pyskl for them, train it on NTU RGB+D.
+        recipe: how its authors, or pyskl for them, train it.
     """
 
-    name: str
-    modality: str
+    name: Name
+    modality: Modality
     parameters: int
     paper: str
     published: float | None
-    recipe: str
+    recipe: Recipe
 
+    def __str__(self) -> str:
+        score = "not in Table 1" if self.published is None else f"{self.published:.2f} % published"
+        return (
+            f"{self.name:12} {self.modality:16} {self.parameters / 1e6:6.2f} M  {self.paper:25}"
+            f" {score:17}  {self.recipe}"
+        )
 
-PYSKL = "SGD 0.1 for 128 clips, Nesterov 0.9, decay 5e-4, cosine, 80 epochs, 100 frames uniformly"
 
 TABLE = (
-    Baseline(
-        "2s-agcn",
-        "skeleton",
-        3_457_916,
-        "Shi et al., CVPR 2019",
-        None,
-        "joint and bone networks, their logits added",
-    ),
-    Baseline(
-        "st-gcn",
-        "skeleton",
-        3_087_388,
-        "Yan et al., AAAI 2018",
-        46.38,
-        "SGD 0.1, decay 1e-4, steps at 10 and 50 of 80 epochs, dropout 0.5, padded to 300 frames",
-    ),
+    Baseline("tsm", "RGB", 23_573_600, "Lin et al., ICCV 2019", 58.77, TSM),
+    Baseline("video-swin-t", "RGB", 27_875_078, "Liu et al., CVPR 2022", 59.97, VIDEO_SWIN),
+    Baseline("video-swin-s", "RGB", 49_533_686, "Liu et al., CVPR 2022", 57.83, VIDEO_SWIN),
+    Baseline("video-swin-b", "RGB", 87_671_784, "Liu et al., CVPR 2022", 61.73, VIDEO_SWIN_B),
+    Baseline("st-gcn", "skeleton", 3_087_388, "Yan et al., AAAI 2018", 46.38, ST_GCN),
     Baseline("st-gcn++", "skeleton", 1_391_700, "Duan et al., ACM MM 2022", 49.56, PYSKL),
-    Baseline(
-        "strongaug",
-        "skeleton",
-        1_391_700,
-        "Duan et al., ACM MM 2022",
-        53.13,
-        PYSKL.replace("80 epochs", "120 epochs") + ", scaled by up to 0.1, turned by up to 0.3 rad",
-    ),
+    Baseline("strongaug", "skeleton", 1_391_700, "Duan et al., ACM MM 2022", 53.13, STRONG_AUG),
     Baseline("aagcn", "skeleton", 3_764_442, "Shi et al., TIP 2020", 54.73, PYSKL),
     Baseline("ctr-gcn", "skeleton", 1_435_078, "Chen et al., ICCV 2021", 53.02, PYSKL),
-    Baseline(
-        "dg-stgcn",
-        "skeleton",
-        1_682_648,
-        "Duan et al., 2022",
-        49.56,
-        PYSKL.replace("80 epochs", "150 epochs") + ", turned by up to 0.2 rad",
-    ),
+    Baseline("dg-stgcn", "skeleton", 1_682_648, "Duan et al., 2022", 49.56, DG_STGCN),
+    Baseline("poseconv3d", "heatmaps", 2_018_336, "Duan et al., CVPR 2022", 61.11, POSEC3D),
+    Baseline("dscnet", "RGB and skeleton", 45_733_172, "Cheng et al., ESWA 2024", 62.53, DSCNET),
+    Baseline("2s-agcn", "skeleton", 3_457_916, "Shi et al., CVPR 2019", None, POSE_ENCODER),
+    Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
 )
-
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    "2s-agcn": build_agcn,
-    "st-gcn": build_stgcn,
-    "st-gcn++": build_stgcnpp,
-    "strongaug": build_stgcnpp,
-    "aagcn": build_aagcn,
-    "ctr-gcn": build_ctrgcn,
-    "dg-stgcn": build_dgstgcn,
-}
-TELL_PERSONS_APART = ("2s-agcn", "aagcn", "ctr-gcn")
-
-
-def build_baseline(
-    name: str,
-    classes: int = 32,
-    keypoints: str = "imigue22",
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
-) -> nn.Module:
-    """A network of Table 1, untrained; called with (B, M, T, V, C) it gives (B, classes).
-
-    Args:
-        name: a row of `TABLE`; StrongAug is ST-GCN++ with another recipe.
-        keypoints: name of a layout, which gives the joints and the graph.
-        channels, persons: of the skeletons; those that share one norm take any number of persons.
-        width, depths: of the first blocks (papers: 64); blocks of once, twice, four times as wide.
-        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
-
-    Raises:
-        ValueError: no such name.
-    """
-    if name not in BUILDERS:
-        raise ValueError(f"name must be one of {', '.join(BUILDERS)}; got {name!r}")
-    told_apart = persons if name in TELL_PERSONS_APART else 1
-    return BUILDERS[name](
-        keypoints,
-        classes,
-        channels=channels,
-        persons=told_apart,
-        width=width,
-        depths=depths,
-        mask_missing=mask_missing,
-    )
+ROWS = {row.name: row for row in TABLE}

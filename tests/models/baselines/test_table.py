@@ -1,15 +1,25 @@
 """The table names what there is, and its builder makes it; padding, persons and gaps do no harm."""
 
+import subprocess
+import sys
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.models.baselines.build import (
+    PICTURE_BUILDERS,
+    SIZES,
+    SKELETON_BUILDERS,
+    build_baseline,
+)
 from imigue_lab.models.baselines.graph_network import GraphNetwork
-from imigue_lab.models.baselines.table import BUILDERS, TABLE, build_baseline
+from imigue_lab.models.baselines.table import TABLE
 
-GRAPH_NETWORKS = [row.name for row in TABLE if row.name not in ("2s-agcn", "strongaug")]
+GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in ("2s-agcn", "strongaug")]
 
 
 def trained_alike(name, **options):
@@ -30,16 +40,41 @@ def clips(number=2, persons=1, frames=16, joints=22, seed=0):
 
 
 def test_every_row_is_built_with_as_many_parameters_as_it_says():
-    assert {row.name for row in TABLE} == set(BUILDERS)
+    assert {row.name for row in TABLE} == {*SKELETON_BUILDERS, *PICTURE_BUILDERS} == set(SIZES)
     for row in TABLE:
-        model = build_baseline(row.name)
+        with torch.device("meta") if row.name in PICTURE_BUILDERS else nullcontext():
+            model = build_baseline(row.name)
         assert sum(p.numel() for p in model.parameters()) == row.parameters, row.name
-        assert row.modality == "skeleton" and row.recipe and row.paper
+        assert (row.modality == "skeleton") == (row.name in SKELETON_BUILDERS)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "options", "shapes"),
+    [
+        ("poseconv3d", {"keypoints": "coco17"}, [(2, 17, 4, 16, 16)]),
+        ("poseconv3d", {"joints": 9}, [(2, 9, 4, 16, 16)]),
+        ("tsm", {"segments": 4}, [(2, 12, 32, 32)]),
+        ("video-swin-b", {}, [(2, 3, 4, 32, 32)]),
+        ("mvitv2-s", {"clip": [4, 32, 32]}, [(2, 3, 4, 32, 32)]),
+        ("dscnet", {"segments": 4}, [(2, 36, 32, 32), (2, 1, 3, 4, 22), (2, 1, 3, 4, 22)]),
+    ],
+)
+def test_networks_of_pictures_take_what_the_builder_says(name, options, shapes):
+    model = build_baseline(name, 7, **(SIZES[name]["small"] | options)).eval()
+    assert model(*(torch.randn(shape) for shape in shapes)).shape == (2, 7)
+    assert sum(p.numel() for p in model.parameters()) < 4_000_000
 
 
 def test_scores_are_those_that_the_paper_prints():
     printed = {row.name: row.published for row in TABLE if row.published is not None}
     assert printed == {
+        "tsm": 58.77,
+        "video-swin-t": 59.97,
+        "video-swin-s": 57.83,
+        "video-swin-b": 61.73,
+        "poseconv3d": 61.11,
+        "dscnet": 62.53,
         "st-gcn": 46.38,
         "st-gcn++": 49.56,
         "strongaug": 53.13,
@@ -50,12 +85,12 @@ def test_scores_are_those_that_the_paper_prints():
 
 
 def test_a_name_that_is_not_in_the_table_is_refused():
-    with pytest.raises(ValueError, match=r"one of 2s-agcn, .*dg-stgcn; got 'i3d'"):
+    with pytest.raises(ValueError, match=r"one of 2s-agcn, .*dscnet; got 'i3d'"):
         build_baseline("i3d")
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", SKELETON_BUILDERS)
 def test_any_layout_persons_and_channels_are_taken(name):
     for keypoints, persons, channels in (("ntu25", 2, 3), ("openpose137", 1, 2), ("coco17", 2, 3)):
         joints = len(LAYOUTS[keypoints].joints)
@@ -130,3 +165,23 @@ def test_widths_that_cannot_be_split_are_refused():
     for name in ("aagcn", "ctr-gcn"):
         with pytest.raises(ValueError, match="width must be a multiple of 4; got 6"):
             build_baseline(name, width=6)
+
+
+def test_the_table_is_read_without_a_network_and_prints_a_line_a_row():
+    code = "import sys; from imigue_lab.models.baselines import TABLE; print(*TABLE, sep='\\n');"
+    code += "assert 'torch' not in sys.modules"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(TABLE)
+    (line,) = (line for line in lines if line.startswith("ctr-gcn "))
+    for part in ("skeleton", "1.44 M", "Chen et al., ICCV 2021", "53.02 %", "SGD 0.1 for 128"):
+        assert part in line
+
+
+def test_the_package_hands_out_the_builder_and_nothing_unknown():
+    from imigue_lab.models import baselines
+
+    assert baselines.build_baseline is build_baseline and baselines.TABLE is TABLE
+    with pytest.raises(AttributeError, match="no attribute 'build_i3d'"):
+        getattr(baselines, "build_i3d")  # noqa: B009

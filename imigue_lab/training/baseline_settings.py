@@ -1,0 +1,101 @@
+"""The parameters of 04_baselines, and of the pose encoder's training (paper sections 2 and 5.1)."""
+
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.models.baselines.recipes import Optimizer, Sampling
+from imigue_lab.models.baselines.table import ROWS, Name
+from imigue_lab.training.optimisers import SCHEDULERS
+from imigue_lab.training.settings import Settings
+
+STREAMS: tuple[Stream, ...] = get_args(Stream)
+
+
+class BaselineSettings(Settings):
+    """Parameters of 04_baselines.
+
+    The preset is the recipe in the model's row of Table 1, which gives the size as well.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper"}}
+
+    model: Name = Field("2s-agcn", description="a row of Table 1, such as st-gcn++ or ctr-gcn")
+    stream: Stream = Field(
+        "joint", description="joint, bone, joint_motion or bone_motion; heatmaps: joint or bone"
+    )
+    size: Literal["small", "paper"] = Field(
+        "small", description="small for a quick look, or paper as published"
+    )
+    checkpoint: str = Field("", description="published weights to start from; empty: none")
+    frames: int = Field(
+        32, ge=0, description="of a clip as the model sees it; pictures 16 or 8; 0 keeps its own"
+    )
+    sampling: Sampling = Field(
+        "resample", description="resample evenly, or uniform: one frame of each part, by chance"
+    )
+    test_clips: int = Field(
+        1, ge=1, description="uniform draws whose probabilities are averaged in the test"
+    )
+    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
+    augment: Augment = Field(
+        "none", description="none, turn (and scale; pictures: crop), or mirror (flip half as well)"
+    )
+    balance: float = Field(
+        0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
+    )
+    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
+    epochs: int = Field(15, ge=1, description="upper limit; may stop earlier")
+    patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
+    batch_size: int = Field(32, ge=1, description="clips a step")
+    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov's momentum 0.9")
+    lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
+    scheduler: str = Field(
+        "plateau",
+        pattern=SCHEDULERS,
+        description="none, plateau (halves when validation stalls), cosine, or steps:10:50",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def pictures_are_fewer(cls, given: Any) -> Any:
+        """Frames of networks that see pictures, where no number is given."""
+        row = ROWS.get(given.get("model", "")) if isinstance(given, dict) else None
+        if row is None or row.modality == "skeleton":
+            return given
+        return {"frames": 8 if row.name in ("tsm", "dscnet") else 16, **given}
+
+    @classmethod
+    def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
+        """The recipe of the model that is given."""
+        row = ROWS.get(given.get("model", cls.model_fields["model"].default))
+        if row is None:
+            return {}
+        recipe = row.recipe._asdict()
+        if recipe["scheduler"] != "plateau":
+            recipe["patience"] = recipe["epochs"]
+        return {**cls.presets[preset], **recipe}
+
+    def model_post_init(self, _: Any) -> None:
+        modality = ROWS[self.model].modality
+        streams = {"skeleton": STREAMS, "heatmaps": STREAMS[:2]}.get(modality, STREAMS[:1])
+        if self.stream not in streams:
+            raise ValueError(
+                f"stream: {self.model} reads {modality}; it takes {' or '.join(streams)}"
+            )
+        if "RGB" in modality and self.sampling == "uniform":
+            raise ValueError(
+                "sampling: frames are the centres of equal segments; leave it at resample"
+            )
+        if modality != "skeleton" and not self.frames:
+            raise ValueError(f"frames: {self.model} takes clips of one length; set a number")
+        if self.sampling == "uniform" and not self.frames:
+            raise ValueError("frames: uniform sampling needs a number; set it, such as 100")
+        if self.sampling == "resample" and self.test_clips > 1:
+            raise ValueError(
+                f"test_clips: {self.test_clips} clips resampled evenly are all the same; set"
+                " sampling=uniform"
+            )

@@ -1,0 +1,88 @@
+"""Heatmaps of clips: cut to the person, drawn where the joints are, mirrored left for right."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imigue_lab.data.clips import ClipDataset
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.errors import DataError
+from imigue_lab.training.baseline_clips import Draws
+from imigue_lab.training.baseline_heatmaps import HeatmapClips
+
+COCO = LAYOUTS["coco17"]
+RIGHT, LEFT = COCO.joints.index("right_wrist"), COCO.joints.index("left_wrist")
+
+
+@pytest.fixture
+def clips():
+    """One clip: joints on a square of 100 pixels far from the corner, the right wrist top left."""
+    points = np.zeros((12, 17, 3), np.float32)
+    rng = np.random.default_rng(0)
+    points[:, :, :2] = 350 + 50 * rng.uniform(-0.6, 0.6, (17, 2))
+    points[:, RIGHT, :2], points[:, LEFT, :2] = (300, 300), (400, 400)
+    points[..., 2] = 0.9
+    points[:, 3] = 0  # never found
+    table = pd.DataFrame({"clip_id": ["a"], "video_id": ["v"], "start": 0, "end": 11, "label": 0})
+    whole = ClipDataset(table, {"v": points}.__getitem__, frames=0)
+
+    def build(stroke="joint", augment="none", training=False, draws=1, layout=COCO):
+        drawn = Draws(4, draws, seed=0)
+        return HeatmapClips(whole, drawn, layout, stroke, augment, (28, 32), training, seed=0)
+
+    return build
+
+
+def maps_of(clips):
+    batch = clips.collate(clips.draws(0)[:1])
+    (maps,) = clips.enter(batch)
+    return batch, maps[0]
+
+
+def peak(maps, joint):
+    flat = maps[joint, 0].flatten().argmax().item()
+    return flat % maps.shape[-1], flat // maps.shape[-1]
+
+
+def test_joints_are_drawn_in_a_box_around_the_person(clips):
+    batch, maps = maps_of(clips())
+    assert maps.shape == (17, 4, 32, 32)
+    assert max(peak(maps, RIGHT)) < 6 and min(peak(maps, LEFT)) > 26
+    assert maps[RIGHT].max() == pytest.approx(0.9, abs=0.35)
+    assert not maps[3].any()
+    assert batch.share.item() == pytest.approx(16 / 17)
+
+
+def test_limbs_are_strokes_as_many_as_the_layout_has(clips):
+    _, maps = maps_of(clips("bone"))
+    assert maps.shape == (17, 4, 32, 32)  # of coco17 the published 17
+    _, joints = maps_of(clips())
+    assert (maps > 0.3).sum() > 2 * (joints > 0.3).sum()
+
+
+def test_draws_are_as_many_as_asked_for_in_evaluation_and_one_in_training(clips):
+    assert len(clips(draws=3).draws(0)) == 3
+    assert len(clips(draws=0, training=True).draws(0)) == 1
+    assert clips().lengths == [4]
+
+
+def test_training_takes_random_parts_and_mirrors_names_with_places(clips):
+    training = clips(augment="mirror", training=True, draws=0)
+    below, seen = [], set()
+    for training.epoch in range(30):
+        _, maps = maps_of(training)
+        assert maps.shape == (17, 4, 28, 28)
+        if not all(maps[wrist].max() > 0.2 for wrist in (RIGHT, LEFT)):
+            continue  # one was cut off
+        right, left = (peak(maps, wrist) for wrist in (RIGHT, LEFT))
+        assert right[0] < left[0]  # sides change, and names with them
+        below.append(right[1] > left[1])
+        seen.add(right)
+    assert 3 < sum(below) < len(below) - 3 and len(seen) > 2
+    plain = clips(augment="none", training=True, draws=0)
+    assert maps_of(plain)[1].shape == (17, 4, 28, 28)
+
+
+def test_joints_in_space_have_no_heatmap(clips):
+    with pytest.raises(DataError, match="ntu25: its joints lie in space"):
+        clips(layout=LAYOUTS["ntu25"])

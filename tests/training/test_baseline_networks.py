@@ -1,0 +1,148 @@
+"""Every network that sees pictures or heatmaps trains an epoch on made-up clips and comes back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.testing import assert_close
+
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.models.baselines.table import TABLE
+from imigue_lab.training import baseline
+from imigue_lab.training.baseline import load_baseline, predict, start, train_baseline
+from imigue_lab.training.baseline_data import load_baseline_data
+from imigue_lab.training.baseline_dense_sparse import losses_apart
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.fusion import fuse
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.runs import Run
+
+OF_PICTURES = [row.name for row in TABLE if row.modality != "skeleton"]
+PROBABILITIES = [f"p{c}" for c in range(32)]
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory):
+    """The root of a handful of made-up interviews with pictures."""
+    root = tmp_path_factory.mktemp("filmed") / "interviews"
+    make_data(root, MadeUp(videos=6))
+    return root
+
+
+@pytest.fixture(scope="module")
+def settings(filmed):
+    def build(model, **changes):
+        given = {"data": str(filmed), "model": model, "epochs": 1, "batch_size": 8, "frames": 4}
+        return BaselineSettings.from_given(given | changes)
+
+    return build
+
+
+@pytest.mark.parametrize("name", OF_PICTURES)
+def test_a_network_of_pictures_trains_and_comes_back(name, settings):
+    asked = settings(name, augment="mirror", name=f"pictures-{name}")
+    data = load_baseline_data(asked)
+    run = train_baseline(asked, data)
+    assert run.made_up and np.isfinite(run.metrics().train_loss).all()
+    kept = run.predictions().set_index("clip_id")
+    assert set(kept.index) == set(data.split.clips.clip_id)
+    clips = data.clips("test", asked)
+    again = predict(open_fabric("cpu"), load_baseline(run), clips, data, batch_size=3)
+    again = again.set_index("clip_id")[PROBABILITIES]
+    np.testing.assert_allclose(again, kept.loc[again.index, PROBABILITIES], atol=1e-5)
+    assert again.std().max() > 0
+
+
+def test_a_run_on_pictures_that_was_broken_off_ends_with_the_same_numbers(settings, monkeypatch):
+    given = {"epochs": 2, "augment": "mirror"}
+    whole = train_baseline(settings("dscnet", name="whole-pictures", **given))
+    write = Run.write_history
+
+    def stop(run, history):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+        write(run, history)
+
+    monkeypatch.setattr(Run, "write_history", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_baseline(settings("dscnet", name="broken-pictures", **given))
+    monkeypatch.setattr(Run, "write_history", write)
+    broken = train_baseline(settings("dscnet", name="broken-pictures", **given))
+    pd.testing.assert_frame_equal(whole.metrics(), broken.metrics(), check_exact=True)
+    pd.testing.assert_frame_equal(whole.predictions(), broken.predictions(), check_exact=True)
+
+
+def test_limbs_are_drawn_uniformly_and_decide_together(settings):
+    asked = settings("poseconv3d", stream="bone", sampling="uniform", test_clips=2)
+    run = train_baseline(asked)
+    assert run.read_checkpoint("best")["arguments"]["joints"] == 21  # bones of 22 joints
+    data = load_baseline_data(asked)
+    clips = data.clips("test", asked)
+    draws = clips.collate(clips.draws(0))
+    with torch.no_grad():
+        alone = load_baseline(run)(*clips.enter(draws)).softmax(dim=1)
+    kept = run.predictions().set_index("clip_id").loc[draws.clip_ids[0], PROBABILITIES]
+    np.testing.assert_allclose(kept.astype(float), alone.mean(dim=0), atol=1e-5)
+
+
+def test_streams_of_dscnet_learn_apart_and_see_the_same_clip(settings):
+    asked = settings("dscnet")
+    data = load_baseline_data(asked)
+    clips = data.clips("train", asked, training=True)
+    batch = clips.collate([clips.draws(number)[0] for number in (3, 1)])
+    frames, joint, bone = clips.enter(batch)
+    assert frames.shape == (2, 4 * 3 * 3, 64, 64) and joint.shape == bone.shape == (2, 1, 3, 4, 22)
+    skeletons = data.skeletons("train", asked, "joint", None, "none")
+    alone = {clip.clip_id: clip for clip in (skeletons.clips[n] for n in range(len(skeletons)))}
+    for row, clip_id in enumerate(batch.clip_ids):
+        assert_close(joint[row].permute(0, 2, 3, 1), alone[clip_id].skeleton)
+        assert batch.label[row] == alone[clip_id].label
+
+
+def test_training_takes_the_streams_of_dscnet_apart(settings, monkeypatch):
+    seen = []
+
+    def counted(model, *given):
+        seen.append(len(model.streams))
+        return losses_apart(model, *given)
+
+    monkeypatch.setattr(baseline, "losses_apart", counted)
+    run = train_baseline(settings("dscnet", batch_size=4, seed=1))
+    assert seen == [3] * len(seen) and len(seen) > 2
+    assert run.finished
+
+
+def test_no_stream_of_dscnet_learns_from_another(settings):
+    asked = settings("dscnet")
+    data = load_baseline_data(asked)
+    _, model, _ = start(asked, data)
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    clips = data.clips("train", asked)
+    batch = clips.collate([clips.draws(number)[0] for number in range(4)])
+    frames, joint, bone = clips.enter(batch)
+
+    def gradients(frames):
+        model.zero_grad()
+        losses_apart(model, (frames, joint, bone), batch.label, smoothing=0.1).backward()
+        return [p.grad.clone() for p in model.streams["joint"].parameters()]
+
+    for first, second in zip(gradients(frames), gradients(-frames), strict=True):
+        assert_close(first, second)
+    loss = losses_apart(model, (frames, joint, bone), batch.label, smoothing=0.0)
+    parts = [
+        torch.nn.functional.cross_entropy(stream(x), batch.label)
+        for stream, x in zip(model.streams.values(), (frames, joint, bone), strict=True)
+    ]
+    assert_close(loss, sum(parts))
+
+
+def test_pose_and_pictures_are_fused_by_clip(settings):
+    names = []
+    for model in ("tsm", "st-gcn"):
+        asked = settings(model, name=f"to-fuse-{model}")
+        names.append(train_baseline(asked).folder.name)
+    fused = fuse(names, "1:1").predictions()
+    assert len(fused) == fused.clip_id.nunique() > 20

@@ -1,0 +1,173 @@
+"""Published weights as a start: what fits is taken over, what is new is said, the rest refused."""
+
+import re
+
+import pytest
+import torch
+
+from benchmarks.agcn_step import Transcription
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.errors import DataError
+from imigue_lab.models.baselines.build import SIZES, SKELETON_BUILDERS, build_baseline
+from imigue_lab.training.baseline import load_baseline, train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.baseline_start import (
+    FAMILIES_OF,
+    OF_JOINTS,
+    identity_of_start,
+    read_start,
+    take_over,
+)
+from imigue_lab.training.gesture_data import load_gesture_data
+from tests.models.published_names import NAMES, published_name
+
+IMIGUE = LAYOUTS["imigue22"]
+SMALL = {"width": 16, "depths": [2, 1, 1]}
+PAIRS = [
+    (name, family)
+    for name, families in FAMILIES_OF.items()
+    for family in families
+    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug")
+]
+
+
+@pytest.fixture(scope="module")
+def data(made_up):
+    return load_gesture_data(str(made_up))
+
+
+@pytest.fixture
+def publish(tmp_path):
+    """Writes weights as a family publishes them: off their start, of other classes and joints."""
+
+    def write(name, family, classes=60, keypoints="coco17", persons=2, **sizes):
+        torch.manual_seed(1)
+        options = {"original": False} if family == "pyskl/ctrgcn" else {}
+        model = build_baseline(
+            name, classes, keypoints, persons=persons, **(SMALL | sizes), **options
+        )
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value += 0.1 * torch.rand_like(value)
+        state = {
+            published_name(key, NAMES[family]): weight for key, weight in model.state_dict().items()
+        }
+        if family == "st-gcn":
+            state["A"] = model.blocks[0].graph.fixed
+        if family == "pyskl/stgcn":
+            for number, block in enumerate(model.blocks):
+                state[f"backbone.gcn.{number}.gcn.A"] = block.graph.fixed
+        path = tmp_path / "published.pth"
+        torch.save({"state_dict": state}, path)
+        return path, model.state_dict()
+
+    return write
+
+
+@pytest.mark.parametrize(("name", "family"), PAIRS)
+def test_all_but_the_head_and_what_is_of_joints_is_taken_over(name, family, publish):
+    path, published = publish(name, family)
+    start = read_start(str(path), name, IMIGUE, SMALL)
+    assert start.family == family
+    model = build_baseline(name, **SMALL, **start.options)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    (remark,) = take_over(model, start)
+    new = 0
+    for key, value in model.state_dict().items():
+        is_new = key.startswith("head.") or bool(OF_JOINTS.search(key))
+        is_new = is_new and not key.endswith("num_batches_tracked")
+        new += is_new
+        assert torch.equal(value, (before if is_new else published)[key]), key
+    assert f"started from {path} ({family}): {len(before) - new} of {len(before)}" in remark
+    assert "the head is new (60 classes there, 32 here)" in remark
+    assert f"{new - 2} are new, of other joints or persons" in remark
+    assert re.search(r"\(blocks\.\S+ is \(.*17,?\) and \(.*2[12],?\) here\)", remark)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "new"),
+    [
+        ("poseconv3d", {"joints": 17}, ["stem.0.weight"]),
+        ("tsm", {"segments": 4}, []),
+        ("video-swin-t", {}, []),
+        ("mvitv2-s", {"clip": [4, 32, 32]}, []),
+    ],
+)
+def test_networks_of_pictures_take_over_all_but_the_head(name, given, new, tmp_path):
+    (family,) = FAMILIES_OF[name]
+    arguments = SIZES[name]["small"] | given
+    torch.manual_seed(1)
+    published = build_baseline(name, 60, **arguments).state_dict()
+    state = {published_name(key, NAMES[family]): published[key] for key in published}
+    torch.save(state, tmp_path / "video.pth")
+    own = arguments | ({"joints": 22} if name == "poseconv3d" else {})
+    model = build_baseline(name, 32, **own)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    layout = IMIGUE if name == "poseconv3d" else None
+    (remark,) = take_over(model, read_start(str(tmp_path / "video.pth"), name, layout, own))
+    for key, value in model.state_dict().items():
+        kept = key.startswith("head.") or key in new
+        assert torch.equal(value, (before if kept else published)[key]), key
+    assert f"({family})" in remark and "the head is new (60 classes there, 32 here)" in remark
+    assert ("of other joints" in remark) == bool(new)
+
+
+def test_no_single_file_starts_all_streams_of_dscnet():
+    with pytest.raises(DataError, match="dscnet is published as a file for each of its streams"):
+        read_start("weights.pt", "dscnet", IMIGUE, {})
+
+
+def test_of_the_same_joints_persons_and_classes_everything_is_taken_over(publish):
+    path, published = publish("ctr-gcn", "ctr-gcn", classes=32, keypoints="imigue22", persons=1)
+    model = build_baseline("ctr-gcn", **SMALL)
+    (remark,) = take_over(model, read_start(str(path), "ctr-gcn", IMIGUE, SMALL))
+    assert all(torch.equal(value, published[key]) for key, value in model.state_dict().items())
+    assert "joints are taken to be ours" in remark and "new" not in remark
+
+
+@pytest.mark.parametrize("keypoints", ["imigue22", "ntu25"])
+def test_a_file_without_its_fixed_graph_is_taken_over_whatever_its_joints(keypoints, tmp_path):
+    graph = torch.tensor(spatial(LAYOUTS[keypoints]), dtype=torch.float32)
+    torch.manual_seed(1)
+    state = Transcription(graph, classes=60, persons=2).state_dict()
+    state["l4.gcn1.PA"] = torch.randn(graph.shape)
+    torch.save(state, tmp_path / "agcn.pt")
+    model = build_baseline("2s-agcn")
+    (remark,) = take_over(model, read_start(str(tmp_path / "agcn.pt"), "2s-agcn", IMIGUE, {}))
+    assert torch.equal(model.blocks[9].time[0].weight, state["l10.tcn1.conv.weight"])
+    same = torch.equal(model.blocks[3].graph.learned, state["l4.gcn1.PA"])
+    assert same == (keypoints == "imigue22")
+    assert torch.equal(model.blocks[3].graph.fixed, torch.tensor(spatial(IMIGUE)).float())
+    assert "the head is new" in remark
+
+
+def test_a_run_from_published_weights_says_so_and_comes_back(publish, data, made_up, capsys):
+    path, _ = publish("ctr-gcn", "pyskl/ctrgcn")
+    given = {"data": str(made_up), "model": "ctr-gcn", "checkpoint": str(path), "epochs": 1}
+    run = train_baseline(BaselineSettings.from_given({**given, "frames": 8}), data)
+    told = capsys.readouterr().out
+    assert "note: started from" in told and "the head is new" in told
+    assert any("(pyskl/ctrgcn)" in remark for remark in run.provenance()["remarks"])
+    assert run.read_checkpoint("best")["arguments"]["original"] is False
+    load_baseline(run, data)
+
+
+def test_a_start_is_told_by_the_content_of_its_file(tmp_path):
+    one, same, other = (tmp_path / f"{name}.pt" for name in ("one", "same", "other"))
+    for path, content in ((one, b"a"), (same, b"a"), (other, b"b")):
+        path.write_bytes(content)
+    assert identity_of_start(str(one)) == identity_of_start(str(same)) != {}
+    assert identity_of_start(str(one)) != identity_of_start(str(other))
+    assert identity_of_start("") == {}
+    with pytest.raises(DataError, match=r"/nowhere.pt: no such file"):
+        identity_of_start("/nowhere.pt")
+
+
+def test_weights_of_another_size_or_network_are_refused(publish):
+    path, _ = publish("aagcn", "aagcn", width=32)
+    start = read_start(str(path), "aagcn", IMIGUE, SMALL)
+    with pytest.raises(DataError, match=r"of another size than the model, at blocks.* size=paper"):
+        take_over(build_baseline("aagcn", **SMALL), start)
+    with pytest.raises(DataError, match=r"not a checkpoint of ctr-gcn: .* is missing"):
+        read_start(str(path), "ctr-gcn", IMIGUE, SMALL)

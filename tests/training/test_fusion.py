@@ -1,0 +1,222 @@
+"""Runs decide together by clip id: weights never look at the test, and what differs is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imigue_lab.app import main
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.fusion import fuse, fusion_table, search_weights, show_fusion
+from imigue_lab.training.gesture_scores import point_scores, probabilities
+from imigue_lab.training.paired import paired_gain
+from imigue_lab.training.runs import Run, runs_folder
+
+CLASSES, CLIPS = 4, 240
+
+
+def clips(seed=0, n=CLIPS):
+    rng = np.random.default_rng(seed)
+    video = np.arange(n) // 6
+    split = np.array(["train", "validation", "test"])[video % 3]
+    return pd.DataFrame(
+        {
+            "clip_id": [f"{v:04d}_{i % 6}" for i, v in enumerate(video)],
+            "video_id": [f"{v:04d}" for v in video],
+            "subject": [f"s{v // 4}" for v in video],
+            "split": split,
+            "label": pd.array(rng.integers(CLASSES, size=n), dtype="Int64"),
+        }
+    )
+
+
+def answer(known, skill, seed):
+    """Probabilities that know the label with some skill."""
+    logits = np.random.default_rng(seed).normal(size=(len(known), CLASSES))
+    logits[np.arange(len(known)), known.label.fillna(0).to_numpy(dtype=int)] += skill
+    probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    said = known.assign(said=probability.argmax(axis=1))
+    return pd.concat([said, pd.DataFrame(probability).add_prefix("p")], axis=1)
+
+
+@pytest.fixture
+def finished(monkeypatch, tmp_path):
+    """Writes finished runs into a workspace of their own."""
+    monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path))
+
+    def write(name, skill=1.0, seed=0, change=lambda table: table, task="baseline"):
+        run = Run(runs_folder() / name)
+        run.write_json("settings.json", {"task": task, "settings": {}, "data": {"digest": "d"}})
+        run.write_predictions(change(answer(clips(), skill, seed)))
+        provenance = {"where": {"data": "synthetic"}, "remarks": [f"remark of {name}"]}
+        run.write_json("provenance.json", provenance)
+        run.write_scores(pd.DataFrame())
+        return run
+
+    return write
+
+
+def test_given_weights_average_the_probabilities_by_clip_id(finished):
+    first = finished("a", seed=1)
+    second = finished("b", seed=2, change=lambda table: table.sample(frac=1, random_state=0))
+    fused = fuse(["a", "b"], "3:1").predictions().set_index("clip_id")
+    one, two = (run.predictions().set_index("clip_id").loc[fused.index] for run in (first, second))
+    expected = 0.75 * probabilities(one) + 0.25 * probabilities(two)
+    np.testing.assert_allclose(probabilities(fused), expected, atol=1e-12)
+    assert (fused.said == expected.argmax(axis=1)).all()
+    assert (fused.label == one.label).all()
+
+
+def test_a_fusion_is_a_finished_run_that_tells_its_parts_and_returns_at_once(finished, capsys):
+    finished("a", seed=1), finished("b", seed=2)
+    run = fuse(["a", "b"], name="both")
+    assert run.finished and run.made_up
+    assert run.provenance()["remarks"] == ["remark of a", "remark of b"]
+    model = run.scores().iloc[0]
+    test = run.predictions()
+    assert model.top1 == pytest.approx(point_scores(test[test.split == "validation"])["top1"])
+    constant = run.scores().iloc[1].answer
+    assert constant.startswith("always ")
+    capsys.readouterr()
+    assert fuse(["a", "b"], name="both").folder == run.folder
+    assert "finished before" in capsys.readouterr().out
+    with pytest.raises(RunError, match=r"holds another run: .*weights is 'uniform' there"):
+        fuse(["a", "b"], "2:1", name="both")
+
+
+def test_a_fusion_can_be_fused_again(finished):
+    for number, name in enumerate("abc"):
+        finished(name, seed=number)
+    fuse(["a", "b"], name="ab")
+    again, at_once = fuse(["ab", "c"], "2:1"), fuse(["a", "b", "c"])
+    np.testing.assert_allclose(
+        probabilities(again.predictions()), probabilities(at_once.predictions()), atol=1e-12
+    )
+
+
+def test_gains_over_each_run_are_paired_and_the_best_is_chosen_on_validation(finished):
+    finished("weak", skill=0.8, seed=1)
+    strong = finished("strong", skill=1.5, seed=2)
+
+    def worse_in_the_test(table):
+        test = table.split == "test"
+        table.loc[test, [f"p{c}" for c in range(CLASSES)]] = 1 / CLASSES
+        return table
+
+    finished("unlucky", skill=3.0, seed=3, change=worse_in_the_test)
+    run = fuse(["weak", "strong", "unlucky"])
+    table = fusion_table(run).set_index(["split", "run"])
+    assert table.best.groupby(level="run").all().to_dict() == {
+        "weak": False,
+        "strong": False,
+        "unlucky": True,
+    }
+    parts = (answers.predictions() for answers in (run, strong))
+    fused, single = (part[part.split == "test"] for part in parts)
+    row = table.loc[("test", "strong")]
+    difference = point_scores(fused)["top1"] - point_scores(single)["top1"]
+    assert row.fusion_gains == pytest.approx(difference)
+    low, high = row.fusion_gains_interval
+    assert low < difference < high
+    assert (row.n, row.videos) == (78, 13)
+    assert "over unlucky, the best on validation" in show_fusion(run)
+
+
+def test_searched_weights_are_the_most_likely_on_validation_and_blind_to_the_test(finished):
+    finished("weak", skill=0.3, seed=1), finished("strong", skill=2.0, seed=2)
+    found = json.loads((fuse(["weak", "strong"], "search").folder / "fusion.json").read_text())
+    weights = {row["run"]: row["weight"] for row in found}
+
+    def other_test(table):
+        test = table.split == "test"
+        table.loc[test, [f"p{c}" for c in range(CLASSES)]] = [1, 0, 0, 0]
+        return table
+
+    finished("other", skill=0.3, seed=1, change=other_test)
+    again = json.loads((fuse(["other", "strong"], "search").folder / "fusion.json").read_text())
+    assert again[0]["weight"] == weights["weak"]
+
+    tables = [answer(clips(), skill, seed) for skill, seed in ((0.3, 1), (2.0, 2))]
+    parts = [table[table.split == "validation"] for table in tables]
+    label = parts[0].label.to_numpy(dtype=int)
+    chances = np.stack([probabilities(part)[range(len(label)), label] for part in parts])
+    grid = np.linspace(0, 1, 1001)
+    likelihood = np.log(np.outer(1 - grid, chances[0]) + np.outer(grid, chances[1])).sum(axis=1)
+    assert search_weights(parts)[1] == pytest.approx(grid[likelihood.argmax()], abs=2e-3)
+
+
+def test_a_gain_is_told_apart_only_where_videos_agree():
+    sure = answer(clips(), 50, 0)
+    wrong = sure.copy()
+    own = wrong.video_id == "0003"  # all that is gained lies in one video
+    wrong.loc[own, [f"p{c}" for c in range(CLASSES)]] = np.roll(probabilities(wrong[own]), 1, 1)
+    gain = paired_gain(sure, wrong.sample(frac=1, random_state=1))
+    assert gain.top1 == pytest.approx(6 / CLIPS)
+    assert gain.interval[0] == 0 < gain.interval[1]
+    assert paired_gain(sure, sure).interval == (0, 0)
+    with pytest.raises(RunError, match=r"the same clips; 240 and 239 were given, 239 in both"):
+        paired_gain(sure, wrong.iloc[1:])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda t: t[t.clip_id != "0002_0"],
+            r"a and b: 1 clips are not held out in both, 0002_0;",
+        ),
+        (lambda t: t.drop(columns="p3"), r"a and b: tell different numbers of classes"),
+        (
+            lambda t: t.assign(split=t.split.mask(t.clip_id == "0002_0", "validation")),
+            r"a and b: differ in the split of 1 clips, 0002_0;",
+        ),
+        (
+            lambda t: t.assign(label=t.label.mask(t.clip_id == "0002_0")),
+            r"a and b: differ in the label of 1 clips, 0002_0;",
+        ),
+        (lambda t: t.drop(columns="clip_id"), r"b: does not tell classes of clips"),
+    ],
+)
+def test_runs_that_do_not_fit_are_refused_by_name(finished, change, complaint):
+    finished("a", seed=1), finished("b", seed=2, change=change)
+    with pytest.raises(RunError, match=complaint):
+        fuse(["a", "b"])
+    assert not list(runs_folder().glob("fusion-*"))
+
+
+def test_clips_of_train_that_one_lacks_are_left_out(finished):
+    finished("a", seed=1), finished("b", seed=2, change=lambda t: t[t.clip_id != "0000_3"])
+    fused = fuse(["a", "b"]).predictions()
+    assert len(fused) == CLIPS - 1 and "0000_3" not in set(fused.clip_id)
+
+
+def test_hidden_labels_are_no_difference(finished):
+    hide = lambda t: t.assign(label=t.label.mask(t.split == "test"))  # noqa: E731
+    finished("a", seed=1, change=hide), finished("b", seed=2, change=hide)
+    run = fuse(["a", "b"])
+    assert set(run.scores().split) == {"validation"}
+    assert run.predictions().label.isna().sum() == 78
+
+
+def test_a_run_alone_or_twice_or_weights_too_few_are_refused(finished):
+    finished("a", seed=1), finished("b", seed=2)
+    for names in (["a"], ["a", "a"]):
+        with pytest.raises(RunError, match="two runs or more are due, each once"):
+            fuse(names)
+    for weights in ("1:2:3", "0:0"):
+        with pytest.raises(SettingsError, match=f"weights: '{weights}' for 2 runs; give one"):
+            fuse(["a", "b"], weights)
+    with pytest.raises(SettingsError, match="weights: string should match"):
+        fuse(["a", "b"], "best")
+
+
+def test_the_command_line_fuses_and_says_the_gain(finished, capsys):
+    finished("a", seed=1), finished("b", seed=2)
+    main(["fuse", "a", "b", "--weights", "search"])
+    told = capsys.readouterr().out
+    assert "the best on validation" in told and "always" in told
+    with pytest.raises(SystemExit) as end:
+        main(["fuse", "a", "c"])
+    assert end.value.code == 1
+    assert "no finished run; there are: a, b, fusion-" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Table 1: published numbers and ours, each with its label; nothing made up looks measured."""
+
+import shutil
+
+import pytest
+
+from imigue_lab.app import main
+from imigue_lab.errors import RunError
+from imigue_lab.training.baseline import train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.fusion import fuse
+from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.runs import Run
+from imigue_lab.training.table_one import PAPER, PUBLISHED, show_table, table_one
+
+
+@pytest.fixture(scope="module")
+def runs(made_up):
+    data = load_gesture_data(str(made_up))
+    given = {"data": str(made_up), "model": "st-gcn", "epochs": 1, "frames": 8}
+    streams = [
+        train_baseline(BaselineSettings.from_given({**given, "stream": s, "name": f"t1-{s}"}), data)
+        for s in ("joint", "bone")
+    ]
+    return [*streams, fuse([run.folder.name for run in streams], "2:1", name="t1-both")]
+
+
+def test_published_scores_stand_as_printed_with_nothing_claimed_of_them(runs):
+    table = table_one(runs).set_index("method")
+    for method, score in (("st-gcn", 46.38), ("aagcn", 54.73), (PAPER, 62.87)):
+        row = table.loc[method]
+        assert row["top-1 %"] == score and row[list(PUBLISHED)].to_dict() == PUBLISHED
+        assert row[["95 % interval", "n", "videos", "constant %"]].isna().all()
+    assert "2s-agcn" not in table.index  # no number was printed of it
+
+
+def test_our_runs_stand_below_their_method_and_say_what_they_rest_on(runs):
+    table = table_one(runs)
+    place = int(table.index[table.method == "st-gcn"][0])
+    ours = table.loc[place + 1 : place + 2]
+    assert ours.method.tolist() == ["st-gcn, joint, small size", "st-gcn, bone, small size"]
+    assert (ours.whose == "ours").all() and (ours.data == "made up, test").all()
+    assert ours.source.tolist() == ["t1-joint", "t1-bone"]
+    scores = runs[1].scores()
+    model = scores[(scores.split == "test") & (scores.answer == "model")].iloc[0]
+    constant = scores[(scores.split == "test") & (scores.answer != "model")].iloc[0]
+    bone = ours.iloc[1]
+    assert bone["top-1 %"] == 100 * model.top1 and bone["constant %"] == 100 * constant.top1
+    assert (bone.n, bone.videos) == (model.n, model.videos)
+    low, high = (float(end) for end in bone["95 % interval"].split(" to "))
+    assert low <= bone["top-1 %"] + 0.05 and bone["top-1 %"] - 0.05 <= high
+    last = table.iloc[-1]
+    assert last.method == "fusion (2:1) of t1-joint, t1-bone" and last.n == model.n
+    validation = table_one(runs, "validation").iloc[-1]
+    assert validation.data == "made up, validation" and validation.n != last.n
+
+
+def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
+    hidden = Run(tmp_path / "hidden")
+    shutil.copytree(runs[0].folder, hidden.folder)
+    scores = hidden.scores()
+    hidden.write_scores(scores[scores.split == "validation"])
+    shown = show_table(table_one([hidden])).set_index("method")
+    ours = shown.loc["st-gcn, joint, small size"]
+    assert (ours[["top-1 %", "95 % interval", "n", "constant %"]] == "–").all()
+    assert shown.loc["st-gcn"]["top-1 %"] == "46.38"
+
+
+def test_runs_of_the_other_track_are_refused(trained):
+    with pytest.raises(RunError, match="is of the emotion track; Table 1 is of gestures"):
+        table_one([trained[0]])
+
+
+def test_the_command_line_prints_every_finished_run(runs, capsys):
+    main(["table"])
+    told = capsys.readouterr().out
+    assert "62.87" in told and "t1-joint" in told and "fusion (2:1)" in told
+    main(["table", "t1-bone", "--split", "validation"])
+    told = capsys.readouterr().out
+    assert "t1-joint" not in told and "made up, validation" in told
