@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(
 def run_name(filmed_set):
     """A gesture run on the filmed interviews, trained in seconds."""
     from imigue_lab.training.baseline import train_baseline
+    from imigue_lab.training.baseline_settings import BaselineSettings
     from imigue_lab.training.gesture import train_gesture
     from imigue_lab.training.gesture_settings import GestureSettings
-    from imigue_lab.training.settings import BaselineSettings
 
     small = {"data": str(filmed_set), "frames": 8}
     for stream in ("joint", "bone"):
