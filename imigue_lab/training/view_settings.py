@@ -26,5 +26,5 @@ class AttentionSettings(Settings):
     run: str = Field("demo", description="finished run of 01, by name; demo: as 01 is committed")
     clip: str = Field("", description="clip; empty: held out, told right with most confidence")
     context_weights: str = Field(
-        "", description="MViTv2-S for the rollout: kinetics400, or a file; empty: tiny, untrained"
+        "", description="MViTv2-S for rollout: kinetics400, or a file; empty: untrained"
     )

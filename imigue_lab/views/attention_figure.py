@@ -74,7 +74,8 @@ def attention_over_clip(
 def title_of(index: Index, attention: ClipAttention) -> str:
     said = int(attention.probability.argmax())
     given = f"said {CLASSES[said]} ({attention.probability[said]:.2f})"
-    return f"Attention over {clip_title(Moment(index, clip_id=attention.clip_id))}<br>{given}"
+    clip = clip_title(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
+    return f"Attention over clip {clip}<br>{given}"
 
 
 def add_picture(
