@@ -23,6 +23,7 @@ class Tokens:
         mask: valid tokens; padding and joints that were never seen are not, and count nowhere.
         places: x and y, 0 to 1 over the RGB encoder's crop; None where the encoder has no places.
         placed: tokens whose place is known; None when all are.
+        rest: the mean of what the token's cell or joint says over the clip; None: nothing rests.
     """
 
     values: Float[Tensor, "B N W"]
@@ -30,6 +31,7 @@ class Tokens:
     mask: Bool[Tensor, "B N"]
     places: Float[Tensor, "B N 2"] | None = None
     placed: Bool[Tensor, "B N"] | None = None
+    rest: Float[Tensor, "B N W"] | None = None
 
     @property
     def present(self) -> Bool[Tensor, " B"]:
@@ -51,24 +53,34 @@ class Tokens:
 
 
 class Projection(nn.Module):
-    """Tokens of any width to the common one: ``Linear(values) + modality code``, 0 where invalid.
+    """Tokens of any width to the common one, 0 where invalid.
 
-    What lies behind the mask never gets through, not even NaN.
+        Linear(values - rest) + W_rest rest + modality code        W_rest = 0 at the start
+
+    What rests, the person and the room, outweighs in every token what changes, and tells a training
+    clip by heart; see docs/paper_gaps.md. What lies behind the mask never gets through, not even
+    NaN.
     """
 
     def __init__(self, in_dim: int, dim: int):
         super().__init__()
         self.linear = nn.Linear(in_dim, dim)
+        self.to_rest = nn.Linear(in_dim, dim, bias=False)
+        nn.init.zeros_(self.to_rest.weight)
         self.modality = nn.Parameter(torch.randn(dim) * 0.02)
 
     def forward(self, tokens: Tokens) -> Tokens:
         tokens = tokens.never_none()
         invalid = ~tokens.mask[..., None]
         values = tokens.values.to(self.modality.dtype).masked_fill(invalid, 0)
-        projected = (self.linear(values) + self.modality).masked_fill(invalid, 0)
+        code = self.modality
+        if tokens.rest is not None:
+            rest = tokens.rest.to(self.modality.dtype).masked_fill(invalid, 0)
+            values, code = values - rest, code + self.to_rest(rest)
+        projected = (self.linear(values) + code).masked_fill(invalid, 0)
         times = tokens.times.masked_fill(~tokens.mask, 0)
         if tokens.places is None:
-            return replace(tokens, values=projected, times=times)
+            return replace(tokens, values=projected, times=times, rest=None)
         placed = tokens.mask if tokens.placed is None else tokens.mask & tokens.placed
         places = tokens.places.masked_fill(~placed[..., None], 0)
         return Tokens(projected, times, tokens.mask, places, placed)
@@ -90,6 +102,7 @@ def grid_tokens(features: Float[Tensor, "B T h w W"]) -> Tokens:
         repeat(t, "t -> b (t n)", b=clips, n=rows * columns),
         torch.ones(clips, steps * rows * columns, dtype=torch.bool, device=features.device),
         repeat(places, "h w xy -> b (t h w) xy", b=clips, t=steps),
+        rest=repeat(features.mean(dim=1), "b h w d -> b (t h w) d", t=steps),
     )
 
 
@@ -112,12 +125,16 @@ def joint_tokens(
     t = (torch.arange(length, device=mask.device) + 0.5) / own[:, None]
     times = repeat(t, "b t -> b m t v", m=mask.shape[1], v=mask.shape[3])
     inside = ((places >= 0) & (places <= 1)).all(dim=-1)
+    valid = mask & (times < 1)
+    known = features.masked_fill(~valid[..., None], 0)
+    rest = known.sum(dim=2) / valid.sum(dim=2).clamp(min=1)[..., None]
     return Tokens(
         rearrange(features, "b m t v d -> b (m t v) d"),
         rearrange(times, "b m t v -> b (m t v)"),
-        rearrange(mask & (times < 1), "b m t v -> b (m t v)"),
+        rearrange(valid, "b m t v -> b (m t v)"),
         rearrange(places, "b m t v xy -> b (m t v) xy"),
         rearrange(inside, "b m t v -> b (m t v)"),
+        repeat(rest, "b m v d -> b (m t v) d", t=length),
     )
 
 

@@ -29,7 +29,7 @@ class GestureSettings(Settings):
     rgb: str = Field("made-up-rgb", description="RGB tokens of clips: encoder name or folder")
     joint_run: str = Field("", description="finished run of the joint stream; empty: made first")
     bone_run: str = Field("", description="finished run of the bone stream; empty: made first")
-    frames: int = Field(32, ge=0, description="resampled pose; 0 keeps a clip's own (paper: 0)")
+    frames: int = Field(16, ge=0, description="resampled pose; 0 keeps a clip's own (paper: 0)")
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     fusion: FusionName = Field("cmtf", description="late, concat, cross_attention or cmtf")
     memory: bool = Field(True, description="refinement by the memory bank; late fusion has none")

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 from einops import repeat
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from imigue_lab.errors import RunError
 from imigue_lab.models.tokens import Tokens
@@ -50,24 +51,46 @@ def probabilities_when(
         rgb, pose: tokens that are shown.
     """
     tokens = batch.rgb, system.pose_tokens(batch)
+    _, persons, steps, joints = batch.seen.shape
+    spots = spots_of(tokens[0]), torch.arange(persons * joints).view(persons, 1, joints)
+    spots = spots[0], spots[1].expand(-1, steps, -1).flatten()
     found = []
     for start in range(0, len(rgb), AT_ONCE):
-        shown = (part[start : start + AT_ONCE] for part in (rgb, pose))
-        ways = [show(t, torch.from_numpy(s)) for t, s in zip(tokens, shown, strict=True)]
+        shown = (torch.from_numpy(part[start : start + AT_ONCE]) for part in (rgb, pose))
+        ways = [show(*told) for told in zip(tokens, shown, spots, strict=True)]
         ids = batch.clip_ids * len(ways[0].mask)
         found.append(system.gesture(ways[0], ways[1], ids).logits.float().softmax(dim=1))
     return torch.cat(found).numpy()
 
 
-def show(tokens: Tokens, shown: Bool[torch.Tensor, "W N"]) -> Tokens:
-    """One clip's tokens once a way, those that are not shown masked."""
+def spots_of(rgb: Tokens) -> Int[Tensor, " R"]:
+    """The cell of each token of one clip's map: as many a time as stand at its first time."""
+    cells = int((rgb.times[0] == rgb.times[0, 0]).sum())
+    return torch.arange(rgb.mask.shape[1]) % cells
+
+
+def show(tokens: Tokens, shown: Bool[Tensor, "W N"], spots: Int[Tensor, " N"]) -> Tokens:
+    """One clip's tokens once a way, those that are not shown masked.
+
+    Nor is anything of them left in what rests, which is a mean over the clip.
+
+    Args:
+        spots: number of the cell, or of the person's joint, that each token is of.
+    """
     given = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
     wide = {
         name: repeat(value, "1 ... -> w ...", w=len(shown))
         for name, value in given.items()
         if value is not None
     }
-    return replace(tokens, **(wide | {"mask": wide["mask"] & shown}))
+    mask = wide["mask"] & shown
+    if tokens.rest is not None:
+        values = wide["values"].masked_fill(~mask[..., None], 0)
+        total = values.new_zeros(len(mask), int(spots.max()) + 1, values.shape[2])
+        count = total[..., 0].index_add(1, spots, mask.to(total.dtype)).clamp(min=1)
+        mean = total.index_add(1, spots, values) / count[..., None]
+        wide["rest"] = mean[:, spots]
+    return replace(tokens, **(wide | {"mask": mask}))
 
 
 def delete(

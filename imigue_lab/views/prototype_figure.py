@@ -16,7 +16,7 @@ from imigue_lab.views.style import saying, styled
 
 LOOKS = {ENTRY: ("circle", 7), CLIP: ("diamond-open", 7), PROTOTYPE: ("star", 15)}
 BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 0.6}
-DRAWN = 4000  # points at most, so that a page stays light; the widget draws all
+DRAWN = 2500  # points at most, so that a page stays light; the widget draws all
 
 
 def points_on_plane(gesture: GestureRun, flat: Flat) -> go.Figure:

@@ -30,7 +30,8 @@ def tokens(n, seed, clips=3):
 
 def cut(found, clip, n=None):
     """One clip alone, its first n tokens."""
-    return Tokens(*(field[clip : clip + 1, :n] for field in vars(found).values()))
+    fields = {name: t for name, t in vars(found).items() if t is not None}
+    return Tokens(**{name: t[clip : clip + 1, :n] for name, t in fields.items()})
 
 
 def hide(found, clip, n):

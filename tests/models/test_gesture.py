@@ -28,8 +28,8 @@ def build(seed=0, **variant):
     small = {"rgb_dim": 6, "pose_dim": 5, "classes": 4, "width": 12, "heads": 3, "bank": 5}
     model = build_gesture(**small | {"top_k": 2, "warmup": 0} | variant)
     for name, parameter in model.named_parameters():
-        if name.endswith("absent"):
-            torch.nn.init.normal_(parameter)
+        if name.endswith(("absent", "to_rest.weight")):
+            torch.nn.init.normal_(parameter, std=0.3)
     return model
 
 
@@ -40,6 +40,7 @@ def tokens(n, width, seed, clips=4):
         torch.rand(clips, n, generator=generator),
         torch.ones(clips, n, dtype=torch.bool),
         torch.rand(clips, n, 2, generator=generator),
+        rest=0.1 * torch.randn(clips, n, width, generator=generator),
     )
 
 
@@ -51,8 +52,8 @@ def clips():
 
 
 def cut(found, clip, n):
-    fields = vars(found).values()
-    return Tokens(*(f[clip : clip + 1, :n] if f is not None else None for f in fields))
+    fields = {name: t for name, t in vars(found).items() if t is not None}
+    return Tokens(**{name: t[clip : clip + 1, :n] for name, t in fields.items()})
 
 
 def remembering(model, steps=3):
@@ -82,6 +83,7 @@ def test_garbage_behind_the_mask_changes_nothing(variant):
     for found in (rgb, pose):
         found.values[~found.mask] = torch.nan
         found.places[~found.mask] = torch.nan
+        found.rest[~found.mask] = torch.nan
     assert_close(model(rgb, pose).logits, clean)
 
 
@@ -101,7 +103,8 @@ def test_every_parameter_learns(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
 def test_bfloat16_stays_near_float32(variant):
-    model, (rgb, pose) = remembering(build(**variant)).eval(), clips()
+    # Which tokens merge may hang on a rounding: nothing merges here.
+    model, (rgb, pose) = remembering(build(**{**variant, "merge": 0})).eval(), clips()
     whole = model(rgb, pose)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = model(rgb, pose)

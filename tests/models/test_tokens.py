@@ -69,6 +69,33 @@ def test_nothing_behind_the_mask_gets_through_not_even_nan():
     assert torch.isfinite(projection.linear.weight.grad).all()
 
 
+def test_what_rests_is_taken_out_and_comes_back_by_weights_that_start_at_nothing():
+    values, rest = torch.randn(1, 3, 4), torch.randn(1, 3, 4)
+    tokens = Tokens(values, torch.rand(1, 3), torch.ones(1, 3, dtype=torch.bool), rest=rest)
+    projection = Projection(4, 5)
+    changes = projection.linear(values - rest) + projection.modality
+    assert_close(projection(tokens).values, changes)
+    torch.nn.init.normal_(projection.to_rest.weight)
+    assert_close(projection(tokens).values, changes + rest @ projection.to_rest.weight.T)
+
+
+def test_the_rest_of_a_cell_is_its_mean_over_the_clip():
+    features = torch.randn(2, 4, 2, 3, 5)
+    rest = grid_tokens(features).rest.reshape(2, 4, 2, 3, 5)
+    assert_close(rest, features.mean(dim=1, keepdim=True).expand_as(features))
+
+
+def test_the_rest_of_a_joint_is_its_mean_over_the_steps_in_which_it_was_seen():
+    features = torch.randn(1, 1, 4, 2, 3)
+    mask = torch.ones(1, 1, 4, 2, dtype=torch.bool)
+    mask[..., 1, 0] = False  # the first joint, once
+    features[0, 0, 1, 0] = torch.nan
+    places = torch.full((1, 1, 4, 2, 2), 0.5)
+    rest = joint_tokens(features, places, mask, steps=torch.tensor([3])).rest.reshape(4, 2, 3)
+    assert_close(rest[0, 0], (features[0, 0, 0, 0] + features[0, 0, 2, 0]) / 2)
+    assert_close(rest[0, 1], features[0, 0, :3, 1].mean(dim=0))
+
+
 def test_half_precision_features_of_the_store_are_taken():
     tokens = grid_tokens(torch.randn(1, 1, 2, 2, 4).half())
     assert Projection(4, 6)(tokens).values.dtype == torch.float32

@@ -67,7 +67,8 @@ def test_what_is_masked_counts_no_more(looked, system):
     said = probabilities_when(system, batch, rgb, pose)
     with torch.no_grad():
         assert_allclose(said[0], system(batch).logits.softmax(dim=1)[0], atol=1e-5)
-    batch.rgb.values[:, 5:40] = 1e3
+    batch.rgb.values[:, 5:40] = 1e3  # nor do they show in what rests of their cells
+    batch.tokens.view(-1, batch.tokens.shape[-1])[3:9] = -1e3
     spoilt = probabilities_when(system, batch, rgb[1:], pose[1:])
     assert_allclose(said[1], spoilt[0], atol=1e-5)
     assert not np.allclose(said[0], said[1], atol=1e-4)

@@ -16,7 +16,7 @@ from imigue_lab.training.runs import Run
 from imigue_lab.training.view_settings import PrototypesSettings
 from imigue_lab.views import prototype_map, prototypes
 from imigue_lab.views.point_colours import WAYS, colour, hover_names
-from imigue_lab.views.prototype_figure import nearest_clips, points_on_plane
+from imigue_lab.views.prototype_figure import DRAWN, nearest_clips, points_on_plane, thin
 from imigue_lab.views.prototype_map import flatten
 from imigue_lab.views.prototypes import CLIP, ENTRY, PROTOTYPE, Points, read_points
 
@@ -205,3 +205,9 @@ def test_a_run_without_memory_is_refused(looked, monkeypatch):
     monkeypatch.setattr(prototypes, "load_gesture", lambda *_: forgetful)
     with pytest.raises(RunError, match="looked: was trained without memory"):
         read_points(looked)
+
+
+def test_a_page_draws_what_is_remembered_and_so_many_clips_as_it_carries():
+    table = pd.DataFrame({"kind": [CLIP] * 5000 + [ENTRY] * 100 + [PROTOTYPE] * 3})
+    kinds = table.kind[thin(table)].value_counts()
+    assert (kinds[ENTRY], kinds[PROTOTYPE], kinds.sum()) == (100, 3, DRAWN)
