@@ -27,6 +27,7 @@ from imigue_lab.training.settings import (
     PrepareSettings,
     Settings,
 )
+from imigue_lab.training.view_settings import AttentionSettings, PrototypesSettings
 from imigue_lab.views.page import export_html
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -35,10 +36,14 @@ SETTINGS = {
     "01_train_gesture": GestureSettings,
     "02_train_emotion": EmotionSettings,
     "04_baselines": BaselineSettings,
+    "05_prototypes": PrototypesSettings,
+    "06_attention": AttentionSettings,
     "07_gates": GatesSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, BASELINES, GATES = (FOLDER / f"{name}.ipynb" for name in SETTINGS)
+PREPARE, GESTURE, EMOTION, BASELINES, PROTOTYPES, ATTENTION, GATES = (
+    FOLDER / f"{name}.ipynb" for name in SETTINGS
+)
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -149,6 +154,35 @@ def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, ma
     page = export_html(tmp_path / "out.ipynb").read_text()
     assert page.count('class="plotly-graph-div"') == 3
     assert page.count('src="data:image/jpeg;base64,') == 1  # the player's still
+
+
+def test_papermill_looks_at_what_a_run_remembers(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-p", "method", "pca"]
+    done = papermill(*words, folder=tmp_path, notebook=PROTOTYPES)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    assert "trustworthiness" in text and "silhouette" in text
+    page = export_html(tmp_path / "out.ipynb").read_text()
+    assert page.count('class="plotly-graph-div"') == 2
+    assert 'src="data:image/jpeg;base64,' in page  # the player's still
+
+
+def test_papermill_looks_at_the_attention_of_a_run_that_it_trains_first(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-r", "clip", "0030_1"]
+    done = papermill(*words, folder=tmp_path, notebook=ATTENTION)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, _ = outputs_of(tmp_path)
+    titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
+    assert [title["text"].split("<br>")[0].split(":")[0] for title in titles] == [
+        "Attention over clip 0030_1",
+        "Does the decision rest on what is attended to?",
+        "What of clip 0030_1 reached MViT's class token",
+        "2s-AGCN's adaptive graph in clip 0030_1",
+    ]
+    page = export_html(tmp_path / "out.ipynb").read_text()
+    assert page.count('class="plotly-graph-div"') == 4
+    assert 'src="data:image/jpeg;base64,' in page  # the player's still
 
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])

@@ -14,6 +14,7 @@ from imigue_lab.data.classes import CLASSES
 from imigue_lab.models.gesture import GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.prototypes import alpha_at
+from imigue_lab.models.tokens import Tokens
 from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baseline import validation_scores
 from imigue_lab.training.gesture_scores import score_table
@@ -43,11 +44,16 @@ class GestureSystem(nn.Module):
         self.encoder, self.gesture = encoder, gesture
 
     def forward(self, batch: GestureBatch, return_attention: bool = False) -> GestureOutput:
+        pose = self.pose_tokens(batch)
+        return self.gesture(batch.rgb, pose, batch.clip_ids, return_attention)
+
+    def pose_tokens(self, batch: GestureBatch) -> Tokens:
+        """Those of the frozen encoder, or what the encoder says now."""
         tokens = batch.tokens
         if tokens is None:
             joints, bones = batch.skeleton.chunk(2, dim=-1)
             tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
-        return self.gesture(batch.rgb, batch.pose(tokens), batch.clip_ids, return_attention)
+        return batch.pose(tokens)
 
 
 class Steps:

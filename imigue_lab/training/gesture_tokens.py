@@ -26,7 +26,7 @@ from imigue_lab.training.pose_encoder import (
     pose_runs,
 )
 from imigue_lab.training.pose_store import open_pose_store
-from imigue_lab.training.rgb_maps import Map, read_maps
+from imigue_lab.training.rgb_maps import Map, Sizes, read_maps
 from imigue_lab.training.runs import Run
 
 
@@ -41,6 +41,7 @@ class GestureTokens:
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         unplaced: clips of whose picture the size is not known.
+        sizes: width and height of the picture of each clip of which they are.
     """
 
     gestures: GestureData
@@ -49,6 +50,7 @@ class GestureTokens:
     encoding: Encoding
     poses: dict[str, PoseClip]
     unplaced: list[str] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=dict)
 
     @property
     def rgb_dim(self) -> int:
@@ -205,4 +207,4 @@ def load_gesture_tokens(settings: GestureSettings) -> GestureTokens:
         clips = gestures.clips(split, settings.frames, list(STREAMS))
         poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
     unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
-    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced)
+    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced, sizes)
