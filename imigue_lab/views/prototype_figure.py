@@ -101,10 +101,10 @@ def add_points(
 
 
 def numbers(figure: go.Figure, table: pd.DataFrame) -> None:
-    """The number of each class where its prototype, else the middle of its points, lies."""
+    """The number of each class at the middle of its entries, of its clips where it has none."""
     for label, part in table.dropna(subset=["label"]).groupby("label"):
-        stars = part[part.kind == PROTOTYPE]
-        place = (part if stars.empty else stars)[["x", "y"]].median()
+        entries = part[part.kind == ENTRY]
+        place = (part if entries.empty else entries)[["x", "y"]].median()
         figure.add_annotation(
             x=place.x,
             y=place.y,
