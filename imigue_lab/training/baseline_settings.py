@@ -9,12 +9,12 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines.recipes import Optimizer, Sampling
 from imigue_lab.models.baselines.table import ROWS, Name
 from imigue_lab.training.optimisers import SCHEDULERS
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import TrainSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
-class BaselineSettings(Settings):
+class BaselineSettings(TrainSettings):
     """Parameters of 04_baselines.
 
     The preset is the recipe in the model's row of Table 1, which gives the size as well.

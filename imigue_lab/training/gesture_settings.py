@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.fusions import FusionName
 from imigue_lab.models.gesture_loss import LossOn
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import TrainSettings
 
 
-class GestureSettings(Settings):
+class GestureSettings(TrainSettings):
     """Parameters of 01_train_gesture."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {

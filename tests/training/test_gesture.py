@@ -56,12 +56,13 @@ def written(tiny, data):
     """A finished run, and (clip, label, class said, its probability) of all that was remembered."""
     seen = []
 
-    def remember(self, output, label, clip_ids):
-        told = kept(self, output, label, clip_ids)
-        probability, said = output.unrefined.softmax(dim=1).max(dim=1)
-        rows = zip(clip_ids, label.tolist(), said.tolist(), probability.tolist(), strict=True)
-        seen.extend(row for row in rows if row[0] in told)
-        return told
+    def remember(self, told):
+        rules = kept(self, told)
+        probability, said = told.logits.softmax(dim=1).max(dim=1)
+        columns = (said.tolist(), probability.tolist())
+        rows = zip(told.clip_ids, told.label.tolist(), *columns, strict=True)
+        seen.extend(row for row in rows if row[0] in rules)
+        return rules
 
     kept, GestureModel.remember = GestureModel.remember, remember
     try:
@@ -193,8 +194,8 @@ def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune)
 
 def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
     batches = TokenBatches(data, 16, 0, 0.5)
-    batch = next(iter(batches.batches(3)))
-    again = next(iter(TokenBatches(data, 16, 0, 0.5).batches(3)))
+    ((batch, _),) = next(iter(batches.steps(3)))
+    ((again, _),) = next(iter(TokenBatches(data, 16, 0, 0.5).steps(3)))
     assert batch.clip_ids == again.clip_ids
     for row, clip_id in enumerate(batch.clip_ids):
         own = data.rgb[clip_id].float().reshape(-1, data.rgb_dim)
