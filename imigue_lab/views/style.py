@@ -17,7 +17,7 @@ def styled(
 ) -> go.Figure:
     """Applies the shared look; `notes` stand under the title."""
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
-    top = 1 - 14 / height  # 14 pixels from the edge
+    top = 1 - 22 / height  # so that the first line keeps clear of the edge
     figure.update_layout(
         template="plotly_white",
         title={"text": title + below, "x": 0.02, "yref": "container", "y": top, "yanchor": "top"},
