@@ -124,6 +124,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_study_commands(commands)
 
+    card = commands.add_parser("card", help="a finished run on one page, for a reviewer")
+    card.add_argument("run_name", metavar="RUN", help="name or path of a finished run")
+    card.set_defaults(run=print_card)
+
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
     html.set_defaults(run=export_html)
@@ -232,6 +236,13 @@ def print_table(options: argparse.Namespace) -> None:
 
     runs = [find_run(name) for name in options.runs] or None
     print(show_table(table_one(runs, options.split)).to_string(index=False))
+
+
+def print_card(options: argparse.Namespace) -> None:
+    from imigue_lab.training.runs import find_run
+    from imigue_lab.views.card import write_card
+
+    print(write_card(find_run(options.run_name)))
 
 
 def export_html(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from imigue_lab.models.prototypes import alpha_at
 from imigue_lab.models.tokens import Tokens
 from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baseline import validation_scores
+from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_scores import score_table
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.gesture_tokens import (
@@ -237,8 +238,7 @@ def finish(
     provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "pose": [run.folder.name for run in data.runs],
-        "device": str(fabric.device),
-        "seconds": round(seconds, 1),
+        **cost_of(fabric.device, seconds),
         "remarks": data.remarks(),
     }
     run.write_json("provenance.json", provenance)

@@ -17,9 +17,10 @@ def styled(
 ) -> go.Figure:
     """Applies the shared look; `notes` stand under the title."""
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
+    top = 1 - 22 / height  # so that the first line keeps clear of the edge
     figure.update_layout(
         template="plotly_white",
-        title={"text": title + below, "x": 0.02, "yref": "container", "y": 0.97, "yanchor": "top"},
+        title={"text": title + below, "x": 0.02, "yref": "container", "y": top, "yanchor": "top"},
         margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
         height=height,
         font={"size": 13},
