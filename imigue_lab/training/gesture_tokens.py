@@ -25,6 +25,7 @@ from imigue_lab.training.pose_encoder import (
     load_pose_encoder,
     pose_runs,
 )
+from imigue_lab.training.pose_store import open_pose_store
 from imigue_lab.training.rgb_maps import Map, read_maps
 from imigue_lab.training.runs import Run
 
@@ -198,9 +199,10 @@ def load_gesture_tokens(settings: GestureSettings) -> GestureTokens:
     rgb, sizes = read_maps(features, index)
     runs = pose_runs(settings, gestures)
     encoder, device = load_pose_encoder(runs, gestures), open_fabric(settings.device).device
+    kept = open_pose_store(settings.store, index, runs, settings.frames)
     poses: dict[str, PoseClip] = {}
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
-        poses |= encode_clips(encoder, clips, sizes, device, not settings.finetune)
+        poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
     unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
     return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced)
