@@ -100,10 +100,10 @@ def fit_layout(recording: Recording, layout: str) -> tuple[Skeleton, list[str]]:
     fitted = np.zeros((*points.shape[:2], len(wanted), 3), np.float32)
     absent = []
     for place, joint in enumerate(wanted):
-        shoulders = [held.get(f"{side}_shoulder") for side in ("right", "left")]
+        shoulders = [held[own] for own in ("right_shoulder", "left_shoulder") if own in held]
         if joint in held:
             fitted[:, :, place] = points[:, :, held[joint]]
-        elif joint == "neck" and None not in shoulders:
+        elif joint == "neck" and len(shoulders) == 2:
             fitted[:, :, place] = middle(points[:, :, shoulders])
         else:
             absent.append(joint)

@@ -82,7 +82,7 @@ def test_the_estimator_sees_bgr_and_the_same_person_is_followed(video):
 
 def test_rtmlib_is_imported_where_it_is_used_and_only_then(video, monkeypatch):
     monkeypatch.setitem(sys.modules, "rtmlib", None)
-    with pytest.raises(SettingsError, match="rtmlib is not installed; run `pip install"):
+    with pytest.raises(SettingsError, match=r"rtmlib is not installed; run `pip install"):
         find_poses(video, "rtmlib", "imigue22")
     asked = {}
 
@@ -119,7 +119,7 @@ def test_other_words_are_no_estimator(words):
 
 
 def test_weights_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(DataError, match="det.onnx: no such weights"):
+    with pytest.raises(DataError, match=r"det.onnx: no such weights"):
         open_estimator(f"rtmlib:{tmp_path}/det.onnx,{tmp_path}/pose.onnx")
 
 
@@ -179,7 +179,7 @@ def test_a_fuller_layout_gives_the_same_as_its_subset():
 def test_what_does_not_fit_the_video_or_the_layout_is_refused(video):
     path = video.with_name("mine.npy")
     np.save(path, drawn("imigue22", frames=9)[0])
-    with pytest.raises(DataError, match="holds 9 frames and anna.mp4 6"):
+    with pytest.raises(DataError, match=r"holds 9 frames and anna.mp4 6"):
         find_poses(video, str(path), "imigue22")
     with pytest.raises(DataError, match="hold 5 of the 22 joints of imigue22"):
         fit_layout(Recording(drawn("left_hand21"), LAYOUTS["left_hand21"]), "imigue22")
