@@ -7,14 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from imigue_lab.data.datasets import load_features
-from imigue_lab.data.elan import write_eaf
 from imigue_lab.data.index import Index, clips_table
 from imigue_lab.data.layout import read_index
-from imigue_lab.data.segments import suppress, write_csv, write_json
+from imigue_lab.data.segments import suppress
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
-from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.analyse_demo import demo_emotion, demo_gesture, demo_root
@@ -24,13 +22,13 @@ from imigue_lab.training.emotion_data import EmotionData
 from imigue_lab.training.finished import DEMO, EmotionRun, given_of
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.online import make_features, score_windows
+from imigue_lab.training.online_interviews import CHOSEN, find_threshold
 from imigue_lab.training.own_video import OwnVideo, prepare_video
 from imigue_lab.training.run_encoders import open_encoder
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.settings import EmotionSettings
 
 THRESHOLD = 0.5  # where none was chosen for the run
-CHOSEN = "online.json"  # in a run's folder: the threshold that its validation interviews asked for
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,13 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
     """The confidence from which on a window is a gesture, and who chose it."""
     if settings.threshold:
         return settings.threshold, "as asked for"
+    if settings.gesture_run == DEMO:
+        find_threshold(run, settings)
     if (file := run.folder / CHOSEN).exists():
         chosen = json.loads(file.read_text())
-        return float(chosen["threshold"]), f"chosen on {chosen['videos']} validation interviews"
+        score = f"F1 {chosen['f1']:.2f} at IoU {chosen['iou']}"
+        told = f"best on {chosen['videos']} validation interviews: {score}"
+        return float(chosen["threshold"]), told
     return THRESHOLD, "chosen by nobody: set `threshold`"
 
 
@@ -182,32 +184,3 @@ def faceless(told: pd.Series) -> list[str]:
     return ["no face was found: the emotion estimate rests on context alone"] * (
         told.rests_on == "context"
     )
-
-
-def export(analysis: Analysis) -> dict[str, Path]:
-    """Writes what was found into the video's folder.
-
-    Returns:
-        csv and json (segments), eaf (for annotators), emotion (one row), by these names.
-    """
-    own, base = analysis.own, analysis.folder / analysis.own.video_id
-    paths = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "eaf")}
-    paths["emotion"] = base.with_name(f"{base.name}_emotion.csv")
-    told = analysis.prediction
-    facts = {
-        "video": own.source.name,
-        "fps": own.fps,
-        "frames": own.frames,
-        "gesture_run": analysis.gesture_run.folder.name,
-        "emotion_run": analysis.emotion.run.folder.name,
-        "threshold": analysis.threshold,
-        "probability_of_a_win": float(told.probability),
-        "rests_on": told.rests_on,
-        "remarks": analysis.remarks,
-    }
-    write_csv(analysis.segments, paths["csv"])
-    write_json(analysis.segments, paths["json"], facts)
-    write_eaf(analysis.segments, own.source, own.fps, paths["eaf"])
-    columns = ["video_id", "probability", "rests_on", "windows", "windows_with_face"]
-    write_atomically(paths["emotion"], told[columns].to_frame().T.to_csv(index=False))
-    return paths
