@@ -16,6 +16,7 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
+from imigue_lab.training.analyse_settings import AnalyseSettings
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
@@ -36,9 +37,12 @@ SETTINGS = {
     "02_train_emotion": EmotionSettings,
     "04_baselines": BaselineSettings,
     "07_gates": GatesSettings,
+    "09_analyse_video": AnalyseSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, BASELINES, GATES = (FOLDER / f"{name}.ipynb" for name in SETTINGS)
+PREPARE, GESTURE, EMOTION, BASELINES, GATES, ANALYSE = (
+    FOLDER / f"{name}.ipynb" for name in SETTINGS
+)
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 

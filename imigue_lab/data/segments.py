@@ -32,7 +32,7 @@ SEGMENTS = pa.DataFrameSchema(
 )
 LENGTHS = (1.0, 2.0)  # seconds; most of iMiGUE's gestures are 0.7 to 3 s long
 STEP = 0.25  # of a window's length
-OVERLAP = 0.1  # IoU above which the surer of two segments stays
+OVERLAP = 0.0  # IoU above which the surer of two segments stays
 
 
 def slide(
@@ -83,7 +83,7 @@ def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
 def suppress(
     windows: pd.DataFrame, fps: int | float, threshold: float, most: float = OVERLAP
 ) -> pd.DataFrame:
-    """Non-maximum suppression: the surest windows that hardly overlap, in the order of time.
+    """Non-maximum suppression: the surest windows that do not overlap, in the order of time.
 
     Of two windows that overlap by more than `most`, of one class or of two, the surer stays (the
     earlier where both are as sure): one person makes one gesture at a time.

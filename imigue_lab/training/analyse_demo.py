@@ -21,7 +21,7 @@ from imigue_lab.training.online import make_features
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import EmotionSettings, Settings
 
-FEW = MadeUp(videos=24)
+FEW = MadeUp(videos=16)
 
 
 def demo_root(store: str = "") -> Path:
