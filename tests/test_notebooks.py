@@ -16,6 +16,7 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
+from imigue_lab.training.analyse_settings import AnalyseSettings
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
@@ -25,6 +26,7 @@ from imigue_lab.training.settings import (
     ExtractSettings,
     GatesSettings,
     PrepareSettings,
+    Settings,
     TrainSettings,
 )
 from imigue_lab.training.study_settings import AblationSettings, SearchSettings
@@ -42,9 +44,10 @@ SETTINGS = {
     "06_attention": AttentionSettings,
     "07_gates": GatesSettings,
     "08_search": SearchSettings,
+    "09_analyse_video": AnalyseSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES, ATTENTION, GATES, SEARCH = (
+(PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES, ATTENTION, GATES, SEARCH, ANALYSE) = (
     FOLDER / f"{name}.ipynb" for name in SETTINGS
 )
 TINY = {"epochs": 1, "width": 8, "heads": 2}
@@ -304,5 +307,6 @@ def test_the_readme_names_every_notebook_with_its_own_parameters():
     readme = (FOLDER.parent / "README.md").read_text()
     for name, settings in SETTINGS.items():
         row = next(li for li in readme.splitlines() if li.startswith(f"| [{name}]"))
-        own = [field for field in settings.model_fields if field not in TrainSettings.model_fields]
+        shared = TrainSettings if issubclass(settings, TrainSettings) else Settings
+        own = [field for field in settings.model_fields if field not in shared.model_fields]
         assert row.rstrip(" |").rpartition("| ")[2].split(", ") == own
