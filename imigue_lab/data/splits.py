@@ -139,15 +139,17 @@ def pool_rare(labels: pd.Series) -> pd.Series:
     return labels.where(~labels.isin(pooled), pooled[-1])
 
 
-def regroup(table: pd.DataFrame, strata: pd.Series, fold: int, seed: int) -> None:
-    """Makes validation of one fold, and train of the others; `strata` are the rows to divide."""
+def regroup(
+    table: pd.DataFrame, strata: pd.Series, fold: int, seed: int, count: int = FOLDS
+) -> None:
+    """Makes validation of one of `count` folds, and train of the others; `strata`: which rows."""
     known = table.loc[strata.index]
-    if known.subject.nunique() < FOLDS:
+    if known.subject.nunique() < count:
         raise DataError(
-            f"train and validation hold {known.subject.nunique()} subjects, {FOLDS} folds need at"
-            f" least {FOLDS}; use fold=-1"
+            f"train and validation hold {known.subject.nunique()} subjects, {count} folds need at"
+            f" least {count}; use fold=-1"
         )
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     parts = list(folds.split(known.index, strata, groups=known.subject))
     table.loc[known.index, "split"] = "train"
     table.loc[known.index[parts[fold][1]], "split"] = "validation"

@@ -16,6 +16,7 @@ from imigue_lab.models.cmtf import CMTF, Fusion
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.fusions import ConcatFusion, FusionName, LateFusion, build_fusion
 from imigue_lab.models.memory import Memory, PrototypeName, Recalled, build_memory
+from imigue_lab.models.pcan import PcanView
 from imigue_lab.models.tokens import Projection, Tokens
 
 
@@ -51,6 +52,22 @@ class GestureOutput(NamedTuple):
         names = {(True, True): "both", (True, False): "rgb", (False, True): "pose"}
         present = zip(self.has_rgb.tolist(), self.has_pose.tolist(), strict=True)
         return [names.get(pair, "nothing") for pair in present]
+
+
+class Told(NamedTuple):
+    """What the memory is told of the clips of a step; of all processes, where there are several.
+
+    Attributes:
+        f: unrefined features of the clips, no gradient.
+        logits: unrefined; 0 for a clip without any token.
+        view: of PCAN's prototypes, None of learned ones.
+    """
+
+    f: Float[Tensor, "B D"]
+    logits: Float[Tensor, "B C"]
+    label: Int[Tensor, " B"]
+    clip_ids: list[str]
+    view: PcanView | None = None
 
 
 class GestureModel(nn.Module):
@@ -142,20 +159,25 @@ class GestureModel(nn.Module):
         if self.memory is not None:
             self.memory.epoch.fill_(epoch)
 
-    def remember(
+    def tell(
         self, output: GestureOutput, label: Int[Tensor, " B"], clip_ids: Sequence[str]
-    ) -> dict[str, Rule]:
+    ) -> Told | None:
+        """What the memory is to be told of some clips; None without memory."""
+        if self.memory is None or output.recalled is None or output.fusion.f is None:
+            return None
+        # A clip without any token is sure of nothing.
+        present = (output.has_rgb | output.has_pose)[:, None]
+        logits, f = output.unrefined.masked_fill(~present, 0), output.fusion.f.detach()
+        seen = output.recalled.prototypes
+        return Told(f, logits, label, [*clip_ids], seen if isinstance(seen, PcanView) else None)
+
+    def remember(self, told: Told) -> dict[str, Rule]:
         """Writes the clips of a step into the memory, after the step has read from it.
 
         Returns:
             What became of each clip that was predicted right with confidence, see `Bank.write`.
         """
-        if self.memory is None or output.recalled is None or output.fusion.f is None:
-            return {}
-        # A clip without any token is sure of nothing.
-        present = (output.has_rgb | output.has_pose)[:, None]
-        logits, f = output.unrefined.masked_fill(~present, 0), output.fusion.f.detach()
-        return self.memory.write(output.recalled, f, logits, label, clip_ids)
+        return {} if self.memory is None else self.memory.write(*told)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """For the optimiser: everything decays but θ, whose 0 would pull w_pose to 3/4."""

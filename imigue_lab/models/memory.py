@@ -87,17 +87,15 @@ class Memory(nn.Module):
 
     def write(
         self,
-        recalled: Recalled,
         f: Float[Tensor, "B D"],
         logits: Float[Tensor, "B C"],
         label: Int[Tensor, " B"],
         clip_ids: Sequence[str],
+        view: PcanView | None = None,
     ) -> dict[str, Rule]:
         """After the step has read: `Bank.write` of its clips; PCAN's prototypes move as well."""
-        if isinstance(self.prototypes, PcanPrototypes) and isinstance(
-            recalled.prototypes, PcanView
-        ):
-            self.prototypes.update(recalled.prototypes, logits, label)
+        if isinstance(self.prototypes, PcanPrototypes) and view is not None:
+            self.prototypes.update(view, logits, label)
         return self.bank.write(f, logits, label, clip_ids)
 
     def attend(

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from jaxtyping import Float
 from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
@@ -27,8 +26,10 @@ from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
 from imigue_lab.training.loop import Stopping, fit, open_fabric
+from imigue_lab.training.machine import describe_environment
 from imigue_lab.training.optimisers import build_optimizer, build_scheduler
-from imigue_lab.training.runs import Row, Run, describe_environment, open_run
+from imigue_lab.training.ranks import ALONE, Ranks, claim, open_ranks
+from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.settings import WHERE
 
 
@@ -46,11 +47,12 @@ def train_baseline(
         data = BaselineData(data.split, data)
     data = data or load_baseline_data(settings)
     run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
-    with FileLock(run.folder / ".lock"):
-        if not run.announce(data.remarks()):
+    ranks = open_ranks(settings.accumulate)
+    with claim(run, data.remarks(), ranks) as wanted:
+        if not wanted:
             return run
         started = time.monotonic()
-        fabric = open_fabric(settings.device)
+        fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
         seed_everything(settings.seed, verbose=False)
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
@@ -63,7 +65,7 @@ def train_baseline(
             return loss(model, clips.enter(batch), batch.label, settings.smoothing)
 
         def evaluate(model: nn.Module) -> Row:
-            predictions = predict(fabric, model, validation, data, settings.batch_size)
+            predictions = predict(fabric, model, validation, data, settings.batch_size, ranks)
             return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
@@ -78,9 +80,10 @@ def train_baseline(
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error"),
             settings.seed,
+            ranks=ranks,
         )
         seconds = time.monotonic() - started
-        finish(run, fabric, best.to(fabric.device), data, settings, seconds, remarks)
+        finish(run, fabric, best.to(fabric.device), data, settings, seconds, remarks, ranks)
     return run
 
 
@@ -136,7 +139,12 @@ def cross_entropy(
 
 @torch.no_grad()
 def predict(
-    fabric: Fabric, model: nn.Module, clips: Clips, data: BaselineData, batch_size: int
+    fabric: Fabric,
+    model: nn.Module,
+    clips: Clips,
+    data: BaselineData,
+    batch_size: int,
+    ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
     """One row a clip, keyed by id.
 
@@ -145,16 +153,18 @@ def predict(
     """
     model.eval()
     parts = []
-    for draws in draws_in_order(clips, batch_size):
+    for draws in draws_in_order(clips, batch_size, ranks):
         inputs = [clips.enter(draw.to(fabric.device)) for draw in draws]
-        probability = average_probability(model, inputs).cpu().numpy()
+        with fabric.autocast():
+            probability = average_probability(model, inputs).cpu().numpy()
         part = pd.DataFrame(probability).add_prefix("p")
         part.insert(0, "clip_id", draws[0].clip_ids)
         part.insert(1, "said", probability.argmax(axis=1))
         part.insert(2, "seen", draws[0].share.numpy())
         parts.append(part)
     known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
-    return known.merge(pd.concat(parts), on="clip_id", validate="one_to_one")
+    table = pd.concat([part for own in ranks.gather(parts) for part in own])
+    return known.merge(table, on="clip_id", validate="one_to_one")
 
 
 def average_probability(
@@ -182,14 +192,19 @@ def finish(
     settings: BaselineSettings,
     seconds: float,
     remarks: list[str],
+    ranks: Ranks,
 ) -> None:
     """Predictions, provenance, and last the scores, which mark the run as finished."""
     parts = (data.clips(split, settings) for split in ("train", "validation", "test"))
     predictions = pd.concat(
-        predict(fabric, model, clips, data, settings.batch_size) for clips in parts if len(clips)
+        predict(fabric, model, clips, data, settings.batch_size, ranks)
+        for clips in parts
+        if len(clips)
     ).sort_values("clip_id", ignore_index=True)
+    if not ranks.first:
+        return
     run.write_predictions(predictions)
-    provenance = describe_environment() | {
+    provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "made_up": is_made_up(settings.data),
         **cost_of(fabric.device, seconds),

@@ -20,6 +20,7 @@ from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
 from imigue_lab.features.flow import ahead
 from imigue_lab.training.gesture_data import UNLABELLED, GestureClips, GestureData
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
 WHOLE = 2**31  # frames: a clip is not cut before frames are drawn from all of it
 
@@ -75,23 +76,29 @@ class EpochBatches:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def batches(self, epoch: int) -> Iterator[Seen]:
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
         """Read in a thread while the network works; what is drawn hangs on the epoch alone."""
         self.clips.epoch = self.sampler.epoch = epoch
         clips = self.clips
         yield from ahead(
-            clips.collate([clips.draws(number)[0] for number in numbers])
+            [
+                Piece(clips.collate([clips.draws(number)[0] for number in own]), weight)
+                for own, weight in ranks.deal(numbers)
+            ]
             for numbers in self.sampler
         )
 
 
-def draws_in_order(clips: Clips, batch_size: int) -> Iterator[list[Seen]]:
-    """Every clip once, those of like length together; a batch for each draw of the same clips."""
+def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:
+    """Every clip once over all processes, those of like length together.
+
+    A batch for each draw of the same clips.
+    """
     lengths = clips.lengths
     order = sorted(range(len(clips)), key=lambda number: lengths[number])
 
     def read() -> Iterator[list[Seen]]:
-        for start in range(0, len(order), batch_size):
+        for start in ranks.share(range(0, len(order), batch_size)):
             own = order[start : start + batch_size]
             draws = zip(*(clips.draws(number) for number in own), strict=True)
             yield [clips.collate(list(draw)) for draw in draws]

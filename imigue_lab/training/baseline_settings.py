@@ -9,12 +9,12 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines.recipes import Optimizer, Sampling
 from imigue_lab.models.baselines.table import ROWS, Name
 from imigue_lab.training.optimisers import SCHEDULERS
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import TrainSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
-class BaselineSettings(Settings):
+class BaselineSettings(TrainSettings):
     """Parameters of 04_baselines.
 
     The preset is the recipe in the model's row of Table 1, which gives the size as well.
@@ -47,7 +47,7 @@ class BaselineSettings(Settings):
         0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
     )
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
-    epochs: int = Field(15, ge=1, description="upper limit; may stop earlier")
+    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
     patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
     batch_size: int = Field(32, ge=1, description="clips a step")
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov's momentum 0.9")

@@ -6,13 +6,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock
 from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
 
 from imigue_lab.data.classes import OUTCOMES
 from imigue_lab.data.datasets import (
-    Batch,
     InterviewDataset,
     collate,
 )
@@ -23,8 +21,10 @@ from imigue_lab.models.losses import FocalLoss, balanced_class_weights
 from imigue_lab.training.cost import cost_of
 from imigue_lab.training.emotion_data import EmotionData, load_emotion_data
 from imigue_lab.training.loop import Stopping, fit, open_fabric
+from imigue_lab.training.machine import describe_environment
 from imigue_lab.training.optimisers import build_scheduler
-from imigue_lab.training.runs import Row, Run, describe_environment, open_run
+from imigue_lab.training.ranks import ALONE, Piece, Ranks, claim, open_ranks
+from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import point_scores, score_table
 from imigue_lab.training.settings import WHERE, EmotionSettings
 
@@ -41,11 +41,12 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
     """
     data = data or load_emotion_data(settings)
     run = open_run("emotion", settings, data.identity())
-    with FileLock(run.folder / ".lock"):
-        if not run.announce(data.remarks()):
+    ranks = open_ranks(settings.accumulate)
+    with claim(run, data.remarks(), ranks) as wanted:
+        if not wanted:
             return run
         started = time.monotonic()
-        fabric = open_fabric(settings.device)
+        fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
         seed_everything(settings.seed, verbose=False)
         checkpoint = checkpoint_of(settings, data)
         model = build_emotion(**checkpoint["model"])
@@ -55,7 +56,8 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
         )
 
         def evaluate(model: nn.Module) -> Row:
-            return validation_scores(predict(fabric, model, data, "validation", settings), loss)
+            told = predict(fabric, model, data, "validation", settings, ranks)
+            return validation_scores(told, loss)
 
         best = fit(
             fabric,
@@ -69,8 +71,10 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
             checkpoint,
             Stopping(settings.epochs, settings.patience),
             settings.seed,
+            ranks=ranks,
         )
-        finish(run, fabric, best.to(fabric.device), data, settings, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        finish(run, fabric, best.to(fabric.device), data, settings, seconds, ranks)
     return run
 
 
@@ -123,15 +127,23 @@ class TrainingBatches:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
         self.dataset.epoch = self.sampler.epoch = epoch
         for numbers in self.sampler:
-            yield collate([self.dataset[number] for number in numbers])
+            yield [
+                Piece(collate([self.dataset[number] for number in own]), weight)
+                for own, weight in ranks.deal(numbers)
+            ]
 
 
 @torch.no_grad()
 def predict(
-    fabric: Fabric, model: nn.Module, data: EmotionData, split: str, settings: EmotionSettings
+    fabric: Fabric,
+    model: nn.Module,
+    data: EmotionData,
+    split: str,
+    settings: EmotionSettings,
+    ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
     """One row an interview of a part, whole interviews, keyed by id.
 
@@ -143,9 +155,10 @@ def predict(
     dataset = InterviewDataset(data.features, videos)
     order = sorted(range(len(dataset)), key=lambda number: dataset.lengths[number])
     rows = []
-    for start in range(0, len(order), settings.batch_size):
+    for start in ranks.share(range(0, len(order), settings.batch_size)):
         batch = collate([dataset[number] for number in order[start : start + settings.batch_size]])
-        output = model(**batch.to(fabric.device).inputs())
+        with fabric.autocast():
+            output = model(**batch.to(fabric.device).inputs())
         rows += [
             {
                 "video_id": video_id,
@@ -164,7 +177,7 @@ def predict(
                 strict=True,
             )
         ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([row for own in ranks.gather(rows) for row in own])
     table["probability"] = torch.sigmoid(torch.tensor(table.logit.to_numpy())).numpy()
     return videos.merge(table, on="video_id", validate="one_to_one")
 
@@ -198,13 +211,17 @@ def finish(
     data: EmotionData,
     settings: EmotionSettings,
     seconds: float,
+    ranks: Ranks,
 ) -> None:
     """Predictions, provenance, and last the scores, which mark the run as finished."""
     parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
-    predictions = pd.concat([predict(fabric, model, data, split, settings) for split in parts])
-    predictions = predictions.sort_values("video_id", ignore_index=True)
+    predictions = pd.concat(
+        [predict(fabric, model, data, split, settings, ranks) for split in parts]
+    ).sort_values("video_id", ignore_index=True)
+    if not ranks.first:
+        return
     run.write_predictions(predictions)
-    provenance = describe_environment() | {
+    provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         **cost_of(fabric.device, seconds),
         "remarks": data.remarks(),

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from imigue_lab.data.datasets import EmotionFeatures, load_features, present_windows
+from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit, split_emotion
 from imigue_lab.data.store import Encoding, open_features
@@ -63,13 +64,16 @@ class EmotionData:
         return [f"no face in {count}, which rest on context alone: {some(blank)}"]
 
 
-def load_emotion_data(settings: EmotionSettings) -> EmotionData:
+def load_emotion_data(settings: EmotionSettings, index: Index | None = None) -> EmotionData:
     """Reads index, split and features.
+
+    Args:
+        index: in place of that of `settings.data`; nothing but what it names is read.
 
     Raises:
         DataError: one sentence on what is wrong with them.
     """
-    index = open_data(settings.data, settings.labels, settings.store)
+    index = index or open_data(settings.data, settings.labels, settings.store)
     split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)
     context = open_features(settings.context, settings.store, index)
     face = open_features(settings.face, settings.store, index)

@@ -24,8 +24,9 @@ from imigue_lab.training.gesture_scores import (
     probabilities,
     score_table,
 )
+from imigue_lab.training.machine import describe_environment
 from imigue_lab.training.paired import join_runs, paired_gain
-from imigue_lab.training.runs import Run, describe_environment, find_run, open_run
+from imigue_lab.training.runs import Run, find_run, open_run
 from imigue_lab.training.scores import with_interval
 from imigue_lab.training.settings import Settings
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.clips import Clip, ClipBatch, ClipDataset, Keypoints, as_persons, collate
+from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
 from imigue_lab.data.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.data.samplers import BalancedSampler
@@ -134,16 +135,21 @@ def in_order(clips: GestureClips, batch_size: int) -> Iterator[ClipBatch]:
         yield collate([clips[number] for number in order[start : start + batch_size]])
 
 
-def load_gesture_data(data: str, fold: int = -1, seed: int = 0, store: str = "") -> GestureData:
+def load_gesture_data(
+    data: str, fold: int = -1, seed: int = 0, store: str = "", index: Index | None = None
+) -> GestureData:
     """Reads index, split and keypoints.
 
     Clips without keypoints are left out, and so are training clips in which no joint is ever seen;
     all are counted and named in the remarks.
 
+    Args:
+        index: in place of that of `data`; nothing but what it names is read.
+
     Raises:
         DataError: one sentence on what is wrong with them.
     """
-    index = open_data(data, store=store)
+    index = index or open_data(data, store=store)
     split = split_gestures(index, fold, seed)
     mapped = map_clips(index, split.clips)
     joints = None

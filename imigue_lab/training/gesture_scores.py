@@ -88,7 +88,8 @@ def bootstrap_intervals(
     found = np.bincount(group, weights=among_first(label, probability))
     draws = draw_groups(len(names), seed)
     confusions = (draws @ counts.reshape(len(names), -1)).reshape(-1, classes, classes)
-    return percentiles({**scores_of(confusions), "top5": draws @ found / (draws @ clips)})
+    scores = {**scores_of(confusions), "top5": draws @ found / (draws @ clips)}
+    return percentiles(scores, len(names))
 
 
 def score_table(predictions: pd.DataFrame, seed: int = 0, unit: str = "video_id") -> pd.DataFrame:

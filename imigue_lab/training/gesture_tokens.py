@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
@@ -25,7 +26,9 @@ from imigue_lab.training.pose_encoder import (
     load_pose_encoder,
     pose_runs,
 )
-from imigue_lab.training.rgb_maps import Map, read_maps
+from imigue_lab.training.pose_store import open_pose_store
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
+from imigue_lab.training.rgb_maps import Map, Sizes, read_maps
 from imigue_lab.training.runs import Run
 
 
@@ -40,6 +43,7 @@ class GestureTokens:
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         unplaced: clips of whose picture the size is not known.
+        sizes: width and height of the picture of each clip of which they are.
     """
 
     gestures: GestureData
@@ -48,6 +52,7 @@ class GestureTokens:
     encoding: Encoding
     poses: dict[str, PoseClip]
     unplaced: list[str] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=dict)
 
     @property
     def rgb_dim(self) -> int:
@@ -172,35 +177,44 @@ class TokenBatches:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def batches(self, epoch: int) -> Iterator[GestureBatch]:
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
         self.sampler.epoch = epoch
         for numbers in self.sampler:
-            yield self.data.batch(self.clips.iloc[numbers])
+            yield [
+                Piece(self.data.batch(self.clips.iloc[own]), weight)
+                for own, weight in ranks.deal(numbers)
+            ]
 
 
-def in_order(data: GestureTokens, split: str, batch_size: int) -> Iterator[GestureBatch]:
-    """Every clip of a part once, those of like length together."""
+def in_order(
+    data: GestureTokens, split: str, batch_size: int, ranks: Ranks = ALONE
+) -> Iterator[GestureBatch]:
+    """Every clip of a part once over all processes, those of like length together."""
     clips = data.part(split)
     clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
-    for start in range(0, len(clips), batch_size):
+    for start in ranks.share(range(0, len(clips), batch_size)):
         yield data.batch(clips.iloc[start : start + batch_size])
 
 
-def load_gesture_tokens(settings: GestureSettings) -> GestureTokens:
+def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
     """Reads clips and RGB tokens, trains the pose encoder where it is absent, and runs it.
+
+    Args:
+        index: in place of that of `settings.data`; nothing but what it names is read.
 
     Raises:
         DataError, RunError: one sentence on what is wrong with them.
     """
-    index = open_data(settings.data, store=settings.store)
-    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
+    index = index or open_data(settings.data, store=settings.store)
+    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
     features = open_features(settings.rgb, settings.store, index)
     rgb, sizes = read_maps(features, index)
     runs = pose_runs(settings, gestures)
     encoder, device = load_pose_encoder(runs, gestures), open_fabric(settings.device).device
+    kept = open_pose_store(settings.store, index, runs, settings.frames)
     poses: dict[str, PoseClip] = {}
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
-        poses |= encode_clips(encoder, clips, sizes, device, not settings.finetune)
+        poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
     unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
-    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced)
+    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced, sizes)

@@ -12,7 +12,7 @@ from typing import Any
 
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import SettingsError
-from imigue_lab.training.settings import S, Settings
+from imigue_lab.training.settings import S, Settings, TrainSettings
 
 INJECTED = "# Parameters"  # first line of papermill's cell
 
@@ -120,7 +120,9 @@ def parameters_cell(cls: type[Settings]) -> str:
     return "\n".join(lines)
 
 
-def order(cls: type[Settings], name: str) -> tuple[bool, int]:
-    """A notebook's own parameters stand before those that all notebooks share, but for `data`."""
-    shared = name in Settings.model_fields and name != "data"
-    return shared, list(cls.model_fields).index(name)
+def order(cls: type[Settings], name: str) -> tuple[int, int]:
+    """First `data`, then a notebook's own parameters, those of all trainings, those of all."""
+    place = list(cls.model_fields).index(name)
+    if name == "data":
+        return 0, place
+    return 1 + (name in TrainSettings.model_fields) + (name in Settings.model_fields), place

@@ -2,9 +2,10 @@
 
 Each epoch is seeded by the run's seed and its own number, so nothing random has to outlive a kill:
 a run that starts again from `resume.pt` repeats the epoch it was killed in, and ends with the same
-numbers.
+numbers. Several processes go through it side by side (`ranks`).
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -17,16 +18,19 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
 from imigue_lab.errors import RunError
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
 
 
 @runtime_checkable
 class EpochLoader(Protocol):
-    """Training batches in an order that depends on the epoch's number alone."""
+    """Global batches in an order that depends on the epoch's number alone."""
 
     def __len__(self) -> int: ...
 
-    def batches(self, epoch: int) -> Iterable[Any]: ...
+    def steps(self, epoch: int, ranks: Ranks) -> Iterable[list[Piece]]:
+        """What one process computes of each global batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,24 @@ class Hooks:
     after_step: Callable[[], object] = lambda: None
 
 
-def open_fabric(device: str) -> Fabric:
-    """One device; `auto` takes a GPU where there is one.
+def open_fabric(device: str, precision: str = "float32", deterministic: bool = False) -> Fabric:
+    """One device, under torchrun each process its own; `auto` takes a GPU where there is one.
+
+    Args:
+        precision: `float32`, or `bf16` for products in bfloat16 and weights in float32.
+        deterministic: algorithms that give the same bits every time, where there is one.
 
     Raises:
         RunError: the device asked for is not here.
     """
+    torch.use_deterministic_algorithms(deterministic)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    own = [local] if device in ("auto", "cuda") and torch.cuda.device_count() > local else 1
+    kind: Any = {"float32": "32-true", "bf16": "bf16-mixed"}[precision]
     try:
-        fabric = Fabric(accelerator=device, devices=1)
+        fabric = Fabric(accelerator=device, devices=own, precision=kind)
         fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise RunError(f"device {device!r} is not here; use auto or cpu") from error
@@ -73,21 +87,25 @@ def fit(
     stopping: Stopping,
     seed: int,
     hooks: Hooks = Hooks(),
+    ranks: Ranks = ALONE,
 ) -> nn.Module:
     """Trains until the last epoch or until patience ends; returns the model of the best epoch.
 
     Args:
-        loss_of: the loss of a batch.
+        loss_of: the mean loss of a batch.
         evaluate: scores on validation after each epoch, `stopping.monitor` among them.
         checkpoint: what the weights may be loaded into, see `Run.save_weights`.
         hooks: what else is to be done; what they change must be in the model's state dict.
+        ranks: this process among those that train together; all need the same run folder.
 
     Raises:
-        RunError: the loss is not finite.
+        RunError: the loss is not finite, or another process is lost.
     """
-    raw = model
-    model, optimizer = fabric.setup(model, optimizer)
-    history = restore(run, raw, optimizer, scheduler, checkpoint)
+    fabric.to_device(model)
+    ranks.start_alike(model)
+    history = restore(run, model, optimizer, scheduler, checkpoint)
+    if len({len(known) for known in ranks.gather(history)}) > 1:
+        raise RunError(f"{run.folder}: differs between hosts; share the workspace")
     steps = len(loader)
     with tqdm(
         total=stopping.epochs * steps,
@@ -95,50 +113,61 @@ def fit(
         unit="step",
         mininterval=1.0,
         dynamic_ncols=True,
+        disable=not ranks.first,
     ) as bar:
         while not is_over(history, stopping):
             epoch = len(history)
-            seed_everything(seed * 100_003 + epoch, verbose=False)
+            seed_everything(seed * 100_003 + epoch + 7_919 * ranks.rank, verbose=False)
             hooks.begin_epoch(epoch)
             row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+            pieces = loader.steps(epoch, ranks)
             row["train_loss"] = train_epoch(
-                fabric, model, optimizer, loader.batches(epoch), loss_of, hooks.after_step, bar
+                fabric, model, optimizer, pieces, loss_of, hooks.after_step, bar, ranks
             )
+            ranks.average_statistics(model)
             row |= evaluate(model)
             step_scheduler(scheduler, row[stopping.monitor])
             history = [*history, row]
-            save_epoch(run, raw, optimizer, scheduler, checkpoint, history, stopping)
+            if ranks.first:
+                save_epoch(run, model, optimizer, scheduler, checkpoint, history, stopping)
             bar.set_postfix_str(describe(row, stopping))
-    raw.load_state_dict(run.load_weights("best", checkpoint))
-    return raw
+    ranks.agree(None)  # the first has written the weights
+    model.load_state_dict(run.load_weights("best", checkpoint))
+    return model
 
 
 def train_epoch(
     fabric: Fabric,
     model: nn.Module,
     optimizer: Optimizer,
-    batches: Iterable[Any],
+    steps: Iterable[list[Piece]],
     loss_of: Callable[[nn.Module, Any], Tensor],
     after_step: Callable[[], object],
     bar: tqdm,
+    ranks: Ranks = ALONE,
 ) -> float:
     """One pass over the training batches; the mean of their losses."""
     model.train()
     losses = []
-    for number, batch in enumerate(batches):
+    for number, pieces in enumerate(steps):
         optimizer.zero_grad()
-        loss = loss_of(model, batch.to(fabric.device))
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"the training loss is {loss.item()} at step {number}; lower lr, or look for"
-                " extreme values in the features"
-            )
-        fabric.backward(loss)
+        total = torch.zeros((), device=fabric.device)
+        for batch, weight in pieces:
+            with fabric.autocast():
+                loss = weight * loss_of(model, batch.to(fabric.device))
+            if not torch.isfinite(loss):
+                raise RunError(
+                    f"the training loss is {loss.item()} at step {number}; lower lr, or look for"
+                    " extreme values in the features"
+                )
+            fabric.backward(loss)
+            total += loss.detach()
+        ranks.sum_gradients(model.parameters())
         optimizer.step()
         after_step()
-        losses.append(loss.detach())
+        losses.append(total)
         bar.update()
-    return float(torch.stack(losses).mean())
+    return float(ranks.sum(torch.stack(losses)).mean())
 
 
 def is_over(history: list[Row], stopping: Stopping) -> bool:
@@ -199,7 +228,7 @@ def restore(
     if state is None:
         return []
     if state["checkpoint"] != checkpoint:
-        raise RunError(f"{run.folder}: its resume state is of another model; delete the folder")
+        raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     if scheduler:

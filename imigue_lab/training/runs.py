@@ -13,13 +13,8 @@ runs/<task>-<8 hex of settings and data>/
 
 import io
 import json
-import platform
-import subprocess
-import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -36,7 +31,6 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
 
 Row = dict[str, float | int]  # one epoch of metrics.csv
-PACKAGES = ("imigue_lab", "torch", "numpy", "lightning-fabric", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -216,25 +210,3 @@ def find_run(name: str) -> Run:
             return Run(folder.resolve())
     known = sorted(path.parent.name for path in here.glob("*/scores.json"))
     raise RunError(f"{here / name}: no finished run; there are: {', '.join(known) or 'none'}")
-
-
-def describe_environment() -> dict[str, Any]:
-    """Versions, git commit and processor, for a run's provenance."""
-    here = Path(__file__).resolve().parents[2]
-    try:
-        git = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-        ).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        git = ""
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": sys.argv,
-        "git": git,
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "packages": {name: version(name) for name in PACKAGES},
-    }

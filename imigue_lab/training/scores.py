@@ -7,7 +7,7 @@ Letters in shapes: N interviews, R resamples.
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm, t
 
 RESAMPLES = 2000
 BINS = 10  # of the calibration error
@@ -70,7 +70,7 @@ def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple
     outcome, probability = columns(predictions)
     subject, names = pd.factorize(predictions.subject)
     draws = draw_groups(len(names), seed)
-    return percentiles(weighted_scores(outcome, probability, draws[:, subject]))
+    return percentiles(weighted_scores(outcome, probability, draws[:, subject]), len(names))
 
 
 def draw_groups(groups: int, seed: int) -> Float[np.ndarray, "R groups"]:
@@ -80,10 +80,17 @@ def draw_groups(groups: int, seed: int) -> Float[np.ndarray, "R groups"]:
     return draws.astype(float)
 
 
-def percentiles(scores: PerResample) -> dict[str, tuple[float, float]]:
-    """The middle 95 % of each score; none of one that no resample gives."""
+def percentiles(scores: PerResample, groups: int) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each score over its resamples; none of one that no resample gives.
+
+    With few groups the middle 95 % of resamples are too narrow (with 8 they hold the truth in 88 %
+    of sets): the tail is widened as Student's t is wider than the normal curve (Hesterberg 2015).
+    """
+    if groups < 2:
+        return {}
+    tail = float(norm.cdf(np.sqrt(groups / (groups - 1)) * t.ppf(0.025, groups - 1)))
     return {
-        name: (float(np.nanquantile(values, 0.025)), float(np.nanquantile(values, 0.975)))
+        name: (float(np.nanquantile(values, tail)), float(np.nanquantile(values, 1 - tail)))
         for name, values in scores.items()
         if np.isfinite(values).any()
     }

@@ -15,6 +15,7 @@ from imigue_lab.features.catalogue import parse_names
 from imigue_lab.features.faces import Detector
 from imigue_lab.models.emotion import Fusion
 from imigue_lab.models.interfusion import Gate
+from imigue_lab.training.presets import kept_presets, read_preset
 
 S = TypeVar("S", bound="Settings")
 WHERE = (
@@ -22,6 +23,8 @@ WHERE = (
     *("preset", "name", "device"),
 )
 # They say where, not what: what they lead to is in the digest of the data.
+HOW = ("accumulate", "deterministic")  # the same result but for rounding
+UNSAID = ("precision", "float32")  # what every run had before there was a choice
 
 
 class Settings(BaseModel):
@@ -57,13 +60,26 @@ class Settings(BaseModel):
                 hint = f"did you mean {near[0]}?" if near else known
                 raise SettingsError(f"{name}: no such parameter; {hint}")
         preset = given.get("preset", "")
-        if preset and preset not in cls.presets:
-            known = ", ".join(cls.presets) or "none"
-            raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
         try:
-            return cls(**{**(cls.values_of(preset, given) if preset else {}), **given})
+            return cls(**{**(cls.find_preset(preset, given) if preset else {}), **given})
         except ValidationError as error:
             raise SettingsError(say(cls, error)) from error
+
+    @classmethod
+    def find_preset(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
+        """What a preset says: one of ours, or one that a search has kept in the workspace.
+
+        One that was kept for another task's settings stands for the preset it was searched upon.
+        """
+        kept = None if preset in cls.presets else read_preset(preset)
+        if kept and kept["of"] == cls.__name__:
+            return kept["settings"]
+        if kept:
+            return cls.find_preset(kept["base"], given) if kept["base"] else {}
+        if preset not in cls.presets:
+            known = ", ".join([*cls.presets, *kept_presets()]) or "none"
+            raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
+        return cls.values_of(preset, given)
 
     @classmethod
     def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +87,10 @@ class Settings(BaseModel):
         return cls.presets[preset]
 
     def what(self) -> dict[str, Any]:
-        """The settings that change a result: all but places, names and the device."""
-        return {name: value for name, value in self.model_dump().items() if name not in WHERE}
+        """The settings that change a result: all but places, names, the device and memory."""
+        aside = (*WHERE, *HOW)
+        said = [(name, value) for name, value in self.model_dump().items() if name not in aside]
+        return dict(pair for pair in said if pair != UNSAID)
 
     def fingerprint(self, data_digest: str) -> str:
         """8 hex digits of all settings that change the result, and of the data."""
@@ -130,7 +148,17 @@ class PrepareSettings(ExtractSettings):
     limit: int = Field(12, ge=0, description="videos to look at and to extract, at most; 0 all")
 
 
-class EmotionSettings(Settings):
+class TrainSettings(Settings):
+    """What every training takes beside its own parameters."""
+
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="float32, or bf16: products in bfloat16"
+    )
+    accumulate: int = Field(1, ge=1, description="pieces of a step, for less memory")
+    deterministic: bool = Field(False, description="the same bits every time, slower on a GPU")
+
+
+class EmotionSettings(TrainSettings):
     """Parameters of 02_train_emotion (paper sections 3 and 5.2)."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {

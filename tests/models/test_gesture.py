@@ -186,7 +186,7 @@ def test_the_forward_pass_writes_nothing_and_remember_does():
     out = model(rgb, pose, IDS)
     assert not model.memory.bank.filled.any()
     label = out.unrefined.argmax(dim=1)
-    rules = model.remember(out, label, IDS)
+    rules = model.remember(model.tell(out, label, IDS))
     assert rules and set(rules.values()) == {"free"}
     for row, held in enumerate(model.memory.bank.source_ids(IDS)):
         for slot, clip_id in enumerate(held):
@@ -209,7 +209,8 @@ def test_a_clip_without_any_token_is_not_remembered():
     rgb, pose = clips()
     rgb.mask[0] = pose.mask[0] = False
     out = model(rgb, pose, IDS)
-    assert "clip-0" not in model.remember(out, torch.zeros(4, dtype=torch.long), IDS)
+    told = model.tell(out, torch.zeros(4, dtype=torch.long), IDS)
+    assert "clip-0" not in model.remember(told)
 
 
 def test_the_epoch_starts_the_reading():

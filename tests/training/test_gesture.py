@@ -13,7 +13,7 @@ from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.store import Encoding
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
-from imigue_lab.training import gesture
+from imigue_lab.training import gesture, pose_encoder
 from imigue_lab.training.baseline import train_baseline
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture import Steps, load_gesture, predict, train_gesture
@@ -21,6 +21,7 @@ from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.gesture_tokens import TokenBatches, load_gesture_tokens
 from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.pose_store import open_pose_store
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,13 @@ def written(tiny, data):
     """A finished run, and (clip, label, class said, its probability) of all that was remembered."""
     seen = []
 
-    def remember(self, output, label, clip_ids):
-        told = kept(self, output, label, clip_ids)
-        probability, said = output.unrefined.softmax(dim=1).max(dim=1)
-        rows = zip(clip_ids, label.tolist(), said.tolist(), probability.tolist(), strict=True)
-        seen.extend(row for row in rows if row[0] in told)
-        return told
+    def remember(self, told):
+        rules = kept(self, told)
+        probability, said = told.logits.softmax(dim=1).max(dim=1)
+        columns = (said.tolist(), probability.tolist())
+        rows = zip(told.clip_ids, told.label.tolist(), *columns, strict=True)
+        seen.extend(row for row in rows if row[0] in rules)
+        return rules
 
     kept, GestureModel.remember = GestureModel.remember, remember
     try:
@@ -192,8 +194,8 @@ def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune)
 
 def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
     batches = TokenBatches(data, 16, 0, 0.5)
-    batch = next(iter(batches.batches(3)))
-    again = next(iter(TokenBatches(data, 16, 0, 0.5).batches(3)))
+    ((batch, _),) = next(iter(batches.steps(3)))
+    ((again, _),) = next(iter(TokenBatches(data, 16, 0, 0.5).steps(3)))
     assert batch.clip_ids == again.clip_ids
     for row, clip_id in enumerate(batch.clip_ids):
         own = data.rgb[clip_id].float().reshape(-1, data.rgb_dim)
@@ -203,6 +205,30 @@ def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
     inside = pose.placed[pose.mask].float().mean()
     assert inside > 0.8  # elbows and fingers leave the crop
     assert pose.times.unique().tolist() == [0.25, 0.75]
+
+
+def test_pose_tokens_are_encoded_once_and_made_again_for_another_skeleton(
+    tiny, data, index, monkeypatch
+):
+    encode, asked = pose_encoder.encode, []
+
+    def listen(encoder, clips, device):
+        asked.append([clip.clip_id for clip in clips])
+        return encode(encoder, clips, device)
+
+    monkeypatch.setattr(pose_encoder, "encode", listen)
+    again = load_gesture_tokens(tiny())
+    assert not asked
+    for clip_id, pose in data.poses.items():
+        assert torch.equal(again.poses[clip_id].tokens, pose.tokens)
+
+    store = open_pose_store("", index, data.runs, 8)
+    clip_id, pose = next(iter(data.poses.items()))
+    assert store.read(clip_id, pose.skeleton + 1) is None
+    store.store.path(clip_id).unlink()
+    once_more = load_gesture_tokens(tiny())
+    assert len(asked) == 1 and clip_id in asked[0]
+    assert torch.equal(once_more.poses[clip_id].tokens, pose.tokens)
 
 
 def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(

@@ -5,15 +5,18 @@ Exit status: 0 done; 1 the data or the run has a problem, said in a sentence; 2 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from imigue_lab.app.options import add_settings, given_settings, positive
+from imigue_lab.app.studies import add_study_commands
 from imigue_lab.errors import LabError, SettingsError
 
 if TYPE_CHECKING:
-    from imigue_lab.training.settings import Settings
+    import pandas as pd
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -123,32 +126,12 @@ def build_parser() -> argparse.ArgumentParser:
     card.add_argument("run_name", metavar="RUN", help="name or path of a finished run")
     card.set_defaults(run=print_card)
 
+    add_study_commands(commands)
+
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
     html.set_defaults(run=export_html)
     return parser
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
-    """One option a setting, with its help and default; values are checked by the settings."""
-    for name, field in cls.model_fields.items():
-        default = "empty" if field.default == "" else field.default
-        help_text = f"{field.description} (default: {default})".replace("%", "%%")
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(
-            option, dest=name, default=argparse.SUPPRESS, metavar="", help=help_text
-        )
-
-
-def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
-    return cls.from_given({k: v for k, v in vars(options).items() if k in cls.model_fields})
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -205,13 +188,19 @@ def extract_features(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
+def print_scores(scores: "pd.DataFrame") -> None:
+    """Once, where several processes have trained together."""
+    if os.environ.get("RANK", "0") == "0":
+        print(scores.to_string(index=False))
+
+
 def train_emotion(options: argparse.Namespace) -> None:
     from imigue_lab.training.emotion import train_emotion
     from imigue_lab.training.scores import show_scores
     from imigue_lab.training.settings import EmotionSettings
 
     run = train_emotion(given_settings(EmotionSettings, options))
-    print(show_scores(run.scores()).to_string(index=False))
+    print_scores(show_scores(run.scores()))
 
 
 def train_gesture(options: argparse.Namespace) -> None:
@@ -220,7 +209,7 @@ def train_gesture(options: argparse.Namespace) -> None:
     from imigue_lab.training.gesture_settings import GestureSettings
 
     run = train_gesture(given_settings(GestureSettings, options))
-    print(show_scores(run.scores()).to_string(index=False))
+    print_scores(show_scores(run.scores()))
 
 
 def train_baseline(options: argparse.Namespace) -> None:
@@ -229,7 +218,7 @@ def train_baseline(options: argparse.Namespace) -> None:
     from imigue_lab.training.gesture_scores import show_scores
 
     run = train_baseline(given_settings(BaselineSettings, options))
-    print(show_scores(run.scores()).to_string(index=False))
+    print_scores(show_scores(run.scores()))
 
 
 def fuse_runs(options: argparse.Namespace) -> None:

@@ -1,0 +1,91 @@
+"""Four workers on one study of 20 cells, two of them killed with -9 in the middle.
+
+python -m benchmarks.study_workers [storage]        about 2 minutes on two cores
+
+Every cell must end as one finished run folder, the lost cells by another worker. `storage` is a
+database URL, such as postgresql://user:password@host/name; SQLite where it is left out.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.training.ablations import enqueue, plan_grid, runs_by_cell, study_name
+from imigue_lab.training.study import open_study, tickets
+from imigue_lab.training.study_settings import AblationSettings
+
+HEARTBEAT_S, GRACE_S = 2, 8
+WORKER = (
+    "import sys; from imigue_lab.training import study;"
+    f" study.HEARTBEAT_S, study.GRACE_S = {HEARTBEAT_S}, {GRACE_S};"
+    " from imigue_lab.app import main; main(sys.argv[1:])"
+)
+
+
+def start(words: list[str]) -> subprocess.Popen:
+    """One worker of its own process."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, "ablate", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def share(asked: AblationSettings, workers: int, kills: int, timeout_s: float = 900) -> dict:
+    """Lets workers do a grid, kills some once they hold cells; what the study then holds.
+
+    Returns:
+        cells, folders (finished ones), trials by state, and the trials that were taken up again.
+    """
+    study = open_study(study_name(asked), asked.storage)
+    grid = plan_grid(asked)
+    enqueue(study, grid)
+    said = ("data", "task", "given", "variants", "seeds", "seed", "storage")
+    words = [w for name in said for w in (f"--{name}", str(getattr(asked, name)))]
+    running = [start(words) for _ in range(workers)]
+    end = time.monotonic() + timeout_s
+    while len(tickets(study, "COMPLETE")) < len(grid) // 4 or (
+        len(tickets(study, "RUNNING")) < workers
+    ):
+        assert time.monotonic() < end, "the workers did not start in time"
+        time.sleep(0.2)
+    for worker in running[:kills]:
+        worker.kill()
+        worker.wait()
+    assert all(worker.wait() == 0 for worker in running[kills:])
+    finished = runs_by_cell(study)
+    states = ("COMPLETE", "FAIL", "PRUNED", "RUNNING", "WAITING")
+    retried = [t for t in study.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
+    return {
+        "cells": len(grid),
+        "finished": sum(cell in finished for cell in grid),
+        "folders": len({finished[cell].folder for cell in grid if cell in finished}),
+        "trials": {state: len(tickets(study, state)) for state in states},
+        "taken up again": len(retried),
+    }
+
+
+def main(storage: str = "") -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["IMIGUE_LAB_HOME"] = folder
+        root = Path(folder) / "interviews"
+        make_data(root, MadeUp(videos=60, pictures=False))
+        asked = AblationSettings(
+            data=str(root), given="epochs:8 lr:1e-3", variants="main", seeds=4, storage=storage
+        )
+        started = time.monotonic()
+        told = share(asked, workers=4, kills=2)
+        runs = [p.parent.name for p in (Path(folder) / "runs").glob("*/scores.json")]
+        print(f"{told}, {time.monotonic() - started:.0f} s, {len(runs)} run folders")
+        assert told["cells"] == told["finished"] == told["folders"] == len(runs) == 20
+        assert told["taken up again"] >= 2 and not told["trials"]["RUNNING"]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,75 @@
+"""Commands over many runs: ablations, searches, and finished runs side by side."""
+
+import argparse
+from typing import Any
+
+from imigue_lab.app.options import add_settings, given_settings, positive
+
+
+def add_study_commands(commands: Any) -> None:
+    """Adds them to the subparsers of the command line."""
+    from imigue_lab.training.study_settings import AblationSettings, SearchSettings
+
+    ablate = commands.add_parser("ablate", help="variants of a model, several seeds each (03)")
+    add_settings(ablate, AblationSettings)
+    add_workers(ablate)
+    ablate.set_defaults(run=run_ablation)
+
+    search = commands.add_parser("search", help="the paper's search space by Optuna (08)")
+    add_settings(search, SearchSettings)
+    add_workers(search)
+    search.set_defaults(run=run_search)
+
+    compare = commands.add_parser(
+        "compare", help="finished runs: settings that differ, paired tests against the first"
+    )
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
+    compare.add_argument("--split", choices=["validation", "test"], default="test")
+    compare.set_defaults(run=compare_runs)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=positive, default=1, help="processes on this host (default: 1)"
+    )
+
+
+def run_ablation(options: argparse.Namespace) -> None:
+    from imigue_lab.training.ablations import ablate, ablation_table
+    from imigue_lab.training.compare import show_comparison
+    from imigue_lab.training.study import share_among
+    from imigue_lab.training.study_settings import AblationSettings
+
+    settings = given_settings(AblationSettings, options)
+    if options.workers > 1:
+        share_among(options.workers, ablate, settings)
+    print(show_comparison(ablation_table(ablate(settings))).to_string(index=False))
+
+
+def run_search(options: argparse.Namespace) -> None:
+    from imigue_lab.training.search import keep_best, search, show_trials
+    from imigue_lab.training.study import share_among
+    from imigue_lab.training.study_settings import SearchSettings
+
+    settings = given_settings(SearchSettings, options)
+    if options.workers > 1:
+        share_among(options.workers, search, settings)
+    study = search(settings)
+    print(show_trials(study).to_string(index=False))
+    print(f"the best settings: --preset {keep_best(study, settings)}")
+
+
+def compare_runs(options: argparse.Namespace) -> None:
+    from imigue_lab.training.compare import (
+        compare,
+        group_runs,
+        settings_that_differ,
+        show_comparison,
+    )
+    from imigue_lab.training.runs import find_run
+
+    runs = [find_run(name) for name in options.runs]
+    grouped = group_runs(runs)
+    print(settings_that_differ(runs).to_string())
+    print()
+    print(show_comparison(compare(grouped, split=options.split)).to_string(index=False))

@@ -1,0 +1,90 @@
+"""What a run was made with: revision of the code, packages, processor, memory, graphics cards."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def describe_environment(processes: int = 1) -> dict[str, Any]:
+    """For a run's provenance.
+
+    Args:
+        processes: that trained together.
+    """
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "git": revision(CHECKOUT),
+        "python": platform.python_version(),
+        "packages": packages(),
+        "machine": machine() | {"processes": processes},
+    }
+
+
+def revision(checkout: Path) -> dict[str, Any]:
+    """The commit, and whether files differ from it; both null outside a checkout."""
+    if not (checkout / "pyproject.toml").exists():  # else it would be of whoever holds the packages
+        return {"revision": None, "dirty": None}
+    head, changes = git(checkout, "rev-parse", "HEAD"), git(checkout, "status", "--porcelain")
+    return {"revision": head or None, "dirty": None if changes is None else bool(changes)}
+
+
+def git(checkout: Path, *words: str) -> str | None:
+    """What git says; None where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *words], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def packages() -> dict[str, str]:
+    """Versions of this package and of all that it asks for, as they are installed."""
+    try:
+        lines = [line for line in requires("imigue_lab") or [] if "extra ==" not in line]
+        names = ["imigue_lab", *(re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines)]
+        return {name: version(name) for name in names}
+    except PackageNotFoundError as error:
+        return {"torch": torch.__version__, "note": f"run without installing ({error})"}
+
+
+def machine() -> dict[str, Any]:
+    cards = range(torch.cuda.device_count())
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": memory_gb(),
+        "cards": [torch.cuda.get_device_name(number) for number in cards],
+    }
+
+
+def processor() -> str:
+    told = Path("/proc/cpuinfo")
+    if told.exists():
+        found = re.search(r"^model name\s*: (.+)$", told.read_text(), re.MULTILINE)
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
+
+
+def memory_gb() -> float | None:
+    """Of the machine; None where the system does not say."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (AttributeError, ValueError, OSError):
+        return None

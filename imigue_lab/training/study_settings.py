@@ -1,0 +1,88 @@
+"""The parameters of 03_ablations and 08_search: what is trained, how often, kept where."""
+
+import ast
+import re
+import shlex
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from imigue_lab.errors import SettingsError
+from imigue_lab.training.settings import Settings
+
+TaskName = Literal["emotion", "gesture"]
+PLACES = ("data", "store", "preset", "device")  # handed on to each run
+
+
+class StudySettings(Settings):
+    """What both take; a preset is handed on to each run."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
+
+    task: TaskName = Field("emotion", description="emotion or gesture")
+    given: str = Field("", description="settings of all runs, such as epochs:20 labels:x.csv")
+    storage: str = Field(
+        "",
+        pattern=r"^(\w[\w+]*://.*)?$",
+        description="postgresql://... for many hosts; empty: SQLite in the workspace",
+    )
+
+    def base(self) -> dict[str, Any]:
+        """What every run is given."""
+        return {name: getattr(self, name) for name in PLACES} | read_given(self.given)
+
+
+class AblationSettings(StudySettings):
+    """Parameters of 03_ablations."""
+
+    given: str = Field(
+        "epochs:10 lr:1e-3", description="settings of all runs, such as epochs:20 labels:x.csv"
+    )
+    variants: str = Field("main", description="main, all, or names with commas")
+    seeds: int = Field(2, ge=1, description="runs of each variant, from `seed` on")
+
+
+class SearchSettings(StudySettings):
+    """Parameters of 08_search, and of `imigue-lab search`."""
+
+    given: str = Field(
+        "epochs:4 width:16", description="settings of all runs, such as epochs:20 labels:x.csv"
+    )
+    trials: int = Field(8, ge=0, description="in all, of all calls; 0 searches until minutes end")
+    minutes: float = Field(0.0, ge=0, description="no trial is begun after these; 0 no limit")
+    folds: int = Field(3, ge=1, le=5, description="of five, scored for each trial")
+    study: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][\w.-]*)?$",
+        description="name, also of the preset; empty: made from the settings",
+    )
+
+    def model_post_init(self, _: Any) -> None:
+        if not self.trials and not self.minutes:
+            raise ValueError("trials: 0 needs minutes, or the search would not end; give either")
+        if self.study in ("paper",):
+            raise ValueError(f"study: {self.study!r} is a preset already; take another name")
+
+
+def read_given(text: str) -> dict[str, Any]:
+    """``epochs:20 labels:x.csv`` as names and values; papermill explains no line with a second =.
+
+    Raises:
+        SettingsError: a word is no name:value.
+    """
+    found: dict[str, Any] = {}
+    for word in shlex.split(text):
+        pair = re.fullmatch(r"(\w+)[:=](.*)", word)
+        if not pair:
+            raise SettingsError(f"given: {word!r} is not name:value; write epochs:20 lr:1e-4")
+        found[pair[1]] = literal(pair[2])
+    return found
+
+
+def literal(text: str) -> Any:
+    """A number where it is one, else text."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+    return value if isinstance(value, int | float) else text

@@ -1,0 +1,146 @@
+"""Finished runs side by side: joined by id, clustered, paired by seed, and refused where unlike."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imigue_lab.app import main
+from imigue_lab.errors import RunError
+from imigue_lab.training.compare import (
+    answers_of,
+    compare,
+    group_runs,
+    settings_that_differ,
+    show_comparison,
+)
+from imigue_lab.training.emotion import train_emotion
+from imigue_lab.training.runs import Run
+
+
+@pytest.fixture
+def pretend(tmp_path):
+    """Writes a finished emotion run that gets the named interviews right; returns it."""
+
+    def write(name, right, seed=0, subjects=5, split="test", flip=False, **settings):
+        n = len(right)
+        outcome = np.arange(n) % 2 == flip
+        said = np.where(right, outcome, ~outcome)
+        folder = tmp_path / name
+        run = Run(folder)
+        asked = {"seed": seed, **settings}
+        run.write_json(
+            "settings.json", {"task": "emotion", "settings": asked, "data": {"digest": "0"}}
+        )
+        table = pd.DataFrame(
+            {
+                "video_id": [f"{i:04d}" for i in range(n)],
+                "subject": [f"s{i % subjects}" for i in range(n)],
+                "split": split,
+                "outcome": outcome.astype(float),
+                "probability": said * 0.8 + 0.1,
+            }
+        )
+        # Whatever the order of the rows, they are joined by id.
+        run.write_predictions(table.sample(frac=1, random_state=seed))
+        run.write_scores(pd.DataFrame())
+        return run
+
+    return write
+
+
+def right(n, *wrong):
+    return ~np.isin(np.arange(n), wrong)
+
+
+def test_answers_are_joined_by_id_and_held_against_the_reference(pretend):
+    full = pretend("full", right(20, 0, 1, 2), seed=3)
+    late = pretend("late", right(20, 0, 5, 6, 7, 8), seed=3, fusion="late")
+    table = compare({"full": [full], "late": [late]}).set_index("variant")
+    assert table.accuracy.tolist() == pytest.approx([17 / 20, 15 / 20])
+    row = table.loc["late"]
+    assert row.difference == pytest.approx(-2 / 20)
+    assert (row.worse, row.better, row.decided) == (4, 2, 6)
+    assert (row.n, row.clusters) == (20, 5)
+    # Sums by subject: s0 -1, s1 +1 -1, s2 +1 -1, s3 -1, so two of four sets of signs are as far off
+    assert row.p == pytest.approx(0.5)
+    assert np.isnan(table.p.full)
+
+
+def test_a_seed_is_not_an_item_of_its_own(pretend):
+    full = [pretend(f"full{seed}", right(20), seed=seed) for seed in range(4)]
+    same = [pretend(f"same{seed}", right(20, 0, 1, 2), seed=seed) for seed in range(4)]
+    table = compare({"full": full, "same": same}).set_index("variant")
+    once = compare({"full": full[:1], "same": same[:1]}).set_index("variant")
+    assert table.n.tolist() == [20, 20] and table.seeds.tolist() == [4, 4]
+    for column in ("p", "difference_low", "decided", "effect"):
+        assert table.loc["same", column] == pytest.approx(once.loc["same", column])
+    assert table.loc["same", "worse"] == 4 * once.loc["same", "worse"]
+
+
+def test_made_up_sets_of_several_seeds_have_clusters_of_their_own(pretend):
+    def of(name, *wrong):
+        return [pretend(f"{name}{s}", right(20, *wrong), seed=s, flip=bool(s)) for s in (0, 1)]
+
+    table = compare({"full": of("full"), "late": of("late", 0, 1, 2)}).set_index("variant")
+    assert (table.loc["late", "n"], table.loc["late", "clusters"]) == (40, 10)
+    assert table.loc["late", "decided"] == 6
+    assert table.loc["late", "p"] == pytest.approx(2 / 2**6)
+
+
+def test_only_seeds_that_both_have_are_paired(pretend):
+    full = [pretend("full0", right(20), seed=0)]
+    late = [pretend("late0", right(20, 3), seed=0), pretend("late1", right(20, 3, 4), seed=1)]
+    table = compare({"full": full, "late": late}).set_index("variant")
+    assert table.loc["late", "difference"] == pytest.approx(-1 / 20)
+    assert table.loc["late", "accuracy"] == pytest.approx(37 / 40)
+    with pytest.raises(RunError, match="late and full: no seed in common"):
+        compare({"full": full, "late": late[1:]})
+
+
+def test_runs_of_other_interviews_are_refused_by_name(pretend):
+    full, late = pretend("full", right(20)), pretend("late", right(19))
+    with pytest.raises(RunError, match="late and full: 0019 not in both"):
+        compare({"full": [full], "late": [late]})
+    with pytest.raises(RunError, match="full: no labelled item in validation"):
+        answers_of(full, "validation")
+
+
+def test_runs_are_grouped_by_what_they_are(pretend):
+    runs = [
+        pretend(f"{gate}{seed}", right(8), seed=seed, gate=gate, width=8)
+        for gate in ("shared", "cross")
+        for seed in (0, 1)
+    ]
+    grouped = group_runs(runs)
+    assert list(grouped) == ["gate=shared", "gate=cross"]
+    assert [len(own) for own in grouped.values()] == [2, 2]
+    assert settings_that_differ(runs).index.tolist() == ["seed", "gate"]
+    (runs[0].folder / "settings.json").write_text(
+        json.dumps({"task": "gesture", "settings": {"seed": 0}, "data": {}})
+    )
+    with pytest.raises(RunError, match="two runs or more of one task; got 4 of emotion, gesture"):
+        group_runs(runs)
+
+
+def test_the_command_line_prints_settings_and_paired_tests(quick, capsys):
+    runs = [train_emotion(quick(epochs=1, gamma=gamma, seed=21)) for gamma in (0.0, 2.0)]
+    capsys.readouterr()
+    main(["compare", *(run.folder.name for run in runs)])
+    told = capsys.readouterr().out
+    assert "gamma" in told and "0.0" in told and "2.0" in told
+    assert "points over the reference" in told
+    assert "width" not in told
+    with pytest.raises(SystemExit):
+        main(["compare", runs[0].folder.name, "nowhere"])
+    assert "nowhere: no finished run" in capsys.readouterr().err
+
+
+def test_a_comparison_reads_well(pretend):
+    full = [pretend(f"full{seed}", right(20, 1 + seed), seed=seed) for seed in range(2)]
+    late = [pretend(f"late{seed}", right(20, 3, 4), seed=seed) for seed in range(2)]
+    shown = show_comparison(compare({"full": full, "late": late})).set_index("variant")
+    assert shown.loc["full", "accuracy %"].startswith("95.0 ± 0.0 [")
+    assert shown.loc["late", "points over the reference"].startswith("-5.0 [")
+    assert shown.loc["full", "p"] == "–"

@@ -1,0 +1,192 @@
+"""Searches: the test split is never seen, workers share a study, the best becomes a preset."""
+
+import shutil
+import time
+
+import pytest
+
+from imigue_lab.data.store import open_features
+from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training import search as searching
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.presets import read_preset, write_preset
+from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.training.search import (
+    SPACES,
+    base_settings,
+    keep_best,
+    refuse_test,
+    search,
+    trials_table,
+)
+from imigue_lab.training.search_spaces import suggest
+from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.study import tickets
+from imigue_lab.training.study_settings import AblationSettings, SearchSettings
+from imigue_lab.training.tasks import load_once
+from imigue_lab.views.search import importance, parallel, slices
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("search") / "tree", MadeUp(videos=60, pictures=False))
+
+
+@pytest.fixture
+def asked(whole):
+    def settings(**changes):
+        small = {"data": str(whole.root), "given": "epochs:1 width:8", "trials": 2, "folds": 2}
+        return SearchSettings.from_given(small | changes)
+
+    return settings
+
+
+def runs():
+    return {path.parent.name for path in runs_folder().glob("*/scores.json")}
+
+
+def test_a_search_never_sees_the_test_split(asked, whole, tmp_path):
+    """Its features are gone, its outcomes are of another world: the search is none the wiser."""
+    before = runs()
+    study = search(asked(study="seen"))
+    values = [trial.value for trial in study.trials]
+    hidden = set(whole.videos.video_id[whole.videos.split == "test"])
+    for name in runs() - before:
+        assert not hidden & set(Run(runs_folder() / name).predictions().video_id)
+
+    blind = tmp_path / "tree"
+    index = make_data(blind, MadeUp(videos=60, pictures=False))
+    labels = index.videos.assign(label=index.videos.outcome.map({0: "lose", 1: "win"}))
+    of_test = labels.video_id.isin(hidden)
+    labels.loc[of_test, "label"] = labels.label[of_test].map({"win": "lose", "lose": "win"})
+    labels[["video_id", "label"]].to_csv(tmp_path / "flipped.csv", index=False)
+    for encoder in ("made-up-context", "made-up-face"):
+        features = open_features(encoder, "", index)
+        for video_id in hidden:
+            features.path(video_id).unlink()
+    given = f"epochs:1 width:8 labels:{tmp_path / 'flipped.csv'}"
+    again = search(asked(study="blind", data=str(blind), given=given))
+    assert [trial.value for trial in again.trials] == values
+
+
+def test_a_run_that_saw_the_test_split_ends_the_search(trained, index):
+    with pytest.raises(AssertionError, match="has seen the test split"):
+        refuse_test(trained[0], index)
+
+
+def test_early_stopping_has_a_part_of_its_own(asked):
+    before = runs()
+    search(asked(study="parts", seed=7, trials=1))
+    for name in runs() - before:
+        parts = Run(runs_folder() / name).predictions().groupby("split").subject.agg(set)
+        assert not parts.train & parts.validation
+        assert not parts.test & (parts.train | parts.validation)
+
+
+def test_the_same_again_returns_at_once_and_more_trials_go_on(asked, monkeypatch):
+    first = [trial.params for trial in search(asked(study="again")).trials]
+    trained = []
+    train = searching.train
+    monkeypatch.setattr(searching, "train", lambda *a: trained.append(a) or train(*a))
+    assert len(search(asked(study="again")).trials) == 2 and not trained
+    more = search(asked(study="again", trials=3))
+    assert len(trained) == 2
+    assert [trial.params for trial in more.trials[:2]] == first
+    with pytest.raises(RunError, match="again: searches something else: width is 8 there and 16"):
+        search(asked(study="again", given="epochs:1 width:16"))
+
+
+def test_of_its_runs_only_scores_and_predictions_are_kept(asked):
+    before = runs()
+    search(asked(study="thin", seed=9, trials=1))
+    for name in runs() - before:
+        left = {path.name for path in (runs_folder() / name).iterdir()}
+        assert {"scores.json", "predictions.parquet"} < left
+        assert not [file for file in left if file.endswith((".safetensors", ".pt"))]
+
+
+def test_minutes_end_a_search(asked):
+    begun = time.monotonic()
+    study = search(asked(study="minutes", trials=0, minutes=0.02))
+    assert len(tickets(study, "COMPLETE", "PRUNED")) >= 1
+    assert time.monotonic() - begun < 20
+    with pytest.raises(SettingsError, match="trials: 0 needs minutes"):
+        asked(trials=0)
+
+
+def test_a_trial_that_diverges_is_marked_and_the_next_is_taken(asked, monkeypatch, capsys):
+    train, count = searching.train, iter(range(10))
+
+    def diverge(*words):
+        if next(count) == 0:
+            raise RunError("the training loss is nan at step 0")
+        return train(*words)
+
+    monkeypatch.setattr(searching, "train", diverge)
+    study = search(asked(study="diverge", seed=11))
+    assert len(tickets(study, "FAIL")) == len(tickets(study, "COMPLETE")) == 1
+    assert "failed: the training loss is nan" in capsys.readouterr().out
+
+
+def test_the_best_settings_become_a_preset_that_training_takes(asked):
+    settings = asked(study="kept", trials=3)
+    study = search(settings)
+    assert keep_best(study, settings) == "kept"
+    taken = EmotionSettings.from_given({"preset": "kept", "epochs": 5})
+    assert (taken.width, taken.epochs, taken.lr) == (8, 5, study.best_params["lr"])
+    assert read_preset("kept")["origin"]["folds"] == study.best_trial.user_attrs["folds"]
+    assert AblationSettings.from_given({"preset": "kept"}).preset == "kept"
+    with pytest.raises(SettingsError, match="preset: 'keptt' is not known; there are: paper, "):
+        EmotionSettings.from_given({"preset": "keptt"})
+
+
+def test_a_preset_of_another_task_stands_for_what_it_was_searched_upon():
+    write_preset("bare", "GestureSettings", "", {"width": 24}, {})
+    write_preset("paperlike", "GestureSettings", "paper", {"width": 512, "lr": 3e-4}, {})
+    assert GestureSettings.from_given({"preset": "bare"}).width == 24
+    assert BaselineSettings.from_given({"preset": "bare"}) == BaselineSettings(preset="bare")
+    assert BaselineSettings.from_given({"preset": "paperlike"}).size == "paper"
+
+
+def test_the_space_is_the_papers(asked):
+    import optuna
+
+    base = base_settings(asked(given="width:32"))
+    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    values = [suggest(drawn.ask(), SPACES["emotion"], base) for _ in range(200)]
+    ends = {
+        name: (min(v[name] for v in values), max(v[name] for v in values)) for name in values[0]
+    }
+    assert 1e-5 <= ends["lr"][0] < 2e-5 and 3e-4 < ends["lr"][1] <= 5e-4
+    assert ends["depth"] == (1, 8) and {v["heads"] for v in values} == {2, 4, 8}
+    assert 0.1 <= ends["dropout"][0] < 0.11 and 0.49 < ends["dropout"][1] <= 0.5
+    assert 0.5 <= ends["gamma"][0] < 0.51 and 1.49 < ends["gamma"][1] <= 1.5
+    with pytest.raises(SettingsError, match="width: 9 is a multiple of none"):
+        suggest(drawn.ask(), SPACES["emotion"], EmotionSettings(width=9, heads=3))
+
+
+def test_figures_show_the_finished_trials(asked):
+    study = search(asked(study="figures", trials=4))
+    table = trials_table(study)
+    assert table.value.iloc[0] == study.best_value
+    assert set(importance(study).data[0].y) == set(study.best_params)
+    assert len(slices(study).data) == len(study.best_params)
+    assert all(name in str(parallel(study).to_dict()) for name in study.best_params)
+    assert "are made up" in slices(study).layout.title.text
+    fresh = search(asked(study="few", trials=1))
+    assert "raise trials" in importance(fresh).layout.annotations[0].text
+
+
+def test_gestures_are_searched_alike(whole):
+    load_once.cache_clear()
+    given = {"task": "gesture", "data": str(whole.root), "trials": 1, "folds": 1, "study": "g"}
+    small = "frames:8 epochs:1 warmup:0"
+    study = search(SearchSettings.from_given(given | {"given": small}))
+    assert 0 <= study.best_value <= 1
+    hidden = set(whole.videos.video_id[whole.videos.split == "test"])
+    last = max(runs_folder().glob("gesture-*/scores.json"), key=lambda path: path.stat().st_mtime)
+    assert not hidden & set(Run(last.parent).predictions().video_id)
+    shutil.rmtree(last.parent)

@@ -1,0 +1,25 @@
+"""What each of two processes does under torchrun; started by test_ranks.py.
+
+torchrun --nproc-per-node 2 two_processes.py '{"emotion": {...}, "gesture": {...}, ...}'
+"""
+
+import json
+import sys
+
+from imigue_lab.training.baseline import train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.emotion import train_emotion
+from imigue_lab.training.gesture import train_gesture
+from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.settings import EmotionSettings
+
+TRAININGS = {
+    "emotion": (train_emotion, EmotionSettings),
+    "gesture": (train_gesture, GestureSettings),
+    "baseline": (train_baseline, BaselineSettings),
+}
+
+if __name__ == "__main__":
+    for task, given in json.loads(sys.argv[1]).items():
+        train, settings = TRAININGS[task]
+        train(settings.from_given(given))
