@@ -1,4 +1,4 @@
-"""What a run took: time, memory at its peak, and the device, for its provenance."""
+"""What a run took: time, and memory at its peak, for its provenance."""
 
 import resource
 import sys
@@ -14,17 +14,15 @@ def cost_of(device: torch.device, seconds: float) -> dict[str, Any]:
     """What this process took until now; of a run that was resumed, since its last start.
 
     Returns:
-        device, threads, seconds, peak_memory_mib (of the whole process, a notebook's other cells
-        included) and, on a GPU, device_name and peak_device_memory_mib.
+        device, seconds, peak_memory_mib (of the whole process, a notebook's other cells included)
+        and, on a GPU, peak_device_memory_mib.
     """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
     cost = {
         "device": str(device),
-        "threads": torch.get_num_threads(),
         "seconds": round(seconds, 1),
         "peak_memory_mib": round(peak / MIB),
     }
     if device.type == "cuda":
-        cost["device_name"] = torch.cuda.get_device_name(device)
         cost["peak_device_memory_mib"] = round(torch.cuda.max_memory_allocated(device) / MIB)
     return cost

@@ -83,18 +83,17 @@ def findings_of(run: Run) -> list[str]:
 def cost_table(run: Run) -> pd.DataFrame:
     """Time, memory and device; a dash where the run did not record it."""
     provenance = run.provenance()
-    weights = (run.folder / "best.safetensors").stat().st_size / MIB
+    machine = provenance["machine"]
+    cards = f" ({', '.join(machine['cards'])})" if provenance["device"].startswith("cuda") else ""
     gpu = provenance.get("peak_device_memory_mib")
     rows = {
-        "device": " · ".join(
-            str(provenance[n]) for n in ("device", "device_name") if n in provenance
-        ),
-        "threads": provenance.get("threads", "–"),
+        "device": provenance["device"] + cards,
+        "processes, threads of each": f"{machine['processes']}, {machine['threads']}",
         "time": f"{provenance['seconds']:.0f} s since the last start",
         "epochs": f"{len(run.metrics())}",
         "peak memory of the process": mebibytes(provenance.get("peak_memory_mib")),
         **({"peak memory of the GPU": mebibytes(gpu)} if gpu else {}),
-        "weights": mebibytes(weights),
+        "weights": mebibytes((run.folder / "best.safetensors").stat().st_size / MIB),
     }
     return pd.DataFrame(rows.items(), columns=["what", "how much"])
 
@@ -107,13 +106,15 @@ def mebibytes(size: int | float | None) -> str:
 def environment_table(run: Run) -> pd.DataFrame:
     """Versions, commit and machine that made the run."""
     provenance = run.provenance()
+    machine, git = provenance["machine"], provenance["git"]
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+    memory = f"{machine['memory_gb']} GB of memory" if machine["memory_gb"] else "memory unknown"
     rows = {
         "made": provenance["time"],
-        "commit": provenance["git"] or "–",
+        "revision": f"{git['revision'] or '–'}{', with changes' if git['dirty'] else ''}",
+        "machine": f"{machine['processor']}, {machine['cores']} cores, {memory}",
+        "system": f"{machine['system']}, Python {provenance['python']}",
         "packages": packages,
-        "Python": provenance["python"],
-        "machine": provenance["machine"],
         "data": ", ".join(f"{name} {value}" for name, value in run.settings()["data"].items()),
     }
     return pd.DataFrame(rows.items(), columns=["what", "which"])
