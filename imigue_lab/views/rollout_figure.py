@@ -107,4 +107,4 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
     figure.update_annotations(font_size=11)
     notes.append(f"{found.own:.0%} of it stems from the class token itself")
     figure = styled(figure, title, notes, height=300)
-    return figure.update_layout(margin={"b": 20, "l": 20, "r": 80}, title_y=0.94)
+    return figure.update_layout(margin={"b": 20, "l": 20, "r": 80})

@@ -17,10 +17,16 @@ def styled(
 ) -> go.Figure:
     """Applies the shared look; `notes` stand under the title."""
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
-    top = 1 - 22 / height  # so that the first line keeps clear of the edge
     figure.update_layout(
         template="plotly_white",
-        title={"text": title + below, "x": 0.02, "yref": "container", "y": top, "yanchor": "top"},
+        title={
+            "text": title + below,
+            "x": 0.02,
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 14},  # clear of the edge, whatever height a figure has in the end
+        },
         margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
         height=height,
         font={"size": 13},
