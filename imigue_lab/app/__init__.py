@@ -124,6 +124,30 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_study_commands(commands)
 
+    card = commands.add_parser("card", help="a finished run on one page, for a reviewer")
+    card.add_argument("run_name", metavar="RUN", help="name or path of a finished run")
+    card.set_defaults(run=print_card)
+
+    hand_in = commands.add_parser("submit", help="the zip that a challenge takes of a finished run")
+    hand_in.add_argument("name", metavar="RUN", help="name or path of a finished run")
+    hand_in.add_argument("--track", type=int, choices=[1, 3], required=True)
+    hand_in.add_argument(
+        "--format",
+        choices=["2023", "2025"],
+        default="2025",
+        help="2023: Submission.csv without a header (default: 2025)",
+    )
+    hand_in.add_argument("--header", default="", help="two names with a comma (default: track's)")
+    hand_in.add_argument(
+        "--numbering",
+        choices=["zero", "csv"],
+        default="zero",
+        help="classes of track 1: zero is 0 to 31, csv 1 to 31 and 99 (default: zero)",
+    )
+    hand_in.add_argument("--data", default="", help="root with the test part (default: the run's)")
+    hand_in.add_argument("--out", type=Path, help="folder (default: submissions/ of the run)")
+    hand_in.set_defaults(run=submit_run)
+
     html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
     html.add_argument("notebook", type=Path)
     html.set_defaults(run=export_html)
@@ -232,6 +256,22 @@ def print_table(options: argparse.Namespace) -> None:
 
     runs = [find_run(name) for name in options.runs] or None
     print(show_table(table_one(runs, options.split)).to_string(index=False))
+
+
+def print_card(options: argparse.Namespace) -> None:
+    from imigue_lab.training.runs import find_run
+    from imigue_lab.views.card import write_card
+
+    print(write_card(find_run(options.run_name)))
+
+
+def submit_run(options: argparse.Namespace) -> None:
+    from imigue_lab.training.runs import find_run
+    from imigue_lab.training.submission import submit
+
+    run = find_run(options.name)
+    form, numbering = options.format, options.numbering
+    print(submit(run, options.track, form, options.header, numbering, options.data, options.out))
 
 
 def export_html(options: argparse.Namespace) -> None:

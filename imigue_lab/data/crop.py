@@ -18,3 +18,11 @@ def crop_places(
     side = min(width, height) / SHORTER
     middle = np.array([width, height], dtype=pixels.dtype) / 2
     return (pixels - middle) / np.asarray(side, dtype=pixels.dtype) + np.asarray(0.5, pixels.dtype)
+
+
+def picture_places(
+    places: Float[np.ndarray, "*points 2"], width: int, height: int
+) -> Float[np.ndarray, "*points 2"]:
+    """The inverse of `crop_places`: from 0 to 1 over the crop to pixels of the whole picture."""
+    side = min(width, height) / SHORTER
+    return (places - 0.5) * side + np.array([width, height]) / 2

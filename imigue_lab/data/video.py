@@ -46,10 +46,17 @@ def probe(path: Path) -> VideoInfo:
         return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
 
 
-def write_video(path: Path, frames: Iterable[Frame], fps: int) -> None:
-    """Writes RGB frames as H.264 in an mp4; sides must be even."""
+def write_video(
+    path: Path, frames: Iterable[Frame], fps: int | Fraction, quality: int = 23
+) -> None:
+    """Writes RGB frames as H.264 in an mp4; sides must be even.
+
+    Args:
+        quality: x264's constant rate factor; lower is finer and larger.
+    """
+    options = {"preset": "veryfast", "crf": str(quality)}
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=fps, options=options)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         for number, picture in enumerate(frames):

@@ -22,6 +22,7 @@ from imigue_lab.training.baseline_data import BaselineData, load_baseline_data
 from imigue_lab.training.baseline_dense_sparse import losses_apart
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.baseline_start import identity_of_start, read_start, take_over
+from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
 from imigue_lab.training.loop import Stopping, fit, open_fabric
@@ -206,8 +207,7 @@ def finish(
     provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "made_up": is_made_up(settings.data),
-        "device": str(fabric.device),
-        "seconds": round(seconds, 1),
+        **cost_of(fabric.device, seconds),
         "remarks": data.remarks() + remarks,
     }
     run.write_json("provenance.json", provenance)

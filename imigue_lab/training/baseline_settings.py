@@ -47,7 +47,7 @@ class BaselineSettings(TrainSettings):
         0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
     )
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
-    epochs: int = Field(15, ge=1, description="upper limit; may stop earlier")
+    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
     patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
     batch_size: int = Field(32, ge=1, description="clips a step")
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov's momentum 0.9")

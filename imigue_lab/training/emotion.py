@@ -18,6 +18,7 @@ from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss, balanced_class_weights
+from imigue_lab.training.cost import cost_of
 from imigue_lab.training.emotion_data import EmotionData, load_emotion_data
 from imigue_lab.training.loop import Stopping, fit, open_fabric
 from imigue_lab.training.machine import describe_environment
@@ -222,8 +223,7 @@ def finish(
     run.write_predictions(predictions)
     provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
-        "device": str(fabric.device),
-        "seconds": round(seconds, 1),
+        **cost_of(fabric.device, seconds),
         "remarks": data.remarks(),
     }
     run.write_json("provenance.json", provenance)

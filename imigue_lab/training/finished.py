@@ -11,6 +11,9 @@ from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError
 from imigue_lab.training.emotion import train_emotion
 from imigue_lab.training.emotion_data import EmotionData, load_emotion_data
+from imigue_lab.training.gesture import train_gesture
+from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.gesture_tokens import GestureTokens, load_gesture_tokens
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.settings import EmotionSettings, Settings
 
@@ -24,6 +27,16 @@ class EmotionRun:
     run: Run
     settings: EmotionSettings
     data: EmotionData
+    index: Index
+
+
+@dataclass(frozen=True)
+class GestureRun:
+    """A finished run of 01, its settings, and what it was made from."""
+
+    run: Run
+    settings: GestureSettings
+    data: GestureTokens
     index: Index
 
 
@@ -49,6 +62,22 @@ def open_emotion_run(name: str, asked: Settings) -> EmotionRun:
     return EmotionRun(
         run, settings, data, open_data(settings.data, settings.labels, settings.store)
     )
+
+
+def open_gesture_run(name: str, asked: Settings) -> GestureRun:
+    """The same for a run of 01; the runs of its pose encoder are those it was made with."""
+    if name == DEMO:
+        settings = GestureSettings.from_given(said_of(asked))
+        data = load_gesture_tokens(settings)
+        run = train_gesture(settings, data)
+    else:
+        run = find_run(name)
+        given = given_of(run, "gesture")
+        pose = zip(("joint_run", "bone_run"), run.provenance()["pose"], strict=True)
+        settings = GestureSettings.from_given(given | dict(pose) | said_of(asked))
+        data = load_gesture_tokens(settings)
+        refuse_other_data(run, data.identity())
+    return GestureRun(run, settings, data, open_data(settings.data, store=settings.store))
 
 
 def said_of(asked: Settings) -> dict[str, Any]:

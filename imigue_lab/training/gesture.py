@@ -13,8 +13,10 @@ from imigue_lab.data.classes import CLASSES
 from imigue_lab.models.gesture import GestureModel, GestureOutput, Told, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.prototypes import alpha_at
+from imigue_lab.models.tokens import Tokens
 from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baseline import validation_scores
+from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_scores import score_table
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.gesture_tokens import (
@@ -44,11 +46,16 @@ class GestureSystem(nn.Module):
         self.encoder, self.gesture = encoder, gesture
 
     def forward(self, batch: GestureBatch, return_attention: bool = False) -> GestureOutput:
+        pose = self.pose_tokens(batch)
+        return self.gesture(batch.rgb, pose, batch.clip_ids, return_attention)
+
+    def pose_tokens(self, batch: GestureBatch) -> Tokens:
+        """Those of the frozen encoder, or what the encoder says now."""
         tokens = batch.tokens
         if tokens is None:
             joints, bones = batch.skeleton.chunk(2, dim=-1)
             tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
-        return self.gesture(batch.rgb, batch.pose(tokens), batch.clip_ids, return_attention)
+        return batch.pose(tokens)
 
 
 class Steps:
@@ -231,8 +238,7 @@ def finish(
     provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "pose": [run.folder.name for run in data.runs],
-        "device": str(fabric.device),
-        "seconds": round(seconds, 1),
+        **cost_of(fabric.device, seconds),
         "remarks": data.remarks(),
     }
     run.write_json("provenance.json", provenance)

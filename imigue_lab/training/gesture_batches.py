@@ -1,7 +1,7 @@
 """Both modalities of some clips, padded to the longest of them.
 
-Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, C channels of a
-stream, W width of a pose token.
+Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of
+both streams, W width of a pose token.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class GestureBatch(NamedTuple):
     """
 
     rgb: Tokens
-    skeleton: Float[Tensor, "B M T 2*C"]
+    skeleton: Float[Tensor, "B M T V CC"]
     frame_mask: Bool[Tensor, "B T"]
     places: Float[Tensor, "B M S V 2"]
     seen: Bool[Tensor, "B M S V"]

@@ -21,6 +21,8 @@ class GestureSettings(TrainSettings):
             "heads": 8,
             "epochs": 60,
             "warmup": 5,
+            "ramp": 5,
+            "patience": 15,
             "lr": 1e-4,
             "weight_decay": 1e-4,
         }
@@ -42,8 +44,8 @@ class GestureSettings(TrainSettings):
     bank: int = Field(50, ge=1, description="entries a class (paper: 50)")
     top_k: int = Field(5, ge=1, description="entries a clip looks at (paper: 5)")
     momentum: float = Field(0.9, ge=0, lt=1, description="inertia of an entry (paper: 0.9)")
-    warmup: int = Field(4, ge=0, description="epochs in which the bank is only written")
-    ramp: int = Field(5, ge=1, description="epochs after warm-up until alpha is reached")
+    warmup: int = Field(3, ge=0, description="epochs in which the bank is only written")
+    ramp: int = Field(3, ge=1, description="epochs after warm-up until alpha is reached")
     alpha: float = Field(1.0, ge=0, description="weight of the prototype loss (paper: 1)")
     loss_on: LossOn = Field("averaged", description="averaged logits (paper), or weighted")
     margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
@@ -51,8 +53,8 @@ class GestureSettings(TrainSettings):
     balance: float = Field(
         0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
     )
-    epochs: int = Field(15, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(15, ge=1, description="epochs without a better validation accuracy")
+    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
+    patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
     batch_size: int = Field(32, ge=1, description="clips a step")
     lr: float = Field(1e-3, gt=0, le=1, description="AdamW's learning rate (paper: 1e-4)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's weight decay (paper: 1e-4)")

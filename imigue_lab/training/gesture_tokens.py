@@ -26,8 +26,9 @@ from imigue_lab.training.pose_encoder import (
     load_pose_encoder,
     pose_runs,
 )
+from imigue_lab.training.pose_store import open_pose_store
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
-from imigue_lab.training.rgb_maps import Map, read_maps
+from imigue_lab.training.rgb_maps import Map, Sizes, read_maps
 from imigue_lab.training.runs import Run
 
 
@@ -42,6 +43,7 @@ class GestureTokens:
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         unplaced: clips of whose picture the size is not known.
+        sizes: width and height of the picture of each clip of which they are.
     """
 
     gestures: GestureData
@@ -50,6 +52,7 @@ class GestureTokens:
     encoding: Encoding
     poses: dict[str, PoseClip]
     unplaced: list[str] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=dict)
 
     @property
     def rgb_dim(self) -> int:
@@ -208,9 +211,10 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     rgb, sizes = read_maps(features, index)
     runs = pose_runs(settings, gestures)
     encoder, device = load_pose_encoder(runs, gestures), open_fabric(settings.device).device
+    kept = open_pose_store(settings.store, index, runs, settings.frames)
     poses: dict[str, PoseClip] = {}
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
-        poses |= encode_clips(encoder, clips, sizes, device, not settings.finetune)
+        poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
     unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
-    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced)
+    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced, sizes)

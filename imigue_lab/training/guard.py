@@ -125,4 +125,5 @@ def order(cls: type[Settings], name: str) -> tuple[int, int]:
     place = list(cls.model_fields).index(name)
     if name == "data":
         return 0, place
-    return 1 + (name in TrainSettings.model_fields) + (name in Settings.model_fields), place
+    of_training = issubclass(cls, TrainSettings) and name in TrainSettings.model_fields
+    return 1 + of_training + (name in Settings.model_fields), place

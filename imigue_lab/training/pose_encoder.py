@@ -1,7 +1,7 @@
 """The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
 
-Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, C channels of a stream,
-W width of a token.
+Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
+streams, W width of a token.
 """
 
 from typing import NamedTuple, cast
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from imigue_lab.data.clips import collate
+from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.crop import crop_places
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.errors import RunError
@@ -21,6 +21,7 @@ from imigue_lab.training.baseline import load_baseline, train_baseline
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_data import GestureClips, GestureData
 from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.pose_store import PoseStore
 from imigue_lab.training.rgb_maps import Sizes
 from imigue_lab.training.runs import Run, find_run
 
@@ -38,7 +39,7 @@ class PoseClip(NamedTuple):
         tokens: of the frozen encoder; None where it is trained along.
     """
 
-    skeleton: Float[Tensor, "M T 2*C"]
+    skeleton: Float[Tensor, "M T V CC"]
     places: Float[Tensor, "M S V 2"]
     seen: Bool[Tensor, "M S V"]
     tokens: Float[Tensor, "M S V W"] | None
@@ -98,30 +99,49 @@ def token_width(encoder: TwoStream) -> int:
     return encoder.joint.head.in_features + encoder.bone.head.in_features
 
 
-@torch.no_grad()
 def encode_clips(
-    encoder: TwoStream, clips: GestureClips, sizes: Sizes, device: torch.device, frozen: bool
+    encoder: TwoStream,
+    clips: GestureClips,
+    sizes: Sizes,
+    device: torch.device,
+    store: PoseStore | None,
 ) -> dict[str, PoseClip]:
-    """Every clip by its id; tokens are kept as float16.
+    """Every clip by its id, tokens out of the store where they are there.
 
     Args:
         clips: with both streams.
         sizes: of the clips' pictures; a clip that is not in it has joints without places.
+        store: of the frozen encoder; None leaves the tokens out.
     """
     encoder.to(device).eval()
     encoded: dict[str, PoseClip] = {}
     for start in range(0, len(clips), AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, len(clips)))
         own = [clips[number] for number in numbers]
-        batch = collate(own).to(device)
-        joints, bones = batch.skeleton.chunk(2, dim=-1)
-        tokens = encoder.tokens(joints, bones, batch.frame_mask).half().cpu() if frozen else None
-        for row, number in enumerate(numbers):
-            clip_id = own[row].clip_id
-            places, seen = place(clips, number, encoder.joint.persons, sizes.get(clip_id))
-            kept = None if tokens is None else tokens[row, :, : seen.shape[1]].clone()
-            encoded[clip_id] = PoseClip(own[row].skeleton, places, seen, kept)
+        for number, clip in zip(numbers, own, strict=True):
+            placed = place(clips, number, encoder.joint.persons, sizes.get(clip.clip_id))
+            kept = store.read(clip.clip_id, clip.skeleton) if store else None
+            encoded[clip.clip_id] = PoseClip(clip.skeleton, *placed, kept)
+        if store is None or all(encoded[clip.clip_id].tokens is not None for clip in own):
+            continue
+        # All of them together again: the last bit may hang on a clip's neighbours.
+        for clip, tokens in zip(own, encode(encoder, own, device), strict=True):
+            found = encoded[clip.clip_id]
+            if found.tokens is None:
+                kept = tokens[:, : found.seen.shape[1]].clone()
+                store.write(clip.clip_id, clip.skeleton, kept, found.places)
+                encoded[clip.clip_id] = found._replace(tokens=kept)
     return encoded
+
+
+@torch.no_grad()
+def encode(
+    encoder: TwoStream, clips: list[Clip], device: torch.device
+) -> Float[Tensor, "B M S V W"]:
+    """The tokens of some clips, padded to the longest of them, as float16."""
+    batch = collate(clips).to(device)
+    joints, bones = batch.skeleton.chunk(2, dim=-1)
+    return encoder.tokens(joints, bones, batch.frame_mask).half().cpu()
 
 
 def place(

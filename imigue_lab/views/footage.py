@@ -153,13 +153,15 @@ def as_jpeg(picture: Frame) -> bytes:
     return content.getvalue()
 
 
-def still(footage: Footage, frame: int, width: int = 480) -> Image.Image:
+def still(
+    footage: Footage, frame: int, width: int = 480, paint: Paint | None = None
+) -> Image.Image:
     """One frame with its skeleton, for pages on which nothing can be played."""
     scale = width / footage.size[0]
     size = width, max(1, round(footage.size[1] * scale))
     ground = Image.new("RGB", size, ALONE)
     if footage.film:
-        reel = Reel(footage.film)
+        reel = Reel(footage.film, paint)
         try:
             ground = Image.fromarray(reel.picture(frame)).resize(size)
         except DataError:

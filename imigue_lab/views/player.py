@@ -162,4 +162,6 @@ def still_as_jpeg(player: Player) -> str:
     """The player's picture as it would show it first."""
     from base64 import b64encode
 
-    return b64encode(as_jpeg(np.asarray(still(player.footage, player.frame)))).decode()
+    return b64encode(
+        as_jpeg(np.asarray(still(player.footage, player.frame, paint=player.paint)))
+    ).decode()

@@ -19,7 +19,14 @@ def styled(
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
     figure.update_layout(
         template="plotly_white",
-        title={"text": title + below, "x": 0.02, "yref": "container", "y": 0.97, "yanchor": "top"},
+        title={
+            "text": title + below,
+            "x": 0.02,
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 14},  # clear of the edge, whatever height a figure has in the end
+        },
         margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
         height=height,
         font={"size": 13},

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as pictures
 
-from imigue_lab.data.crop import SHORTER, crop_places
+from imigue_lab.data.crop import SHORTER, crop_places, picture_places
 
 
 def test_the_crop_is_seven_eighths_of_the_shorter_side_about_the_middle():
@@ -27,3 +27,9 @@ def test_a_spot_in_a_picture_lies_where_resizing_and_cutting_bring_it(width, hei
     middle = [float(((axis + 0.5) * seen).sum() / seen.sum()) / side for axis in (columns, rows)]
     spot = np.array([x + 0.5, y + 0.5])
     np.testing.assert_allclose(crop_places(spot, width, height), middle, atol=0.015)
+
+
+def test_places_in_the_crop_go_back_to_where_they_came_from():
+    pixels = np.random.default_rng(0).uniform(0, 300, size=(5, 2))
+    places = crop_places(pixels, 320, 180)
+    np.testing.assert_allclose(picture_places(places, 320, 180), pixels)

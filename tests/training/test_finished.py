@@ -5,9 +5,11 @@ import pytest
 
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.emotion import train_emotion
-from imigue_lab.training.finished import open_emotion_run
+from imigue_lab.training.finished import open_emotion_run, open_gesture_run
+from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import EmotionSettings, GatesSettings
+from imigue_lab.training.view_settings import AttentionSettings
 
 
 def asked(**given):
@@ -57,3 +59,29 @@ def test_a_run_that_is_not_there_or_of_another_task_is_refused(trained, tmp_path
 def test_a_video_named_as_a_number_is_refused():
     with pytest.raises(SettingsError, match="use -r video 3"):
         asked(video=3)
+
+
+def test_a_gesture_run_is_opened_with_the_encoder_runs_it_was_made_with(looked, made_up):
+    assert looked.run.folder.name == "looked"
+    assert (looked.settings.width, looked.settings.data) == (24, str(made_up))
+    assert [run.folder.name for run in looked.data.runs] == ["looked-joint", "looked-bone"]
+    assert looked.data.identity() == looked.run.settings()["data"]
+    assert looked.index.root == made_up
+
+
+def test_demo_is_the_run_that_01_makes_as_committed(looked, made_up, monkeypatch):
+    seen = []
+
+    def train(settings, data):
+        seen.append((settings, data))
+        return looked.run
+
+    monkeypatch.setattr("imigue_lab.training.finished.train_gesture", train)
+    monkeypatch.setattr("imigue_lab.training.finished.load_gesture_tokens", lambda _: looked.data)
+    open_gesture_run("demo", AttentionSettings.from_given({"data": str(made_up)}))
+    assert seen == [(GestureSettings.from_given({"data": str(made_up)}), looked.data)]
+
+
+def test_a_run_of_emotion_is_no_gesture_run(trained):
+    with pytest.raises(RunError, match="is a run of emotion; name one of gesture"):
+        open_gesture_run("trained", AttentionSettings())

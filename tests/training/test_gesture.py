@@ -13,7 +13,7 @@ from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.store import Encoding
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
-from imigue_lab.training import gesture
+from imigue_lab.training import gesture, pose_encoder
 from imigue_lab.training.baseline import train_baseline
 from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture import Steps, load_gesture, predict, train_gesture
@@ -21,6 +21,7 @@ from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.gesture_settings import GestureSettings
 from imigue_lab.training.gesture_tokens import TokenBatches, load_gesture_tokens
 from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.pose_store import open_pose_store
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,30 @@ def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
     inside = pose.placed[pose.mask].float().mean()
     assert inside > 0.8  # elbows and fingers leave the crop
     assert pose.times.unique().tolist() == [0.25, 0.75]
+
+
+def test_pose_tokens_are_encoded_once_and_made_again_for_another_skeleton(
+    tiny, data, index, monkeypatch
+):
+    encode, asked = pose_encoder.encode, []
+
+    def listen(encoder, clips, device):
+        asked.append([clip.clip_id for clip in clips])
+        return encode(encoder, clips, device)
+
+    monkeypatch.setattr(pose_encoder, "encode", listen)
+    again = load_gesture_tokens(tiny())
+    assert not asked
+    for clip_id, pose in data.poses.items():
+        assert torch.equal(again.poses[clip_id].tokens, pose.tokens)
+
+    store = open_pose_store("", index, data.runs, 8)
+    clip_id, pose = next(iter(data.poses.items()))
+    assert store.read(clip_id, pose.skeleton + 1) is None
+    store.store.path(clip_id).unlink()
+    once_more = load_gesture_tokens(tiny())
+    assert len(asked) == 1 and clip_id in asked[0]
+    assert torch.equal(once_more.poses[clip_id].tokens, pose.tokens)
 
 
 def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(

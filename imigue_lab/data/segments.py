@@ -1,0 +1,146 @@
+"""Gestures in time: windows over a whole video, and the segments that are left of them.
+
+Segments are a table: label (0-based class), start and end (frames from 0, end inclusive), start_s
+and end_s (seconds; the end is when the last frame gives way), confidence (0 to 1, null where a
+person said so).
+Letters in shapes: N, M segments.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from jaxtyping import Float
+
+from imigue_lab.data.classes import CLASSES, to_csv_id
+from imigue_lab.data.workspace import write_atomically
+from imigue_lab.errors import DataError
+
+SEGMENTS = pa.DataFrameSchema(
+    {
+        "label": pa.Column(int, pa.Check.in_range(0, len(CLASSES) - 1)),
+        "start": pa.Column(int, pa.Check.ge(0)),
+        "end": pa.Column(int, pa.Check.ge(0)),
+        "start_s": pa.Column(float),
+        "end_s": pa.Column(float),
+        "confidence": pa.Column(float, pa.Check.in_range(0, 1), nullable=True),
+    },
+    strict=True,
+)
+LENGTHS = (1.0, 2.0)  # seconds; most of iMiGUE's gestures are 0.7 to 3 s long
+STEP = 0.25  # of a window's length
+OVERLAP = 0.0  # IoU above which the surer of two segments stays
+
+
+def slide(
+    frames: int, fps: int | float, lengths: Sequence[float] = LENGTHS, step: float = STEP
+) -> pd.DataFrame:
+    """Windows of several lengths over a whole video: start and end in frames, end inclusive.
+
+    The last window of a length ends with the video; a video that is shorter is one window.
+
+    Args:
+        lengths: in seconds.
+        step: from window to window, as a share of the length.
+    """
+    ranges = set()
+    for length in lengths:
+        size = min(frames, max(1, round(length * fps)))
+        stride = max(1, round(step * size))
+        starts = [*range(0, frames - size, stride), frames - size]
+        ranges |= {(start, start + size - 1) for start in starts}
+    return pd.DataFrame(sorted(ranges), columns=["start", "end"])
+
+
+def as_segments(rows: pd.DataFrame, fps: int | float) -> pd.DataFrame:
+    """Checks label, start, end and confidence, and adds the seconds."""
+    table = rows[["label", "start", "end"]].astype(int)
+    table["start_s"] = table.start / fps
+    table["end_s"] = (table.end + 1) / fps
+    table["confidence"] = rows.confidence.astype(float)
+    return SEGMENTS.validate(table.reset_index(drop=True))
+
+
+def overlap(
+    first: Float[np.ndarray, "N 2"], second: Float[np.ndarray, "M 2"]
+) -> Float[np.ndarray, "N M"]:
+    """Intersection over union of spans of time: (start, end), the end exclusive."""
+    begin = np.maximum(first[:, None, 0], second[None, :, 0])
+    end = np.minimum(first[:, None, 1], second[None, :, 1])
+    both = np.maximum(end - begin, 0)
+    lengths = (span[:, 1] - span[:, 0] for span in (first, second))
+    return both / (next(lengths)[:, None] + next(lengths)[None, :] - both)
+
+
+def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
+    """(start_s, end_s) of a table of segments."""
+    return segments[["start_s", "end_s"]].to_numpy(dtype=float)
+
+
+def suppress(
+    windows: pd.DataFrame, fps: int | float, threshold: float, most: float = OVERLAP
+) -> pd.DataFrame:
+    """Non-maximum suppression: the surest windows that do not overlap, in the order of time.
+
+    Of two windows that overlap by more than `most`, of one class or of two, the surer stays (the
+    earlier where both are as sure): one person makes one gesture at a time.
+
+    Args:
+        windows: start, end, label, confidence.
+        threshold: confidence below which a window is no gesture.
+        most: intersection over union.
+    """
+    sure = windows[windows.confidence >= threshold]
+    sure = sure.sort_values(["confidence", "start"], ascending=[False, True])
+    found = as_segments(sure, fps)
+    alike = overlap(spans(found), spans(found)) > most
+    kept: list[int] = []
+    for number in range(len(found)):
+        if not alike[number, kept].any():
+            kept.append(number)
+    return found.iloc[kept].sort_values("start", ignore_index=True)
+
+
+def write_csv(segments: pd.DataFrame, path: Path) -> None:
+    """class,start_s,end_s,confidence, then the frames and iMiGUE's number of the class."""
+    named = segments.assign(
+        **{"class": [CLASSES[label] for label in segments.label]},
+        csv_class=[to_csv_id(label) for label in segments.label],
+    )
+    columns = ["class", "start_s", "end_s", "confidence", "start", "end", "csv_class"]
+    write_atomically(path, named[columns].to_csv(index=False))
+
+
+def write_json(segments: pd.DataFrame, path: Path, facts: dict[str, object]) -> None:
+    """The same as a list, after what is to be known of the video and the run."""
+    rows = [
+        {"class": CLASSES[row.label]}
+        | {"start_s": row.start_s, "end_s": row.end_s}
+        | {"confidence": None if np.isnan(row.confidence) else row.confidence}
+        | {"start": row.start, "end": row.end}
+        for row in segments.itertuples()
+    ]
+    write_atomically(path, json.dumps({**facts, "segments": rows}, indent=2))
+
+
+def write_clips(segments: pd.DataFrame, video_id: str, path: Path) -> None:
+    """`clips.csv` of the plain layout: clip_id,video_id,start,end,class.
+
+    Raises:
+        DataError: there is no segment.
+    """
+    if segments.empty:
+        raise DataError(f"{path}: there is no gesture to write; annotate one first")
+    table = pd.DataFrame(
+        {
+            "clip_id": [f"{video_id}_{number}" for number in range(len(segments))],
+            "video_id": video_id,
+            "start": segments.start,
+            "end": segments.end,
+            "class": [to_csv_id(label) for label in segments.label],
+        }
+    )
+    write_atomically(path, table.to_csv(index=False))

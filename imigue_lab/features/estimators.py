@@ -1,0 +1,162 @@
+"""Pose estimators behind one protocol; the one there is, rtmlib, is an optional extra.
+
+    pip install 'imigue_lab[poses]'
+
+Letters in shapes: N persons, V joints of the estimator's layout.
+
+Source: COCO-WholeBody (Jin et al., ECCV 2020): 17 body points, 6 of the feet, 68 of the face, 21 of
+each hand, the left before the right.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from imigue_lab.data.joints import COCO17, hand
+from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.video import Frame
+from imigue_lab.errors import DataError, SettingsError
+
+UNSURE = 0.3  # score below which rtmlib's own drawing leaves a joint out
+WHOLE_BODY = [
+    *COCO17,
+    *(f"foot_{number}" for number in range(6)),
+    *(f"face_{number}" for number in range(68)),
+    *hand("left"),
+    *hand("right"),
+]
+Answer = tuple[Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]]
+
+
+@runtime_checkable
+class PoseEstimator(Protocol):
+    """Finds the joints of everybody in a picture.
+
+    Attributes:
+        name: what people are told.
+        layout: key of `LAYOUTS`.
+    """
+
+    name: str
+    layout: str
+
+    def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
+        """x, y in pixels and a score of each joint; all 0 where it was not found."""
+
+
+class WholeBody:
+    """rtmlib's whole-body estimator as `imigue22`.
+
+    Args:
+        infer: takes a picture, BGR, and gives places and scores of COCO-WholeBody's 133 points.
+    """
+
+    layout = "imigue22"
+
+    def __init__(self, infer: Callable[[Frame], Answer], name: str = "rtmlib"):
+        self.infer = infer
+        self.name = name
+
+    def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
+        places, scores = self.infer(np.ascontiguousarray(picture[..., ::-1]))
+        return to_imigue22(np.asarray(places), np.asarray(scores))
+
+
+def to_imigue22(
+    places: Float[np.ndarray, "N 133 2"], scores: Float[np.ndarray, "N 133"]
+) -> Float32[np.ndarray, "N 22 3"]:
+    """By the joints' names; the neck is the middle of both shoulders, as sure as the less sure."""
+    held = {joint: number for number, joint in enumerate(WHOLE_BODY)}
+    scores = scores.clip(0, 1)  # the peaks of SimCC exceed 1 now and then
+    points = np.concatenate([places, scores[..., None]], axis=-1)
+    shoulders = points[:, [held["right_shoulder"], held["left_shoulder"]]]
+    neck = shoulders.mean(axis=1)
+    neck[:, 2] = shoulders[..., 2].min(axis=1)
+    joints = [
+        neck if joint == "neck" else points[:, held[joint]] for joint in LAYOUTS["imigue22"].joints
+    ]
+    found = np.stack(joints, axis=1)
+    return (found * (found[..., 2:] >= UNSURE)).astype(np.float32)
+
+
+def open_estimator(words: str) -> PoseEstimator:
+    """``rtmlib``, which fetches its weights on first use, or ``rtmlib:DETECTOR.onnx,POSE.onnx``.
+
+    Raises:
+        SettingsError: other words, or the extra is not installed.
+        DataError: a weight file is not there.
+    """
+    name, _, files = words.partition(":")
+    paths = [Path(file.strip()).expanduser() for file in files.split(",") if file.strip()]
+    if name != "rtmlib" or len(paths) not in (0, 2):
+        raise SettingsError(
+            f"keypoints: {words!r} is no estimator; say rtmlib, or rtmlib:DETECTOR.onnx,POSE.onnx"
+        )
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path}: no such weights; name the ONNX file")
+    try:
+        from rtmlib import Wholebody
+    except ImportError:
+        raise SettingsError(
+            "keypoints: rtmlib is not installed; run `pip install 'imigue_lab[poses]'`, or name a"
+            " file of keypoints"
+        ) from None
+    if not paths:
+        return WholeBody(Wholebody(mode="balanced"), "rtmlib (balanced)")
+    detector, pose = paths
+    infer = Wholebody(
+        det=str(detector),
+        det_input_size=picture_size(detector),
+        pose=str(pose),
+        pose_input_size=picture_size(pose),
+    )
+    return WholeBody(infer, f"rtmlib ({pose.name})")
+
+
+def picture_size(network: Path) -> tuple[int, int]:
+    """Width and height of the pictures that an ONNX file takes."""
+    import onnx
+
+    try:
+        shape = onnx.load(str(network), load_external_data=False).graph.input[0]
+    except Exception as error:  # whatever its parser comes to
+        raise DataError(f"{network}: is no ONNX network; fetch it again") from error
+    *_, height, width = (size.dim_value for size in shape.type.tensor_type.shape.dim)
+    if height < 1 or width < 1:
+        raise DataError(
+            f"{network}: does not say the size of its pictures; export it with a fixed one"
+        )
+    return width, height
+
+
+def follow_person(
+    persons: Float32[np.ndarray, "N V 3"], last: Float32[np.ndarray, "V 3"] | None
+) -> int | None:
+    """Which of them was followed so far: the nearest by shared joints, the largest at first."""
+    sizes = [extent(person) for person in persons]
+    if not sizes or max(sizes) == 0:
+        return None
+    if last is not None:
+        away = [distance(person, last) for person in persons]
+        nearest = int(np.argmin(away))
+        if away[nearest] < extent(last):
+            return nearest
+    return int(np.argmax(sizes))
+
+
+def extent(person: Float32[np.ndarray, "V 3"]) -> float:
+    """Diagonal of the box about the joints that were found, in pixels."""
+    seen = person[person[:, 2] > 0, :2]
+    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else 0.0
+
+
+def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
+    """Mean over the joints found in both, in pixels; infinite where there is none."""
+    both = (person[:, 2] > 0) & (other[:, 2] > 0)
+    return (
+        float(np.linalg.norm((person - other)[both, :2], axis=1).mean()) if both.any() else np.inf
+    )

@@ -1,0 +1,104 @@
+"""What two runs say of one video, over its time (notebook 09).
+
+Letters in shapes: T windows of 16 frames.
+"""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float
+from plotly.subplots import make_subplots
+
+from imigue_lab.data.classes import CLASSES, GROUPS, group_of
+from imigue_lab.training.analysis import Analysis
+from imigue_lab.views import interview
+from imigue_lab.views.interview import Interview
+from imigue_lab.views.lanes import Lane, Lanes
+from imigue_lab.views.player import Player
+from imigue_lab.views.strip import WINDOW
+from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
+
+COLOURS = dict(zip(GROUPS, (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL), strict=True))
+MOST = 6  # classes that have a lane
+
+
+def segment_table(analysis: Analysis) -> pd.DataFrame:
+    """The segments as people read them: class, group, start_s, end_s, confidence."""
+    found = analysis.segments
+    table = found[["start_s", "end_s", "confidence"]].round(2)
+    table.insert(0, "class", [CLASSES[label] for label in found.label])
+    table.insert(1, "group", [group_of(label) for label in found.label])
+    return table
+
+
+def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
+    """Gestures as bars, paler where less sure, and below them the probability of a win.
+
+    Args:
+        running: `withholding.running_probability` of the video.
+    """
+    found, fps = analysis.segments, analysis.own.fps
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    groups = pd.Series([group_of(label) for label in found.label], found.index, dtype=str)
+    for group, own in found.groupby(groups):
+        figure.add_bar(
+            x=own.end_s - own.start_s,
+            base=own.start_s,
+            y=[CLASSES[label] for label in own.label],
+            orientation="h",
+            name=str(group),
+            marker={"color": COLOURS[str(group)], "opacity": (0.3 + 0.7 * own.confidence).tolist()},
+            customdata=own.confidence.round(2),
+            hovertemplate="%{y}<br>%{base:.2f} s, confidence %{customdata}",
+            row=1,
+            col=1,
+        )
+    if found.empty:
+        figure.add_annotation(text="no gesture was found", showarrow=False, row=1, col=1)
+        figure.update_yaxes(visible=False, row=1, col=1)
+    seconds = (running.window + 1) * WINDOW / fps
+    figure.add_scatter(
+        x=seconds,
+        y=running.probability,
+        name="win, had it ended here",
+        line_color=WIN,
+        row=2,
+        col=1,
+    )
+    figure.add_hline(0.5, line_color=NEUTRAL, line_dash="dot", row=2, col=1)
+    figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
+    figure.update_xaxes(range=[0, analysis.own.frames / fps])
+    figure.update_xaxes(title_text="seconds", row=2, col=1)
+    told = analysis.prediction
+    title = (
+        f"{analysis.own.source.name}: {len(found)} gestures; win with {told.probability:.2f},"
+        f" resting on {told.rests_on}"
+    )
+    height = 420 + 22 * found.label.nunique()
+    return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
+
+
+def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
+    """The video in the player, the classes and the gates as lanes that move it."""
+    player, gates = interview.look(analysis.emotion, shown)
+    windows = len(shown.gates.face_seen)
+    lanes = [
+        Lane(CLASSES[label], sureness(analysis.windows, label, windows)[None])
+        for label in surest(analysis.windows)
+    ]
+    return player, Lanes(player.moment, analysis.own.video_id, lanes), gates
+
+
+def surest(windows: pd.DataFrame) -> list[int]:
+    """The classes that are most probable somewhere, the surest first."""
+    best = windows.groupby("label").confidence.max().sort_values(ascending=False)
+    return [int(label) for label in best.index[:MOST]]
+
+
+def sureness(windows: pd.DataFrame, label: int, count: int) -> Float[np.ndarray, " T"]:
+    """The greatest probability of a class in the windows that hold the middle of each 16 frames."""
+    middle = np.arange(count) * WINDOW + WINDOW // 2
+    start, end = windows.start.to_numpy()[:, None], windows.end.to_numpy()[:, None]
+    held = (start <= middle) & (middle <= end)
+    values = np.where(held, windows[f"p{label}"].to_numpy()[:, None], 0.0)
+    return values.max(axis=0)

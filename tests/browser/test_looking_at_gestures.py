@@ -1,0 +1,124 @@
+"""05 and 06 in the same JupyterLab and Chromium: press a prototype, drag through a clip."""
+
+import pytest
+
+from tests.browser.laboratory import CHROMIUM
+
+PLAYER, PLANE, TITLE = ".lab-player canvas.picture", ".lab-points canvas", ".lab-player .title"
+SLIDER = ".lab-player .scrub"
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here; make system installs it"
+)
+
+
+@pytest.fixture(scope="module")
+def run_name(filmed_set):
+    """A gesture run on the filmed interviews, trained in seconds."""
+    from imigue_lab.training.baseline import train_baseline
+    from imigue_lab.training.baseline_settings import BaselineSettings
+    from imigue_lab.training.gesture import train_gesture
+    from imigue_lab.training.gesture_settings import GestureSettings
+
+    small = {"data": str(filmed_set), "frames": 8}
+    for stream in ("joint", "bone"):
+        given = {**small, "stream": stream, "epochs": 1, "name": f"filmed-{stream}"}
+        train_baseline(BaselineSettings.from_given(given))
+    given = {**small, "epochs": 8, "warmup": 3, "lr": 4e-3, "batch_size": 16, "name": "filmed"}
+    given |= {"joint_run": "filmed-joint", "bone_run": "filmed-bone"}
+    train_gesture(GestureSettings.from_given(given))
+    return "filmed"
+
+
+@pytest.fixture(scope="module")
+def attention(desk, run_name):
+    """06, run from its first to its last cell."""
+    desk.put("06_attention", run=run_name)
+    desk.run_all("06_attention.ipynb")
+    desk.wait_for_frame(PLAYER)
+    return desk
+
+
+def test_dragging_through_the_clip_moves_heat_and_joints(attention):
+    assert not attention.errors()
+    assert attention.count(".js-plotly-plot") == 4
+    before, frame = attention.canvas(PLAYER), attention.frame(PLAYER)
+    attention.drag(SLIDER, 0.3, 0.5)  # a second stands before and after the clip
+    attention.wait_until(f"document.querySelector('{PLAYER}').dataset.frame !== '{frame}'")
+    assert attention.canvas(PLAYER) != before
+    attention.shot(".lab-player", "06_player")
+
+
+def test_another_layer_changes_the_picture_of_the_same_frame(attention):
+    before, frame = attention.canvas(PLAYER), attention.frame(PLAYER)
+    attention.page.select_option(".widget-dropdown:has-text('layer') select", "spatial")
+    attention.page.wait_for_timeout(1000)
+    assert attention.frame(PLAYER) == frame
+    assert attention.canvas(PLAYER) != before
+
+
+def test_scrubbing_under_attention_answers_within_a_tenth_of_a_second(attention):
+    waits = attention.scrub_waits(PLAYER, SLIDER, shares=(0.6, 0.35, 0.55, 0.4, 0.5))
+    assert sorted(waits)[len(waits) // 2] < 100  # ms
+
+
+def test_another_clip_plays_under_its_own_attention(attention):
+    title, before = attention.page.inner_text(TITLE), attention.canvas(PLAYER)
+    attention.page.locator(".widget-dropdown:has-text('clip') select").select_option(index=3)
+    attention.wait_until(f"document.querySelector('{TITLE}').textContent !== '{title}'")
+    attention.wait_for_frame(PLAYER)
+    assert attention.canvas(PLAYER) != before
+    attention.is_content()
+
+
+@pytest.fixture(scope="module")
+def plane(desk, run_name):
+    """05, run from its first to its last cell."""
+    desk.put("05_prototypes", run=run_name, method="pca")
+    desk.run_all("05_prototypes.ipynb")
+    desk.wait_for_frame(PLAYER)
+    desk.page.wait_for_selector(f"{PLANE}[data-star]", timeout=30_000)
+    return desk
+
+
+def press_star(desk):
+    """Presses the first prototype."""
+    canvas = desk.page.locator(PLANE).first
+    canvas.scroll_into_view_if_needed()
+    x, y = map(float, canvas.get_attribute("data-star").split())
+    box = canvas.bounding_box()
+    canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+
+
+def test_a_pressed_prototype_plays_its_nearest_clip(plane):
+    assert not plane.errors()
+    assert plane.count(".js-plotly-plot") == 2
+    title, before = plane.page.inner_text(TITLE), plane.canvas(PLANE)
+    press_star(plane)
+    plane.wait_until(f"document.querySelector('{TITLE}').textContent !== '{title}'")
+    plane.wait_for_frame(PLAYER)
+    assert plane.canvas(PLANE) != before  # a ring marks it
+    assert "learned prototype" in plane.page.inner_text(".widget-label >> nth=-1")
+    plane.shot(".lab-points", "05_points")
+
+
+def test_the_pointer_names_a_point_and_the_wheel_zooms(plane):
+    canvas = plane.page.locator(PLANE).first
+    x, y = map(float, canvas.get_attribute("data-star").split())
+    box = canvas.bounding_box()
+    plane.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    plane.wait_until("document.querySelector('.lab-points .name').textContent.length > 5")
+    before = canvas.get_attribute("data-star"), plane.canvas(PLANE)
+    plane.page.mouse.move(box["x"] + 5, box["y"] + 5)
+    plane.page.mouse.wheel(0, -300)
+    plane.wait_until(f"document.querySelector('{PLANE}').dataset.star !== '{before[0]}'")
+    assert plane.canvas(PLANE) != before[1]
+
+
+def test_another_way_of_colouring_changes_the_points(plane):
+    before = plane.canvas(PLANE)
+    plane.page.click(".widget-toggle-button:has-text('correctness')")
+    plane.wait_until("document.querySelector('.lab-points .legend').textContent.includes('wrong')")
+    plane.page.wait_for_timeout(300)
+    assert plane.canvas(PLANE) != before
+    plane.is_content()

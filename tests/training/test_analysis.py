@@ -1,0 +1,177 @@
+"""One video through both runs: the numbers of training come back, and what is missing is said."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.layout import read_index
+from imigue_lab.data.video import write_video
+from imigue_lab.errors import DataError, RunError
+from imigue_lab.features.poses import fit_layout, read_file
+from imigue_lab.training.analyse_settings import AnalyseSettings
+from imigue_lab.training.analysis import analyse
+from imigue_lab.training.analysis_files import export, take_back
+from imigue_lab.training.finished import given_of
+from imigue_lab.training.gesture_scores import probabilities
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.online import score_windows
+from imigue_lab.training.own_video import prepare_video, with_windows
+from imigue_lab.training.run_encoders import open_encoder
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    """The made-up interview of the notebook, by the demo runs; the notebook's test finds both."""
+    return analyse(AnalyseSettings())
+
+
+@pytest.fixture(scope="module")
+def index(analysis):
+    """The interviews that the demo runs were trained on."""
+    return read_index(given_of(analysis.gesture_run, "gesture")["data"])
+
+
+def test_the_emotion_is_what_the_run_predicted_of_that_interview(analysis):
+    table = analysis.emotion.run.predictions().set_index("video_id")
+    expected = table.loc[analysis.own.video_id]
+    assert expected.split == "test"
+    assert abs(analysis.prediction.probability - expected.probability) < 1e-4
+    assert analysis.prediction.windows_with_face == expected.windows_with_face
+
+
+def test_a_window_that_is_a_clip_is_told_as_the_run_told_that_clip(analysis, index):
+    run = analysis.gesture_run
+    own = index.clips[index.clips.video_id == analysis.own.video_id]
+    ranges = own[["start", "end"]].reset_index(drop=True)
+    one = with_windows(analysis.own.index, {analysis.own.video_id: ranges})
+    rgb = open_encoder(run, "rgb", AnalyseSettings(), open_fabric("cpu").device)
+    points = {analysis.own.video_id: analysis.own.keypoints}
+    found = score_windows(run, one, points, rgb)
+    expected = run.predictions().set_index("clip_id").loc[own.clip_id]
+    assert found[["start", "end"]].to_numpy().tolist() == ranges.to_numpy().tolist()
+    np.testing.assert_allclose(probabilities(found), probabilities(expected), atol=1e-4)
+    assert (found.label.to_numpy() == expected.said.to_numpy()).all()
+
+
+def test_windows_cover_the_video_and_segments_are_sure_and_apart(analysis):
+    windows, found = analysis.windows, analysis.segments
+    assert (windows.start.min(), windows.end.max()) == (0, analysis.own.frames - 1)
+    np.testing.assert_allclose(probabilities(windows).sum(axis=1), 1, atol=1e-5)
+    assert (windows.confidence == probabilities(windows).max(axis=1)).all()
+    assert set(windows.decided_by) == {"both"}
+    assert len(found) and (found.confidence >= analysis.threshold).all()
+    assert (found.start.to_numpy()[1:] > found.end.to_numpy()[:-1]).all()
+
+
+def test_the_remarks_say_what_the_runs_have_seen(analysis):
+    told = " | ".join(analysis.remarks)
+    assert "this interview is made up" in told and "trained on made-up interviews" in told
+    assert "untrained weights: rgb-tiny, context-tiny, face-tiny" in told
+    assert "validation interviews: F1" in told
+
+
+def test_without_keypoints_rgb_alone_decides_and_the_emotion_is_the_same(analysis, index):
+    video = index.videos.set_index("video_id").video[analysis.own.video_id]
+    blind = analyse(AnalyseSettings(video=str(video), threshold=0.01))
+    assert set(blind.windows.decided_by) == {"rgb"}
+    assert any("gestures are decided by the RGB branch alone" in r for r in blind.remarks)
+    assert blind.prediction.probability == pytest.approx(analysis.prediction.probability, abs=1e-5)
+    assert len(blind.segments) and blind.threshold == 0.01
+
+
+def test_without_a_face_the_emotion_rests_on_context_and_it_is_said(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
+    write_video(tmp_path / "wall 1.mp4", np.repeat(noise, 40, axis=0), 25)
+    found = analyse(AnalyseSettings(video=str(tmp_path / "wall 1.mp4")))
+    assert found.prediction.rests_on == "context"
+    assert "no face was found: the emotion estimate rests on context alone" in found.remarks
+    assert found.own.video_id == "wall_1" and 0 < found.prediction.probability < 1
+
+
+@pytest.mark.shared
+def test_a_real_street_without_an_interviewee_ends_with_what_it_rests_on(shared):
+    found = analyse(AnalyseSettings(video=str(shared / "data" / "video" / "bikes.mp4")))
+    assert found.prediction.rests_on == "context" and found.prediction.windows_with_face == 0
+    assert set(found.windows.decided_by) == {"rgb"}
+    told = " | ".join(found.remarks)
+    assert "no keypoints were given" in told and "no face was found" in told
+
+
+@pytest.fixture
+def half_a_second(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 255, (45, 64, 96, 3), dtype=np.uint8)
+    write_video(tmp_path / "anna.mp4", pictures, 30)
+    return tmp_path / "anna.mp4"
+
+
+def test_another_rate_is_resampled_with_the_keypoints_and_said(half_a_second):
+    points = np.full((45, 22, 3), 0.5, np.float32)
+    points[..., 0] = np.arange(1, 46)[:, None]
+    np.save(half_a_second.with_suffix(".npy"), points)
+    keypoints = str(half_a_second.with_suffix(".npy"))
+    own = prepare_video(half_a_second, keypoints, "imigue22", 25.0)
+    assert (own.fps, own.frames) == (25, 38)
+    assert int(own.index.videos.frames.iloc[0]) == 38
+    assert own.keypoints[:4, 0, 0].tolist() == [1, 2, 4, 5]
+    assert any(
+        "runs at 30 frames a second, the training data at 25: analysed as a copy" in remark
+        for remark in own.remarks
+    )
+    same = prepare_video(half_a_second, keypoints, "imigue22", 30.0)
+    assert (same.fps, same.frames) == (30, 45)
+    assert not any("copy" in remark for remark in same.remarks)
+    assert same.index.root != own.index.root
+
+
+def test_keypoints_through_the_tree_are_those_of_the_file(analysis, index):
+    source = index.videos.set_index("video_id").keypoints[analysis.own.video_id]
+    expected, _ = fit_layout(read_file(source), "imigue22")
+    np.testing.assert_array_equal(analysis.own.keypoints, expected[0])
+
+
+def test_a_run_whose_features_nothing_here_makes_is_refused_by_name(analysis, trained):
+    with pytest.raises(RunError, match=r"context features of 'made-up-context', which nothing"):
+        analyse(AnalyseSettings(emotion_run=trained[0].folder.name))
+    with pytest.raises(RunError, match="is a run of emotion; name one of gesture"):
+        analyse(AnalyseSettings(gesture_run=trained[0].folder.name))
+
+
+def test_a_video_that_cannot_be_looked_at_is_said(tmp_path):
+    with pytest.raises(DataError, match="no such video"):
+        prepare_video(tmp_path / "none.mp4", "", "imigue22", 25.0)
+    write_video(tmp_path / "short.mp4", np.zeros((7, 64, 64, 3), np.uint8), 25)
+    with pytest.raises(DataError, match="7 frames at 25 a second; a window needs 8"):
+        prepare_video(tmp_path / "short.mp4", "", "imigue22", 25.0)
+
+
+def test_exports_say_the_same_and_the_corrected_file_becomes_clips(analysis):
+    files = export(analysis)
+    table = pd.read_csv(files["csv"])
+    content = json.loads(files["json"].read_text())
+    assert table["class"].tolist() == [CLASSES[label] for label in analysis.segments.label]
+    assert [row["start_s"] for row in content["segments"]] == table.start_s.tolist()
+    assert content["rests_on"] == "both" and content["remarks"] == analysis.remarks
+    told = pd.read_csv(files["emotion"], dtype={"video_id": str})
+    assert told.video_id.tolist() == [analysis.own.video_id]
+    corrected = take_back(analysis, files["eaf"])
+    pd.testing.assert_frame_equal(corrected.segments, analysis.segments, check_dtype=False)
+    clips = read_index(analysis.folder).clips
+    assert clips.label.tolist() == analysis.segments.label.tolist()
+
+
+def test_a_file_that_an_annotator_has_changed_is_left_and_read(analysis):
+    eaf = export(analysis)["eaf"]
+    first = CLASSES[analysis.segments.label.iloc[0]]
+    other = CLASSES[(analysis.segments.label.iloc[0] + 1) % 32]
+    as_found = eaf.read_text()
+    eaf.write_text(as_found.replace(f"<ANNOTATION_VALUE>{first}", f"<ANNOTATION_VALUE>{other}", 1))
+    changed = eaf.read_text()
+    assert changed != as_found
+    assert export(analysis)["eaf"].read_text() == changed
+    label = take_back(analysis, eaf).segments.label.iloc[0]
+    assert CLASSES[label] == other
+    eaf.unlink()
+    assert export(analysis)["eaf"].exists()

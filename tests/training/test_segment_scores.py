@@ -1,0 +1,72 @@
+"""The online metric against cases counted by hand, and the threshold chosen by it."""
+
+import pandas as pd
+import pytest
+
+from imigue_lab.data.segments import as_segments
+from imigue_lab.training.segment_scores import (
+    OnlineScore,
+    choose_threshold,
+    constant_answer,
+    online_score,
+)
+
+
+def segments(*rows):
+    """(label, start, end, confidence), in frames of a tenth of a second."""
+    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), 10)
+
+
+TRUE = segments((1, 0, 9, None), (2, 20, 29, None), (1, 40, 59, None))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (TRUE, (3, 3, 3)),
+        (segments(), (0, 0, 3)),
+        (segments((2, 0, 9, 0.9)), (0, 1, 3)),  # another class
+        (segments((1, 0, 4, 0.9)), (1, 1, 3)),  # half of it: IoU 0.5
+        (segments((1, 0, 3, 0.9)), (0, 1, 3)),  # 0.4
+        (segments((1, 0, 19, 0.9)), (1, 1, 3)),  # twice as long: 0.5
+        (segments((1, 0, 20, 0.9)), (0, 1, 3)),  # a little longer
+        (segments((1, 0, 9, 0.9), (1, 0, 8, 0.8)), (1, 2, 3)),  # found once only
+        (segments((1, 2, 11, 0.9), (1, 0, 9, 0.8)), (1, 2, 3)),  # 8/12, and the surer took it
+        (segments((2, 21, 30, 0.5), (1, 42, 61, 0.5)), (2, 2, 3)),  # 9/11 and 18/22
+    ],
+)
+def test_a_true_segment_is_found_once_by_one_of_its_class_that_overlaps_by_half(found, expected):
+    assert online_score({"v": found}, {"v": TRUE}) == expected
+
+
+def test_the_surest_chooses_the_true_segment_it_overlaps_most():
+    true = segments((1, 0, 9, None), (1, 10, 19, None))
+    found = segments((1, 4, 13, 0.9), (1, 9, 18, 0.8))
+    assert online_score({"v": found}, {"v": true}, iou=0.4) == (2, 2, 2)  # 6/14, then 9/11
+
+
+def test_precision_recall_and_f1_by_hand():
+    score = OnlineScore(right=2, found=5, true=3)
+    assert (score.precision, score.recall, score.f1) == (0.4, 2 / 3, 0.5)
+    assert OnlineScore(0, 0, 3).f1 == 0 and OnlineScore(0, 0, 0).f1 == 0
+
+
+def test_counts_are_summed_over_videos_and_a_video_without_an_answer_counts():
+    score = online_score({"a": TRUE}, {"a": TRUE, "b": TRUE, "c": segments()})
+    assert score == (3, 3, 6)
+    assert score.f1 == pytest.approx(2 / 3)
+
+
+def test_the_threshold_parts_gestures_from_the_rest_on_validation():
+    rows = [(0, 9, 1, 0.71), (20, 29, 2, 0.74), (40, 59, 1, 0.9), (60, 69, 3, 0.52)]
+    windows = pd.DataFrame(rows, columns=["start", "end", "label", "confidence"])
+    threshold, score = choose_threshold({"v": windows}, {"v": TRUE}, 10)
+    assert 0.52 < threshold <= 0.71
+    assert score.f1 == 1
+
+
+def test_a_constant_answer_covers_the_video_with_one_class():
+    rows = [(0, 9, 3, 0.5), (5, 14, 3, 0.9), (10, 19, 3, 0.9), (0, 4, 3, 0.9)]
+    windows = pd.DataFrame(rows, columns=["start", "end", "label", "confidence"])
+    answer = constant_answer({"v": windows}, 2, 10)["v"]
+    assert answer[["label", "start", "end"]].to_numpy().tolist() == [[2, 0, 9], [2, 10, 19]]

@@ -1,0 +1,173 @@
+"""A submission holds each expected id once, in the order of the labels, and says its origin."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from imigue_lab.app import main
+from imigue_lab.data.classes import CLASSES, OUTCOMES
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.training.submission import submit
+
+
+@pytest.fixture
+def finished(monkeypatch, tmp_path, made_up, index):
+    """Writes a finished run on the made-up interviews; the predictions are shuffled."""
+    monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path))
+
+    def write(
+        name="gestures", change=lambda table: table, classes=CLASSES, task="gesture", runs=""
+    ):
+        run = Run(runs_folder() / name)
+        settings = {"task": task, "settings": {"runs": runs}, "data": {"digest": "d"}}
+        run.write_json("settings.json", settings)
+        table = index.clips[["clip_id", "video_id", "subject", "split", "label"]]
+        logits = np.random.default_rng(0).random((len(table), 32))
+        logits[range(len(table)), np.arange(len(table)) % 32] = 2.0
+        chances = pd.DataFrame(logits / logits.sum(axis=1, keepdims=True)).add_prefix("p")
+        if task == "emotion":
+            table = index.videos[["video_id", "subject", "split", "outcome"]]
+            table = table.assign(probability=[0.2, 0.5, 0.9, 0.49] * 8)
+        else:
+            table = pd.concat([table.assign(said=np.arange(len(table)) % 32), chances], axis=1)
+        run.write_predictions(change(table.sample(frac=1, random_state=0)))
+        if task != "fusion":
+            checkpoint = {"task": task, "classes": list(classes)}
+            run.save_weights("best", {"w": torch.zeros(1)}, checkpoint)
+        run.write_json("provenance.json", {"where": {"data": str(made_up)}, "remarks": []})
+        run.write_scores(pd.DataFrame())
+        return run
+
+    return write
+
+
+def lines_of(path):
+    with zipfile.ZipFile(path) as file:
+        (name,) = file.namelist()
+        return name, file.read(name).decode().split("\n")
+
+
+def test_track_1_holds_every_test_clip_in_the_order_of_the_labels(finished, index):
+    run = finished()
+    path = submit(run, 1)
+    name, (header, *rows, end) = lines_of(path)
+    assert (path.name, name, header, end) == ("prediction.zip", "prediction.csv", "Id,Target", "")
+    test = index.clips[index.clips.split == "test"]
+    assert rows == [f"{clip},{place % 32}" for place, clip in test.clip_id.items()]
+
+
+def test_the_2023_form_has_another_name_and_no_header(finished, index):
+    path = submit(finished(), 1, "2023")
+    name, lines = lines_of(path)
+    assert (path.name, name) == ("Submission.zip", "Submission.csv")
+    assert lines[0].startswith(str(index.clips.clip_id[index.clips.split == "test"].iloc[0]))
+
+
+def test_classes_can_be_numbered_as_in_the_label_files(finished):
+    run = finished()
+    _, (_, *plain, _) = lines_of(submit(run, 1))
+    _, (_, *named, _) = lines_of(submit(run, 1, numbering="csv"))
+    pairs = {(a.split(",")[1], b.split(",")[1]) for a, b in zip(plain, named, strict=True)}
+    assert ("31", "99") in pairs and ("0", "1") in pairs and len(pairs) == 32
+
+
+def test_track_3_says_a_win_from_one_half_on(finished, index):
+    path = submit(finished(task="emotion", classes=OUTCOMES), 3, header="video_id,prediction")
+    _, (header, *rows, _) = lines_of(path)
+    assert header == "video_id,prediction"
+    videos = index.videos
+    expected = [f"{v},{[0, 1, 1, 0][n % 4]}" for n, v in videos.video_id.items()]
+    assert rows == [
+        row for row, split in zip(expected, videos.split, strict=True) if split == "test"
+    ]
+
+
+def test_the_same_run_gives_the_same_bytes_and_its_origin_lies_beside(finished):
+    run = finished()
+    first = submit(run, 1).read_bytes()
+    path = submit(run, 1)
+    assert path.read_bytes() == first
+    origin = json.loads((path.parent / "made_from.json").read_text())
+    assert origin["run"] == "gestures" and origin["data"] == {"digest": "d"}
+    assert origin["rows"] == len(lines_of(path)[1]) - 2 and origin["made up"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["made_from.json", "prediction.zip"]
+
+
+def with_one_clip_twice(table):
+    return pd.concat([table, table[table.split == "test"].head(1)])
+
+
+def without_one_test_clip(table):
+    return table.drop(table.index[table.split == "test"][0])
+
+
+def with_a_stranger(table):
+    row = table[table.split == "test"].head(1).assign(clip_id="9999_0")
+    return pd.concat([table, row])
+
+
+def with_a_class_too_many(table):
+    return table.assign(p32=0.0)
+
+
+def with_a_class_too_few(table):
+    return table.drop(columns="p31")
+
+
+def with_another_word(table):
+    return table.assign(said=table.said.where(table.split != "test", 77))
+
+
+def with_no_number(table):
+    return table.assign(p3=table.p3.where(table.split != "test", np.nan))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (with_one_clip_twice, "predicts twice"),
+        (without_one_test_clip, "does not predict"),
+        (with_a_stranger, "9999_0"),
+        (with_a_class_too_many, "predicts 33 classes"),
+        (with_a_class_too_few, "predicts 31 classes"),
+        (with_another_word, "not the most probable"),
+        (with_no_number, "no probability"),
+    ],
+)
+def test_what_is_not_one_class_for_each_expected_id_is_refused(finished, change, complaint):
+    run = finished(change=change)
+    with pytest.raises(RunError, match=complaint):
+        submit(run, 1)
+    assert not (run.folder / "submissions").exists()
+
+
+def test_a_run_whose_class_order_differs_is_refused_also_inside_a_fusion(finished):
+    finished("good"), finished("turned", classes=(CLASSES[-1], *CLASSES[:-1]))
+    fused = finished("fused", task="fusion", runs="good,turned")
+    for run in (Run(runs_folder() / "turned"), fused):
+        with pytest.raises(RunError, match="turned: has the classes of track 1 in another order"):
+            submit(run, 1)
+    assert submit(finished("fine", task="fusion", runs="good"), 1).exists()
+
+
+def test_a_run_of_another_track_and_a_form_that_is_not_known_are_refused(finished):
+    with pytest.raises(RunError, match=r"track 1 is about turtle neck"):
+        submit(finished(task="emotion", classes=OUTCOMES), 1)
+    with pytest.raises(SettingsError, match="2023 is known of track 1 only"):
+        submit(finished(), 3, "2023")
+    with pytest.raises(SettingsError, match="not two names"):
+        submit(finished(), 1, header="Id")
+
+
+def test_the_command_prints_where_the_zip_lies(finished, tmp_path, capsys):
+    finished()
+    main(["submit", "gestures", "--track", "1", "--out", str(tmp_path / "mine")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "mine" / "prediction.zip")
+    with pytest.raises(SystemExit) as end:
+        main(["submit", "gestures", "--track", "3"])
+    assert end.value.code == 1

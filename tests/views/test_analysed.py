@@ -1,0 +1,75 @@
+"""Notebook 09's figures: bars where gestures are, lanes that show the right window."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.segments import as_segments
+from imigue_lab.views.analysed import over_time, segment_table, sureness, surest
+
+
+@pytest.fixture
+def analysis():
+    rows = [(31, 0, 24, 0.9), (3, 50, 74, 0.6), (4, 75, 99, 0.7)]
+    table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
+    return SimpleNamespace(
+        segments=as_segments(table, 25),
+        own=SimpleNamespace(fps=25.0, frames=160, source=SimpleNamespace(name="anna.mp4")),
+        prediction=SimpleNamespace(probability=0.25, rests_on="context"),
+        remarks=["no face was found: the emotion estimate rests on context alone"],
+    )
+
+
+@pytest.fixture
+def running():
+    return pd.DataFrame({"window": range(10), "probability": np.linspace(0.5, 0.25, 10)})
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch):
+    """A stand-in is no `Analysis`; the real one goes through the notebook's test."""
+    from imigue_lab.views import analysed
+
+    for name in ("over_time", "segment_table"):
+        plain = getattr(analysed, name)
+        monkeypatch.setitem(globals(), name, getattr(plain, "__wrapped__", plain))
+
+
+def test_bars_lie_where_the_gestures_are_and_name_class_and_group(analysis, running):
+    figure = over_time(analysis, running)
+    bars = {bar.name: bar for bar in figure.data if bar.type == "bar"}
+    assert set(bars) == {"illustrative", "head-hand"}
+    assert list(bars["head-hand"].base) == [2.0, 3.0]
+    assert list(bars["head-hand"].x) == [1.0, 1.0]
+    assert list(bars["illustrative"].y) == [CLASSES[31]]
+    line = next(trace for trace in figure.data if trace.type == "scatter")
+    assert line.x[0] == 0.64 and line.x[-1] == 6.4
+    title = figure.layout.title.text
+    assert "anna.mp4: 3 gestures; win with 0.25, resting on context" in title
+    assert analysis.remarks[0] in title
+
+
+def test_a_video_without_gestures_says_so(analysis, running):
+    analysis.segments = analysis.segments.head(0)
+    figure = over_time(analysis, running)
+    assert "no gesture was found" in [note.text for note in figure.layout.annotations]
+    assert [trace.type for trace in figure.data] == ["scatter"]
+    assert segment_table(analysis).empty
+
+
+def test_the_table_names_classes_and_seconds(analysis):
+    table = segment_table(analysis)
+    assert table["class"].tolist() == [CLASSES[31], CLASSES[3], CLASSES[4]]
+    assert table[["start_s", "end_s"]].iloc[1].tolist() == [2.0, 3.0]
+
+
+def test_a_lane_shows_the_surest_window_that_holds_the_middle_of_each_16_frames():
+    windows = pd.DataFrame(
+        {"start": [0, 8, 30], "end": [15, 24, 50], "p2": [0.2, 0.6, 0.9], "label": [2, 2, 5]}
+    )
+    windows["confidence"] = [0.2, 0.6, 0.95]
+    np.testing.assert_array_equal(sureness(windows, 2, 4), [0.6, 0.6, 0.9, 0])
+    assert surest(windows) == [5, 2]

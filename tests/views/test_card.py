@@ -1,0 +1,117 @@
+"""The card of a run: one page without a network, which says what its tables and settings say."""
+
+import re
+from html import unescape
+
+import pandas as pd
+import pytest
+
+from imigue_lab.app import main
+from imigue_lab.training.again import command_of
+from imigue_lab.training.baseline import train_baseline
+from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.gesture import train_gesture
+from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.views import card_facts
+from imigue_lab.views.answers import hardest, read_answers
+from imigue_lab.views.card import write_card
+from imigue_lab.views.card_facts import findings_of, part_table, setting_table, verdict
+from imigue_lab.views.card_words import LIMITS
+
+
+@pytest.fixture(scope="module")
+def clip_runs(made_up):
+    """A baseline run, and a gesture run on the tokens of two such."""
+    given = {"data": str(made_up), "frames": 8, "epochs": 1}
+    runs = [
+        train_baseline(BaselineSettings.from_given({**given, "stream": s, "name": f"card-{s}"}))
+        for s in ("joint", "bone")
+    ]
+    pose = {"joint_run": "card-joint", "bone_run": "card-bone"}
+    small = {**given, **pose, "batch_size": 32, "name": "card-gesture"}
+    return {"baseline": runs[0], "gesture": train_gesture(GestureSettings.from_given(small))}
+
+
+def words_of(run):
+    """What a reader sees of the page but figures, and the whole page."""
+    page = write_card(run).read_text()
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split()), page
+
+
+@pytest.mark.parametrize("task", ["emotion", "baseline", "gesture"])
+def test_a_card_says_everything_about_a_run_of_any_task(task, trained, clip_runs):
+    run = trained[0] if task == "emotion" else clip_runs[task]
+    words, page = words_of(run)
+    assert verdict(run.scores(), task) in words
+    assert command_of(run) in words
+    assert all(limit in words for limit in LIMITS[task])
+    assert all(remark in words for remark in run.provenance()["remarks"])
+    assert f"{run.provenance()['peak_memory_mib']:,} MiB" in words
+    assert all(item in words for item in hardest(read_answers(run), 12).item)
+    assert "data cannot be looked at" not in words
+    assert page.count('class="plotly-graph-div"') == (3 if task == "emotion" else 4)
+
+
+def test_a_card_fetches_nothing_shows_nobody_and_is_written_whole(trained):
+    page = write_card(trained[0])
+    text = page.read_text()
+    assert page == trained[0].folder / "card.html"
+    assert text.count("plotly.js v") == 1
+    ours = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)  # but plotly.js
+    assert len(ours) < 200_000
+    assert not re.search(r"""(src|href)=["']?http|data:image|@import|url\(""", ours)
+    assert not list(page.parent.glob(".writing-*"))
+
+
+def test_settings_that_differ_stand_beside_what_they_would_have_been(trained):
+    table = setting_table(trained[0]).set_index("setting")
+    assert {"data", "epochs", "width", "heads", "name"} == set(table.index)
+    assert (table.here["width"], table.default["width"]) == (8, 32)
+    assert table["what it is"]["width"] == "token width (paper: 512)"
+
+
+def test_parts_are_counted_once_with_their_people(trained):
+    run, data = trained
+    table = part_table(run.predictions()).set_index("part")
+    assert table.interviews.sum() == len(data.split.videos)
+    for part in ("train", "validation", "test"):
+        own = data.split.part(part)
+        assert table.subjects[part] == own.subject.nunique()
+        assert table.wins[part] == (own.outcome == 1).sum()
+
+
+@pytest.mark.parametrize(
+    ("constant", "so"),
+    [(0.4, "below that interval"), (0.6, "inside that interval"), (0.8, "above that interval")],
+)
+def test_the_verdict_holds_the_better_constant_answer_against_the_interval(constant, so):
+    row = {"split": "test", "n": 40, "accuracy_interval": None}
+    rows = [
+        {**row, "answer": "model", "accuracy": 0.6, "accuracy_interval": [0.45, 0.74]},
+        {**row, "answer": "always win", "accuracy": constant},
+        {**row, "answer": "always lose", "accuracy": 0.1},
+    ]
+    told = verdict(pd.DataFrame(rows), "emotion")
+    assert f"always win”, has {constant:.2f}, which lies {so}" in told
+    assert "0.60, 95 % interval 0.45 to 0.74" in told
+
+
+def test_a_run_whose_data_are_gone_has_a_card_that_says_so(trained, monkeypatch):
+    monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "gone")
+    assert "cannot be looked at any more" in findings_of(trained[0])[0]
+    assert "gone: no such folder" in words_of(trained[0])[0]
+
+
+def test_names_of_files_are_no_markup(trained, monkeypatch):
+    monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "<b>bold")
+    assert "<b>bold" not in words_of(trained[0])[1]
+
+
+def test_the_command_writes_the_card_and_refuses_what_is_no_run(trained, capsys):
+    main(["card", "trained"])
+    assert capsys.readouterr().out.strip() == str(trained[0].folder / "card.html")
+    with pytest.raises(SystemExit) as end:
+        main(["card", "none"])
+    assert end.value.code == 1
+    assert "no finished run; there are: " in capsys.readouterr().err

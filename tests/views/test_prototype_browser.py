@@ -1,0 +1,82 @@
+"""A pressed point plays the clip behind it, and a clip chosen elsewhere marks its point."""
+
+import numpy as np
+import pytest
+
+from imigue_lab.training.view_settings import PrototypesSettings
+from imigue_lab.views.point_colours import WAYS
+from imigue_lab.views.points import STAR
+from imigue_lab.views.prototype_browser import PrototypeBrowser
+from imigue_lab.views.prototype_map import flatten
+from imigue_lab.views.prototypes import CLIP, ENTRY, PROTOTYPE, read_points
+
+
+@pytest.fixture(scope="module")
+def flat(looked):
+    return flatten(looked.run, read_points(looked), PrototypesSettings(method="pca"))
+
+
+@pytest.fixture
+def browser(looked, flat, monkeypatch):
+    """A browser whose messages to the page are kept in `said`."""
+    browser = PrototypeBrowser(looked, flat)
+    browser.said = []
+    keep = lambda content, buffers=(): browser.said.append((content, buffers))  # noqa: E731
+    monkeypatch.setattr(browser.map, "send", keep)
+    return browser
+
+
+def row_of(flat, kind):
+    return int(np.flatnonzero(flat.table.kind == kind)[2])
+
+
+@pytest.mark.parametrize("kind", [ENTRY, CLIP])
+def test_a_pressed_entry_or_clip_plays(browser, flat, kind):
+    row = row_of(flat, kind)
+    browser.map.chosen = row
+    assert browser.player.clip_id == browser.moment.clip_id == flat.table.clip_id[row]
+    assert flat.table.clip_id[row] in browser.told.value
+
+
+def test_of_a_pressed_prototype_the_nearest_clip_plays_and_the_prototype_stays_marked(
+    browser, flat
+):
+    row = row_of(flat, PROTOTYPE)
+    browser.map.chosen = row
+    near = flat.points.nearest(row, 1).iloc[0]
+    assert browser.player.clip_id == near.clip_id
+    assert browser.map.chosen == row
+    assert f"nearest: {near.kind} {near.clip_id}" in browser.told.value
+
+
+def test_a_clip_chosen_elsewhere_marks_its_point(browser, flat):
+    browser.map.chosen = row_of(flat, PROTOTYPE)
+    row = row_of(flat, CLIP)
+    browser.moment.clip_id = flat.table.clip_id[row]
+    assert browser.map.chosen == row
+    browser.moment.show("0001")  # no clip is chosen any more: the mark stays
+    assert browser.map.chosen == row
+
+
+def test_the_page_gets_places_colours_and_shapes_and_names_when_it_asks(browser, flat):
+    browser.map.answer(browser.map, {"kind": "scene"}, [])
+    scene, (places, colours, shapes) = browser.said[-1]
+    places = np.frombuffer(places, np.float32).reshape(-1, 2)
+    np.testing.assert_allclose(places, flat.table[["x", "y"]], rtol=1e-4, atol=1e-6)
+    assert len(np.frombuffer(colours, np.int8)) == len(flat.table)
+    stars = np.frombuffer(shapes, np.uint8) == STAR
+    assert (stars == (flat.table.kind == PROTOTYPE)).all()
+    assert scene["low"][0] == pytest.approx(flat.table.x.min())
+    row = row_of(flat, CLIP)
+    browser.map.answer(browser.map, {"kind": "name", "point": row}, [])
+    said = browser.said[-1][0]
+    assert said["point"] == row and flat.table.clip_id[row] in said["name"]
+
+
+def test_another_way_of_colouring_reaches_the_page(browser, flat):
+    browser.map.answer(browser.map, {"kind": "scene"}, [])
+    browser.ways.value = WAYS[-1]
+    scene, (_, colours, _) = browser.said[-1]
+    assert scene["names"] == ["right", "wrong"]
+    told = np.frombuffer(colours, np.int8)[(flat.table.told == "wrong").to_numpy()]
+    assert (told == 1).all()

@@ -1,0 +1,48 @@
+"""Rollout over a clip: the encoder's own frames, the model's own numbers, or a sentence."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from imigue_lab.data.video import Video
+from imigue_lab.models.mvit_rollout import rollout
+from imigue_lab.models.weights import load_mvit
+from imigue_lab.views.clip_pictures import clip_pictures
+from imigue_lab.views.rollout_figure import clip_frames, read_rollout, rollout_over_clip
+
+
+def test_the_encoder_sees_the_centres_of_sixteen_segments(filmed):
+    clip = filmed.clips.set_index("clip_id").loc["0001_2"]
+    frames = clip_frames(filmed, "0001_2")
+    length = clip.end - clip.start + 1
+    with Video(filmed.videos.video[0]) as video:
+        for place in (0, 7, 15):
+            number = int(clip.start + (place + 0.5) * length / 16)
+            assert_allclose(frames[place], video.frame(number))
+
+
+def test_the_figure_draws_the_models_rollout_and_says_whose_it_is(filmed, looked):
+    found = read_rollout(filmed, "0001_2")
+    model, _ = load_mvit("", "tiny")
+    pictures = torch.nn.functional.interpolate  # the crop by hand: 144 rows to 73, the middle 64
+    frames = torch.from_numpy(clip_frames(filmed, "0001_2")).permute(3, 0, 1, 2).float()
+    small = pictures(frames, size=(73, 97), mode="bilinear", align_corners=False)
+    crop = small[:, :, 4:68, 16:80].round()
+    own = rollout(model, ((crop / 255 - 0.45) / 0.225)[None])
+    assert_allclose(found.places, own.numpy() * own.numel(), atol=0.05)
+    assert found.own == pytest.approx(1 - float(own.sum()), abs=1e-3)
+    shown = clip_pictures(filmed, "0001_2", found.places.shape[0])
+    figure = rollout_over_clip(looked.run, "0001_2", found, shown)
+    heats = [np.array(trace.z) for trace in figure.data]
+    assert_allclose(heats, found.places, atol=6e-3)
+    assert len(figure.layout.images) == 8
+    assert "untrained weights, not by the encoder" in figure.layout.title.text
+
+
+def test_without_pictures_it_says_so(looked):
+    found = read_rollout(looked.index, "0001_0")
+    figure = rollout_over_clip(
+        looked.run, "0001_0", found, clip_pictures(looked.index, "0001_0", 8)
+    )
+    assert "is not under this root" in figure.layout.annotations[0].text
