@@ -109,7 +109,8 @@ def looked(made_up):
         given = {"data": str(made_up), "frames": 8, "epochs": 1, "name": f"looked-{stream}"}
         train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
     given = {"data": str(made_up), "frames": 8, "epochs": 16, "warmup": 4, "ramp": 2, "lr": 4e-3}
-    given |= {"width": 24, "heads": 6, "batch_size": 16, "bank": 6, "top_k": 2, "name": "looked"}
+    given |= {"width": 24, "heads": 6, "batch_size": 16, "bank": 6, "top_k": 2, "patience": 16}
+    given["name"] = "looked"
     runs = {"joint_run": "looked-joint", "bone_run": "looked-bone"}
     train_gesture(GestureSettings.from_given({**given, **runs}))
     return open_gesture_run("looked", AttentionSettings())

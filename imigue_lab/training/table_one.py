@@ -107,7 +107,8 @@ def describe(run: Run) -> str:
 def modality_of(run: Run) -> str:
     kept = run.settings()
     if kept["task"] == "baseline":
-        return ROWS[kept["settings"]["model"]].modality
+        model = ROWS.get(kept["settings"]["model"])
+        return model.modality if model else "not known here"  # a run may outlive its network
     return "RGB and skeleton" if kept["task"] == "gesture" else "scores"
 
 

@@ -66,6 +66,17 @@ def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
     assert shown.loc["st-gcn"]["top-1 %"] == "46.38"
 
 
+def test_a_run_of_a_network_that_is_no_longer_here_keeps_its_score(runs, tmp_path):
+    old = Run(tmp_path / "old")
+    shutil.copytree(runs[0].folder, old.folder)
+    kept = old.settings()
+    kept["settings"]["model"] = "forgotten-net"
+    old.write_json("settings.json", kept)
+    last = table_one([old]).iloc[-1]
+    assert (last.method, last.reads) == ("forgotten-net, joint, small size", "not known here")
+    assert last.n == table_one([runs[0]]).query("source == 't1-joint'").n.item()
+
+
 def test_runs_of_the_other_track_are_refused(trained):
     with pytest.raises(RunError, match="is of the emotion track; Table 1 is of gestures"):
         table_one([trained[0]])
