@@ -104,16 +104,10 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
     found: dict[int, dict[str, dict[str, float]]] = {}
     for seed in range(seeds):
         start = time.perf_counter()
-<<<<<<< HEAD
-        own = trained(seed, ROWS, videos, epochs=epochs, patience=epochs)
+        own = trained(seed, ROWS, videos, epochs=epochs, patience=epochs, warmup=4, ramp=5)
         found[seed] = {row: score(run) for row, run in own.items()}
         for row, run in own.items():
             runs[row].append(run)
-=======
-        found[seed] = scores_of(
-            seed, ROWS, videos, epochs=epochs, patience=epochs, warmup=4, ramp=5
-        )
->>>>>>> main
         print(f"seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
     for metric in ("accuracy", "pairs", "place", "moment"):
         table = pd.DataFrame({s: {row: v[metric] for row, v in found[s].items()} for s in found}).T
