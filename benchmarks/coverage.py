@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from imigue_lab.training.clusters import interval_of_mean, sign_flip_p
+from imigue_lab.training.finished.clusters import interval_of_mean, sign_flip_p
 
 DIFFICULTY, LIKING = 1.0, 0.7  # spread between videos: of both models together, and of each
 

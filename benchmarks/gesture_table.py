@@ -21,12 +21,12 @@ from scipy.stats import ttest_rel
 
 from imigue_lab.data.synthetic.story import MOMENT_PAIR, PLACE_PAIR, MadeUp
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.compare import compare, show_comparison
-from imigue_lab.training.gesture import train_gesture
-from imigue_lab.training.gesture_settings import GestureSettings
-from imigue_lab.training.gesture_tokens import GestureTokens, load_gesture_tokens
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.finished.compare import compare, show_comparison
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.tokens import GestureTokens, load_gesture_tokens
+from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
 
 ROWS: dict[str, dict[str, object]] = {

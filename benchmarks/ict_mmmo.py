@@ -49,7 +49,7 @@ def convert(features: Path, root: Path, with_test: bool = True) -> None:
 
 def tune(features: Path, root: Path) -> None:
     """Prints a grid by mean validation AUC; the test split is not even written."""
-    from imigue_lab.training.emotion import train_emotion
+    from imigue_lab.training.emotion.train import train_emotion
     from imigue_lab.training.settings import EmotionSettings
 
     convert(features, root, with_test=False)

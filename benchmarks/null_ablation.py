@@ -11,10 +11,10 @@ import pandas as pd
 
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.training.ablations import ablate, ablation_table
-from imigue_lab.training.compare import show_comparison
+from imigue_lab.training.finished.compare import show_comparison
 from imigue_lab.training.runs import Run
-from imigue_lab.training.study_settings import AblationSettings
+from imigue_lab.training.studies.ablations import ablate, ablation_table
+from imigue_lab.training.studies.settings import AblationSettings
 
 
 def null_table(sets: int, videos: int, given: str) -> pd.DataFrame:

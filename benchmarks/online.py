@@ -8,9 +8,9 @@ The threshold is chosen on the run's validation interviews, and kept in its fold
 
 import sys
 
-from imigue_lab.training.analyse_demo import demo_gesture
-from imigue_lab.training.analyse_settings import AnalyseSettings
-from imigue_lab.training.online_interviews import compare_online, find_threshold, score_interviews
+from imigue_lab.training.analysis.demo import demo_gesture
+from imigue_lab.training.analysis.interviews import compare_online, find_threshold, score_interviews
+from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.runs import find_run
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.training.emotion import train_emotion
-from imigue_lab.training.emotion_data import load_emotion_data
+from imigue_lab.training.emotion.data import load_emotion_data
+from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.settings import EmotionSettings
 
 FUSIONS = {"both": "interfusion", "context": "context_only", "face": "face_only"}

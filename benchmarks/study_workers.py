@@ -15,13 +15,13 @@ from pathlib import Path
 
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.training.ablations import enqueue, plan_grid, runs_by_cell, study_name
-from imigue_lab.training.study import open_study, tickets
-from imigue_lab.training.study_settings import AblationSettings
+from imigue_lab.training.studies.ablations import enqueue, plan_grid, runs_by_cell, study_name
+from imigue_lab.training.studies.settings import AblationSettings
+from imigue_lab.training.studies.study import open_study, tickets
 
 HEARTBEAT_S, GRACE_S = 2, 8
 WORKER = (
-    "import sys; from imigue_lab.training import study;"
+    "import sys; from imigue_lab.training.studies import study;"
     f" study.HEARTBEAT_S, study.GRACE_S = {HEARTBEAT_S}, {GRACE_S};"
     " from imigue_lab.app import main; main(sys.argv[1:])"
 )

@@ -83,8 +83,8 @@ def quick(made_up):
 @pytest.fixture(scope="session")
 def trained(made_up):
     """A finished run and its data."""
-    from imigue_lab.training.emotion import train_emotion
-    from imigue_lab.training.emotion_data import load_emotion_data
+    from imigue_lab.training.emotion.data import load_emotion_data
+    from imigue_lab.training.emotion.train import train_emotion
     from imigue_lab.training.settings import EmotionSettings
 
     given = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}
@@ -96,12 +96,12 @@ def trained(made_up):
 @pytest.fixture(scope="session")
 def looked(made_up):
     """A gesture run named `looked`, opened, over 32 interviews without pictures."""
-    from imigue_lab.training.baseline import train_baseline
-    from imigue_lab.training.baseline_settings import BaselineSettings
-    from imigue_lab.training.finished import open_gesture_run
-    from imigue_lab.training.gesture import train_gesture
+    from imigue_lab.training.baselines.settings import BaselineSettings
+    from imigue_lab.training.baselines.train import train_baseline
+    from imigue_lab.training.finished.opened import open_gesture_run
     from imigue_lab.training.gesture_data import load_gesture_data
-    from imigue_lab.training.gesture_settings import GestureSettings
+    from imigue_lab.training.gestures.settings import GestureSettings
+    from imigue_lab.training.gestures.train import train_gesture
     from imigue_lab.training.view_settings import AttentionSettings
 
     data = load_gesture_data(str(made_up))

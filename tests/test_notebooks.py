@@ -16,9 +16,9 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
-from imigue_lab.training.analyse_settings import AnalyseSettings
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.guard import parameters_cell
 from imigue_lab.training.prepare import extract_features
 from imigue_lab.training.settings import (
@@ -29,7 +29,7 @@ from imigue_lab.training.settings import (
     Settings,
     TrainSettings,
 )
-from imigue_lab.training.study_settings import AblationSettings, SearchSettings
+from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
 from imigue_lab.training.view_settings import AttentionSettings, PrototypesSettings
 from imigue_lab.views.page import export_html
 

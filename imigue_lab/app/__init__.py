@@ -36,8 +36,8 @@ def complain(error: LabError, status: int) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from imigue_lab.training.baseline_settings import BaselineSettings
-    from imigue_lab.training.gesture_settings import GestureSettings
+    from imigue_lab.training.baselines.settings import BaselineSettings
+    from imigue_lab.training.gestures.settings import GestureSettings
     from imigue_lab.training.settings import EmotionSettings, ExtractSettings
 
     parser = argparse.ArgumentParser(
@@ -215,7 +215,7 @@ def print_scores(scores: "pd.DataFrame") -> None:
 
 
 def train_emotion(options: argparse.Namespace) -> None:
-    from imigue_lab.training.emotion import train_emotion
+    from imigue_lab.training.emotion.train import train_emotion
     from imigue_lab.training.scores import show_scores
     from imigue_lab.training.settings import EmotionSettings
 
@@ -224,17 +224,17 @@ def train_emotion(options: argparse.Namespace) -> None:
 
 
 def train_gesture(options: argparse.Namespace) -> None:
-    from imigue_lab.training.gesture import train_gesture
     from imigue_lab.training.gesture_scores import show_scores
-    from imigue_lab.training.gesture_settings import GestureSettings
+    from imigue_lab.training.gestures.settings import GestureSettings
+    from imigue_lab.training.gestures.train import train_gesture
 
     run = train_gesture(given_settings(GestureSettings, options))
     print_scores(show_scores(run.scores()))
 
 
 def train_baseline(options: argparse.Namespace) -> None:
-    from imigue_lab.training.baseline import train_baseline
-    from imigue_lab.training.baseline_settings import BaselineSettings
+    from imigue_lab.training.baselines.settings import BaselineSettings
+    from imigue_lab.training.baselines.train import train_baseline
     from imigue_lab.training.gesture_scores import show_scores
 
     run = train_baseline(given_settings(BaselineSettings, options))
@@ -242,7 +242,7 @@ def train_baseline(options: argparse.Namespace) -> None:
 
 
 def fuse_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.training.fusion import fuse, show_fusion
+    from imigue_lab.training.finished.fusion import fuse, show_fusion
     from imigue_lab.training.gesture_scores import show_scores
 
     run = fuse(options.runs, options.weights, options.name, options.seed)
@@ -251,8 +251,8 @@ def fuse_runs(options: argparse.Namespace) -> None:
 
 
 def print_table(options: argparse.Namespace) -> None:
+    from imigue_lab.training.finished.table_one import show_table, table_one
     from imigue_lab.training.runs import find_run
-    from imigue_lab.training.table_one import show_table, table_one
 
     runs = [find_run(name) for name in options.runs] or None
     print(show_table(table_one(runs, options.split)).to_string(index=False))
@@ -260,14 +260,14 @@ def print_table(options: argparse.Namespace) -> None:
 
 def print_card(options: argparse.Namespace) -> None:
     from imigue_lab.training.runs import find_run
-    from imigue_lab.views.card import write_card
+    from imigue_lab.views.card.card import write_card
 
     print(write_card(find_run(options.run_name)))
 
 
 def submit_run(options: argparse.Namespace) -> None:
+    from imigue_lab.training.finished.submission import submit
     from imigue_lab.training.runs import find_run
-    from imigue_lab.training.submission import submit
 
     run = find_run(options.name)
     form, numbering = options.format, options.numbering

@@ -8,7 +8,7 @@ from imigue_lab.app.options import add_settings, given_settings, positive
 
 def add_study_commands(commands: Any) -> None:
     """Adds them to the subparsers of the command line."""
-    from imigue_lab.training.study_settings import AblationSettings, SearchSettings
+    from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
 
     ablate = commands.add_parser("ablate", help="variants of a model, several seeds each (03)")
     add_settings(ablate, AblationSettings)
@@ -35,10 +35,10 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def run_ablation(options: argparse.Namespace) -> None:
-    from imigue_lab.training.ablations import ablate, ablation_table
-    from imigue_lab.training.compare import show_comparison
-    from imigue_lab.training.study import share_among
-    from imigue_lab.training.study_settings import AblationSettings
+    from imigue_lab.training.finished.compare import show_comparison
+    from imigue_lab.training.studies.ablations import ablate, ablation_table
+    from imigue_lab.training.studies.settings import AblationSettings
+    from imigue_lab.training.studies.study import share_among
 
     settings = given_settings(AblationSettings, options)
     if options.workers > 1:
@@ -47,9 +47,9 @@ def run_ablation(options: argparse.Namespace) -> None:
 
 
 def run_search(options: argparse.Namespace) -> None:
-    from imigue_lab.training.search import keep_best, search, show_trials
-    from imigue_lab.training.study import share_among
-    from imigue_lab.training.study_settings import SearchSettings
+    from imigue_lab.training.studies.search import keep_best, search, show_trials
+    from imigue_lab.training.studies.settings import SearchSettings
+    from imigue_lab.training.studies.study import share_among
 
     settings = given_settings(SearchSettings, options)
     if options.workers > 1:
@@ -60,7 +60,7 @@ def run_search(options: argparse.Namespace) -> None:
 
 
 def compare_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.training.compare import (
+    from imigue_lab.training.finished.compare import (
         compare,
         group_runs,
         settings_that_differ,

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from imigue_lab.data.classes import CLASSES, GROUPS, group_of
-from imigue_lab.training.analysis import Analysis
-from imigue_lab.views import interview
-from imigue_lab.views.interview import Interview
-from imigue_lab.views.lanes import Lane, Lanes
-from imigue_lab.views.player import Player
+from imigue_lab.training.analysis.analysis import Analysis
+from imigue_lab.views.gates import interview
+from imigue_lab.views.gates.interview import Interview
+from imigue_lab.views.player.lanes import Lane, Lanes
+from imigue_lab.views.player.player import Player
 from imigue_lab.views.strip import WINDOW
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
 

@@ -14,7 +14,7 @@ from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, uppe
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeleton import present
 from imigue_lab.views.clips import side_colour
-from imigue_lab.views.moment import RATE
+from imigue_lab.views.player.moment import RATE
 from imigue_lab.views.skeletons import joint_places
 from imigue_lab.views.style import notes_on, saying, styled
 

@@ -7,7 +7,7 @@ from imigue_lab.data.video import Frame, Video
 from imigue_lab.data.videos.windows import segment_centres
 from imigue_lab.errors import DataError
 from imigue_lab.views.footage import open_film
-from imigue_lab.views.moment import Moment
+from imigue_lab.views.player.moment import Moment
 
 SHORT_SIDE = 144  # pixels
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.video import Frame, Video
 from imigue_lab.errors import DataError
-from imigue_lab.views.moment import RATE, Moment, around
+from imigue_lab.views.player.moment import RATE, Moment, around
 from imigue_lab.views.skeletons import Skeleton, read_skeleton
 from imigue_lab.views.style import notes_on
 

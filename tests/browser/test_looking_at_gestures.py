@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def run_name(filmed_set):
     """A gesture run on the filmed interviews, trained in seconds."""
-    from imigue_lab.training.baseline import train_baseline
-    from imigue_lab.training.baseline_settings import BaselineSettings
-    from imigue_lab.training.gesture import train_gesture
-    from imigue_lab.training.gesture_settings import GestureSettings
+    from imigue_lab.training.baselines.settings import BaselineSettings
+    from imigue_lab.training.baselines.train import train_baseline
+    from imigue_lab.training.gestures.settings import GestureSettings
+    from imigue_lab.training.gestures.train import train_gesture
 
     small = {"data": str(filmed_set), "frames": 8}
     for stream in ("joint", "bone"):

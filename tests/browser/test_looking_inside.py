@@ -28,7 +28,8 @@ display(Broken())
 ERRORS = """
 from imigue_lab.data.source import open_data
 from imigue_lab.training.runs import find_run, runs_folder
-from imigue_lab.views import answers, errors
+from imigue_lab.views import answers
+from imigue_lab.views.player import errors
 
 run = find_run(next(path.name for path in runs_folder().glob("emotion-*")))
 errors.ErrorBrowser(answers.read_answers(run), open_data({root!r}))

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training import ablations
-from imigue_lab.training.ablations import (
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.finished.table_three import table_three
+from imigue_lab.training.finished.table_two import table_two
+from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.runs import runs_folder
+from imigue_lab.training.studies import ablations
+from imigue_lab.training.studies.ablations import (
     Cell,
     ablate,
     ablation_table,
@@ -13,15 +19,9 @@ from imigue_lab.training.ablations import (
     plan_grid,
     study_name,
 )
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture_data import load_gesture_data
-from imigue_lab.training.runs import runs_folder
-from imigue_lab.training.study import open_study, tickets
-from imigue_lab.training.study_settings import AblationSettings, read_given
-from imigue_lab.training.table_three import table_three
-from imigue_lab.training.table_two import table_two
-from imigue_lab.training.variants import VARIANTS
+from imigue_lab.training.studies.settings import AblationSettings, read_given
+from imigue_lab.training.studies.study import open_study, tickets
+from imigue_lab.training.studies.variants import VARIANTS
 from imigue_lab.views.ablations import gains
 
 TINY = "epochs:1 width:8 heads:2 lr:1e-3"

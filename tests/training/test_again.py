@@ -6,7 +6,7 @@ import pytest
 
 from imigue_lab.app import build_parser, given_settings
 from imigue_lab.errors import RunError
-from imigue_lab.training.again import TASKS, command_of, settings_of, what_was_said
+from imigue_lab.training.finished.again import TASKS, command_of, settings_of, what_was_said
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import WHERE
 

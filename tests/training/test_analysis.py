@@ -11,15 +11,15 @@ from imigue_lab.data.layout import read_index
 from imigue_lab.data.video import write_video
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.poses import fit_layout, read_file
-from imigue_lab.training.analyse_settings import AnalyseSettings
-from imigue_lab.training.analysis import analyse
-from imigue_lab.training.analysis_files import export, take_back
-from imigue_lab.training.finished import given_of
+from imigue_lab.training.analysis.analysis import analyse
+from imigue_lab.training.analysis.files import export, take_back
+from imigue_lab.training.analysis.online import score_windows
+from imigue_lab.training.analysis.own_video import prepare_video, with_windows
+from imigue_lab.training.analysis.run_encoders import open_encoder
+from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.training.finished.opened import given_of
 from imigue_lab.training.gesture_scores import probabilities
 from imigue_lab.training.loop import open_fabric
-from imigue_lab.training.online import score_windows
-from imigue_lab.training.own_video import prepare_video, with_windows
-from imigue_lab.training.run_encoders import open_encoder
 
 
 @pytest.fixture(scope="module")

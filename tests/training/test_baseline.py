@@ -14,15 +14,15 @@ from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.errors import RunError
 from imigue_lab.models.baselines.table import TABLE
 from imigue_lab.models.published import load_published
-from imigue_lab.training import baseline
-from imigue_lab.training.baseline import (
+from imigue_lab.training.baselines import train as baseline
+from imigue_lab.training.baselines.data import load_baseline_data
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import (
     average_probability,
     load_baseline,
     predict,
     train_baseline,
 )
-from imigue_lab.training.baseline_data import load_baseline_data
-from imigue_lab.training.baseline_settings import BaselineSettings
 from imigue_lab.training.gesture_scores import class_table, point_scores
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run

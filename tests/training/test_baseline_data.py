@@ -9,9 +9,9 @@ from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines.table import TABLE
-from imigue_lab.training.baseline_clips import WHOLE, Draws, SkeletonClips, draws_in_order
-from imigue_lab.training.baseline_data import load_baseline_data
-from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.baselines.clips import WHOLE, Draws, SkeletonClips, draws_in_order
+from imigue_lab.training.baselines.data import load_baseline_data
+from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.gesture_data import GestureClips
 
 IMIGUE = LAYOUTS["imigue22"]

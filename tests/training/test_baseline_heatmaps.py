@@ -7,8 +7,8 @@ import pytest
 from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.training.baseline_clips import Draws
-from imigue_lab.training.baseline_heatmaps import HeatmapClips
+from imigue_lab.training.baselines.clips import Draws
+from imigue_lab.training.baselines.heatmaps import HeatmapClips
 
 COCO = LAYOUTS["coco17"]
 RIGHT, LEFT = COCO.joints.index("right_wrist"), COCO.joints.index("left_wrist")

@@ -9,12 +9,12 @@ from torch.testing import assert_close
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.models.baselines.table import TABLE
-from imigue_lab.training import baseline
-from imigue_lab.training.baseline import load_baseline, predict, start, train_baseline
-from imigue_lab.training.baseline_data import load_baseline_data
-from imigue_lab.training.baseline_dense_sparse import losses_apart
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.fusion import fuse
+from imigue_lab.training.baselines import train as baseline
+from imigue_lab.training.baselines.data import load_baseline_data
+from imigue_lab.training.baselines.dense_sparse import losses_apart
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import load_baseline, predict, start, train_baseline
+from imigue_lab.training.finished.fusion import fuse
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
 

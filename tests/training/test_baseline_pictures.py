@@ -14,8 +14,8 @@ from torch.testing import assert_close
 from imigue_lab.data.index import Index, clips_table, videos_table
 from imigue_lab.data.video import write_video
 from imigue_lab.errors import DataError
-from imigue_lab.training import baseline_pictures
-from imigue_lab.training.baseline_pictures import (
+from imigue_lab.training.baselines import pictures as baseline_pictures
+from imigue_lab.training.baselines.pictures import (
     KINETICS,
     ClipPictures,
     PictureClips,

@@ -10,15 +10,15 @@ from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines.build import SIZES, SKELETON_BUILDERS, build_baseline
-from imigue_lab.training.baseline import load_baseline, train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.baseline_start import (
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.start import (
     FAMILIES_OF,
     OF_JOINTS,
     identity_of_start,
     read_start,
     take_over,
 )
+from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_data import load_gesture_data
 from tests.models.published_names import NAMES, published_name
 

@@ -8,14 +8,14 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
-from imigue_lab.training.compare import (
+from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.finished.compare import (
     answers_of,
     compare,
     group_runs,
     settings_that_differ,
     show_comparison,
 )
-from imigue_lab.training.emotion import train_emotion
 from imigue_lab.training.runs import Run
 
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from imigue_lab.errors import DataError, RunError
-from imigue_lab.training.emotion import (
+from imigue_lab.training.emotion.data import load_emotion_data
+from imigue_lab.training.emotion.train import (
     build_loss,
     checkpoint_of,
     load_emotion,
     predict,
     train_emotion,
 )
-from imigue_lab.training.emotion_data import load_emotion_data
 from imigue_lab.training.loop import Stopping, best_epoch, is_over, open_fabric
 from imigue_lab.training.runs import find_run
 from imigue_lab.training.settings import EmotionSettings

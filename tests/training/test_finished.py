@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.emotion import train_emotion
-from imigue_lab.training.finished import open_emotion_run, open_gesture_run
-from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.finished.opened import open_emotion_run, open_gesture_run
+from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import EmotionSettings, GatesSettings
 from imigue_lab.training.view_settings import AttentionSettings
@@ -32,7 +32,7 @@ def test_demo_is_the_run_that_02_makes_as_committed(made_up, monkeypatch):
         seen.append(settings)
         return Run(made_up)
 
-    monkeypatch.setattr("imigue_lab.training.finished.train_emotion", train)
+    monkeypatch.setattr("imigue_lab.training.finished.opened.train_emotion", train)
     open_emotion_run("demo", asked(data=str(made_up)))
     assert seen == [EmotionSettings.from_given({"data": str(made_up)})]
 
@@ -76,8 +76,10 @@ def test_demo_is_the_run_that_01_makes_as_committed(looked, made_up, monkeypatch
         seen.append((settings, data))
         return looked.run
 
-    monkeypatch.setattr("imigue_lab.training.finished.train_gesture", train)
-    monkeypatch.setattr("imigue_lab.training.finished.load_gesture_tokens", lambda _: looked.data)
+    monkeypatch.setattr("imigue_lab.training.finished.opened.train_gesture", train)
+    monkeypatch.setattr(
+        "imigue_lab.training.finished.opened.load_gesture_tokens", lambda _: looked.data
+    )
     open_gesture_run("demo", AttentionSettings.from_given({"data": str(made_up)}))
     assert seen == [(GestureSettings.from_given({"data": str(made_up)}), looked.data)]
 

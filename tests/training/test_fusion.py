@@ -8,9 +8,9 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.fusion import fuse, fusion_table, search_weights, show_fusion
+from imigue_lab.training.finished.fusion import fuse, fusion_table, search_weights, show_fusion
+from imigue_lab.training.finished.paired import paired_gain
 from imigue_lab.training.gesture_scores import point_scores, probabilities
-from imigue_lab.training.paired import paired_gain
 from imigue_lab.training.runs import Run, runs_folder
 
 CLASSES, CLIPS = 4, 240

@@ -13,15 +13,16 @@ from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.store import Encoding
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
-from imigue_lab.training import gesture, pose_encoder
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture import Steps, load_gesture, predict, train_gesture
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_data import load_gesture_data
-from imigue_lab.training.gesture_settings import GestureSettings
-from imigue_lab.training.gesture_tokens import TokenBatches, load_gesture_tokens
+from imigue_lab.training.gestures import pose_encoder
+from imigue_lab.training.gestures import train as gesture
+from imigue_lab.training.gestures.pose_store import open_pose_store
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.tokens import TokenBatches, load_gesture_tokens
+from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.loop import open_fabric
-from imigue_lab.training.pose_store import open_pose_store
 
 
 @pytest.fixture(scope="module")

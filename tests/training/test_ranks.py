@@ -13,11 +13,11 @@ import psutil
 import pytest
 import torch
 
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.emotion import train_emotion
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gesture_data import load_gesture_data
-from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.ranks import Ranks
 from imigue_lab.training.runs import find_run, runs_folder
 from imigue_lab.training.settings import EmotionSettings

@@ -9,12 +9,13 @@ from imigue_lab.data.store import open_features
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training import search as searching
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.presets import read_preset, write_preset
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.search import (
+from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.studies import search as searching
+from imigue_lab.training.studies.search import (
     SPACES,
     base_settings,
     keep_best,
@@ -22,11 +23,10 @@ from imigue_lab.training.search import (
     search,
     trials_table,
 )
-from imigue_lab.training.search_spaces import suggest
-from imigue_lab.training.settings import EmotionSettings
-from imigue_lab.training.study import tickets
-from imigue_lab.training.study_settings import AblationSettings, SearchSettings
-from imigue_lab.training.tasks import load_once
+from imigue_lab.training.studies.search_spaces import suggest
+from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
+from imigue_lab.training.studies.study import tickets
+from imigue_lab.training.studies.tasks import load_once
 from imigue_lab.views.search import importance, parallel, slices
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from imigue_lab.errors import SettingsError
-from imigue_lab.training.baseline_settings import BaselineSettings
+from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.settings import EmotionSettings
 
 

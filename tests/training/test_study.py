@@ -9,9 +9,9 @@ import pytest
 from benchmarks.null_ablation import null_table
 from benchmarks.study_workers import share
 from imigue_lab.errors import RunError
-from imigue_lab.training import study as studies
-from imigue_lab.training.study import open_study, tickets, url_of, work
-from imigue_lab.training.study_settings import AblationSettings
+from imigue_lab.training.studies import study as studies
+from imigue_lab.training.studies.settings import AblationSettings
+from imigue_lab.training.studies.study import open_study, tickets, url_of, work
 
 
 @pytest.fixture

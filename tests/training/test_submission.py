@@ -11,8 +11,8 @@ import torch
 from imigue_lab.app import main
 from imigue_lab.data.classes import CLASSES, OUTCOMES
 from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.finished.submission import submit
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.submission import submit
 
 
 @pytest.fixture

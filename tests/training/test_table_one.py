@@ -6,12 +6,12 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.fusion import fuse
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.finished.fusion import fuse
+from imigue_lab.training.finished.table_one import PAPER, PUBLISHED, show_table, table_one
 from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.runs import Run
-from imigue_lab.training.table_one import PAPER, PUBLISHED, show_table, table_one
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ torchrun --nproc-per-node 2 two_processes.py '{"emotion": {...}, "gesture": {...
 import json
 import sys
 
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.emotion import train_emotion
-from imigue_lab.training.gesture import train_gesture
-from imigue_lab.training.gesture_settings import GestureSettings
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.settings import EmotionSettings
 
 TRAININGS = {

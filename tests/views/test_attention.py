@@ -7,14 +7,14 @@ import torch
 from numpy.testing import assert_allclose
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.finished import open_gesture_run
-from imigue_lab.training.gesture import train_gesture
+from imigue_lab.training.finished.opened import open_gesture_run
+from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.view_settings import AttentionSettings
-from imigue_lab.views import attention as views
-from imigue_lab.views.attention_figure import attention_over_clip, boxes
+from imigue_lab.views.attention import attention as views
+from imigue_lab.views.attention.figure import attention_over_clip, boxes
+from imigue_lab.views.attention.glance import glance_at
 from imigue_lab.views.chosen_clip import choose_clip
 from imigue_lab.views.clip_pictures import Pictures, clip_pictures
-from imigue_lab.views.glance import glance_at
 
 
 @pytest.fixture(scope="module")

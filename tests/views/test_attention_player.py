@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from imigue_lab.views import attention as views
-from imigue_lab.views.attention_player import FULL, AttentionPlayer, painter
+from imigue_lab.views.attention import attention as views
+from imigue_lab.views.attention.glance import glance_at
+from imigue_lab.views.attention.player import FULL, AttentionPlayer, painter
 from imigue_lab.views.chosen_clip import choose_clip
-from imigue_lab.views.glance import glance_at
-from imigue_lab.views.moment import Moment
+from imigue_lab.views.player.moment import Moment
 
 GREY = np.full((144, 192, 3), 128, np.uint8)
 

@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 
 from imigue_lab.app import main
-from imigue_lab.training.again import command_of
-from imigue_lab.training.baseline import train_baseline
-from imigue_lab.training.baseline_settings import BaselineSettings
-from imigue_lab.training.gesture import train_gesture
-from imigue_lab.training.gesture_settings import GestureSettings
-from imigue_lab.views import card_facts
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.finished.again import command_of
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views.answers import hardest, read_answers
-from imigue_lab.views.card import write_card
-from imigue_lab.views.card_facts import findings_of, part_table, setting_table, verdict
-from imigue_lab.views.card_words import LIMITS
+from imigue_lab.views.card import facts as card_facts
+from imigue_lab.views.card.card import write_card
+from imigue_lab.views.card.facts import findings_of, part_table, setting_table, verdict
+from imigue_lab.views.card.words import LIMITS
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from imigue_lab.data.synthetic.recording import act
 from imigue_lab.data.synthetic.story import MOVERS, PICTURE_ALONE, MadeUp, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError
-from imigue_lab.training.finished import open_gesture_run
-from imigue_lab.training.gesture import train_gesture
+from imigue_lab.training.finished.opened import open_gesture_run
+from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.view_settings import AttentionSettings
-from imigue_lab.views import attention as views
-from imigue_lab.views.deletion import (
+from imigue_lab.views.attention import attention as views
+from imigue_lab.views.attention.deletion import (
     LEAST,
     MOST,
     RANDOM,
@@ -29,7 +29,7 @@ from imigue_lab.views.deletion import (
     probabilities_when,
     ways,
 )
-from imigue_lab.views.deletion_figure import deletion_curves, verdict
+from imigue_lab.views.attention.deletion_figure import deletion_curves, verdict
 
 SPEC = MadeUp(videos=32, pictures=False)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from imigue_lab.views.gate_figure import gates_over_time
-from imigue_lab.views.gates import read_gates
+from imigue_lab.views.gates.figure import gates_over_time
+from imigue_lab.views.gates.gates import read_gates
 from imigue_lab.views.learning import learning_curves, reliability, reliability_bins
 
 

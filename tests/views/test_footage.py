@@ -15,7 +15,7 @@ from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.video import Video
 from imigue_lab.errors import DataError
 from imigue_lab.views.footage import Reel, find_footage, still
-from imigue_lab.views.moment import Moment
+from imigue_lab.views.player.moment import Moment
 from imigue_lab.views.skeletons import skeleton_of
 
 

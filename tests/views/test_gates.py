@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.emotion import load_emotion, train_emotion
-from imigue_lab.views.gate_figure import gates_over_time
-from imigue_lab.views.gates import Gates, read_gates, whole_interview
+from imigue_lab.training.emotion.train import load_emotion, train_emotion
+from imigue_lab.views.gates.figure import gates_over_time
+from imigue_lab.views.gates.gates import Gates, read_gates, whole_interview
 from imigue_lab.views.strip import Strip
 
 

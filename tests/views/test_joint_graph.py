@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from imigue_lab.views import attention as views
-from imigue_lab.views.joint_graph import graph_over_joints, read_graphs
+from imigue_lab.views.attention import attention as views
+from imigue_lab.views.attention.joint_graph import graph_over_joints, read_graphs
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.views.gate_lanes import gate_lanes
-from imigue_lab.views.gates import read_gates
-from imigue_lab.views.lanes import Lane, Lanes, line_lane
-from imigue_lab.views.moment import Moment
+from imigue_lab.views.gates.gates import read_gates
+from imigue_lab.views.gates.lanes import gate_lanes
+from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
+from imigue_lab.views.player.moment import Moment
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from imigue_lab.training.view_settings import PrototypesSettings
-from imigue_lab.views.point_colours import WAYS
-from imigue_lab.views.points import STAR
-from imigue_lab.views.prototype_browser import PrototypeBrowser
-from imigue_lab.views.prototype_map import flatten
-from imigue_lab.views.prototypes import CLIP, ENTRY, PROTOTYPE, read_points
+from imigue_lab.views.prototypes.browser import PrototypeBrowser
+from imigue_lab.views.prototypes.map import flatten
+from imigue_lab.views.prototypes.point_colours import WAYS
+from imigue_lab.views.prototypes.points import STAR
+from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, read_points
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,15 @@ from sklearn.datasets import make_blobs
 
 from imigue_lab.data.classes import CLASSES, GROUPS
 from imigue_lab.errors import RunError
-from imigue_lab.training.gesture import load_gesture
+from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.training.view_settings import PrototypesSettings
-from imigue_lab.views import prototype_map, prototypes
-from imigue_lab.views.point_colours import WAYS, colour, hover_names
-from imigue_lab.views.prototype_figure import DRAWN, nearest_clips, points_on_plane, thin
-from imigue_lab.views.prototype_map import flatten
-from imigue_lab.views.prototypes import CLIP, ENTRY, PROTOTYPE, Points, read_points
+from imigue_lab.views.prototypes import map as prototype_map
+from imigue_lab.views.prototypes import prototypes
+from imigue_lab.views.prototypes.figure import DRAWN, nearest_clips, points_on_plane, thin
+from imigue_lab.views.prototypes.map import flatten
+from imigue_lab.views.prototypes.point_colours import WAYS, colour, hover_names
+from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, Points, read_points
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.views.gates import read_gates
-from imigue_lab.views.right_and_wrong import compare, mean_gates, right_and_wrong
+from imigue_lab.views.gates.gates import read_gates
+from imigue_lab.views.gates.right_and_wrong import compare, mean_gates, right_and_wrong
 
 
 @pytest.fixture(scope="module")

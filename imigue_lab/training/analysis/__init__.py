@@ -1,0 +1,1 @@
+"""Finished runs on whole videos: windows, segments, and a user's own recordings."""

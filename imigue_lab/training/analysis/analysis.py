@@ -1,0 +1,186 @@
+"""One video, two runs: gestures over time, win or lose, and what each rests on (notebook 09)."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from imigue_lab.data.datasets import load_features
+from imigue_lab.data.index import Index, clips_table
+from imigue_lab.data.layout import read_index
+from imigue_lab.data.segments import suppress
+from imigue_lab.data.source import open_data
+from imigue_lab.data.splits import EmotionSplit
+from imigue_lab.data.store import open_features
+from imigue_lab.errors import DataError
+from imigue_lab.features.streams import Stream
+from imigue_lab.training.analysis.demo import demo_emotion, demo_gesture, demo_root
+from imigue_lab.training.analysis.interviews import CHOSEN, find_threshold
+from imigue_lab.training.analysis.online import make_features, score_windows
+from imigue_lab.training.analysis.own_video import OwnVideo, prepare_video
+from imigue_lab.training.analysis.run_encoders import open_encoder
+from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.training.emotion.data import EmotionData
+from imigue_lab.training.emotion.train import load_emotion, predict
+from imigue_lab.training.finished.opened import DEMO, EmotionRun, given_of
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.runs import Run, find_run
+from imigue_lab.training.settings import EmotionSettings
+
+THRESHOLD = 0.5  # where none was chosen for the run
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What two runs say of one video.
+
+    Attributes:
+        windows: `online.score_windows`.
+        segments: what non-maximum suppression left of them.
+        threshold: confidence that a segment has at least.
+        emotion: the emotion run, its data being this video's; its index holds the segments.
+        prediction: one row as `training.emotion.predict` gives it.
+        remarks: what a reader should know before believing any of it.
+    """
+
+    own: OwnVideo
+    gesture_run: Run
+    windows: pd.DataFrame
+    segments: pd.DataFrame
+    threshold: float
+    emotion: EmotionRun
+    prediction: pd.Series
+    remarks: list[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.own.index.root
+
+
+def analyse(settings: AnalyseSettings) -> Analysis:
+    """Looks at one video with both runs.
+
+    Raises:
+        LabError: a run, the video or its keypoints cannot be used; one sentence.
+    """
+    gesture = find_gesture_run(settings)
+    emotion = demo_emotion(settings) if settings.emotion_run == DEMO else named(settings, "emotion")
+    device = open_fabric(settings.device).device
+    rgb, *rest = (
+        open_encoder(run, kind, settings, device)
+        for run, kind in ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
+    )
+    video, keypoints, made_up = what_is_given(settings)
+    layout = gesture.read_checkpoint("best")["keypoints"]
+    own = prepare_video(video, keypoints, layout, rate_of(gesture, settings))
+    make_features(own.index, [rgb, *rest], settings.store)
+    points = {own.video_id: own.keypoints}
+    windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
+    threshold, chosen = threshold_of(gesture, settings)
+    segments = suppress(windows, own.fps, threshold)
+    looked_at = look_at(emotion, own, segments, rest, settings)
+    fabric = open_fabric(settings.device)
+    model = load_emotion(emotion, looked_at.data).to(fabric.device)
+    told = predict(fabric, model, looked_at.data, "test", looked_at.settings).iloc[0]
+    remarks = [
+        *["this interview is made up: nothing here was filmed"] * made_up,
+        *notes_of(gesture, emotion, [rgb, *rest]),
+        *own.remarks,
+        f"a gesture has a confidence of {threshold:.2f} or more ({chosen})",
+        *faceless(told),
+    ]
+    return Analysis(own, gesture, windows, segments, threshold, looked_at, told, remarks)
+
+
+def find_gesture_run(settings: AnalyseSettings) -> Run:
+    return demo_gesture(settings) if settings.gesture_run == DEMO else named(settings, "gesture")
+
+
+def named(settings: AnalyseSettings, task: str) -> Run:
+    """A finished run of a task by its name."""
+    run = find_run(getattr(settings, f"{task}_run"))
+    given_of(run, task)
+    return run
+
+
+def what_is_given(settings: AnalyseSettings) -> tuple[Path, str, bool]:
+    """Video and keypoints; without a video the first made-up test interview, with its own."""
+    if settings.video:
+        return Path(settings.video), settings.keypoints, False
+    videos = read_index(demo_root(settings.store)).videos
+    first = videos[videos.split == "test"].iloc[0]
+    return first.video, settings.keypoints or str(first.keypoints), True
+
+
+def rate_of(run: Run, settings: AnalyseSettings) -> float | None:
+    """Frames a second of most videos that a run was trained on; None where they are gone."""
+    where = run.provenance()["where"]
+    try:
+        data = settings.data if settings.data != "synthetic" else where["data"]
+        rates = open_data(data, store=settings.store).videos.fps.dropna()
+    except DataError:
+        return None
+    return float(rates.mode().iloc[0]) if len(rates) else None
+
+
+def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
+    """The confidence from which on a window is a gesture, and who chose it."""
+    if settings.threshold:
+        return settings.threshold, "as asked for"
+    if settings.gesture_run == DEMO:
+        find_threshold(run, settings)
+    if (file := run.folder / CHOSEN).exists():
+        chosen = json.loads(file.read_text())
+        score = f"F1 {chosen['f1']:.2f} at IoU {chosen['iou']}"
+        told = f"best on {chosen['videos']} validation interviews: {score}"
+        return float(chosen["threshold"]), told
+    return THRESHOLD, "chosen by nobody: set `threshold`"
+
+
+def look_at(
+    run: Run,
+    own: OwnVideo,
+    segments: pd.DataFrame,
+    streams: list[Stream],
+    settings: AnalyseSettings,
+) -> EmotionRun:
+    """The emotion run with this video for its data."""
+    names = [stream.encoding.name for stream in streams]
+    context, face = (open_features(name, settings.store, own.index) for name in names)
+    videos = own.index.videos[["video_id", "subject", "split", "outcome"]]
+    data = EmotionData(
+        EmotionSplit(videos),
+        load_features(context, face, [own.video_id]),
+        context.encoding,
+        face.encoding,
+    )
+    where = {"context": names[0], "face": names[1], "store": settings.store}
+    asked = EmotionSettings.from_given(given_of(run, "emotion") | where)
+    return EmotionRun(run, asked, data, with_segments(own, segments))
+
+
+def with_segments(own: OwnVideo, segments: pd.DataFrame) -> Index:
+    """The index of the video, its clips being what was found in it."""
+    rows = [
+        {"clip_id": f"{own.video_id}_{number}", "video_id": own.video_id}
+        | {"start": row.start, "end": row.end, "label": row.label}
+        for number, row in enumerate(segments.itertuples())
+    ]
+    return replace(own.index, clips=clips_table(rows, own.index.videos))
+
+
+def notes_of(gesture: Run, emotion: Run, streams: list[Stream]) -> list[str]:
+    """What the runs learned from, and whether the encoders were trained."""
+    made_up = [run.folder.name for run in (gesture, emotion) if run.made_up]
+    blind = [s.encoding.encoder for s in streams if s.encoding.note == "untrained weights"]
+    notes = [f"trained on made-up interviews: {', '.join(made_up)}"] if made_up else []
+    return notes + [f"encoders with untrained weights: {', '.join(blind)}"] * bool(blind)
+
+
+def faceless(told: pd.Series) -> list[str]:
+    if told.windows_with_face:
+        return []
+    return ["no face was found: the emotion estimate rests on context alone"] * (
+        told.rests_on == "context"
+    )

@@ -1,0 +1,1 @@
+"""Networks of Table 1: what each row reads, and their training."""

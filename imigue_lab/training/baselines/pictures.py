@@ -1,0 +1,227 @@
+"""Clips as video networks see them: the centre frames of equal segments, square and normalised.
+
+Each video is decoded once; the frames that clips need are kept in the workspace as JPEG strips of
+4:4:4 and quality 95, named after what they were made of, and made again when that has changed.
+
+Letters in shapes: B clips, T frames, S side of the strip, H x W pixels of what the network sees.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from einops import rearrange
+from filelock import FileLock
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from imigue_lab.data.crop import SHORTER
+from imigue_lab.data.index import Index
+from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.video import Frames, Video
+from imigue_lab.data.videos.windows import segment_centres
+from imigue_lab.data.workspace import atomic_path, short_hash, workspace
+from imigue_lab.errors import DataError, some
+from imigue_lab.training.baselines.clips import Seen
+from imigue_lab.training.gesture_data import UNLABELLED
+
+SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
+KINETICS = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+QUALITY = 95
+BYTES_A_PIXEL = 0.5e-9  # of a strip, in GB
+
+Range = tuple[int, int] | None  # first and last frame; None is the whole file
+
+
+class Picture(NamedTuple):
+    """What the network sees of one clip."""
+
+    clip_id: str
+    frames: UInt8[Tensor, "T 3 H W"]
+    label: int
+
+
+@dataclass(frozen=True)
+class ClipPictures:
+    """Strips of frames by clip id.
+
+    Attributes:
+        clips: clip_id, split, label, `strip`, the file, and `made_of`, what its content hangs on.
+        side: S, of the strips in pixels; networks see 7/8 of it.
+        notes: what was left out.
+    """
+
+    clips: pd.DataFrame
+    side: int
+    notes: list[str]
+
+    def identity(self) -> dict[str, Any]:
+        """Changes when a video, a range, a label or the split does; wherever the folder lies."""
+        told = self.clips[["clip_id", "split", "label", "made_of"]]
+        return {"digest": short_hash(told.to_csv(index=False))}
+
+    def read(self, path: Path) -> UInt8[np.ndarray, "T S S 3"]:
+        """The frames of one strip, RGB."""
+        with Image.open(path) as strip:
+            return rearrange(np.array(strip), "(t s) w c -> t s w c", s=self.side)
+
+
+class PictureClips:
+    """A part's clips as uint8 frames, which `enter` normalises on the device.
+
+    Args:
+        crop: side of what the network sees; the middle, or a random part where training augments.
+        stacked: frames as channels, (B, 3 T, H, W), else (B, 3, T, H, W).
+        colours: mean and deviation of R, G, B between 0 and 1.
+        augment: `turn` crops at random in training, `mirror` mirrors half of the clips too.
+    """
+
+    def __init__(
+        self,
+        pictures: ClipPictures,
+        part: str,
+        crop: int,
+        stacked: bool,
+        colours: tuple[tuple[float, ...], tuple[float, ...]],
+        augment: Augment,
+        seed: int,
+    ):
+        self.pictures = pictures
+        self.clips = pictures.clips[pictures.clips.split == part].reset_index(drop=True)
+        self.crop = crop
+        self.stacked = stacked
+        self.mean, self.deviation = (torch.tensor(c)[:, None, None] for c in colours)
+        self.labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
+        self.augment = augment
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def lengths(self) -> list[int]:
+        return [1] * len(self)
+
+    def draws(self, number: int) -> list[Picture]:
+        clip = self.clips.iloc[number]
+        frames = self.pictures.read(clip.strip)
+        spare = self.pictures.side - self.crop
+        top = left = spare // 2
+        if self.augment != "none":
+            rng = np.random.RandomState([self.seed, self.epoch, number])
+            top, left = rng.randint(spare + 1, size=2)
+            if self.augment == "mirror" and rng.rand() < 0.5:
+                frames = frames[:, :, ::-1]
+        frames = frames[:, top : top + self.crop, left : left + self.crop]
+        seen = torch.from_numpy(np.ascontiguousarray(rearrange(frames, "t h w c -> t c h w")))
+        return [Picture(clip.clip_id, seen, self.labels[number])]
+
+    def collate(self, draws: list[Picture]) -> Seen:
+        frames = torch.stack([draw.frames for draw in draws])
+        label = torch.tensor([draw.label for draw in draws])
+        ids = [draw.clip_id for draw in draws]
+        return Seen((frames,), label, torch.ones(len(draws)), ids)
+
+    def enter(self, batch: Seen) -> tuple[Tensor, ...]:
+        return (self.normalised(batch.inputs[0]),)
+
+    def normalised(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Tensor:
+        mean, deviation = self.mean.to(frames.device), self.deviation.to(frames.device)
+        x = (frames / 255 - mean) / deviation
+        form = "b t c h w -> b (t c) h w" if self.stacked else "b t c h w -> b c t h w"
+        return rearrange(x, form).contiguous()
+
+
+def open_pictures(
+    index: Index, clips: pd.DataFrame, segments: int, beside: int, crop: int
+) -> ClipPictures:
+    """The strips of clips, made where absent; clips without a video are left out and named.
+
+    Args:
+        clips: of the split.
+        segments: of a clip, whose centre frames are taken.
+        beside: frames before and after each centre that are taken too, within the clip.
+        crop: side of what the network sees.
+
+    Raises:
+        DataError: a video cannot be read, or a clip runs past its end.
+    """
+    whole = index.videos.set_index("video_id").video
+    alone = clips.video.notna()
+    source = clips.video.where(alone, clips.video_id.map(whole))
+    without = clips.clip_id[source.isna()].tolist()
+    lacking = {"train", "validation"} - set(clips.split[source.notna()])
+    if lacking:
+        raise DataError(
+            f"{index.root}: holds no video of the clips of {' and '.join(sorted(lacking))}; copy"
+            " them, see `check`"
+        )
+    notes = [f"{len(without)} clips have no picture and are left out: {some(without)}"]
+    side = round(crop * SHORTER)
+    folder = workspace() / "pictures" / index.key
+    clips, source = clips[source.notna()], source[source.notna()]
+    strips: list[Path] = []
+    made_of: list[str] = []
+    wanted: dict[Path, dict[Path, Range]] = {}
+    for clip, path in zip(clips.itertuples(), source, strict=True):
+        span = None if clip.video is not None else (clip.start, clip.end)
+        kept = path.stat()
+        made_of.append(short_hash(path.name, kept.st_size, span, segments, beside, side))
+        strips.append(folder / f"{clip.clip_id}-{short_hash(made_of[-1], kept.st_mtime_ns)}.jpg")
+        wanted.setdefault(path, {})[strips[-1]] = span
+    make_strips(wanted, folder, segments, beside, side)
+    table = clips[["clip_id", "split", "label"]].assign(strip=strips, made_of=made_of)
+    return ClipPictures(table, side, notes if without else [])
+
+
+def make_strips(
+    wanted: dict[Path, dict[Path, Range]], folder: Path, segments: int, beside: int, side: int
+) -> None:
+    """Those that are absent, each video in one pass; says first how much that will be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        absent = {
+            path: {strip: span for strip, span in strips.items() if not strip.exists()}
+            for path, strips in wanted.items()
+        }
+        absent = {path: strips for path, strips in absent.items() if strips}
+        clips = sum(len(strips) for strips in absent.values())
+        if not clips:
+            return
+        frames = segments * (2 * beside + 1)
+        size = clips * frames * side**2 * BYTES_A_PIXEL
+        print(f"pictures of {clips} clips, {frames} frames of {side} px each: about {size:.1f} GB")
+        for path, strips in tqdm(absent.items(), desc="pictures", unit="video", mininterval=1.0):
+            with Video(path, short_side=side) as video:
+                numbers = {
+                    str(strip): frame_numbers(span or (0, len(video) - 1), segments, beside)
+                    for strip, span in strips.items()
+                }
+                for strip, shot in video.clips(numbers):
+                    write_strip(Path(strip), shot, side)
+
+
+def frame_numbers(span: tuple[int, int], segments: int, beside: int) -> list[int]:
+    """The centres of equal segments, each between so many neighbours of the clip."""
+    start, end = span
+    return [
+        min(max(centre + step, start), end)
+        for centre in segment_centres(start, end, segments)
+        for step in range(-beside, beside + 1)
+    ]
+
+
+def write_strip(path: Path, frames: Frames, side: int) -> None:
+    """The middle square of each frame, one below the other."""
+    top, left = ((length - side) // 2 for length in frames.shape[1:3])
+    square = frames[:, top : top + side, left : left + side]
+    with atomic_path(path) as temporary:
+        strip = Image.fromarray(rearrange(square, "t h w c -> (t h) w c"))
+        strip.save(temporary, "jpeg", quality=QUALITY, subsampling=0)

@@ -1,0 +1,1 @@
+"""The emotion model: what it learns from, and its training."""

@@ -1,0 +1,1 @@
+"""Finished runs: opened, made again, compared, joined, tabled, handed in."""

@@ -1,0 +1,184 @@
+"""Score fusion: finished runs decide together, ``p = Σ_r w_r p_r / Σ_r w_r``, joined by clip id.
+
+Streams of one network (2:2:1:1 for joint, bone and their motions in pyskl), networks of one stream,
+or pose and pictures. Weights are uniform, given, or searched on validation; never on the test.
+
+Letters in shapes: R runs, N clips, K classes.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from jaxtyping import Float
+from pydantic import Field
+
+from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.finished.paired import join_runs, paired_gain
+from imigue_lab.training.gesture_scores import (
+    bootstrap_intervals,
+    labelled,
+    point_scores,
+    probabilities,
+    score_table,
+)
+from imigue_lab.training.machine import describe_environment
+from imigue_lab.training.runs import Run, find_run, open_run
+from imigue_lab.training.scores import with_interval
+from imigue_lab.training.settings import Settings
+
+Weights = Float[np.ndarray, " R"]
+ROUNDS = 1000  # of the search
+
+
+class FusionSettings(Settings):
+    """What is fused, and how."""
+
+    runs: str = Field("", description="finished runs, with commas")
+    weights: str = Field(
+        "uniform",
+        pattern=r"^(uniform|search|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
+        description="uniform, search (on validation), or one for each run such as 2:2:1:1",
+    )
+
+
+def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: int = 0) -> Run:
+    """A run folder of its own: predictions, scores, and in `fusion.json` who weighs how much.
+
+    Args:
+        names: of finished runs that predict the classes of clips, or their paths.
+        weights: `uniform`, `search`, or `2:1:...` in the order of the names.
+        name: of the folder; empty: made from what is fused.
+
+    Raises:
+        RunError: the runs are not of the same clips, labels, parts or classes; says which differ.
+        SettingsError: the weights are not one for each run, or all 0.
+    """
+    runs = [find_run(own) for own in names]
+    asked = {"runs": ",".join(run.folder.name for run in runs), "weights": weights}
+    settings = FusionSettings.from_given({**asked, "name": name, "seed": seed})
+    tables = join_runs(runs)
+    shares = weigh(weights, tables)
+    content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]
+    fused = open_run("fusion", settings, {"digest": short_hash(*content)})
+    with FileLock(fused.folder / ".lock"):
+        if not fused.announce([]):
+            return fused
+        predictions = combine(tables, shares)
+        fused.write_predictions(predictions)
+        members = [run.folder.name for run in runs]
+        fused.write_json("fusion.json", compare(predictions, tables, members, shares, seed))
+        origins = [run.provenance() for run in runs]
+        remarks = dict.fromkeys(remark for origin in origins for remark in origin["remarks"])
+        provenance = {
+            "where": origins[0]["where"],
+            "made_up": any(run.made_up for run in runs),
+            "remarks": list(remarks),
+        }
+        fused.write_json("provenance.json", describe_environment() | provenance)
+        fused.write_scores(score_table(predictions, seed))
+    return fused
+
+
+def weigh(weights: str, tables: list[pd.DataFrame]) -> Weights:
+    """One weight a run, of sum 1."""
+    if weights == "uniform":
+        return np.full(len(tables), 1 / len(tables))
+    if weights == "search":
+        return search_weights([labelled(table, "validation") for table in tables])
+    numbers = np.array([float(number) for number in weights.split(":")])
+    if len(numbers) != len(tables) or not numbers.sum():
+        raise SettingsError(
+            f"weights: {weights!r} for {len(tables)} runs; give one for each, not all 0"
+        )
+    return numbers / numbers.sum()
+
+
+def search_weights(validation: list[pd.DataFrame]) -> Weights:
+    """The weights under which the labels of validation are most likely.
+
+    The likelihood of a mixture has one maximum, which expectation-maximisation climbs to:
+    ``w_r <- mean_n w_r p_r(y_n) / Σ_s w_s p_s(y_n)``. Accuracy has many, one a tie.
+    """
+    label = validation[0].label.to_numpy(dtype=int)
+    if not len(label):
+        raise RunError("weights: validation holds no labelled clip to search on; give weights")
+    chances = np.stack([probabilities(table)[range(len(label)), label] for table in validation])
+    chances = np.maximum(chances, 1e-12)
+    weights = np.full(len(validation), 1 / len(validation))
+    for _ in range(ROUNDS):
+        shares = weights[:, None] * chances
+        weights = (shares / shares.sum(axis=0)).mean(axis=1)
+    return weights / weights.sum()
+
+
+def combine(tables: list[pd.DataFrame], weights: Weights) -> pd.DataFrame:
+    """The predictions of all, a row a clip."""
+    parts = np.stack([probabilities(table) for table in tables])
+    probability = np.tensordot(weights, parts, axes=1)
+    known = tables[0][["clip_id", "video_id", "subject", "split", "label"]]
+    known = known.assign(said=probability.argmax(axis=1))
+    return known.join(pd.DataFrame(probability).add_prefix("p"))
+
+
+def compare(
+    fused: pd.DataFrame,
+    tables: list[pd.DataFrame],
+    members: list[str],
+    weights: Weights,
+    seed: int,
+) -> list[dict]:
+    """Each run beside the fusion, on validation and test: what the fusion gains over it."""
+    rows = []
+    for split in ("validation", "test"):
+        whole = labelled(fused, split)
+        if whole.empty:
+            continue
+        for member, table, weight in zip(members, tables, weights.tolist(), strict=True):
+            own = labelled(table, split)
+            gain = paired_gain(whole, own, seed)
+            rows.append(
+                {
+                    "split": split,
+                    "run": member,
+                    "weight": weight,
+                    "n": gain.n,
+                    "videos": gain.videos,
+                    "top1": point_scores(own)["top1"],
+                    "top1_interval": bootstrap_intervals(own, seed)["top1"],
+                    "fusion_gains": gain.top1,
+                    "fusion_gains_interval": gain.interval,
+                }
+            )
+    return rows
+
+
+def fusion_table(run: Run) -> pd.DataFrame:
+    """What `compare` found; `best` marks the run that was best on validation, whatever the test."""
+    table = pd.DataFrame(json.loads((run.folder / "fusion.json").read_text()))
+    validation = table[table.split == "validation"]
+    best = validation.run[validation.top1.idxmax()] if len(validation) else None
+    return table.assign(best=table.run == best)
+
+
+def show_fusion(run: Run) -> str:
+    """The table as people read it, and the gain over the best single run in words."""
+    table = fusion_table(run)
+    shown = table[["split", "run", "n", "videos"]].assign(weight=table.weight.round(3))
+    for column in ("top1", "fusion_gains"):
+        intervals = table[f"{column}_interval"]
+        shown[column.replace("_", " ")] = [
+            with_interval(value, interval)
+            for value, interval in zip(table[column], intervals, strict=True)
+        ]
+    lines = [shown.to_string(index=False)]
+    for row in table[table.best].itertuples():
+        gain, low, high = (100 * x for x in (row.fusion_gains, *row.fusion_gains_interval))
+        lines.append(
+            f"{row.split}: {gain:+.1f} points [{low:+.1f}, {high:+.1f}] over {row.run}, the best on"
+            f" validation ({row.n} clips of {row.videos} videos)"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The gesture model: tokens of both modalities, its pose encoder, and its training."""

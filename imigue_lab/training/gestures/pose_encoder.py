@@ -1,0 +1,161 @@
+"""The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
+
+Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
+streams, W width of a token.
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from imigue_lab.data.clips import Clip, collate
+from imigue_lab.data.crop import crop_places
+from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.errors import RunError
+from imigue_lab.models.agcn import AGCN, build_agcn
+from imigue_lab.models.tokens import joint_places
+from imigue_lab.models.two_stream import TwoStream
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import load_baseline, train_baseline
+from imigue_lab.training.gesture_data import GestureClips, GestureData
+from imigue_lab.training.gestures.pose_store import PoseStore
+from imigue_lab.training.gestures.rgb_maps import Sizes
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.runs import Run, find_run
+
+STREAMS: tuple[Stream, Stream] = ("joint", "bone")
+AT_ONCE = 32  # clips that are encoded together
+
+
+class PoseClip(NamedTuple):
+    """The skeleton of one clip, and what the encoder says of it.
+
+    Attributes:
+        skeleton: joints and bones side by side, about the body.
+        places: of the tokens, 0 to 1 over the RGB encoder's crop; beyond it where not known.
+        seen: whether the token's joint was there in any of its frames.
+        tokens: of the frozen encoder; None where it is trained along.
+    """
+
+    skeleton: Float[Tensor, "M T V CC"]
+    places: Float[Tensor, "M S V 2"]
+    seen: Bool[Tensor, "M S V"]
+    tokens: Float[Tensor, "M S V W"] | None
+
+
+def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
+    """The runs of both streams, joint first; a name left empty is trained first, by defaults.
+
+    Raises:
+        RunError: a named run is of another stream, fold or number of frames.
+    """
+    runs = []
+    for stream, name in zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True):
+        if name:
+            run = find_run(name)
+            load_baseline(run, data)
+            refuse_other(run, stream, settings)
+        else:
+            shared = ("data", "store", "preset", "seed", "device", "frames", "fold")
+            given = {field: getattr(settings, field) for field in shared}
+            run = train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+        runs.append(run)
+    return runs
+
+
+def refuse_other(run: Run, stream: Stream, settings: GestureSettings) -> None:
+    """A run of another network has other tokens; of another fold, learned what is held out here."""
+    asked = run.settings()["settings"]
+    wanted = {
+        "model": "2s-agcn",
+        "stream": stream,
+        "fold": settings.fold,
+        "frames": settings.frames,
+        "sampling": "resample",
+    }
+    for name, value in wanted.items():
+        if asked[name] != value:
+            raise RunError(
+                f"{stream}_run: {run.folder.name} has {name} {asked[name]}, {value} is due; name"
+                " another run, or leave it empty"
+            )
+
+
+def load_pose_encoder(runs: list[Run], data: GestureData) -> TwoStream:
+    """Both networks of trained runs, in eval mode."""
+    joint, bone = (cast(AGCN, load_baseline(run, data)) for run in runs)
+    return TwoStream(joint, bone).eval()
+
+
+def build_pose_encoder(arguments: list[dict]) -> TwoStream:
+    """The same untrained, of the arguments in both checkpoints."""
+    joint, bone = (build_agcn(**stream) for stream in arguments)
+    return TwoStream(joint, bone)
+
+
+def token_width(encoder: TwoStream) -> int:
+    return encoder.joint.head.in_features + encoder.bone.head.in_features
+
+
+def encode_clips(
+    encoder: TwoStream,
+    clips: GestureClips,
+    sizes: Sizes,
+    device: torch.device,
+    store: PoseStore | None,
+) -> dict[str, PoseClip]:
+    """Every clip by its id, tokens out of the store where they are there.
+
+    Args:
+        clips: with both streams.
+        sizes: of the clips' pictures; a clip that is not in it has joints without places.
+        store: of the frozen encoder; None leaves the tokens out.
+    """
+    encoder.to(device).eval()
+    encoded: dict[str, PoseClip] = {}
+    for start in range(0, len(clips), AT_ONCE):
+        numbers = range(start, min(start + AT_ONCE, len(clips)))
+        own = [clips[number] for number in numbers]
+        for number, clip in zip(numbers, own, strict=True):
+            placed = place(clips, number, encoder.joint.persons, sizes.get(clip.clip_id))
+            kept = store.read(clip.clip_id, clip.skeleton) if store else None
+            encoded[clip.clip_id] = PoseClip(clip.skeleton, *placed, kept)
+        if store is None or all(encoded[clip.clip_id].tokens is not None for clip in own):
+            continue
+        # All of them together again: the last bit may hang on a clip's neighbours.
+        for clip, tokens in zip(own, encode(encoder, own, device), strict=True):
+            found = encoded[clip.clip_id]
+            if found.tokens is None:
+                kept = tokens[:, : found.seen.shape[1]].clone()
+                store.write(clip.clip_id, clip.skeleton, kept, found.places)
+                encoded[clip.clip_id] = found._replace(tokens=kept)
+    return encoded
+
+
+@torch.no_grad()
+def encode(
+    encoder: TwoStream, clips: list[Clip], device: torch.device
+) -> Float[Tensor, "B M S V W"]:
+    """The tokens of some clips, padded to the longest of them, as float16."""
+    batch = collate(clips).to(device)
+    joints, bones = batch.skeleton.chunk(2, dim=-1)
+    return encoder.tokens(joints, bones, batch.frame_mask).half().cpu()
+
+
+def place(
+    clips: GestureClips, number: int, persons: int, size: tuple[int, int] | None
+) -> tuple[Float[Tensor, "M S V 2"], Bool[Tensor, "M S V"]]:
+    """Where the joints of a clip's tokens are in the RGB encoder's crop, and which were seen."""
+    clip = clips.clips[number]
+    pixels = clip.skeleton[..., :2].numpy()
+    known = size is not None and clips.layout.axes == 2
+    if size is not None and known:
+        pixels = crop_places(pixels, *size)
+    joints, scores = torch.from_numpy(pixels)[None], clip.present[None].float()
+    places, seen = (found[0] for found in joint_places(joints, scores))
+    if not known:
+        places = torch.full_like(places, -1.0)
+    absent = (0, 0, 0, 0, 0, persons - len(seen))
+    return nn.functional.pad(places, (0, 0, *absent)), nn.functional.pad(seen, absent)

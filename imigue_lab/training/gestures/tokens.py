@@ -1,0 +1,220 @@
+"""What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+import pandas as pd
+import torch
+
+from imigue_lab.data.index import Index
+from imigue_lab.data.samplers import BalancedSampler
+from imigue_lab.data.source import open_data
+from imigue_lab.data.store import Encoding, open_features
+from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import some
+from imigue_lab.models.tokens import grid_tokens
+from imigue_lab.training.gesture_data import UNLABELLED, GestureData, load_gesture_data
+from imigue_lab.training.gestures.batches import GestureBatch, pad_time, pad_tokens
+from imigue_lab.training.gestures.pose_encoder import (
+    STREAMS,
+    PoseClip,
+    encode_clips,
+    load_pose_encoder,
+    pose_runs,
+)
+from imigue_lab.training.gestures.pose_store import open_pose_store
+from imigue_lab.training.gestures.rgb_maps import Map, Sizes, read_maps
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
+from imigue_lab.training.runs import Run
+
+
+@dataclass(frozen=True)
+class GestureTokens:
+    """Every clip that a gesture model of some settings learns from or is scored on.
+
+    Attributes:
+        gestures: split, keypoints and layout.
+        runs: of the pose encoder, joint and bone.
+        rgb: the map of each clip that has one.
+        encoding: of the RGB encoder.
+        poses: the skeleton of each clip that has one.
+        unplaced: clips of whose picture the size is not known.
+        sizes: width and height of the picture of each clip of which they are.
+    """
+
+    gestures: GestureData
+    runs: list[Run]
+    rgb: dict[str, Map]
+    encoding: Encoding
+    poses: dict[str, PoseClip]
+    unplaced: list[str] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=dict)
+
+    @property
+    def rgb_dim(self) -> int:
+        return next(iter(self.rgb.values())).shape[-1]
+
+    def part(self, split: str) -> pd.DataFrame:
+        """clip_id and label of a part's clips, of train those that have a label and a token."""
+        clips = self.gestures.split.part(split)
+        if split == "train":
+            clips = clips[clips.label.notna() & ~clips.clip_id.isin(self.bare)]
+        labels = clips.label.fillna(UNLABELLED).astype(int)
+        return pd.DataFrame({"clip_id": clips.clip_id, "label": labels})
+
+    def summary(self) -> pd.DataFrame:
+        """Clips, videos and classes of each part, and clips that lack a modality."""
+        clips = self.gestures.split.clips
+        clips = clips.assign(
+            no_rgb=clips.clip_id.isin(self.without_rgb),
+            no_pose=clips.clip_id.isin(self.without_pose),
+        )
+        parts = clips.groupby("split", sort=False)
+        return pd.DataFrame(
+            {
+                "clips": parts.size(),
+                "videos": parts.video_id.nunique(),
+                "classes": parts.label.nunique(),
+                "without rgb": parts.no_rgb.sum(),
+                "without pose": parts.no_pose.sum(),
+            }
+        )
+
+    @property
+    def without_pose(self) -> list[str]:
+        ids = self.gestures.split.clips.clip_id
+        return [i for i in ids if i not in self.poses or not self.poses[i].seen.any()]
+
+    @property
+    def without_rgb(self) -> list[str]:
+        return [i for i in self.gestures.split.clips.clip_id if i not in self.rgb]
+
+    @property
+    def bare(self) -> set[str]:
+        """Clips with neither."""
+        return set(self.without_pose) & set(self.without_rgb)
+
+    def identity(self) -> dict[str, Any]:
+        """Which data these are, by content, the weights of the pose encoder among them."""
+        digest = blake2b(str(self.without_pose).encode(), digest_size=8)
+        for clip_id, rgb in sorted(self.rgb.items()):
+            digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
+            digest.update(rgb.numpy().tobytes())
+        weights = [short_hash((run.folder / "best.safetensors").read_bytes()) for run in self.runs]
+        return {
+            "digest": short_hash(self.gestures.digest, digest.digest()),
+            "keypoints": self.gestures.layout.name,
+            "rgb": self.encoding.name,
+            "pose": "-".join(weights),
+        }
+
+    def remarks(self) -> list[str]:
+        """What a reader of the scores should know."""
+        made = [f"rgb features ({self.encoding.name}) are {self.encoding.note}"]
+        bare = self.bare
+        counted = [
+            f"{len(ids)} clips {what}: {some(sorted(ids))}"
+            for ids, what in (
+                (set(self.without_rgb) - bare, "have no rgb tokens and rest on pose alone"),
+                (set(self.without_pose) - bare, "show no joint and rest on rgb alone"),
+                (bare, "have neither rgb tokens nor joints: nothing is learned from them"),
+                (self.unplaced, "have pictures of unknown size: their joints have no place"),
+            )
+            if ids
+        ]
+        return made * bool(self.encoding.note) + counted + self.gestures.split.remarks
+
+    def batch(self, clips: pd.DataFrame) -> GestureBatch:
+        """Pads some clips of `part` to the longest of them."""
+        maps = {i: grid_tokens(self.rgb[i][None].float()) for i in clips.clip_id if i in self.rgb}
+        nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
+        nothing = replace(nothing, mask=~nothing.mask)  # a batch is never without any token
+        poses = [self.poses.get(clip_id, self.blank) for clip_id in clips.clip_id]
+        frames = [pose.skeleton.shape[1] for pose in poses]
+        steps = [pose.seen.shape[1] for pose in poses]
+        tokens = [pose.tokens for pose in poses if pose.tokens is not None]
+        return GestureBatch(
+            pad_tokens([maps.get(clip_id, nothing) for clip_id in clips.clip_id]),
+            pad_time([pose.skeleton for pose in poses]),
+            torch.arange(max(frames)) < torch.tensor(frames)[:, None],
+            pad_time([pose.places for pose in poses]),
+            pad_time([pose.seen for pose in poses]),
+            torch.tensor(steps),
+            pad_time(tokens).float() if tokens else None,
+            torch.tensor(clips.label.to_numpy()),
+            clips.clip_id.tolist(),
+        )
+
+    @property
+    def blank(self) -> PoseClip:
+        """One step of no joint, for a clip without keypoints."""
+        model = next(iter(self.poses.values()))
+        tokens = None if model.tokens is None else torch.zeros_like(model.tokens[:, :1])
+        return PoseClip(
+            torch.zeros_like(model.skeleton[:, :4]),
+            torch.zeros_like(model.places[:, :1]),
+            torch.zeros_like(model.seen[:, :1]),
+            tokens,
+        )
+
+    def lengths(self, clips: pd.DataFrame) -> list[int]:
+        return [self.poses.get(i, self.blank).seen.shape[1] for i in clips.clip_id]
+
+
+class TokenBatches:
+    """Shuffled batches of like length, classes nearer to equal shares (`BalancedSampler`)."""
+
+    def __init__(self, data: GestureTokens, batch_size: int, seed: int, balance: float):
+        self.data, self.clips = data, data.part("train")
+        labels = self.clips.label.tolist()
+        lengths = data.lengths(self.clips)
+        self.sampler = BalancedSampler(lengths, labels, batch_size, seed, balance)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
+        self.sampler.epoch = epoch
+        for numbers in self.sampler:
+            yield [
+                Piece(self.data.batch(self.clips.iloc[own]), weight)
+                for own, weight in ranks.deal(numbers)
+            ]
+
+
+def in_order(
+    data: GestureTokens, split: str, batch_size: int, ranks: Ranks = ALONE
+) -> Iterator[GestureBatch]:
+    """Every clip of a part once over all processes, those of like length together."""
+    clips = data.part(split)
+    clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
+    for start in ranks.share(range(0, len(clips), batch_size)):
+        yield data.batch(clips.iloc[start : start + batch_size])
+
+
+def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
+    """Reads clips and RGB tokens, trains the pose encoder where it is absent, and runs it.
+
+    Args:
+        index: in place of that of `settings.data`; nothing but what it names is read.
+
+    Raises:
+        DataError, RunError: one sentence on what is wrong with them.
+    """
+    index = index or open_data(settings.data, store=settings.store)
+    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
+    features = open_features(settings.rgb, settings.store, index)
+    rgb, sizes = read_maps(features, index)
+    runs = pose_runs(settings, gestures)
+    encoder, device = load_pose_encoder(runs, gestures), open_fabric(settings.device).device
+    kept = open_pose_store(settings.store, index, runs, settings.frames)
+    poses: dict[str, PoseClip] = {}
+    for split in gestures.sources.split.unique():
+        clips = gestures.clips(split, settings.frames, list(STREAMS))
+        poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
+    unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
+    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced, sizes)

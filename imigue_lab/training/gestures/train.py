@@ -1,0 +1,249 @@
+"""Trains and scores the gesture model: settings in, a finished run folder out (paper section 2)."""
+
+import time
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric, seed_everything
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from imigue_lab.data.classes import CLASSES
+from imigue_lab.models.gesture import GestureModel, GestureOutput, Told, build_gesture
+from imigue_lab.models.gesture_loss import gesture_loss
+from imigue_lab.models.prototypes import alpha_at
+from imigue_lab.models.tokens import Tokens
+from imigue_lab.models.two_stream import TwoStream
+from imigue_lab.training.baselines.train import validation_scores
+from imigue_lab.training.cost import cost_of
+from imigue_lab.training.gesture_scores import score_table
+from imigue_lab.training.gestures.pose_encoder import (
+    build_pose_encoder,
+    load_pose_encoder,
+    token_width,
+)
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.tokens import (
+    GestureBatch,
+    GestureTokens,
+    TokenBatches,
+    in_order,
+    load_gesture_tokens,
+)
+from imigue_lab.training.loop import Hooks, Stopping, fit, open_fabric
+from imigue_lab.training.machine import describe_environment
+from imigue_lab.training.ranks import ALONE, Ranks, claim, open_ranks
+from imigue_lab.training.runs import Row, Run, open_run
+from imigue_lab.training.settings import WHERE
+
+MODEL_SETTINGS = (
+    *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
+)
+
+
+class GestureSystem(nn.Module):
+    """The pose encoder and the gesture model behind it; a frozen encoder's tokens come along."""
+
+    def __init__(self, encoder: TwoStream, gesture: GestureModel):
+        super().__init__()
+        self.encoder, self.gesture = encoder, gesture
+
+    def forward(self, batch: GestureBatch, return_attention: bool = False) -> GestureOutput:
+        pose = self.pose_tokens(batch)
+        return self.gesture(batch.rgb, pose, batch.clip_ids, return_attention)
+
+    def pose_tokens(self, batch: GestureBatch) -> Tokens:
+        """Those of the frozen encoder, or what the encoder says now."""
+        tokens = batch.tokens
+        if tokens is None:
+            joints, bones = batch.skeleton.chunk(2, dim=-1)
+            tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
+        return batch.pose(tokens)
+
+
+class Steps:
+    """The loss of each step, and what the memory keeps of it: read first, then write.
+
+    With several processes each writes the clips of all, so that all have the same bank.
+    """
+
+    def __init__(self, gesture: GestureModel, settings: GestureSettings, ranks: Ranks):
+        self.gesture, self.settings, self.ranks = gesture, settings, ranks
+        self.alpha = 0.0
+        self.seen: list[Told] = []
+
+    def begin_epoch(self, epoch: int) -> None:
+        asked = self.settings
+        self.gesture.begin_epoch(epoch)
+        self.alpha = alpha_at(epoch, asked.alpha, asked.warmup, asked.ramp)
+
+    def loss(self, model: nn.Module, batch: GestureBatch) -> Tensor:
+        output: GestureOutput = model(batch)
+        told = self.gesture.tell(output, batch.label, batch.clip_ids)
+        self.seen += [told] if told else []
+        loss_on, margin = self.settings.loss_on, self.settings.margin
+        size = len(batch.clip_ids)
+        return gesture_loss(output, batch.label, self.alpha, size, loss_on, margin).total
+
+    def remember(self) -> None:
+        told = [told for own in self.ranks.gather(self.seen) for told in own]
+        if told:
+            self.gesture.remember(pooled(told, self.gesture.theta.device))
+        self.seen = []
+
+
+def pooled(told: list[Told], device: torch.device) -> Told:
+    """What all pieces and processes tell of one step; the memory orders it by clip."""
+    if len(told) == 1:
+        return told[0]
+    return Told(
+        torch.cat([t.f.to(device) for t in told]),
+        torch.cat([t.logits.to(device) for t in told]),
+        torch.cat([t.label.to(device) for t in told]),
+        [clip_id for t in told for clip_id in t.clip_ids],
+    )
+
+
+def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) -> Run:
+    """Trains, or resumes, or returns at once what is finished; the pose encoder before it.
+
+    The test split is read once, after the last epoch, by the model of the best validation epoch.
+
+    Args:
+        data: of these settings, where it is loaded already.
+    """
+    data = data or load_gesture_tokens(settings)
+    run = open_run("gesture", settings, data.identity())
+    ranks = open_ranks(settings.accumulate)
+    with claim(run, data.remarks(), ranks) as wanted:
+        if not wanted:
+            return run
+        started = time.monotonic()
+        fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
+        seed_everything(settings.seed, verbose=False)
+        checkpoint = checkpoint_of(settings, data)
+        encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
+        system = GestureSystem(encoder, build_gesture(**checkpoint["model"]))
+        groups = system.gesture.parameter_groups(settings.weight_decay)
+        if settings.finetune:
+            groups.append({"params": encoder.parameters(), "weight_decay": settings.weight_decay})
+        optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+        steps = Steps(system.gesture, settings, ranks)
+
+        def evaluate(model: nn.Module) -> Row:
+            predictions = predict(fabric, model, data, "validation", settings.batch_size, ranks)
+            return validation_scores(predictions[predictions.label.notna()])
+
+        best = fit(
+            fabric,
+            system,
+            optimizer,
+            ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2)),
+            TokenBatches(data, settings.batch_size, settings.seed, settings.balance),
+            steps.loss,
+            evaluate,
+            run,
+            checkpoint,
+            Stopping(settings.epochs, settings.patience, "validation_error"),
+            settings.seed,
+            Hooks(steps.begin_epoch, steps.remember),
+            ranks,
+        )
+        seconds = time.monotonic() - started
+        finish(run, fabric, best.to(fabric.device), data, settings, seconds, ranks)
+    return run
+
+
+def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:
+    """What the weights may be loaded into."""
+    pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
+    return {
+        "task": "gesture",
+        "classes": list(CLASSES),
+        "keypoints": data.gestures.layout.name,
+        "rgb": data.encoding.name,
+        "frames": settings.frames,
+        "pose": pose,
+        "model": {
+            "rgb_dim": data.rgb_dim,
+            "pose_dim": token_width(build_pose_encoder(pose)),
+            "classes": len(CLASSES),
+            "criteria": list(settings.criteria_on),
+            **{name: getattr(settings, name) for name in MODEL_SETTINGS},
+        },
+    }
+
+
+def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
+    """The best model of a run in eval mode, its memory with it.
+
+    Raises:
+        RunError: not a gesture model's checkpoint, or made for other classes, keypoints or RGB
+            tokens; the sentence says which.
+    """
+    found = run.read_checkpoint("best")
+    wanted = {**found, "task": "gesture", "classes": list(CLASSES)}
+    if data:
+        wanted |= {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
+    weights = run.load_weights("best", wanted)
+    system = GestureSystem(build_pose_encoder(found["pose"]), build_gesture(**found["model"]))
+    system.load_state_dict(weights)
+    return system.eval()
+
+
+@torch.no_grad()
+def predict(
+    fabric: Fabric,
+    model: nn.Module,
+    data: GestureTokens,
+    split: str,
+    batch_size: int,
+    ranks: Ranks = ALONE,
+) -> pd.DataFrame:
+    """One row a clip of a part, keyed by id; a clip never retrieves its own entry.
+
+    Columns: clip_id, video_id, subject, split, label (null where hidden), said (the most probable
+    class), decided_by (both, rgb, pose or nothing), p0 ... of the classes.
+    """
+    model.eval()
+    parts = []
+    for batch in in_order(data, split, batch_size, ranks):
+        with fabric.autocast():
+            output = model(batch.to(fabric.device))
+        probability = output.logits.float().softmax(dim=1).cpu().numpy()
+        part = pd.DataFrame(probability).add_prefix("p")
+        part.insert(0, "clip_id", batch.clip_ids)
+        part.insert(1, "said", probability.argmax(axis=1))
+        part.insert(2, "decided_by", output.decided_by)
+        parts.append(part)
+    known = data.gestures.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
+    table = pd.concat([part for own in ranks.gather(parts) for part in own])
+    return known.merge(table, on="clip_id", validate="one_to_one")
+
+
+def finish(
+    run: Run,
+    fabric: Fabric,
+    model: nn.Module,
+    data: GestureTokens,
+    settings: GestureSettings,
+    seconds: float,
+    ranks: Ranks,
+) -> None:
+    """Predictions, provenance, and last the scores, which mark the run as finished."""
+    splits = [split for split in ("train", "validation", "test") if len(data.part(split))]
+    predictions = pd.concat(
+        predict(fabric, model, data, split, settings.batch_size, ranks) for split in splits
+    ).sort_values("clip_id", ignore_index=True)
+    if not ranks.first:
+        return
+    run.write_predictions(predictions)
+    provenance = describe_environment(ranks.count) | {
+        "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
+        "pose": [run.folder.name for run in data.runs],
+        **cost_of(fabric.device, seconds),
+        "remarks": data.remarks(),
+    }
+    run.write_json("provenance.json", provenance)
+    run.write_scores(score_table(predictions, settings.seed))

@@ -1,0 +1,146 @@
+"""Ablations: named variants of a model, each trained with several seeds (paper section 5, Table 2).
+
+Each cell, a variant with a seed, is one ticket of a study, and its run folder is the truth: any
+number of workers share the grid, the cell of a killed one is taken up again, and what is finished
+is never trained twice.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import RunError, some
+from imigue_lab.training.finished.compare import answers_of, compare
+from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.training.settings import Settings
+from imigue_lab.training.studies.settings import AblationSettings
+from imigue_lab.training.studies.study import FAILED, held, open_study, tickets, work
+from imigue_lab.training.studies.tasks import TASKS, load, train
+from imigue_lab.training.studies.variants import FULL, choose
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+
+class Cell(NamedTuple):
+    """One model of the grid."""
+
+    variant: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.variant}, seed {self.seed}"
+
+
+Grid = dict[Cell, Settings]
+
+
+def plan_grid(asked: AblationSettings) -> Grid:
+    """The settings of every cell, seed by seed, so that the data of a seed are loaded once.
+
+    Raises:
+        SettingsError: no such variant or setting, or values that do not fit together.
+    """
+    cells = [
+        Cell(variant, seed)
+        for seed in range(asked.seed, asked.seed + asked.seeds)
+        for variant in choose(asked.task, asked.variants)
+    ]
+    return {cell: settings_of(cell, asked) for cell in cells}
+
+
+def settings_of(cell: Cell, asked: AblationSettings) -> Settings:
+    change = choose(asked.task, cell.variant)[cell.variant]
+    given = {**asked.base(), **change, "seed": cell.seed}
+    return TASKS[asked.task].settings.from_given(given)
+
+
+def study_name(asked: AblationSettings) -> str:
+    """The same for more variants or seeds of the same settings and data: the grid may grow."""
+    base = TASKS[asked.task].settings.from_given(asked.base())
+    aside = {"seed", "name", "device"}
+    return f"ablation-{asked.task}-{short_hash(sorted(base.model_dump(exclude=aside).items()))}"
+
+
+def ablate(asked: AblationSettings) -> dict[str, list[Run]]:
+    """Trains what is missing of the grid, together with other workers; returns the runs by variant.
+
+    Raises:
+        RunError: cells that failed, with the reason of the first.
+    """
+    grid = plan_grid(asked)
+    study = open_study(study_name(asked), asked.storage)
+    enqueue(study, grid)
+
+    def do(trial: "Trial") -> float:
+        from optuna import TrialPruned
+
+        cell = cell_of(trial)
+        if not cell.variant:
+            raise TrialPruned  # another worker took the last one
+        settings = settings_of(cell, asked)
+        run = train(asked.task, settings, load(asked.task, settings))
+        trial.set_user_attr("run", run.folder.name)
+        accuracy = float(answers_of(run).right.mean())
+        print(f"{cell}: {accuracy:.3f} ({run.folder.name})", flush=True)
+        return accuracy
+
+    work(study, do)
+    return finished_cells(study, grid)
+
+
+def enqueue(study: "Study", grid: Grid) -> None:
+    """One ticket for each cell that is neither finished nor in another worker's hands."""
+    with held(study.study_name):
+        there = {cell_of(t) for t in tickets(study, "WAITING", "RUNNING")}
+        there |= runs_by_cell(study).keys()
+        for cell in grid:
+            if cell not in there:
+                study.enqueue_trial({}, user_attrs=cell._asdict(), skip_if_exists=False)
+
+
+def cell_of(ticket: "Trial | FrozenTrial") -> Cell:
+    return Cell(ticket.user_attrs.get("variant", ""), ticket.user_attrs.get("seed", -1))
+
+
+def runs_by_cell(study: "Study") -> dict[Cell, Run]:
+    """The finished run of each cell; one whose folder is gone is not finished."""
+    found = {cell_of(t): t.user_attrs.get("run", "") for t in tickets(study, "COMPLETE")}
+    runs = {cell: Run(runs_folder() / name) for cell, name in found.items() if name}
+    return {cell: run for cell, run in runs.items() if run.finished}
+
+
+def finished_cells(study: "Study", grid: Grid) -> dict[str, list[Run]]:
+    """The runs of a grid by variant, seeds in their order."""
+    runs = runs_by_cell(study)
+    lacking = [str(cell) for cell in grid if cell not in runs]
+    if lacking:
+        reasons = {cell_of(t): t.user_attrs.get(FAILED) for t in tickets(study, "FAIL")}
+        why = next((reason for cell, reason in reasons.items() if cell in grid and reason), "")
+        raise RunError(
+            f"{len(lacking)} of {len(grid)} cells are not finished: {some(lacking)};"
+            f" {why or 'run it again to go on'}"
+        )
+    by_variant: dict[str, list[Run]] = {}
+    for cell in grid:
+        by_variant.setdefault(cell.variant, []).append(runs[cell])
+    refuse_other_data(by_variant)
+    return by_variant
+
+
+def refuse_other_data(runs: dict[str, list[Run]]) -> None:
+    """Cells of one seed must have learned from the same data, which may have changed meanwhile."""
+    for name, own in runs.items():
+        for run, full in zip(own, runs[FULL], strict=True):
+            if run.settings()["data"] != full.settings()["data"]:
+                raise RunError(
+                    f"{name}: {run.folder} learned from other data than {full.folder.name};"
+                    " delete the older one and run again"
+                )
+
+
+def ablation_table(runs: dict[str, list[Run]], split: str = "test") -> pd.DataFrame:
+    """Each variant against the full model, see `compare`."""
+    return compare(runs, FULL, split)

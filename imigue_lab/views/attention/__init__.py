@@ -1,0 +1,1 @@
+"""Notebook 06: what CMTF, the pose graph and MViT look at in one clip."""

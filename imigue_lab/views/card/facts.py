@@ -1,0 +1,120 @@
+"""What stands in the tables of a run's card: parts, settings, findings, cost, and the verdict."""
+
+from typing import Any
+
+import pandas as pd
+
+from imigue_lab.data.check import check_root
+from imigue_lab.data.source import find_root
+from imigue_lab.errors import LabError
+from imigue_lab.training.cost import MIB
+from imigue_lab.training.finished.again import settings_of, starting_point, what_was_said
+from imigue_lab.training.runs import Run
+
+PARTS = ("train", "validation", "test")
+FIRST = {"emotion": "accuracy"}  # the metric a verdict is about; of clips it is top-1
+
+
+def verdict(scores: pd.DataFrame, task: str) -> str:
+    """One sentence on the last part with truth: the model beside its better constant answer."""
+    if scores.empty:
+        return "No truth is known of validation or test: there is no score."
+    metric, split = FIRST.get(task, "top1"), scores.split.iloc[-1]
+    part = scores[scores.split == split]
+    model = part[part.answer == "model"].iloc[0]
+    constants = part[part.answer != "model"]
+    constant = constants.loc[constants[metric].idxmax()]
+    low, high = model[f"{metric}_interval"]
+    if constant[metric] < low:
+        so = "which lies below that interval: the model found something"
+    elif constant[metric] <= high:
+        so = "which lies inside that interval: these data do not tell the two apart"
+    else:
+        so = "which lies above that interval: the model is worse than one answer for all"
+    which = "better constant" if len(constants) > 1 else "constant"
+    return (
+        f"On {split} (n = {model.n}) {metric.replace('top1', 'top-1 accuracy')} is"
+        f" {model[metric]:.2f}, 95 % interval {low:.2f} to {high:.2f}. The {which} answer,"
+        f" “{constant.answer}”, has {constant[metric]:.2f}, {so}."
+    )
+
+
+def part_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """A row a part: how many clips or interviews, of how many people, and with a known truth."""
+    item, truth = ("clip", "label") if "clip_id" in predictions else ("interview", "outcome")
+    rows = []
+    for split in PARTS:
+        part = predictions[predictions.split == split]
+        row: dict[str, Any] = {"part": split, f"{item}s": len(part)}
+        row["truth known"] = int(part[truth].notna().sum())
+        row["videos"] = part.video_id.nunique()
+        row["subjects"] = part.subject.nunique() if "subject" in part else "–"
+        if item == "interview":
+            row["wins"] = int((part[truth] == 1).sum())
+        else:
+            row["classes"] = part[truth].nunique()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def setting_table(run: Run) -> pd.DataFrame:
+    """The settings that differ from the preset, or the defaults: here, there, and what they are."""
+    settings = settings_of(run)
+    start = starting_point(settings)
+    there = f"preset {settings.preset}" if settings.preset else "default"
+    fields, rows = type(settings).model_fields, []
+    for name, value in what_was_said(settings).items():
+        base = fields[name].default if value == getattr(start, name) else getattr(start, name)
+        row = {"setting": name, "here": value, there: base, "what it is": fields[name].description}
+        rows.append({column: "(empty)" if v == "" else v for column, v in row.items()})
+    return pd.DataFrame(rows)
+
+
+def findings_of(run: Run) -> list[str]:
+    """What the data check finds now, headers trusted; a sentence where the data are gone."""
+    settings = settings_of(run)
+    try:
+        report = check_root(find_root(settings.data, settings.store), decode="none")
+    except LabError as error:
+        return [f"the data cannot be looked at any more: {error}"]
+    return [str(finding) for finding in report.findings] or ["nothing was found"]
+
+
+def cost_table(run: Run) -> pd.DataFrame:
+    """Time, memory and device; a dash where the run did not record it."""
+    provenance = run.provenance()
+    machine = provenance["machine"]
+    cards = f" ({', '.join(machine['cards'])})" if provenance["device"].startswith("cuda") else ""
+    gpu = provenance.get("peak_device_memory_mib")
+    rows = {
+        "device": provenance["device"] + cards,
+        "processes, threads of each": f"{machine['processes']}, {machine['threads']}",
+        "time": f"{provenance['seconds']:.0f} s since the last start",
+        "epochs": f"{len(run.metrics())}",
+        "peak memory of the process": mebibytes(provenance.get("peak_memory_mib")),
+        **({"peak memory of the GPU": mebibytes(gpu)} if gpu else {}),
+        "weights": mebibytes((run.folder / "best.safetensors").stat().st_size / MIB),
+    }
+    return pd.DataFrame(rows.items(), columns=["what", "how much"])
+
+
+def mebibytes(size: int | float | None) -> str:
+    """``812 MiB``, ``0.3 MiB``; a dash for nothing."""
+    return "–" if size is None else f"{size:,.0f} MiB" if size >= 10 else f"{size:.1f} MiB"
+
+
+def environment_table(run: Run) -> pd.DataFrame:
+    """Versions, commit and machine that made the run."""
+    provenance = run.provenance()
+    machine, git = provenance["machine"], provenance["git"]
+    packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+    memory = f"{machine['memory_gb']} GB of memory" if machine["memory_gb"] else "memory unknown"
+    rows = {
+        "made": provenance["time"],
+        "revision": f"{git['revision'] or '–'}{', with changes' if git['dirty'] else ''}",
+        "machine": f"{machine['processor']}, {machine['cores']} cores, {memory}",
+        "system": f"{machine['system']}, Python {provenance['python']}",
+        "packages": packages,
+        "data": ", ".join(f"{name} {value}" for name, value in run.settings()["data"].items()),
+    }
+    return pd.DataFrame(rows.items(), columns=["what", "which"])

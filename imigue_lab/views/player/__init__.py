@@ -1,0 +1,1 @@
+"""Widgets that share one moment: player, lanes, matrix, lists."""

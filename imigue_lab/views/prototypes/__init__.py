@@ -1,0 +1,1 @@
+"""Notebook 05: what the memory holds, on a plane."""

@@ -1,0 +1,170 @@
+"""The points of a run on a plane as one figure, and the nearest clips of some prototypes."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from imigue_lab.training.finished.opened import GestureRun
+from imigue_lab.views.clip_pictures import clip_pictures
+from imigue_lab.views.clips import as_source
+from imigue_lab.views.learning import notes_of
+from imigue_lab.views.prototypes.map import Flat
+from imigue_lab.views.prototypes.point_colours import NOTHING, WAYS, Colouring, colour, hover_names
+from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, Points
+from imigue_lab.views.style import saying, styled
+
+LOOKS = {ENTRY: ("circle", 7), CLIP: ("diamond-open", 7), PROTOTYPE: ("star", 15)}
+BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 0.6}
+DRAWN = 2500  # points at most, so that a page stays light; the widget draws all
+
+
+def points_on_plane(gesture: GestureRun, flat: Flat) -> go.Figure:
+    """Circles are entries, stars learned prototypes, diamonds clips; a menu chooses the colours."""
+    table = flat.table
+    rows = thin(table)
+    table = table.loc[rows]
+    hover = np.array(hover_names(table))
+    figure = go.Figure()
+    owners: list[str] = []
+    for way in WAYS:
+        colouring = colour(flat.points.table, way)
+        colouring = colouring._replace(number=colouring.number[rows])
+        owners += [way] * add_points(figure, table, colouring, hover, way == WAYS[0])
+    buttons = [
+        {
+            "label": way,
+            "method": "update",
+            "args": [{"visible": [owner == way for owner in owners]}],
+        }
+        for way in WAYS
+    ]
+    menu = {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.02}
+    menu |= {"xanchor": "left", "yanchor": "bottom"}
+    figure.update_layout(updatemenus=[menu])
+    numbers(figure, table)
+    figure.update_xaxes(title_text="no unit: only who lies near whom means something")
+    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False)
+    kinds = "circles: entries of the bank; stars: learned prototypes; diamonds: clips"
+    notes = [*notes_of(gesture.run), *str(flat).split("; ", 1), kinds, *flat.points.notes]
+    if len(table) < len(flat.points.table):
+        notes.append(f"{len(table)} of {len(flat.points.table)} points are drawn")
+    title = f"What {gesture.run.folder.name} remembers, beside clips"
+    figure = styled(figure, title, notes, height=820)
+    legend = {"orientation": "v", "x": 1.01, "y": 1, "yref": "paper", "yanchor": "top"}
+    margin = {"t": figure.layout.margin.t + 30, "b": 50, "l": 40, "r": 300}
+    return figure.update_layout(legend=legend | {"font": {"size": 11}}, margin=margin)
+
+
+def thin(table: pd.DataFrame) -> np.ndarray:
+    """Rows to draw: what is remembered, and of the clips so many as there is room for."""
+    rows = np.arange(len(table))
+    clips = (table.kind == CLIP).to_numpy()
+    room = max(0, DRAWN - int((~clips).sum()))
+    chosen = np.random.default_rng(0).permutation(rows[clips])[:room]
+    return np.sort(np.concatenate([rows[~clips][:DRAWN], chosen]))
+
+
+def add_points(
+    figure: go.Figure, table: pd.DataFrame, colouring: Colouring, hover: np.ndarray, shown: bool
+) -> int:
+    """A trace a kind and colour; how many these are."""
+    before = len(figure.data)
+    named: set[int] = set()
+    for kind, (symbol, size) in LOOKS.items():
+        for number in range(-1, len(colouring.colours)):
+            here = ((table.kind == kind) & (colouring.number == number)).to_numpy()
+            if not here.any():
+                continue
+            name = colouring.names[number] if number >= 0 else "not known"
+            figure.add_scatter(
+                x=table.x[here].to_numpy(np.float32),
+                y=table.y[here].to_numpy(np.float32),
+                mode="markers",
+                marker={
+                    "symbol": symbol,
+                    "size": size,
+                    "color": colouring.colours[number] if number >= 0 else NOTHING,
+                    "line": {"width": BORDERS[kind]},
+                },
+                name=name,
+                legendgroup=name,
+                legendrank=1000 + number,
+                showlegend=number not in named,
+                text=hover[here],
+                hovertemplate="%{text}<extra></extra>",
+                visible=shown,
+            )
+            named.add(number)
+    return len(figure.data) - before
+
+
+def numbers(figure: go.Figure, table: pd.DataFrame) -> None:
+    """The number of each class at the middle of its entries, of its clips where it has none."""
+    for label, part in table.dropna(subset=["label"]).groupby("label"):
+        entries = part[part.kind == ENTRY]
+        place = (part if entries.empty else entries)[["x", "y"]].median()
+        figure.add_annotation(
+            x=place.x,
+            y=place.y,
+            text=f"<b>{label}</b>",
+            showarrow=False,
+            yshift=13,
+            font={"size": 12, "color": "#111"},
+            bgcolor="rgba(255,255,255,0.65)",
+            borderpad=1,
+        )
+
+
+def nearest_clips(
+    gesture: GestureRun, points: Points, classes: int = 5, most: int = 6
+) -> go.Figure:
+    """Middle frames of the clips nearest to the prototypes of the classes with most entries."""
+    title = "Clips nearest to some prototypes"
+    counts = points.of(ENTRY).label.value_counts()
+    prototypes = points.of(PROTOTYPE).set_index("label", drop=False)
+    chosen = [label for label in counts.index if label in prototypes.index][:classes]
+    notes = notes_of(gesture.run)
+    if not chosen:
+        return saying("No class has an entry and a prototype.", title, notes)
+    lists = {
+        label: points.nearest(points.table.index[points.table.id == f"prototype-{label}"][0], most)
+        for label in chosen
+    }
+    titles = []
+    for near in lists.values():
+        labels = near.label.astype("string").fillna("?")
+        rows = zip(near.clip_id, labels, near.cosine, strict=True)
+        titles += [f"{clip} · {label} · {cosine:.2f}" for clip, label, cosine in rows]
+        titles += [""] * (most - len(near))
+    names = [prototypes.name[label] for label in chosen]
+    figure = make_subplots(
+        rows=len(chosen),
+        cols=most,
+        horizontal_spacing=0.008,
+        vertical_spacing=0.28 / len(chosen) / 1.6,
+        subplot_titles=titles,
+    )
+    absent = ""
+    for row, near in enumerate(lists.values(), start=1):
+        for col, clip in enumerate(near.itertuples(), start=1):
+            shot = clip_pictures(gesture.index, clip.clip_id, 1)
+            absent = absent or shot.absent
+            if shot.pictures:
+                figure.add_image(
+                    source=as_source(shot.pictures[0]),
+                    hovertemplate=f"{clip.kind} {clip.clip_id}: {clip.name}<extra></extra>",
+                    row=row,
+                    col=col,
+                )
+    if absent:
+        notes = [*notes, f"no pictures: {absent}"]
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    figure.update_annotations(font_size=11)
+    each = "; ".join(f"{label} {name}" for label, name in zip(chosen, names, strict=True))
+    notes = [*notes, f"rows, by class: {each}", "above a picture: clip, class, cosine"]
+    figure = styled(figure, title, notes, height=180 + 125 * len(chosen))
+    return figure.update_layout(
+        margin={"t": figure.layout.margin.t + 10, "b": 20, "r": 20, "l": 20}
+    )
