@@ -1,6 +1,6 @@
 """What two runs say of one video, over its time (notebook 09).
 
-Letters in shapes: T windows of 16 frames.
+Letters in shapes: T windows of 16 frames, F frames, C classes.
 """
 
 import numpy as np
@@ -20,6 +20,7 @@ from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
 
 COLOURS = dict(zip(GROUPS, (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL), strict=True))
 MOST = 6  # classes that have a lane
+Curves = Float[np.ndarray, "F C"]
 
 
 def segment_table(analysis: Analysis) -> pd.DataFrame:
@@ -83,22 +84,18 @@ def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
     player, gates = interview.look(analysis.emotion, shown)
     windows = len(shown.gates.face_seen)
     lanes = [
-        Lane(CLASSES[label], sureness(analysis.windows, label, windows)[None])
-        for label in surest(analysis.windows)
+        Lane(CLASSES[label], sureness(analysis.curves, label, windows)[None])
+        for label in surest(analysis.curves)
     ]
     return player, Lanes(player.moment, analysis.own.video_id, lanes), gates
 
 
-def surest(windows: pd.DataFrame) -> list[int]:
+def surest(curves: Curves) -> list[int]:
     """The classes that are most probable somewhere, the surest first."""
-    best = windows.groupby("label").confidence.max().sort_values(ascending=False)
-    return [int(label) for label in best.index[:MOST]]
+    return np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist()
 
 
-def sureness(windows: pd.DataFrame, label: int, count: int) -> Float[np.ndarray, " T"]:
-    """The greatest probability of a class in the windows that hold the middle of each 16 frames."""
+def sureness(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:
+    """The probability of a class at the middle of each 16 frames."""
     middle = np.arange(count) * WINDOW + WINDOW // 2
-    start, end = windows.start.to_numpy()[:, None], windows.end.to_numpy()[:, None]
-    held = (start <= middle) & (middle <= end)
-    values = np.where(held, windows[f"p{label}"].to_numpy()[:, None], 0.0)
-    return values.max(axis=0)
+    return curves[np.minimum(middle, len(curves) - 1), label]

@@ -1,4 +1,4 @@
-"""Windows over a video, and what non-maximum suppression leaves of them."""
+"""Windows over a video, what they say of its frames, and the segments that are left of that."""
 
 import json
 
@@ -10,9 +10,10 @@ from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.layout import read_index
 from imigue_lab.data.segments import (
     as_segments,
+    by_frame,
+    find_segments,
     overlap,
     slide,
-    suppress,
     write_clips,
     write_csv,
     write_json,
@@ -45,27 +46,46 @@ def test_overlap_is_intersection_over_union():
     np.testing.assert_allclose(overlap(first, second), [[1 / 3, 1 / 2, 0], [0, 0, 0]])
 
 
-def test_the_surest_window_stays_and_those_over_it_go_whatever_their_class():
-    table = windows((0, 24, 3, 0.6), (6, 30, 5, 0.9), (40, 64, 3, 0.7), (28, 52, 3, 0.4))
-    kept = suppress(table, 25, threshold=0.5)
-    assert kept[["start", "label"]].to_numpy().tolist() == [[6, 5], [40, 3]]
-    assert kept.start_s.tolist() == [0.24, 1.6]
-    assert kept.end_s.tolist() == [31 / 25, 65 / 25]
+def test_a_frame_is_told_most_by_the_window_in_whose_middle_it_lies():
+    table = pd.DataFrame({"start": [0, 2], "end": [3, 5], "p0": [1.0, 0.0], "p1": [0.0, 1.0]})
+    curves = by_frame(table)  # weights of a window of four: 1/4, 3/4, 3/4, 1/4
+    np.testing.assert_allclose(curves[:, 0], [1, 1, 3 / 4, 1 / 4, 0, 0])
+    np.testing.assert_allclose(curves.sum(axis=1), 1)
 
 
-def test_what_overlaps_by_no_more_than_allowed_stays():
-    table = windows((0, 24, 3, 0.6), (24, 48, 3, 0.9))
-    assert len(suppress(table, 25, 0.0, most=0.03)) == 2
-    assert len(suppress(table, 25, 0.0, most=0.01)) == 1
+def test_windows_that_agree_are_believed_at_every_frame():
+    table = slide(103, 25).assign(p0=0.25, p1=0.75, label=1, confidence=0.75)
+    curves = by_frame(table)
+    assert curves.shape == (103, 2)
+    np.testing.assert_allclose(curves, np.tile([0.25, 0.75], (103, 1)))
 
 
-def test_no_window_above_the_threshold_is_no_segment():
-    assert suppress(windows((0, 24, 3, 0.49)), 25, threshold=0.5).empty
+def runs(*spans):
+    """Curves of two classes: (frames, p0, p1) after each other."""
+    return np.concatenate([np.tile([p0, p1], (frames, 1)) for frames, p0, p1 in spans])
 
 
-def test_of_two_that_are_as_sure_the_earlier_stays():
-    kept = suppress(windows((5, 29, 1, 0.8), (0, 24, 2, 0.8)), 25, 0.5)
-    assert kept.start.tolist() == [0]
+def test_segments_are_runs_of_one_class_that_reach_the_threshold():
+    curves = runs((10, 0.1, 0.2), (20, 0.6, 0.4), (10, 0.8, 0.2), (15, 0.3, 0.7), (5, 0.4, 0.4))
+    found = find_segments(curves, 25, threshold=0.5)
+    assert found[["label", "start", "end"]].to_numpy().tolist() == [[0, 10, 39], [1, 40, 54]]
+    assert found.start_s.tolist() == [0.4, 1.6] and found.end_s.tolist() == [1.6, 2.2]
+    np.testing.assert_allclose(found.confidence, [(20 * 0.6 + 10 * 0.8) / 30, 0.7])
+
+
+def test_of_the_classes_of_a_frame_the_most_probable_stays():
+    found = find_segments(runs((12, 0.6, 0.9), (12, 0.9, 0.6)), 25, threshold=0.5)
+    assert found[["label", "start", "end"]].to_numpy().tolist() == [[1, 0, 11], [0, 12, 23]]
+
+
+def test_what_is_shorter_than_a_third_of_a_second_is_no_segment():
+    assert find_segments(runs((30, 0.1, 0.1), (7, 0.9, 0.1)), 25, threshold=0.5).empty
+    assert len(find_segments(runs((30, 0.1, 0.1), (8, 0.9, 0.1)), 25, threshold=0.5)) == 1
+
+
+def test_frames_below_the_threshold_are_in_no_segment():
+    assert find_segments(runs((50, 0.49, 0.2)), 25, threshold=0.5).empty
+    assert len(find_segments(runs((50, 0.5, 0.2)), 25, threshold=0.5)) == 1
 
 
 def test_csv_and_json_name_the_class_and_say_seconds(tmp_path):
