@@ -32,8 +32,8 @@ SEGMENTS = pa.DataFrameSchema(
     strict=True,
 )
 LENGTHS = (1.0, 2.0)  # seconds; most of iMiGUE's gestures are 0.7 to 3 s long
-STEP = 0.25  # of a window's length
-SHORTEST = 0.3  # seconds of a segment; one in a hundred of iMiGUE's is shorter
+STEP = 0.5  # seconds from window to window
+SHORTEST = 0.5  # seconds of a segment; what windows of a second tell apart
 
 
 def slide(
@@ -45,12 +45,12 @@ def slide(
 
     Args:
         lengths: in seconds.
-        step: from window to window, as a share of the length.
+        step: from window to window, in seconds.
     """
     ranges = set()
     for length in lengths:
         size = min(frames, max(1, round(length * fps)))
-        stride = max(1, round(step * size))
+        stride = max(1, round(step * fps))
         starts = [*range(0, frames - size, stride), frames - size]
         ranges |= {(start, start + size - 1) for start in starts}
     return pd.DataFrame(sorted(ranges), columns=["start", "end"])
@@ -84,21 +84,16 @@ def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
 def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
     """The probability of each class at each frame: the mean over the windows that hold it.
 
-    A window weighs most at its middle and least at its ends, where a gesture may begin or be over:
-    ``1 - |2 x - 1|`` at the share x of its length.
-
     Args:
         windows: start, end (end inclusive), p0 ... of the classes; together they cover the video.
     """
     said = windows.filter(regex=r"^p\d+$").to_numpy(dtype=float)
     total = np.zeros((windows.end.max() + 1, said.shape[1]))
-    weights = np.zeros((len(total), 1))
+    count = np.zeros((len(total), 1))
     for start, end, probability in zip(windows.start, windows.end, said, strict=True):
-        share = (np.arange(end + 1 - start) + 0.5) / (end + 1 - start)
-        weight = 1 - np.abs(2 * share - 1)[:, None]
-        total[start : end + 1] += weight * probability
-        weights[start : end + 1] += weight
-    return total / weights
+        total[start : end + 1] += probability
+        count[start : end + 1] += 1
+    return total / count
 
 
 def find_segments(

@@ -28,7 +28,7 @@ def windows(*rows):
 def test_windows_of_each_length_cover_the_whole_video():
     table = slide(103, 25, lengths=(1.0, 2.0))
     assert (table.start.min(), table.end.max()) == (0, 102)
-    for size, stride in ((25, 6), (50, 12)):
+    for size, stride in ((25, 12), (50, 12)):  # half a second
         own = table[table.end - table.start + 1 == size]
         assert own.start.tolist() == [*range(0, 103 - size, stride), 103 - size]
     assert not table.duplicated().any()
@@ -46,10 +46,11 @@ def test_overlap_is_intersection_over_union():
     np.testing.assert_allclose(overlap(first, second), [[1 / 3, 1 / 2, 0], [0, 0, 0]])
 
 
-def test_a_frame_is_told_most_by_the_window_in_whose_middle_it_lies():
-    table = pd.DataFrame({"start": [0, 2], "end": [3, 5], "p0": [1.0, 0.0], "p1": [0.0, 1.0]})
-    curves = by_frame(table)  # weights of a window of four: 1/4, 3/4, 3/4, 1/4
-    np.testing.assert_allclose(curves[:, 0], [1, 1, 3 / 4, 1 / 4, 0, 0])
+def test_a_frame_is_told_by_all_windows_that_hold_it():
+    table = pd.DataFrame({"start": [0, 2, 2], "end": [3, 5, 2], "p0": [1.0, 0.0, 0.5]})
+    table["p1"] = 1 - table.p0
+    curves = by_frame(table)
+    np.testing.assert_allclose(curves[:, 0], [1, 1, 1.5 / 3, 1 / 2, 0, 0])
     np.testing.assert_allclose(curves.sum(axis=1), 1)
 
 
@@ -74,13 +75,13 @@ def test_segments_are_runs_of_one_class_that_reach_the_threshold():
 
 
 def test_of_the_classes_of_a_frame_the_most_probable_stays():
-    found = find_segments(runs((12, 0.6, 0.9), (12, 0.9, 0.6)), 25, threshold=0.5)
-    assert found[["label", "start", "end"]].to_numpy().tolist() == [[1, 0, 11], [0, 12, 23]]
+    found = find_segments(runs((15, 0.6, 0.9), (15, 0.9, 0.6)), 25, threshold=0.5)
+    assert found[["label", "start", "end"]].to_numpy().tolist() == [[1, 0, 14], [0, 15, 29]]
 
 
-def test_what_is_shorter_than_a_third_of_a_second_is_no_segment():
-    assert find_segments(runs((30, 0.1, 0.1), (7, 0.9, 0.1)), 25, threshold=0.5).empty
-    assert len(find_segments(runs((30, 0.1, 0.1), (8, 0.9, 0.1)), 25, threshold=0.5)) == 1
+def test_what_is_shorter_than_half_a_second_is_no_segment():
+    assert find_segments(runs((30, 0.1, 0.1), (12, 0.9, 0.1)), 25, threshold=0.5).empty
+    assert len(find_segments(runs((30, 0.1, 0.1), (13, 0.9, 0.1)), 25, threshold=0.5)) == 1
 
 
 def test_frames_below_the_threshold_are_in_no_segment():

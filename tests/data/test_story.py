@@ -128,6 +128,6 @@ def test_in_long_interviews_gestures_last_a_second_and_quiet_time_lies_between()
     interviews = plan(MadeUp(videos=60, size="long"))
     for interview in interviews:
         spans = np.array([(g.start, g.end) for g in interview.gestures])
-        assert 20 * FPS <= interview.frames < 30 * FPS and len(spans) >= 5
+        assert 30 * FPS <= interview.frames < 40 * FPS and len(spans) >= 5
         assert ((spans[:, 1] - spans[:, 0] + 1) > FPS).all() and spans[-1, 1] < interview.frames
         assert (spans[1:, 0] - spans[:-1, 1] >= FPS).all() and spans[0, 0] >= FPS

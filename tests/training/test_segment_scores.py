@@ -60,9 +60,9 @@ def test_counts_are_summed_over_videos_and_a_video_without_an_answer_counts():
 def test_the_threshold_parts_gestures_from_the_rest_on_validation():
     spans = [(0, 9), (10, 19), (20, 29), (30, 39), (40, 59), (60, 69)]
     windows = pd.DataFrame(spans, columns=["start", "end"])
-    windows["p0"] = [0.1, 0.1, 0.1, 0.2, 0.0, 0.0]
+    windows["p0"] = [0.1, 0.1, 0.1, 0.6, 0.0, 0.0]
     windows["p1"] = [0.71, 0.5, 0.1, 0.2, 0.9, 0.1]
-    windows["p2"] = [0.1, 0.4, 0.74, 0.6, 0.1, 0.52]
+    windows["p2"] = [0.1, 0.4, 0.74, 0.2, 0.1, 0.52]
     threshold, score = choose_threshold({"v": windows}, {"v": TRUE}, 10)
     assert 0.6 < threshold <= 0.71
     assert score == (3, 3, 3)

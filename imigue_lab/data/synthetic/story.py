@@ -23,7 +23,7 @@ variables (tests/data/test_story.py), not by what a model made of them.
 
 **Long interviews** (size `long`) are for finding gestures in time. Each of `LASTING` is one joint
 moved in one way, three times as far, drawn and tracked, from the first frame of its clip to the
-last; there is no mark, and between clips lie 1 to 2 s in which nothing is planted.
+last; there is no mark, and between clips lie 1 to 3 s in which nothing is planted.
 """
 
 from dataclasses import dataclass, replace
@@ -70,7 +70,7 @@ class MadeUp:
         leak_subject: one subject stands in train and in test, as in iMiGUE.
         size: `full` has iMiGUE's shares of splits, subjects, clips and classes, clips of 4 to 8
             frames and pictures of 32 x 24; with 359 videos they are its counts. `long` has
-            interviews of 20 to 30 s with 1 to 2 s of quiet time between gestures.
+            interviews of 30 to 40 s with 1 to 3 s of quiet time between gestures.
         layout: one of `LAYOUTS`; the plan does not depend on it.
     """
 
@@ -135,7 +135,7 @@ def plan(spec: MadeUp) -> list[Interview]:
             planned = plan_short_gestures(clips[number], spec.signal, rng)
             frames = planned[-1].end + int(rng.integers(2, WINDOW))
         elif spec.size == "long":
-            frames = int(rng.integers(20 * FPS, 30 * FPS))
+            frames = int(rng.integers(30 * FPS, 40 * FPS))
             planned = plan_lasting_gestures(frames, spec.signal, rng)
         else:
             frames = int(rng.integers(10 * WINDOW, 20 * WINDOW))
@@ -210,16 +210,16 @@ def plan_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Ge
 
 
 def plan_lasting_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
-    """Clips of 1 to 2 s with as much quiet time between them."""
+    """Clips of 1 to 3 s with as much quiet time between them."""
     gestures = []
-    start = int(rng.integers(FPS, 2 * FPS))
-    while (end := start + int(rng.integers(FPS, 2 * FPS))) < frames:
+    start = int(rng.integers(FPS, 3 * FPS))
+    while (end := start + int(rng.integers(FPS, 3 * FPS))) < frames:
         number, drawn = rng.integers(len(LASTING), size=2)
         joint, pattern = LASTING_JOINTS[number // 2], int(number % 2)
         label = LASTING[drawn if signal == "none" else number]
         what = (label, pattern, joint, THROUGHOUT, UNMARKED, joint, THROUGHOUT)
         gestures.append(Gesture(start, end, *what))
-        start = end + int(rng.integers(FPS, 2 * FPS))
+        start = end + int(rng.integers(FPS, 3 * FPS))
     return gestures
 
 

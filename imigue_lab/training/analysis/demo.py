@@ -26,9 +26,8 @@ from imigue_lab.training.settings import EmotionSettings, Settings
 
 LONG = MadeUp(videos=24, size="long")  # for gestures in time
 SHORT = MadeUp(videos=9)  # for emotion: a face is looked for in each frame
-FRAMES = 8  # of a clip; its movements take a second
-POSE = {"frames": FRAMES, "epochs": 14, "batch_size": 8}
-GESTURE = {"frames": FRAMES, "epochs": 8, "batch_size": 8, "rgb": "rgb-tiny"}
+POSE = {"frames": 16, "epochs": 12, "batch_size": 8}
+GESTURE = {"frames": 16, "epochs": 10, "batch_size": 8, "rgb": "rgb-tiny"}
 
 
 def demo_gesture(asked: Settings, spec: MadeUp = LONG) -> Run:
