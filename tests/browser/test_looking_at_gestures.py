@@ -4,11 +4,8 @@ import pytest
 
 from tests.browser.laboratory import CHROMIUM
 
-PLAYER, PLANE, TITLE = (
-    ".lab-player canvas.picture",
-    ".lab-points canvas.plane",
-    ".lab-player .title",
-)
+PLAYER, TITLE = ".lab-player canvas.picture", ".lab-player .title"
+PLANE = ".lab-points canvas.plane"
 SLIDER = ".lab-player .scrub"
 
 pytestmark = pytest.mark.skipif(

@@ -96,10 +96,7 @@ def add_points(
                     "symbol": mark + "-open" * (kind == CLIP),
                     "size": size,
                     "color": colouring.colours[number] if known else NOTHING,
-                    "line": {
-                        "width": BORDERS[kind],
-                        **({"color": INK} if kind == PROTOTYPE else {}),
-                    },
+                    "line": {"width": BORDERS[kind], "color": INK if kind == PROTOTYPE else None},
                 },
                 name=name,
                 legendgroup=name,
