@@ -47,9 +47,7 @@ class Reel:
         paint: draws on each picture, of the size in which it is shown.
     """
 
-    def __init__(
-        self, film: Film, span: tuple[int, int] | None = None, paint: Paint | None = None
-    ):
+    def __init__(self, film: Film, span: tuple[int, int] | None = None, paint: Paint | None = None):
         self.film, self.span, self.paint = film, span, paint
         self.video: Video | None = None
         self.prints: Prints | None = None
@@ -98,7 +96,7 @@ class Prints:
 
     def __init__(self, film: Film, first: int, last: int):
         self.film, self.frames = film, range(first, last + 1)
-        self.file = tempfile.TemporaryFile(buffering=0)
+        self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (open until `close`)
         self.places: dict[int, tuple[int, int]] = {}  # of each frame: length, first byte
         self.turn = Lock()
         self.thread = Thread(target=self.make, daemon=True)

@@ -113,7 +113,7 @@ def test_prints_stop_when_the_reel_is_closed_or_the_disk_is_full(film, monkeypat
         prints.close()
     else:
         prints.file.close()
-        prints.file = open("/dev/full", "wb", buffering=0)
+        prints.file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
     going_on.set()
     prints.thread.join(10)
     assert not prints.thread.is_alive() and not prints.places
