@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.classes import CLASSES, GROUPS, group_of
 from imigue_lab.training.analysis.analysis import Analysis
 from imigue_lab.views.gates import interview
+from imigue_lab.views.gates.figure import gates_over_time
 from imigue_lab.views.gates.interview import Interview
 from imigue_lab.views.player.lanes import Lane, Lanes
 from imigue_lab.views.player.player import Player
@@ -76,6 +77,18 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     )
     height = 420 + 22 * found.label.nunique()
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
+
+
+def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
+    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
+    return gates_over_time(
+        analysis.emotion.run,
+        shown.gates,
+        shown.strips,
+        shown.face_share,
+        shown.running,
+        analysis.remarks,
+    )
 
 
 def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
