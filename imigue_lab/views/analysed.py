@@ -14,7 +14,7 @@ from imigue_lab.training.analysis.analysis import Analysis
 from imigue_lab.views.gates import interview
 from imigue_lab.views.gates.figure import gates_over_time
 from imigue_lab.views.gates.interview import Interview
-from imigue_lab.views.player.lanes import Lane, Lanes
+from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.player.player import Player
 from imigue_lab.views.strip import WINDOW
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
@@ -94,12 +94,18 @@ def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
 def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
     """The video in the player, the classes and the gates as lanes that move it."""
     player, gates = interview.look(analysis.emotion, shown)
-    windows = len(shown.gates.face_seen)
-    lanes = [
-        Lane(CLASSES[label], sureness(analysis.windows, label, windows)[None])
-        for label in surest(analysis.windows)
-    ]
+    lanes = class_lanes(analysis.windows, len(shown.gates.face_seen))
     return player, Lanes(player.moment, analysis.own.video_id, lanes), gates
+
+
+def class_lanes(windows: pd.DataFrame, count: int) -> list[Lane]:
+    """A line from 0 to 1 of each of the surest classes, in the colour of its group."""
+    lanes = []
+    for label in surest(windows):
+        values = sureness(windows, label, count)
+        title = f"{CLASSES[label]}, up to {values.max():.2f}"
+        lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
+    return lanes
 
 
 def surest(windows: pd.DataFrame) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.segments import as_segments
-from imigue_lab.views.analysed import over_time, segment_table, sureness, surest
+from imigue_lab.views.analysed import class_lanes, over_time, segment_table, sureness, surest
 
 
 @pytest.fixture
@@ -73,3 +73,11 @@ def test_a_lane_shows_the_surest_window_that_holds_the_middle_of_each_16_frames(
     windows["confidence"] = [0.2, 0.6, 0.95]
     np.testing.assert_array_equal(sureness(windows, 2, 4), [0.6, 0.6, 0.9, 0])
     assert surest(windows) == [5, 2]
+    columns = {f"p{n}": [0.0] * 3 for n in range(32)} | {"p2": [0.2, 0.6, 0.9]}
+    lanes = class_lanes(windows.assign(**columns), 4)
+    assert [lane.title for lane in lanes] == [
+        f"{CLASSES[5]}, up to 0.00",
+        f"{CLASSES[2]}, up to 0.90",
+    ]
+    np.testing.assert_allclose(lanes[1].values, [[0.6, 0.6, 0.9, 0]])
+    assert (lanes[1].low, lanes[1].high) == (0, 1)
