@@ -9,7 +9,7 @@ from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, NEUTRAL, styled
 
 NAME_WIDTH = 30  # letters
-HANG_TOGETHER = "intervals take the items as independent, and clips of one video are not"
+HANG_TOGETHER = "intervals take the items as independent; those of one video or person are not"
 
 
 def confusion(run: Run, answers: pd.DataFrame, by: str = "class") -> go.Figure:
