@@ -12,8 +12,9 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.classes import CLASSES, GROUPS, group_of
 from imigue_lab.training.analysis.analysis import Analysis
 from imigue_lab.views.gates import interview
+from imigue_lab.views.gates.figure import gates_over_time
 from imigue_lab.views.gates.interview import Interview
-from imigue_lab.views.player.lanes import Lane, Lanes
+from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.player.player import Player
 from imigue_lab.views.strip import WINDOW
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
@@ -79,15 +80,33 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
 
 
+def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
+    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
+    return gates_over_time(
+        analysis.emotion.run,
+        shown.gates,
+        shown.strips,
+        shown.face_share,
+        shown.running,
+        analysis.remarks,
+    )
+
+
 def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
     """The video in the player, the classes and the gates as lanes that move it."""
     player, gates = interview.look(analysis.emotion, shown)
-    windows = len(shown.gates.face_seen)
-    lanes = [
-        Lane(CLASSES[label], sureness(analysis.curves, label, windows)[None])
-        for label in surest(analysis.curves)
-    ]
+    lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
     return player, Lanes(player.moment, analysis.own.video_id, lanes), gates
+
+
+def class_lanes(curves: Curves, count: int) -> list[Lane]:
+    """A line from 0 to 1 of each of the surest classes, in the colour of its group."""
+    lanes = []
+    for label in surest(curves):
+        values = sureness(curves, label, count)
+        title = f"{CLASSES[label]}, up to {values.max():.2f}"
+        lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
+    return lanes
 
 
 def surest(curves: Curves) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.segments import as_segments
-from imigue_lab.views.analysed import over_time, segment_table, sureness, surest
+from imigue_lab.views.analysed import class_lanes, over_time, segment_table, sureness, surest
 
 
 @pytest.fixture
@@ -73,3 +73,10 @@ def test_a_lane_shows_what_is_said_of_the_middle_of_each_16_frames():
     np.testing.assert_allclose(sureness(curves, 2, 3), [0.08, 0.24, 0.39])  # the last is short
     assert sureness(curves, 5, 3).tolist() == [0, 0.95, 0]
     assert surest(curves)[:2] == [5, 2]
+    lanes = class_lanes(curves, 3)
+    assert [lane.title for lane in lanes[:2]] == [
+        f"{CLASSES[5]}, up to 0.95",
+        f"{CLASSES[2]}, up to 0.39",
+    ]
+    np.testing.assert_allclose(lanes[1].values, [[0.08, 0.24, 0.39]])
+    assert (lanes[1].low, lanes[1].high) == (0, 1)
