@@ -60,7 +60,8 @@ soak: $(READY)  ## what is too long for every change: signal tables, null runs, 
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.null_ablation
 	$(BIN)/python -m benchmarks.study_workers
-	$(BIN)/python -m benchmarks.kill_training
+	$(BIN)/python -m benchmarks.kill_training emotion
+	$(BIN)/python -m benchmarks.kill_training gesture
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 

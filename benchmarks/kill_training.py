@@ -1,6 +1,6 @@
 """20 kills at random moments of one training; it must end with the numbers of an unbroken run.
 
-python -m benchmarks.kill_training        about 3 minutes on two cores
+python -m benchmarks.kill_training [emotion|gesture]        about 3 minutes each on two cores
 
 Each kill comes up to half a second after the first epoch that the process finished itself, so it
 falls into an epoch, between two, or into the writing of one.
@@ -18,15 +18,17 @@ from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 
 KILLS = 20
-WORDS = (
-    "train emotion --epochs 200 --patience 200 --dropout 0.3 --scheduler plateau --max-windows 8"
-)
+WORDS = {
+    "emotion": "--epochs 200 --patience 200 --dropout 0.3 --scheduler plateau --max-windows 8",
+    "gesture": "--epochs 60 --patience 60 --warmup 5 --ramp 20 --bank 8 --width 48 --heads 6",
+}
 KEPT = ("metrics.csv", "scores.json", "predictions.parquet", "best.safetensors", "last.safetensors")
 
 
-def start(workspace: Path, root: Path) -> subprocess.Popen:
+def start(task: str, workspace: Path, root: Path) -> subprocess.Popen:
+    words = f"train {task} {WORDS[task]} --data {root} --name run"
     return subprocess.Popen(
-        [sys.executable, "-m", "imigue_lab", *WORDS.split(), "--data", str(root), "--name", "run"],
+        [sys.executable, "-m", "imigue_lab", *words.split()],
         env=os.environ | {"IMIGUE_LAB_HOME": str(workspace)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -39,7 +41,7 @@ def epochs_of(workspace: Path) -> int:
     return len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
 
 
-def main() -> None:
+def main(task: str = "emotion") -> None:
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         whole, killed, root = (Path(folder) / name for name in ("whole", "killed", "interviews"))
@@ -47,10 +49,10 @@ def main() -> None:
         make_data(root, MadeUp(videos=60, pictures=False))
         (killed / "features").parent.mkdir()
         (killed / "features").symlink_to(whole / "features")
-        assert start(whole, root).wait() == 0
+        assert start(task, whole, root).wait() == 0
         epochs = []
         for _ in range(KILLS):
-            process, before = start(killed, root), epochs_of(killed)
+            process, before = start(task, killed, root), epochs_of(killed)
             while epochs_of(killed) == before and process.poll() is None:
                 time.sleep(0.005)
             time.sleep(rng.uniform(0, 0.5))
@@ -58,8 +60,8 @@ def main() -> None:
             process.kill()
             process.wait()
             epochs.append(epochs_of(killed))
-        assert start(killed, root).wait() == 0
-        print(f"epochs on disk after each kill: {epochs}")
+        assert start(task, killed, root).wait() == 0
+        print(f"{task}: epochs on disk after each kill: {epochs}")
         for name in KEPT:
             same = (whole / "runs/run" / name).read_bytes() == (
                 killed / "runs/run" / name
@@ -69,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

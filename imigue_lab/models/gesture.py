@@ -85,12 +85,12 @@ class GestureModel(nn.Module):
         rgb: Projection,
         pose: Projection,
         fusion: CMTF | ConcatFusion | LateFusion,
-        memory: Memory | None,
         classes: int,
     ):
         super().__init__()
         dim = rgb.linear.out_features
-        self.rgb, self.pose, self.fusion, self.memory = rgb, pose, fusion, memory
+        self.rgb, self.pose, self.fusion = rgb, pose, fusion
+        self.memory: Memory | None = None
         self.norm = None if isinstance(fusion, LateFusion) else nn.LayerNorm(dim)
         self.head_rgb, self.head_pose = nn.Linear(dim, classes), nn.Linear(dim, classes)
         self.theta = nn.Parameter(torch.zeros(()))
@@ -235,12 +235,14 @@ def build_gesture(
         raise SettingsError(f"width ({width}) must be a multiple of heads ({heads})")
     if memory and fusion == "late":
         raise SettingsError("late fusion has no feature of the clip to remember: set memory=false")
-    return GestureModel(
+    model = GestureModel(
         Projection(rgb_dim, width),
         Projection(pose_dim, width),
         build_fusion(fusion, width, heads, criteria, merge),
-        build_memory(classes, width, heads, bank, top_k, momentum, warmup, prototypes)
-        if memory
-        else None,
         classes,
     )
+    if memory:  # drawn last: of one seed, the models with and without it start alike
+        model.memory = build_memory(
+            classes, width, heads, bank, top_k, momentum, warmup, prototypes
+        )
+    return model

@@ -131,6 +131,16 @@ def test_the_decision_is_weighted_and_the_weight_of_pose_is_above_half():
     assert_close(model(rgb, pose).w_pose, torch.tensor(0.875))
 
 
+def test_with_and_without_memory_a_model_starts_from_the_same_weights():
+    small = {"rgb_dim": 6, "pose_dim": 5, "classes": 4, "width": 12, "heads": 3}
+    torch.manual_seed(0)
+    plain = build_gesture(**small, memory=False).state_dict()
+    torch.manual_seed(0)
+    own = build_gesture(**small).state_dict()
+    assert plain.keys() < own.keys()
+    assert all(torch.equal(own[name], value) for name, value in plain.items())
+
+
 def test_a_clip_with_one_modality_is_decided_by_its_head_alone():
     model, (rgb, pose) = remembering(build()).eval(), clips()
     out = model(rgb, pose)
@@ -195,11 +205,12 @@ def test_the_forward_pass_writes_nothing_and_remember_does():
                 f = out.fusion.f[IDS.index(clip_id)]
                 assert_close(model.memory.bank.entries[row, slot], f.detach())
     again = model(rgb, pose, IDS)
-    assert not again.recalled.retrieved.valid.all()  # what it wrote itself it may not read
     codes = model.memory.bank.source[again.recalled.retrieved.label]
     own = model.memory.bank.own(IDS)[torch.arange(4), again.recalled.retrieved.label]
     picked = own.gather(1, again.recalled.retrieved.slot) & again.recalled.retrieved.valid
-    assert own.any() and not picked.any() and codes.shape == own.shape
+    assert (
+        own.any() and not picked.any() and codes.shape == own.shape
+    )  # what it wrote itself it may not read
 
 
 def test_a_clip_without_any_token_is_not_remembered():
