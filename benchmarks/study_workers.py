@@ -7,33 +7,25 @@ database URL, such as postgresql://user:password@host/name; SQLite where it is l
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import start
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.training.studies import study
 from imigue_lab.training.studies.ablations import enqueue, plan_grid, runs_by_cell, study_name
 from imigue_lab.training.studies.settings import AblationSettings
 from imigue_lab.training.studies.study import open_study, tickets
 
 HEARTBEAT_S, GRACE_S = 2, 8
-WORKER = (
-    "import sys; from imigue_lab.training.studies import study;"
-    f" study.HEARTBEAT_S, study.GRACE_S = {HEARTBEAT_S}, {GRACE_S};"
-    " from imigue_lab.app import main; main(sys.argv[1:])"
-)
 
 
-def start(words: list[str]) -> subprocess.Popen:
-    """One worker of its own process."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER, "ablate", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def be_hasty() -> None:
+    """A worker that is silent for 8 seconds counts as lost."""
+    study.HEARTBEAT_S, study.GRACE_S = HEARTBEAT_S, GRACE_S
 
 
 def share(asked: AblationSettings, workers: int, kills: int, timeout_s: float = 900) -> dict:
@@ -42,30 +34,31 @@ def share(asked: AblationSettings, workers: int, kills: int, timeout_s: float = 
     Returns:
         cells, folders (finished ones), trials by state, and the trials that were taken up again.
     """
-    study = open_study(study_name(asked), asked.storage)
+    shared = open_study(study_name(asked), asked.storage)
     grid = plan_grid(asked)
-    enqueue(study, grid)
+    enqueue(shared, grid)
     said = ("data", "task", "given", "variants", "seeds", "seed", "storage")
     words = [w for name in said for w in (f"--{name}", str(getattr(asked, name)))]
-    running = [start(words) for _ in range(workers)]
+    running = [start(["ablate", *words], be_hasty) for _ in range(workers)]
     end = time.monotonic() + timeout_s
-    while len(tickets(study, "COMPLETE")) < len(grid) // 4 or (
-        len(tickets(study, "RUNNING")) < workers
+    while len(tickets(shared, "COMPLETE")) < len(grid) // 4 or (
+        len(tickets(shared, "RUNNING")) < workers
     ):
         assert time.monotonic() < end, "the workers did not start in time"
         time.sleep(0.2)
     for worker in running[:kills]:
         worker.kill()
-        worker.wait()
-    assert all(worker.wait() == 0 for worker in running[kills:])
-    finished = runs_by_cell(study)
+    for worker in running:
+        worker.join()
+    assert [worker.exitcode == 0 for worker in running[kills:]] == [True] * (workers - kills)
+    finished = runs_by_cell(shared)
     states = ("COMPLETE", "FAIL", "PRUNED", "RUNNING", "WAITING")
-    retried = [t for t in study.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
+    retried = [t for t in shared.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
     return {
         "cells": len(grid),
         "finished": sum(cell in finished for cell in grid),
         "folders": len({finished[cell].folder for cell in grid if cell in finished}),
-        "trials": {state: len(tickets(study, state)) for state in states},
+        "trials": {state: len(tickets(shared, state)) for state in states},
         "taken up again": len(retried),
     }
 

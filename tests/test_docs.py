@@ -14,12 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imigue_lab.app import main
+from imigue_lab.app import build_parser, main
+from imigue_lab.app.options import given_settings
 from imigue_lab.data.video import write_video
 from imigue_lab.models.published import FAMILIES
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
+OF_COMMANDS = {
+    "run_ablation": AblationSettings,
+    "run_search": SearchSettings,
+    "train_emotion": EmotionSettings,
+    "train_baseline": BaselineSettings,
+}
 PAGES = [CHECKOUT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
@@ -114,6 +124,18 @@ def test_what_the_page_on_your_own_data_says_works(tmp_path, monkeypatch, capsys
     told = capsys.readouterr().out
     assert "always win" in told and "made 1 items" in told
     assert "error, " not in told
+
+
+def test_every_command_of_the_page_on_scaling_is_one_that_is_taken():
+    page = (DOCS / "scaling.md").read_text().replace("\\\n", " ")
+    lines = re.findall(
+        r"^ *(?:OMP_NUM_THREADS=\S+ )?(imigue-lab|torchrun) (.*)$", page, re.MULTILINE
+    )
+    assert len(lines) == 7
+    for program, rest in lines:
+        words = shlex.split(rest.partition("-m imigue_lab")[2] if program == "torchrun" else rest)
+        options = build_parser().parse_args(words)
+        given_settings(OF_COMMANDS[options.run.__name__], options)
 
 
 def said_in_code():

@@ -23,12 +23,17 @@ def describe_environment(processes: int = 1) -> dict[str, Any]:
     """
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": sys.argv,
+        "command": [without_password(word) for word in sys.argv],
         "git": revision(CHECKOUT),
         "python": platform.python_version(),
         "packages": packages(),
         "machine": machine() | {"processes": processes},
     }
+
+
+def without_password(text: str) -> str:
+    """The same with the password of a database's URL taken out, for what others will read."""
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 def revision(checkout: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Ablations: every cell once, finished ones never again, failures named, tables labelled."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from imigue_lab.training.studies.ablations import (
     ablate,
     ablation_table,
     enqueue,
+    finished_cells,
     plan_grid,
     study_name,
 )
@@ -55,12 +58,20 @@ def test_finished_cells_are_never_trained_again_and_the_grid_may_grow(asked, mon
 
 
 def test_a_cell_whose_run_folder_is_gone_is_trained_again(asked):
-    import shutil
-
     runs = ablate(asked(seeds=1, seed=30))
     shutil.rmtree(runs["late"][0].folder)
     again = ablate(asked(seeds=1, seed=30))
     assert again == runs and again["late"][0].finished
+
+
+def test_runs_that_another_host_keeps_to_itself_are_said(asked):
+    settings = asked(seeds=1, seed=30)
+    runs = ablate(settings)
+    for own in runs.values():
+        shutil.rmtree(own[0].folder)
+    study = open_study(study_name(settings))
+    with pytest.raises(RunError, match=r"3 of 3 cells are not .*: give all hosts one IMIGUE_LAB"):
+        finished_cells(study, plan_grid(settings))
 
 
 def test_a_cell_is_enqueued_once_whoever_asks(asked):

@@ -130,6 +130,22 @@ def test_runs_are_grouped_by_what_they_are(pretend):
         group_runs(runs)
 
 
+def test_runs_of_one_name_in_two_homes_are_two(pretend):
+    """As of a soak that was shared out among hosts: each seed has a home of its own."""
+    runs = [
+        pretend(f"home{seed}/runs/{gate}", right(20, *wrong), seed=seed, gate=gate, flip=bool(seed))
+        for seed in (0, 1)
+        for gate, wrong in (("shared", ()), ("cross", (0, 1, 2)))
+    ]
+    differing = settings_that_differ(runs)
+    assert differing.columns.tolist() == [str(run.folder) for run in runs]
+    assert differing.loc["seed"].tolist() == [0, 0, 1, 1]
+    grouped = group_runs(runs)
+    assert [len(own) for own in grouped.values()] == [2, 2]
+    row = compare(grouped).set_index("variant").loc["gate=cross"]
+    assert (row.seeds, row.n, row.clusters, row.decided) == (2, 40, 10, 6)
+
+
 def test_the_command_line_prints_settings_and_paired_tests(quick, capsys):
     runs = [train_emotion(quick(epochs=1, gamma=gamma, seed=21)) for gamma in (0.0, 2.0)]
     capsys.readouterr()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.processes import start
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.training.emotion.data import load_emotion_data
 from imigue_lab.training.emotion.train import (
@@ -160,32 +159,31 @@ def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
     assert not (Path(os.environ["IMIGUE_LAB_HOME"]) / "runs" / "never").exists()
 
 
-def start(folder, made_up):
+def start_training(folder, made_up):
     """The same small training in a process of its own, with a workspace of its own."""
     words = f"train emotion --data {made_up} --store {os.environ['IMIGUE_LAB_HOME']}/features"
     words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
-    return subprocess.Popen(
-        [sys.executable, "-m", "imigue_lab", *words.split(), "--scheduler=plateau", "--name=run"],
-        env=os.environ | {"IMIGUE_LAB_HOME": str(folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    words += " --scheduler plateau --name run"
+    return start(words.split(), IMIGUE_LAB_HOME=str(folder))
 
 
 def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, made_up):
     """kill -9 after the first and after the third epoch; the numbers agree to the last digit."""
-    whole = start(tmp_path / "whole", made_up)
+    whole = start_training(tmp_path / "whole", made_up)
     for epochs in (1, 3):
-        process = start(tmp_path / "killed", made_up)
+        process = start_training(tmp_path / "killed", made_up)
         metrics = tmp_path / "killed" / "runs" / "run" / "metrics.csv"
-        while process.poll() is None:
+        while process.is_alive():
             if metrics.exists() and len(pd.read_csv(metrics)) >= epochs:
-                process.send_signal(signal.SIGKILL)
+                process.kill()
                 break
             time.sleep(0.002)
-        process.wait()
-    assert start(tmp_path / "killed", made_up).wait() == 0
-    assert whole.wait() == 0
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    last = start_training(tmp_path / "killed", made_up)
+    for process in (last, whole):
+        process.join()
+        assert process.exitcode == 0
     whole_run, killed_run = (tmp_path / name / "runs" / "run" for name in ("whole", "killed"))
     assert len(pd.read_csv(whole_run / "metrics.csv")) == 6
     for name in ("metrics.csv", "scores.json"):

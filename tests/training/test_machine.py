@@ -1,10 +1,18 @@
 """What a run says of where it was made."""
 
 import subprocess
+import sys
 
+import pytest
 import torch
 
-from imigue_lab.training.machine import CHECKOUT, describe_environment, processor, revision
+from imigue_lab.training.machine import (
+    CHECKOUT,
+    describe_environment,
+    processor,
+    revision,
+    without_password,
+)
 
 
 def test_a_run_says_revision_packages_machine_seed_and_data(trained):
@@ -45,3 +53,16 @@ def test_the_environment_is_plain_text_and_numbers():
     told = describe_environment(processes=4)
     assert told["machine"]["processes"] == 4
     assert isinstance(processor(), str) and processor()
+
+
+@pytest.mark.parametrize("password", ["secret", "a:b", "p%40ss/w"])
+def test_the_password_of_a_database_is_not_kept_with_a_run(monkeypatch, password):
+    words = ["ablate", "--storage", f"postgresql://me:{password}@host:5432/studies"]
+    monkeypatch.setattr(sys, "argv", words)
+    told = describe_environment()["command"]
+    assert told == ["ablate", "--storage", "postgresql://me:***@host:5432/studies"]
+
+
+@pytest.mark.parametrize("word", ["postgresql://me@host:5432/x", "sqlite:////a/b.db", "epochs:3"])
+def test_what_holds_no_password_stays_as_it_is(word):
+    assert without_password(word) == word

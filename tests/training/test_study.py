@@ -91,3 +91,9 @@ def test_a_driver_that_is_not_installed_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(RunError, match=r"pip install 'imigue_lab.postgresql.'"):
         open_study("x", "postgresql://user@127.0.0.1/db")
+
+
+def test_the_sentence_on_a_storage_keeps_its_password(tmp_path):
+    with pytest.raises(RunError, match=r"storage: sqlite://me:\*\*\*@.* cannot be") as caught:
+        open_study("x", f"sqlite://me:secret@{tmp_path}/x.db")
+    assert "secret" not in str(caught.value)

@@ -185,19 +185,26 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     differing = [name for name in settings_that_differ(runs).index if name not in SEED_ALONE]
     differing = [name for name in differing if not name.startswith("data ")]
     grouped: dict[str, list[Run]] = {}
-    for run, settings in zip(runs, asked, strict=True):
+    for run, label, settings in zip(runs, told_apart(runs), asked, strict=True):
         words = ", ".join(f"{name}={settings.get(name, '–')}" for name in differing)
-        grouped.setdefault(words or run.folder.name, []).append(run)
+        grouped.setdefault(words or label, []).append(run)
     return grouped
 
 
 def settings_that_differ(runs: Sequence[Run]) -> pd.DataFrame:
     """A row a setting in which the runs differ, a column a run; a dash where a run has none."""
-    asked = {run.folder.name: flatten(run.settings()) for run in runs}
+    asked = dict(zip(told_apart(runs), (flatten(run.settings()) for run in runs), strict=True))
     names = list(dict.fromkeys(name for settings in asked.values() for name in settings))
     rows = {name: [settings.get(name, "–") for settings in asked.values()] for name in names}
     differing = {name: row for name, row in rows.items() if any(v != row[0] for v in row)}
     return pd.DataFrame.from_dict(differing, orient="index", columns=list(asked))
+
+
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """The name of each run's folder; its path where another home has one of that name."""
+    names = [run.folder.name for run in runs]
+    paths = [str(run.folder) for run in runs]
+    return [p if names.count(n) > 1 else n for n, p in zip(names, paths, strict=True)]
 
 
 def show_comparison(table: pd.DataFrame) -> pd.DataFrame:

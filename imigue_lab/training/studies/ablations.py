@@ -115,19 +115,32 @@ def runs_by_cell(study: "Study") -> dict[Cell, Run]:
 def finished_cells(study: "Study", grid: Grid) -> dict[str, list[Run]]:
     """The runs of a grid by variant, seeds in their order."""
     runs = runs_by_cell(study)
-    lacking = [str(cell) for cell in grid if cell not in runs]
+    lacking = [cell for cell in grid if cell not in runs]
     if lacking:
-        reasons = {cell_of(t): t.user_attrs.get(FAILED) for t in tickets(study, "FAIL")}
-        why = next((reason for cell, reason in reasons.items() if cell in grid and reason), "")
         raise RunError(
-            f"{len(lacking)} of {len(grid)} cells are not finished: {some(lacking)};"
-            f" {why or 'run it again to go on'}"
+            f"{len(lacking)} of {len(grid)} cells are not finished:"
+            f" {some([str(cell) for cell in lacking])}; {why_not(study, lacking)}"
         )
     by_variant: dict[str, list[Run]] = {}
     for cell in grid:
         by_variant.setdefault(cell.variant, []).append(runs[cell])
     refuse_other_data(by_variant)
     return by_variant
+
+
+def why_not(study: "Study", lacking: list[Cell]) -> str:
+    """Why cells have no finished run here, as far as the study knows."""
+    last = {cell_of(ticket): ticket for ticket in tickets(study, "COMPLETE", "FAIL")}
+    ends = [last[cell] for cell in lacking if cell in last]
+    reasons = [ticket.user_attrs[FAILED] for ticket in ends if FAILED in ticket.user_attrs]
+    if reasons:
+        return reasons[0]
+    if any(ticket.state.name == "COMPLETE" for ticket in ends):
+        return (
+            f"their runs were made and are not in {runs_folder()}: give all hosts one"
+            " IMIGUE_LAB_HOME on a shared disk, and run it again"
+        )
+    return "run it again to go on"
 
 
 def refuse_other_data(runs: dict[str, list[Run]]) -> None:

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import LabError, RunError
+from imigue_lab.training.machine import without_password
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -81,7 +82,8 @@ def open_study(name: str, storage: str = "", maximise: bool = True) -> "Study":
             ) from error
         except Exception as error:  # SQLAlchemy's, of many kinds
             said = str(error).splitlines()[0]
-            raise RunError(f"storage: {storage or url} cannot be opened ({said})") from error
+            where = without_password(storage or url)
+            raise RunError(f"storage: {where} cannot be opened ({said})") from error
         return optuna.create_study(
             storage=kept,
             study_name=name,
