@@ -122,11 +122,8 @@ def test_the_rgb_encoder_moves_only_when_it_is_trained_along(tiny, frozen, along
     assert not [name for name in still.load_weights("last") if name.startswith("rgb_encoder.")]
     assert still.folder != tuned.folder
     before, after = along.filmed.run.load_weights("best"), tuned.load_weights("last")
-    moved = {
-        name
-        for name in before
-        if not torch.equal(before[name], after[f"rgb_encoder.mvit.net.{name}"])
-    }
+    after_rgb = {name: after[f"rgb_encoder.mvit.net.{name}"] for name in before}
+    moved = {name for name in before if not torch.equal(before[name], after_rgb[name])}
     assert {"conv_proj.weight", "norm.weight", "blocks.0.attn.qkv.weight"} <= moved
     assert not any(name.startswith("head.") for name in moved)  # nothing runs it, nor does it decay
     joint = along.runs[0].load_weights("best")
@@ -216,11 +213,11 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
 def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, tuned):
     with pytest.raises(RunError, match="rgb_run: seen-joint has model 2s-agcn, mvitv2-s is due"):
         load_gesture_tokens(tiny(rgb_run="seen-joint"))
-    with pytest.raises(RunError, match="rgb_run: seen-pictures has fold -1, 1 is due; name"):
-        load_gesture_tokens(tiny(fold=1))
     with pytest.raises(RunError, match="nobody: no finished run"):
         load_gesture_tokens(tiny(rgb_run="nobody"))
     split = frozen.gestures.split
+    with pytest.raises(RunError, match="rgb_run: seen-pictures has fold -1, 1 is due; name"):
+        open_filmed("seen-pictures", 1, open_data(str(filmed)), split)
     relabelled = replace(split, clips=split.clips.assign(label=split.clips.label[::-1].array))
     with pytest.raises(RunError, match="seen-pictures has learned from other clips, parts or labe"):
         open_filmed("seen-pictures", -1, open_data(str(filmed)), relabelled)
