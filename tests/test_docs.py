@@ -1,6 +1,7 @@
 """The pages under docs say what is so: their code runs, their sentences and links are there."""
 
 import ast
+import inspect
 import os
 import re
 import runpy
@@ -15,6 +16,7 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.data.video import write_video
+from imigue_lab.models.published import FAMILIES
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
@@ -50,6 +52,14 @@ def test_every_relative_link_resolves(page):
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     ours = [link for link in links if not link.startswith(("http:", "https:"))]
     assert not [link for link in ours if not (page.parent / link).exists()]
+
+
+def test_the_page_on_checkpoints_names_every_family_and_its_own_options():
+    rows = re.findall(r"^\| `(.+?)` \|.*\| (.*?) ?\|$", (DOCS / "checkpoints.md").read_text(), re.M)
+    assert [family for family, _ in rows] == [*FAMILIES]
+    for family, told in rows:
+        own = set(inspect.signature(FAMILIES[family].build).parameters)
+        assert set(re.findall(r"`(\w+)`", told)) - {"full", "tiny"} <= own, family
 
 
 def test_what_the_page_on_adding_a_model_says_gives_a_model_that_trains(tmp_path, made_up):

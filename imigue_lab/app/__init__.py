@@ -56,11 +56,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     make.add_argument(
         "--size",
-        choices=["demo", "full"],
+        choices=["demo", "long", "full"],
         default="demo",
-        help="full: 359 videos and 18,232 clips of tiny pictures (default: demo)",
+        help="long: quiet time between gestures that last; full: 359 videos and 18,232 clips of"
+        " tiny pictures (default: demo)",
     )
-    make.add_argument("--videos", type=positive, help="interviews (default: 120; full: 359)")
+    make.add_argument(
+        "--videos", type=positive, help="interviews (default: 120; long: 24; full: 359)"
+    )
     make.add_argument("--seed", type=int, default=0, help="default: 0")
     make.add_argument(
         "--signal", choices=["joint", "none"], default="joint", help="what is planted"
@@ -162,7 +165,7 @@ def make_data(options: argparse.Namespace) -> None:
 
     faults = choose_faults(options.faults, options.layout)
     spec = MadeUp(
-        videos=options.videos or {"demo": 120, "full": FULL_VIDEOS}[options.size],
+        videos=options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size],
         seed=options.seed,
         signal=options.signal,
         pictures=not options.no_pictures,

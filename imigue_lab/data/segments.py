@@ -3,11 +3,12 @@
 Segments are a table: label (0-based class), start and end (frames from 0, end inclusive), start_s
 and end_s (seconds; the end is when the last frame gives way), confidence (0 to 1, null where a
 person said so).
-Letters in shapes: N, M segments.
+Letters in shapes: N, M segments; F frames of a video, C classes.
 """
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ SEGMENTS = pa.DataFrameSchema(
     strict=True,
 )
 LENGTHS = (1.0, 2.0)  # seconds; most of iMiGUE's gestures are 0.7 to 3 s long
-STEP = 0.25  # of a window's length
-OVERLAP = 0.0  # IoU above which the surer of two segments stays
+STEP = 0.5  # seconds from window to window
+SHORTEST = 0.5  # seconds of a segment; what windows of a second tell apart
 
 
 def slide(
@@ -44,12 +45,12 @@ def slide(
 
     Args:
         lengths: in seconds.
-        step: from window to window, as a share of the length.
+        step: from window to window, in seconds.
     """
     ranges = set()
     for length in lengths:
         size = min(frames, max(1, round(length * fps)))
-        stride = max(1, round(step * size))
+        stride = max(1, round(step * fps))
         starts = [*range(0, frames - size, stride), frames - size]
         ranges |= {(start, start + size - 1) for start in starts}
     return pd.DataFrame(sorted(ranges), columns=["start", "end"])
@@ -80,28 +81,42 @@ def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
     return segments[["start_s", "end_s"]].to_numpy(dtype=float)
 
 
-def suppress(
-    windows: pd.DataFrame, fps: int | float, threshold: float, most: float = OVERLAP
-) -> pd.DataFrame:
-    """Non-maximum suppression: the surest windows that do not overlap, in the order of time.
-
-    Of two windows that overlap by more than `most`, of one class or of two, the surer stays (the
-    earlier where both are as sure): one person makes one gesture at a time.
+def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
+    """The probability of each class at each frame: the mean over the windows that hold it.
 
     Args:
-        windows: start, end, label, confidence.
-        threshold: confidence below which a window is no gesture.
-        most: intersection over union.
+        windows: start, end (end inclusive), p0 ... of the classes; together they cover the video.
     """
-    sure = windows[windows.confidence >= threshold]
-    sure = sure.sort_values(["confidence", "start"], ascending=[False, True])
-    found = as_segments(sure, fps)
-    alike = overlap(spans(found), spans(found)) > most
-    kept: list[int] = []
-    for number in range(len(found)):
-        if not alike[number, kept].any():
-            kept.append(number)
-    return found.iloc[kept].sort_values("start", ignore_index=True)
+    said = windows.filter(regex=r"^p\d+$").to_numpy(dtype=float)
+    total = np.zeros((windows.end.max() + 1, said.shape[1]))
+    count = np.zeros((len(total), 1))
+    for start, end, probability in zip(windows.start, windows.end, said, strict=True):
+        total[start : end + 1] += probability
+        count[start : end + 1] += 1
+    return total / count
+
+
+def find_segments(
+    curves: Float[np.ndarray, "F C"], fps: int | float, threshold: float
+) -> pd.DataFrame:
+    """Runs of frames of one class, in the order of time.
+
+    Non-maximum suppression, frame by frame: of the classes of a frame the most probable stays,
+    where it reaches the threshold; one person makes one gesture at a time. A run shorter than
+    `SHORTEST` is no segment. Its confidence is the mean over its frames.
+
+    Args:
+        curves: of `by_frame`.
+    """
+    confidence = curves.max(axis=1)
+    label = np.where(confidence >= threshold, curves.argmax(axis=1), -1)
+    edges = np.flatnonzero(np.diff(label, prepend=-2, append=-2))
+    rows = [
+        (label[start], start, stop - 1, confidence[start:stop].mean())
+        for start, stop in pairwise(edges.tolist())
+        if label[start] >= 0 and stop - start >= SHORTEST * fps
+    ]
+    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), fps)
 
 
 def write_csv(segments: pd.DataFrame, path: Path) -> None:

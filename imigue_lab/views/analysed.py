@@ -1,6 +1,6 @@
 """What two runs say of one video, over its time (notebook 09).
 
-Letters in shapes: T windows of 16 frames.
+Letters in shapes: T windows of 16 frames, F frames, C classes.
 """
 
 import numpy as np
@@ -12,14 +12,16 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.classes import CLASSES, GROUPS, group_of
 from imigue_lab.training.analysis.analysis import Analysis
 from imigue_lab.views.gates import interview
+from imigue_lab.views.gates.figure import gates_over_time
 from imigue_lab.views.gates.interview import Interview
-from imigue_lab.views.player.lanes import Lane, Lanes
+from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.player.player import Player
 from imigue_lab.views.strip import WINDOW
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
 
 COLOURS = dict(zip(GROUPS, (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL), strict=True))
 MOST = 6  # classes that have a lane
+Curves = Float[np.ndarray, "F C"]
 
 
 def segment_table(analysis: Analysis) -> pd.DataFrame:
@@ -78,27 +80,41 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
 
 
+def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
+    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
+    return gates_over_time(
+        analysis.emotion.run,
+        shown.gates,
+        shown.strips,
+        shown.face_share,
+        shown.running,
+        analysis.remarks,
+    )
+
+
 def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
     """The video in the player, the classes and the gates as lanes that move it."""
     player, gates = interview.look(analysis.emotion, shown)
-    windows = len(shown.gates.face_seen)
-    lanes = [
-        Lane(CLASSES[label], sureness(analysis.windows, label, windows)[None])
-        for label in surest(analysis.windows)
-    ]
+    lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
     return player, Lanes(player.moment, analysis.own.video_id, lanes), gates
 
 
-def surest(windows: pd.DataFrame) -> list[int]:
+def class_lanes(curves: Curves, count: int) -> list[Lane]:
+    """A line from 0 to 1 of each of the surest classes, in the colour of its group."""
+    lanes = []
+    for label in surest(curves):
+        values = sureness(curves, label, count)
+        title = f"{CLASSES[label]}, up to {values.max():.2f}"
+        lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
+    return lanes
+
+
+def surest(curves: Curves) -> list[int]:
     """The classes that are most probable somewhere, the surest first."""
-    best = windows.groupby("label").confidence.max().sort_values(ascending=False)
-    return [int(label) for label in best.index[:MOST]]
+    return np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist()
 
 
-def sureness(windows: pd.DataFrame, label: int, count: int) -> Float[np.ndarray, " T"]:
-    """The greatest probability of a class in the windows that hold the middle of each 16 frames."""
+def sureness(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:
+    """The probability of a class at the middle of each 16 frames."""
     middle = np.arange(count) * WINDOW + WINDOW // 2
-    start, end = windows.start.to_numpy()[:, None], windows.end.to_numpy()[:, None]
-    held = (start <= middle) & (middle <= end)
-    values = np.where(held, windows[f"p{label}"].to_numpy()[:, None], 0.0)
-    return values.max(axis=0)
+    return curves[np.minimum(middle, len(curves) - 1), label]

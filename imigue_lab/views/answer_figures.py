@@ -9,7 +9,7 @@ from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, NEUTRAL, styled
 
 NAME_WIDTH = 30  # letters
-HANG_TOGETHER = "intervals take the items as independent, and clips of one video are not"
+HANG_TOGETHER = "intervals take the items as independent; those of one video or person are not"
 
 
 def confusion(run: Run, answers: pd.DataFrame, by: str = "class") -> go.Figure:
@@ -36,8 +36,13 @@ def confusion(run: Run, answers: pd.DataFrame, by: str = "class") -> go.Figure:
     )
     figure.update_xaxes(title_text="taken for", automargin=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
-    title = f"Which {by} is taken for which (n={len(answers)})"
+    title = f"Which {by} is taken for which on {part_of(answers)}"
     return styled(figure, title, notes_of(run), height=260 + 30 * len(counts))
+
+
+def part_of(answers: pd.DataFrame) -> str:
+    """Which items these are, and how many."""
+    return f"{answers.split.iloc[0]} (n={len(answers)})"
 
 
 def shorten(name: str) -> str:
@@ -72,7 +77,7 @@ def confidence(run: Run, answers: pd.DataFrame, bins: int = 10) -> go.Figure:
     figure.update_xaxes(title_text="mean probability of the answer", range=[0, 1.08])
     figure.update_yaxes(title_text="share of right answers", range=[-0.02, 1.04])
     notes = [*notes_of(run), HANG_TOGETHER]
-    return styled(figure, f"Reliability (n={len(answers)})", notes, height=480)
+    return styled(figure, f"Reliability on {part_of(answers)}", notes, height=480)
 
 
 def shares(run: Run, answers: pd.DataFrame, by: str = "subject") -> go.Figure:
@@ -97,6 +102,19 @@ def shares(run: Run, answers: pd.DataFrame, by: str = "subject") -> go.Figure:
     figure.update_xaxes(title_text="share of right answers", range=[-0.02, 1.02])
     figure.update_yaxes(automargin=True, dtick=1)
     what = "class" if by == "truth" else by
-    title = f"Right answers by {what} (n={len(answers)})"
+    title = f"Right answers by {what} on {part_of(answers)}"
     notes = [*notes_of(run), HANG_TOGETHER]
     return styled(figure, title, notes, height=230 + 24 * len(table))
+
+
+def error_figures(run: Run, answers: pd.DataFrame) -> dict[str, go.Figure]:
+    """All of them, by the name that `keep_figures` gives their files; groups are of clips alone."""
+    figures = {
+        "confusion": confusion(run, answers),
+        "right_by_class": shares(run, answers, "truth"),
+        "right_by_subject": shares(run, answers),
+        "reliability": confidence(run, answers),
+    }
+    if not (answers.truth.astype(str) == answers.truth_group.astype(str)).all():
+        figures["confusion_by_group"] = confusion(run, answers, by="group")
+    return figures

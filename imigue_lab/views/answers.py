@@ -1,6 +1,6 @@
 """What a finished run answered, in one form for all tasks: a row a clip or interview of a part.
 
-Columns: item (clip or video id), video_id, subject, truth, said (names of classes, ordered),
+Columns: item (clip or video id), video_id, subject, split, truth, said (names of classes, ordered),
 truth_group, said_group (of the body part; the class itself for interviews), p_truth, p_said (the
 probabilities of the two), right.
 """
@@ -15,8 +15,11 @@ from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import wilson_interval
 
 
-def read_answers(run: Run, split: str = "test") -> pd.DataFrame:
+def read_answers(run: Run, split: str = "") -> pd.DataFrame:
     """Answers of a gesture, baseline or emotion run where the truth is known.
+
+    Args:
+        split: empty: test, or validation where the truth of test is hidden.
 
     Raises:
         RunError: no truth of this part is known.
@@ -30,6 +33,8 @@ def read_answers(run: Run, split: str = "test") -> pd.DataFrame:
             p0=1 - predictions.probability,
             p1=predictions.probability,
         )
+    if not split:
+        split = "validation" if labelled(predictions, "test").empty else "test"
     part = labelled(predictions, split)
     if part.empty:
         raise RunError(f"{run.folder}: knows no truth of {split}; choose another part")
@@ -42,6 +47,7 @@ def read_answers(run: Run, split: str = "test") -> pd.DataFrame:
             "item": part.clip_id.to_numpy(),
             "video_id": part.video_id.to_numpy(),
             "subject": part.subject.to_numpy() if "subject" in part else part.video_id.to_numpy(),
+            "split": split,
             "truth": pd.Categorical.from_codes(truth, names, ordered=True),
             "said": pd.Categorical.from_codes(said, names, ordered=True),
             "p_truth": probability[rows, truth],

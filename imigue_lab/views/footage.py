@@ -3,35 +3,21 @@
 Frames are counted in the whole video, also where a file holds one clip alone.
 """
 
-import io
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
 from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.video import Frame, Video
+from imigue_lab.data.video import Video
 from imigue_lab.errors import DataError
 from imigue_lab.views.player.moment import RATE, Moment, around
+from imigue_lab.views.reel import Film, Paint, Reel
 from imigue_lab.views.skeletons import Skeleton, read_skeleton
 from imigue_lab.views.style import notes_on
 
-SHORT_SIDE = 360  # pixels of a picture as it is shown, at most
 ALONE = (244, 244, 246)  # the ground that a skeleton without pictures is drawn on
-Paint = Callable[[int, Frame], Frame]  # frame number and picture -> the picture with more on it
-
-
-class Film(NamedTuple):
-    """A file of pictures: what it holds, and the frame of the video that it begins with."""
-
-    path: Path
-    first: int
-    frames: int
-    size: tuple[int, int]  # width, height
 
 
 @dataclass(frozen=True)
@@ -115,44 +101,6 @@ def title_of(moment: Moment) -> str:
     )
 
 
-class Reel:
-    """Reads the pictures of a footage as JPEG; the file stays open between calls.
-
-    Args:
-        paint: draws on each picture, of the size in which it is shown.
-    """
-
-    def __init__(self, film: Film, paint: Paint | None = None):
-        self.film, self.paint = film, paint
-        self.video: Video | None = None
-
-    def picture(self, frame: int) -> Frame:
-        """A frame of the video.
-
-        Raises:
-            DataError: it is not there, or damaged.
-        """
-        if self.video is None:
-            self.video = Video(self.film.path, short_side=min(SHORT_SIDE, *self.film.size))
-        picture = self.video.frame(frame - self.film.first)
-        return picture if self.paint is None else self.paint(frame, picture)
-
-    def jpeg(self, frame: int) -> bytes:
-        """A frame of the video as a page shows it; see `picture`."""
-        return as_jpeg(self.picture(frame))
-
-    def close(self) -> None:
-        if self.video is not None:
-            self.video.__exit__()
-            self.video = None
-
-
-def as_jpeg(picture: Frame) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, "JPEG", quality=82)
-    return content.getvalue()
-
-
 def still(
     footage: Footage, frame: int, width: int = 480, paint: Paint | None = None
 ) -> Image.Image:
@@ -161,7 +109,7 @@ def still(
     size = width, max(1, round(footage.size[1] * scale))
     ground = Image.new("RGB", size, ALONE)
     if footage.film:
-        reel = Reel(footage.film, paint)
+        reel = Reel(footage.film, paint=paint)
         try:
             ground = Image.fromarray(reel.picture(frame)).resize(size)
         except DataError:

@@ -25,7 +25,7 @@ def styled(
             "yref": "container",
             "y": 1,
             "yanchor": "top",
-            "pad": {"t": 14},  # clear of the edge, whatever height a figure has in the end
+            "pad": {"t": 24},  # of the first line's foot from the edge, whatever the height
         },
         margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
         height=height,

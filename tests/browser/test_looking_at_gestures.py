@@ -4,7 +4,8 @@ import pytest
 
 from tests.browser.laboratory import CHROMIUM
 
-PLAYER, PLANE, TITLE = ".lab-player canvas.picture", ".lab-points canvas", ".lab-player .title"
+PLAYER, TITLE = ".lab-player canvas.picture", ".lab-player .title"
+PLANE = ".lab-points canvas.plane"
 SLIDER = ".lab-player .scrub"
 
 pytestmark = pytest.mark.skipif(
@@ -77,15 +78,15 @@ def plane(desk, run_name):
     desk.put("05_prototypes", run=run_name, method="pca")
     desk.run_all("05_prototypes.ipynb")
     desk.wait_for_frame(PLAYER)
-    desk.page.wait_for_selector(f"{PLANE}[data-star]", timeout=30_000)
+    desk.page.wait_for_selector(f"{PLANE}[data-prototype]", timeout=30_000)
     return desk
 
 
-def press_star(desk):
+def press_prototype(desk):
     """Presses the first prototype."""
     canvas = desk.page.locator(PLANE).first
     canvas.scroll_into_view_if_needed()
-    x, y = map(float, canvas.get_attribute("data-star").split())
+    x, y = map(float, canvas.get_attribute("data-prototype").split())
     box = canvas.bounding_box()
     canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
 
@@ -94,7 +95,7 @@ def test_a_pressed_prototype_plays_its_nearest_clip(plane):
     assert not plane.errors()
     assert plane.count(".js-plotly-plot") == 2
     title, before = plane.page.inner_text(TITLE), plane.canvas(PLANE)
-    press_star(plane)
+    press_prototype(plane)
     plane.wait_until(f"document.querySelector('{TITLE}').textContent !== '{title}'")
     plane.wait_for_frame(PLAYER)
     assert plane.canvas(PLANE) != before  # a ring marks it
@@ -104,14 +105,14 @@ def test_a_pressed_prototype_plays_its_nearest_clip(plane):
 
 def test_the_pointer_names_a_point_and_the_wheel_zooms(plane):
     canvas = plane.page.locator(PLANE).first
-    x, y = map(float, canvas.get_attribute("data-star").split())
+    x, y = map(float, canvas.get_attribute("data-prototype").split())
     box = canvas.bounding_box()
     plane.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
     plane.wait_until("document.querySelector('.lab-points .name').textContent.length > 5")
-    before = canvas.get_attribute("data-star"), plane.canvas(PLANE)
+    before = canvas.get_attribute("data-prototype"), plane.canvas(PLANE)
     plane.page.mouse.move(box["x"] + 5, box["y"] + 5)
     plane.page.mouse.wheel(0, -300)
-    plane.wait_until(f"document.querySelector('{PLANE}').dataset.star !== '{before[0]}'")
+    plane.wait_until(f"document.querySelector('{PLANE}').dataset.prototype !== '{before[0]}'")
     assert plane.canvas(PLANE) != before[1]
 
 

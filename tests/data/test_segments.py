@@ -1,4 +1,4 @@
-"""Windows over a video, and what non-maximum suppression leaves of them."""
+"""Windows over a video, what they say of its frames, and the segments that are left of that."""
 
 import json
 
@@ -10,9 +10,10 @@ from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.layout import read_index
 from imigue_lab.data.segments import (
     as_segments,
+    by_frame,
+    find_segments,
     overlap,
     slide,
-    suppress,
     write_clips,
     write_csv,
     write_json,
@@ -27,7 +28,7 @@ def windows(*rows):
 def test_windows_of_each_length_cover_the_whole_video():
     table = slide(103, 25, lengths=(1.0, 2.0))
     assert (table.start.min(), table.end.max()) == (0, 102)
-    for size, stride in ((25, 6), (50, 12)):
+    for size, stride in ((25, 12), (50, 12)):  # half a second
         own = table[table.end - table.start + 1 == size]
         assert own.start.tolist() == [*range(0, 103 - size, stride), 103 - size]
     assert not table.duplicated().any()
@@ -45,27 +46,47 @@ def test_overlap_is_intersection_over_union():
     np.testing.assert_allclose(overlap(first, second), [[1 / 3, 1 / 2, 0], [0, 0, 0]])
 
 
-def test_the_surest_window_stays_and_those_over_it_go_whatever_their_class():
-    table = windows((0, 24, 3, 0.6), (6, 30, 5, 0.9), (40, 64, 3, 0.7), (28, 52, 3, 0.4))
-    kept = suppress(table, 25, threshold=0.5)
-    assert kept[["start", "label"]].to_numpy().tolist() == [[6, 5], [40, 3]]
-    assert kept.start_s.tolist() == [0.24, 1.6]
-    assert kept.end_s.tolist() == [31 / 25, 65 / 25]
+def test_a_frame_is_told_by_all_windows_that_hold_it():
+    table = pd.DataFrame({"start": [0, 2, 2], "end": [3, 5, 2], "p0": [1.0, 0.0, 0.5]})
+    table["p1"] = 1 - table.p0
+    curves = by_frame(table)
+    np.testing.assert_allclose(curves[:, 0], [1, 1, 1.5 / 3, 1 / 2, 0, 0])
+    np.testing.assert_allclose(curves.sum(axis=1), 1)
 
 
-def test_what_overlaps_by_no_more_than_allowed_stays():
-    table = windows((0, 24, 3, 0.6), (24, 48, 3, 0.9))
-    assert len(suppress(table, 25, 0.0, most=0.03)) == 2
-    assert len(suppress(table, 25, 0.0, most=0.01)) == 1
+def test_windows_that_agree_are_believed_at_every_frame():
+    table = slide(103, 25).assign(p0=0.25, p1=0.75, label=1, confidence=0.75)
+    curves = by_frame(table)
+    assert curves.shape == (103, 2)
+    np.testing.assert_allclose(curves, np.tile([0.25, 0.75], (103, 1)))
 
 
-def test_no_window_above_the_threshold_is_no_segment():
-    assert suppress(windows((0, 24, 3, 0.49)), 25, threshold=0.5).empty
+def runs(*spans):
+    """Curves of two classes: (frames, p0, p1) after each other."""
+    return np.concatenate([np.tile([p0, p1], (frames, 1)) for frames, p0, p1 in spans])
 
 
-def test_of_two_that_are_as_sure_the_earlier_stays():
-    kept = suppress(windows((5, 29, 1, 0.8), (0, 24, 2, 0.8)), 25, 0.5)
-    assert kept.start.tolist() == [0]
+def test_segments_are_runs_of_one_class_that_reach_the_threshold():
+    curves = runs((10, 0.1, 0.2), (20, 0.6, 0.4), (10, 0.8, 0.2), (15, 0.3, 0.7), (5, 0.4, 0.4))
+    found = find_segments(curves, 25, threshold=0.5)
+    assert found[["label", "start", "end"]].to_numpy().tolist() == [[0, 10, 39], [1, 40, 54]]
+    assert found.start_s.tolist() == [0.4, 1.6] and found.end_s.tolist() == [1.6, 2.2]
+    np.testing.assert_allclose(found.confidence, [(20 * 0.6 + 10 * 0.8) / 30, 0.7])
+
+
+def test_of_the_classes_of_a_frame_the_most_probable_stays():
+    found = find_segments(runs((15, 0.6, 0.9), (15, 0.9, 0.6)), 25, threshold=0.5)
+    assert found[["label", "start", "end"]].to_numpy().tolist() == [[1, 0, 14], [0, 15, 29]]
+
+
+def test_what_is_shorter_than_half_a_second_is_no_segment():
+    assert find_segments(runs((30, 0.1, 0.1), (12, 0.9, 0.1)), 25, threshold=0.5).empty
+    assert len(find_segments(runs((30, 0.1, 0.1), (13, 0.9, 0.1)), 25, threshold=0.5)) == 1
+
+
+def test_frames_below_the_threshold_are_in_no_segment():
+    assert find_segments(runs((50, 0.49, 0.2)), 25, threshold=0.5).empty
+    assert len(find_segments(runs((50, 0.5, 0.2)), 25, threshold=0.5)) == 1
 
 
 def test_csv_and_json_name_the_class_and_say_seconds(tmp_path):

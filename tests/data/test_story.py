@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from imigue_lab.data.synthetic.story import (
+    FPS,
+    LASTING,
     MOMENT_PAIR,
     MOVERS,
     PLACE_PAIR,
@@ -111,3 +113,21 @@ def test_every_part_holds_both_outcomes_unless_the_fault_is_asked_for():
 
     assert wins(MadeUp(videos=24)) == {0, 1}
     assert wins(MadeUp(videos=24, all_win_validation=True)) == {1}
+
+
+def test_in_long_interviews_a_class_is_one_joint_moved_in_one_way():
+    interviews = plan(MadeUp(videos=60, size="long"))
+    ways = {(g.label, g.joint, g.pattern) for i in interviews for g in i.gestures}
+    assert len(ways) == len({way[1:] for way in ways}) == len(LASTING)
+    assert {way[0] for way in ways} == set(LASTING)
+    mixed = [g for i in plan(MadeUp(videos=60, size="long", signal="none")) for g in i.gestures]
+    assert len({(g.label, g.joint, g.pattern) for g in mixed}) == len(LASTING) ** 2
+
+
+def test_in_long_interviews_gestures_last_a_second_and_quiet_time_lies_between():
+    interviews = plan(MadeUp(videos=60, size="long"))
+    for interview in interviews:
+        spans = np.array([(g.start, g.end) for g in interview.gestures])
+        assert 30 * FPS <= interview.frames < 40 * FPS and len(spans) >= 5
+        assert ((spans[:, 1] - spans[:, 0] + 1) > FPS).all() and spans[-1, 1] < interview.frames
+        assert (spans[1:, 0] - spans[:-1, 1] >= FPS).all() and spans[0, 0] >= FPS

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.video import Video, count_frames, probe, write_video
+from imigue_lab.data.videos.decoder import Decoder
 from imigue_lab.data.videos.windows import segment_centres
 from imigue_lab.errors import DataError
 
@@ -143,6 +144,21 @@ def test_a_far_frame_is_reached_by_a_seek_not_by_decoding_all_before(films):
         video.frame(97)
         assert not video.decoder.from_start
         assert video.table.key_before(97) > 80
+
+
+def test_frames_that_no_other_leans_on_are_left_out_on_the_way_to_a_frame(films, monkeypatch):
+    come = []
+
+    def decoded(decoder, from_key):
+        for frame in whole(decoder, from_key):
+            come.append(frame.pts)
+            yield frame
+
+    whole = Decoder.decoded
+    monkeypatch.setattr(Decoder, "decoded", decoded)
+    with Video(films["one_keyframe.mp4"]) as video:
+        assert read(video.frame(90)) == 90
+    assert 20 < len(come) < 70  # of 91, with three B-frames in a row
 
 
 def test_windows_cover_the_video_and_the_last_one_repeats_its_last_frame(tmp_path):

@@ -5,7 +5,6 @@ import shlex
 import pytest
 
 from imigue_lab.app import build_parser, given_settings
-from imigue_lab.errors import RunError
 from imigue_lab.training.finished.again import TASKS, command_of, settings_of, what_was_said
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import WHERE
@@ -50,8 +49,7 @@ def test_only_what_no_preset_says_has_to_be_said(tmp_path):
     assert what_was_said(settings) == {}
 
 
-def test_what_was_not_trained_is_refused(tmp_path):
-    run = Run(tmp_path)
-    run.write_json("settings.json", {"task": "fusion", "settings": {}, "data": {}})
-    with pytest.raises(RunError, match="is a run of fusion, which was not trained"):
-        settings_of(run)
+def test_a_fusion_is_made_again_from_its_runs(tmp_path):
+    run, _ = kept(tmp_path, "fusion", {"runs": "one,two", "weights": "2:1", "name": "both"})
+    asked = build_parser().parse_args(shlex.split(command_of(run))[1:])
+    assert (asked.runs, asked.weights, asked.name) == (["one", "two"], "2:1", "both")

@@ -58,11 +58,14 @@ def test_counts_are_summed_over_videos_and_a_video_without_an_answer_counts():
 
 
 def test_the_threshold_parts_gestures_from_the_rest_on_validation():
-    rows = [(0, 9, 1, 0.71), (20, 29, 2, 0.74), (40, 59, 1, 0.9), (60, 69, 3, 0.52)]
-    windows = pd.DataFrame(rows, columns=["start", "end", "label", "confidence"])
+    spans = [(0, 9), (10, 19), (20, 29), (30, 39), (40, 59), (60, 69)]
+    windows = pd.DataFrame(spans, columns=["start", "end"])
+    windows["p0"] = [0.1, 0.1, 0.1, 0.6, 0.0, 0.0]
+    windows["p1"] = [0.71, 0.5, 0.1, 0.2, 0.9, 0.1]
+    windows["p2"] = [0.1, 0.4, 0.74, 0.2, 0.1, 0.52]
     threshold, score = choose_threshold({"v": windows}, {"v": TRUE}, 10)
-    assert 0.52 < threshold <= 0.71
-    assert score.f1 == 1
+    assert 0.6 < threshold <= 0.71
+    assert score == (3, 3, 3)
 
 
 def test_a_constant_answer_covers_the_video_with_one_class():

@@ -8,7 +8,7 @@ import pytest
 
 from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.segments import as_segments
-from imigue_lab.views.analysed import over_time, segment_table, sureness, surest
+from imigue_lab.views.analysed import class_lanes, over_time, segment_table, sureness, surest
 
 
 @pytest.fixture
@@ -66,10 +66,17 @@ def test_the_table_names_classes_and_seconds(analysis):
     assert table[["start_s", "end_s"]].iloc[1].tolist() == [2.0, 3.0]
 
 
-def test_a_lane_shows_the_surest_window_that_holds_the_middle_of_each_16_frames():
-    windows = pd.DataFrame(
-        {"start": [0, 8, 30], "end": [15, 24, 50], "p2": [0.2, 0.6, 0.9], "label": [2, 2, 5]}
-    )
-    windows["confidence"] = [0.2, 0.6, 0.95]
-    np.testing.assert_array_equal(sureness(windows, 2, 4), [0.6, 0.6, 0.9, 0])
-    assert surest(windows) == [5, 2]
+def test_a_lane_shows_what_is_said_of_the_middle_of_each_16_frames():
+    curves = np.zeros((40, 6))
+    curves[:, 2] = np.arange(40) / 100
+    curves[24, 5] = 0.95
+    np.testing.assert_allclose(sureness(curves, 2, 3), [0.08, 0.24, 0.39])  # the last is short
+    assert sureness(curves, 5, 3).tolist() == [0, 0.95, 0]
+    assert surest(curves)[:2] == [5, 2]
+    lanes = class_lanes(curves, 3)
+    assert [lane.title for lane in lanes[:2]] == [
+        f"{CLASSES[5]}, up to 0.95",
+        f"{CLASSES[2]}, up to 0.39",
+    ]
+    np.testing.assert_allclose(lanes[1].values, [[0.08, 0.24, 0.39]])
+    assert (lanes[1].low, lanes[1].high) == (0, 1)

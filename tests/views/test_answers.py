@@ -8,7 +8,13 @@ from imigue_lab.data.classes import CLASSES, GROUPS
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import wilson_interval
-from imigue_lab.views.answer_figures import confidence, confusion, shares, shorten
+from imigue_lab.views.answer_figures import (
+    confidence,
+    confusion,
+    error_figures,
+    shares,
+    shorten,
+)
 from imigue_lab.views.answers import (
     confidence_bins,
     confusion_counts,
@@ -53,8 +59,20 @@ def test_only_clips_of_the_part_whose_class_is_known_count(answers, run):
     assert answers.truth.tolist() == [CLASSES[label] for label in LABELS]
     np.testing.assert_allclose(answers.p_said, SURE)
     assert answers.p_truth[1] == pytest.approx(0.2 / 31)
+    assert set(answers.split) == {"test"}
     with pytest.raises(RunError, match="knows no truth of validation"):
         read_answers(run, "validation")
+
+
+def test_where_the_truth_of_test_is_hidden_answers_are_of_validation(run):
+    table = run.predictions()
+    hidden = table.label.mask(table.split == "test")
+    run.write_predictions(
+        table.assign(label=hidden, split=table.split.replace("train", "validation"))
+    )
+    answers = read_answers(run)
+    assert (answers.item.tolist(), set(answers.split)) == (["c7"], {"validation"})
+    assert "on validation (n=1)" in confusion(run, answers).layout.title.text
 
 
 def test_groups_are_those_of_the_body_part(answers):
@@ -126,6 +144,21 @@ def test_figures_draw_the_tables_and_say_what_is_made_up(run, answers):
     np.testing.assert_allclose(marks.x, [1 / 3, 2 / 3])
     for figure in (confusion(run, answers), confidence(run, answers), shares(run, answers)):
         assert "made up" in figure.layout.title.text
+
+
+def test_a_run_of_clips_has_all_figures_and_one_of_interviews_none_of_groups(run, answers, trained):
+    figures = error_figures(run, answers)
+    assert set(figures) == {
+        "confusion",
+        "confusion_by_group",
+        "right_by_class",
+        "right_by_subject",
+        "reliability",
+    }
+    assert len(figures["right_by_class"].data[0].y) == 4  # classes
+    assert len(figures["right_by_subject"].data[0].y) == 2
+    emotion, _ = trained
+    assert "confusion_by_group" not in error_figures(emotion, read_answers(emotion))
 
 
 def test_shortened_classes_stay_apart():

@@ -10,6 +10,7 @@ from imigue_lab.app import main
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.finished.again import command_of
+from imigue_lab.training.finished.fusion import fuse, show_members
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views.answers import hardest, read_answers
@@ -32,6 +33,12 @@ def clip_runs(made_up):
     return {"baseline": runs[0], "gesture": train_gesture(GestureSettings.from_given(small))}
 
 
+@pytest.fixture(scope="module")
+def fused(clip_runs):
+    """Both streams, joint first, in a folder of its own."""
+    return fuse(["card-joint", "card-bone"], "2:1", name="card-fused")
+
+
 def words_of(run):
     """What a reader sees of the page but figures, and the whole page."""
     page = write_card(run).read_text()
@@ -51,6 +58,23 @@ def test_a_card_says_everything_about_a_run_of_any_task(task, trained, clip_runs
     assert all(item in words for item in hardest(read_answers(run), 12).item)
     assert "data cannot be looked at" not in words
     assert page.count('class="plotly-graph-div"') == (3 if task == "emotion" else 4)
+
+
+def test_a_card_of_a_fusion_says_who_decides_and_how_to_fuse_them_again(fused, clip_runs):
+    words, page = words_of(fused)
+    assert verdict(fused.scores(), "fusion") in words
+    assert command_of(fused) in words
+    assert (
+        command_of(fused) == "imigue-lab fuse card-joint card-bone --weights 2:1 --name card-fused"
+    )
+    shown, sentences = show_members(fused)
+    assert all(name in words for name in ("card-joint", "card-bone"))
+    assert all(" ".join(sentence.split()) in words for sentence in sentences) and sentences
+    assert all(str(gain) in words for gain in shown["fusion gains"])
+    assert "Cost" not in words and "Learning curves" not in words
+    assert all(remark in words for remark in clip_runs["baseline"].provenance()["remarks"])
+    assert "data cannot be looked at" not in words
+    assert page.count('class="plotly-graph-div"') == 3
 
 
 def test_a_card_fetches_nothing_shows_nobody_and_is_written_whole(trained):

@@ -14,8 +14,9 @@ from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.views.footage import Reel, find_footage, still
+from imigue_lab.views.footage import find_footage, still
 from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.reel import Reel
 from imigue_lab.views.skeletons import skeleton_of
 
 
@@ -60,7 +61,7 @@ def test_paint_is_drawn_on_each_picture(filmed):
         told.append(frame)
         return np.full_like(picture, 7)
 
-    reel = Reel(footage.film, paint)
+    reel = Reel(footage.film, paint=paint)
     assert (reel.picture(12) == 7).all()
     assert told == [12]
     reel.close()

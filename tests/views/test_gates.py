@@ -113,3 +113,11 @@ def test_a_video_or_a_fusion_without_gates_is_refused(trained, quick):
     late = train_emotion(quick(fusion="late", epochs=1), data)
     with pytest.raises(RunError, match="has no gates"):
         read_gates(late, data, "0003")
+
+
+def test_an_interview_that_the_run_was_not_trained_on_has_notes_of_its_own(trained):
+    run, data = trained
+    gates = read_gates(run, data, run.predictions().video_id.iloc[0])
+    assert "made up" in gates_over_time(run, gates).layout.title.text
+    title = gates_over_time(run, gates, notes=["filmed in June"]).layout.title.text
+    assert "filmed in June" in title and "made up" not in title

@@ -10,10 +10,10 @@ from PIL import Image
 
 from imigue_lab.data.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.views.footage import Reel
 from imigue_lab.views.player.browse import browse_clips, clip_list
 from imigue_lab.views.player.moment import Moment
 from imigue_lab.views.player.player import MOST, Player
+from imigue_lab.views.reel import Reel
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from imigue_lab.training.view_settings import PrototypesSettings
 from imigue_lab.views.prototypes.browser import PrototypeBrowser
 from imigue_lab.views.prototypes.map import flatten
 from imigue_lab.views.prototypes.point_colours import WAYS
-from imigue_lab.views.prototypes.points import STAR
+from imigue_lab.views.prototypes.points import KINDS
 from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, read_points
 
 
@@ -58,14 +58,16 @@ def test_a_clip_chosen_elsewhere_marks_its_point(browser, flat):
     assert browser.map.chosen == row
 
 
-def test_the_page_gets_places_colours_and_shapes_and_names_when_it_asks(browser, flat):
+def test_the_page_gets_places_looks_and_kinds_and_names_when_it_asks(browser, flat):
     browser.map.answer(browser.map, {"kind": "scene"}, [])
-    scene, (places, colours, shapes) = browser.said[-1]
+    scene, (places, looks, kinds) = browser.said[-1]
     places = np.frombuffer(places, np.float32).reshape(-1, 2)
     np.testing.assert_allclose(places, flat.table[["x", "y"]], rtol=1e-4, atol=1e-6)
-    assert len(np.frombuffer(colours, np.int8)) == len(flat.table)
-    stars = np.frombuffer(shapes, np.uint8) == STAR
-    assert (stars == (flat.table.kind == PROTOTYPE)).all()
+    looks = np.frombuffer(looks, np.int8)
+    assert [scene["names"][n].split(" · ")[0] for n in looks] == flat.table.label.map(str).tolist()
+    assert len(set(zip(scene["palette"], scene["marks"], strict=True))) == len(scene["names"])
+    assert scene["kinds"] == KINDS
+    assert [KINDS[n] for n in np.frombuffer(kinds, np.uint8)] == flat.table.kind.tolist()
     assert scene["low"][0] == pytest.approx(flat.table.x.min())
     row = row_of(flat, CLIP)
     browser.map.answer(browser.map, {"kind": "name", "point": row}, [])

@@ -185,6 +185,10 @@ def test_the_figure_draws_each_point_once_a_way_and_names_it(looked, points, fla
     assert names == set(hover_names(flat.table))
     title = figure.layout.title.text
     assert "trustworthiness" in title and "silhouette" in title and "made up" in title
+    marks = {trace.marker.symbol for trace in shown}
+    assert {mark.removesuffix("-open") for mark in marks} == set(colour(flat.table, "class").marks)
+    classes = [trace.name for trace in shown if trace.showlegend]
+    assert len(classes) == len(set(classes)) == flat.table.label.nunique()
     menu = figure.layout.updatemenus[0].buttons
     assert [button.label for button in menu] == list(WAYS)
     masks = np.array([button.args[0]["visible"] for button in menu])

@@ -15,6 +15,7 @@ from imigue_lab.data.synthetic.story import (
     MOVERS,
     PATTERNS,
     QUARTERS,
+    THROUGHOUT,
     WAVE,
     Gesture,
     Interview,
@@ -88,6 +89,9 @@ def act_out(interview: Interview, rng: np.random.Generator) -> Scene:
             arms = indices(["right_wrist", "left_wrist", *RIGHT_TIPS, *LEFT_TIPS])
             for scene in (drawn, tracked):
                 scene[clip, arms] += (wave - (0.0, 0.12))[:, None]
+        elif gesture.moment == THROUGHOUT:
+            for scene in (drawn, tracked):
+                scene[clip, moved_by(gesture)] += lasting(gesture)[:, None]
         else:
             tracked[clip, moved_by(gesture)] += tremor(gesture)[:, None]
     return Scene(smile, posture, face_seen, drawn, tracked)
@@ -115,18 +119,27 @@ def tremor(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
     path = np.zeros((gesture.end + 1 - gesture.start, 2))
     moment = quarter(gesture, gesture.moment)
     turn = 2 * np.pi * np.linspace(0, 1, len(moment))
-    still = np.zeros_like(turn)
-    path[moment.start : moment.stop] = (
-        TREMOR
-        * {
-            "up-down": np.stack([still, np.sin(turn)], axis=1),
-            "sideways": np.stack([np.sin(turn), still], axis=1),
-            "circle": np.stack([np.cos(turn) - 1, np.sin(turn)], axis=1),
-            "twitch": np.stack([np.sin(3 * turn), np.sin(3 * turn)], axis=1),
-            "beat": np.stack([np.sin(turn / 2), -np.sin(turn / 2)], axis=1),
-        }[PATTERNS[gesture.pattern]]
-    )
+    path[moment.start : moment.stop] = TREMOR * movement(gesture.pattern, turn)
     return path
+
+
+def lasting(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
+    """The movement of a gesture's joint that goes on all along its clip, once a second."""
+    turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / FPS
+    return 3 * TREMOR * movement(gesture.pattern, turn)
+
+
+def movement(pattern: int, turn: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N 2"]:
+    """x and y of a pattern, at most about 1, while its phase goes through 2π."""
+    still = np.zeros_like(turn)
+    x, y = {
+        "up-down": (still, np.sin(turn)),
+        "sideways": (np.sin(turn), still),
+        "circle": (np.cos(turn) - 1, np.sin(turn)),
+        "twitch": (np.sin(3 * turn), np.sin(3 * turn)),
+        "beat": (np.sin(turn / 2), -np.sin(turn / 2)),
+    }[PATTERNS[pattern]]
+    return np.stack([x, y], axis=1)
 
 
 def wander(frames: int, rng: np.random.Generator) -> Float[np.ndarray, " N"]:

@@ -28,9 +28,9 @@ def write_clip_features(index: Index, spec: MadeUp, store: str = "") -> None:
     The mark's hue stands at its place in the encoder's crop at the times of its quarter, the waving
     at the wrists, both faintly in all tokens of the clip (an encoder's tokens know of each other),
     and traits of the subject everywhere; every channel carries noise. Sets of full size have none:
-    their 18,232 clips are there to be counted.
+    their 18,232 clips are there to be counted; nor have long interviews, which no mark is in.
     """
-    if spec.size == "full":
+    if spec.size != "demo":
         return
     features = create_store(store, index, RGB)
     source = index.root / "made_up.json"

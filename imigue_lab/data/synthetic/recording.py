@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 
 from imigue_lab.data.synthetic.body import JOINTS, PLACE, Scene, act_out, quarter
 from imigue_lab.data.synthetic.drawing import TINY, Look, draw, draw_tiny, look_of, to_pixels
-from imigue_lab.data.synthetic.story import MOVERS, VERSION, Interview, MadeUp
+from imigue_lab.data.synthetic.story import MOVERS, UNMARKED, VERSION, Interview, MadeUp
 
 VISIBLE = {*MOVERS, "right_eye", "left_eye"}
 
@@ -55,6 +55,8 @@ def record(interview: Interview, spec: MadeUp) -> Recording:
     scale = 1 / TINY if spec.size == "full" else 1.0
     marks = {}
     for gesture in interview.gestures:
+        if gesture.hue == UNMARKED:
+            continue
         for frame in quarter(gesture, gesture.mark_moment):
             marks[gesture.start + frame] = (MOVERS[gesture.mark_joint], gesture.hue)
     return Recording(

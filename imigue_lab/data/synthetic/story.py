@@ -20,6 +20,10 @@ Within a pair the joint and quarter of the tremor, and those of the mark, are un
 classes: neither pose nor picture alone tells them apart. `signal="none"` plants nothing: outcome
 and class are drawn without regard to anything seen. The strengths were fixed by a probe on these
 variables (tests/data/test_story.py), not by what a model made of them.
+
+**Long interviews** (size `long`) are for finding gestures in time. Each of `LASTING` is one joint
+moved in one way, three times as far, drawn and tracked, from the first frame of its clip to the
+last; there is no mark, and between clips lie 1 to 3 s in which nothing is planted.
 """
 
 from dataclasses import dataclass, replace
@@ -47,6 +51,10 @@ PICTURE_ALONE = {13: 1, 17: 2, 25: 3}  # class -> hue; pattern "beat"
 PLACE_PAIR = (7, 10)  # at the joint, elsewhere; hue 4
 MOMENT_PAIR = (22, 23)  # at its moment, at another; hue 5
 
+LASTING = (27, 0, 30, 19, 22, 25, 21, 24)  # classes of long interviews: by joint, by pattern
+LASTING_JOINTS = (0, 2, 4, 7)  # each moves in the first two patterns
+THROUGHOUT, UNMARKED = -1, -1  # a moment that is the whole clip; the hue of no mark
+
 LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
 
 
@@ -61,7 +69,8 @@ class MadeUp:
         all_win_validation: every validation video is a win, as in iMiGUE.
         leak_subject: one subject stands in train and in test, as in iMiGUE.
         size: `full` has iMiGUE's shares of splits, subjects, clips and classes, clips of 4 to 8
-            frames and pictures of 32 x 24; with 359 videos they are its counts.
+            frames and pictures of 32 x 24; with 359 videos they are its counts. `long` has
+            interviews of 30 to 40 s with 1 to 3 s of quiet time between gestures.
         layout: one of `LAYOUTS`; the plan does not depend on it.
     """
 
@@ -71,7 +80,7 @@ class MadeUp:
     pictures: bool = True
     all_win_validation: bool = False
     leak_subject: bool = False
-    size: Literal["demo", "full"] = "demo"
+    size: Literal["demo", "full", "long"] = "demo"
     layout: Literal["full", "miga2023", "miga2024", "miga2026", "plain"] = "miga2024"
 
     @property
@@ -121,10 +130,13 @@ def plan(spec: MadeUp) -> list[Interview]:
     for number, ((subject, split), outcome) in enumerate(zip(subjects, outcomes, strict=True)):
         pull = PULL * (2 * outcome - 1) if spec.signal == "joint" else 0.0
         composure, *uneven = rng.normal(0, (1, UNEVENNESS, UNEVENNESS))
-        short: list[Gesture] = []
+        planned: list[Gesture] = []
         if spec.size == "full":
-            short = plan_short_gestures(clips[number], spec.signal, rng)
-            frames = short[-1].end + int(rng.integers(2, WINDOW))
+            planned = plan_short_gestures(clips[number], spec.signal, rng)
+            frames = planned[-1].end + int(rng.integers(2, WINDOW))
+        elif spec.size == "long":
+            frames = int(rng.integers(30 * FPS, 40 * FPS))
+            planned = plan_lasting_gestures(frames, spec.signal, rng)
         else:
             frames = int(rng.integers(10 * WINDOW, 20 * WINDOW))
         hidden_from = int(rng.integers(0, frames))
@@ -140,7 +152,7 @@ def plan(spec: MadeUp) -> list[Interview]:
                 posture=pull - composure + uneven[1],
                 frames=frames,
                 hidden=(hidden_from, min(frames, hidden_from + hidden_for)),
-                gestures=tuple(short or plan_gestures(frames, spec.signal, rng)),
+                gestures=tuple(planned or plan_gestures(frames, spec.signal, rng)),
             )
         )
     return interviews
@@ -194,6 +206,20 @@ def plan_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Ge
             gesture = replace(gesture, label=labels[rng.integers(len(labels))])
         gestures.append(gesture)
         start = end + int(rng.integers(4, 16))
+    return gestures
+
+
+def plan_lasting_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
+    """Clips of 1 to 3 s with as much quiet time between them."""
+    gestures = []
+    start = int(rng.integers(FPS, 3 * FPS))
+    while (end := start + int(rng.integers(FPS, 3 * FPS))) < frames:
+        number, drawn = rng.integers(len(LASTING), size=2)
+        joint, pattern = LASTING_JOINTS[number // 2], int(number % 2)
+        label = LASTING[drawn if signal == "none" else number]
+        what = (label, pattern, joint, THROUGHOUT, UNMARKED, joint, THROUGHOUT)
+        gestures.append(Gesture(start, end, *what))
+        start = end + int(rng.integers(FPS, 3 * FPS))
     return gestures
 
 

@@ -35,6 +35,7 @@ class Decoder:
         self.stream.codec_context.thread_count = self.threads
         self.coming = self.numbered(from_key=False)
         self.next = 0  # all frames from this one on are still to come
+        self.wanted = 0  # frames before this one may be left out
         self.from_start = True
 
     def close(self) -> None:
@@ -61,9 +62,11 @@ class Decoder:
         key = self.table.key_before(index)
         if index < self.next or key > self.next:
             self.seek(key)
+        self.wanted = index
         number, frame = self.decode_until(index)
         if number != index and not self.from_start:  # the seek came down behind the frame
             self.restart()
+            self.wanted = index
             number, frame = self.decode_until(index)
         return frame if number == index else None
 
@@ -90,7 +93,14 @@ class Decoder:
             begun = begun or packet.is_keyframe or not packet.size
             if not begun or packet.is_corrupt:
                 continue
+            self.stream.codec_context.skip_frame = "NONREF" if self.may_skip(packet) else "DEFAULT"
             try:
                 yield from packet.decode()
             except av.FFmpegError:
                 continue  # the gap in the numbers shows it
+
+    def may_skip(self, packet: av.Packet) -> bool:
+        """Whether it is passed on the way only; then it is decoded if others are made from it."""
+        if self.table.times is None or packet.pts is None:
+            return False
+        return packet.pts < int(self.table.times[self.wanted])

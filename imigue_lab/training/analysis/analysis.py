@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.index import Index, clips_table
 from imigue_lab.data.layout import read_index
-from imigue_lab.data.segments import suppress
+from imigue_lab.data.segments import by_frame, find_segments
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
@@ -35,9 +37,12 @@ THRESHOLD = 0.5  # where none was chosen for the run
 class Analysis:
     """What two runs say of one video.
 
+    Letters in shapes: F frames, C classes.
+
     Attributes:
         windows: `online.score_windows`.
-        segments: what non-maximum suppression left of them.
+        curves: what they say of each frame, `segments.by_frame`.
+        segments: what is sure enough of it, `segments.find_segments`.
         threshold: confidence that a segment has at least.
         emotion: the emotion run, its data being this video's; its index holds the segments.
         prediction: one row as `training.emotion.predict` gives it.
@@ -47,6 +52,7 @@ class Analysis:
     own: OwnVideo
     gesture_run: Run
     windows: pd.DataFrame
+    curves: Float[np.ndarray, "F C"]
     segments: pd.DataFrame
     threshold: float
     emotion: EmotionRun
@@ -78,7 +84,8 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     points = {own.video_id: own.keypoints}
     windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
     threshold, chosen = threshold_of(gesture, settings)
-    segments = suppress(windows, own.fps, threshold)
+    curves = by_frame(windows)
+    segments = find_segments(curves, own.fps, threshold)
     looked_at = look_at(emotion, own, segments, rest, settings)
     fabric = open_fabric(settings.device)
     model = load_emotion(emotion, looked_at.data).to(fabric.device)
@@ -90,7 +97,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         f"a gesture has a confidence of {threshold:.2f} or more ({chosen})",
         *faceless(told),
     ]
-    return Analysis(own, gesture, windows, segments, threshold, looked_at, told, remarks)
+    return Analysis(own, gesture, windows, curves, segments, threshold, looked_at, told, remarks)
 
 
 def find_gesture_run(settings: AnalyseSettings) -> Run:
@@ -108,7 +115,7 @@ def what_is_given(settings: AnalyseSettings) -> tuple[Path, str, bool]:
     """Video and keypoints; without a video the first made-up test interview, with its own."""
     if settings.video:
         return Path(settings.video), settings.keypoints, False
-    videos = read_index(demo_root(settings.store)).videos
+    videos = read_index(demo_root(store=settings.store)).videos
     first = videos[videos.split == "test"].iloc[0]
     return first.video, settings.keypoints or str(first.keypoints), True
 
@@ -125,7 +132,7 @@ def rate_of(run: Run, settings: AnalyseSettings) -> float | None:
 
 
 def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
-    """The confidence from which on a window is a gesture, and who chose it."""
+    """The confidence from which on a frame is in a gesture, and who chose it."""
     if settings.threshold:
         return settings.threshold, "as asked for"
     if settings.gesture_run == DEMO:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.segments import as_segments, slide, suppress
+from imigue_lab.data.segments import as_segments, by_frame, find_segments, slide
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout, read_file
@@ -24,7 +24,7 @@ from imigue_lab.training.finished.opened import given_of
 from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
 
-CHOSEN = "online.json"  # in a run's folder: the threshold that its validation interviews asked for
+CHOSEN = "threshold.json"  # in a run's folder: what its validation interviews asked for
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,10 @@ def compare_online(found: Interviews, threshold: float) -> pd.DataFrame:
 
     Columns: answer, interviews, right, found, true, precision, recall, f1.
     """
-    answers = {video: suppress(own, found.fps, threshold) for video, own in found.windows.items()}
+    answers = {
+        video: find_segments(by_frame(own), found.fps, threshold)
+        for video, own in found.windows.items()
+    }
     label = int(pd.concat(found.true.values()).label.mode().iloc[0])
     constant = constant_answer(found.windows, label, found.fps)
     scores: dict[str, OnlineScore] = {

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.segments import as_segments, overlap, spans, suppress
+from imigue_lab.data.segments import as_segments, by_frame, find_segments, overlap, spans
 
 
 class OnlineScore(NamedTuple):
@@ -70,19 +70,18 @@ def count_right(found: pd.DataFrame, true: pd.DataFrame, iou: float) -> int:
 def choose_threshold(
     windows: Tables, true: Tables, fps: int | float, iou: float = 0.5
 ) -> tuple[float, OnlineScore]:
-    """The confidence below which a window is no gesture: the best F1 on validation videos.
+    """The confidence below which a frame is in no gesture: the best F1 on validation videos.
 
     Args:
-        windows: scored windows of each video: start, end, label, confidence; of these
-            confidences 20 quantiles are tried.
+        windows: scored windows of each video: start, end, p0 ...; of what they say of the frames
+            20 quantiles are tried.
     """
-    sure = np.concatenate([own.confidence.to_numpy() for own in windows.values()])
-    grid = np.unique(np.quantile(sure, np.arange(0, 1, 0.05)))
+    curves = {video: by_frame(own) for video, own in windows.items()}
+    sure = np.concatenate([own.max(axis=1) for own in curves.values()])
+    grid = np.unique(np.quantile(sure, np.arange(0, 1, 0.05))).tolist()
     scores = {
-        float(threshold): online_score(
-            {video: suppress(own, fps, float(threshold)) for video, own in windows.items()},
-            true,
-            iou,
+        threshold: online_score(
+            {video: find_segments(own, fps, threshold) for video, own in curves.items()}, true, iou
         )
         for threshold in grid
     }

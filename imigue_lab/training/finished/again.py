@@ -3,8 +3,8 @@
 import shlex
 from typing import Any
 
-from imigue_lab.errors import RunError
 from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.finished.fusion import FusionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import EmotionSettings, Settings
@@ -13,22 +13,17 @@ TASKS: dict[str, type[Settings]] = {
     "emotion": EmotionSettings,
     "gesture": GestureSettings,
     "baseline": BaselineSettings,
+    "fusion": FusionSettings,
 }
 
 
 def settings_of(run: Run) -> Settings:
-    """Every setting of a run, its places, name, preset and device among them.
-
-    Raises:
-        RunError: it was not trained, as a fusion of other runs is not.
-    """
+    """Every setting of a run, its places, name, preset and device among them."""
     kept = run.settings()
-    if kept["task"] not in TASKS:
-        raise RunError(
-            f"{run.folder}: is a run of {kept['task']}, which was not trained; name one of"
-            f" {', '.join(TASKS)}"
-        )
-    return TASKS[kept["task"]].from_given(kept["settings"] | run.provenance()["where"])
+    own = TASKS[kept["task"]]
+    where = run.provenance()["where"]  # of a fusion: where its first member was trained
+    places = {name: value for name, value in where.items() if name in own.model_fields}
+    return own.from_given(kept["settings"] | places)
 
 
 def starting_point(settings: Settings) -> Settings:
@@ -51,8 +46,13 @@ def said_first(settings: Settings) -> dict[str, Any]:
 
 
 def command_of(run: Run) -> str:
-    """The line for a shell that trains this run again, on the data it was trained on."""
-    words = ["imigue-lab", "train", run.settings()["task"]]
-    for name, value in what_was_said(settings_of(run)).items():
+    """The line for a shell that makes this run again, on the data it was made from."""
+    said = what_was_said(settings := settings_of(run))
+    if isinstance(settings, FusionSettings):
+        words = ["imigue-lab", "fuse", *settings.runs.split(",")]
+        said = {name: said[name] for name in ("weights", "name", "seed") if name in said}
+    else:
+        words = ["imigue-lab", "train", run.settings()["task"]]
+    for name, value in said.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)

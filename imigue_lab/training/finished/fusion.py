@@ -74,7 +74,7 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
         origins = [run.provenance() for run in runs]
         remarks = dict.fromkeys(remark for origin in origins for remark in origin["remarks"])
         provenance = {
-            "where": origins[0]["where"],
+            "where": origins[0]["where"] | {"name": name, "preset": ""},
             "made_up": any(run.made_up for run in runs),
             "remarks": list(remarks),
         }
@@ -165,7 +165,13 @@ def fusion_table(run: Run) -> pd.DataFrame:
 
 
 def show_fusion(run: Run) -> str:
-    """The table as people read it, and the gain over the best single run in words."""
+    """The members as people read them, and the gain over the best single run in words."""
+    shown, sentences = show_members(run)
+    return "\n".join([shown.to_string(index=False), *sentences])
+
+
+def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
+    """Rounded, intervals in brackets; and a sentence a part on the gain over the best one."""
     table = fusion_table(run)
     shown = table[["split", "run", "n", "videos"]].assign(weight=table.weight.round(3))
     for column in ("top1", "fusion_gains"):
@@ -174,11 +180,11 @@ def show_fusion(run: Run) -> str:
             with_interval(value, interval)
             for value, interval in zip(table[column], intervals, strict=True)
         ]
-    lines = [shown.to_string(index=False)]
+    sentences = []
     for row in table[table.best].itertuples():
         gain, low, high = (100 * x for x in (row.fusion_gains, *row.fusion_gains_interval))
-        lines.append(
+        sentences.append(
             f"{row.split}: {gain:+.1f} points [{low:+.1f}, {high:+.1f}] over {row.run}, the best on"
             f" validation ({row.n} clips of {row.videos} videos)"
         )
-    return "\n".join(lines)
+    return shown, sentences

@@ -20,10 +20,11 @@ from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.attention import ALL, ClipAttention, read_attention
 from imigue_lab.views.attention.figure import GROUPS, colour_of
 from imigue_lab.views.attention.glance import Glance, glance_at
-from imigue_lab.views.footage import Footage, Paint
+from imigue_lab.views.footage import Footage
 from imigue_lab.views.player.browse import clip_list
 from imigue_lab.views.player.moment import Moment
 from imigue_lab.views.player.player import Player, still_as_jpeg
+from imigue_lab.views.reel import Paint
 
 FULL = 4.0  # times an equal share at which heat is deepest
 HEAT, DEEP, LIGHT = (213, 94, 0), (8, 48, 107), (232, 241, 250)

@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from imigue_lab.data.workspace import workspace, write_atomically
 from imigue_lab.training import gesture_scores, scores
+from imigue_lab.training.finished import fusion
 from imigue_lab.training.finished.again import command_of, settings_of
 from imigue_lab.training.runs import Run
 from imigue_lab.views.answer_figures import confidence, confusion
@@ -29,21 +30,19 @@ HARDEST = 12
 
 
 def write_card(run: Run) -> Path:
-    """Writes `card.html` beside the weights of a finished run.
-
-    Raises:
-        RunError: it is a run of fusion, which was not trained.
-    """
+    """Writes `card.html` into the folder of a finished run, be it trained or a fusion of others."""
     task = run.settings()["task"]
+    fused = task == "fusion"
     sections = [
         opening(run, task),
         *section("What was asked for", settings_words(run)),
         *section("Data", data_words(run)),
         *section("Scores", score_words(run, task)),
-        *section("Learning curves", [draw(curves(run, task))]),
+        *(section("Who decides", member_words(run)) if fused else []),
+        *([] if fused else section("Learning curves", [draw(curves(run, task))])),
         *answer_sections(run, task),
         *section("What it is for, and what it does not say", limit_words(task)),
-        *section("Cost", [table(facts.cost_table(run))]),
+        *([] if fused else section("Cost", [table(facts.cost_table(run))])),
         *section("Environment", [table(facts.environment_table(run))]),
         *section("How to run it again", again_words(run)),
     ]
@@ -102,6 +101,8 @@ def name_of(run: Run, task: str) -> str:
     if task == "baseline":
         asked = run.settings()["settings"]
         return f"Micro-gestures, {asked['model']} of Table 1, {asked['stream']} stream"
+    if task == "fusion":
+        return f"Micro-gestures, {run.settings()['settings']['runs'].count(',') + 1} runs together"
     return {"emotion": "Emotion: win or lose", "gesture": "Micro-gestures, RGB and pose"}[task]
 
 
@@ -133,11 +134,17 @@ def score_words(run: Run, task: str) -> list[str]:
         )
     else:
         shown = gesture_scores.show_scores(run.scores())
-        how = (
-            "In brackets 95 % intervals, bootstrap over whole videos. Test was read once, by the"
-            " epoch that was best on validation."
-        )
+        how = "In brackets 95 % intervals, bootstrap over whole videos."
+        if task != "fusion":
+            how += " Test was read once, by the epoch that was best on validation."
     return [table(shown, "scores"), says(how)]
+
+
+def member_words(run: Run) -> list[str]:
+    """The fused runs, their weights, and what the fusion gains over each."""
+    shown, sentences = fusion.show_members(run)
+    how = "Probabilities are added with these weights. In brackets 95 % intervals over videos."
+    return [table(shown), bullets(sentences), says(how)]
 
 
 def curves(run: Run, task: str) -> go.Figure:
@@ -173,12 +180,16 @@ def limit_words(task: str) -> list[str]:
 
 def again_words(run: Run) -> list[str]:
     everything = pd.DataFrame(settings_of(run).model_dump().items(), columns=["setting", "value"])
+    elsewhere = (
+        "With another (IMIGUE_LAB_HOME) it trains again, and ends with the same numbers on the same"
+        " device, versions and number of threads."
+    )
+    if run.settings()["task"] == "fusion":
+        elsewhere = "Elsewhere the runs that it names come first: their cards say how."
     return [
         f"<pre>{escape(command_of(run))}</pre>",
         says(
-            f"With the workspace {workspace()} this run is found and returned at once. With"
-            " another (IMIGUE_LAB_HOME) it trains again, and ends with the same numbers on the"
-            " same device, versions and number of threads."
+            f"With the workspace {workspace()} this run is found and returned at once. {elsewhere}"
         ),
         f"<details><summary>All settings, should a default change</summary>{table(everything)}"
         "</details>",

@@ -6,7 +6,7 @@ INTENDED = {
     "gesture": "Research: telling micro-gestures of iMiGUE's classes apart in clips whose start and"
     " end are known, and how such models come to their answer.",
 }
-INTENDED["baseline"] = INTENDED["gesture"]
+INTENDED["baseline"] = INTENDED["fusion"] = INTENDED["gesture"]
 
 LIMITS = {
     "emotion": (
@@ -32,7 +32,7 @@ LIMITS = {
         " front; others sit, gesture and are filmed in other ways.",
     ),
 }
-LIMITS["baseline"] = LIMITS["gesture"]
+LIMITS["baseline"] = LIMITS["fusion"] = LIMITS["gesture"]
 
 NOT_FOR = (
     "Not for decisions about a person: hiring, lending, policing, border control, schools,"

@@ -19,6 +19,7 @@ from imigue_lab.views.learning import notes_of
 from imigue_lab.views.strip import Strip, add_strip
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, styled
 
+FEW = 12  # windows, of which each has its number
 BETWEEN = 36  # pixels between two bands, for the title of the lower one
 DASHES = ("solid", "dot")  # of the stages
 
@@ -37,6 +38,7 @@ def gates_over_time(
     strips: tuple[Strip, ...] = (),
     face_share: Float[np.ndarray, " T"] | None = None,
     running: pd.DataFrame | None = None,
+    notes: list[str] | None = None,
 ) -> go.Figure:
     """Gates by group of channels and on average, and how much each stream took of the other.
 
@@ -46,6 +48,7 @@ def gates_over_time(
         strips: pictures and faces along the interview (`strip.py`).
         face_share: share of each window's frames that show the face.
         running: `withholding.running_probability` of the interview.
+        notes: of an interview that the run was not trained on; None: those on the run's data.
     """
     bands = bands_of(gates, strips, face_share, running)
     heights = [band.height for band in bands]
@@ -63,14 +66,16 @@ def gates_over_time(
         band.add(figure, row)
     for window in np.flatnonzero(~gates.face_seen):
         figure.add_vrect(window - 0.5, window + 0.5, fillcolor="grey", opacity=0.3, line_width=0)
-    figure.update_xaxes(range=[-0.5, len(gates.face_seen) - 0.5], showgrid=False)
+    windows = len(gates.face_seen)
+    figure.update_xaxes(range=[-0.5, windows - 0.5], showgrid=False)
+    figure.update_xaxes(dtick=1 if windows <= FEW else None)
     figure.update_xaxes(title_text="window of 16 frames", row=len(bands), col=1)
     hidden = int((~gates.face_seen).sum())
     title = (
         f"Gates of interview {gates.video_id}: win with {gates.probability:.2f},"
         f" windows without a face: {hidden}"
     )
-    figure = styled(figure, title, notes_of(run))
+    figure = styled(figure, title, notes_of(run) if notes is None else notes)
     margin = figure.layout.margin
     return figure.update_layout(
         height=whole + margin.t + 130, margin_b=130, margin_t=margin.t + 20, legend_tracegroupgap=0

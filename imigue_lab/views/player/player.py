@@ -21,8 +21,9 @@ from anywidget import AnyWidget
 from jaxtyping import Float
 
 from imigue_lab.errors import DataError
-from imigue_lab.views.footage import Paint, Reel, as_jpeg, find_footage, still
+from imigue_lab.views.footage import find_footage, still
 from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.reel import Paint, Reel, as_jpeg
 
 MOST = 16  # pictures handed out at once, so that other views get their turn
 
@@ -74,10 +75,15 @@ class Player(AnyWidget):
     def load(self) -> None:
         """Finds the footage of the moment."""
         moment = self.moment
-        self.footage = find_footage(moment)
+        self.footage = footage = find_footage(moment)
         with self.hold_sync():
             self.video_id, self.clip_id = moment.video_id, moment.clip_id
             self.frame = moment.frame
+        with self.turn:
+            self.edition += 1
+            if self.reel:
+                self.reel.close()
+            self.reel = footage.film and Reel(footage.film, (footage.first, footage.last))
         self.change()
 
     def change(self) -> None:
@@ -85,8 +91,7 @@ class Player(AnyWidget):
         with self.turn:
             self.edition += 1
             if self.reel:
-                self.reel.close()
-            self.reel = Reel(self.footage.film, self.paint) if self.footage.film else None
+                self.reel.paint = self.paint
         if self.watched:
             self.send_scene()
 

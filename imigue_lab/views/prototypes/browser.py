@@ -10,10 +10,8 @@ from imigue_lab.views.player.moment import Moment
 from imigue_lab.views.player.player import Player, still_as_jpeg
 from imigue_lab.views.prototypes.map import Flat
 from imigue_lab.views.prototypes.point_colours import WAYS, colour, hover_names
-from imigue_lab.views.prototypes.points import CIRCLE, DIAMOND, STAR, PointMap
-from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE
-
-SHAPES = {ENTRY: CIRCLE, CLIP: DIAMOND, PROTOTYPE: STAR}
+from imigue_lab.views.prototypes.points import KINDS, PointMap
+from imigue_lab.views.prototypes.prototypes import PROTOTYPE
 
 
 class PrototypeBrowser(VBox):
@@ -31,12 +29,12 @@ class PrototypeBrowser(VBox):
         self.clips = table.clip_id.to_numpy()
         self.ways = ToggleButtons(options=WAYS)
         names = [name.replace("<br>", " · ") for name in hover_names(table)]
-        shapes = table.kind.map(SHAPES).to_numpy()
+        kinds = table.kind.map(KINDS.index).to_numpy()
         places = table[["x", "y"]].to_numpy(float)
-        self.map = PointMap(places, shapes, names, colour(table, WAYS[0]))
+        self.map = PointMap(places, kinds, names, colour(table, WAYS[0]))
         self.told = Label()
         self.behind = ""  # id of the clip behind the chosen point
-        first = int(np.flatnonzero(shapes != STAR)[0])
+        first = int(np.flatnonzero(table.kind != PROTOTYPE)[0])
         self.moment = Moment(gesture.index, clip_id=self.clips[first])
         self.player = Player(self.moment)
         super().__init__([self.ways, self.map, self.told, self.player])

@@ -10,17 +10,25 @@ from imigue_lab.views.clip_pictures import clip_pictures
 from imigue_lab.views.clips import as_source
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.prototypes.map import Flat
-from imigue_lab.views.prototypes.point_colours import NOTHING, WAYS, Colouring, colour, hover_names
+from imigue_lab.views.prototypes.point_colours import (
+    MARKS,
+    NOTHING,
+    WAYS,
+    Colouring,
+    colour,
+    hover_names,
+)
 from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, Points
 from imigue_lab.views.style import saying, styled
 
-LOOKS = {ENTRY: ("circle", 7), CLIP: ("diamond-open", 7), PROTOTYPE: ("star", 15)}
-BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 0.6}
+SIZES = {ENTRY: 7, CLIP: 7, PROTOTYPE: 14}  # pixels
+BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 1.5}
+INK = "#111"
 DRAWN = 2500  # points at most, so that a page stays light; the widget draws all
 
 
 def points_on_plane(gesture: GestureRun, flat: Flat) -> go.Figure:
-    """Circles are entries, stars learned prototypes, diamonds clips; a menu chooses the colours."""
+    """Filled are entries, open clips, large learned prototypes; a menu chooses the colours."""
     table = flat.table
     rows = thin(table)
     table = table.loc[rows]
@@ -46,7 +54,7 @@ def points_on_plane(gesture: GestureRun, flat: Flat) -> go.Figure:
     figure.update_xaxes(title_text="no unit: only who lies near whom means something")
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
-    kinds = "circles: entries of the bank; stars: learned prototypes; diamonds: clips"
+    kinds = "filled: entries of the bank; open: clips; large, with an edge: learned prototypes"
     notes = [*notes_of(gesture.run), *str(flat).split("; ", 1), kinds, *flat.points.notes]
     if len(table) < len(flat.points.table):
         notes.append(f"{len(table)} of {len(flat.points.table)} points are drawn")
@@ -72,21 +80,23 @@ def add_points(
     """A trace a kind and colour; how many these are."""
     before = len(figure.data)
     named: set[int] = set()
-    for kind, (symbol, size) in LOOKS.items():
+    for kind, size in SIZES.items():
         for number in range(-1, len(colouring.colours)):
             here = ((table.kind == kind) & (colouring.number == number)).to_numpy()
             if not here.any():
                 continue
-            name = colouring.names[number] if number >= 0 else "not known"
+            known = number >= 0
+            name = colouring.names[number] if known else "not known"
+            mark = colouring.marks[number] if known else MARKS[0]
             figure.add_scatter(
                 x=table.x[here].to_numpy(np.float32),
                 y=table.y[here].to_numpy(np.float32),
                 mode="markers",
                 marker={
-                    "symbol": symbol,
+                    "symbol": mark + "-open" * (kind == CLIP),
                     "size": size,
-                    "color": colouring.colours[number] if number >= 0 else NOTHING,
-                    "line": {"width": BORDERS[kind]},
+                    "color": colouring.colours[number] if known else NOTHING,
+                    "line": {"width": BORDERS[kind], "color": INK if kind == PROTOTYPE else None},
                 },
                 name=name,
                 legendgroup=name,

@@ -1,4 +1,4 @@
-"""How points are coloured: by class, group, confidence, age, or whether a clip is told right."""
+"""How points are marked: by class, group, confidence, age, or whether a clip is told right."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,8 +11,9 @@ from imigue_lab.data.classes import GROUPS
 from imigue_lab.training.gesture_scores import name_of
 from imigue_lab.views.style import LOSE, WIN
 
-# Okabe and Ito's, which every sight tells apart
-DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8f7a00", "#333333")
+# Okabe and Ito's, with a violet for their yellow, which white paper swallows
+DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
+MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one for each class
 NOTHING = "#c4c7cc"
 STEPS = 9
 # Cividis, dark to light
@@ -24,34 +25,34 @@ WAYS = ("class", "group", "confidence", "age", "correctness")
 
 
 class Colouring(NamedTuple):
-    """A colour of each point, and what each colour stands for.
+    """A look of each point, and what each look stands for.
 
     Attributes:
-        number: of its colour; -1 where there is nothing to say, which is grey.
+        number: of its look; -1 where there is nothing to say, which is a grey circle.
         colours, names: of each number.
+        marks: of each number, one of `MARKS`.
     """
 
     number: Int[np.ndarray, " N"]
     colours: list[str]
     names: list[str]
-
-    @property
-    def each(self) -> list[str]:
-        return [self.colours[n] if n >= 0 else NOTHING for n in self.number]
+    marks: list[str]
 
 
 def colour(table: pd.DataFrame, way: str) -> Colouring:
     """Colours the points of a table of `prototypes.Points`.
 
     Args:
-        way: one of `WAYS`. Colours of classes come again after eight; their numbers tell them
-            apart.
+        way: one of `WAYS`. A class looks the same in every run: the eight colours come with one
+            mark after the other, so that no two of the 32 are alike.
     """
+    marks = []
     if way == "class":
         classes = sorted(set(table.label.dropna().tolist()))
         place = {label: n for n, label in enumerate(classes)}
         number = table.label.map(place, na_action="ignore").fillna(-1)
-        colours = [DISTINCT[n % len(DISTINCT)] for n in range(len(classes))]
+        colours = [DISTINCT[label % len(DISTINCT)] for label in classes]
+        marks = [MARKS[label // len(DISTINCT)] for label in classes]
         names = [f"{label} · {name_of(label)}" for label in classes]
     elif way == "group":
         number, names = pd.Series(table.group.cat.codes), list(GROUPS)
@@ -61,7 +62,7 @@ def colour(table: pd.DataFrame, way: str) -> Colouring:
         number = table.told.map({"right": 0, "wrong": 1}).fillna(-1)
     else:
         return ramp(table[way], way)
-    return Colouring(number.to_numpy(dtype=int), colours, names)
+    return Colouring(number.to_numpy(dtype=int), colours, names, marks or [MARKS[0]] * len(names))
 
 
 def ramp(values: pd.Series, name: str) -> Colouring:
@@ -74,7 +75,7 @@ def ramp(values: pd.Series, name: str) -> Colouring:
     unit = " steps" if name == "age" else ""
     digits = 0 if name == "age" else 2
     names = [f"{a:.{digits}f} to {b:.{digits}f}{unit}" for a, b in pairwise(edges)]
-    return Colouring(number, list(RAMP), names)
+    return Colouring(number, list(RAMP), names, [MARKS[0]] * STEPS)
 
 
 def hover_names(table: pd.DataFrame) -> list[str]:

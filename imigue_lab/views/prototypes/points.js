@@ -1,13 +1,14 @@
 // Points on a plane: hover names them, a press chooses one, the wheel zooms, dragging moves.
 //
-// Python sends a `scene` (places, colours, shapes) when asked, and a name for a point hovered over.
+// Python sends a `scene` (places, looks, kinds) when asked, and a name for a point hovered over.
 // Shared trait: chosen, the number of a point, or -1.
 
 const WIDTH = 640;
 const HEIGHT = 520;
 const EDGE = 24; // pixels around the points at first
 const NEAR = 12; // pixels within which a point is meant
-const STAR = 2; // the shape that is drawn last and largest
+const CLIP = 1; // kinds: an open mark,
+const PROTOTYPE = 2; // and one that is drawn last and largest, with an edge
 
 function make(tag, name, parent) {
   const element = document.createElement(tag);
@@ -16,14 +17,27 @@ function make(tag, name, parent) {
   return element;
 }
 
-function star(pen, x, y, radius) {
+const OUTLINES = {
+  // corners of each mark, of reach 1
+  square: [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]],
+  "triangle-up": [[0, -1.1], [1.05, 0.8], [-1.05, 0.8]],
+  cross: [
+    [-0.38, -1.1], [0.38, -1.1], [0.38, -0.38], [1.1, -0.38], [1.1, 0.38], [0.38, 0.38],
+    [0.38, 1.1], [-0.38, 1.1], [-0.38, 0.38], [-1.1, 0.38], [-1.1, -0.38], [-0.38, -0.38],
+  ],
+};
+
+function mark(pen, x, y, kind, outline, ink) {
+  const reach = kind === PROTOTYPE ? 8 : 4;
   pen.beginPath();
-  for (let corner = 0; corner < 10; corner++) {
-    const reach = corner % 2 ? radius * 0.45 : radius;
-    const angle = (Math.PI * corner) / 5 - Math.PI / 2;
-    pen.lineTo(x + reach * Math.cos(angle), y + reach * Math.sin(angle));
-  }
+  for (const [dx, dy] of OUTLINES[outline] ?? []) pen.lineTo(x + reach * dx, y + reach * dy);
+  if (outline === "circle") pen.arc(x, y, reach * 0.95, 0, 2 * Math.PI);
   pen.closePath();
+  pen.fillStyle = ink;
+  pen.strokeStyle = kind === PROTOTYPE ? "#111" : ink;
+  pen.lineWidth = kind === PROTOTYPE ? 1.6 : 1.3;
+  if (kind !== CLIP) pen.fill();
+  if (kind !== 0) pen.stroke();
 }
 
 function render({ model, el }) {
@@ -36,8 +50,8 @@ function render({ model, el }) {
   const pen = canvas.getContext("2d");
   let scene = null;
   let places = null; // x, y of each point in pixels before zooming
-  let colours = null;
-  let shapes = null;
+  let looks = null; // the number of a colour and a mark
+  let kinds = null;
   let view = { x: 0, y: 0, scale: 1 };
   let hovered = -1;
   let held = null; // where a drag began
@@ -46,32 +60,8 @@ function render({ model, el }) {
   const x = (n) => places[2 * n] * view.scale + view.x;
   const y = (n) => places[2 * n + 1] * view.scale + view.y;
 
-  function mark(n, shape, ink) {
-    const reach = shape === STAR ? 10 : 4;
-    pen.fillStyle = ink;
-    pen.strokeStyle = shape === STAR ? "#111" : ink;
-    pen.lineWidth = shape === STAR ? 0.8 : 1.4;
-    if (shape === STAR) {
-      star(pen, x(n), y(n), reach);
-      pen.fill();
-      pen.stroke();
-    } else if (shape === 1) {
-      pen.beginPath(); // a diamond
-      pen.moveTo(x(n), y(n) - reach);
-      pen.lineTo(x(n) + reach, y(n));
-      pen.lineTo(x(n), y(n) + reach);
-      pen.lineTo(x(n) - reach, y(n));
-      pen.closePath();
-      pen.stroke();
-    } else {
-      pen.beginPath();
-      pen.arc(x(n), y(n), reach - 0.5, 0, 2 * Math.PI);
-      pen.fill();
-    }
-  }
-
   function ring(n, ink) {
-    if (n < 0 || n >= shapes.length) return;
+    if (n < 0 || n >= kinds.length) return;
     pen.strokeStyle = ink;
     pen.lineWidth = 2.5;
     pen.beginPath();
@@ -85,16 +75,17 @@ function render({ model, el }) {
     pen.clearRect(0, 0, WIDTH, HEIGHT);
     let first = -1;
     for (const last of [false, true]) {
-      for (let n = 0; n < shapes.length; n++) {
-        if ((shapes[n] === STAR) !== last) continue;
+      for (let n = 0; n < kinds.length; n++) {
+        if ((kinds[n] === PROTOTYPE) !== last) continue;
         if (last && first < 0) first = n;
-        mark(n, shapes[n], scene.palette[colours[n]] ?? scene.nothing);
+        const ink = scene.palette[looks[n]] ?? scene.nothing;
+        mark(pen, x(n), y(n), kinds[n], scene.marks[looks[n]] ?? "circle", ink);
       }
     }
     ring(hovered, "#555");
     ring(model.get("chosen"), "#d55e00");
     canvas.dataset.chosen = model.get("chosen");
-    if (first >= 0) canvas.dataset.star = `${x(first) / WIDTH} ${y(first) / HEIGHT}`;
+    if (first >= 0) canvas.dataset.prototype = `${x(first) / WIDTH} ${y(first) / HEIGHT}`;
   }
 
   const redraw = () => (due ||= requestAnimationFrame(draw));
@@ -104,8 +95,8 @@ function render({ model, el }) {
     const px = ((event.clientX - box.left) / box.width) * WIDTH;
     const py = ((event.clientY - box.top) / box.height) * HEIGHT;
     let [best, found] = [NEAR * NEAR, -1];
-    for (let n = 0; n < shapes.length; n++) {
-      const far = (x(n) - px) ** 2 + (y(n) - py) ** 2 - (shapes[n] === STAR ? 40 : 0);
+    for (let n = 0; n < kinds.length; n++) {
+      const far = (x(n) - px) ** 2 + (y(n) - py) ** 2 - (kinds[n] === PROTOTYPE ? 40 : 0);
       if (far < best) [best, found] = [far, n];
     }
     return { px, py, found };
@@ -115,8 +106,8 @@ function render({ model, el }) {
     scene = content;
     const copy = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
     const own = new Float32Array(copy(buffers[0]));
-    colours = new Int8Array(copy(buffers[1]));
-    shapes = new Uint8Array(copy(buffers[2]));
+    looks = new Int8Array(copy(buffers[1]));
+    kinds = new Uint8Array(copy(buffers[2]));
     const { low, high } = scene;
     const scale = Math.min(
       (WIDTH - 2 * EDGE) / Math.max(high[0] - low[0], 1e-9),
@@ -125,16 +116,19 @@ function render({ model, el }) {
     const left = (WIDTH - scale * (high[0] - low[0])) / 2;
     const top = (HEIGHT - scale * (high[1] - low[1])) / 2;
     places = own.map((v, i) => (i % 2 ? top + scale * (high[1] - v) : left + scale * (v - low[0])));
-    legend.replaceChildren(
-      ...scene.names.map((name, n) => {
-        const line = document.createElement("div");
-        const spot = make("span", "spot", line);
-        spot.style.background = scene.palette[n];
-        line.append(name);
-        return line;
-      }),
-    );
+    legend.replaceChildren();
+    scene.kinds.forEach((name, kind) => explain(name, kind, "circle", scene.nothing));
+    make("hr", "", legend);
+    scene.names.forEach((name, n) => explain(name, 0, scene.marks[n], scene.palette[n]));
     redraw();
+  }
+
+  function explain(name, kind, outline, ink) {
+    const line = make("div", "", legend);
+    const spot = make("canvas", "spot", line);
+    [spot.width, spot.height] = [20, 20];
+    mark(spot.getContext("2d"), 10, 10, kind, outline, ink);
+    line.append(name);
   }
 
   function receive(content, buffers) {

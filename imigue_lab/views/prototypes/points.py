@@ -10,8 +10,9 @@ from anywidget import AnyWidget
 from jaxtyping import Float, Int
 
 from imigue_lab.views.prototypes.point_colours import NOTHING, Colouring
+from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE
 
-CIRCLE, DIAMOND, STAR = 0, 1, 2
+KINDS = (ENTRY, CLIP, PROTOTYPE)  # drawn filled, open, and large with an edge
 
 
 class PointMap(AnyWidget):
@@ -19,7 +20,7 @@ class PointMap(AnyWidget):
 
     Args:
         places: x to the right and y up.
-        shapes: `CIRCLE`, `DIAMOND` or `STAR`.
+        kinds: of each point, a place in `KINDS`.
         names: of each point, shown when the pointer is over it.
     """
 
@@ -30,19 +31,19 @@ class PointMap(AnyWidget):
     def __init__(
         self,
         places: Float[np.ndarray, "N 2"],
-        shapes: Int[np.ndarray, " N"],
+        kinds: Int[np.ndarray, " N"],
         names: Sequence[str],
         colouring: Colouring,
         **traits: Any,
     ):
         super().__init__(**traits)
-        self.places, self.shapes, self.names = places, shapes, names
+        self.places, self.kinds, self.names = places, kinds, names
         self.colouring = colouring
         self.watched = False  # a page shows it
         self.on_msg(self.answer)
 
     def colour(self, colouring: Colouring) -> None:
-        """Other colours from now on."""
+        """Other colours and marks from now on."""
         self.colouring = colouring
         if self.watched:
             self.send_scene()
@@ -57,7 +58,7 @@ class PointMap(AnyWidget):
             self.send({"kind": "name", "point": point, "name": self.names[point]})
 
     def send_scene(self) -> None:
-        """Places, colours and shapes, as bytes."""
+        """Places, looks and kinds, as bytes."""
         low, high = self.places.min(axis=0), self.places.max(axis=0)
         scene = {
             "kind": "scene",
@@ -65,11 +66,13 @@ class PointMap(AnyWidget):
             "high": high.tolist(),
             "palette": self.colouring.colours,
             "names": self.colouring.names,
+            "marks": self.colouring.marks,
+            "kinds": KINDS,
             "nothing": NOTHING,
         }
         arrays = (
             (self.places, np.float32),
             (self.colouring.number, np.int8),
-            (self.shapes, np.uint8),
+            (self.kinds, np.uint8),
         )
         self.send(scene, [np.ascontiguousarray(a, kind).tobytes() for a, kind in arrays])
