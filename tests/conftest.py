@@ -62,6 +62,17 @@ def made_up(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def filmed(tmp_path_factory):
+    """The root of a handful of made-up interviews with pictures."""
+    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.tree import make_data
+
+    root = tmp_path_factory.mktemp("filmed") / "interviews"
+    make_data(root, MadeUp(videos=6))
+    return root
+
+
+@pytest.fixture(scope="session")
 def index(made_up):
     from imigue_lab.data.layout import read_index
 

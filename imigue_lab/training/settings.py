@@ -19,12 +19,13 @@ from imigue_lab.training.presets import kept_presets, read_preset
 
 S = TypeVar("S", bound="Settings")
 WHERE = (
-    *("data", "store", "context", "face", "rgb", "joint_run", "bone_run", "labels", "checkpoint"),
-    *("preset", "name", "device"),
+    *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
+    *("checkpoint", "preset", "name", "device"),
 )
 # They say where, not what: what they lead to is in the digest of the data.
 HOW = ("accumulate", "deterministic")  # the same result but for rounding
-UNSAID = ("precision", "float32")  # what every run had before there was a choice
+# What every run had before there was a choice.
+UNSAID = (("precision", "float32"), ("finetune_rgb", False))
 
 
 class Settings(BaseModel):
@@ -90,7 +91,7 @@ class Settings(BaseModel):
         """The settings that change a result: all but places, names, the device and memory."""
         aside = (*WHERE, *HOW)
         said = [(name, value) for name, value in self.model_dump().items() if name not in aside]
-        return dict(pair for pair in said if pair != UNSAID)
+        return dict(pair for pair in said if pair not in UNSAID)
 
     def fingerprint(self, data_digest: str) -> str:
         """8 hex digits of all settings that change the result, and of the data."""

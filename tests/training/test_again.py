@@ -28,6 +28,7 @@ def kept(folder, task, given):
         ("emotion", {"preset": "paper", "lr": 1e-4, "fold": 3}),
         ("gesture", {"fusion": "late"}),
         ("gesture", {"preset": "paper", "criteria": "semantic,spatial", "finetune": True}),
+        ("gesture", {"rgb_run": "pictures", "finetune_rgb": True}),
         ("baseline", {"model": "tsm"}),
         ("baseline", {"model": "ctr-gcn", "stream": "bone", "preset": "paper"}),
         ("baseline", {"model": "dg-stgcn", "preset": "paper", "epochs": 3, "patience": 2}),

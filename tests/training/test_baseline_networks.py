@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.data.synthetic.story import MadeUp
-from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.models.baselines.table import TABLE
 from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
@@ -20,14 +18,6 @@ from imigue_lab.training.runs import Run
 
 OF_PICTURES = [row.name for row in TABLE if row.modality != "skeleton"]
 PROBABILITIES = [f"p{c}" for c in range(32)]
-
-
-@pytest.fixture(scope="module")
-def filmed(tmp_path_factory):
-    """The root of a handful of made-up interviews with pictures."""
-    root = tmp_path_factory.mktemp("filmed") / "interviews"
-    make_data(root, MadeUp(videos=6))
-    return root
 
 
 @pytest.fixture(scope="module")

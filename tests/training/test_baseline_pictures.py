@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
+from imigue_lab.data.crop import crop_places
 from imigue_lab.data.index import Index, clips_table, videos_table
 from imigue_lab.data.video import write_video
 from imigue_lab.errors import DataError
@@ -66,6 +67,23 @@ def test_strips_hold_the_centres_of_equal_segments_of_each_clip(graded):
     assert levels(pictures, "0002_1") == [1, 3, 5, 7]  # counted within its own file
     assert set(pictures.clips.clip_id) == {"0001_0", "0001_1", "0002_1"}
     assert pictures.notes == ["1 clips have no picture and are left out: 0002_0"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 110), (70, 70)])
+def test_a_spot_lies_in_the_middle_of_a_strip_where_joints_of_its_place_lie(
+    graded, tmp_path, width, height
+):
+    x, y = width // 2 + 15, height // 2 - 11
+    shot = np.zeros((height, width, 3), np.uint8)
+    shot[y - 4 : y + 5, x - 4 : x + 5] = 255
+    path = tmp_path / "spot.mp4"
+    write_video(path, [shot] * 8, fps=25, quality=1)
+    clips = graded.clips.assign(video=path, start=0, end=7, split=["train", "validation"] * 2)
+    pictures = open_pictures(graded, clips, segments=2, beside=0, crop=28)
+    seen = pictures.middle(pictures.clips.strip.iloc[0], 28)[1, 1].double()
+    middle = [seen.sum(dim=axis) @ (torch.arange(28) + 0.5) / seen.sum() / 28 for axis in (0, 1)]
+    spot = crop_places(np.array([x + 0.5, y + 0.5]), width, height)
+    np.testing.assert_allclose(middle, spot, atol=0.025)  # of 28 pixels, two thirds of one
 
 
 def test_neighbours_of_a_centre_stay_within_the_clip():

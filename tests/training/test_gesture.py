@@ -18,9 +18,10 @@ from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.gestures import pose_encoder
 from imigue_lab.training.gestures import train as gesture
+from imigue_lab.training.gestures.epochs import TokenBatches
 from imigue_lab.training.gestures.pose_store import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.tokens import TokenBatches, load_gesture_tokens
+from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.loop import open_fabric
 

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from einops import rearrange
 from filelock import FileLock
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -37,6 +37,7 @@ QUALITY = 95
 BYTES_A_PIXEL = 0.5e-9  # of a strip, in GB
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
+Colours = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class Picture(NamedTuple):
@@ -71,6 +72,11 @@ class ClipPictures:
         with Image.open(path) as strip:
             return rearrange(np.array(strip), "(t s) w c -> t s w c", s=self.side)
 
+    def middle(self, path: Path, crop: int) -> UInt8[Tensor, "T 3 H W"]:
+        """What a network that sees squares of side `crop` sees of a strip, not augmented."""
+        start = (self.side - crop) // 2
+        return cut(self.read(path), start, start, crop)
+
 
 class PictureClips:
     """A part's clips as uint8 frames, which `enter` normalises on the device.
@@ -88,7 +94,7 @@ class PictureClips:
         part: str,
         crop: int,
         stacked: bool,
-        colours: tuple[tuple[float, ...], tuple[float, ...]],
+        colours: Colours,
         augment: Augment,
         seed: int,
     ):
@@ -96,7 +102,7 @@ class PictureClips:
         self.clips = pictures.clips[pictures.clips.split == part].reset_index(drop=True)
         self.crop = crop
         self.stacked = stacked
-        self.mean, self.deviation = (torch.tensor(c)[:, None, None] for c in colours)
+        self.colours = colours
         self.labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
         self.augment = augment
         self.seed = seed
@@ -111,16 +117,15 @@ class PictureClips:
 
     def draws(self, number: int) -> list[Picture]:
         clip = self.clips.iloc[number]
-        frames = self.pictures.read(clip.strip)
-        spare = self.pictures.side - self.crop
-        top = left = spare // 2
-        if self.augment != "none":
+        if self.augment == "none":
+            seen = self.pictures.middle(clip.strip, self.crop)
+        else:
+            frames = self.pictures.read(clip.strip)
             rng = np.random.RandomState([self.seed, self.epoch, number])
-            top, left = rng.randint(spare + 1, size=2)
+            top, left = rng.randint(self.pictures.side - self.crop + 1, size=2).tolist()
             if self.augment == "mirror" and rng.rand() < 0.5:
                 frames = frames[:, :, ::-1]
-        frames = frames[:, top : top + self.crop, left : left + self.crop]
-        seen = torch.from_numpy(np.ascontiguousarray(rearrange(frames, "t h w c -> t c h w")))
+            seen = cut(frames, top, left, self.crop)
         return [Picture(clip.clip_id, seen, self.labels[number])]
 
     def collate(self, draws: list[Picture]) -> Seen:
@@ -133,10 +138,22 @@ class PictureClips:
         return (self.normalised(batch.inputs[0]),)
 
     def normalised(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Tensor:
-        mean, deviation = self.mean.to(frames.device), self.deviation.to(frames.device)
-        x = (frames / 255 - mean) / deviation
         form = "b t c h w -> b (t c) h w" if self.stacked else "b t c h w -> b c t h w"
-        return rearrange(x, form).contiguous()
+        return rearrange(normalise(frames, self.colours), form).contiguous()
+
+
+def normalise(frames: UInt8[Tensor, "B T 3 H W"], colours: Colours) -> Float[Tensor, "B T 3 H W"]:
+    """``(x / 255 - mean) / deviation`` of R, G and B."""
+    mean, deviation = (torch.tensor(c, device=frames.device)[:, None, None] for c in colours)
+    return (frames / 255 - mean) / deviation
+
+
+def cut(
+    frames: UInt8[np.ndarray, "T S S 3"], top: int, left: int, crop: int
+) -> UInt8[Tensor, "T 3 H W"]:
+    """A square of each frame, channels first."""
+    square = frames[:, top : top + crop, left : left + crop]
+    return torch.from_numpy(np.ascontiguousarray(rearrange(square, "t h w c -> t c h w")))
 
 
 def open_pictures(

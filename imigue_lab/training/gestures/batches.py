@@ -1,24 +1,27 @@
 """Both modalities of some clips, padded to the longest of them.
 
 Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of
-both streams, W width of a pose token.
+both streams, W width of a pose token; L frames of H x W pixels that the RGB encoder sees, t h w and
+D, its map and width.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from imigue_lab.models.tokens import Tokens, joint_tokens
+from imigue_lab.models.tokens import Tokens, grid_tokens, joint_tokens
 
 
 class GestureBatch(NamedTuple):
     """Both modalities of the same clips, padded; a clip without one has an empty mask there.
 
     Attributes:
-        rgb: tokens of the map.
+        rgb: tokens of the map; None where pictures are to be encoded.
+        pictures, pictured: 0 and False where a clip has none; None where the tokens are there.
         skeleton: joints and bones side by side.
         frame_mask: False where a frame is padding.
         places, seen: of the pose tokens.
@@ -26,7 +29,9 @@ class GestureBatch(NamedTuple):
         tokens: of the frozen pose encoder; None where the skeleton is to be encoded.
     """
 
-    rgb: Tokens
+    rgb: Tokens | None
+    pictures: UInt8[Tensor, "B L 3 H W"] | None
+    pictured: Bool[Tensor, " B"] | None
     skeleton: Float[Tensor, "B M T V CC"]
     frame_mask: Bool[Tensor, "B T"]
     places: Float[Tensor, "B M S V 2"]
@@ -40,6 +45,12 @@ class GestureBatch(NamedTuple):
         return GestureBatch._make(
             x.to(device) if isinstance(x, Tensor | Tokens) else x for x in self
         )
+
+    def map(self, values: Float[Tensor, "B t h w D"]) -> Tokens:
+        """The RGB tokens with their times and places; those of clips without pictures count not."""
+        assert self.pictured is not None
+        tokens = grid_tokens(values)
+        return replace(tokens, mask=tokens.mask & self.pictured[:, None])
 
     def pose(self, tokens: Float[Tensor, "B M S V W"]) -> Tokens:
         """The pose tokens with their times, places and mask."""

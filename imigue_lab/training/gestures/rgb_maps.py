@@ -21,10 +21,10 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
 
     A user's own features may be (t, D) instead: tokens of the whole picture.
     """
-    known = index.videos.dropna(subset=["width", "height"]).set_index("video_id")
+    known = picture_sizes(index)
     maps: dict[str, Map] = {}
     sizes: Sizes = {}
-    for clip_id, video_id in zip(index.clips.clip_id, index.clips.video_id, strict=True):
+    for clip_id in index.clips.clip_id:
         if not features.path(clip_id).exists():
             continue
         item = features.read(clip_id)
@@ -36,8 +36,8 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
             )
         whole = array if array.ndim == 4 else rearrange(array, "t d -> t 1 1 d")
         maps[clip_id] = torch.from_numpy(whole)
-        if video_id in known.index:
-            sizes[clip_id] = int(known.width[video_id]), int(known.height[video_id])
+        if clip_id in known:
+            sizes[clip_id] = known[clip_id]
         elif "picture" in item:
             width, height = item["picture"]
             sizes[clip_id] = int(width), int(height)
@@ -49,3 +49,13 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
             " extract them again"
         )
     return maps, sizes
+
+
+def picture_sizes(index: Index) -> Sizes:
+    """Width and height of each clip's picture, of which the index knows its video's."""
+    known = index.videos.dropna(subset=["width", "height"]).set_index("video_id")
+    return {
+        clip_id: (int(known.width[video_id]), int(known.height[video_id]))
+        for clip_id, video_id in zip(index.clips.clip_id, index.clips.video_id, strict=True)
+        if video_id in known.index
+    }

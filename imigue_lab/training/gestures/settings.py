@@ -29,6 +29,7 @@ class GestureSettings(TrainSettings):
     }
 
     rgb: str = Field("made-up-rgb", description="RGB tokens of clips: encoder name or folder")
+    rgb_run: str = Field("", description="finished run of mvitv2-s (04) to make them instead")
     joint_run: str = Field("", description="finished run of the joint stream; empty: made first")
     bone_run: str = Field("", description="finished run of the bone stream; empty: made first")
     frames: int = Field(16, ge=0, description="resampled pose; 0 keeps a clip's own (paper: 0)")
@@ -50,6 +51,7 @@ class GestureSettings(TrainSettings):
     loss_on: LossOn = Field("averaged", description="averaged logits (paper), or weighted")
     margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
     finetune: bool = Field(False, description="train the pose encoder along; false keeps it frozen")
+    finetune_rgb: bool = Field(False, description="train the RGB encoder along; needs rgb_run")
     balance: float = Field(
         0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
     )
@@ -71,6 +73,11 @@ class GestureSettings(TrainSettings):
             raise ValueError(f"heads: {self.heads} does not divide width {self.width}; change one")
         if self.fusion == "late" and self.memory:
             raise ValueError("memory: late fusion has no feature to remember; set it to false")
+        if self.finetune_rgb and not self.rgb_run:
+            raise ValueError(
+                "finetune_rgb: stored tokens have no encoder to train along; name a finished run of"
+                " mvitv2-s by rgb_run"
+            )
         if self.top_k > self.bank:
             raise ValueError(
                 f"top_k: {self.top_k} of a bank of {self.bank}; lower it, or raise bank"

@@ -1,6 +1,9 @@
-"""What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id."""
+"""What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id.
 
-from collections.abc import Iterator
+An encoder that is trained along has its input here in place of its tokens: pictures, skeletons.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -9,12 +12,11 @@ import pandas as pd
 import torch
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
-from imigue_lab.models.tokens import grid_tokens
+from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.gesture_data import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gestures.batches import GestureBatch, pad_time, pad_tokens
 from imigue_lab.training.gestures.pose_encoder import (
@@ -25,10 +27,10 @@ from imigue_lab.training.gestures.pose_encoder import (
     pose_runs,
 )
 from imigue_lab.training.gestures.pose_store import open_pose_store
-from imigue_lab.training.gestures.rgb_maps import Map, Sizes, read_maps
+from imigue_lab.training.gestures.rgb_encoder import FilmedClips, encode_pictures, open_filmed
+from imigue_lab.training.gestures.rgb_maps import Map, Sizes, picture_sizes, read_maps
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.loop import open_fabric
-from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Run
 
 
@@ -39,11 +41,12 @@ class GestureTokens:
     Attributes:
         gestures: split, keypoints and layout.
         runs: of the pose encoder, joint and bone.
-        rgb: the map of each clip that has one.
+        rgb: the map of each clip that has one; empty where the RGB encoder is trained along.
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         unplaced: clips of whose picture the size is not known.
         sizes: width and height of the picture of each clip of which they are.
+        filmed: the run that is the RGB encoder, and its pictures; None where maps are read.
     """
 
     gestures: GestureData
@@ -53,10 +56,25 @@ class GestureTokens:
     poses: dict[str, PoseClip]
     unplaced: list[str] = field(default_factory=list)
     sizes: Sizes = field(default_factory=dict)
+    filmed: FilmedClips | None = None
 
     @property
     def rgb_dim(self) -> int:
-        return next(iter(self.rgb.values())).shape[-1]
+        return self.filmed.shape[-1] if self.filmed else next(iter(self.rgb.values())).shape[-1]
+
+    @property
+    def rgb_input(self) -> FilmedClips | None:
+        """What an RGB encoder that is trained along sees; None where its tokens are here."""
+        return None if self.rgb else self.filmed
+
+    @property
+    def with_rgb(self) -> Collection[str]:
+        return self.rgb_input.strips if self.rgb_input else self.rgb
+
+    def grid(self, clip_id: str) -> tuple[int, int, int]:
+        """Times, rows and columns of a clip's map."""
+        times, rows, columns, _ = self.filmed.shape if self.filmed else self.rgb[clip_id].shape
+        return times, rows, columns
 
     def part(self, split: str) -> pd.DataFrame:
         """clip_id and label of a part's clips, of train those that have a label and a token."""
@@ -91,7 +109,7 @@ class GestureTokens:
 
     @property
     def without_rgb(self) -> list[str]:
-        return [i for i in self.gestures.split.clips.clip_id if i not in self.rgb]
+        return [i for i in self.gestures.split.clips.clip_id if i not in self.with_rgb]
 
     @property
     def bare(self) -> set[str]:
@@ -99,9 +117,15 @@ class GestureTokens:
         return set(self.without_pose) & set(self.without_rgb)
 
     def identity(self) -> dict[str, Any]:
-        """Which data these are, by content, the weights of the pose encoder among them."""
+        """Which data these are, by content, the weights of the encoders among them.
+
+        Of tokens that a run here makes of pictures, these and its weights: in `encoding`.
+        """
         digest = blake2b(str(self.without_pose).encode(), digest_size=8)
-        for clip_id, rgb in sorted(self.rgb.items()):
+        if self.filmed:
+            told = self.filmed.pictures.identity()["digest"], self.without_rgb
+            digest.update(str(told).encode())
+        for clip_id, rgb in sorted(self.rgb.items()) if not self.filmed else ():
             digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
             digest.update(rgb.numpy().tobytes())
         weights = [short_hash((run.folder / "best.safetensors").read_bytes()) for run in self.runs]
@@ -115,6 +139,10 @@ class GestureTokens:
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
         made = [f"rgb features ({self.encoding.name}) are {self.encoding.note}"]
+        made *= bool(self.encoding.note)
+        if self.filmed:
+            how = "trained along" if self.rgb_input else "frozen"
+            made.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
         bare = self.bare
         counted = [
             f"{len(ids)} clips {what}: {some(sorted(ids))}"
@@ -126,19 +154,21 @@ class GestureTokens:
             )
             if ids
         ]
-        return made * bool(self.encoding.note) + counted + self.gestures.split.remarks
+        return made + counted + self.gestures.split.remarks
 
     def batch(self, clips: pd.DataFrame) -> GestureBatch:
         """Pads some clips of `part` to the longest of them."""
-        maps = {i: grid_tokens(self.rgb[i][None].float()) for i in clips.clip_id if i in self.rgb}
-        nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
-        nothing = replace(nothing, mask=~nothing.mask)  # a batch is never without any token
-        poses = [self.poses.get(clip_id, self.blank) for clip_id in clips.clip_id]
+        ids = clips.clip_id.tolist()
+        rgb = None if self.rgb_input else self.maps(ids)
+        pictures, pictured = self.rgb_input.batch(ids) if self.rgb_input else (None, None)
+        poses = [self.poses.get(clip_id, self.blank) for clip_id in ids]
         frames = [pose.skeleton.shape[1] for pose in poses]
         steps = [pose.seen.shape[1] for pose in poses]
         tokens = [pose.tokens for pose in poses if pose.tokens is not None]
         return GestureBatch(
-            pad_tokens([maps.get(clip_id, nothing) for clip_id in clips.clip_id]),
+            rgb,
+            pictures,
+            pictured,
             pad_time([pose.skeleton for pose in poses]),
             torch.arange(max(frames)) < torch.tensor(frames)[:, None],
             pad_time([pose.places for pose in poses]),
@@ -146,8 +176,15 @@ class GestureTokens:
             torch.tensor(steps),
             pad_time(tokens).float() if tokens else None,
             torch.tensor(clips.label.to_numpy()),
-            clips.clip_id.tolist(),
+            ids,
         )
+
+    def maps(self, clip_ids: list[str]) -> Tokens:
+        """The RGB tokens of some clips; a clip without has an empty mask."""
+        there = {i: grid_tokens(self.rgb[i][None].float()) for i in clip_ids if i in self.rgb}
+        nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
+        nothing = replace(nothing, mask=~nothing.mask)  # a batch is never without any token
+        return pad_tokens([there.get(clip_id, nothing) for clip_id in clip_ids])
 
     @property
     def blank(self) -> PoseClip:
@@ -165,37 +202,6 @@ class GestureTokens:
         return [self.poses.get(i, self.blank).seen.shape[1] for i in clips.clip_id]
 
 
-class TokenBatches:
-    """Shuffled batches of like length, classes nearer to equal shares (`BalancedSampler`)."""
-
-    def __init__(self, data: GestureTokens, batch_size: int, seed: int, balance: float):
-        self.data, self.clips = data, data.part("train")
-        labels = self.clips.label.tolist()
-        lengths = data.lengths(self.clips)
-        self.sampler = BalancedSampler(lengths, labels, batch_size, seed, balance)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
-        self.sampler.epoch = epoch
-        for numbers in self.sampler:
-            yield [
-                Piece(self.data.batch(self.clips.iloc[own]), weight)
-                for own, weight in ranks.deal(numbers)
-            ]
-
-
-def in_order(
-    data: GestureTokens, split: str, batch_size: int, ranks: Ranks = ALONE
-) -> Iterator[GestureBatch]:
-    """Every clip of a part once over all processes, those of like length together."""
-    clips = data.part(split)
-    clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
-    for start in ranks.share(range(0, len(clips), batch_size)):
-        yield data.batch(clips.iloc[start : start + batch_size])
-
-
 def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
     """Reads clips and RGB tokens, trains the pose encoder where it is absent, and runs it.
 
@@ -207,14 +213,22 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     """
     index = index or open_data(settings.data, store=settings.store)
     gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
-    features = open_features(settings.rgb, settings.store, index)
-    rgb, sizes = read_maps(features, index)
+    device, filmed = open_fabric(settings.device).device, None
+    if settings.rgb_run:
+        filmed = open_filmed(settings.rgb_run, settings.fold, index, gestures.split)
+        sizes, encoding = picture_sizes(index), filmed.encoding
+        frozen = not settings.finetune_rgb
+        rgb = encode_pictures(filmed, settings.store, index, device) if frozen else {}
+    else:
+        features = open_features(settings.rgb, settings.store, index)
+        (rgb, sizes), encoding = read_maps(features, index), features.encoding
     runs = pose_runs(settings, gestures)
-    encoder, device = load_pose_encoder(runs, gestures), open_fabric(settings.device).device
+    encoder = load_pose_encoder(runs, gestures)
     kept = open_pose_store(settings.store, index, runs, settings.frames)
     poses: dict[str, PoseClip] = {}
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
         poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
-    unplaced = [clip_id for clip_id in poses if clip_id in rgb and clip_id not in sizes]
-    return GestureTokens(gestures, runs, rgb, features.encoding, poses, unplaced, sizes)
+    shown = filmed.strips if filmed else rgb
+    unplaced = [clip_id for clip_id in poses if clip_id in shown and clip_id not in sizes]
+    return GestureTokens(gestures, runs, rgb, encoding, poses, unplaced, sizes, filmed)

@@ -13,24 +13,20 @@ from imigue_lab.data.classes import CLASSES
 from imigue_lab.models.gesture import GestureModel, GestureOutput, Told, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.prototypes import alpha_at
-from imigue_lab.models.tokens import Tokens
-from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baselines.train import validation_scores
 from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_scores import score_table
+from imigue_lab.training.gestures.batches import GestureBatch
+from imigue_lab.training.gestures.epochs import TokenBatches, in_order
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
     token_width,
 )
+from imigue_lab.training.gestures.rgb_encoder import build_rgb_encoder, load_rgb_encoder
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.tokens import (
-    GestureBatch,
-    GestureTokens,
-    TokenBatches,
-    in_order,
-    load_gesture_tokens,
-)
+from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.training.gestures.tokens import GestureTokens, load_gesture_tokens
 from imigue_lab.training.loop import Hooks, Stopping, fit, open_fabric
 from imigue_lab.training.machine import describe_environment
 from imigue_lab.training.ranks import ALONE, Ranks, claim, open_ranks
@@ -40,26 +36,6 @@ from imigue_lab.training.settings import WHERE
 MODEL_SETTINGS = (
     *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
 )
-
-
-class GestureSystem(nn.Module):
-    """The pose encoder and the gesture model behind it; a frozen encoder's tokens come along."""
-
-    def __init__(self, encoder: TwoStream, gesture: GestureModel):
-        super().__init__()
-        self.encoder, self.gesture = encoder, gesture
-
-    def forward(self, batch: GestureBatch, return_attention: bool = False) -> GestureOutput:
-        pose = self.pose_tokens(batch)
-        return self.gesture(batch.rgb, pose, batch.clip_ids, return_attention)
-
-    def pose_tokens(self, batch: GestureBatch) -> Tokens:
-        """Those of the frozen encoder, or what the encoder says now."""
-        tokens = batch.tokens
-        if tokens is None:
-            joints, bones = batch.skeleton.chunk(2, dim=-1)
-            tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
-        return batch.pose(tokens)
 
 
 class Steps:
@@ -124,11 +100,12 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         seed_everything(settings.seed, verbose=False)
         checkpoint = checkpoint_of(settings, data)
         encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
-        system = GestureSystem(encoder, build_gesture(**checkpoint["model"]))
-        groups = system.gesture.parameter_groups(settings.weight_decay)
-        if settings.finetune:
-            groups.append({"params": encoder.parameters(), "weight_decay": settings.weight_decay})
-        optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+        gesture = build_gesture(**checkpoint["model"])
+        rgb_encoder = load_rgb_encoder(data.rgb_input.run) if data.rgb_input else None
+        system = GestureSystem(encoder, gesture, rgb_encoder)
+        optimizer = torch.optim.AdamW(
+            system.parameter_groups(settings.weight_decay), lr=settings.lr
+        )
         steps = Steps(system.gesture, settings, ranks)
 
         def evaluate(model: nn.Module) -> Row:
@@ -165,6 +142,7 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
         "rgb": data.encoding.name,
         "frames": settings.frames,
         "pose": pose,
+        **({"rgb_encoder": data.rgb_input.arguments} if data.rgb_input else {}),
         "model": {
             "rgb_dim": data.rgb_dim,
             "pose_dim": token_width(build_pose_encoder(pose)),
@@ -186,8 +164,11 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
     wanted = {**found, "task": "gesture", "classes": list(CLASSES)}
     if data:
         wanted |= {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
+        wanted["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
     weights = run.load_weights("best", wanted)
-    system = GestureSystem(build_pose_encoder(found["pose"]), build_gesture(**found["model"]))
+    encoder, gesture = build_pose_encoder(found["pose"]), build_gesture(**found["model"])
+    trained = found.get("rgb_encoder")
+    system = GestureSystem(encoder, gesture, build_rgb_encoder(trained) if trained else None)
     system.load_state_dict(weights)
     return system.eval()
 
@@ -242,6 +223,7 @@ def finish(
     provenance = describe_environment(ranks.count) | {
         "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
         "pose": [run.folder.name for run in data.runs],
+        "rgb": data.filmed.run.folder.name if data.filmed else data.encoding.name,
         **cost_of(fabric.device, seconds),
         "remarks": data.remarks(),
     }

@@ -34,8 +34,8 @@ class Task(NamedTuple):
 
 EMOTION_READS = ("data", "labels", "store", "context", "face", "fold", "move_negatives", "seed")
 GESTURE_READS = (
-    *("data", "store", "rgb", "joint_run", "bone_run", "frames", "fold", "finetune"),
-    *("preset", "seed", "device"),
+    *("data", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "fold", "finetune"),
+    *("finetune_rgb", "preset", "seed", "device"),
 )
 TASKS = {
     "emotion": Task(EmotionSettings, load_emotion_data, train_emotion, EMOTION_READS, "features"),

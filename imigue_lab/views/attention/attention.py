@@ -17,7 +17,8 @@ from imigue_lab.errors import RunError, some
 from imigue_lab.models.gesture import GestureOutput
 from imigue_lab.training.finished.opened import GestureRun
 from imigue_lab.training.gestures.batches import GestureBatch
-from imigue_lab.training.gestures.train import GestureSystem, load_gesture
+from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.training.gestures.train import load_gesture
 
 ALL = "all heads"
 AFTER = "after merging"  # the joint attention among the merged tokens
@@ -179,9 +180,7 @@ def read_attention(gesture: GestureRun, system: GestureSystem, clip_id: str) -> 
         output = system(batch, return_attention=True)
     known = clip_id in gesture.data.sizes and gesture.data.gestures.layout.axes == 2
     places = batch.places[0].numpy() if known else np.full_like(batch.places[0].numpy(), np.nan)
-    times, rows, columns, _ = gesture.data.rgb[clip_id].shape
-    joints = gesture.data.gestures.layout.joints
-    grid = times, rows, columns
+    joints, grid = gesture.data.gestures.layout.joints, gesture.data.grid(clip_id)
     return attention_of(output, clip_id, grid, batch.seen[0].numpy(), places, joints)
 
 

@@ -21,7 +21,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.models.tokens import Tokens
 from imigue_lab.training.finished.opened import GestureRun
 from imigue_lab.training.gestures.batches import GestureBatch
-from imigue_lab.training.gestures.train import GestureSystem
+from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.scores import draw_groups
 from imigue_lab.views.attention.attention import ALL, ClipAttention, one_clip, read_attention
 
@@ -50,7 +50,7 @@ def probabilities_when(
         batch: of one clip.
         rgb, pose: tokens that are shown.
     """
-    tokens = batch.rgb, system.pose_tokens(batch)
+    tokens = system.rgb_tokens(batch), system.pose_tokens(batch)
     _, persons, steps, joints = batch.seen.shape
     spots = spots_of(tokens[0]), torch.arange(persons * joints).view(persons, 1, joints)
     spots = spots[0], spots[1].expand(-1, steps, -1).flatten()

@@ -19,7 +19,7 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.agcn import AGCN
 from imigue_lab.training.finished.opened import GestureRun
 from imigue_lab.training.gestures.pose_encoder import STREAMS
-from imigue_lab.training.gestures.train import GestureSystem
+from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.attention import one_clip
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, styled

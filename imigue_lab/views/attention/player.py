@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from imigue_lab.data.video import Frame
 from imigue_lab.errors import RunError
 from imigue_lab.training.finished.opened import GestureRun
-from imigue_lab.training.gestures.train import GestureSystem
+from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.attention import ALL, ClipAttention, read_attention
 from imigue_lab.views.attention.figure import GROUPS, colour_of
 from imigue_lab.views.attention.glance import Glance, glance_at

@@ -17,8 +17,9 @@ from imigue_lab.models.memory import Memory
 from imigue_lab.models.prototypes import Prototypes
 from imigue_lab.training.finished.opened import GestureRun
 from imigue_lab.training.gesture_scores import name_of, probabilities
-from imigue_lab.training.gestures.tokens import in_order
-from imigue_lab.training.gestures.train import GestureSystem, load_gesture
+from imigue_lab.training.gestures.epochs import in_order
+from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.training.gestures.train import load_gesture
 
 ENTRY, PROTOTYPE, CLIP = "bank entry", "learned prototype", "clip"
 

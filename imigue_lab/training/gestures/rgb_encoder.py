@@ -1,0 +1,170 @@
+"""The RGB encoder of the gesture model: a run of MViTv2-S on pictures, frozen or trained along.
+
+Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network sees; t h w, times
+and places of its map; D its width.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+from torchvision.models.video import mvit
+from tqdm import tqdm
+
+from imigue_lab.data.index import Index
+from imigue_lab.data.splits import GestureSplit
+from imigue_lab.data.store import EncoderStore, Encoding, create_store
+from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import RunError
+from imigue_lab.features.flow import Batches
+from imigue_lab.models.baselines.build import build_baseline
+from imigue_lab.models.mvit import MViT
+from imigue_lab.training.baselines.pictures import (
+    KINETICS,
+    ClipPictures,
+    normalise,
+    open_pictures,
+)
+from imigue_lab.training.baselines.train import load_baseline
+from imigue_lab.training.gestures.rgb_maps import Map
+from imigue_lab.training.runs import Run, find_run
+
+MODEL = "mvitv2-s"
+AT_ONCE = 8  # clips that are encoded together
+BYTES_A_VALUE = 2e-9  # of float16, in GB
+
+
+class RgbEncoder(nn.Module):
+    """MViTv2-S as Table 1 trains it, from frames as they are kept to the tokens of its map."""
+
+    def __init__(self, net: mvit.MViT):
+        super().__init__()
+        self.mvit = MViT(net)
+
+    def forward(self, frames: UInt8[Tensor, "B L 3 H W"]) -> Float[Tensor, "B t h w D"]:
+        seen = rearrange(normalise(frames, KINETICS), "b l c h w -> b c l h w")
+        return self.mvit(seen.contiguous()).tokens
+
+
+@dataclass(frozen=True)
+class FilmedClips:
+    """The pictures of clips, as the network of a run sees them.
+
+    Attributes:
+        run: of MViTv2-S in Table 1, on these very pictures.
+        pictures: of the clips that have a video.
+        shape: times, rows and columns of a clip's map, and its width.
+    """
+
+    run: Run
+    pictures: ClipPictures
+    shape: tuple[int, int, int, int]
+
+    @cached_property
+    def arguments(self) -> dict:
+        """What its network is built with."""
+        return self.run.read_checkpoint("best")["arguments"]
+
+    @cached_property
+    def strips(self) -> dict[str, Path]:
+        """The file of each clip's frames."""
+        return dict(zip(self.pictures.clips.clip_id, self.pictures.clips.strip, strict=True))
+
+    def frames(self, clip_id: str) -> UInt8[Tensor, "L 3 H W"]:
+        """The middle of each frame, where the network is tested; `data.crop` says where it lies."""
+        return self.pictures.middle(self.strips[clip_id], self.arguments["clip"][1])
+
+    def batch(self, clip_ids: list[str]) -> tuple[UInt8[Tensor, "B L 3 H W"], Bool[Tensor, " B"]]:
+        """The frames of some clips, and which of them have any; the others' are black."""
+        frames, rows, columns = self.arguments["clip"]
+        nothing = torch.zeros(frames, 3, rows, columns, dtype=torch.uint8)
+        there = [clip_id in self.strips for clip_id in clip_ids]
+        shown = [self.frames(i) if has else nothing for i, has in zip(clip_ids, there, strict=True)]
+        return torch.stack(shown), torch.tensor(there)
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        weights = short_hash((self.run.folder / "best.safetensors").read_bytes())
+        frames, crop, _ = self.arguments["clip"]
+        seen = f"{frames} centre frames, shorter side {self.pictures.side}, centre {crop}"
+        return Encoding(f"rgb-trained-{MODEL}", f"weights {weights}; {seen}; float32")
+
+
+def open_filmed(name: str, fold: int, index: Index, split: GestureSplit) -> FilmedClips:
+    """A finished run by its name, and the pictures of the clips of a split, made where absent.
+
+    Raises:
+        RunError: the run is of another network, fold or data.
+        DataError: a video cannot be read.
+    """
+    run = find_run(name)
+    net = load_baseline(run)
+    asked = run.settings()["settings"]
+    for setting, value in {"model": MODEL, "fold": fold}.items():
+        if asked[setting] != value:
+            raise RunError(
+                f"rgb_run: {run.folder.name} has {setting} {asked[setting]}, {value} is due; name"
+                " another run, or leave it empty"
+            )
+    frames, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
+    pictures = open_pictures(index, split.clips, frames, beside=0, crop=crop)
+    if run.settings()["data"]["digest"] != pictures.identity()["digest"]:
+        raise RunError(
+            f"rgb_run: {run.folder.name} has learned from other clips, parts or labels than are in"
+            f" {index.root} now; train one on these with 04, or leave it empty"
+        )
+    network = rgb_encoder_of(net).mvit
+    return FilmedClips(run, pictures, (*network.grid, network.dim))
+
+
+def load_rgb_encoder(run: Run) -> RgbEncoder:
+    """The network of a trained run, in eval mode."""
+    return rgb_encoder_of(load_baseline(run)).eval()
+
+
+def build_rgb_encoder(arguments: dict) -> RgbEncoder:
+    """The same untrained, of the arguments in its checkpoint."""
+    return rgb_encoder_of(build_baseline(MODEL, **arguments))
+
+
+def rgb_encoder_of(net: nn.Module) -> RgbEncoder:
+    assert isinstance(net, mvit.MViT)
+    return RgbEncoder(net)
+
+
+def encode_pictures(
+    filmed: FilmedClips, store: str, index: Index, device: torch.device
+) -> dict[str, Map]:
+    """The map of every clip that has pictures, out of the feature store where it is there.
+
+    An item is made again when its pictures have changed; other weights have a place of their own.
+    """
+    kept = create_store(store, index, filmed.encoding)
+    absent = [clip for clip, strip in filmed.strips.items() if not kept.is_fresh(clip, strip)]
+    if absent:
+        encode(filmed, absent, kept, device)
+    return {clip_id: torch.from_numpy(kept.read(clip_id)["rgb"]) for clip_id in filmed.strips}
+
+
+@torch.no_grad()
+def encode(
+    filmed: FilmedClips, clip_ids: list[str], kept: EncoderStore, device: torch.device
+) -> None:
+    """Encodes some clips; says first how much that will be."""
+    size = len(clip_ids) * prod(filmed.shape) * BYTES_A_VALUE
+    print(f"rgb tokens of {len(clip_ids)} clips by {filmed.run.folder.name}: about {size:.1f} GB")
+    encoder = load_rgb_encoder(filmed.run).to(device)
+
+    def keep(clip_id: str, tokens: np.ndarray) -> None:
+        kept.write(clip_id, {"rgb": tokens.astype(np.float16)}, filmed.strips[clip_id])
+
+    batches = Batches(lambda frames: encoder(frames.to(device)), AT_ONCE)
+    for clip_id in tqdm(clip_ids, desc="rgb tokens", unit="clip", mininterval=1.0):
+        batches.put(filmed.frames(clip_id), partial(keep, clip_id))
+    batches.flush()

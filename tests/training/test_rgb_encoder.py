@@ -1,0 +1,236 @@
+"""The RGB encoder of the gesture model: whose run it may be, frozen and trained along."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from einops import rearrange
+from torch.testing import assert_close
+
+from imigue_lab.data.source import open_data
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.analysis.run_encoders import open_encoder
+from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.training.baselines.data import load_baseline_data
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import load_baseline, train_baseline
+from imigue_lab.training.finished.opened import open_gesture_run
+from imigue_lab.training.gestures import rgb_encoder
+from imigue_lab.training.gestures.rgb_encoder import encode_pictures, open_filmed
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.tokens import load_gesture_tokens
+from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
+from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.runs import Run
+from imigue_lab.training.view_settings import AttentionSettings
+from imigue_lab.views.attention.attention import load_attentive, read_attention
+from imigue_lab.views.attention.deletion import delete
+
+PROBABILITIES = [f"p{c}" for c in range(32)]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pictured(filmed):
+    """Settings of the run that sees pictures, 4 frames of 64 x 64 a clip."""
+    given = {"data": str(filmed), "model": "mvitv2-s", "frames": 4, "epochs": 1, "batch_size": 8}
+    return BaselineSettings.from_given(given | {"augment": "mirror", "name": "seen-pictures"})
+
+
+@pytest.fixture(scope="module")
+def tiny(filmed, pictured):
+    """Settings on the runs of both encoders, which are trained; keyword arguments change them."""
+    train_baseline(pictured)
+    for stream in ("joint", "bone"):
+        given = {"data": str(filmed), "frames": 8, "epochs": 1, "name": f"seen-{stream}"}
+        train_baseline(BaselineSettings.from_given({**given, "stream": stream}))
+    runs = {"rgb_run": "seen-pictures", "joint_run": "seen-joint", "bone_run": "seen-bone"}
+
+    def settings(**changes):
+        small = {"frames": 8, "epochs": 2, "warmup": 1, "ramp": 1, "width": 24, "bank": 2}
+        small |= {"top_k": 1, "batch_size": 8, "lr": 1e-3, "data": str(filmed)}
+        return GestureSettings.from_given({**small, **runs, **changes})
+
+    return settings
+
+
+@pytest.fixture(scope="module")
+def frozen(tiny):
+    return load_gesture_tokens(tiny())
+
+
+@pytest.fixture(scope="module")
+def along(tiny):
+    return load_gesture_tokens(tiny(finetune_rgb=True))
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny, along):
+    return train_gesture(tiny(finetune_rgb=True, name="tuned"), along)
+
+
+def test_frozen_tokens_are_what_the_network_says_of_the_strip_where_it_is_tested(frozen, pictured):
+    net, said = load_baseline(frozen.filmed.run), []
+    net.norm.register_forward_hook(lambda module, given, tokens: said.append(tokens))
+    data = load_baseline_data(pictured)
+    clips = data.clips("test", pictured)
+    batch = clips.collate([clips.draws(number)[0] for number in range(3)])
+    with torch.no_grad():
+        net(*clips.enter(batch))
+    maps = rearrange(said[0][:, 1:], "b (t h w) d -> b t h w d", t=2, h=4, w=4)
+    for clip_id, own in zip(batch.clip_ids, maps, strict=True):
+        assert_close(frozen.rgb[clip_id].float(), own, atol=4e-3, rtol=2e-3)  # float16
+    assert frozen.grid(batch.clip_ids[0]) == (2, 4, 4) and frozen.rgb_dim == own.shape[-1]
+    assert not frozen.without_rgb and not frozen.unplaced
+
+
+def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights(
+    tiny, frozen, filmed, monkeypatch
+):
+    encode, asked = rgb_encoder.encode, []
+
+    def listen(clips, clip_ids, *given):
+        asked.append(clip_ids)
+        encode(clips, clip_ids, *given)
+
+    monkeypatch.setattr(rgb_encoder, "encode", listen)
+    index = open_data(str(filmed))
+    again = encode_pictures(frozen.filmed, "", index, CPU)
+    assert not asked and all(torch.equal(again[i], frozen.rgb[i]) for i in frozen.rgb)
+    clip_id, strip = next(iter(frozen.filmed.strips.items()))
+    os.utime(strip, ns=(0, strip.stat().st_mtime_ns + 1))
+    again = encode_pictures(frozen.filmed, "", index, CPU)
+    assert asked == [[clip_id]] and torch.equal(again[clip_id], frozen.rgb[clip_id])
+
+    run = frozen.filmed.run
+    other = Run(shutil.copytree(run.folder, run.folder.with_name("other-pictures")))
+    weights = {name: 0.9 * value for name, value in run.load_weights("best").items()}
+    other.save_weights("best", weights, run.read_checkpoint("best"))
+    less = load_gesture_tokens(tiny(rgb_run="other-pictures"))
+    assert len(asked[1]) == len(frozen.rgb)
+    assert not torch.equal(less.rgb[clip_id], frozen.rgb[clip_id])
+    assert less.identity() != frozen.identity()
+
+
+def test_the_rgb_encoder_moves_only_when_it_is_trained_along(tiny, frozen, along, tuned):
+    assert frozen.identity() == along.identity()
+    still = train_gesture(tiny(epochs=1), frozen)
+    assert not [name for name in still.load_weights("last") if name.startswith("rgb_encoder.")]
+    assert still.folder != tuned.folder
+    before, after = along.filmed.run.load_weights("best"), tuned.load_weights("last")
+    after_rgb = {name: after[f"rgb_encoder.mvit.net.{name}"] for name in before}
+    moved = {name for name in before if not torch.equal(before[name], after_rgb[name])}
+    assert {"conv_proj.weight", "norm.weight", "blocks.0.attn.qkv.weight"} <= moved
+    assert not any(name.startswith("head.") for name in moved)  # nothing runs it, nor does it decay
+    joint = along.runs[0].load_weights("best")
+    assert all(torch.equal(joint[name], after[f"encoder.joint.{name}"]) for name in joint)
+    for run, how in ((still, "frozen"), (tuned, "trained along")):
+        assert run.provenance()["rgb"] == run.provenance()["where"]["rgb_run"] == "seen-pictures"
+        told = f"rgb tokens are those of the run seen-pictures, {how}"
+        assert told in run.provenance()["remarks"]
+
+
+def test_it_drops_paths_in_training_and_nothing_afterwards(along, tuned):
+    system, batch = load_gesture(tuned, along), along.batch(along.part("train")[:8])
+    with torch.no_grad():
+        assert torch.equal(*(system.rgb_tokens(batch).values for _ in range(2)))
+        torch.manual_seed(0)
+        system.train()
+        assert not torch.equal(*(system.rgb_tokens(batch).values for _ in range(2)))
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_predictions_do_not_depend_on_the_batch_and_come_back_with_the_weights(along, tuned, size):
+    kept = tuned.predictions().set_index("clip_id")[PROBABILITIES]
+    table = predict(open_fabric("cpu"), load_gesture(tuned, along), along, "test", size)
+    table = table.set_index("clip_id")[PROBABILITIES]
+    np.testing.assert_allclose(table, kept.loc[table.index], atol=1e-5)
+    assert table.std().max() > 0
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_numbers(tiny, along, tuned, monkeypatch):
+    begin = Steps.begin_epoch
+
+    def stop(self, epoch):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(self, epoch)
+
+    monkeypatch.setattr(Steps, "begin_epoch", stop)
+    settings = tiny(finetune_rgb=True, name="tuned-in-two")
+    with pytest.raises(KeyboardInterrupt):
+        train_gesture(settings, along)
+    monkeypatch.setattr(Steps, "begin_epoch", begin)
+    again = train_gesture(settings, along)
+    assert (tuned.folder / "metrics.csv").read_bytes() == (
+        again.folder / "metrics.csv"
+    ).read_bytes()
+    a, b = tuned.load_weights("last"), again.load_weights("last")
+    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    pd.testing.assert_frame_equal(tuned.predictions(), again.predictions(), check_exact=True)
+
+
+def test_a_clip_without_pictures_rests_on_pose_alone_and_leaves_the_others_as_they_are(
+    along, tuned
+):
+    dark = along.part("test").clip_id.iloc[0]
+    pictures = along.filmed.pictures
+    left = replace(pictures, clips=pictures.clips[pictures.clips.clip_id != dark])
+    less = replace(along, filmed=replace(along.filmed, pictures=left))
+    assert less.without_rgb == [dark] and less.identity() != along.identity()
+    assert f"1 clips have no rgb tokens and rest on pose alone: {dark}" in less.remarks()
+    system = load_gesture(tuned, less)
+    batch = less.batch(less.part("test")[:4])
+    assert system.rgb_tokens(batch).mask.any(dim=1).tolist() == [i != dark for i in batch.clip_ids]
+    tables = [
+        predict(open_fabric("cpu"), system, less, "test", n).set_index("clip_id") for n in (1, 4)
+    ]
+    assert tables[0].decided_by[dark] == "pose" and set(tables[0].decided_by) == {"pose", "both"}
+    np.testing.assert_allclose(tables[0][PROBABILITIES], tables[1][PROBABILITIES], atol=1e-5)
+    others = tables[0].drop(dark)[PROBABILITIES]
+    kept = tuned.predictions().set_index("clip_id").loc[others.index, PROBABILITIES]
+    np.testing.assert_allclose(others, kept, atol=1e-5)
+
+
+def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
+    opened = open_gesture_run("tuned", AttentionSettings())
+    assert opened.settings.finetune_rgb and opened.data.identity() == along.identity()
+    clip_id = along.part("test").clip_id.iloc[0]
+    system = load_attentive(opened)
+    seen = read_attention(opened, system, clip_id)
+    assert seen.grid == (2, 4, 4) and not np.isnan(seen.places[seen.seen]).any()
+    kept = tuned.predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
+    np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
+    assert delete(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
+    with pytest.raises(RunError, match="'rgb-trained-mvitv2-s', which nothing here can make of a"):
+        open_encoder(tuned, "rgb", AnalyseSettings(), CPU)
+
+
+def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, tuned):
+    with pytest.raises(RunError, match="rgb_run: seen-joint has model 2s-agcn, mvitv2-s is due"):
+        load_gesture_tokens(tiny(rgb_run="seen-joint"))
+    with pytest.raises(RunError, match="nobody: no finished run"):
+        load_gesture_tokens(tiny(rgb_run="nobody"))
+    split = frozen.gestures.split
+    with pytest.raises(RunError, match="rgb_run: seen-pictures has fold -1, 1 is due; name"):
+        open_filmed("seen-pictures", 1, open_data(str(filmed)), split)
+    relabelled = replace(split, clips=split.clips.assign(label=split.clips.label[::-1].array))
+    with pytest.raises(RunError, match="seen-pictures has learned from other clips, parts or labe"):
+        open_filmed("seen-pictures", -1, open_data(str(filmed)), relabelled)
+    with pytest.raises(RunError, match=r"rgb_encoder is \{.*, wanted None; take another run"):
+        load_gesture(tuned, frozen)
+    with pytest.raises(SettingsError, match="finetune_rgb: stored tokens have no encoder to train"):
+        GestureSettings.from_given({"finetune_rgb": True})
+
+
+def test_runs_from_before_there_was_a_choice_keep_their_names():
+    plain, named = GestureSettings(), GestureSettings(rgb_run="a")
+    assert plain.fingerprint("d") == named.fingerprint("d")  # the run is in the digest of the data
+    assert "finetune_rgb" not in plain.what()
+    assert GestureSettings(rgb_run="a", finetune_rgb=True).fingerprint("d") != named.fingerprint(
+        "d"
+    )
