@@ -35,11 +35,17 @@ class EpochLoader(Protocol):
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop, and which epoch is best: the lowest `monitor`."""
+    """When to stop, and which epoch is best: the lowest `monitor`.
+
+    Attributes:
+        settled: the first epoch in which the model is all that was asked for; a run that gets so
+            far keeps none before it.
+    """
 
     epochs: int
     patience: int
     monitor: str = "validation_loss"
+    settled: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,13 +180,16 @@ def is_over(history: list[Row], stopping: Stopping) -> bool:
     """Whether all epochs are done, or none of the last `patience` was better than before."""
     if len(history) >= stopping.epochs:
         return True
-    return bool(history) and len(history) - 1 - best_epoch(history, stopping) >= stopping.patience
+    if len(history) <= stopping.settled:
+        return False
+    return len(history) - 1 - best_epoch(history, stopping) >= stopping.patience
 
 
 def best_epoch(history: list[Row], stopping: Stopping) -> int:
     """The first epoch with the lowest monitored value."""
     values = [row[stopping.monitor] for row in history]
-    return values.index(min(values))
+    first = stopping.settled if len(values) > stopping.settled else 0
+    return values.index(min(values[first:]), first)
 
 
 def step_scheduler(scheduler: LRScheduler | None, monitored: float) -> None:

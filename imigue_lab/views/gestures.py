@@ -18,10 +18,12 @@ LINES = (
 def gesture_curves(run: Run) -> go.Figure:
     """Training loss and validation scores by epoch; the kept epoch is marked.
 
-    The loss of a run with memory rises while alpha does.
+    With memory it is the best of those that read it, and the loss rises while alpha does.
     """
     metrics = run.metrics()
-    best = int(metrics.validation_error.idxmin()) + 1
+    asked = run.settings()["settings"]
+    settled = asked["warmup"] if asked.get("memory") and len(metrics) > asked["warmup"] else 0
+    best = int(metrics.validation_error[settled:].idxmin()) + 1
     figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "validation"))
     for column, name, colour, place in LINES:
         figure.add_scatter(

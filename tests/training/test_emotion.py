@@ -131,6 +131,11 @@ def test_patience_and_the_best_epoch():
     assert not is_over(rows(3, 1, 2), stopping)
     assert is_over(rows(3, 1, 2, 1), stopping)
     assert is_over(rows(*range(10, 0, -1)), stopping)
+    late = Stopping(epochs=10, patience=2, settled=3)
+    assert best_epoch(rows(1, 2, 3), late) == 0  # it did not get so far
+    assert best_epoch(rows(1, 2, 3, 5, 4, 4), late) == 4
+    assert not is_over(rows(1, 2, 3), late) and not is_over(rows(1, 2, 3, 4, 5), late)
+    assert is_over(rows(1, 2, 3, 4, 5, 4), late)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(plain):

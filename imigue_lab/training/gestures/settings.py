@@ -88,6 +88,11 @@ class GestureSettings(TrainSettings):
             raise ValueError(f"criteria: {self.criteria!r} is not of {known}, with commas")
 
     @property
+    def settled(self) -> int:
+        """The first epoch in which all that was asked for acts: with memory, that it is read."""
+        return self.warmup if self.memory else 0
+
+    @property
     def criteria_named(self) -> list[str]:
         return [name.strip() for name in self.criteria.split(",") if name.strip()]
 

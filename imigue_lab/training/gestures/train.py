@@ -122,7 +122,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
             evaluate,
             run,
             checkpoint,
-            Stopping(settings.epochs, settings.patience, "validation_error"),
+            Stopping(settings.epochs, settings.patience, "validation_error", settings.settled),
             settings.seed,
             Hooks(steps.begin_epoch, steps.remember),
             ranks,
