@@ -19,6 +19,7 @@ from imigue_lab.models.tokens import masked_mean
 Criterion = Literal["semantic", "spatial", "contextual"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 ORDER = ("uniform", "semantic", "spatial", "contextual")  # of the heads
+IN_CACHE = 2**20  # weights that are computed together on a CPU
 SLOPES = (4.0, 16.0)  # of the first and last spatial head; near 0, correspondence is never learned
 Queries = Float[Tensor, "B I D"]
 Keys = Float[Tensor, "B J D"]
@@ -97,33 +98,35 @@ class CrossAttention(nn.Module):
         return_weights: bool = False,
     ) -> Attended:
         """Every clip needs a valid key; without `gaps` spatial heads are semantic."""
-        attend = attend_explicitly if return_received or return_weights else attend_fused
+        share = x_mask / x_mask.sum(dim=1, keepdim=True).clamp(min=1)
+        explicitly = return_received or return_weights
         # Heads first: the heads of a criterion are then a slice without a copy.
         q = rearrange(self.to_q(x), "b i (h d) -> h b i d", h=self.own_heads).contiguous()
         k, v = rearrange(
             self.to_kv(y), "b j (two h d) -> two h b j d", two=2, h=self.own_heads
         ).contiguous()
-        parts = [
-            attend(
-                torch.zeros_like(q[span]) if name == "uniform" else q[span],
-                k[span],
-                v[span],
-                self.bias(gaps if name == "spatial" else None, y_mask, q.dtype),
-            )
-            for name, span in self.spans.items()
-        ]
-        taken = torch.cat([rearrange(out, "h b i d -> b i h d") for out, _ in parts], dim=2)
-        values = self.out(taken.flatten(start_dim=2))
-        weights = [weight for _, weight in parts if weight is not None]
+        taken, received, weights = [], [], []
+        for name, span in self.spans.items():
+            own_q = torch.zeros_like(q[span]) if name == "uniform" else q[span]
+            bias = self.bias(gaps if name == "spatial" else None, y_mask, q.dtype)
+            if explicitly:
+                out, got, weight = attend(own_q, k[span], v[span], bias, share, return_weights)
+                received.append(got)
+                weights += [] if weight is None else [weight]
+            else:
+                out = F.scaled_dot_product_attention(own_q, k[span], v[span], attn_mask=bias)
+            taken.append(rearrange(out, "h b i d -> b i h d"))
+        values = self.out(torch.cat(taken, dim=2).flatten(start_dim=2))
         if self.context is not None:
             context, weight = self.context(masked_mean(x, x_mask), y, y_mask)
             values = values + context[:, None]
+            received.append(weight.sum(dim=1))
             weights.append(rearrange(weight, "b h j -> h b 1 j"))
-        received = mean_received(weights, x_mask) if return_received else None
+        mean = torch.stack(received).sum(dim=0) / len(self.criteria) if return_received else None
         if not return_weights:
-            return Attended(values, received, None)
+            return Attended(values, mean, None)
         wide = torch.cat([w.expand(-1, -1, x.shape[1], -1) for w in weights])
-        return Attended(values, received, rearrange(wide, "h b i j -> b h i j"))
+        return Attended(values, mean, rearrange(wide, "h b i j -> b h i j"))
 
     def bias(
         self, gaps: Gaps | None, y_mask: KeyMask, dtype: torch.dtype
@@ -185,39 +188,43 @@ def key_bias(mask: KeyMask, dtype: torch.dtype) -> Float[Tensor, "B J"]:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
 
 
-def attend_fused(
+def attend(
     q: Float[Tensor, "G B I d"],
     k: Float[Tensor, "G B J d"],
     v: Float[Tensor, "G B J d"],
     bias: Float[Tensor, "#G B #I J"],
-) -> tuple[Float[Tensor, "G B I d"], None]:
-    """Attention whose weights nobody asked for."""
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias), None
+    share: Float[Tensor, "B I"],
+    keep: bool,
+) -> tuple[Float[Tensor, "G B I d"], Float[Tensor, "B J"], Float[Tensor, "G B I J"] | None]:
+    """What queries take, what each key receives over all heads, and the weights if they are kept.
+
+    On a CPU few enough clips at a time that their weights stay in its cache.
+
+    Args:
+        share: of each query in what its clip's keys receive; 0 for one that does not count.
+    """
+    heads, clips, rows, columns = *q.shape[:3], k.shape[2]
+    some = max(1, IN_CACHE // (heads * rows * columns)) if q.device.type == "cpu" else clips
+    pieces = (q.split(some, 1), k.split(some, 1), v.split(some, 1), bias.split(some, 1))
+    parts = [attend_some(*piece) for piece in zip(*pieces, share.split(some), strict=True)]
+    taken, received, weights = zip(*parts, strict=True)
+    kept = torch.cat(weights, dim=1) if keep else None
+    return torch.cat(taken, dim=1), torch.cat(received), kept
 
 
-def attend_explicitly(
+def attend_some(
     q: Float[Tensor, "G B I d"],
     k: Float[Tensor, "G B J d"],
     v: Float[Tensor, "G B J d"],
     bias: Float[Tensor, "#G B #I J"],
-) -> tuple[Float[Tensor, "G B I d"], Float[Tensor, "G B I J"]]:
-    """The same and the weights; the softmax sums in float32."""
+    share: Float[Tensor, "B I"],
+) -> tuple[Float[Tensor, "G B I d"], Float[Tensor, "B J"], Float[Tensor, "G B I J"]]:
+    """The same for all clips at once; the softmax sums in float32."""
     bias = bias.expand(len(q), -1, -1, -1).flatten(end_dim=1)
     # One pass over the logits instead of three: scaled, summed and masked by the product itself.
     logits = torch.baddbmm(bias, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
     weights = logits.softmax(dim=-1, dtype=torch.float32).unflatten(0, q.shape[:2])
-    return weights.to(v.dtype) @ v, weights
-
-
-def mean_received(weights: list[Tensor], queries: QueryMask) -> Float[Tensor, "B J"]:
-    """Mean over all heads and valid queries of the attention each key gets.
-
-    Args:
-        weights: (G, B, I, J) for each group of heads, or (G, B, 1, J) where queries share a row.
-    """
-    share = queries / queries.sum(dim=1, keepdim=True).clamp(min=1)
-    total = [(w if w.shape[2] == 1 else share[:, None] @ w).sum(dim=(0, 2)) for w in weights]
-    return torch.stack(total).sum(dim=0) / sum(len(w) for w in weights)
+    return weights.to(v.dtype) @ v, (share[:, None] @ weights).sum(dim=(0, 2)), weights
 
 
 def geometric(first: float, last: float, steps: int) -> Float[Tensor, " steps"]:

@@ -90,6 +90,21 @@ def test_received_is_the_mean_over_heads_and_valid_queries():
     assert_close(out.received.sum(dim=1), torch.ones(2))
 
 
+def test_clips_taken_a_few_at_a_time_have_the_same_result_and_gradients(monkeypatch):
+    attention, x, y = build(), tokens(5, 1, clips=3), tokens(4, 2, clips=3)
+    x.mask[0, 3:] = False
+    asked = {"return_received": True, "return_weights": True}
+    together = run(attention, x, y, **asked)
+    monkeypatch.setattr("imigue_lab.models.cross_attention.IN_CACHE", 1)
+    apart = run(attention, x, y, **asked)
+    for one, other in zip(together, apart, strict=True):
+        assert_close(one, other)
+    parameters = list(attention.parameters())
+    sums = [(out.values.square().sum() + out.received.square().sum()) for out in (together, apart)]
+    for one, other in zip(*(torch.autograd.grad(s, parameters) for s in sums), strict=True):
+        assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
 def test_slopes_start_geometrically_from_4_to_16():
     attention = CrossAttention(36, 9)  # three spatial heads
     start = torch.tensor([[4.0, 4], [8, 8], [16, 16]])
