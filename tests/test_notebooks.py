@@ -122,7 +122,7 @@ def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, made_up):
     done = papermill(*tiny(made_up), "-p", "gamma", 0.7, folder=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
-    assert len(figures) == 3
+    assert len(figures) == 4
     assert "epoch 1/1" in text
 
 
@@ -131,7 +131,7 @@ def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
     done = papermill(*words, folder=tmp_path, notebook=GESTURE)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
-    assert len(figures) == 5
+    assert len(figures) == 6
     assert "rgb features (made-up-rgb-" in text
 
 
