@@ -81,7 +81,8 @@ def test_a_spot_lies_in_the_middle_of_a_strip_where_joints_of_its_place_lie(
     clips = graded.clips.assign(video=path, start=0, end=7, split=["train", "validation"] * 2)
     pictures = open_pictures(graded, clips, segments=2, beside=0, crop=28)
     seen = pictures.middle(pictures.clips.strip.iloc[0], 28)[1, 1].double()
-    middle = [seen.sum(dim=axis) @ (torch.arange(28) + 0.5) / seen.sum() / 28 for axis in (0, 1)]
+    along = torch.arange(28, dtype=torch.float64) + 0.5
+    middle = [seen.sum(dim=axis) @ along / seen.sum() / 28 for axis in (0, 1)]
     spot = crop_places(np.array([x + 0.5, y + 0.5]), width, height)
     np.testing.assert_allclose(middle, spot, atol=0.025)  # of 28 pixels, two thirds of one
 

@@ -36,7 +36,8 @@ def test_the_deepest_cell_is_painted_deepest_and_places_outside_the_crop_stay(re
     assert (picture[:, :30] == 128).all()  # the crop begins at 33
     orange = picture[..., 0] - picture[..., 2]
     cells = orange[9:135, 33:159][: 4 * 31, : 4 * 31].reshape(4, 31, 4, 31)
-    assert np.unravel_index(np.median(cells, axis=(1, 3)).argmax(), (4, 4)) == (row, column)
+    deep = np.median(cells, axis=(1, 3))
+    assert deep[row, column] == deep.max() > np.median(deep)  # others may be as deep, none deeper
 
 
 def test_frames_beside_the_clip_are_left_as_they_are(read, looked):
