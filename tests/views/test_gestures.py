@@ -9,6 +9,7 @@ from imigue_lab.views.gestures import gesture_curves
 @pytest.fixture
 def run(tmp_path):
     run = Run(tmp_path / "some")
+    run.write_json("settings.json", {"task": "baseline", "settings": {}})
     run.write_history(
         [
             {"epoch": e, "train_loss": 3.0 - e, "validation_error": error}
@@ -24,3 +25,8 @@ def test_the_kept_epoch_is_marked(run):
     figure = gesture_curves(run)
     assert {shape.x0 for shape in figure.layout.shapes} == {2}
     assert "made up" in figure.layout.title.text
+
+
+def test_with_memory_it_is_the_best_of_those_that_read_it(run):
+    run.write_json("settings.json", {"settings": {"memory": True, "warmup": 2}})
+    assert {shape.x0 for shape in gesture_curves(run).layout.shapes} == {3}
