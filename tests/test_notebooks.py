@@ -213,8 +213,9 @@ def test_papermill_searches_and_02_takes_the_preset(tmp_path, made_up):
     assert (settings.width, settings.epochs) == (8, 1) and 1e-5 <= settings.lr <= 5e-4
 
 
-def test_papermill_prepares_a_tree_of_another_layout_and_writes_its_index(tmp_path):
-    index = make_data(tmp_path / "tree", MadeUp(videos=8, layout="full"))
+@pytest.mark.parametrize("layout", ["miga2026", "full"])
+def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path, layout):
+    index = make_data(tmp_path / "tree", MadeUp(videos=8, layout=layout))
     words = ["-p", "data", index.root, "-p", "split", "test", "-p", "limit", 2]
     done = papermill(*words, folder=tmp_path, notebook=PREPARE)
     assert done.returncode == 0, done.stderr[-2000:]

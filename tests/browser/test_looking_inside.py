@@ -87,7 +87,7 @@ def test_pressing_a_lane_moves_the_player_there(gates):
 
 def test_scrubbing_answers_within_a_tenth_of_a_second(gates):
     waits = gates.scrub_waits(PLAYER, ".lab-player .scrub", shares=(0.9, 0.2, 0.7, 0.4, 0.6))
-    assert min(waits) < 100  # ms; the others may have met other work on the machine
+    assert sorted(waits)[len(waits) // 2] < 100  # ms
 
 
 def test_it_plays_at_the_recordings_own_rate(gates):
@@ -104,9 +104,11 @@ def test_it_plays_at_the_recordings_own_rate(gates):
 def test_stepping_moves_by_one_frame(gates):
     frame = gates.frame(PLAYER)
     gates.page.click(".lab-player .on")
-    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) === {frame + 1}")
+    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) !== {frame}")
+    assert gates.frame(PLAYER) == frame + 1
     gates.page.click(".lab-player .back")
-    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) === {frame}")
+    gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) !== {frame + 1}")
+    assert gates.frame(PLAYER) == frame
     gates.is_content()
 
 

@@ -309,13 +309,13 @@ def items_of(store):
     return items
 
 
-def test_killed_it_ends_with_the_store_of_an_unbroken_run(begin, tmp_path):
+def test_killed_three_times_it_ends_with_the_store_of_an_unbroken_run(begin, tmp_path):
     root = tmp_path / "interviews"
-    make_data(root, MadeUp(videos=6, layout="plain"))
+    make_data(root, MadeUp(videos=8, layout="plain"))
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
     finish(begin(root, whole))
     rng = random.Random(0)
-    for _ in range(2):  # 20 times in `make soak`
+    for _ in range(3):
         before, process = len(items_of(killed)), begin(root, killed)
         while len(items_of(killed)) == before and process.is_alive():
             time.sleep(0.005)
@@ -324,5 +324,5 @@ def test_killed_it_ends_with_the_store_of_an_unbroken_run(begin, tmp_path):
         process.kill()
         process.join()
     finish(begin(root, killed))
-    assert len(items_of(whole)) == 12
+    assert len(items_of(whole)) == 16
     assert items_of(killed) == items_of(whole)
