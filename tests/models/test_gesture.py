@@ -209,9 +209,7 @@ def test_the_forward_pass_writes_nothing_and_remember_does():
     codes = model.memory.bank.source[again.recalled.retrieved.label]
     own = model.memory.bank.own(IDS)[torch.arange(4), again.recalled.retrieved.label]
     picked = own.gather(1, again.recalled.retrieved.slot) & again.recalled.retrieved.valid
-    assert (
-        own.any() and not picked.any() and codes.shape == own.shape
-    )  # what it wrote itself it may not read
+    assert own.any() and not picked.any() and codes.shape == own.shape
 
 
 def test_a_clip_without_any_token_is_not_remembered():
