@@ -5,7 +5,6 @@ a run that starts again from `resume.pt` repeats the epoch it was killed in, and
 numbers. Several processes go through it side by side (`ranks`).
 """
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from imigue_lab.errors import RunError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
+from imigue_lab.training.session import Session
 
 
 @runtime_checkable
@@ -56,44 +56,17 @@ class Hooks:
     after_step: Callable[[], object] = lambda: None
 
 
-def open_fabric(device: str, precision: str = "float32", deterministic: bool = False) -> Fabric:
-    """One device, under torchrun each process its own; `auto` takes a GPU where there is one.
-
-    Args:
-        precision: `float32`, or `bf16` for products in bfloat16 and weights in float32.
-        deterministic: algorithms that give the same bits every time, where there is one.
-
-    Raises:
-        RunError: the device asked for is not here.
-    """
-    torch.use_deterministic_algorithms(deterministic)
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    own = [local] if device in ("auto", "cuda") and torch.cuda.device_count() > local else 1
-    kind: Any = {"float32": "32-true", "bf16": "bf16-mixed"}[precision]
-    try:
-        fabric = Fabric(accelerator=device, devices=own, precision=kind)
-        fabric.launch()
-    except (RuntimeError, ValueError) as error:
-        raise RunError(f"device {device!r} is not here; use auto or cpu") from error
-    return fabric
-
-
 def fit(
-    fabric: Fabric,
+    session: Session,
     model: nn.Module,
     optimizer: Optimizer,
     scheduler: LRScheduler | None,
     loader: EpochLoader,
     loss_of: Callable[[nn.Module, Any], Tensor],
     evaluate: Callable[[nn.Module], Row],
-    run: Run,
     checkpoint: dict,
     stopping: Stopping,
-    seed: int,
     hooks: Hooks = Hooks(),
-    ranks: Ranks = ALONE,
 ) -> nn.Module:
     """Trains until the last epoch or until patience ends; returns the model of the best epoch.
 
@@ -102,11 +75,12 @@ def fit(
         evaluate: scores on validation after each epoch, `stopping.monitor` among them.
         checkpoint: what the weights may be loaded into, see `Run.save_weights`.
         hooks: what else is to be done; what they change must be in the model's state dict.
-        ranks: this process among those that train together; all need the same run folder.
 
     Raises:
         RunError: the loss is not finite, or another process is lost.
     """
+    run, fabric, ranks = session.run, session.fabric, session.ranks
+    seed = session.settings.seed * 100_003
     fabric.to_device(model)
     ranks.start_alike(model)
     history = restore(run, model, optimizer, scheduler, checkpoint)
@@ -123,7 +97,7 @@ def fit(
     ) as bar:
         while not is_over(history, stopping):
             epoch = len(history)
-            seed_everything(seed * 100_003 + epoch + 7_919 * ranks.rank, verbose=False)
+            seed_everything(seed + epoch + 7_919 * ranks.rank, verbose=False)
             hooks.begin_epoch(epoch)
             row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
             pieces = loader.steps(epoch, ranks)

@@ -11,7 +11,7 @@ from imigue_lab.features.encoders import Precision
 from imigue_lab.features.extract import Report, extract
 from imigue_lab.features.plan import Plan, plan_extraction
 from imigue_lab.features.trial import Trial, try_out
-from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import ExtractSettings
 
 

@@ -18,12 +18,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.runs import Run
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # for others that read data or write a checkpoint
@@ -158,14 +156,3 @@ def leave() -> None:
 def told_to_stop(*_: object) -> None:
     """torchrun ends all processes when one has ended."""
     raise RunError(LOST)
-
-
-@contextmanager
-def claim(run: Run, remarks: Iterable[str], ranks: Ranks) -> Iterator[bool]:
-    """Holds the run folder, the first process for all; says whether there is something to train."""
-    if not ranks.first:
-        yield ranks.agree(True)
-    else:
-        with FileLock(run.folder / ".lock"):
-            yield ranks.agree(run.announce(remarks))
-    ranks.agree(None)  # nobody reads before the first has written

@@ -19,7 +19,7 @@ from imigue_lab.training.analysis.run_encoders import open_encoder
 from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.finished.opened import given_of
 from imigue_lab.training.gesture_scores import probabilities
-from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.session import open_fabric
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from imigue_lab.training.baselines.train import (
     train_baseline,
 )
 from imigue_lab.training.gesture_scores import class_table, point_scores
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 from tests.models.skeleton_recordings import recording
 
 

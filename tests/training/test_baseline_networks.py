@@ -13,8 +13,8 @@ from imigue_lab.training.baselines.dense_sparse import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, predict, start, train_baseline
 from imigue_lab.training.finished.fusion import fuse
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 
 OF_PICTURES = [row.name for row in TABLE if row.modality != "skeleton"]
 PROBABILITIES = [f"p{c}" for c in range(32)]

@@ -20,8 +20,9 @@ from imigue_lab.training.emotion.train import (
     predict,
     train_emotion,
 )
-from imigue_lab.training.loop import Stopping, best_epoch, is_over, open_fabric
+from imigue_lab.training.loop import Stopping, best_epoch, is_over
 from imigue_lab.training.runs import find_run
+from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import EmotionSettings
 
 

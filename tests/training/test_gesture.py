@@ -23,7 +23,7 @@ from imigue_lab.training.gestures.pose_store import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
-from imigue_lab.training.loop import open_fabric
+from imigue_lab.training.session import open_fabric
 
 
 @pytest.fixture(scope="module")

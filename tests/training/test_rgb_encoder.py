@@ -24,8 +24,8 @@ from imigue_lab.training.gestures.rgb_encoder import encode_pictures, open_filme
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 from imigue_lab.training.view_settings import AttentionSettings
 from imigue_lab.views.attention.attention import load_attentive, read_attention
 from imigue_lab.views.attention.deletion import delete

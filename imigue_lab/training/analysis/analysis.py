@@ -26,8 +26,8 @@ from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.finished.opened import DEMO, EmotionRun, given_of
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run, find_run
+from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import EmotionSettings
 
 THRESHOLD = 0.5  # where none was chosen for the run

@@ -20,8 +20,8 @@ from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import EmotionSettings, Settings
 
 LONG = MadeUp(videos=24, size="long")  # for gestures in time

@@ -21,8 +21,8 @@ from imigue_lab.training.analysis.segment_scores import (
 )
 from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.finished.opened import given_of
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 
 CHOSEN = "threshold.json"  # in a run's folder: what its validation interviews asked for
 

@@ -20,8 +20,8 @@ from imigue_lab.training.gestures.pose_encoder import STREAMS, encode_clips
 from imigue_lab.training.gestures.rgb_maps import read_maps
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import load_gesture, predict
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 
 AT_ONCE = 32  # windows
 

@@ -3,14 +3,13 @@
 Settings in, a finished run folder out. What a network is called with, its clips say (`enter`).
 """
 
-import time
 from typing import Any
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from imigue_lab.data.classes import CLASSES
@@ -22,15 +21,13 @@ from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.dense_sparse import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
-from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
-from imigue_lab.training.loop import Stopping, fit, open_fabric
-from imigue_lab.training.machine import describe_environment
+from imigue_lab.training.loop import Stopping, fit
 from imigue_lab.training.optimisers import build_optimizer, build_scheduler
-from imigue_lab.training.ranks import ALONE, Ranks, claim, open_ranks
+from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.settings import WHERE
+from imigue_lab.training.session import Session, open_session
 
 
 def train_baseline(
@@ -47,13 +44,10 @@ def train_baseline(
         data = BaselineData(data.split, data)
     data = data or load_baseline_data(settings)
     run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
-    ranks = open_ranks(settings.accumulate)
-    with claim(run, data.remarks(), ranks) as wanted:
-        if not wanted:
+    with open_session(run, settings, data.remarks()) as session:
+        if session is None:
             return run
-        started = time.monotonic()
-        fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
-        seed_everything(settings.seed, verbose=False)
+        fabric, ranks = session.fabric, session.ranks
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
@@ -69,21 +63,17 @@ def train_baseline(
             return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
-            fabric,
+            session,
             model,
             optimizer,
             build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
             EpochBatches(clips, settings.batch_size, settings.seed, settings.balance),
             loss_of,
             evaluate,
-            run,
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error"),
-            settings.seed,
-            ranks=ranks,
         )
-        seconds = time.monotonic() - started
-        finish(run, fabric, best.to(fabric.device), data, settings, seconds, remarks, ranks)
+        finish(session, best.to(fabric.device), data, settings, remarks)
     return run
 
 
@@ -185,30 +175,18 @@ def validation_scores(predictions: pd.DataFrame) -> Row:
 
 
 def finish(
-    run: Run,
-    fabric: Fabric,
+    session: Session,
     model: nn.Module,
     data: BaselineData,
     settings: BaselineSettings,
-    seconds: float,
     remarks: list[str],
-    ranks: Ranks,
 ) -> None:
-    """Predictions, provenance, and last the scores, which mark the run as finished."""
+    """Predicts every part, and writes it with what made it."""
     parts = (data.clips(split, settings) for split in ("train", "validation", "test"))
     predictions = pd.concat(
-        predict(fabric, model, clips, data, settings.batch_size, ranks)
+        predict(session.fabric, model, clips, data, settings.batch_size, session.ranks)
         for clips in parts
         if len(clips)
     ).sort_values("clip_id", ignore_index=True)
-    if not ranks.first:
-        return
-    run.write_predictions(predictions)
-    provenance = describe_environment(ranks.count) | {
-        "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
-        "made_up": is_made_up(settings.data),
-        **cost_of(fabric.device, seconds),
-        "remarks": data.remarks() + remarks,
-    }
-    run.write_json("provenance.json", provenance)
-    run.write_scores(score_table(predictions, settings.seed))
+    remarks = data.remarks() + remarks
+    session.finish(predictions, score_table, remarks, made_up=is_made_up(settings.data))

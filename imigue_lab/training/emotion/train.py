@@ -1,12 +1,11 @@
 """Trains and scores the emotion model: settings in, a finished run folder out (paper section 3)."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from imigue_lab.data.classes import OUTCOMES
@@ -18,15 +17,14 @@ from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss, balanced_class_weights
-from imigue_lab.training.cost import cost_of
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
-from imigue_lab.training.loop import Stopping, fit, open_fabric
-from imigue_lab.training.machine import describe_environment
+from imigue_lab.training.loop import Stopping, fit
 from imigue_lab.training.optimisers import build_scheduler
-from imigue_lab.training.ranks import ALONE, Piece, Ranks, claim, open_ranks
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import point_scores, score_table
-from imigue_lab.training.settings import WHERE, EmotionSettings
+from imigue_lab.training.session import Session, open_session
+from imigue_lab.training.settings import EmotionSettings
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
 
@@ -41,13 +39,10 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
     """
     data = data or load_emotion_data(settings)
     run = open_run("emotion", settings, data.identity())
-    ranks = open_ranks(settings.accumulate)
-    with claim(run, data.remarks(), ranks) as wanted:
-        if not wanted:
+    with open_session(run, settings, data.remarks()) as session:
+        if session is None:
             return run
-        started = time.monotonic()
-        fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
-        seed_everything(settings.seed, verbose=False)
+        fabric, ranks = session.fabric, session.ranks
         checkpoint = checkpoint_of(settings, data)
         model = build_emotion(**checkpoint["model"])
         loss = build_loss(settings, data.split).to(fabric.device)
@@ -60,21 +55,17 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
             return validation_scores(told, loss)
 
         best = fit(
-            fabric,
+            session,
             model,
             optimizer,
             build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
             TrainingBatches(data, settings),
             lambda model, batch: loss(model(**batch.inputs()).logit, batch.outcome),
             evaluate,
-            run,
             checkpoint,
             Stopping(settings.epochs, settings.patience),
-            settings.seed,
-            ranks=ranks,
         )
-        seconds = time.monotonic() - started
-        finish(run, fabric, best.to(fabric.device), data, settings, seconds, ranks)
+        finish(session, best.to(fabric.device), data, settings)
     return run
 
 
@@ -205,26 +196,11 @@ def validation_scores(predictions: pd.DataFrame, loss: FocalLoss) -> Row:
 
 
 def finish(
-    run: Run,
-    fabric: Fabric,
-    model: nn.Module,
-    data: EmotionData,
-    settings: EmotionSettings,
-    seconds: float,
-    ranks: Ranks,
+    session: Session, model: nn.Module, data: EmotionData, settings: EmotionSettings
 ) -> None:
-    """Predictions, provenance, and last the scores, which mark the run as finished."""
+    """Predicts every part, and writes it with what made it."""
     parts = [split for split in ("train", "validation", "test") if len(data.split.part(split))]
     predictions = pd.concat(
-        [predict(fabric, model, data, split, settings, ranks) for split in parts]
+        [predict(session.fabric, model, data, part, settings, session.ranks) for part in parts]
     ).sort_values("video_id", ignore_index=True)
-    if not ranks.first:
-        return
-    run.write_predictions(predictions)
-    provenance = describe_environment(ranks.count) | {
-        "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
-        **cost_of(fabric.device, seconds),
-        "remarks": data.remarks(),
-    }
-    run.write_json("provenance.json", provenance)
-    run.write_scores(score_table(predictions, settings.seed))
+    session.finish(predictions, score_table, data.remarks())

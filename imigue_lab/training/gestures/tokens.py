@@ -30,8 +30,8 @@ from imigue_lab.training.gestures.pose_store import open_pose_store
 from imigue_lab.training.gestures.rgb_encoder import FilmedClips, encode_pictures, open_filmed
 from imigue_lab.training.gestures.rgb_maps import Map, Sizes, picture_sizes, read_maps
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.loop import open_fabric
 from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_fabric
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """Trains and scores the gesture model: settings in, a finished run folder out (paper section 2)."""
 
-import time
 from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -14,7 +13,6 @@ from imigue_lab.models.gesture import GestureModel, GestureOutput, Told, build_g
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.prototypes import alpha_at
 from imigue_lab.training.baselines.train import validation_scores
-from imigue_lab.training.cost import cost_of
 from imigue_lab.training.gesture_scores import score_table
 from imigue_lab.training.gestures.batches import GestureBatch
 from imigue_lab.training.gestures.epochs import TokenBatches, in_order
@@ -27,11 +25,10 @@ from imigue_lab.training.gestures.rgb_encoder import build_rgb_encoder, load_rgb
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import GestureTokens, load_gesture_tokens
-from imigue_lab.training.loop import Hooks, Stopping, fit, open_fabric
-from imigue_lab.training.machine import describe_environment
-from imigue_lab.training.ranks import ALONE, Ranks, claim, open_ranks
+from imigue_lab.training.loop import Hooks, Stopping, fit
+from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.settings import WHERE
+from imigue_lab.training.session import Session, open_session
 
 MODEL_SETTINGS = (
     *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
@@ -91,13 +88,10 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
     """
     data = data or load_gesture_tokens(settings)
     run = open_run("gesture", settings, data.identity())
-    ranks = open_ranks(settings.accumulate)
-    with claim(run, data.remarks(), ranks) as wanted:
-        if not wanted:
+    with open_session(run, settings, data.remarks()) as session:
+        if session is None:
             return run
-        started = time.monotonic()
-        fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
-        seed_everything(settings.seed, verbose=False)
+        fabric, ranks = session.fabric, session.ranks
         checkpoint = checkpoint_of(settings, data)
         encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
@@ -113,22 +107,18 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
             return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
-            fabric,
+            session,
             system,
             optimizer,
             ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2)),
             TokenBatches(data, settings.batch_size, settings.seed, settings.balance),
             steps.loss,
             evaluate,
-            run,
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error", settings.settled),
-            settings.seed,
             Hooks(steps.begin_epoch, steps.remember),
-            ranks,
         )
-        seconds = time.monotonic() - started
-        finish(run, fabric, best.to(fabric.device), data, settings, seconds, ranks)
+        finish(session, best.to(fabric.device), data, settings.batch_size)
     return run
 
 
@@ -203,29 +193,16 @@ def predict(
     return known.merge(table, on="clip_id", validate="one_to_one")
 
 
-def finish(
-    run: Run,
-    fabric: Fabric,
-    model: nn.Module,
-    data: GestureTokens,
-    settings: GestureSettings,
-    seconds: float,
-    ranks: Ranks,
-) -> None:
-    """Predictions, provenance, and last the scores, which mark the run as finished."""
-    splits = [split for split in ("train", "validation", "test") if len(data.part(split))]
+def finish(session: Session, model: nn.Module, data: GestureTokens, batch_size: int) -> None:
+    """Predicts every part, and writes it with what made it."""
+    parts = [split for split in ("train", "validation", "test") if len(data.part(split))]
     predictions = pd.concat(
-        predict(fabric, model, data, split, settings.batch_size, ranks) for split in splits
+        predict(session.fabric, model, data, part, batch_size, session.ranks) for part in parts
     ).sort_values("clip_id", ignore_index=True)
-    if not ranks.first:
-        return
-    run.write_predictions(predictions)
-    provenance = describe_environment(ranks.count) | {
-        "where": {name: value for name, value in settings.model_dump().items() if name in WHERE},
-        "pose": [run.folder.name for run in data.runs],
-        "rgb": data.filmed.run.folder.name if data.filmed else data.encoding.name,
-        **cost_of(fabric.device, seconds),
-        "remarks": data.remarks(),
-    }
-    run.write_json("provenance.json", provenance)
-    run.write_scores(score_table(predictions, settings.seed))
+    session.finish(
+        predictions,
+        score_table,
+        data.remarks(),
+        pose=[run.folder.name for run in data.runs],
+        rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,
+    )
