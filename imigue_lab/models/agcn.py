@@ -24,10 +24,10 @@ from imigue_lab.data.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.models.graph_convolution import (
     SUBSETS,
-    AlongTime,
     Attention,
     Features,
     Mixed,
+    NormedConvolution,
     Own,
     SubsetConvolutions,
 )
@@ -74,7 +74,7 @@ class AdaptiveGraphConvolution(SubsetConvolutions):
     def forward(self, x: Features, own: Own | None) -> tuple[Mixed, Attention]:
         attention = self.attend(x, own)
         y = self.mix(x, self.fixed + self.learned + attention)
-        return F.relu_(self.norm(y) + self.skip(x)), attention
+        return F.relu_(y.add_(self.skip(x))), attention
 
     def attend(self, x: Features, own: Own | None) -> Attention:
         return torch.softmax(self.compare(x, own), dim=-2)
@@ -89,20 +89,15 @@ class Block(nn.Module):
         super().__init__()
         self.stride = stride
         self.graph = AdaptiveGraphConvolution(graph, in_width, width)
-        self.time = nn.Sequential(AlongTime(width, width, KERNEL, stride), nn.BatchNorm2d(width))
-        self.residual: nn.Module | None = None
-        if residual:
-            self.residual = nn.Sequential()
-            if in_width != width or stride != 1:
-                self.residual.append(AlongTime(in_width, width, 1, stride))
-                self.residual.append(nn.BatchNorm2d(width))
+        self.time = NormedConvolution(width, width, KERNEL, stride)
+        self.residual = NormedConvolution(in_width, width, 1, stride) if residual else None
 
     def forward(self, x: Features, own: Own | None) -> tuple[Float[Tensor, "N D V S"], Attention]:
         y, attention = self.graph(x, own)
         if own is not None:
             y = y * own  # the convolution reaches into the padding
         y = self.time(y)
-        return F.relu_(y if self.residual is None else y + self.residual(x)), attention
+        return F.relu_(y if self.residual is None else y.add_(self.residual(x))), attention
 
 
 class AGCN(nn.Module):

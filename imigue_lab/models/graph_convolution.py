@@ -8,6 +8,8 @@ joint i to joint j.
 Source: 2s-AGCN (Shi et al., CVPR 2019, sections 3.2 to 3.4) and its published code.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,7 +42,7 @@ def mix_joints(
 class SubsetConvolutions(nn.Module):
     """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
 
-    What graph they make of it is a subclass's; `mix` is followed by `norm`, `skip` passes it by.
+    What graph they make of it is a subclass's; `skip` passes by what it mixes.
     """
 
     def __init__(self, in_width: int, width: int):
@@ -50,7 +52,7 @@ class SubsetConvolutions(nn.Module):
             for out in (width // 4, width // 4, width)
         )
         self.norm = nn.BatchNorm2d(width)
-        self.skip = skip(in_width, width)
+        self.skip = NormedConvolution(in_width, width)
 
     def compare(self, x: Features, own: Own | None) -> Attention:
         """``(θ_k x)_i · (φ_k x)_j / E T`` of all subsets in one convolution and one product."""
@@ -64,16 +66,11 @@ class SubsetConvolutions(nn.Module):
         return theta @ phi.mT / (embedding * frames)
 
     def mix(self, x: Features, graph: Attention) -> Mixed:
+        """``BN(Σ_k W_k x G_k)``."""
         maps = list[Any](self.weights)
         weight = torch.cat([m.weight for m in maps], dim=2)
-        return mix_joints(x, graph, weight, torch.stack([m.bias for m in maps]).sum(dim=0))
-
-
-def skip(in_width: int, width: int) -> nn.Sequential:
-    """What passes a graph convolution by: `x` itself, or ``BN(W x)`` where the widths differ."""
-    if in_width == width:
-        return nn.Sequential()
-    return nn.Sequential(nn.Conv2d(in_width, width, 1), nn.BatchNorm2d(width))
+        bias = torch.stack([m.bias for m in maps]).sum(dim=0)
+        return normed(partial(mix_joints, x, graph), weight, bias, self.norm)
 
 
 class AlongTime(nn.Conv2d):
@@ -84,5 +81,50 @@ class AlongTime(nn.Conv2d):
         super().__init__(in_width, width, (kernel, 1), (stride, 1), (reach, 0), (dilation, 1))
         self.steps = ((1, stride), (0, reach), (1, dilation))
 
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight.mT, bias, *self.steps)
+
+
+class NormedConvolution(nn.Sequential):
+    """``BN(conv(x))`` along time; `x` itself where frame, width and stride stay as they are."""
+
+    def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1):
+        super().__init__()
+        if kernel > 1 or in_width != width or stride > 1:
+            self.append(AlongTime(in_width, width, kernel, stride))
+            self.append(nn.BatchNorm2d(width))
+
     def forward(self, x: Features) -> Float[Tensor, "N D V S"]:
-        return F.conv2d(x, self.weight.mT, self.bias, *self.steps)
+        return normed_convolution(x, *self) if len(self) else x
+
+
+def normed_convolution(x: Features, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """``BN(conv(x))``."""
+    return normed(partial(conv._conv_forward, x), conv.weight, conv.bias, norm)
+
+
+def normed(
+    linear: Callable[[Tensor, Tensor | None], Tensor],
+    weight: Float[Tensor, "D *_"],
+    bias: Float[Tensor, "D *_"] | None,
+    norm: nn.BatchNorm2d,
+) -> Tensor:
+    """``BN(linear(W, b))``; in evaluation BN's statistics stay, and W and b take it in."""
+    if norm.training:
+        return norm(linear(weight, bias))
+    return linear(*taken_in(weight, bias, norm))
+
+
+def taken_in(
+    weight: Float[Tensor, "D *_"], bias: Float[Tensor, "D *_"] | None, norm: nn.BatchNorm2d
+) -> tuple[Tensor, Tensor]:
+    """``γ / σ W`` and ``γ / σ (b - μ) + β``."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    shift = torch.addcmul(norm.bias, norm.running_mean, scale, value=-1)
+    scaled = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    if bias is None:
+        return scaled, shift
+    rest = [1] * (bias.dim() - 1)
+    return scaled, torch.addcmul(shift.view(-1, *rest), bias, scale.view(-1, *rest))

@@ -93,10 +93,12 @@ def test_the_transcription_that_speed_is_measured_against_is_the_published_netwo
 
 
 def test_the_graph_convolution_by_hand():
-    """``Σ_k W_k x (A_k + B_k + C_k)``, written out joint by joint."""
+    """``BN(Σ_k W_k x (A_k + B_k + C_k))``, written out joint by joint."""
     torch.manual_seed(0)
-    layer = AdaptiveGraphConvolution(torch.rand(3, 4, 4), 8, 8)
-    torch.nn.init.normal_(layer.learned)
+    layer = AdaptiveGraphConvolution(torch.rand(3, 4, 4), 8, 8).eval()
+    for known in (layer.learned, layer.norm.weight, layer.norm.bias, layer.norm.running_mean):
+        torch.nn.init.normal_(known)
+    torch.nn.init.uniform_(layer.norm.running_var, 0.5, 2.0)
     x = torch.randn(2, 8, 4, 6)  # N C V T
     attention = layer.attend(x, None)
     mixed = layer.mix(x, layer.fixed + layer.learned + attention)
@@ -114,7 +116,7 @@ def test_the_graph_convolution_by_hand():
             by_hand[:, :, joint] += F.conv2d(
                 taken[:, :, None], layer.weights[k].weight, layer.weights[k].bias
             )[:, :, 0]
-    assert_close(mixed, by_hand)
+    assert_close(mixed, layer.norm(by_hand))
 
 
 def test_every_layer_shows_its_graph_by_name(model):

@@ -43,7 +43,7 @@ class CorrectedGraphConvolution(SubsetConvolutions):
         self.emphasis = Emphasis(graph.shape[-1], width) if emphasis else None
 
     def forward(self, x: Features, own: Own | None) -> Mixed:
-        y = F.relu_(self.norm(self.mix(x, self.correct(x, own))) + self.skip(x))
+        y = F.relu_(self.mix(x, self.correct(x, own)).add_(self.skip(x)))
         return y if self.emphasis is None else self.emphasis(y, own)
 
     def correct(self, x: Features, own: Own | None) -> Attention:

@@ -27,7 +27,7 @@ from imigue_lab.models.baselines.graph_network import (
     start_head,
 )
 from imigue_lab.models.baselines.temporal_blocks import FourBranches
-from imigue_lab.models.graph_convolution import SUBSETS, Features, Mixed, Own, skip
+from imigue_lab.models.graph_convolution import SUBSETS, Features, Mixed, NormedConvolution, Own
 
 
 class Refinement(nn.Module):
@@ -45,10 +45,12 @@ class Refinement(nn.Module):
         self.expand = nn.Conv2d(inner, width, 1)
 
     def forward(
-        self, mean: Float[Tensor, "N C V 1"], graph: Float[Tensor, "V V"], alpha: Tensor
+        self, difference: Float[Tensor, "N E V V"], graph: Float[Tensor, "V V"], alpha: Tensor
     ) -> Float[Tensor, "N D V V"]:
-        difference = self.first(mean) - self.second(mean).mT
-        return self.expand(torch.tanh(difference)) * alpha + graph
+        """Of ``tanh(W₁ x̄_u - W₂ x̄_v)``, which `differences` gives for all subsets at once."""
+        weight, bias = (alpha * known for known in self.expand.parameters())
+        y = F.conv2d(difference, weight, bias)
+        return y.add_(graph)
 
 
 class RefinedGraphConvolution(nn.Module):
@@ -65,22 +67,30 @@ class RefinedGraphConvolution(nn.Module):
         self.refinements = nn.ModuleList(Refinement(in_width, width) for _ in range(SUBSETS))
         self.transposed = transposed
         self.norm = nn.BatchNorm2d(width)
-        self.skip = skip(in_width, width)
+        self.skip = NormedConvolution(in_width, width)
 
     def forward(self, x: Features, own: Own | None) -> Mixed:
-        mean = mean_over_time(x, own)[..., None]
         parts: list[Any] = list(self.refinements)
-        refined = [
-            part(mean, graph, self.alpha) for part, graph in zip(parts, self.learned, strict=True)
-        ]
-        graph = torch.cat([r if self.transposed else r.mT for r in refined], dim=-1)
-        # one product sums over the subsets: their joints lie side by side
-        weight = rearrange([part.values.weight for part in parts], "k d c 1 1 -> (d k) c 1 1")
-        bias = rearrange([part.values.bias for part in parts], "k d -> (d k)")
-        values = F.conv2d(x.contiguous(), weight, bias)
-        values = rearrange(values, "n (d k) v t -> n d (k v) t", k=SUBSETS)
-        y = graph.to(values.dtype) @ values
-        return F.relu_(self.norm(y) + self.skip(x))
+        total: Tensor | None = None
+        differences = self.differences(mean_over_time(x, own)[..., None])
+        for part, difference, learned in zip(parts, differences, self.learned, strict=True):
+            graph = part(difference, learned, self.alpha)
+            graph = rearrange(graph if self.transposed else graph.mT, "n d u v -> (n d) u v")
+            values = rearrange(part.values(x), "n d v t -> (n d) v t")
+            graph = graph.to(values.dtype)
+            total = graph @ values if total is None else torch.baddbmm(total, graph, values)
+        assert total is not None
+        y = rearrange(total, "(n d) v t -> n d v t", n=len(x))
+        y = self.norm(y.contiguous(memory_format=torch.channels_last))
+        return F.relu_(y.add_(self.skip(x)))
+
+    def differences(self, mean: Float[Tensor, "N C V 1"]) -> tuple[Tensor, ...]:
+        """``tanh(W₁ x̄_u - W₂ x̄_v)`` of each subset, (N, E, V, V)."""
+        parts: list[Any] = list(self.refinements)
+        maps = [part.first for part in parts] + [part.second for part in parts]
+        y = F.conv2d(mean, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
+        first, second = y.chunk(2, dim=1)
+        return torch.tanh(first - second.mT).chunk(SUBSETS, dim=1)
 
 
 def build_ctrgcn(

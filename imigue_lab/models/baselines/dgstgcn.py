@@ -27,7 +27,13 @@ from imigue_lab.models.baselines.graph_network import (
     start_head,
 )
 from imigue_lab.models.baselines.temporal_blocks import MultiScaleWithBody
-from imigue_lab.models.graph_convolution import Features, Mixed, Own, skip
+from imigue_lab.models.graph_convolution import (
+    Features,
+    Mixed,
+    NormedConvolution,
+    Own,
+    normed_convolution,
+)
 
 Graph = Float[Tensor, "K V V"]
 
@@ -55,13 +61,14 @@ class DynamicGraphConvolution(nn.Module):
         self.second = nn.Conv2d(in_width, hidden, 1)
         self.after = nn.Conv2d(hidden, width, 1)
         self.norm = nn.BatchNorm2d(width)
-        self.skip = skip(in_width, width)
+        self.skip = NormedConvolution(in_width, width)
 
     def forward(self, x: Features, own: Own | None) -> Mixed:
-        y = rearrange(self.before(x), "n (k e) v t -> n k e v t", k=self.groups)
+        y = F.relu_(normed_convolution(x, *self.before[:2]))
+        y = rearrange(y, "n (k e) v t -> n k e v t", k=self.groups)
         y = self.graphs(mean_over_time(x, own)[..., None]).mT.to(y.dtype) @ y
-        y = self.after(rearrange(y, "n k e v t -> n (k e) v t"))
-        return F.relu_(self.norm(y) + self.skip(x))
+        y = rearrange(y, "n k e v t -> n (k e) v t")
+        return F.relu_(normed_convolution(y, self.after, self.norm).add_(self.skip(x)))
 
     def graphs(self, mean: Float[Tensor, "N C V 1"]) -> Float[Tensor, "N K E V V"]:
         a, b = (

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.keypoints import LAYOUTS, Layout
 from imigue_lab.models.agcn import FrameMask, Skeletons
-from imigue_lab.models.graph_convolution import AlongTime, Features, Own
+from imigue_lab.models.graph_convolution import Features, NormedConvolution, Own
 from imigue_lab.models.joint_norm import JointNorm
 
 
@@ -42,16 +42,11 @@ class GraphBlock(nn.Module):
         self.graph = graph
         self.time = time
         self.stride = stride
-        self.residual: nn.Module | None = None
-        if residual:
-            self.residual = nn.Sequential()
-            if widths[0] != widths[1] or stride != 1:
-                self.residual.append(AlongTime(*widths, kernel=1, stride=stride))
-                self.residual.append(nn.BatchNorm2d(widths[1]))
+        self.residual = NormedConvolution(*widths, 1, stride) if residual else None
 
     def forward(self, x: Features, own: Own | None) -> Float[Tensor, "N D V S"]:
         y = self.time(self.graph(x, own), own)
-        return F.relu(y) if self.residual is None else F.relu_(y + self.residual(x))
+        return F.relu_(y if self.residual is None else y + self.residual(x))
 
 
 class GraphNetwork(nn.Module):

@@ -25,7 +25,14 @@ from imigue_lab.models.baselines.graph_network import (
     start_head,
 )
 from imigue_lab.models.baselines.temporal_blocks import MultiScale, OneConvolution
-from imigue_lab.models.graph_convolution import Features, Mixed, Own, mix_joints, skip
+from imigue_lab.models.graph_convolution import (
+    Features,
+    Mixed,
+    NormedConvolution,
+    Own,
+    mix_joints,
+    normed,
+)
 
 
 class GraphConvolution(nn.Module):
@@ -39,11 +46,16 @@ class GraphConvolution(nn.Module):
 
     def mix(self, x: Features, graph: Graph) -> Mixed:
         weight = rearrange(self.weights.weight, "(k d) c 1 1 -> d c k 1", k=self.subsets)
-        y = mix_joints(x, graph, weight)
         assert self.weights.bias is not None
         bias = rearrange(self.weights.bias, "(k d) -> k d", k=self.subsets)
         shift = einsum(bias, graph.sum(dim=1), "k d, k j -> d j")
-        return self.norm(y + shift[..., None].to(y.dtype))
+
+        def linear(weight: Tensor, shift: Tensor | None) -> Mixed:
+            assert shift is not None
+            y = mix_joints(x, graph, weight)
+            return y + shift[..., None].to(y.dtype)
+
+        return normed(linear, weight, shift, self.norm)
 
 
 class WeighedGraphConvolution(GraphConvolution):
@@ -66,10 +78,10 @@ class LearnedGraphConvolution(GraphConvolution):
     def __init__(self, graph: Graph, in_width: int, width: int):
         super().__init__(len(graph), in_width, width)
         self.learned = nn.Parameter(graph.clone())
-        self.skip = skip(in_width, width)
+        self.skip = NormedConvolution(in_width, width)
 
     def forward(self, x: Features, own: Own | None) -> Mixed:
-        return F.relu_(self.mix(x, self.learned) + self.skip(x))
+        return F.relu_(self.mix(x, self.learned).add_(self.skip(x)))
 
 
 def build_stgcn(

@@ -7,6 +7,7 @@ Source: ST-GCN (AAAI 2018), ST-GCN++ (Duan et al., PYSKL, ACM MM 2022, section 3
 et al., ICCV 2021, section 3.3), DG-STGCN (Duan et al., 2022, section 3.3).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,7 +15,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.models.graph_convolution import AlongTime, Features, Own
+from imigue_lab.models.graph_convolution import (
+    AlongTime,
+    Features,
+    Own,
+    normed_convolution,
+    taken_in,
+)
 
 Shorter = Float[Tensor, "N D V S"]
 
@@ -32,7 +39,7 @@ class OneConvolution(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Features, own: Own | None) -> Shorter:
-        return self.dropout(self.norm(self.conv(without_padding(x, own))))
+        return self.dropout(normed_convolution(without_padding(x, own), self.conv, self.norm))
 
 
 class Branch(nn.Module):
@@ -47,8 +54,8 @@ class Branch(nn.Module):
         self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
 
     def forward(self, shrunk: Features, own: Own | None) -> Shorter:
-        """Of `W x`, which `all_branches` gives: one convolution for all is faster."""
-        return self.norm(self.look(without_padding(self.shrink[1:](shrunk), own)))
+        """Of ``ReLU(BN(W x))``, which `all_branches` gives: one convolution for all is faster."""
+        return look_and_norm(without_padding(shrunk, own), self.look, self.norm)
 
 
 class Direct(nn.Module):
@@ -60,7 +67,7 @@ class Direct(nn.Module):
         self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
 
     def forward(self, x: Features, own: Own | None) -> Shorter:
-        return self.norm(self.look(x))
+        return look_and_norm(x, self.look, self.norm)
 
 
 class MultiScale(nn.Module):
@@ -87,7 +94,8 @@ class MultiScale(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Features, own: Own | None) -> Shorter:
-        return self.norm(self.join(self.look(x, own)))
+        norm, rectify, conv = list[Any](self.join)
+        return normed_convolution(rectify(norm(self.look(x, own))), conv, self.norm)
 
     def look(self, x: Features, own: Own | None) -> Shorter:
         return all_branches(self.branches, x, own)
@@ -141,11 +149,32 @@ class FourBranches(nn.Module):
 def all_branches(branches: nn.ModuleList, x: Features, own: Own | None) -> Shorter:
     """What all see side by side; the last one is direct."""
     *looking, direct = list[Any](branches)
-    convs = [branch.shrink[0] for branch in looking]
-    weight, bias = (torch.cat([getattr(c, part) for c in convs]) for part in ("weight", "bias"))
-    shrunk = F.conv2d(x, weight, bias).split([conv.out_channels for conv in convs], dim=1)
-    seen = [branch(y, own) for branch, y in zip(looking, shrunk, strict=True)]
+    seen = [branch(y, own) for branch, y in zip(looking, shrunk_by(looking, x), strict=True)]
     return torch.cat([*seen, direct(x, own)], dim=1)
+
+
+def look_and_norm(x: Features, look: nn.Module, norm: nn.Module) -> Shorter:
+    """One convolution where both may be one."""
+    if isinstance(look, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+        return normed_convolution(x, look, norm)
+    return norm(look(x))
+
+
+def shrunk_by(branches: list[Any], x: Features) -> list[Tensor]:
+    """``ReLU(BN(W x))`` of each branch, by one convolution that takes BN in where it is fixed."""
+
+    def all_at_once(maps: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
+        weight, bias = (torch.cat(parts) for parts in zip(*maps, strict=True))
+        return F.conv2d(x, weight, bias)
+
+    maps = [(branch.shrink[0].weight, branch.shrink[0].bias) for branch in branches]
+    norms = [branch.shrink[1] for branch in branches]
+    widths = [norm.num_features for norm in norms]
+    if norms[0].training:
+        parts = all_at_once(maps).split(widths, dim=1)
+        return [branch.shrink[1:](part) for branch, part in zip(branches, parts, strict=True)]
+    fixed = (taken_in(*known, norm) for known, norm in zip(maps, norms, strict=True))
+    return list(F.relu_(all_at_once(fixed)).split(widths, dim=1))
 
 
 def maximum(stride: int) -> nn.MaxPool2d:
