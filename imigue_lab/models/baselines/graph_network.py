@@ -46,7 +46,7 @@ class GraphBlock(nn.Module):
 
     def forward(self, x: Features, own: Own | None) -> Float[Tensor, "N D V S"]:
         y = self.time(self.graph(x, own), own)
-        return F.relu_(y if self.residual is None else y + self.residual(x))
+        return F.relu(y) if self.residual is None else F.relu_(y + self.residual(x))
 
 
 class GraphNetwork(nn.Module):

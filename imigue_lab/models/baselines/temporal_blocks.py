@@ -7,7 +7,7 @@ Source: ST-GCN (AAAI 2018), ST-GCN++ (Duan et al., PYSKL, ACM MM 2022, section 3
 et al., ICCV 2021, section 3.3), DG-STGCN (Duan et al., 2022, section 3.3).
 """
 
-from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +19,8 @@ from imigue_lab.models.graph_convolution import (
     AlongTime,
     Features,
     Own,
+    normed,
     normed_convolution,
-    taken_in,
 )
 
 Shorter = Float[Tensor, "N D V S"]
@@ -160,21 +160,12 @@ def look_and_norm(x: Features, look: nn.Module, norm: nn.Module) -> Shorter:
     return norm(look(x))
 
 
-def shrunk_by(branches: list[Any], x: Features) -> list[Tensor]:
-    """``ReLU(BN(W x))`` of each branch, by one convolution that takes BN in where it is fixed."""
-
-    def all_at_once(maps: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
-        weight, bias = (torch.cat(parts) for parts in zip(*maps, strict=True))
-        return F.conv2d(x, weight, bias)
-
-    maps = [(branch.shrink[0].weight, branch.shrink[0].bias) for branch in branches]
-    norms = [branch.shrink[1] for branch in branches]
-    widths = [norm.num_features for norm in norms]
-    if norms[0].training:
-        parts = all_at_once(maps).split(widths, dim=1)
-        return [branch.shrink[1:](part) for branch, part in zip(branches, parts, strict=True)]
-    fixed = (taken_in(*known, norm) for known, norm in zip(maps, norms, strict=True))
-    return list(F.relu_(all_at_once(fixed)).split(widths, dim=1))
+def shrunk_by(branches: list[Any], x: Features) -> tuple[Tensor, ...]:
+    """``ReLU(BN(W x))`` of each branch, by one convolution and one norm."""
+    convs, norms = ([branch.shrink[number] for branch in branches] for number in (0, 1))
+    weight, bias = (torch.cat([getattr(c, part) for c in convs]) for part in ("weight", "bias"))
+    y = F.relu_(normed(partial(F.conv2d, x), weight, bias, *norms))
+    return y.split([conv.out_channels for conv in convs], dim=1)
 
 
 def maximum(stride: int) -> nn.MaxPool2d:
