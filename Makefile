@@ -30,12 +30,9 @@ demo: $(READY)  ## made-up interviews, their features, 02 by papermill, HTML wit
 	@echo "notebook: $(DEMO)/02_train_emotion.ipynb"
 	@echo "page: $$($(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb)"
 
-test: $(READY)  ## the whole suite: pytest, and nbval over every notebook
-	@home=$$(mktemp -d); IMIGUE_LAB_HOME=$$home OMP_NUM_THREADS=1 $(BIN)/pytest --nbval-lax \
-	  --nbval-current-env $(NOTEBOOKS) > $$home/notebooks.log 2>&1 & notebooks=$$!; \
-	$(BIN)/pytest tests; tests=$$?; \
-	wait $$notebooks; executed=$$?; cat $$home/notebooks.log; rm -rf $$home; \
-	exit $$((tests || executed))
+test: $(READY)  ## the whole suite in two processes: pytest, and nbval over every notebook
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	  --nbval-lax --nbval-current-env $(NOTEBOOKS) tests
 
 lab: $(READY)  ## JupyterLab in notebooks/
 	$(BIN)/jupyter lab --notebook-dir notebooks

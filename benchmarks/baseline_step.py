@@ -1,19 +1,21 @@
 """Steps of Table 1's graph networks, as ratios to the transcription of 2s-AGCN, in one run.
 
-python -m benchmarks.baseline_step        about 3 minutes on two cores
+python -m benchmarks.baseline_step        about 6 minutes on two cores
 
-N = 8 clips of one person, 64 frames of 25 joints, two threads, float32. The published codes' own
-ratios, measured the same way, stand beside ours. That outputs are equal is what the tests hold.
+N = 8 clips of one person, 64 frames of 25 joints, two threads. The published codes' own ratios,
+measured the same way in float32, stand beside ours. That outputs are equal is what the tests hold.
 """
 
 import time
+from statistics import median
 
 import torch
+from torch import Tensor
 
-from benchmarks.agcn_step import CLASSES, networks, step_of
+from benchmarks.agcn_step import CLASSES, has_bfloat16, networks, step_of
 from imigue_lab.models.baselines.build import build_baseline
 
-ROUNDS = 6
+ROUNDS = 12
 PUBLISHED = {  # time of a training and an evaluation step, of the published codes
     "st-gcn": (0.87, 0.85),
     "st-gcn++": (0.96, 0.95),
@@ -29,23 +31,35 @@ def main() -> None:
     published = skeletons.permute(0, 4, 2, 3, 1).contiguous()  # (N, C, T, V, M)
     ours = {name: build_baseline(name, CLASSES, "ntu25", mask_missing=False) for name in PUBLISHED}
     for column, train in enumerate((True, False)):
-        steps = {"direct": step_of(direct, published, train, half=False)}
-        for name, model in ours.items():
-            steps[name] = step_of(model, skeletons, train, half=False)
-        for step in steps.values():
-            step()
+        steps = {("direct", False): step_of(direct, published, train, half=False)}
+        for half in (False, True) if has_bfloat16() else (False,):
+            for name, model in ours.items():
+                steps[name, half] = step_of(model, skeletons, train, half)
+        logits = {key: step() for key, step in steps.items()}
         best = dict.fromkeys(steps, float("inf"))
         for _ in range(ROUNDS):  # in turn, so that other work on the machine meets all alike
-            for name, step in steps.items():
+            for key, step in steps.items():
                 start = time.perf_counter()
                 step()
-                best[name] = min(best[name], time.perf_counter() - start)
+                best[key] = min(best[key], time.perf_counter() - start)
+        what = "train" if train else "eval "
         for name in ours:
             print(
-                f"{'train' if train else 'eval ':5} {name:9} {1000 * best[name]:5.0f} ms,"
-                f" {best[name] / best['direct']:.2f} of the transcription's time;"
+                f"{what} {name:9} {1000 * best[name, False]:5.0f} ms,"
+                f" {best[name, False] / best['direct', False]:.2f} of the transcription's time;"
                 f" the published code's own {PUBLISHED[name][column]:.2f}"
             )
+        if has_bfloat16():
+            gains = [best[name, False] / best[name, True] for name in ours]
+            off = max(deviation(logits[name, True], logits[name, False]) for name in ours)
+            print(
+                f"{what} bfloat16 {min(gains):.2f} to {max(gains):.2f} times as fast as float32,"
+                f" median {median(gains):.2f}; logits off by at most {off:.1e} of their spread"
+            )
+
+
+def deviation(logits: Tensor, exact: Tensor) -> float:
+    return ((logits - exact).abs().max() / exact.std()).item()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from imigue_lab.training.runs import find_run, runs_folder
 from imigue_lab.views import answers
 from imigue_lab.views.player import errors
 
-run = find_run(next(path.name for path in runs_folder().glob("emotion-*")))
+runs = [find_run(path.name) for path in runs_folder().glob("emotion-*")]
+run = next(run for run in runs if run.provenance()["where"]["data"] == {root!r})
 errors.ErrorBrowser(answers.read_answers(run), open_data({root!r}))
 """
 
