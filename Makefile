@@ -53,7 +53,7 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
 
-soak: $(READY)  ## what is too long for every change: signal tables, gestures found in long interviews, null runs, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 50,000 fuzz cases
+soak: $(READY)  ## what is too long for every change: signal tables, gestures found in long interviews, null runs, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.correspondence

@@ -1,6 +1,6 @@
-"""50,000 broken files thrown at the readers of labels, outcomes, keypoints and JSON.
+"""62,500 broken files thrown at the readers of labels, outcomes, keypoints, JSON and .pose.
 
-python -m benchmarks.fuzz        about 10 minutes on two cores
+python -m benchmarks.fuzz        about 12 minutes on two cores
 """
 
 import tempfile

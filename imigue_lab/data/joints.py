@@ -68,6 +68,14 @@ COCO17 = [
     ),
 ]
 
+# MediaPipe Holistic's body without what its hands and face tell better, and both hands.
+MEDIAPIPE65 = [
+    *COCO17,
+    *"left_lip_corner right_lip_corner left_heel right_heel left_big_toe right_big_toe".split(),
+    *hand("left"),
+    *hand("right"),
+]
+
 NTU25 = (
     "spine_base spine_mid neck head left_shoulder left_elbow left_wrist left_hand right_shoulder"
     " right_elbow right_wrist right_hand left_hip left_knee left_ankle left_foot right_hip"

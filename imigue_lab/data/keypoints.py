@@ -13,6 +13,7 @@ from imigue_lab.data.joints import (
     COCO17,
     KINECT20,
     LEFT_TIPS,
+    MEDIAPIPE65,
     MMGESTURE36,
     MSRACTION20,
     NTU25,
@@ -126,6 +127,9 @@ COCO_BONES = both_sides(
     "nose-right_eye right_eye-right_ear nose-right_shoulder right_shoulder-right_elbow"
     " right_elbow-right_wrist"
 )
+MEDIAPIPE_BONES = PALM_BONES + both_sides(
+    "nose-right_lip_corner right_ankle-right_heel right_ankle-right_big_toe"
+)
 NTU_BONES = (
     chain("spine_shoulder", "neck", "head")
     + chain("spine_shoulder", "spine_mid", "spine_base")
@@ -172,6 +176,11 @@ LAYOUTS = {
         ),
         build_layout("openpose18", OPENPOSE18, UPPER_BONES + THIGH_BONES),
         build_layout("coco17", COCO17, COCO_BONES + THIGH_BONES),
+        build_layout(
+            "mediapipe65",
+            MEDIAPIPE65,
+            COCO_BONES + THIGH_BONES + MEDIAPIPE_BONES + hand_bones("right") + hand_bones("left"),
+        ),
         build_layout("right_hand21", hand("right"), hand_bones("right")),
         build_layout("left_hand21", hand("left"), hand_bones("left")),
         build_layout("ntu25", NTU25, NTU_BONES, axes=3),

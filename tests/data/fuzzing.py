@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from imigue_lab.data.index import Problem
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
+from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.keypoint_files.tables import read_keypoint_csv
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
 from imigue_lab.errors import DataError
+from tests.data.keypoint_files.pose_files import mediapipe, write
 
 LAYOUT = LAYOUTS["body25"]
 WIDTH = 1 + 3 * len(LAYOUT.joints)
@@ -43,6 +45,10 @@ person = st.dictionaries(
 )
 frame = st.fixed_dictionaries({"people": st.lists(person, max_size=2) | tree}) | tree
 frame_file = frame.map(lambda f: json.dumps(f).encode()) | raw
+
+
+place = st.integers(0, 3000)
+damage = st.lists(st.tuples(place, st.binary(max_size=4)), max_size=5)
 
 
 def one_sentence(error: DataError, file: Path) -> None:
@@ -83,6 +89,20 @@ def try_keypoint_rows(rows: str, folder: Path) -> None:
         assert skeleton.shape[2:] == (25, 3)
 
 
+def try_pose_file(damage: list[tuple[int, bytes]], folder: Path) -> None:
+    file = write(folder / "anna.pose", mediapipe(), frames=1)
+    content = bytearray(file.read_bytes())
+    for start, other in damage:
+        content[start : start + 4] = other
+    file.write_bytes(content)
+    try:
+        skeleton, layout = read_pose(file)
+    except DataError as error:
+        one_sentence(error, file)
+    else:
+        assert skeleton.shape[2:] == (len(layout.joints), 3)
+
+
 def try_json_frame(content: bytes, folder: Path) -> None:
     file = folder / "a_000000000000_keypoints.json"
     file.write_bytes(content)
@@ -99,4 +119,5 @@ CASES = {
     "outcome file": (raw, try_outcome_file),
     "keypoint rows": (keypoint_rows, try_keypoint_rows),
     "JSON frame": (frame_file, try_json_frame),
+    ".pose file": (damage, try_pose_file),
 }

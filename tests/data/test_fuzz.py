@@ -1,4 +1,4 @@
-"""2,000 cases of broken files, 500 a reader; `make soak` throws 50,000."""
+"""2,500 cases of broken files, 500 a reader; `make soak` throws 62,500."""
 
 import tempfile
 from pathlib import Path

@@ -129,7 +129,7 @@ def drawn(layout, frames=6):
     return points.astype(np.float32)
 
 
-@pytest.mark.parametrize("layout", ["light_hand35", "body25", "imigue22", "coco17"])
+@pytest.mark.parametrize("layout", ["light_hand35", "body25", "imigue22", "coco17", "mediapipe65"])
 @pytest.mark.parametrize("kind", [".csv", ".npy"])
 def test_a_file_is_told_by_its_number_of_joints(video, layout, kind):
     points = drawn(layout)

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float32, Float64
 
 from imigue_lab.data.keypoint_files.openpose import checked, read_openpose_json, said
+from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeleton import Skeleton
 from imigue_lab.errors import DataError
@@ -22,6 +23,7 @@ BY_JOINTS = {  # of two layouts with as many joints, the one of pictures
     137: "openpose137",
     25: "body25",
     22: "imigue22",
+    65: "mediapipe65",
     36: "mmgesture36",
     20: "kinect20",
     18: "openpose18",
@@ -41,7 +43,8 @@ def read_recording(path: Path) -> Recording:
     """Keypoints of one recording, by what the file is called.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
-    JSON files `openpose137`; an ``.npy`` is the layout of `BY_JOINTS` with as many joints.
+    JSON files `openpose137`; an ``.npy`` is the layout of `BY_JOINTS` with as many joints; a
+    ``.pose`` says itself what it holds.
 
     Raises:
         DataError: another file, or one that cannot be used.
@@ -50,6 +53,8 @@ def read_recording(path: Path) -> Recording:
         return Recording(read_openpose_json(path), LAYOUTS["openpose137"])
     if path.suffix == ".npy":
         return read_named_by_joints(path)
+    if path.suffix == ".pose":
+        return Recording(*read_pose(path))
     if path.suffix == ".xlsx":
         return Recording(read_openpose_xlsx(path), LAYOUTS["openpose137"])
     for ending, name in (("_light_hand.csv", "light_hand35"), ("_light.csv", "body25")):
@@ -57,7 +62,7 @@ def read_recording(path: Path) -> Recording:
             return Recording(read_keypoint_csv(path, LAYOUTS[name]), LAYOUTS[name])
     raise DataError(
         f"{path}: holds keypoints of no known kind; name a *_light_hand.csv, a *_light.csv, an"
-        " .xlsx or a folder of OpenPose's JSON files"
+        " .xlsx, a .pose or a folder of OpenPose's JSON files"
     )
 
 

@@ -3,7 +3,7 @@
     videos.csv                    video_id,split[,outcome][,subject]
     clips.csv                     clip_id,video_id,start,end,class        if there are clips
     videos/<id>.mp4               if there are videos
-    keypoints/<id>.npy            (frames, joints, 3), or a folder keypoints/<id>/ of OpenPose JSON
+    keypoints/<id>.npy            (frames, joints, 3), or <id>.pose, or a folder of OpenPose JSON
 
 Split is train, validation or test; outcome win, lose, 1, 0 or empty; frames count from 0, the end
 inclusive; class is 1 to 31 or 99 as in iMiGUE's files.
@@ -75,7 +75,7 @@ def add_videos(path: Path, survey: Survey) -> None:
 def find_files(root: Path, video_id: str) -> Row:
     """The video and the keypoints of one id; null where there is none."""
     videos = [root / "videos" / f"{video_id}{suffix}" for suffix in VIDEO_SUFFIXES]
-    poses = [root / "keypoints" / f"{video_id}.npy", root / "keypoints" / video_id]
+    poses = [root / "keypoints" / f"{video_id}{end}" for end in (".npy", ".pose", "")]
     return {
         "video": next((path for path in videos if path.exists()), None),
         "keypoints": next((path for path in poses if path.exists()), None),
