@@ -125,3 +125,10 @@ def test_every_make_target_is_explained():
         ["make", "--no-print-directory", "help"], cwd=CHECKOUT, capture_output=True, text=True
     ).stdout
     assert sorted(re.findall(r"^  make (\w+) +\S", help_text, re.MULTILINE)) == sorted(phony)
+
+
+def test_no_page_holds_what_a_merge_left_undecided():
+    pages = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md"), CHECKOUT / "Makefile"]
+    for page in pages:
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            assert not re.match(r"(<{7}|>{7}|\|{7}) |={7}$", line), f"{page.name}:{number}"
