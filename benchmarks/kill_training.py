@@ -1,6 +1,6 @@
 """20 kills at random moments of one training; it must end with the numbers of an unbroken run.
 
-python -m benchmarks.kill_training [emotion|gesture]        about 3 minutes each on two cores
+python -m benchmarks.kill_training [emotion|gesture]        about 3 and 6 minutes on two cores
 
 Each kill comes up to half a second after the first epoch that the process finished itself, so it
 falls into an epoch, between two, or into the writing of one.

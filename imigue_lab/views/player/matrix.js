@@ -15,7 +15,10 @@ function render({ model, el }) {
     const [rows, columns, counts] = ["rows", "columns", "counts"].map((name) => model.get(name));
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
-    head.append(document.createElement("td"));
+    const axes = document.createElement("td");
+    axes.className = "axes";
+    axes.textContent = "labelled ↓ taken for →";
+    head.append(axes);
     for (const name of columns) {
       const th = document.createElement("th");
       th.textContent = name;
