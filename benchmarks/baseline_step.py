@@ -7,6 +7,7 @@ measured the same way in float32, stand beside ours. That outputs are equal is w
 """
 
 import time
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -31,31 +32,38 @@ def main() -> None:
     published = skeletons.permute(0, 4, 2, 3, 1).contiguous()  # (N, C, T, V, M)
     ours = {name: build_baseline(name, CLASSES, "ntu25", mask_missing=False) for name in PUBLISHED}
     for column, train in enumerate((True, False)):
-        steps = {("direct", False): step_of(direct, published, train, half=False)}
-        for half in (False, True) if has_bfloat16() else (False,):
-            for name, model in ours.items():
-                steps[name, half] = step_of(model, skeletons, train, half)
-        logits = {key: step() for key, step in steps.items()}
-        best = dict.fromkeys(steps, float("inf"))
-        for _ in range(ROUNDS):  # in turn, so that other work on the machine meets all alike
-            for key, step in steps.items():
-                start = time.perf_counter()
-                step()
-                best[key] = min(best[key], time.perf_counter() - start)
         what = "train" if train else "eval "
+        exact = {name: step_of(model, skeletons, train, half=False) for name, model in ours.items()}
+        best = best_of({"direct": step_of(direct, published, train, half=False), **exact})
         for name in ours:
             print(
-                f"{what} {name:9} {1000 * best[name, False]:5.0f} ms,"
-                f" {best[name, False] / best['direct', False]:.2f} of the transcription's time;"
+                f"{what} {name:9} {1000 * best[name]:5.0f} ms,"
+                f" {best[name] / best['direct']:.2f} of the transcription's time;"
                 f" the published code's own {PUBLISHED[name][column]:.2f}"
             )
         if has_bfloat16():
-            gains = [best[name, False] / best[name, True] for name in ours]
-            off = max(deviation(logits[name, True], logits[name, False]) for name in ours)
+            half = {
+                name: step_of(model, skeletons, train, half=True) for name, model in ours.items()
+            }
+            faster = [best[name] / seconds for name, seconds in best_of(half).items()]
+            off = max(deviation(half[name](), exact[name]()) for name in ours)
             print(
-                f"{what} bfloat16 {min(gains):.2f} to {max(gains):.2f} times as fast as float32,"
-                f" median {median(gains):.2f}; logits off by at most {off:.1e} of their spread"
+                f"{what} bfloat16 {min(faster):.2f} to {max(faster):.2f} times as fast as float32,"
+                f" median {median(faster):.2f}; logits off by at most {off:.1e} of their spread"
             )
+
+
+def best_of(steps: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """Seconds; in turn, so that other work on the machine meets all alike."""
+    for step in steps.values():
+        step()
+    best = dict.fromkeys(steps, float("inf"))
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
 
 
 def deviation(logits: Tensor, exact: Tensor) -> float:
