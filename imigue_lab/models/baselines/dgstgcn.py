@@ -27,13 +27,8 @@ from imigue_lab.models.baselines.graph_network import (
     start_head,
 )
 from imigue_lab.models.baselines.temporal_blocks import MultiScaleWithBody
-from imigue_lab.models.graph_convolution import (
-    Features,
-    Mixed,
-    NormedConvolution,
-    Own,
-    normed_convolution,
-)
+from imigue_lab.models.graph_convolution import Features, Mixed, NormedConvolution, Own
+from imigue_lab.models.normed import normed_convolution
 
 Graph = Float[Tensor, "K V V"]
 

@@ -25,14 +25,8 @@ from imigue_lab.models.baselines.graph_network import (
     start_head,
 )
 from imigue_lab.models.baselines.temporal_blocks import MultiScale, OneConvolution
-from imigue_lab.models.graph_convolution import (
-    Features,
-    Mixed,
-    NormedConvolution,
-    Own,
-    mix_joints,
-    normed,
-)
+from imigue_lab.models.graph_convolution import Features, Mixed, NormedConvolution, Own, mix_joints
+from imigue_lab.models.normed import normed
 
 
 class GraphConvolution(nn.Module):

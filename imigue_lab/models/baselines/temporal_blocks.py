@@ -15,13 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.models.graph_convolution import (
-    AlongTime,
-    Features,
-    Own,
-    normed,
-    normed_convolution,
-)
+from imigue_lab.models.graph_convolution import AlongTime, Features, Own
+from imigue_lab.models.normed import normed, normed_convolution
 
 Shorter = Float[Tensor, "N D V S"]
 
