@@ -3,7 +3,6 @@
 python -m benchmarks.emotion_step        about 3 minutes on two cores, 12 GB
 """
 
-import resource
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import torch
 from imigue_lab.data.datasets import Batch
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.losses import FocalLoss
+from imigue_lab.training.cost import peak_memory
 from imigue_lab.training.settings import EmotionSettings
 
 WINDOWS = (120, 550)
@@ -40,7 +40,7 @@ def paper_step(windows: int, steps: int = 2) -> None:
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_memory() / 2**30
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated() / 2**30
     parameters = sum(p.numel() for p in model.parameters()) / 1e6

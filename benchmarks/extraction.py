@@ -11,7 +11,6 @@ following, cropping and batches.
 
 import itertools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from imigue_lab.features.encoders import fastest_precision
 from imigue_lab.features.extract import extract
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
+from imigue_lab.training.cost import MIB, peak_memory
 
 HEIGHTS = (360, 720)
 WINDOWS, ROUNDS = 4, 3
@@ -185,7 +185,7 @@ def run_and_tell_peak(root: Path, folder: Path, full: bool) -> None:
         context.batches.network = lambda clips: clips.float().mean(dim=(2, 3, 4))
         face.batches.network = lambda faces: faces.float().mean(dim=(2, 3)).repeat(1, 64)[:, :64]
     once(root, [context, face], folder)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_memory() / MIB)
 
 
 def main() -> None:

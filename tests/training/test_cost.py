@@ -1,9 +1,14 @@
 """What a run took is measured, not guessed."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import psutil
+import pytest
 import torch
 
-from imigue_lab.training.cost import MIB, cost_of
+from imigue_lab.training.cost import MIB, cost_of, peak_memory
 
 
 def test_peak_memory_lies_between_what_is_held_now_and_what_the_machine_has():
@@ -12,6 +17,14 @@ def test_peak_memory_lies_between_what_is_held_now_and_what_the_machine_has():
     assert 0.9 * held <= cost["peak_memory_mib"] < psutil.virtual_memory().total / MIB
     assert (cost["seconds"], cost["device"]) == (1.3, "cpu")
     assert "peak_device_memory_mib" not in cost
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone counts it so")
+def test_the_peak_is_not_that_of_the_process_that_started_it():
+    held = b"x" * (300 * MIB)
+    words = "from imigue_lab.training.cost import peak_memory; print(peak_memory())"
+    told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert 20 * MIB < int(told.stdout) < peak_memory() - len(held) / 2
 
 
 def test_a_run_says_what_it_took(trained):

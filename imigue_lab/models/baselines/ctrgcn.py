@@ -90,7 +90,7 @@ class RefinedGraphConvolution(nn.Module):
         maps = [part.first for part in parts] + [part.second for part in parts]
         y = F.conv2d(mean, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
         first, second = y.chunk(2, dim=1)
-        return torch.tanh(first - second.mT).chunk(SUBSETS, dim=1)
+        return (first - second.mT).tanh_().chunk(SUBSETS, dim=1)
 
 
 def build_ctrgcn(

@@ -70,9 +70,9 @@ class DynamicGraphConvolution(nn.Module):
             rearrange(embed(mean), "n (k e) v 1 -> n k e v", k=self.groups)
             for embed in (self.first, self.second)
         )
-        each = torch.tanh(a[..., :, None] - b[..., None, :]) * self.alpha[0]
+        each = (a[..., :, None] - b[..., None, :]).tanh_()
         shared = torch.softmax(a.mT @ b, dim=-2) * self.beta[0] + self.learned
-        return each + shared[:, :, None]
+        return torch.addcmul(shared[:, :, None], each, self.alpha[0])
 
 
 def build_dgstgcn(
