@@ -3,6 +3,8 @@
 Letters in shapes: T windows of 16 frames, F frames, C classes.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,6 +13,8 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.data.classes import CLASSES, GROUPS, group_of
 from imigue_lab.training.analysis.analysis import Analysis
+from imigue_lab.views.attention.attention import read_attention
+from imigue_lab.views.attention.player import AttentionPlayer
 from imigue_lab.views.gates import interview
 from imigue_lab.views.gates.figure import gates_over_time
 from imigue_lab.views.gates.interview import Interview
@@ -92,11 +96,18 @@ def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
     )
 
 
-def look(analysis: Analysis, shown: Interview) -> tuple[Player, Lanes, Lanes]:
-    """The video in the player, the classes and the gates as lanes that move it."""
+def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
+    """The video in the player, the classes and the gates as lanes that move it.
+
+    Where modalities attend to each other, a gesture that is chosen plays under its attention.
+    """
     player, gates = interview.look(analysis.emotion, shown)
     lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
-    return player, Lanes(player.moment, analysis.own.video_id, lanes), gates
+    gestures = Lanes(player.moment, analysis.own.video_id, lanes)
+    if analysis.attending is None:
+        return player, gestures, gates
+    read = partial(read_attention, *analysis.attending)
+    return AttentionPlayer(player.moment, analysis.emotion.index.clips, read), gestures, gates
 
 
 def class_lanes(curves: Curves, count: int) -> list[Lane]:

@@ -20,6 +20,7 @@ from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.finished.opened import given_of
 from imigue_lab.training.gesture_scores import probabilities
 from imigue_lab.training.session import open_fabric
+from imigue_lab.views.attention.attention import read_attention
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,19 @@ def test_without_keypoints_rgb_alone_decides_and_it_is_said(blind):
     assert set(blind.windows.decided_by) == {"rgb"}
     assert any("gestures are decided by the RGB branch alone" in r for r in blind.remarks)
     assert len(blind.segments) and blind.threshold == 0.01
+
+
+def test_each_gesture_that_was_found_shows_its_attention(analysis, blind):
+    run, system = analysis.attending
+    clips = run.index.clips
+    assert len(clips) == len(analysis.segments) > 0
+    assert clips.start.tolist() == analysis.segments.start.tolist()
+    for clip_id in clips.clip_id:
+        shown = read_attention(run, system, clip_id)
+        assert shown.on_places().mean() == pytest.approx(1, abs=1e-3)
+        assert shown.pose_from_rgb.sum(axis=2) == pytest.approx(1, abs=1e-3)
+        assert np.isfinite(shown.places[shown.seen]).all()  # joints lie on the picture
+    assert blind.attending is None  # without keypoints no modality attends to another
 
 
 def test_a_window_that_is_a_clip_is_told_as_the_run_told_that_clip(analysis, index):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 
 from imigue_lab.data.datasets import load_features
@@ -19,17 +20,20 @@ from imigue_lab.errors import DataError
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.analysis.demo import demo_emotion, demo_gesture, demo_root
 from imigue_lab.training.analysis.interviews import CHOSEN, find_threshold
-from imigue_lab.training.analysis.online import make_features, score_windows
+from imigue_lab.training.analysis.online import encode_windows, make_features, score_windows
 from imigue_lab.training.analysis.own_video import OwnVideo, prepare_video
 from imigue_lab.training.analysis.run_encoders import open_encoder
 from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.train import load_emotion, predict
-from imigue_lab.training.finished.opened import DEMO, EmotionRun, given_of
+from imigue_lab.training.finished.opened import DEMO, EmotionRun, GestureRun, given_of
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import EmotionSettings
 
+ATTENTIVE = ("cmtf", "cross_attention")
 THRESHOLD = 0.5  # where none was chosen for the run
 
 
@@ -47,6 +51,8 @@ class Analysis:
         emotion: the emotion run, its data being this video's; its index holds the segments.
         prediction: one row as `training.emotion.predict` gives it.
         remarks: what a reader should know before believing any of it.
+        attending: the gesture run over what it found, and its model; None where nothing attends: no
+            keypoints, no gesture, or a fusion without attention.
     """
 
     own: OwnVideo
@@ -58,6 +64,7 @@ class Analysis:
     emotion: EmotionRun
     prediction: pd.Series
     remarks: list[str]
+    attending: tuple[GestureRun, GestureSystem] | None = None
 
     @property
     def folder(self) -> Path:
@@ -97,7 +104,22 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         f"a gesture has a confidence of {threshold:.2f} or more ({chosen})",
         *faceless(told),
     ]
-    return Analysis(own, gesture, windows, curves, segments, threshold, looked_at, told, remarks)
+    attending = attend(gesture, own, looked_at.index, rgb, settings)
+    return Analysis(
+        own, gesture, windows, curves, segments, threshold, looked_at, told, remarks, attending
+    )
+
+
+def attend(
+    run: Run, own: OwnVideo, index: Index, rgb: Stream, settings: AnalyseSettings
+) -> tuple[GestureRun, GestureSystem] | None:
+    """The run over the clips of an index, for those who look at its attention."""
+    asked = GestureSettings.from_given(given_of(run, "gesture"))
+    if index.clips.empty or not own.keypoints.any() or asked.fusion not in ATTENTIVE:
+        return None
+    points, device = {own.video_id: own.keypoints}, torch.device("cpu")
+    system, data = encode_windows(run, index, points, rgb, settings.store, device)
+    return GestureRun(run, asked, data, index), system
 
 
 def find_gesture_run(settings: AnalyseSettings) -> Run:
@@ -170,9 +192,9 @@ def look_at(
 def with_segments(own: OwnVideo, segments: pd.DataFrame) -> Index:
     """The index of the video, its clips being what was found in it."""
     rows = [
-        {"clip_id": f"{own.video_id}_{number}", "video_id": own.video_id}
+        {"clip_id": f"{own.video_id}_{row.start}_{row.end}", "video_id": own.video_id}
         | {"start": row.start, "end": row.end, "label": row.label}
-        for number, row in enumerate(segments.itertuples())
+        for row in segments.itertuples()
     ]
     return replace(own.index, clips=clips_table(rows, own.index.videos))
 

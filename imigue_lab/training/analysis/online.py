@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float32
 
 from imigue_lab.data.index import Index
@@ -18,6 +19,7 @@ from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import probabilities
 from imigue_lab.training.gestures.pose_encoder import STREAMS, encode_clips
 from imigue_lab.training.gestures.rgb_maps import read_maps
+from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import load_gesture, predict
 from imigue_lab.training.runs import Run
@@ -59,10 +61,28 @@ def score_windows(
         RunError: the run takes other RGB tokens.
         DataError: a video cannot be used.
     """
+    fabric = open_fabric(device)
+    system, data = encode_windows(run, index, keypoints, rgb, store, fabric.device)
+    table = predict(fabric, system, data, "test", AT_ONCE)
+    table["confidence"] = probabilities(table).max(axis=1)
+    table = table.drop(columns="label").rename(columns={"said": "label"})
+    spans = index.clips[["clip_id", "start", "end"]]
+    return spans.merge(table.drop(columns=["subject", "split"]), validate="one_to_one")
+
+
+def encode_windows(
+    run: Run,
+    index: Index,
+    keypoints: Mapping[str, Float32[np.ndarray, "T V 3"]],
+    rgb: Stream,
+    store: str,
+    device: torch.device,
+) -> tuple[GestureSystem, GestureTokens]:
+    """The run's model, and the clips of the index as it takes them; see `score_windows`."""
     make_features(index, [rgb], store)
     features = open_features(rgb.encoding.name, store, index)
     maps, sizes = read_maps(features, index)
-    found, fabric = run.read_checkpoint("best"), open_fabric(device)
+    found = run.read_checkpoint("best")
     gestures = GestureData(
         GestureSplit(index.clips),
         index.clips,
@@ -73,12 +93,8 @@ def score_windows(
         digest="",
         notes=[],
     )
-    data = GestureTokens(gestures, [], maps, features.encoding, {})
-    system = load_gesture(run, data).to(fabric.device)
+    data = GestureTokens(gestures, [], maps, features.encoding, {}, sizes=sizes)
+    system = load_gesture(run, data).to(device)
     clips = gestures.clips("test", found["frames"], list(STREAMS))
-    data.poses.update(encode_clips(system.encoder, clips, sizes, fabric.device, None))
-    table = predict(fabric, system, data, "test", AT_ONCE)
-    table["confidence"] = probabilities(table).max(axis=1)
-    table = table.drop(columns="label").rename(columns={"said": "label"})
-    spans = index.clips[["clip_id", "start", "end"]]
-    return spans.merge(table.drop(columns=["subject", "split"]), validate="one_to_one")
+    data.poses.update(encode_clips(system.encoder, clips, sizes, device, None))
+    return system, data
