@@ -1,6 +1,6 @@
 """Steps of Table 1's graph networks, as ratios to the transcription of 2s-AGCN, in one run.
 
-python -m benchmarks.baseline_step        about 6 minutes on two cores
+python -m benchmarks.baseline_step        about 2 minutes on two cores
 
 N = 8 clips of one person, 64 frames of 25 joints, two threads. The published codes' own ratios,
 measured the same way in float32, stand beside ours. That outputs are equal is what the tests hold.

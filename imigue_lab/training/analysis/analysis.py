@@ -27,13 +27,12 @@ from imigue_lab.training.analysis.settings import AnalyseSettings
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.finished.opened import DEMO, EmotionRun, GestureRun, given_of
-from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import EmotionSettings
 
-ATTENTIVE = ("cmtf", "cross_attention")
 THRESHOLD = 0.5  # where none was chosen for the run
 
 

@@ -9,6 +9,8 @@ from imigue_lab.models.fusions import FusionName
 from imigue_lab.models.gesture_loss import LossOn
 from imigue_lab.training.settings import TrainSettings
 
+ATTENTIVE = ("cmtf", "cross_attention")  # fusions in which modalities attend to each other
+
 
 class GestureSettings(TrainSettings):
     """Parameters of 01_train_gesture."""

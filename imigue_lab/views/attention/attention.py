@@ -17,6 +17,7 @@ from imigue_lab.errors import RunError, some
 from imigue_lab.models.gesture import GestureOutput
 from imigue_lab.training.finished.opened import GestureRun
 from imigue_lab.training.gestures.batches import GestureBatch
+from imigue_lab.training.gestures.settings import ATTENTIVE
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.train import load_gesture
 
@@ -161,7 +162,7 @@ def load_attentive(gesture: GestureRun) -> GestureSystem:
     Raises:
         RunError: its fusion has no attention.
     """
-    if gesture.settings.fusion not in ("cmtf", "cross_attention"):
+    if gesture.settings.fusion not in ATTENTIVE:
         raise RunError(
             f"{gesture.run.folder.name}: fusion {gesture.settings.fusion!r} has no attention;"
             " choose a run of cmtf or cross_attention"
