@@ -5,7 +5,8 @@ each, D = H d the width, G heads that share a criterion.
 """
 
 import math
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from imigue_lab.models.gaps import Gaps
-from imigue_lab.models.tokens import masked_mean
 
 Criterion = Literal["semantic", "spatial", "contextual"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
@@ -99,44 +99,91 @@ class CrossAttention(nn.Module):
     ) -> Attended:
         """Every clip needs a valid key; without `gaps` spatial heads are semantic."""
         share = x_mask / x_mask.sum(dim=1, keepdim=True).clamp(min=1)
-        explicitly = return_received or return_weights
-        # Heads first: the heads of a criterion are then a slice without a copy.
-        q = rearrange(self.to_q(x), "b i (h d) -> h b i d", h=self.own_heads).contiguous()
-        k, v = rearrange(
-            self.to_kv(y), "b j (two h d) -> two h b j d", two=2, h=self.own_heads
-        ).contiguous()
-        taken, received, weights = [], [], []
-        for name, span in self.spans.items():
-            own_q = torch.zeros_like(q[span]) if name == "uniform" else q[span]
-            bias = self.bias(gaps if name == "spatial" else None, y_mask, q.dtype)
-            if explicitly:
-                out, got, weight = attend(own_q, k[span], v[span], bias, share, return_weights)
-                received.append(got)
-                weights += [] if weight is None else [weight]
-            else:
-                out = F.scaled_dot_product_attention(own_q, k[span], v[span], attn_mask=bias)
-            taken.append(rearrange(out, "h b i d -> b i h d"))
-        values = self.out(torch.cat(taken, dim=2).flatten(start_dim=2))
+        q, k, v = (
+            rearrange(part, "b n (h d) -> b h n d", h=self.own_heads)
+            for part in (self.to_q(x), *self.to_kv(y).chunk(2, dim=-1))
+        )
+        if return_received or return_weights:
+            whole = (q, k, v, y_mask, share) if gaps is None else (q, k, v, y_mask, share, gaps)
+            pieces = zip(*(part.split(clips_at_a_time(q, k)) for part in whole), strict=True)
+            parts = [self.attend(*piece, keep=return_weights) for piece in pieces]
+            values, received, weights = (joined(part) for part in zip(*parts, strict=True))
+        else:
+            values, received, weights = self.attend_fused(q, k, v, y_mask, gaps), None, None
+        values = self.out(values)
         if self.context is not None:
-            context, weight = self.context(masked_mean(x, x_mask), y, y_mask)
+            context, weight = self.context((share[:, None].to(x.dtype) @ x)[:, 0], y, y_mask)
             values = values + context[:, None]
-            received.append(weight.sum(dim=1))
-            weights.append(rearrange(weight, "b h j -> h b 1 j"))
-        mean = torch.stack(received).sum(dim=0) / len(self.criteria) if return_received else None
-        if not return_weights:
-            return Attended(values, mean, None)
-        wide = torch.cat([w.expand(-1, -1, x.shape[1], -1) for w in weights])
-        return Attended(values, mean, rearrange(wide, "h b i j -> b h i j"))
+            if received is not None:
+                received = received + weight.sum(dim=1)
+            if weights is not None:
+                each = repeat(weight, "b h j -> b h i j", i=x.shape[1])
+                weights = torch.cat([weights, each], dim=1)
+        if received is not None:
+            received = received / len(self.criteria)
+        return Attended(values, received if return_received else None, weights)
+
+    def attend(
+        self,
+        q: Float[Tensor, "B h I d"],
+        k: Float[Tensor, "B h J d"],
+        v: Float[Tensor, "B h J d"],
+        y_mask: KeyMask,
+        share: Float[Tensor, "B I"],
+        gaps: Gaps | None = None,
+        *,
+        keep: bool,
+    ) -> tuple[Float[Tensor, "B I hd"], Float[Tensor, "B J"], Float[Tensor, "B h I J"] | None]:
+        """What queries take by the h heads that compare each of them with each key, what each key
+        receives over these heads, and the weights if they are kept.
+
+        Args:
+            share: of each query in what its clip's keys receive; 0 for one that does not count.
+        """
+        taken, received, weights = [], [], []
+        for compared in self.by_criterion(q, k, v, y_mask, gaps):
+            values, weight = attend_explicitly(*compared)
+            taken.append(values)
+            received.append((share[:, None, None] @ weight).sum(dim=(1, 2)))
+            weights += [weight] if keep else []
+        values = rearrange(torch.cat(taken, dim=1), "b h i d -> b i (h d)")
+        kept = torch.cat(weights, dim=1) if keep else None
+        return values, torch.stack(received).sum(dim=0), kept
+
+    def attend_fused(
+        self,
+        q: Float[Tensor, "B h I d"],
+        k: Float[Tensor, "B h J d"],
+        v: Float[Tensor, "B h J d"],
+        y_mask: KeyMask,
+        gaps: Gaps | None,
+    ) -> Float[Tensor, "B I hd"]:
+        """The same values where nobody asks for more."""
+        taken = [
+            F.scaled_dot_product_attention(own_q, own_k, own_v, attn_mask=bias)
+            for own_q, own_k, own_v, bias in self.by_criterion(q, k, v, y_mask, gaps)
+        ]
+        return rearrange(torch.cat(taken, dim=1), "b h i d -> b i (h d)")
+
+    def by_criterion(
+        self, q: Tensor, k: Tensor, v: Tensor, y_mask: KeyMask, gaps: Gaps | None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Queries, keys and values of each criterion's heads, and what its logits are moved by."""
+        for name, span in self.spans.items():
+            own_q = torch.zeros_like(q[:, span]) if name == "uniform" else q[:, span]
+            bias = self.bias(gaps if name == "spatial" else None, y_mask, q.dtype)
+            yield own_q, k[:, span], v[:, span], bias
 
     def bias(
         self, gaps: Gaps | None, y_mask: KeyMask, dtype: torch.dtype
-    ) -> Float[Tensor, "#G B #I J"]:
+    ) -> Float[Tensor, "B #G #I J"]:
         """Added to the logits: minus the sloped gaps, and -inf for keys that do not count."""
         if gaps is None:
-            return rearrange(key_bias(y_mask, dtype), "b j -> 1 b 1 j")
+            return rearrange(key_bias(y_mask, dtype), "b j -> b 1 1 j")
         slopes = -F.softplus(self.slopes.float())
-        sloped = (slopes @ gaps.flatten(start_dim=1)).view(-1, *gaps.shape[1:])
-        return sloped.masked_fill_(~y_mask[:, None], -torch.inf).to(dtype)
+        sloped = slopes.expand(len(gaps), -1, -1) @ gaps.flatten(start_dim=2)
+        sloped = sloped.unflatten(2, gaps.shape[2:])
+        return sloped.masked_fill_(~y_mask[:, None, None], -torch.inf).to(dtype)
 
 
 class ContextHeads(nn.Module):
@@ -188,43 +235,31 @@ def key_bias(mask: KeyMask, dtype: torch.dtype) -> Float[Tensor, "B J"]:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
 
 
-def attend(
-    q: Float[Tensor, "G B I d"],
-    k: Float[Tensor, "G B J d"],
-    v: Float[Tensor, "G B J d"],
-    bias: Float[Tensor, "#G B #I J"],
-    share: Float[Tensor, "B I"],
-    keep: bool,
-) -> tuple[Float[Tensor, "G B I d"], Float[Tensor, "B J"], Float[Tensor, "G B I J"] | None]:
-    """What queries take, what each key receives over all heads, and the weights if they are kept.
-
-    On a CPU few enough clips at a time that their weights stay in its cache.
-
-    Args:
-        share: of each query in what its clip's keys receive; 0 for one that does not count.
-    """
-    heads, clips, rows, columns = *q.shape[:3], k.shape[2]
-    some = max(1, IN_CACHE // (heads * rows * columns)) if q.device.type == "cpu" else clips
-    pieces = (q.split(some, 1), k.split(some, 1), v.split(some, 1), bias.split(some, 1))
-    parts = [attend_some(*piece) for piece in zip(*pieces, share.split(some), strict=True)]
-    taken, received, weights = zip(*parts, strict=True)
-    kept = torch.cat(weights, dim=1) if keep else None
-    return torch.cat(taken, dim=1), torch.cat(received), kept
+def clips_at_a_time(q: Float[Tensor, "B h I d"], k: Float[Tensor, "B h J d"]) -> int:
+    """On a CPU so few that a criterion's weights stay in its cache."""
+    clips, heads, rows, _ = q.shape
+    if q.device.type != "cpu":
+        return clips
+    return max(1, IN_CACHE // (heads * rows * k.shape[2]))
 
 
-def attend_some(
-    q: Float[Tensor, "G B I d"],
-    k: Float[Tensor, "G B J d"],
-    v: Float[Tensor, "G B J d"],
-    bias: Float[Tensor, "#G B #I J"],
-    share: Float[Tensor, "B I"],
-) -> tuple[Float[Tensor, "G B I d"], Float[Tensor, "B J"], Float[Tensor, "G B I J"]]:
-    """The same for all clips at once; the softmax sums in float32."""
-    bias = bias.expand(len(q), -1, -1, -1).flatten(end_dim=1)
+def attend_explicitly(
+    q: Float[Tensor, "B G I d"],
+    k: Float[Tensor, "B G J d"],
+    v: Float[Tensor, "B G J d"],
+    bias: Float[Tensor, "B #G #I J"],
+) -> tuple[Float[Tensor, "B G I d"], Float[Tensor, "B G I J"]]:
+    """What queries take, and their weights; the softmax sums in float32."""
+    bias = bias.expand(-1, q.shape[1], -1, -1).flatten(end_dim=1)
     # One pass over the logits instead of three: scaled, summed and masked by the product itself.
     logits = torch.baddbmm(bias, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
     weights = logits.softmax(dim=-1, dtype=torch.float32).unflatten(0, q.shape[:2])
-    return weights.to(v.dtype) @ v, (share[:, None] @ weights).sum(dim=(0, 2)), weights
+    return weights.to(v.dtype) @ v, weights
+
+
+def joined(parts: tuple[Any, ...]) -> Any:
+    """Of all clips; a single part as it is, None where there is nothing."""
+    return torch.cat(parts) if len(parts) > 1 and parts[0] is not None else parts[0]
 
 
 def geometric(first: float, last: float, steps: int) -> Float[Tensor, " steps"]:

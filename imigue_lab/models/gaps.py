@@ -10,7 +10,7 @@ from torch import Tensor
 from imigue_lab.errors import DataError
 from imigue_lab.models.tokens import Tokens
 
-Gaps = Float[Tensor, "2 B I J"]
+Gaps = Float[Tensor, "B 2 I J"]
 
 
 def gaps_between(x: Tokens, y: Tokens) -> Gaps:
@@ -24,10 +24,13 @@ def gaps_between(x: Tokens, y: Tokens) -> Gaps:
             "tokens without places, which the spatial heads need: give places (B, N, 2), 0 to 1"
             " over the crop, or leave spatial out of criteria"
         )
-    in_time = (x.times[:, :, None] - y.times[:, None, :]).abs()
-    across, down = (x.places[:, :, None, :] - y.places[:, None, :, :]).unbind(dim=-1)
-    known = placed(x)[:, :, None] & placed(y)[:, None, :]
-    return torch.stack([in_time.float(), torch.hypot(across, down).float() * known])
+    # Many pairs and few numbers each: written in place, as fast as memory is.
+    in_time = (x.times[:, :, None] - y.times[:, None, :]).abs_()
+    across, down = (x.places[:, :, None, axis] - y.places[:, None, :, axis] for axis in (0, 1))
+    in_place = across.hypot_(down)
+    if x.placed is not None or y.placed is not None:
+        in_place *= placed(x)[:, :, None] & placed(y)[:, None, :]
+    return torch.stack([in_time, in_place], dim=1).float()
 
 
 def placed(tokens: Tokens) -> Bool[Tensor, "B N"]:

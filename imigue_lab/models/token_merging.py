@@ -35,7 +35,7 @@ class Slots(NamedTuple):
 def similarity(a: Float[Tensor, "B I D"], b: Float[Tensor, "B J D"]) -> Scores:
     """``(cos(a_i, b_j) + 1) / 2``, in float32."""
     a, b = F.normalize(a.float(), dim=-1), F.normalize(b.float(), dim=-1)
-    return (a @ b.mT + 1) / 2
+    return torch.baddbmm(a.new_tensor(0.5), a, b.mT, alpha=0.5)
 
 
 def readiness(importance: Float[Tensor, "B N"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B N"]:

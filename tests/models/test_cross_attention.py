@@ -166,8 +166,8 @@ def test_gaps_are_in_time_and_place_and_an_unknown_place_is_no_gap():
     there = torch.tensor([[True, False]])
     y = Tokens(y.values, y.times, y.mask, torch.tensor([[[0.4, 0.6], [0.9, 0.9]]]), there)
     gaps = gaps_between(x, y)
-    assert_close(gaps[0], torch.tensor([[[0.75, 0.25]]]))
-    assert_close(gaps[1], torch.tensor([[[0.5, 0.0]]]))
+    assert_close(gaps[:, 0], torch.tensor([[[0.75, 0.25]]]))
+    assert_close(gaps[:, 1], torch.tensor([[[0.5, 0.0]]]))
 
 
 def test_tokens_without_places_are_refused_by_spatial_heads():
