@@ -50,7 +50,7 @@ class Refinement(nn.Module):
         """Of ``tanh(W₁ x̄_u - W₂ x̄_v)``, which `differences` gives for all subsets at once."""
         weight, bias = (alpha * known for known in self.expand.parameters())
         y = F.conv2d(difference, weight, bias)
-        return y.add_(graph)
+        return y.add_(graph.to(y.dtype))
 
 
 class RefinedGraphConvolution(nn.Module):

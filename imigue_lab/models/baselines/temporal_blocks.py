@@ -112,7 +112,8 @@ class MultiScaleWithBody(MultiScale):
     def look(self, x: Features, own: Own | None) -> Shorter:
         y = super().look(torch.cat([x, x.mean(dim=2, keepdim=True)], dim=2), own)
         joints, body = y[:, :, :-1], y[:, :, -1:]
-        return torch.addcmul(joints, body, self.gamma[: joints.shape[2], None])
+        gamma = self.gamma[: joints.shape[2], None].to(y.dtype)
+        return torch.addcmul(joints, body, gamma)
 
 
 class FourBranches(nn.Module):
