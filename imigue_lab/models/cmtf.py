@@ -170,11 +170,10 @@ class CMTF(nn.Module):
         gaps = gaps_between(rgb, pose) if self.spatial else None
         r, p = self.rgb_norm(rgb.values), self.pose_norm(pose.values)
         # Clips that lack a modality compute something finite here, which is not used.
-        r_mask, p_mask = rgb.mask | ~both[:, None], pose.mask | ~both[:, None]
         asked = {"return_received": self.merge > 0, "return_weights": return_weights}
-        to_rgb = self.rgb_from_pose(r, p, r_mask, p_mask, gaps, **asked)
+        to_rgb = self.rgb_from_pose(r, p, rgb.mask, pose.mask, gaps, **asked)
         back = None if gaps is None else gaps.mT
-        to_pose = self.pose_from_rgb(p, r, p_mask, r_mask, back, **asked)
+        to_pose = self.pose_from_rgb(p, r, pose.mask, rgb.mask, back, **asked)
         share = both[:, None, None].to(r.dtype)
         r = torch.addcmul(rgb.values, to_rgb.values, share)
         p = torch.addcmul(pose.values, to_pose.values, share)

@@ -5,7 +5,6 @@ each, D = H d the width, G heads that share a criterion.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -14,7 +13,7 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from imigue_lab.models.gaps import Gaps
+from imigue_lab.models.gaps import FAR, Gaps
 
 Criterion = Literal["semantic", "spatial", "contextual"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
@@ -71,17 +70,13 @@ class CrossAttention(nn.Module):
             for _ in range(count)
         ]
         self.criteria = tuple(sorted(does, key=ORDER.index))
-        self.spans = {
-            name: slice(self.criteria.index(name), self.criteria.index(name) + does.count(name))
-            for name in ORDER
-            if name in does and name != "contextual"
-        }
         shared = does.count("contextual")
         own = dim // heads * (heads - shared)
         self.own_heads = heads - shared
         self.to_q, self.to_kv = nn.Linear(dim, own), nn.Linear(dim, 2 * own)
         self.out = nn.Linear(own, dim)
         self.context = ContextHeads(dim, shared, dim // heads) if shared else None
+        self.slopes = None
         if "spatial" in criteria:
             slopes = geometric(*SLOPES, does.count("spatial"))
             self.slopes = nn.Parameter(repeat(slopes.expm1().log(), "g -> g two", two=2).clone())
@@ -97,23 +92,29 @@ class CrossAttention(nn.Module):
         return_received: bool = False,
         return_weights: bool = False,
     ) -> Attended:
-        """Every clip needs a valid key; without `gaps` spatial heads are semantic."""
+        """Without `gaps` spatial heads are semantic."""
         share = x_mask / x_mask.sum(dim=1, keepdim=True).clamp(min=1)
         q, k, v = (
             rearrange(part, "b n (h d) -> b h n d", h=self.own_heads)
             for part in (self.to_q(x), *self.to_kv(y).chunk(2, dim=-1))
         )
+        if uniform := self.criteria.count("uniform"):
+            q = torch.cat([torch.zeros_like(q[:, :uniform]), q[:, uniform:]], dim=1)
+        if gaps is None or self.slopes is None:
+            gaps = rearrange(~y_mask * FAR, "b j -> b 1 1 j")
+        received, weights = None, None
         if return_received or return_weights:
-            whole = (q, k, v, y_mask, share) if gaps is None else (q, k, v, y_mask, share, gaps)
-            pieces = zip(*(part.split(clips_at_a_time(q, k)) for part in whole), strict=True)
+            clips = clips_at_a_time(q, k)
+            pieces = zip(*(part.split(clips) for part in (q, k, v, gaps, share)), strict=True)
             parts = [self.attend(*piece, keep=return_weights) for piece in pieces]
             values, received, weights = (joined(part) for part in zip(*parts, strict=True))
         else:
-            values, received, weights = self.attend_fused(q, k, v, y_mask, gaps), None, None
+            values = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias(gaps, q.dtype))
+            values = rearrange(values, "b h i d -> b i (h d)")
         values = self.out(values)
         if self.context is not None:
             context, weight = self.context((share[:, None].to(x.dtype) @ x)[:, 0], y, y_mask)
-            values = values + context[:, None]
+            values += context[:, None]
             if received is not None:
                 received = received + weight.sum(dim=1)
             if weights is not None:
@@ -128,62 +129,39 @@ class CrossAttention(nn.Module):
         q: Float[Tensor, "B h I d"],
         k: Float[Tensor, "B h J d"],
         v: Float[Tensor, "B h J d"],
-        y_mask: KeyMask,
+        gaps: Float[Tensor, "B gap #I J"],
         share: Float[Tensor, "B I"],
-        gaps: Gaps | None = None,
         *,
         keep: bool,
     ) -> tuple[Float[Tensor, "B I hd"], Float[Tensor, "B J"], Float[Tensor, "B h I J"] | None]:
         """What queries take by the h heads that compare each of them with each key, what each key
-        receives over these heads, and the weights if they are kept.
+        receives over these heads, and the weights if they are kept; the softmax sums in float32.
 
         Args:
             share: of each query in what its clip's keys receive; 0 for one that does not count.
         """
-        taken, received, weights = [], [], []
-        for compared in self.by_criterion(q, k, v, y_mask, gaps):
-            values, weight = attend_explicitly(*compared)
-            taken.append(values)
-            received.append((share[:, None, None] @ weight).sum(dim=(1, 2)))
-            weights += [weight] if keep else []
-        values = rearrange(torch.cat(taken, dim=1), "b h i d -> b i (h d)")
-        kept = torch.cat(weights, dim=1) if keep else None
-        return values, torch.stack(received).sum(dim=0), kept
-
-    def attend_fused(
-        self,
-        q: Float[Tensor, "B h I d"],
-        k: Float[Tensor, "B h J d"],
-        v: Float[Tensor, "B h J d"],
-        y_mask: KeyMask,
-        gaps: Gaps | None,
-    ) -> Float[Tensor, "B I hd"]:
-        """The same values where nobody asks for more."""
-        taken = [
-            F.scaled_dot_product_attention(own_q, own_k, own_v, attn_mask=bias)
-            for own_q, own_k, own_v, bias in self.by_criterion(q, k, v, y_mask, gaps)
-        ]
-        return rearrange(torch.cat(taken, dim=1), "b h i d -> b i (h d)")
-
-    def by_criterion(
-        self, q: Tensor, k: Tensor, v: Tensor, y_mask: KeyMask, gaps: Gaps | None
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Queries, keys and values of each criterion's heads, and what its logits are moved by."""
-        for name, span in self.spans.items():
-            own_q = torch.zeros_like(q[:, span]) if name == "uniform" else q[:, span]
-            bias = self.bias(gaps if name == "spatial" else None, y_mask, q.dtype)
-            yield own_q, k[:, span], v[:, span], bias
+        heads = q.shape[1]
+        bias = self.bias(gaps, q.dtype).expand(-1, heads, q.shape[2], -1).flatten(end_dim=1)
+        q, k, v = (part.flatten(end_dim=1) for part in (q, k, v))
+        # One pass over the logits instead of three: the product itself scales, adds and masks.
+        logits = torch.baddbmm(bias, q, k.mT, alpha=q.shape[-1] ** -0.5)
+        weights = logits.softmax(dim=-1, dtype=torch.float32)
+        values = rearrange(weights.to(v.dtype) @ v, "(b h) i d -> b i (h d)", h=heads)
+        rows = weights.unflatten(0, (-1, heads))
+        received = repeat(share, "b i -> b 1 (h i)", h=heads) @ rows.flatten(1, 2)
+        return values, received[:, 0], rows if keep else None
 
     def bias(
-        self, gaps: Gaps | None, y_mask: KeyMask, dtype: torch.dtype
-    ) -> Float[Tensor, "B #G #I J"]:
-        """Added to the logits: minus the sloped gaps, and -inf for keys that do not count."""
-        if gaps is None:
-            return rearrange(key_bias(y_mask, dtype), "b j -> b 1 1 j")
-        slopes = -F.softplus(self.slopes.float())
-        sloped = slopes.expand(len(gaps), -1, -1) @ gaps.flatten(start_dim=2)
-        sloped = sloped.unflatten(2, gaps.shape[2:])
-        return sloped.masked_fill_(~y_mask[:, None, None], -torch.inf).to(dtype)
+        self, gaps: Float[Tensor, "B gap #I J"], dtype: torch.dtype
+    ) -> Float[Tensor, "B #h #I J"]:
+        """Added to the logits: minus the gaps, each as steep as a head takes it. The last one, of
+        pairs that do not count, is the same for all heads; without slopes it is the only one."""
+        if self.slopes is None or gaps.shape[1] == 1:
+            return -gaps.to(dtype)
+        learned = F.softplus(self.slopes.float())
+        every = F.pad(learned, (0, 0, self.own_heads - len(learned), 0))
+        steep = F.pad(-every, (0, 1), value=-1).expand(len(gaps), -1, -1)
+        return (steep @ gaps.flatten(start_dim=2)).unflatten(2, gaps.shape[2:]).to(dtype)
 
 
 class ContextHeads(nn.Module):
@@ -212,7 +190,7 @@ class ContextHeads(nn.Module):
             rearrange(to.weight, "(h d) w -> h d w", h=self.heads) for to in (self.to_k, self.to_v)
         )
         probe = torch.einsum("bhd,hdw->bhw", q, to_k) / math.sqrt(q.shape[-1])
-        logits = probe @ y.mT + key_bias(y_mask, probe.dtype)[:, None]
+        logits = (probe @ y.mT).masked_fill(~y_mask[:, None], -FAR)
         weights = logits.softmax(dim=-1, dtype=torch.float32)
         values = torch.einsum("bhw,hdw->bhd", weights.to(y.dtype) @ y, to_v)
         return self.out(rearrange(values, "b h d -> b (h d)") + self.to_v.bias), weights
@@ -230,31 +208,12 @@ def start_attention(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def key_bias(mask: KeyMask, dtype: torch.dtype) -> Float[Tensor, "B J"]:
-    """0 for keys that count, -inf for those that do not."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
-
-
 def clips_at_a_time(q: Float[Tensor, "B h I d"], k: Float[Tensor, "B h J d"]) -> int:
-    """On a CPU so few that a criterion's weights stay in its cache."""
+    """On a CPU so few that their weights stay in its cache."""
     clips, heads, rows, _ = q.shape
     if q.device.type != "cpu":
         return clips
     return max(1, IN_CACHE // (heads * rows * k.shape[2]))
-
-
-def attend_explicitly(
-    q: Float[Tensor, "B G I d"],
-    k: Float[Tensor, "B G J d"],
-    v: Float[Tensor, "B G J d"],
-    bias: Float[Tensor, "B #G #I J"],
-) -> tuple[Float[Tensor, "B G I d"], Float[Tensor, "B G I J"]]:
-    """What queries take, and their weights; the softmax sums in float32."""
-    bias = bias.expand(-1, q.shape[1], -1, -1).flatten(end_dim=1)
-    # One pass over the logits instead of three: scaled, summed and masked by the product itself.
-    logits = torch.baddbmm(bias, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
-    weights = logits.softmax(dim=-1, dtype=torch.float32).unflatten(0, q.shape[:2])
-    return weights.to(v.dtype) @ v, weights
 
 
 def joined(parts: tuple[Any, ...]) -> Any:

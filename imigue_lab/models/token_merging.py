@@ -88,7 +88,7 @@ def sum_by_slot(values: Float[Tensor, "B N D"], slots: Slots) -> Float[Tensor, "
     index = (slots.slot.clamp(min=0) + offset).flatten()
     dim = values.shape[-1]
     merged = values.new_zeros(clips * length, dim)
-    merged = merged.scatter_add(0, index[:, None].expand(-1, dim), values.reshape(-1, dim))
+    merged.scatter_add_(0, index[:, None].expand(-1, dim), values.reshape(-1, dim))
     return merged.view(clips, length, dim)
 
 
