@@ -34,10 +34,17 @@ def mix_joints(
     bias: Float[Tensor, " D"] | None = None,
 ) -> Mixed:
     """``Σ_k W_k x G_k``: one product with all subsets, one convolution that spans them."""
-    frames, subsets = x.shape[-1], graph.shape[-3]
-    y = rearrange(graph, "... k i j -> ... (k j) i") @ rearrange(x, "n c v t -> n v (t c)")
-    y = F.conv2d(rearrange(y, "n (k v) (t c) -> n c k (v t)", k=subsets, t=frames), weight, bias)
-    return rearrange(y, "n d 1 (v t) -> n d v t", t=frames)
+    joints, frames = x.shape[-2:]
+    # a graph for each clip, even if it is the same: else matmul turns the clips about, by copies
+    graph = rearrange(graph, "... k i j -> ... (k j) i").expand(len(x), -1, -1)
+    y = graph @ rearrange(x, "n c v t -> n v (t c)")
+    y = rearrange(y, "n kv (t c) -> n c kv t", t=frames)
+    return F.conv2d(y, weight, bias, dilation=(joints, 1))
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """For sums of maps that are spread over others: half a number's bits make them slower there."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class SubsetConvolutions(nn.Module):

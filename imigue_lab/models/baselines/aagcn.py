@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ class CorrectedGraphConvolution(SubsetConvolutions):
         return y if self.emphasis is None else self.emphasis(y, own)
 
     def correct(self, x: Features, own: Own | None) -> Attention:
-        return self.learned + self.alpha * torch.tanh(self.compare(x, own))
+        return torch.addcmul(self.learned, self.alpha, torch.tanh(self.compare(x, own)))
 
 
 class Emphasis(nn.Module):
@@ -72,9 +72,11 @@ class Emphasis(nn.Module):
         frames = 1 + torch.sigmoid(to_one_channel(over_joints, self.frames))
         overall = mean_over_time((over_joints * frames)[:, :, None], own)[..., 0]
         channels = 1 + torch.sigmoid(self.restore(F.relu_(self.squeeze(overall))))
-        # all three in one product: its gradient is two products, not sums over products of maps
-        places = einsum(joints, frames, "n one v, n one t -> n v t one")
-        scale = rearrange(places, "n v t one -> n (v t) one") @ channels[:, None]
+        places = joints[..., None] * frames[:, :, None]
+        if not torch.is_grad_enabled():
+            return (y * places).mul_(channels[..., None, None])
+        # one product of places and channels: its gradient is two, not sums over products of maps
+        scale = rearrange(places, "n one v t -> n (v t) one") @ channels[:, None]
         return y * rearrange(scale, "n (v t) d -> n d v t", t=y.shape[-1])
 
 

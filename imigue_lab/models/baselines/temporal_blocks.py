@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.models.graph_convolution import AlongTime, Features, Own
-from imigue_lab.models.normed import normed, normed_convolution
+from imigue_lab.models.graph_convolution import AlongTime, Features, Own, at_least_float32
+from imigue_lab.models.normed import norm_side_by_side, normed, normed_convolution
 
 Shorter = Float[Tensor, "N D V S"]
 
@@ -38,7 +38,7 @@ class OneConvolution(nn.Module):
 
 
 class Branch(nn.Module):
-    """``look(ReLU(BN(W x)))``: fewer channels, then a look along time."""
+    """``BN(look(ReLU(BN(W x))))``: fewer channels, then a look along time; see `all_branches`."""
 
     def __init__(self, in_width: int, width: int, look: nn.Module, norm: bool):
         super().__init__()
@@ -48,21 +48,14 @@ class Branch(nn.Module):
         self.look = look
         self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
 
-    def forward(self, shrunk: Features, own: Own | None) -> Shorter:
-        """Of ``ReLU(BN(W x))``, which `all_branches` gives: one convolution for all is faster."""
-        return look_and_norm(without_padding(shrunk, own), self.look, self.norm)
-
 
 class Direct(nn.Module):
-    """``W x`` of the frames that the stride keeps."""
+    """``BN(W x)`` of the frames that the stride keeps."""
 
     def __init__(self, in_width: int, width: int, stride: int, norm: bool):
         super().__init__()
         self.look = AlongTime(in_width, width, kernel=1, stride=stride)
         self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
-
-    def forward(self, x: Features, own: Own | None) -> Shorter:
-        return look_and_norm(x, self.look, self.norm)
 
 
 class Maximum(nn.Module):
@@ -78,6 +71,7 @@ class Maximum(nn.Module):
 
     def forward(self, x: Features) -> Shorter:
         if torch.is_grad_enabled():
+            x = x.contiguous(memory_format=torch.channels_last)  # the pooling that is fast
             return F.max_pool2d(x, (1, 3), (1, self.stride), (0, 1))
         frames, padded = x.shape[-1], F.pad(x, (1, 1), value=-torch.inf)
         before, here, after = (padded[..., n : n + frames : self.stride] for n in range(3))
@@ -130,9 +124,8 @@ class MultiScaleWithBody(MultiScale):
 
     def look(self, x: Features, own: Own | None) -> Shorter:
         y = super().look(torch.cat([x, x.mean(dim=2, keepdim=True)], dim=2), own)
-        joints, body = y[:, :, :-1], y[:, :, -1:]
-        gamma = self.gamma[: joints.shape[2], None].to(y.dtype)
-        return torch.addcmul(joints, body, gamma)
+        joints, body = at_least_float32(y).split([x.shape[2], 1], dim=2)
+        return torch.addcmul(joints, body, self.gamma[: x.shape[2], None]).to(y.dtype)
 
 
 class FourBranches(nn.Module):
@@ -162,10 +155,14 @@ class FourBranches(nn.Module):
 
 
 def all_branches(branches: nn.ModuleList, x: Features, own: Own | None) -> Shorter:
-    """What all see side by side; the last one is direct."""
-    *looking, direct = list[Any](branches)
-    seen = [branch(y, own) for branch, y in zip(looking, shrunk_by(looking, x), strict=True)]
-    return torch.cat([*seen, direct(x, own)], dim=1)
+    """What all see side by side, behind their norms; the last one is direct."""
+    every = list[Any](branches)
+    inputs = [*(without_padding(y, own) for y in shrunk_by(every[:-1], x)), x]
+    if isinstance(every[-1].norm, nn.BatchNorm2d) and every[-1].norm.training:
+        y = torch.cat([branch.look(y) for branch, y in zip(every, inputs, strict=True)], dim=1)
+        return norm_side_by_side(y, [branch.norm for branch in every])
+    pairs = zip(every, inputs, strict=True)
+    return torch.cat([look_and_norm(y, branch.look, branch.norm) for branch, y in pairs], dim=1)
 
 
 def look_and_norm(x: Features, look: nn.Module, norm: nn.Module) -> Shorter:

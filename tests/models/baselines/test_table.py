@@ -99,6 +99,18 @@ def test_any_layout_persons_and_channels_are_taken(name):
         assert model(torch.randn(3, persons, 5, joints, channels)).shape == (3, 7)
 
 
+@pytest.mark.parametrize("name", GRAPH_NETWORKS)
+def test_weights_and_features_may_all_be_bfloat16(name):
+    torch.manual_seed(0)
+    model = build_baseline(name, 7, "ntu25", width=8, depths=(1, 1)).bfloat16()
+    skeleton = torch.randn(3, 1, 8, 25, 3).bfloat16()
+    logits = model(skeleton)
+    logits.sum().backward()
+    exact = model.float()(skeleton.float())
+    assert logits.dtype == torch.bfloat16
+    assert (logits - exact).abs().max() < 0.1 * exact.std()
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", GRAPH_NETWORKS)
 @pytest.mark.parametrize("lengths", [(16, 9), (16, 5, 1, 13)])
