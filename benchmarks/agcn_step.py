@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.steady import keep_freed_memory
 from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.models.published import load_published
@@ -130,6 +131,7 @@ def step_of(model: nn.Module, batch: Tensor, train: bool, half: bool) -> Callabl
 
 
 def main() -> None:
+    keep_freed_memory()
     torch.set_num_threads(2)
     direct, ours, skeletons = networks()
     published = skeletons.permute(0, 4, 2, 3, 1).contiguous()  # (N, C, T, V, M)

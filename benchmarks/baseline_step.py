@@ -1,6 +1,6 @@
 """Steps of Table 1's graph networks, as ratios to the transcription of 2s-AGCN, in one run.
 
-python -m benchmarks.baseline_step        about 2 minutes on two cores
+python -m benchmarks.baseline_step        about 3 minutes on two cores
 
 N = 8 clips of one person, 64 frames of 25 joints, two threads. The published codes' own ratios,
 measured the same way in float32, stand beside ours. That outputs are equal is what the tests hold.
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.agcn_step import CLASSES, has_bfloat16, networks, step_of
+from benchmarks.steady import keep_freed_memory
 from imigue_lab.models.baselines.build import build_baseline
 
-ROUNDS = 12
+ROUNDS = 20
 PUBLISHED = {  # time of a training and an evaluation step, of the published codes
     "st-gcn": (0.87, 0.85),
     "st-gcn++": (0.96, 0.95),
@@ -27,6 +28,7 @@ PUBLISHED = {  # time of a training and an evaluation step, of the published cod
 
 
 def main() -> None:
+    keep_freed_memory()
     torch.set_num_threads(2)
     direct, _, skeletons = networks()
     published = skeletons.permute(0, 4, 2, 3, 1).contiguous()  # (N, C, T, V, M)
@@ -34,11 +36,11 @@ def main() -> None:
     for column, train in enumerate((True, False)):
         what = "train" if train else "eval "
         exact = {name: step_of(model, skeletons, train, half=False) for name, model in ours.items()}
-        best = best_of({"direct": step_of(direct, published, train, half=False), **exact})
+        took = in_turn({"direct": step_of(direct, published, train, half=False), **exact})
         for name in ours:
             print(
-                f"{what} {name:9} {1000 * best[name]:5.0f} ms,"
-                f" {best[name] / best['direct']:.2f} of the transcription's time;"
+                f"{what} {name:9} {1000 * median(took[name]):5.0f} ms,"
+                f" {ratio(took, name, 'direct'):.2f} of the transcription's time;"
                 f" the published code's own {PUBLISHED[name][column]:.2f}"
             )
         if has_bfloat16():
@@ -48,8 +50,7 @@ def main() -> None:
                     "exact": exact[name],
                     "half": step_of(model, skeletons, train, half=True),
                 }
-                pair = best_of(both)
-                faster.append(pair["exact"] / pair["half"])
+                faster.append(ratio(in_turn(both), "exact", "half"))
                 off.append(deviation(both["half"](), both["exact"]()))
             print(
                 f"{what} bfloat16 {min(faster):.2f} to {max(faster):.2f} times as fast as float32,"
@@ -57,17 +58,22 @@ def main() -> None:
             )
 
 
-def best_of(steps: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
-    """Seconds; in turn, so that other work on the machine meets all alike."""
+def in_turn(steps: dict[str, Callable[[], Tensor]]) -> dict[str, list[float]]:
+    """Seconds of every round; each step once a round, so that other work meets all alike."""
     for step in steps.values():
         step()
-    best = dict.fromkeys(steps, float("inf"))
+    took: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
         for name, step in steps.items():
             start = time.perf_counter()
             step()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
+            took[name].append(time.perf_counter() - start)
+    return took
+
+
+def ratio(took: dict[str, list[float]], name: str, other: str) -> float:
+    """Of the same round, the median over rounds: a machine that changes its pace changes both."""
+    return median(a / b for a, b in zip(took[name], took[other], strict=True))
 
 
 def deviation(logits: Tensor, exact: Tensor) -> float:

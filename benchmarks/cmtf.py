@@ -12,6 +12,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from benchmarks.steady import keep_freed_memory
 from imigue_lab.models.cmtf import CMTF, JointAttention
 from imigue_lab.models.tokens import Tokens
 
@@ -54,6 +55,7 @@ def seconds(model: nn.Module, rgb: Tokens, pose: Tokens, training: bool) -> floa
 
 
 def main() -> None:
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     plain, cmtf = PlainJoint(WIDTH, HEADS), CMTF(WIDTH, HEADS)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from benchmarks.steady import keep_freed_memory
 from imigue_lab.models.gesture import build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.tokens import Tokens
@@ -35,6 +36,7 @@ def best(action: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    keep_freed_memory()
     torch.manual_seed(0)
     model = build_gesture(warmup=0).train()
     memory, ids = model.memory, [f"clip {n}" for n in range(CLIPS)]
