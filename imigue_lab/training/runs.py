@@ -72,7 +72,18 @@ class Run:
         return pd.DataFrame(json.loads((self.folder / "scores.json").read_text()))
 
     def provenance(self) -> dict[str, Any]:
-        return json.loads((self.folder / "provenance.json").read_text())
+        """What made it.
+
+        Raises:
+            RunError: written in an older form, which named the machine by one string.
+        """
+        provenance = json.loads((self.folder / "provenance.json").read_text())
+        if isinstance(provenance.get("machine"), str):
+            raise RunError(
+                f"{self.folder / 'provenance.json'} was written by an older version and does not"
+                " say enough of its machine: move the folder away and train the run again"
+            )
+        return provenance
 
     @property
     def made_up(self) -> bool:
