@@ -9,7 +9,7 @@ standing for a missing window.
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,11 +89,11 @@ class EncoderStore:
             | self.facts(path.name.removesuffix(".safetensors"))
             for path in self.folder.glob("[!.]*.safetensors")
         ]
-        failed = [
-            {"item": path.name.removesuffix(".failed.txt"), "state": "failed"}
-            | {"why": path.read_text()}
-            for path in self.folder.glob("[!.]*.failed.txt")
-        ]
+        failed = []
+        for path in self.folder.glob("[!.]*.failed.txt"):
+            with suppress(FileNotFoundError):  # another process has made it by now
+                item = path.name.removesuffix(".failed.txt")
+                failed.append({"item": item, "state": "failed", "why": path.read_text()})
         rows = sorted([*made, *failed], key=lambda row: row["item"])
         columns = dict.fromkeys(["item", "state", "source", "source_size", "source_time"])
         columns |= dict.fromkeys(sorted({name for row in rows for name in row} - {"why"}))

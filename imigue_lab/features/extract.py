@@ -74,10 +74,11 @@ def extract(plan: Plan, part: tuple[int, int] = (0, 1)) -> Report:
     """Makes what is due; a file that cannot be read is noted, and the others are still made.
 
     Args:
-        part: which of how many processes this is, such as (0, 2); each takes every n-th file.
+        part: which of how many processes this is, such as (0, 2); each takes every n-th file of
+            the data, so one that begins late leaves out no file and takes none twice.
     """
     rank, processes = part
-    jobs = plan.jobs[rank::processes]
+    jobs = [job for job in plan.jobs if job.place % processes == rank]
     report, started = Report(plan.stores), time.perf_counter()
     under_way: list[Item] = []
     windows = sum(job.windows for job in jobs)
@@ -89,9 +90,17 @@ def extract(plan: Plan, part: tuple[int, int] = (0, 1)) -> Report:
             item.due.stream.flush()
         settle(under_way, report)
     report.seconds = time.perf_counter() - started
-    for place in plan.stores if jobs else []:
-        write_atomically(place.folder / "manifest.csv", place.manifest().to_csv(index=False))
+    for store in plan.stores if jobs else []:
+        write_manifest(store)
     return report
+
+
+def write_manifest(store: EncoderStore) -> None:
+    """Writes what the store holds, and again where another process has added to it meanwhile."""
+    written = None
+    while (found := store.manifest().to_csv(index=False)) != written:
+        write_atomically(store.folder / "manifest.csv", found)
+        written = found
 
 
 def look_at(job: Job, report: Report, bar: tqdm) -> list[Item]:

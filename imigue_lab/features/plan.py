@@ -34,9 +34,12 @@ class Job:
     """One file and what is due of it.
 
     Attributes:
+        place: the file's number among all files of the data, those with nothing due among them; so
+            it is the same whatever was made in the meantime.
         windows: 16-frame windows to look at, as far as the file's header says.
     """
 
+    place: int
     source: Path
     dues: list[Due]
     windows: int
@@ -100,18 +103,21 @@ def plan_extraction(
         for item, source, span in items_of(stream, videos, clips):
             if source is None:
                 fileless.append(item)
-            elif kept.is_fresh(item, source):
+                continue
+            mine = dues.setdefault(source, [])
+            if kept.is_fresh(item, source):
                 fresh += 1
             else:
-                dues.setdefault(source, []).append(Due(stream, kept, item, span))
+                mine.append(Due(stream, kept, item, span))
                 windows = plan_windows(length[source]).windows if stream.unit == "video" else 1
                 size += windows * stream.bytes_a_window
     jobs = [
-        Job(source, mine, windows_of(mine, length.get(source, 0)))
-        for source, mine in sorted(dues.items())
+        Job(place, source, mine, windows_of(mine, length.get(source, 0)))
+        for place, (source, mine) in enumerate(sorted(dues.items()))
+        if mine
     ]
-    place = store_folder(store, index)
-    return Plan(index.root, place, stores, jobs, fresh, fileless, size)
+    folder = store_folder(store, index)
+    return Plan(index.root, folder, stores, jobs, fresh, fileless, size)
 
 
 def items_of(

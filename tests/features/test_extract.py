@@ -21,7 +21,7 @@ from safetensors import safe_open
 from imigue_lab.app import main
 from imigue_lab.data import store as store_module
 from imigue_lab.data.layout import read_index, survey_root
-from imigue_lab.data.store import Encoding, find_store
+from imigue_lab.data.store import EncoderStore, Encoding, find_store
 from imigue_lab.data.synthetic.story import MadeUp
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.video import Video, write_video
@@ -148,6 +148,38 @@ def test_processes_share_the_files_and_make_what_one_would(interviews, store, tm
     together, single = stored(interviews, store), stored(interviews, alone)
     assert together.keys() == single.keys()
     assert all(np.array_equal(together[video], single[video]) for video in single)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_process_that_plans_after_another_has_finished_makes_its_own_files_only(
+    interviews, store, first
+):
+    made, todo = {}, {}
+    for rank in (first, 1 - first):
+        plan = plan_extraction(read_index(interviews), [Brightness()], store)
+        todo[rank], made[rank] = len(plan.jobs), extract(plan, part=(rank, 2)).made
+    assert made == {0: 2, 1: 1}
+    assert todo == {first: 3, 1 - first: 3 - made[first]}
+    assert stored(interviews, store).keys() == {"anna", "bert", "cleo"}
+
+
+def test_the_manifest_holds_what_another_process_made_while_it_was_written(
+    interviews, store, monkeypatch
+):
+    index = read_index(interviews)
+    plan, other = (plan_extraction(index, [Brightness()], store) for _ in range(2))
+    read = EncoderStore.manifest
+
+    def manifest(place):
+        monkeypatch.setattr(EncoderStore, "manifest", read)
+        seen = read(place)
+        extract(other, part=(1, 2))
+        return seen
+
+    monkeypatch.setattr(EncoderStore, "manifest", manifest)
+    extract(plan, part=(0, 2))
+    table = pd.read_csv(plan.stores[0].folder / "manifest.csv")
+    assert [*table.item] == ["anna", "bert", "cleo"]
 
 
 def test_the_manifest_says_what_was_made_of_what_and_what_failed(interviews, store):
