@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: export IMIGUE_LAB_HOME = $(CURDIR)/workspace
-demo: $(READY)  ## made-up interviews, their features, 02 by papermill, HTML with figures, scores (3 minutes)
+demo: $(READY)  ## synthetic interviews, their features, 02 by papermill, HTML with figures, scores (3 minutes)
 	@mkdir -p $(DEMO)
 	$(BIN)/imigue-lab extract --encoders context-tiny,face-tiny
 	$(BIN)/imigue-lab extract --encoders context-mvitv2s,face-swinface --trial

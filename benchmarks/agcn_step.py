@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.steady import keep_freed_memory
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
-from imigue_lab.models.published import load_published
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.models.checkpoints.registry import load_published
 
 CLIPS, FRAMES, CLASSES, ROUNDS = 8, 64, 60, 10
 

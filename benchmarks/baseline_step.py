@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.agcn_step import CLASSES, has_bfloat16, networks, step_of
 from benchmarks.steady import keep_freed_memory
-from imigue_lab.models.baselines.build import build_baseline
+from imigue_lab.models.baselines import build_baseline
 
 ROUNDS = 20
 PUBLISHED = {  # time of a training and an evaluation step, of the published codes

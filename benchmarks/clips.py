@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate
-from imigue_lab.data.keypoints import LAYOUTS, subset
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 
 VIDEOS, FRAMES, BATCH = 36, 4000, 32
 JOINTS = subset("imigue22", "light_hand35")

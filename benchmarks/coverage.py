@@ -1,4 +1,4 @@
-"""Do the intervals hold what they promise? Made-up test sets whose clips hang together by video.
+"""Do the intervals hold what they promise? Synthetic test sets whose clips hang together by video.
 
 python -m benchmarks.coverage [sets]        2,000 sets in about half a minute
 
@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from imigue_lab.training.finished.clusters import interval_of_mean, sign_flip_p
+from imigue_lab.training.statistics import interval_of_mean, sign_flip_p
 
 DIFFICULTY, LIKING = 1.0, 0.7  # spread between videos: of both models together, and of each
 

@@ -10,10 +10,9 @@ import time
 import torch
 
 from imigue_lab.data.datasets import Batch
-from imigue_lab.models.emotion import build_emotion
-from imigue_lab.models.losses import FocalLoss
-from imigue_lab.training.cost import peak_memory
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.models.emotion import FocalLoss, build_emotion
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.provenance import peak_memory
 
 WINDOWS = (120, 550)
 

@@ -25,19 +25,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.recording import record
-from imigue_lab.data.synthetic.story import MadeUp, plan
-from imigue_lab.data.video import write_video
+from imigue_lab.data.synthetic.story import SyntheticSpec, plan
+from imigue_lab.data.videos.video import write_video
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.features.detectors.centerface import CenterFace
-from imigue_lab.features.detectors.protocol import Faces
+from imigue_lab.features.centerface import CenterFace
+from imigue_lab.features.detectors import Faces
 from imigue_lab.features.encoders import fastest_precision
 from imigue_lab.features.extract import extract
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
-from imigue_lab.training.cost import MIB, peak_memory
+from imigue_lab.training.provenance import MIB, peak_memory
 
 HEIGHTS = (360, 720)
 WINDOWS, ROUNDS = 4, 3
@@ -46,8 +46,8 @@ Calls = list[tuple[Callable[..., Any], tuple]]  # a network, and what it was cal
 
 
 def interview(height: int) -> Iterator[np.ndarray]:
-    """The made-up person in the middle of a large picture, in which CenterFace finds the face."""
-    spec = MadeUp(videos=1)
+    """The synthetic person in the middle of a large picture, in which CenterFace finds the face."""
+    spec = SyntheticSpec(videos=1)
     film, scale = record(plan(spec)[0], spec), height // 360
     size = (192 * scale, 144 * scale)
     wall = np.random.default_rng(0).integers(90, 160, (height // 8, height // 4, 3))

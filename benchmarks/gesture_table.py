@@ -1,4 +1,4 @@
-"""Do both modalities together tell what neither tells alone? Made-up clips of seeds 0 to 7.
+"""Do both modalities together tell what neither tells alone? Synthetic clips of seeds 0 to 7.
 
 Each seed: its own clips, one pose encoder for all rows, then each fusion, each modality alone (the
 other's tokens are taken away) and CMTF without memory. `pairs`: how often, within the pairs of
@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_rel
 
-from imigue_lab.data.synthetic.story import MOMENT_PAIR, PLACE_PAIR, MadeUp
+from imigue_lab.data.synthetic.story import MOMENT_PAIR, PLACE_PAIR, SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.results.compare import compare, show_comparison
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.finished.compare import compare, show_comparison
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens, load_gesture_tokens
 from imigue_lab.training.gestures.train import train_gesture
@@ -42,10 +42,10 @@ RIVALS = ("late", "rgb only", "pose only", "cmtf, no memory")
 
 
 def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict[str, Run]:
-    """The run of each row on one made-up set; what is finished is read."""
+    """The run of each row on one synthetic set; what is finished is read."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / f"gestures-{seed}"
-        make_data(root, MadeUp(videos=videos, seed=seed, pictures=False))
+        make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
         asked = {"data": str(root), "seed": seed, **given}
         asked |= pose_runs(asked)
         data = load_gesture_tokens(GestureSettings.from_given(asked))
@@ -93,7 +93,7 @@ def score(run: Run) -> dict[str, float]:
         probability = own[[f"p{c}" for c in pair]].to_numpy()
         within[name] = probability.argmax(axis=1) == (own.label == pair[1]).to_numpy()
     return {
-        "accuracy": float((predictions.said == predictions.label).mean()),
+        "accuracy": float((predictions.predicted == predictions.label).mean()),
         "pairs": float(np.concatenate(list(within.values())).mean()),
         **{name: float(right.mean()) for name, right in within.items()},
     }

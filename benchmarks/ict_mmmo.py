@@ -49,8 +49,8 @@ def convert(features: Path, root: Path, with_test: bool = True) -> None:
 
 def tune(features: Path, root: Path) -> None:
     """Prints a grid by mean validation AUC; the test split is not even written."""
+    from imigue_lab.training.emotion.settings import EmotionSettings
     from imigue_lab.training.emotion.train import train_emotion
-    from imigue_lab.training.settings import EmotionSettings
 
     convert(features, root, with_test=False)
     grid = {"width": [32, 64], "depth": [1, 2], "dropout": [0.1, 0.3, 0.5], "lr": [1e-4, 5e-4]}

@@ -2,7 +2,7 @@
 
 python -m benchmarks.index        about 2 minutes on two cores, 0.4 GB of disk while it runs
 
-The made-up videos are small (32 x 24, some 400 frames); of real ones, too, only headers are read.
+The synthetic videos are small (32 x 24, some 400 frames); of real ones, too, only headers are read.
 """
 
 import os
@@ -18,7 +18,7 @@ LIMITS = {"cold": 60, "warm": 5}  # seconds
 
 def read_once(root: Path) -> float:
     """Seconds of `read_index` in this process."""
-    from imigue_lab.data.layout import read_index
+    from imigue_lab.data.layouts.recognise import read_index
 
     start = time.perf_counter()
     index = read_index(root)
@@ -29,13 +29,12 @@ def read_once(root: Path) -> float:
 
 def measure(layout: str, folder: Path) -> None:
     """Makes the tree, then reads it in fresh processes: first without what was remembered."""
-    from imigue_lab.data.synthetic.full_size import FULL_VIDEOS
-    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.story import FULL_VIDEOS, SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
     root = folder / layout
     start = time.perf_counter()
-    make_data(root, MadeUp(videos=FULL_VIDEOS, size="full", layout=layout))
+    make_data(root, SyntheticSpec(videos=FULL_VIDEOS, size="full", layout=layout))
     told = [f"made in {time.perf_counter() - start:.0f} s"]
     for memory in (folder / "probes").glob("*.json"):
         memory.unlink()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 
 KILLS = 20
@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, killed, root = (Path(folder) / name for name in ("whole", "killed", "interviews"))
         os.environ["IMIGUE_LAB_HOME"] = str(Path(folder) / "home")
-        make_data(root, MadeUp(videos=48))
+        make_data(root, SyntheticSpec(videos=48))
         assert start(root, whole).wait() == 0
         counts = []
         for _ in range(KILLS):

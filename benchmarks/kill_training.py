@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 
 KILLS = 20
@@ -46,7 +46,7 @@ def main(task: str = "emotion") -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, killed, root = (Path(folder) / name for name in ("whole", "killed", "interviews"))
         os.environ["IMIGUE_LAB_HOME"] = str(whole)
-        make_data(root, MadeUp(videos=60, pictures=False))
+        make_data(root, SyntheticSpec(videos=60, pictures=False))
         (killed / "features").parent.mkdir()
         (killed / "features").symlink_to(whole / "features")
         assert start(task, whole, root).wait() == 0

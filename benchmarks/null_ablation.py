@@ -1,4 +1,4 @@
-"""Is any variant called better where nothing is planted? Four fusions on eight made-up sets.
+"""Is any variant called better where nothing is planted? Four fusions on eight synthetic sets.
 
 python -m benchmarks.null_ablation [sets]        2 minutes on two cores
 """
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.training.finished.compare import show_comparison
+from imigue_lab.results.compare import show_comparison
+from imigue_lab.studies.ablations import ablate, ablation_table
+from imigue_lab.studies.settings import AblationSettings
 from imigue_lab.training.runs import Run
-from imigue_lab.training.studies.ablations import ablate, ablation_table
-from imigue_lab.training.studies.settings import AblationSettings
 
 
 def null_table(sets: int, videos: int, given: str) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def null_table(sets: int, videos: int, given: str) -> pd.DataFrame:
     for seed in range(sets):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / f"nothing-{seed}"
-            make_data(root, MadeUp(videos=videos, seed=seed, signal="none", pictures=False))
+            make_data(root, SyntheticSpec(videos=videos, seed=seed, signal="none", pictures=False))
             asked = AblationSettings(data=str(root), seed=seed, seeds=1, given=given)
             for variant, own in ablate(asked).items():
                 runs.setdefault(variant, []).extend(own)

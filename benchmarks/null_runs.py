@@ -1,4 +1,4 @@
-"""Does the whole path find anything where nothing is planted? 20 runs, each on its own made-up set.
+"""Does the whole path find anything in data without signal? 20 runs, a synthetic set each.
 
 python -m benchmarks.null_runs        about a minute on two cores
 """

@@ -1,4 +1,4 @@
-"""Gestures found in long made-up interviews: F1 at IoU 0.5, beside a constant answer.
+"""Gestures found in long synthetic interviews: F1 at IoU 0.5, beside a constant answer.
 
     python -m benchmarks.online [RUN] [INTERVIEWS]
 
@@ -10,9 +10,9 @@ its folder for 09. Fails where the demo's F1 is below 0.6.
 import sys
 from dataclasses import replace
 
-from imigue_lab.training.analysis.demo import LONG, demo_gesture
-from imigue_lab.training.analysis.interviews import compare_online, find_threshold, score_interviews
-from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.inference.demo import LONG, demo_gesture
+from imigue_lab.inference.segments import compare_online, find_threshold, score_interviews
+from imigue_lab.inference.windows import AnalyseSettings
 from imigue_lab.training.runs import find_run
 
 LEAST = 0.6  # F1 of the demo

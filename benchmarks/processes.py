@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 
 from imigue_lab.app import main
 
-PRELOADED = ["imigue_lab.training.emotion.train", "imigue_lab.training.studies.ablations"]
+PRELOADED = ["imigue_lab.training.emotion.train", "imigue_lab.studies.ablations"]
 
 
 def start(

@@ -30,13 +30,13 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from imigue_lab.data.clips import ClipDataset
-from imigue_lab.data.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.models.baselines.build import build_baseline
-from imigue_lab.training.finished.paired import paired_gain
-from imigue_lab.training.gesture_data import GestureClips, TrainingBatches, in_order
+from imigue_lab.models.baselines import build_baseline
+from imigue_lab.results.fuse import paired_gain
 from imigue_lab.training.gesture_scores import bootstrap_intervals, point_scores
+from imigue_lab.training.gestures.data import GestureClips, TrainingBatches, in_order
 from imigue_lab.training.scores import wilson_interval
 
 FRAMES, BATCH = 32, 16

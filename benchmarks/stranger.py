@@ -2,7 +2,7 @@
 
 A fresh clone of what is committed, in an empty folder without shared recordings; the README's
 commands, in their order, in one shell that ends at the first that fails. What cannot be done there
-(published weights) is named with the reason. In the place of iMiGUE stands a made-up copy.
+(published weights) is named with the reason. In the place of iMiGUE stands a synthetic copy.
 
     python -m benchmarks.stranger                     installs everything (7 GB)
     python -m benchmarks.stranger --environment .venv takes an environment that is there
@@ -47,7 +47,7 @@ def borrow(environment: Path, clone: Path) -> None:
 
 
 def script_of(todo: list[str], copy: Path) -> str:
-    """Each command, told with its time, on a made-up copy of iMiGUE."""
+    """Each command, told with its time, on a synthetic copy of iMiGUE."""
     lines = ["set -e"]
     for command in todo:
         if DATA in command:

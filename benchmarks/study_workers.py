@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 from benchmarks.processes import start
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.training.studies import study
-from imigue_lab.training.studies.ablations import enqueue, plan_grid, runs_by_cell, study_name
-from imigue_lab.training.studies.settings import AblationSettings
-from imigue_lab.training.studies.study import open_study, tickets
+from imigue_lab.studies import trials as study
+from imigue_lab.studies.ablations import enqueue, plan_grid, runs_by_cell, study_name
+from imigue_lab.studies.settings import AblationSettings
+from imigue_lab.studies.trials import open_study, tickets
 
 HEARTBEAT_S, GRACE_S = 2, 8
 
@@ -68,7 +68,7 @@ def main(storage: str = "") -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["IMIGUE_LAB_HOME"] = folder
         root = Path(folder) / "interviews"
-        make_data(root, MadeUp(videos=60, pictures=False))
+        make_data(root, SyntheticSpec(videos=60, pictures=False))
         asked = AblationSettings(
             data=str(root), given="epochs:8 lr:1e-3", variants="main", seeds=4, storage=storage
         )

@@ -1,4 +1,4 @@
-"""What the tests share: a workspace of their own, made-up interviews, one trained run.
+"""What the tests share: a workspace of their own, synthetic interviews, one trained run.
 
 The interviews tell a story: 32 of eight subjects, whose outcome shows in face and posture together.
 """
@@ -51,75 +51,75 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory):
-    """The root of 32 made-up interviews without pictures; their features lie in the workspace."""
-    from imigue_lab.data.synthetic.story import MadeUp
+def synthetic(tmp_path_factory):
+    """The root of 32 synthetic interviews without pictures; their features lie in the workspace."""
+    from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
     root = tmp_path_factory.mktemp("data") / "interviews"
-    make_data(root, MadeUp(videos=32, pictures=False))
+    make_data(root, SyntheticSpec(videos=32, pictures=False))
     return root
 
 
 @pytest.fixture(scope="session")
 def filmed(tmp_path_factory):
-    """The root of a handful of made-up interviews with pictures."""
-    from imigue_lab.data.synthetic.story import MadeUp
+    """The root of a handful of synthetic interviews with pictures."""
+    from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
     root = tmp_path_factory.mktemp("filmed") / "interviews"
-    make_data(root, MadeUp(videos=6))
+    make_data(root, SyntheticSpec(videos=6))
     return root
 
 
 @pytest.fixture(scope="session")
-def index(made_up):
-    from imigue_lab.data.layout import read_index
+def index(synthetic):
+    from imigue_lab.data.layouts.recognise import read_index
 
-    return read_index(made_up)
+    return read_index(synthetic)
 
 
 @pytest.fixture
-def quick(made_up):
+def quick(synthetic):
     """Settings that train in a second; keyword arguments change them."""
-    from imigue_lab.training.settings import EmotionSettings
+    from imigue_lab.training.emotion.settings import EmotionSettings
 
     def settings(**changes):
-        small = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "lr": 1e-3}
+        small = {"data": str(synthetic), "epochs": 3, "width": 8, "heads": 2, "lr": 1e-3}
         return EmotionSettings.from_given(small | changes)
 
     return settings
 
 
 @pytest.fixture(scope="session")
-def trained(made_up):
+def trained(synthetic):
     """A finished run and its data."""
     from imigue_lab.training.emotion.data import load_emotion_data
+    from imigue_lab.training.emotion.settings import EmotionSettings
     from imigue_lab.training.emotion.train import train_emotion
-    from imigue_lab.training.settings import EmotionSettings
 
-    given = {"data": str(made_up), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}
+    given = {"data": str(synthetic), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}
     settings = EmotionSettings.from_given(given)
     data = load_emotion_data(settings)
     return train_emotion(settings, data), data
 
 
 @pytest.fixture(scope="session")
-def looked(made_up):
+def looked(synthetic):
     """A gesture run named `looked`, opened, over 32 interviews without pictures."""
+    from imigue_lab.results.open import open_gesture_run
     from imigue_lab.training.baselines.settings import BaselineSettings
     from imigue_lab.training.baselines.train import train_baseline
-    from imigue_lab.training.finished.opened import open_gesture_run
-    from imigue_lab.training.gesture_data import load_gesture_data
+    from imigue_lab.training.gestures.data import load_gesture_data
     from imigue_lab.training.gestures.settings import GestureSettings
     from imigue_lab.training.gestures.train import train_gesture
-    from imigue_lab.training.view_settings import AttentionSettings
+    from imigue_lab.views.attention.maps import AttentionSettings
 
-    data = load_gesture_data(str(made_up))
+    data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
-        given = {"data": str(made_up), "frames": 8, "epochs": 1, "name": f"looked-{stream}"}
+        given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"looked-{stream}"}
         train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
-    given = {"data": str(made_up), "frames": 8, "epochs": 16, "warmup": 4, "ramp": 2, "lr": 4e-3}
+    given = {"data": str(synthetic), "frames": 8, "epochs": 16, "warmup": 4, "ramp": 2, "lr": 4e-3}
     given |= {"width": 24, "heads": 6, "batch_size": 16, "bank": 6, "top_k": 2, "patience": 16}
     given["name"] = "looked"
     runs = {"joint_run": "looked-joint", "bone_run": "looked-bone"}

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from imigue_lab.app import main
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.story import LAYOUTS
-from imigue_lab.data.video import write_video
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.data.videos.video import write_video
+from imigue_lab.training.emotion.settings import EmotionSettings
 
 
 def run(*words):
@@ -42,7 +42,7 @@ def test_every_setting_is_an_option_with_its_help(capsys):
 def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):
     root = str(tmp_path / "tree")
     assert run("make-data", root, "--videos", "12", "--no-pictures", "--seed", "4") == 0
-    assert "12 made-up interviews" in capsys.readouterr().out
+    assert "12 synthetic interviews" in capsys.readouterr().out
     words = ["--data", root, "--epochs", "1", "--width", "8", "--heads", "2"]
     assert run("train", "emotion", *words, "--max-windows", "5") == 0
     assert "always win" in capsys.readouterr().out
@@ -125,7 +125,7 @@ def test_make_data_writes_every_layout(tmp_path, capsys, layout):
     root = str(tmp_path / "tree")
     words = ["--layout", layout, "--size", "full", "--videos", "3", "--no-pictures"]
     assert run("make-data", root, *words) == 0
-    assert "3 made-up interviews with 1" in capsys.readouterr().out
+    assert "3 synthetic interviews with 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

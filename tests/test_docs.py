@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from imigue_lab.app import build_parser, main
-from imigue_lab.app.options import given_settings
-from imigue_lab.data.video import write_video
-from imigue_lab.models.published import FAMILIES
+from imigue_lab.app.study_commands import given_settings
+from imigue_lab.data.videos.video import write_video
+from imigue_lab.models.checkpoints.registry import FAMILIES
+from imigue_lab.studies.settings import AblationSettings, SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.settings import EmotionSettings
-from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
@@ -72,7 +72,7 @@ def test_the_page_on_checkpoints_names_every_family_and_its_own_options():
         assert set(re.findall(r"`(\w+)`", told)) - {"full", "tiny"} <= own, family
 
 
-def test_what_the_page_on_adding_a_model_says_gives_a_model_that_trains(tmp_path, made_up):
+def test_what_the_page_on_adding_a_model_says_gives_a_model_that_trains(tmp_path, synthetic):
     page = DOCS / "adding_a_model.md"
     for name in ("imigue_lab", "tests/models/baselines"):
         ignore = shutil.ignore_patterns("__pycache__", "test_*")
@@ -91,7 +91,7 @@ def test_what_the_page_on_adding_a_model_says_gives_a_model_that_trains(tmp_path
     own = "tests/models/baselines/test_pose_gru.py"
     call(["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", own], tmp_path, **path)
     train, *others = commands(page)
-    told = call(["-m", *to_module(train), "--data", str(made_up)], tmp_path, **path)
+    told = call(["-m", *to_module(train), "--data", str(synthetic)], tmp_path, **path)
     assert "model" in told and "always" in told
     for line in others:
         told = call(["-m", *to_module(line)], tmp_path, **path)

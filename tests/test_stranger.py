@@ -23,7 +23,7 @@ def test_the_script_stops_at_the_first_failure_and_says_which(tmp_path):
     assert done.stdout.rstrip().endswith("[stranger] false")
 
 
-def test_the_made_up_copy_stands_where_the_readme_names_the_real_one(tmp_path):
+def test_the_synthetic_copy_stands_where_the_readme_names_the_real_one(tmp_path):
     script = script_of(["imigue-lab check /data/iMiGUE"], tmp_path / "copy")
     assert "/data/iMiGUE" not in script
     assert f"imigue-lab check {tmp_path / 'copy'}" in script

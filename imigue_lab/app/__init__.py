@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imigue_lab.app.options import add_settings, given_settings, positive
-from imigue_lab.app.studies import add_study_commands
+from imigue_lab.app.study_commands import add_settings, add_study_commands, given_settings, positive
 from imigue_lab.errors import LabError, SettingsError
 
 if TYPE_CHECKING:
@@ -37,8 +36,9 @@ def complain(error: LabError, status: int) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     from imigue_lab.training.baselines.settings import BaselineSettings
+    from imigue_lab.training.emotion.settings import EmotionSettings
     from imigue_lab.training.gestures.settings import GestureSettings
-    from imigue_lab.training.settings import EmotionSettings, ExtractSettings
+    from imigue_lab.training.prepare import ExtractSettings
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    make = commands.add_parser("make-data", help="write a made-up iMiGUE in any layout")
+    make = commands.add_parser("make-data", help="write a synthetic iMiGUE in any layout")
     make.add_argument("root", type=Path, help="new folder")
     make.add_argument(
         "--layout",
@@ -72,9 +72,6 @@ def build_parser() -> argparse.ArgumentParser:
     make.add_argument("--no-pictures", action="store_true", help="keypoints and labels only")
     make.add_argument("--all-win-validation", action="store_true", help="a fault of the real split")
     make.add_argument("--leak-subject", action="store_true", help="one subject in train and test")
-    make.add_argument(
-        "--faults", default="", help="all, or names with commas: what `check` is to find"
-    )
     make.set_defaults(run=make_data)
 
     check = commands.add_parser("check", help="what is wrong with a copy of the data")
@@ -158,13 +155,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def make_data(options: argparse.Namespace) -> None:
-    from imigue_lab.data.synthetic.faults import choose_faults, plant_faults
-    from imigue_lab.data.synthetic.full_size import FULL_VIDEOS
-    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.story import FULL_VIDEOS, SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
-    faults = choose_faults(options.faults, options.layout)
-    spec = MadeUp(
+    spec = SyntheticSpec(
         videos=options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size],
         seed=options.seed,
         signal=options.signal,
@@ -175,13 +169,11 @@ def make_data(options: argparse.Namespace) -> None:
         layout=options.layout,
     )
     index = make_data(options.root, spec, options.store)
-    print(f"{len(index.videos)} made-up interviews with {len(index.clips)} clips in {index.root}")
-    for fault, video in plant_faults(index, options.layout, faults).items():
-        print(f"planted in {video}: {fault}")
+    print(f"{len(index.videos)} synthetic interviews with {len(index.clips)} clips in {index.root}")
 
 
 def check_data(options: argparse.Namespace) -> None:
-    from imigue_lab.data.check import check_root
+    from imigue_lab.data.checks.root import check_root
     from imigue_lab.data.workspace import write_atomically
 
     report = check_root(options.root, options.decode)
@@ -194,8 +186,7 @@ def check_data(options: argparse.Namespace) -> None:
 
 def extract_features(options: argparse.Namespace) -> None:
     from imigue_lab.data.source import survey_data
-    from imigue_lab.training.prepare import extract_features, try_features
-    from imigue_lab.training.settings import ExtractSettings
+    from imigue_lab.training.prepare import ExtractSettings, extract_features, try_features
 
     settings = given_settings(ExtractSettings, options)
     index, problems = survey_data(settings.data, settings.store)
@@ -218,9 +209,9 @@ def print_scores(scores: "pd.DataFrame") -> None:
 
 
 def train_emotion(options: argparse.Namespace) -> None:
+    from imigue_lab.training.emotion.settings import EmotionSettings
     from imigue_lab.training.emotion.train import train_emotion
     from imigue_lab.training.scores import show_scores
-    from imigue_lab.training.settings import EmotionSettings
 
     run = train_emotion(given_settings(EmotionSettings, options))
     print_scores(show_scores(run.scores()))
@@ -245,7 +236,7 @@ def train_baseline(options: argparse.Namespace) -> None:
 
 
 def fuse_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.training.finished.fusion import fuse, show_fusion
+    from imigue_lab.results.fuse import fuse, show_fusion
     from imigue_lab.training.gesture_scores import show_scores
 
     run = fuse(options.runs, options.weights, options.name, options.seed)
@@ -254,7 +245,7 @@ def fuse_runs(options: argparse.Namespace) -> None:
 
 
 def print_table(options: argparse.Namespace) -> None:
-    from imigue_lab.training.finished.table_one import show_table, table_one
+    from imigue_lab.results.published_tables import show_table, table_one
     from imigue_lab.training.runs import find_run
 
     runs = [find_run(name) for name in options.runs] or None
@@ -263,13 +254,13 @@ def print_table(options: argparse.Namespace) -> None:
 
 def print_card(options: argparse.Namespace) -> None:
     from imigue_lab.training.runs import find_run
-    from imigue_lab.views.card.card import write_card
+    from imigue_lab.views.card.page import write_card
 
     print(write_card(find_run(options.run_name)))
 
 
 def submit_run(options: argparse.Namespace) -> None:
-    from imigue_lab.training.finished.submission import submit
+    from imigue_lab.results.submit import submit
     from imigue_lab.training.runs import find_run
 
     run = find_run(options.name)
@@ -278,6 +269,6 @@ def submit_run(options: argparse.Namespace) -> None:
 
 
 def export_html(options: argparse.Namespace) -> None:
-    from imigue_lab.views.page import export_html
+    from imigue_lab.views.export import export_html
 
     print(export_html(options.notebook))

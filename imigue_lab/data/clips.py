@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imigue_lab.data.skeleton import Skeleton, present, resample
+from imigue_lab.data.skeletons.geometry import Skeleton, present, resample
 from imigue_lab.errors import DataError
 
 LONGEST = 256  # frames of a clip that keeps its own length

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 from pympi.Elan import Eaf, to_string
 
-from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.segments import as_segments
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError, some
 

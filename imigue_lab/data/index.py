@@ -1,5 +1,14 @@
-"""One index of a data root: a table of videos, a table of clips, and what is wrong or absent."""
+"""One index of a data root: a table of videos, a table of clips, and what is wrong or absent.
 
+The index on disk: two tables that pandas, R or a database read without this package.
+
+    <workspace>/index/<folder>-<hash of its path>/videos.parquet
+    <workspace>/index/<folder>-<hash of its path>/clips.parquet
+
+Paths are absolute and text.
+"""
+
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from imigue_lab.data.workspace import short_hash
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 
 SPLITS = ("train", "validation", "test")
 
@@ -70,9 +79,9 @@ class Index:
         return f"{self.root.name}-{short_hash(self.root)}"
 
     @property
-    def made_up(self) -> bool:
+    def synthetic(self) -> bool:
         """Whether the tree says that this package wrote it."""
-        return (self.root / "made_up.json").exists()
+        return (self.root / "synthetic.json").exists()
 
 
 @dataclass(frozen=True)
@@ -147,3 +156,35 @@ def with_paths(table: pd.DataFrame) -> pd.DataFrame:
     for column in ("video", "keypoints"):
         table[column] = table[column].astype(object).replace({np.nan: None})
     return table
+
+
+def write_index(index: Index) -> Path:
+    """Writes both tables, each whole or not at all, over those of an earlier look at this root.
+
+    Returns:
+        The folder that holds them.
+    """
+    folder = workspace() / "index" / index.key
+    for name, table in (("videos", index.videos), ("clips", index.clips)):
+        content = io.BytesIO()
+        with_text_paths(table).to_parquet(content, index=False)
+        write_atomically(folder / f"{name}.parquet", content.getvalue())
+    return folder
+
+
+def read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The written videos and clips."""
+    return pd.read_parquet(folder / "videos.parquet"), pd.read_parquet(folder / "clips.parquet")
+
+
+def with_text_paths(table: pd.DataFrame) -> pd.DataFrame:
+    texts = {
+        column: table[column].map(str, na_action="ignore").astype("string")
+        for column in ("video", "keypoints")
+    }
+    return table.assign(**texts)
+
+
+def is_synthetic(data: str) -> bool:
+    """Whether this package wrote the data that a notebook or command names."""
+    return data == "synthetic" or (Path(data).expanduser() / "synthetic.json").exists()

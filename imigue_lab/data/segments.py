@@ -16,7 +16,7 @@ import pandas as pd
 import pandera.pandas as pa
 from jaxtyping import Float
 
-from imigue_lab.data.classes import CLASSES, to_csv_id
+from imigue_lab.data.vocabulary import CLASSES, to_csv_id
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError
 

@@ -33,7 +33,7 @@ class Encoding:
     Attributes:
         encoder: a name people type, such as `mvit-context`.
         recipe: everything that decides the numbers: model, weights, preprocessing.
-        note: shown above whatever is drawn from them, such as "made up" or "untrained weights".
+        note: shown above whatever is drawn from them, such as "synthetic" or "untrained weights".
     """
 
     encoder: str

@@ -10,8 +10,8 @@ from einops import rearrange
 from jaxtyping import Complex128, Float, Float32, UInt8
 from PIL import Image
 
-from imigue_lab.data.video import Frame
-from imigue_lab.features.detectors.protocol import Faces
+from imigue_lab.data.videos.video import Frame
+from imigue_lab.features.detectors import Faces
 
 Crop = UInt8[np.ndarray, "side side 3"]  # RGB
 

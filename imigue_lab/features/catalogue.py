@@ -1,13 +1,14 @@
 """The encoders by the names that people type and the store keeps."""
 
 from functools import cache
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 
-from imigue_lab.errors import SettingsError
+from imigue_lab.errors import DataError, SettingsError
+from imigue_lab.features.detectors import Detector, FaceDetector
 from imigue_lab.features.encoders import FaceEncoder, Precision, VideoEncoder, fastest_precision
-from imigue_lab.features.faces import Detector, open_detector
 from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, Stream
 from imigue_lab.models.weights import load_mvit, load_swinface
 
@@ -106,3 +107,32 @@ def build_streams(
             threads = torch.get_num_threads()
             streams.append(FaceStream(face(full), finders[name], name, batch, threads))
     return streams
+
+
+def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDetector:
+    """A face detector by name.
+
+    Args:
+        weights: path of an ONNX file, for `yolo-face` alone; CenterFace brings its own.
+        threads: of onnxruntime.
+
+    Raises:
+        DataError: weights are missing, are another network's, or were given to CenterFace.
+    """
+    if name == "centerface":
+        if weights:
+            raise DataError(
+                f"detector_weights is {weights}, which detector centerface does not read: it brings"
+                " its own; leave detector_weights empty or choose detector yolo-face"
+            )
+        from imigue_lab.features.centerface import CenterFace
+
+        return CenterFace(threads)
+    from imigue_lab.features.yolo_face import FILES, LICENCE, PLACE, YoloFace
+
+    if not weights:
+        raise DataError(
+            f"detector yolo-face has no weights: fetch {FILES} from {PLACE} ({LICENCE}) and give"
+            " its path as detector_weights, or choose detector centerface"
+        )
+    return YoloFace(Path(weights).expanduser(), threads)

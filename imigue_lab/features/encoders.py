@@ -11,9 +11,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as pictures
 
-from imigue_lab.data.crop import SHORTER
-from imigue_lab.data.video import Frames
-from imigue_lab.models.mvit import MViT
+from imigue_lab.data.skeletons.cropping import SHORTER
+from imigue_lab.data.videos.video import Frames
+from imigue_lab.models.pictures.mvit import MViT
 from imigue_lab.models.swinface import SwinFace
 from imigue_lab.models.weights import Weights
 

@@ -15,9 +15,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32
 
-from imigue_lab.data.joints import COCO17, hand
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.video import Frame
+from imigue_lab.data.skeletons.keypoints import COCO17, LAYOUTS, hand
+from imigue_lab.data.videos.video import Frame
 from imigue_lab.errors import DataError, SettingsError
 
 UNSURE = 0.3  # score below which rtmlib's own drawing leaves a joint out

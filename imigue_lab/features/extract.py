@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 from imigue_lab.data.store import EncoderStore
-from imigue_lab.data.video import Video, probe
-from imigue_lab.data.videos.windows import segment_centres, window_frames
+from imigue_lab.data.videos.video import Video, probe, segment_centres, window_frames
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError, LabError
 from imigue_lab.features.flow import ahead

@@ -1,4 +1,10 @@
-"""Whose face it is: the interviewee among all faces of a video, chosen after its last frame.
+"""Which camera view a frame is of, so that a cut is seen and a view that comes back is known.
+
+Faces of successive frames joined to tracks by overlap.
+
+Letters in shapes: n, m boxes.
+
+Whose face it is: the interviewee among all faces of a video, chosen after its last frame.
 
 **While frames come**, the faces of a camera view (`camera.py`) are joined to tracks by overlap
 (`tracking.py`); a cut ends all tracks. Each face has a prominence,
@@ -27,13 +33,107 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
-from imigue_lab.data.video import Frame
-from imigue_lab.data.videos.windows import plan_windows
-from imigue_lab.features.camera import SAME_SHOT, SAME_VIEW, Views
-from imigue_lab.features.detectors.protocol import Boxes, Faces
-from imigue_lab.features.tracking import LEAST, PATIENCE, Tracker, areas, overlaps
+from imigue_lab.data.videos.video import Frame, plan_windows
+from imigue_lab.features.detectors import Boxes, Faces
+
+ROWS, COLUMNS = 24, 32  # of the coarse picture that is compared
+SAME_SHOT = 0.4  # least correlation with the frame before
+SAME_VIEW = 0.6  # and, after a cut, with the last frame of an earlier view
+
+
+class Views:
+    """Numbers the views of a video from 0; another number than the last frame's is a cut.
+
+    Frames are compared by coarse grey pictures. Correlation lets flashes and fades pass, and motion
+    from one frame to the next; two views of the same room hardly correlate.
+    """
+
+    def __init__(self) -> None:
+        self.last: list[Float32[np.ndarray, " cells"]] = []  # the last coarse picture of each view
+        self.now = -1
+
+    def of(self, frame: Frame) -> int:
+        """The view of the next frame."""
+        picture = coarse(frame)
+        if not self.last or picture @ self.last[self.now] < SAME_SHOT:
+            alike = [float(picture @ last) for last in self.last]
+            known = max(alike, default=0.0) >= SAME_VIEW
+            self.now = int(np.argmax(alike)) if known else len(self.last)
+        self.last[self.now : self.now + 1] = [picture]
+        return self.now
+
+
+def coarse(frame: Frame) -> Float32[np.ndarray, " cells"]:
+    """`ROWS` x `COLUMNS` places with mean 0 and norm 1; all 0 for a blank frame.
+
+    Green stands for grey: it carries most of the brightness.
+    """
+    height, width = frame.shape[:2]
+    rows = (np.arange(ROWS) * 2 + 1) * height // (2 * ROWS)
+    columns = (np.arange(COLUMNS) * 2 + 1) * width // (2 * COLUMNS)
+    grey = frame[rows[:, None], columns, 1].ravel().astype(np.float32)
+    grey -= grey.mean()
+    return grey / max(float(np.linalg.norm(grey)), 1e-6)
+
+
+LEAST = 0.3  # intersection over union with the track's last box
+PATIENCE = 8  # frames that a face may be missing
+
+
+class Tracker:
+    """Numbers tracks from 0 as they appear; only those of the last `PATIENCE` frames are held."""
+
+    def __init__(self) -> None:
+        self.tracks = 0
+        self.live: dict[int, tuple[int, Boxes]] = {}  # track -> its last frame, its box as a row
+
+    def end(self) -> None:
+        """Ends all tracks, as a cut does."""
+        self.live.clear()
+
+    def follow(self, frame: int, boxes: Boxes) -> list[int]:
+        """The track of each box.
+
+        Pairs are joined from the greatest overlap down; a box that no track takes begins one.
+
+        Args:
+            frame: its number; later than at the last call.
+            boxes: of one frame; the first take the first new numbers.
+        """
+        self.live = {t: s for t, s in self.live.items() if frame - s[0] - 1 <= PATIENCE}
+        known = list(self.live)
+        joined: dict[int, int] = {}
+        if known and len(boxes):
+            overlap = overlaps(boxes, np.concatenate([self.live[track][1] for track in known]))
+            for place in np.argsort(-overlap, axis=None, kind="stable"):
+                box, track = divmod(int(place), len(known))
+                if overlap[box, track] < LEAST:
+                    break
+                if box not in joined and known[track] not in joined.values():
+                    joined[box] = known[track]
+        for box in range(len(boxes)):
+            if box not in joined:
+                joined[box] = self.tracks
+                self.tracks += 1
+            self.live[joined[box]] = frame, boxes[box : box + 1]
+        return [joined[box] for box in range(len(boxes))]
+
+
+def overlaps(
+    boxes: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]
+) -> Float[np.ndarray, "n m"]:
+    """Intersection over union of all pairs; boxes are x0, y0, x1, y1 and not empty."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common = (high - low).clip(0).prod(-1)
+    return common / (areas(boxes)[:, None] + areas(others)[None] - common)
+
+
+def areas(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, " n"]:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
 
 RIVAL, MOST = 0.7, 3  # least prominence beside the greatest; candidates of a frame
 ALONE = 0.5  # least part of the prominence of all faces

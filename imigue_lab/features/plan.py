@@ -1,17 +1,22 @@
-"""What an extraction will do, told before it begins: items due, by the file they come from."""
+"""What an extraction will do, told before it begins: items due, by the file they come from.
 
+How long an extraction will take, from two windows of its first file; nothing is stored.
+"""
+
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.store import EncoderStore, create_store, store_folder
-from imigue_lab.data.videos.windows import plan_windows
-from imigue_lab.errors import some
-from imigue_lab.features.streams import Stream
+from imigue_lab.data.videos.video import Video, plan_windows, window_frames
+from imigue_lab.errors import DataError, some
+from imigue_lab.features.streams import Stream, Window
 
 Span = tuple[int, int]
 
@@ -140,3 +145,49 @@ def windows_of(dues: list[Due], frames: int) -> int:
     """Windows to look at: those of the whole file once, and one a clip."""
     clips = sum(due.stream.unit == "clip" for due in dues)
     return clips + (plan_windows(frames).windows if clips < len(dues) else 0)
+
+
+class Trial(NamedTuple):
+    """What two windows cost; the first is slower by what happens once.
+
+    Attributes:
+        seconds: of each window, through all streams.
+        windows: of the whole extraction.
+    """
+
+    seconds: list[float]
+    windows: int
+
+    def __str__(self) -> str:
+        each = self.seconds[-1]
+        told = " and ".join(f"{seconds:.2f}" for seconds in self.seconds)
+        whole = time.strftime("%H:%M:%S", time.gmtime(each * self.windows % 86_400))
+        days = int(each * self.windows // 86_400)
+        whole = f"{days} days and {whole}" if days else whole
+        return f"tried {len(self.seconds)} windows: {told} s; all {self.windows} take about {whole}"
+
+
+def try_out(plan: Plan, windows: int = 2) -> Trial:
+    """Shows the first windows of the first file to every stream that has something to do there.
+
+    Raises:
+        DataError: there is nothing to do, or the file is too short or cannot be read.
+    """
+    if not plan.jobs:
+        raise DataError(f"{plan.root}: {plan.todo()}; there is nothing to try")
+    job = plan.jobs[0]
+    streams = list(dict.fromkeys(due.stream for due in job.dues))
+    seconds = []
+    with Video(job.source) as video:
+        frames = window_frames(len(video))[:windows]
+        if not frames:
+            raise DataError(f"{job.source}: too short for a window; leave it out")
+        gatherings = [stream.begin(len(video)) for stream in streams]
+        for number, indices in enumerate(frames):
+            started = time.perf_counter()
+            window = Window(number, np.stack([video.frame(i) for i in indices]), indices)
+            for stream, gathering in zip(streams, gatherings, strict=True):
+                gathering.take(window)
+                stream.flush()
+            seconds.append(time.perf_counter() - started)
+    return Trial(seconds, sum(job.windows for job in plan.jobs))

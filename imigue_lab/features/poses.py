@@ -16,9 +16,9 @@ from imigue_lab.data.keypoint_files.tables import (
     read_keypoint_csv,
     read_recording,
 )
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.skeleton import Skeleton
-from imigue_lab.data.video import Video
+from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError, some
 from imigue_lab.features.estimators import PoseEstimator, follow_person, open_estimator
 

@@ -13,10 +13,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from imigue_lab.data.store import Encoding, Features
-from imigue_lab.data.video import Frames
-from imigue_lab.data.videos.windows import plan_windows
+from imigue_lab.data.videos.video import Frames, plan_windows
 from imigue_lab.features.alignment import crop_rule, face_crop
-from imigue_lab.features.detectors.protocol import FaceDetector
+from imigue_lab.features.detectors import FaceDetector
 from imigue_lab.features.encoders import FaceEncoder, VideoEncoder
 from imigue_lab.features.flow import Batches
 from imigue_lab.features.following import RULE, Follower

@@ -16,9 +16,9 @@ from imigue_lab.models.cross_attention import (
     CRITERIA,
     Criterion,
     CrossAttention,
+    gaps_between,
     start_attention,
 )
-from imigue_lab.models.gaps import gaps_between
 from imigue_lab.models.token_merging import (
     Slots,
     assign_slots,

@@ -15,8 +15,7 @@ from imigue_lab.models.bank import Rule
 from imigue_lab.models.cmtf import CMTF, Fusion
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.fusions import ConcatFusion, FusionName, LateFusion, build_fusion
-from imigue_lab.models.memory import Memory, PrototypeName, Recalled, build_memory
-from imigue_lab.models.pcan import PcanView
+from imigue_lab.models.memory import Memory, Recalled, build_memory
 from imigue_lab.models.tokens import Projection, Tokens
 
 
@@ -47,27 +46,25 @@ class GestureOutput(NamedTuple):
     recalled: Recalled | None
 
     @property
-    def decided_by(self) -> list[str]:
+    def based_on(self) -> list[str]:
         """Of each clip: both, rgb, pose or nothing (no valid token at all)."""
         names = {(True, True): "both", (True, False): "rgb", (False, True): "pose"}
         present = zip(self.has_rgb.tolist(), self.has_pose.tolist(), strict=True)
         return [names.get(pair, "nothing") for pair in present]
 
 
-class Told(NamedTuple):
-    """What the memory is told of the clips of a step; of all processes, where there are several.
+class Candidates(NamedTuple):
+    """Clips of a step that the memory may store; of all processes, where there are several.
 
     Attributes:
         f: unrefined features of the clips, no gradient.
         logits: unrefined; 0 for a clip without any token.
-        view: of PCAN's prototypes, None of learned ones.
     """
 
     f: Float[Tensor, "B D"]
     logits: Float[Tensor, "B C"]
     label: Int[Tensor, " B"]
     clip_ids: list[str]
-    view: PcanView | None = None
 
 
 class GestureModel(nn.Module):
@@ -155,29 +152,28 @@ class GestureModel(nn.Module):
         return y_rgb, y_pose, torch.where((has_rgb == has_pose)[:, None], weighted, alone)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tells the memory the epoch, from 0: it reads from epoch `warmup` on."""
+        """Sets the memory's epoch, from 0: it reads from epoch `warmup` on."""
         if self.memory is not None:
             self.memory.epoch.fill_(epoch)
 
-    def tell(
+    def candidates(
         self, output: GestureOutput, label: Int[Tensor, " B"], clip_ids: Sequence[str]
-    ) -> Told | None:
-        """What the memory is to be told of some clips; None without memory."""
+    ) -> Candidates | None:
+        """What the memory may store of these clips; None without memory."""
         if self.memory is None or output.recalled is None or output.fusion.f is None:
             return None
         # A clip without any token is sure of nothing.
         present = (output.has_rgb | output.has_pose)[:, None]
         logits, f = output.unrefined.masked_fill(~present, 0), output.fusion.f.detach()
-        seen = output.recalled.prototypes
-        return Told(f, logits, label, [*clip_ids], seen if isinstance(seen, PcanView) else None)
+        return Candidates(f, logits, label, [*clip_ids])
 
-    def remember(self, told: Told) -> dict[str, Rule]:
+    def remember(self, candidates: Candidates) -> dict[str, Rule]:
         """Writes the clips of a step into the memory, after the step has read from it.
 
         Returns:
-            What became of each clip that was predicted right with confidence, see `Bank.write`.
+            What became of each clip that was predicted correctly with confidence, see `Bank.write`.
         """
-        return {} if self.memory is None else self.memory.write(*told)
+        return {} if self.memory is None else self.memory.bank.write(*candidates)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """For the optimiser: everything decays but θ, whose 0 would pull w_pose to 3/4."""
@@ -212,7 +208,6 @@ def build_gesture(
     top_k: int = 5,
     momentum: int | float = 0.9,
     warmup: int = 5,
-    prototypes: PrototypeName = "learned",
 ) -> GestureModel:
     """The paper's gesture model (Fig. 1a), or a variant by name.
 
@@ -226,7 +221,6 @@ def build_gesture(
         memory: refinement by the bank, and prototypes; False leaves out both.
         bank, top_k, momentum: entries a class, entries read, inertia (paper: 50, 5, 0.9).
         warmup: epochs in which the bank is written but not read.
-        prototypes: `learned`, a parameter a class; `pcan`, moving means over true positives.
 
     Raises:
         SettingsError: values that do not fit together.
@@ -242,7 +236,5 @@ def build_gesture(
         classes,
     )
     if memory:  # drawn last: of one seed, the models with and without it start alike
-        model.memory = build_memory(
-            classes, width, heads, bank, top_k, momentum, warmup, prototypes
-        )
+        model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup)
     return model

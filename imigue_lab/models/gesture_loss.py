@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from imigue_lab.models.gesture import GestureOutput
-from imigue_lab.models.pcan import PcanView, pcan_loss
-from imigue_lab.models.prototypes import angular_cross_entropy
+from imigue_lab.models.memory import angular_cross_entropy
 
 LossOn = Literal["averaged", "weighted"]
 
@@ -78,11 +77,7 @@ def gesture_loss(
         weighted = output.w_pose * heads[0] + (1 - output.w_pose) * heads[1]
         weighting = total(cross_entropy(weighted), both)
     if output.recalled is not None:
-        seen = output.recalled.prototypes
-        if isinstance(seen, PcanView):
-            prototype = total(pcan_loss(seen, output.unrefined.float(), label), some)
-        else:
-            prototype = total(angular_cross_entropy(seen, label, margin), some)
+        prototype = total(angular_cross_entropy(output.recalled.prototypes, label, margin), some)
         bank = total(angular_cross_entropy(output.recalled.class_cosine, label, margin), some)
     everything = classification + alpha * (prototype + bank) + weighting
     return GestureLoss(everything, classification, prototype, bank, weighting)

@@ -5,7 +5,7 @@ Letters in shapes: B clips, C classes, K entries retrieved, D width, H heads.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,46 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from imigue_lab.errors import SettingsError
-from imigue_lab.models.bank import Bank, Retrieved, Rule
+from imigue_lab.models.bank import Bank, Retrieved
 from imigue_lab.models.cross_attention import start_attention
-from imigue_lab.models.pcan import PcanPrototypes, PcanView
-from imigue_lab.models.prototypes import Prototypes
 
-PrototypeName = Literal["learned", "pcan"]
+TEMPERATURE = 0.1
+
+
+class Prototypes(nn.Module):
+    """One learned vector a class; gives ``cos(f, prototype_c)``."""
+
+    def __init__(self, classes: int, dim: int):
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(classes, dim) / math.sqrt(dim))
+
+    def forward(self, f: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
+        return F.normalize(f.float(), dim=-1) @ F.normalize(self.vectors.float(), dim=-1).T
+
+
+def angular_cross_entropy(
+    cosine: Float[Tensor, "B C"], label: Int[Tensor, " B"], margin: int | float = 0.0
+) -> Float[Tensor, " B"]:
+    """``-log softmax(cos / 0.1)_y`` of each clip, the true angle widened by `margin` radians.
+
+    A class with cosine -inf has no logit; a clip whose own class has none gives 0.
+    """
+    own = cosine.gather(1, label[:, None])
+    known = own[:, 0] > -torch.inf
+    if margin:
+        angle = torch.acos(own.masked_fill(~known[:, None], 0).clamp(-1 + 1e-6, 1 - 1e-6))
+        cosine = cosine.scatter(1, label[:, None], torch.cos((angle + margin).clamp(max=math.pi)))
+    # Rows without a target would be inf - inf; they are computed on zeros and left out.
+    logits = cosine.masked_fill(~known[:, None], 0) / TEMPERATURE
+    return F.cross_entropy(logits, label, reduction="none") * known
+
+
+def alpha_at(epoch: int, alpha: int | float, warmup: int, ramp: int) -> float:
+    """``α(e) = α · clip((e - warmup + 1) / ramp, 0, 1)``, epochs from 0; a ramp of 0 is a step."""
+    steps = epoch - warmup + 1
+    if ramp == 0:
+        return alpha if steps > 0 else 0.0
+    return alpha * min(max(steps / ramp, 0.0), 1.0)
 
 
 class Recalled(NamedTuple):
@@ -29,14 +63,14 @@ class Recalled(NamedTuple):
         context: A, (B, D); 0 in warm-up and for a clip without entries.
         retrieved: the entries it was made from.
         weights: attention of the clip to itself, then to each entry, (B, H, 1 + K).
-        prototypes: cosine of f to each learned prototype (B, C), or PCAN's view of the batch.
+        prototypes: cosine of f to each learned prototype, (B, C).
         class_cosine: of f to the mean entry of each class, (B, C); -inf for one without entries.
     """
 
     context: Float[Tensor, "B D"]
     retrieved: Retrieved
     weights: Float[Tensor, "B H _"]
-    prototypes: Float[Tensor, "B C"] | PcanView
+    prototypes: Float[Tensor, "B C"]
     class_cosine: Float[Tensor, "B C"]
 
 
@@ -53,7 +87,7 @@ class Memory(nn.Module):
     def __init__(
         self,
         bank: Bank,
-        prototypes: Prototypes | PcanPrototypes,
+        prototypes: Prototypes,
         heads: int,
         top_k: int = 5,
         warmup: int = 5,
@@ -84,19 +118,6 @@ class Memory(nn.Module):
             self.prototypes(f),
             self.class_cosine(f, clip_ids),
         )
-
-    def write(
-        self,
-        f: Float[Tensor, "B D"],
-        logits: Float[Tensor, "B C"],
-        label: Int[Tensor, " B"],
-        clip_ids: Sequence[str],
-        view: PcanView | None = None,
-    ) -> dict[str, Rule]:
-        """After the step has read: `Bank.write` of its clips; PCAN's prototypes move as well."""
-        if isinstance(self.prototypes, PcanPrototypes) and view is not None:
-            self.prototypes.update(view, logits, label)
-        return self.bank.write(f, logits, label, clip_ids)
 
     def attend(
         self,
@@ -132,17 +153,13 @@ def build_memory(
     top_k: int = 5,
     momentum: int | float = 0.9,
     warmup: int = 5,
-    prototypes: PrototypeName = "learned",
 ) -> Memory:
-    """A bank of `bank` entries a class, `top_k` of them read, and the prototypes by name.
+    """A bank of `bank` entries a class, `top_k` of them read, and a learned prototype a class.
 
     Raises:
         SettingsError: values that do not fit together.
     """
     if not 1 <= top_k <= bank:
         raise SettingsError(f"top_k must be from 1 to the bank's {bank} entries; got {top_k}")
-    kinds = {"learned": Prototypes, "pcan": PcanPrototypes}
-    if prototypes not in kinds:
-        raise SettingsError(f"prototypes must be one of {', '.join(kinds)}; got {prototypes!r}")
     entries = Bank(classes, bank, dim, momentum)
-    return Memory(entries, kinds[prototypes](classes, dim), heads, top_k, warmup)
+    return Memory(entries, Prototypes(classes, dim), heads, top_k, warmup)

@@ -13,8 +13,9 @@ from torchvision.models import video
 
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
-from imigue_lab.models import mvit, swinface
-from imigue_lab.models.published import State, load_published
+from imigue_lab.models import swinface
+from imigue_lab.models.checkpoints.registry import State, load_published
+from imigue_lab.models.pictures import mvit
 
 Model = TypeVar("Model", bound=nn.Module)
 

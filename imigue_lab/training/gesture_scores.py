@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.training.scores import draw_groups, percentiles, with_interval
 
 METRICS = ("top1", "top5", "macro_f1", "mean_class_accuracy")
@@ -160,7 +160,7 @@ def confusion_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     counts = count_confusions(
         part.label.to_numpy(dtype=int), probability.argmax(axis=1), probability.shape[1]
     )
-    return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("said", axis=1)
+    return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("predicted", axis=1)
 
 
 def show_scores(table: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from imigue_lab.data.source import is_made_up
+from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.workspace import workspace, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
@@ -86,10 +86,10 @@ class Run:
         return provenance
 
     @property
-    def made_up(self) -> bool:
+    def synthetic(self) -> bool:
         """Whether it learned from interviews that this package wrote."""
         provenance = self.provenance()
-        return provenance.get("made_up", is_made_up(provenance["where"]["data"]))
+        return provenance.get("synthetic", is_synthetic(provenance["where"]["data"]))
 
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))

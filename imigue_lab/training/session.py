@@ -13,8 +13,7 @@ from filelock import FileLock
 from lightning_fabric import Fabric, seed_everything
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.cost import cost_of
-from imigue_lab.training.machine import describe_environment
+from imigue_lab.training.provenance import cost_of, describe_environment
 from imigue_lab.training.ranks import Ranks, open_ranks
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import WHERE, TrainSettings

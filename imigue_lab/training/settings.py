@@ -1,21 +1,66 @@
-"""The parameters of notebooks and commands: names, types, ranges, help, and presets.
+"""Presets that a search has kept: the best settings under a name, for `-p preset <name>`.
+
+`presets/<name>.json` of the workspace holds whose settings they are (`of`), the preset they were
+searched upon (`base`), the settings, and where they come from.
+
+The parameters of notebooks and commands: names, types, ranges, help, and presets.
 
 One pydantic model a notebook. Its fields, in their order, are the notebook's parameters cell; the
-defaults are what the committed notebook runs with, on made-up data.
+defaults are what the committed notebook runs with, on synthetic data.
+
+The settings guard: reads a notebook's parameters back as text, and refuses what it cannot take.
+
+papermill only warns of an unknown parameter, and turns `-p name 0001` into the number 1. So the
+cell after the parameters calls `guard(EmotionSettings)`, which reads the parameters cell and
+papermill's injected one from the kernel's history (`ast`), never from the variables: the same under
+papermill, in JupyterLab, and when a cell is run again.
 """
 
+import ast
+import json
+import re
+from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imigue_lab.data.workspace import short_hash
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import SettingsError
-from imigue_lab.features.catalogue import parse_names
-from imigue_lab.features.faces import Detector
-from imigue_lab.models.emotion import Fusion
-from imigue_lab.models.interfusion import Gate
-from imigue_lab.training.presets import kept_presets, read_preset
+
+NAME = r"[A-Za-z0-9][\w.-]*"
+
+
+def presets_folder() -> Path:
+    return workspace() / "presets"
+
+
+def kept_presets() -> list[str]:
+    """Their names."""
+    return sorted(path.stem for path in presets_folder().glob("*.json"))
+
+
+def read_preset(name: str) -> dict[str, Any] | None:
+    """A kept preset, or None."""
+    path = presets_folder() / f"{name}.json"
+    if not re.fullmatch(NAME, name) or not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{path}: is not JSON ({error}); delete it, or search again") from error
+
+
+def write_preset(
+    name: str, of: str, base: str, settings: dict[str, Any], origin: dict[str, Any]
+) -> Path:
+    """Keeps settings of the class `of`, found on top of the preset `base`; returns the file."""
+    path = presets_folder() / f"{name}.json"
+    content = {"of": of, "base": base, "settings": settings, "origin": origin}
+    write_atomically(path, json.dumps(content, indent=2))
+    return path
+
 
 S = TypeVar("S", bound="Settings")
 WHERE = (
@@ -113,42 +158,6 @@ def say(cls: type[BaseModel], error: ValidationError) -> str:
     return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
 
 
-class ExtractSettings(Settings):
-    """Parameters of `imigue-lab extract`."""
-
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"encoders": "full", "context_weights": "kinetics400", "detector": "yolo-face"}
-    }
-
-    encoders: str = Field(
-        "tiny", description="tiny, full, or names with commas such as context-tiny,face-swinface"
-    )
-    context_weights: str = Field(
-        "", description="MViTv2-S: kinetics400 downloads, or a file; empty: untrained"
-    )
-    face_weights: str = Field("", description="SwinFace: its checkpoint file; empty: untrained")
-    detector: Detector = Field("centerface", description="centerface or yolo-face (paper)")
-    detector_weights: str = Field("", description="ONNX file, for yolo-face alone")
-    grid: int = Field(0, ge=0, le=1, description="places of rgb: 0 all (7 x 7), 1 their mean")
-    precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto is bf16 for full encoders where the processor has it"
-    )
-    limit: int = Field(0, ge=0, description="the first videos only; 0 all")
-
-    def model_post_init(self, _: Any) -> None:
-        parse_names(self.encoders)
-
-
-class PrepareSettings(ExtractSettings):
-    """Parameters of 00_prepare."""
-
-    split: Literal["train", "validation", "test"] = Field(
-        "train", description="part to browse: train, validation or test"
-    )
-    labels: str = Field("", description="outcome CSV (video_id,label); empty: the tree's own")
-    limit: int = Field(12, ge=0, description="videos to look at and to extract, at most; 0 all")
-
-
 class TrainSettings(Settings):
     """What every training takes beside its own parameters."""
 
@@ -159,65 +168,116 @@ class TrainSettings(Settings):
     deterministic: bool = Field(False, description="the same bits every time, slower on a GPU")
 
 
-class EmotionSettings(TrainSettings):
-    """Parameters of 02_train_emotion (paper sections 3 and 5.2)."""
+INJECTED = "# Parameters"  # first line of papermill's cell
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {
-            "context": "context-mvitv2s",
-            "face": "face-swinface",
-            "width": 512,
-            "depth": 8,
-            "heads": 4,
-            "dropout": 0.5,
-            "gamma": 0.5,
-            "epochs": 20,
-            "patience": 7,
-            "batch_size": 8,
-            "lr": 1e-7,
-        }
+
+def guard(cls: type[S]) -> S:
+    """The settings of the running notebook; prints the workspace first.
+
+    Raises:
+        SettingsError: no parameters cell was run, or it holds what `cls` does not take.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        raise SettingsError("guard() reads a notebook's cells; in a script, build the settings")
+    settings = settings_from_cells(cls, executed_cells(shell))
+    print(f"workspace: {workspace()}")
+    return settings
+
+
+def executed_cells(shell: Any) -> list[str]:
+    """Texts of the cells that ran, oldest first.
+
+    nbval runs cells without history: there the cell before this one is all that can be known, and
+    it is the parameters cell.
+    """
+    last = shell.last_execution_result
+    return [*shell.user_ns["In"], *([last.info.raw_cell] if last and last.info else [])]
+
+
+def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
+    """Settings from the texts of executed cells, oldest first.
+
+    The last parameters cell counts, with the injected cells that ran after it. A literal of the
+    parameters cell counts as said when it differs from the default: a preset does not override it.
+    """
+    parameters, injected = None, []
+    for text in cells:
+        if text.lstrip().startswith(INJECTED):
+            injected.append(text)
+        elif is_parameters_cell(cls, text):
+            parameters, injected = text, []
+    if parameters is None:
+        raise SettingsError("the parameters cell was not run; run it, then this cell")
+    given = {
+        name: value
+        for name, value in read_literals(parameters).items()
+        if name not in cls.model_fields or differs(value, cls.model_fields[name].default)
     }
-
-    context: str = Field("made-up-context", description="context features: encoder name or folder")
-    face: str = Field("made-up-face", description="face features: encoder name or folder")
-    labels: str = Field("", description="outcome CSV (video_id,label); empty: the tree's own")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
-    move_negatives: int = Field(
-        5, ge=0, description="moved to a one-class validation (paper: 5); 0 none"
-    )
-    fusion: Fusion = Field(
-        "interfusion", description="interfusion, late, concat, context_only or face_only"
-    )
-    gate: Gate = Field("shared", description="reading of InterFusion: shared, cross or convex")
-    stages: int = Field(2, ge=0, le=2, description="InterFusion stages, 0-2 (paper: 2)")
-    loss: Literal["focal", "bce"] = Field("focal", description="focal, or bce for cross-entropy")
-    gamma: float = Field(
-        0.5, ge=0, le=5, description="focal-loss focus; 0 is weighted cross-entropy (paper: 0.5)"
-    )
-    class_weights: Literal["balanced", "none"] = Field(
-        "balanced", description="balanced (inverse frequency) or none"
-    )
-    width: int = Field(32, ge=2, description="token width (paper: 512)")
-    depth: int = Field(1, ge=1, le=24, description="encoder layers a stream (paper: 8)")
-    heads: int = Field(4, ge=1, description="attention heads; must divide width (paper: 4)")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of values dropped (paper: 0.5)")
-    max_windows: int = Field(256, ge=0, description="training crop in windows; 0 takes all")
-    epochs: int = Field(40, ge=1, description="upper limit; may stop earlier (paper: 20)")
-    patience: int = Field(7, ge=1, description="epochs without a better validation loss (paper: 7)")
-    batch_size: int = Field(8, ge=1, description="interviews a step (paper: 8)")
-    lr: float = Field(1e-4, gt=0, le=1, description="AdamW's learning rate (paper: 1e-7)")
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW's weight decay")
-    scheduler: Literal["none", "cosine", "plateau"] = Field(
-        "none", description="none, cosine or plateau (halves lr when validation stalls)"
-    )
-
-    def model_post_init(self, _: Any) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide width {self.width}; change one")
+    for text in injected:
+        given |= read_literals(text)
+    return cls.from_given(given)
 
 
-class GatesSettings(Settings):
-    """Parameters of 07_gates."""
+def differs(value: Any, default: Any) -> bool:
+    return type(value) is not type(default) or value != default
 
-    run: str = Field("demo", description="finished run of 02, by name; demo: as 02 is committed")
-    video: str = Field("", description="interview; empty: held out, most windows without a face")
+
+def is_parameters_cell(cls: type[Settings], text: str) -> bool:
+    """Whether every line is ``name: type = literal`` and most names are parameters."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return False
+    names = {declared(line) for line in body} - {""}
+    return len(names) == len(body) and len(names & set(cls.model_fields)) > len(body) / 2
+
+
+def declared(line: ast.stmt) -> str:
+    """The name in ``name: type = value``; empty for anything else."""
+    if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+        return line.target.id
+    return ""
+
+
+def read_literals(text: str) -> dict[str, Any]:
+    """Names and literals of a cell of assignments.
+
+    Raises:
+        SettingsError: a line is something else.
+    """
+    literals = {}
+    for line in ast.parse(text).body:
+        name, value = declared(line), getattr(line, "value", None)
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            name = line.targets[0].id
+        if not name or value is None:
+            raise SettingsError(f"parameters: {ast.unparse(line)!r} is not name = value")
+        try:
+            literals[name] = ast.literal_eval(value)
+        except ValueError:
+            raise SettingsError(
+                f"{name}: {ast.unparse(value)!r} is not a plain value; write it out"
+            ) from None
+    return literals
+
+
+def parameters_cell(cls: type[Settings]) -> str:
+    """The parameters cell of a notebook, the one form that papermill reads: typed and explained."""
+    lines = []
+    for name, field in sorted(cls.model_fields.items(), key=lambda item: order(cls, item[0])):
+        kind = type(field.default).__name__
+        literal = '"' + field.default + '"' if kind == "str" else repr(field.default)
+        lines.append(f"{name}: {kind} = {literal}  # {field.description}")
+    return "\n".join(lines)
+
+
+def order(cls: type[Settings], name: str) -> tuple[int, int]:
+    """First `data`, then a notebook's own parameters, those of all trainings, those of all."""
+    place = list(cls.model_fields).index(name)
+    if name == "data":
+        return 0, place
+    of_training = issubclass(cls, TrainSettings) and name in TrainSettings.model_fields
+    return 1 + of_training + (name in Settings.model_fields), place

@@ -8,13 +8,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.skeleton import present
+from imigue_lab.data.skeletons.geometry import present
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.views.clips import side_colour
-from imigue_lab.views.player.moment import RATE
+from imigue_lab.views.player.lanes import RATE
 from imigue_lab.views.skeletons import joint_places
 from imigue_lab.views.style import notes_on, saying, styled
 

@@ -12,12 +12,11 @@ from einops import reduce
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_file, upper_body
-from imigue_lab.data.skeleton import present
-from imigue_lab.data.video import Frame, Video
-from imigue_lab.data.videos.windows import segment_centres
+from imigue_lab.data.skeletons.geometry import present
+from imigue_lab.data.videos.video import Frame, Video, segment_centres
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_on, saying, styled
 

@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
-from imigue_lab.data.classes import CLASSES, GROUPS
 from imigue_lab.data.index import SPLITS, Index
+from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, notes_on, saying, styled
 
 OFFICIAL_SUBJECTS = {"train": 38, "validation": 5, "test": 36}
@@ -20,7 +20,7 @@ WIDER = 1.12  # each bin of lengths than the one before it, at least
 def part_counts(index: Index) -> pd.DataFrame:
     """Videos, clips, subjects and outcomes of each part, and what MiGA's track 1 publishes.
 
-    Published columns are left out for a made-up tree.
+    Published columns are left out for a synthetic tree.
     """
     videos, clips = index.videos, index.clips
     table = pd.DataFrame(index=pd.Index(SPLITS, name="split"))
@@ -34,7 +34,7 @@ def part_counts(index: Index) -> pd.DataFrame:
         ("outcome unknown", videos.outcome.isna()),
     ):
         table[name] = videos[chosen.fillna(False)].groupby("split").size()
-    if not index.made_up:
+    if not index.synthetic:
         published = {split: (*OFFICIAL[split], OFFICIAL_SUBJECTS[split]) for split in SPLITS}
         for place, name in enumerate(("videos", "clips", "subjects")):
             table[f"published {name}"] = [published[split][place] for split in SPLITS]
@@ -58,7 +58,7 @@ def class_counts(index: Index) -> go.Figure:
     names = [f"{CLASSES[label]} · {label}" for label in order]
     groups = [group for group, members in GROUPS.items() for _ in members]
     figure = go.Figure()
-    if not index.made_up:
+    if not index.synthetic:
         published = [OFFICIAL_TRAIN[label] for label in order]
         rings = {"symbol": "circle-open", "size": 15, "color": NEUTRAL}
         add_counts(figure, published, [groups, names], PUBLISHED, rings)

@@ -1,16 +1,105 @@
-"""Whose face was taken: one sheet to look over a whole video."""
+"""Small pictures along an interview, one every so many windows: frames, and the chosen faces.
+
+Whose face was taken: one sheet to look over a whole video.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
 from jaxtyping import Float32
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.store import EncoderStore
-from imigue_lab.data.video import Video, probe
+from imigue_lab.data.store import EncoderStore, OwnFeatures
+from imigue_lab.data.videos.video import Frame, Video, probe
+from imigue_lab.errors import DataError
 from imigue_lab.features.alignment import square
+from imigue_lab.views.clips import as_source
+
+WINDOW = 16  # frames
+SIDE = 96  # pixels
+
+
+class Strip(NamedTuple):
+    """Pictures by the window whose middle frame they are; a sentence where there is none."""
+
+    title: str
+    pictures: dict[int, Frame]
+    absent: str = ""
+
+
+def frame_strip(index: Index, video_id: str, windows: int, count: int = 12) -> Strip:
+    """The middle frames of `count` windows spread over the interview."""
+    path = index.videos.set_index("video_id").video.get(video_id)
+    title = "frames"
+    if path is None:
+        return Strip(title, {}, f"the video of {video_id} is not under this root")
+    try:
+        with Video(path, short_side=SIDE) as video:
+            return Strip(title, {w: video.frame(middle(w)) for w in spread(windows, count)})
+    except DataError as error:
+        return Strip(title, {}, str(error))
+
+
+def face_strip(
+    index: Index,
+    source: EncoderStore | OwnFeatures,
+    video_id: str,
+    windows: int,
+    count: int = 12,
+) -> Strip:
+    """The faces that the run's face encoder was given, in the same windows as `frame_strip`."""
+    title = "the face that was chosen"
+    path = index.videos.set_index("video_id").video.get(video_id)
+    boxes = source.read(video_id).get("face_boxes")
+    if path is None or boxes is None:
+        why = "no boxes of faces are stored with these features" if boxes is None else "no video"
+        return Strip(title, {}, why)
+    try:
+        with Video(path) as video:
+            found = {w: face_in(video, boxes, middle(w)) for w in spread(windows, count)}
+    except DataError as error:
+        return Strip(title, {}, str(error))
+    return Strip(title, {w: face for w, face in found.items() if face is not None})
+
+
+def face_in(video: Video, boxes: Float32[np.ndarray, "frames 5"], frame: int) -> Frame | None:
+    """The chosen face of a frame; None where nobody was chosen."""
+    if frame >= len(boxes) or np.isnan(boxes[frame]).any():
+        return None
+    return square(video.frame(frame), boxes[frame, :4], SIDE)
+
+
+def middle(window: int) -> int:
+    return window * WINDOW + WINDOW // 2 - 1
+
+
+def spread(windows: int, count: int) -> list[int]:
+    """Every so many windows, `count` at most, as far apart from each other as from the ends."""
+    step = -(-windows // count)
+    return list(range(min(step // 2, windows - 1), windows, step))
+
+
+def add_strip(strip: Strip, figure: go.Figure, row: int) -> None:
+    """Each picture stands over its window."""
+    x_axis, y_axis = (axis.plotly_name for axis in figure.get_subplot(row, 1))
+    places = {"xref": x_axis.replace("axis", ""), "yref": y_axis.replace("axis", "")}
+    between = np.diff(sorted(strip.pictures)).min() if len(strip.pictures) > 1 else 1
+    for window, picture in strip.pictures.items():
+        centred = {"x": window, "y": 0.5, "xanchor": "center", "yanchor": "middle"}
+        size = {"sizex": int(between), "sizey": 1}
+        figure.add_layout_image(source=as_source(picture), **centred, **size, **places)
+    if not strip.pictures:
+        says = strip.absent or "none in these windows"
+        placed = {"x": 0, "xref": "x domain", "xanchor": "left", "y": 0.5}
+        figure.add_annotation(text=says, showarrow=False, row=row, col=1, **placed)
+    # An axis without a trace is not drawn, and neither are its pictures.
+    figure.add_scatter(x=[0], y=[0], opacity=0, hoverinfo="skip", showlegend=False, row=row, col=1)
+    figure.update_yaxes(range=[0, 1], visible=False, row=row, col=1)
+
 
 TILE, CAPTION = 112, 14  # pixels of a picture, and of the line below it
 DIM = 0.45  # brightness of a picture without a chosen face

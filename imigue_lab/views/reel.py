@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from imigue_lab.data.video import Frame, Video
+from imigue_lab.data.videos.video import Frame, Video
 from imigue_lab.errors import DataError
 
 SHORT_SIDE = 360  # pixels of a picture as it is shown, at most

@@ -12,10 +12,10 @@ from jaxtyping import Float, Float32
 
 from imigue_lab.data.keypoint_files.clips import read_file, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.skeleton import present
+from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.errors import DataError
 from imigue_lab.views.clips import side_colour
-from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.player.lanes import Moment
 
 MARGIN = 0.08  # around a skeleton that plays alone, of its larger side
 Places = Float32[np.ndarray, "T P 2"]

@@ -8,7 +8,7 @@ from imigue_lab.data.index import Index
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
 LOSE, WIN = "#7a4fa3", "#2f9e6e"
-MADE_UP = "these interviews are made up: nothing here was filmed"
+SYNTHETIC = "these interviews are synthetic: nothing here was filmed"
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": WIN}
 
 
@@ -44,5 +44,5 @@ def saying(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:
 
 
 def notes_on(index: Index) -> list[str]:
-    """The remark on a made-up tree, to stand above every figure drawn from it."""
-    return [MADE_UP] * index.made_up
+    """The remark on a synthetic tree, to stand above every figure drawn from it."""
+    return [SYNTHETIC] * index.synthetic

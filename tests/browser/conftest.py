@@ -11,11 +11,13 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def filmed_set(tmp_path_factory):
-    """The root of 24 made-up interviews with their pictures; their features are in the store."""
-    from imigue_lab.data.synthetic.story import MadeUp
+    """The root of 24 synthetic interviews with their pictures; their features are in the store."""
+    from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
-    return make_data(tmp_path_factory.mktemp("filmed") / "interviews", MadeUp(videos=24)).root
+    return make_data(
+        tmp_path_factory.mktemp("filmed") / "interviews", SyntheticSpec(videos=24)
+    ).root
 
 
 @pytest.fixture(scope="session")

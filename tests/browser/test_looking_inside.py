@@ -15,7 +15,7 @@ TOGETHER = (  # the player and the cursor stand at the same frame
     f"document.querySelector('{PLAYER}').dataset.frame ==="
     f" document.querySelector('{LANES}').dataset.frame"
 )
-RATE = 25  # frames a second of the made-up videos
+RATE = 25  # frames a second of the synthetic videos
 FAILING = """
 from anywidget import AnyWidget
 

@@ -12,8 +12,8 @@ from imigue_lab.data.index import Problem
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
 from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.keypoint_files.tables import read_keypoint_csv
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from tests.data.keypoint_files.pose_files import mediapipe, write
 

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from imigue_lab.app import main
-from imigue_lab.data.check import check_root
 from imigue_lab.data.checks import tables
 from imigue_lab.data.checks.keypoints import read_facts
+from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.checks.videos import face_sharpness
 from imigue_lab.data.index import CLIPS, VIDEOS, Index
-from imigue_lab.data.synthetic.faults import FAULTS, choose_faults, plant_faults
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.errors import DataError
+from tests.data.faults import FAULTS, faults_of, plant_faults
 
 LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
 
@@ -54,9 +54,9 @@ def carried(layout):
 def faulty(request, tmp_path_factory):
     """Each layout with every fault it can carry: layout, clean report, fault -> video, report."""
     root = tmp_path_factory.mktemp("faulty") / request.param
-    index = make_data(root, MadeUp(videos=44, layout=request.param))
+    index = make_data(root, SyntheticSpec(videos=44, layout=request.param))
     clean = check_root(root)
-    planted = plant_faults(index, request.param, choose_faults("all", request.param))
+    planted = plant_faults(index, faults_of(request.param))
     return request.param, clean, planted, check_root(root)
 
 
@@ -98,34 +98,27 @@ def test_findings_point_at_the_planted_videos_and_at_no_other(faulty):
     assert both.places[0].startswith(f"{subjects[planted['subject on both sides']]} (")
 
 
-def test_the_command_tells_by_its_status_and_writes_json(made_up, tmp_path, capsys):
+def test_the_command_tells_by_its_status_and_writes_json(synthetic, tmp_path, capsys):
     def status(*words):
         with pytest.raises(SystemExit) as end:
             main(words)
         return end.value.code
 
-    main(["check", str(made_up)])  # no exit: status 0
+    main(["check", str(synthetic)])  # no exit: status 0
     assert "32 videos" in capsys.readouterr().out
     root = str(tmp_path / "tree")
-    words = ["--videos", "12", "--no-pictures", "--faults", "unknown class,NaN"]
-    main(["make-data", root, *words])
-    assert "planted in 0002: unknown class" in capsys.readouterr().out
+    main(["make-data", root, "--videos", "12", "--no-pictures"])
+    assert "12 synthetic interviews" in capsys.readouterr().out
+    assert plant_faults(read_index(root), ["unknown class", "NaN"])["unknown class"] == "0002"
     assert status("check", root, "--json", str(tmp_path / "out.json")) == 1
     written = json.loads((tmp_path / "out.json").read_text())
     assert {f["kind"] for f in written["findings"]} >= {"unknown class", "unreadable keypoints"}
     assert "error, unknown class: class 55" in capsys.readouterr().out
 
 
-def test_a_layout_that_cannot_carry_a_fault_says_which_it_can():
-    with pytest.raises(DataError, match="miga2023 cannot carry truncated video; it can: unknown"):
-        choose_faults("truncated video", "miga2023")
-    with pytest.raises(DataError, match="cannot carry spilled coffee"):
-        choose_faults("spilled coffee", "full")
-
-
 def test_all_decodes_every_frame_and_none_opens_no_video(tmp_path):
     root = tmp_path / "tree"
-    index = make_data(root, MadeUp(videos=3))
+    index = make_data(root, SyntheticSpec(videos=3))
     path = index.videos.video[0]
     content = bytearray(path.read_bytes())
     middle = len(content) // 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imigue_lab.data.classes import CLASSES, GROUPS, from_csv_id, group_of, to_csv_id
+from imigue_lab.data.vocabulary import CLASSES, GROUPS, from_csv_id, group_of, to_csv_id
 from imigue_lab.errors import DataError
 
 

@@ -1,22 +1,22 @@
-"""Made-up RGB tokens: what is planned in a clip stands in its tokens, where the joints lie."""
+"""Synthetic RGB tokens: what is planned in a clip stands in its tokens, where the joints lie."""
 
 import json
 
 import numpy as np
 import pytest
 
-from imigue_lab.data.crop import crop_places
 from imigue_lab.data.keypoint_files.clips import read_clip
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import find_store
-from imigue_lab.data.synthetic.clip_features import DIM, HUES, TIMES, VERSION, write_clip_features
-from imigue_lab.data.synthetic.story import MOVERS, PLACE_PAIR, MadeUp, plan
+from imigue_lab.data.synthetic.features import DIM, HUES, TIMES, VERSION, write_clip_features
+from imigue_lab.data.synthetic.story import MOVERS, PLACE_PAIR, SyntheticSpec, plan
 
 
 @pytest.fixture(scope="module")
 def told(index):
     """Each clip's gesture, and how strongly each hue stands in each of its tokens."""
-    store = find_store("", index, "made-up-rgb")
+    store = find_store("", index, "synthetic-rgb")
     directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, HUES + 5))
     directions = np.linalg.qr(directions)[0][:, :HUES]
     ids = index.clips.set_index(["video_id", "start"]).clip_id
@@ -25,14 +25,14 @@ def told(index):
             gesture,
             store.read(ids[video.video_id, gesture.start])["rgb"].astype(float) @ directions,
         )
-        for video in plan(MadeUp(videos=32, pictures=False))
+        for video in plan(SyntheticSpec(videos=32, pictures=False))
         for gesture in video.gestures
     }
 
 
 def test_every_clip_has_tokens_and_the_size_of_its_picture(told, index):
     assert set(told) == set(index.clips.clip_id)
-    item = find_store("", index, "made-up-rgb").read(index.clips.clip_id[0])
+    item = find_store("", index, "synthetic-rgb").read(index.clips.clip_id[0])
     assert item["rgb"].shape == (TIMES, 4, 4, DIM) and item["rgb"].dtype == np.float16
     assert item["picture"].tolist() == [192, 144]
 
@@ -63,10 +63,10 @@ def test_the_mark_of_the_place_pair_lies_at_the_trembling_joint_or_not(told, ind
 
 
 def test_tokens_are_written_once(index):
-    item = find_store("", index, "made-up-rgb").path(index.clips.clip_id[0])
+    item = find_store("", index, "synthetic-rgb").path(index.clips.clip_id[0])
     before = item.stat().st_mtime_ns
-    made = json.loads((index.root / "made_up.json").read_text())
-    spec = MadeUp(**{name: made[name] for name in vars(MadeUp())})
+    made = json.loads((index.root / "synthetic.json").read_text())
+    spec = SyntheticSpec(**{name: made[name] for name in vars(SyntheticSpec())})
     write_clip_features(index, spec)
     assert item.stat().st_mtime_ns == before
     item.unlink()

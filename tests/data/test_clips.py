@@ -1,6 +1,6 @@
 """Gesture clips: no frame lost or gained, nothing made out of missing joints, padding left out.
 
-In the made-up keypoints joint v of frame t stands at (t, v) in its first two channels, so that a
+In the synthetic keypoints joint v of frame t stands at (t, v) in its first two channels, so that a
 clip tells where it was cut.
 """
 
@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate, middle
-from imigue_lab.data.keypoints import subset
 from imigue_lab.data.samplers import BalancedSampler
+from imigue_lab.data.skeletons.keypoints import subset
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.errors import DataError
 

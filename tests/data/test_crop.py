@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as pictures
 
-from imigue_lab.data.crop import SHORTER, crop_places, picture_places
+from imigue_lab.data.skeletons.cropping import SHORTER, crop_places, picture_places
 
 
 def test_the_crop_is_seven_eighths_of_the_shorter_side_about_the_middle():

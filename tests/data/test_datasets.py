@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from imigue_lab.data.datasets import InterviewDataset, collate, load_features
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError
 

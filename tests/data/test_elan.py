@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.elan import read_eaf, write_eaf
 from imigue_lab.data.segments import as_segments
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError
 
 FRAMES = 2000

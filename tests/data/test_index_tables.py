@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from imigue_lab.data.index_tables import read_tables, write_index
-from imigue_lab.data.layout import with_outcomes
+from imigue_lab.data.index import read_tables, write_index
+from imigue_lab.data.layouts.recognise import with_outcomes
 from imigue_lab.data.workspace import workspace
 
 

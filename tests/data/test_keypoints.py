@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.keypoints import LAYOUTS, subset
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 from imigue_lab.errors import DataError
 
 

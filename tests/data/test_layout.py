@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.check import check_root
-from imigue_lab.data.layout import read_index, survey_root
+from imigue_lab.data.checks.root import check_root
+from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.layouts.tables import read_label_file
-from imigue_lab.data.synthetic.story import MadeUp, plan
+from imigue_lab.data.synthetic.story import SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.data.video import write_video
+from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
 
 
 def test_the_index_of_a_tree_holds_every_video_as_it_was_planned(index):
-    planned = {i.video_id: i for i in plan(MadeUp(videos=32, pictures=False))}
+    planned = {i.video_id: i for i in plan(SyntheticSpec(videos=32, pictures=False))}
     assert set(index.videos.video_id) == set(planned)
     for row in index.videos.itertuples():
         interview = planned[row.video_id]
@@ -28,7 +28,7 @@ def test_the_index_of_a_tree_holds_every_video_as_it_was_planned(index):
 
 
 def test_clips_have_ids_by_row_and_the_planned_frames_and_classes(index):
-    interview = plan(MadeUp(videos=32, pictures=False))[3]
+    interview = plan(SyntheticSpec(videos=32, pictures=False))[3]
     clips = index.clips[index.clips.video_id == "0004"]
     assert clips.clip_id.tolist() == [f"0004_{row}" for row in range(len(clips))]
     told = list(zip(clips.start, clips.end, clips.label, strict=True))
@@ -134,7 +134,7 @@ def test_the_split_is_the_innermost_folder_that_tells_one(tmp_path, place, split
 
 
 def test_a_split_folder_alone_is_a_partial_copy(tmp_path):
-    make_data(tmp_path / "tree", MadeUp(**SMALL))
+    make_data(tmp_path / "tree", SyntheticSpec(**SMALL))
     part = tmp_path / "tree/imigue_data_phase1/datasets/imigue_skeleton_train"
     index = read_index(part)
     assert set(index.videos.split) == {"train"}
@@ -260,7 +260,7 @@ def test_no_label_file_brings_a_traceback(tmp_path):
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory):
     root = tmp_path_factory.mktemp("distribution") / "full"
-    make_data(root, MadeUp(**SMALL, layout="full"))
+    make_data(root, SyntheticSpec(**SMALL, layout="full"))
     return root
 
 

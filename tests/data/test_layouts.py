@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.synthetic.drawing import read_tiny
-from imigue_lab.data.synthetic.story import LAYOUTS, MadeUp, plan
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.synthetic.recording import read_tiny
+from imigue_lab.data.synthetic.story import LAYOUTS, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 
 SPEC = {"videos": 8, "seed": 5, "size": "full"}
@@ -49,7 +49,7 @@ PATHS = {"video", "keypoints"}
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layouts")
-    return {name: make_data(folder / name, MadeUp(**SPEC, layout=name)) for name in LAYOUTS}
+    return {name: make_data(folder / name, SyntheticSpec(**SPEC, layout=name)) for name in LAYOUTS}
 
 
 def test_the_table_names_every_column(trees):
@@ -77,7 +77,7 @@ def test_a_layout_gives_the_index_of_the_others_in_the_columns_that_it_carries(
 def test_the_index_is_the_plan(trees):
     planned = [
         (f"{i.video_id}_{row}", i.subject, i.split, g.start, g.end, g.label)
-        for i in plan(MadeUp(**SPEC))
+        for i in plan(SyntheticSpec(**SPEC))
         for row, g in enumerate(i.gestures)
     ]
     columns = ["clip_id", "subject", "split", "start", "end", "label"]
@@ -100,7 +100,7 @@ def numbers_in(path):
 
 def test_no_frame_is_lost_or_gained_in_any_layout(trees):
     frames = trees["full"].videos.frames[0]
-    assert frames == plan(MadeUp(**SPEC))[0].frames
+    assert frames == plan(SyntheticSpec(**SPEC))[0].frames
     assert numbers_in(trees["full"].videos.video[0]) == list(range(frames))
     table = pd.read_csv(trees["miga2024"].videos.keypoints[0])  # the header is no frame
     assert table.frame.tolist() == list(range(frames))
@@ -135,7 +135,7 @@ def test_keypoints_are_the_same_in_every_form(trees):
 
 
 def test_a_full_tree_without_pictures_has_its_split_from_a_table(tmp_path):
-    spec = MadeUp(videos=4, pictures=False, size="full", layout="full")
+    spec = SyntheticSpec(videos=4, pictures=False, size="full", layout="full")
     index = make_data(tmp_path / "tree", spec)
     assert set(index.clips.split) == {"train", "validation", "test"}
     (tmp_path / "tree" / "splits.csv").unlink()
@@ -145,7 +145,7 @@ def test_a_full_tree_without_pictures_has_its_split_from_a_table(tmp_path):
 
 
 def test_the_full_size_has_the_numbers_of_imigue():
-    interviews = plan(MadeUp(videos=359, size="full"))
+    interviews = plan(SyntheticSpec(videos=359, size="full"))
     clips = {"train": 0, "validation": 0, "test": 0}
     people = {split: set() for split in clips}
     for interview in interviews:

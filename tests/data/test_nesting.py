@@ -3,16 +3,18 @@
 import pandas as pd
 import pytest
 
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.nesting import nest
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.splits import nest
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("nest") / "tree", MadeUp(videos=60, pictures=False))
+    return make_data(
+        tmp_path_factory.mktemp("nest") / "tree", SyntheticSpec(videos=60, pictures=False)
+    )
 
 
 @pytest.mark.parametrize("by", ["outcome", "label"])
@@ -37,6 +39,6 @@ def test_the_same_seed_divides_alike_and_another_otherwise(whole):
 
 
 def test_too_few_subjects_are_said(tmp_path):
-    index = make_data(tmp_path / "tree", MadeUp(videos=24, pictures=False))
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=24, pictures=False))
     with pytest.raises(DataError, match="a search within 5 folds needs 7"):
         nest(read_index(index.root), "outcome", 0, seed=0)

@@ -5,17 +5,17 @@ import shutil
 
 import pytest
 
-from imigue_lab.data import probe_cache
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.data.videos import probe as probe_cache
 from imigue_lab.data.workspace import short_hash, workspace
 from imigue_lab.errors import DataError
 
 
 @pytest.fixture
 def filmed(tmp_path):
-    return make_data(tmp_path / "tree", MadeUp(videos=4, size="full"))
+    return make_data(tmp_path / "tree", SyntheticSpec(videos=4, size="full"))
 
 
 @pytest.fixture

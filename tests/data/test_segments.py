@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import (
     as_segments,
     by_frame,
@@ -18,6 +17,7 @@ from imigue_lab.data.segments import (
     write_csv,
     write_json,
 )
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError
 
 

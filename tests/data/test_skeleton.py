@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.skeleton import (
+from imigue_lab.data.skeletons.geometry import (
     cut_middle,
     fit_persons,
     normalise_3d,
@@ -19,6 +18,7 @@ from imigue_lab.data.skeleton import (
     resample,
     turn_to,
 )
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.splits import pool_rare, split_emotion, split_gestures
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def all_win(tmp_path_factory):
-    spec = MadeUp(videos=60, pictures=False, all_win_validation=True, leak_subject=True)
+    spec = SyntheticSpec(videos=60, pictures=False, all_win_validation=True, leak_subject=True)
     return make_data(tmp_path_factory.mktemp("wins") / "tree", spec)
 
 
@@ -88,7 +88,7 @@ def test_interviews_without_an_outcome_are_counted_and_named(plain):
 
 
 def gestures(counts, subjects=20, split="train", seed=0):
-    """A made-up table: so many clips of each class, dealt to subjects at random."""
+    """A synthetic table: so many clips of each class, dealt to subjects at random."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(list(counts), list(counts.values()))
     owner = rng.integers(subjects, size=len(labels))

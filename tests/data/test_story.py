@@ -1,4 +1,4 @@
-"""What is planted in the made-up interviews, by a probe that knows nothing of our models.
+"""What is planted in the synthetic interviews, by a probe that knows nothing of our models.
 
 The probe is logistic regression on the planted variables themselves.
 """
@@ -17,14 +17,14 @@ from imigue_lab.data.synthetic.story import (
     MOVERS,
     PLACE_PAIR,
     QUARTERS,
-    MadeUp,
+    SyntheticSpec,
     plan,
 )
 
 
 @pytest.fixture(scope="module")
 def many():
-    return plan(MadeUp(videos=2400))
+    return plan(SyntheticSpec(videos=2400))
 
 
 def probe(variables, answer):
@@ -41,7 +41,7 @@ def test_the_outcome_shows_in_face_and_posture_together(many):
 
 
 def test_without_a_signal_face_and_posture_say_nothing():
-    interviews = plan(MadeUp(videos=2400, signal="none"))
+    interviews = plan(SyntheticSpec(videos=2400, signal="none"))
     outcome = np.array([i.outcome for i in interviews])
     seen = np.array([(i.expression, i.posture) for i in interviews])
     assert probe(seen, outcome) < 0.58  # the better constant answer is 0.556
@@ -88,7 +88,7 @@ def test_pose_and_picture_have_the_same_marginals_within_a_pair(many, pair, side
 
 
 def test_without_a_signal_the_class_has_nothing_to_do_with_what_is_seen():
-    interviews = plan(MadeUp(videos=1200, signal="none"))
+    interviews = plan(SyntheticSpec(videos=1200, signal="none"))
     gestures = [g for i in interviews for g in i.gestures]
     seen = np.concatenate(
         [one_hot([g.pattern for g in gestures], 6), one_hot([g.hue for g in gestures], 6)], axis=1
@@ -103,29 +103,31 @@ def test_subjects_stand_on_one_side_unless_the_fault_is_asked_for():
         return (sides["train"] & sides["test"]) | (sides["train"] & sides["validation"])
 
     SPLITS = ("train", "validation", "test")  # noqa: N806
-    assert not shared(MadeUp(videos=24))
-    assert shared(MadeUp(videos=24, leak_subject=True)) == {"s01"}
+    assert not shared(SyntheticSpec(videos=24))
+    assert shared(SyntheticSpec(videos=24, leak_subject=True)) == {"s01"}
 
 
 def test_every_part_holds_both_outcomes_unless_the_fault_is_asked_for():
     def wins(spec):
         return {i.outcome for i in plan(spec) if i.split == "validation"}
 
-    assert wins(MadeUp(videos=24)) == {0, 1}
-    assert wins(MadeUp(videos=24, all_win_validation=True)) == {1}
+    assert wins(SyntheticSpec(videos=24)) == {0, 1}
+    assert wins(SyntheticSpec(videos=24, all_win_validation=True)) == {1}
 
 
 def test_in_long_interviews_a_class_is_one_joint_moved_in_one_way():
-    interviews = plan(MadeUp(videos=60, size="long"))
+    interviews = plan(SyntheticSpec(videos=60, size="long"))
     ways = {(g.label, g.joint, g.pattern) for i in interviews for g in i.gestures}
     assert len(ways) == len({way[1:] for way in ways}) == len(LASTING)
     assert {way[0] for way in ways} == set(LASTING)
-    mixed = [g for i in plan(MadeUp(videos=60, size="long", signal="none")) for g in i.gestures]
+    mixed = [
+        g for i in plan(SyntheticSpec(videos=60, size="long", signal="none")) for g in i.gestures
+    ]
     assert len({(g.label, g.joint, g.pattern) for g in mixed}) == len(LASTING) ** 2
 
 
 def test_in_long_interviews_gestures_last_a_second_and_quiet_time_lies_between():
-    interviews = plan(MadeUp(videos=60, size="long"))
+    interviews = plan(SyntheticSpec(videos=60, size="long"))
     for interview in interviews:
         spans = np.array([(g.start, g.end) for g in interview.gestures])
         assert 30 * FPS <= interview.frames < 40 * FPS and len(spans) >= 5

@@ -1,4 +1,4 @@
-"""The made-up tree on disk: real videos, real label and keypoint files, features that fit them."""
+"""The synthetic tree on disk: real videos, real label and keypoint files, matching features."""
 
 import av
 import numpy as np
@@ -6,17 +6,16 @@ import pandas as pd
 import pytest
 import torch
 
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.layout import read_index
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import open_features
 from imigue_lab.data.synthetic.body import quarter, tremor
-from imigue_lab.data.synthetic.drawing import HUES, to_pixels
-from imigue_lab.data.synthetic.recording import act
-from imigue_lab.data.synthetic.story import MOVERS, MadeUp, plan
+from imigue_lab.data.synthetic.recording import HUES, act, to_pixels
+from imigue_lab.data.synthetic.story import MOVERS, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
-SPEC = MadeUp(videos=4, seed=3)
+SPEC = SyntheticSpec(videos=4, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +88,15 @@ def test_a_mark_shows_in_the_picture_at_its_joint_and_moment(filmed):
 
 def test_features_have_one_row_a_window_and_zeros_where_no_face_is_seen(filmed):
     interviews = plan(SPEC)
-    context = open_features("made-up-context", "", filmed)
-    face = open_features("made-up-face", "", filmed)
+    context = open_features("synthetic-context", "", filmed)
+    face = open_features("synthetic-face", "", filmed)
     for interview in interviews:
         windows = interview.frames // 16 + (interview.frames % 16 >= 8)
         told = face.read(interview.video_id)
         assert context.read(interview.video_id)["context"].shape == (windows, 768)
         assert told["face"].shape == (windows, 512)
         np.testing.assert_array_equal((told["face"] != 0).any(axis=1), told["face_share"] > 0)
-    assert context.encoding.note == "made up"
+    assert context.encoding.note == "synthetic"
 
 
 def test_the_same_arguments_give_the_same_files(filmed, tmp_path):
@@ -108,8 +107,10 @@ def test_the_same_arguments_give_the_same_files(filmed, tmp_path):
         difference = np.subtract(frames_of(old.video), frames_of(new.video), dtype=np.int16)
         assert np.abs(difference).mean() < 0.5
     pd.testing.assert_frame_equal(filmed.clips, again.clips)
-    first = open_features("made-up-face", "", filmed).read("0001")["face"]
-    torch.testing.assert_close(open_features("made-up-face", "", again).read("0001")["face"], first)
+    first = open_features("synthetic-face", "", filmed).read("0001")["face"]
+    torch.testing.assert_close(
+        open_features("synthetic-face", "", again).read("0001")["face"], first
+    )
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
@@ -123,7 +124,7 @@ def test_a_killed_writing_leaves_no_half_tree(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("imigue_lab.data.synthetic.forms.write_video", killed)
+    monkeypatch.setattr("imigue_lab.data.synthetic.tree.write_video", killed)
     with pytest.raises(KeyboardInterrupt):
         make_data(tmp_path / "tree", SPEC)
     assert not (tmp_path / "tree").exists()

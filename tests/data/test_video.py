@@ -11,9 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from imigue_lab.data.video import Video, count_frames, probe, write_video
 from imigue_lab.data.videos.decoder import Decoder
-from imigue_lab.data.videos.windows import segment_centres
+from imigue_lab.data.videos.video import Video, count_frames, probe, segment_centres, write_video
 from imigue_lab.errors import DataError
 
 BLOCK = 16  # pixels

@@ -6,18 +6,18 @@ import pytest
 
 @pytest.fixture(scope="session")
 def centerface():
-    from imigue_lab.features.faces import open_detector
+    from imigue_lab.features.catalogue import open_detector
 
     return open_detector("centerface")
 
 
 @pytest.fixture(scope="session")
 def interview():
-    """A frame of a made-up interview, 192 x 144, and the place of the nose drawn in it."""
+    """A frame of a synthetic interview, 192 x 144, and the place of the nose drawn in it."""
     from imigue_lab.data.synthetic.recording import record
-    from imigue_lab.data.synthetic.story import MadeUp, plan
+    from imigue_lab.data.synthetic.story import SyntheticSpec, plan
 
-    spec = MadeUp(videos=4)
+    spec = SyntheticSpec(videos=4)
     recording = record(plan(spec)[0], spec)
     frame = int(np.flatnonzero(recording.scene.face_seen)[20])
     return recording.picture(frame), recording.keypoints[frame, 0, :2]

@@ -13,7 +13,7 @@ from imigue_lab.features.alignment import (
     similarity,
     square,
 )
-from imigue_lab.features.detectors.protocol import Faces
+from imigue_lab.features.detectors import Faces
 
 
 def placed(scale, angle, x, y):

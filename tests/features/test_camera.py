@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.video import Video
-from imigue_lab.features.camera import Views
+from imigue_lab.data.videos.video import Video
+from imigue_lab.features.following import Views
 
 
 def scene(seed):

@@ -20,11 +20,11 @@ from safetensors import safe_open
 
 from imigue_lab.app import main
 from imigue_lab.data import store as store_module
-from imigue_lab.data.layout import read_index, survey_root
+from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.store import EncoderStore, Encoding, find_store
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.data.video import Video, write_video
+from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import LabError
 from imigue_lab.features.extract import extract
 from imigue_lab.features.plan import plan_extraction
@@ -343,7 +343,7 @@ def items_of(store):
 
 def test_killed_three_times_it_ends_with_the_store_of_an_unbroken_run(begin, tmp_path):
     root = tmp_path / "interviews"
-    make_data(root, MadeUp(videos=8, layout="plain"))
+    make_data(root, SyntheticSpec(videos=8, layout="plain"))
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
     finish(begin(root, whole))
     rng = random.Random(0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from imigue_lab.errors import DataError
-from imigue_lab.features.detectors.protocol import FaceDetector
-from imigue_lab.features.faces import open_detector
+from imigue_lab.features.catalogue import open_detector
+from imigue_lab.features.detectors import FaceDetector
 
 
 def test_centerface_brings_its_weights_and_has_points(centerface):

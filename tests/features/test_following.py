@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.video import Video
-from imigue_lab.features.detectors.protocol import Faces
+from imigue_lab.data.videos.video import Video
+from imigue_lab.features.detectors import Faces
 from imigue_lab.features.following import RULE, Follower, prominence, times_shown
 
 HEIGHT, WIDTH = 90, 160

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.keypoints import LAYOUTS, subset
-from imigue_lab.data.video import write_video
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
+from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.features.estimators import WHOLE_BODY, WholeBody, open_estimator, to_imigue22
 from imigue_lab.features.poses import estimate, find_poses, fit_layout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from imigue_lab.features.detectors.protocol import Faces
+from imigue_lab.features.detectors import Faces
 from imigue_lab.features.encoders import FaceEncoder, VideoEncoder
 from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, Window
 from imigue_lab.models.weights import load_mvit, load_swinface

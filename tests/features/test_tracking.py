@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from imigue_lab.features.tracking import Tracker, overlaps
+from imigue_lab.features.following import Tracker, overlaps
 
 
 def boxes(*corners):

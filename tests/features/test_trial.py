@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.video import write_video
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
 from imigue_lab.features.catalogue import build_streams
 from imigue_lab.features.extract import extract
-from imigue_lab.features.plan import plan_extraction
-from imigue_lab.features.trial import Trial, try_out
+from imigue_lab.features.plan import Trial, plan_extraction, try_out
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imigue_lab.models.published import FAMILIES, load_published
+from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from tests.models.published_names import BUILT, NAMES, OPTIONS, input_shape, published_name
 
 STORED = Path(__file__).with_name("logits.json")

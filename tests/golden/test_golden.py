@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.published import FAMILIES
+from imigue_lab.models.checkpoints.registry import FAMILIES
 from tests.golden.recipe import LOGITS, STORED, logits
 
 GOLDEN = json.loads(STORED.read_text())

@@ -5,19 +5,17 @@ The names are written here from ours to theirs, the other way than in the packag
 
 import re
 
-from imigue_lab.models.agcn import build_agcn
-from imigue_lab.models.baselines.aagcn import build_aagcn
-from imigue_lab.models.baselines.ctrgcn import build_ctrgcn
-from imigue_lab.models.baselines.dgstgcn import build_dgstgcn
-from imigue_lab.models.baselines.dscnet import build_dscnet_rgb
-from imigue_lab.models.baselines.msstnet import build_msstnet
-from imigue_lab.models.baselines.mvitv2 import build_mvitv2
-from imigue_lab.models.baselines.poseconv3d import build_poseconv3d
-from imigue_lab.models.baselines.stgcn import build_stgcn, build_stgcnpp
-from imigue_lab.models.baselines.tsm import build_tsm
-from imigue_lab.models.baselines.video_swin import Stages, build_video_swin
-from imigue_lab.models.face_heads import BRANCHES
-from imigue_lab.models.swinface import build_swinface
+from imigue_lab.models.graph.aagcn import build_aagcn
+from imigue_lab.models.graph.agcn import build_agcn
+from imigue_lab.models.graph.ctrgcn import build_ctrgcn
+from imigue_lab.models.graph.dgstgcn import build_dgstgcn
+from imigue_lab.models.graph.stgcn import build_stgcn, build_stgcnpp
+from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
+from imigue_lab.models.pictures.mvit import build_mvitv2
+from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
+from imigue_lab.models.pictures.tsm import build_tsm
+from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
+from imigue_lab.models.swinface import BRANCHES, build_swinface
 
 # Published names of ours, in the order in which they are replaced.
 ORIGINAL = (

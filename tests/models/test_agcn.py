@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from benchmarks.agcn_step import Transcription
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.models.agcn import AdaptiveGraphConvolution, build_agcn
 from imigue_lab.models.checkpoints.agcn import build, rename
-from imigue_lab.models.published import load_published
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.graph.agcn import AdaptiveGraphConvolution, build_agcn
 from tests.models.skeleton_recordings import recording
 
 SMALL = {"width": 8, "depths": (2, 1, 1)}

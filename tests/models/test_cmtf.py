@@ -68,7 +68,7 @@ def merge_by_hand(rgb, pose, imp_rgb, imp_pose, share):
 
 def exchanged(model, rgb, pose):
     """R~ and P~ by equation (a), and the attention of both directions."""
-    from imigue_lab.models.gaps import gaps_between
+    from imigue_lab.models.cross_attention import gaps_between
 
     r, p = model.rgb_norm(rgb.values), model.pose_norm(pose.values)
     there = gaps_between(rgb, pose)

@@ -7,8 +7,12 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.errors import DataError
-from imigue_lab.models.cross_attention import CRITERIA, CrossAttention, heads_by_criterion
-from imigue_lab.models.gaps import gaps_between
+from imigue_lab.models.cross_attention import (
+    CRITERIA,
+    CrossAttention,
+    gaps_between,
+    heads_by_criterion,
+)
 from imigue_lab.models.tokens import Tokens
 
 WIDTH, HEADS = 24, 6

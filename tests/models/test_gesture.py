@@ -15,7 +15,6 @@ VARIANTS = [
     {"fusion": "cross_attention"},
     {"fusion": "cmtf"},
     {"fusion": "cmtf", "memory": False},
-    {"fusion": "cmtf", "prototypes": "pcan"},
     {"fusion": "cmtf", "criteria": ["semantic"]},
     {"fusion": "cmtf", "criteria": []},
 ]
@@ -144,12 +143,12 @@ def test_with_and_without_memory_a_model_starts_from_the_same_weights():
 def test_a_clip_with_one_modality_is_decided_by_its_head_alone():
     model, (rgb, pose) = remembering(build()).eval(), clips()
     out = model(rgb, pose)
-    assert out.decided_by == ["both", "both", "rgb", "pose"]
+    assert out.based_on == ["both", "both", "rgb", "pose"]
     assert_close(out.logits[2], out.y_rgb[2])
     assert_close(out.logits[3], out.y_pose[3])
     none = Tokens(pose.values, pose.times, ~pose.mask & False, pose.places)
     rgb.mask[0] = False
-    assert model(rgb, none).decided_by == ["nothing", "rgb", "rgb", "nothing"]
+    assert model(rgb, none).based_on == ["nothing", "rgb", "rgb", "nothing"]
 
 
 def test_late_fusion_is_two_linear_layers_a_modality():
@@ -196,7 +195,7 @@ def test_the_forward_pass_writes_nothing_and_remember_does():
     out = model(rgb, pose, IDS)
     assert not model.memory.bank.filled.any()
     label = out.unrefined.argmax(dim=1)
-    rules = model.remember(model.tell(out, label, IDS))
+    rules = model.remember(model.candidates(out, label, IDS))
     assert rules and set(rules.values()) == {"free"}
     for row, held in enumerate(model.memory.bank.source_ids(IDS)):
         for slot, clip_id in enumerate(held):
@@ -219,7 +218,7 @@ def test_a_clip_without_any_token_is_not_remembered():
     rgb, pose = clips()
     rgb.mask[0] = pose.mask[0] = False
     out = model(rgb, pose, IDS)
-    told = model.tell(out, torch.zeros(4, dtype=torch.long), IDS)
+    told = model.candidates(out, torch.zeros(4, dtype=torch.long), IDS)
     assert "clip-0" not in model.remember(told)
 
 
@@ -302,5 +301,5 @@ def test_a_batch_without_any_token_of_a_modality_is_decided_as_one_whose_tokens_
     pose, masked = tokens(6), tokens(3)
     masked.mask[:] = False
     none = model(tokens(0), pose)
-    assert none.decided_by == ["pose", "pose"]
+    assert none.based_on == ["pose", "pose"]
     torch.testing.assert_close(none.logits, model(masked, pose).logits, atol=1e-5, rtol=0)

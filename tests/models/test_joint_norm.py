@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.models.joint_norm import JointNorm
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.models.graph.layers import JointNorm
 
 
 def norm(mask_missing=True, keypoints="imigue22", persons=1):

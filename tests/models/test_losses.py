@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.losses import FocalLoss, balanced_class_weights
+from imigue_lab.models.emotion import FocalLoss, balanced_class_weights
 
 LOGIT = torch.tensor([-2.0, -0.3, 0.0, 0.7, 3.0, 1.0])
 OUTCOME = torch.tensor([0, 1, 1, 0, 1, 0])

@@ -4,15 +4,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.agcn import build_agcn
-from imigue_lab.models.baselines.build import build_baseline
-from imigue_lab.models.baselines.dscnet import build_dscnet_rgb
-from imigue_lab.models.baselines.msstnet import build_msstnet
-from imigue_lab.models.baselines.poseconv3d import build_poseconv3d
-from imigue_lab.models.baselines.tsm import build_tsm
-from imigue_lab.models.baselines.video_swin import Stages, build_video_swin
+from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.emotion import build_emotion
-from imigue_lab.models.mvit import build_mvit
+from imigue_lab.models.graph.agcn import build_agcn
+from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
+from imigue_lab.models.pictures.mvit import build_mvit
+from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
+from imigue_lab.models.pictures.tsm import build_tsm
+from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
 from imigue_lab.models.swinface import build_swinface
 
 

@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 from torchvision.models.video import mvit_v2_s
 
-from imigue_lab.models.mvit import MViT, build_mvit
-from imigue_lab.models.published import load_published
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.pictures.mvit import MViT, build_mvit
 from tests.models.recordings import made_weights, read_recording
 
 

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from imigue_lab.models.graph_convolution import NormedConvolution
-from imigue_lab.models.normed import norm_side_by_side, normed_convolution
+from imigue_lab.models.graph.layers import NormedConvolution, norm_side_by_side, normed_convolution
 
 
 def trained_norm(width):

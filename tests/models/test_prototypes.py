@@ -1,15 +1,12 @@
-"""Prototypes: cosines, the margin, α's ramp, and PCAN's published numbers."""
+"""Prototypes: cosines, the margin and α's ramp."""
 
 import math
-import zlib
 
-import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.pcan import PcanPrototypes, pcan_loss
-from imigue_lab.models.prototypes import Prototypes, alpha_at, angular_cross_entropy
+from imigue_lab.models.memory import Prototypes, alpha_at, angular_cross_entropy
 
 
 def test_prototypes_give_cosines():
@@ -51,47 +48,3 @@ def test_alpha_is_a_linear_ramp_after_warm_up():
     ramp = [alpha_at(epoch, alpha=2.0, warmup=3, ramp=4) for epoch in range(9)]
     assert ramp == [0, 0, 0, 0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
     assert [alpha_at(epoch, 1.0, 2, 0) for epoch in range(4)] == [0, 0, 1, 1]
-
-
-def crc_normal(key, shape, scale):
-    values = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
-    return torch.from_numpy(values.astype(np.float32) * np.float32(scale))
-
-
-@pytest.mark.shared
-def test_pcan_is_as_published_over_three_steps(shared):
-    prototypes = PcanPrototypes(8, 48, 32)
-    with torch.no_grad():
-        prototypes.project.weight.copy_(crc_normal("cl_fc.weight", (32, 48), 0.144338))
-        prototypes.project.bias.copy_(crc_normal("cl_fc.bias", (32,), 0.1))
-        prototypes.table.copy_(crc_normal("avg_f", (32, 8), 1))
-    with np.load(shared / "fixtures/video/pcan_prototype.npz") as arrays:
-        assert_close(prototypes.table, torch.from_numpy(arrays["avg_f_init"]))
-        for step in range(3):
-            feature, logits, label, loss, grad, after = (
-                torch.from_numpy(arrays[f"step{step}_{name}"])
-                for name in ("feature", "logits", "labels", "loss", "grad_feature", "avg_f_after")
-            )
-            feature.requires_grad_()
-            view = prototypes(feature)
-            ours = pcan_loss(view, logits, label).mean()
-            ours.backward()
-            prototypes.update(view, logits, label)
-            near = {"atol": 1e-5, "rtol": 1e-4}
-            assert_close(ours.detach(), loss, **near)
-            assert_close(feature.grad, grad, **near)
-            assert_close(prototypes.table, after, **near)
-
-
-def test_pcan_moves_prototypes_towards_true_positives_alone():
-    prototypes = PcanPrototypes(3, 2)
-    torch.nn.init.eye_(prototypes.project.weight)
-    torch.nn.init.zeros_(prototypes.project.bias)
-    before = prototypes.table.clone()
-    f = torch.tensor([[1.0, 0.0], [3.0, 2.0], [9.0, 9.0]])
-    logits = torch.tensor([[4.0, 0, 0], [4.0, 0, 0], [0, 4.0, 0]])
-    view = prototypes(f)
-    assert_close(prototypes.table, before)  # the forward pass writes nothing
-    prototypes.update(view, logits, torch.tensor([0, 0, 2]))
-    assert_close(prototypes.table[:, 0], 0.9 * before[:, 0] + 0.1 * torch.tensor([2.0, 1.0]))
-    assert_close(prototypes.table[:, 1:], before[:, 1:])

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from imigue_lab.errors import DataError
-from imigue_lab.models.mvit import build_mvit
-from imigue_lab.models.published import load_published
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.pictures.mvit import build_mvit
 from imigue_lab.models.swinface import build_swinface
 
 MVIT = "slowfast/mvitv2-s"

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.face_heads import BRANCHES, EXPRESSIONS, FaceBranch
-from imigue_lab.models.published import load_published
-from imigue_lab.models.swinface import build_swinface
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.swinface import BRANCHES, EXPRESSIONS, FaceBranch, build_swinface
 from tests.models.recordings import made_weights, read_recording
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.mctf import merge_sequence
 from imigue_lab.models.token_merging import (
     Slots,
     among_highest,
@@ -18,6 +17,7 @@ from imigue_lab.models.token_merging import (
     readiness,
     similarity,
 )
+from tests.models.mctf import merge_sequence
 
 POOLINGS = ["size", "importance", "max", "mean"]  # by the reference's number
 

@@ -5,11 +5,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.streams import bone
-from imigue_lab.models.agcn import build_agcn
-from imigue_lab.models.published import load_published
-from imigue_lab.models.two_stream import TwoStream, place_tokens
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.graph.agcn import TwoStream, build_agcn, place_tokens
 from tests.models.skeleton_recordings import recording
 
 SMALL = {"width": 4, "depths": (1, 1, 1)}

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from torchvision.models.video import MViT_V2_S_Weights
 
 from imigue_lab.errors import DataError
-from imigue_lab.models.mvit import build_mvit
+from imigue_lab.models.pictures.mvit import build_mvit
 from imigue_lab.models.swinface import build_swinface
 from imigue_lab.models.weights import load_mvit, load_swinface, untrained
 

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.finished.table_three import table_three
-from imigue_lab.training.finished.table_two import table_two
-from imigue_lab.training.gesture_data import load_gesture_data
-from imigue_lab.training.runs import runs_folder
-from imigue_lab.training.studies import ablations
-from imigue_lab.training.studies.ablations import (
+from imigue_lab.results.published_tables import table_three, table_two
+from imigue_lab.studies import ablations
+from imigue_lab.studies.ablations import (
+    VARIANTS,
     Cell,
     ablate,
     ablation_table,
@@ -22,18 +18,21 @@ from imigue_lab.training.studies.ablations import (
     plan_grid,
     study_name,
 )
-from imigue_lab.training.studies.settings import AblationSettings, read_given
-from imigue_lab.training.studies.study import open_study, tickets
-from imigue_lab.training.studies.variants import VARIANTS
-from imigue_lab.views.ablations import gains
+from imigue_lab.studies.settings import AblationSettings, read_given
+from imigue_lab.studies.trials import open_study, tickets
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.gestures.data import load_gesture_data
+from imigue_lab.training.runs import runs_folder
+from imigue_lab.views.studies import gains
 
 TINY = "epochs:1 width:8 heads:2 lr:1e-3"
 
 
 @pytest.fixture
-def asked(made_up):
+def asked(synthetic):
     def settings(**changes):
-        small = {"data": str(made_up), "given": TINY, "variants": "late,bce"}
+        small = {"data": str(synthetic), "given": TINY, "variants": "late,bce"}
         return AblationSettings.from_given(small | changes)
 
     return settings
@@ -111,7 +110,7 @@ def test_the_table_and_the_figure_hold_every_variant_against_the_full_model(aske
     assert table.n.eq(n).all()
     figure = gains(table, runs)
     np.testing.assert_allclose(figure.data[0].x, 100 * table.difference[1:])
-    assert "are made up" in figure.layout.title.text
+    assert "are synthetic" in figure.layout.title.text
 
 
 def test_all_variants_of_both_tracks_are_settings_that_can_be_taken():
@@ -170,17 +169,17 @@ def test_table_three_is_whole_under_104_and_not_under_100(asked):
     published = of_100[of_100.whose.str.startswith("published")]
     assert published.right.str.startswith("~").all()
     ours = table.iloc[-1]
-    assert ours.whose == "ours: test of made up"
+    assert ours.whose == "ours: test of synthetic"
     assert runs_folder().exists() and ours.who == "2 seeds"
 
 
-def test_gestures_are_ablated_alike_and_stand_in_table_two(made_up):
-    data = load_gesture_data(str(made_up))
+def test_gestures_are_ablated_alike_and_stand_in_table_two(synthetic):
+    data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
-        given = {"data": str(made_up), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
+        given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
     small = "frames:8 epochs:1 joint_run:tiny-joint bone_run:tiny-bone"
-    given = {"task": "gesture", "data": str(made_up), "given": small, "seeds": 1, "seed": 5}
+    given = {"task": "gesture", "data": str(synthetic), "given": small, "seeds": 1, "seed": 5}
     runs = ablate(AblationSettings.from_given(given))
     assert list(runs) == ["full", "late", "no-memory"]
     assert ablation_table(runs).clusters.nunique() == 1

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from imigue_lab.app import build_parser, given_settings
-from imigue_lab.training.finished.again import TASKS, command_of, settings_of, what_was_said
+from imigue_lab.results.again import TASKS, command_of, settings_of, what_was_said
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import WHERE
 

@@ -6,21 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.video import write_video
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.poses import fit_layout, read_file
-from imigue_lab.training.analysis.analysis import analyse
-from imigue_lab.training.analysis.files import export, take_back
-from imigue_lab.training.analysis.online import score_windows
-from imigue_lab.training.analysis.own_video import prepare_video, with_windows
-from imigue_lab.training.analysis.run_encoders import open_encoder
-from imigue_lab.training.analysis.settings import AnalyseSettings
-from imigue_lab.training.finished.opened import given_of
+from imigue_lab.inference.analysis import analyse, export, take_back
+from imigue_lab.inference.keypoints import prepare_video, with_windows
+from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
+from imigue_lab.results.open import given_of
 from imigue_lab.training.gesture_scores import probabilities
 from imigue_lab.training.session import open_fabric
-from imigue_lab.views.attention.attention import read_attention
+from imigue_lab.views.attention.maps import read_attention
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +49,7 @@ def test_the_emotion_is_what_the_run_predicted_of_that_interview(blind):
 
 
 def test_without_keypoints_rgb_alone_decides_and_it_is_said(blind):
-    assert set(blind.windows.decided_by) == {"rgb"}
+    assert set(blind.windows.based_on) == {"rgb"}
     assert any("gestures are decided by the RGB branch alone" in r for r in blind.remarks)
     assert len(blind.segments) and blind.threshold == 0.01
 
@@ -81,7 +78,7 @@ def test_a_window_that_is_a_clip_is_told_as_the_run_told_that_clip(analysis, ind
     expected = run.predictions().set_index("clip_id").loc[own.clip_id]
     assert found[["start", "end"]].to_numpy().tolist() == ranges.to_numpy().tolist()
     np.testing.assert_allclose(probabilities(found), probabilities(expected), atol=1e-4)
-    assert (found.label.to_numpy() == expected.said.to_numpy()).all()
+    assert (found.label.to_numpy() == expected.predicted.to_numpy()).all()
 
 
 def test_windows_cover_the_video_and_segments_are_sure_and_apart(analysis):
@@ -89,14 +86,14 @@ def test_windows_cover_the_video_and_segments_are_sure_and_apart(analysis):
     assert (windows.start.min(), windows.end.max()) == (0, analysis.own.frames - 1)
     np.testing.assert_allclose(probabilities(windows).sum(axis=1), 1, atol=1e-5)
     assert (windows.confidence == probabilities(windows).max(axis=1)).all()
-    assert set(windows.decided_by) == {"both"}
+    assert set(windows.based_on) == {"both"}
     assert len(found) and (found.confidence >= analysis.threshold).all()
     assert (found.start.to_numpy()[1:] > found.end.to_numpy()[:-1]).all()
 
 
 def test_the_remarks_say_what_the_runs_have_seen(analysis):
     told = " | ".join(analysis.remarks)
-    assert "this interview is made up" in told and "trained on made-up interviews" in told
+    assert "this interview is synthetic" in told and "trained on synthetic interviews" in told
     assert "untrained weights: rgb-tiny, context-tiny, face-tiny" in told
     assert "validation interviews: F1" in told
 
@@ -105,7 +102,7 @@ def test_without_a_face_the_emotion_rests_on_context_and_it_is_said(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
     write_video(tmp_path / "wall 1.mp4", np.repeat(noise, 40, axis=0), 25)
     found = analyse(AnalyseSettings(video=str(tmp_path / "wall 1.mp4")))
-    assert found.prediction.rests_on == "context"
+    assert found.prediction.based_on == "context"
     assert "no face was found: the emotion estimate rests on context alone" in found.remarks
     assert found.own.video_id == "wall_1" and 0 < found.prediction.probability < 1
 
@@ -113,8 +110,8 @@ def test_without_a_face_the_emotion_rests_on_context_and_it_is_said(tmp_path):
 @pytest.mark.shared
 def test_a_real_street_without_an_interviewee_ends_with_what_it_rests_on(shared):
     found = analyse(AnalyseSettings(video=str(shared / "data" / "video" / "bikes.mp4")))
-    assert found.prediction.rests_on == "context" and found.prediction.windows_with_face == 0
-    assert set(found.windows.decided_by) == {"rgb"}
+    assert found.prediction.based_on == "context" and found.prediction.windows_with_face == 0
+    assert set(found.windows.based_on) == {"rgb"}
     told = " | ".join(found.remarks)
     assert "no keypoints were given" in told and "no face was found" in told
 
@@ -152,7 +149,7 @@ def test_keypoints_through_the_tree_are_those_of_the_file(analysis, index):
 
 
 def test_a_run_whose_features_nothing_here_makes_is_refused_by_name(analysis, trained):
-    with pytest.raises(RunError, match=r"context features of 'made-up-context', which nothing"):
+    with pytest.raises(RunError, match=r"context features of 'synthetic-context', which nothing"):
         analyse(AnalyseSettings(emotion_run=trained[0].folder.name))
     with pytest.raises(RunError, match="is a run of emotion; name one of gesture"):
         analyse(AnalyseSettings(gesture_run=trained[0].folder.name))
@@ -172,7 +169,7 @@ def test_exports_say_the_same_and_the_corrected_file_becomes_clips(analysis):
     content = json.loads(files["json"].read_text())
     assert table["class"].tolist() == [CLASSES[label] for label in analysis.segments.label]
     assert [row["start_s"] for row in content["segments"]] == table.start_s.tolist()
-    assert content["rests_on"] == "both" and content["remarks"] == analysis.remarks
+    assert content["based_on"] == "both" and content["remarks"] == analysis.remarks
     told = pd.read_csv(files["emotion"], dtype={"video_id": str})
     assert told.video_id.tolist() == [analysis.own.video_id]
     corrected = take_back(analysis, files["eaf"])

@@ -9,11 +9,11 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.app import main
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import RunError
-from imigue_lab.models.baselines.table import TABLE
-from imigue_lab.models.published import load_published
+from imigue_lab.models.baselines import TABLE
+from imigue_lab.models.checkpoints.registry import load_published
 from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -35,11 +35,11 @@ def data(tiny):
 
 
 @pytest.fixture(scope="module")
-def tiny(made_up):
+def tiny(synthetic):
     """Settings that train in a second or two."""
 
     def settings(**changes):
-        given = {"data": str(made_up), "epochs": 2, "frames": 16, "batch_size": 16}
+        given = {"data": str(synthetic), "epochs": 2, "frames": 16, "batch_size": 16}
         return BaselineSettings.from_given(given | changes)
 
     return settings
@@ -58,7 +58,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
         assert (table[column] == known[column].loc[table.index]).all()
     probability = table[[f"p{c}" for c in range(32)]].to_numpy()
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
-    assert (table.said == probability.argmax(axis=1)).all()
+    assert (table.predicted == probability.argmax(axis=1)).all()
     assert table.seen.between(0.5, 1).all()
     scores = pose_run.scores().set_index(["split", "answer"])
     test = table[table.split == "test"]
@@ -208,8 +208,17 @@ def test_two_draws_decide_as_in_the_published_evaluation(shared, name, family):
     assert_close(found, recorded.tensor("avg_prob_2clip"), rtol=1e-4, atol=1e-6)
 
 
-def test_the_command_line_trains_and_prints_the_constant_answer(made_up, capsys):
-    words = ["train", "baseline", "--data", str(made_up), "--model", "2s-agcn", "--stream", "bone"]
+def test_the_command_line_trains_and_prints_the_constant_answer(synthetic, capsys):
+    words = [
+        "train",
+        "baseline",
+        "--data",
+        str(synthetic),
+        "--model",
+        "2s-agcn",
+        "--stream",
+        "bone",
+    ]
     main([*words, "--epochs", "1", "--frames", "8"])
     told = capsys.readouterr().out
     assert "always" in told and "mean class accuracy" in told

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import ClipDataset
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import SettingsError
-from imigue_lab.models.baselines.table import TABLE
+from imigue_lab.models.baselines import TABLE
 from imigue_lab.training.baselines.clips import WHOLE, Draws, SkeletonClips, draws_in_order
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gesture_data import GestureClips
+from imigue_lab.training.gestures.data import GestureClips
 
 IMIGUE = LAYOUTS["imigue22"]
 
@@ -82,8 +82,8 @@ def test_missing_joints_stay_missing_in_a_draw(counted):
         assert clip.present[0, :, 5].all()
 
 
-def test_draws_are_of_the_streams_as_settings_say(made_up):
-    given = {"data": str(made_up), "sampling": "uniform", "frames": 20, "augment": "turn"}
+def test_draws_are_of_the_streams_as_settings_say(synthetic):
+    given = {"data": str(synthetic), "sampling": "uniform", "frames": 20, "augment": "turn"}
     settings = BaselineSettings.from_given({**given, "stream": "bone"})
     data = load_baseline_data(settings)
     training, test = (data.clips("test", settings, training=t) for t in (True, False))

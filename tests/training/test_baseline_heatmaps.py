@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.clips import ClipDataset
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines.clips import Draws
 from imigue_lab.training.baselines.heatmaps import HeatmapClips

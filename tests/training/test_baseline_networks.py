@@ -1,4 +1,4 @@
-"""Every network that sees pictures or heatmaps trains an epoch on made-up clips and comes back."""
+"""Every network that reads pictures or heatmaps trains an epoch on synthetic clips."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.baselines.table import TABLE
+from imigue_lab.models.baselines import TABLE
+from imigue_lab.results.fuse import fuse
 from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
-from imigue_lab.training.baselines.dense_sparse import losses_apart
+from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, predict, start, train_baseline
-from imigue_lab.training.finished.fusion import fuse
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_fabric
 
@@ -34,7 +34,7 @@ def test_a_network_of_pictures_trains_and_comes_back(name, settings):
     asked = settings(name, augment="mirror", name=f"pictures-{name}")
     data = load_baseline_data(asked)
     run = train_baseline(asked, data)
-    assert run.made_up and np.isfinite(run.metrics().train_loss).all()
+    assert run.synthetic and np.isfinite(run.metrics().train_loss).all()
     kept = run.predictions().set_index("clip_id")
     assert set(kept.index) == set(data.split.clips.clip_id)
     clips = data.clips("test", asked)

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from imigue_lab.data.crop import crop_places
 from imigue_lab.data.index import Index, clips_table, videos_table
-from imigue_lab.data.video import write_video
+from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines import pictures as baseline_pictures
 from imigue_lab.training.baselines.pictures import (

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from benchmarks.agcn_step import Transcription
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines.build import SIZES, SKELETON_BUILDERS, build_baseline
+from imigue_lab.models.baselines import SIZES, SKELETON_BUILDERS, build_baseline
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
     FAMILIES_OF,
@@ -19,7 +19,7 @@ from imigue_lab.training.baselines.start import (
     take_over,
 )
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.gestures.data import load_gesture_data
 from tests.models.published_names import NAMES, published_name
 
 IMIGUE = LAYOUTS["imigue22"]
@@ -33,8 +33,8 @@ PAIRS = [
 
 
 @pytest.fixture(scope="module")
-def data(made_up):
-    return load_gesture_data(str(made_up))
+def data(synthetic):
+    return load_gesture_data(str(synthetic))
 
 
 @pytest.fixture
@@ -142,9 +142,9 @@ def test_a_file_without_its_fixed_graph_is_taken_over_whatever_its_joints(keypoi
     assert "the head is new" in remark
 
 
-def test_a_run_from_published_weights_says_so_and_comes_back(publish, data, made_up, capsys):
+def test_a_run_from_published_weights_says_so_and_comes_back(publish, data, synthetic, capsys):
     path, _ = publish("ctr-gcn", "pyskl/ctrgcn")
-    given = {"data": str(made_up), "model": "ctr-gcn", "checkpoint": str(path), "epochs": 1}
+    given = {"data": str(synthetic), "model": "ctr-gcn", "checkpoint": str(path), "epochs": 1}
     run = train_baseline(BaselineSettings.from_given({**given, "frames": 8}), data)
     told = capsys.readouterr().out
     assert "note: started from" in told and "the head is new" in told

@@ -1,11 +1,11 @@
-"""Paired statistics: against scipy, by hand, and on made-up test sets of clustered clips."""
+"""Paired statistics: against scipy, by hand, and on synthetic test sets of clustered clips."""
 
 import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
 from benchmarks.coverage import coverage, false_positives
-from imigue_lab.training.finished.clusters import (
+from imigue_lab.training.statistics import (
     effect_size,
     holm,
     interval_of_mean,
@@ -33,7 +33,7 @@ def test_the_sign_flip_test_agrees_with_scipy_on_cluster_sums(seed):
 def test_random_signs_come_near_the_exact_test(monkeypatch):
     gain, cluster = clustered(clusters=12, gain=0.5)
     exact = sign_flip_p(gain, cluster)
-    monkeypatch.setattr("imigue_lab.training.finished.clusters.EXACT", 0)
+    monkeypatch.setattr("imigue_lab.training.statistics.EXACT", 0)
     assert sign_flip_p(gain, cluster) == pytest.approx(exact, abs=0.01)
     assert 0.001 < exact < 0.6
 

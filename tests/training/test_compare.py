@@ -8,14 +8,14 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
-from imigue_lab.training.emotion.train import train_emotion
-from imigue_lab.training.finished.compare import (
+from imigue_lab.results.compare import (
     answers_of,
     compare,
     group_runs,
     settings_that_differ,
     show_comparison,
 )
+from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.runs import Run
 
 
@@ -79,7 +79,7 @@ def test_a_seed_is_not_an_item_of_its_own(pretend):
     assert table.loc["same", "worse"] == 4 * once.loc["same", "worse"]
 
 
-def test_made_up_sets_of_several_seeds_have_clusters_of_their_own(pretend):
+def test_synthetic_sets_of_several_seeds_have_clusters_of_their_own(pretend):
     def of(name, *wrong):
         return [pretend(f"{name}{s}", right(20, *wrong), seed=s, flip=bool(s)) for s in (0, 1)]
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from imigue_lab.training.cost import MIB, cost_of, peak_memory
+from imigue_lab.training.provenance import MIB, cost_of, peak_memory
 
 
 def test_peak_memory_lies_between_what_is_held_now_and_what_the_machine_has():
@@ -22,7 +22,7 @@ def test_peak_memory_lies_between_what_is_held_now_and_what_the_machine_has():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone counts it so")
 def test_the_peak_is_not_that_of_the_process_that_started_it():
     held = b"x" * (300 * MIB)
-    words = "from imigue_lab.training.cost import peak_memory; print(peak_memory())"
+    words = "from imigue_lab.training.provenance import peak_memory; print(peak_memory())"
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert 20 * MIB < int(told.stdout) < peak_memory() - len(held) / 2
 

@@ -13,6 +13,7 @@ import torch
 from benchmarks.processes import start
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.training.emotion.data import load_emotion_data
+from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import (
     build_loss,
     checkpoint_of,
@@ -23,7 +24,6 @@ from imigue_lab.training.emotion.train import (
 from imigue_lab.training.loop import Stopping, best_epoch, is_over
 from imigue_lab.training.runs import find_run
 from imigue_lab.training.session import open_fabric
-from imigue_lab.training.settings import EmotionSettings
 
 
 def test_a_run_leaves_everything_that_another_notebook_needs(trained):
@@ -34,7 +34,7 @@ def test_a_run_leaves_everything_that_another_notebook_needs(trained):
     assert find_run("trained").folder == run.folder
     provenance = run.provenance()
     assert provenance["packages"]["torch"] == torch.__version__.split("+")[0]
-    assert "are made up" in provenance["remarks"][0]
+    assert "are synthetic" in provenance["remarks"][0]
 
 
 def test_predictions_are_keyed_by_id_whatever_the_batch(trained, quick):
@@ -71,7 +71,7 @@ def test_a_checkpoint_for_other_features_is_refused_by_name(trained, plain):
     root = plain()
     own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
     data = load_emotion_data(EmotionSettings.from_given(own))
-    with pytest.raises(RunError, match=r"made for something else: context is 'made-up-context-"):
+    with pytest.raises(RunError, match=r"made for something else: context is 'synthetic-context-"):
         load_emotion(run, data)
 
 
@@ -109,10 +109,10 @@ def test_every_variant_trains_and_scores(quick, variant):
 
 
 def test_class_weights_are_counted_after_negatives_have_moved(tmp_path):
-    from imigue_lab.data.synthetic.story import MadeUp
+    from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
-    spec = MadeUp(videos=60, pictures=False, all_win_validation=True)
+    spec = SyntheticSpec(videos=60, pictures=False, all_win_validation=True)
     make_data(tmp_path / "tree", spec)
     settings = EmotionSettings(data=str(tmp_path / "tree"))
     data = load_emotion_data(settings)
@@ -165,19 +165,19 @@ def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
     assert not (Path(os.environ["IMIGUE_LAB_HOME"]) / "runs" / "never").exists()
 
 
-def start_training(folder, made_up):
+def start_training(folder, synthetic):
     """The same small training in a process of its own, with a workspace of its own."""
-    words = f"train emotion --data {made_up} --store {os.environ['IMIGUE_LAB_HOME']}/features"
+    words = f"train emotion --data {synthetic} --store {os.environ['IMIGUE_LAB_HOME']}/features"
     words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
     words += " --scheduler plateau --name run"
     return start(words.split(), IMIGUE_LAB_HOME=str(folder))
 
 
-def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, made_up):
+def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, synthetic):
     """kill -9 after the first and after the third epoch; the numbers agree to the last digit."""
-    whole = start_training(tmp_path / "whole", made_up)
+    whole = start_training(tmp_path / "whole", synthetic)
     for epochs in (1, 3):
-        process = start_training(tmp_path / "killed", made_up)
+        process = start_training(tmp_path / "killed", synthetic)
         metrics = tmp_path / "killed" / "runs" / "run" / "metrics.csv"
         while process.is_alive():
             if metrics.exists() and len(pd.read_csv(metrics)) >= epochs:
@@ -186,7 +186,7 @@ def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, made_up):
             time.sleep(0.002)
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    last = start_training(tmp_path / "killed", made_up)
+    last = start_training(tmp_path / "killed", synthetic)
     for process in (last, whole):
         process.join()
         assert process.exitcode == 0

@@ -8,8 +8,7 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.finished.fusion import fuse, fusion_table, search_weights, show_fusion
-from imigue_lab.training.finished.paired import paired_gain
+from imigue_lab.results.fuse import fuse, fusion_table, paired_gain, search_weights, show_fusion
 from imigue_lab.training.gesture_scores import point_scores, probabilities
 from imigue_lab.training.runs import Run, runs_folder
 
@@ -64,14 +63,14 @@ def test_given_weights_average_the_probabilities_by_clip_id(finished):
     one, two = (run.predictions().set_index("clip_id").loc[fused.index] for run in (first, second))
     expected = 0.75 * probabilities(one) + 0.25 * probabilities(two)
     np.testing.assert_allclose(probabilities(fused), expected, atol=1e-12)
-    assert (fused.said == expected.argmax(axis=1)).all()
+    assert (fused.predicted == expected.argmax(axis=1)).all()
     assert (fused.label == one.label).all()
 
 
 def test_a_fusion_is_a_finished_run_that_tells_its_parts_and_returns_at_once(finished, capsys):
     finished("a", seed=1), finished("b", seed=2)
     run = fuse(["a", "b"], name="both")
-    assert run.finished and run.made_up
+    assert run.finished and run.synthetic
     assert run.provenance()["remarks"] == ["remark of a", "remark of b"]
     model = run.scores().iloc[0]
     test = run.predictions()

@@ -8,41 +8,40 @@ import pytest
 import torch
 
 from imigue_lab.app import main
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import Encoding
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.gesture_data import load_gesture_data
 from imigue_lab.training.gestures import pose_encoder
 from imigue_lab.training.gestures import train as gesture
-from imigue_lab.training.gestures.epochs import TokenBatches
-from imigue_lab.training.gestures.pose_store import open_pose_store
+from imigue_lab.training.gestures.data import load_gesture_data
+from imigue_lab.training.gestures.pose_encoder import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.tokens import load_gesture_tokens
+from imigue_lab.training.gestures.tokens import TokenBatches, load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.session import open_fabric
 
 
 @pytest.fixture(scope="module")
-def pose(made_up):
+def pose(synthetic):
     """Runs of both streams at 8 frames, by name."""
-    data = load_gesture_data(str(made_up))
+    data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
-        given = {"data": str(made_up), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
+        given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
     return {"joint_run": "tiny-joint", "bone_run": "tiny-bone"}
 
 
 @pytest.fixture(scope="module")
-def tiny(made_up, pose):
+def tiny(synthetic, pose):
     """Settings that train in a few seconds; keyword arguments change them."""
 
     def settings(**changes):
         small = {"frames": 8, "epochs": 10, "warmup": 5, "ramp": 2, "width": 48, "heads": 6}
-        small |= {"lr": 2e-3, "batch_size": 8, "bank": 4, "top_k": 2, "data": str(made_up)}
+        small |= {"lr": 2e-3, "batch_size": 8, "bank": 4, "top_k": 2, "data": str(synthetic)}
         return GestureSettings.from_given({**small, **pose, **changes})
 
     return settings
@@ -81,10 +80,10 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(written, index, data):
     assert (table.label == known.label.loc[table.index]).all()
     probability = table[[f"p{c}" for c in range(32)]].to_numpy()
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
-    assert (table.said == probability.argmax(axis=1)).all()
-    assert set(table.decided_by) == {"both"}
+    assert (table.predicted == probability.argmax(axis=1)).all()
+    assert set(table.based_on) == {"both"}
     assert {"model"} < set(run.scores().answer)
-    assert "rgb features (made-up-rgb-" in run.provenance()["remarks"][0]
+    assert "rgb features (synthetic-rgb-" in run.provenance()["remarks"][0]
     assert run.provenance()["pose"] == ["tiny-joint", "tiny-bone"]
 
 
@@ -127,10 +126,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers_and_the_same_bank(
     pd.testing.assert_frame_equal(whole.predictions(), again.predictions(), check_exact=True)
 
 
-def test_predictions_do_not_depend_on_the_batch(tiny, made_up, pose):
+def test_predictions_do_not_depend_on_the_batch(tiny, synthetic, pose):
     names = {}
     for stream in ("joint", "bone"):
-        given = {"data": str(made_up), "frames": 0, "epochs": 1, "stream": stream}
+        given = {"data": str(synthetic), "frames": 0, "epochs": 1, "stream": stream}
         given |= {"name": f"own-{stream}"}
         names[f"{stream}_run"] = train_baseline(BaselineSettings.from_given(given)).folder.name
     settings = tiny(frames=0, epochs=1, **names)
@@ -151,7 +150,7 @@ def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data)
     less = replace(data, poses=poses, rgb=rgb)
     run = train_gesture(tiny(epochs=1, name="less"), less)
     table = run.predictions().set_index("clip_id")
-    assert table.decided_by[[blind, dark]].tolist() == ["rgb", "pose"]
+    assert table.based_on[[blind, dark]].tolist() == ["rgb", "pose"]
     alone = predict(open_fabric("cpu"), load_gesture(run, less), less, "train", 1)
     columns = [f"p{c}" for c in range(32)]
     alone = alone.set_index("clip_id").loc[[blind, dark], columns]
@@ -237,7 +236,7 @@ def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(
     written, data, monkeypatch
 ):
     run, _ = written
-    with pytest.raises(RunError, match=r"rgb is .made-up-rgb-.*, wanted .other-"):
+    with pytest.raises(RunError, match=r"rgb is .synthetic-rgb-.*, wanted .other-"):
         load_gesture(run, replace(data, encoding=Encoding("other", "one")))
     gestures = replace(data.gestures, layout=LAYOUTS["coco17"])
     with pytest.raises(RunError, match="keypoints is 'imigue22', wanted 'coco17'"):

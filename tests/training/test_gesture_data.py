@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import collate
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
-from imigue_lab.training.gesture_data import TrainingBatches, in_order, load_gesture_data
+from imigue_lab.training.gestures.data import TrainingBatches, in_order, load_gesture_data
 
 IMIGUE = LAYOUTS["imigue22"]
 
 
 @pytest.fixture(scope="module")
-def data(made_up):
-    return load_gesture_data(str(made_up))
+def data(synthetic):
+    return load_gesture_data(str(synthetic))
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_each_clip_has_the_frames_and_the_label_of_its_id(data, index):
 
 def test_layouts_with_a_file_a_clip_give_the_same_skeletons(tmp_path):
     spec = {"videos": 4, "pictures": False, "seed": 3}
-    whole = make_data(tmp_path / "whole", MadeUp(layout="miga2023", **spec))
-    single = make_data(tmp_path / "single", MadeUp(layout="full", **spec))
+    whole = make_data(tmp_path / "whole", SyntheticSpec(layout="miga2023", **spec))
+    single = make_data(tmp_path / "single", SyntheticSpec(layout="full", **spec))
     assert single.clips.keypoints.notna().all() and whole.clips.keypoints.isna().all()
     first, second = (load_gesture_data(str(index.root)) for index in (whole, single))
     a, b = (d.clips("train", 16, ["joint"]) for d in (first, second))

@@ -39,10 +39,10 @@ def table(n=120, skill=1.5, seed=0, per_video=6, split="test"):
 
 def answers(rows):
     """Predictions that are sure: rows of (video, label, said)."""
-    frame = pd.DataFrame(rows, columns=["video_id", "label", "said"])
+    frame = pd.DataFrame(rows, columns=["video_id", "label", "predicted"])
     frame["clip_id"] = [f"{v}_{n}" for n, v in enumerate(frame.video_id)]
     for label in range(3):
-        frame[f"p{label}"] = (frame.said == label).astype(float)
+        frame[f"p{label}"] = (frame.predicted == label).astype(float)
     return frame.assign(split="test", subject=frame.video_id)
 
 

@@ -1,4 +1,4 @@
-"""Made-up gestures show in both modalities: CMTF says more of them than either modality alone.
+"""Synthetic gestures show in both modalities: CMTF says more of them than either modality alone.
 
 What neither tells alone, which joint goes with which patch, takes thousands of clips to learn here:
 `tests/models/test_correspondence.py` holds it on a small scene, `make soak` on these clips.

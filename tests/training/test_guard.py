@@ -3,8 +3,8 @@
 import pytest
 
 from imigue_lab.errors import SettingsError
-from imigue_lab.training.guard import parameters_cell, settings_from_cells
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.settings import parameters_cell, settings_from_cells
 
 PARAMETERS = parameters_cell(EmotionSettings)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from imigue_lab.training.machine import (
+from imigue_lab.training.provenance import (
     CHECKOUT,
     describe_environment,
     processor,

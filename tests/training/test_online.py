@@ -1,11 +1,11 @@
-"""Gestures planted in long made-up interviews are found in time, by the run that 09 makes."""
+"""Gestures planted in long synthetic interviews are found in time, by the run that 09 makes."""
 
 import pytest
 
 from imigue_lab.data.segments import by_frame
-from imigue_lab.training.analysis.demo import demo_gesture
-from imigue_lab.training.analysis.interviews import compare_online, find_threshold, score_interviews
-from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.inference.demo import demo_gesture
+from imigue_lab.inference.segments import compare_online, find_threshold, score_interviews
+from imigue_lab.inference.windows import AnalyseSettings
 
 
 @pytest.fixture(scope="module")

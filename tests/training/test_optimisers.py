@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from imigue_lab.training.optimisers import build_optimizer, build_scheduler
+from imigue_lab.training.loop import build_optimizer, build_scheduler
 
 
 def rates(name, epochs, watched=1.0, patience=4):

@@ -15,12 +15,12 @@ import torch
 
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
-from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.gestures.data import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.ranks import Ranks
 from imigue_lab.training.runs import find_run, runs_folder
-from imigue_lab.training.settings import EmotionSettings
 from tests.training.two_processes import TRAININGS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -49,13 +49,13 @@ def test_a_global_batch_is_dealt_out_once(count, pieces, items):
 
 
 @pytest.fixture(scope="module")
-def trained_twice(made_up):
+def trained_twice(synthetic):
     """Runs of each task by one process and by two: {task: (one, two)}; dropout 0, one last item."""
-    data = load_gesture_data(str(made_up))
+    data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
-        given = {"data": str(made_up), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
+        given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
-    common = {"data": str(made_up), "device": "cpu"}
+    common = {"data": str(synthetic), "device": "cpu"}
     clips = len(data.split.part("train"))
     odd = next(size for size in range(8, 20) if clips % size == 1)
     streams = {"joint_run": "tiny-joint", "bone_run": "tiny-bone", "batch_size": odd}
@@ -110,8 +110,8 @@ def test_batch_norm_of_two_processes_stays_near(trained_twice):
     assert 0 < difference.max() < 0.2
 
 
-def test_a_lost_process_ends_the_run_with_a_sentence_and_it_resumes(made_up, quick):
-    words = {"dropout": 0.0, "epochs": 30, "patience": 30, "name": "lost", "data": made_up}
+def test_a_lost_process_ends_the_run_with_a_sentence_and_it_resumes(synthetic, quick):
+    words = {"dropout": 0.0, "epochs": 30, "patience": 30, "name": "lost", "data": synthetic}
     words |= {"width": 8, "heads": 2, "lr": 1e-3, "device": "cpu"}
     options = [str(w) for name, value in words.items() for w in (f"--{name}", value)]
     torchrun = start("-m", "imigue_lab", "train", "emotion", *options)
@@ -127,9 +127,11 @@ def test_a_lost_process_ends_the_run_with_a_sentence_and_it_resumes(made_up, qui
     assert "Start the same command again" in told
     before = len(pd.read_csv(history))
     assert 3 <= before < 30
-    again = train_emotion(EmotionSettings.from_given({**words, "data": str(made_up)}))
+    again = train_emotion(EmotionSettings.from_given({**words, "data": str(synthetic)}))
     assert len(again.metrics()) == 30 and again.finished
-    whole = train_emotion(EmotionSettings.from_given({**words, "data": str(made_up), "name": "w"}))
+    whole = train_emotion(
+        EmotionSettings.from_given({**words, "data": str(synthetic), "name": "w"})
+    )
     np.testing.assert_allclose(again.metrics(), whole.metrics(), atol=1e-4)
 
 
@@ -140,9 +142,9 @@ def test_a_step_in_pieces_is_the_same_step(quick):
     np.testing.assert_allclose(pieces.metrics(), whole.metrics(), atol=1e-5)
 
 
-def test_pieces_tell_the_memory_of_one_step(trained_twice, made_up):
+def test_pieces_tell_the_memory_of_one_step(trained_twice, synthetic):
     one, _ = trained_twice["gesture"]
-    kept = one.settings()["settings"] | {"data": str(made_up), "name": "in-pieces"}
+    kept = one.settings()["settings"] | {"data": str(synthetic), "name": "in-pieces"}
     kept |= {"joint_run": "tiny-joint", "bone_run": "tiny-bone", "accumulate": 2}
     train, settings = TRAININGS["gesture"]
     again = train(settings.from_given(kept))
@@ -152,9 +154,9 @@ def test_pieces_tell_the_memory_of_one_step(trained_twice, made_up):
 
 
 @pytest.mark.parametrize("task", ["emotion", "gesture", "baseline"])
-def test_bfloat16_stays_near_float32_and_is_another_run(trained_twice, made_up, task):
+def test_bfloat16_stays_near_float32_and_is_another_run(trained_twice, synthetic, task):
     one, _ = trained_twice[task]
-    kept = one.settings()["settings"] | {"data": str(made_up), "precision": "bf16", "name": ""}
+    kept = one.settings()["settings"] | {"data": str(synthetic), "precision": "bf16", "name": ""}
     if task == "gesture":
         kept |= {"joint_run": "tiny-joint", "bone_run": "tiny-bone"}
     train, settings = TRAININGS[task]

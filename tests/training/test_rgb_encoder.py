@@ -13,12 +13,11 @@ from torch.testing import assert_close
 
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.analysis.run_encoders import open_encoder
-from imigue_lab.training.analysis.settings import AnalyseSettings
+from imigue_lab.inference.windows import AnalyseSettings, open_encoder
+from imigue_lab.results.open import open_gesture_run
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.finished.opened import open_gesture_run
 from imigue_lab.training.gestures import rgb_encoder
 from imigue_lab.training.gestures.rgb_encoder import encode_pictures, open_filmed
 from imigue_lab.training.gestures.settings import GestureSettings
@@ -26,9 +25,8 @@ from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_fabric
-from imigue_lab.training.view_settings import AttentionSettings
-from imigue_lab.views.attention.attention import load_attentive, read_attention
 from imigue_lab.views.attention.deletion import delete
+from imigue_lab.views.attention.maps import AttentionSettings, load_attentive, read_attention
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
 CPU = torch.device("cpu")
@@ -189,7 +187,7 @@ def test_a_clip_without_pictures_rests_on_pose_alone_and_leaves_the_others_as_th
     tables = [
         predict(open_fabric("cpu"), system, less, "test", n).set_index("clip_id") for n in (1, 4)
     ]
-    assert tables[0].decided_by[dark] == "pose" and set(tables[0].decided_by) == {"pose", "both"}
+    assert tables[0].based_on[dark] == "pose" and set(tables[0].based_on) == {"pose", "both"}
     np.testing.assert_allclose(tables[0][PROBABILITIES], tables[1][PROBABILITIES], atol=1e-5)
     others = tables[0].drop(dark)[PROBABILITIES]
     kept = tuned.predictions().set_index("clip_id").loc[others.index, PROBABILITIES]

@@ -6,33 +6,35 @@ import time
 import pytest
 
 from imigue_lab.data.store import open_features
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.presets import read_preset, write_preset
-from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.settings import EmotionSettings
-from imigue_lab.training.studies import search as searching
-from imigue_lab.training.studies.search import (
+from imigue_lab.studies import search as searching
+from imigue_lab.studies.search import (
     SPACES,
     base_settings,
     keep_best,
     refuse_test,
     search,
+    suggest,
     trials_table,
 )
-from imigue_lab.training.studies.search_spaces import suggest
-from imigue_lab.training.studies.settings import AblationSettings, SearchSettings
-from imigue_lab.training.studies.study import tickets
-from imigue_lab.training.studies.tasks import load_once
-from imigue_lab.views.search import importance, parallel, slices
+from imigue_lab.studies.settings import AblationSettings, SearchSettings
+from imigue_lab.studies.tasks import load_once
+from imigue_lab.studies.trials import tickets
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.training.settings import read_preset, write_preset
+from imigue_lab.views.studies import importance, parallel, slices
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("search") / "tree", MadeUp(videos=60, pictures=False))
+    return make_data(
+        tmp_path_factory.mktemp("search") / "tree", SyntheticSpec(videos=60, pictures=False)
+    )
 
 
 @pytest.fixture
@@ -58,12 +60,12 @@ def test_a_search_never_sees_the_test_split(asked, whole, tmp_path):
         assert not hidden & set(Run(runs_folder() / name).predictions().video_id)
 
     blind = tmp_path / "tree"
-    index = make_data(blind, MadeUp(videos=60, pictures=False))
+    index = make_data(blind, SyntheticSpec(videos=60, pictures=False))
     labels = index.videos.assign(label=index.videos.outcome.map({0: "lose", 1: "win"}))
     of_test = labels.video_id.isin(hidden)
     labels.loc[of_test, "label"] = labels.label[of_test].map({"win": "lose", "lose": "win"})
     labels[["video_id", "label"]].to_csv(tmp_path / "flipped.csv", index=False)
-    for encoder in ("made-up-context", "made-up-face"):
+    for encoder in ("synthetic-context", "synthetic-face"):
         features = open_features(encoder, "", index)
         for video_id in hidden:
             features.path(video_id).unlink()
@@ -175,7 +177,7 @@ def test_figures_show_the_finished_trials(asked):
     assert set(importance(study).data[0].y) == set(study.best_params)
     assert len(slices(study).data) == len(study.best_params)
     assert all(name in str(parallel(study).to_dict()) for name in study.best_params)
-    assert "are made up" in slices(study).layout.title.text
+    assert "are synthetic" in slices(study).layout.title.text
     fresh = search(asked(study="few", trials=1))
     assert "raise trials" in importance(fresh).layout.annotations[0].text
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.segments import as_segments
-from imigue_lab.training.analysis.segment_scores import (
+from imigue_lab.inference.segments import (
     OnlineScore,
     choose_threshold,
     constant_answer,

@@ -4,7 +4,7 @@ import pytest
 
 from imigue_lab.errors import SettingsError
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
 
 
 def test_given_values_come_before_the_preset_and_the_preset_before_defaults():

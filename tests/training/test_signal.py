@@ -1,4 +1,4 @@
-"""What training finds in made-up interviews; `make soak` has the tables over more seeds."""
+"""What training finds in synthetic interviews; `make soak` has the tables over more seeds."""
 
 import numpy as np
 import pytest

@@ -9,9 +9,9 @@ import pytest
 from benchmarks.null_ablation import null_table
 from benchmarks.study_workers import share
 from imigue_lab.errors import RunError
-from imigue_lab.training.studies import study as studies
-from imigue_lab.training.studies.settings import AblationSettings
-from imigue_lab.training.studies.study import open_study, tickets, url_of, work
+from imigue_lab.studies import trials as studies
+from imigue_lab.studies.settings import AblationSettings
+from imigue_lab.studies.trials import open_study, tickets, url_of, work
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_the_kernel_may_be_interrupted_and_the_ticket_is_free_at_once():
     assert not tickets(study, "RUNNING") and len(tickets(study, "FAIL")) == 1
 
 
-def test_workers_share_a_grid_and_one_of_them_is_killed(made_up):
+def test_workers_share_a_grid_and_one_of_them_is_killed(synthetic):
     asked = AblationSettings(
-        data=str(made_up), given="epochs:30 lr:1e-3", variants="late,bce", seeds=2, seed=90
+        data=str(synthetic), given="epochs:30 lr:1e-3", variants="late,bce", seeds=2, seed=90
     )
     told = share(asked, workers=2, kills=1, timeout_s=120)
     assert told["cells"] == told["finished"] == told["folders"] == 6

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from imigue_lab.app import main
-from imigue_lab.data.classes import CLASSES, OUTCOMES
+from imigue_lab.data.vocabulary import CLASSES, OUTCOMES
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.training.finished.submission import submit
+from imigue_lab.results.submit import submit
 from imigue_lab.training.runs import Run, runs_folder
 
 
 @pytest.fixture
-def finished(monkeypatch, tmp_path, made_up, index):
-    """Writes a finished run on the made-up interviews; the predictions are shuffled."""
+def finished(monkeypatch, tmp_path, synthetic, index):
+    """Writes a finished run on the synthetic interviews; the predictions are shuffled."""
     monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path))
 
     def write(
@@ -34,12 +34,12 @@ def finished(monkeypatch, tmp_path, made_up, index):
             table = index.videos[["video_id", "subject", "split", "outcome"]]
             table = table.assign(probability=[0.2, 0.5, 0.9, 0.49] * 8)
         else:
-            table = pd.concat([table.assign(said=np.arange(len(table)) % 32), chances], axis=1)
+            table = pd.concat([table.assign(predicted=np.arange(len(table)) % 32), chances], axis=1)
         run.write_predictions(change(table.sample(frac=1, random_state=0)))
         if task != "fusion":
             checkpoint = {"task": task, "classes": list(classes)}
             run.save_weights("best", {"w": torch.zeros(1)}, checkpoint)
-        run.write_json("provenance.json", {"where": {"data": str(made_up)}, "remarks": []})
+        run.write_json("provenance.json", {"where": {"data": str(synthetic)}, "remarks": []})
         run.write_scores(pd.DataFrame())
         return run
 
@@ -94,7 +94,7 @@ def test_the_same_run_gives_the_same_bytes_and_its_origin_lies_beside(finished):
     assert path.read_bytes() == first
     origin = json.loads((path.parent / "made_from.json").read_text())
     assert origin["run"] == "gestures" and origin["data"] == {"digest": "d"}
-    assert origin["rows"] == len(lines_of(path)[1]) - 2 and origin["made up"]
+    assert origin["rows"] == len(lines_of(path)[1]) - 2 and origin["synthetic"]
     assert sorted(p.name for p in path.parent.iterdir()) == ["made_from.json", "prediction.zip"]
 
 
@@ -120,7 +120,7 @@ def with_a_class_too_few(table):
 
 
 def with_another_word(table):
-    return table.assign(said=table.said.where(table.split != "test", 77))
+    return table.assign(predicted=table.predicted.where(table.split != "test", 77))
 
 
 def with_no_number(table):

@@ -1,4 +1,4 @@
-"""Table 1: published numbers and ours, each with its label; nothing made up looks measured."""
+"""Table 1: published numbers and ours, each with its label; nothing synthetic looks measured."""
 
 import shutil
 
@@ -6,18 +6,18 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
+from imigue_lab.results.fuse import fuse
+from imigue_lab.results.published_tables import PAPER, PUBLISHED_BASELINES, show_table, table_one
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.finished.fusion import fuse
-from imigue_lab.training.finished.table_one import PAPER, PUBLISHED, show_table, table_one
-from imigue_lab.training.gesture_data import load_gesture_data
+from imigue_lab.training.gestures.data import load_gesture_data
 from imigue_lab.training.runs import Run
 
 
 @pytest.fixture(scope="module")
-def runs(made_up):
-    data = load_gesture_data(str(made_up))
-    given = {"data": str(made_up), "model": "st-gcn", "epochs": 1, "frames": 8}
+def runs(synthetic):
+    data = load_gesture_data(str(synthetic))
+    given = {"data": str(synthetic), "model": "st-gcn", "epochs": 1, "frames": 8}
     streams = [
         train_baseline(BaselineSettings.from_given({**given, "stream": s, "name": f"t1-{s}"}), data)
         for s in ("joint", "bone")
@@ -29,7 +29,10 @@ def test_published_scores_stand_as_printed_with_nothing_claimed_of_them(runs):
     table = table_one(runs).set_index("method")
     for method, score in (("st-gcn", 46.38), ("aagcn", 54.73), (PAPER, 62.87)):
         row = table.loc[method]
-        assert row["top-1 %"] == score and row[list(PUBLISHED)].to_dict() == PUBLISHED
+        assert (
+            row["top-1 %"] == score
+            and row[list(PUBLISHED_BASELINES)].to_dict() == PUBLISHED_BASELINES
+        )
         assert row[["95 % interval", "n", "videos", "constant %"]].isna().all()
     assert "2s-agcn" not in table.index  # no number was printed of it
 
@@ -39,7 +42,7 @@ def test_our_runs_stand_below_their_method_and_say_what_they_rest_on(runs):
     place = int(table.index[table.method == "st-gcn"][0])
     ours = table.loc[place + 1 : place + 2]
     assert ours.method.tolist() == ["st-gcn, joint, small size", "st-gcn, bone, small size"]
-    assert (ours.whose == "ours").all() and (ours.data == "made up, test").all()
+    assert (ours.whose == "ours").all() and (ours.data == "synthetic, test").all()
     assert ours.source.tolist() == ["t1-joint", "t1-bone"]
     scores = runs[1].scores()
     model = scores[(scores.split == "test") & (scores.answer == "model")].iloc[0]
@@ -52,7 +55,7 @@ def test_our_runs_stand_below_their_method_and_say_what_they_rest_on(runs):
     last = table.iloc[-1]
     assert last.method == "fusion (2:1) of t1-joint, t1-bone" and last.n == model.n
     validation = table_one(runs, "validation").iloc[-1]
-    assert validation.data == "made up, validation" and validation.n != last.n
+    assert validation.data == "synthetic, validation" and validation.n != last.n
 
 
 def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
@@ -88,4 +91,4 @@ def test_the_command_line_prints_every_finished_run(runs, capsys):
     assert "62.87" in told and "t1-joint" in told and "fusion (2:1)" in told
     main(["table", "t1-bone", "--split", "validation"])
     told = capsys.readouterr().out
-    assert "t1-joint" not in told and "made up, validation" in told
+    assert "t1-joint" not in told and "synthetic, validation" in told

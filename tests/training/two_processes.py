@@ -8,10 +8,10 @@ import sys
 
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.settings import EmotionSettings
 
 TRAININGS = {
     "emotion": (train_emotion, EmotionSettings),

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.segments import as_segments
-from imigue_lab.views.analysed import class_lanes, over_time, segment_table, sureness, surest
+from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.views.timeline import class_lanes, over_time, segment_table, sureness, surest
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def analysis():
     return SimpleNamespace(
         segments=as_segments(table, 25),
         own=SimpleNamespace(fps=25.0, frames=160, source=SimpleNamespace(name="anna.mp4")),
-        prediction=SimpleNamespace(probability=0.25, rests_on="context"),
+        prediction=SimpleNamespace(probability=0.25, based_on="context"),
         remarks=["no face was found: the emotion estimate rests on context alone"],
     )
 
@@ -31,7 +31,7 @@ def running():
 @pytest.fixture(autouse=True)
 def unchecked(monkeypatch):
     """A stand-in is no `Analysis`; the real one goes through the notebook's test."""
-    from imigue_lab.views import analysed
+    from imigue_lab.views import timeline as analysed
 
     for name in ("over_time", "segment_table"):
         plain = getattr(analysed, name)

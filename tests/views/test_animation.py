@@ -7,7 +7,7 @@ import pytest
 
 from imigue_lab.data.keypoint_files.clips import read_clip, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.views import animation as module
 from imigue_lab.views.animation import animation, skeleton_player
 from imigue_lab.views.skeletons import joint_places
@@ -49,7 +49,7 @@ def test_a_clip_plays_frame_by_frame_with_joints_where_its_keypoints_are(index):
         np.testing.assert_allclose(joints_of(frame).x, skeleton[0, number, :, 0], atol=1e-3)
         np.testing.assert_allclose(joints_of(frame).y, skeleton[0, number, :, 1], atol=1e-3)
     assert clip.clip_id in figure.layout.title.text
-    assert "are made up" in figure.layout.title.text
+    assert "are synthetic" in figure.layout.title.text
 
 
 def test_a_missing_joint_is_a_gap_and_so_are_its_bones(recording):

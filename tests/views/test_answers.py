@@ -4,24 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.classes import CLASSES, GROUPS
+from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import wilson_interval
-from imigue_lab.views.answer_figures import (
-    confidence,
-    confusion,
-    error_figures,
-    shares,
-    shorten,
-)
 from imigue_lab.views.answers import (
+    confidence,
     confidence_bins,
+    confusion,
     confusion_counts,
+    error_figures,
     hardest,
     in_cell,
     read_answers,
     share_table,
+    shares,
+    shorten,
 )
 
 LABELS = (0, 0, 1, 2, 2, 31)  # head twice, head, and head-hand
@@ -44,7 +42,7 @@ def run(tmp_path):
     run = Run(tmp_path / "some")
     table = pd.DataFrame(rows, columns=columns).astype({"label": "Int64"})
     run.write_predictions(table)
-    run.write_json("provenance.json", {"remarks": ["rgb features (x) are made up"]})
+    run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"]})
     return run
 
 
@@ -126,14 +124,14 @@ def test_interviews_are_answered_by_their_probability(trained):
     predictions = run.predictions().set_index("video_id").loc[answers.item]
     assert set(answers.item) == set(data.split.part("test").video_id)
     said = np.where(predictions.probability >= 0.5, "win", "lose")
-    assert (answers.said == said).all()
+    assert (answers.predicted == said).all()
     outcome = predictions.outcome.to_numpy()
     p_truth = np.where(outcome == 1, predictions.probability, 1 - predictions.probability)
     np.testing.assert_allclose(answers.p_truth, p_truth.astype(float), atol=1e-6)
     assert confusion_counts(answers).to_numpy().sum() == len(answers)
 
 
-def test_figures_draw_the_tables_and_say_what_is_made_up(run, answers):
+def test_figures_draw_the_tables_and_say_what_is_synthetic(run, answers):
     heat = confusion(run, answers).data[0]
     assert np.array(heat.text).tolist() == confusion_counts(answers).to_numpy().tolist()
     np.testing.assert_allclose(np.array(heat.z)[0], [0.5, 0.5, 0, 0])
@@ -143,7 +141,7 @@ def test_figures_draw_the_tables_and_say_what_is_made_up(run, answers):
     assert list(marks.y) == ["bob (n=3)", "ann (n=3)"]
     np.testing.assert_allclose(marks.x, [1 / 3, 2 / 3])
     for figure in (confusion(run, answers), confidence(run, answers), shares(run, answers)):
-        assert "made up" in figure.layout.title.text
+        assert "synthetic" in figure.layout.title.text
 
 
 def test_a_run_of_clips_has_all_figures_and_one_of_interviews_none_of_groups(run, answers, trained):

@@ -7,14 +7,13 @@ import torch
 from numpy.testing import assert_allclose
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.finished.opened import open_gesture_run
+from imigue_lab.results.open import open_gesture_run
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.view_settings import AttentionSettings
-from imigue_lab.views.attention import attention as views
-from imigue_lab.views.attention.figure import attention_over_clip, boxes
-from imigue_lab.views.attention.glance import glance_at
-from imigue_lab.views.chosen_clip import choose_clip
-from imigue_lab.views.clip_pictures import Pictures, clip_pictures
+from imigue_lab.views.answers import choose_clip
+from imigue_lab.views.attention import maps as views
+from imigue_lab.views.attention.maps import AttentionSettings
+from imigue_lab.views.attention.over_clip import attention_over_clip, boxes, glance_at
+from imigue_lab.views.footage import Pictures, clip_pictures
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def test_the_figure_draws_the_maps_and_outlines_and_says_what_is_missing(looked,
         drawn = heat_of(figure, row, 3).z
         assert_allclose(drawn, seen.on_places(layer)[2], atol=6e-4)
     title = figure.layout.title.text
-    assert "made up" in title and "named by a test" in title
+    assert "synthetic" in title and "named by a test" in title
     assert "is not under this root" in title
     assert not figure.layout.images
     outlines = [t for t in figure.data if "merged token" in (t.hovertemplate or "")]
@@ -190,9 +189,10 @@ def test_the_chosen_clip_is_held_out_right_and_the_surest(looked):
     table = looked.run.predictions().set_index("clip_id")
     sure = table[[f"p{n}" for n in range(32)]].max(axis=1)
     row = table.loc[choice.clip_id]
-    assert row.split != "train" and row.said == row.label
+    assert row.split != "train" and row.predicted == row.label
     assert (
-        sure[choice.clip_id] == sure[(table.split != "train") & (table.said == table.label)].max()
+        sure[choice.clip_id]
+        == sure[(table.split != "train") & (table.predicted == table.label)].max()
     )
     assert choice.clip_id in choice.why and f"{sure[choice.clip_id]:.2f}" in choice.why
     assert choose_clip(looked.run, "0001_0").why == "clip 0001_0 of train, as named"

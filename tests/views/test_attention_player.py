@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from imigue_lab.views.attention import attention as views
-from imigue_lab.views.attention.glance import glance_at
+from imigue_lab.views.answers import choose_clip
+from imigue_lab.views.attention import maps as views
+from imigue_lab.views.attention.over_clip import glance_at
 from imigue_lab.views.attention.player import FULL, AttentionPlayer, painter
-from imigue_lab.views.chosen_clip import choose_clip
-from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.player.lanes import Moment
 
 GREY = np.full((144, 192, 3), 128, np.uint8)
 

@@ -9,24 +9,23 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
+from imigue_lab.results.again import command_of
+from imigue_lab.results.fuse import fuse, show_members
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.finished.again import command_of
-from imigue_lab.training.finished.fusion import fuse, show_members
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import hardest, read_answers
 from imigue_lab.views.card import facts as card_facts
-from imigue_lab.views.card.card import write_card
-from imigue_lab.views.card.facts import findings_of, part_table, setting_table, verdict
-from imigue_lab.views.card.words import LIMITS
+from imigue_lab.views.card.facts import LIMITS, findings_of, part_table, setting_table, verdict
+from imigue_lab.views.card.page import write_card
 
 
 @pytest.fixture(scope="module")
-def clip_runs(made_up):
+def clip_runs(synthetic):
     """A baseline run, and a gesture run on the tokens of two such."""
-    given = {"data": str(made_up), "frames": 8, "epochs": 1}
+    given = {"data": str(synthetic), "frames": 8, "epochs": 1}
     runs = [
         train_baseline(BaselineSettings.from_given({**given, "stream": s, "name": f"card-{s}"}))
         for s in ("joint", "bone")

@@ -9,24 +9,24 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.keypoints import subset
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.skeletons.keypoints import subset
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.data.video import Video
+from imigue_lab.data.videos.video import Video
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.views.clips import joint_quality, joint_shares, montage, one_a_class
 
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
     """Eight interviews with pictures."""
-    return make_data(tmp_path_factory.mktemp("filmed") / "eight", MadeUp(videos=8))
+    return make_data(tmp_path_factory.mktemp("filmed") / "eight", SyntheticSpec(videos=8))
 
 
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory):
     """The same eight, a video file a clip and no keypoints."""
-    spec = MadeUp(videos=8, layout="miga2026")
+    spec = SyntheticSpec(videos=8, layout="miga2026")
     return make_data(tmp_path_factory.mktemp("cut") / "eight", spec)
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_video_is_counted_and_named(filmed, tmp_path):
     assert "0001.mp4" in figure.layout.title.text
 
 
-def test_every_figure_says_that_the_data_are_made_up(filmed, tmp_path):
+def test_every_figure_says_that_the_data_are_synthetic(filmed, tmp_path):
     for draw in (joint_quality, montage):
-        assert "are made up" in draw(filmed).layout.title.text
-        assert "made up" not in draw(replace(filmed, root=tmp_path)).layout.title.text
+        assert "are synthetic" in draw(filmed).layout.title.text
+        assert "synthetic" not in draw(replace(filmed, root=tmp_path)).layout.title.text

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
-from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.views.counts import (
     PUBLISHED,
     class_counts,
@@ -18,7 +18,7 @@ from imigue_lab.views.counts import (
 
 
 def as_real(index, tmp_path):
-    """The same tables under a root that does not say that it is made up."""
+    """The same tables under a root that does not say that it is synthetic."""
     return replace(index, root=tmp_path)
 
 
@@ -112,7 +112,7 @@ def test_edges_lie_between_whole_frames_and_hold_the_shortest_and_the_longest():
         assert (np.diff(edges) > 0).all()
 
 
-def test_every_figure_says_that_the_data_are_made_up_and_none_of_real_ones(index, tmp_path):
+def test_every_figure_says_that_the_data_are_synthetic_and_none_of_real_ones(index, tmp_path):
     for draw in (class_counts, clip_lengths):
-        assert "are made up" in draw(index).layout.title.text
-        assert "made up" not in draw(as_real(index, tmp_path)).layout.title.text
+        assert "are synthetic" in draw(index).layout.title.text
+        assert "synthetic" not in draw(as_real(index, tmp_path)).layout.title.text

@@ -6,32 +6,32 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from imigue_lab.data.crop import crop_places
-from imigue_lab.data.synthetic import clip_features
+from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.synthetic import features as clip_features
 from imigue_lab.data.synthetic.body import PLACE, quarter
-from imigue_lab.data.synthetic.drawing import HEIGHT, WIDTH, to_pixels
-from imigue_lab.data.synthetic.recording import act
-from imigue_lab.data.synthetic.story import MOVERS, PICTURE_ALONE, MadeUp, plan
+from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, act, to_pixels
+from imigue_lab.data.synthetic.story import MOVERS, PICTURE_ALONE, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError
-from imigue_lab.training.finished.opened import open_gesture_run
+from imigue_lab.results.open import open_gesture_run
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.view_settings import AttentionSettings
-from imigue_lab.views.attention import attention as views
+from imigue_lab.views.attention import maps as views
 from imigue_lab.views.attention.deletion import (
     LEAST,
     MOST,
     RANDOM,
     SHARES,
     delete,
+    deletion_curves,
     faithfulness,
     mean_curves,
     probabilities_when,
+    verdict,
     ways,
 )
-from imigue_lab.views.attention.deletion_figure import deletion_curves, verdict
+from imigue_lab.views.attention.maps import AttentionSettings
 
-SPEC = MadeUp(videos=32, pictures=False)
+SPEC = SyntheticSpec(videos=32, pictures=False)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_what_is_masked_counts_no_more(looked, system):
 
 
 def planted_cells(interview, gesture, scene):
-    """The tokens of the made-up map that hold the gesture's mark."""
+    """The tokens of the synthetic map that hold the gesture's mark."""
     mask = np.zeros((8, 4, 4), bool)
     marked = quarter(gesture, gesture.mark_moment)
     length = gesture.end + 1 - gesture.start
@@ -111,7 +111,7 @@ def log_odds_lost(gesture_run):
         scene = None
         for gesture in interview.gestures:
             clip_id = clip_ids[interview.video_id, gesture.start]
-            if gesture.label not in PICTURE_ALONE or table.said[clip_id] != gesture.label:
+            if gesture.label not in PICTURE_ALONE or table.predicted[clip_id] != gesture.label:
                 continue
             scene = scene or act(interview, SPEC)
             cells = planted_cells(interview, gesture, scene)

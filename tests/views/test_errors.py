@@ -6,8 +6,7 @@ import pytest
 
 from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell, read_answers
-from imigue_lab.views.player.errors import ErrorBrowser
-from imigue_lab.views.player.matrix import Matrix
+from imigue_lab.views.player.browsers import ErrorBrowser, Matrix
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.video import write_video
+from imigue_lab.data.videos.video import write_video
 from imigue_lab.views.faces import CAPTION, DIM, TILE, contact_sheet
 
 

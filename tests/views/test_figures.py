@@ -1,9 +1,9 @@
-"""Figures show the run they are given, and say so when its features are made up."""
+"""Figures show the run they are given, and say so when its features are synthetic."""
 
 import numpy as np
 
-from imigue_lab.views.gates.figure import gates_over_time
-from imigue_lab.views.gates.gates import read_gates
+from imigue_lab.views.gates.over_time import gates_over_time
+from imigue_lab.views.gates.values import read_gates
 from imigue_lab.views.learning import learning_curves, reliability, reliability_bins
 
 
@@ -18,11 +18,11 @@ def test_learning_curves_draw_every_epoch_and_mark_the_kept_one(trained):
     assert [a.text for a in figure.layout.annotations if a.x == kept] == ["kept"]
 
 
-def test_every_figure_says_that_its_features_are_made_up(trained):
+def test_every_figure_says_that_its_features_are_synthetic(trained):
     run, data = trained
     gates = read_gates(run, data, "0003")
     for figure in (learning_curves(run), reliability(run), gates_over_time(run, gates)):
-        assert "are made up" in figure.layout.title.text
+        assert "are synthetic" in figure.layout.title.text
 
 
 def test_reliability_bins_count_every_interview_once():

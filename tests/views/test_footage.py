@@ -9,13 +9,13 @@ from PIL import Image
 
 from imigue_lab.data.keypoint_files.clips import read_clip, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.data.video import Video
+from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
 from imigue_lab.views.footage import find_footage, still
-from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Reel
 from imigue_lab.views.skeletons import skeleton_of
 
@@ -26,7 +26,7 @@ def test_a_clip_is_shown_with_a_second_around_it_and_its_range_marked(filmed):
     assert footage.marked == (clip.start, clip.end)
     assert (footage.first, footage.last) == (clip.start - 25, clip.end + 25)
     assert (footage.fps, footage.size) == (25.0, (192, 144))
-    assert footage.notes == ["these interviews are made up: nothing here was filmed"]
+    assert footage.notes == ["these interviews are synthetic: nothing here was filmed"]
 
 
 def test_a_whole_video_is_shown_to_its_last_frame(filmed):
@@ -68,7 +68,7 @@ def test_paint_is_drawn_on_each_picture(filmed):
 
 
 def test_a_file_of_one_clip_counts_its_frames_in_the_video(tmp_path):
-    index = make_data(tmp_path / "tree", MadeUp(videos=4, layout="miga2026"))
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=4, layout="miga2026"))
     clip = index.clips.iloc[1]
     footage = find_footage(Moment(index, clip_id=clip.clip_id))
     assert (footage.film.first, footage.film.frames) == (clip.start, clip.end - clip.start + 1)
@@ -84,7 +84,7 @@ def test_a_file_of_one_clip_counts_its_frames_in_the_video(tmp_path):
 
 
 def test_keypoints_of_one_clip_begin_where_it_does(tmp_path):
-    index = make_data(tmp_path / "tree", MadeUp(videos=4, layout="full", pictures=False))
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=4, layout="full", pictures=False))
     clip = index.clips.iloc[1]
     footage = find_footage(Moment(index, clip_id=clip.clip_id))
     assert (footage.skeleton.first, footage.skeleton.last) == (clip.start, clip.end)

@@ -7,9 +7,9 @@ import torch
 
 from imigue_lab.errors import RunError
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
-from imigue_lab.views.gates.figure import gates_over_time
-from imigue_lab.views.gates.gates import Gates, read_gates, whole_interview
-from imigue_lab.views.strip import Strip
+from imigue_lab.views.faces import Strip
+from imigue_lab.views.gates.over_time import gates_over_time
+from imigue_lab.views.gates.values import Gates, read_gates, whole_interview
 
 
 @pytest.fixture
@@ -118,6 +118,6 @@ def test_a_video_or_a_fusion_without_gates_is_refused(trained, quick):
 def test_an_interview_that_the_run_was_not_trained_on_has_notes_of_its_own(trained):
     run, data = trained
     gates = read_gates(run, data, run.predictions().video_id.iloc[0])
-    assert "made up" in gates_over_time(run, gates).layout.title.text
+    assert "synthetic" in gates_over_time(run, gates).layout.title.text
     title = gates_over_time(run, gates, notes=["filmed in June"]).layout.title.text
-    assert "filmed in June" in title and "made up" not in title
+    assert "filmed in June" in title and "synthetic" not in title

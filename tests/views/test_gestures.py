@@ -3,7 +3,7 @@
 import pytest
 
 from imigue_lab.training.runs import Run
-from imigue_lab.views.gestures import gesture_curves
+from imigue_lab.views.learning import gesture_curves
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def run(tmp_path):
             for e, error in enumerate((0.9, 0.4, 0.5))
         ]
     )
-    run.write_json("provenance.json", {"remarks": ["rgb features (x) are made up"]})
+    run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"]})
     return run
 
 
 def test_the_kept_epoch_is_marked(run):
     figure = gesture_curves(run)
     assert {shape.x0 for shape in figure.layout.shapes} == {2}
-    assert "made up" in figure.layout.title.text
+    assert "synthetic" in figure.layout.title.text
 
 
 def test_with_memory_it_is_the_best_of_those_that_read_it(run):

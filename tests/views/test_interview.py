@@ -3,9 +3,9 @@
 import pytest
 
 from imigue_lab.errors import RunError
-from imigue_lab.training.finished.opened import open_emotion_run
-from imigue_lab.training.settings import GatesSettings
-from imigue_lab.views.gates.interview import choose, look
+from imigue_lab.results.open import open_emotion_run
+from imigue_lab.views.gates.values import GatesSettings
+from imigue_lab.views.gates.withholding import choose, look
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from imigue_lab.views.attention import attention as views
+from imigue_lab.views.attention import maps as views
 from imigue_lab.views.attention.joint_graph import graph_over_joints, read_graphs
 
 

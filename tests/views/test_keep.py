@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from imigue_lab.training.runs import Run
-from imigue_lab.views import keep
-from imigue_lab.views.keep import keep_figures
+from imigue_lab.views import export as keep
+from imigue_lab.views.export import keep_figures
 from tests.views.test_page import CHROMIUM
 
 

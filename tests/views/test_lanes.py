@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.views.gates.gates import read_gates
-from imigue_lab.views.gates.lanes import gate_lanes
-from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
-from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.gates.over_time import gate_lanes
+from imigue_lab.views.gates.values import read_gates
+from imigue_lab.views.player.lanes import Lane, Lanes, Moment, line_lane
 
 
 @pytest.fixture

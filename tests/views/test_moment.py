@@ -3,7 +3,7 @@
 import pytest
 
 from imigue_lab.errors import DataError
-from imigue_lab.views.player.moment import Moment
+from imigue_lab.views.player.lanes import Moment
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imigue_lab.errors import DataError
-from imigue_lab.views.page import export_html
+from imigue_lab.views.export import export_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 OFFLINE = (

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imigue_lab.data.video import Video
+from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.views.player.browse import browse_clips, clip_list
-from imigue_lab.views.player.moment import Moment
-from imigue_lab.views.player.player import MOST, Player
+from imigue_lab.views.player.browsers import browse_clips, clip_list
+from imigue_lab.views.player.film import MOST, Player
+from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Reel
 
 
@@ -25,22 +25,22 @@ def moment(filmed):
 def player(moment, monkeypatch):
     """A player whose messages to the page are kept in `said`."""
     player = Player(moment)
-    player.said = []
+    player.sent = []
     monkeypatch.setattr(
-        player, "send", lambda content, buffers: player.said.append((content, buffers))
+        player, "send", lambda content, buffers: player.sent.append((content, buffers))
     )
     player.answer(player, {"kind": "scene"}, [])
     return player
 
 
 def ask(player, *frames):
-    edition = player.said[-1][0]["edition"]
+    edition = player.sent[-1][0]["edition"]
     player.answer(player, {"kind": "pictures", "edition": edition, "frames": list(frames)}, [])
-    return player.said[-1]
+    return player.sent[-1]
 
 
 def test_the_scene_says_all_but_the_pictures(player, filmed):
-    scene, (places,) = player.said[-1]
+    scene, (places,) = player.sent[-1]
     clip = filmed.clips.set_index("clip_id").loc["0001_2"]
     assert scene["marked"] == (clip.start, clip.end)
     assert scene["fps"] == 25.0
@@ -72,16 +72,16 @@ def test_a_frame_that_cannot_be_shown_says_why(player):
 
 def test_pictures_of_an_older_edition_are_not_sent(player):
     player.moment.clip_id = "0002_1"
-    before = len(player.said)
+    before = len(player.sent)
     player.answer(player, {"kind": "pictures", "edition": 1, "frames": [3]}, [])
-    assert len(player.said) == before
+    assert len(player.sent) == before
 
 
 def test_the_player_follows_the_moment_to_another_clip(player, filmed):
     player.moment.clip_id = "0002_1"
     assert (player.video_id, player.clip_id) == ("0002", "0002_1")
     assert player.frame == filmed.clips.set_index("clip_id").start["0002_1"]
-    assert player.said[-1][0]["title"].startswith("Clip 0002_1: ")
+    assert player.sent[-1][0]["title"].startswith("Clip 0002_1: ")
 
 
 def test_the_player_leads_the_moment_and_all_who_look_at_it(player, moment):
@@ -97,13 +97,13 @@ def test_a_dress_is_sent_with_new_pictures_and_taken_off_again(player):
     weights = np.linspace(0, 1, skeleton.places[..., 0].size, dtype=np.float32)
     weights = weights.reshape(skeleton.places.shape[:2])
     player.dress(lambda frame, picture: np.zeros_like(picture), weights)
-    scene, buffers = player.said[-1]
+    scene, buffers = player.sent[-1]
     assert scene["skeleton"]["weighted"]
     np.testing.assert_array_equal(np.frombuffer(buffers[1], np.float32), weights.ravel())
     _, (jpeg,) = ask(player, 40)
     assert np.asarray(Image.open(io.BytesIO(jpeg))).max() < 8
     player.dress()
-    assert not player.said[-1][0]["skeleton"]["weighted"]
+    assert not player.sent[-1][0]["skeleton"]["weighted"]
     _, (jpeg,) = ask(player, 40)
     assert np.asarray(Image.open(io.BytesIO(jpeg))).max() > 100
 

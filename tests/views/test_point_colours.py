@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.views.prototypes.point_colours import DISTINCT, MARKS, colour
+from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.views.prototypes.plane import DISTINCT, MARKS, colour
 
 # What a colour becomes in linear RGB where one kind of cone is missing (Machado et al., 2009)
 SIGHTS = {

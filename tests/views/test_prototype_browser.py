@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from imigue_lab.training.view_settings import PrototypesSettings
-from imigue_lab.views.prototypes.browser import PrototypeBrowser
-from imigue_lab.views.prototypes.map import flatten
-from imigue_lab.views.prototypes.point_colours import WAYS
-from imigue_lab.views.prototypes.points import KINDS
-from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, read_points
+from imigue_lab.views.prototypes.browser import KINDS, PrototypeBrowser
+from imigue_lab.views.prototypes.plane import WAYS
+from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, read_points
+from imigue_lab.views.prototypes.projection import PrototypesSettings, flatten
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +18,8 @@ def flat(looked):
 def browser(looked, flat, monkeypatch):
     """A browser whose messages to the page are kept in `said`."""
     browser = PrototypeBrowser(looked, flat)
-    browser.said = []
-    keep = lambda content, buffers=(): browser.said.append((content, buffers))  # noqa: E731
+    browser.sent = []
+    keep = lambda content, buffers=(): browser.sent.append((content, buffers))  # noqa: E731
     monkeypatch.setattr(browser.map, "send", keep)
     return browser
 
@@ -60,7 +58,7 @@ def test_a_clip_chosen_elsewhere_marks_its_point(browser, flat):
 
 def test_the_page_gets_places_looks_and_kinds_and_names_when_it_asks(browser, flat):
     browser.map.answer(browser.map, {"kind": "scene"}, [])
-    scene, (places, looks, kinds) = browser.said[-1]
+    scene, (places, looks, kinds) = browser.sent[-1]
     places = np.frombuffer(places, np.float32).reshape(-1, 2)
     np.testing.assert_allclose(places, flat.table[["x", "y"]], rtol=1e-4, atol=1e-6)
     looks = np.frombuffer(looks, np.int8)
@@ -71,14 +69,14 @@ def test_the_page_gets_places_looks_and_kinds_and_names_when_it_asks(browser, fl
     assert scene["low"][0] == pytest.approx(flat.table.x.min())
     row = row_of(flat, CLIP)
     browser.map.answer(browser.map, {"kind": "name", "point": row}, [])
-    said = browser.said[-1][0]
+    said = browser.sent[-1][0]
     assert said["point"] == row and flat.table.clip_id[row] in said["name"]
 
 
 def test_another_way_of_colouring_reaches_the_page(browser, flat):
     browser.map.answer(browser.map, {"kind": "scene"}, [])
     browser.ways.value = WAYS[-1]
-    scene, (_, colours, _) = browser.said[-1]
+    scene, (_, colours, _) = browser.sent[-1]
     assert scene["names"] == ["right", "wrong"]
     told = np.frombuffer(colours, np.int8)[(flat.table.told == "wrong").to_numpy()]
     assert (told == 1).all()

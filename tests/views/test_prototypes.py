@@ -9,17 +9,23 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.datasets import make_blobs
 
-from imigue_lab.data.classes import CLASSES, GROUPS
+from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.errors import RunError
 from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.runs import Run
-from imigue_lab.training.view_settings import PrototypesSettings
-from imigue_lab.views.prototypes import map as prototype_map
-from imigue_lab.views.prototypes import prototypes
-from imigue_lab.views.prototypes.figure import DRAWN, nearest_clips, points_on_plane, thin
-from imigue_lab.views.prototypes.map import flatten
-from imigue_lab.views.prototypes.point_colours import WAYS, colour, hover_names
-from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE, Points, read_points
+from imigue_lab.views.prototypes import points as prototypes
+from imigue_lab.views.prototypes import projection as prototype_map
+from imigue_lab.views.prototypes.plane import (
+    DRAWN,
+    WAYS,
+    colour,
+    hover_names,
+    nearest_clips,
+    points_on_plane,
+    thin,
+)
+from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points, read_points
+from imigue_lab.views.prototypes.projection import PrototypesSettings, flatten
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +71,9 @@ def test_clips_are_there_with_their_unrefined_feature_and_what_is_said(looked, p
         own = predictions.loc[clip.clip_id]
         batch = looked.data.batch(pd.DataFrame({"clip_id": [clip.clip_id], "label": [0]}))
         assert_allclose(points.vectors[row], system(batch).fusion.f[0], atol=1e-4)
-        assert clip.said == own.said and clip.label == own.label
-        assert clip.told == ("right" if own.said == own.label else "wrong")
-        assert clip.confidence == pytest.approx(own[f"p{own.said}"])
+        assert clip.predicted == own.predicted and clip.label == own.label
+        assert clip.told == ("right" if own.predicted == own.label else "wrong")
+        assert clip.confidence == pytest.approx(own[f"p{own.predicted}"])
 
 
 def test_prototypes_are_those_of_classes_with_entries(looked, points):
@@ -184,7 +190,7 @@ def test_the_figure_draws_each_point_once_a_way_and_names_it(looked, points, fla
     names = {text for trace in shown for text in trace.text}
     assert names == set(hover_names(flat.table))
     title = figure.layout.title.text
-    assert "trustworthiness" in title and "silhouette" in title and "made up" in title
+    assert "trustworthiness" in title and "silhouette" in title and "synthetic" in title
     marks = {trace.marker.symbol for trace in shown}
     assert {mark.removesuffix("-open") for mark in marks} == set(colour(flat.table, "class").marks)
     classes = [trace.name for trace in shown if trace.showlegend]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imigue_lab.data.video import Video, write_video
+from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import DataError
 from imigue_lab.views import reel as reels
 from imigue_lab.views.reel import Film, Prints, Reel, as_jpeg

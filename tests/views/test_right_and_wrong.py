@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.views.gates.gates import read_gates
 from imigue_lab.views.gates.right_and_wrong import compare, mean_gates, right_and_wrong
+from imigue_lab.views.gates.values import read_gates
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def table(trained):
     return mean_gates(*trained)
 
 
-def made_up(right, wrong):
+def synthetic(right, wrong):
     rows = [(f"s{n}", "right", v) for n, v in enumerate(right)]
     rows += [(f"s{n + 20}", "wrong", v) for n, v in enumerate(wrong)]
     table = pd.DataFrame(rows, columns=["subject", "told", "gate, stage 1"])
@@ -38,24 +38,24 @@ def test_the_mean_gate_is_over_windows_with_a_face(trained, table):
 
 def test_a_difference_that_is_there_has_an_interval_without_zero():
     rng = np.random.default_rng(0)
-    apart = compare(made_up(rng.normal(0.7, 0.05, 12), rng.normal(0.4, 0.05, 8))).iloc[0]
+    apart = compare(synthetic(rng.normal(0.7, 0.05, 12), rng.normal(0.4, 0.05, 8))).iloc[0]
     assert apart.low > 0.2 and apart.high < 0.4
     assert apart.low < apart.difference < apart.high
     assert (apart["n right"], apart["n wrong"]) == (12, 8)
-    same = compare(made_up(rng.normal(0.5, 0.05, 12), rng.normal(0.5, 0.05, 8))).iloc[0]
+    same = compare(synthetic(rng.normal(0.5, 0.05, 12), rng.normal(0.5, 0.05, 8))).iloc[0]
     assert same.low < 0 < same.high
 
 
 def test_what_is_null_is_left_out_of_a_mean():
-    row = compare(made_up([0.5, np.nan, 0.7], [0.1, 0.3])).iloc[0]
+    row = compare(synthetic([0.5, np.nan, 0.7], [0.1, 0.3])).iloc[0]
     assert row.right == pytest.approx(0.6)
     assert row.wrong == pytest.approx(0.2)
 
 
 def test_too_few_told_wrong_have_no_interval():
-    row = compare(made_up([0.5, 0.6, 0.7], [0.1])).iloc[0]
+    row = compare(synthetic([0.5, 0.6, 0.7], [0.1])).iloc[0]
     assert np.isnan(row.low) and np.isnan(row.high)
-    none = compare(made_up([0.5, 0.6], [])).iloc[0]
+    none = compare(synthetic([0.5, 0.6], [])).iloc[0]
     assert np.isnan(none.wrong) and none["n wrong"] == 0
 
 

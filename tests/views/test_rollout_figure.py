@@ -5,11 +5,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from imigue_lab.data.video import Video
-from imigue_lab.models.mvit_rollout import rollout
+from imigue_lab.data.videos.video import Video
+from imigue_lab.models.pictures.rollout import rollout
 from imigue_lab.models.weights import load_mvit
-from imigue_lab.views.attention.rollout_figure import clip_frames, read_rollout, rollout_over_clip
-from imigue_lab.views.clip_pictures import clip_pictures
+from imigue_lab.views.attention.rollout import clip_frames, read_rollout, rollout_over_clip
+from imigue_lab.views.footage import clip_pictures
 
 
 def test_the_encoder_sees_the_centres_of_sixteen_segments(filmed):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.store import Encoding, create_store
-from imigue_lab.data.video import Video
+from imigue_lab.data.videos.video import Video
 from imigue_lab.features.alignment import square
-from imigue_lab.views.strip import SIDE, face_strip, frame_strip, spread
+from imigue_lab.views.faces import SIDE, face_strip, frame_strip, spread
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ import torch
 from imigue_lab.data.datasets import Batch
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.training.emotion.data import load_emotion_data
+from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
-from imigue_lab.training.settings import EmotionSettings
-from imigue_lab.views.gates.gates import whole_interview
+from imigue_lab.views.gates.values import whole_interview
 from imigue_lab.views.gates.withholding import (
     running_probability,
     spans,
+    withheld,
     without_modality,
     without_span,
 )
-from imigue_lab.views.gates.withholding_figure import withheld
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from imigue_lab.data.checks.findings import Finding, found
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.checks.report import Finding, found
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
 Keypoints = Float[np.ndarray, "T V 3"]
 OFTEN = 0.5  # share of frames from which on a joint's absence is told

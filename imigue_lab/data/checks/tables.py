@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from imigue_lab.data.checks.findings import Finding, Severity, found
-from imigue_lab.data.classes import CLASSES
+from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES
+from imigue_lab.data.vocabulary import CLASSES
 
 # Problems of the readers -> severity and kind of the finding; whatever is not here is an error of
 # the kind "unreadable".

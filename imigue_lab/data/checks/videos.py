@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.checks.findings import Finding, found
-from imigue_lab.data.video import Frame, Video, VideoInfo, count_frames
+from imigue_lab.data.checks.report import Finding, found
+from imigue_lab.data.videos.video import Frame, Video, VideoInfo, count_frames
 from imigue_lab.errors import DataError
 
 LOOKS = 3  # frames a video that are looked at for a blurred face

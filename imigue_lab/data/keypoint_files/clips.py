@@ -16,7 +16,7 @@ from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
 from imigue_lab.data.keypoint_files.tables import BY_JOINTS, Recording, read_recording
-from imigue_lab.data.keypoints import LAYOUTS, Layout, subset
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.errors import DataError, some
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from imigue_lab.data.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
 FRAME_FILE = re.compile(r"(\d+)_keypoints\.json$")

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.joints import FINGERS
 from imigue_lab.data.keypoint_files.openpose import PARTS, checked, said
-from imigue_lab.data.keypoints import LAYOUTS, Layout
-from imigue_lab.data.skeleton import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS, Layout
 from imigue_lab.errors import DataError, some
 
 Points = dict[tuple[str, str], int]  # column of a component's point, by both names

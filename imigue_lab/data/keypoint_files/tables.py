@@ -14,8 +14,8 @@ from jaxtyping import Float32, Float64
 
 from imigue_lab.data.keypoint_files.openpose import checked, read_openpose_json, said
 from imigue_lab.data.keypoint_files.pose import read_pose
-from imigue_lab.data.keypoints import LAYOUTS, Layout
-from imigue_lab.data.skeleton import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
 BY_JOINTS = {  # of two layouts with as many joints, the one of pictures

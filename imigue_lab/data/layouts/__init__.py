@@ -1,1 +1,1 @@
-"""How iMiGUE lies on disk, a file a family; `imigue_lab.data.layout` recognises which it is."""
+"""How iMiGUE is stored on disk, one file a family; `recognise` finds out which it is."""

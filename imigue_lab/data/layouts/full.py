@@ -14,8 +14,12 @@ from collections import Counter
 from pathlib import Path
 
 from imigue_lab.data.index import SPLITS, Problem, Row, Survey
-from imigue_lab.data.layouts.clip_files import attach_clip_files
-from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_videos
+from imigue_lab.data.layouts.inventory import (
+    Inventory,
+    add_picture_facts,
+    attach_clip_files,
+    list_videos,
+)
 from imigue_lab.data.layouts.miga import tell_absent
 from imigue_lab.data.layouts.tables import (
     CORRECT_OR_EMPTY,

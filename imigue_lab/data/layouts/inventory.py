@@ -2,16 +2,19 @@
 
 What a file is stands in its name (`0054_label.csv`, `0054.mp4`, `0054_17.mp4`), so any nesting of
 folders will do; folder names say the split only.
+
+Gives each clip the video and keypoint files that hold it alone, by the number in their names.
 """
 
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from imigue_lab.data.index import Problem, Row, Survey
-from imigue_lab.data.probe_cache import probe_all
 from imigue_lab.errors import some
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
@@ -185,9 +188,58 @@ def add_picture_facts(videos: list[Row], survey: Survey) -> None:
         path = row["video"] or (clips[min(clips)] if clips else None)
         if path:
             source[row["video_id"]] = path
+    if not source:
+        return
+    from imigue_lab.data.videos.probe import probe_all  # a tree without videos needs no decoder
+
     facts, problems = probe_all(sorted(source.values()), survey.root)
     survey.problems += problems
     for row in videos:
         if info := facts.get(source.get(row["video_id"], survey.root)):
             row |= {"fps": info.fps, "width": info.width, "height": info.height}
             row["frames"] = info.frames if row["video"] else None
+
+
+KINDS = {"clip video": "video", "clip keypoints": "keypoints"}  # what was found -> column
+
+
+def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
+    """Fills `video` and `keypoints` of the survey's clips, and says which clips and files lack.
+
+    `<video>_<row>` counts rows from 0. A tree whose files count from 1 throughout (some video's
+    last file would belong to no row, and no file has the number 0) is read so, and says so.
+    """
+    clips: dict[str, Row] = {str(clip["clip_id"]): clip for clip in survey.clips}
+    rows: dict[str, int] = {}
+    for clip_id in clips:
+        video_id, _, row = clip_id.rpartition("_")
+        rows[video_id] = max(rows.get(video_id, 0), int(row) + 1)
+    for kind, column in KINDS.items():
+        files: dict[str, dict[int, Any]] = {
+            video_id: numbered for video_id, row in videos.items() if (numbered := row[kind])
+        }
+        if not files or not clips:
+            continue
+        first = first_number(files.values(), [rows.get(video_id, 0) for video_id in files])
+        if first:
+            survey.absent.append(f"the files of single clips ({column}) count from 1, rows from 0")
+        strange = []
+        for video_id, numbered in files.items():
+            for number, path in numbered.items():
+                if clip := clips.get(f"{video_id}_{number - first}"):
+                    clip[column] = path
+                else:
+                    strange.append(path.name)
+        if strange:
+            survey.absent.append(f"files that belong to no labelled clip: {some(strange)}")
+        lacking = [name for name, c in clips.items() if c.get(column) is None]
+        if lacking:
+            survey.absent.append(f"no {column} file of the clips {some(lacking)}")
+
+
+def first_number(files: Iterable[dict[int, Any]], rows: list[int]) -> int:
+    """0, or 1 where every video's files start at 1 or later and one ends at its number of rows."""
+    lists = list(files)
+    from_one = min(min(numbered) for numbered in lists) == 1
+    ends = any(max(numbered) == count for numbered, count in zip(lists, rows, strict=True))
+    return int(from_one and ends)

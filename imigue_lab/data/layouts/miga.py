@@ -13,8 +13,12 @@ in the tree adds them.
 from pathlib import Path
 
 from imigue_lab.data.index import SPLITS, Row, Survey
-from imigue_lab.data.layouts.clip_files import attach_clip_files
-from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_videos
+from imigue_lab.data.layouts.inventory import (
+    Inventory,
+    add_picture_facts,
+    attach_clip_files,
+    list_videos,
+)
 from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
 from imigue_lab.errors import some
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from imigue_lab.data.classes import from_csv_id
 from imigue_lab.data.index import SPLITS, Problem
+from imigue_lab.data.vocabulary import from_csv_id
 from imigue_lab.errors import DataError, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.keypoints import Layout
-from imigue_lab.data.skeleton import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.keypoints import Layout
 
 Augment = Literal["none", "turn", "mirror"]
 

@@ -4,6 +4,8 @@ Letters in shapes: M persons, T frames, V joints, C channels: x, y in pixels, ma
 are (height, width) in pixels. A missing joint lies at 0 and stays there.
 
 Source: pyskl's PoseCompact, Resize and RandomResizedCrop (Duan et al., CVPR 2022).
+
+What of a picture the RGB encoder sees: the shorter side resized, then the centre cut out.
 """
 
 import random
@@ -11,7 +13,7 @@ import random
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.skeleton import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton
 
 Size = tuple[int, int]
 
@@ -101,3 +103,28 @@ def random_resized_crop(
     if skeleton.shape[-1] > 2:
         places[skeleton[..., 2] <= 0] = 0
     return moved(skeleton, places), (high, wide)
+
+
+SHORTER = 8 / 7  # of the model's side: 256 for 224
+
+
+def crop_places(
+    pixels: Float[np.ndarray, "*points 2"], width: int, height: int
+) -> Float[np.ndarray, "*points 2"]:
+    """From pixels of a picture to its crop, 0 to 1 over both sides; what lies outside is beyond.
+
+    Args:
+        pixels: x to the right, y down, from the top left corner.
+        width, height: of the whole picture in pixels.
+    """
+    side = min(width, height) / SHORTER
+    middle = np.array([width, height], dtype=pixels.dtype) / 2
+    return (pixels - middle) / np.asarray(side, dtype=pixels.dtype) + np.asarray(0.5, pixels.dtype)
+
+
+def picture_places(
+    places: Float[np.ndarray, "*points 2"], width: int, height: int
+) -> Float[np.ndarray, "*points 2"]:
+    """The inverse of `crop_places`: from 0 to 1 over the crop to pixels of the whole picture."""
+    side = min(width, height) / SHORTER
+    return (places - 0.5) * side + np.array([width, height]) / 2

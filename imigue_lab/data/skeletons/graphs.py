@@ -10,7 +10,7 @@ Source: ST-GCN (Yan et al., AAAI 2018, section 3.3), 2s-AGCN (Shi et al., CVPR 2
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout
 
 Adjacency = Float[np.ndarray, "K V V"]
 Edges = tuple[tuple[int, int], ...]  # (child, parent)

@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout
 
 Size = tuple[int, int]
 Limbs = tuple[tuple[int, int], ...]

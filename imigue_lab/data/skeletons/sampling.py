@@ -15,7 +15,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Int
 
-from imigue_lab.data.skeleton import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton
 
 TEST_SEED = 255  # of every clip in pyskl's evaluation
 

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from imigue_lab.data.keypoints import Layout
-from imigue_lab.data.skeleton import Skeleton, present
+from imigue_lab.data.skeletons.geometry import Skeleton, present
+from imigue_lab.data.skeletons.keypoints import Layout
 
 Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
 

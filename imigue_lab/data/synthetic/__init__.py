@@ -1,1 +1,1 @@
-"""A made-up iMiGUE in the real layout: planned (`story`), drawn (`drawing`), written (`tree`)."""
+"""A synthetic iMiGUE in the real layout: planned (`story`), drawn (`drawing`), written (`tree`)."""

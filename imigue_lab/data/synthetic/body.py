@@ -1,4 +1,4 @@
-"""Where the joints of a made-up person are at each frame, and what shows of the planned signals.
+"""Where the joints of a synthetic person are at each frame, and what shows of the planned signals.
 
 Letters in shapes: N frames, V joints of `light_hand35`. Places are in heights of the picture, from
 its top centre; the y axis points down.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from imigue_lab.data.keypoints import LAYOUTS, LEFT_TIPS, RIGHT_TIPS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, LEFT_TIPS, RIGHT_TIPS
 from imigue_lab.data.synthetic.story import (
     FPS,
     MOVERS,

@@ -1,4 +1,9 @@
-"""One made-up interview as it was recorded: keypoints in pixels, and pictures by frame number.
+"""Draws the synthetic person: an upper body behind a table, a face that smiles, a coloured mark.
+
+Only the generator draws. Places are in units of the picture's height, from its top centre, so the
+same numbers give the keypoints (`synthetic.py`) and the picture.
+
+One synthetic interview as it was recorded: keypoints in pixels, and pictures by frame number.
 
 Letters in shapes: N frames, V joints of `light_hand35`.
 """
@@ -7,10 +12,119 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
 
 from imigue_lab.data.synthetic.body import JOINTS, PLACE, Scene, act_out, quarter
-from imigue_lab.data.synthetic.drawing import TINY, Look, draw, draw_tiny, look_of, to_pixels
-from imigue_lab.data.synthetic.story import MOVERS, UNMARKED, VERSION, Interview, MadeUp
+from imigue_lab.data.synthetic.story import MOVERS, UNMARKED, VERSION, Interview, SyntheticSpec
+
+WIDTH, HEIGHT = 192, 144  # pixels, 4:3
+TINY = 6  # times smaller a tiny picture is
+BITS = 12  # of the frame number in a tiny picture
+HUES = (
+    (220, 60, 50),
+    (60, 170, 80),
+    (60, 100, 220),
+    (230, 190, 50),
+    (180, 80, 200),
+    (60, 190, 200),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What tells subjects apart: colours as RGB."""
+
+    skin: tuple[int, int, int]
+    shirt: tuple[int, int, int]
+    wall: tuple[int, int, int]
+
+
+def look_of(rng: np.random.Generator) -> Look:
+    skin = rng.integers((150, 100, 70), (240, 190, 160))
+    shirt, wall = rng.integers(25, 75, 3), rng.integers(120, 180, 3)  # no hue of a mark
+    return Look(tuple(skin.tolist()), tuple(shirt.tolist()), tuple(wall.tolist()))
+
+
+def to_pixels(place: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
+    """From heights about the top centre to pixels (x, y)."""
+    return place * HEIGHT + np.array([WIDTH / 2, 0.0])
+
+
+def draw(
+    look: Look,
+    joints: dict[str, Float[np.ndarray, "2"]],
+    smile: float,
+    face_seen: bool,
+    mark: tuple[Float[np.ndarray, "2"], int] | None,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """One frame.
+
+    Args:
+        joints: places of the upper body's joints by name, in heights.
+        smile: how far the corners of the mouth are raised; negative is a frown.
+        face_seen: False draws the head from behind.
+        mark: place and hue number of a coloured spot, or None.
+    """
+    picture = Image.new("RGB", (WIDTH, HEIGHT), look.wall)
+    pen = ImageDraw.Draw(picture)
+    px = {name: tuple(to_pixels(place)) for name, place in joints.items()}
+    torso = [px["right_shoulder"], px["left_shoulder"], px["left_waist"], px["right_waist"]]
+    pen.polygon(torso, fill=look.shirt)
+    for side in ("right", "left"):
+        arm = [px[f"{side}_shoulder"], px[f"{side}_elbow"], px[f"{side}_wrist"]]
+        pen.line(arm, fill=look.shirt, width=13, joint="curve")
+        disc(pen, px[f"{side}_shoulder"], 7, look.shirt)
+        disc(pen, px[f"{side}_wrist"], 6, look.skin)
+    pen.line([px["neck"], px["nose"]], fill=look.skin, width=12)
+    draw_head(pen, look, px, smile, face_seen)
+    pen.rectangle([0, HEIGHT * 0.93, WIDTH, HEIGHT], fill=(96, 72, 52))
+    if mark is not None:
+        disc(pen, tuple(to_pixels(mark[0])), 6, HUES[mark[1]])
+    return np.asarray(picture)
+
+
+def draw_tiny(
+    look: Look, nose: Float[np.ndarray, "2"], frame: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A picture of 32 x 24 that is quickly made: wall, shirt, head, and the frame number.
+
+    The bottom four rows hold the number in bits of 2 pixels, the lowest left, light for 1.
+    """
+    picture = np.empty((HEIGHT // TINY, WIDTH // TINY, 3), dtype=np.uint8)
+    picture[:] = look.wall
+    picture[13:20, 8:24] = look.shirt
+    x, y = (to_pixels(nose) / TINY).round().astype(int)
+    picture[max(0, y - 3) : max(0, y + 4), max(0, x - 2) : max(0, x + 3)] = look.skin
+    picture[20:] = 0
+    lit = (frame >> np.arange(BITS)) & 1
+    picture[20:, : 2 * BITS] = 255 * np.repeat(lit, 2)[None, :, None]
+    return picture
+
+
+def read_tiny(picture: UInt8[np.ndarray, "height width 3"]) -> int:
+    """The frame number that `draw_tiny` wrote, also after encoding."""
+    lit = picture[20:, : 2 * BITS].reshape(4, BITS, 6).mean(axis=(0, 2)) > 127
+    return int((lit << np.arange(BITS)).sum())
+
+
+def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen: bool) -> None:
+    x, y = px["nose"]
+    hair = tuple(c // 3 for c in look.skin)
+    pen.ellipse([x - 18, y - 24, x + 18, y + 20], fill=hair)
+    if not seen:
+        return
+    pen.ellipse([x - 15, y - 18, x + 15, y + 20], fill=look.skin)
+    for side in ("right", "left"):
+        disc(pen, px[f"{side}_eye"], 2, (20, 20, 20))
+    bend = float(np.clip(5 * smile, -6, 6))
+    corners = [(x - 7, y + 11 - bend / 2), (x, y + 11 + bend / 2), (x + 7, y + 11 - bend / 2)]
+    pen.line(corners, fill=(140, 30, 40), width=2, joint="curve")
+
+
+def disc(pen: ImageDraw.ImageDraw, centre: tuple, radius: int, fill: tuple) -> None:
+    x, y = centre
+    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
+
 
 VISIBLE = {*MOVERS, "right_eye", "left_eye"}
 
@@ -48,7 +162,7 @@ class Recording:
         return draw(self.look, joints, self.scene.smile[frame], seen, mark)
 
 
-def record(interview: Interview, spec: MadeUp) -> Recording:
+def record(interview: Interview, spec: SyntheticSpec) -> Recording:
     """Acts an interview out and points the camera at it."""
     scene = act(interview, spec)
     rng = np.random.default_rng([spec.seed, VERSION, interview.number, 1])
@@ -69,13 +183,13 @@ def record(interview: Interview, spec: MadeUp) -> Recording:
     )
 
 
-def act(interview: Interview, spec: MadeUp) -> Scene:
+def act(interview: Interview, spec: SyntheticSpec) -> Scene:
     """The interview in time; the same arguments give the same scene."""
     rng = np.random.default_rng([spec.seed, VERSION, interview.number, 0])
     return act_out(interview, rng)
 
 
-def subject_rng(interview: Interview, spec: MadeUp) -> np.random.Generator:
+def subject_rng(interview: Interview, spec: SyntheticSpec) -> np.random.Generator:
     """Draws what belongs to the person and not to the interview."""
     return np.random.default_rng([spec.seed, VERSION, int(interview.subject[1:])])
 

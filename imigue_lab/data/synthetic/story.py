@@ -1,4 +1,6 @@
-"""What happens in each made-up interview; nothing is drawn or written here.
+"""iMiGUE's numbers of videos, subjects, clips and classes, and shares of them for smaller sets.
+
+What happens in each synthetic interview; nothing is drawn or written here.
 
 **Outcome.** With s = +1 for a win and -1 for a loss, an interview has one expression (the smile)
 and one posture (how upright the person sits), and a composure n that tips them against each other:
@@ -31,9 +33,43 @@ from typing import Literal
 
 import numpy as np
 
-from imigue_lab.data.classes import ILLUSTRATIVE
-from imigue_lab.data.synthetic.full_size import TRAIN_CLIPS, assign_full, count_clips
+from imigue_lab.data.vocabulary import ILLUSTRATIVE
 from imigue_lab.data.workspace import short_hash
+
+FULL = {"train": (245, 38, 12_893), "validation": (10, 5, 777), "test": (104, 29, 4_562)}
+FULL_VIDEOS = 359  # iMiGUE's videos, subjects and clips; no subject in two splits, nothing dropped
+TRAIN_CLIPS = [  # iMiGUE's, by class
+    int(count)
+    for count in (
+        "10 393 38 199 80 23 57 824 80 3 284 137 97 41 26 24"
+        " 304 82 1 887 157 360 656 690 11 280 84 60 1155 6 2079 3765"
+    ).split()
+]
+
+
+def assign_full(videos: int) -> list[tuple[str, str]]:
+    """iMiGUE's shares of videos and subjects, at least one of each a split; 3 videos or more."""
+    counts = {split: max(1, round(n * videos / FULL_VIDEOS)) for split, (n, _, _) in FULL.items()}
+    counts["train"] = videos - counts["validation"] - counts["test"]
+    rows = []
+    before = 0
+    for split, count in counts.items():
+        subjects = max(1, round(FULL[split][1] * count / FULL[split][0]))
+        rows += [(f"s{before + n * subjects // count + 1:02d}", split) for n in range(count)]
+        before += subjects
+    return rows
+
+
+def count_clips(splits: list[str], rng: np.random.Generator) -> list[int]:
+    """Clips of each video: at least one, in all iMiGUE's share of each split."""
+    clips = np.ones(len(splits), dtype=int)
+    for split in dict.fromkeys(splits):
+        videos, _, total = FULL[split]
+        places = np.flatnonzero(np.array(splits) == split)
+        more = round(total * len(places) / videos) - len(places)
+        clips[places] += rng.multinomial(more, np.full(len(places), 1 / len(places)))
+    return clips.tolist()
+
 
 VERSION = 1  # of the generator; raise it when any number changes
 FPS = 25
@@ -59,7 +95,7 @@ LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
 
 
 @dataclass(frozen=True)
-class MadeUp:
+class SyntheticSpec:
     """What to make.
 
     Attributes:
@@ -119,8 +155,8 @@ class Interview:
     gestures: tuple[Gesture, ...]
 
 
-def plan(spec: MadeUp) -> list[Interview]:
-    """Every interview of a made-up set; the same `spec` gives the same plan."""
+def plan(spec: SyntheticSpec) -> list[Interview]:
+    """Every interview of a synthetic set; the same `spec` gives the same plan."""
     rng = np.random.default_rng([spec.seed, VERSION])
     subjects = assign_subjects(spec)
     splits = [split for _, split in subjects]
@@ -158,7 +194,7 @@ def plan(spec: MadeUp) -> list[Interview]:
     return interviews
 
 
-def assign_subjects(spec: MadeUp) -> list[tuple[str, str]]:
+def assign_subjects(spec: SyntheticSpec) -> list[tuple[str, str]]:
     """(subject, split) of each video.
 
     In size `demo` four videos a subject, half train, a sixth validation; in `full` as iMiGUE.
@@ -169,7 +205,7 @@ def assign_subjects(spec: MadeUp) -> list[tuple[str, str]]:
     return rows
 
 
-def assign_demo(spec: MadeUp) -> list[tuple[str, str]]:
+def assign_demo(spec: SyntheticSpec) -> list[tuple[str, str]]:
     subjects = max(3, spec.videos // 4)
     in_train, in_validation = subjects // 2, max(1, round(subjects / 6))
     rows = []
@@ -182,7 +218,7 @@ def assign_demo(spec: MadeUp) -> list[tuple[str, str]]:
     return rows
 
 
-def draw_outcomes(spec: MadeUp, splits: list[str], rng: np.random.Generator) -> list[int]:
+def draw_outcomes(spec: SyntheticSpec, splits: list[str], rng: np.random.Generator) -> list[int]:
     """Five of nine are wins in every split, in random order."""
     outcomes = np.zeros(len(splits), dtype=int)
     for split in dict.fromkeys(splits):

@@ -1,27 +1,262 @@
-"""Writes a made-up iMiGUE in any of the layouts, and made-up features into the store.
+"""Writes numbers as an .xlsx of one sheet without header, as iMiGUE's keypoint files are.
 
-<root>/made_up.json says what it was made with; the rest is as the layout has it (`forms.py`).
+By hand, because a full-size tree has 18,232 of them: 2 ms a file of 6 rows.
+
+Writes a recorded interview in each of the layouts, and the tables that stand above them all.
+
+`imigue_lab/data/layouts/` says how each looks. What a layout has no place for is left out: miga2023
+has no pictures, miga2026 no whole videos and no keypoints. The MiGA trees get an
+`emotion_labels.csv` with outcome and subject, and a full tree without pictures a `splits.csv`,
+which the real ones lack.
+
+Writes a synthetic iMiGUE in any of the layouts, and synthetic features into the store.
+
+<root>/synthetic.json says what it was made with; the rest is as the layout has it (`forms.py`).
 """
 
+import io
 import json
 import shutil
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.csv
 from filelock import FileLock
+from jaxtyping import Float
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.layout import read_index
-from imigue_lab.data.synthetic.clip_features import write_clip_features
-from imigue_lab.data.synthetic.features import write_features
-from imigue_lab.data.synthetic.forms import WRITERS, write_tables
-from imigue_lab.data.synthetic.recording import record
-from imigue_lab.data.synthetic.story import VERSION, MadeUp, plan
-from imigue_lab.data.workspace import workspace, write_atomically
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.synthetic.body import JOINTS
+from imigue_lab.data.synthetic.features import write_clip_features, write_features
+from imigue_lab.data.synthetic.recording import Recording, record
+from imigue_lab.data.synthetic.story import FPS, VERSION, Interview, SyntheticSpec, plan
+from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.vocabulary import OUTCOMES, to_csv_id
+from imigue_lab.data.workspace import atomic_path, workspace, write_atomically
 from imigue_lab.errors import DataError
 
+OFFICE = "http://schemas.openxmlformats.org"
+HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+PARTS = {
+    "[Content_Types].xml": (
+        f'<Types xmlns="{OFFICE}/package/2006/content-types">'
+        '<Default Extension="rels"'
+        ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        '<Override PartName="/xl/workbook.xml" ContentType='
+        '"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+        '<Override PartName="/xl/worksheets/sheet1.xml" ContentType='
+        '"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>'
+    ),
+    "_rels/.rels": (
+        f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1"'
+        f' Type="{OFFICE}/officeDocument/2006/relationships/officeDocument"'
+        ' Target="xl/workbook.xml"/></Relationships>'
+    ),
+    "xl/workbook.xml": (
+        f'<workbook xmlns="{OFFICE}/spreadsheetml/2006/main"'
+        f' xmlns:r="{OFFICE}/officeDocument/2006/relationships">'
+        '<sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>'
+    ),
+    "xl/_rels/workbook.xml.rels": (
+        f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1"'
+        f' Type="{OFFICE}/officeDocument/2006/relationships/worksheet"'
+        ' Target="worksheets/sheet1.xml"/></Relationships>'
+    ),
+}
 
-def make_data(root: Path | str, spec: MadeUp, store: str = "") -> Index:
+
+def write_spreadsheet(path: Path, values: Float[np.ndarray, "rows columns"]) -> None:
+    """Writes a table of numbers whole, or leaves what was there."""
+    names = [column_name(number) for number in range(values.shape[1])]
+    rows = []
+    for number, row in enumerate(values.tolist(), start=1):
+        cells = [
+            f'<c r="{name}{number}"><v>{value:.10g}</v></c>'
+            for name, value in zip(names, row, strict=True)
+        ]
+        rows.append(f'<row r="{number}">{"".join(cells)}</row>')
+    sheet = (
+        f'<worksheet xmlns="{OFFICE}/spreadsheetml/2006/main">'
+        f"<sheetData>{''.join(rows)}</sheetData></worksheet>"
+    )
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, text in (PARTS | {"xl/worksheets/sheet1.xml": sheet}).items():
+            archive.writestr(zipfile.ZipInfo(name), HEAD + text, zipfile.ZIP_DEFLATED)
+
+
+def column_name(number: int) -> str:
+    """A, B, ... Z, AA, ... of a column counted from 0."""
+    name = ""
+    number += 1
+    while number:
+        number, letter = divmod(number - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
+OPENPOSE = 137  # points: BODY_25, face, left hand, right hand
+TIPS = {"left": 95, "right": 116}  # where the hands begin; their fingertips are 4, 8, 12, 16, 20
+SKELETONS = {
+    "train": "imigue_data_phase1/datasets/imigue_skeleton_train",
+    "validation": "imigue_data_phase1/datasets/imigue_skeleton_validate",
+    "test": "imigue_data_phase2/imigue_skeleton_test",
+}
+MIGA_RGB = {
+    "train": "imigue_rgb_phase1/train_data",
+    "validation": "imigue_rgb_phase1/validation_data",
+    "test": "imigue_rgb_phase2",
+}
+CLIP_RGB = {"train": "train", "validation": "val", "test": "test"}
+FULL_RGB = {
+    "train": "iMiGUE_RGB_Phase1/imigue_rgb_train",
+    "validation": "iMiGUE_RGB_Phase1/imigue_rgb_validate",
+    "test": "iMiGUE_RGB_Phase2/imigue_rgb_test",
+}
+
+
+def write_miga2023(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """Labels and keypoints."""
+    interview = recording.interview
+    folder = root / SKELETONS[interview.split] / interview.video_id
+    write_labels(folder, interview)
+    write_atomically(
+        folder / f"{interview.video_id}_light_hand.csv", keypoint_csv(recording.keypoints)
+    )
+
+
+def write_miga2024(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """Labels, keypoints and the video; 2025 is the same."""
+    write_miga2023(root, recording, spec)
+    interview = recording.interview
+    if spec.pictures:
+        folder = root / MIGA_RGB[interview.split] / interview.video_id
+        film(folder / f"{interview.video_id}.mp4", recording, range(interview.frames))
+
+
+def write_miga2026(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """Labels, and a video a clip."""
+    interview = recording.interview
+    folder = root / CLIP_RGB[interview.split] / interview.video_id
+    write_labels(folder, interview)
+    if spec.pictures:
+        for row, gesture in enumerate(interview.gestures):
+            frames = range(gesture.start, gesture.end + 1)
+            film(folder / f"{interview.video_id}_{row}.mp4", recording, frames)
+
+
+def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """The video, and the keypoints of each clip in a spreadsheet."""
+    interview = recording.interview
+    points = to_openpose(recording.keypoints)
+    folder = root / "mg_skeleton_only" / interview.video_id
+    for row, gesture in enumerate(interview.gestures):
+        clip = points[gesture.start : gesture.end + 1]
+        path = folder / f"{interview.video_id}_{row}.xlsx"
+        write_spreadsheet(path, clip.reshape(len(clip), -1))
+    if spec.pictures:
+        folder = root / FULL_RGB[interview.split] / interview.video_id
+        film(folder / f"{interview.video_id}.mp4", recording, range(interview.frames))
+
+
+def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """The video, and the keypoints as an array."""
+    interview = recording.interview
+    array = io.BytesIO()
+    np.save(array, recording.keypoints.astype(np.float32))
+    write_atomically(root / "keypoints" / f"{interview.video_id}.npy", array.getvalue())
+    if spec.pictures:
+        path = root / "videos" / f"{interview.video_id}.mp4"
+        film(path, recording, range(interview.frames))
+
+
+Write = Callable[[Path, Recording, SyntheticSpec], None]
+WRITERS: dict[str, Write] = {
+    "full": write_full,
+    "miga2023": write_miga2023,
+    "miga2024": write_miga2024,
+    "miga2026": write_miga2026,
+    "plain": write_plain,
+}
+
+
+def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
+    """The tables about all interviews."""
+    videos = pd.DataFrame(
+        [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews],
+        columns=["video_id", "split", "outcome", "subject"],
+    )
+    clips = pd.DataFrame(
+        [
+            (f"{i.video_id}_{row}", i.video_id, g.start, g.end, to_csv_id(g.label))
+            for i in interviews
+            for row, g in enumerate(i.gestures)
+        ],
+        columns=["clip_id", "video_id", "start", "end", "class"],
+    )
+    if spec.layout == "plain":
+        write_csv(root / "videos.csv", videos)
+        write_csv(root / "clips.csv", clips)
+    elif spec.layout == "full":
+        told = clips.merge(videos, on="video_id").rename(
+            columns={
+                "start": "start_frame",
+                "end": "end_frame",
+                "subject": "subject_id",
+                "outcome": "win_or_lose",
+            }
+        )
+        columns = "video_id class start_frame end_frame subject_id win_or_lose".split()
+        write_csv(root / "Label" / "labels_20200831.csv", told[columns])
+        if not spec.pictures:
+            write_csv(root / "splits.csv", videos[["video_id", "split"]])
+    else:
+        labels = videos[["video_id", "subject", "outcome"]].rename(columns={"outcome": "label"})
+        write_csv(root / "emotion_labels.csv", labels)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    write_atomically(path, table.to_csv(index=False))
+
+
+def write_labels(folder: Path, interview: Interview) -> None:
+    """`<id>_label.csv`: class,start,end without header."""
+    rows = [f"{to_csv_id(g.label)},{g.start},{g.end}\n" for g in interview.gestures]
+    write_atomically(folder / f"{interview.video_id}_label.csv", "".join(rows))
+
+
+def film(path: Path, recording: Recording, frames: range) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, map(recording.picture, frames), FPS)
+
+
+def keypoint_csv(points: Float[np.ndarray, "N V 3"]) -> bytes:
+    """Header, then frame number and (x, y, confidence) of 35 joints."""
+    names = [f"{joint}_{c}" for joint in JOINTS for c in ("x", "y", "confidence")]
+    columns = points.reshape(len(points), -1).T
+    table = pyarrow.table([np.arange(len(points)), *columns], names=["frame", *names])
+    file = io.BytesIO()  # pandas takes ten times as long
+    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(quoting_style="none"))
+    return file.getvalue()
+
+
+def to_openpose(points: Float[np.ndarray, "N V 3"]) -> Float[np.ndarray, "N 137 3"]:
+    """The 35 points among OpenPose's 137; the others are missing."""
+    whole = np.zeros((len(points), OPENPOSE, 3))
+    whole[:, :25] = points[:, :25]
+    for side, first in (("right", 25), ("left", 30)):
+        whole[:, TIPS[side] + 4 : TIPS[side] + 21 : 4] = points[:, first : first + 5]
+    return whole
+
+
+def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
     """Writes the tree at `root`, which must be new or empty, and the features into the store.
 
     Raises:
@@ -33,11 +268,11 @@ def make_data(root: Path | str, spec: MadeUp, store: str = "") -> Index:
     unfinished = root.with_name(f".making-{root.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     interviews = plan(spec)
-    for interview in tqdm(interviews, desc="made-up interviews", unit="video"):
+    for interview in tqdm(interviews, desc="synthetic interviews", unit="video"):
         WRITERS[spec.layout](unfinished, record(interview, spec), spec)
     write_tables(unfinished, interviews, spec)
     made_with = {"note": "nothing here was filmed", "version": VERSION, **vars(spec)}
-    write_atomically(unfinished / "made_up.json", json.dumps(made_with, indent=2))
+    write_atomically(unfinished / "synthetic.json", json.dumps(made_with, indent=2))
     if root.exists():
         root.rmdir()
     unfinished.rename(root)
@@ -46,15 +281,15 @@ def make_data(root: Path | str, spec: MadeUp, store: str = "") -> Index:
     return index
 
 
-def write_all_features(index: Index, spec: MadeUp, store: str) -> None:
+def write_all_features(index: Index, spec: SyntheticSpec, store: str) -> None:
     """Those of interviews and those of clips, where they are absent."""
     write_features(index, spec, store)
     write_clip_features(index, spec, store)
 
 
-def ensure_synthetic(spec: MadeUp | None = None, store: str = "") -> Path:
-    """The root of a made-up set in the workspace; it and its features are made where absent."""
-    spec = spec or MadeUp()
+def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path:
+    """The root of a synthetic set in the workspace; it and its features are made where absent."""
+    spec = spec or SyntheticSpec()
     root = workspace() / "data" / f"synthetic-{spec.key}"
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):

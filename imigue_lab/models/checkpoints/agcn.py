@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.agcn import AGCN, build_agcn
 from imigue_lab.models.checkpoints.graph_networks import our_name, read_sizes
+from imigue_lab.models.graph.agcn import AGCN, build_agcn
 
 PUBLISHED_TO_OURS = (
     (r"\.graph\.conv_a\.", ".graph.theta."),

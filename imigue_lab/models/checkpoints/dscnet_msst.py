@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.msstnet import WIDTHS, MSSTNet, build_msstnet
+from imigue_lab.models.pictures.dscnet import WIDTHS, MSSTNet, build_msstnet
 
 PLACES = {"1": 0, "3": 1, "5": 2, "7": 3}  # of the branches, by the size of their kernels
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.dscnet import MotionTSM, build_dscnet_rgb
 from imigue_lab.models.checkpoints import tsm
+from imigue_lab.models.pictures.dscnet import MotionTSM, build_dscnet_rgb
 
 PUBLISHED_TO_OURS = (
     (r"^TSM_intrada\.m1\.0\.", "motion.gather."),

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from imigue_lab.data.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
 Names = tuple[tuple[str, str], ...]

@@ -8,7 +8,7 @@ import re
 
 from torch import Tensor, nn
 
-from imigue_lab.models.mvit import Clip, Size, build_mvit
+from imigue_lab.models.pictures.mvit import Clip, Size, build_mvit
 
 PUBLISHED_TO_OURS = (
     (r"^cls_token$", "pos_encoding.class_token"),

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.aagcn import build_aagcn
-from imigue_lab.models.baselines.graph_network import GraphNetwork
 from imigue_lab.models.checkpoints.aagcn import PUBLISHED_TO_OURS
 from imigue_lab.models.checkpoints.graph_networks import our_name, read_sizes
+from imigue_lab.models.graph.aagcn import build_aagcn
+from imigue_lab.models.graph.network import GraphNetwork
 
 
 def build(

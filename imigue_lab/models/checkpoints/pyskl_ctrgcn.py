@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.ctrgcn import build_ctrgcn
-from imigue_lab.models.baselines.graph_network import GraphNetwork
 from imigue_lab.models.checkpoints.ctrgcn import PUBLISHED_TO_OURS
 from imigue_lab.models.checkpoints.graph_networks import BRANCHES, our_name, read_sizes
+from imigue_lab.models.graph.ctrgcn import build_ctrgcn
+from imigue_lab.models.graph.network import GraphNetwork
 
 
 def build(

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.dgstgcn import build_dgstgcn
-from imigue_lab.models.baselines.graph_network import GraphNetwork
 from imigue_lab.models.checkpoints.graph_networks import BRANCHES, our_name, read_sizes
+from imigue_lab.models.graph.dgstgcn import build_dgstgcn
+from imigue_lab.models.graph.network import GraphNetwork
 
 PUBLISHED_TO_OURS = (
     (r"\.graph\.pre\.", ".graph.before."),

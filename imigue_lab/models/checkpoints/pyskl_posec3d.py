@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.poseconv3d import PoseConv3D, build_poseconv3d
+from imigue_lab.models.pictures.poseconv3d import PoseConv3D, build_poseconv3d
 
 PUBLISHED_TO_OURS = (
     (r"^cls_head\.fc_cls\.", "head."),

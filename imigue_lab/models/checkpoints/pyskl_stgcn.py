@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import pyskl_edges, stgcn_spatial
-from imigue_lab.models.baselines.graph_network import GraphNetwork
-from imigue_lab.models.baselines.stgcn import build_stgcn
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.models.checkpoints.graph_networks import our_name, read_sizes, without_graph
+from imigue_lab.models.graph.network import GraphNetwork
+from imigue_lab.models.graph.stgcn import build_stgcn
 
 PUBLISHED_TO_OURS = ((r"\.graph\.conv\.", ".graph.weights."),)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.graph_network import GraphNetwork
-from imigue_lab.models.baselines.stgcn import build_stgcnpp
 from imigue_lab.models.checkpoints.graph_networks import BRANCHES, our_name, read_sizes
+from imigue_lab.models.graph.network import GraphNetwork
+from imigue_lab.models.graph.stgcn import build_stgcnpp
 
 PUBLISHED_TO_OURS = ((r"\.graph\.conv\.", ".graph.weights."),)
 

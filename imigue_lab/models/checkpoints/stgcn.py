@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.graph_network import GraphNetwork
-from imigue_lab.models.baselines.stgcn import build_stgcn
 from imigue_lab.models.checkpoints.graph_networks import our_name, read_sizes, without_graph
+from imigue_lab.models.graph.network import GraphNetwork
+from imigue_lab.models.graph.stgcn import build_stgcn
 
 PUBLISHED_TO_OURS = (
     (r"^st_gcn_networks\.(\d+)\.", r"blocks.\1."),

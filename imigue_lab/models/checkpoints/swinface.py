@@ -8,8 +8,7 @@ import re
 
 from torch import Tensor, nn
 
-from imigue_lab.models.face_heads import BRANCHES
-from imigue_lab.models.swinface import Size, build_swinface
+from imigue_lab.models.swinface import BRANCHES, Size, build_swinface
 
 PLACES = [(i, k) for i, names in enumerate(BRANCHES) for k in range(len(names))]
 OUTPUTS = {f"om.output_fcs.{n}": f"heads.{i}.outputs.{k}" for n, (i, k) in enumerate(PLACES)}

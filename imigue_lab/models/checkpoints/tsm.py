@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from imigue_lab.models.baselines.tsm import TSM, build_tsm
+from imigue_lab.models.pictures.tsm import TSM, build_tsm
 
 PUBLISHED_TO_OURS = (
     (r"^base_model\.", ""),

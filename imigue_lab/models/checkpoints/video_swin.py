@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines.video_swin import WINDOW, Lengths, Stages, build_video_swin
+from imigue_lab.models.pictures.video_swin import WINDOW, Lengths, Stages, build_video_swin
 
 PUBLISHED_TO_OURS = (
     (r"^layers\.(\d+)\.blocks\.", lambda stage: f"features.{2 * int(stage[1])}."),

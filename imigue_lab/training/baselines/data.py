@@ -5,28 +5,29 @@ from typing import Any, cast
 
 import pandas as pd
 
-from imigue_lab.data.classes import CLASSES
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.heatmaps import limbs
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.models.baselines.table import ROWS
+from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import Clips, Draws, SkeletonClips, whole_clips
-from imigue_lab.training.baselines.dense_sparse import BESIDE, DenseSparseClips
 from imigue_lab.training.baselines.heatmaps import SIDES as MAP_SIDES
 from imigue_lab.training.baselines.heatmaps import HeatmapClips, Stroke
 from imigue_lab.training.baselines.pictures import (
+    BESIDE,
     IMAGENET,
     KINETICS,
     SIDES,
     ClipPictures,
+    DenseSparseClips,
     PictureClips,
     open_pictures,
 )
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gesture_data import GestureClips, GestureData, load_gesture_data
+from imigue_lab.training.gestures.data import GestureClips, GestureData, load_gesture_data
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from imigue_lab.data.clips import Clip, ClipDataset
-from imigue_lab.data.keypoints import Layout
-from imigue_lab.data.skeleton import Skeleton, present
 from imigue_lab.data.skeletons.augment import Augment, flip
 from imigue_lab.data.skeletons.cropping import compact, random_resized_crop, resize, short_side
+from imigue_lab.data.skeletons.geometry import Skeleton, present
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
+from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines.clips import Draws, Seen, collate_skeletons, take
 

@@ -6,9 +6,8 @@ from pydantic import Field, model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.models.baselines.recipes import Optimizer, Sampling
-from imigue_lab.models.baselines.table import ROWS, Name
-from imigue_lab.training.optimisers import SCHEDULERS
+from imigue_lab.models.baselines import ROWS, Name, Optimizer, Sampling
+from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import TrainSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)

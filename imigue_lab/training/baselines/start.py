@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from imigue_lab.data.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
-from imigue_lab.models.published import State, load_published, read_checkpoint, unwrap
+from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
 
 FAMILIES_OF = {
     "2s-agcn": ("2s-agcn",),

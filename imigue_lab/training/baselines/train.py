@@ -12,19 +12,18 @@ from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.data.source import is_made_up
-from imigue_lab.models.baselines.build import SIZES, build_baseline
-from imigue_lab.models.baselines.dscnet import DSCNet
+from imigue_lab.data.index import is_synthetic
+from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.models.baselines import SIZES, build_baseline
+from imigue_lab.models.pictures.dscnet import DSCNet
 from imigue_lab.training.baselines.clips import Clips, EpochBatches, Seen, draws_in_order
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
-from imigue_lab.training.baselines.dense_sparse import losses_apart
+from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
-from imigue_lab.training.gesture_data import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
-from imigue_lab.training.loop import Stopping, fit
-from imigue_lab.training.optimisers import build_optimizer, build_scheduler
+from imigue_lab.training.gestures.data import GestureData
+from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.session import Session, open_session
@@ -149,7 +148,7 @@ def predict(
             probability = average_probability(model, inputs).cpu().numpy()
         part = pd.DataFrame(probability).add_prefix("p")
         part.insert(0, "clip_id", draws[0].clip_ids)
-        part.insert(1, "said", probability.argmax(axis=1))
+        part.insert(1, "predicted", probability.argmax(axis=1))
         part.insert(2, "seen", draws[0].share.numpy())
         parts.append(part)
     known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
@@ -189,4 +188,4 @@ def finish(
         if len(clips)
     ).sort_values("clip_id", ignore_index=True)
     remarks = data.remarks() + remarks
-    session.finish(predictions, score_table, remarks, made_up=is_made_up(settings.data))
+    session.finish(predictions, score_table, remarks, synthetic=is_synthetic(settings.data))

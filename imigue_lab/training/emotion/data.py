@@ -12,7 +12,7 @@ from imigue_lab.data.splits import EmotionSplit, split_emotion
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
-from imigue_lab.training.settings import EmotionSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
 
 
 @dataclass(frozen=True)

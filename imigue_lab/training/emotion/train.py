@@ -8,23 +8,21 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from imigue_lab.data.classes import OUTCOMES
 from imigue_lab.data.datasets import (
     InterviewDataset,
     collate,
 )
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
-from imigue_lab.models.emotion import build_emotion
-from imigue_lab.models.losses import FocalLoss, balanced_class_weights
+from imigue_lab.data.vocabulary import OUTCOMES
+from imigue_lab.models.emotion import FocalLoss, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
-from imigue_lab.training.loop import Stopping, fit
-from imigue_lab.training.optimisers import build_scheduler
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.loop import Stopping, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import point_scores, score_table
 from imigue_lab.training.session import Session, open_session
-from imigue_lab.training.settings import EmotionSettings
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
 
@@ -138,7 +136,7 @@ def predict(
 ) -> pd.DataFrame:
     """One row an interview of a part, whole interviews, keyed by id.
 
-    Columns: video_id, subject, split, outcome, logit, probability (of a win), rests_on (both,
+    Columns: video_id, subject, split, outcome, logit, probability (of a win), based_on (both,
     context, face or nothing: the streams with a valid window), windows, windows_with_face.
     """
     model.eval()
@@ -154,7 +152,7 @@ def predict(
             {
                 "video_id": video_id,
                 "logit": logit,
-                "rests_on": rests_on(settings.fusion, has_context, has_face),
+                "based_on": based_on(settings.fusion, has_context, has_face),
                 "windows": windows,
                 "windows_with_face": with_face,
             }
@@ -173,7 +171,7 @@ def predict(
     return videos.merge(table, on="video_id", validate="one_to_one")
 
 
-def rests_on(fusion: str, has_context: bool, has_face: bool) -> str:
+def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
     """Which streams a prediction was made from."""
     seen = {
         "context": has_context and fusion != "face_only",

@@ -1,9 +1,17 @@
-"""The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
+"""Pose tokens in the feature store: encoded once, read by every later run.
+
+Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
+streams, W width of a token.
+
+The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
 
 Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
 streams, W width of a token.
 """
 
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
@@ -11,19 +19,65 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from imigue_lab.data.clips import Clip, collate
-from imigue_lab.data.crop import crop_places
+from imigue_lab.data.index import Index
+from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.data.store import EncoderStore, Encoding, create_store
+from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError
-from imigue_lab.models.agcn import AGCN, build_agcn
+from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
-from imigue_lab.models.two_stream import TwoStream
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gesture_data import GestureClips, GestureData
-from imigue_lab.training.gestures.pose_store import PoseStore
-from imigue_lab.training.gestures.rgb_maps import Sizes
+from imigue_lab.training.gestures.data import GestureClips, GestureData
+from imigue_lab.training.gestures.rgb_encoder import Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.runs import Run, find_run
+
+Skeleton = Float[Tensor, "M T V CC"]
+PoseTokens = Float[Tensor, "M S V W"]
+
+
+@dataclass(frozen=True)
+class PoseStore:
+    """`pose (M, S, V, W)` of each clip, as float16, with the places of its tokens.
+
+    An item is read again only for the very skeleton that it was made of.
+    """
+
+    store: EncoderStore
+    weights: Path
+
+    def read(self, clip_id: str, skeleton: Skeleton) -> PoseTokens | None:
+        """The tokens of a clip, or None where they are yet to be made."""
+        if not self.store.path(clip_id).exists():
+            return None
+        facts = self.store.facts(clip_id)
+        expected = {"fingerprint": self.store.encoding.fingerprint, "skeleton": digest_of(skeleton)}
+        if not expected.items() <= facts.items():
+            return None
+        return torch.from_numpy(self.store.read(clip_id)["pose"])
+
+    def write(self, clip_id: str, skeleton: Skeleton, tokens: PoseTokens, places: Tensor) -> None:
+        features = {"pose": tokens.half().numpy(), "places": places.numpy()}
+        self.store.write(clip_id, features, self.weights, {"skeleton": digest_of(skeleton)})
+
+
+def open_pose_store(store: str, index: Index, runs: list[Run], frames: int) -> PoseStore:
+    """The place of the tokens that the encoder of two runs, joint and bone, makes.
+
+    Args:
+        frames: that a clip is resampled to.
+    """
+    files = [run.folder / "best.safetensors" for run in runs]
+    weights = "-".join(short_hash(file.read_bytes()) for file in files)
+    encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
+    return PoseStore(create_store(store, index, encoding), files[0])
+
+
+def digest_of(skeleton: Skeleton) -> str:
+    return blake2b(skeleton.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+
 
 STREAMS: tuple[Stream, Stream] = ("joint", "bone")
 AT_ONCE = 32  # clips that are encoded together

@@ -30,7 +30,7 @@ class GestureSettings(TrainSettings):
         }
     }
 
-    rgb: str = Field("made-up-rgb", description="RGB tokens of clips: encoder name or folder")
+    rgb: str = Field("synthetic-rgb", description="RGB tokens of clips: encoder name or folder")
     rgb_run: str = Field("", description="finished run of mvitv2-s (04) to make them instead")
     joint_run: str = Field("", description="finished run of the joint stream; empty: made first")
     bone_run: str = Field("", description="finished run of the bone stream; empty: made first")

@@ -1,9 +1,13 @@
 """What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id.
 
 An encoder that is trained along has its input here in place of its tokens: pictures, skeletons.
+
+The clips of a part as batches: shuffled for training, in order for what is predicted.
+
+They are read in a thread while the model works, for pictures take their time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -12,24 +16,34 @@ import pandas as pd
 import torch
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
+from imigue_lab.features.flow import ahead
 from imigue_lab.models.tokens import Tokens, grid_tokens
-from imigue_lab.training.gesture_data import UNLABELLED, GestureData, load_gesture_data
-from imigue_lab.training.gestures.batches import GestureBatch, pad_time, pad_tokens
+from imigue_lab.training.gestures.data import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
     PoseClip,
     encode_clips,
     load_pose_encoder,
+    open_pose_store,
     pose_runs,
 )
-from imigue_lab.training.gestures.pose_store import open_pose_store
-from imigue_lab.training.gestures.rgb_encoder import FilmedClips, encode_pictures, open_filmed
-from imigue_lab.training.gestures.rgb_maps import Map, Sizes, picture_sizes, read_maps
+from imigue_lab.training.gestures.rgb_encoder import (
+    FilmedClips,
+    Map,
+    Sizes,
+    encode_pictures,
+    open_filmed,
+    picture_sizes,
+    read_maps,
+)
 from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
+from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_fabric
 
@@ -232,3 +246,38 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     shown = filmed.strips if filmed else rgb
     unplaced = [clip_id for clip_id in poses if clip_id in shown and clip_id not in sizes]
     return GestureTokens(gestures, runs, rgb, encoding, poses, unplaced, sizes, filmed)
+
+
+class TokenBatches:
+    """Shuffled batches of like length, classes nearer to equal shares (`BalancedSampler`)."""
+
+    def __init__(self, data: GestureTokens, batch_size: int, seed: int, balance: float):
+        self.data, self.clips = data, data.part("train")
+        labels = self.clips.label.tolist()
+        lengths = data.lengths(self.clips)
+        self.sampler = BalancedSampler(lengths, labels, batch_size, seed, balance)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
+        self.sampler.epoch = epoch
+        yield from ahead(
+            [
+                Piece(self.data.batch(self.clips.iloc[own]), weight)
+                for own, weight in ranks.deal(numbers)
+            ]
+            for numbers in self.sampler
+        )
+
+
+def in_order(
+    data: GestureTokens, split: str, batch_size: int, ranks: Ranks = ALONE
+) -> Iterator[GestureBatch]:
+    """Every clip of a part once over all processes, those of like length together."""
+    clips = data.part(split)
+    clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
+    yield from ahead(
+        data.batch(clips.iloc[start : start + batch_size])
+        for start in ranks.share(range(0, len(clips), batch_size))
+    )

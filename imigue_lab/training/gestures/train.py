@@ -8,14 +8,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from imigue_lab.data.classes import CLASSES
-from imigue_lab.models.gesture import GestureModel, GestureOutput, Told, build_gesture
+from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
-from imigue_lab.models.prototypes import alpha_at
+from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import validation_scores
 from imigue_lab.training.gesture_scores import score_table
-from imigue_lab.training.gestures.batches import GestureBatch
-from imigue_lab.training.gestures.epochs import TokenBatches, in_order
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
@@ -23,8 +21,13 @@ from imigue_lab.training.gestures.pose_encoder import (
 )
 from imigue_lab.training.gestures.rgb_encoder import build_rgb_encoder, load_rgb_encoder
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.system import GestureSystem
-from imigue_lab.training.gestures.tokens import GestureTokens, load_gesture_tokens
+from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
+from imigue_lab.training.gestures.tokens import (
+    GestureTokens,
+    TokenBatches,
+    in_order,
+    load_gesture_tokens,
+)
 from imigue_lab.training.loop import Hooks, Stopping, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
@@ -44,7 +47,7 @@ class Steps:
     def __init__(self, gesture: GestureModel, settings: GestureSettings, ranks: Ranks):
         self.gesture, self.settings, self.ranks = gesture, settings, ranks
         self.alpha = 0.0
-        self.seen: list[Told] = []
+        self.seen: list[Candidates] = []
 
     def begin_epoch(self, epoch: int) -> None:
         asked = self.settings
@@ -53,28 +56,28 @@ class Steps:
 
     def loss(self, model: nn.Module, batch: GestureBatch) -> Tensor:
         output: GestureOutput = model(batch)
-        told = self.gesture.tell(output, batch.label, batch.clip_ids)
-        self.seen += [told] if told else []
+        candidates = self.gesture.candidates(output, batch.label, batch.clip_ids)
+        self.seen += [candidates] if candidates else []
         loss_on, margin = self.settings.loss_on, self.settings.margin
         size = len(batch.clip_ids)
         return gesture_loss(output, batch.label, self.alpha, size, loss_on, margin).total
 
     def remember(self) -> None:
-        told = [told for own in self.ranks.gather(self.seen) for told in own]
-        if told:
-            self.gesture.remember(pooled(told, self.gesture.theta.device))
+        seen = [candidates for own in self.ranks.gather(self.seen) for candidates in own]
+        if seen:
+            self.gesture.remember(pooled(seen, self.gesture.theta.device))
         self.seen = []
 
 
-def pooled(told: list[Told], device: torch.device) -> Told:
-    """What all pieces and processes tell of one step; the memory orders it by clip."""
-    if len(told) == 1:
-        return told[0]
-    return Told(
-        torch.cat([t.f.to(device) for t in told]),
-        torch.cat([t.logits.to(device) for t in told]),
-        torch.cat([t.label.to(device) for t in told]),
-        [clip_id for t in told for clip_id in t.clip_ids],
+def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
+    """The candidates of all pieces and processes of one step; the bank orders them by clip id."""
+    if len(seen) == 1:
+        return seen[0]
+    return Candidates(
+        torch.cat([t.f.to(device) for t in seen]),
+        torch.cat([t.logits.to(device) for t in seen]),
+        torch.cat([t.label.to(device) for t in seen]),
+        [clip_id for t in seen for clip_id in t.clip_ids],
     )
 
 
@@ -175,7 +178,7 @@ def predict(
     """One row a clip of a part, keyed by id; a clip never retrieves its own entry.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), said (the most probable
-    class), decided_by (both, rgb, pose or nothing), p0 ... of the classes.
+    class), based_on (both, rgb, pose or nothing), p0 ... of the classes.
     """
     model.eval()
     parts = []
@@ -185,8 +188,8 @@ def predict(
         probability = output.logits.float().softmax(dim=1).cpu().numpy()
         part = pd.DataFrame(probability).add_prefix("p")
         part.insert(0, "clip_id", batch.clip_ids)
-        part.insert(1, "said", probability.argmax(axis=1))
-        part.insert(2, "decided_by", output.decided_by)
+        part.insert(1, "predicted", probability.argmax(axis=1))
+        part.insert(2, "based_on", output.based_on)
         parts.append(part)
     known = data.gestures.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
     table = pd.concat([part for own in ranks.gather(parts) for part in own])

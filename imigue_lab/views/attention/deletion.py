@@ -5,6 +5,8 @@ attended first, as if they had not been there, and the probability of the class 
 watched, beside as many tokens taken at random and beside the least attended ones.
 
 Letters in shapes: W ways of showing a clip, R RGB tokens, P pose tokens.
+
+The deletion test as curves: probability left when tokens are taken away, by attention or not.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 from einops import repeat
 from jaxtyping import Bool, Float, Int
@@ -19,11 +22,13 @@ from torch import Tensor
 
 from imigue_lab.errors import RunError
 from imigue_lab.models.tokens import Tokens
-from imigue_lab.training.finished.opened import GestureRun
-from imigue_lab.training.gestures.batches import GestureBatch
-from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.results.open import GestureRun
+from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
+from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import draw_groups
-from imigue_lab.views.attention.attention import ALL, ClipAttention, one_clip, read_attention
+from imigue_lab.views.attention.maps import ALL, ClipAttention, one_clip, read_attention
+from imigue_lab.views.learning import notes_of
+from imigue_lab.views.style import styled
 
 AT_ONCE = 8  # ways in a batch
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -192,3 +197,56 @@ def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     low, high = np.quantile(draws @ gain / draws.sum(axis=1), [0.025, 0.975])
     found = {"difference": float(gain.mean()), "low": float(low), "high": float(high)}
     return found | {"clips": len(gain), "videos": len(names)}
+
+
+LOOKS = {
+    MOST: ("213,94,0", "solid", "circle"),
+    RANDOM: ("138,143,152", "dash", "square"),
+    LEAST: ("0,114,178", "dot", "diamond"),
+}
+
+
+def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
+    """Bands hold 95 % of draws of whole videos.
+
+    Args:
+        table: of `deletion.delete`.
+    """
+    curves, found = mean_curves(table, seed), faithfulness(table, seed)
+    figure = go.Figure()
+    for taken, (colour, dash, symbol) in LOOKS.items():
+        part = curves[curves.taken == taken]
+        x = 100 * part.share
+        figure.add_scatter(
+            x=pd.concat([x, x[::-1]]),
+            y=pd.concat([part.high, part.low[::-1]]),
+            mode="lines",
+            fill="toself",
+            fillcolor=f"rgba({colour},0.15)",
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=x,
+            y=part.probability,
+            name=taken,
+            mode="lines+markers",
+            line={"color": f"rgb({colour})", "dash": dash},
+            marker={"symbol": symbol},
+            hovertemplate="%{x:.0f} % taken: %{y:.2f}<extra></extra>",
+        )
+    figure.update_xaxes(title_text="% of the tokens of both modalities taken away")
+    figure.update_yaxes(title_text="probability of the class said first", range=[0, 1.02])
+    notes = [*notes_of(run), verdict(found), f"{found['clips']} clips of {found['videos']} videos"]
+    return styled(figure, "Does the decision rest on what is attended to?", notes, height=480)
+
+
+def verdict(found: dict[str, float]) -> str:
+    """One sentence on `deletion.faithfulness`."""
+    told = f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
+    if found["low"] > 0:
+        return f"yes, more than on random tokens: they matter more by {told}"
+    if found["high"] < 0:
+        return f"no: random tokens matter more than the most attended ones, by {told}"
+    return f"not shown: the most attended tokens matter no more than random ones, {told}"

@@ -13,14 +13,14 @@ from einops import reduce
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.crop import picture_places
-from imigue_lab.data.keypoints import Layout
+from imigue_lab.data.skeletons.cropping import picture_places
+from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.models.agcn import AGCN
-from imigue_lab.training.finished.opened import GestureRun
+from imigue_lab.models.graph.agcn import AGCN
+from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.system import GestureSystem
-from imigue_lab.views.attention.attention import one_clip
+from imigue_lab.views.attention.maps import one_clip
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, styled
 

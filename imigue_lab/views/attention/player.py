@@ -13,17 +13,16 @@ from ipywidgets import Checkbox, Dropdown, HBox, VBox
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
-from imigue_lab.data.video import Frame
+from imigue_lab.data.videos.video import Frame
 from imigue_lab.errors import RunError
-from imigue_lab.training.finished.opened import GestureRun
+from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.system import GestureSystem
-from imigue_lab.views.attention.attention import ALL, ClipAttention, read_attention
-from imigue_lab.views.attention.figure import GROUPS, colour_of
-from imigue_lab.views.attention.glance import Glance, glance_at
+from imigue_lab.views.attention.maps import ALL, ClipAttention, read_attention
+from imigue_lab.views.attention.over_clip import GROUPS, Glance, colour_of, glance_at
 from imigue_lab.views.footage import Footage
-from imigue_lab.views.player.browse import clip_list
-from imigue_lab.views.player.moment import Moment
-from imigue_lab.views.player.player import Player, still_as_jpeg
+from imigue_lab.views.player.browsers import clip_list
+from imigue_lab.views.player.film import Player, still_as_jpeg
+from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Paint
 
 FULL = 4.0  # times an equal share at which heat is deepest

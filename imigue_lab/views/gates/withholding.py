@@ -4,18 +4,37 @@ Withheld windows are masked, as windows without a face are: they are no keys of 
 gated term, and count in no mean. This shows what the prediction rests on, not why.
 
 Letters in shapes: T windows of 16 frames, B interviews of one batch.
+
+The prediction of one interview with something withheld, drawn.
+
+All that notebook 07 shows of one interview, read once.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 from einops import repeat
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
+from plotly.subplots import make_subplots
 from torch import Tensor, nn
 
 from imigue_lab.data.datasets import Batch
+from imigue_lab.data.store import open_features
+from imigue_lab.errors import RunError, some
+from imigue_lab.models.emotion import EmotionModel
+from imigue_lab.results.open import EmotionRun
+from imigue_lab.training.runs import Run
+from imigue_lab.views.faces import Strip, face_strip, frame_strip
+from imigue_lab.views.gates.over_time import gate_lanes
+from imigue_lab.views.gates.values import Gates, gates_of, load_gated, whole_interview
+from imigue_lab.views.learning import notes_of
+from imigue_lab.views.player.film import Player
+from imigue_lab.views.player.lanes import Lanes, Moment
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, styled
 
 AT_ONCE = 16  # interviews in a batch
 Shown = Bool[Tensor, "B T"]  # windows that the model may see
@@ -122,3 +141,125 @@ def spans(first: Sequence[int], span: int, windows: int) -> Bool[Tensor, "B T"]:
 
 def sigmoid(logit: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
     return 1 / (1 + np.exp(-logit))
+
+
+LINES = {"both": (WIN, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "dot")}
+
+
+def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFrame) -> go.Figure:
+    """Left the probability from both streams and from either; right the change by span of time.
+
+    Grey is what withholding as many windows at random does: a span inside it tells nothing.
+
+    Args:
+        modality: of `withholding.without_modality`.
+        spans: of `withholding.without_span`.
+    """
+    length = int(spans["last"].iloc[0] - spans["first"].iloc[0] + 1)
+    titles = ("shown to the model", f"{length} windows withheld, by where they lie")
+    figure = make_subplots(
+        rows=1, cols=2, column_widths=[0.3, 0.7], subplot_titles=titles, horizontal_spacing=0.1
+    )
+    figure.add_bar(
+        x=modality.shown,
+        y=modality.probability,
+        text=modality.probability.map("{:.2f}".format),
+        marker={"color": [LINES[name.split()[0]][0] for name in modality.shown]},
+        showlegend=False,
+        row=1,
+        col=1,
+    )
+    figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, row=1, col=1)
+    centre = (spans["first"] + spans["last"]) / 2
+    figure.add_scatter(
+        x=[*centre, *centre[::-1]],
+        y=[*spans.high, *spans.low[::-1]],
+        fill="toself",
+        fillcolor="rgba(138, 143, 152, 0.25)",
+        line={"width": 0},
+        hoverinfo="skip",
+        name="as many windows at random, 95 %",
+        row=1,
+        col=2,
+    )
+    for name, (colour, dash) in LINES.items():
+        figure.add_scatter(
+            x=centre,
+            y=spans[name],
+            name="both streams" if name == "both" else f"{name} alone",
+            mode="lines",
+            line={"color": colour, "dash": dash},
+            hovertemplate="around window %{x}: %{y:+.3f}<extra>" + name + "</extra>",
+            row=1,
+            col=2,
+        )
+    figure.update_yaxes(title_text="probability of a win", range=[0, 1.05], row=1, col=1)
+    figure.update_yaxes(title_text="change of the logit, up: to win", row=1, col=2)
+    figure.update_xaxes(title_text="middle of the span, window of 16 frames", row=1, col=2)
+    title = f"Interview {video_id} with something withheld"
+    notes = [*notes_of(run), "this shows what the prediction rests on, not why"]
+    return styled(figure, title, notes, height=470)
+
+
+@dataclass(frozen=True)
+class Interview:
+    """One interview as a run's best model sees it.
+
+    Attributes:
+        face_share: share of each window's frames that show the face; None where it is not stored.
+        strips: frames, and the faces that the encoder was given.
+        running: `withholding.running_probability`.
+    """
+
+    model: EmotionModel
+    batch: Batch
+    gates: Gates
+    face_share: Float32[np.ndarray, " T"] | None
+    strips: tuple[Strip, Strip]
+    running: pd.DataFrame
+
+    @property
+    def video_id(self) -> str:
+        return self.gates.video_id
+
+
+def choose(emotion: EmotionRun, video_id: str = "") -> Interview:
+    """Reads one interview.
+
+    Args:
+        video_id: empty: of those not in training, the one with most windows without a face.
+
+    Raises:
+        RunError: the run's model has no gates, or its data hold no such interview.
+    """
+    video_id = video_id or most_hidden(emotion)
+    model = load_gated(emotion.run, emotion.data)
+    batch = whole_interview(emotion.data, video_id)
+    windows = batch.context.shape[1]
+    source = open_features(emotion.settings.face, emotion.settings.store, emotion.index)
+    strips = (
+        frame_strip(emotion.index, video_id, windows),
+        face_strip(emotion.index, source, video_id, windows),
+    )
+    share = source.read(video_id).get("face_share")
+    running = running_probability(model, batch)
+    return Interview(model, batch, gates_of(model, batch), share, strips, running)
+
+
+def most_hidden(emotion: EmotionRun) -> str:
+    """The held-out interview with most windows without a face."""
+    predictions = emotion.run.predictions()
+    held_out = predictions[predictions.split != "train"]
+    if held_out.empty:
+        raise RunError(
+            f"{emotion.run.folder}: predicts no held-out interview; name one with `video`:"
+            f" {some(predictions.video_id)}"
+        )
+    return str(held_out.video_id[(held_out.windows - held_out.windows_with_face).idxmax()])
+
+
+def look(emotion: EmotionRun, interview: Interview) -> tuple[Player, Lanes]:
+    """The interview in the player, and its gates as lanes that move it."""
+    moment = Moment(emotion.index, interview.video_id)
+    lanes = gate_lanes(moment, interview.gates, interview.running, interview.face_share)
+    return Player(moment), lanes

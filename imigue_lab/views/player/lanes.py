@@ -1,4 +1,15 @@
-"""Lines and heat maps over the time of one video, under each other, with the moment as a cursor.
+"""What all views of one notebook look at: a video, a clip of it or none, and a frame.
+
+A view shows the moment by observing it and moves it by setting one of its traits. Hand the same
+`Moment` to a `Player` and to other views, and choosing a time or a clip in one moves them all:
+
+    moment = Moment(index)
+    player = Player(moment)
+    moment.observe(show, ["video_id", "clip_id", "frame"])  # another view follows
+    moment.clip_id = "0001_3"                               # and leads: the player plays it
+    link((moment, "frame"), (slider, "value"))              # or both, for one trait
+
+Lines and heat maps over the time of one video, under each other, with the moment as a cursor.
 
 Press or drag on them, and the moment goes there: a `Player` of the same moment shows that frame.
 
@@ -9,13 +20,114 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import traitlets
 from anywidget import AnyWidget
 from jaxtyping import Float
 
-from imigue_lab.views.player.moment import Moment
-from imigue_lab.views.strip import WINDOW
+from imigue_lab.data.index import Index
+from imigue_lab.errors import DataError, some
+from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.style import CONTEXT
+
+RATE = 25.0  # frames a second, where the video does not say
+AROUND = 1.0  # seconds before and after a clip that a view of it goes on
+
+
+class Moment(traitlets.HasTraits):
+    """The chosen video, clip and frame; the three always belong together.
+
+    Choosing a clip goes to its video and first frame; choosing another video, or a frame more than
+    a second outside the clip, leaves the clip.
+
+    Attributes:
+        video_id: of the index.
+        clip_id: empty where no clip is chosen.
+        frame: of the whole video, from 0.
+
+    Raises:
+        DataError: a video or clip is not in the index.
+    """
+
+    video_id = traitlets.Unicode()
+    clip_id = traitlets.Unicode()
+    frame = traitlets.Int(min=0)
+
+    def __init__(self, index: Index, video_id: str = "", clip_id: str = ""):
+        if index.videos.empty:
+            raise DataError(f"{index.root}: holds no video to show; name another root")
+        self.index = index
+        self.videos = index.videos.set_index("video_id")
+        self.clips = index.clips.set_index("clip_id")
+        super().__init__()
+        if clip_id:
+            self.clip_id = clip_id
+        else:
+            self.video_id = video_id or str(index.videos.video_id.iloc[0])
+
+    @property
+    def video(self) -> pd.Series:
+        """The row of the index."""
+        return self.videos.loc[self.video_id]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of the video; `RATE` where that is unknown."""
+        return float(self.video.fps) if self.video.fps > 0 else RATE
+
+    @property
+    def clip(self) -> pd.Series | None:
+        """The row of the index; None where no clip is chosen."""
+        return self.clips.loc[self.clip_id] if self.clip_id else None
+
+    def show(self, video_id: str, frame: int = 0) -> None:
+        """Goes to a frame of a video, no clip being chosen."""
+        with self.hold_trait_notifications():
+            self.clip_id, self.video_id, self.frame = "", video_id, frame
+
+    @traitlets.validate("video_id")
+    def _known_video(self, proposal: dict) -> str:
+        return known(proposal["value"], self.videos, "video")
+
+    @traitlets.validate("clip_id")
+    def _known_clip(self, proposal: dict) -> str:
+        return proposal["value"] and known(proposal["value"], self.clips, "clip")
+
+    @traitlets.observe("clip_id")
+    def _go_to_clip(self, _: object) -> None:
+        clip = self.clip
+        if clip is None or (
+            clip.video_id == self.video_id and clip.start <= self.frame <= clip.end
+        ):
+            return
+        with self.hold_trait_notifications():
+            self.video_id, self.frame = clip.video_id, int(clip.start)
+
+    @traitlets.observe("video_id")
+    def _leave_clip_of_another_video(self, _: object) -> None:
+        clip = self.clip
+        if clip is not None and clip.video_id != self.video_id:
+            self.show(self.video_id)
+
+    @traitlets.observe("frame")
+    def _leave_clip_that_is_past(self, _: object) -> None:
+        clip = self.clip
+        if clip is None or clip.video_id != self.video_id:
+            return
+        margin = around(self.fps)
+        if not clip.start - margin <= self.frame <= clip.end + margin:
+            self.clip_id = ""
+
+
+def known(name: str, table: pd.DataFrame, kind: str) -> str:
+    if name not in table.index:
+        raise DataError(f"{kind} {name!r} is not there; choose one of {some(table.index)}")
+    return name
+
+
+def around(fps: float) -> int:
+    """Frames that a view of a clip shows before and after it."""
+    return round(AROUND * fps)
 
 
 class Lane(NamedTuple):

@@ -1,78 +1,160 @@
-"""Points on a plane that can be hovered over and pressed."""
+"""What a gesture run remembers, beside what it makes of clips: vectors of one space, by name.
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+Entries of the memory bank, learned prototypes, and the unrefined features f of a part's clips
+(paper section 2.5). Letters in shapes: N points, D width.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
-import traitlets
-from anywidget import AnyWidget
-from jaxtyping import Float, Int
+import pandas as pd
+import torch
+from jaxtyping import Float
 
-from imigue_lab.views.prototypes.point_colours import NOTHING, Colouring
-from imigue_lab.views.prototypes.prototypes import CLIP, ENTRY, PROTOTYPE
+from imigue_lab.data.vocabulary import GROUPS, group_of
+from imigue_lab.errors import RunError
+from imigue_lab.models.memory import Memory, Prototypes
+from imigue_lab.results.open import GestureRun
+from imigue_lab.training.gesture_scores import name_of, probabilities
+from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.training.gestures.tokens import in_order
+from imigue_lab.training.gestures.train import load_gesture
 
-KINDS = (ENTRY, CLIP, PROTOTYPE)  # drawn filled, open, and large with an edge
+ENTRY, PROTOTYPE, CLIP = "bank entry", "learned prototype", "clip"
 
 
-class PointMap(AnyWidget):
-    """Draws points; `chosen` is the number of the one that was pressed, -1 at first.
+@dataclass(frozen=True)
+class Points:
+    """Vectors and what is known of each.
 
-    Args:
-        places: x to the right and y up.
-        kinds: of each point, a place in `KINDS`.
-        names: of each point, shown when the pointer is over it.
+    Attributes:
+        table: a row a point: id, kind (`ENTRY`, `PROTOTYPE`, `CLIP`), clip_id (its source; empty of
+            a prototype), label (null where hidden), name, group (of the class), confidence (of an
+            entry, or in the class that is said), age (of an entry: steps since it changed; else
+            null), said and told (of a clip: the class, and right or wrong; else null).
+        notes: what is left out.
     """
 
-    _esm = Path(__file__).with_name("points.js")
-    _css = Path(__file__).with_name("points.css")
-    chosen = traitlets.Int(-1).tag(sync=True)
+    vectors: Float[np.ndarray, "N D"]
+    table: pd.DataFrame
+    notes: list[str]
 
-    def __init__(
-        self,
-        places: Float[np.ndarray, "N 2"],
-        kinds: Int[np.ndarray, " N"],
-        names: Sequence[str],
-        colouring: Colouring,
-        **traits: Any,
-    ):
-        super().__init__(**traits)
-        self.places, self.kinds, self.names = places, kinds, names
-        self.colouring = colouring
-        self.watched = False  # a page shows it
-        self.on_msg(self.answer)
+    def of(self, kind: str) -> pd.DataFrame:
+        return self.table[self.table.kind == kind]
 
-    def colour(self, colouring: Colouring) -> None:
-        """Other colours and marks from now on."""
-        self.colouring = colouring
-        if self.watched:
-            self.send_scene()
+    def nearest(self, point: int, most: int = 6) -> pd.DataFrame:
+        """The entries and clips nearest to a point by cosine, one a source clip, with `cosine`."""
+        lengths = np.linalg.norm(self.vectors, axis=1)
+        cosine = self.vectors @ self.vectors[point] / (lengths * lengths[point]).clip(min=1e-12)
+        others = self.table.assign(cosine=cosine).drop(index=point)
+        others = others[(others.kind != PROTOTYPE)]
+        others = others[others.clip_id != self.table.clip_id[point]]
+        others = others.sort_values("cosine", ascending=False, kind="stable")
+        return others.drop_duplicates("clip_id").head(most)
 
-    def answer(self, _: object, content: dict[str, Any], __: object) -> None:
-        """What the page asks for: the scene, or the name of a point."""
-        if content["kind"] == "scene":
-            self.watched = True
-            self.send_scene()
-        else:
-            point = int(content["point"])
-            self.send({"kind": "name", "point": point, "name": self.names[point]})
 
-    def send_scene(self) -> None:
-        """Places, looks and kinds, as bytes."""
-        low, high = self.places.min(axis=0), self.places.max(axis=0)
-        scene = {
-            "kind": "scene",
-            "low": low.tolist(),
-            "high": high.tolist(),
-            "palette": self.colouring.colours,
-            "names": self.colouring.names,
-            "marks": self.colouring.marks,
-            "kinds": KINDS,
-            "nothing": NOTHING,
-        }
-        arrays = (
-            (self.places, np.float32),
-            (self.colouring.number, np.int8),
-            (self.kinds, np.uint8),
+def load_remembering(gesture: GestureRun) -> tuple[GestureSystem, Memory]:
+    """The run's best model and its memory.
+
+    Raises:
+        RunError: it has none.
+    """
+    system = load_gesture(gesture.run, gesture.data)
+    memory = system.gesture.memory
+    if memory is None:
+        raise RunError(
+            f"{gesture.run.folder.name}: was trained without memory; choose a run of memory=true"
         )
-        self.send(scene, [np.ascontiguousarray(a, kind).tobytes() for a, kind in arrays])
+    return system, memory
+
+
+def read_points(gesture: GestureRun, split: str = "test") -> Points:
+    """Every entry and prototype, and the features of a part's clips.
+
+    Raises:
+        RunError: the run has no memory.
+    """
+    system, memory = load_remembering(gesture)
+    parts = [entries_of(gesture, memory), prototypes_of(memory), clips_of(gesture, system, split)]
+    vectors = np.concatenate([vectors for vectors, _ in parts])
+    table = pd.concat([table for _, table in parts], ignore_index=True)
+    known = table.label.notna()
+    table["name"] = [name_of(int(n)) if k else "?" for n, k in zip(table.label, known, strict=True)]
+    groups = [group_of(int(n)) if k else None for n, k in zip(table.label, known, strict=True)]
+    table["group"] = pd.Categorical(groups, list(GROUPS), ordered=True)
+    bare = gesture.data.bare & set(gesture.data.part(split).clip_id)
+    notes = [f"{len(bare)} clips without any token are left out"] if bare else []
+    empty = int((~memory.bank.filled.any(dim=1)).sum())
+    notes.append(f"{empty} of {len(memory.bank.filled)} classes have no entry")
+    return Points(vectors.astype(np.float32), table, notes)
+
+
+def entries_of(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
+    bank = memory.bank
+    sources = bank.source_ids(gesture.data.part("train").clip_id)
+    label, slot = (axis.numpy() for axis in bank.filled.nonzero(as_tuple=True))
+    table = pd.DataFrame(
+        {
+            "id": [f"entry-{c}-{s}" for c, s in zip(label, slot, strict=True)],
+            "kind": ENTRY,
+            "clip_id": [sources[c][s] for c, s in zip(label, slot, strict=True)],
+            "label": pd.array(label, dtype="Int64"),
+            "confidence": bank.confidence[label, slot].numpy(),
+            "age": bank.age[label, slot].numpy().astype(float),
+            "predicted": pd.array([pd.NA] * len(label), dtype="Int64"),
+            "told": None,
+        }
+    )
+    return bank.entries[label, slot].numpy(), table
+
+
+def prototypes_of(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
+    """Of the classes that have an entry: those without were hardly ever right, and lie anywhere."""
+    if not isinstance(memory.prototypes, Prototypes):
+        vectors = np.empty((0, memory.bank.entries.shape[2]))
+        label = np.empty(0, dtype=int)
+    else:
+        label = memory.bank.filled.any(dim=1).nonzero()[:, 0].numpy()
+        vectors = memory.prototypes.vectors.detach().numpy()[label]
+    table = pd.DataFrame(
+        {
+            "id": [f"prototype-{c}" for c in label],
+            "kind": PROTOTYPE,
+            "clip_id": "",
+            "label": pd.array(label, dtype="Int64"),
+            "confidence": np.nan,
+            "age": np.nan,
+            "predicted": pd.array([pd.NA] * len(label), dtype="Int64"),
+            "told": None,
+        }
+    )
+    return vectors, table
+
+
+@torch.no_grad()
+def clips_of(
+    gesture: GestureRun, system: GestureSystem, split: str
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """f before the memory, and what is said after it."""
+    known = gesture.run.predictions().set_index("clip_id")
+    vectors, ids = [np.empty((0, gesture.settings.width))], []
+    for batch in in_order(gesture.data, split, gesture.settings.batch_size):
+        fused = system(batch).fusion.f
+        kept = [n for n, clip_id in enumerate(batch.clip_ids) if clip_id not in gesture.data.bare]
+        vectors.append(fused[kept].float().numpy())
+        ids += [batch.clip_ids[n] for n in kept]
+    part = known.loc[ids]
+    told = pd.Series(np.where(part.label == part.predicted, "right", "wrong"), dtype=object)
+    table = pd.DataFrame(
+        {
+            "id": [f"clip-{clip_id}" for clip_id in ids],
+            "kind": CLIP,
+            "clip_id": ids,
+            "label": part.label.astype("Int64").array,
+            "confidence": probabilities(part).max(axis=1),
+            "age": np.nan,
+            "predicted": part.predicted.astype("Int64").array,
+            "told": told.mask(part.label.isna().to_numpy(), None),
+        }
+    )
+    return np.concatenate(vectors), table

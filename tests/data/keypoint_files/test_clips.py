@@ -5,7 +5,7 @@ import pytest
 
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, upper_body
 from imigue_lab.data.keypoint_files.tables import read_recording
-from imigue_lab.data.synthetic.story import MadeUp
+from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
@@ -14,7 +14,7 @@ from imigue_lab.errors import DataError
 def full(tmp_path_factory):
     """The same interviews as `index`, in the layout that has a spreadsheet a clip."""
     root = tmp_path_factory.mktemp("full") / "interviews"
-    return make_data(root, MadeUp(videos=32, pictures=False, layout="full"))
+    return make_data(root, SyntheticSpec(videos=32, pictures=False, layout="full"))
 
 
 def test_a_clip_is_its_range_of_the_videos_rows_end_included(index):

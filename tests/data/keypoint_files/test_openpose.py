@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
-from imigue_lab.data.keypoints import LAYOUTS, subset
-from imigue_lab.data.skeleton import normalise_picture, present
+from imigue_lab.data.skeletons.geometry import normalise_picture, present
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 from imigue_lab.errors import DataError
 
 JOINTS = LAYOUTS["openpose137"].joints

@@ -7,7 +7,7 @@ from pose_format.utils.openpose import OpenPose_Components, load_openpose_direct
 
 from imigue_lab.data.keypoint_files.openpose import PARTS
 from imigue_lab.data.keypoint_files.tables import read_recording
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from tests.data.keypoint_files.pose_files import BODY, mediapipe, write
 

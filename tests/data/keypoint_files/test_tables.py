@@ -13,7 +13,7 @@ from imigue_lab.data.keypoint_files.tables import (
     read_openpose_xlsx,
     read_recording,
 )
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 
 HAND, BODY = LAYOUTS["light_hand35"], LAYOUTS["body25"]
@@ -63,7 +63,7 @@ def test_a_file_without_header_is_refused_rather_than_read_one_frame_short(write
         read_keypoint_csv(write(*(row(n) for n in range(3)), header=[]), HAND)
 
 
-def test_made_up_keypoints_read_back(index):
+def test_synthetic_keypoints_read_back(index):
     video = index.videos.iloc[0]
     recording = read_recording(video.keypoints)
     assert recording.layout is HAND

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.keypoints import LAYOUTS
-from imigue_lab.data.skeleton import fit_persons, normalise_3d
 from imigue_lab.data.skeletons.augment import (
     flip,
     random_flip,
@@ -15,6 +13,8 @@ from imigue_lab.data.skeletons.augment import (
     random_turn_2d,
     random_turn_3d,
 )
+from imigue_lab.data.skeletons.geometry import fit_persons, normalise_3d
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.sampling import sample_uniform, take_clips
 from imigue_lab.data.skeletons.streams import streams
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import (
     edges,
     hop_distances,
@@ -14,6 +13,7 @@ from imigue_lab.data.skeletons.graphs import (
     spatial,
     stgcn_spatial,
 )
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
 COCO, NTU = LAYOUTS["coco17"], LAYOUTS["ntu25"]
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.cropping import compact, resize
 from imigue_lab.data.skeletons.heatmaps import (
     joint_heatmaps,
@@ -15,6 +14,7 @@ from imigue_lab.data.skeletons.heatmaps import (
     limbs,
     mirror_heatmaps,
 )
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, take_clips
 
 COCO = LAYOUTS["coco17"]

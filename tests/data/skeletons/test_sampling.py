@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.skeleton import fit_persons, resample
+from imigue_lab.data.skeletons.geometry import fit_persons, resample
 from imigue_lab.data.skeletons.sampling import (
     TEST_SEED,
     crop_centre,

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.video import Video, probe, write_video
-from imigue_lab.data.videos.resample import differ, frames_at, resample_video
+from imigue_lab.data.videos.video import (
+    Video,
+    differ,
+    frames_at,
+    probe,
+    resample_video,
+    write_video,
+)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imigue_lab.data.videos.windows import plan_windows, segment_centres
+from imigue_lab.data.videos.video import plan_windows, segment_centres
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from imigue_lab.data.video import Video
+from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.features.detectors import centerface as module
-from imigue_lab.features.detectors.centerface import decode, of_any_size, padded, shrink
+from imigue_lab.features import centerface as module
+from imigue_lab.features.centerface import decode, of_any_size, padded, shrink
 
 
 def maps(*cells):

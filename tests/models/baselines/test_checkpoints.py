@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from imigue_lab.data.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.models.published import FAMILIES, load_published
+from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from tests.models.published_names import (
     BUILT,
     CLIPS,

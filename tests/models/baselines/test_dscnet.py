@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.baselines.dscnet import (
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.pictures.dscnet import (
     MotionExcitation,
     build_dscnet,
     build_dscnet_rgb,
+    build_msstnet,
 )
-from imigue_lab.models.baselines.msstnet import build_msstnet
-from imigue_lab.models.published import load_published
 from tests.models.recordings import made_weights, read_recording
 
 SMALL = {"depths": (1, 1, 1, 1), "inner": 8}

@@ -3,7 +3,7 @@
 import torch
 from torchvision.models.video import mvit_v2_s
 
-from imigue_lab.models.baselines.mvitv2 import build_mvitv2
+from imigue_lab.models.pictures.mvit import build_mvitv2
 
 
 def test_it_is_torchvisions_with_as_many_parameters_as_it_says():

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from imigue_lab.models.baselines.poseconv3d import Bottleneck, build_poseconv3d
-from imigue_lab.models.published import FAMILIES, load_published
+from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
+from imigue_lab.models.pictures.poseconv3d import Bottleneck, build_poseconv3d
 from tests.models.skeleton_recordings import recording
 
 

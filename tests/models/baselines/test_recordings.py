@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from imigue_lab.models.published import FAMILIES, load_published
+from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from tests.models.skeleton_recordings import recording
 
 pytestmark = pytest.mark.shared

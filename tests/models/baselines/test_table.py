@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.data.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
-from imigue_lab.models.baselines.build import (
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.models.baselines import (
     PICTURE_BUILDERS,
     SIZES,
     SKELETON_BUILDERS,
+    TABLE,
     build_baseline,
 )
-from imigue_lab.models.baselines.graph_network import GraphNetwork
-from imigue_lab.models.baselines.table import TABLE
+from imigue_lab.models.graph.network import GraphNetwork
 
 GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in ("2s-agcn", "strongaug")]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imigue_lab.models.baselines.temporal_blocks import Maximum
+from imigue_lab.models.graph.temporal import Maximum
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.baselines.tsm import TemporalShift, build_tsm
-from imigue_lab.models.published import load_published
+from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.pictures.tsm import TemporalShift, build_tsm
 from tests.models.recordings import made_weights, read_recording
 
 SMALL = {"classes": 5, "segments": 4, "depths": (1, 1, 1, 1), "inner": 8}

@@ -6,9 +6,9 @@ from torch.testing import assert_close
 from torchvision.models import video
 
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines.video_swin import Stages, build_video_swin
+from imigue_lab.models.checkpoints.registry import load_published
 from imigue_lab.models.checkpoints.video_swin import read_window
-from imigue_lab.models.published import load_published
+from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
 from tests.models.recordings import made_weights, read_recording
 
 PARAMETERS = {"tiny": 27_875_078, "small": 49_533_686, "base": 87_671_784}

@@ -1,0 +1,288 @@
+"""Names of the joints that keypoint detectors and depth cameras hand out, in the order they do.
+
+Sides are the person's own: the right hand stands on the left of the picture. OpenPose's 70 face
+points are the 68 of iBUG, numbered from the right ear along the jaw, and both pupils.
+
+Named keypoint layouts: which joint stands where, which bones join them, which pairs mirror.
+
+A layout is a tuple of joint names; bones and mirror pairs are given by index into it. People count
+no columns: `imigue22` is a subset of `light_hand35`, and `subset("imigue22", "light_hand35")` says
+which joints to take.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from imigue_lab.errors import DataError, some
+
+BODY25 = (
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip"
+    " right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear"
+    " left_ear left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
+).split()
+FINGERS = "thumb index middle ring pinky".split()
+RIGHT_TIPS = [f"right_{finger}_tip" for finger in FINGERS]
+LEFT_TIPS = [f"left_{finger}_tip" for finger in FINGERS]
+
+
+def hand(side: str) -> list[str]:
+    """21 joints: the wrist as the hand detector sees it, then four from the palm a finger."""
+    phalanges = [f"{side}_{finger}_{part}" for finger in FINGERS for part in (1, 2, 3, "tip")]
+    return [f"{side}_hand_wrist", *phalanges]
+
+
+FACE70 = [
+    *(f"right_jaw_{number}" for number in range(8)),
+    "chin",
+    *(f"left_jaw_{number}" for number in reversed(range(8))),
+    *(f"right_brow_{number}" for number in range(5)),
+    *(f"left_brow_{number}" for number in reversed(range(5))),
+    *(f"nose_bridge_{number}" for number in range(4)),
+    *"right_nostril_0 right_nostril_1 nose_base left_nostril_1 left_nostril_0".split(),
+    *"right_eye_outer right_eye_upper_outer right_eye_upper_inner".split(),
+    *"right_eye_inner right_eye_lower_inner right_eye_lower_outer".split(),
+    *"left_eye_inner left_eye_upper_inner left_eye_upper_outer".split(),
+    *"left_eye_outer left_eye_lower_outer left_eye_lower_inner".split(),
+    *"right_lip_corner right_lip_top_0 right_lip_top_1 lip_top".split(),
+    *"left_lip_top_1 left_lip_top_0 left_lip_corner left_lip_bottom_0 left_lip_bottom_1".split(),
+    *"lip_bottom right_lip_bottom_1 right_lip_bottom_0".split(),
+    *"right_mouth_corner right_mouth_top mouth_top left_mouth_top left_mouth_corner".split(),
+    *"left_mouth_bottom mouth_bottom right_mouth_bottom".split(),
+    *"right_pupil left_pupil".split(),
+]
+OPENPOSE137 = [*BODY25, *FACE70, *hand("left"), *hand("right")]
+
+# The 36 of MM-Gesture: as in imigue22 without fingers, 12 of the face, wrist and tips of each hand.
+MMGESTURE_BODY = [*BODY25[:8], *BODY25[15:19]]
+MMGESTURE_FACE = (
+    "right_jaw_2 right_jaw_4 chin left_jaw_4 left_jaw_2 right_brow_2 left_brow_2 nose_bridge_0"
+    " right_lip_corner lip_top left_lip_corner lip_bottom"
+).split()
+MMGESTURE36 = [
+    *MMGESTURE_BODY,
+    *MMGESTURE_FACE,
+    *("left_hand_wrist", *LEFT_TIPS),
+    *("right_hand_wrist", *RIGHT_TIPS),
+]
+
+OPENPOSE18 = [
+    *BODY25[:8],
+    *"right_hip right_knee right_ankle left_hip left_knee left_ankle".split(),
+    *"right_eye left_eye right_ear left_ear".split(),
+]
+COCO17 = [
+    "nose",
+    *(
+        f"{side}_{part}"
+        for part in "eye ear shoulder elbow wrist hip knee ankle".split()
+        for side in ("left", "right")
+    ),
+]
+
+# MediaPipe Holistic's body without what its hands and face tell better, and both hands.
+MEDIAPIPE65 = [
+    *COCO17,
+    *"left_lip_corner right_lip_corner left_heel right_heel left_big_toe right_big_toe".split(),
+    *hand("left"),
+    *hand("right"),
+]
+
+NTU25 = (
+    "spine_base spine_mid neck head left_shoulder left_elbow left_wrist left_hand right_shoulder"
+    " right_elbow right_wrist right_hand left_hip left_knee left_ankle left_foot right_hip"
+    " right_knee right_ankle right_foot spine_shoulder left_hand_tip left_thumb right_hand_tip"
+    " right_thumb"
+).split()
+# Kinect's first generation; UTKinect keeps the order of its SDK, MSR-Action3D has its own. The
+# right hand of the latter's files is the one that moves more: subjects were told to use it.
+KINECT20 = (
+    "hip_center spine shoulder_center head left_shoulder left_elbow left_wrist left_hand"
+    " right_shoulder right_elbow right_wrist right_hand left_hip left_knee left_ankle left_foot"
+    " right_hip right_knee right_ankle right_foot"
+).split()
+MSRACTION20 = (
+    "left_shoulder right_shoulder shoulder_center spine left_hip right_hip hip_center left_elbow"
+    " right_elbow left_wrist right_wrist left_hand right_hand left_knee right_knee left_ankle"
+    " right_ankle left_foot right_foot head"
+).split()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A keypoint layout.
+
+    Attributes:
+        joints: names in the order of the columns.
+        bones: (parent, child) indices; every joint but the root is a child once.
+        mirror: (right, left) index pairs that change places when the picture is flipped.
+        axes: 2 where joints lie in the picture and a score follows x and y, 3 in space.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...]
+    mirror: tuple[tuple[int, int], ...]
+    axes: int = 2
+
+    @property
+    def root(self) -> int:
+        """The joint that is no bone's child."""
+        children = {child for _, child in self.bones}
+        return next(index for index in range(len(self.joints)) if index not in children)
+
+    @property
+    def mirrored(self) -> list[int]:
+        """The joint that each joint is taken from when left and right change places."""
+        order = list(range(len(self.joints)))
+        for right, left in self.mirror:
+            order[right], order[left] = left, right
+        return order
+
+
+def mirror_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Pairs `right_x` with `left_x`; a layout of one hand has none."""
+    place = {joint: index for index, joint in enumerate(joints)}
+    sides = ((index, joint.replace("right_", "left_", 1)) for joint, index in place.items())
+    return tuple((index, place[left]) for index, left in sides if place.get(left, index) != index)
+
+
+def named_bones(joints: tuple[str, ...], bones: str) -> tuple[tuple[int, int], ...]:
+    """Reads ``"neck-nose neck-right_shoulder"`` as index pairs."""
+    place = {joint: index for index, joint in enumerate(joints)}
+    pairs = (bone.split("-") for bone in bones.split())
+    return tuple((place[parent], place[child]) for parent, child in pairs)
+
+
+def chain(*joints: str) -> str:
+    """Bones from the first joint to the last: ``chain("a", "b", "c")`` is ``" a-b b-c"``."""
+    return "".join(f" {parent}-{child}" for parent, child in pairwise(joints))
+
+
+def both_sides(bones: str) -> str:
+    """Bones of the right side, and the same of the left."""
+    return f" {bones} {bones.replace('right_', 'left_')}"
+
+
+def hand_bones(side: str) -> str:
+    root, *rest = hand(side)
+    fingers = [rest[start : start + 4] for start in range(0, len(rest), 4)]
+    return "".join(chain(root, *finger) for finger in fingers)
+
+
+HEAD_BONES = both_sides("nose-right_eye right_eye-right_ear")
+ARM_BONES = both_sides("neck-right_shoulder right_shoulder-right_elbow right_elbow-right_wrist")
+UPPER_BONES = " neck-nose" + ARM_BONES + HEAD_BONES
+LEG_BONES = " neck-mid_hip" + both_sides(
+    "mid_hip-right_hip right_hip-right_knee right_knee-right_ankle right_ankle-right_big_toe"
+    " right_big_toe-right_small_toe right_ankle-right_heel"
+)
+FINGER_BONES = both_sides(" ".join(f"right_wrist-{tip}" for tip in RIGHT_TIPS))
+# Down the nose to the lips and the chin, from there along the jaw; brows and eyes from the bridge.
+FACE_BONES = chain(
+    *"nose nose_bridge_3 nose_base lip_top mouth_top mouth_bottom lip_bottom chin".split()
+) + both_sides(
+    chain("nose_base", "right_nostril_1", "right_nostril_0")
+    + chain("nose_bridge_0", *(f"right_brow_{number}" for number in (4, 3, 2, 1, 0)))
+    + chain("chin", *(f"right_jaw_{number}" for number in reversed(range(8))))
+    + chain("lip_top", "right_lip_top_1", "right_lip_top_0", "right_lip_corner")
+    + chain("lip_bottom", "right_lip_bottom_1", "right_lip_bottom_0")
+    + chain("mouth_top", "right_mouth_top", "right_mouth_corner")
+    + " mouth_bottom-right_mouth_bottom nose_bridge_0-right_eye_inner"
+    + chain("right_eye_inner", "right_eye_upper_inner", "right_eye_upper_outer", "right_eye_outer")
+    + chain("right_eye_inner", "right_eye_lower_inner", "right_eye_lower_outer")
+    + " right_eye_inner-right_pupil"
+)
+BRIDGE_BONES = chain(*(f"nose_bridge_{number}" for number in (3, 2, 1, 0)))
+PALM_BONES = both_sides("right_wrist-right_hand_wrist")
+MMGESTURE_BONES = (
+    chain("nose", "lip_top", "lip_bottom", "chin")
+    + " nose-nose_bridge_0"
+    + both_sides(
+        "nose_bridge_0-right_brow_2 lip_top-right_lip_corner chin-right_jaw_4"
+        " right_jaw_4-right_jaw_2"
+    )
+    + PALM_BONES
+    + both_sides(" ".join(f"right_hand_wrist-{tip}" for tip in RIGHT_TIPS))
+)
+THIGH_BONES = both_sides("right_shoulder-right_hip right_hip-right_knee right_knee-right_ankle")
+COCO_BONES = both_sides(
+    "nose-right_eye right_eye-right_ear nose-right_shoulder right_shoulder-right_elbow"
+    " right_elbow-right_wrist"
+)
+MEDIAPIPE_BONES = PALM_BONES + both_sides(
+    "nose-right_lip_corner right_ankle-right_heel right_ankle-right_big_toe"
+)
+NTU_BONES = (
+    chain("spine_shoulder", "neck", "head")
+    + chain("spine_shoulder", "spine_mid", "spine_base")
+    + both_sides(
+        chain("spine_shoulder", "right_shoulder", "right_elbow", "right_wrist", "right_hand")
+        + chain("right_hand", "right_thumb", "right_hand_tip")
+        + chain("spine_base", "right_hip", "right_knee", "right_ankle", "right_foot")
+    )
+)
+KINECT_BONES = chain("shoulder_center", "spine", "hip_center") + both_sides(
+    chain("shoulder_center", "right_shoulder", "right_elbow", "right_wrist", "right_hand")
+    + chain("hip_center", "right_hip", "right_knee", "right_ankle", "right_foot")
+)
+
+
+def build_layout(name: str, joints: list[str], bones: str, axes: int = 2) -> Layout:
+    names = tuple(joints)
+    return Layout(name, names, named_bones(names, bones), mirror_pairs(names), axes)
+
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        build_layout("body25", BODY25, UPPER_BONES + LEG_BONES),
+        build_layout(
+            "light_hand35", BODY25 + RIGHT_TIPS + LEFT_TIPS, UPPER_BONES + LEG_BONES + FINGER_BONES
+        ),
+        build_layout(
+            "imigue22",
+            [*BODY25[:8], *BODY25[15:19], *RIGHT_TIPS, *LEFT_TIPS],
+            UPPER_BONES + FINGER_BONES,
+        ),
+        build_layout("mmgesture36", MMGESTURE36, UPPER_BONES + MMGESTURE_BONES),
+        build_layout(
+            "openpose137",
+            OPENPOSE137,
+            UPPER_BONES
+            + LEG_BONES
+            + FACE_BONES
+            + BRIDGE_BONES
+            + PALM_BONES
+            + hand_bones("right")
+            + hand_bones("left"),
+        ),
+        build_layout("openpose18", OPENPOSE18, UPPER_BONES + THIGH_BONES),
+        build_layout("coco17", COCO17, COCO_BONES + THIGH_BONES),
+        build_layout(
+            "mediapipe65",
+            MEDIAPIPE65,
+            COCO_BONES + THIGH_BONES + MEDIAPIPE_BONES + hand_bones("right") + hand_bones("left"),
+        ),
+        build_layout("right_hand21", hand("right"), hand_bones("right")),
+        build_layout("left_hand21", hand("left"), hand_bones("left")),
+        build_layout("ntu25", NTU25, NTU_BONES, axes=3),
+        build_layout("kinect20", KINECT20, " shoulder_center-head" + KINECT_BONES, axes=3),
+        build_layout("msraction20", MSRACTION20, " shoulder_center-head" + KINECT_BONES, axes=3),
+    )
+}
+
+
+def subset(name: str, of: str) -> list[int]:
+    """Indices into layout `of` of the joints of layout `name`, in its order.
+
+    Raises:
+        DataError: `of` lacks some of the joints.
+    """
+    place = {joint: index for index, joint in enumerate(LAYOUTS[of].joints)}
+    absent = [joint for joint in LAYOUTS[name].joints if joint not in place]
+    if absent:
+        raise DataError(
+            f"{name} cannot be taken out of {of}, which has no {some(absent)}; read a layout that"
+            " holds them"
+        )
+    return [place[joint] for joint in LAYOUTS[name].joints]

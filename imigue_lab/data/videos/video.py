@@ -1,0 +1,277 @@
+"""Which frames a model looks at: windows over a whole video, segment centres of a clip.
+
+Video files by PyAV: what a file holds, its frames by exact index, and writing frames as H.264.
+
+A frame's index is its place in presentation order, from 0, at a constant or variable rate alike.
+
+A copy of a video at another frame rate, each of its frames the one that was shown then.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import heapify, heappop, heappush
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import av
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from imigue_lab.data.videos.decoder import Decoder
+from imigue_lab.data.videos.frame_table import frame_table, open_stream
+from imigue_lab.data.workspace import atomic_path
+from imigue_lab.errors import DataError
+
+
+class Windows(NamedTuple):
+    """How a video falls into windows: how many, and how many last frames are in none."""
+
+    windows: int
+    dropped: int
+
+
+def plan_windows(frames: int, size: int = 16) -> Windows:
+    """Windows of `size` frames, not overlapping; a last one needs at least half of its frames."""
+    whole, rest = divmod(frames, size)
+    return Windows(whole, rest) if 2 * rest < size else Windows(whole + 1, 0)
+
+
+def window_frames(frames: int, size: int = 16) -> list[list[int]]:
+    """The frame indices of each window; a short last one repeats its last frame."""
+    return [
+        [min(index, frames - 1) for index in range(first, first + size)]
+        for first in range(0, plan_windows(frames, size).windows * size, size)
+    ]
+
+
+def segment_centres(start: int, end: int, count: int = 16) -> list[int]:
+    """Centre frames of `count` equal segments of [start, end], end inclusive.
+
+    Frames repeat where the range is shorter than `count`.
+    """
+    length = end - start + 1
+    return [start + (2 * segment + 1) * length // (2 * count) for segment in range(count)]
+
+
+Frame = UInt8[np.ndarray, "height width 3"]  # RGB
+Frames = UInt8[np.ndarray, "T height width 3"]
+Name = TypeVar("Name", str, tuple[str, int])
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a container says: frames a second, picture size in pixels, number of frames."""
+
+    fps: float
+    width: int
+    height: int
+    frames: int
+
+
+def probe(path: Path) -> VideoInfo:
+    """Reads the header only; nothing is decoded.
+
+    Raises:
+        DataError: the file is not a video, or is cut off.
+    """
+    container, stream = open_stream(path)
+    with container:
+        rate = stream.average_rate or Fraction(0)
+        return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
+
+
+def write_video(
+    path: Path, frames: Iterable[Frame], fps: int | Fraction, quality: int = 23
+) -> None:
+    """Writes RGB frames as H.264 in an mp4; sides must be even.
+
+    Args:
+        quality: x264's constant rate factor; lower is finer and larger.
+    """
+    options = {"preset": "veryfast", "crf": str(quality)}
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for number, picture in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+class FrameCount(NamedTuple):
+    """How many frames a file holds, beside what its header says.
+
+    Attributes:
+        frames: frames that can be asked for by index.
+        header: the container's own number; 0 where it names none (Matroska, transport streams).
+        damaged: those of `frames` that do not decode; empty where decoding was not asked for.
+    """
+
+    frames: int
+    header: int
+    damaged: tuple[int, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        return self.header in (0, self.frames)
+
+
+def count_frames(path: Path, decode: bool = False) -> FrameCount:
+    """Counts frames packet by packet; `decode` tries each of them as well.
+
+    Raises:
+        DataError: the file is not a video, or no frame of it is there.
+    """
+    with Video(path) as video:
+        damaged = tuple(video.damaged()) if decode else ()
+        return FrameCount(len(video), video.table.header, damaged)
+
+
+class Video:
+    """The frames of a whole video or of a clip file, RGB, by index; used in a ``with``.
+
+    Args:
+        short_side: pixels that the shorter side is resized to; 0 keeps the size.
+        threads: decoder threads; 0 is one a core, for one pass over a long file.
+
+    Raises:
+        DataError: the file is not a video, or no frame of it is there.
+    """
+
+    def __init__(self, path: Path, short_side: int = 0, threads: int = 1):
+        self.path = path
+        self.short_side = short_side
+        self.table = frame_table(path)
+        self.decoder = Decoder(path, self.table, threads)
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.decoder.close()
+
+    def __len__(self) -> int:
+        return self.table.frames
+
+    def frame(self, index: int) -> Frame:
+        """One frame; fast when called with rising indices, a seek otherwise.
+
+        Raises:
+            DataError: it is past the end, or damaged.
+        """
+        self.check_range(index)
+        found = self.decoder.go_to(index)
+        if found is None:
+            raise DataError(
+                f"{self.path}: frame {index} is damaged and does not decode; copy the file again,"
+                " or leave out what needs this frame"
+            )
+        return picture(found, self.short_side)
+
+    def clips(self, wanted: Mapping[Name, Sequence[int]]) -> Iterator[tuple[Name, Frames]]:
+        """Many clips in one forward pass: a frame that several want is decoded once.
+
+        Args:
+            wanted: clip id -> frame indices, such as ``range(start, end + 1)`` or
+                `segment_centres`; clips may overlap and come in any order.
+
+        Yields:
+            (clip id, its frames in the order asked for), each clip once its last frame is there.
+            Only frames of clips that have begun and not ended are held.
+
+        Raises:
+            DataError: a clip is empty, or wants a frame that is past the end or damaged.
+        """
+        for name, indices in wanted.items():
+            if not len(indices):
+                raise DataError(f"{self.path}: clip {name} asks for no frame; correct its range")
+            self.check_range(min(indices), max(indices))
+        due = [(min(indices), name) for name, indices in wanted.items()]
+        heapify(due)
+        begun: dict[Name, tuple[Iterator[int], dict[int, Frame]]] = {}
+        while due:
+            index = due[0][0]
+            shot = self.frame(index)
+            while due and due[0][0] == index:
+                _, name = heappop(due)
+                if name not in begun:
+                    begun[name] = iter(sorted(set(wanted[name]))[1:]), {}
+                later, have = begun[name]
+                have[index] = shot
+                if (following := next(later, None)) is not None:
+                    heappush(due, (following, name))
+                else:
+                    del begun[name]
+                    yield name, np.stack([have[i] for i in wanted[name]])
+
+    def windows(self, size: int = 16) -> Iterator[Frames]:
+        """The windows of `window_frames` in one pass; a short last one repeats its last frame.
+
+        Raises:
+            DataError: a frame is damaged.
+        """
+        for indices in window_frames(len(self), size):
+            yield np.stack([self.frame(i) for i in indices])
+
+    def damaged(self) -> list[int]:
+        """Decodes the whole file and lists the frames that fail."""
+        self.decoder.restart()
+        failed: list[int] = []
+        expected = 0
+        for number, _ in self.decoder.coming:
+            failed += range(expected, number)
+            expected = number + 1
+        self.decoder.restart()
+        return [*failed, *range(expected, len(self))]
+
+    def check_range(self, *indices: int) -> None:
+        """Refuses the first index that is not there."""
+        for index in indices:
+            if not 0 <= index < len(self):
+                header = self.table.header
+                claim = "" if header in (0, len(self)) else f" and the header says {header}"
+                raise DataError(
+                    f"{self.path}: frame {index} is wanted, {len(self)} are there (0 to"
+                    f" {len(self) - 1}){claim}; correct the range, or copy the file again"
+                )
+
+
+def picture(frame: av.VideoFrame, short_side: int) -> Frame:
+    """RGB, upright as a player shows it, with the shorter side resized."""
+    width, height = frame.width, frame.height
+    if short_side:
+        scale = short_side / min(width, height)
+        width, height = round(width * scale), round(height * scale)
+    rgb = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90)) if frame.rotation else rgb
+
+
+ALIKE = 0.01  # relative difference of two rates that changes nothing
+FINE = 16  # x264's quality of the copy, hardly to be told from the source
+
+
+def differ(fps: int | float, rate: int | float) -> bool:
+    return abs(fps - rate) > ALIKE * rate
+
+
+def frames_at(frames: int, fps: int | float, rate: int | float) -> Int[np.ndarray, " F"]:
+    """Which frame of a video of `fps` is shown in the middle of each frame of `rate`."""
+    count = max(1, round(frames * rate / fps))
+    shown = np.floor((np.arange(count) + 0.5) * fps / rate).astype(int)
+    return np.minimum(shown, frames - 1)
+
+
+def resample_video(source: Path, target: Path, rate: int | float) -> None:
+    """Writes the copy whole or not at all; a last odd row or column is cut off.
+
+    Raises:
+        DataError: the source is no video, or a frame of it is damaged.
+    """
+    fps = probe(source).fps
+    with Video(source, threads=0) as video, atomic_path(target) as path:
+        pictures = (video.frame(int(number)) for number in frames_at(len(video), fps, rate))
+        even = (shot[: len(shot) // 2 * 2, : shot.shape[1] // 2 * 2] for shot in pictures)
+        write_video(path, even, Fraction(rate).limit_denominator(1001), FINE)

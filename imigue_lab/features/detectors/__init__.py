@@ -1,1 +1,0 @@
-"""The face detectors: what all of them promise, and one file each."""

@@ -1,0 +1,1 @@
+"""A video of one's own: keypoints, windows, segments, files."""

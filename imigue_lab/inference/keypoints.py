@@ -1,0 +1,141 @@
+"""A user's own video as data: a small tree of the plain layout in the workspace, and its index.
+
+analyses/<id>-<hash>/
+    videos.csv         one row
+    videos/<id>.mp4    the video, or a copy at the frame rate of the training data
+    keypoints/<id>.npy of its frames, where there are any
+    clips.csv          where annotators have corrected what was found
+"""
+
+import io
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from imigue_lab.data.index import Index, clips_table
+from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES
+from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.segments import slide
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.videos.video import count_frames, differ, frames_at, probe, resample_video
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.errors import DataError
+from imigue_lab.features.poses import find_poses
+
+SHORTEST = 8  # frames of which a window can be made
+
+
+@dataclass(frozen=True)
+class OwnVideo:
+    """One video that is to be analysed.
+
+    Attributes:
+        source: as the user gave it.
+        index: of the tree; its clips are the windows that are looked at.
+        keypoints: all 0 where there are none.
+        posed: whether there are any.
+        remarks: what a reader of the result should know.
+    """
+
+    source: Path
+    index: Index
+    keypoints: Float32[np.ndarray, "T V 3"]
+    posed: bool
+    remarks: list[str]
+
+    @property
+    def video_id(self) -> str:
+        return str(self.index.videos.video_id.iloc[0])
+
+    @property
+    def fps(self) -> float:
+        return float(self.index.videos.fps.iloc[0])
+
+    @property
+    def frames(self) -> int:
+        return len(self.keypoints)
+
+
+def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> OwnVideo:
+    """Finds the keypoints, copies the video where its rate is another, and lays out windows.
+
+    Args:
+        given: keypoints, see `find_poses`.
+        layout: of the joints that the gesture run takes.
+        rate: frames a second of the training data; None where they are not known.
+
+    Raises:
+        DataError: the video or its keypoints cannot be used.
+        SettingsError: the estimator is not known or not installed.
+    """
+    source = source.expanduser().resolve()
+    if not source.is_file():
+        raise DataError(f"{source}: no such video; name an mp4 by `video`")
+    info, frames = probe(source), count_frames(source).frames
+    if frames < SHORTEST or info.fps <= 0:
+        raise DataError(
+            f"{source}: {frames} frames at {info.fps:g} a second; a window needs {SHORTEST} frames"
+            " and a rate: write the file anew"
+        )
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-") or "video"
+    state = source.stat()
+    root = workspace() / "analyses"
+    root /= f"{name}-{short_hash(source, state.st_size, state.st_mtime_ns, given, layout, rate)}"
+    found = find_poses(source, given, layout)
+    remarks = list(found.remarks) if found else []
+    shown, other = np.arange(frames), rate if rate and differ(info.fps, rate) else None
+    if other:
+        shown = frames_at(frames, info.fps, other)
+        remarks.append(
+            f"the video runs at {info.fps:.4g} frames a second, the training data at {other:.4g}:"
+            " analysed as a copy at their rate"
+        )
+    elif rate is None:
+        remarks.append("the training data are not there: their frame rate is not known")
+    place_video(source, root / "videos" / name, other)
+    write_atomically(root / "videos.csv", f"video_id,split\n{name},test\n")
+    joints = len(LAYOUTS[layout].joints)
+    points = found.skeleton[shown] if found else np.zeros((len(shown), joints, 3), np.float32)
+    if found:
+        content = io.BytesIO()
+        np.save(content, points)
+        write_atomically(root / "keypoints" / f"{name}.npy", content.getvalue())
+    else:
+        remarks.append("no keypoints were given: gestures are decided by the RGB branch alone")
+    index = read_index(root)
+    fps = float(index.videos.fps.iloc[0])
+    windows = slide(len(shown), fps)
+    return OwnVideo(source, with_windows(index, {name: windows}), points, bool(found), remarks)
+
+
+def place_video(source: Path, target: Path, rate: float | None) -> None:
+    """The video by a link, or a copy at another rate, made once."""
+    if rate or source.suffix.lower() not in VIDEO_SUFFIXES:
+        copy = target.with_suffix(".mp4")
+        if not copy.exists():
+            resample_video(source, copy, rate or probe(source).fps)
+        return
+    link = target.with_name(target.name + source.suffix.lower())
+    link.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        link.symlink_to(source)
+
+
+def with_windows(index: Index, windows: dict[str, pd.DataFrame]) -> Index:
+    """The same videos, their clips being windows of no known class.
+
+    Args:
+        windows: start and end in frames, by video id.
+    """
+    rows = [
+        {"clip_id": f"{video}_{row.start}_{row.end}", "video_id": video}
+        | {"start": row.start, "end": row.end}
+        for video, own in windows.items()
+        for row in own.itertuples()
+    ]
+    return replace(index, clips=clips_table(rows, index.videos))

@@ -1,0 +1,211 @@
+"""Table 1 of the paper: what each network reads, who published it, its score, recipe and builder.
+
+Recipes are the settings with which the authors train, or pyskl's configurations for NTU RGB+D.
+Warm-up, separate learning rates of parts, and gradient clipping are not part of them.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+from torch import nn
+
+from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+
+Optimizer = Literal["adamw", "sgd"]
+Sampling = Literal["resample", "uniform"]
+
+AUGMENTED = {"none": "", "turn": "scaled and turned", "mirror": "cropped and mirrored"}
+
+
+class Recipe(NamedTuple):
+    """Values of the settings of the same names, see `BaselineSettings`."""
+
+    optimizer: Optimizer
+    lr: float
+    weight_decay: float
+    scheduler: str
+    epochs: int
+    batch_size: int
+    frames: int
+    sampling: Sampling
+    augment: Augment = "none"
+    test_clips: int = 1
+    balance: float = 0.0
+
+    def __str__(self) -> str:
+        optimizer = {"adamw": "AdamW", "sgd": "SGD"}[self.optimizer]
+        frames = f"{self.frames} frames" if self.frames else "all frames"
+        parts = [
+            f"{optimizer} {self.lr:g} for {self.batch_size} clips",
+            f"decay {self.weight_decay:g}",
+            self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
+            f"{self.epochs} epochs",
+            f"{frames} {'drawn uniformly' if self.sampling == 'uniform' else 'evenly'}",
+            {"none": "", "turn": "scaled and turned", "mirror": "cropped and mirrored"}[
+                self.augment
+            ],
+            f"mean of {self.test_clips} clips in the test" if self.test_clips > 1 else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+PYSKL = Recipe("sgd", 0.1, 5e-4, "cosine", 80, 128, 100, "uniform", test_clips=10)
+STRONG_AUG = PYSKL._replace(epochs=120, augment="turn")
+DG_STGCN = PYSKL._replace(epochs=150, augment="turn")  # published: turned, not scaled
+ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample")
+POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", test_clips=10)
+TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "resample", "mirror")
+DSCNET = TSM  # its stream of pictures is a TSM; a recipe of its own is not described
+VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "resample", "mirror")
+VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
+POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)
+"""2s-AGCN as the paper on iMiGUE trains its encoders (section 5.1), which prints no epochs."""
+RGB_ENCODER = POSE_ENCODER._replace(frames=16)
+
+
+Name = Literal[
+    "tsm",
+    "video-swin-t",
+    "video-swin-s",
+    "video-swin-b",
+    "st-gcn",
+    "st-gcn++",
+    "strongaug",
+    "aagcn",
+    "ctr-gcn",
+    "dg-stgcn",
+    "poseconv3d",
+    "dscnet",
+    "2s-agcn",
+    "mvitv2-s",
+]
+Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton"]
+
+
+class Baseline(NamedTuple):
+    """A row of Table 1.
+
+    Attributes:
+        modality: what the network reads; heatmaps are drawn of skeletons.
+        parameters: for 32 classes, the joints of `imigue22` and one person, one stream.
+        paper: where the network was published.
+        published: top-1 on iMiGUE in percent as Table 1 prints it; `None` where it has no row.
+        recipe: how its authors, or pyskl for them, train it.
+    """
+
+    name: Name
+    modality: Modality
+    parameters: int
+    paper: str
+    published: float | None
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        score = "not in Table 1" if self.published is None else f"{self.published:.2f} % published"
+        return (
+            f"{self.name:12} {self.modality:16} {self.parameters / 1e6:6.2f} M  {self.paper:25}"
+            f" {score:17}  {self.recipe}"
+        )
+
+
+TABLE = (
+    Baseline("tsm", "RGB", 23_573_600, "Lin et al., ICCV 2019", 58.77, TSM),
+    Baseline("video-swin-t", "RGB", 27_875_078, "Liu et al., CVPR 2022", 59.97, VIDEO_SWIN),
+    Baseline("video-swin-s", "RGB", 49_533_686, "Liu et al., CVPR 2022", 57.83, VIDEO_SWIN),
+    Baseline("video-swin-b", "RGB", 87_671_784, "Liu et al., CVPR 2022", 61.73, VIDEO_SWIN_B),
+    Baseline("st-gcn", "skeleton", 3_087_388, "Yan et al., AAAI 2018", 46.38, ST_GCN),
+    Baseline("st-gcn++", "skeleton", 1_391_700, "Duan et al., ACM MM 2022", 49.56, PYSKL),
+    Baseline("strongaug", "skeleton", 1_391_700, "Duan et al., ACM MM 2022", 53.13, STRONG_AUG),
+    Baseline("aagcn", "skeleton", 3_764_442, "Shi et al., TIP 2020", 54.73, PYSKL),
+    Baseline("ctr-gcn", "skeleton", 1_435_078, "Chen et al., ICCV 2021", 53.02, PYSKL),
+    Baseline("dg-stgcn", "skeleton", 1_682_648, "Duan et al., 2022", 49.56, DG_STGCN),
+    Baseline("poseconv3d", "heatmaps", 2_018_336, "Duan et al., CVPR 2022", 61.11, POSEC3D),
+    Baseline("dscnet", "RGB and skeleton", 45_733_172, "Cheng et al., ESWA 2024", 62.53, DSCNET),
+    Baseline("2s-agcn", "skeleton", 3_457_916, "Shi et al., CVPR 2019", None, POSE_ENCODER),
+    Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
+)
+ROWS = {row.name: row for row in TABLE}
+
+
+Sizes = dict[str, dict[str, Any]]  # `small` and `paper`: what the builder takes beside the classes
+
+
+# Builders are imported when a network is built: who trains one loads no other.
+SKELETON_BUILDERS = {
+    "2s-agcn": "graph.agcn:build_agcn",
+    "st-gcn": "graph.stgcn:build_stgcn",
+    "st-gcn++": "graph.stgcn:build_stgcnpp",
+    "strongaug": "graph.stgcn:build_stgcnpp",
+    "aagcn": "graph.aagcn:build_aagcn",
+    "ctr-gcn": "graph.ctrgcn:build_ctrgcn",
+    "dg-stgcn": "graph.dgstgcn:build_dgstgcn",
+}
+NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # their first BatchNorm has channels per person
+PICTURE_BUILDERS = {
+    "poseconv3d": "pictures.poseconv3d:build_poseconv3d",
+    "tsm": "pictures.tsm:build_tsm",
+    "video-swin-t": "pictures.video_swin:build_video_swin",
+    "video-swin-s": "pictures.video_swin:build_video_swin",
+    "video-swin-b": "pictures.video_swin:build_video_swin",
+    "mvitv2-s": "pictures.mvit:build_mvitv2",
+    "dscnet": "pictures.dscnet:build_dscnet",
+}
+GRAPH_SIZES: Sizes = {
+    "small": {"width": 16, "depths": [2, 1, 1]},
+    "paper": {"width": 64, "depths": [4, 3, 3]},
+}
+SMALL_RESNET = {"depths": [1, 1, 1, 1], "inner": 8}
+SWIN_SIZES: Sizes = {"small": {"stages": [16, [1, 1, 1, 1], [1, 2, 4, 8]]}, "paper": {}}
+SIZES: dict[str, Sizes] = {
+    **dict.fromkeys(SKELETON_BUILDERS, GRAPH_SIZES),
+    "st-gcn": GRAPH_SIZES | {"paper": GRAPH_SIZES["paper"] | {"dropout": 0.5}},
+    "poseconv3d": {"small": {"width": 8, "depths": [1, 1, 1]}, "paper": {}},
+    "tsm": {"small": SMALL_RESNET, "paper": {}},
+    **{name: SWIN_SIZES for name in PICTURE_BUILDERS if name.startswith("video-swin")},
+    "mvitv2-s": {"small": {"size": "tiny"}, "paper": {}},
+    "dscnet": {"small": SMALL_RESNET | {"widths": [[4, 4]] * 7}, "paper": {}},
+}
+
+
+def build_baseline(
+    name: str,
+    classes: int = 32,
+    keypoints: str = "imigue22",
+    channels: int = 3,
+    persons: int = 1,
+    **sizes: Any,
+) -> nn.Module:
+    """A network of Table 1, untrained, of the published size unless `sizes` say otherwise.
+
+    It gives (B, classes). Networks of skeletons are called with (B, M, T, V, C), PoseConv3D with
+    heatmaps (B, joints, T, H, W), TSM with (B, segments * 3, H, W), Video Swin and MViTv2-S with
+    (B, 3, T, H, W), DSCNet with pictures, joints and bones.
+
+    Args:
+        name: a row of `TABLE`; StrongAug is ST-GCN++ with another recipe.
+        keypoints: name of a layout, which gives the joints and the graph.
+        channels, persons: of the skeletons; those that share one norm take any number of persons.
+        sizes: what else its builder takes, such as those of `SIZES`.
+
+    Raises:
+        ValueError: no such name.
+    """
+    if name in SKELETON_BUILDERS:
+        apart = persons if name in NORM_PER_PERSON else 1
+        build = import_builder(SKELETON_BUILDERS[name])
+        return build(keypoints, classes, channels=channels, persons=apart, **sizes)
+    if name not in PICTURE_BUILDERS:
+        known = ", ".join([*SKELETON_BUILDERS, *PICTURE_BUILDERS])
+        raise ValueError(f"name must be one of {known}; got {name!r}")
+    if name == "poseconv3d":
+        sizes = {"joints": len(LAYOUTS[keypoints].joints), **sizes}
+    if name.startswith("video-swin"):
+        sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
+    return import_builder(PICTURE_BUILDERS[name])(classes=classes, **sizes)
+
+
+def import_builder(place: str) -> Callable[..., nn.Module]:
+    module, name = place.split(":")
+    return getattr(import_module(f"imigue_lab.models.{module}"), name)

@@ -1,0 +1,145 @@
+"""AAGCN: a learned graph, corrected by what each clip's joints have in common, then emphasis.
+
+Shi et al., "Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional
+Networks", TIP 2020, section III.
+
+Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames,
+K = 3 subsets of a joint's neighbours.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
+from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.models.graph.agcn import DEPTHS, Graph, start_as_published
+from imigue_lab.models.graph.layers import Attention, GraphFeatures, Mixed, Own, SubsetConvolutions
+from imigue_lab.models.graph.network import (
+    GraphNetwork,
+    build_network,
+    layout_of,
+    mean_over_time,
+    start_head,
+)
+from imigue_lab.models.graph.temporal import OneConvolution
+
+
+class CorrectedGraphConvolution(SubsetConvolutions):
+    """``y = ReLU(BN(Σ_k W_k x (A_k + α C_k)) + skip(x))``, then emphasis where it is wanted.
+
+        C_k = tanh((θ_k x)_i · (φ_k x)_j / E T)
+
+    A starts as the layout's graph and is learned, α starts at 0.
+    """
+
+    def __init__(self, graph: Graph, in_width: int, width: int, emphasis: bool):
+        super().__init__(in_width, width)
+        self.learned = nn.Parameter(graph.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.emphasis = Emphasis(graph.shape[-1], width) if emphasis else None
+
+    def forward(self, x: GraphFeatures, own: Own | None) -> Mixed:
+        y = F.relu_(self.mix(x, self.correct(x, own)).add_(self.skip(x)))
+        return y if self.emphasis is None else self.emphasis(y, own)
+
+    def correct(self, x: GraphFeatures, own: Own | None) -> Attention:
+        return torch.addcmul(self.learned, self.alpha, torch.tanh(self.compare(x, own)))
+
+
+class Emphasis(nn.Module):
+    """Joints, then frames, then channels are raised by up to twofold: ``y + y ⊙ σ(f(mean(y)))``."""
+
+    def __init__(self, joints: int, width: int):
+        super().__init__()
+        reach = joints if joints % 2 else joints - 1
+        self.joints = nn.Conv1d(width, 1, reach, padding=reach // 2)
+        self.frames = nn.Conv1d(width, 1, 9, padding=4)
+        self.squeeze = nn.Linear(width, width // 2)
+        self.restore = nn.Linear(width // 2, width)
+
+    def forward(self, y: Mixed, own: Own | None) -> Mixed:
+        joints = 1 + torch.sigmoid(to_one_channel(mean_over_time(y, own), self.joints))
+        # the means of what is raised follow from sums, without raising it in between
+        over_joints = (joints / y.shape[2]) @ rearrange(y, "n d v t -> n v (t d)")
+        over_joints = rearrange(over_joints, "n 1 (t d) -> n d t", d=y.shape[1])
+        if own is not None:
+            over_joints = over_joints * own[:, 0]
+        frames = 1 + torch.sigmoid(to_one_channel(over_joints, self.frames))
+        overall = mean_over_time((over_joints * frames)[:, :, None], own)[..., 0]
+        channels = 1 + torch.sigmoid(self.restore(F.relu_(self.squeeze(overall))))
+        places = joints[..., None] * frames[:, :, None]
+        if not torch.is_grad_enabled():
+            return (y * places).mul_(channels[..., None, None])
+        # one product of places and channels: its gradient is two, not sums over products of maps
+        scale = rearrange(places, "n one v t -> n (v t) one") @ channels[:, None]
+        return y * rearrange(scale, "n (v t) d -> n d v t", t=y.shape[-1])
+
+
+def to_one_channel(x: Float[Tensor, "N D L"], conv: nn.Conv1d) -> Float[Tensor, "N 1 L"]:
+    """``conv(x)``: every tap's product with every place, then each place's sum of its taps.
+
+    Four times as fast as the convolution, whose kernels are made for many channels.
+    """
+    taps, places = conv.kernel_size[0], x.shape[-1]
+    assert conv.bias is not None
+    products = conv.weight[0].flip(1).T @ x
+    summed = F.fold(products, (1, places), (1, taps), padding=(0, taps // 2))
+    return summed[:, :, 0] + conv.bias
+
+
+def build_aagcn(
+    keypoints: str | Layout,
+    classes: int,
+    channels: int = 3,
+    persons: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = DEPTHS,
+    mask_missing: bool = True,
+    emphasis: bool = True,
+    original: bool = True,
+    graph: Graph | None = None,
+) -> GraphNetwork:
+    """AAGCN, one stream.
+
+    Args:
+        keypoints: a layout or its name, which gives the graph that A starts from.
+        persons: that the input norm tells apart, and takes at most; 1: all share its statistics.
+        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
+        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
+        emphasis: on joints, frames and channels; mmaction2 calls the network without it 2s-AGCN,
+            which it is not.
+        original: graph and start of the authors' code, else of pyskl's; the equations are the same.
+        graph: in place of the layout's.
+    """
+    if width % 4:
+        raise ValueError(f"width must be a multiple of 4; got {width}")
+    layout = layout_of(keypoints)
+    if graph is None:
+        links = edges(layout) if original else pyskl_edges(layout)
+        graph = torch.tensor(spatial(layout, links), dtype=torch.float32)
+    model = build_network(
+        lambda a, b: CorrectedGraphConvolution(graph, a, b, emphasis),
+        OneConvolution,
+        layout,
+        classes,
+        channels,
+        persons,
+        width,
+        depths,
+        mask_missing,
+    )
+    start_as_published(model)
+    for part in model.modules():
+        if isinstance(part, Emphasis):
+            nn.init.xavier_normal_(part.joints.weight)
+            nn.init.zeros_(part.frames.weight)
+            nn.init.kaiming_normal_(part.squeeze.weight)
+            nn.init.zeros_(part.restore.weight)
+    if not original:
+        start_head(model)
+    return model

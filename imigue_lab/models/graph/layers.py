@@ -1,0 +1,252 @@
+"""A linear map and the batch norm behind it: one map in evaluation, where the norm is linear too.
+
+Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames.
+
+The first normalisation of graph networks: each channel of each joint over all clips and frames.
+
+Letters in shapes: B clips, M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
+
+Source: `data_bn` of ST-GCN, 2s-AGCN and CTR-GCN in their published code.
+
+Parts that graph networks share: joints take from joints by a graph, frames from frames.
+
+Letters in shapes: N clips and persons, T frames (S after a stride), V joints, C channels going in
+and D coming out, K = 3 subsets of a joint's neighbours: itself, inward, outward. Features are
+(N, C, V, T), fastest with channels last in memory. An entry [.., k, i, j] of a graph leads from
+joint i to joint j.
+
+Source: 2s-AGCN (Shi et al., CVPR 2019, sections 3.2 to 3.4) and its published code.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from imigue_lab.data.skeletons.keypoints import Layout
+
+Features = Float[Tensor, "N C V T"]
+
+
+def normed_convolution(x: Features, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """``BN(conv(x))``."""
+    return normed(partial(conv._conv_forward, x), conv.weight, conv.bias, norm)
+
+
+def normed(
+    linear: Callable[[Tensor, Tensor | None], Tensor],
+    weight: Float[Tensor, "D *_"],
+    bias: Float[Tensor, "D *_"] | None,
+    *norms: nn.BatchNorm2d,
+) -> Tensor:
+    """``BN(linear(W, b))``; in evaluation BN's statistics stay, and W and b take it in.
+
+    Args:
+        norms: one, or several of channels side by side.
+    """
+    if not norms[0].training:
+        return linear(*taken_in(weight, bias, *norms))
+    y = linear(weight, bias)
+    return norms[0](y) if len(norms) == 1 else norm_side_by_side(y, norms)
+
+
+def taken_in(
+    weight: Float[Tensor, "D *_"], bias: Float[Tensor, "D *_"] | None, *norms: nn.BatchNorm2d
+) -> tuple[Tensor, Tensor]:
+    """``γ / σ W`` and ``γ / σ (b - μ) + β``."""
+    mean, var, gamma, beta = side_by_side(norms)
+    scale = gamma * torch.rsqrt(var + norms[0].eps)
+    shift = torch.addcmul(beta, mean, scale, value=-1)
+    scaled = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    if bias is None:
+        return scaled, shift
+    rest = [1] * (bias.dim() - 1)
+    return scaled, torch.addcmul(shift.view(-1, *rest), bias, scale.view(-1, *rest))
+
+
+def norm_side_by_side(x: Features, norms: Sequence[nn.BatchNorm2d]) -> Features:
+    """Each norm on its own channels of x, in one pass; faster than norms of slices."""
+    mean, var, gamma, beta = side_by_side(norms)
+    assert norms[0].momentum is not None
+    y = F.batch_norm(x, mean, var, gamma, beta, True, norms[0].momentum, norms[0].eps)
+    widths = [norm.num_features for norm in norms]
+    for norm, *moved in zip(norms, mean.split(widths), var.split(widths), strict=True):
+        for known, now in zip((norm.running_mean, norm.running_var), moved, strict=True):
+            assert known is not None
+            known.copy_(now)
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+    return y
+
+
+def side_by_side(norms: Sequence[nn.BatchNorm2d]) -> list[Tensor]:
+    """Running mean and variance, weight and bias of all channels."""
+    each: list[Any] = [(n.running_mean, n.running_var, n.weight, n.bias) for n in norms]
+    return [torch.cat(part) if len(part) > 1 else part[0] for part in zip(*each, strict=True)]
+
+
+Skeletons = Float[Tensor, "B M T V C"]
+
+
+class JointNorm(nn.BatchNorm1d):
+    """Batch norm of M x V x C numbers a frame, persons outermost, as checkpoints hold them.
+
+    A missing joint lies at 0, and normalised it would lie far from where the joint ever is. With
+    `mask_missing` it leaves the statistics alone and is 0 after the norm, which is the joint's mean
+    place until weights are learned: so no coordinate under a score of 0 moves a result at all.
+    Without, it is normalised like any other, as published.
+
+    Args:
+        layout: of the joints; says what is missing as `data.skeleton.present` does: a score of 0,
+            or without scores all coordinates 0.
+        persons: that the statistics are kept for; fewer are filled up with zeros.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def __init__(self, layout: Layout, persons: int, channels: int, mask_missing: bool):
+        super().__init__(persons * len(layout.joints) * channels)
+        self.layout = layout
+        self.persons = persons
+        self.channels = channels
+        self.mask_missing = mask_missing
+
+    def forward(self, skeleton: Skeletons) -> Float[Tensor, "B persons T V C"]:
+        skeleton = self.fill_persons(skeleton)
+        x = rearrange(skeleton, "b m t v c -> (b t) (m v c)")
+        if self.mask_missing:
+            seen = repeat(self.seen(skeleton), "b m t v -> (b t) (m v c)", c=self.channels)
+            x = self.norm_seen(x, seen)
+        else:
+            x = super().forward(x)
+        sizes = {"b": len(skeleton), "m": self.persons, "c": self.channels}
+        return rearrange(x, "(b t) (m v c) -> b m t v c", **sizes)
+
+    def fill_persons(self, skeleton: Skeletons) -> Float[Tensor, "B persons T V C"]:
+        _, persons, _, joints, channels = skeleton.shape
+        held = len(self.layout.joints)
+        if persons > self.persons or (joints, channels) != (held, self.channels):
+            raise ValueError(
+                f"skeletons are {persons} persons, {joints} joints, {channels} channels; this model"
+                f" takes up to {self.persons} persons, {held} joints of {self.layout.name},"
+                f" {self.channels} channels"
+            )
+        return F.pad(skeleton, (0, 0, 0, 0, 0, 0, 0, self.persons - persons))
+
+    def seen(self, skeleton: Skeletons) -> Bool[Tensor, "B M T V"]:
+        axes = self.layout.axes
+        return skeleton[..., axes] > 0 if self.channels > axes else (skeleton != 0).any(dim=-1)
+
+    def norm_seen(
+        self, x: Float[Tensor, "frames places"], seen: Bool[Tensor, "frames places"]
+    ) -> Float[Tensor, "frames places"]:
+        """Statistics of what was seen; a joint that no frame of the batch shows keeps its own."""
+        mean, variance = self.running_mean, self.running_var
+        if self.training:
+            count = seen.sum(dim=0)
+            batch_mean = (x * seen).sum(dim=0) / count.clamp(min=1)
+            batch_variance = ((x - batch_mean).square() * seen).sum(dim=0) / count.clamp(min=1)
+            shown = count > 0
+            with torch.no_grad():
+                unbiased = batch_variance * count / (count - 1).clamp(min=1)
+                mean.copy_(torch.where(shown, mean.lerp(batch_mean, self.momentum), mean))
+                variance.copy_(torch.where(shown, variance.lerp(unbiased, self.momentum), variance))
+                self.num_batches_tracked.add_(1)
+            mean, variance = batch_mean, batch_variance
+        x = (x - mean) * torch.rsqrt(variance + self.eps)
+        return (x * self.weight + self.bias) * seen
+
+
+GraphFeatures = Float[Tensor, "N C V T"]
+Mixed = Float[Tensor, "N D V T"]
+Attention = Float[Tensor, "N K V V"]
+Own = Float[Tensor, "N 1 1 T"]  # 1 where a frame is the clip's own, 0 where it is padding
+
+SUBSETS = 3
+
+
+def mix_joints(
+    x: GraphFeatures,
+    graph: Float[Tensor, "*N K V V"],
+    weight: Float[Tensor, "D C K 1"],
+    bias: Float[Tensor, " D"] | None = None,
+) -> Mixed:
+    """``Σ_k W_k x G_k``: one product with all subsets, one convolution that spans them."""
+    joints, frames = x.shape[-2:]
+    # a graph for each clip, even if it is the same: else matmul turns the clips about, by copies
+    graph = rearrange(graph, "... k i j -> ... (k j) i").expand(len(x), -1, -1)
+    y = graph @ rearrange(x, "n c v t -> n v (t c)")
+    y = rearrange(y, "n kv (t c) -> n c kv t", t=frames)
+    return F.conv2d(y, weight, bias, dilation=(joints, 1))
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """For sums of maps that are spread over others: half a number's bits make them slower there."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class SubsetConvolutions(nn.Module):
+    """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
+
+    What graph they make of it is a subclass's; `skip` passes by what it mixes.
+    """
+
+    def __init__(self, in_width: int, width: int):
+        super().__init__()
+        self.theta, self.phi, self.weights = (
+            nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
+            for out in (width // 4, width // 4, width)
+        )
+        self.norm = nn.BatchNorm2d(width)
+        self.skip = NormedConvolution(in_width, width)
+
+    def compare(self, x: GraphFeatures, own: Own | None) -> Attention:
+        """``(θ_k x)_i · (φ_k x)_j / E T`` of all subsets in one convolution and one product."""
+        maps: list[Any] = [*self.theta, *self.phi]
+        y = F.conv2d(x, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
+        frames: int | Tensor = x.shape[-1]
+        if own is not None:
+            y, frames = y * own, reduce(own, "n 1 1 t -> n 1 1 1", "sum")
+        embedding = y.shape[1] // len(maps)
+        theta, phi = rearrange(y, "n (two k e) v t -> two n k v (t e)", two=2, k=SUBSETS)
+        return theta @ phi.mT / (embedding * frames)
+
+    def mix(self, x: GraphFeatures, graph: Attention) -> Mixed:
+        """``BN(Σ_k W_k x G_k)``."""
+        maps = list[Any](self.weights)
+        weight = torch.cat([m.weight for m in maps], dim=2)
+        bias = torch.stack([m.bias for m in maps]).sum(dim=0)
+        return normed(partial(mix_joints, x, graph), weight, bias, self.norm)
+
+
+class AlongTime(nn.Conv2d):
+    """A convolution over frames; its weights (D, C, frames, 1) are those of (N, C, T, V)."""
+
+    def __init__(self, in_width: int, width: int, kernel: int, stride: int, dilation: int = 1):
+        reach = kernel // 2 * dilation
+        super().__init__(in_width, width, (kernel, 1), (stride, 1), (reach, 0), (dilation, 1))
+        self.steps = ((1, stride), (0, reach), (1, dilation))
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight.mT, bias, *self.steps)
+
+
+class NormedConvolution(nn.Sequential):
+    """``BN(conv(x))`` along time; `x` itself where frame, width and stride stay as they are."""
+
+    def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1):
+        super().__init__()
+        if kernel > 1 or in_width != width or stride > 1:
+            self.append(AlongTime(in_width, width, kernel, stride))
+            self.append(nn.BatchNorm2d(width))
+
+    def forward(self, x: GraphFeatures) -> Float[Tensor, "N D V S"]:
+        return normed_convolution(x, *self) if len(self) else x

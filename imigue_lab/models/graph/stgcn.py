@@ -1,0 +1,149 @@
+"""ST-GCN and ST-GCN++: convolutions over a graph whose edges are weighed, or wholly learned.
+
+Yan et al., "Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition",
+AAAI 2018, section 3; Duan et al., "PYSKL: Towards Good Practices for Skeleton Action Recognition",
+ACM MM 2022, section 3.2.
+
+Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames,
+K = 3 subsets of a joint's neighbours.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import einsum, rearrange
+from torch import Tensor, nn
+
+from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.models.graph.agcn import DEPTHS, Graph
+from imigue_lab.models.graph.layers import (
+    GraphFeatures,
+    Mixed,
+    NormedConvolution,
+    Own,
+    mix_joints,
+    normed,
+)
+from imigue_lab.models.graph.network import GraphNetwork, build_network, layout_of, start_head
+from imigue_lab.models.graph.temporal import MultiScale, OneConvolution
+
+
+class GraphConvolution(nn.Module):
+    """``y = BN(Σ_k (W_k x + b_k) G_k)``, all W_k in one convolution as published."""
+
+    def __init__(self, subsets: int, in_width: int, width: int):
+        super().__init__()
+        self.subsets = subsets
+        self.weights = nn.Conv2d(in_width, subsets * width, 1)
+        self.norm = nn.BatchNorm2d(width)
+
+    def mix(self, x: GraphFeatures, graph: Graph) -> Mixed:
+        weight = rearrange(self.weights.weight, "(k d) c 1 1 -> d c k 1", k=self.subsets)
+        assert self.weights.bias is not None
+        bias = rearrange(self.weights.bias, "(k d) -> k d", k=self.subsets)
+        shift = einsum(bias, graph.sum(dim=1), "k d, k j -> d j")
+
+        def linear(weight: Tensor, shift: Tensor | None) -> Mixed:
+            assert shift is not None
+            y = mix_joints(x, graph, weight)
+            shift = shift.T.contiguous().T  # as features lie, which is five times as fast
+            return y + shift[..., None].to(y.dtype)
+
+        return normed(linear, weight, shift, self.norm)
+
+
+class WeighedGraphConvolution(GraphConvolution):
+    """``ReLU(BN(Σ_k W_k x (A_k ⊙ M_k)))``: ST-GCN's, M the importance of each edge."""
+
+    fixed: Tensor
+
+    def __init__(self, graph: Graph, in_width: int, width: int):
+        super().__init__(len(graph), in_width, width)
+        self.register_buffer("fixed", graph.clone(), persistent=False)  # the layout tells it
+        self.importance = nn.Parameter(torch.ones_like(graph))
+
+    def forward(self, x: GraphFeatures, own: Own | None) -> Mixed:
+        return F.relu_(self.mix(x, self.fixed * self.importance))
+
+
+class LearnedGraphConvolution(GraphConvolution):
+    """``ReLU(BN(Σ_k W_k x A_k) + skip(x))``: ST-GCN++'s, all of A learned from the bones on."""
+
+    def __init__(self, graph: Graph, in_width: int, width: int):
+        super().__init__(len(graph), in_width, width)
+        self.learned = nn.Parameter(graph.clone())
+        self.skip = NormedConvolution(in_width, width)
+
+    def forward(self, x: GraphFeatures, own: Own | None) -> Mixed:
+        return F.relu_(self.mix(x, self.learned).add_(self.skip(x)))
+
+
+def build_stgcn(
+    keypoints: str | Layout,
+    classes: int,
+    channels: int = 3,
+    persons: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = DEPTHS,
+    mask_missing: bool = True,
+    dropout: float = 0.0,
+    graph: Graph | None = None,
+) -> GraphNetwork:
+    """ST-GCN, of the original and of pyskl: they differ by their graph of `ntu25` alone.
+
+    Args:
+        keypoints: a layout or its name, which gives the fixed graph.
+        persons: that the input norm tells apart; 1: all share its statistics, as published.
+        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
+        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
+        dropout: after each block's time part but the first's (paper: 0.5; pyskl's practice: 0).
+        graph: in place of the layout's.
+    """
+    layout = layout_of(keypoints)
+    if graph is None:
+        graph = torch.tensor(stgcn_spatial(layout), dtype=torch.float32)
+    model = build_network(
+        lambda a, b: WeighedGraphConvolution(graph, a, b),
+        lambda b, stride: OneConvolution(b, stride, dropout),
+        layout,
+        classes,
+        channels,
+        persons,
+        width,
+        depths,
+        mask_missing,
+    )
+    model.get_submodule("blocks.0.time").dropout = nn.Identity()
+    start_head(model)
+    return model
+
+
+def build_stgcnpp(
+    keypoints: str | Layout,
+    classes: int,
+    channels: int = 3,
+    persons: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = DEPTHS,
+    mask_missing: bool = True,
+    graph: Graph | None = None,
+) -> GraphNetwork:
+    """ST-GCN++: graphs learned per layer, time at six scales. Arguments as of `build_stgcn`."""
+    layout = layout_of(keypoints)
+    if graph is None:
+        graph = torch.tensor(spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
+    model = build_network(
+        lambda a, b: LearnedGraphConvolution(graph, a, b),
+        MultiScale,
+        layout,
+        classes,
+        channels,
+        persons,
+        width,
+        depths,
+        mask_missing,
+    )
+    start_head(model)
+    return model

@@ -1,0 +1,1 @@
+"""Finished runs: opened, compared, fused, submitted, and beside the published numbers."""

@@ -1,0 +1,234 @@
+"""Finished runs side by side: which settings differ, and what one gets right over the other.
+
+Runs that differ in their seed alone are one variant. Items are joined by id; where variants were
+trained on several synthetic sets, each set's items and clusters are its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imigue_lab.errors import RunError, some
+from imigue_lab.training.runs import Run, flatten
+from imigue_lab.training.statistics import effect_size, holm, interval_of_mean, mcnemar, sign_flip_p
+
+CLUSTER = {"clip_id": "video_id", "video_id": "subject"}  # of an item: what hangs together
+SEED_ALONE = ("seed", "joint_run", "bone_run")
+Variants = Mapping[str, Sequence[Run]]
+
+
+def answers_of(run: Run, split: str = "test") -> pd.DataFrame:
+    """One row a labelled item of a part, by its id: cluster, truth, and whether it was told right.
+
+    Raises:
+        RunError: the run holds no labelled item of that part.
+    """
+    predictions = run.predictions()
+    item = "clip_id" if "clip_id" in predictions else "video_id"
+    truth = "label" if "label" in predictions else "outcome"
+    part = predictions[(predictions.split == split) & predictions[truth].notna()]
+    if part.empty:
+        raise RunError(f"{run.folder.name}: no labelled item in {split}; name another part")
+    said = part.predicted if "predicted" in part else (part.probability >= 0.5).astype(int)
+    answers = {"cluster": part[CLUSTER[item]].astype(str), "truth": part[truth].astype(int)}
+    answers["right"] = said.to_numpy() == part[truth].to_numpy(dtype=int)
+    return pd.DataFrame(answers).set_axis(part[item].astype(str), axis=0).sort_index()
+
+
+def pool(variants: Variants, split: str) -> dict[str, dict[tuple[int, int], pd.DataFrame]]:
+    """Answers of each variant by (data set, seed); sets are told apart by the truth of their items.
+
+    Raises:
+        RunError: two runs of one variant have the same seed and set.
+    """
+    sets: list[pd.DataFrame] = []
+    pooled: dict[str, dict[tuple[int, int], pd.DataFrame]] = {}
+    for name, runs in variants.items():
+        pooled[name] = {}
+        for run in runs:
+            answers = answers_of(run, split)
+            number = next((n for n, known in enumerate(sets) if same(known, answers)), len(sets))
+            if number == len(sets):
+                sets.append(answers)
+            seed = int(run.settings()["settings"]["seed"])
+            if (number, seed) in pooled[name]:
+                raise RunError(
+                    f"{run.folder.name}: {name} has another run of seed {seed} on these items;"
+                    " name one of them"
+                )
+            own = answers.assign(cluster=f"{number}/" + answers.cluster)
+            pooled[name][number, seed] = own.set_axis(f"{number}/" + answers.index, axis=0)
+    return pooled
+
+
+def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether the items that two tables share are the same: of one cluster and one truth."""
+    shared = known.index.intersection(other.index)
+    columns = ["cluster", "truth"]
+    return bool(len(shared)) and known.loc[shared, columns].equals(other.loc[shared, columns])
+
+
+def compare(
+    variants: Variants, reference: str = "", split: str = "test", seed: int = 0
+) -> pd.DataFrame:
+    """A row a variant, each against the reference: same items, same seeds.
+
+    An item's value is its mean over seeds, so that a seed is no item of its own; `p` and the
+    intervals speak of other videos or subjects with these seeds, `sd` of other seeds.
+
+    Args:
+        variants: finished runs by name, one or more a name.
+        reference: the variant that the others are held against; empty: the first.
+        seed: of the resampling.
+
+    Returns:
+        Columns: variant, seeds, n items, clusters, accuracy (mean over seeds), sd, low, high;
+        difference to the reference, difference_low, difference_high, p (sign flips of clusters),
+        p_holm, effect (standard deviations between clusters), decided (items on which the two
+        differ), worse and better (answers that the reference alone, and the variant alone, got
+        right), mcnemar_p (a description: it takes answers for independent).
+
+    Raises:
+        RunError: a variant shares neither seed nor item with the reference.
+    """
+    reference = reference or next(iter(variants))
+    pooled = pool(variants, split)
+    rows = []
+    for name, by_seed in pooled.items():
+        row = {"variant": name, **accuracy_of(by_seed, seed)}
+        if name != reference:
+            row |= held_against(name, by_seed, reference, pooled[reference], seed)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    if "p" in table:
+        table.insert(table.columns.get_loc("p") + 1, "p_holm", holm(table.p.tolist()))
+    return table
+
+
+def accuracy_of(by_seed: dict[tuple[int, int], pd.DataFrame], seed: int) -> dict[str, Any]:
+    each = [float(answers.right.mean()) for answers in by_seed.values()]
+    items = pd.concat(by_seed.values())
+    right = items.right.astype(float).groupby(level=0).mean()
+    cluster = items.cluster.groupby(level=0).first()
+    low, high = interval_of_mean(right.to_numpy(), cluster, seed)
+    return {
+        "seeds": len(each),
+        "n": len(right),
+        "clusters": cluster.nunique(),
+        "accuracy": float(np.mean(each)),
+        "sd": float(np.std(each, ddof=1)) if len(each) > 1 else np.nan,
+        "low": low,
+        "high": high,
+    }
+
+
+def held_against(
+    name: str,
+    by_seed: dict[tuple[int, int], pd.DataFrame],
+    reference: str,
+    full: dict[tuple[int, int], pd.DataFrame],
+    seed: int,
+) -> dict[str, Any]:
+    """The paired figures of one variant, over the seeds that both have."""
+    shared = [key for key in by_seed if key in full]
+    if not shared:
+        raise RunError(f"{name} and {reference}: no seed in common on the same data; train one")
+    pairs = []
+    for key in shared:
+        ours, theirs = by_seed[key], full[key]
+        if set(ours.index) != set(theirs.index):
+            alone = sorted(i.split("/", 1)[1] for i in set(ours.index) ^ set(theirs.index))
+            raise RunError(
+                f"{name} and {reference}: {some(alone)} not in both; compare runs of the same"
+                " data and fold"
+            )
+        pairs.append(ours.assign(full=theirs.right.loc[ours.index]))
+    both = pd.concat(pairs)
+    gain = (both.right.astype(float) - both.full).groupby(level=0).mean()
+    cluster = both.cluster.groupby(level=0).first()
+    low, high = interval_of_mean(gain.to_numpy(), cluster, seed)
+    described = mcnemar(both.full.to_numpy(dtype=bool), both.right.to_numpy(dtype=bool))
+    return {
+        "difference": float(gain.mean()),
+        "difference_low": low,
+        "difference_high": high,
+        "p": sign_flip_p(gain.to_numpy(), cluster, seed),
+        "effect": effect_size(gain.to_numpy(), cluster),
+        "decided": int((gain.abs() > 1e-12).sum()),
+        "worse": described.only_first,
+        "better": described.only_second,
+        "mcnemar_p": described.p,
+    }
+
+
+def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by what they are, whatever their seed and data; a name says in what they differ.
+
+    Raises:
+        RunError: they are of several tasks, or fewer than two.
+    """
+    asked = [flatten(run.settings()) for run in runs]
+    tasks = {settings["task"] for settings in asked}
+    if len(runs) < 2 or len(tasks) > 1:
+        raise RunError(
+            f"compare takes two runs or more of one task; got {len(runs)} of"
+            f" {', '.join(sorted(tasks)) or 'none'}"
+        )
+    differing = [name for name in settings_that_differ(runs).index if name not in SEED_ALONE]
+    differing = [name for name in differing if not name.startswith("data ")]
+    grouped: dict[str, list[Run]] = {}
+    for run, label, settings in zip(runs, told_apart(runs), asked, strict=True):
+        words = ", ".join(f"{name}={settings.get(name, '–')}" for name in differing)
+        grouped.setdefault(words or label, []).append(run)
+    return grouped
+
+
+def settings_that_differ(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row a setting in which the runs differ, a column a run; a dash where a run has none."""
+    asked = dict(zip(told_apart(runs), (flatten(run.settings()) for run in runs), strict=True))
+    names = list(dict.fromkeys(name for settings in asked.values() for name in settings))
+    rows = {name: [settings.get(name, "–") for settings in asked.values()] for name in names}
+    differing = {name: row for name, row in rows.items() if any(v != row[0] for v in row)}
+    return pd.DataFrame.from_dict(differing, orient="index", columns=list(asked))
+
+
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """The name of each run's folder; its path where another home has one of that name."""
+    names = [run.folder.name for run in runs]
+    paths = [str(run.folder) for run in runs]
+    return [p if names.count(n) > 1 else n for n, p in zip(names, paths, strict=True)]
+
+
+def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
+    """As people read it: percent and points with their intervals, a dash for what there is not."""
+    shown = table[["variant", "seeds", "n", "clusters"]].copy()
+    shown["accuracy %"] = [
+        percent(row.accuracy, row.low, row.high, row.sd) for row in table.itertuples()
+    ]
+    if "p" not in table:
+        return shown
+    shown["points over the reference"] = [
+        percent(row.difference, row.difference_low, row.difference_high, sign="+")
+        for row in table.itertuples()
+    ]
+    for name in ("p", "p_holm"):
+        shown[name.replace("_", ", ")] = [show_p(value) for value in table[name]]
+    shown["effect"] = ["–" if pd.isna(value) else f"{value:+.2f}" for value in table.effect]
+    for name in ("decided", "worse", "better"):
+        shown[name] = ["–" if pd.isna(value) else str(int(value)) for value in table[name]]
+    return shown
+
+
+def percent(value: float, low: float, high: float, sd: float = np.nan, sign: str = "") -> str:
+    """``63.4 ± 1.2 [60.1, 66.0]``; a dash for nothing."""
+    if pd.isna(value):
+        return "–"
+    spread = "" if pd.isna(sd) else f" ± {100 * sd:.1f}"
+    interval = "" if pd.isna(low) else f" [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+    return f"{100 * value:{sign}.1f}{spread}{interval}"
+
+
+def show_p(p: float) -> str:
+    return "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"

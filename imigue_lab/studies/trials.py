@@ -1,0 +1,170 @@
+"""A study: tickets that any number of workers take one after the other, kept by Optuna.
+
+Workers on one host share a SQLite file; on many hosts, a PostgreSQL server. Each says every few
+seconds that it lives: the ticket of one that has been silent too long goes back to the queue. What
+a ticket made lies in run folders, which are the truth; the study says who does what.
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from imigue_lab.data.workspace import workspace
+from imigue_lab.errors import LabError, RunError
+from imigue_lab.training.provenance import without_password
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+HEARTBEAT_S = 10
+GRACE_S = 60  # of silence after which a worker counts as lost
+BUSY_S = 120  # how long a worker waits for SQLite's lock
+FAILED = "failed"  # attribute of a ticket: why
+
+
+def studies_folder() -> Path:
+    return workspace() / "studies"
+
+
+def url_of(name: str, storage: str) -> str:
+    """Where a study is kept; psycopg 3 speaks to PostgreSQL."""
+    if not storage:
+        return f"sqlite:///{studies_folder() / name}.db"
+    return storage.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@contextmanager
+def held(name: str) -> Iterator[None]:
+    """One process at a time: SQLite has a race when it is made, and a queue when it is filled."""
+    studies_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(studies_folder() / f".{name}.lock"):
+        yield
+
+
+def open_study(name: str, storage: str = "", maximise: bool = True) -> "Study":
+    """The study of that name, made once.
+
+    Args:
+        storage: URL of a database; empty: a SQLite file in the workspace.
+
+    Raises:
+        RunError: the database cannot be reached, or its driver is not installed.
+    """
+    import optuna
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    url = url_of(name, storage)
+    connect = {"timeout": BUSY_S} if url.startswith("sqlite") else {}
+    with held(name), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            kept = RDBStorage(
+                url,
+                engine_kwargs={"connect_args": connect},
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
+        except ImportError as error:
+            raise RunError(
+                f"storage: the driver of {url.partition(':')[0]} is not installed;"
+                " pip install 'imigue_lab[postgresql]'"
+            ) from error
+        except Exception as error:  # SQLAlchemy's, of many kinds
+            said = str(error).splitlines()[0]
+            where = without_password(storage or url)
+            raise RunError(f"storage: {where} cannot be opened ({said})") from error
+        return optuna.create_study(
+            storage=kept,
+            study_name=name,
+            direction="maximize" if maximise else "minimize",
+            load_if_exists=True,
+        )
+
+
+def tickets(study: "Study", *states: str) -> list["FrozenTrial"]:
+    """Those in some states: WAITING, RUNNING, COMPLETE, PRUNED or FAIL."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=tuple(TrialState[state] for state in states))
+
+
+def work(
+    study: "Study",
+    do: Callable[["Trial"], float],
+    minutes: float | int = 0,
+    endless: bool = False,
+) -> None:
+    """Takes tickets until none is left, also those of workers that are lost meanwhile.
+
+    A ticket whose run fails is marked so, with the reason, and the next is taken.
+
+    Args:
+        do: what a ticket asks for; its value.
+        minutes: after which no new ticket is taken; 0 is no limit.
+        endless: take another when none is waiting, until the minutes are over.
+    """
+    end = time.monotonic() + 60 * minutes if minutes else float("inf")
+    while time.monotonic() < end:
+        if endless or tickets(study, "WAITING"):
+            study.optimize(lambda trial: attempt(do, trial), n_trials=1, catch=(RunError,))
+        elif tickets(study, "RUNNING"):
+            time.sleep(min(1.0, HEARTBEAT_S))
+            call_back_lost(study)
+        else:
+            break
+
+
+def attempt(do: Callable[["Trial"], float], trial: "Trial") -> float:
+    try:
+        return do(trial)
+    except LabError as error:
+        trial.set_user_attr(FAILED, str(error))
+        print(f"failed: {error}", flush=True)
+        raise
+
+
+def call_back_lost(study: "Study") -> None:
+    """Puts tickets of silent workers back; `optimize` does so itself before it takes one."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+
+
+def share_among(count: int, do: Callable[[Any], object], asked: Any) -> None:
+    """As many processes that each do what is asked and share the cores; waits for all.
+
+    Raises:
+        RunError: one of them failed; its own sentence stands above.
+    """
+    threads = max(1, (os.cpu_count() or 1) // count)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=quietly, args=(do, asked)) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    failed = sum(worker.exitcode != 0 for worker in workers)
+    if failed:
+        raise RunError(f"{failed} of {count} workers failed; run the command again to go on")
+
+
+def quietly(do: Callable[[Any], object], asked: Any) -> None:
+    """One worker: an error is its sentence."""
+    try:
+        do(asked)
+    except LabError as error:
+        sys.exit(f"imigue-lab: {error}")

@@ -1,1 +1,0 @@
-"""Finished runs: opened, made again, compared, joined, tabled, handed in."""

@@ -1,1 +1,0 @@
-"""Many runs: ablations and searches, by any number of workers."""

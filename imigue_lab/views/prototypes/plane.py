@@ -1,0 +1,260 @@
+"""How points are marked: by class, group, confidence, age, or whether a clip is told right.
+
+The points of a run on a plane as one figure, and the nearest clips of some prototypes.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Int
+from plotly.subplots import make_subplots
+
+from imigue_lab.data.vocabulary import GROUPS
+from imigue_lab.results.open import GestureRun
+from imigue_lab.training.gesture_scores import name_of
+from imigue_lab.views.clips import as_source
+from imigue_lab.views.footage import clip_pictures
+from imigue_lab.views.learning import notes_of
+from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points
+from imigue_lab.views.prototypes.projection import Flat
+from imigue_lab.views.style import LOSE, WIN, saying, styled
+
+# Okabe and Ito's, with a violet for their yellow, which white paper swallows
+DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
+MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one for each class
+NOTHING = "#c4c7cc"
+STEPS = 9
+# Cividis, dark to light
+RAMP = (
+    *("#00224e", "#123570", "#3b496c", "#575d6d", "#707173"),
+    *("#8a8678", "#a59c74", "#c3b369", "#e1cc55"),
+)
+WAYS = ("class", "group", "confidence", "age", "correctness")
+
+
+class Colouring(NamedTuple):
+    """A look of each point, and what each look stands for.
+
+    Attributes:
+        number: of its look; -1 where there is nothing to say, which is a grey circle.
+        colours, names: of each number.
+        marks: of each number, one of `MARKS`.
+    """
+
+    number: Int[np.ndarray, " N"]
+    colours: list[str]
+    names: list[str]
+    marks: list[str]
+
+
+def colour(table: pd.DataFrame, way: str) -> Colouring:
+    """Colours the points of a table of `prototypes.Points`.
+
+    Args:
+        way: one of `WAYS`. A class looks the same in every run: the eight colours come with one
+            mark after the other, so that no two of the 32 are alike.
+    """
+    marks = []
+    if way == "class":
+        classes = sorted(set(table.label.dropna().tolist()))
+        place = {label: n for n, label in enumerate(classes)}
+        number = table.label.map(place, na_action="ignore").fillna(-1)
+        colours = [DISTINCT[label % len(DISTINCT)] for label in classes]
+        marks = [MARKS[label // len(DISTINCT)] for label in classes]
+        names = [f"{label} · {name_of(label)}" for label in classes]
+    elif way == "group":
+        number, names = pd.Series(table.group.cat.codes), list(GROUPS)
+        colours = list(DISTINCT[: len(names)])
+    elif way == "correctness":
+        names, colours = ["right", "wrong"], [WIN, LOSE]
+        number = table.told.map({"right": 0, "wrong": 1}).fillna(-1)
+    else:
+        return ramp(table[way], way)
+    return Colouring(number.to_numpy(dtype=int), colours, names, marks or [MARKS[0]] * len(names))
+
+
+def ramp(values: pd.Series, name: str) -> Colouring:
+    """Equal steps from the smallest to the largest value."""
+    known = values.dropna()
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    share = (values - low) / max(high - low, 1e-9)
+    number = np.floor(share * STEPS).clip(upper=STEPS - 1).fillna(-1).to_numpy(dtype=int)
+    edges = np.linspace(low, high, STEPS + 1)
+    unit = " steps" if name == "age" else ""
+    digits = 0 if name == "age" else 2
+    names = [f"{a:.{digits}f} to {b:.{digits}f}{unit}" for a, b in pairwise(edges)]
+    return Colouring(number, list(RAMP), names, [MARKS[0]] * STEPS)
+
+
+def hover_names(table: pd.DataFrame) -> list[str]:
+    """What a point is, in a line or two."""
+    return [
+        f"{p.kind} {p.clip_id}".strip()
+        + f"<br>{p.name} · {p.group if isinstance(p.group, str) else 'group unknown'}"
+        + (f"<br>confidence {p.confidence:.2f}" if p.confidence == p.confidence else "")
+        + (f", {p.age:.0f} steps old" if p.age == p.age else "")
+        + (f"<br>said {name_of(int(p.predicted))}, {p.told}" if p.told == "wrong" else "")
+        for p in table.rename_axis("row").itertuples()
+    ]
+
+
+SIZES = {ENTRY: 7, CLIP: 7, PROTOTYPE: 14}  # pixels
+BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 1.5}
+INK = "#111"
+DRAWN = 2500  # points at most, so that a page stays light; the widget draws all
+
+
+def points_on_plane(gesture: GestureRun, flat: Flat) -> go.Figure:
+    """Filled are entries, open clips, large learned prototypes; a menu chooses the colours."""
+    table = flat.table
+    rows = thin(table)
+    table = table.loc[rows]
+    hover = np.array(hover_names(table))
+    figure = go.Figure()
+    owners: list[str] = []
+    for way in WAYS:
+        colouring = colour(flat.points.table, way)
+        colouring = colouring._replace(number=colouring.number[rows])
+        owners += [way] * add_points(figure, table, colouring, hover, way == WAYS[0])
+    buttons = [
+        {
+            "label": way,
+            "method": "update",
+            "args": [{"visible": [owner == way for owner in owners]}],
+        }
+        for way in WAYS
+    ]
+    menu = {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.02}
+    menu |= {"xanchor": "left", "yanchor": "bottom"}
+    figure.update_layout(updatemenus=[menu])
+    numbers(figure, table)
+    figure.update_xaxes(title_text="no unit: only who lies near whom means something")
+    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False)
+    kinds = "filled: entries of the bank; open: clips; large, with an edge: learned prototypes"
+    notes = [*notes_of(gesture.run), *str(flat).split("; ", 1), kinds, *flat.points.notes]
+    if len(table) < len(flat.points.table):
+        notes.append(f"{len(table)} of {len(flat.points.table)} points are drawn")
+    title = f"What {gesture.run.folder.name} remembers, beside clips"
+    figure = styled(figure, title, notes, height=820)
+    legend = {"orientation": "v", "x": 1.01, "y": 1, "yref": "paper", "yanchor": "top"}
+    margin = {"t": figure.layout.margin.t + 30, "b": 50, "l": 40, "r": 300}
+    return figure.update_layout(legend=legend | {"font": {"size": 11}}, margin=margin)
+
+
+def thin(table: pd.DataFrame) -> np.ndarray:
+    """Rows to draw: what is remembered, and of the clips so many as there is room for."""
+    rows = np.arange(len(table))
+    clips = (table.kind == CLIP).to_numpy()
+    room = max(0, DRAWN - int((~clips).sum()))
+    chosen = np.random.default_rng(0).permutation(rows[clips])[:room]
+    return np.sort(np.concatenate([rows[~clips][:DRAWN], chosen]))
+
+
+def add_points(
+    figure: go.Figure, table: pd.DataFrame, colouring: Colouring, hover: np.ndarray, shown: bool
+) -> int:
+    """A trace a kind and colour; how many these are."""
+    before = len(figure.data)
+    named: set[int] = set()
+    for kind, size in SIZES.items():
+        for number in range(-1, len(colouring.colours)):
+            here = ((table.kind == kind) & (colouring.number == number)).to_numpy()
+            if not here.any():
+                continue
+            known = number >= 0
+            name = colouring.names[number] if known else "not known"
+            mark = colouring.marks[number] if known else MARKS[0]
+            figure.add_scatter(
+                x=table.x[here].to_numpy(np.float32),
+                y=table.y[here].to_numpy(np.float32),
+                mode="markers",
+                marker={
+                    "symbol": mark + "-open" * (kind == CLIP),
+                    "size": size,
+                    "color": colouring.colours[number] if known else NOTHING,
+                    "line": {"width": BORDERS[kind], "color": INK if kind == PROTOTYPE else None},
+                },
+                name=name,
+                legendgroup=name,
+                legendrank=1000 + number,
+                showlegend=number not in named,
+                text=hover[here],
+                hovertemplate="%{text}<extra></extra>",
+                visible=shown,
+            )
+            named.add(number)
+    return len(figure.data) - before
+
+
+def numbers(figure: go.Figure, table: pd.DataFrame) -> None:
+    """The number of each class at the middle of its entries, of its clips where it has none."""
+    for label, part in table.dropna(subset=["label"]).groupby("label"):
+        entries = part[part.kind == ENTRY]
+        place = (part if entries.empty else entries)[["x", "y"]].median()
+        figure.add_annotation(
+            x=place.x,
+            y=place.y,
+            text=f"<b>{label}</b>",
+            showarrow=False,
+            yshift=13,
+            font={"size": 12, "color": "#111"},
+            bgcolor="rgba(255,255,255,0.65)",
+            borderpad=1,
+        )
+
+
+def nearest_clips(
+    gesture: GestureRun, points: Points, classes: int = 5, most: int = 6
+) -> go.Figure:
+    """Middle frames of the clips nearest to the prototypes of the classes with most entries."""
+    title = "Clips nearest to some prototypes"
+    counts = points.of(ENTRY).label.value_counts()
+    prototypes = points.of(PROTOTYPE).set_index("label", drop=False)
+    chosen = [label for label in counts.index if label in prototypes.index][:classes]
+    notes = notes_of(gesture.run)
+    if not chosen:
+        return saying("No class has an entry and a prototype.", title, notes)
+    lists = {
+        label: points.nearest(points.table.index[points.table.id == f"prototype-{label}"][0], most)
+        for label in chosen
+    }
+    titles = []
+    for near in lists.values():
+        labels = near.label.astype("string").fillna("?")
+        rows = zip(near.clip_id, labels, near.cosine, strict=True)
+        titles += [f"{clip} · {label} · {cosine:.2f}" for clip, label, cosine in rows]
+        titles += [""] * (most - len(near))
+    names = [prototypes.name[label] for label in chosen]
+    figure = make_subplots(
+        rows=len(chosen),
+        cols=most,
+        horizontal_spacing=0.008,
+        vertical_spacing=0.28 / len(chosen) / 1.6,
+        subplot_titles=titles,
+    )
+    absent = ""
+    for row, near in enumerate(lists.values(), start=1):
+        for col, clip in enumerate(near.itertuples(), start=1):
+            shot = clip_pictures(gesture.index, clip.clip_id, 1)
+            absent = absent or shot.absent
+            if shot.pictures:
+                figure.add_image(
+                    source=as_source(shot.pictures[0]),
+                    hovertemplate=f"{clip.kind} {clip.clip_id}: {clip.name}<extra></extra>",
+                    row=row,
+                    col=col,
+                )
+    if absent:
+        notes = [*notes, f"no pictures: {absent}"]
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    figure.update_annotations(font_size=11)
+    each = "; ".join(f"{label} {name}" for label, name in zip(chosen, names, strict=True))
+    notes = [*notes, f"rows, by class: {each}", "above a picture: clip, class, cosine"]
+    figure = styled(figure, title, notes, height=180 + 125 * len(chosen))
+    return figure.update_layout(
+        margin={"t": figure.layout.margin.t + 10, "b": 20, "r": 20, "l": 20}
+    )

@@ -1,0 +1,131 @@
+"""What two runs say of one video, over its time (notebook 09).
+
+Letters in shapes: T windows of 16 frames, F frames, C classes.
+"""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float
+from plotly.subplots import make_subplots
+
+from imigue_lab.data.vocabulary import CLASSES, GROUPS, group_of
+from imigue_lab.inference.analysis import Analysis
+from imigue_lab.views.attention.maps import read_attention
+from imigue_lab.views.attention.player import AttentionPlayer
+from imigue_lab.views.faces import WINDOW
+from imigue_lab.views.gates import withholding as interview
+from imigue_lab.views.gates.over_time import gates_over_time
+from imigue_lab.views.gates.withholding import Interview
+from imigue_lab.views.player.film import Player
+from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
+from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
+
+COLOURS = dict(zip(GROUPS, (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL), strict=True))
+MOST = 6  # classes that have a lane
+Curves = Float[np.ndarray, "F C"]
+
+
+def segment_table(analysis: Analysis) -> pd.DataFrame:
+    """The segments as people read them: class, group, start_s, end_s, confidence."""
+    found = analysis.segments
+    table = found[["start_s", "end_s", "confidence"]].round(2)
+    table.insert(0, "class", [CLASSES[label] for label in found.label])
+    table.insert(1, "group", [group_of(label) for label in found.label])
+    return table
+
+
+def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
+    """Gestures as bars, paler where less sure, and below them the probability of a win.
+
+    Args:
+        running: `withholding.running_probability` of the video.
+    """
+    found, fps = analysis.segments, analysis.own.fps
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    groups = pd.Series([group_of(label) for label in found.label], found.index, dtype=str)
+    for group, own in found.groupby(groups):
+        figure.add_bar(
+            x=own.end_s - own.start_s,
+            base=own.start_s,
+            y=[CLASSES[label] for label in own.label],
+            orientation="h",
+            name=str(group),
+            marker={"color": COLOURS[str(group)], "opacity": (0.3 + 0.7 * own.confidence).tolist()},
+            customdata=own.confidence.round(2),
+            hovertemplate="%{y}<br>%{base:.2f} s, confidence %{customdata}",
+            row=1,
+            col=1,
+        )
+    if found.empty:
+        figure.add_annotation(text="no gesture was found", showarrow=False, row=1, col=1)
+        figure.update_yaxes(visible=False, row=1, col=1)
+    seconds = (running.window + 1) * WINDOW / fps
+    figure.add_scatter(
+        x=seconds,
+        y=running.probability,
+        name="win, had it ended here",
+        line_color=WIN,
+        row=2,
+        col=1,
+    )
+    figure.add_hline(0.5, line_color=NEUTRAL, line_dash="dot", row=2, col=1)
+    figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
+    figure.update_xaxes(range=[0, analysis.own.frames / fps])
+    figure.update_xaxes(title_text="seconds", row=2, col=1)
+    told = analysis.prediction
+    title = (
+        f"{analysis.own.source.name}: {len(found)} gestures; win with {told.probability:.2f},"
+        f" resting on {told.based_on}"
+    )
+    height = 420 + 22 * found.label.nunique()
+    return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
+
+
+def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
+    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
+    return gates_over_time(
+        analysis.emotion.run,
+        shown.gates,
+        shown.strips,
+        shown.face_share,
+        shown.running,
+        analysis.remarks,
+    )
+
+
+def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
+    """The video in the player, the classes and the gates as lanes that move it.
+
+    Where modalities attend to each other, a gesture that is chosen plays under its attention.
+    """
+    player, gates = interview.look(analysis.emotion, shown)
+    lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
+    gestures = Lanes(player.moment, analysis.own.video_id, lanes)
+    if analysis.attending is None:
+        return player, gestures, gates
+    read = partial(read_attention, *analysis.attending)
+    return AttentionPlayer(player.moment, analysis.emotion.index.clips, read), gestures, gates
+
+
+def class_lanes(curves: Curves, count: int) -> list[Lane]:
+    """A line from 0 to 1 of each of the surest classes, in the colour of its group."""
+    lanes = []
+    for label in surest(curves):
+        values = sureness(curves, label, count)
+        title = f"{CLASSES[label]}, up to {values.max():.2f}"
+        lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
+    return lanes
+
+
+def surest(curves: Curves) -> list[int]:
+    """The classes that are most probable somewhere, the surest first."""
+    return np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist()
+
+
+def sureness(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:
+    """The probability of a class at the middle of each 16 frames."""
+    middle = np.arange(count) * WINDOW + WINDOW // 2
+    return curves[np.minimum(middle, len(curves) - 1), label]
