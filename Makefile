@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 DEMO := workspace/demo
+# Threads that spin while they wait for each other slow every other program.
+export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lab check bench soak stranger system clean
 

@@ -1,16 +1,21 @@
 """What holds the project together: rooms in order, bounds in step, a light import, no leftovers."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+import imigue_lab
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROOMS = [
@@ -31,6 +36,11 @@ CONDA_NAMES = {"torch": "pytorch"}
 
 def modules():
     return sorted((CHECKOUT / "imigue_lab").rglob("*.py"))
+
+
+def name_of(path):
+    parts = path.relative_to(CHECKOUT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
 
 
 def imports_of(path):
@@ -55,11 +65,79 @@ def test_no_room_imports_a_later_one():
     assert not wrong
 
 
-def test_no_two_modules_import_each_other():
-    def name_of(path):
-        parts = path.relative_to(CHECKOUT).with_suffix("").parts
-        return ".".join(part for part in parts if part != "__init__")
+@cache
+def loaded_by(module):
+    """The modules of the package that `import module` loads, by the imports outside functions."""
+    names = {name_of(path): path for path in modules()}
+    seen, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in names:
+            continue
+        seen.add(name)
+        waiting += [name.rsplit(".", 1)[0], *imports_at_load(names[name])]
+    return {name: len(names[name].read_text().splitlines()) for name in seen}
 
+
+def imports_at_load(path):
+    """Modules, and names that may be modules, imported outside functions and TYPE_CHECKING."""
+    waiting = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        ):
+            waiting += ast.iter_child_nodes(node)
+
+
+@pytest.mark.parametrize(
+    ("module", "most", "lines"),
+    [
+        ("training.emotion.train", 40, 4_600),
+        ("training.gestures.train", 90, None),
+        ("training.settings", 6, None),
+        ("views.answers", 30, None),
+    ],
+)
+def test_an_import_loads_no_more_of_the_package_than_its_budget(module, most, lines):
+    loaded = loaded_by(f"imigue_lab.{module}")
+    assert len(loaded) <= most, sorted(loaded)
+    assert lines is None or sum(loaded.values()) <= lines
+    code = f"import sys, imigue_lab.{module}; print(*(m for m in sys.modules if 'imigue_lab' in m))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(found.stdout.split()) == set(loaded)  # the graph above is what Python does
+
+
+def test_an_epoch_of_the_emotion_model_loads_at_most_60_modules(synthetic, tmp_path):
+    code = f"""
+import sys
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.emotion.train import train_emotion
+train_emotion(EmotionSettings(data={str(synthetic)!r}, epochs=1, name="budget"))
+print(*(name for name in sys.modules if name.split(".")[0] == "imigue_lab"))
+"""
+    environment = os.environ | {"IMIGUE_LAB_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.splitlines()[-1].split()
+    assert len(loaded) <= 60, loaded
+
+
+def test_the_package_stays_within_its_lines_and_files():
+    lengths = {path: len(path.read_text().splitlines()) for path in modules()}
+    assert sum(lengths.values()) <= 25_500
+    assert len(lengths) <= 190
+    assert median(n for path, n in lengths.items() if path.name != "__init__.py") > 120
+
+
+def test_no_two_modules_import_each_other():
     graph = {name_of(path): set(imports_of(path)) for path in modules()}
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError, naming the circle
 
@@ -143,3 +221,52 @@ def test_no_page_holds_what_a_merge_left_undecided():
     for page in pages:
         for number, line in enumerate(page.read_text().splitlines(), 1):
             assert not re.match(r"(<{7}|>{7}|\|{7}) |={7}$", line), f"{page.name}:{number}"
+
+
+def test_tracked_text_is_plain_technical_english():
+    private = re.compile(
+        r"made[-_ ]?up\b|\brivals?\b|(\b|_)told(\b|_)|\bis due\b|\bby heart\b|words are off"
+        r"|nobody has trained",
+        re.IGNORECASE,
+    )
+    listed = [
+        "git",
+        "ls-files",
+        "*.py",
+        "*.md",
+        "*.ipynb",
+        "*.js",
+        "*.css",
+        "*.toml",
+        "*.yml",
+        "Makefile",
+    ]
+    tracked = subprocess.run(listed, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    found = [
+        f"{name}:{number}: {line.strip()}"
+        for name in tracked.stdout.split()
+        if name != "tests/test_project.py"
+        for number, line in enumerate((CHECKOUT / name).read_text().splitlines(), 1)
+        if private.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_waiting_threads_do_not_spin_unless_the_user_has_chosen():
+    code = "import os, imigue_lab; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": given} if given else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        )
+        assert done.stdout.strip() == expected
+
+
+def test_the_front_door_opens_lazily_and_names_what_it_lacks():
+    code = "import imigue_lab as lab, sys; assert 'torch' not in sys.modules;"
+    code += "print([getattr(lab, name).__name__ for name in lab.__all__] == lab.__all__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr
+    with pytest.raises(AttributeError, match="no attribute 'load_rnu'"):
+        imigue_lab.load_rnu  # noqa: B018
