@@ -1,11 +1,12 @@
-"""What README promises, done by somebody who has nothing but a clone of this repository.
+"""Runs README's commands as a new user would, from a fresh clone of this repository.
 
-A fresh clone of what is committed, in an empty folder without shared recordings; the README's
-commands, in their order, in one shell that ends at the first that fails. What cannot be done there
-(published weights) is named with the reason. In the place of iMiGUE stands a synthetic copy.
+The clone contains only what is committed, in an empty folder without shared recordings. README's
+commands and Python blocks run in order in one shell, which stops at the first failure. Commands
+that cannot run there (published weights) are listed with the reason; a synthetic copy replaces
+iMiGUE.
 
     python -m benchmarks.stranger                     installs everything (7 GB)
-    python -m benchmarks.stranger --environment .venv takes an environment that is there
+    python -m benchmarks.stranger --environment .venv uses an existing environment
 """
 
 import argparse
@@ -19,27 +20,30 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LEFT_OUT = {
-    "make test": "has a run of its own",
-    "make lab": "does not end",
-    "--face-weights": "published weights are due",
-    "preset paper": "features of published weights are due",
+    "make test": "runs separately",
+    "make lab": "runs until it is stopped",
+    "--face-weights": "needs published weights",
+    "preset paper": "needs features of published weights",
 }
-DATA = "/data/iMiGUE"  # as README names a copy
+DATA = "/data/iMiGUE"  # the copy that README names
 
 
 def commands(readme: str) -> list[str]:
-    """The indented lines of a page, without its comments."""
-    lines = re.findall(r"^    (\S.*)$", readme, re.MULTILINE)
-    return [re.sub(r"\s+# .*", "", line) for line in lines]
+    """The indented commands of a page, without comments, and its Python blocks, in order."""
+    parts = re.findall(r"^    (\S.*)$|^```python\n((?:.*\n)*?)```$", readme, re.MULTILINE)
+    return [
+        f"python - <<'END'\n{block}END" if block else re.sub(r"\s+# .*", "", line)
+        for line, block in parts
+    ]
 
 
 def reason_to_leave_out(command: str) -> str:
-    """Why a stranger cannot do it; empty where one can."""
+    """Why the command cannot run from a fresh clone; empty if it can."""
     return next((why for words, why in LEFT_OUT.items() if words in command), "")
 
 
 def borrow(environment: Path, clone: Path) -> None:
-    """Puts the programs of another environment where the Makefile looks for its own."""
+    """Links the programs of another environment where the Makefile expects its own."""
     (clone / ".venv/bin").mkdir(parents=True)
     for program in (environment / "bin").iterdir():
         (clone / ".venv/bin" / program.name).symlink_to(program)
@@ -47,7 +51,7 @@ def borrow(environment: Path, clone: Path) -> None:
 
 
 def script_of(todo: list[str], copy: Path) -> str:
-    """Each command, told with its time, on a synthetic copy of iMiGUE."""
+    """A shell script that prints and times each command, on a synthetic copy of iMiGUE."""
     lines = ["set -e"]
     for command in todo:
         if DATA in command:
@@ -59,8 +63,8 @@ def script_of(todo: list[str], copy: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="what README promises, from a fresh clone")
-    parser.add_argument("--environment", type=Path, help="take this one, and install nothing")
+    parser = argparse.ArgumentParser(description="run README's commands from a fresh clone")
+    parser.add_argument("--environment", type=Path, help="use this environment and install nothing")
     environment = parser.parse_args().environment
     with tempfile.TemporaryDirectory(prefix="stranger-") as folder:
         clone = Path(folder) / "imigue_lab"
@@ -69,11 +73,11 @@ def main() -> None:
         if environment:
             borrow(environment.resolve(), clone)
             own["PYTHONPATH"] = str(clone)
-        promised = commands((clone / "README.md").read_text())
-        for command in promised:
+        documented = commands((clone / "README.md").read_text())
+        for command in documented:
             if why := reason_to_leave_out(command):
                 print(f"[stranger] left out, {why}: {command}", flush=True)
-        todo = [command for command in promised if not reason_to_leave_out(command)]
+        todo = [command for command in documented if not reason_to_leave_out(command)]
         script = script_of(todo, Path(folder) / "iMiGUE")
         done = subprocess.run(["bash", "-c", script], cwd=clone, env=own)
     print(f"[stranger] {len(todo)} commands" + (", one failed" if done.returncode else " worked"))

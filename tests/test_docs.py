@@ -1,4 +1,4 @@
-"""The pages under docs say what is so: their code runs, their sentences and links are there."""
+"""README and the pages under docs: code and commands run, links, paths and quotations exist."""
 
 import ast
 import inspect
@@ -30,18 +30,19 @@ OF_COMMANDS = {
     "train_emotion": EmotionSettings,
     "train_baseline": BaselineSettings,
 }
-PAGES = [CHECKOUT / "README.md", *sorted(DOCS.glob("*.md"))]
+README = CHECKOUT / "README.md"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
 
 
 def blocks(page, language):
-    """The fenced blocks of a language: the file that their first line names, and the rest."""
+    """The fenced blocks of a language: the file named in the first line, and the rest."""
     for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL):
         first, _, rest = block.partition("\n")
         yield first.removeprefix("# "), rest
 
 
 def commands(page):
-    """The indented lines that call the command line."""
+    """The indented lines that run `imigue-lab`."""
     return re.findall(r"^    (imigue-lab .*)$", page.read_text(), re.MULTILINE)
 
 
@@ -64,15 +65,46 @@ def test_every_relative_link_resolves(page):
     assert not [link for link in ours if not (page.parent / link).exists()]
 
 
+@pytest.mark.parametrize(
+    "page", [*CHECKOUT.glob("*.md"), *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name
+)
+def test_every_source_file_and_benchmark_that_a_page_names_exists(page):
+    text = page.read_text()
+    paths = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.py)`", text)
+    paths += [f"benchmarks/{name}.py" for name in re.findall(r"`benchmarks\.(\w+)`", text)]
+    created = {name for language in ("python", "diff") for name, _ in blocks(page, language)}
+    roots = (CHECKOUT, CHECKOUT / "imigue_lab")
+    missing = {path for path in paths if not any((root / path).exists() for root in roots)}
+    assert not missing - created
+
+
+def test_the_readme_reports_six_results_at_most_each_from_the_page_on_benchmarks():
+    rows = re.findall(r"^\| .* \| `(?:make|benchmarks).*` \|$", README.read_text(), re.MULTILINE)
+    assert 0 < len(rows) <= 6
+    measured = set(re.findall(r"\d[\d.,]*\d|\d", (DOCS / "benchmarks.md").read_text()))
+    for row in rows:
+        _, _, metric, ours, baseline, *_ = row.split("|")
+        assert set(re.findall(r"\d[\d.,]*\d|\d", metric + ours + baseline)) <= measured, row
+
+
+def test_every_command_of_the_readme_is_valid():
+    lines = commands(README)
+    assert len(lines) == 3
+    for line in lines:
+        options = build_parser().parse_args(shlex.split(line)[1:])
+        if options.run.__name__ in OF_COMMANDS:
+            given_settings(OF_COMMANDS[options.run.__name__], options)
+
+
 def test_the_page_on_checkpoints_names_every_family_and_its_own_options():
     rows = re.findall(r"^\| `(.+?)` \|.*\| (.*?) ?\|$", (DOCS / "checkpoints.md").read_text(), re.M)
     assert [family for family, _ in rows] == [*FAMILIES]
-    for family, told in rows:
+    for family, options in rows:
         own = set(inspect.signature(FAMILIES[family].build).parameters)
-        assert set(re.findall(r"`(\w+)`", told)) - {"full", "tiny"} <= own, family
+        assert set(re.findall(r"`(\w+)`", options)) - {"full", "tiny"} <= own, family
 
 
-def test_what_the_page_on_adding_a_model_says_gives_a_model_that_trains(tmp_path, synthetic):
+def test_the_page_on_adding_a_model_gives_a_model_that_trains(tmp_path, synthetic):
     page = DOCS / "adding_a_model.md"
     for name in ("imigue_lab", "tests/models/baselines"):
         ignore = shutil.ignore_patterns("__pycache__", "test_*")
@@ -91,19 +123,19 @@ def test_what_the_page_on_adding_a_model_says_gives_a_model_that_trains(tmp_path
     own = "tests/models/baselines/test_pose_gru.py"
     call(["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", own], tmp_path, **path)
     train, *others = commands(page)
-    told = call(["-m", *to_module(train), "--data", str(synthetic)], tmp_path, **path)
-    assert "model" in told and "always" in told
+    output = call(["-m", *to_module(train), "--data", str(synthetic)], tmp_path, **path)
+    assert "model" in output and "always" in output
     for line in others:
-        told = call(["-m", *to_module(line)], tmp_path, **path)
-        assert "my-gru" in told
-    assert Path(told.strip()).name == "card.html"
+        output = call(["-m", *to_module(line)], tmp_path, **path)
+        assert "my-gru" in output
+    assert Path(output.strip()).name == "card.html"
 
 
 def to_module(line):
     return ["imigue_lab", *shlex.split(line)[1:]]
 
 
-def test_what_the_page_on_your_own_data_says_works(tmp_path, monkeypatch, capsys):
+def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, capsys):
     page = DOCS / "your_data.md"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recordings").mkdir()
@@ -121,12 +153,12 @@ def test_what_the_page_on_your_own_data_says_works(tmp_path, monkeypatch, capsys
             runpy.run_path(words[0])
         else:
             main(words)
-    told = capsys.readouterr().out
-    assert "always win" in told and "made 1 items" in told
-    assert "error, " not in told
+    output = capsys.readouterr().out
+    assert "always win" in output and "made 1 items" in output
+    assert "error, " not in output
 
 
-def test_every_command_of_the_page_on_scaling_is_one_that_is_taken():
+def test_every_command_of_the_page_on_scaling_is_valid():
     page = (DOCS / "scaling.md").read_text().replace("\\\n", " ")
     lines = re.findall(
         r"^ *(?:OMP_NUM_THREADS=\S+ )?(imigue-lab|torchrun) (.*)$", page, re.MULTILINE
@@ -138,8 +170,8 @@ def test_every_command_of_the_page_on_scaling_is_one_that_is_taken():
         given_settings(OF_COMMANDS[options.run.__name__], options)
 
 
-def said_in_code():
-    """Every text of the package; what is filled in later is …"""
+def texts_in_code():
+    """Every string literal of the package; … stands for a formatted value."""
     for path in (CHECKOUT / "imigue_lab").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
@@ -149,9 +181,9 @@ def said_in_code():
                 yield node.value
 
 
-def test_every_sentence_that_the_page_on_trouble_quotes_is_one_of_the_code():
+def test_every_message_quoted_by_the_page_on_troubleshooting_occurs_in_the_code():
     page = (DOCS / "troubleshooting.md").read_text()
     quoted = re.findall(r"^> (.*)$", page, re.MULTILINE)
     assert len(quoted) > 15
-    said = set(said_in_code())
-    assert not [sentence for sentence in quoted if sentence not in said]
+    texts = set(texts_in_code())
+    assert not [message for message in quoted if message not in texts]

@@ -1,10 +1,11 @@
-"""The notebooks: their form, their parameters, and what papermill makes of them.
+"""The notebooks: their form, their parameters, and their execution by papermill.
 
-nbval runs their cells beside these tests (see the Makefile).
+`make test` also runs their cells as committed, by nbval (see the Makefile).
 """
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
-from imigue_lab.training.settings import Settings, TrainSettings, parameters_cell
+from imigue_lab.training.settings import parameters_cell
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
 from imigue_lab.views.gates.values import GatesSettings
@@ -79,7 +80,7 @@ def test_a_notebook_opens_with_its_contract_parameters_and_guard(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_is_short_and_ends_with_what_it_promised(path):
+def test_a_notebook_is_short_and_ends_with_assertions(path):
     cells = code_cells(path)
     assert len(cells) <= 10
     for cell in cells[1:]:
@@ -104,7 +105,7 @@ def tiny(synthetic):
 
 
 def outputs_of(folder):
-    """What the cells of the executed notebook gave: figures, and all that they printed."""
+    """The figures of the executed notebook, and everything that its cells printed."""
     outputs = [o for cell in code_cells(folder / "out.ipynb") for o in cell.outputs]
     figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
     text = "".join(o.text for o in outputs if o.output_type == "stream")
@@ -235,7 +236,7 @@ def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path
 
 @pytest.fixture(scope="module")
 def real_interviews(shared, tmp_path_factory):
-    """Five real recordings in the plain form, with synthetic outcomes, and what was extracted."""
+    """Five real recordings in the plain form with synthetic outcomes, and the extraction report."""
     root = tmp_path_factory.mktemp("real") / "recordings"
     root.mkdir()
     (root / "videos").symlink_to(shared / "data" / "video")
@@ -307,14 +308,14 @@ def test_papermill_explains_every_parameter(path):
     for name, field in fields.items():
         line = next(li for li in done.stdout.splitlines() if li.strip().startswith(f"{name}:"))
         assert type(field.default).__name__ in line
-    told = " ".join(done.stdout.split())
-    assert all(field.description in told for field in fields.values())
+    output = " ".join(done.stdout.split())
+    assert all(field.description in output for field in fields.values())
 
 
-def test_the_readme_names_every_notebook_with_its_own_parameters():
+def test_the_readme_links_every_notebook_and_passes_known_parameters():
     readme = (FOLDER.parent / "README.md").read_text()
-    for name, settings in SETTINGS.items():
-        row = next(li for li in readme.splitlines() if li.startswith(f"| [{name}]"))
-        shared = TrainSettings if issubclass(settings, TrainSettings) else Settings
-        own = [field for field in settings.model_fields if field not in shared.model_fields]
-        assert row.rstrip(" |").rpartition("| ")[2].split(", ") == own
+    assert all(f"(notebooks/{name}.ipynb)" in readme for name in SETTINGS)
+    commands = re.findall(r"^    papermill notebooks/(\w+)\.ipynb (.*)$", readme, re.MULTILINE)
+    assert len(commands) == 3
+    for name, words in commands:
+        assert set(re.findall(r"-[pr] (\w+)", words)) <= set(SETTINGS[name].model_fields)
