@@ -17,9 +17,9 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.vocabulary import GROUPS, OUTCOMES, group_of
 from imigue_lab.errors import RunError
-from imigue_lab.training.gesture_scores import labelled, name_of, probabilities
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import wilson_interval
+from imigue_lab.training.scores import labelled, name_of, probabilities
+from imigue_lab.training.statistics import wilson_interval
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, NEUTRAL, styled
 
