@@ -218,12 +218,13 @@ def train_model(options: argparse.Namespace) -> None:
 
 
 def fuse_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.results.fuse import fuse, show_fusion
+    from imigue_lab.results.fuse import fuse, show_members
     from imigue_lab.training.scores import show_scores
 
     run = fuse(options.runs, options.weights, options.name, options.seed)
     print(show_scores(run.scores()).to_string(index=False))
-    print(show_fusion(run))
+    shown, sentences = show_members(run)
+    print(shown.to_string(index=False), *sentences, sep="\n")
 
 
 def print_table(options: argparse.Namespace) -> None:

@@ -155,7 +155,7 @@ def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
 
 
 def training_rate(run: Run, settings: AnalyseSettings) -> float | None:
-    """The most frequent frame rate of the training data; None if these are gone."""
+    """The most frequent frame rate of the training data; None if these are missing."""
     where = run.provenance()["where"]
     try:
         data = settings.data if settings.data != "synthetic" else where["data"]

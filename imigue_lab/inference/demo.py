@@ -2,7 +2,7 @@
 
 The committed 01 and 02 train on synthetic features, which cannot be extracted from a video; these
 runs use the tiny encoders instead. Their weights are untrained: gestures are recognised from joints
-alone, and neither run says anything about a real person.
+alone, and neither run is meaningful for a real person.
 """
 
 from filelock import FileLock

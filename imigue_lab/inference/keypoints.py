@@ -3,7 +3,7 @@
 analyses/<id>-<hash>/
     videos.csv         one row
     videos/<id>.mp4    the video, or a copy at the frame rate of the training data
-    keypoints/<id>.npy of its frames, where there are any
+    keypoints/<id>.npy of its frames, if any
     clips.csv          gestures that annotators have corrected
 """
 
@@ -37,7 +37,7 @@ class OwnVideo:
     Attributes:
         source: the user's file.
         index: of the tree; its clips are the windows.
-        keypoints: all 0 where there are none.
+        keypoints: all 0 if there are none.
         remarks: limitations of the result.
     """
 

@@ -70,13 +70,13 @@ def online_score(found: Tables, true: Tables, iou: float = 0.5) -> OnlineScore:
 def count_correct(found: pd.DataFrame, true: pd.DataFrame, iou: float) -> int:
     """Matches greedily by confidence, each to the true segment of its class that overlaps most."""
     order = found.sort_values("confidence", ascending=False, kind="stable")
-    alike = overlap(spans(order), spans(true))
-    alike[order.label.to_numpy()[:, None] != true.label.to_numpy()[None]] = 0
+    iou_table = overlap(spans(order), spans(true))
+    iou_table[order.label.to_numpy()[:, None] != true.label.to_numpy()[None]] = 0
     correct = 0
-    for row in alike:
+    for row in iou_table:
         if row.size and row.max() >= iou:
             correct += 1
-            alike[:, row.argmax()] = 0
+            iou_table[:, row.argmax()] = 0
     return correct
 
 

@@ -26,7 +26,7 @@ from imigue_lab.training.scores import (
     point_scores,
     probabilities,
     score_table,
-    with_interval,
+    with_intervals,
 )
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.statistics import resampled_means
@@ -102,15 +102,15 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
     if len(runs) < 2 or len({run.folder for run in runs}) < len(runs):
         raise RunError("runs: expected two or more different runs; name others")
     tables = [clips_of(run) for run in runs]
-    first, known = tables[0], classes_of(runs[0])
+    held_out = [set(table.clip_id[table.split != "train"]) for table in tables]
+    classes = [classes_of(run) for run in runs]
     pairs = [f"{runs[0].folder.name} and {run.folder.name}" for run in runs[1:]]
-    for pair, run, table in zip(pairs, runs[1:], tables[1:], strict=True):
-        if probabilities(table).shape[1] != probabilities(first).shape[1]:
+    for pair, table, names, held in zip(pairs, tables[1:], classes[1:], held_out[1:], strict=True):
+        if probabilities(table).shape[1] != probabilities(tables[0]).shape[1]:
             raise RunError(f"{pair}: predict different numbers of classes; fuse runs of one task")
-        if known and classes_of(run) and classes_of(run) != known:
+        if classes[0] and names and names != classes[0]:
             raise RunError(f"{pair}: their classes have other names; fuse runs of one task")
-        differing = held_out(first) ^ held_out(table)
-        if differing:
+        if differing := held_out[0] ^ held:
             raise RunError(
                 f"{pair}: {len(differing)} clips are not held out in both,"
                 f" {some(sorted(differing))}; fuse runs of the same data and fold"
@@ -128,10 +128,6 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
                     f" {some(first.clip_id[~same])}; fuse runs of the same data, fold and seed"
                 )
     return tables
-
-
-def held_out(table: pd.DataFrame) -> set[str]:
-    return set(table.clip_id[table.split != "train"])
 
 
 def clips_of(run: Run) -> pd.DataFrame:
@@ -214,11 +210,11 @@ def search_weights(validation: list[pd.DataFrame]) -> Weights:
     label = validation[0].label.to_numpy(dtype=int)
     if not len(label):
         raise RunError("weights: validation has no labelled clip to search on; give weights")
-    chances = np.stack([probabilities(table)[range(len(label)), label] for table in validation])
-    chances = np.maximum(chances, 1e-12)
+    likelihood = np.stack([probabilities(table)[range(len(label)), label] for table in validation])
+    likelihood = np.maximum(likelihood, 1e-12)
     weights = np.full(len(validation), 1 / len(validation))
     for _ in range(ROUNDS):
-        shares = weights[:, None] * chances
+        shares = weights[:, None] * likelihood
         weights = (shares / shares.sum(axis=0)).mean(axis=1)
     return weights / weights.sum()
 
@@ -271,22 +267,12 @@ def fusion_table(run: Run) -> pd.DataFrame:
     return table.assign(best=table.run == best)
 
 
-def show_fusion(run: Run) -> str:
-    """The runs for display, and sentences on the gain over the best one."""
-    shown, sentences = show_members(run)
-    return "\n".join([shown.to_string(index=False), *sentences])
-
-
 def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
     """The runs with intervals in brackets; one sentence per split on the gain over the best run."""
     table = fusion_table(run)
     shown = table[["split", "run", "n", "videos"]].assign(weight=table.weight.round(3))
     for column in ("top1", "fusion_gains"):
-        intervals = table[f"{column}_interval"]
-        shown[column.replace("_", " ")] = [
-            with_interval(value, interval)
-            for value, interval in zip(table[column], intervals, strict=True)
-        ]
+        shown[column.replace("_", " ")] = with_intervals(table, column)
     sentences = []
     for row in table[table.best].itertuples():
         gain, low, high = (100 * x for x in (row.fusion_gains, *row.fusion_gains_interval))

@@ -87,7 +87,7 @@ def load_run(name: str) -> OpenRun[Any, Any]:
     """A finished run of any task by its folder's name or path; "demo" is the demo emotion run.
 
     Raises:
-        RunError: there is no such run; the message lists those that exist.
+        RunError: no such run; the message lists those that exist.
     """
     if name == DEMO:
         return open_run_of("emotion", DEMO, Settings.from_given({}))
@@ -105,7 +105,7 @@ def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
         requested: its `data`, `store` and `device` replace the run's own unless they are defaults.
 
     Raises:
-        RunError: there is no such run, it is of another task, or its data have changed.
+        RunError: no such run, it is of another task, or its data have changed.
         DataError: the data no longer exist.
     """
     opened = open_run_of("emotion", name, requested)

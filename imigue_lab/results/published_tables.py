@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of the paper: each published number, with the scores of finished runs beside it.
+"""Tables 1 to 3 of the paper: published numbers next to the scores of finished runs.
 
 Source: Martirosyan et al., MiGA@IJCAI 2025. Table 1 compares methods on the test split of iMiGUE,
 Table 2 ablates fusion and memory, Table 3 is the leaderboard of the emotion track. Published

@@ -35,30 +35,26 @@ HEAVY = ("best.safetensors", "last.safetensors", "resume.pt")
 
 
 class Range(NamedTuple):
-    """Numbers between two bounds, both included; integers if both bounds are."""
+    """Numbers between two bounds, both included; integers if the bounds are."""
 
     low: float | int
     high: float | int
     log: bool = False
 
 
-class Choice(NamedTuple):
-    values: tuple
-
-
-Space = dict[str, Range | Choice]
+Space = dict[str, Range | list[int]]  # a range, or numbers of heads
 
 SPACES: dict[str, Space] = {
     "emotion": {
         "lr": Range(1e-5, 5e-4, log=True),
         "depth": Range(1, 8),
-        "heads": Choice((2, 4, 8)),
+        "heads": [2, 4, 8],
         "dropout": Range(0.1, 0.5),
         "gamma": Range(0.5, 1.5),
     },
     "gesture": {
         "lr": Range(1e-5, 5e-3, log=True),
-        "heads": Choice((4, 8)),
+        "heads": [4, 8],
         "merge": Range(0.0, 0.5),
         "top_k": Range(1, 10),
         "momentum": Range(0.5, 0.99),
@@ -71,23 +67,17 @@ def suggest(trial: "Trial", space: Space, base: Settings) -> dict[str, Any]:
     """One value for each name; heads must divide the width."""
     values: dict[str, Any] = {}
     for name, range_ in space.items():
-        if isinstance(range_, Choice):
-            values[name] = trial.suggest_categorical(name, fitting(name, range_, base))
+        if isinstance(range_, list):
+            width = base.model_dump()["width"]
+            heads = [value for value in range_ if width % value == 0]
+            if not heads:
+                raise SettingsError(f"width: {width} is a multiple of none of {range_} heads")
+            values[name] = trial.suggest_categorical(name, heads)
         elif isinstance(range_.low, int) and isinstance(range_.high, int):
             values[name] = trial.suggest_int(name, range_.low, range_.high)
         else:
             values[name] = trial.suggest_float(name, range_.low, range_.high, log=range_.log)
     return values
-
-
-def fitting(name: str, choice: Choice, base: Settings) -> list[Any]:
-    if name != "heads":
-        return list(choice.values)
-    width = base.model_dump()["width"]
-    heads = [value for value in choice.values if width % value == 0]
-    if not heads:
-        raise SettingsError(f"width: {width} is a multiple of none of {choice.values} heads")
-    return heads
 
 
 def search(settings: SearchSettings) -> "Study":

@@ -231,22 +231,22 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     emotion = "accuracy" in table
     shown = table[["split", "predictor", "n", *([] if emotion else ["videos"]), "correct"]].copy()
     for metric in EMOTION_METRICS if emotion else GESTURE_METRICS:
-        intervals = table.get(f"{metric}_interval", pd.Series(None, index=table.index))
-        shown[metric.replace("_", " ")] = [
-            with_interval(value, interval)
-            for value, interval in zip(table[metric], intervals, strict=True)
-        ]
+        shown[metric.replace("_", " ")] = with_intervals(table, metric)
     if emotion:
         shown["p"] = [show_p(p) for p in table["p"]]
     return shown
 
 
-def with_interval(value: float, interval: object) -> str:
-    """``0.63 [0.54, 0.72]``; a dash for NaN."""
-    text = "–" if pd.isna(value) else f"{value:.2f}"
-    if isinstance(interval, tuple | list):
-        text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-    return text
+def with_intervals(table: pd.DataFrame, column: str) -> list[str]:
+    """A column with its `<column>_interval`: ``0.63 [0.54, 0.72]``; a dash for NaN."""
+    shown = []
+    intervals = table.get(f"{column}_interval", [None] * len(table))
+    for value, interval in zip(table[column], intervals, strict=True):
+        text = "–" if pd.isna(value) else f"{value:.2f}"
+        if isinstance(interval, tuple | list):
+            text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+        shown.append(text)
+    return shown
 
 
 def show_p(p: float) -> str:

@@ -80,8 +80,10 @@ def test_seeds_do_not_count_as_items(finished):
 
 
 def test_clusters_of_different_synthetic_sets_are_kept_apart(finished):
-    def of(name, *wrong):
-        return [finished(f"{name}{s}", all_but(20, *wrong), seed=s, flip=bool(s)) for s in (0, 1)]
+    def of(name, *incorrect):
+        return [
+            finished(f"{name}{s}", all_but(20, *incorrect), seed=s, flip=bool(s)) for s in (0, 1)
+        ]
 
     table = compare({"full": of("full"), "late": of("late", 0, 1, 2)}).set_index("variant")
     assert (table.loc["late", "n"], table.loc["late", "clusters"]) == (40, 10)
@@ -136,10 +138,14 @@ def test_runs_of_one_name_in_two_workspaces_are_kept_apart(finished):
     """As in a grid shared by hosts: each seed has its own workspace."""
     runs = [
         finished(
-            f"home{seed}/runs/{gate}", all_but(20, *wrong), seed=seed, gate=gate, flip=bool(seed)
+            f"home{seed}/runs/{gate}",
+            all_but(20, *incorrect),
+            seed=seed,
+            gate=gate,
+            flip=bool(seed),
         )
         for seed in (0, 1)
-        for gate, wrong in (("shared", ()), ("cross", (0, 1, 2)))
+        for gate, incorrect in (("shared", ()), ("cross", (0, 1, 2)))
     ]
     differing = settings_that_differ(runs)
     assert differing.columns.tolist() == [str(run.folder) for run in runs]

@@ -8,7 +8,7 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.results.fuse import fuse, fusion_table, paired_gain, search_weights, show_fusion
+from imigue_lab.results.fuse import fuse, fusion_table, paired_gain, search_weights, show_members
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.scores import point_scores, probabilities
 
@@ -119,7 +119,7 @@ def test_gains_over_each_run_are_paired_and_the_best_is_chosen_on_validation(fin
     low, high = row.fusion_gains_interval
     assert low < difference < high
     assert (row.n, row.videos) == (78, 13)
-    assert "over unlucky, the best on validation" in show_fusion(run)
+    assert "over unlucky, the best on validation" in show_members(run)[1][0]
 
 
 def test_searched_weights_maximise_the_validation_likelihood_and_ignore_the_test_split(finished):
@@ -139,10 +139,10 @@ def test_searched_weights_maximise_the_validation_likelihood_and_ignore_the_test
     tables = [predict(clips(), skill, seed) for skill, seed in ((0.3, 1), (2.0, 2))]
     parts = [table[table.split == "validation"] for table in tables]
     label = parts[0].label.to_numpy(dtype=int)
-    chances = np.stack([probabilities(part)[range(len(label)), label] for part in parts])
+    likelihood = np.stack([probabilities(part)[range(len(label)), label] for part in parts])
     grid = np.linspace(0, 1, 1001)
-    likelihood = np.log(np.outer(1 - grid, chances[0]) + np.outer(grid, chances[1])).sum(axis=1)
-    assert search_weights(parts)[1] == pytest.approx(grid[likelihood.argmax()], abs=2e-3)
+    total = np.log(np.outer(1 - grid, likelihood[0]) + np.outer(grid, likelihood[1])).sum(axis=1)
+    assert search_weights(parts)[1] == pytest.approx(grid[total.argmax()], abs=2e-3)
 
 
 def test_the_interval_of_a_gain_in_one_video_only_contains_zero():

@@ -66,13 +66,13 @@ def test_an_interrupted_kernel_releases_its_ticket_at_once():
 
 
 def test_workers_share_a_grid_and_one_of_them_is_killed(synthetic):
-    asked = AblationSettings(
+    settings = AblationSettings(
         data=str(synthetic), given="epochs:30 lr:1e-3", variants="late,bce", seeds=2, seed=90
     )
-    told = share(asked, workers=2, kills=1, timeout_s=120)
-    assert told["cells"] == told["finished"] == told["folders"] == 6
-    assert told["taken up again"] >= 1
-    assert told["trials"]["RUNNING"] == told["trials"]["WAITING"] == 0
+    counts = share(settings, workers=2, kills=1, timeout_s=120)
+    assert counts["cells"] == counts["finished"] == counts["folders"] == 6
+    assert counts["taken up again"] >= 1
+    assert counts["trials"]["RUNNING"] == counts["trials"]["WAITING"] == 0
 
 
 def test_no_variant_is_significant_on_data_without_signal():
