@@ -5,7 +5,7 @@ programs and annotators; `read_corrections` reads what an annotator has correcte
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
-from imigue_lab.data.index import Index, clips_table
+from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import by_frame, find_segments, write_clips, write_csv, write_json
 from imigue_lab.data.source import open_data
@@ -26,7 +26,7 @@ from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import LONG, demo_emotion, demo_gesture
-from imigue_lab.inference.keypoints import OwnVideo, prepare_video
+from imigue_lab.inference.keypoints import OwnVideo, prepare_video, with_windows
 from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold
 from imigue_lab.inference.windows import (
     AnalyseSettings,
@@ -197,17 +197,7 @@ def with_video(
     )
     where = {"context": names[0], "face": names[1], "store": settings.store}
     trained = EmotionSettings.from_given(stored_settings(run, "emotion") | where)
-    return EmotionRun(run, trained, data, with_segments(own, segments))
-
-
-def with_segments(own: OwnVideo, segments: pd.DataFrame) -> Index:
-    """The index of the video with the segments as its clips."""
-    rows = [
-        {"clip_id": f"{own.video_id}_{row.start}_{row.end}", "video_id": own.video_id}
-        | {"start": row.start, "end": row.end, "label": row.label}
-        for row in segments.itertuples()
-    ]
-    return replace(own.index, clips=clips_table(rows, own.index.videos))
+    return EmotionRun(run, trained, data, with_windows(own.index, {own.video_id: segments}))
 
 
 def training_remarks(gesture: Run, emotion: Run, streams: list[Stream]) -> list[str]:

@@ -125,15 +125,14 @@ def place_video(source: Path, target: Path, rate: float | None) -> None:
 
 
 def with_windows(index: Index, windows: dict[str, pd.DataFrame]) -> Index:
-    """The same videos with windows as their clips, without labels.
+    """The same videos with windows or segments as their clips.
 
     Args:
-        windows: start and end in frames, by video id.
+        windows: start and end in frames, and a label if known, by video id.
     """
     rows = [
-        {"clip_id": f"{video}_{row.start}_{row.end}", "video_id": video}
-        | {"start": row.start, "end": row.end}
+        {"clip_id": f"{video}_{row['start']}_{row['end']}", "video_id": video, **row}
         for video, own in windows.items()
-        for row in own.itertuples()
+        for row in own[[c for c in ("start", "end", "label") if c in own]].to_dict("records")
     ]
     return replace(index, clips=clips_table(rows, index.videos))

@@ -11,9 +11,8 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,18 +28,10 @@ from imigue_lab.training.scores import probabilities
 
 Form = Literal["2023", "2025"]
 Numbering = Literal["zero", "csv"]
-EPOCH = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # the earliest of zip; a fixed time, so that equal rows give equal bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of zip; equal rows give equal bytes
 
 
-@dataclass(frozen=True)
-class Track:
+class Track(NamedTuple):
     """What one track predicts: the column that names an item, and its header in a submission."""
 
     number: int
