@@ -60,7 +60,7 @@ def tune(features: Path, root: Path) -> None:
         for fusion, seed in itertools.product(FUSIONS.values(), range(3)):
             given = own(root) | cell | {"fusion": fusion, "seed": seed, "epochs": 60}
             scores = train_emotion(EmotionSettings.from_given(given)).scores()
-            model = scores[(scores.split == "validation") & (scores.answer == "model")].iloc[0]
+            model = scores[(scores.split == "validation") & (scores.predictor == "model")].iloc[0]
             rows.append(cell | {"fusion": fusion, "auc": model.auc, "accuracy": model.accuracy})
     table = pd.DataFrame(rows).groupby([*grid, "fusion"])[["auc", "accuracy"]].mean().unstack()
     print(table.sort_values(("auc", "interfusion")).round(3).to_string())
@@ -80,7 +80,7 @@ def test(root: Path) -> None:
             command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(NOTEBOOK), out]
             subprocess.run([*command, *words], check=True, capture_output=True)
         scores = find_run(name).scores()
-        model = scores[(scores.split == "test") & (scores.answer == "model")].iloc[0]
+        model = scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
         rows.append({"streams": label, "seed": seed, "accuracy": model.accuracy, "auc": model.auc})
     table = pd.DataFrame(rows).groupby("streams")[["accuracy", "auc"]].agg(["mean", "std"])
     print((100 * table).round(1).to_string())

@@ -1,4 +1,4 @@
-"""Gestures found in long synthetic interviews: F1 at IoU 0.5, beside a constant answer.
+"""Gestures found in long synthetic interviews: F1 at IoU 0.5, against a constant predictor.
 
     python -m benchmarks.online [RUN] [INTERVIEWS]
 

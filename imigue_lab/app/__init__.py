@@ -98,13 +98,13 @@ def build_parser() -> argparse.ArgumentParser:
     tasks = train.add_subparsers(required=True, metavar="TASK")
     emotion = tasks.add_parser("emotion", help="win or lose from context and face (02)")
     add_settings(emotion, EmotionSettings)
-    emotion.set_defaults(run=train_emotion)
+    emotion.set_defaults(run=train_model, task="emotion")
     gesture = tasks.add_parser("gesture", help="gestures from RGB and pose, with memory (01)")
     add_settings(gesture, GestureSettings)
-    gesture.set_defaults(run=train_gesture)
+    gesture.set_defaults(run=train_model, task="gesture")
     baseline = tasks.add_parser("baseline", help="a network of Table 1, one stream (04)")
     add_settings(baseline, BaselineSettings)
-    baseline.set_defaults(run=train_baseline)
+    baseline.set_defaults(run=train_model, task="baseline")
 
     fusion = commands.add_parser("fuse", help="finished runs decide together, clip by clip")
     fusion.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
@@ -208,40 +208,23 @@ def print_scores(scores: "pd.DataFrame") -> None:
         print(scores.to_string(index=False))
 
 
-def train_emotion(options: argparse.Namespace) -> None:
-    from imigue_lab.training.emotion.settings import EmotionSettings
-    from imigue_lab.training.emotion.train import train_emotion
+def train_model(options: argparse.Namespace) -> None:
     from imigue_lab.training.scores import show_scores
+    from imigue_lab.training.tasks import TASKS
 
-    run = train_emotion(given_settings(EmotionSettings, options))
-    print_scores(show_scores(run.scores()))
-
-
-def train_gesture(options: argparse.Namespace) -> None:
-    from imigue_lab.training.gesture_scores import show_scores
-    from imigue_lab.training.gestures.settings import GestureSettings
-    from imigue_lab.training.gestures.train import train_gesture
-
-    run = train_gesture(given_settings(GestureSettings, options))
-    print_scores(show_scores(run.scores()))
-
-
-def train_baseline(options: argparse.Namespace) -> None:
-    from imigue_lab.training.baselines.settings import BaselineSettings
-    from imigue_lab.training.baselines.train import train_baseline
-    from imigue_lab.training.gesture_scores import show_scores
-
-    run = train_baseline(given_settings(BaselineSettings, options))
+    task = TASKS[options.task]
+    run = task.train(given_settings(task.settings, options))
     print_scores(show_scores(run.scores()))
 
 
 def fuse_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.results.fuse import fuse, show_fusion
-    from imigue_lab.training.gesture_scores import show_scores
+    from imigue_lab.results.fuse import fuse, show_members
+    from imigue_lab.training.scores import show_scores
 
     run = fuse(options.runs, options.weights, options.name, options.seed)
     print(show_scores(run.scores()).to_string(index=False))
-    print(show_fusion(run))
+    shown, sentences = show_members(run)
+    print(shown.to_string(index=False), *sentences, sep="\n")
 
 
 def print_table(options: argparse.Namespace) -> None:

@@ -1,1 +1,1 @@
-"""A video of one's own: keypoints, windows, segments, files."""
+"""Analysis of a user's video: keypoints, windows, segments, files."""

@@ -1,10 +1,11 @@
-"""One video, two runs: gestures over time, win or lose, and what each rests on (notebook 09).
+"""Analysis of one video by a gesture and an emotion run (notebook 09), and its files.
 
-What is written of an analysed video, for tables, programs and annotators, and read back.
+`analyse` finds gestures over time and estimates the outcome; `export` writes both for spreadsheets,
+programs and annotators; `read_corrections` reads what an annotator has corrected.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +15,27 @@ from jaxtyping import Float
 
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
-from imigue_lab.data.index import Index, clips_table
+from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import by_frame, find_segments, write_clips, write_csv, write_json
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
+from imigue_lab.data.synthetic.tree import ensure_synthetic
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError
 from imigue_lab.features.streams import Stream
-from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_root
-from imigue_lab.inference.keypoints import OwnVideo, prepare_video
-from imigue_lab.inference.segments import CHOSEN, find_threshold
+from imigue_lab.inference.demo import LONG, demo_emotion, demo_gesture
+from imigue_lab.inference.keypoints import OwnVideo, prepare_video, with_windows
+from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
-    make_features,
+    extract_missing,
     open_encoder,
     score_windows,
 )
-from imigue_lab.results.open import DEMO, EmotionRun, GestureRun, given_of
+from imigue_lab.results.open import DEMO, EmotionRun, GestureRun, stored_settings
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import load_emotion, predict
@@ -42,24 +44,25 @@ from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.session import open_fabric
 
-THRESHOLD = 0.5  # where none was chosen for the run
+THRESHOLD = 0.5  # where none was selected for the run
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What two runs say of one video.
+    """The predictions of two runs on one video.
 
     Letters in shapes: F frames, C classes.
 
     Attributes:
-        windows: `online.score_windows`.
-        curves: what they say of each frame, `segments.by_frame`.
-        segments: what is sure enough of it, `segments.find_segments`.
-        threshold: confidence that a segment has at least.
-        emotion: the emotion run, its data being this video's; its index holds the segments.
-        prediction: one row as `training.emotion.predict` gives it.
-        remarks: what a reader should know before believing any of it.
-        attending: the gesture run over what it found, and its model; None where nothing attends: no
+        windows: a row per window, see `score_windows`.
+        curves: class probabilities of each frame, see `by_frame`.
+        segments: gestures of sufficient confidence, see `find_segments`.
+        threshold: the minimum confidence of a frame of a segment.
+        emotion: the emotion run with this video as its data; the clips of its index are the
+            segments.
+        prediction: the row of `training.emotion.train.predict`.
+        remarks: limitations to know before interpreting the result.
+        attending: the gesture run on the segments, and its model; None without attention: no
             keypoints, no gesture, or a fusion without attention.
     """
 
@@ -80,78 +83,79 @@ class Analysis:
 
 
 def analyse(settings: AnalyseSettings) -> Analysis:
-    """Looks at one video with both runs.
+    """Analyses one video with both runs.
 
     Raises:
-        LabError: a run, the video or its keypoints cannot be used; one sentence.
+        LabError: a run, the video or its keypoints cannot be used.
     """
-    gesture = find_gesture_run(settings)
-    emotion = demo_emotion(settings) if settings.emotion_run == DEMO else named(settings, "emotion")
+    gesture, emotion = chosen_runs(settings)
     device = open_fabric(settings.device).device
     rgb, *rest = (
         open_encoder(run, kind, settings, device)
         for run, kind in ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
     )
-    video, keypoints, synthetic = what_is_given(settings)
+    video, keypoints, synthetic = chosen_video(settings)
     layout = gesture.read_checkpoint("best")["keypoints"]
-    own = prepare_video(video, keypoints, layout, rate_of(gesture, settings))
-    make_features(own.index, [rgb, *rest], settings.store)
+    own = prepare_video(video, keypoints, layout, training_rate(gesture, settings))
+    extract_missing(own.index, [rgb, *rest], settings.store)
     points = {own.video_id: own.keypoints}
     windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
-    threshold, chosen = threshold_of(gesture, settings)
+    threshold, selected = threshold_of(gesture, settings)
     curves = by_frame(windows)
     segments = find_segments(curves, own.fps, threshold)
-    looked_at = look_at(emotion, own, segments, rest, settings)
+    opened = with_video(emotion, own, segments, rest, settings)
     fabric = open_fabric(settings.device)
-    model = load_emotion(emotion, looked_at.data).to(fabric.device)
-    told = predict(fabric, model, looked_at.data, "test", looked_at.settings).iloc[0]
+    model = load_emotion(emotion, opened.data).to(fabric.device)
+    prediction = predict(fabric, model, opened.data, "test", opened.settings).iloc[0]
     remarks = [
-        *["this interview is synthetic: nothing here was filmed"] * synthetic,
-        *notes_of(gesture, emotion, [rgb, *rest]),
+        *["this interview is synthetic: nothing was filmed"] * synthetic,
+        *training_remarks(gesture, emotion, [rgb, *rest]),
         *own.remarks,
-        f"a gesture has a confidence of {threshold:.2f} or more ({chosen})",
-        *faceless(told),
+        f"a gesture has a confidence of {threshold:.2f} or more ({selected})",
+        *face_remarks(prediction),
     ]
-    attending = attend(gesture, own, looked_at.index, rgb, settings)
+    attending = attend(gesture, own, opened.index, rgb, settings)
     return Analysis(
-        own, gesture, windows, curves, segments, threshold, looked_at, told, remarks, attending
+        own, gesture, windows, curves, segments, threshold, opened, prediction, remarks, attending
     )
 
 
 def attend(
     run: Run, own: OwnVideo, index: Index, rgb: Stream, settings: AnalyseSettings
 ) -> tuple[GestureRun, GestureSystem] | None:
-    """The run over the clips of an index, for those who look at its attention."""
-    asked = GestureSettings.from_given(given_of(run, "gesture"))
-    if index.clips.empty or not own.keypoints.any() or asked.fusion not in ATTENTIVE:
+    """The run with the clips of an index as its data, for views of its attention."""
+    trained = GestureSettings.from_given(stored_settings(run, "gesture"))
+    if index.clips.empty or not own.keypoints.any() or trained.fusion not in ATTENTIVE:
         return None
     points, device = {own.video_id: own.keypoints}, torch.device("cpu")
     system, data = encode_windows(run, index, points, rgb, settings.store, device)
-    return GestureRun(run, asked, data, index), system
+    return GestureRun(run, trained, data, index), system
 
 
-def find_gesture_run(settings: AnalyseSettings) -> Run:
-    return demo_gesture(settings) if settings.gesture_run == DEMO else named(settings, "gesture")
+def chosen_runs(settings: AnalyseSettings) -> tuple[Run, Run]:
+    """The gesture and the emotion run; the demo runs are trained where absent."""
+    runs = []
+    for name, task, demo in (
+        (settings.gesture_run, "gesture", demo_gesture),
+        (settings.emotion_run, "emotion", demo_emotion),
+    ):
+        run = demo(settings) if name == DEMO else find_run(name)
+        stored_settings(run, task)  # refuses another task
+        runs.append(run)
+    return runs[0], runs[1]
 
 
-def named(settings: AnalyseSettings, task: str) -> Run:
-    """A finished run of a task by its name."""
-    run = find_run(getattr(settings, f"{task}_run"))
-    given_of(run, task)
-    return run
-
-
-def what_is_given(settings: AnalyseSettings) -> tuple[Path, str, bool]:
-    """Video and keypoints; without a video the first synthetic test interview, with its own."""
+def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
+    """Video, keypoints, and whether it is synthetic: the first synthetic test interview."""
     if settings.video:
         return Path(settings.video), settings.keypoints, False
-    videos = read_index(demo_root(store=settings.store)).videos
+    videos = read_index(ensure_synthetic(LONG, settings.store)).videos
     first = videos[videos.split == "test"].iloc[0]
     return first.video, settings.keypoints or str(first.keypoints), True
 
 
-def rate_of(run: Run, settings: AnalyseSettings) -> float | None:
-    """Frames a second of most videos that a run was trained on; None where they are gone."""
+def training_rate(run: Run, settings: AnalyseSettings) -> float | None:
+    """The most frequent frame rate of the training data; None if these are missing."""
     where = run.provenance()["where"]
     try:
         data = settings.data if settings.data != "synthetic" else where["data"]
@@ -162,27 +166,26 @@ def rate_of(run: Run, settings: AnalyseSettings) -> float | None:
 
 
 def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
-    """The confidence from which on a frame is in a gesture, and who chose it."""
+    """The minimum confidence of a frame in a gesture, and how it was selected."""
     if settings.threshold:
-        return settings.threshold, "as asked for"
+        return settings.threshold, "as requested"
     if settings.gesture_run == DEMO:
         find_threshold(run, settings)
-    if (file := run.folder / CHOSEN).exists():
-        chosen = json.loads(file.read_text())
-        score = f"F1 {chosen['f1']:.2f} at IoU {chosen['iou']}"
-        told = f"best on {chosen['videos']} validation interviews: {score}"
-        return float(chosen["threshold"]), told
-    return THRESHOLD, "chosen by nobody: set `threshold`"
+    if (file := run.folder / THRESHOLD_FILE).exists():
+        kept = json.loads(file.read_text())
+        score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
+        return float(kept["threshold"]), f"best on {kept['videos']} validation interviews: {score}"
+    return THRESHOLD, "not tuned for this run: set `threshold`"
 
 
-def look_at(
+def with_video(
     run: Run,
     own: OwnVideo,
     segments: pd.DataFrame,
     streams: list[Stream],
     settings: AnalyseSettings,
 ) -> EmotionRun:
-    """The emotion run with this video for its data."""
+    """The emotion run with this video as its data."""
     names = [stream.encoding.name for stream in streams]
     context, face = (open_features(name, settings.store, own.index) for name in names)
     videos = own.index.videos[["video_id", "subject", "split", "outcome"]]
@@ -193,43 +196,31 @@ def look_at(
         face.encoding,
     )
     where = {"context": names[0], "face": names[1], "store": settings.store}
-    asked = EmotionSettings.from_given(given_of(run, "emotion") | where)
-    return EmotionRun(run, asked, data, with_segments(own, segments))
+    trained = EmotionSettings.from_given(stored_settings(run, "emotion") | where)
+    return EmotionRun(run, trained, data, with_windows(own.index, {own.video_id: segments}))
 
 
-def with_segments(own: OwnVideo, segments: pd.DataFrame) -> Index:
-    """The index of the video, its clips being what was found in it."""
-    rows = [
-        {"clip_id": f"{own.video_id}_{row.start}_{row.end}", "video_id": own.video_id}
-        | {"start": row.start, "end": row.end, "label": row.label}
-        for row in segments.itertuples()
-    ]
-    return replace(own.index, clips=clips_table(rows, own.index.videos))
-
-
-def notes_of(gesture: Run, emotion: Run, streams: list[Stream]) -> list[str]:
-    """What the runs learned from, and whether the encoders were trained."""
+def training_remarks(gesture: Run, emotion: Run, streams: list[Stream]) -> list[str]:
+    """Whether the runs were trained on synthetic data, and encoders left untrained."""
     synthetic = [run.folder.name for run in (gesture, emotion) if run.synthetic]
-    blind = [s.encoding.encoder for s in streams if s.encoding.note == "untrained weights"]
+    untrained = [s.encoding.encoder for s in streams if s.encoding.note == "untrained weights"]
     notes = [f"trained on synthetic interviews: {', '.join(synthetic)}"] if synthetic else []
-    return notes + [f"encoders with untrained weights: {', '.join(blind)}"] * bool(blind)
+    return notes + [f"encoders with untrained weights: {', '.join(untrained)}"] * bool(untrained)
 
 
-def faceless(told: pd.Series) -> list[str]:
-    if told.windows_with_face:
+def face_remarks(prediction: pd.Series) -> list[str]:
+    if prediction.windows_with_face or prediction.based_on != "context":
         return []
-    return ["no face was found: the emotion estimate rests on context alone"] * (
-        told.based_on == "context"
-    )
+    return ["no face was found: the emotion estimate is based on context alone"]
 
 
 def export(analysis: Analysis) -> dict[str, Path]:
-    """Writes what was found into the video's folder.
+    """Writes the result into the video's folder.
 
-    An annotation file that somebody has changed since is left as it is.
+    An annotation file that has been edited since is not overwritten.
 
     Returns:
-        csv and json (segments), eaf (for annotators), emotion (one row), by these names.
+        the files by name: csv and json (segments), eaf (for annotators), emotion (one row).
     """
     own, base = analysis.own, analysis.folder / analysis.own.video_id
     paths = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "eaf")}
@@ -238,7 +229,7 @@ def export(analysis: Analysis) -> dict[str, Path]:
     if not paths["eaf"].exists() or short_hash(paths["eaf"].read_bytes()) == written:
         write_eaf(analysis.segments, own.source, own.fps, paths["eaf"])
         written = short_hash(paths["eaf"].read_bytes())
-    told = analysis.prediction
+    prediction = analysis.prediction
     facts = {
         "video": own.source.name,
         "fps": own.fps,
@@ -246,27 +237,27 @@ def export(analysis: Analysis) -> dict[str, Path]:
         "gesture_run": analysis.gesture_run.folder.name,
         "emotion_run": analysis.emotion.run.folder.name,
         "threshold": analysis.threshold,
-        "probability_of_a_win": float(told.probability),
-        "based_on": told.based_on,
+        "probability_of_a_win": float(prediction.probability),
+        "based_on": prediction.based_on,
         "remarks": analysis.remarks,
         "eaf_as_written": written,
     }
     write_csv(analysis.segments, paths["csv"])
     write_json(analysis.segments, paths["json"], facts)
     columns = ["video_id", "probability", "based_on", "windows", "windows_with_face"]
-    write_atomically(paths["emotion"], told[columns].to_frame().T.to_csv(index=False))
+    write_atomically(paths["emotion"], prediction[columns].to_frame().T.to_csv(index=False))
     return paths
 
 
 def written_before(path: Path) -> str | None:
-    """The digest of the annotation file as an earlier run wrote it."""
+    """The digest of the annotation file as an earlier export wrote it."""
     return json.loads(path.read_text()).get("eaf_as_written") if path.exists() else None
 
 
-def take_back(analysis: Analysis, eaf: Path) -> Corrected:
-    """Reads the annotation file, corrected or not; its gestures become the folder's `clips.csv`.
+def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
+    """Reads the annotation file and writes its gestures to the folder's `clips.csv`.
 
-    With it the folder is a data root of the plain layout.
+    With these the folder is a data root of the plain layout.
 
     Raises:
         DataError: see `read_eaf`.

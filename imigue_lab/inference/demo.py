@@ -1,11 +1,9 @@
-"""The runs that 09 takes where none is named: 01 and 02 on few synthetic interviews, tiny encoders.
+"""The demo runs of 09: a gesture and an emotion model on few synthetic interviews.
 
-01 and 02 as they are committed learn from synthetic features, which no encoder makes of a video; so
-these see pictures through the tiny encoders. Nobody has trained those: the gestures are told by the
-joints, and of a person neither run says anything.
+The committed 01 and 02 train on synthetic features, which cannot be extracted from a video; these
+runs use the tiny encoders instead. Their weights are untrained: gestures are recognised from joints
+alone, and neither run is meaningful for a real person.
 """
-
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -13,7 +11,7 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import ensure_synthetic
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.inference.windows import make_features
+from imigue_lab.inference.windows import extract_missing
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.emotion.settings import EmotionSettings
@@ -26,15 +24,15 @@ from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import Settings
 
 LONG = SyntheticSpec(videos=24, size="long")  # for gestures in time
-SHORT = SyntheticSpec(videos=9)  # for emotion: a face is looked for in each frame
+SHORT = SyntheticSpec(videos=9)  # for emotion: faces are detected in each frame
 POSE = {"frames": 16, "epochs": 12, "batch_size": 8}
 GESTURE = {"frames": 16, "epochs": 10, "batch_size": 8, "rgb": "rgb-tiny"}
 
 
-def demo_gesture(asked: Settings, spec: SyntheticSpec = LONG) -> Run:
-    """A run of 01 on `rgb-tiny`, and the runs of 04 under it, on synthetic interviews."""
-    root = look_through_tiny(spec, asked, "rgb-tiny")
-    where = {"data": root, "store": asked.store, "device": asked.device}
+def demo_gesture(settings: Settings, spec: SyntheticSpec = LONG) -> Run:
+    """A gesture run on `rgb-tiny` and its two pose runs, on synthetic interviews."""
+    root = extract_tiny(spec, settings, "rgb-tiny")
+    where = {"data": root, "store": settings.store, "device": settings.device}
     pose = {
         f"{stream}_run": train_baseline(
             BaselineSettings.from_given({**where, **POSE, "stream": stream})
@@ -44,24 +42,19 @@ def demo_gesture(asked: Settings, spec: SyntheticSpec = LONG) -> Run:
     return train_gesture(GestureSettings.from_given({**where, **GESTURE, **pose}))
 
 
-def demo_emotion(asked: Settings) -> Run:
-    """A run of 02 on `context-tiny` and `face-tiny`."""
-    root = look_through_tiny(SHORT, asked, "context-tiny,face-tiny")
-    given = {"data": root, "store": asked.store, "device": asked.device}
+def demo_emotion(settings: Settings) -> Run:
+    """An emotion run on `context-tiny` and `face-tiny`."""
+    root = extract_tiny(SHORT, settings, "context-tiny,face-tiny")
+    given = {"data": root, "store": settings.store, "device": settings.device}
     return train_emotion(
         EmotionSettings.from_given({**given, "context": "context-tiny", "face": "face-tiny"})
     )
 
 
-def look_through_tiny(spec: SyntheticSpec, asked: Settings, encoders: str) -> str:
-    """Makes the interviews, and extracts what is not there yet; returns their root."""
-    root = demo_root(spec, asked.store)
+def extract_tiny(spec: SyntheticSpec, settings: Settings, encoders: str) -> str:
+    """Generates the interviews and extracts missing features; returns their root."""
+    root = ensure_synthetic(spec, settings.store)
     with FileLock(root.with_suffix(".tiny.lock")):
-        streams = build_streams(encoders, open_fabric(asked.device).device)
-        make_features(read_index(root), streams, asked.store)
+        streams = build_streams(encoders, open_fabric(settings.device).device)
+        extract_missing(read_index(root), streams, settings.store)
     return str(root)
-
-
-def demo_root(spec: SyntheticSpec = LONG, store: str = "") -> Path:
-    """The synthetic interviews of these runs, made where absent."""
-    return ensure_synthetic(spec, store)

@@ -1,10 +1,10 @@
-"""A user's own video as data: a small tree of the plain layout in the workspace, and its index.
+"""A user's video as data: a small tree of the plain layout in the workspace, and its index.
 
 analyses/<id>-<hash>/
     videos.csv         one row
     videos/<id>.mp4    the video, or a copy at the frame rate of the training data
-    keypoints/<id>.npy of its frames, where there are any
-    clips.csv          where annotators have corrected what was found
+    keypoints/<id>.npy of its frames, if any
+    clips.csv          gestures that annotators have corrected
 """
 
 import io
@@ -27,25 +27,23 @@ from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import find_poses
 
-SHORTEST = 8  # frames of which a window can be made
+SHORTEST = 8  # frames of a window
 
 
 @dataclass(frozen=True)
 class OwnVideo:
-    """One video that is to be analysed.
+    """One video to be analysed.
 
     Attributes:
-        source: as the user gave it.
-        index: of the tree; its clips are the windows that are looked at.
-        keypoints: all 0 where there are none.
-        posed: whether there are any.
-        remarks: what a reader of the result should know.
+        source: the user's file.
+        index: of the tree; its clips are the windows.
+        keypoints: all 0 if there are none.
+        remarks: limitations of the result.
     """
 
     source: Path
     index: Index
     keypoints: Float32[np.ndarray, "T V 3"]
-    posed: bool
     remarks: list[str]
 
     @property
@@ -62,25 +60,25 @@ class OwnVideo:
 
 
 def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> OwnVideo:
-    """Finds the keypoints, copies the video where its rate is another, and lays out windows.
+    """Finds the keypoints, resamples the video to the training rate, and lays out windows.
 
     Args:
-        given: keypoints, see `find_poses`.
-        layout: of the joints that the gesture run takes.
-        rate: frames a second of the training data; None where they are not known.
+        given: keypoints, as in `find_poses`.
+        layout: of the gesture run's joints.
+        rate: frames per second of the training data; None if unknown.
 
     Raises:
         DataError: the video or its keypoints cannot be used.
-        SettingsError: the estimator is not known or not installed.
+        SettingsError: the estimator is unknown or not installed.
     """
     source = source.expanduser().resolve()
     if not source.is_file():
-        raise DataError(f"{source}: no such video; name an mp4 by `video`")
+        raise DataError(f"{source}: no such video; name an mp4 in `video`")
     info, frames = probe(source), count_frames(source).frames
     if frames < SHORTEST or info.fps <= 0:
         raise DataError(
-            f"{source}: {frames} frames at {info.fps:g} a second; a window needs {SHORTEST} frames"
-            " and a rate: write the file anew"
+            f"{source}: expected at least {SHORTEST} frames and a frame rate, got {frames} frames"
+            f" at {info.fps:g} per second; encode the file again"
         )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-") or "video"
     state = source.stat()
@@ -88,33 +86,33 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
     root /= f"{name}-{short_hash(source, state.st_size, state.st_mtime_ns, given, layout, rate)}"
     found = find_poses(source, given, layout)
     remarks = list(found.remarks) if found else []
-    shown, other = np.arange(frames), rate if rate and differ(info.fps, rate) else None
+    kept, other = np.arange(frames), rate if rate and differ(info.fps, rate) else None
     if other:
-        shown = frames_at(frames, info.fps, other)
+        kept = frames_at(frames, info.fps, other)
         remarks.append(
-            f"the video runs at {info.fps:.4g} frames a second, the training data at {other:.4g}:"
-            " analysed as a copy at their rate"
+            f"the video has {info.fps:.4g} frames per second, the training data {other:.4g}:"
+            " analysed as a resampled copy"
         )
     elif rate is None:
-        remarks.append("the training data are not there: their frame rate is not known")
+        remarks.append("the training data are missing: their frame rate is unknown")
     place_video(source, root / "videos" / name, other)
     write_atomically(root / "videos.csv", f"video_id,split\n{name},test\n")
     joints = len(LAYOUTS[layout].joints)
-    points = found.skeleton[shown] if found else np.zeros((len(shown), joints, 3), np.float32)
+    points = found.skeleton[kept] if found else np.zeros((len(kept), joints, 3), np.float32)
     if found:
         content = io.BytesIO()
         np.save(content, points)
         write_atomically(root / "keypoints" / f"{name}.npy", content.getvalue())
     else:
-        remarks.append("no keypoints were given: gestures are decided by the RGB branch alone")
+        remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
     index = read_index(root)
     fps = float(index.videos.fps.iloc[0])
-    windows = slide(len(shown), fps)
-    return OwnVideo(source, with_windows(index, {name: windows}), points, bool(found), remarks)
+    windows = slide(len(kept), fps)
+    return OwnVideo(source, with_windows(index, {name: windows}), points, remarks)
 
 
 def place_video(source: Path, target: Path, rate: float | None) -> None:
-    """The video by a link, or a copy at another rate, made once."""
+    """A link to the video, or a copy at another rate, written once."""
     if rate or source.suffix.lower() not in VIDEO_SUFFIXES:
         copy = target.with_suffix(".mp4")
         if not copy.exists():
@@ -127,15 +125,14 @@ def place_video(source: Path, target: Path, rate: float | None) -> None:
 
 
 def with_windows(index: Index, windows: dict[str, pd.DataFrame]) -> Index:
-    """The same videos, their clips being windows of no known class.
+    """The same videos with windows or segments as their clips.
 
     Args:
-        windows: start and end in frames, by video id.
+        windows: start and end in frames, and a label if known, by video id.
     """
     rows = [
-        {"clip_id": f"{video}_{row.start}_{row.end}", "video_id": video}
-        | {"start": row.start, "end": row.end}
+        {"clip_id": f"{video}_{row['start']}_{row['end']}", "video_id": video, **row}
         for video, own in windows.items()
-        for row in own.itertuples()
+        for row in own[[c for c in ("start", "end", "label") if c in own]].to_dict("records")
     ]
     return replace(index, clips=clips_table(rows, index.videos))

@@ -1,8 +1,7 @@
-"""The parameters of 09_analyse_video.
+"""A gesture run on windows of whole videos: a class and its confidence for each.
 
-The encoders that a finished run was trained on, opened again for other videos.
-
-A gesture run on windows of whole videos: a class and its confidence for each.
+`AnalyseSettings` are the parameters of 09_analyse_video. `open_encoder` builds the encoder that a
+run was trained on; `score_windows` applies the run to new videos.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,6 @@ from imigue_lab.features.encoders import Precision
 from imigue_lab.features.extract import extract
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
-from imigue_lab.training.gesture_scores import probabilities
 from imigue_lab.training.gestures.data import GestureData
 from imigue_lab.training.gestures.pose_encoder import STREAMS, encode_clips
 from imigue_lab.training.gestures.rgb_encoder import read_maps
@@ -33,6 +31,7 @@ from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import load_gesture, predict
 from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import Settings
 
@@ -40,38 +39,38 @@ from imigue_lab.training.settings import Settings
 class AnalyseSettings(Settings):
     """Parameters of 09_analyse_video."""
 
-    video: str = Field("", description="your own mp4; empty: a synthetic interview")
+    video: str = Field("", description="an mp4 file; empty: a synthetic interview")
     keypoints: str = Field("", description="file, folder of OpenPose JSON, or rtmlib; empty: none")
-    gesture_run: str = Field("demo", description="finished run of 01; demo: made first, tiny")
-    emotion_run: str = Field("demo", description="finished run of 02; demo: made first, tiny")
+    gesture_run: str = Field("demo", description="finished run of 01; demo: tiny, trained first")
+    emotion_run: str = Field("demo", description="finished run of 02; demo: tiny, trained first")
     threshold: float = Field(
-        0.0, ge=0, le=1, description="surety of a gesture; 0: as chosen for the run, else 0.5"
+        0.0, ge=0, le=1, description="confidence of a gesture; 0: as tuned for the run, else 0.5"
     )
     context_weights: str = Field("", description="of the run's MViTv2-S, as in 00")
     face_weights: str = Field("", description="of the run's SwinFace, as in 00")
     detector: Detector = Field("centerface", description="of the run's faces, as in 00")
-    detector_weights: str = Field("", description="ONNX file, for yolo-face alone")
+    detector_weights: str = Field("", description="ONNX file, for yolo-face only")
 
 
 def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.device) -> Stream:
-    """What made the features named `kind` (rgb, context or face) in a run's checkpoint.
+    """The encoder of the features `kind` (rgb, context or face) in a run's checkpoint.
 
-    Precision and, of rgb, the grid are tried until the fingerprint is the same.
+    Precisions and, for rgb, grids are tried until the fingerprint matches.
 
     Raises:
-        RunError: the features are made by no encoder here (synthetic, or someone's own), or the
-            weights that are given make others.
-        DataError: weights are missing or are another network's.
+        RunError: no encoder produces these features (synthetic, or a user's own), or the given
+            weights produce others.
+        DataError: weights are missing or belong to another network.
     """
     wanted = run.read_checkpoint("best")[kind]
     encoder = wanted.rpartition("-")[0]
     if encoder not in CATALOGUE:
         known = ", ".join(name for name, entry in CATALOGUE.items() if entry.stream == kind)
         raise RunError(
-            f"{run.folder.name}: was trained on {kind} features of {encoder!r}, which nothing here"
-            f" can make of a video; name a run on one of {known}"
+            f"{run.folder.name}: was trained on {kind} features of {encoder!r}, which cannot be"
+            f" extracted from a video; name a run on one of {known}"
         )
-    made = []
+    tried = []
     for precision in ("auto", "float32", "bf16"):
         for grid in (0, 1) if kind == "rgb" else (0,):
             (stream,) = build_streams(
@@ -86,19 +85,18 @@ def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.d
             )
             if stream.encoding.name == wanted:
                 return stream
-            made.append(stream.encoding.name)
+            tried.append(stream.encoding.name)
     raise RunError(
-        f"{run.folder.name}: was trained on {wanted}, with these weights {encoder} is"
-        f" {' or '.join(dict.fromkeys(made))}; give the weights and the detector that it was"
-        " trained with"
+        f"{run.folder.name}: expected features {wanted}, got {' or '.join(dict.fromkeys(tried))}"
+        f" from {encoder} with these weights; give the weights and detector of its training"
     )
 
 
-AT_ONCE = 32  # windows
+BATCH_SIZE = 32  # windows
 
 
-def make_features(index: Index, streams: list[Stream], store: str) -> None:
-    """Extracts what is not there yet, all streams in one pass over each video.
+def extract_missing(index: Index, streams: list[Stream], store: str) -> None:
+    """Extracts missing features, all streams in one pass over each video.
 
     Raises:
         DataError: a video cannot be used.
@@ -116,23 +114,23 @@ def score_windows(
     store: str = "",
     device: str = "auto",
 ) -> pd.DataFrame:
-    """One row a clip of the index, in its order.
+    """One row per clip of the index, in its order.
 
     Columns: clip_id, video_id, start, end (frames), label (the most probable class), confidence
     (its probability), based_on (both, rgb or pose), p0 ... of the classes.
 
     Args:
-        index: its clips are the windows (`own_video.with_windows`), all of split test.
-        keypoints: of each video, joints as the run takes them; all 0 where there are none.
-        rgb: the encoder that the run was trained on (`run_encoders.open_encoder`).
+        index: its clips are the windows (`keypoints.with_windows`), all of split test.
+        keypoints: of each video, in the run's layout; all 0 where there are none.
+        rgb: the encoder that the run was trained on (`open_encoder`).
 
     Raises:
-        RunError: the run takes other RGB tokens.
+        RunError: the run was trained on other RGB tokens.
         DataError: a video cannot be used.
     """
     fabric = open_fabric(device)
     system, data = encode_windows(run, index, keypoints, rgb, store, fabric.device)
-    table = predict(fabric, system, data, "test", AT_ONCE)
+    table = predict(fabric, system, data, "test", BATCH_SIZE)
     table["confidence"] = probabilities(table).max(axis=1)
     table = table.drop(columns="label").rename(columns={"predicted": "label"})
     spans = index.clips[["clip_id", "start", "end"]]
@@ -147,8 +145,8 @@ def encode_windows(
     store: str,
     device: torch.device,
 ) -> tuple[GestureSystem, GestureTokens]:
-    """The run's model, and the clips of the index as it takes them; see `score_windows`."""
-    make_features(index, [rgb], store)
+    """The run's model, and the clips of the index as its input; see `score_windows`."""
+    extract_missing(index, [rgb], store)
     features = open_features(rgb.encoding.name, store, index)
     maps, sizes = read_maps(features, index)
     found = run.read_checkpoint("best")

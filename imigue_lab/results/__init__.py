@@ -1,1 +1,1 @@
-"""Finished runs: opened, compared, fused, submitted, and beside the published numbers."""
+"""Finished runs: open, compare, fuse, submit, and tabulate with the published numbers."""

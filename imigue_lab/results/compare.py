@@ -1,7 +1,7 @@
-"""Finished runs side by side: which settings differ, and what one gets right over the other.
+"""Comparison of finished runs: the settings that differ, and paired tests on the same items.
 
-Runs that differ in their seed alone are one variant. Items are joined by id; where variants were
-trained on several synthetic sets, each set's items and clusters are its own.
+Runs that differ only in their seed are one variant. Items are joined by id; where variants were
+trained on several synthetic data sets, items and clusters of different sets are kept apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,59 +12,61 @@ import pandas as pd
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.runs import Run, flatten
+from imigue_lab.training.scores import show_p
 from imigue_lab.training.statistics import effect_size, holm, interval_of_mean, mcnemar, sign_flip_p
 
-CLUSTER = {"clip_id": "video_id", "video_id": "subject"}  # of an item: what hangs together
-SEED_ALONE = ("seed", "joint_run", "bone_run")
+CLUSTER = {"clip_id": "video_id", "video_id": "subject"}  # column of an item's cluster
+SEED_ONLY = ("seed", "joint_run", "bone_run")
+Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)
 Variants = Mapping[str, Sequence[Run]]
 
 
-def answers_of(run: Run, split: str = "test") -> pd.DataFrame:
-    """One row a labelled item of a part, by its id: cluster, truth, and whether it was told right.
+def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
+    """The labelled items of a split by id. Columns: cluster, truth, correct.
 
     Raises:
-        RunError: the run holds no labelled item of that part.
+        RunError: the run has no labelled item in that split.
     """
     predictions = run.predictions()
     item = "clip_id" if "clip_id" in predictions else "video_id"
     truth = "label" if "label" in predictions else "outcome"
     part = predictions[(predictions.split == split) & predictions[truth].notna()]
     if part.empty:
-        raise RunError(f"{run.folder.name}: no labelled item in {split}; name another part")
-    said = part.predicted if "predicted" in part else (part.probability >= 0.5).astype(int)
-    answers = {"cluster": part[CLUSTER[item]].astype(str), "truth": part[truth].astype(int)}
-    answers["right"] = said.to_numpy() == part[truth].to_numpy(dtype=int)
-    return pd.DataFrame(answers).set_axis(part[item].astype(str), axis=0).sort_index()
+        raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")
+    predicted = part.predicted if "predicted" in part else (part.probability >= 0.5).astype(int)
+    items = {"cluster": part[CLUSTER[item]].astype(str), "truth": part[truth].astype(int)}
+    items["correct"] = predicted.to_numpy() == part[truth].to_numpy(dtype=int)
+    return pd.DataFrame(items).set_axis(part[item].astype(str), axis=0).sort_index()
 
 
-def pool(variants: Variants, split: str) -> dict[str, dict[tuple[int, int], pd.DataFrame]]:
-    """Answers of each variant by (data set, seed); sets are told apart by the truth of their items.
+def pool(variants: Variants, split: str) -> dict[str, Items]:
+    """The items of each variant; data sets are distinguished by the truth of their items.
 
     Raises:
         RunError: two runs of one variant have the same seed and set.
     """
     sets: list[pd.DataFrame] = []
-    pooled: dict[str, dict[tuple[int, int], pd.DataFrame]] = {}
+    pooled: dict[str, Items] = {}
     for name, runs in variants.items():
         pooled[name] = {}
         for run in runs:
-            answers = answers_of(run, split)
-            number = next((n for n, known in enumerate(sets) if same(known, answers)), len(sets))
+            items = scored_items(run, split)
+            number = next((n for n, known in enumerate(sets) if same(known, items)), len(sets))
             if number == len(sets):
-                sets.append(answers)
+                sets.append(items)
             seed = int(run.settings()["settings"]["seed"])
             if (number, seed) in pooled[name]:
                 raise RunError(
                     f"{run.folder.name}: {name} has another run of seed {seed} on these items;"
                     " name one of them"
                 )
-            own = answers.assign(cluster=f"{number}/" + answers.cluster)
-            pooled[name][number, seed] = own.set_axis(f"{number}/" + answers.index, axis=0)
+            own = items.assign(cluster=f"{number}/" + items.cluster)
+            pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     return pooled
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether the items that two tables share are the same: of one cluster and one truth."""
+    """Whether two tables share items, and these agree in cluster and truth."""
     shared = known.index.intersection(other.index)
     columns = ["cluster", "truth"]
     return bool(len(shared)) and known.loc[shared, columns].equals(other.loc[shared, columns])
@@ -73,22 +75,22 @@ def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
 def compare(
     variants: Variants, reference: str = "", split: str = "test", seed: int = 0
 ) -> pd.DataFrame:
-    """A row a variant, each against the reference: same items, same seeds.
+    """One row per variant, each against the reference on the same items and seeds.
 
-    An item's value is its mean over seeds, so that a seed is no item of its own; `p` and the
-    intervals speak of other videos or subjects with these seeds, `sd` of other seeds.
+    An item's value is its mean over seeds, so that seeds do not count as items; `p` and the
+    intervals describe other videos or subjects with these seeds, `sd` other seeds.
 
     Args:
-        variants: finished runs by name, one or more a name.
-        reference: the variant that the others are held against; empty: the first.
+        variants: one or more finished runs per name.
+        reference: the variant that the others are compared with; empty: the first.
         seed: of the resampling.
 
     Returns:
         Columns: variant, seeds, n items, clusters, accuracy (mean over seeds), sd, low, high;
         difference to the reference, difference_low, difference_high, p (sign flips of clusters),
-        p_holm, effect (standard deviations between clusters), decided (items on which the two
-        differ), worse and better (answers that the reference alone, and the variant alone, got
-        right), mcnemar_p (a description: it takes answers for independent).
+        p_holm, effect (standard deviations between clusters), discordant (items on which the two
+        differ), worse and better (predictions that only the reference, and only the variant, got
+        correct), mcnemar_p (descriptive: it assumes independent predictions).
 
     Raises:
         RunError: a variant shares neither seed nor item with the reference.
@@ -99,7 +101,7 @@ def compare(
     for name, by_seed in pooled.items():
         row = {"variant": name, **accuracy_of(by_seed, seed)}
         if name != reference:
-            row |= held_against(name, by_seed, reference, pooled[reference], seed)
+            row |= paired_columns(name, by_seed, reference, pooled[reference], seed)
         rows.append(row)
     table = pd.DataFrame(rows)
     if "p" in table:
@@ -107,15 +109,16 @@ def compare(
     return table
 
 
-def accuracy_of(by_seed: dict[tuple[int, int], pd.DataFrame], seed: int) -> dict[str, Any]:
-    each = [float(answers.right.mean()) for answers in by_seed.values()]
+def accuracy_of(by_seed: Items, seed: int) -> dict[str, Any]:
+    """Accuracy over seeds and items, with both spreads."""
+    each = [float(items.correct.mean()) for items in by_seed.values()]
     items = pd.concat(by_seed.values())
-    right = items.right.astype(float).groupby(level=0).mean()
+    correct = items.correct.astype(float).groupby(level=0).mean()
     cluster = items.cluster.groupby(level=0).first()
-    low, high = interval_of_mean(right.to_numpy(), cluster, seed)
+    low, high = interval_of_mean(correct.to_numpy(), cluster, seed)
     return {
         "seeds": len(each),
-        "n": len(right),
+        "n": len(correct),
         "clusters": cluster.nunique(),
         "accuracy": float(np.mean(each)),
         "sd": float(np.std(each, ddof=1)) if len(each) > 1 else np.nan,
@@ -124,14 +127,14 @@ def accuracy_of(by_seed: dict[tuple[int, int], pd.DataFrame], seed: int) -> dict
     }
 
 
-def held_against(
+def paired_columns(
     name: str,
-    by_seed: dict[tuple[int, int], pd.DataFrame],
+    by_seed: Items,
     reference: str,
-    full: dict[tuple[int, int], pd.DataFrame],
+    full: Items,
     seed: int,
 ) -> dict[str, Any]:
-    """The paired figures of one variant, over the seeds that both have."""
+    """The paired statistics of one variant, over the seeds that both have."""
     shared = [key for key in by_seed if key in full]
     if not shared:
         raise RunError(f"{name} and {reference}: no seed in common on the same data; train one")
@@ -144,19 +147,19 @@ def held_against(
                 f"{name} and {reference}: {some(alone)} not in both; compare runs of the same"
                 " data and fold"
             )
-        pairs.append(ours.assign(full=theirs.right.loc[ours.index]))
+        pairs.append(ours.assign(full=theirs.correct.loc[ours.index]))
     both = pd.concat(pairs)
-    gain = (both.right.astype(float) - both.full).groupby(level=0).mean()
+    gain = (both.correct.astype(float) - both.full).groupby(level=0).mean()
     cluster = both.cluster.groupby(level=0).first()
     low, high = interval_of_mean(gain.to_numpy(), cluster, seed)
-    described = mcnemar(both.full.to_numpy(dtype=bool), both.right.to_numpy(dtype=bool))
+    described = mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool))
     return {
         "difference": float(gain.mean()),
         "difference_low": low,
         "difference_high": high,
         "p": sign_flip_p(gain.to_numpy(), cluster, seed),
         "effect": effect_size(gain.to_numpy(), cluster),
-        "decided": int((gain.abs() > 1e-12).sum()),
+        "discordant": int((gain.abs() > 1e-12).sum()),
         "worse": described.only_first,
         "better": described.only_second,
         "mcnemar_p": described.p,
@@ -164,45 +167,45 @@ def held_against(
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs by what they are, whatever their seed and data; a name says in what they differ.
+    """Runs by their settings other than seed and data; the name of a group lists what differs.
 
     Raises:
         RunError: they are of several tasks, or fewer than two.
     """
-    asked = [flatten(run.settings()) for run in runs]
-    tasks = {settings["task"] for settings in asked}
+    flat = [flatten(run.settings()) for run in runs]
+    tasks = {settings["task"] for settings in flat}
     if len(runs) < 2 or len(tasks) > 1:
         raise RunError(
-            f"compare takes two runs or more of one task; got {len(runs)} of"
-            f" {', '.join(sorted(tasks)) or 'none'}"
+            f"compare: expected two or more runs of one task, got {len(runs)} of"
+            f" {', '.join(sorted(tasks)) or 'none'}; name others"
         )
-    differing = [name for name in settings_that_differ(runs).index if name not in SEED_ALONE]
+    differing = [name for name in settings_that_differ(runs).index if name not in SEED_ONLY]
     differing = [name for name in differing if not name.startswith("data ")]
     grouped: dict[str, list[Run]] = {}
-    for run, label, settings in zip(runs, told_apart(runs), asked, strict=True):
-        words = ", ".join(f"{name}={settings.get(name, '–')}" for name in differing)
-        grouped.setdefault(words or label, []).append(run)
+    for run, label, settings in zip(runs, unique_names(runs), flat, strict=True):
+        name = ", ".join(f"{name}={settings.get(name, '–')}" for name in differing)
+        grouped.setdefault(name or label, []).append(run)
     return grouped
 
 
 def settings_that_differ(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row a setting in which the runs differ, a column a run; a dash where a run has none."""
-    asked = dict(zip(told_apart(runs), (flatten(run.settings()) for run in runs), strict=True))
-    names = list(dict.fromkeys(name for settings in asked.values() for name in settings))
-    rows = {name: [settings.get(name, "–") for settings in asked.values()] for name in names}
+    """One row per setting that differs, one column per run; a dash where a run lacks it."""
+    flat = dict(zip(unique_names(runs), (flatten(run.settings()) for run in runs), strict=True))
+    names = list(dict.fromkeys(name for settings in flat.values() for name in settings))
+    rows = {name: [settings.get(name, "–") for settings in flat.values()] for name in names}
     differing = {name: row for name, row in rows.items() if any(v != row[0] for v in row)}
-    return pd.DataFrame.from_dict(differing, orient="index", columns=list(asked))
+    return pd.DataFrame.from_dict(differing, orient="index", columns=list(flat))
 
 
-def told_apart(runs: Sequence[Run]) -> list[str]:
-    """The name of each run's folder; its path where another home has one of that name."""
+def unique_names(runs: Sequence[Run]) -> list[str]:
+    """The name of each run's folder; its path where two folders have that name."""
     names = [run.folder.name for run in runs]
     paths = [str(run.folder) for run in runs]
     return [p if names.count(n) > 1 else n for n, p in zip(names, paths, strict=True)]
 
 
 def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
-    """As people read it: percent and points with their intervals, a dash for what there is not."""
+    """For display: percent and points with their intervals, a dash for missing values."""
     shown = table[["variant", "seeds", "n", "clusters"]].copy()
     shown["accuracy %"] = [
         percent(row.accuracy, row.low, row.high, row.sd) for row in table.itertuples()
@@ -216,19 +219,15 @@ def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     for name in ("p", "p_holm"):
         shown[name.replace("_", ", ")] = [show_p(value) for value in table[name]]
     shown["effect"] = ["–" if pd.isna(value) else f"{value:+.2f}" for value in table.effect]
-    for name in ("decided", "worse", "better"):
+    for name in ("discordant", "worse", "better"):
         shown[name] = ["–" if pd.isna(value) else str(int(value)) for value in table[name]]
     return shown
 
 
 def percent(value: float, low: float, high: float, sd: float = np.nan, sign: str = "") -> str:
-    """``63.4 ± 1.2 [60.1, 66.0]``; a dash for nothing."""
+    """``63.4 ± 1.2 [60.1, 66.0]``; a dash for NaN."""
     if pd.isna(value):
         return "–"
     spread = "" if pd.isna(sd) else f" ± {100 * sd:.1f}"
     interval = "" if pd.isna(low) else f" [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
     return f"{100 * value:{sign}.1f}{spread}{interval}"
-
-
-def show_p(p: float) -> str:
-    return "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"

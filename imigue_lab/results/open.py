@@ -1,94 +1,141 @@
-"""Opens a finished run with the data it was made from, for those who look inside.
+"""Finished runs, opened: settings, predictions, scores, data, best model, and the command.
 
-``run="demo"`` is the run that the committed notebook makes, trained first where it is absent.
+`load_run(name)` opens a run of any task; views open runs of one task, on the user's choice of data
+root, feature store and device. ``"demo"`` is the run that the committed notebook trains, trained
+first where it is absent.
 """
 
-from dataclasses import dataclass
-from typing import Any
+import shlex
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import pandas as pd
+from torch import nn
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError
-from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
+from imigue_lab.results.fuse import FusionSettings
+from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.tokens import GestureTokens, load_gesture_tokens
-from imigue_lab.training.gestures.train import train_gesture
+from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.settings import Settings
+from imigue_lab.training.tasks import TASKS
 
 DEMO = "demo"
+S = TypeVar("S", bound=Settings)
+D = TypeVar("D")
 
 
-@dataclass(frozen=True)
-class EmotionRun:
-    """A finished run of 02, its settings, and what it was made from."""
+class OpenRun(Generic[S, D]):
+    """A finished run; data, index and model are loaded when they are first read.
 
-    run: Run
-    settings: EmotionSettings
-    data: EmotionData
-    index: Index
+    Attributes:
+        settings: every setting, its places among them.
+        data: what the model was trained and scored on; refused if changed since.
+        index: the videos and clips of the data root.
+        model: the best model in eval mode.
+    """
+
+    def __init__(self, run: Run, settings: S, data: D | None = None, index: Index | None = None):
+        self.run, self.settings = run, settings
+        if data is not None:
+            self.data = data
+        if index is not None:
+            self.index = index
+
+    @property
+    def task(self) -> str:
+        return self.run.settings()["task"]
+
+    def predictions(self) -> pd.DataFrame:
+        """One row per interview or clip, keyed by id."""
+        return self.run.predictions()
+
+    def scores(self) -> pd.DataFrame:
+        """The score table, see `training.scores.score_table`."""
+        return self.run.scores()
+
+    @cached_property
+    def data(self) -> D:
+        refuse_fusion(self.run)
+        data = TASKS[self.task].load_data(self.settings)
+        refuse_other_data(self.run, data.identity())
+        return data
+
+    @cached_property
+    def index(self) -> Index:
+        labels = getattr(self.settings, "labels", "")
+        return open_data(self.settings.data, labels, self.settings.store)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        refuse_fusion(self.run)
+        return TASKS[self.task].load_model(self.run)
+
+    def __repr__(self) -> str:
+        return f"OpenRun({self.task}, {self.run.folder})"
 
 
-@dataclass(frozen=True)
-class GestureRun:
-    """A finished run of 01, its settings, and what it was made from."""
-
-    run: Run
-    settings: GestureSettings
-    data: GestureTokens
-    index: Index
+EmotionRun = OpenRun[EmotionSettings, EmotionData]
+GestureRun = OpenRun[GestureSettings, GestureTokens]
 
 
-def open_emotion_run(name: str, asked: Settings) -> EmotionRun:
-    """A finished run by its folder's name or path.
-
-    Args:
-        asked: its `data`, `store` and `device` count where they are said; else the run's own.
+def load_run(name: str) -> OpenRun[Any, Any]:
+    """A finished run of any task by its folder's name or path; "demo" is the demo emotion run.
 
     Raises:
-        RunError: there is no such run, it is of another task, or its data have changed.
-        DataError: the data are not there any more.
+        RunError: no such run; the message lists those that exist.
     """
     if name == DEMO:
-        settings = EmotionSettings.from_given(said_of(asked))
-        data = load_emotion_data(settings)
-        run = train_emotion(settings, data)
-    else:
-        run = find_run(name)
-        settings = EmotionSettings.from_given(given_of(run, "emotion") | said_of(asked))
-        data = load_emotion_data(settings)
-        refuse_other_data(run, data.identity())
-    return EmotionRun(
-        run, settings, data, open_data(settings.data, settings.labels, settings.store)
-    )
+        return open_run_of("emotion", DEMO, Settings.from_given({}))
+    run = find_run(name)
+    task = run.settings()["task"]
+    if task == "fusion":
+        return OpenRun(run, settings_of(run))
+    return open_run_of(task, name, Settings.from_given({}))
 
 
-def open_gesture_run(name: str, asked: Settings) -> GestureRun:
-    """The same for a run of 01; the runs of its pose encoder are those it was made with."""
+def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
+    """A finished emotion run by its folder's name or path, with its data.
+
+    Args:
+        requested: its `data`, `store` and `device` replace the run's own unless they are defaults.
+
+    Raises:
+        RunError: no such run, it is of another task, or its data have changed.
+        DataError: the data no longer exist.
+    """
+    opened = open_run_of("emotion", name, requested)
+    return OpenRun(opened.run, opened.settings, opened.data)
+
+
+def open_gesture_run(name: str, requested: Settings) -> GestureRun:
+    """The same for a gesture run; its pose encoder comes from the runs it was trained with."""
+    opened = open_run_of("gesture", name, requested)
+    return OpenRun(opened.run, opened.settings, opened.data)
+
+
+def open_run_of(task: str, name: str, requested: Settings) -> OpenRun[Any, Any]:
+    """A run of one task; the demo run is trained where it is absent."""
+    where = {name: getattr(requested, name) for name in ("data", "store", "device")}
+    where = {n: v for n, v in where.items() if v != Settings.model_fields[n].default}
+    found = TASKS[task]
     if name == DEMO:
-        settings = GestureSettings.from_given(said_of(asked))
-        data = load_gesture_tokens(settings)
-        run = train_gesture(settings, data)
-    else:
-        run = find_run(name)
-        given = given_of(run, "gesture")
-        pose = zip(("joint_run", "bone_run"), run.provenance()["pose"], strict=True)
-        settings = GestureSettings.from_given(given | dict(pose) | said_of(asked))
-        data = load_gesture_tokens(settings)
-        refuse_other_data(run, data.identity())
-    return GestureRun(run, settings, data, open_data(settings.data, store=settings.store))
+        settings = found.settings.from_given(where)
+        data = found.load_data(settings)
+        return OpenRun(found.train(settings, data), settings, data)
+    run = find_run(name)
+    stored = stored_settings(run, task)
+    if task == "gesture":
+        stored |= dict(zip(("joint_run", "bone_run"), run.provenance()["pose"], strict=True))
+    return OpenRun(run, found.settings.from_given(stored | where))
 
 
-def said_of(asked: Settings) -> dict[str, Any]:
-    """Where to look, as far as it differs from the defaults."""
-    where = {name: getattr(asked, name) for name in ("data", "store", "device")}
-    return {n: value for n, value in where.items() if value != Settings.model_fields[n].default}
-
-
-def given_of(run: Run, task: str) -> dict[str, Any]:
-    """Every setting that a run was made with.
+def stored_settings(run: Run, task: str) -> dict[str, Any]:
+    """Every setting that a run was trained with, without its name and preset.
 
     Raises:
         RunError: it is a run of another task.
@@ -99,12 +146,69 @@ def given_of(run: Run, task: str) -> dict[str, Any]:
     return kept["settings"] | run.provenance()["where"] | {"name": "", "preset": ""}
 
 
+def refuse_fusion(run: Run) -> None:
+    settings = run.settings()
+    if settings["task"] == "fusion":
+        raise RunError(
+            f"{run.folder}: is a fusion, which has predictions and scores only; load one of its"
+            f" runs: {settings['settings']['runs'].replace(',', ', ')}"
+        )
+
+
 def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
-    """Raises RunError where a run was made from other data than those that are there now."""
-    made_from = run.settings()["data"]
-    differing = [key for key in made_from if made_from[key] != identity.get(key)]
+    """Raises RunError if a run was trained on data that have changed since.
+
+    The published checkpoint that a baseline started from is not part of the data.
+    """
+    trained_on = run.settings()["data"]
+    differing = [k for k in trained_on if k != "checkpoint" and trained_on[k] != identity.get(k)]
     if differing:
         raise RunError(
-            f"{run.folder}: was made from other data ({', '.join(differing)} differ); name their"
+            f"{run.folder}: was trained on other data ({', '.join(differing)} differ); name their"
             " root with `data`, or train again"
         )
+
+
+def settings_class(task: str) -> type[Settings]:
+    return FusionSettings if task == "fusion" else TASKS[task].settings
+
+
+def settings_of(run: Run) -> Settings:
+    """Every setting of a run, its places, name, preset and device among them."""
+    kept = run.settings()
+    own = settings_class(kept["task"])
+    where = run.provenance()["where"]  # of a fusion: where its first member was trained
+    places = {name: value for name, value in where.items() if name in own.model_fields}
+    return own.from_given(kept["settings"] | places)
+
+
+def base_of(settings: Settings) -> Settings:
+    """The values of the preset, or the defaults; recipe and frames follow from the model."""
+    return type(settings).from_given(leading_settings(settings))
+
+
+def explicit_settings(settings: Settings) -> dict[str, Any]:
+    """The settings to give in order to get all of them: those that differ from `base_of`."""
+    base = base_of(settings).model_dump()
+    differing = {name: v for name, v in settings.model_dump().items() if v != base[name]}
+    return leading_settings(settings) | differing
+
+
+def leading_settings(settings: Settings) -> dict[str, Any]:
+    """Model and preset, on which the defaults of others depend, if they are not the default."""
+    fields, values = type(settings).model_fields, settings.model_dump()
+    names = [name for name in ("model", "preset") if name in fields]
+    return {name: values[name] for name in names if values[name] != fields[name].default}
+
+
+def command_of(run: Run) -> str:
+    """The shell command that trains this run again, on the data it was trained on."""
+    explicit = explicit_settings(settings := settings_of(run))
+    if isinstance(settings, FusionSettings):
+        words = ["imigue-lab", "fuse", *settings.runs.split(",")]
+        explicit = {n: explicit[n] for n in ("weights", "name", "seed") if n in explicit}
+    else:
+        words = ["imigue-lab", "train", run.settings()["task"]]
+    for name, value in explicit.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)

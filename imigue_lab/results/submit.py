@@ -1,19 +1,18 @@
-"""What a challenge takes: one zip with one CSV, a row for each expected id, in their order.
+"""Challenge submissions: a zip with one CSV, one row per expected id, in the order of the labels.
 
     track 1, 2025    prediction.zip: prediction.csv, header Id,Target, rows 0054_0,25
     track 1, 2023    Submission.zip: Submission.csv, no header
     track 3          prediction.zip: prediction.csv, header video_id,label, rows 0054,1
 
-Header and numbering differ from year to year and can be said. Beside it lies `made_from.json`.
+Header and numbering differ between years and are arguments. `made_from.json` records the origin.
 """
 
 import io
 import json
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,17 +22,16 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import CLASSES, OUTCOMES, to_csv_id
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
-from imigue_lab.training.gesture_scores import probabilities
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run
+from imigue_lab.training.scores import probabilities
 
 Form = Literal["2023", "2025"]
 Numbering = Literal["zero", "csv"]
-EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own; the same rows give the same bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of zip; equal rows give equal bytes
 
 
-@dataclass(frozen=True)
-class Track:
+class Track(NamedTuple):
     """What one track predicts: the column that names an item, and its header in a submission."""
 
     number: int
@@ -61,36 +59,36 @@ def submit(
 
     Args:
         track: 1 gestures of clips, 3 outcomes of interviews.
-        form: 2023 has no header and another name.
-        header: two names with a comma; empty is the track's own.
-        numbering: of track 1: `zero` says 0 to 31 as the model does, `csv` 1 to 31 and 99.
-        data: root whose test part is expected; empty is the one that the run was made from.
-        out: folder; empty is `submissions/track<n>-<form>` of the run.
+        form: 2023 has no header and other file names.
+        header: two names with a comma; empty: that of the track.
+        numbering: of track 1: `zero` is 0 to 31 as in the model, `csv` 1 to 31 and 99.
+        data: root with the expected test split; empty: the one that the run was trained on.
+        out: folder; empty: `submissions/track<n>-<form>` of the run.
 
     Returns:
         The zip.
 
     Raises:
         RunError: the run is of another task or order of classes, or its predictions lack an
-            expected id, name one twice or one that is not expected, or hold no such class.
-        DataError: the data hold no test part.
-        SettingsError: the header is not two names, or the form is not known of the track.
+            expected id, contain one twice or an unexpected one, or an invalid class.
+        DataError: the data have no test split.
+        SettingsError: the header is not two names, or the track has no such form.
     """
-    asked = TRACKS[track]
-    names = header_names(header or asked.header)
+    chosen = TRACKS[track]
+    names = header_names(header or chosen.header)
     if form == "2023" and track != 1:
-        raise SettingsError(f"format: 2023 is known of track 1 only; track {track} takes 2025")
+        raise SettingsError(f"format: 2023 exists for track 1 only; use 2025 for track {track}")
     if form == "2023" and header:
-        raise SettingsError("header: the 2023 form has none; leave it out, or take --format 2025")
-    refuse_other_classes(run, asked)
+        raise SettingsError("header: the 2023 form has none; omit it, or use --format 2025")
+    refuse_other_classes(run, chosen)
     where = run.provenance()["where"]
     index = open_data(data or where["data"], where.get("labels", ""), where.get("store", ""))
-    ids = expected_ids(index, asked)
-    answers = answer(run, asked, ids)
+    ids = expected_ids(index, chosen)
+    predicted = predicted_classes(run, chosen, ids)
     if track == 1 and numbering == "csv":
-        answers = [to_csv_id(label) for label in answers]
+        predicted = [to_csv_id(label) for label in predicted]
     name = {"2023": "Submission", "2025": "prediction"}[form]
-    rows = pd.DataFrame({names[0]: ids, names[1]: answers})
+    rows = pd.DataFrame({names[0]: ids, names[1]: predicted})
     text = rows.to_csv(index=False, header=form != "2023", lineterminator="\n")
     place = out or run.folder / "submissions" / f"track{track}-{form}"
     origin = {
@@ -113,12 +111,14 @@ def submit(
 def header_names(header: str) -> list[str]:
     names = [name.strip() for name in header.split(",")]
     if len(names) != 2 or not all(names) or names[0] == names[1]:
-        raise SettingsError(f"header: {header!r} is not two names with a comma, such as Id,Target")
+        raise SettingsError(
+            f"header: expected two names with a comma, got {header!r}; write e.g. Id,Target"
+        )
     return names
 
 
 def refuse_other_classes(run: Run, track: Track) -> None:
-    """Looks into the checkpoint, or those of the runs that a fusion was made of."""
+    """Compares the classes of the checkpoint, or of those of the runs that were fused."""
     settings = run.settings()
     if settings["task"] == "fusion":
         for member in settings["settings"]["runs"].split(","):
@@ -129,58 +129,56 @@ def refuse_other_classes(run: Run, track: Track) -> None:
         return
     if set(found) == set(track.classes):
         raise RunError(
-            f"{run.folder}: has the classes of track {track.number} in another order; its numbers"
-            " would mean other classes: take a run of this package"
+            f"{run.folder}: has the classes of track {track.number} in another order, so its"
+            " numbers would mean other classes; name a run of this package"
         )
-    told = some(found, 2) or "no classes"
     raise RunError(
-        f"{run.folder}: a run of {settings['task']} that tells {told}, track {track.number} is"
-        f" about {some(track.classes, 2)}; name another run or track"
+        f"{run.folder}: expected the classes {some(track.classes, 2)} for track {track.number}, got"
+        f" {some(found, 2) or 'none'} of a run of {settings['task']}; name another run or track"
     )
 
 
 def expected_ids(index: Index, track: Track) -> list[str]:
-    """The test part in the order of the labels."""
+    """The test split in the order of the labels."""
     table = index.clips if track.item == "clip_id" else index.videos
     ids = table[track.item][table.split == "test"].tolist()
     if not ids:
-        raise DataError(f"{index.root}: holds no test part to submit; name a root that does")
+        raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
     return ids
 
 
-def answer(run: Run, track: Track, ids: list[str]) -> list[int]:
+def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
     """The class of each expected id, joined by id."""
     table = run.predictions()
     table = table[(table.split == "test") | table[track.item].isin(ids)]
-    predicted = table[track.item]
-    refuse(run, predicted[predicted.duplicated()].unique(), "predicts twice")
-    refuse(run, sorted(set(ids) - set(predicted)), "does not predict")
-    refuse(run, sorted(set(predicted) - set(ids)), "predicts, and the test does not hold,")
+    found = table[track.item]
+    refuse(run, found[found.duplicated()].unique(), "predicts twice")
+    refuse(run, sorted(set(ids) - set(found)), "does not predict")
+    refuse(run, sorted(set(found) - set(ids)), "predicts ids that are not in the test split,")
     table = table.set_index(track.item).loc[ids]
     if track.item == "video_id":
-        chance = table.probability.to_numpy(dtype=float)
-        refuse(run, table.index[~((chance >= 0) & (chance <= 1))], "has no probability of")
-        return (chance >= 0.5).astype(int).tolist()
-    chances = probabilities(table)
-    if chances.shape[1] != len(track.classes):
+        win = table.probability.to_numpy(dtype=float)
+        refuse(run, table.index[~((win >= 0) & (win <= 1))], "has no probability of")
+        return (win >= 0.5).astype(int).tolist()
+    probability = probabilities(table)
+    if probability.shape[1] != len(track.classes):
         raise RunError(
-            f"{run.folder}: predicts {chances.shape[1]} classes, track {track.number} has"
-            f" {len(track.classes)}; name another run"
+            f"{run.folder}: expected {len(track.classes)} classes for track {track.number}, got"
+            f" {probability.shape[1]}; name another run"
         )
-    refuse(run, table.index[~np.isfinite(chances).all(axis=1)], "has no probability of")
-    said = chances.argmax(axis=1)
-    refuse(
-        run, table.index[said != table.predicted], "says a class that is not the most probable of"
-    )
-    return said.tolist()
+    refuse(run, table.index[~np.isfinite(probability).all(axis=1)], "has no probability of")
+    predicted = probability.argmax(axis=1)
+    differing = table.index[predicted != table.predicted]
+    refuse(run, differing, "predicts a class that is not the most probable of")
+    return predicted.tolist()
 
 
 def refuse(run: Run, ids: Iterable[str], what: str) -> None:
     names = list(ids)
     if names:
         raise RunError(
-            f"{run.folder}: {what} {some(names)}; each expected id is due once: name the data it"
-            " was made for with --data, or train again"
+            f"{run.folder}: {what} {some(names)}; each expected id must occur once: name the data"
+            " it predicts with --data, or train again"
         )
 
 

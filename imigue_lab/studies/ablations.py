@@ -1,12 +1,8 @@
-"""Which variants an ablation knows: what each sets otherwise than the full model.
+"""Ablations: named variants of a model, each trained with several seeds (paper section 5, Table 2).
 
-`main` are those of the paper's Table 2 and, for emotion, the kinds of fusion.
-
-Ablations: named variants of a model, each trained with several seeds (paper section 5, Table 2).
-
-Each cell, a variant with a seed, is one ticket of a study, and its run folder is the truth: any
-number of workers share the grid, the cell of a killed one is taken up again, and what is finished
-is never trained twice.
+A variant is what it sets differently from the full model. Each cell of the grid, a variant with a
+seed, is one ticket of a study; its run folder is the source of truth. Any number of workers share
+the grid, the cell of a killed worker is resumed, and no finished cell is trained twice.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,12 +11,16 @@ import pandas as pd
 
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError, SettingsError, some
-from imigue_lab.results.compare import answers_of, compare
+from imigue_lab.results.compare import compare, scored_items
 from imigue_lab.studies.settings import AblationSettings
-from imigue_lab.studies.tasks import TASKS, load, train
-from imigue_lab.studies.trials import FAILED, held, open_study, tickets, work
+from imigue_lab.studies.trials import FAILED, locked, open_study, tickets, work
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
+from imigue_lab.training.tasks import TASKS, load_cached, train_quietly
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
 
 FULL = "full"
 Change = dict[str, Any]
@@ -28,7 +28,7 @@ Change = dict[str, Any]
 EMOTION: dict[str, Change] = {
     "late": {"fusion": "late"},
     "concat": {"fusion": "concat"},
-    "context-only": {"fusion": "context_only"},  # the face withheld
+    "context-only": {"fusion": "context_only"},
     "face-only": {"fusion": "face_only"},
     "one-stage": {"stages": 1},
     "cross-gate": {"gate": "cross"},
@@ -59,14 +59,14 @@ GESTURE: dict[str, Change] = {
     "weighted-loss": {"loss_on": "weighted"},
 }
 VARIANTS = {"emotion": EMOTION, "gesture": GESTURE}
-MAIN = {
+MAIN = {  # those of the paper's Table 2; for emotion the kinds of fusion
     "emotion": ("late", "concat", "context-only", "face-only"),
     "gesture": ("late", "no-memory"),
 }
 
 
 def choose(task: str, names: str) -> dict[str, Change]:
-    """The full model first, then `main`, `all`, or the variants named with commas.
+    """The full model, then `main`, `all`, or the variants in a list with commas.
 
     Raises:
         SettingsError: no such variant.
@@ -77,13 +77,8 @@ def choose(task: str, names: str) -> dict[str, Change]:
         chosen = tuple(name.strip() for name in names.split(",") if name.strip())
     for name in chosen:
         if name not in known and name != FULL:
-            raise SettingsError(f"variants: no {name!r} of {task}; there are: {', '.join(known)}")
+            raise SettingsError(f"variants: {task} has no {name!r}; choose of: {', '.join(known)}")
     return {FULL: {}, **{name: known[name] for name in chosen if name != FULL}}
-
-
-if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
 
 
 class Cell(NamedTuple):
@@ -99,7 +94,7 @@ class Cell(NamedTuple):
 Grid = dict[Cell, Settings]
 
 
-def plan_grid(asked: AblationSettings) -> Grid:
+def plan_grid(settings: AblationSettings) -> Grid:
     """The settings of every cell, seed by seed, so that the data of a seed are loaded once.
 
     Raises:
@@ -107,33 +102,33 @@ def plan_grid(asked: AblationSettings) -> Grid:
     """
     cells = [
         Cell(variant, seed)
-        for seed in range(asked.seed, asked.seed + asked.seeds)
-        for variant in choose(asked.task, asked.variants)
+        for seed in range(settings.seed, settings.seed + settings.seeds)
+        for variant in choose(settings.task, settings.variants)
     ]
-    return {cell: settings_of(cell, asked) for cell in cells}
+    return {cell: cell_settings(cell, settings) for cell in cells}
 
 
-def settings_of(cell: Cell, asked: AblationSettings) -> Settings:
-    change = choose(asked.task, cell.variant)[cell.variant]
-    given = {**asked.base(), **change, "seed": cell.seed}
-    return TASKS[asked.task].settings.from_given(given)
+def cell_settings(cell: Cell, settings: AblationSettings) -> Settings:
+    change = choose(settings.task, cell.variant)[cell.variant]
+    given = {**settings.base(), **change, "seed": cell.seed}
+    return TASKS[settings.task].settings.from_given(given)
 
 
-def study_name(asked: AblationSettings) -> str:
-    """The same for more variants or seeds of the same settings and data: the grid may grow."""
-    base = TASKS[asked.task].settings.from_given(asked.base())
-    aside = {"seed", "name", "device"}
-    return f"ablation-{asked.task}-{short_hash(sorted(base.model_dump(exclude=aside).items()))}"
+def study_name(settings: AblationSettings) -> str:
+    """Independent of variants and seeds: the grid of the same settings and data may grow."""
+    base = TASKS[settings.task].settings.from_given(settings.base())
+    values = base.model_dump(exclude={"seed", "name", "device"})
+    return f"ablation-{settings.task}-{short_hash(sorted(values.items()))}"
 
 
-def ablate(asked: AblationSettings) -> dict[str, list[Run]]:
-    """Trains what is missing of the grid, together with other workers; returns the runs by variant.
+def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
+    """Trains the missing cells together with other workers; returns the runs by variant.
 
     Raises:
         RunError: cells that failed, with the reason of the first.
     """
-    grid = plan_grid(asked)
-    study = open_study(study_name(asked), asked.storage)
+    grid = plan_grid(settings)
+    study = open_study(study_name(settings), settings.storage)
     enqueue(study, grid)
 
     def do(trial: "Trial") -> float:
@@ -142,10 +137,10 @@ def ablate(asked: AblationSettings) -> dict[str, list[Run]]:
         cell = cell_of(trial)
         if not cell.variant:
             raise TrialPruned  # another worker took the last one
-        settings = settings_of(cell, asked)
-        run = train(asked.task, settings, load(asked.task, settings))
+        own = cell_settings(cell, settings)
+        run = train_quietly(settings.task, own, load_cached(settings.task, own))
         trial.set_user_attr("run", run.folder.name)
-        accuracy = float(answers_of(run).right.mean())
+        accuracy = float(scored_items(run).correct.mean())
         print(f"{cell}: {accuracy:.3f} ({run.folder.name})", flush=True)
         return accuracy
 
@@ -154,12 +149,12 @@ def ablate(asked: AblationSettings) -> dict[str, list[Run]]:
 
 
 def enqueue(study: "Study", grid: Grid) -> None:
-    """One ticket for each cell that is neither finished nor in another worker's hands."""
-    with held(study.study_name):
-        there = {cell_of(t) for t in tickets(study, "WAITING", "RUNNING")}
-        there |= runs_by_cell(study).keys()
+    """One ticket for each cell that is neither finished nor enqueued."""
+    with locked(study.study_name):
+        known = {cell_of(t) for t in tickets(study, "WAITING", "RUNNING")}
+        known |= runs_by_cell(study).keys()
         for cell in grid:
-            if cell not in there:
+            if cell not in known:
                 study.enqueue_trial({}, user_attrs=cell._asdict(), skip_if_exists=False)
 
 
@@ -168,20 +163,20 @@ def cell_of(ticket: "Trial | FrozenTrial") -> Cell:
 
 
 def runs_by_cell(study: "Study") -> dict[Cell, Run]:
-    """The finished run of each cell; one whose folder is gone is not finished."""
+    """The finished run of each cell; a cell without its run folder is not finished."""
     found = {cell_of(t): t.user_attrs.get("run", "") for t in tickets(study, "COMPLETE")}
     runs = {cell: Run(runs_folder() / name) for cell, name in found.items() if name}
     return {cell: run for cell, run in runs.items() if run.finished}
 
 
 def finished_cells(study: "Study", grid: Grid) -> dict[str, list[Run]]:
-    """The runs of a grid by variant, seeds in their order."""
+    """The runs of a grid by variant, in the order of seeds."""
     runs = runs_by_cell(study)
-    lacking = [cell for cell in grid if cell not in runs]
-    if lacking:
+    missing = [cell for cell in grid if cell not in runs]
+    if missing:
         raise RunError(
-            f"{len(lacking)} of {len(grid)} cells are not finished:"
-            f" {some([str(cell) for cell in lacking])}; {why_not(study, lacking)}"
+            f"{len(missing)} of {len(grid)} cells are not finished:"
+            f" {some([str(cell) for cell in missing])}; {reason_for(study, missing)}"
         )
     by_variant: dict[str, list[Run]] = {}
     for cell in grid:
@@ -190,28 +185,28 @@ def finished_cells(study: "Study", grid: Grid) -> dict[str, list[Run]]:
     return by_variant
 
 
-def why_not(study: "Study", lacking: list[Cell]) -> str:
-    """Why cells have no finished run here, as far as the study knows."""
+def reason_for(study: "Study", missing: list[Cell]) -> str:
+    """Why cells have no finished run on this host, according to the study."""
     last = {cell_of(ticket): ticket for ticket in tickets(study, "COMPLETE", "FAIL")}
-    ends = [last[cell] for cell in lacking if cell in last]
+    ends = [last[cell] for cell in missing if cell in last]
     reasons = [ticket.user_attrs[FAILED] for ticket in ends if FAILED in ticket.user_attrs]
     if reasons:
         return reasons[0]
     if any(ticket.state.name == "COMPLETE" for ticket in ends):
         return (
-            f"their runs were made and are not in {runs_folder()}: give all hosts one"
+            f"their runs were trained but are not in {runs_folder()}: give all hosts one"
             " IMIGUE_LAB_HOME on a shared disk, and run it again"
         )
-    return "run it again to go on"
+    return "run it again to continue"
 
 
 def refuse_other_data(runs: dict[str, list[Run]]) -> None:
-    """Cells of one seed must have learned from the same data, which may have changed meanwhile."""
+    """Raises RunError if the data changed between the cells of one seed."""
     for name, own in runs.items():
         for run, full in zip(own, runs[FULL], strict=True):
             if run.settings()["data"] != full.settings()["data"]:
                 raise RunError(
-                    f"{name}: {run.folder} learned from other data than {full.folder.name};"
+                    f"{name}: {run.folder} was trained on other data than {full.folder.name};"
                     " delete the older one and run again"
                 )
 

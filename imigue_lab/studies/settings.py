@@ -1,4 +1,4 @@
-"""The parameters of 03_ablations and 08_search: what is trained, how often, kept where."""
+"""The parameters of 03_ablations and 08_search: what is trained, how often, and where."""
 
 import ast
 import re
@@ -11,11 +11,11 @@ from imigue_lab.errors import SettingsError
 from imigue_lab.training.settings import Settings
 
 TaskName = Literal["emotion", "gesture"]
-PLACES = ("data", "store", "preset", "device")  # handed on to each run
+PLACES = ("data", "store", "preset", "device")  # passed on to each run
 
 
 class StudySettings(Settings):
-    """What both take; a preset is handed on to each run."""
+    """Parameters of both; a preset is passed on to each run."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
 
@@ -28,7 +28,7 @@ class StudySettings(Settings):
     )
 
     def base(self) -> dict[str, Any]:
-        """What every run is given."""
+        """The settings of every run."""
         return {name: getattr(self, name) for name in PLACES} | read_given(self.given)
 
 
@@ -48,39 +48,41 @@ class SearchSettings(StudySettings):
     given: str = Field(
         "epochs:4 width:16", description="settings of all runs, such as epochs:20 labels:x.csv"
     )
-    trials: int = Field(8, ge=0, description="in all, of all calls; 0 searches until minutes end")
-    minutes: float = Field(0.0, ge=0, description="no trial is begun after these; 0 no limit")
-    folds: int = Field(3, ge=1, le=5, description="of five, scored for each trial")
+    trials: int = Field(8, ge=0, description="total of all calls; 0: until the minutes end")
+    minutes: float = Field(0.0, ge=0, description="no trial starts after these; 0: no limit")
+    folds: int = Field(3, ge=1, le=5, description="of five, scored in each trial")
     study: str = Field(
         "",
         pattern=r"^([A-Za-z0-9][\w.-]*)?$",
-        description="name, also of the preset; empty: made from the settings",
+        description="name, also of the preset; empty: derived from the settings",
     )
 
     def model_post_init(self, _: Any) -> None:
         if not self.trials and not self.minutes:
-            raise ValueError("trials: 0 needs minutes, or the search would not end; give either")
-        if self.study in ("paper",):
-            raise ValueError(f"study: {self.study!r} is a preset already; take another name")
+            raise ValueError("trials: 0 needs minutes, or the search would not end; set either")
+        if self.study == "paper":
+            raise ValueError(f"study: {self.study!r} is a preset already; choose another name")
 
 
 def read_given(text: str) -> dict[str, Any]:
-    """``epochs:20 labels:x.csv`` as names and values; papermill explains no line with a second =.
+    """Parses ``epochs:20 labels:x.csv``; papermill cannot show help for a line with a second =.
 
     Raises:
-        SettingsError: a word is no name:value.
+        SettingsError: a word is not name:value.
     """
     found: dict[str, Any] = {}
     for word in shlex.split(text):
         pair = re.fullmatch(r"(\w+)[:=](.*)", word)
         if not pair:
-            raise SettingsError(f"given: {word!r} is not name:value; write epochs:20 lr:1e-4")
+            raise SettingsError(
+                f"given: expected name:value, got {word!r}; write epochs:20 lr:1e-4"
+            )
         found[pair[1]] = literal(pair[2])
     return found
 
 
 def literal(text: str) -> Any:
-    """A number where it is one, else text."""
+    """A number if the text is one, else the text."""
     try:
         value = ast.literal_eval(text)
     except (SyntaxError, ValueError):

@@ -1,8 +1,8 @@
-"""A study: tickets that any number of workers take one after the other, kept by Optuna.
+"""A study: an Optuna queue of tickets (trials) that any number of workers process.
 
-Workers on one host share a SQLite file; on many hosts, a PostgreSQL server. Each says every few
-seconds that it lives: the ticket of one that has been silent too long goes back to the queue. What
-a ticket made lies in run folders, which are the truth; the study says who does what.
+Workers on one host share a SQLite file, workers on many hosts a PostgreSQL server. Each sends a
+heartbeat every few seconds; the ticket of a worker without one goes back to the queue. Results are
+stored in run folders, which are the source of truth; the study only distributes the work.
 """
 
 import multiprocessing
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 HEARTBEAT_S = 10
-GRACE_S = 60  # of silence after which a worker counts as lost
-BUSY_S = 120  # how long a worker waits for SQLite's lock
-FAILED = "failed"  # attribute of a ticket: why
+GRACE_S = 60  # without a heartbeat, after which a worker counts as lost
+BUSY_S = 120  # a worker waits this long for SQLite's lock
+FAILED = "failed"  # attribute of a ticket: the error message
 
 
 def studies_folder() -> Path:
@@ -36,22 +36,22 @@ def studies_folder() -> Path:
 
 
 def url_of(name: str, storage: str) -> str:
-    """Where a study is kept; psycopg 3 speaks to PostgreSQL."""
+    """The database of a study; psycopg 3 is the PostgreSQL driver."""
     if not storage:
         return f"sqlite:///{studies_folder() / name}.db"
     return storage.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @contextmanager
-def held(name: str) -> Iterator[None]:
-    """One process at a time: SQLite has a race when it is made, and a queue when it is filled."""
+def locked(name: str) -> Iterator[None]:
+    """One process at a time: creating a SQLite file and filling a queue are race conditions."""
     studies_folder().mkdir(parents=True, exist_ok=True)
     with FileLock(studies_folder() / f".{name}.lock"):
         yield
 
 
-def open_study(name: str, storage: str = "", maximise: bool = True) -> "Study":
-    """The study of that name, made once.
+def open_study(name: str, storage: str = "") -> "Study":
+    """The study of that name, created once.
 
     Args:
         storage: URL of a database; empty: a SQLite file in the workspace.
@@ -65,7 +65,7 @@ def open_study(name: str, storage: str = "", maximise: bool = True) -> "Study":
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = url_of(name, storage)
     connect = {"timeout": BUSY_S} if url.startswith("sqlite") else {}
-    with held(name), warnings.catch_warnings():
+    with locked(name), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             kept = RDBStorage(
@@ -81,19 +81,19 @@ def open_study(name: str, storage: str = "", maximise: bool = True) -> "Study":
                 " pip install 'imigue_lab[postgresql]'"
             ) from error
         except Exception as error:  # SQLAlchemy's, of many kinds
-            said = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             where = without_password(storage or url)
-            raise RunError(f"storage: {where} cannot be opened ({said})") from error
+            raise RunError(f"storage: {where} cannot be opened ({reason})") from error
         return optuna.create_study(
             storage=kept,
             study_name=name,
-            direction="maximize" if maximise else "minimize",
+            direction="maximize",
             load_if_exists=True,
         )
 
 
 def tickets(study: "Study", *states: str) -> list["FrozenTrial"]:
-    """Those in some states: WAITING, RUNNING, COMPLETE, PRUNED or FAIL."""
+    """The tickets in some states: WAITING, RUNNING, COMPLETE, PRUNED or FAIL."""
     from optuna.trial import TrialState
 
     return study.get_trials(deepcopy=False, states=tuple(TrialState[state] for state in states))
@@ -105,14 +105,14 @@ def work(
     minutes: float | int = 0,
     endless: bool = False,
 ) -> None:
-    """Takes tickets until none is left, also those of workers that are lost meanwhile.
+    """Processes tickets until none is left, also those of workers that are lost meanwhile.
 
-    A ticket whose run fails is marked so, with the reason, and the next is taken.
+    A ticket whose run fails is marked with the reason, and the next one follows.
 
     Args:
-        do: what a ticket asks for; its value.
-        minutes: after which no new ticket is taken; 0 is no limit.
-        endless: take another when none is waiting, until the minutes are over.
+        do: processes a ticket and returns its value.
+        minutes: after which no new ticket is started; 0: no limit.
+        endless: create another when none is waiting, until the minutes are over.
     """
     end = time.monotonic() + 60 * minutes if minutes else float("inf")
     while time.monotonic() < end:
@@ -120,7 +120,7 @@ def work(
             study.optimize(lambda trial: attempt(do, trial), n_trials=1, catch=(RunError,))
         elif tickets(study, "RUNNING"):
             time.sleep(min(1.0, HEARTBEAT_S))
-            call_back_lost(study)
+            requeue_lost(study)
         else:
             break
 
@@ -134,8 +134,8 @@ def attempt(do: Callable[["Trial"], float], trial: "Trial") -> float:
         raise
 
 
-def call_back_lost(study: "Study") -> None:
-    """Puts tickets of silent workers back; `optimize` does so itself before it takes one."""
+def requeue_lost(study: "Study") -> None:
+    """Requeues the tickets of lost workers; `optimize` does so only before it starts one."""
     import optuna
 
     with warnings.catch_warnings():
@@ -143,28 +143,28 @@ def call_back_lost(study: "Study") -> None:
         optuna.storages.fail_stale_trials(study)
 
 
-def share_among(count: int, do: Callable[[Any], object], asked: Any) -> None:
-    """As many processes that each do what is asked and share the cores; waits for all.
+def share_among(count: int, do: Callable[[Any], object], settings: Any) -> None:
+    """Runs `do(settings)` in several processes that share the cores; waits for all.
 
     Raises:
-        RunError: one of them failed; its own sentence stands above.
+        RunError: one of them failed; its own error is printed above.
     """
     threads = max(1, (os.cpu_count() or 1) // count)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=quietly, args=(do, asked)) for _ in range(count)]
+    workers = [spawn.Process(target=run_worker, args=(do, settings)) for _ in range(count)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     failed = sum(worker.exitcode != 0 for worker in workers)
     if failed:
-        raise RunError(f"{failed} of {count} workers failed; run the command again to go on")
+        raise RunError(f"{failed} of {count} workers failed; run the command again to continue")
 
 
-def quietly(do: Callable[[Any], object], asked: Any) -> None:
-    """One worker: an error is its sentence."""
+def run_worker(do: Callable[[Any], object], settings: Any) -> None:
+    """One worker: an error of the package is printed without a traceback."""
     try:
-        do(asked)
+        do(settings)
     except LabError as error:
         sys.exit(f"imigue-lab: {error}")

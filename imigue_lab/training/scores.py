@@ -1,31 +1,77 @@
-"""Scores with what a reader needs to believe them: n, intervals, and the constant answers.
+"""Scores of every task with n, 95 % intervals and constant predictors as baselines.
 
-Predictions are a table: video_id, subject, split, outcome (1 win, 0 lose), probability (of a win).
-Letters in shapes: N interviews, R resamples.
+Predictions are a table with one row per item:
+
+    emotion   video_id, subject, split, outcome (1 win, 0 lose), probability (of a win)
+    gestures  clip_id, video_id, subject, split, label, p0, p1, ... (probability of each class)
+
+`outcome` and `label` are null where they are hidden. Intervals resample whole subjects (emotion)
+or whole videos (gestures), because the items of one cluster are not independent.
+Letters in shapes: N items, K classes, G clusters, R resamples; [r, i, j] counts the clips of class
+i that are classified as j.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import binomtest, norm, t
 
-RESAMPLES = 2000
+from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.training.statistics import (
+    RESAMPLES,
+    PerResample,
+    draw_groups,
+    percentiles,
+    wilson_interval,
+)
+
 BINS = 10  # of the calibration error
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
+EMOTION_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
+GESTURE_METRICS = ("top1", "top5", "macro_f1", "mean_class_accuracy")
 
-Weights = Float[np.ndarray, "R N"]
-PerResample = dict[str, Float[np.ndarray, " R"]]
+Labels = Int[np.ndarray, " N"]
+Probabilities = Float[np.ndarray, "N K"]
 
 
-def weighted_scores(
-    outcome: Int[np.ndarray, " N"], probability: Float[np.ndarray, " N"], weights: Weights
+def is_emotion(predictions: pd.DataFrame) -> bool:
+    return "outcome" in predictions
+
+
+def labelled(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The rows of one split whose true class is known."""
+    truth = predictions["outcome" if is_emotion(predictions) else "label"]
+    return predictions[(predictions.split == split) & truth.notna()]
+
+
+def probabilities(predictions: pd.DataFrame) -> Probabilities:
+    """The columns p0, p1, ... of gesture predictions in the order of classes."""
+    classes = sum(name[0] == "p" and name[1:].isdigit() for name in predictions.columns)
+    return predictions[[f"p{number}" for number in range(classes)]].to_numpy(dtype=float)
+
+
+def name_of(label: int, classes: Sequence[str] = CLASSES) -> str:
+    return classes[label] if label < len(classes) else str(label)
+
+
+def outcome_columns(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes as int and probabilities of a win as float."""
+    return (
+        predictions.outcome.to_numpy().astype(int),
+        predictions.probability.to_numpy().astype(float),
+    )
+
+
+def outcome_scores(
+    outcome: Labels, probability: Float[np.ndarray, " N"], weights: Float[np.ndarray, "R N"]
 ) -> PerResample:
-    """Every metric under R weightings of the N items; NaN where one class has no weight.
+    """Every emotion metric under R weightings of the items; NaN where one class has no weight.
 
     calibration_error: mean |share of wins - mean probability| over 10 bins of equal width.
     """
-    said, win = probability >= 0.5, outcome == 1
-    true_win, false_win = weights @ (said & win), weights @ (said & ~win)
+    predicted, win = probability >= 0.5, outcome == 1
+    true_win, false_win = weights @ (predicted & win), weights @ (predicted & ~win)
     wins, losses = weights @ win, weights @ ~win
     true_lose, total = losses - false_win, wins + losses
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -45,121 +91,196 @@ def weighted_scores(
         }
 
 
-def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
-    """Every metric of a table of predictions."""
-    outcome, probability = columns(predictions)
-    scores = weighted_scores(outcome, probability, np.ones((1, len(outcome))))
-    return {name: float(value[0]) for name, value in scores.items()}
-
-
-def columns(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        predictions.outcome.to_numpy().astype(int),
-        predictions.probability.to_numpy().astype(float),
-    )
-
-
-def wilson_interval(right: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    interval = binomtest(right, n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals over draws of whole subjects, whose interviews hang together."""
-    outcome, probability = columns(predictions)
-    subject, names = pd.factorize(predictions.subject)
-    draws = draw_groups(len(names), seed)
-    return percentiles(weighted_scores(outcome, probability, draws[:, subject]), len(names))
-
-
-def draw_groups(groups: int, seed: int) -> Float[np.ndarray, "R groups"]:
-    """How often each of the groups is drawn, in R draws of as many groups with replacement."""
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
-    return draws.astype(float)
-
-
-def percentiles(scores: PerResample, groups: int) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each score over its resamples; none of one that no resample gives.
-
-    With few groups the middle 95 % of resamples are too narrow (with 8 they hold the truth in 88 %
-    of sets): the tail is widened as Student's t is wider than the normal curve (Hesterberg 2015).
-    """
-    if groups < 2:
-        return {}
-    tail = float(norm.cdf(np.sqrt(groups / (groups - 1)) * t.ppf(0.025, groups - 1)))
-    return {
-        name: (float(np.nanquantile(values, tail)), float(np.nanquantile(values, 1 - tail)))
-        for name, values in scores.items()
-        if np.isfinite(values).any()
-    }
-
-
 def permutation_p(predictions: pd.DataFrame, seed: int) -> float:
-    """How often shuffled outcomes are predicted as well or better, by balanced accuracy."""
-    outcome, probability = columns(predictions)
+    """Share of shuffled outcomes that are predicted at least as well, by balanced accuracy."""
+    outcome, probability = outcome_columns(predictions)
     rng = np.random.default_rng(seed)
-    said, win = probability >= 0.5, outcome == 1
+    predicted, win = probability >= 0.5, outcome == 1
 
     def balanced(win: np.ndarray) -> np.ndarray:
-        return (said & win).sum(-1) / win.sum(-1) + (~said & ~win).sum(-1) / (~win).sum(-1)
+        recall = (predicted & win).sum(-1) / win.sum(-1)
+        return recall + (~predicted & ~win).sum(-1) / (~win).sum(-1)
 
     shuffled = rng.permuted(np.tile(win, (RESAMPLES, 1)), axis=1)
     return float((1 + (balanced(shuffled) >= balanced(win[None]) - 1e-12).sum()) / (1 + RESAMPLES))
 
 
-def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The model beside both constant answers, for each labelled part but train.
+def confusion_scores(confusions: Float[np.ndarray, "R K K"]) -> PerResample:
+    """The gesture metrics that follow from a confusion matrix, for each of R.
 
-    Columns: n, right, each metric, the 95 % intervals `accuracy_interval` (Wilson) and
-    `balanced_accuracy_interval`, `auc_interval` (bootstrap over subjects), and `p` (permutation).
+    macro_f1 averages over classes that occur or are predicted, mean_class_accuracy over those that
+    occur.
     """
+    correct = np.einsum("rkk->rk", confusions)
+    occurring, predicted = confusions.sum(axis=2), confusions.sum(axis=1)
+    either = occurring + predicted
+    with np.errstate(invalid="ignore"):
+        f1 = np.where(either > 0, 2 * correct / either, 0)
+        recall = np.where(occurring > 0, correct / occurring, 0)
+        return {
+            "top1": correct.sum(axis=1) / occurring.sum(axis=1),
+            "macro_f1": f1.sum(axis=1) / (either > 0).sum(axis=1),
+            "mean_class_accuracy": recall.sum(axis=1) / (occurring > 0).sum(axis=1),
+        }
+
+
+def in_top(label: Labels, probability: Probabilities, k: int = 5) -> Float[np.ndarray, " N"]:
+    """1 where the label is among the k most probable classes; ties go to the lower class."""
+    order = np.argsort(-probability, axis=1, kind="stable")[:, :k]
+    return (order == label[:, None]).any(axis=1).astype(float)
+
+
+def confusion_counts(
+    label: Labels, probability: Probabilities, cluster: Labels
+) -> Float[np.ndarray, "G K K"]:
+    """A confusion matrix per cluster."""
+    classes = probability.shape[1]
+    counts = np.zeros((cluster.max(initial=0) + 1, classes, classes))
+    np.add.at(counts, (cluster, label, probability.argmax(axis=1)), 1)
+    return counts
+
+
+def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
+    """Every metric of a table of labelled predictions."""
+    if is_emotion(predictions):
+        outcome, probability = outcome_columns(predictions)
+        scores = outcome_scores(outcome, probability, np.ones((1, len(outcome))))
+        return {name: float(value[0]) for name, value in scores.items()}
+    label, probability = predictions.label.to_numpy(dtype=int), probabilities(predictions)
+    confusion = confusion_counts(label, probability, np.zeros_like(label))
+    scores = confusion_scores(confusion)
+    found = {name: float(value[0]) for name, value in scores.items()}
+    return found | {"top5": float(in_top(label, probability).mean())}
+
+
+def bootstrap_intervals(
+    predictions: pd.DataFrame, seed: int, unit: str = ""
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals over draws of whole clusters.
+
+    Args:
+        unit: the column of the clusters; empty: `subject` for emotion, `video_id` for gestures.
+    """
+    emotion = is_emotion(predictions)
+    group, names = pd.factorize(predictions[unit or ("subject" if emotion else "video_id")])
+    draws = draw_groups(len(names), seed)
+    if emotion:
+        scores = outcome_scores(*outcome_columns(predictions), draws[:, group])
+        return percentiles(scores, len(names))
+    label, probability = predictions.label.to_numpy(dtype=int), probabilities(predictions)
+    counts = confusion_counts(label, probability, group)
+    clips = np.bincount(group).astype(float)
+    found = np.bincount(group, weights=in_top(label, probability))
+    confusions = (draws @ counts.reshape(len(names), -1)).reshape(-1, *counts.shape[1:])
+    scores = {**confusion_scores(confusions), "top5": draws @ found / (draws @ clips)}
+    return percentiles(scores, len(names))
+
+
+def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The model and the constant predictors on validation and test, where these are labelled.
+
+    Columns: split, predictor, n items, correct, each metric, and its 95 % interval in
+    `<metric>_interval`. Emotion: always win and always lose; Wilson intervals of accuracy,
+    bootstrap intervals of balanced accuracy and AUC, and `p` (permutation). Gestures: also
+    `videos`; the majority class of train, with the class shares of train as its probabilities.
+    """
+    constants = constant_predictors(predictions)
     rows = []
     for split in ("validation", "test"):
-        part = predictions[(predictions.split == split) & predictions.outcome.notna()]
-        if part.empty:
-            continue
-        both = part.outcome.nunique() == 2
-        answers = {"model": part.probability, "always win": 1.0, "always lose": 0.0}
-        for answer, probability in answers.items():
-            answered = part.assign(probability=probability)
-            scores = point_scores(answered)
-            right = round(scores["accuracy"] * len(part))
-            row: dict[str, object] = {
-                "split": split,
-                "answer": answer,
-                "n": len(part),
-                "right": right,
-                **scores,
-            }
-            row["accuracy_interval"] = wilson_interval(right, len(part))
-            if answer == "model":
-                intervals = bootstrap_intervals(answered, seed)
-                for name in ("balanced_accuracy", "auc"):
-                    row[f"{name}_interval"] = intervals.get(name)
-                row["p"] = permutation_p(answered, seed) if both else np.nan
-            rows.append(row)
+        part = labelled(predictions, split)
+        if len(part):
+            rows.append(score_row(part, split, "model", seed))
+            rows += [
+                score_row(part.assign(**columns), split, name, seed)
+                for name, columns in constants.items()
+            ]
     return pd.DataFrame(rows)
 
 
-def show_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """The score table as people read it: two digits, intervals in brackets, dashes for nothing."""
+def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By name, the probabilities that each predicts for every item."""
+    if is_emotion(predictions):
+        return {"always win": {"probability": 1.0}, "always lose": {"probability": 0.0}}
+    shares = labelled(predictions, "train").label.value_counts(normalize=True)
+    shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)
+    majority = name_of(int(shares.to_numpy().argmax()))
+    return {f"always {majority}": {f"p{label}": float(share) for label, share in shares.items()}}
 
-    shown = table[["split", "answer", "n", "right"]].copy()
-    for metric in METRICS:
-        intervals = table.get(f"{metric}_interval", pd.Series(None, index=table.index))
-        shown[metric.replace("_", " ")] = [
-            with_interval(value, interval)
-            for value, interval in zip(table[metric], intervals, strict=True)
-        ]
-    shown["p"] = ["–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001" for p in table["p"]]
+
+def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict[str, Any]:
+    """One row of the score table; bootstrap intervals and p for the model alone."""
+    emotion, scores = is_emotion(part), point_scores(part)
+    metrics = EMOTION_METRICS if emotion else GESTURE_METRICS
+    correct = round(scores[metrics[0]] * len(part))
+    intervals: dict[str, Any] = bootstrap_intervals(part, seed) if predictor == "model" else {}
+    row: dict[str, Any] = {"split": split, "predictor": predictor, "n": len(part)}
+    if emotion:
+        intervals = {name: intervals.get(name) for name in ("balanced_accuracy", "auc")}
+        intervals["accuracy"] = wilson_interval(correct, len(part))
+        tested = predictor == "model" and part.outcome.nunique() == 2
+        row["p"] = permutation_p(part, seed) if tested else np.nan
+    else:
+        intervals = {name: intervals.get(name) for name in metrics}
+        row["videos"] = part.video_id.nunique()
+    row |= {"correct": correct, **{name: scores[name] for name in metrics}}
+    return row | {f"{name}_interval": interval for name, interval in intervals.items()}
+
+
+def show_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """The score table for display: two digits, intervals in brackets, a dash for missing values."""
+    emotion = "accuracy" in table
+    shown = table[["split", "predictor", "n", *([] if emotion else ["videos"]), "correct"]].copy()
+    for metric in EMOTION_METRICS if emotion else GESTURE_METRICS:
+        shown[metric.replace("_", " ")] = with_intervals(table, metric)
+    if emotion:
+        shown["p"] = [show_p(p) for p in table["p"]]
     return shown
 
 
-def with_interval(value: float, interval: object) -> str:
-    """``0.63 [0.54, 0.72]``; a dash for nothing."""
-    text = "–" if pd.isna(value) else f"{value:.2f}"
-    if isinstance(interval, tuple | list):
-        text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-    return text
+def with_intervals(table: pd.DataFrame, column: str) -> list[str]:
+    """A column with its `<column>_interval`: ``0.63 [0.54, 0.72]``; a dash for NaN."""
+    shown = []
+    intervals = table.get(f"{column}_interval", [None] * len(table))
+    for value, interval in zip(table[column], intervals, strict=True):
+        text = "–" if pd.isna(value) else f"{value:.2f}"
+        if isinstance(interval, tuple | list):
+            text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+        shown.append(text)
+    return shown
+
+
+def show_p(p: float) -> str:
+    return "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def confusion_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Clips by true class (rows) and predicted class (columns)."""
+    part = labelled(predictions, split)
+    label = part.label.to_numpy(dtype=int)
+    counts = confusion_counts(label, probabilities(part), np.zeros_like(label))[0]
+    return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("predicted", axis=1)
+
+
+def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """One row per class that occurs or is predicted, indexed by class id.
+
+    Columns: name, n, correct, predicted, recall, precision (null where never predicted), f1, and
+    `confused_with`, the class that its other clips are most often classified as.
+    """
+    counts = confusion_table(predictions, split).to_numpy()
+    correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    errors = counts - np.diag(correct)
+    with np.errstate(invalid="ignore"):
+        table = pd.DataFrame(
+            {
+                "name": [name_of(label) for label in range(len(counts))],
+                "n": occurring,
+                "correct": correct,
+                "predicted": predicted,
+                "recall": correct / occurring,
+                "precision": correct / predicted,
+                "f1": 2 * correct / (occurring + predicted),
+                "confused_with": [name_of(int(e.argmax())) if e.any() else None for e in errors],
+            }
+        )
+    return table[(occurring + predicted) > 0].rename_axis("label")

@@ -1,8 +1,8 @@
 """What a finished run answered, in one form for all tasks: a row a clip or interview of a part.
 
-Columns: item (clip or video id), video_id, subject, split, truth, said (names of classes, ordered),
-truth_group, said_group (of the body part; the class itself for interviews), p_truth, p_said (the
-probabilities of the two), right.
+Columns: item (clip or video id), video_id, subject, split, truth, predicted (names of classes,
+ordered), truth_group, predicted_group (of the body part; the class itself for interviews), p_truth,
+p_said (the probabilities of the two), right.
 
 Figures of what a run answered: which is taken for which, and whether it knows it is right.
 
@@ -17,9 +17,9 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.vocabulary import GROUPS, OUTCOMES, group_of
 from imigue_lab.errors import RunError
-from imigue_lab.training.gesture_scores import labelled, name_of, probabilities
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import wilson_interval
+from imigue_lab.training.scores import labelled, name_of, probabilities
+from imigue_lab.training.statistics import wilson_interval
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import CONTEXT, NEUTRAL, styled
 
@@ -84,7 +84,7 @@ def confusion_counts(answers: pd.DataFrame, by: str = "class") -> pd.DataFrame:
 
 
 def columns_of(by: str) -> tuple[str, str]:
-    return {"class": ("truth", "predicted"), "group": ("truth_group", "said_group")}[by]
+    return {"class": ("truth", "predicted"), "group": ("truth_group", "predicted_group")}[by]
 
 
 def in_cell(answers: pd.DataFrame, truth: str, said: str, by: str = "class") -> pd.DataFrame:

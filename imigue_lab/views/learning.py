@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import wilson_interval
+from imigue_lab.training.statistics import wilson_interval
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, SYNTHETIC, WIN, styled
 
 

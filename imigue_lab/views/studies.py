@@ -36,7 +36,7 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
             "array": 100 * (shown.difference_high - shown.difference),
             "arrayminus": 100 * (shown.difference - shown.difference_low),
         },
-        customdata=shown[["p_holm", "decided", "n"]],
+        customdata=shown[["p_holm", "discordant", "n"]],
         hovertemplate="%{y}: %{x:+.1f} points<br>p after Holm %{customdata[0]:.3f}"
         "<br>%{customdata[1]} of %{customdata[2]} items decided it<extra></extra>",
         showlegend=False,

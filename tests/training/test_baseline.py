@@ -23,8 +23,8 @@ from imigue_lab.training.baselines.train import (
     predict,
     train_baseline,
 )
-from imigue_lab.training.gesture_scores import class_table, point_scores
 from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import class_table, point_scores
 from imigue_lab.training.session import open_fabric
 from tests.models.skeleton_recordings import recording
 
@@ -60,7 +60,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
     assert (table.predicted == probability.argmax(axis=1)).all()
     assert table.seen.between(0.5, 1).all()
-    scores = pose_run.scores().set_index(["split", "answer"])
+    scores = pose_run.scores().set_index(["split", "predictor"])
     test = table[table.split == "test"]
     assert scores.loc[("test", "model")].top1 == pytest.approx(point_scores(test)["top1"])
     assert scores.loc[("test", "model")].n == len(test)
@@ -208,7 +208,7 @@ def test_two_draws_decide_as_in_the_published_evaluation(shared, name, family):
     assert_close(found, recorded.tensor("avg_prob_2clip"), rtol=1e-4, atol=1e-6)
 
 
-def test_the_command_line_trains_and_prints_the_constant_answer(synthetic, capsys):
+def test_the_command_line_trains_and_prints_the_constant_predictor(synthetic, capsys):
     words = [
         "train",
         "baseline",

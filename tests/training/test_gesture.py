@@ -82,7 +82,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(written, index, data):
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
     assert (table.predicted == probability.argmax(axis=1)).all()
     assert set(table.based_on) == {"both"}
-    assert {"model"} < set(run.scores().answer)
+    assert {"model"} < set(run.scores().predictor)
     assert "rgb features (synthetic-rgb-" in run.provenance()["remarks"][0]
     assert run.provenance()["pose"] == ["tiny-joint", "tiny-bone"]
 
@@ -302,7 +302,7 @@ def test_late_fusion_has_no_memory_unless_it_is_asked_for():
     assert GestureSettings.from_given({"preset": "paper"}).memory
 
 
-def test_the_command_line_trains_and_prints_the_constant_answer(tiny, capsys):
+def test_the_command_line_trains_and_prints_the_constant_predictor(tiny, capsys):
     given = tiny(fusion="late", epochs=1).model_dump()
     names = ("data", "joint_run", "bone_run", "frames", "width", "heads", "bank", "top_k")
     words = [f"--{name.replace('_', '-')}={given[name]}" for name in names]

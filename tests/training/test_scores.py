@@ -1,4 +1,4 @@
-"""Scores against scikit-learn and by hand; intervals that follow subjects; constant answers."""
+"""Scores of both tasks against scikit-learn and by hand, with intervals over whole clusters."""
 
 import numpy as np
 import pandas as pd
@@ -7,16 +7,20 @@ from sklearn import metrics
 
 from imigue_lab.training.scores import (
     bootstrap_intervals,
+    class_table,
+    confusion_table,
+    in_top,
+    outcome_scores,
     permutation_p,
     point_scores,
     score_table,
     show_scores,
-    weighted_scores,
-    wilson_interval,
 )
 
+CLASSES = 6
 
-def table(n=60, skill=1.0, seed=0, per_subject=3):
+
+def interviews(n=60, skill=1.0, seed=0, per_subject=3):
     rng = np.random.default_rng(seed)
     outcome = rng.permutation(np.arange(n) % 2)
     logit = skill * (2 * outcome - 1) + rng.normal(size=n)
@@ -31,23 +35,25 @@ def table(n=60, skill=1.0, seed=0, per_subject=3):
     )
 
 
-def test_every_metric_agrees_with_scikit_learn():
-    predictions = table()
+def test_every_emotion_metric_agrees_with_scikit_learn():
+    predictions = interviews()
     scores = point_scores(predictions)
-    outcome, said = predictions.outcome, predictions.probability >= 0.5
-    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(outcome, said))
+    outcome, predicted = predictions.outcome, predictions.probability >= 0.5
+    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(outcome, predicted))
     assert scores["balanced_accuracy"] == pytest.approx(
-        metrics.balanced_accuracy_score(outcome, said)
+        metrics.balanced_accuracy_score(outcome, predicted)
     )
-    assert scores["macro_f1"] == pytest.approx(metrics.f1_score(outcome, said, average="macro"))
+    assert scores["macro_f1"] == pytest.approx(
+        metrics.f1_score(outcome, predicted, average="macro")
+    )
     assert scores["auc"] == pytest.approx(metrics.roc_auc_score(outcome, predictions.probability))
 
 
-def test_weights_count_an_item_as_often_as_they_say():
-    predictions = table(n=12)
+def test_a_weight_of_n_equals_n_copies_of_an_item():
+    predictions = interviews(n=12)
     weights = np.array([[2, 0, 1, 1, 3, 0, 1, 1, 1, 2, 1, 1]], dtype=float)
     outcome, probability = predictions.outcome.to_numpy(), predictions.probability.to_numpy()
-    weighted = weighted_scores(outcome, probability, weights)
+    weighted = outcome_scores(outcome, probability, weights)
     repeated = point_scores(predictions.loc[np.repeat(np.arange(12), weights[0].astype(int))])
     assert {name: value[0] for name, value in weighted.items()} == pytest.approx(repeated)
 
@@ -58,28 +64,23 @@ def test_the_calibration_error_by_hand():
     assert point_scores(predictions)["calibration_error"] == pytest.approx((0.15 + 0.05) / 2)
 
 
-def test_the_wilson_interval_of_66_in_104():
-    low, high = wilson_interval(66, 104)
-    assert (round(low, 4), round(high, 4)) == (0.5388, 0.7208)
-
-
 def test_the_bootstrap_draws_whole_subjects():
-    independent = table(n=240, per_subject=1)
+    independent = interviews(n=240, per_subject=1)
     doubled = pd.concat([independent.head(60)] * 4, ignore_index=True)
     clustered = bootstrap_intervals(doubled, seed=0)["accuracy"]
     as_if_independent = bootstrap_intervals(doubled.assign(subject=range(240)), seed=0)["accuracy"]
     assert np.ptp(clustered) > 1.6 * np.ptp(as_if_independent)
 
 
-def test_shuffled_outcomes_tell_skill_from_luck():
-    assert permutation_p(table(skill=2.0), seed=0) < 0.001
-    luck = [permutation_p(table(skill=0.0, seed=s), seed=0) for s in range(40)]
-    assert np.mean(np.array(luck) < 0.1) < 0.3
-    assert np.mean(luck) > 0.3
+def test_the_permutation_test_distinguishes_skill_from_chance():
+    assert permutation_p(interviews(skill=2.0), seed=0) < 0.001
+    by_chance = [permutation_p(interviews(skill=0.0, seed=s), seed=0) for s in range(40)]
+    assert np.mean(np.array(by_chance) < 0.1) < 0.3
+    assert np.mean(by_chance) > 0.3
 
 
-def test_constant_answers_stand_beside_the_model():
-    scores = score_table(table()).set_index("answer")
+def test_the_emotion_table_contains_both_constant_predictors():
+    scores = score_table(interviews()).set_index("predictor")
     assert scores.index.tolist() == ["model", "always win", "always lose"]
     assert scores.accuracy["always win"] == scores.accuracy["always lose"] == 0.5
     assert scores.auc["always win"] == 0.5
@@ -87,17 +88,136 @@ def test_constant_answers_stand_beside_the_model():
 
 
 def test_unlabelled_and_training_interviews_are_not_scored():
-    predictions = table(20)
+    predictions = interviews(20)
     predictions["outcome"] = predictions.outcome.astype("Int64")
     predictions.loc[:4, "outcome"] = pd.NA
     predictions.loc[5:9, "split"] = "train"
     assert score_table(predictions).n.unique().tolist() == [10]
 
 
-def test_one_class_leaves_dashes_instead_of_numbers():
-    predictions = table(20)
+def test_metrics_that_need_two_classes_are_dashes_for_one():
+    predictions = interviews(20)
     predictions["outcome"] = 1
-    shown = show_scores(score_table(predictions)).set_index("answer")
+    shown = show_scores(score_table(predictions)).set_index("predictor")
     assert shown.loc["model", "auc"] == "–"
     assert shown.loc["model", "p"] == "–"
     assert shown.loc["always win", "accuracy"].startswith("1.00 [0.84")
+
+
+def clips(n=120, skill=1.5, seed=0, per_video=6, split="test"):
+    """Clips of six classes, of which the last never occurs."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(CLASSES - 1, size=n)
+    logits = rng.normal(size=(n, CLASSES))
+    logits[np.arange(n), label] += skill
+    probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    known = pd.DataFrame(
+        {
+            "clip_id": [f"{i // per_video:04d}_{i % per_video}" for i in range(n)],
+            "video_id": [f"{i // per_video:04d}" for i in range(n)],
+            "subject": [f"s{i // (3 * per_video)}" for i in range(n)],
+            "split": split,
+            "label": pd.array(label, dtype="Int64"),
+        }
+    )
+    return pd.concat([known, pd.DataFrame(probability).add_prefix("p")], axis=1)
+
+
+def certain(rows):
+    """Predictions with probability 1: rows of (video, label, predicted)."""
+    frame = pd.DataFrame(rows, columns=["video_id", "label", "predicted"])
+    frame["clip_id"] = [f"{v}_{n}" for n, v in enumerate(frame.video_id)]
+    for label in range(3):
+        frame[f"p{label}"] = (frame.predicted == label).astype(float)
+    return frame.assign(split="test", subject=frame.video_id)
+
+
+def test_every_gesture_metric_agrees_with_scikit_learn():
+    predictions = clips()
+    scores = point_scores(predictions)
+    probability = predictions[[f"p{c}" for c in range(CLASSES)]].to_numpy()
+    label, predicted = predictions.label.to_numpy(dtype=int), probability.argmax(axis=1)
+    assert scores["top1"] == pytest.approx(metrics.accuracy_score(label, predicted))
+    assert scores["macro_f1"] == pytest.approx(
+        metrics.f1_score(label, predicted, average="macro", zero_division=0)
+    )
+    recall = metrics.recall_score(label, predicted, average="macro", labels=range(CLASSES - 1))
+    assert scores["mean_class_accuracy"] == pytest.approx(recall)
+    assert scores["top5"] == pytest.approx(
+        metrics.top_k_accuracy_score(label, probability, k=5, labels=range(CLASSES))
+    )
+    np.testing.assert_array_equal(
+        confusion_table(predictions, "test"),
+        metrics.confusion_matrix(label, predicted, labels=range(CLASSES)),
+    )
+
+
+def test_a_tie_goes_to_the_lower_class():
+    even = np.full((2, 7), 1 / 7)
+    assert in_top(np.array([4, 5]), even).tolist() == [1, 0]
+
+
+def test_the_bootstrap_over_two_videos_by_hand():
+    """One video all correct, one all incorrect: a draw gives 0, 0.5 or 1 at odds of 1, 2, 1."""
+    predictions = certain([("a", 0, 0)] * 30 + [("b", 1, 2)] * 30)
+    assert bootstrap_intervals(predictions, seed=0)["top1"] == (0.0, 1.0)
+    apart = predictions.assign(video_id=predictions.clip_id)
+    low, high = bootstrap_intervals(apart, seed=0)["top1"]
+    half_width = 1.96 * np.sqrt(0.25 / 60)
+    assert (low, high) == pytest.approx((0.5 - half_width, 0.5 + half_width), abs=0.02)
+
+
+def test_a_video_is_weighted_by_its_number_of_clips():
+    """Three videos of 8, 1 and 1 clips; only the first is correct."""
+    predictions = certain([("a", 0, 0)] * 8 + [("b", 0, 1), ("c", 0, 1)])
+    draws = {(x, y, z) for x in range(4) for y in range(4) for z in range(4) if x + y + z == 3}
+    possible = {8 * x / (8 * x + y + z) for x, y, z in draws}
+    for bound in bootstrap_intervals(predictions, seed=1)["top1"]:
+        assert min(abs(bound - share) for share in possible) < 1e-12
+
+
+def test_intervals_can_resample_subjects_instead():
+    predictions = clips(n=360, skill=0.5)
+    predictions.loc[predictions.subject.isin(["s0", "s1", "s2"]), "p5"] = 9  # all incorrect there
+    of_videos = np.ptp(bootstrap_intervals(predictions, seed=0)["top1"])
+    of_subjects = np.ptp(bootstrap_intervals(predictions, seed=0, unit="subject")["top1"])
+    assert of_subjects > 1.2 * of_videos
+
+
+def test_the_same_seed_gives_the_same_interval():
+    first, again, other = (bootstrap_intervals(clips(), seed=seed) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_the_constant_predictor_is_the_majority_class_of_train():
+    train = certain([("t", 2, 0)] * 5 + [("t", 1, 0)] * 3).assign(split="train")
+    part = certain([("a", 2, 2), ("a", 1, 1), ("b", 1, 0), ("b", 1, 1)])
+    scores = score_table(pd.concat([train, part])).set_index("predictor")
+    assert scores.index.tolist() == ["model", "always touching hat"]
+    assert scores.top1.tolist() == [0.75, 0.25]
+    assert scores.correct.tolist() == [3, 1]
+    assert (scores.n == 4).all() and (scores.videos == 2).all()
+    low, high = scores.top1_interval["model"]
+    assert low <= 0.75 <= high and scores.top1_interval.iloc[1] is None
+    shown = show_scores(score_table(pd.concat([train, part])))
+    assert shown["top1"][1] == "0.25" and shown["top1"][0].startswith("0.75 [0.50, 1.00]")
+
+
+def test_hidden_labels_are_not_scored():
+    predictions = pd.concat([clips(), clips(split="train")])
+    predictions.iloc[:20, predictions.columns.get_loc("label")] = pd.NA
+    assert score_table(predictions).n.tolist() == [100, 100]
+    hidden = predictions.assign(label=predictions.label.mask(predictions.split == "test"))
+    assert score_table(hidden).empty
+
+
+def test_the_class_table_by_hand():
+    predictions = certain([("a", 0, 0), ("a", 0, 0), ("b", 0, 2), ("b", 2, 2)])
+    of_classes = class_table(predictions, "test")
+    assert of_classes.index.tolist() == [0, 2]
+    assert of_classes.name.tolist() == ["turtle neck", "touching hat"]
+    assert of_classes.n.tolist() == [3, 1] and of_classes.correct.tolist() == [2, 1]
+    assert of_classes.recall.tolist() == pytest.approx([2 / 3, 1])
+    assert of_classes.precision.tolist() == pytest.approx([1, 1 / 2])
+    assert of_classes.f1.tolist() == pytest.approx([0.8, 2 / 3])
+    assert of_classes.confused_with[0] == "touching hat" and of_classes.confused_with.isna()[2]

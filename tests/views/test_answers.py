@@ -7,7 +7,7 @@ import pytest
 from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import wilson_interval
+from imigue_lab.training.statistics import wilson_interval
 from imigue_lab.views.answers import (
     confidence,
     confidence_bins,

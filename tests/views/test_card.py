@@ -9,8 +9,8 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
-from imigue_lab.results.again import command_of
 from imigue_lab.results.fuse import fuse, show_members
+from imigue_lab.results.open import command_of
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gestures.settings import GestureSettings
@@ -111,15 +111,15 @@ def test_parts_are_counted_once_with_their_people(trained):
     ("constant", "so"),
     [(0.4, "below that interval"), (0.6, "inside that interval"), (0.8, "above that interval")],
 )
-def test_the_verdict_holds_the_better_constant_answer_against_the_interval(constant, so):
+def test_the_verdict_compares_the_majority_class_baseline_with_the_interval(constant, so):
     row = {"split": "test", "n": 40, "accuracy_interval": None}
     rows = [
-        {**row, "answer": "model", "accuracy": 0.6, "accuracy_interval": [0.45, 0.74]},
-        {**row, "answer": "always win", "accuracy": constant},
-        {**row, "answer": "always lose", "accuracy": 0.1},
+        {**row, "predictor": "model", "accuracy": 0.6, "accuracy_interval": [0.45, 0.74]},
+        {**row, "predictor": "always win", "accuracy": constant},
+        {**row, "predictor": "always lose", "accuracy": 0.1},
     ]
     told = verdict(pd.DataFrame(rows), "emotion")
-    assert f"always win”, has {constant:.2f}, which lies {so}" in told
+    assert f"always win”, has {constant:.2f}, {so}" in told
     assert "0.60, 95 % interval 0.45 to 0.74" in told
 
 

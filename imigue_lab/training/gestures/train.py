@@ -13,7 +13,6 @@ from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, b
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import validation_scores
-from imigue_lab.training.gesture_scores import score_table
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
@@ -31,6 +30,7 @@ from imigue_lab.training.gestures.tokens import (
 from imigue_lab.training.loop import Hooks, Stopping, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
+from imigue_lab.training.scores import score_table
 from imigue_lab.training.session import Session, open_session
 
 MODEL_SETTINGS = (

@@ -25,7 +25,7 @@ from imigue_lab.models.tokens import Tokens
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import draw_groups
+from imigue_lab.training.statistics import draw_groups
 from imigue_lab.views.attention.maps import ALL, ClipAttention, one_clip, read_attention
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import styled

@@ -10,7 +10,7 @@ import pandas as pd
 from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.source import find_root
 from imigue_lab.errors import LabError
-from imigue_lab.results.again import settings_of, starting_point, what_was_said
+from imigue_lab.results.open import base_of, explicit_settings, settings_of
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
 
@@ -61,26 +61,25 @@ FIRST = {"emotion": "accuracy"}  # the metric a verdict is about; of clips it is
 
 
 def verdict(scores: pd.DataFrame, task: str) -> str:
-    """One sentence on the last part with truth: the model beside its better constant answer."""
+    """One sentence on the last part with truth: the model against the majority-class baseline."""
     if scores.empty:
         return "No truth is known of validation or test: there is no score."
     metric, split = FIRST.get(task, "top1"), scores.split.iloc[-1]
     part = scores[scores.split == split]
-    model = part[part.answer == "model"].iloc[0]
-    constants = part[part.answer != "model"]
+    model = part[part.predictor == "model"].iloc[0]
+    constants = part[part.predictor != "model"]
     constant = constants.loc[constants[metric].idxmax()]
     low, high = model[f"{metric}_interval"]
     if constant[metric] < low:
-        so = "which lies below that interval: the model found something"
+        so = "below that interval: the model has learned something"
     elif constant[metric] <= high:
-        so = "which lies inside that interval: these data do not tell the two apart"
+        so = "inside that interval: these data do not distinguish the two"
     else:
-        so = "which lies above that interval: the model is worse than one answer for all"
-    which = "better constant" if len(constants) > 1 else "constant"
+        so = "above that interval: the model is worse than a constant predictor"
     return (
         f"On {split} (n = {model.n}) {metric.replace('top1', 'top-1 accuracy')} is"
-        f" {model[metric]:.2f}, 95 % interval {low:.2f} to {high:.2f}. The {which} answer,"
-        f" “{constant.answer}”, has {constant[metric]:.2f}, {so}."
+        f" {model[metric]:.2f}, 95 % interval {low:.2f} to {high:.2f}. The majority-class baseline,"
+        f" “{constant.predictor}”, has {constant[metric]:.2f}, {so}."
     )
 
 
@@ -105,10 +104,10 @@ def part_table(predictions: pd.DataFrame) -> pd.DataFrame:
 def setting_table(run: Run) -> pd.DataFrame:
     """The settings that differ from the preset, or the defaults: here, there, and what they are."""
     settings = settings_of(run)
-    start = starting_point(settings)
+    start = base_of(settings)
     there = f"preset {settings.preset}" if settings.preset else "default"
     fields, rows = type(settings).model_fields, []
-    for name, value in what_was_said(settings).items():
+    for name, value in explicit_settings(settings).items():
         base = fields[name].default if value == getattr(start, name) else getattr(start, name)
         row = {"setting": name, "here": value, there: base, "what it is": fields[name].description}
         rows.append({column: "(empty)" if v == "" else v for column, v in row.items()})

@@ -14,9 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from imigue_lab.data.workspace import workspace, write_atomically
 from imigue_lab.results import fuse as fusion
-from imigue_lab.results.again import command_of, settings_of
-from imigue_lab.training import gesture_scores, scores
+from imigue_lab.results.open import command_of, settings_of
 from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import show_scores
 from imigue_lab.views.answers import confidence, confusion, hardest, read_answers
 from imigue_lab.views.card import facts
 from imigue_lab.views.card.facts import INTENDED, LIMITS, NOT_FOR
@@ -124,18 +124,16 @@ def data_words(run: Run) -> list[str]:
 
 def score_words(run: Run, task: str) -> list[str]:
     if task == "emotion":
-        shown = scores.show_scores(run.scores())
         how = (
             "In brackets 95 % intervals: Wilson for accuracy, bootstrap over subjects for balanced"
             " accuracy and AUC; p from shuffled outcomes. Test was read once, by the epoch that"
             " was best on validation."
         )
     else:
-        shown = gesture_scores.show_scores(run.scores())
         how = "In brackets 95 % intervals, bootstrap over whole videos."
         if task != "fusion":
             how += " Test was read once, by the epoch that was best on validation."
-    return [table(shown, "scores"), says(how)]
+    return [table(show_scores(run.scores()), "scores"), says(how)]
 
 
 def member_words(run: Run) -> list[str]:

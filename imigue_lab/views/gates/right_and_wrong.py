@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import draw_groups
+from imigue_lab.training.statistics import draw_groups
 from imigue_lab.views.gates.values import gates_of, load_gated, whole_interview
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import LOSE, WIN, saying, styled

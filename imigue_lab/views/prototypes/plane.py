@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.data.vocabulary import GROUPS
 from imigue_lab.results.open import GestureRun
-from imigue_lab.training.gesture_scores import name_of
+from imigue_lab.training.scores import name_of
 from imigue_lab.views.clips import as_source
 from imigue_lab.views.footage import clip_pictures
 from imigue_lab.views.learning import notes_of

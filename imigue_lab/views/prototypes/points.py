@@ -15,10 +15,10 @@ from imigue_lab.data.vocabulary import GROUPS, group_of
 from imigue_lab.errors import RunError
 from imigue_lab.models.memory import Memory, Prototypes
 from imigue_lab.results.open import GestureRun
-from imigue_lab.training.gesture_scores import name_of, probabilities
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import in_order
 from imigue_lab.training.gestures.train import load_gesture
+from imigue_lab.training.scores import name_of, probabilities
 
 ENTRY, PROTOTYPE, CLIP = "bank entry", "learned prototype", "clip"
 

@@ -1,4 +1,4 @@
-"""Paired statistics: against scipy, by hand, and on synthetic test sets of clustered clips."""
+"""Intervals and paired tests against scipy, by hand, and on synthetic sets of clustered clips."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from imigue_lab.training.statistics import (
     interval_of_mean,
     mcnemar,
     sign_flip_p,
+    wilson_interval,
 )
 
 
@@ -18,6 +19,11 @@ def clustered(clusters=10, size=4, seed=0, gain=0.2):
     rng = np.random.default_rng(seed)
     cluster = np.repeat(np.arange(clusters), size)
     return rng.normal(size=clusters)[cluster] + gain + rng.normal(size=len(cluster)), cluster
+
+
+def test_the_wilson_interval_of_66_in_104():
+    low, high = wilson_interval(66, 104)
+    assert (round(low, 4), round(high, 4)) == (0.5388, 0.7208)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -30,7 +36,7 @@ def test_the_sign_flip_test_agrees_with_scipy_on_cluster_sums(seed):
     assert sign_flip_p(gain, cluster) == pytest.approx(exact.pvalue)
 
 
-def test_random_signs_come_near_the_exact_test(monkeypatch):
+def test_random_signs_approximate_the_exact_test(monkeypatch):
     gain, cluster = clustered(clusters=12, gain=0.5)
     exact = sign_flip_p(gain, cluster)
     monkeypatch.setattr("imigue_lab.training.statistics.EXACT", 0)
@@ -38,7 +44,7 @@ def test_random_signs_come_near_the_exact_test(monkeypatch):
     assert 0.001 < exact < 0.6
 
 
-def test_clips_that_only_repeat_a_video_add_no_certainty():
+def test_copies_of_the_clips_of_a_video_add_no_evidence():
     gain, cluster = clustered(size=1)
     repeated, video = np.repeat(gain, 50), np.repeat(cluster, 50)
     assert sign_flip_p(repeated, video) == sign_flip_p(gain, cluster)
@@ -55,12 +61,12 @@ def test_no_gain_anywhere_is_no_evidence():
 
 
 def test_mcnemar_by_hand():
-    # 8 items that the first alone gets right, 2 the second alone: 2 (1 + 10 + 45) / 2^10
+    # 8 items that only the first gets correct, 2 only the second: 2 (1 + 10 + 45) / 2^10
     first = np.array([1] * 8 + [0] * 2 + [1] * 5 + [0] * 3, dtype=bool)
     second = np.array([0] * 8 + [1] * 2 + [1] * 5 + [0] * 3, dtype=bool)
-    told = mcnemar(first, second)
-    assert (told.only_first, told.only_second) == (8, 2)
-    assert told.p == pytest.approx(2 * 56 / 1024)
+    result = mcnemar(first, second)
+    assert (result.only_first, result.only_second) == (8, 2)
+    assert result.p == pytest.approx(2 * 56 / 1024)
     assert mcnemar(first, first).p == 1
 
 
@@ -72,10 +78,10 @@ def test_holm_by_hand():
 
 
 @pytest.mark.parametrize("clusters", [8, 40])
-def test_the_95_percent_interval_covers_the_truth_as_often_as_it_says(clusters):
+def test_the_95_percent_interval_covers_the_true_value_in_95_percent_of_sets(clusters):
     assert 0.92 <= coverage(sets=300, clusters=clusters) <= 0.98
 
 
 @pytest.mark.parametrize("clusters", [8, 40])
-def test_two_equal_models_are_told_apart_in_at_most_7_percent_of_sets(clusters):
+def test_two_equal_models_differ_significantly_in_at_most_7_percent_of_sets(clusters):
     assert false_positives(sets=300, clusters=clusters) <= 0.07

@@ -1,4 +1,4 @@
-"""Table 1: published numbers and ours, each with its label; nothing synthetic looks measured."""
+"""Table 1: published numbers and ours, each with its origin; synthetic scores are labelled so."""
 
 import shutil
 
@@ -25,7 +25,7 @@ def runs(synthetic):
     return [*streams, fuse([run.folder.name for run in streams], "2:1", name="t1-both")]
 
 
-def test_published_scores_stand_as_printed_with_nothing_claimed_of_them(runs):
+def test_published_scores_are_as_printed_without_n_or_interval(runs):
     table = table_one(runs).set_index("method")
     for method, score in (("st-gcn", 46.38), ("aagcn", 54.73), (PAPER, 62.87)):
         row = table.loc[method]
@@ -33,22 +33,22 @@ def test_published_scores_stand_as_printed_with_nothing_claimed_of_them(runs):
             row["top-1 %"] == score
             and row[list(PUBLISHED_BASELINES)].to_dict() == PUBLISHED_BASELINES
         )
-        assert row[["95 % interval", "n", "videos", "constant %"]].isna().all()
-    assert "2s-agcn" not in table.index  # no number was printed of it
+        assert row[["95 % interval", "n", "videos", "majority class %"]].isna().all()
+    assert "2s-agcn" not in table.index  # without a published number
 
 
-def test_our_runs_stand_below_their_method_and_say_what_they_rest_on(runs):
+def test_our_runs_follow_their_method_with_n_interval_and_source(runs):
     table = table_one(runs)
     place = int(table.index[table.method == "st-gcn"][0])
     ours = table.loc[place + 1 : place + 2]
     assert ours.method.tolist() == ["st-gcn, joint, small size", "st-gcn, bone, small size"]
-    assert (ours.whose == "ours").all() and (ours.data == "synthetic, test").all()
+    assert (ours.origin == "ours").all() and (ours.data == "synthetic, test").all()
     assert ours.source.tolist() == ["t1-joint", "t1-bone"]
     scores = runs[1].scores()
-    model = scores[(scores.split == "test") & (scores.answer == "model")].iloc[0]
-    constant = scores[(scores.split == "test") & (scores.answer != "model")].iloc[0]
+    model = scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
+    majority = scores[(scores.split == "test") & (scores.predictor != "model")].iloc[0]
     bone = ours.iloc[1]
-    assert bone["top-1 %"] == 100 * model.top1 and bone["constant %"] == 100 * constant.top1
+    assert bone["top-1 %"] == 100 * model.top1 and bone["majority class %"] == 100 * majority.top1
     assert (bone.n, bone.videos) == (model.n, model.videos)
     low, high = (float(end) for end in bone["95 % interval"].split(" to "))
     assert low <= bone["top-1 %"] + 0.05 and bone["top-1 %"] - 0.05 <= high
@@ -65,30 +65,30 @@ def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
     hidden.write_scores(scores[scores.split == "validation"])
     shown = show_table(table_one([hidden])).set_index("method")
     ours = shown.loc["st-gcn, joint, small size"]
-    assert (ours[["top-1 %", "95 % interval", "n", "constant %"]] == "–").all()
+    assert (ours[["top-1 %", "95 % interval", "n", "majority class %"]] == "–").all()
     assert shown.loc["st-gcn"]["top-1 %"] == "46.38"
 
 
-def test_a_run_of_a_network_that_is_no_longer_here_keeps_its_score(runs, tmp_path):
+def test_a_run_of_a_removed_network_keeps_its_score(runs, tmp_path):
     old = Run(tmp_path / "old")
     shutil.copytree(runs[0].folder, old.folder)
     kept = old.settings()
     kept["settings"]["model"] = "forgotten-net"
     old.write_json("settings.json", kept)
     last = table_one([old]).iloc[-1]
-    assert (last.method, last.reads) == ("forgotten-net, joint, small size", "not known here")
+    assert (last.method, last.modality) == ("forgotten-net, joint, small size", "unknown network")
     assert last.n == table_one([runs[0]]).query("source == 't1-joint'").n.item()
 
 
-def test_runs_of_the_other_track_are_refused(trained):
-    with pytest.raises(RunError, match="is of the emotion track; Table 1 is of gestures"):
+def test_emotion_runs_are_refused(trained):
+    with pytest.raises(RunError, match="expected a gesture run for Table 1, got one of emotion"):
         table_one([trained[0]])
 
 
 def test_the_command_line_prints_every_finished_run(runs, capsys):
     main(["table"])
-    told = capsys.readouterr().out
-    assert "62.87" in told and "t1-joint" in told and "fusion (2:1)" in told
+    printed = capsys.readouterr().out
+    assert "62.87" in printed and "t1-joint" in printed and "fusion (2:1)" in printed
     main(["table", "t1-bone", "--split", "validation"])
-    told = capsys.readouterr().out
-    assert "t1-joint" not in told and "synthetic, validation" in told
+    printed = capsys.readouterr().out
+    assert "t1-joint" not in printed and "synthetic, validation" in printed

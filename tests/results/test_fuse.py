@@ -1,4 +1,4 @@
-"""Runs decide together by clip id: weights never look at the test, and what differs is refused."""
+"""Fusion joins runs by clip id, never uses the test split for weights, and refuses mismatches."""
 
 import json
 
@@ -8,9 +8,9 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.results.fuse import fuse, fusion_table, paired_gain, search_weights, show_fusion
-from imigue_lab.training.gesture_scores import point_scores, probabilities
+from imigue_lab.results.fuse import fuse, fusion_table, paired_gain, search_weights, show_members
 from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.training.scores import point_scores, probabilities
 
 CLASSES, CLIPS = 4, 240
 
@@ -30,24 +30,24 @@ def clips(seed=0, n=CLIPS):
     )
 
 
-def answer(known, skill, seed):
-    """Probabilities that know the label with some skill."""
+def predict(known, skill, seed):
+    """Probabilities that favour the label by `skill`."""
     logits = np.random.default_rng(seed).normal(size=(len(known), CLASSES))
     logits[np.arange(len(known)), known.label.fillna(0).to_numpy(dtype=int)] += skill
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    said = known.assign(said=probability.argmax(axis=1))
-    return pd.concat([said, pd.DataFrame(probability).add_prefix("p")], axis=1)
+    table = known.assign(predicted=probability.argmax(axis=1))
+    return pd.concat([table, pd.DataFrame(probability).add_prefix("p")], axis=1)
 
 
 @pytest.fixture
 def finished(monkeypatch, tmp_path):
-    """Writes finished runs into a workspace of their own."""
+    """Writes finished runs into a separate workspace."""
     monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path))
 
     def write(name, skill=1.0, seed=0, change=lambda table: table, task="baseline"):
         run = Run(runs_folder() / name)
         run.write_json("settings.json", {"task": task, "settings": {}, "data": {"digest": "d"}})
-        run.write_predictions(change(answer(clips(), skill, seed)))
+        run.write_predictions(change(predict(clips(), skill, seed)))
         provenance = {"where": {"data": "synthetic"}, "remarks": [f"remark of {name}"]}
         run.write_json("provenance.json", provenance)
         run.write_scores(pd.DataFrame())
@@ -67,7 +67,7 @@ def test_given_weights_average_the_probabilities_by_clip_id(finished):
     assert (fused.label == one.label).all()
 
 
-def test_a_fusion_is_a_finished_run_that_tells_its_parts_and_returns_at_once(finished, capsys):
+def test_a_fusion_is_a_finished_run_with_all_remarks_and_returns_at_once(finished, capsys):
     finished("a", seed=1), finished("b", seed=2)
     run = fuse(["a", "b"], name="both")
     assert run.finished and run.synthetic
@@ -75,7 +75,7 @@ def test_a_fusion_is_a_finished_run_that_tells_its_parts_and_returns_at_once(fin
     model = run.scores().iloc[0]
     test = run.predictions()
     assert model.top1 == pytest.approx(point_scores(test[test.split == "validation"])["top1"])
-    constant = run.scores().iloc[1].answer
+    constant = run.scores().iloc[1].predictor
     assert constant.startswith("always ")
     capsys.readouterr()
     assert fuse(["a", "b"], name="both").folder == run.folder
@@ -111,7 +111,7 @@ def test_gains_over_each_run_are_paired_and_the_best_is_chosen_on_validation(fin
         "strong": False,
         "unlucky": True,
     }
-    parts = (answers.predictions() for answers in (run, strong))
+    parts = (one.predictions() for one in (run, strong))
     fused, single = (part[part.split == "test"] for part in parts)
     row = table.loc[("test", "strong")]
     difference = point_scores(fused)["top1"] - point_scores(single)["top1"]
@@ -119,10 +119,10 @@ def test_gains_over_each_run_are_paired_and_the_best_is_chosen_on_validation(fin
     low, high = row.fusion_gains_interval
     assert low < difference < high
     assert (row.n, row.videos) == (78, 13)
-    assert "over unlucky, the best on validation" in show_fusion(run)
+    assert "over unlucky, the best on validation" in show_members(run)[1][0]
 
 
-def test_searched_weights_are_the_most_likely_on_validation_and_blind_to_the_test(finished):
+def test_searched_weights_maximise_the_validation_likelihood_and_ignore_the_test_split(finished):
     finished("weak", skill=0.3, seed=1), finished("strong", skill=2.0, seed=2)
     found = json.loads((fuse(["weak", "strong"], "search").folder / "fusion.json").read_text())
     weights = {row["run"]: row["weight"] for row in found}
@@ -136,26 +136,26 @@ def test_searched_weights_are_the_most_likely_on_validation_and_blind_to_the_tes
     again = json.loads((fuse(["other", "strong"], "search").folder / "fusion.json").read_text())
     assert again[0]["weight"] == weights["weak"]
 
-    tables = [answer(clips(), skill, seed) for skill, seed in ((0.3, 1), (2.0, 2))]
+    tables = [predict(clips(), skill, seed) for skill, seed in ((0.3, 1), (2.0, 2))]
     parts = [table[table.split == "validation"] for table in tables]
     label = parts[0].label.to_numpy(dtype=int)
-    chances = np.stack([probabilities(part)[range(len(label)), label] for part in parts])
+    likelihood = np.stack([probabilities(part)[range(len(label)), label] for part in parts])
     grid = np.linspace(0, 1, 1001)
-    likelihood = np.log(np.outer(1 - grid, chances[0]) + np.outer(grid, chances[1])).sum(axis=1)
-    assert search_weights(parts)[1] == pytest.approx(grid[likelihood.argmax()], abs=2e-3)
+    total = np.log(np.outer(1 - grid, likelihood[0]) + np.outer(grid, likelihood[1])).sum(axis=1)
+    assert search_weights(parts)[1] == pytest.approx(grid[total.argmax()], abs=2e-3)
 
 
-def test_a_gain_is_told_apart_only_where_videos_agree():
-    sure = answer(clips(), 50, 0)
-    wrong = sure.copy()
-    own = wrong.video_id == "0003"  # all that is gained lies in one video
-    wrong.loc[own, [f"p{c}" for c in range(CLASSES)]] = np.roll(probabilities(wrong[own]), 1, 1)
-    gain = paired_gain(sure, wrong.sample(frac=1, random_state=1))
+def test_the_interval_of_a_gain_in_one_video_only_contains_zero():
+    best = predict(clips(), 50, 0)
+    worse = best.copy()
+    own = worse.video_id == "0003"  # the whole gain is in one video
+    worse.loc[own, [f"p{c}" for c in range(CLASSES)]] = np.roll(probabilities(worse[own]), 1, 1)
+    gain = paired_gain(best, worse.sample(frac=1, random_state=1))
     assert gain.top1 == pytest.approx(6 / CLIPS)
     assert gain.interval[0] == 0 < gain.interval[1]
-    assert paired_gain(sure, sure).interval == (0, 0)
-    with pytest.raises(RunError, match=r"the same clips; 240 and 239 were given, 239 in both"):
-        paired_gain(sure, wrong.iloc[1:])
+    assert paired_gain(best, best).interval == (0, 0)
+    with pytest.raises(RunError, match="expected the same clips, got 240 and 239 with 239"):
+        paired_gain(best, worse.iloc[1:])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_gain_is_told_apart_only_where_videos_agree():
             lambda t: t[t.clip_id != "0002_0"],
             r"a and b: 1 clips are not held out in both, 0002_0;",
         ),
-        (lambda t: t.drop(columns="p3"), r"a and b: tell different numbers of classes"),
+        (lambda t: t.drop(columns="p3"), r"a and b: predict different numbers of classes"),
         (
             lambda t: t.assign(split=t.split.mask(t.clip_id == "0002_0", "validation")),
             r"a and b: differ in the split of 1 clips, 0002_0;",
@@ -174,23 +174,23 @@ def test_a_gain_is_told_apart_only_where_videos_agree():
             lambda t: t.assign(label=t.label.mask(t.clip_id == "0002_0")),
             r"a and b: differ in the label of 1 clips, 0002_0;",
         ),
-        (lambda t: t.drop(columns="clip_id"), r"b: does not tell classes of clips"),
+        (lambda t: t.drop(columns="clip_id"), r"b: expected predictions of clip classes"),
     ],
 )
-def test_runs_that_do_not_fit_are_refused_by_name(finished, change, complaint):
+def test_runs_that_do_not_match_are_refused_by_name(finished, change, complaint):
     finished("a", seed=1), finished("b", seed=2, change=change)
     with pytest.raises(RunError, match=complaint):
         fuse(["a", "b"])
     assert not list(runs_folder().glob("fusion-*"))
 
 
-def test_clips_of_train_that_one_lacks_are_left_out(finished):
+def test_train_clips_that_one_run_lacks_are_left_out(finished):
     finished("a", seed=1), finished("b", seed=2, change=lambda t: t[t.clip_id != "0000_3"])
     fused = fuse(["a", "b"]).predictions()
     assert len(fused) == CLIPS - 1 and "0000_3" not in set(fused.clip_id)
 
 
-def test_hidden_labels_are_no_difference(finished):
+def test_hidden_labels_do_not_count_as_a_difference(finished):
     hide = lambda t: t.assign(label=t.label.mask(t.split == "test"))  # noqa: E731
     finished("a", seed=1, change=hide), finished("b", seed=2, change=hide)
     run = fuse(["a", "b"])
@@ -198,23 +198,25 @@ def test_hidden_labels_are_no_difference(finished):
     assert run.predictions().label.isna().sum() == 78
 
 
-def test_a_run_alone_or_twice_or_weights_too_few_are_refused(finished):
+def test_a_single_or_repeated_run_and_unsuitable_weights_are_refused(finished):
     finished("a", seed=1), finished("b", seed=2)
     for names in (["a"], ["a", "a"]):
-        with pytest.raises(RunError, match="two runs or more are due, each once"):
+        with pytest.raises(RunError, match="expected two or more different runs"):
             fuse(names)
     for weights in ("1:2:3", "0:0"):
-        with pytest.raises(SettingsError, match=f"weights: '{weights}' for 2 runs; give one"):
+        with pytest.raises(
+            SettingsError, match=f"expected one for each of 2 runs, not all 0, got '{weights}'"
+        ):
             fuse(["a", "b"], weights)
     with pytest.raises(SettingsError, match="weights: string should match"):
         fuse(["a", "b"], "best")
 
 
-def test_the_command_line_fuses_and_says_the_gain(finished, capsys):
+def test_the_command_line_fuses_and_prints_the_gain(finished, capsys):
     finished("a", seed=1), finished("b", seed=2)
     main(["fuse", "a", "b", "--weights", "search"])
-    told = capsys.readouterr().out
-    assert "the best on validation" in told and "always" in told
+    printed = capsys.readouterr().out
+    assert "the best on validation" in printed and "always" in printed
     with pytest.raises(SystemExit) as end:
         main(["fuse", "a", "c"])
     assert end.value.code == 1

@@ -1,4 +1,4 @@
-"""One video through both runs: the numbers of training come back, and what is missing is said."""
+"""Analysis of one video reproduces the predictions of training and reports what is missing."""
 
 import json
 
@@ -11,11 +11,11 @@ from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.poses import fit_layout, read_file
-from imigue_lab.inference.analysis import analyse, export, take_back
+from imigue_lab.inference.analysis import analyse, export, read_corrections
 from imigue_lab.inference.keypoints import prepare_video, with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
-from imigue_lab.results.open import given_of
-from imigue_lab.training.gesture_scores import probabilities
+from imigue_lab.results.open import stored_settings
+from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_fabric
 from imigue_lab.views.attention.maps import read_attention
 
@@ -29,13 +29,13 @@ def analysis():
 @pytest.fixture(scope="module")
 def index(analysis):
     """The interviews that its gesture run was trained on."""
-    return read_index(given_of(analysis.gesture_run, "gesture")["data"])
+    return read_index(stored_settings(analysis.gesture_run, "gesture")["data"])
 
 
 @pytest.fixture(scope="module")
 def blind(analysis):
-    """An interview that the emotion run has tested, without its keypoints."""
-    videos = read_index(given_of(analysis.emotion.run, "emotion")["data"]).videos
+    """A test interview of the emotion run, without its keypoints."""
+    videos = read_index(stored_settings(analysis.emotion.run, "emotion")["data"]).videos
     video = videos.video[videos.split == "test"].iloc[0]
     return analyse(AnalyseSettings(video=str(video), threshold=0.01))
 
@@ -48,13 +48,13 @@ def test_the_emotion_is_what_the_run_predicted_of_that_interview(blind):
     assert blind.prediction.windows_with_face == expected.windows_with_face
 
 
-def test_without_keypoints_rgb_alone_decides_and_it_is_said(blind):
+def test_without_keypoints_gestures_are_based_on_rgb_with_a_remark(blind):
     assert set(blind.windows.based_on) == {"rgb"}
-    assert any("gestures are decided by the RGB branch alone" in r for r in blind.remarks)
+    assert any("gestures are based on the RGB branch alone" in r for r in blind.remarks)
     assert len(blind.segments) and blind.threshold == 0.01
 
 
-def test_each_gesture_that_was_found_shows_its_attention(analysis, blind):
+def test_each_detected_gesture_has_its_attention(analysis, blind):
     run, system = analysis.attending
     clips = run.index.clips
     assert len(clips) == len(analysis.segments) > 0
@@ -67,7 +67,7 @@ def test_each_gesture_that_was_found_shows_its_attention(analysis, blind):
     assert blind.attending is None  # without keypoints no modality attends to another
 
 
-def test_a_window_that_is_a_clip_is_told_as_the_run_told_that_clip(analysis, index):
+def test_a_window_that_equals_a_clip_gets_the_prediction_of_that_clip(analysis, index):
     run = analysis.gesture_run
     own = index.clips[index.clips.video_id == analysis.own.video_id]
     ranges = own[["start", "end"]].reset_index(drop=True)
@@ -81,7 +81,7 @@ def test_a_window_that_is_a_clip_is_told_as_the_run_told_that_clip(analysis, ind
     assert (found.label.to_numpy() == expected.predicted.to_numpy()).all()
 
 
-def test_windows_cover_the_video_and_segments_are_sure_and_apart(analysis):
+def test_windows_cover_the_video_and_segments_are_confident_and_disjoint(analysis):
     windows, found = analysis.windows, analysis.segments
     assert (windows.start.min(), windows.end.max()) == (0, analysis.own.frames - 1)
     np.testing.assert_allclose(probabilities(windows).sum(axis=1), 1, atol=1e-5)
@@ -91,29 +91,29 @@ def test_windows_cover_the_video_and_segments_are_sure_and_apart(analysis):
     assert (found.start.to_numpy()[1:] > found.end.to_numpy()[:-1]).all()
 
 
-def test_the_remarks_say_what_the_runs_have_seen(analysis):
-    told = " | ".join(analysis.remarks)
-    assert "this interview is synthetic" in told and "trained on synthetic interviews" in told
-    assert "untrained weights: rgb-tiny, context-tiny, face-tiny" in told
-    assert "validation interviews: F1" in told
+def test_the_remarks_name_synthetic_training_data_and_untrained_encoders(analysis):
+    printed = " | ".join(analysis.remarks)
+    assert "this interview is synthetic" in printed and "trained on synthetic interviews" in printed
+    assert "untrained weights: rgb-tiny, context-tiny, face-tiny" in printed
+    assert "validation interviews: F1" in printed
 
 
-def test_without_a_face_the_emotion_rests_on_context_and_it_is_said(tmp_path):
+def test_without_a_face_the_emotion_is_based_on_context_with_a_remark(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), dtype=np.uint8)
     write_video(tmp_path / "wall 1.mp4", np.repeat(noise, 40, axis=0), 25)
     found = analyse(AnalyseSettings(video=str(tmp_path / "wall 1.mp4")))
     assert found.prediction.based_on == "context"
-    assert "no face was found: the emotion estimate rests on context alone" in found.remarks
+    assert "no face was found: the emotion estimate is based on context alone" in found.remarks
     assert found.own.video_id == "wall_1" and 0 < found.prediction.probability < 1
 
 
 @pytest.mark.shared
-def test_a_real_street_without_an_interviewee_ends_with_what_it_rests_on(shared):
+def test_a_real_street_without_an_interviewee_is_analysed_with_remarks(shared):
     found = analyse(AnalyseSettings(video=str(shared / "data" / "video" / "bikes.mp4")))
     assert found.prediction.based_on == "context" and found.prediction.windows_with_face == 0
     assert set(found.windows.based_on) == {"rgb"}
-    told = " | ".join(found.remarks)
-    assert "no keypoints were given" in told and "no face was found" in told
+    printed = " | ".join(found.remarks)
+    assert "no keypoints were given" in printed and "no face was found" in printed
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def half_a_second(tmp_path):
     return tmp_path / "anna.mp4"
 
 
-def test_another_rate_is_resampled_with_the_keypoints_and_said(half_a_second):
+def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
     points = np.full((45, 22, 3), 0.5, np.float32)
     points[..., 0] = np.arange(1, 46)[:, None]
     np.save(half_a_second.with_suffix(".npy"), points)
@@ -133,7 +133,7 @@ def test_another_rate_is_resampled_with_the_keypoints_and_said(half_a_second):
     assert int(own.index.videos.frames.iloc[0]) == 38
     assert own.keypoints[:4, 0, 0].tolist() == [1, 2, 4, 5]
     assert any(
-        "runs at 30 frames a second, the training data at 25: analysed as a copy" in remark
+        "has 30 frames per second, the training data 25: analysed as a resampled copy" in remark
         for remark in own.remarks
     )
     same = prepare_video(half_a_second, keypoints, "imigue22", 30.0)
@@ -142,43 +142,46 @@ def test_another_rate_is_resampled_with_the_keypoints_and_said(half_a_second):
     assert same.index.root != own.index.root
 
 
-def test_keypoints_through_the_tree_are_those_of_the_file(analysis, index):
+def test_keypoints_read_through_the_tree_equal_those_of_the_file(analysis, index):
     source = index.videos.set_index("video_id").keypoints[analysis.own.video_id]
     expected, _ = fit_layout(read_file(source), "imigue22")
     np.testing.assert_array_equal(analysis.own.keypoints, expected[0])
 
 
-def test_a_run_whose_features_nothing_here_makes_is_refused_by_name(analysis, trained):
-    with pytest.raises(RunError, match=r"context features of 'synthetic-context', which nothing"):
+def test_a_run_on_features_that_cannot_be_extracted_is_refused_by_name(analysis, trained):
+    with pytest.raises(RunError, match=r"context features of 'synthetic-context', which cannot be"):
         analyse(AnalyseSettings(emotion_run=trained[0].folder.name))
     with pytest.raises(RunError, match="is a run of emotion; name one of gesture"):
         analyse(AnalyseSettings(gesture_run=trained[0].folder.name))
 
 
-def test_a_video_that_cannot_be_looked_at_is_said(tmp_path):
+def test_an_unusable_video_is_reported(tmp_path):
     with pytest.raises(DataError, match="no such video"):
         prepare_video(tmp_path / "none.mp4", "", "imigue22", 25.0)
     write_video(tmp_path / "short.mp4", np.zeros((7, 64, 64, 3), np.uint8), 25)
-    with pytest.raises(DataError, match="7 frames at 25 a second; a window needs 8"):
+    with pytest.raises(
+        DataError,
+        match=r"expected at least 8 frames .* got 7 frames at 25 per second",
+    ):
         prepare_video(tmp_path / "short.mp4", "", "imigue22", 25.0)
 
 
-def test_exports_say_the_same_and_the_corrected_file_becomes_clips(analysis):
+def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):
     files = export(analysis)
     table = pd.read_csv(files["csv"])
     content = json.loads(files["json"].read_text())
     assert table["class"].tolist() == [CLASSES[label] for label in analysis.segments.label]
     assert [row["start_s"] for row in content["segments"]] == table.start_s.tolist()
     assert content["based_on"] == "both" and content["remarks"] == analysis.remarks
-    told = pd.read_csv(files["emotion"], dtype={"video_id": str})
-    assert told.video_id.tolist() == [analysis.own.video_id]
-    corrected = take_back(analysis, files["eaf"])
+    printed = pd.read_csv(files["emotion"], dtype={"video_id": str})
+    assert printed.video_id.tolist() == [analysis.own.video_id]
+    corrected = read_corrections(analysis, files["eaf"])
     pd.testing.assert_frame_equal(corrected.segments, analysis.segments, check_dtype=False)
     clips = read_index(analysis.folder).clips
     assert clips.label.tolist() == analysis.segments.label.tolist()
 
 
-def test_a_file_that_an_annotator_has_changed_is_left_and_read(analysis):
+def test_an_edited_annotation_file_is_kept_and_read(analysis):
     eaf = export(analysis)["eaf"]
     first = CLASSES[analysis.segments.label.iloc[0]]
     other = CLASSES[(analysis.segments.label.iloc[0] + 1) % 32]
@@ -187,7 +190,7 @@ def test_a_file_that_an_annotator_has_changed_is_left_and_read(analysis):
     changed = eaf.read_text()
     assert changed != as_found
     assert export(analysis)["eaf"].read_text() == changed
-    label = take_back(analysis, eaf).segments.label.iloc[0]
+    label = read_corrections(analysis, eaf).segments.label.iloc[0]
     assert CLASSES[label] == other
     eaf.unlink()
     assert export(analysis)["eaf"].exists()

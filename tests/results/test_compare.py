@@ -1,4 +1,4 @@
-"""Finished runs side by side: joined by id, clustered, paired by seed, and refused where unlike."""
+"""Comparison of runs: joined by id, clustered, paired by seed, and refused if they do not match."""
 
 import json
 
@@ -9,9 +9,9 @@ import pytest
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
 from imigue_lab.results.compare import (
-    answers_of,
     compare,
     group_runs,
+    scored_items,
     settings_that_differ,
     show_comparison,
 )
@@ -20,18 +20,18 @@ from imigue_lab.training.runs import Run
 
 
 @pytest.fixture
-def pretend(tmp_path):
-    """Writes a finished emotion run that gets the named interviews right; returns it."""
+def finished(tmp_path):
+    """Writes a finished emotion run with the given interviews correct; returns it."""
 
-    def write(name, right, seed=0, subjects=5, split="test", flip=False, **settings):
-        n = len(right)
+    def write(name, correct, seed=0, subjects=5, split="test", flip=False, **given):
+        n = len(correct)
         outcome = np.arange(n) % 2 == flip
-        said = np.where(right, outcome, ~outcome)
+        predicted = np.where(correct, outcome, ~outcome)
         folder = tmp_path / name
         run = Run(folder)
-        asked = {"seed": seed, **settings}
+        settings = {"seed": seed, **given}
         run.write_json(
-            "settings.json", {"task": "emotion", "settings": asked, "data": {"digest": "0"}}
+            "settings.json", {"task": "emotion", "settings": settings, "data": {"digest": "0"}}
         )
         table = pd.DataFrame(
             {
@@ -39,10 +39,10 @@ def pretend(tmp_path):
                 "subject": [f"s{i % subjects}" for i in range(n)],
                 "split": split,
                 "outcome": outcome.astype(float),
-                "probability": said * 0.8 + 0.1,
+                "probability": predicted * 0.8 + 0.1,
             }
         )
-        # Whatever the order of the rows, they are joined by id.
+        # In random order: rows are joined by id.
         run.write_predictions(table.sample(frac=1, random_state=seed))
         run.write_scores(pd.DataFrame())
         return run
@@ -50,48 +50,50 @@ def pretend(tmp_path):
     return write
 
 
-def right(n, *wrong):
-    return ~np.isin(np.arange(n), wrong)
+def all_but(n, *incorrect):
+    return ~np.isin(np.arange(n), incorrect)
 
 
-def test_answers_are_joined_by_id_and_held_against_the_reference(pretend):
-    full = pretend("full", right(20, 0, 1, 2), seed=3)
-    late = pretend("late", right(20, 0, 5, 6, 7, 8), seed=3, fusion="late")
+def test_items_are_joined_by_id_and_compared_with_the_reference(finished):
+    full = finished("full", all_but(20, 0, 1, 2), seed=3)
+    late = finished("late", all_but(20, 0, 5, 6, 7, 8), seed=3, fusion="late")
     table = compare({"full": [full], "late": [late]}).set_index("variant")
     assert table.accuracy.tolist() == pytest.approx([17 / 20, 15 / 20])
     row = table.loc["late"]
     assert row.difference == pytest.approx(-2 / 20)
-    assert (row.worse, row.better, row.decided) == (4, 2, 6)
+    assert (row.worse, row.better, row.discordant) == (4, 2, 6)
     assert (row.n, row.clusters) == (20, 5)
-    # Sums by subject: s0 -1, s1 +1 -1, s2 +1 -1, s3 -1, so two of four sets of signs are as far off
+    # Sums by subject: s0 -1, s1 +1 -1, s2 +1 -1, s3 -1: two of four sign assignments are as extreme
     assert row.p == pytest.approx(0.5)
     assert np.isnan(table.p.full)
 
 
-def test_a_seed_is_not_an_item_of_its_own(pretend):
-    full = [pretend(f"full{seed}", right(20), seed=seed) for seed in range(4)]
-    same = [pretend(f"same{seed}", right(20, 0, 1, 2), seed=seed) for seed in range(4)]
+def test_seeds_do_not_count_as_items(finished):
+    full = [finished(f"full{seed}", all_but(20), seed=seed) for seed in range(4)]
+    same = [finished(f"same{seed}", all_but(20, 0, 1, 2), seed=seed) for seed in range(4)]
     table = compare({"full": full, "same": same}).set_index("variant")
     once = compare({"full": full[:1], "same": same[:1]}).set_index("variant")
     assert table.n.tolist() == [20, 20] and table.seeds.tolist() == [4, 4]
-    for column in ("p", "difference_low", "decided", "effect"):
+    for column in ("p", "difference_low", "discordant", "effect"):
         assert table.loc["same", column] == pytest.approx(once.loc["same", column])
     assert table.loc["same", "worse"] == 4 * once.loc["same", "worse"]
 
 
-def test_synthetic_sets_of_several_seeds_have_clusters_of_their_own(pretend):
-    def of(name, *wrong):
-        return [pretend(f"{name}{s}", right(20, *wrong), seed=s, flip=bool(s)) for s in (0, 1)]
+def test_clusters_of_different_synthetic_sets_are_kept_apart(finished):
+    def of(name, *incorrect):
+        return [
+            finished(f"{name}{s}", all_but(20, *incorrect), seed=s, flip=bool(s)) for s in (0, 1)
+        ]
 
     table = compare({"full": of("full"), "late": of("late", 0, 1, 2)}).set_index("variant")
     assert (table.loc["late", "n"], table.loc["late", "clusters"]) == (40, 10)
-    assert table.loc["late", "decided"] == 6
+    assert table.loc["late", "discordant"] == 6
     assert table.loc["late", "p"] == pytest.approx(2 / 2**6)
 
 
-def test_only_seeds_that_both_have_are_paired(pretend):
-    full = [pretend("full0", right(20), seed=0)]
-    late = [pretend("late0", right(20, 3), seed=0), pretend("late1", right(20, 3, 4), seed=1)]
+def test_only_seeds_that_both_have_are_paired(finished):
+    full = [finished("full0", all_but(20), seed=0)]
+    late = [finished("late0", all_but(20, 3), seed=0), finished("late1", all_but(20, 3, 4), seed=1)]
     table = compare({"full": full, "late": late}).set_index("variant")
     assert table.loc["late", "difference"] == pytest.approx(-1 / 20)
     assert table.loc["late", "accuracy"] == pytest.approx(37 / 40)
@@ -99,23 +101,23 @@ def test_only_seeds_that_both_have_are_paired(pretend):
         compare({"full": full, "late": late[1:]})
 
 
-def test_two_runs_of_one_seed_are_refused(pretend):
-    twice = [pretend("a", right(20)), pretend("b", right(20, 1))]
+def test_two_runs_of_one_seed_are_refused(finished):
+    twice = [finished("a", all_but(20)), finished("b", all_but(20, 1))]
     with pytest.raises(RunError, match="b: full has another run of seed 0 on these items"):
         compare({"full": twice})
 
 
-def test_runs_of_other_interviews_are_refused_by_name(pretend):
-    full, late = pretend("full", right(20)), pretend("late", right(19))
+def test_runs_of_other_interviews_are_refused_by_name(finished):
+    full, late = finished("full", all_but(20)), finished("late", all_but(19))
     with pytest.raises(RunError, match="late and full: 0019 not in both"):
         compare({"full": [full], "late": [late]})
     with pytest.raises(RunError, match="full: no labelled item in validation"):
-        answers_of(full, "validation")
+        scored_items(full, "validation")
 
 
-def test_runs_are_grouped_by_what_they_are(pretend):
+def test_runs_are_grouped_by_their_settings(finished):
     runs = [
-        pretend(f"{gate}{seed}", right(8), seed=seed, gate=gate, width=8)
+        finished(f"{gate}{seed}", all_but(8), seed=seed, gate=gate, width=8)
         for gate in ("shared", "cross")
         for seed in (0, 1)
     ]
@@ -126,16 +128,24 @@ def test_runs_are_grouped_by_what_they_are(pretend):
     (runs[0].folder / "settings.json").write_text(
         json.dumps({"task": "gesture", "settings": {"seed": 0}, "data": {}})
     )
-    with pytest.raises(RunError, match="two runs or more of one task; got 4 of emotion, gesture"):
+    with pytest.raises(
+        RunError, match="expected two or more runs of one task, got 4 of emotion, gesture"
+    ):
         group_runs(runs)
 
 
-def test_runs_of_one_name_in_two_homes_are_two(pretend):
-    """As of a soak that was shared out among hosts: each seed has a home of its own."""
+def test_runs_of_one_name_in_two_workspaces_are_kept_apart(finished):
+    """As in a grid shared by hosts: each seed has its own workspace."""
     runs = [
-        pretend(f"home{seed}/runs/{gate}", right(20, *wrong), seed=seed, gate=gate, flip=bool(seed))
+        finished(
+            f"home{seed}/runs/{gate}",
+            all_but(20, *incorrect),
+            seed=seed,
+            gate=gate,
+            flip=bool(seed),
+        )
         for seed in (0, 1)
-        for gate, wrong in (("shared", ()), ("cross", (0, 1, 2)))
+        for gate, incorrect in (("shared", ()), ("cross", (0, 1, 2)))
     ]
     differing = settings_that_differ(runs)
     assert differing.columns.tolist() == [str(run.folder) for run in runs]
@@ -143,25 +153,25 @@ def test_runs_of_one_name_in_two_homes_are_two(pretend):
     grouped = group_runs(runs)
     assert [len(own) for own in grouped.values()] == [2, 2]
     row = compare(grouped).set_index("variant").loc["gate=cross"]
-    assert (row.seeds, row.n, row.clusters, row.decided) == (2, 40, 10, 6)
+    assert (row.seeds, row.n, row.clusters, row.discordant) == (2, 40, 10, 6)
 
 
 def test_the_command_line_prints_settings_and_paired_tests(quick, capsys):
     runs = [train_emotion(quick(epochs=1, gamma=gamma, seed=21)) for gamma in (0.0, 2.0)]
     capsys.readouterr()
     main(["compare", *(run.folder.name for run in runs)])
-    told = capsys.readouterr().out
-    assert "gamma" in told and "0.0" in told and "2.0" in told
-    assert "points over the reference" in told
-    assert "width" not in told
+    printed = capsys.readouterr().out
+    assert "gamma" in printed and "0.0" in printed and "2.0" in printed
+    assert "points over the reference" in printed
+    assert "width" not in printed
     with pytest.raises(SystemExit):
         main(["compare", runs[0].folder.name, "nowhere"])
     assert "nowhere: no finished run" in capsys.readouterr().err
 
 
-def test_a_comparison_reads_well(pretend):
-    full = [pretend(f"full{seed}", right(20, 1 + seed), seed=seed) for seed in range(2)]
-    late = [pretend(f"late{seed}", right(20, 3, 4), seed=seed) for seed in range(2)]
+def test_a_comparison_is_shown_with_intervals_and_dashes(finished):
+    full = [finished(f"full{seed}", all_but(20, 1 + seed), seed=seed) for seed in range(2)]
+    late = [finished(f"late{seed}", all_but(20, 3, 4), seed=seed) for seed in range(2)]
     shown = show_comparison(compare({"full": full, "late": late})).set_index("variant")
     assert shown.loc["full", "accuracy %"].startswith("95.0 ± 0.0 [")
     assert shown.loc["late", "points over the reference"].startswith("-5.0 [")

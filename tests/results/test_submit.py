@@ -1,4 +1,4 @@
-"""A submission holds each expected id once, in the order of the labels, and says its origin."""
+"""A submission has each expected id once, in the order of the labels, and records its origin."""
 
 import json
 import zipfile
@@ -29,12 +29,14 @@ def finished(monkeypatch, tmp_path, synthetic, index):
         table = index.clips[["clip_id", "video_id", "subject", "split", "label"]]
         logits = np.random.default_rng(0).random((len(table), 32))
         logits[range(len(table)), np.arange(len(table)) % 32] = 2.0
-        chances = pd.DataFrame(logits / logits.sum(axis=1, keepdims=True)).add_prefix("p")
+        probability = pd.DataFrame(logits / logits.sum(axis=1, keepdims=True)).add_prefix("p")
         if task == "emotion":
             table = index.videos[["video_id", "subject", "split", "outcome"]]
             table = table.assign(probability=[0.2, 0.5, 0.9, 0.49] * 8)
         else:
-            table = pd.concat([table.assign(predicted=np.arange(len(table)) % 32), chances], axis=1)
+            table = pd.concat(
+                [table.assign(predicted=np.arange(len(table)) % 32), probability], axis=1
+            )
         run.write_predictions(change(table.sample(frac=1, random_state=0)))
         if task != "fusion":
             checkpoint = {"task": task, "classes": list(classes)}
@@ -52,7 +54,7 @@ def lines_of(path):
         return name, file.read(name).decode().split("\n")
 
 
-def test_track_1_holds_every_test_clip_in_the_order_of_the_labels(finished, index):
+def test_track_1_has_every_test_clip_in_the_order_of_the_labels(finished, index):
     run = finished()
     path = submit(run, 1)
     name, (header, *rows, end) = lines_of(path)
@@ -61,7 +63,7 @@ def test_track_1_holds_every_test_clip_in_the_order_of_the_labels(finished, inde
     assert rows == [f"{clip},{place % 32}" for place, clip in test.clip_id.items()]
 
 
-def test_the_2023_form_has_another_name_and_no_header(finished, index):
+def test_the_2023_form_has_another_file_name_and_no_header(finished, index):
     path = submit(finished(), 1, "2023")
     name, lines = lines_of(path)
     assert (path.name, name) == ("Submission.zip", "Submission.csv")
@@ -76,7 +78,7 @@ def test_classes_can_be_numbered_as_in_the_label_files(finished):
     assert ("31", "99") in pairs and ("0", "1") in pairs and len(pairs) == 32
 
 
-def test_track_3_says_a_win_from_one_half_on(finished, index):
+def test_track_3_predicts_a_win_from_one_half_on(finished, index):
     path = submit(finished(task="emotion", classes=OUTCOMES), 3, header="video_id,prediction")
     _, (header, *rows, _) = lines_of(path)
     assert header == "video_id,prediction"
@@ -87,7 +89,7 @@ def test_track_3_says_a_win_from_one_half_on(finished, index):
     ]
 
 
-def test_the_same_run_gives_the_same_bytes_and_its_origin_lies_beside(finished):
+def test_the_same_run_gives_the_same_bytes_and_records_its_origin(finished):
     run = finished()
     first = submit(run, 1).read_bytes()
     path = submit(run, 1)
@@ -106,7 +108,7 @@ def without_one_test_clip(table):
     return table.drop(table.index[table.split == "test"][0])
 
 
-def with_a_stranger(table):
+def with_an_unexpected_clip(table):
     row = table[table.split == "test"].head(1).assign(clip_id="9999_0")
     return pd.concat([table, row])
 
@@ -119,7 +121,7 @@ def with_a_class_too_few(table):
     return table.drop(columns="p31")
 
 
-def with_another_word(table):
+def with_another_class(table):
     return table.assign(predicted=table.predicted.where(table.split != "test", 77))
 
 
@@ -132,14 +134,14 @@ def with_no_number(table):
     [
         (with_one_clip_twice, "predicts twice"),
         (without_one_test_clip, "does not predict"),
-        (with_a_stranger, "9999_0"),
-        (with_a_class_too_many, "predicts 33 classes"),
-        (with_a_class_too_few, "predicts 31 classes"),
-        (with_another_word, "not the most probable"),
+        (with_an_unexpected_clip, "9999_0"),
+        (with_a_class_too_many, "expected 32 classes for track 1, got 33"),
+        (with_a_class_too_few, "expected 32 classes for track 1, got 31"),
+        (with_another_class, "not the most probable"),
         (with_no_number, "no probability"),
     ],
 )
-def test_what_is_not_one_class_for_each_expected_id_is_refused(finished, change, complaint):
+def test_anything_but_one_class_per_expected_id_is_refused(finished, change, complaint):
     run = finished(change=change)
     with pytest.raises(RunError, match=complaint):
         submit(run, 1)
@@ -155,16 +157,16 @@ def test_a_run_whose_class_order_differs_is_refused_also_inside_a_fusion(finishe
     assert submit(finished("fine", task="fusion", runs="good"), 1).exists()
 
 
-def test_a_run_of_another_track_and_a_form_that_is_not_known_are_refused(finished):
-    with pytest.raises(RunError, match=r"track 1 is about turtle neck"):
+def test_a_run_of_another_track_and_an_unknown_form_are_refused(finished):
+    with pytest.raises(RunError, match=r"expected the classes turtle neck.* for track 1, got"):
         submit(finished(task="emotion", classes=OUTCOMES), 1)
-    with pytest.raises(SettingsError, match="2023 is known of track 1 only"):
+    with pytest.raises(SettingsError, match="2023 exists for track 1 only"):
         submit(finished(), 3, "2023")
-    with pytest.raises(SettingsError, match="not two names"):
+    with pytest.raises(SettingsError, match="expected two names"):
         submit(finished(), 1, header="Id")
 
 
-def test_the_command_prints_where_the_zip_lies(finished, tmp_path, capsys):
+def test_the_command_prints_the_path_of_the_zip(finished, tmp_path, capsys):
     finished()
     main(["submit", "gestures", "--track", "1", "--out", str(tmp_path / "mine")])
     assert capsys.readouterr().out.strip() == str(tmp_path / "mine" / "prediction.zip")

@@ -1,4 +1,4 @@
-"""Searches: the test split is never seen, workers share a study, the best becomes a preset."""
+"""A search never uses the test split, can be continued, and stores the best as a preset."""
 
 import shutil
 import time
@@ -20,13 +20,13 @@ from imigue_lab.studies.search import (
     trials_table,
 )
 from imigue_lab.studies.settings import AblationSettings, SearchSettings
-from imigue_lab.studies.tasks import load_once
 from imigue_lab.studies.trials import tickets
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import read_preset, write_preset
+from imigue_lab.training.tasks import load_once
 from imigue_lab.views.studies import importance, parallel, slices
 
 
@@ -38,22 +38,22 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture
-def asked(whole):
-    def settings(**changes):
+def settings_of(whole):
+    def build(**changes):
         small = {"data": str(whole.root), "given": "epochs:1 width:8", "trials": 2, "folds": 2}
         return SearchSettings.from_given(small | changes)
 
-    return settings
+    return build
 
 
 def runs():
     return {path.parent.name for path in runs_folder().glob("*/scores.json")}
 
 
-def test_a_search_never_sees_the_test_split(asked, whole, tmp_path):
-    """Its features are gone, its outcomes are of another world: the search is none the wiser."""
+def test_a_search_never_uses_the_test_split(settings_of, whole, tmp_path):
+    """Without its features and with its outcomes flipped, the search gives the same values."""
     before = runs()
-    study = search(asked(study="seen"))
+    study = search(settings_of(study="seen"))
     values = [trial.value for trial in study.trials]
     hidden = set(whole.videos.video_id[whole.videos.split == "test"])
     for name in runs() - before:
@@ -70,71 +70,71 @@ def test_a_search_never_sees_the_test_split(asked, whole, tmp_path):
         for video_id in hidden:
             features.path(video_id).unlink()
     given = f"epochs:1 width:8 labels:{tmp_path / 'flipped.csv'}"
-    again = search(asked(study="blind", data=str(blind), given=given))
+    again = search(settings_of(study="blind", data=str(blind), given=given))
     assert [trial.value for trial in again.trials] == values
 
 
-def test_a_run_that_saw_the_test_split_ends_the_search(trained, index):
-    with pytest.raises(AssertionError, match="has seen the test split"):
+def test_a_run_that_used_the_test_split_ends_the_search(trained, index):
+    with pytest.raises(AssertionError, match="has used the test split"):
         refuse_test(trained[0], index)
 
 
-def test_early_stopping_has_a_part_of_its_own(asked):
+def test_early_stopping_uses_a_separate_split(settings_of):
     before = runs()
-    search(asked(study="parts", seed=7, trials=1))
+    search(settings_of(study="parts", seed=7, trials=1))
     for name in runs() - before:
         parts = Run(runs_folder() / name).predictions().groupby("split").subject.agg(set)
         assert not parts.train & parts.validation
         assert not parts.test & (parts.train | parts.validation)
 
 
-def test_the_same_again_returns_at_once_and_more_trials_go_on(asked, monkeypatch):
-    first = [trial.params for trial in search(asked(study="again")).trials]
+def test_a_finished_search_returns_at_once_and_more_trials_continue_it(settings_of, monkeypatch):
+    first = [trial.params for trial in search(settings_of(study="again")).trials]
     trained = []
-    train = searching.train
-    monkeypatch.setattr(searching, "train", lambda *a: trained.append(a) or train(*a))
-    assert len(search(asked(study="again")).trials) == 2 and not trained
-    more = search(asked(study="again", trials=3))
+    train = searching.train_quietly
+    monkeypatch.setattr(searching, "train_quietly", lambda *a: trained.append(a) or train(*a))
+    assert len(search(settings_of(study="again")).trials) == 2 and not trained
+    more = search(settings_of(study="again", trials=3))
     assert len(trained) == 2
     assert [trial.params for trial in more.trials[:2]] == first
-    with pytest.raises(RunError, match="again: searches something else: width is 8 there and 16"):
-        search(asked(study="again", given="epochs:1 width:16"))
+    with pytest.raises(RunError, match="started with other settings: width is 8 there, 16"):
+        search(settings_of(study="again", given="epochs:1 width:16"))
 
 
-def test_of_its_runs_only_scores_and_predictions_are_kept(asked):
+def test_only_scores_and_predictions_of_its_runs_are_kept(settings_of):
     before = runs()
-    search(asked(study="thin", seed=9, trials=1))
+    search(settings_of(study="thin", seed=9, trials=1))
     for name in runs() - before:
         left = {path.name for path in (runs_folder() / name).iterdir()}
         assert {"scores.json", "predictions.parquet"} < left
         assert not [file for file in left if file.endswith((".safetensors", ".pt"))]
 
 
-def test_minutes_end_a_search(asked):
+def test_a_search_ends_after_its_minutes(settings_of):
     begun = time.monotonic()
-    study = search(asked(study="minutes", trials=0, minutes=0.02))
+    study = search(settings_of(study="minutes", trials=0, minutes=0.02))
     assert len(tickets(study, "COMPLETE", "PRUNED")) >= 1
     assert time.monotonic() - begun < 20
     with pytest.raises(SettingsError, match="trials: 0 needs minutes"):
-        asked(trials=0)
+        settings_of(trials=0)
 
 
-def test_a_trial_that_diverges_is_marked_and_the_next_is_taken(asked, monkeypatch, capsys):
-    train, count = searching.train, iter(range(10))
+def test_a_diverging_trial_is_marked_and_the_next_one_runs(settings_of, monkeypatch, capsys):
+    train, count = searching.train_quietly, iter(range(10))
 
     def diverge(*words):
         if next(count) == 0:
             raise RunError("the training loss is nan at step 0")
         return train(*words)
 
-    monkeypatch.setattr(searching, "train", diverge)
-    study = search(asked(study="diverge", seed=11))
+    monkeypatch.setattr(searching, "train_quietly", diverge)
+    study = search(settings_of(study="diverge", seed=11))
     assert len(tickets(study, "FAIL")) == len(tickets(study, "COMPLETE")) == 1
     assert "failed: the training loss is nan" in capsys.readouterr().out
 
 
-def test_the_best_settings_become_a_preset_that_training_takes(asked):
-    settings = asked(study="kept", trials=3)
+def test_the_best_settings_become_a_preset_for_training(settings_of):
+    settings = settings_of(study="kept", trials=3)
     study = search(settings)
     assert keep_best(study, settings) == "kept"
     taken = EmotionSettings.from_given({"preset": "kept", "epochs": 5})
@@ -145,7 +145,7 @@ def test_the_best_settings_become_a_preset_that_training_takes(asked):
         EmotionSettings.from_given({"preset": "keptt"})
 
 
-def test_a_preset_of_another_task_stands_for_what_it_was_searched_upon():
+def test_a_preset_of_another_task_falls_back_to_its_base_preset():
     write_preset("bare", "GestureSettings", "", {"width": 24}, {})
     write_preset("paperlike", "GestureSettings", "paper", {"width": 512, "lr": 3e-4}, {})
     assert GestureSettings.from_given({"preset": "bare"}).width == 24
@@ -153,10 +153,10 @@ def test_a_preset_of_another_task_stands_for_what_it_was_searched_upon():
     assert BaselineSettings.from_given({"preset": "paperlike"}).size == "paper"
 
 
-def test_the_space_is_the_papers(asked):
+def test_the_emotion_ranges_are_those_of_the_paper(settings_of):
     import optuna
 
-    base = base_settings(asked(given="width:32"))
+    base = base_settings(settings_of(given="width:32"))
     drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     values = [suggest(drawn.ask(), SPACES["emotion"], base) for _ in range(200)]
     ends = {
@@ -170,19 +170,19 @@ def test_the_space_is_the_papers(asked):
         suggest(drawn.ask(), SPACES["emotion"], EmotionSettings(width=9, heads=3))
 
 
-def test_figures_show_the_finished_trials(asked):
-    study = search(asked(study="figures", trials=4))
+def test_figures_show_the_finished_trials(settings_of):
+    study = search(settings_of(study="figures", trials=4))
     table = trials_table(study)
     assert table.value.iloc[0] == study.best_value
     assert set(importance(study).data[0].y) == set(study.best_params)
     assert len(slices(study).data) == len(study.best_params)
     assert all(name in str(parallel(study).to_dict()) for name in study.best_params)
     assert "are synthetic" in slices(study).layout.title.text
-    fresh = search(asked(study="few", trials=1))
+    fresh = search(settings_of(study="few", trials=1))
     assert "raise trials" in importance(fresh).layout.annotations[0].text
 
 
-def test_gestures_are_searched_alike(whole):
+def test_a_gesture_search_never_uses_the_test_split(whole):
     load_once.cache_clear()
     given = {"task": "gesture", "data": str(whole.root), "trials": 1, "folds": 1, "study": "g"}
     small = "frames:8 epochs:1 warmup:0"

@@ -1,4 +1,4 @@
-"""A study outlives its workers: lost tickets are taken up again, and each is done once."""
+"""A study survives its workers: lost tickets are requeued, and each is processed once."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ def hasty(monkeypatch):
     monkeypatch.setattr(studies, "GRACE_S", 1)
 
 
-def test_a_ticket_whose_worker_fell_silent_is_taken_up_again(hasty):
+def test_the_ticket_of_a_worker_without_heartbeat_is_requeued(hasty):
     study = open_study("silent")
     study.enqueue_trial({}, user_attrs={"cell": "lost"}, skip_if_exists=False)
     with warnings.catch_warnings(action="ignore"):  # it asks to leave this to `optimize`
@@ -39,21 +39,21 @@ def test_a_ticket_whose_worker_fell_silent_is_taken_up_again(hasty):
     assert len(tickets(study, "FAIL")) == len(tickets(study, "COMPLETE")) == 1
 
 
-def test_a_ticket_that_lives_is_left_to_its_worker(hasty, monkeypatch):
+def test_the_ticket_of_a_live_worker_is_not_requeued(hasty, monkeypatch):
     monkeypatch.setattr(studies, "GRACE_S", 3)
     study = open_study("living")
     study.enqueue_trial({}, skip_if_exists=False)
 
     def last_longer_than_the_grace(_):
         time.sleep(4.5)
-        studies.call_back_lost(study)
+        studies.requeue_lost(study)
         return 1.0
 
     work(study, last_longer_than_the_grace)
     assert len(tickets(study, "COMPLETE")) == 1 and not tickets(study, "FAIL")
 
 
-def test_the_kernel_may_be_interrupted_and_the_ticket_is_free_at_once():
+def test_an_interrupted_kernel_releases_its_ticket_at_once():
     study = open_study("interrupted")
     study.enqueue_trial({}, skip_if_exists=False)
 
@@ -66,34 +66,34 @@ def test_the_kernel_may_be_interrupted_and_the_ticket_is_free_at_once():
 
 
 def test_workers_share_a_grid_and_one_of_them_is_killed(synthetic):
-    asked = AblationSettings(
+    settings = AblationSettings(
         data=str(synthetic), given="epochs:30 lr:1e-3", variants="late,bce", seeds=2, seed=90
     )
-    told = share(asked, workers=2, kills=1, timeout_s=120)
-    assert told["cells"] == told["finished"] == told["folders"] == 6
-    assert told["taken up again"] >= 1
-    assert told["trials"]["RUNNING"] == told["trials"]["WAITING"] == 0
+    counts = share(settings, workers=2, kills=1, timeout_s=120)
+    assert counts["cells"] == counts["finished"] == counts["folders"] == 6
+    assert counts["taken up again"] >= 1
+    assert counts["trials"]["RUNNING"] == counts["trials"]["WAITING"] == 0
 
 
-def test_nothing_is_called_better_where_nothing_is_planted():
+def test_no_variant_is_significant_on_data_without_signal():
     table = null_table(sets=3, videos=60, given="epochs:3 lr:1e-3 width:8 heads:2")
     assert len(table) == 5 and table.seeds.eq(3).all()
     assert (table.p_holm.dropna() > 0.05).all()
 
 
-def test_postgresql_is_spoken_to_by_psycopg_3():
+def test_postgresql_urls_use_psycopg_3():
     assert url_of("x", "postgresql://u:p@host/db") == "postgresql+psycopg://u:p@host/db"
     assert url_of("x", "postgresql+psycopg://host/db") == "postgresql+psycopg://host/db"
     assert url_of("x", "").endswith("/studies/x.db")
 
 
-def test_a_driver_that_is_not_installed_is_said(monkeypatch):
+def test_a_missing_driver_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(RunError, match=r"pip install 'imigue_lab.postgresql.'"):
         open_study("x", "postgresql://user@127.0.0.1/db")
 
 
-def test_the_sentence_on_a_storage_keeps_its_password(tmp_path):
+def test_storage_errors_hide_the_password(tmp_path):
     with pytest.raises(RunError, match=r"storage: sqlite://me:\*\*\*@.* cannot be") as caught:
         open_study("x", f"sqlite://me:secret@{tmp_path}/x.db")
     assert "secret" not in str(caught.value)
