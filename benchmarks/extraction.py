@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from imigue_lab.training.provenance import MIB, peak_memory
 
 HEIGHTS = (360, 720)
 WINDOWS, ROUNDS = 4, 3
+MANY = 100  # windows of the extraction beside busy programs
 CPU = torch.device("cpu")
 Calls = list[tuple[Callable[..., Any], tuple]]  # a network, and what it was called with
 
@@ -178,7 +180,7 @@ def peak(root: Path, folder: Path, full: bool) -> float:
     return float(told.stdout.split()[-1])
 
 
-def run_and_tell_peak(root: Path, folder: Path, full: bool) -> None:
+def print_peak(root: Path, folder: Path, full: bool) -> None:
     context, face = build_streams("context-mvitv2s,face-swinface" if full else "tiny", CPU)[:2]
     if not full:
         face.detector = StandIn()
@@ -188,6 +190,35 @@ def run_and_tell_peak(root: Path, folder: Path, full: bool) -> None:
     print(peak_memory() / MIB)
 
 
+@contextmanager
+def busy_programs(count: int) -> Iterator[None]:
+    """Runs `count` single-threaded programs that never wait."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def share_beside_busy_programs(root: Path, folder: Path) -> None:
+    """Prints the speed of an extraction with two busy programs beside it over its speed alone."""
+    streams = build_streams("context-tiny,face-tiny", CPU)
+    once(root, streams, folder / "warm")
+    alone, beside = [], []
+    for number in range(ROUNDS):
+        alone.append(once(root, streams, folder / f"alone {number}"))
+        with busy_programs(2):
+            beside.append(once(root, streams, folder / f"beside {number}"))
+    quiet, busy = float(np.median(alone)), float(np.median(beside))
+    print(
+        f"extraction with two busy single-threaded programs beside it against alone:"
+        f" {quiet / busy:.2f} ({MANY / busy:.1f} and {MANY / quiet:.1f} windows/s,"
+        f" tiny encoders, {MANY} windows of 360p)"
+    )
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -195,6 +226,7 @@ def main() -> None:
         for height in HEIGHTS:
             compare(film(folder / f"{height}p", height, WINDOWS * 16), folder / f"store {height}")
         deviation(folder / "360p", folder / "precisions")
+        share_beside_busy_programs(film(folder / "many", 360, MANY * 16), folder / "beside")
         minute, ten = film(folder / "1 min", 720, 1500), film(folder / "10 min", 720, 15000)
         short, long = peak(minute, folder / "a", False), peak(ten, folder / "b", False)
         print(
@@ -207,6 +239,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["peak"]:
-        run_and_tell_peak(Path(sys.argv[2]), Path(sys.argv[3]), "full" in sys.argv)
+        print_peak(Path(sys.argv[2]), Path(sys.argv[3]), "full" in sys.argv)
     else:
         main()
