@@ -99,10 +99,7 @@ def test_a_body_is_normalised_by_its_shoulders_and_keeps_its_movement():
     skeleton[0, 3, 2, :2] = 0, 0  # one bad frame does not count
     skeleton[0, :, 9] = (7, 7, 0)
     normalised = normalise_body(skeleton, LAYOUTS["imigue22"])
-    assert normalised[0, 0, 2, :2].tolist() == [-0.5, 0] and normalised[0, 0, 5, :2].tolist() == [
-        0.5,
-        0,
-    ]
+    assert normalised[0, 0, [2, 5], :2].tolist() == [[-0.5, 0], [0.5, 0]]
     assert_allclose(normalised[0, :, 4, :2], (skeleton[0, :, 4, :2] - (60, 50)) / 40, rtol=1e-5)
     assert not normalised[0, :, 9].any()
     assert_allclose(normalised[0, :, 4, 2], 0.8)
