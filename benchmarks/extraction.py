@@ -35,7 +35,7 @@ from imigue_lab.features.catalogue import build_streams
 from imigue_lab.features.centerface import CenterFace
 from imigue_lab.features.detectors import Faces
 from imigue_lab.features.encoders import fastest_precision
-from imigue_lab.features.extract import extract
+from imigue_lab.features.extraction import run_extraction
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.provenance import MIB, peak_memory
@@ -101,8 +101,8 @@ def once(root: Path, streams: list[Stream], folder: Path) -> float:
     """Seconds of one extraction of everything."""
     plan = plan_extraction(read_index(root), streams, str(folder))
     started = time.perf_counter()
-    report = extract(plan)
-    assert report.made == len(streams) and not report.failed, report
+    report = run_extraction(plan)
+    assert report.extracted == len(streams) and not report.failed, report
     return time.perf_counter() - started
 
 
