@@ -118,7 +118,7 @@ def plan_extraction(
                 windows = plan_windows(length[source]).windows if stream.unit == "video" else 1
                 size += windows * stream.bytes_a_window
     jobs = [
-        Job(number, source, pending, count_windows(pending, length.get(source, 0)))
+        Job(number, source, pending, windows_to_encode(pending, length.get(source, 0)))
         for number, (source, pending) in enumerate(sorted(by_file.items()))
         if pending
     ]
@@ -142,7 +142,7 @@ def items_of(
             yield clip.clip_id, whole[clip.video_id], (clip.start, clip.end)
 
 
-def count_windows(pending: list[Pending], frames: int) -> int:
+def windows_to_encode(pending: list[Pending], frames: int) -> int:
     """Windows to encode: those of the whole file once, and one a clip."""
     clips = sum(item.stream.unit == "clip" for item in pending)
     return clips + (plan_windows(frames).windows if clips < len(pending) else 0)

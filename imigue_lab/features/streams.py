@@ -105,7 +105,7 @@ class ContextStream:
         self.bytes_a_window = 2 * encoder.model.dim
 
     def start(self, frames: int) -> Collector:
-        return Rows(self.encoder, self.batches, "context", count_windows(frames))
+        return Rows(self.encoder, self.batches, "context", window_facts(frames))
 
     def flush(self) -> None:
         self.batches.flush()
@@ -210,7 +210,7 @@ class TrackedFace:
                 total = sum(self.sums[window, track] for track in tracks)
                 face[window] = total / sum(self.counts[window, track] for track in tracks)
         arrays = {"face": face, "face_share": choice.face_share, "face_boxes": choice.boxes}
-        facts = count_windows(self.frames) | {
+        facts = window_facts(self.frames) | {
             "windows_with_face": sum(map(bool, choice.tracks)),
             "frames_with_face": choice.with_face,
             "frames_chosen": choice.chosen,
@@ -220,7 +220,7 @@ class TrackedFace:
         return arrays, facts
 
 
-def count_windows(frames: int) -> Facts:
+def window_facts(frames: int) -> Facts:
     """Facts for the manifest: frames, windows, and frames in no window."""
     windows, dropped = plan_windows(frames)
     return {"frames": frames, "windows": windows, "frames_dropped": dropped}

@@ -90,10 +90,6 @@ class FrameCount(NamedTuple):
     header: int
     damaged: tuple[int, ...] = ()
 
-    @property
-    def agrees(self) -> bool:
-        return self.header in (0, self.frames)
-
 
 def count_frames(path: Path, decode: bool = False) -> FrameCount:
     """Counts frames packet by packet; `decode` also decodes each of them.
@@ -182,15 +178,6 @@ class Video:
                 else:
                     del started[name]
                     yield name, np.stack([frames[i] for i in wanted[name]])
-
-    def windows(self, size: int = 16) -> Iterator[Frames]:
-        """The windows of `window_frames` in one pass; a short last one repeats its last frame.
-
-        Raises:
-            DataError: a frame is damaged.
-        """
-        for indices in window_frames(len(self), size):
-            yield np.stack([self.frame(i) for i in indices])
 
     def damaged(self) -> list[int]:
         """Indices of the frames that do not decode; decodes the whole file."""
