@@ -1,8 +1,8 @@
-"""The gesture loader: its share of an epoch, and memory at ten times as many clips.
+"""The gesture loader: its share of a training epoch, and its memory with ten times as many clips.
 
 python -m benchmarks.clips        about a minute on two cores
 
-The model is a stand-in of ST-GCN's size (ten graph and temporal convolutions, 64 to 256 channels).
+The model has the size of ST-GCN (ten graph and temporal convolutions, 64 to 256 channels).
 """
 
 import itertools
@@ -26,7 +26,7 @@ JOINTS = subset("imigue22", "light_hand35")
 
 
 def some_clips(count: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Clips as long as iMiGUE's: a median of 1.5 s, a few of many seconds."""
+    """Clips with lengths as in iMiGUE: a median of 1.5 s, a few of many seconds."""
     length = np.clip(rng.lognormal(np.log(38), 0.9, count), 5, 1500).astype(int)
     start = rng.integers(0, FRAMES - length)
     video = rng.integers(VIDEOS, size=count)
@@ -58,7 +58,7 @@ class Block(nn.Module):
         return self.norms[1](x).relu()
 
 
-def stand_in() -> nn.Sequential:
+def st_gcn_sized() -> nn.Sequential:
     graph = torch.tensor(spatial(LAYOUTS["imigue22"]), dtype=torch.float32)
     widths = [3, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256]
     blocks = [
@@ -69,8 +69,8 @@ def stand_in() -> nn.Sequential:
 
 
 def loading_share(clips: pd.DataFrame, keypoints: KeypointFiles) -> float:
-    """The loader's share of the time of a few training steps on one person's clips."""
-    model, loading = stand_in(), 0.0
+    """The loader's share of the time of a few training steps."""
+    model, loading = st_gcn_sized(), 0.0
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     dataset = ClipDataset(clips, keypoints, joints=JOINTS)
     begin = time.perf_counter()
@@ -86,7 +86,7 @@ def loading_share(clips: pd.DataFrame, keypoints: KeypointFiles) -> float:
 
 
 def epoch(clips: pd.DataFrame, keypoints: KeypointFiles) -> tuple[float, float]:
-    """Seconds of one epoch, and its peak of Python's memory in MiB, measured apart."""
+    """Seconds of one epoch, and its peak of Python's memory in MiB, measured separately."""
 
     def run() -> float:
         start = time.perf_counter()

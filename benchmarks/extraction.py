@@ -1,12 +1,13 @@
-"""Extraction against the bare networks on the same frames, and its memory against a video's length.
+"""Extraction compared with its networks alone, beside busy programs, and its memory.
 
 python -m benchmarks.extraction           about 4 minutes on two cores
 python -m benchmarks.extraction --full    and the full networks on a minute of 720p, 4 minutes more
 
-`extract/encoder` is the time that the networks alone take (detector, MViTv2-S, SwinFace, each on
-the batches that it saw) divided by the time of the whole extraction, decoding and writing included.
-`extract memory` is the peak of a process with stand-ins for the networks behind the real decoding,
-following, cropping and batches.
+`extract/encoder` is the time of the networks alone (detector, MViTv2-S, SwinFace, each on the same
+batches) divided by the time of the whole extraction including decoding and writing. The row with
+two busy programs is the speed of an extraction beside them divided by its speed alone, in the same
+process and in turns. `extract memory` is the peak of a process with simulated networks behind the
+real decoding, tracking, cropping and batches.
 """
 
 import itertools
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +36,20 @@ from imigue_lab.features.catalogue import build_streams
 from imigue_lab.features.centerface import CenterFace
 from imigue_lab.features.detectors import Faces
 from imigue_lab.features.encoders import fastest_precision
-from imigue_lab.features.extract import extract
+from imigue_lab.features.extraction import run_extraction
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.provenance import MIB, peak_memory
 
 HEIGHTS = (360, 720)
 WINDOWS, ROUNDS = 4, 3
+MANY = 100  # windows of the extraction beside busy programs
 CPU = torch.device("cpu")
-Calls = list[tuple[Callable[..., Any], tuple]]  # a network, and what it was called with
+Calls = list[tuple[Callable[..., Any], tuple]]  # a network, and its arguments
 
 
 def interview(height: int) -> Iterator[np.ndarray]:
-    """The synthetic person in the middle of a large picture, in which CenterFace finds the face."""
+    """A synthetic person in the middle of a large picture, whose face CenterFace detects."""
     spec = SyntheticSpec(videos=1)
     film, scale = record(plan(spec)[0], spec), height // 360
     size = (192 * scale, 144 * scale)
@@ -61,7 +64,7 @@ def interview(height: int) -> Iterator[np.ndarray]:
 
 
 def film(root: Path, height: int, frames: int) -> Path:
-    """A folder that holds one video, repeated until it is long enough."""
+    """A folder with one video, repeated to the requested length."""
     root.mkdir()
     short = root / "short.mkv"
     write_video(short, itertools.islice(interview(height), WINDOWS * 16), 25)
@@ -71,7 +74,7 @@ def film(root: Path, height: int, frames: int) -> Path:
 
 
 def repeat(source: Path, target: Path, times: int) -> None:
-    """Writes the packets of a file several times, one after the other, without encoding anew."""
+    """Writes the packets of a file several times in a row, without encoding again."""
     with av.open(str(target), "w", format="mp4") as out:
         shift, stream = 0, None
         for _ in range(times):
@@ -87,7 +90,7 @@ def repeat(source: Path, target: Path, times: int) -> None:
                 shift = last
 
 
-def noted(network: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
+def recorded(network: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         calls.append((network, args))
         return network(*args)
@@ -99,28 +102,28 @@ def once(root: Path, streams: list[Stream], folder: Path) -> float:
     """Seconds of one extraction of everything."""
     plan = plan_extraction(read_index(root), streams, str(folder))
     started = time.perf_counter()
-    report = extract(plan)
-    assert report.made == len(streams) and not report.failed, report
+    report = run_extraction(plan)
+    assert report.extracted == len(streams) and not report.failed, report
     return time.perf_counter() - started
 
 
 def compare(root: Path, folder: Path) -> None:
-    """Prints the ratio for one video, and where the rest goes."""
+    """Prints the ratio for one video, and the time of each network."""
     context, face = build_streams("context-mvitv2s,face-swinface", CPU)
     once(root, [context, face], folder / "warm")
     networks: dict[str, Calls] = {"detector": [], "MViTv2-S": [], "SwinFace": []}
     session, clip, embed = face.detector.session, context.batches.network, face.batches.network
-    context.batches.network = noted(clip, networks["MViTv2-S"])
-    face.batches.network = noted(embed, networks["SwinFace"])
+    context.batches.network = recorded(clip, networks["MViTv2-S"])
+    face.batches.network = recorded(embed, networks["SwinFace"])
     bare = CenterFace(torch.get_num_threads()).session
 
-    class Noted:
+    class RecordedSession:
         def run(self, *args: Any) -> Any:
             networks["detector"].append((bare.run, args))
             return session.run(*args)
 
-    face.detector.session = Noted()
-    once(root, [context, face], folder / "noted")
+    face.detector.session = RecordedSession()
+    once(root, [context, face], folder / "recorded")
     context.batches.network, face.batches.network, face.detector.session = clip, embed, session
     ours, alone = [], {name: [] for name in networks}
     pool = ThreadPoolExecutor(torch.get_num_threads())
@@ -136,32 +139,32 @@ def compare(root: Path, folder: Path) -> None:
         alone["detector"][-1] = min(alone["detector"][-1], time.perf_counter() - started)
     parts = {name: float(np.median(seconds)) for name, seconds in alone.items()}
     whole = float(np.median(ours))
-    told = ", ".join(f"{name} {seconds / WINDOWS:.2f}" for name, seconds in parts.items())
+    by_network = ", ".join(f"{name} {seconds / WINDOWS:.2f}" for name, seconds in parts.items())
     print(
         f"extract/encoder, {root.name}, {fastest_precision(CPU)}: {sum(parts.values()) / whole:.2f}"
-        f" ({whole / WINDOWS:.2f} s a window; {told} s)"
+        f" ({whole / WINDOWS:.2f} s a window; {by_network} s)"
     )
 
 
 def deviation(root: Path, folder: Path) -> None:
-    """Prints how far bf16 lies from float32, on the features of one video."""
+    """Prints the deviation of bf16 from float32 on the features of one video."""
     rows = {}
     for precision in ("float32", "bf16"):
         streams = build_streams("context-mvitv2s,face-swinface", CPU, precision=precision)
         once(root, streams, folder / precision)
         for stream, name in zip(streams, ("context", "face"), strict=True):
-            place = find_store(str(folder / precision), read_index(root), stream.encoding.name)
-            rows[precision, name] = place.read(next(root.glob("*.mp4")).stem)[name].astype(float)
+            store = find_store(str(folder / precision), read_index(root), stream.encoding.name)
+            rows[precision, name] = store.read(next(root.glob("*.mp4")).stem)[name].astype(float)
     for name in ("context", "face"):
         exact, rounded = rows["float32", name], rows["bf16", name]
         apart = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
         print(f"bf16 against float32, {name}: {100 * apart:.2f} % of the norm (untrained weights)")
 
 
-class StandIn:
-    """A face in the middle of every frame."""
+class FixedFace:
+    """A simulated detector: one face in the middle of every frame."""
 
-    recipe, has_points = "stand-in", False
+    recipe, has_points = "fixed", False
 
     def __call__(self, frame: np.ndarray) -> Faces:
         height, width = frame.shape[:2]
@@ -170,22 +173,51 @@ class StandIn:
 
 
 def peak(root: Path, folder: Path, full: bool) -> float:
-    """MB that a process of its own needs at most."""
-    words = [sys.executable, "-m", "benchmarks.extraction", "peak", str(root), str(folder)]
-    told = subprocess.run(
-        words + ["full"] * full, capture_output=True, text=True, check=True, env=os.environ
+    """Peak memory in MB of an extraction in a separate process."""
+    command = [sys.executable, "-m", "benchmarks.extraction", "peak", str(root), str(folder)]
+    output = subprocess.run(
+        command + ["full"] * full, capture_output=True, text=True, check=True, env=os.environ
     )
-    return float(told.stdout.split()[-1])
+    return float(output.stdout.split()[-1])
 
 
-def run_and_tell_peak(root: Path, folder: Path, full: bool) -> None:
+def print_peak(root: Path, folder: Path, full: bool) -> None:
     context, face = build_streams("context-mvitv2s,face-swinface" if full else "tiny", CPU)[:2]
     if not full:
-        face.detector = StandIn()
+        face.detector = FixedFace()
         context.batches.network = lambda clips: clips.float().mean(dim=(2, 3, 4))
         face.batches.network = lambda faces: faces.float().mean(dim=(2, 3)).repeat(1, 64)[:, :64]
     once(root, [context, face], folder)
     print(peak_memory() / MIB)
+
+
+@contextmanager
+def busy_programs(count: int) -> Iterator[None]:
+    """Runs `count` single-threaded programs that never wait."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def share_beside_busy_programs(root: Path, folder: Path) -> None:
+    """Prints the speed of an extraction with two busy programs beside it over its speed alone."""
+    streams = build_streams("context-tiny,face-tiny", CPU)
+    once(root, streams, folder / "warm")
+    alone, beside = [], []
+    for number in range(ROUNDS):
+        alone.append(once(root, streams, folder / f"alone {number}"))
+        with busy_programs(2):
+            beside.append(once(root, streams, folder / f"beside {number}"))
+    quiet, busy = float(np.median(alone)), float(np.median(beside))
+    print(
+        f"extraction with two busy single-threaded programs beside it against alone:"
+        f" {quiet / busy:.2f} ({MANY / busy:.1f} and {MANY / quiet:.1f} windows/s,"
+        f" tiny encoders, {MANY} windows of 360p)"
+    )
 
 
 def main() -> None:
@@ -195,6 +227,7 @@ def main() -> None:
         for height in HEIGHTS:
             compare(film(folder / f"{height}p", height, WINDOWS * 16), folder / f"store {height}")
         deviation(folder / "360p", folder / "precisions")
+        share_beside_busy_programs(film(folder / "many", 360, MANY * 16), folder / "beside")
         minute, ten = film(folder / "1 min", 720, 1500), film(folder / "10 min", 720, 15000)
         short, long = peak(minute, folder / "a", False), peak(ten, folder / "b", False)
         print(
@@ -207,6 +240,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["peak"]:
-        run_and_tell_peak(Path(sys.argv[2]), Path(sys.argv[3]), "full" in sys.argv)
+        print_peak(Path(sys.argv[2]), Path(sys.argv[3]), "full" in sys.argv)
     else:
         main()

@@ -1,9 +1,9 @@
-"""20 kills at random moments of one extraction; it must end with the store of an unbroken run.
+"""Kills one extraction 20 times at random; the store must equal that of an uninterrupted run.
 
 python -m benchmarks.kill_extraction        about 4 minutes on two cores
 
-Each kill comes up to a third of a second after the first item that the process finished itself, so
-it falls into decoding, encoding, or the writing of an item.
+Each kill follows up to 0.3 s after the first item that the process has finished, so that it
+interrupts decoding, encoding, or the writing of an item.
 """
 
 import os
@@ -23,9 +23,9 @@ KILLS = 20
 
 
 def start(root: Path, store: Path) -> subprocess.Popen:
-    words = ["extract", "--data", str(root), "--store", str(store), "--encoders", "tiny"]
+    arguments = ["extract", "--data", str(root), "--store", str(store), "--encoders", "tiny"]
     return subprocess.Popen(
-        [sys.executable, "-m", "imigue_lab", *words],
+        [sys.executable, "-m", "imigue_lab", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -53,7 +53,7 @@ def main() -> None:
             while len(items_of(killed)) == before and process.poll() is None:
                 time.sleep(0.005)
             time.sleep(rng.uniform(0, 0.3))
-            assert process.poll() is None, "it ended before it was killed: make more interviews"
+            assert process.poll() is None, "it ended before it was killed: generate more interviews"
             process.kill()
             process.wait()
             counts.append(len(items_of(killed)))
@@ -61,7 +61,7 @@ def main() -> None:
         print(f"items in the store after each kill: {counts}")
         assert items_of(killed) == items_of(whole)
         same = [read(killed / item) == read(whole / item) for item in items_of(whole)]
-        print(f"{sum(same)} of {len(same)} items the same to the last bit")
+        print(f"{sum(same)} of {len(same)} items are bit-identical")
         assert all(same)
 
 

@@ -60,7 +60,7 @@ def test_extract_says_what_it_made_and_the_second_time_that_there_is_nothing_to_
     assert "context-tiny-" in told and "(untrained weights)" in told
     assert "made 1 items: 1 windows" in told
     assert run(*words) == 0
-    assert "nothing to do: 1 items are there already" in capsys.readouterr().out
+    assert "nothing to do: 1 items already extracted" in capsys.readouterr().out
     assert run(*words, "--trial") == 1
     assert "nothing to try" in capsys.readouterr().err
 

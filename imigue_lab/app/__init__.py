@@ -196,7 +196,7 @@ def extract_features(options: argparse.Namespace) -> None:
         print(try_features(settings, index))
         return
     report = extract_features(settings, index)
-    if report.made or report.failed:
+    if report.extracted or report.failed:
         print(report)
     if report.failed:
         sys.exit(1)

@@ -1,1 +1,1 @@
-"""Frozen encoders, run once over each video: whose face it is, and what the encoders say of it."""
+"""Frozen encoders, run once over each video: faces, keypoints, and stored features."""

@@ -1,6 +1,6 @@
-"""A face out of its frame, upright and of one size: by five points, or as a square about its box.
+"""Face crops, upright and of one size: aligned by five points, or a square around the box.
 
-Places are pixels of the frame, x before y, from its top left corner; what lies outside is black.
+Coordinates are pixels of the frame, x before y, from its top left corner; pixels outside are black.
 """
 
 import math
@@ -15,8 +15,8 @@ from imigue_lab.features.detectors import Faces
 
 Crop = UInt8[np.ndarray, "side side 3"]  # RGB
 
-# Eyes, nose and corners of the mouth in a crop of 112, counted from the centre of its first pixel
-# (InsightFace, and with it SwinFace).
+# Eyes, nose and corners of the mouth in a crop of 112 pixels, relative to the centre of its first
+# pixel (InsightFace and SwinFace).
 ARCFACE = np.array(
     [
         (38.2946, 51.6963),
@@ -30,16 +30,16 @@ MARGIN = 1.2  # side of the square, in longer sides of the box
 
 
 def crop_rule(has_points: bool, side: int = 112) -> str:
-    """How a face is cut out, in words for the fingerprint."""
+    """Description of the crop for the fingerprint."""
     rule = "similarity to ArcFace's five points" if has_points else f"square {MARGIN} x longer side"
     return f"{rule}, {side} px"
 
 
 def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112) -> Crop:
-    """One of the faces, aligned where it has points.
+    """The crop of one face, aligned if the detector gives points.
 
     Args:
-        face: its place in `faces`.
+        face: index in `faces`.
         side: pixels.
     """
     if faces.points is None:
@@ -48,9 +48,9 @@ def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112) -> Crop:
 
 
 def aligned(frame: Frame, points: Float32[np.ndarray, "5 2"], side: int = 112) -> Crop:
-    """The face turned, scaled and moved so that its points come to lie on ArcFace's.
+    """The face rotated, scaled and shifted so that its points match ArcFace's.
 
-    Bilinear; where the face is larger by half or more, over averages of squares of pixels.
+    Bilinear; a face larger by half or more is first averaged over squares of pixels.
     """
     scale, shift = similarity(points, (ARCFACE + 0.5) * side / 112)
     corners = (np.array([0, side, side * 1j, side * (1 + 1j)]) - shift) / scale
@@ -68,17 +68,17 @@ def aligned(frame: Frame, points: Float32[np.ndarray, "5 2"], side: int = 112) -
 
 
 def similarity(
-    here: Float[np.ndarray, "n 2"], there: Float[np.ndarray, "n 2"]
+    source: Float[np.ndarray, "n 2"], target: Float[np.ndarray, "n 2"]
 ) -> tuple[complex, complex]:
-    """The turn, scale and shift that bring `here` closest to `there` in least squares.
+    """The rotation, scale and shift of `source` closest to `target` in least squares.
 
-    With points as complex numbers p and q it is ``q = a p + b``: |a| scales, a's angle turns.
+    With points as complex numbers p and q: ``q = a p + b``, |a| the scale, a's angle the rotation.
 
         a = Σ conj(p - p̄) (q - q̄) / Σ |p - p̄|²        b = q̄ - a p̄
 
     In the plane this is Umeyama's solution (1991) without a reflection.
     """
-    p, q = as_complex(here), as_complex(there)
+    p, q = as_complex(source), as_complex(target)
     spread = p - p.mean()
     scale = np.vdot(spread, q - q.mean()) / np.vdot(spread, spread)
     return complex(scale), complex(q.mean() - scale * p.mean())
@@ -103,7 +103,7 @@ def square(frame: Frame, box: Float32[np.ndarray, "4"], side: int = 112) -> Crop
 def cut(
     frame: Frame, left: int, top: int, right: int, bottom: int
 ) -> UInt8[np.ndarray, "{bottom-top} {right-left} 3"]:
-    """A part of the picture; black where it reaches out of it."""
+    """A rectangle of the picture; black where it extends beyond it."""
     height, width = frame.shape[:2]
     inner = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:

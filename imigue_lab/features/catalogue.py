@@ -1,4 +1,4 @@
-"""The encoders by the names that people type and the store keeps."""
+"""Encoders and face detectors by name, as used in settings and in the feature store."""
 
 from functools import cache
 from pathlib import Path
@@ -14,9 +14,9 @@ from imigue_lab.models.weights import load_mvit, load_swinface
 
 
 class Entry(NamedTuple):
-    """What a name stands for: `tiny` is untrained, for demo and tests, `full` is the paper's.
+    """An encoder: `tiny` ones are untrained, for demo and tests, `full` ones are the paper's.
 
-    The batch of a GPU fills it; on a CPU small ones stay in its cache.
+    Batches are large enough to fill a GPU, and on a CPU small enough for its cache.
     """
 
     stream: Literal["context", "face", "rgb"]
@@ -36,17 +36,17 @@ CATALOGUE = {
 
 
 def parse_names(encoders: str) -> list[str]:
-    """Names of encoders out of `tiny`, `full`, or names with commas.
+    """Encoder names from `tiny`, `full`, or names separated by commas.
 
     Raises:
-        SettingsError: a name that there is not.
+        SettingsError: an unknown name.
     """
     words = [word.strip() for word in encoders.split(",")]
     names = [n for word in words for n, e in CATALOGUE.items() if word in (n, e.size)]
     unknown = [word for word in words if word not in (*CATALOGUE, "tiny", "full")]
     if unknown:
         raise SettingsError(
-            f"encoders: {', '.join(map(repr, unknown))} is not known; there are: tiny, full,"
+            f"encoders: unknown {', '.join(map(repr, unknown))}; choose from tiny, full,"
             f" {', '.join(CATALOGUE)}"
         )
     return list(dict.fromkeys(names))
@@ -62,37 +62,37 @@ def build_streams(
     grid: int = 0,
     precision: Precision | None = None,
 ) -> list[Stream]:
-    """Opens what is to be extracted; context and rgb share one model.
+    """Builds the streams of the requested encoders; context and rgb share one model.
 
     Args:
         encoders: see `parse_names`.
-        context_weights: of MViTv2-S, see `load_mvit`; the tiny ones are always untrained.
+        context_weights: of MViTv2-S, see `load_mvit`; tiny encoders are always untrained.
         face_weights: of SwinFace, see `load_swinface`.
         grid: see `ClipStream`.
-        precision: None takes bf16 for the full encoders where the processor computes in it.
+        precision: None selects bf16 for full encoders if the processor supports it.
 
     Raises:
-        SettingsError: an encoder that there is not.
-        DataError: weights that are missing or are another network's.
+        SettingsError: an unknown encoder.
+        DataError: weights that are missing or belong to another network.
     """
     names = parse_names(encoders)
-    finders = {
+    detectors = {
         name: open_detector(detector, detector_weights)
         for name in names
         if CATALOGUE[name].stream == "face"
     }
 
-    def numbers(full: bool) -> Precision:
+    def precision_for(full: bool) -> Precision:
         return precision or (fastest_precision(device) if full else "float32")
 
     @cache
     def video(full: bool) -> VideoEncoder:
         loaded = load_mvit(context_weights, "small") if full else load_mvit("", "tiny")
-        return VideoEncoder(*loaded, device, numbers(full))
+        return VideoEncoder(*loaded, device, precision_for(full))
 
     def face(full: bool) -> FaceEncoder:
         loaded = load_swinface(face_weights, "full") if full else load_swinface("", "tiny")
-        return FaceEncoder(*loaded, device, numbers(full))
+        return FaceEncoder(*loaded, device, precision_for(full))
 
     streams: list[Stream] = []
     for name in names:
@@ -105,7 +105,7 @@ def build_streams(
             streams.append(ClipStream(video(full), name, batch, grid))
         else:
             threads = torch.get_num_threads()
-            streams.append(FaceStream(face(full), finders[name], name, batch, threads))
+            streams.append(FaceStream(face(full), detectors[name], name, batch, threads))
     return streams
 
 
@@ -113,17 +113,17 @@ def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDe
     """A face detector by name.
 
     Args:
-        weights: path of an ONNX file, for `yolo-face` alone; CenterFace brings its own.
-        threads: of onnxruntime.
+        weights: path of an ONNX file, for `yolo-face` only; CenterFace includes its weights.
+        threads: number of onnxruntime threads.
 
     Raises:
-        DataError: weights are missing, are another network's, or were given to CenterFace.
+        DataError: weights are missing, belong to another network, or are set for CenterFace.
     """
     if name == "centerface":
         if weights:
             raise DataError(
-                f"detector_weights is {weights}, which detector centerface does not read: it brings"
-                " its own; leave detector_weights empty or choose detector yolo-face"
+                f"detector_weights: expected none for detector centerface, got {weights}; leave"
+                " detector_weights empty or choose detector yolo-face"
             )
         from imigue_lab.features.centerface import CenterFace
 
@@ -132,7 +132,7 @@ def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDe
 
     if not weights:
         raise DataError(
-            f"detector yolo-face has no weights: fetch {FILES} from {PLACE} ({LICENCE}) and give"
-            " its path as detector_weights, or choose detector centerface"
+            f"detector yolo-face needs weights: download {FILES} from {PLACE} ({LICENCE}) and set"
+            " detector_weights to its path, or choose detector centerface"
         )
     return YoloFace(Path(weights).expanduser(), threads)

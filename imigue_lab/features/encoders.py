@@ -1,6 +1,6 @@
-"""Built models with their own preprocessing: pixels of 16 frames, or of a face, to vectors.
+"""Encoders, models with their preprocessing: 16 frames, or a face, to vectors.
 
-Letters in shapes: B examples, S side of what the model sees, t h w places of its token map.
+Letters in shapes: B examples, S side of the model's input, t h w places of its token map.
 """
 
 from typing import Literal
@@ -24,9 +24,8 @@ Clip = UInt8[Tensor, "3 16 S S"]
 class VideoEncoder:
     """MViTv2 on 16 RGB frames, prepared as for Kinetics-400.
 
-    The shorter side is resized to 8/7 of the model's (256 for 224; bilinear, not antialiased, as
-    the weights were trained), the centre cut out, colours normalised to mean 0.45 and deviation
-    0.225.
+    The shorter side is resized to 8/7 of the model's (256 for 224; bilinear, not antialiased, as in
+    training), the centre cropped, colours normalised with mean 0.45 and deviation 0.225.
     """
 
     def __init__(self, model: MViT, weights: Weights, device: torch.device, precision: Precision):
@@ -45,7 +44,7 @@ class VideoEncoder:
         return round(self.side * SHORTER)
 
     def prepare(self, frames: Frames) -> Clip:
-        """What of the frames the model sees, before it is normalised."""
+        """The model's input before normalisation."""
         channels_first = torch.from_numpy(frames).permute(0, 3, 1, 2)
         small = pictures.resize(channels_first, [self.shorter], antialias=False)
         return pictures.center_crop(small, [self.side]).transpose(0, 1).contiguous()
@@ -64,7 +63,7 @@ class VideoEncoder:
 
 
 class FaceEncoder:
-    """SwinFace on an aligned RGB face; colours from -1 to 1."""
+    """SwinFace on an aligned RGB face, colours from -1 to 1."""
 
     def __init__(
         self, model: SwinFace, weights: Weights, device: torch.device, precision: Precision
@@ -93,7 +92,7 @@ def note_of(weights: Weights) -> str:
 def normalised(
     pixels: UInt8[Tensor, "..."], device: torch.device, mean: float, deviation: float
 ) -> Float[Tensor, "..."]:
-    """``(x / 255 - mean) / deviation``, in two passes over the memory."""
+    """``(x / 255 - mean) / deviation``, in two passes over memory."""
     return pixels.to(device).float().sub_(255 * mean).mul_(1 / (255 * deviation))
 
 
@@ -102,8 +101,8 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def fastest_precision(device: torch.device) -> Precision:
-    """bf16 where the processor computes in it, which more than halves the time of MViTv2-S."""
+    """bf16 if the processor supports it, which more than halves the time of MViTv2-S."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return "bf16" if any(map(capabilities.get, ("avx512_bf16", "amx_bf16"))) else "float32"

@@ -1,4 +1,4 @@
-"""Pose estimators behind one protocol; the one there is, rtmlib, is an optional extra.
+"""Pose estimators: a protocol, and rtmlib, which is an optional extra.
 
     pip install 'imigue_lab[poses]'
 
@@ -19,7 +19,7 @@ from imigue_lab.data.skeletons.keypoints import COCO17, LAYOUTS, hand
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.errors import DataError, SettingsError
 
-UNSURE = 0.3  # score below which rtmlib's own drawing leaves a joint out
+LEAST_SCORE = 0.3  # rtmlib's drawings omit joints below it
 WHOLE_BODY = [
     *COCO17,
     *(f"foot_{number}" for number in range(6)),
@@ -27,15 +27,15 @@ WHOLE_BODY = [
     *hand("left"),
     *hand("right"),
 ]
-Answer = tuple[Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]]
+Estimate = tuple[Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]]
 
 
 @runtime_checkable
 class PoseEstimator(Protocol):
-    """Finds the joints of everybody in a picture.
+    """Estimates the joints of all persons in a picture.
 
     Attributes:
-        name: what people are told.
+        name: shown to users.
         layout: key of `LAYOUTS`.
     """
 
@@ -43,56 +43,56 @@ class PoseEstimator(Protocol):
     layout: str
 
     def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
-        """x, y in pixels and a score of each joint; all 0 where it was not found."""
+        """x, y in pixels and a score of each joint; all 0 for missing joints."""
 
 
 class WholeBody:
     """rtmlib's whole-body estimator as `imigue22`.
 
     Args:
-        infer: takes a picture, BGR, and gives places and scores of COCO-WholeBody's 133 points.
+        infer: BGR picture -> positions and scores of COCO-WholeBody's 133 points.
     """
 
     layout = "imigue22"
 
-    def __init__(self, infer: Callable[[Frame], Answer], name: str = "rtmlib"):
+    def __init__(self, infer: Callable[[Frame], Estimate], name: str = "rtmlib"):
         self.infer = infer
         self.name = name
 
     def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
-        places, scores = self.infer(np.ascontiguousarray(picture[..., ::-1]))
-        return to_imigue22(np.asarray(places), np.asarray(scores))
+        positions, scores = self.infer(np.ascontiguousarray(picture[..., ::-1]))
+        return to_imigue22(np.asarray(positions), np.asarray(scores))
 
 
 def to_imigue22(
-    places: Float[np.ndarray, "N 133 2"], scores: Float[np.ndarray, "N 133"]
+    positions: Float[np.ndarray, "N 133 2"], scores: Float[np.ndarray, "N 133"]
 ) -> Float32[np.ndarray, "N 22 3"]:
-    """By the joints' names; the neck is the middle of both shoulders, as sure as the less sure."""
-    held = {joint: number for number, joint in enumerate(WHOLE_BODY)}
-    scores = scores.clip(0, 1)  # the peaks of SimCC exceed 1 now and then
-    points = np.concatenate([places, scores[..., None]], axis=-1)
-    shoulders = points[:, [held["right_shoulder"], held["left_shoulder"]]]
+    """Joints by name; the neck is the midpoint of the shoulders, with the lower of their scores."""
+    column = {joint: number for number, joint in enumerate(WHOLE_BODY)}
+    scores = scores.clip(0, 1)  # SimCC's peaks exceed 1 now and then
+    points = np.concatenate([positions, scores[..., None]], axis=-1)
+    shoulders = points[:, [column["right_shoulder"], column["left_shoulder"]]]
     neck = shoulders.mean(axis=1)
     neck[:, 2] = shoulders[..., 2].min(axis=1)
-    joints = [
-        neck if joint == "neck" else points[:, held[joint]] for joint in LAYOUTS["imigue22"].joints
-    ]
-    found = np.stack(joints, axis=1)
-    return (found * (found[..., 2:] >= UNSURE)).astype(np.float32)
+    joints = LAYOUTS["imigue22"].joints
+    chosen = [neck if joint == "neck" else points[:, column[joint]] for joint in joints]
+    found = np.stack(chosen, axis=1)
+    return (found * (found[..., 2:] >= LEAST_SCORE)).astype(np.float32)
 
 
-def open_estimator(words: str) -> PoseEstimator:
-    """``rtmlib``, which fetches its weights on first use, or ``rtmlib:DETECTOR.onnx,POSE.onnx``.
+def open_estimator(spec: str) -> PoseEstimator:
+    """``rtmlib``, which downloads its weights on first use, or ``rtmlib:DETECTOR.onnx,POSE.onnx``.
 
     Raises:
-        SettingsError: other words, or the extra is not installed.
-        DataError: a weight file is not there.
+        SettingsError: another specification, or the extra is not installed.
+        DataError: a weight file does not exist.
     """
-    name, _, files = words.partition(":")
+    name, _, files = spec.partition(":")
     paths = [Path(file.strip()).expanduser() for file in files.split(",") if file.strip()]
     if name != "rtmlib" or len(paths) not in (0, 2):
         raise SettingsError(
-            f"keypoints: {words!r} is no estimator; say rtmlib, or rtmlib:DETECTOR.onnx,POSE.onnx"
+            "keypoints: expected an estimator, rtmlib or rtmlib:DETECTOR.onnx,POSE.onnx, got"
+            f" {spec!r}; correct it"
         )
     for path in paths:
         if not path.is_file():
@@ -117,44 +117,42 @@ def open_estimator(words: str) -> PoseEstimator:
 
 
 def picture_size(network: Path) -> tuple[int, int]:
-    """Width and height of the pictures that an ONNX file takes."""
+    """Width and height of an ONNX network's input."""
     import onnx
 
     try:
         shape = onnx.load(str(network), load_external_data=False).graph.input[0]
-    except Exception as error:  # whatever its parser comes to
-        raise DataError(f"{network}: is no ONNX network; fetch it again") from error
+    except Exception as error:  # any error of its parser
+        raise DataError(f"{network}: is not an ONNX network; download it again") from error
     *_, height, width = (size.dim_value for size in shape.type.tensor_type.shape.dim)
     if height < 1 or width < 1:
-        raise DataError(
-            f"{network}: does not say the size of its pictures; export it with a fixed one"
-        )
+        raise DataError(f"{network}: has no fixed input size; export it with one")
     return width, height
 
 
-def follow_person(
+def track_person(
     persons: Float32[np.ndarray, "N V 3"], last: Float32[np.ndarray, "V 3"] | None
 ) -> int | None:
-    """Which of them was followed so far: the nearest by shared joints, the largest at first."""
+    """Index of the tracked person: the nearest by shared joints, initially the largest."""
     sizes = [extent(person) for person in persons]
     if not sizes or max(sizes) == 0:
         return None
     if last is not None:
-        away = [distance(person, last) for person in persons]
-        nearest = int(np.argmin(away))
-        if away[nearest] < extent(last):
+        distances = [distance(person, last) for person in persons]
+        nearest = int(np.argmin(distances))
+        if distances[nearest] < extent(last):
             return nearest
     return int(np.argmax(sizes))
 
 
 def extent(person: Float32[np.ndarray, "V 3"]) -> float:
-    """Diagonal of the box about the joints that were found, in pixels."""
+    """Diagonal of the box around the detected joints, in pixels."""
     seen = person[person[:, 2] > 0, :2]
     return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else 0.0
 
 
 def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
-    """Mean over the joints found in both, in pixels; infinite where there is none."""
+    """Mean distance of the joints detected in both, in pixels; infinite if there are none."""
     both = (person[:, 2] > 0) & (other[:, 2] > 0)
     return (
         float(np.linalg.norm((person - other)[both, :2], axis=1).mean()) if both.any() else np.inf

@@ -1,4 +1,4 @@
-"""How frames flow to networks: decoded ahead in a thread, encoded in batches of one size."""
+"""Data flow to networks: items prefetched in a thread, examples encoded in batches of one size."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -11,31 +11,31 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
-Take = Callable[[np.ndarray], None]
-POLL_S = 0.1  # how soon a thread sees that nobody takes any more
+Receiver = Callable[[np.ndarray], None]
+POLL_S = 0.1  # how often a waiting thread checks whether the consumer has stopped
 
 
-class Raised(NamedTuple):
-    """An error on its way from the thread to whoever takes the items."""
+class Failure(NamedTuple):
+    """An error of the source, raised again in the consumer."""
 
     error: BaseException
 
 
-class Ended(NamedTuple):
-    """Nothing more comes."""
+class End(NamedTuple):
+    """The end of the source."""
 
 
-def ahead(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
-    """Runs `source` in a thread, at most `depth` items ahead of whoever takes them.
+def prefetch(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
+    """Runs `source` in a thread, at most `depth` items ahead of the consumer.
 
-    An error of the source is raised after the items before it were taken; the thread ends when the
-    iterator is closed.
+    An error of the source is raised after the items before it; the thread ends when the generator
+    is closed.
     """
-    queue: Queue[T | Raised | Ended] = Queue(depth)
-    abandoned = Event()
+    queue: Queue[T | Failure | End] = Queue(depth)
+    stopped = Event()
 
-    def hand_over(item: T | Raised | Ended) -> None:
-        while not abandoned.is_set():
+    def put(item: T | Failure | End) -> None:
+        while not stopped.is_set():
             with suppress(Full):
                 queue.put(item, timeout=POLL_S)
                 return
@@ -43,12 +43,12 @@ def ahead(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     def run() -> None:
         try:
             for item in source:
-                hand_over(item)
-                if abandoned.is_set():
+                put(item)
+                if stopped.is_set():
                     return
-            hand_over(Ended())
+            put(End())
         except BaseException as error:
-            hand_over(Raised(error))
+            put(Failure(error))
         finally:
             if isinstance(source, Generator):
                 source.close()
@@ -56,12 +56,12 @@ def ahead(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     thread = Thread(target=run, daemon=True)
     thread.start()
     try:
-        while not isinstance(item := queue.get(), Ended):
-            if isinstance(item, Raised):
+        while not isinstance(item := queue.get(), End):
+            if isinstance(item, Failure):
                 raise item.error
             yield item
     finally:
-        abandoned.set()
+        stopped.set()
         empty(queue)
         thread.join()
 
@@ -75,49 +75,49 @@ def empty(queue: Queue) -> None:
 class Batches:
     """A network fed in batches of one size, filled across items and videos.
 
-    A short last batch is filled up with copies: every batch runs the same kernels, so what comes
-    out for an example does not depend on what else was encoded in the same call. The results of a
-    batch are handed out when the next one is on its way, which lets a GPU work meanwhile.
+    A short last batch is filled with copies: every batch runs the same kernels, so the result of an
+    example does not depend on what else is encoded in the same call. The results of a batch are
+    delivered after the next one has been started, so that a GPU works meanwhile.
 
     Args:
-        network: (B, ...) of `put` examples -> (B, ...), rows in the same order.
+        network: (B, ...) of examples -> (B, ...), rows in the same order.
         size: examples a batch.
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], size: int):
         self.network = network
         self.size = size
-        self.waiting: list[tuple[Tensor, Take]] = []
-        self.under_way: tuple[Tensor, list[Take]] | None = None
+        self.queued: list[tuple[Tensor, Receiver]] = []
+        self.in_flight: tuple[Tensor, list[Receiver]] | None = None
 
-    def put(self, example: Tensor, take: Take) -> None:
-        """Adds an example; `take` receives its result, a float32 array, sooner or later."""
-        self.waiting.append((example, take))
-        if len(self.waiting) == self.size:
+    def put(self, example: Tensor, receive: Receiver) -> None:
+        """Adds an example; `receive` is called with its result, a float32 array, later."""
+        self.queued.append((example, receive))
+        if len(self.queued) == self.size:
             self.run()
 
     def flush(self) -> None:
-        """Runs what is waiting and hands out every result."""
-        if self.waiting:
+        """Runs the queued examples and delivers all results."""
+        if self.queued:
             self.run()
         self.deliver()
 
     def run(self) -> None:
-        examples = [example for example, _ in self.waiting]
-        takers = [take for _, take in self.waiting]
-        self.waiting = []
+        examples = [example for example, _ in self.queued]
+        receivers = [receive for _, receive in self.queued]
+        self.queued = []
         copies = self.size - len(examples)
         results = self.network(torch.stack(examples + examples[-1:] * copies))
         self.deliver()
-        self.under_way = results, takers
+        self.in_flight = results, receivers
         if results.device.type == "cpu":
             self.deliver()
 
     def deliver(self) -> None:
-        if self.under_way is None:
+        if self.in_flight is None:
             return
-        results, takers = self.under_way
-        self.under_way = None
+        results, receivers = self.in_flight
+        self.in_flight = None
         rows = results.float().cpu().numpy()
-        for take, row in zip(takers, rows, strict=False):
-            take(row)
+        for receive, row in zip(receivers, rows, strict=False):  # rows of copies are dropped
+            receive(row)

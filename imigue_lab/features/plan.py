@@ -1,6 +1,6 @@
-"""What an extraction will do, told before it begins: items due, by the file they come from.
+"""The plan of an extraction: pending items by file, its size, and a trial run that times it.
 
-How long an extraction will take, from two windows of its first file; nothing is stored.
+Nothing is decoded to plan; a trial encodes two windows and stores nothing.
 """
 
 import time
@@ -21,11 +21,11 @@ from imigue_lab.features.streams import Stream, Window
 Span = tuple[int, int]
 
 
-class Due(NamedTuple):
-    """One item that is to be made.
+class Pending(NamedTuple):
+    """An item to extract.
 
     Attributes:
-        span: first and last frame of a clip inside a longer file; None takes the whole file.
+        span: first and last frame of a clip inside a longer file; None for the whole file.
     """
 
     stream: Stream
@@ -36,17 +36,17 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One file and what is due of it.
+    """One file and its pending items.
 
     Attributes:
-        place: the file's number among all files of the data, those with nothing due among them; so
-            it is the same whatever was made in the meantime.
-        windows: 16-frame windows to look at, as far as the file's header says.
+        number: index of the file among all files of the data, including finished ones, so that it
+            does not depend on what has been extracted meanwhile.
+        windows: number of 16-frame windows to encode, according to the file's header.
     """
 
-    place: int
+    number: int
     source: Path
-    dues: list[Due]
+    pending: list[Pending]
     windows: int
 
 
@@ -55,44 +55,45 @@ class Plan:
     """All jobs of an extraction.
 
     Attributes:
-        fresh: items that are in the store already.
-        fileless: videos and clips that have no file to be made from.
-        size: bytes that will be written, about.
+        finished: number of items already in the store.
+        without_file: videos and clips that have no video file.
+        size: approximate number of bytes to be written.
     """
 
     root: Path
-    place: Path
+    folder: Path
     stores: list[EncoderStore]
     jobs: list[Job]
-    fresh: int
-    fileless: list[str]
+    finished: int
+    without_file: list[str]
     size: int
 
     def __str__(self) -> str:
         encodings = [store.encoding for store in self.stores]
-        lines = [f"features of {self.root}, into {self.place}"]
+        lines = [f"features of {self.root}, stored in {self.folder}"]
         lines += [f"  {e.name}{f' ({e.note})' if e.note else ''}" for e in encodings]
-        if self.fileless:
-            lines.append(f"  no file to make them from: {some(dict.fromkeys(self.fileless))}")
-        return "\n".join([*lines, self.todo()])
+        if self.without_file:
+            lines.append(f"  without a video file: {some(dict.fromkeys(self.without_file))}")
+        return "\n".join([*lines, self.summary()])
 
-    def todo(self) -> str:
-        there = f"{self.fresh} items are there already" if self.fresh else ""
+    def summary(self) -> str:
+        finished = f"{self.finished} items already extracted" if self.finished else ""
         if not self.jobs:
-            return f"nothing to do: {there or 'there is no file'}"
-        items, windows = sum(len(job.dues) for job in self.jobs), sum(j.windows for j in self.jobs)
-        todo = f"to make: {items} items of {len(self.jobs)} files, {windows} windows"
+            return f"nothing to do: {finished or 'no video files'}"
+        items = sum(len(job.pending) for job in self.jobs)
+        windows = sum(job.windows for job in self.jobs)
+        todo = f"to extract: {items} items of {len(self.jobs)} files, {windows} windows"
         size = f"about {max(0.1, self.size / 1e6):,.1f} MB"
-        return ", ".join([todo, size, *([there] if there else [])])
+        return ", ".join([todo, size, *([finished] if finished else [])])
 
 
 def plan_extraction(
     index: Index, streams: Sequence[Stream], store: str = "", limit: int = 0
 ) -> Plan:
-    """Looks at what is there already.
+    """Plans the extraction of all items that are not in the store or whose file has changed.
 
     Args:
-        limit: the first videos of the index only; 0 takes all.
+        limit: the first videos of the index only; 0 for all.
 
     Raises:
         LabError: the store cannot be written to.
@@ -102,33 +103,33 @@ def plan_extraction(
     streams = [s for s in streams if s.unit == "video" or len(clips)]
     stores = [create_store(store, index, stream.encoding) for stream in streams]
     length = dict(zip(videos.video, videos.frames.fillna(0).astype(int), strict=True))
-    dues: dict[Path, list[Due]] = {}
-    fresh, fileless, size = 0, [], 0
-    for stream, kept in zip(streams, stores, strict=True):
+    by_file: dict[Path, list[Pending]] = {}
+    finished, without_file, size = 0, [], 0
+    for stream, encoder_store in zip(streams, stores, strict=True):
         for item, source, span in items_of(stream, videos, clips):
             if source is None:
-                fileless.append(item)
+                without_file.append(item)
                 continue
-            mine = dues.setdefault(source, [])
-            if kept.is_fresh(item, source):
-                fresh += 1
+            pending = by_file.setdefault(source, [])
+            if encoder_store.is_fresh(item, source):
+                finished += 1
             else:
-                mine.append(Due(stream, kept, item, span))
+                pending.append(Pending(stream, encoder_store, item, span))
                 windows = plan_windows(length[source]).windows if stream.unit == "video" else 1
                 size += windows * stream.bytes_a_window
     jobs = [
-        Job(place, source, mine, windows_of(mine, length.get(source, 0)))
-        for place, (source, mine) in enumerate(sorted(dues.items()))
-        if mine
+        Job(number, source, pending, windows_to_encode(pending, length.get(source, 0)))
+        for number, (source, pending) in enumerate(sorted(by_file.items()))
+        if pending
     ]
     folder = store_folder(store, index)
-    return Plan(index.root, folder, stores, jobs, fresh, fileless, size)
+    return Plan(index.root, folder, stores, jobs, finished, without_file, size)
 
 
 def items_of(
     stream: Stream, videos: pd.DataFrame, clips: pd.DataFrame
 ) -> Iterator[tuple[str, Path | None, Span | None]]:
-    """Id, file and span of every item of a stream; a clip's own file goes before its video's."""
+    """Id, file and span of each item of a stream; a clip's own file is preferred to its video's."""
     if stream.unit == "video":
         for video in videos.itertuples():
             yield video.video_id, video.video, None
@@ -141,53 +142,56 @@ def items_of(
             yield clip.clip_id, whole[clip.video_id], (clip.start, clip.end)
 
 
-def windows_of(dues: list[Due], frames: int) -> int:
-    """Windows to look at: those of the whole file once, and one a clip."""
-    clips = sum(due.stream.unit == "clip" for due in dues)
-    return clips + (plan_windows(frames).windows if clips < len(dues) else 0)
+def windows_to_encode(pending: list[Pending], frames: int) -> int:
+    """Windows to encode: those of the whole file once, and one a clip."""
+    clips = sum(item.stream.unit == "clip" for item in pending)
+    return clips + (plan_windows(frames).windows if clips < len(pending) else 0)
 
 
 class Trial(NamedTuple):
-    """What two windows cost; the first is slower by what happens once.
+    """The time of a few windows; the first includes one-time costs.
 
     Attributes:
-        seconds: of each window, through all streams.
-        windows: of the whole extraction.
+        seconds: of each window, for all streams together.
+        windows: number of windows of the whole extraction.
     """
 
     seconds: list[float]
     windows: int
 
     def __str__(self) -> str:
-        each = self.seconds[-1]
-        told = " and ".join(f"{seconds:.2f}" for seconds in self.seconds)
-        whole = time.strftime("%H:%M:%S", time.gmtime(each * self.windows % 86_400))
-        days = int(each * self.windows // 86_400)
-        whole = f"{days} days and {whole}" if days else whole
-        return f"tried {len(self.seconds)} windows: {told} s; all {self.windows} take about {whole}"
+        total = self.seconds[-1] * self.windows
+        measured = " and ".join(f"{seconds:.2f}" for seconds in self.seconds)
+        estimate = time.strftime("%H:%M:%S", time.gmtime(total % 86_400))
+        days = int(total // 86_400)
+        estimate = f"{days} days and {estimate}" if days else estimate
+        return (
+            f"{len(self.seconds)} windows took {measured} s; all {self.windows} take about"
+            f" {estimate}"
+        )
 
 
-def try_out(plan: Plan, windows: int = 2) -> Trial:
-    """Shows the first windows of the first file to every stream that has something to do there.
+def run_trial(plan: Plan, windows: int = 2) -> Trial:
+    """Encodes the first windows of the first pending file by all of its streams.
 
     Raises:
-        DataError: there is nothing to do, or the file is too short or cannot be read.
+        DataError: nothing is pending, or the file is too short or cannot be read.
     """
     if not plan.jobs:
-        raise DataError(f"{plan.root}: {plan.todo()}; there is nothing to try")
+        raise DataError(f"{plan.root}: {plan.summary()}; no trial is needed")
     job = plan.jobs[0]
-    streams = list(dict.fromkeys(due.stream for due in job.dues))
+    streams = list(dict.fromkeys(item.stream for item in job.pending))
     seconds = []
     with Video(job.source) as video:
         frames = window_frames(len(video))[:windows]
         if not frames:
             raise DataError(f"{job.source}: too short for a window; leave it out")
-        gatherings = [stream.begin(len(video)) for stream in streams]
+        collectors = [stream.start(len(video)) for stream in streams]
         for number, indices in enumerate(frames):
             started = time.perf_counter()
             window = Window(number, np.stack([video.frame(i) for i in indices]), indices)
-            for stream, gathering in zip(streams, gatherings, strict=True):
-                gathering.take(window)
+            for stream, collector in zip(streams, collectors, strict=True):
+                collector.add(window)
                 stream.flush()
             seconds.append(time.perf_counter() - started)
     return Trial(seconds, sum(job.windows for job in plan.jobs))

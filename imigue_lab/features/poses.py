@@ -1,6 +1,6 @@
-"""Keypoints of a user's own video: out of a file, or found by an estimator.
+"""Keypoints of a user's video: from a file, or by a pose estimator.
 
-Letters in shapes: N persons, T frames, V joints of the layout that is asked for.
+Letters in shapes: N persons, T frames, V joints of the requested layout.
 """
 
 import csv
@@ -20,52 +20,53 @@ from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError, some
-from imigue_lab.features.estimators import PoseEstimator, follow_person, open_estimator
+from imigue_lab.features.estimators import PoseEstimator, open_estimator, track_person
 
-LEAST = 0.5  # share of a layout's joints that a recording must hold
+MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 
 
-class Found(NamedTuple):
-    """One person's keypoints in the layout that was asked for, and what to know of them."""
+class Poses(NamedTuple):
+    """One person's keypoints in the requested layout, and remarks for the user."""
 
     skeleton: Float32[np.ndarray, "T V 3"]
     remarks: list[str]
 
 
-def find_poses(video: Path, given: str, layout: str) -> Found | None:
-    """Keypoints of every frame; None where nothing is given.
+def find_poses(video: Path, source: str, layout: str) -> Poses | None:
+    """Keypoints of every frame; None without a source.
 
     Args:
-        given: empty; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or folder as
-            `read_recording` takes it, or a CSV of frame number and x, y, score of each joint.
+        source: empty; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or folder for
+            `read_recording`, or a CSV of frame number and x, y, score of each joint.
         layout: name of the layout that the gesture run was trained on.
 
     Raises:
-        DataError: the file cannot be used, holds another number of frames than the video, or lacks
+        DataError: the file cannot be used, has another number of frames than the video, or lacks
             too many joints.
-        SettingsError: the estimator is not known or not installed.
+        SettingsError: the estimator is unknown or not installed.
     """
-    if not given:
+    if not source:
         return None
-    if given.partition(":")[0] == "rtmlib":
-        estimator = open_estimator(given)
-        recording, told = estimate(video, estimator), [f"keypoints: found by {estimator.name}"]
+    if source.partition(":")[0] == "rtmlib":
+        estimator = open_estimator(source)
+        recording = estimate(video, estimator)
+        remark = f"keypoints: estimated by {estimator.name}"
     else:
-        path = Path(given).expanduser()
-        recording, told = read_file(path), [f"keypoints: {path.name}"]
+        path = Path(source).expanduser()
+        recording, remark = read_user_recording(path), f"keypoints: {path.name}"
         with Video(video) as pictures:
             frames = len(pictures)
         if recording.skeleton.shape[1] != frames:
             raise DataError(
-                f"{path}: holds {recording.skeleton.shape[1]} frames and {video.name} {frames};"
-                " name the keypoints of this video"
+                f"{path}: expected {frames} frames as in {video.name}, got"
+                f" {recording.skeleton.shape[1]}; name the keypoints of this video"
             )
     skeleton, remarks = fit_layout(recording, layout)
-    return Found(skeleton[0], told + remarks)
+    return Poses(skeleton[0], [remark, *remarks])
 
 
-def read_file(path: Path) -> Recording:
-    """As `read_recording`; a CSV of another name is told by its number of columns."""
+def read_user_recording(path: Path) -> Recording:
+    """As `read_recording`; the layout of a CSV with another name follows from its columns."""
     known = path.name.endswith(("_light_hand.csv", "_light.csv"))
     if path.suffix != ".csv" or known:
         if not path.exists():
@@ -79,60 +80,60 @@ def read_file(path: Path) -> Recording:
     name = BY_JOINTS.get((columns - 1) // 3)
     if name is None or (columns - 1) % 3:
         raise DataError(
-            f"{path}: has {columns} columns, expected frame and x, y, score of"
-            f" {', '.join(map(str, BY_JOINTS))} joints; write it so"
+            f"{path}: expected frame and x, y, score of {', '.join(map(str, BY_JOINTS))} joints,"
+            f" got {columns} columns; write it in this form"
         )
     return Recording(read_keypoint_csv(path, LAYOUTS[name]), LAYOUTS[name])
 
 
 def fit_layout(recording: Recording, layout: str) -> tuple[Skeleton, list[str]]:
-    """The first person's joints of another layout, by name, and what is missing.
+    """The first person's joints in another layout, matched by name, and remarks on missing joints.
 
-    A neck that no joint stands for is the middle of both shoulders; any other joint that the
-    recording lacks is missing in all frames.
+    A missing neck is the midpoint of the shoulders; any other joint that the recording lacks is
+    missing in all frames.
 
     Raises:
-        DataError: more than half of the joints are missing, or the recording is not of a picture.
+        DataError: more than half of the joints are missing, or the recording is in space.
     """
-    held = {joint: number for number, joint in enumerate(recording.layout.joints)}
+    column = {joint: number for number, joint in enumerate(recording.layout.joints)}
     wanted = LAYOUTS[layout].joints
     points = recording.skeleton[:1]
     fitted = np.zeros((*points.shape[:2], len(wanted), 3), np.float32)
     absent = []
     for place, joint in enumerate(wanted):
-        shoulders = [held[own] for own in ("right_shoulder", "left_shoulder") if own in held]
-        if joint in held:
-            fitted[:, :, place] = points[:, :, held[joint]]
+        shoulders = [column[own] for own in ("right_shoulder", "left_shoulder") if own in column]
+        if joint in column:
+            fitted[:, :, place] = points[:, :, column[joint]]
         elif joint == "neck" and len(shoulders) == 2:
             fitted[:, :, place] = middle(points[:, :, shoulders])
         else:
             absent.append(joint)
-    if len(absent) > LEAST * len(wanted) or recording.layout.axes != LAYOUTS[layout].axes:
+    if len(absent) > MOST_MISSING * len(wanted) or recording.layout.axes != LAYOUTS[layout].axes:
         raise DataError(
-            f"keypoints in {recording.layout.name} hold {len(wanted) - len(absent)} of the"
-            f" {len(wanted)} joints of {layout}; give a fuller layout, or a run trained on"
+            f"keypoints in {recording.layout.name} contain {len(wanted) - len(absent)} of the"
+            f" {len(wanted)} joints of {layout}; use a layout with more joints, or a run trained on"
             f" {recording.layout.name}"
         )
-    what = f"{recording.layout.name} holds no {some(absent)}: missing in all frames"
+    what = f"{recording.layout.name} has no {some(absent)}: missing in all frames"
     return fitted, [what] * bool(absent)
 
 
 def middle(pair: Float32[np.ndarray, "M T 2 3"]) -> Float32[np.ndarray, "M T 3"]:
-    """Between two joints, as sure as the less sure; missing where either is."""
+    """Midpoint of two joints with the lower of their scores; missing where either is missing."""
     mean = pair.mean(axis=2)
     mean[..., 2] = pair[..., 2].min(axis=2)
     return mean * (mean[..., 2:] > 0)
 
 
 def estimate(video: Path, estimator: PoseEstimator) -> Recording:
-    """The largest person of the first frame that shows one, followed through the video."""
+    """The largest person of the first frame with a person, tracked through the video."""
     layout = LAYOUTS[estimator.layout]
     chosen: list[np.ndarray] = []
     last = None
     with Video(video, threads=0) as pictures:
         for frame in range(len(pictures)):
             persons = estimator(pictures.frame(frame))
-            number = follow_person(persons, last)
+            number = track_person(persons, last)
             person = np.zeros((len(layout.joints), 3), np.float32)
             if number is not None:
                 last = person = persons[number]

@@ -1,6 +1,6 @@
-"""What is gathered of one item, window by window: the context and the face of a video, a clip.
+"""Feature streams: context and face of each window of a video, and the token map of a clip.
 
-Letters in shapes: T windows, D width, t h w places of a clip.
+Letters in shapes: T windows, D width, t h w places of a clip's token map.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from imigue_lab.features.alignment import crop_rule, face_crop
 from imigue_lab.features.detectors import FaceDetector
 from imigue_lab.features.encoders import FaceEncoder, VideoEncoder
 from imigue_lab.features.flow import Batches
-from imigue_lab.features.following import RULE, Follower
+from imigue_lab.features.tracking import RULE, FaceTracker
 
 Facts = dict[str, object]
 
@@ -37,40 +37,40 @@ class Window(NamedTuple):
 
 
 @runtime_checkable
-class Gathering(Protocol):
-    """The features of one item as they come together."""
+class Collector(Protocol):
+    """Collects the features of one item, window by window."""
 
-    waiting: int  # results that are not there yet
+    waiting: int  # results that have not arrived yet
 
-    def take(self, window: Window) -> None:
-        """Hands a window to the network; its result comes with some later batch."""
+    def add(self, window: Window) -> None:
+        """Passes a window to the network; its result arrives with a later batch."""
 
     def features(self) -> tuple[Features, Facts]:
-        """The finished arrays, and what the manifest says of them; only when none is waited for."""
+        """The arrays, and facts for the manifest; call it when no result is waiting."""
 
 
 @runtime_checkable
 class Stream(Protocol):
-    """One kind of features: what makes them, and of what.
+    """One kind of features: an encoder and the kind of item that it encodes.
 
     Attributes:
         unit: an item is a whole video, or one gesture clip.
-        bytes_a_window: of the stored arrays, about.
+        bytes_a_window: approximate size of the stored arrays.
     """
 
     encoding: Encoding
     unit: Literal["video", "clip"]
     bytes_a_window: int
 
-    def begin(self, frames: int) -> Gathering:
-        """Opens an item of a file of so many frames."""
+    def start(self, frames: int) -> Collector:
+        """Starts an item of a file of `frames` frames."""
 
     def flush(self) -> None:
-        """Computes what waits for a full batch."""
+        """Encodes examples that wait for a full batch."""
 
 
 class Rows:
-    """One vector, or one map, a window."""
+    """Collects one vector, or one map, a window."""
 
     def __init__(self, encoder: VideoEncoder, batches: Batches, name: str, facts: Facts):
         self.encoder = encoder
@@ -80,11 +80,11 @@ class Rows:
         self.rows: dict[int, np.ndarray] = {}
         self.waiting = 0
 
-    def take(self, window: Window) -> None:
+    def add(self, window: Window) -> None:
         self.waiting += 1
-        self.batches.put(self.encoder.prepare(window.frames), partial(self.add, window.number))
+        self.batches.put(self.encoder.prepare(window.frames), partial(self.receive, window.number))
 
-    def add(self, number: int, row: np.ndarray) -> None:
+    def receive(self, number: int, row: np.ndarray) -> None:
         self.rows[number] = row.astype(np.float16)
         self.waiting -= 1
 
@@ -104,8 +104,8 @@ class ContextStream:
         self.encoding = Encoding(name, f"class token; {encoder.recipe}", encoder.note)
         self.bytes_a_window = 2 * encoder.model.dim
 
-    def begin(self, frames: int) -> Gathering:
-        return Rows(self.encoder, self.batches, "context", count_windows(frames))
+    def start(self, frames: int) -> Collector:
+        return Rows(self.encoder, self.batches, "context", window_facts(frames))
 
     def flush(self) -> None:
         self.batches.flush()
@@ -117,7 +117,7 @@ class ClipStream:
     The 16 frames are the centres of equal segments of the clip.
 
     Args:
-        grid: 0 keeps the places as the encoder gives them, 1 stores their mean, (T', 1, 1, D).
+        grid: 0 keeps the encoder's token map, 1 stores its mean over places, (T', 1, 1, D).
     """
 
     unit: Literal["video", "clip"] = "clip"
@@ -136,7 +136,7 @@ class ClipStream:
         tokens = self.encoder.places(clips)
         return tokens.mean(dim=(2, 3), keepdim=True) if self.grid else tokens
 
-    def begin(self, frames: int) -> Gathering:
+    def start(self, frames: int) -> Collector:
         return Rows(self.encoder, self.batches, "rgb", {})
 
     def flush(self) -> None:
@@ -151,7 +151,7 @@ class FaceStream:
     NaN where there is none.
 
     Args:
-        threads: frames of a window whose faces are found at the same time.
+        threads: number of frames of a window in which faces are detected at the same time.
     """
 
     unit: Literal["video", "clip"] = "video"
@@ -168,49 +168,49 @@ class FaceStream:
         self.encoding = Encoding(name, recipe, encoder.note)
         self.bytes_a_window = 2 * encoder.model.dim + 4 + 16 * 5 * 4
 
-    def begin(self, frames: int) -> Gathering:
-        return FollowedFace(self, frames)
+    def start(self, frames: int) -> Collector:
+        return TrackedFace(self, frames)
 
     def flush(self) -> None:
         self.batches.flush()
 
 
-class FollowedFace:
-    """The faces of one video: summed by window and track, chosen after the last window."""
+class TrackedFace:
+    """Sums face embeddings by window and track; the track is chosen after the last window."""
 
     def __init__(self, stream: FaceStream, frames: int):
         self.stream = stream
         self.frames = frames
-        self.follower = Follower()
+        self.tracker = FaceTracker()
         self.sums: dict[tuple[int, int], np.ndarray] = {}
         self.counts: Counter[tuple[int, int]] = Counter()
         self.waiting = 0
 
-    def take(self, window: Window) -> None:
-        shown = Counter(window.indices)  # a short last window shows its last frame several times
+    def add(self, window: Window) -> None:
+        repeats = Counter(window.indices)  # a short last window repeats its last frame
         pictures = dict(zip(window.indices, window.frames, strict=True))
         found = self.stream.pool.map(self.stream.detector, pictures.values())
         for (frame, picture), faces in zip(pictures.items(), found, strict=True):
-            for track, face in self.follower.take(frame, picture, faces):
+            for track, face in self.tracker.add(frame, picture, faces):
                 crop = face_crop(picture, faces, face, self.stream.encoder.side)
                 self.waiting += 1
-                add = partial(self.add, (window.number, track), shown[frame])
-                self.stream.batches.put(self.stream.encoder.prepare(crop), add)
+                receive = partial(self.receive, (window.number, track), repeats[frame])
+                self.stream.batches.put(self.stream.encoder.prepare(crop), receive)
 
-    def add(self, place: tuple[int, int], times: int, embedding: np.ndarray) -> None:
-        self.sums[place] = self.sums.get(place, 0) + times * embedding
-        self.counts[place] += times
+    def receive(self, key: tuple[int, int], times: int, embedding: np.ndarray) -> None:
+        self.sums[key] = self.sums.get(key, 0) + times * embedding
+        self.counts[key] += times
         self.waiting -= 1
 
     def features(self) -> tuple[Features, Facts]:
-        choice = self.follower.choose(self.frames)
+        choice = self.tracker.choose(self.frames)
         face = np.zeros((len(choice.tracks), self.stream.encoder.model.dim), np.float16)
         for window, tracks in enumerate(choice.tracks):
             if tracks:
                 total = sum(self.sums[window, track] for track in tracks)
                 face[window] = total / sum(self.counts[window, track] for track in tracks)
         arrays = {"face": face, "face_share": choice.face_share, "face_boxes": choice.boxes}
-        facts = count_windows(self.frames) | {
+        facts = window_facts(self.frames) | {
             "windows_with_face": sum(map(bool, choice.tracks)),
             "frames_with_face": choice.with_face,
             "frames_chosen": choice.chosen,
@@ -220,7 +220,7 @@ class FollowedFace:
         return arrays, facts
 
 
-def count_windows(frames: int) -> Facts:
-    """What the manifest says of how a video falls into windows."""
+def window_facts(frames: int) -> Facts:
+    """Facts for the manifest: frames, windows, and frames in no window."""
     windows, dropped = plan_windows(frames)
     return {"frames": frames, "windows": windows, "frames_dropped": dropped}

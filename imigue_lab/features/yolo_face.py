@@ -1,8 +1,8 @@
-"""YOLO-face: boxes without points, from an ONNX file that the user has fetched.
+"""YOLO-face: boxes without points, from an ONNX file that the user has downloaded.
 
-The network sees a letterboxed picture, RGB 0..1, and gives one of two forms, told apart by shape:
-`(1, 5, n)` centre, size and score of many boxes that still overlap (YOLOv8, v11), or `(1, n, 6)`
-corners, score and class of boxes that do not (YOLOv10).
+The input is a letterboxed picture, RGB 0..1. The output has one of two forms, distinguished by
+shape: `(1, 5, n)` centre, size and score of overlapping boxes (YOLOv8, v11), or `(1, n, 6)`
+corners, score and class of boxes after suppression (YOLOv10).
 
 Letters in shapes: n boxes.
 """
@@ -20,23 +20,24 @@ from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.features.detectors import Faces, inside, open_session
 
-SIDE = 640  # pixels, where the file does not say its own
+SIDE = 640  # pixels, for files without a fixed input size
 GREY = 114
-SURE, OVERLAP, MOST = 0.25, 0.7, 300  # ultralytics' own: score, IoU of one face, boxes of a frame
+# ultralytics' defaults: least score, IoU above which two boxes are one face, boxes of a frame
+LEAST_SCORE, OVERLAP, MOST = 0.25, 0.7, 300
 FILES = "yolov11n-face.onnx or yolov8n-face.onnx"
 PLACE = "github.com/akanametov/yolo-face, release v0.0.0"
 LICENCE = "its code is GPL-3.0, its trainer ultralytics AGPL-3.0; here the file is only read"
 
 
 class YoloFace:
-    """A network of either form behind the protocol of `FaceDetector`.
+    """A network with either form of output as a `FaceDetector`.
 
     Args:
         weights: the ONNX file.
-        threads: of onnxruntime.
+        threads: number of onnxruntime threads.
 
     Raises:
-        DataError: no such file, or it holds another network.
+        DataError: no such file, or it contains another network.
     """
 
     has_points = False
@@ -47,12 +48,12 @@ class YoloFace:
             self.session = open_session(model, threads)
             self.input, self.size = self.picture_size()
             shape = self.outputs(np.zeros((1, 3, *self.size), np.float32)).shape
-        except Exception as error:  # onnxruntime's errors have no class in common
+        except Exception as error:  # onnxruntime's errors have no common class
             raise refused(weights, str(error).splitlines()[0]) from error
         if not (len(shape) == 3 and shape[0] == 1 and (shape[1] == 5 or shape[2] == 6)):
             raise refused(weights, f"its output has the shape {shape}")
         self.recipe = (
-            f"yolo-face {short_hash(model)}, score > {SURE}, IoU {OVERLAP}, at most {MOST},"
+            f"yolo-face {short_hash(model)}, score > {LEAST_SCORE}, IoU {OVERLAP}, at most {MOST},"
             f" letterbox {self.size[1]} x {self.size[0]} px"
         )
 
@@ -60,12 +61,12 @@ class YoloFace:
         height, width = frame.shape[:2]
         seen, ratio, corner = letterbox(frame, self.size)
         found = self.outputs(seen)[0]
-        boxes, scores = many(found) if found.shape[0] == 5 else final(found)
+        boxes, scores = overlapping(found) if found.shape[0] == 5 else suppressed(found)
         boxes = (boxes - np.tile(np.array(corner, np.float32), 2)) / np.float32(ratio)
         return inside(Faces(boxes, scores), height, width)
 
     def picture_size(self) -> tuple[str, tuple[int, int]]:
-        """The input's name, and height and width of the picture that it takes."""
+        """Name, height and width of the input."""
         inputs = self.session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
             raise ValueError(f"its inputs have the shapes {[value.shape for value in inputs]}")
@@ -84,26 +85,25 @@ def read(weights: Path) -> bytes:
         return weights.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{weights}: no such weights; fetch {FILES} from {PLACE}"
-            " and give its path as detector_weights"
+            f"{weights}: no such weights; download {FILES} from {PLACE}"
+            " and set detector_weights to its path"
         ) from error
 
 
 def refused(weights: Path, why: str) -> DataError:
     return DataError(
-        f"{weights}: not a network of yolo-face ({why}); detector_weights wants {FILES} of {PLACE}:"
-        " one picture in, (1, 5, n) or (1, n, 6) out"
+        f"{weights}: not a network of yolo-face ({why}); expected one input picture and an output"
+        f" (1, 5, n) or (1, n, 6): download {FILES} from {PLACE}"
     )
 
 
 def letterbox(
     frame: Frame, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "1 3 height_ width_"], float, tuple[int, int]]:
-    """The frame as large as it fits into `size` (height, width), in the middle of grey.
+    """The frame resized to fit `size` (height, width), centred on grey.
 
     Returns:
-        What the network sees; how many of its pixels a pixel of the frame has; left and top of
-        the frame in it.
+        The network's input; its pixels per pixel of the frame; left and top of the frame in it.
     """
     ratio = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
     height, width = (max(1, round(side * ratio)) for side in frame.shape[:2])
@@ -116,16 +116,16 @@ def letterbox(
     return seen, ratio, (left, top)
 
 
-def many(found: Float[np.ndarray, "5 n"]) -> tuple[Float32[np.ndarray, "m 4"], np.ndarray]:
-    """Boxes and scores of the first form: the sure ones, of those that overlap the surest."""
-    x, y, width, height, scores = found[:, found[4] > SURE].astype(np.float32)
+def overlapping(found: Float[np.ndarray, "5 n"]) -> tuple[Float32[np.ndarray, "m 4"], np.ndarray]:
+    """Boxes and scores of the first form, after thresholding and non-maximum suppression."""
+    x, y, width, height, scores = found[:, found[4] > LEAST_SCORE].astype(np.float32)
     boxes = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
     kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), OVERLAP).numpy()[:MOST]
     return boxes[kept], scores[kept]
 
 
-def final(found: Float[np.ndarray, "n 6"]) -> tuple[Float32[np.ndarray, "m 4"], np.ndarray]:
-    """Boxes and scores of the second form: the sure ones, the surest first."""
-    found = found[found[:, 4] > SURE].astype(np.float32)
+def suppressed(found: Float[np.ndarray, "n 6"]) -> tuple[Float32[np.ndarray, "m 4"], np.ndarray]:
+    """Boxes and scores of the second form, after thresholding, by decreasing score."""
+    found = found[found[:, 4] > LEAST_SCORE].astype(np.float32)
     found = found[np.argsort(-found[:, 4], kind="stable")][:MOST]
     return found[:, :4], found[:, 4]

@@ -22,7 +22,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.segments import as_segments, by_frame, find_segments, overlap, slide, spans
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError
-from imigue_lab.features.poses import fit_layout, read_file
+from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.keypoints import with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
@@ -153,7 +153,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     layout = run.read_checkpoint("best")["keypoints"]
     points, ranges = {}, {}
     for video in videos.itertuples():
-        points[video.video_id] = fit_layout(read_file(video.keypoints), layout)[0][0]
+        points[video.video_id] = fit_layout(read_user_recording(video.keypoints), layout)[0][0]
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
     chosen = Index(index.root, index.layout, videos.assign(split="test"), index.clips)
     windowed = with_windows(chosen, ranges)

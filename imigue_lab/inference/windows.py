@@ -21,7 +21,7 @@ from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.catalogue import CATALOGUE, build_streams
 from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extract import extract
+from imigue_lab.features.extraction import run_extraction
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.gestures.data import GestureData
@@ -101,7 +101,7 @@ def extract_missing(index: Index, streams: list[Stream], store: str) -> None:
     Raises:
         DataError: a video cannot be used.
     """
-    report = extract(plan_extraction(index, streams, store))
+    report = run_extraction(plan_extraction(index, streams, store))
     if report.failed:
         raise DataError(next(iter(report.failed.values())))
 

@@ -10,8 +10,8 @@ from imigue_lab.data.index import Index
 from imigue_lab.features.catalogue import build_streams, parse_names
 from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extract import Report, extract
-from imigue_lab.features.plan import Plan, Trial, plan_extraction, try_out
+from imigue_lab.features.extraction import Report, run_extraction
+from imigue_lab.features.plan import Plan, Trial, plan_extraction, run_trial
 from imigue_lab.training.session import open_fabric
 from imigue_lab.training.settings import Settings
 
@@ -62,7 +62,7 @@ def extract_features(settings: ExtractSettings, index: Index) -> Report:
     plan = plan_features(settings, index, device)
     if rank == 0:
         print(plan)
-    return extract(plan, (rank, processes))
+    return run_extraction(plan, (rank, processes))
 
 
 def plan_features(settings: ExtractSettings, index: Index, device: torch.device) -> Plan:
@@ -85,7 +85,7 @@ def try_features(settings: ExtractSettings, index: Index) -> Trial:
     *_, device = place_among_processes(settings.device)
     plan = plan_features(settings, index, device)
     print(plan)
-    return try_out(plan)
+    return run_trial(plan)
 
 
 def place_among_processes(device: str) -> tuple[int, int, torch.device]:

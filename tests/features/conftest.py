@@ -1,4 +1,4 @@
-"""What tests of faces share: CenterFace opened once, and a frame in which a face is drawn."""
+"""Fixtures of the face tests: CenterFace opened once, and a frame with a synthetic face."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def centerface():
 
 @pytest.fixture(scope="session")
 def interview():
-    """A frame of a synthetic interview, 192 x 144, and the place of the nose drawn in it."""
+    """A frame of a synthetic interview, 192 x 144, and the position of its nose."""
     from imigue_lab.data.synthetic.recording import record
     from imigue_lab.data.synthetic.story import SyntheticSpec, plan
 

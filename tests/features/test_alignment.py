@@ -77,7 +77,7 @@ def test_aligned_is_the_plain_warp_also_where_the_face_leaves_the_frame(side, sc
     assert np.abs(aligned(frame, points, side) - slow_warp(frame, points, side)).max() <= 1.5
 
 
-def test_points_land_on_arcfaces():
+def test_points_are_mapped_to_arcfaces():
     frame, points = np.zeros((400, 500, 3), np.uint8), placed(1.5, 0.3, 250, 200)
     for x, y in points:
         frame[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] = 255
@@ -101,7 +101,7 @@ def test_a_large_face_does_not_alias(scale):
     assert np.abs(square(frame, np.array((100, 100, 700, 700), np.float32)) - 127.5).max() < 45
 
 
-def test_a_large_face_is_where_the_plain_warp_has_it():
+def test_a_large_face_is_at_the_position_of_the_plain_warp():
     frame, points = smooth(800, 800, coarse=6), placed(4.3, 0.5, 400, 380)
     assert np.abs(aligned(frame, points) - slow_warp(frame, points, 112)).max() < 3
 
@@ -115,7 +115,7 @@ def test_without_points_a_face_is_a_square_about_its_box():
     assert_array_equal(crop, expected)
 
 
-def test_a_square_may_reach_out_of_the_frame_and_is_black_there():
+def test_a_square_may_extend_beyond_the_frame_and_is_black_there():
     frame = np.full((100, 100, 3), 255, np.uint8)
     crop = square(frame, np.array((0, 0, 50, 50), np.float32), side=60)  # from -5 to 55
     assert not crop[:5].any() and not crop[:, :5].any()
@@ -130,7 +130,7 @@ def test_a_square_of_half_pixels_is_centred_on_its_box():
     assert np.abs(one.astype(int) - other[:, ::-1]).max() <= 1
 
 
-def test_a_part_wholly_outside_is_black():
+def test_a_crop_entirely_outside_is_black():
     frame = np.full((10, 10, 3), 255, np.uint8)
     assert not cut(frame, -30, -30, -20, -20).any()
     assert not cut(frame, 20, 5, 30, 15).any()
@@ -146,7 +146,7 @@ def test_a_face_with_points_is_aligned_and_one_without_is_a_square():
     assert_array_equal(face_crop(frame, Faces(box, score), 0), square(frame, box[0]))
 
 
-def test_the_rule_tells_both_ways_and_the_side_apart():
+def test_the_rule_differs_by_method_and_side():
     rules = [crop_rule(points, side) for points in (True, False) for side in (112, 56)]
     assert len(set(rules)) == 4
     assert rules[2] == "square 1.2 x longer side, 112 px"

@@ -1,4 +1,4 @@
-"""Names stand for encoders; what is named is opened once, and named again in what is stored."""
+"""Encoders by name: each is opened once, and its name is part of what is stored."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_a_size_stands_for_its_three_encoders_and_names_may_be_mixed():
 
 
 @pytest.mark.parametrize("words", ["", "tiny,", "mvit", "tiny,face"])
-def test_an_unknown_name_is_refused_with_those_that_there_are(words):
+def test_an_unknown_name_is_refused_with_the_known_ones(words):
     with pytest.raises(SettingsError) as stop:
         parse_names(words)
     assert all(name in str(stop.value) for name in CATALOGUE)
@@ -31,11 +31,11 @@ def test_context_and_rgb_share_one_model():
     assert (context.unit, face.unit, rgb.unit) == ("video", "video", "clip")
 
 
-def test_whatever_changes_the_numbers_changes_the_fingerprint():
-    def made(**changes):
+def test_settings_that_change_the_result_change_the_fingerprint():
+    def names(**changes):
         return {s.encoding.encoder: s.encoding.name for s in build_streams("tiny", CPU, **changes)}
 
-    plain, mean = made(), made(grid=1)
+    plain, mean = names(), names(grid=1)
     assert [name for name in plain if plain[name] != mean[name]] == ["rgb-tiny"]
-    assert not set(plain.values()) & set(made(precision="bf16").values())
-    assert made() == plain
+    assert not set(plain.values()) & set(names(precision="bf16").values())
+    assert names() == plain

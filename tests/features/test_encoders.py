@@ -35,7 +35,7 @@ def test_frames_are_prepared_as_torchvision_prepares_them_for_kinetics(height_wi
     assert grey_levels.abs().mean() < 0.3
 
 
-def test_faces_are_seen_from_minus_one_to_one(tiny_face, monkeypatch):
+def test_faces_are_normalised_from_minus_one_to_one(tiny_face, monkeypatch):
     seen = []
     monkeypatch.setattr(
         tiny_face.model, "forward", lambda faces: seen.append(faces) or faces.mean(dim=(2, 3))
@@ -72,7 +72,7 @@ def test_untrained_weights_are_noted(tiny_video, tiny_face):
     assert tiny_video.note == tiny_face.note == "untrained weights"
 
 
-def test_the_precision_is_one_that_the_processor_computes_in():
+def test_the_fastest_precision_is_supported_by_the_processor():
     able = torch.cpu.get_capabilities()
     bf16 = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     assert fastest_precision(CPU) == ("bf16" if bf16 else "float32")

@@ -1,4 +1,4 @@
-"""Which detector a name opens, and what is said when it cannot be opened."""
+"""Face detectors by name, and the errors when one cannot be opened."""
 
 import numpy as np
 import pytest
@@ -8,18 +8,18 @@ from imigue_lab.features.catalogue import open_detector
 from imigue_lab.features.detectors import FaceDetector
 
 
-def test_centerface_brings_its_weights_and_has_points(centerface):
+def test_centerface_includes_its_weights_and_has_points(centerface):
     assert isinstance(centerface, FaceDetector)
     assert centerface.has_points
 
 
-def test_yolo_face_without_weights_names_the_file_its_place_and_its_licence():
+def test_yolo_face_without_weights_names_the_file_its_source_and_its_licence():
     with pytest.raises(DataError) as stop:
         open_detector("yolo-face")
-    sentence = str(stop.value)
+    message = str(stop.value)
     for part in ("yolov11n-face.onnx", "v0.0.0", "GPL-3.0", "AGPL-3.0", "detector_weights"):
-        assert part in sentence
-    assert "\n" not in sentence
+        assert part in message
+    assert "\n" not in message
 
 
 def test_weights_for_centerface_are_refused():
@@ -27,7 +27,7 @@ def test_weights_for_centerface_are_refused():
         open_detector("centerface", "some.onnx")
 
 
-def test_a_frame_that_may_not_be_written_to_is_searched_as_any_other(centerface):
+def test_a_read_only_frame_is_accepted(centerface):
     frame = np.zeros((700, 800, 3), np.uint8)
     frame.flags.writeable = False
     assert not len(centerface(frame).scores)

@@ -1,4 +1,4 @@
-"""Frames come ahead of whoever takes them; networks see batches of one size only."""
+"""Items are prefetched in a thread; networks get batches of one size only."""
 
 import threading
 from functools import partial
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from imigue_lab.features.flow import Batches, ahead
+from imigue_lab.features.flow import Batches, prefetch
 
 
-def test_items_come_in_order_whole_and_from_another_thread():
+def test_items_arrive_in_order_from_another_thread():
     names = []
 
     def source():
@@ -18,42 +18,42 @@ def test_items_come_in_order_whole_and_from_another_thread():
             names.append(threading.current_thread().name)
             yield number
 
-    assert list(ahead(source())) == list(range(20))
+    assert list(prefetch(source())) == list(range(20))
     assert set(names) != {threading.current_thread().name}
 
 
-def test_an_error_of_the_source_comes_after_the_items_before_it():
+def test_an_error_of_the_source_is_raised_after_earlier_items():
     def source():
         yield 1
         raise ValueError("frame 2 is damaged")
 
-    taken = ahead(source())
-    assert next(taken) == 1
+    items = prefetch(source())
+    assert next(items) == 1
     with pytest.raises(ValueError, match="frame 2 is damaged"):
-        next(taken)
+        next(items)
 
 
-def test_the_source_stays_only_a_few_items_ahead_and_ends_when_nobody_takes_any_more():
-    made, ended = [], threading.Event()
+def test_the_source_runs_only_a_few_items_ahead_and_ends_when_closed():
+    produced, ended = [], threading.Event()
 
     def source():
         try:
             for number in range(1000):
-                made.append(number)
+                produced.append(number)
                 yield number
         finally:
             ended.set()
 
-    taken = ahead(source(), depth=2)
-    assert [next(taken) for _ in range(5)] == [0, 1, 2, 3, 4]
-    taken.close()
+    items = prefetch(source(), depth=2)
+    assert [next(items) for _ in range(5)] == [0, 1, 2, 3, 4]
+    items.close()
     assert ended.is_set()
-    assert len(made) <= 5 + 2 + 2  # taken, in the queue, one in hand on either side
+    assert len(produced) <= 5 + 2 + 2  # consumed, in the queue, and one held on either side
 
 
 @pytest.fixture
 def sums():
-    """A network that adds up its examples, and the sizes of the batches that it saw."""
+    """A network that adds up its examples, and the sizes of its batches."""
     sizes = []
 
     def network(batch):
@@ -63,7 +63,7 @@ def sums():
     return network, sizes
 
 
-def test_every_batch_has_the_same_size_and_every_result_finds_its_taker(sums):
+def test_every_batch_has_the_same_size_and_every_result_reaches_its_receiver(sums):
     network, sizes = sums
     batches, got = Batches(network, size=4), {}
     for number in range(10):
@@ -86,7 +86,7 @@ def test_a_flush_of_nothing_runs_nothing(sums):
     assert sizes == [4]
 
 
-def test_results_do_not_depend_on_their_neighbours_or_their_place_in_the_batch():
+def test_results_do_not_depend_on_their_neighbours_or_position_in_the_batch():
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.GELU(), torch.nn.Linear(64, 8))
     examples, got = torch.randn(11, 32), {}

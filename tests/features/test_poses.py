@@ -49,7 +49,7 @@ def test_133_points_become_22_by_name():
     assert len(WHOLE_BODY) == 133
 
 
-def test_an_unsure_joint_is_missing_and_the_neck_needs_both_shoulders():
+def test_a_low_score_joint_is_missing_and_the_neck_needs_both_shoulders():
     places, scores = whole_body()
     scores[0, [0, 6]] = 0.29
     scores[0, 10] = 1.7
@@ -58,7 +58,7 @@ def test_an_unsure_joint_is_missing_and_the_neck_needs_both_shoulders():
     assert points["right_wrist"][2] == 1
 
 
-def test_the_estimator_sees_bgr_and_the_same_person_is_followed(video):
+def test_the_estimator_gets_bgr_and_the_same_person_is_tracked(video):
     seen = []
 
     def infer(picture):
@@ -80,7 +80,7 @@ def test_the_estimator_sees_bgr_and_the_same_person_is_followed(video):
     assert (recording.skeleton[0, 3] == 0).all()
 
 
-def test_rtmlib_is_imported_where_it_is_used_and_only_then(video, monkeypatch):
+def test_rtmlib_is_imported_only_when_used(video, monkeypatch):
     monkeypatch.setitem(sys.modules, "rtmlib", None)
     with pytest.raises(SettingsError, match=r"rtmlib is not installed; run `pip install"):
         find_poses(video, "rtmlib", "imigue22")
@@ -96,7 +96,7 @@ def test_rtmlib_is_imported_where_it_is_used_and_only_then(video, monkeypatch):
     monkeypatch.setitem(sys.modules, "rtmlib", types.SimpleNamespace(Wholebody=Wholebody))
     found = find_poses(video, "rtmlib", "imigue22")
     assert found.skeleton.shape == (6, 22, 3)
-    assert found.remarks == ["keypoints: found by rtmlib (balanced)"]
+    assert found.remarks == ["keypoints: estimated by rtmlib (balanced)"]
     folder = video.parent
     for name, size in (("det", (1, 3, 640, 480)), ("pose", (1, 3, 256, 192))):
         save_network(folder / f"{name}.onnx", size)
@@ -113,12 +113,12 @@ def save_network(path, shape):
 
 
 @pytest.mark.parametrize("words", ["mediapipe", "rtmlib:one.onnx", "rtmlib:a,b,c"])
-def test_other_words_are_no_estimator(words):
-    with pytest.raises(SettingsError, match="is no estimator"):
+def test_an_unknown_estimator_is_refused(words):
+    with pytest.raises(SettingsError, match="expected an estimator"):
         open_estimator(words)
 
 
-def test_weights_that_are_not_there_are_named(tmp_path):
+def test_missing_weights_are_named(tmp_path):
     with pytest.raises(DataError, match=r"det.onnx: no such weights"):
         open_estimator(f"rtmlib:{tmp_path}/det.onnx,{tmp_path}/pose.onnx")
 
@@ -131,7 +131,7 @@ def drawn(layout, frames=6):
 
 @pytest.mark.parametrize("layout", ["light_hand35", "body25", "imigue22", "coco17", "mediapipe65"])
 @pytest.mark.parametrize("kind", [".csv", ".npy"])
-def test_a_file_is_told_by_its_number_of_joints(video, layout, kind):
+def test_the_layout_of_a_file_follows_from_its_number_of_joints(video, layout, kind):
     points = drawn(layout)
     path = video.with_name(f"mine{kind}")
     if kind == ".npy":
@@ -150,7 +150,7 @@ def test_a_file_is_told_by_its_number_of_joints(video, layout, kind):
 
 
 @pytest.mark.shared
-def test_a_folder_of_openpose_json_is_read_as_it_lies(tmp_path, shared):
+def test_a_folder_of_openpose_json_is_read_directly(tmp_path, shared):
     folder = shared / "data" / "openpose" / "poseformat_json"
     write_video(tmp_path / "v.mp4", np.zeros((93, 48, 64, 3), np.uint8), 25)
     found = find_poses(tmp_path / "v.mp4", str(folder), "imigue22")
@@ -176,19 +176,19 @@ def test_a_fuller_layout_gives_the_same_as_its_subset():
     assert remarks == []
 
 
-def test_what_does_not_fit_the_video_or_the_layout_is_refused(video):
+def test_keypoints_that_do_not_match_the_video_or_the_layout_are_refused(video):
     path = video.with_name("mine.npy")
     np.save(path, drawn("imigue22", frames=9)[0])
-    with pytest.raises(DataError, match=r"holds 9 frames and anna.mp4 6"):
+    with pytest.raises(DataError, match=r"expected 6 frames as in anna.mp4, got 9"):
         find_poses(video, str(path), "imigue22")
-    with pytest.raises(DataError, match="hold 5 of the 22 joints of imigue22"):
+    with pytest.raises(DataError, match="contain 5 of the 22 joints of imigue22"):
         fit_layout(Recording(drawn("left_hand21"), LAYOUTS["left_hand21"]), "imigue22")
     with pytest.raises(DataError, match="no such keypoints"):
         find_poses(video, str(video.with_name("none.npy")), "imigue22")
     video.with_name("odd.csv").write_text("frame,a,b\n0,1,2\n")
-    with pytest.raises(DataError, match="has 3 columns"):
+    with pytest.raises(DataError, match="got 3 columns"):
         find_poses(video, str(video.with_name("odd.csv")), "imigue22")
 
 
-def test_nothing_given_is_nothing_found(video):
+def test_without_a_source_there_are_no_poses(video):
     assert find_poses(video, "", "imigue22") is None

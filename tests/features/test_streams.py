@@ -1,4 +1,4 @@
-"""What is gathered of an item: rows in order, one face a window, masked where there is none."""
+"""Collected features: rows in order, one face a window, zeros where there is none."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, W
 from imigue_lab.models.weights import load_mvit, load_swinface
 
 CPU = torch.device("cpu")
-FRAMES = 41  # windows of 16, 16, and 9 with the last frame seven times more
+FRAMES = 41  # windows of 16, 16, and 9 with the last frame repeated seven times
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,18 @@ def windows(frames):
         yield Window(number, frames[indices], indices)
 
 
-def gather(stream, frames):
-    gathering = stream.begin(len(frames))
+def collect(stream, frames):
+    collector = stream.start(len(frames))
     for window in windows(frames):
-        gathering.take(window)
+        collector.add(window)
     stream.flush()
-    assert gathering.waiting == 0
-    return gathering.features()
+    assert collector.waiting == 0
+    return collector.features()
 
 
-def test_context_has_a_row_a_window_in_order_whatever_the_batch(video, frames):
-    one, facts = gather(ContextStream(video, "context-tiny", 1), frames)
-    many, _ = gather(ContextStream(video, "context-tiny", 8), frames)
+def test_context_has_one_row_a_window_for_any_batch_size(video, frames):
+    one, facts = collect(ContextStream(video, "context-tiny", 1), frames)
+    many, _ = collect(ContextStream(video, "context-tiny", 8), frames)
     assert one["context"].shape == (3, video.model.dim)
     assert one["context"].dtype == np.float16
     assert facts == {"frames": 41, "windows": 3, "frames_dropped": 0}
@@ -50,9 +50,9 @@ def test_context_has_a_row_a_window_in_order_whatever_the_batch(video, frames):
 
 
 @pytest.mark.parametrize("grid", [0, 1])
-def test_a_clip_keeps_its_places_or_their_mean(video, frames, grid):
+def test_a_clip_is_a_token_map_or_its_mean(video, frames, grid):
     stream = ClipStream(video, "rgb-tiny", 2, grid)
-    features, _ = gather(stream, frames[:16])
+    features, _ = collect(stream, frames[:16])
     places = video.places(video.prepare(frames[:16])[None])[0].numpy()
     wanted = places.mean(axis=(1, 2), keepdims=True) if grid else places
     np.testing.assert_allclose(features["rgb"], wanted, atol=2e-3)
@@ -70,10 +70,10 @@ class Brightness(FaceEncoder):
         return faces.float().mean(dim=(2, 3))
 
 
-class Placed:
-    """A detector that finds the faces it was told of, by the frame's number in its first pixel."""
+class FixedDetector:
+    """A detector with preset faces, by the frame's number in its first pixel."""
 
-    recipe, has_points = "placed", False
+    recipe, has_points = "fixed", False
 
     def __init__(self, boxes_of):
         self.boxes_of = boxes_of
@@ -95,15 +95,15 @@ def numbered(brightness):
 MIDDLE = [44, 30, 74, 60]
 
 
-def test_the_mean_is_over_found_faces_and_a_window_without_any_is_zero():
+def test_the_mean_is_over_detected_faces_and_a_window_without_any_is_zero():
     found = [n for n in range(FRAMES) if (n < 16 and n % 2 == 0) or n >= 32]
-    detector = Placed(lambda n: [MIDDLE] if n in found else [])
+    detector = FixedDetector(lambda n: [MIDDLE] if n in found else [])
     stream = FaceStream(Brightness(), detector, "face", batch=4, threads=2)
-    features, facts = gather(stream, numbered(lambda n: 50 + 2 * n))
+    features, facts = collect(stream, numbered(lambda n: 50 + 2 * n))
     np.testing.assert_allclose(features["face_share"], [0.5, 0, 1])
     np.testing.assert_allclose(features["face"][0], 50 + 2 * np.mean(range(0, 16, 2)), atol=0.1)
     assert not features["face"][1].any()
-    last = [*range(32, 41), *[40] * 7]  # the repeated frame counts as often as it is shown
+    last = [*range(32, 41), *[40] * 7]  # the repeated frame counts each time
     np.testing.assert_allclose(features["face"][2], 50 + 2 * np.mean(last), rtol=2e-3)
     assert np.isnan(features["face_boxes"][1]).all()
     np.testing.assert_allclose(features["face_boxes"][0], [*MIDDLE, 1])
@@ -111,30 +111,30 @@ def test_the_mean_is_over_found_faces_and_a_window_without_any_is_zero():
 
 
 def test_a_video_without_any_face_is_all_zero():
-    stream = FaceStream(Brightness(), Placed(lambda n: []), "face", batch=4, threads=1)
-    features, facts = gather(stream, numbered(lambda n: 9))
+    stream = FaceStream(Brightness(), FixedDetector(lambda n: []), "face", batch=4, threads=1)
+    features, facts = collect(stream, numbered(lambda n: 9))
     assert not features["face"].any()
     assert not features["face_share"].any()
     assert facts["windows_with_face"] == 0
 
 
-def test_of_two_faces_the_interviewee_is_taken_and_the_other_leaves_no_trace():
-    beside = [2, 40, 26, 64]  # smaller, at the edge, there from the first frame on
-    detector = Placed(lambda n: [beside, MIDDLE] if n > 2 else [beside])
+def test_of_two_faces_only_the_interviewees_is_used():
+    beside = [2, 40, 26, 64]  # smaller, at the edge, from the first frame on
+    detector = FixedDetector(lambda n: [beside, MIDDLE] if n > 2 else [beside])
     stream = FaceStream(Brightness(), detector, "face", batch=4, threads=1)
-    features, _ = gather(stream, numbered(lambda n: 100))
+    features, _ = collect(stream, numbered(lambda n: 100))
     np.testing.assert_allclose(features["face"][1], 100, atol=1)
     np.testing.assert_allclose(features["face_boxes"][20, :4], MIDDLE)
 
 
-def test_what_decides_the_numbers_is_in_the_recipe():
-    recipe = FaceStream(Brightness(), Placed(list), "face", 1, 1).encoding.recipe
-    assert all(part in recipe for part in ("brightness", "placed", "1.2", "tracks"))
+def test_the_recipe_contains_everything_that_affects_the_result():
+    recipe = FaceStream(Brightness(), FixedDetector(list), "face", 1, 1).encoding.recipe
+    assert all(part in recipe for part in ("brightness", "fixed", "1.2", "tracks"))
 
 
-def test_the_tiny_face_encoder_goes_through_the_same_stream():
+def test_the_tiny_face_encoder_uses_the_same_stream():
     encoder = FaceEncoder(*load_swinface("", "tiny"), CPU, "float32")
-    stream = FaceStream(encoder, Placed(lambda n: [MIDDLE]), "face-tiny", batch=4, threads=1)
-    features, _ = gather(stream, numbered(lambda n: 5 * n))
+    stream = FaceStream(encoder, FixedDetector(lambda n: [MIDDLE]), "face-tiny", batch=4, threads=1)
+    features, _ = collect(stream, numbered(lambda n: 5 * n))
     assert features["face"].shape == (3, encoder.model.dim)
     assert features["face"].any(axis=1).all()

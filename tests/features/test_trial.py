@@ -1,4 +1,4 @@
-"""A trial tells how long the whole will take, and stores nothing."""
+"""A trial estimates the time of the whole extraction and stores nothing."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.features.extract import extract
-from imigue_lab.features.plan import Trial, plan_extraction, try_out
+from imigue_lab.features.extraction import run_extraction
+from imigue_lab.features.plan import Trial, plan_extraction, run_trial
 
 
 @pytest.fixture
@@ -19,25 +19,24 @@ def plan(tmp_path):
     return plan_extraction(read_index(tmp_path), streams, str(tmp_path / "store"))
 
 
-def test_two_windows_are_tried_and_nothing_is_stored(plan):
-    trial = try_out(plan)
+def test_a_trial_encodes_two_windows_and_stores_nothing(plan):
+    trial = run_trial(plan)
     assert len(trial.seconds) == 2
     assert trial.windows == 5
-    assert not list(plan.place.rglob("*.safetensors"))
+    assert not list(plan.folder.rglob("*.safetensors"))
 
 
-def test_the_estimate_is_of_the_second_window_times_all():
+def test_the_estimate_multiplies_the_time_of_the_second_window():
     assert (
-        str(Trial([9.0, 1.5], 100))
-        == "tried 2 windows: 9.00 and 1.50 s; all 100 take about 00:02:30"
+        str(Trial([9.0, 1.5], 100)) == "2 windows took 9.00 and 1.50 s; all 100 take about 00:02:30"
     )
     assert "about 3 days and 09:20:00" in str(Trial([2.0, 1.5], 195_200))
 
 
-def test_there_is_nothing_to_try_when_all_is_done(plan):
-    extract(plan)
+def test_no_trial_runs_when_all_is_extracted(plan):
+    run_extraction(plan)
     done = plan_extraction(
-        read_index(plan.root), [plan.jobs[0].dues[0].stream], str(plan.place.parent)
+        read_index(plan.root), [plan.jobs[0].pending[0].stream], str(plan.folder.parent)
     )
-    with pytest.raises(DataError, match="1 items are there already; there is nothing to try"):
-        try_out(done)
+    with pytest.raises(DataError, match="1 items already extracted; no trial is needed"):
+        run_trial(done)

@@ -10,7 +10,7 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, RunError
-from imigue_lab.features.poses import fit_layout, read_file
+from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.analysis import analyse, export, read_corrections
 from imigue_lab.inference.keypoints import prepare_video, with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
@@ -144,7 +144,7 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
 
 def test_keypoints_read_through_the_tree_equal_those_of_the_file(analysis, index):
     source = index.videos.set_index("video_id").keypoints[analysis.own.video_id]
-    expected, _ = fit_layout(read_file(source), "imigue22")
+    expected, _ = fit_layout(read_user_recording(source), "imigue22")
     np.testing.assert_array_equal(analysis.own.keypoints, expected[0])
 
 

@@ -115,7 +115,7 @@ def test_strips_are_made_once_and_again_when_their_source_has_changed(graded, ca
 
 def test_a_range_past_the_end_and_a_tree_without_videos_are_refused(graded):
     late = graded.clips.assign(end=graded.clips.end + 30)
-    with pytest.raises(DataError, match=r"0001.mp4: frame \d+ is wanted, 60 are there"):
+    with pytest.raises(DataError, match=r"0001.mp4: expected frame \d+, got 60 frames"):
         open_pictures(graded, late, 4, 0, 28)
     bare = graded.clips[graded.clips.clip_id == "0002_0"]
     with pytest.raises(

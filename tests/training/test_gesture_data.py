@@ -150,5 +150,5 @@ def test_a_tree_without_any_keypoints_says_so(own_tree):
     root = own_tree()
     for path in (root / "keypoints").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="holds no keypoints of its clips"):
+    with pytest.raises(DataError, match="contains no keypoints of its clips"):
         load_gesture_data(str(root))

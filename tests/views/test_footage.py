@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_shown(filmed, tmp_path):
 
 def test_a_frame_past_the_end_is_refused(filmed):
     reel = Reel(find_footage(Moment(filmed, "0001")).film)
-    with pytest.raises(DataError, match="frame 99999 is wanted"):
+    with pytest.raises(DataError, match="expected frame 99999"):
         reel.jpeg(99_999)
     reel.close()
 

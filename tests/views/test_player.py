@@ -67,7 +67,7 @@ def test_a_request_gets_no_more_than_lets_others_take_their_turn(player):
 def test_a_frame_that_cannot_be_shown_says_why(player):
     content, pictures = ask(player, 40, 99_999)
     assert [bool(picture) for picture in pictures] == [True, False]
-    assert "frame 99999 is wanted" in content["why"]["99999"]
+    assert "expected frame 99999" in content["why"]["99999"]
 
 
 def test_pictures_of_an_older_edition_are_not_sent(player):

@@ -1,1 +1,1 @@
-"""Keypoint files of every kind: read, parsed once and kept, cut to clips."""
+"""Keypoint files of every format: reading, cache, and the keypoints of clips."""

@@ -1,9 +1,9 @@
-"""Keypoint files parsed once: float32 arrays in the workspace, memory-mapped when read.
+"""Cache of parsed keypoint files: float32 arrays in the workspace.
 
     <workspace>/keypoints/<file name>-<hash of path and parser>-<hash of size and change time>.npy
 
-iMiGUE's spreadsheets of 21 MB are slow to read; their arrays are opened in place. The parser is
-handed in; it must be a function of a module, since worker processes look it up by name.
+iMiGUE's spreadsheets of 21 MB are slow to read; their arrays are memory-mapped. The parser is an
+argument; it must be a module-level function, since worker processes look it up by name.
 
 Letters in shapes: T frames, V joints.
 """
@@ -23,17 +23,17 @@ from tqdm import tqdm
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 
-WORTH_MORE_PROCESSES = 64_000_000  # bytes
-VERSION = 1  # raise it when a parser reads the same file otherwise
+PARALLEL_FROM = 64_000_000  # bytes of files; fewer are parsed before other processes have started
+VERSION = 1  # increase when a parser returns something else for the same file
 Keypoints = Float32[np.ndarray, "T V 3"]  # x, y in pixels, confidence; 0 where missing
 Parser = Callable[[Path], Keypoints]
 
 
 def read_keypoints(source: Path, parse: Parser) -> Keypoints:
-    """The keypoints of one file or folder, read-only, parsed now if they never were.
+    """The keypoints of one file or folder, read-only; parsed first if not in the cache.
 
     Raises:
-        DataError: the file is absent, or the parser refuses it.
+        DataError: the file is absent, or the parser raises it.
     """
     cached = array_path(source, parse)
     if not cached.exists():
@@ -42,37 +42,36 @@ def read_keypoints(source: Path, parse: Parser) -> Keypoints:
 
 
 def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
-    """Parses those of `sources` that are new or have changed; what is done stays done if killed.
+    """Parses those of `sources` that are new or have changed; a killed run keeps finished files.
 
     Args:
-        jobs: processes; 0 is one a core that this process may use, but a single one for less than
-            64 MB, which are read before others have started.
+        jobs: processes; 0 is one per available core, but a single one below `PARALLEL_FROM`.
 
     Raises:
-        DataError: the parser refuses a file; the others are converted first.
+        DataError: the parser rejects a file; the others are converted first.
     """
     new = [source for source in sources if not array_path(source, parse).exists()]
-    jobs = min(jobs or (cores() if total_size(new) > WORTH_MORE_PROCESSES else 1), len(new))
-    refused = []
+    jobs = min(jobs or (cores() if total_size(new) > PARALLEL_FROM else 1), len(new))
+    failed = []
     with tqdm(total=len(new), desc="keypoints", unit="file", disable=not new) as bar:
         if jobs <= 1:
             for source in new:
-                refused += attempt(source, parse)
+                failed += attempt(source, parse)
                 bar.update()
         else:
-            start = multiprocessing.get_context("spawn")  # a fork of a threaded process may hang
+            start = multiprocessing.get_context("spawn")  # forking a threaded process may hang
             with ProcessPoolExecutor(jobs, start, end_with_parent) as pool:
-                done = [pool.submit(attempt, source, parse) for source in new]
+                futures = [pool.submit(attempt, source, parse) for source in new]
                 try:
-                    for future in as_completed(done):
-                        refused += future.result()
+                    for future in as_completed(futures):
+                        failed += future.result()
                         bar.update()
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
-    if refused:
-        more = f" ({len(refused) - 1} more files are refused)" if len(refused) > 1 else ""
-        raise DataError(f"{sorted(refused)[0]}{more}")
+    if failed:
+        more = f" ({len(failed) - 1} more files failed)" if len(failed) > 1 else ""
+        raise DataError(f"{sorted(failed)[0]}{more}")
 
 
 def total_size(sources: Sequence[Path]) -> int:
@@ -80,14 +79,14 @@ def total_size(sources: Sequence[Path]) -> int:
 
 
 def cores() -> int:
-    """Cores that this process may use, where the system says so."""
+    """Cores that this process may use, where the system reports them; else all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def end_with_parent() -> None:
-    """Makes a worker process end when the one that started it was killed; else it waits forever."""
+    """Ends a worker process when its parent is killed; otherwise it would wait forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -99,7 +98,7 @@ def end_with_parent() -> None:
 
 
 def attempt(source: Path, parse: Parser) -> list[str]:
-    """Converts one file; what the parser says against it, if anything."""
+    """Converts one file; returns the parser's error message, if any."""
     try:
         convert_one(source, parse)
     except DataError as error:
@@ -108,8 +107,10 @@ def attempt(source: Path, parse: Parser) -> list[str]:
 
 
 def convert_one(source: Path, parse: Parser) -> None:
-    """Parses and stores one file, and removes what older states of it left."""
-    target = array_path(source, parse)  # before parsing: a file that changes meanwhile is stale
+    """Parses and stores one file, and removes arrays of its earlier states."""
+    target = array_path(
+        source, parse
+    )  # before parsing: if the file changes meanwhile, the array is stale
     array = io.BytesIO()
     np.save(array, parse(source), allow_pickle=False)
     write_atomically(target, array.getvalue())
@@ -123,7 +124,7 @@ def glob_safe(name: str) -> str:
 
 
 def array_path(source: Path, parse: Parser) -> Path:
-    """Where the array of a source in its present state lies, or will lie."""
+    """The path of the array of a source in its current state, whether it exists or not."""
     try:
         state = state_of(source)
     except OSError as error:
@@ -134,7 +135,7 @@ def array_path(source: Path, parse: Parser) -> Path:
 
 
 def state_of(source: Path) -> list[tuple[str, int, int]]:
-    """Name, size and change time of a file, or of every file in a folder."""
+    """Name, size and change time of a file, or of each file in a folder."""
     files = sorted(source.iterdir()) if source.is_dir() else [source]
     states = [(file.name, file.stat()) for file in files]
     return [(name, status.st_size, status.st_mtime_ns) for name, status in states]

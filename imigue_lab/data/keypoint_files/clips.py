@@ -1,6 +1,7 @@
-"""The keypoints of one clip or of a whole video, wherever the layout keeps them.
+"""The keypoints of one clip or of a whole video, in either form in which data sets store them.
 
-A clip's own file comes before the rows of its video's file. Files are parsed once (`cache.py`).
+A clip's own file takes precedence over the rows of its video's file. Files are parsed once
+(`cache.py`).
 
 Letters in shapes: M persons, T frames, V joints, C channels.
 """
@@ -15,7 +16,12 @@ from jaxtyping import Float32
 from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
-from imigue_lab.data.keypoint_files.tables import BY_JOINTS, Recording, read_recording
+from imigue_lab.data.keypoint_files.tables import (
+    BY_JOINTS,
+    Recording,
+    layout_of_shape,
+    read_recording,
+)
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.errors import DataError, some
 
@@ -24,38 +30,38 @@ def read_clip(index: Index, clip_id: str) -> Recording:
     """The frames of one clip.
 
     Raises:
-        DataError: there is no such clip, nothing holds its keypoints, or they end before it does.
+        DataError: there is no such clip, it has no keypoints, or they end before the clip does.
     """
     rows = index.clips[index.clips.clip_id == clip_id]
     if rows.empty:
         raise DataError(
-            f"clip {clip_id!r} is not in {index.root}; there are {some(index.clips.clip_id)}"
+            f"{index.root}: no clip {clip_id!r}; choose one of {some(index.clips.clip_id)}"
         )
     clip = rows.iloc[0]
     if clip.keypoints is not None:
         return read_file(clip.keypoints)
     whole = index.videos.set_index("video_id").keypoints[clip.video_id]
     if whole is None:
-        raise DataError(f"{index.root}: holds no keypoints of clip {clip_id}; choose another")
+        raise DataError(f"{index.root}: contains no keypoints of clip {clip_id}; choose another")
     recording = read_file(whole)
     frames = recording.skeleton.shape[1]
     if clip.end >= frames:
         raise DataError(
-            f"{whole}: clip {clip_id} ends at frame {clip.end} and {frames} are there; correct its"
-            " range, or copy the file again"
+            f"{whole}: expected frames up to {clip.end} for clip {clip_id}, got {frames} frames;"
+            " correct its range, or copy the file again"
         )
     return Recording(recording.skeleton[:, clip.start : clip.end + 1], recording.layout)
 
 
 class MappedClips(NamedTuple):
-    """Clips as `data.clips.ClipDataset` takes them.
+    """Clips and keypoint files, the input of `data.clips.ClipDataset`.
 
     Attributes:
-        clips: with the range within the file that holds them, and in `video_id` that file's key.
-        keypoints: by key, mapped into memory.
+        clips: `video_id` is the key of the keypoint file, start and end are frames of that file.
+        keypoints: by key, memory-mapped.
         layout: of all files.
-        persons: at most in a file.
-        without: ids of the clips whose keypoints are nowhere.
+        persons: the largest number in a file.
+        without: ids of the clips that have no keypoints.
     """
 
     clips: pd.DataFrame
@@ -66,59 +72,55 @@ class MappedClips(NamedTuple):
 
 
 def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
-    """Parses what was not parsed before, and maps the rest.
+    """Memory-maps the keypoints of clips, after parsing files that are not in the cache.
 
     Raises:
-        DataError: a file cannot be used, none is there, or they are of several layouts.
+        DataError: a file cannot be used, there is none, or the files have several layouts.
     """
     whole = index.videos.set_index("video_id").keypoints
     alone = clips.keypoints.notna()
     source = clips.keypoints.where(alone, clips.video_id.map(whole))
     key = clips.clip_id.where(alone, clips.video_id)
-    there = source.notna()
-    if not there.any():
-        raise DataError(f"{index.root}: holds no keypoints of its clips; copy them, see `check`")
-    files = dict(zip(key[there], source[there], strict=True))
+    found = source.notna()
+    if not found.any():
+        raise DataError(f"{index.root}: contains no keypoints of its clips; copy them, see `check`")
+    files = dict(zip(key[found], source[found], strict=True))
     convert([path for path in files.values() if path.suffix != ".npy"], first_person)
     paths = {
         key: path if path.suffix == ".npy" else array_path(path, first_person)
         for key, path in files.items()
     }
     shapes = {key: np.load(path, mmap_mode="r").shape for key, path in paths.items()}
-    last = key[there].map({key: shape[-3] - 1 for key, shape in shapes.items()})
-    mapped = clips[there].assign(
-        video_id=key[there],
-        start=clips.start.where(~alone, 0)[there],
-        end=clips.end[there].where(~alone[there], last),
+    last = key[found].map({key: shape[-3] - 1 for key, shape in shapes.items()})
+    mapped = clips[found].assign(
+        video_id=key[found],
+        start=clips.start.where(~alone, 0)[found],
+        end=clips.end[found].where(~alone[found], last),
     )
     return MappedClips(
         mapped,
         KeypointFiles(paths),
         one_layout(shapes, files),
         max(shape[0] if len(shape) == 4 else 1 for shape in shapes.values()),
-        clips.clip_id[~there].tolist(),
+        clips.clip_id[~found].tolist(),
     )
 
 
 def one_layout(shapes: dict[str, tuple[int, ...]], files: dict[str, Path]) -> Layout:
-    """The layout of all files, told by their number of joints."""
+    """The layout of all files, determined by their number of joints."""
     first, expected = next(iter(shapes.items()))
     for key, shape in shapes.items():
-        if len(shape) not in (3, 4) or shape[-1] != 3 or shape[-2] not in BY_JOINTS:
-            raise DataError(
-                f"{files[key]}: holds {shape}, expected (frames, joints, 3) with"
-                f" {', '.join(map(str, BY_JOINTS))} joints; save it so"
-            )
+        layout_of_shape(shape, files[key])
         if shape[-2] != expected[-2]:
             raise DataError(
-                f"{files[key]}: holds {shape[-2]} joints and {files[first]} {expected[-2]}; a model"
-                " takes one layout: save all files in the same"
+                f"{files[key]}: expected {expected[-2]} joints as in {files[first]}, got"
+                f" {shape[-2]}; save all files in one layout"
             )
-    return LAYOUTS[BY_JOINTS[expected[-2]]]
+    return layout_of_shape(expected, files[first])
 
 
 def keypoint_files(index: Index, video_id: str) -> list[Path]:
-    """What holds the keypoints of a video: its own file, else those of its clips; maybe nothing."""
+    """The keypoint files of a video: its own, else those of its clips; possibly none."""
     whole = index.videos.set_index("video_id").keypoints[video_id]
     if whole is not None:
         return [whole]
@@ -126,7 +128,7 @@ def keypoint_files(index: Index, video_id: str) -> list[Path]:
 
 
 def read_file(path: Path) -> Recording:
-    """One file by its name, as `read_recording` does, out of the cache where it is slow to parse.
+    """As `read_recording`, from the cache for formats that are slow to parse.
 
     Raises:
         DataError: it cannot be used.
@@ -134,9 +136,7 @@ def read_file(path: Path) -> Recording:
     if path.suffix == ".npy":
         return read_recording(path)
     points = np.asarray(read_keypoints(path, first_person))
-    layouts = (LAYOUTS[name] for name in ("openpose137", "light_hand35", "body25"))
-    layout = next(layout for layout in layouts if len(layout.joints) == points.shape[1])
-    return Recording(points[None], layout)
+    return Recording(points[None], LAYOUTS[BY_JOINTS[points.shape[1]]])
 
 
 def first_person(path: Path) -> Float32[np.ndarray, "T V 3"]:
@@ -144,7 +144,7 @@ def first_person(path: Path) -> Float32[np.ndarray, "T V 3"]:
 
 
 def upper_body(recording: Recording) -> Recording:
-    """The 22 joints that gestures are told by; a layout that lacks some of them stays whole."""
+    """The 22 joints of `imigue22`; a layout that lacks some of them is returned unchanged."""
     layout = LAYOUTS["imigue22"]
     if not set(layout.joints) <= set(recording.layout.joints):
         return recording

@@ -1,4 +1,4 @@
-"""What OpenPose writes: a folder of JSON files, one a frame, and what its numbers may be.
+"""OpenPose output: a folder of JSON files, one a frame, and validation of keypoint values.
 
 Letters in shapes: M persons, T frames, V joints; the last axis is x, y in pixels and a score.
 
@@ -23,22 +23,22 @@ PARTS = {  # points of each list, in the order of `openpose137`
     "hand_left_keypoints_2d": 21,
     "hand_right_keypoints_2d": 21,
 }
-FARTHEST = 1e5  # pixels; beyond it is no picture
-SUREST = 1.5  # OpenPose's scores exceed 1 by a little now and then
+LARGEST = 1e5  # pixels; no picture is larger
+HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
 
 
 def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M T 137 3"]:
     """A folder of ``<any>_<frame>_keypoints.json`` as `openpose137`.
 
-    In each frame the persons with the highest sum of scores are taken; OpenPose does not follow
-    them from frame to frame. What was not detected is (0, 0, 0), a frame without persons too.
+    Each frame contributes the persons with the highest sum of scores; OpenPose does not track them
+    between frames. Undetected joints, and frames without persons, are (0, 0, 0).
 
     Args:
-        persons: M, how many to take.
+        persons: M.
 
     Raises:
-        DataError: no such files, a frame that is absent or there twice, or a file that is not
-            what OpenPose writes.
+        DataError: no such files, a missing or duplicate frame, or a file that OpenPose did not
+            write.
     """
     files = frame_files(folder)
     skeleton = np.zeros((persons, len(files), 137, 3), dtype=np.float32)
@@ -50,9 +50,9 @@ def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The files of a folder in the order of their frame numbers, which must leave no gap."""
+    """The files of a folder by frame number; the numbers must be contiguous."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder; name the one with OpenPose's JSON files")
+        raise DataError(f"{folder}: expected a folder of OpenPose's JSON files; name it")
     numbered: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if not (match := FRAME_FILE.search(path.name)):
@@ -60,17 +60,17 @@ def frame_files(folder: Path) -> list[Path]:
         number = int(match[1])
         if number in numbered:
             raise DataError(
-                f"{folder}: frame {number} is there twice, {numbered[number].name} and"
+                f"{folder}: frame {number} is duplicated, {numbered[number].name} and"
                 f" {path.name}; keep one recording in a folder"
             )
         numbered[number] = path
     if not numbered:
-        raise DataError(f"{folder}: holds no *_keypoints.json; name the folder of one recording")
+        raise DataError(f"{folder}: contains no *_keypoints.json; name the folder of one recording")
     last = max(numbered)
-    expected = range(min(*numbered, 1), last)  # from 0, or from 1 as picture files are counted
-    absent = next((number for number in expected if number not in numbered), None)
-    if absent is not None:
-        raise DataError(f"{folder}: frame {absent} of {last} is absent; run OpenPose again")
+    expected = range(min(*numbered, 1), last)  # from 0, or from 1 as picture files are numbered
+    missing = next((number for number in expected if number not in numbered), None)
+    if missing is not None:
+        raise DataError(f"{folder}: frame {missing} of {last} is missing; run OpenPose again")
     return [numbered[number] for number in sorted(numbered)]
 
 
@@ -79,61 +79,63 @@ def read_people(path: Path) -> list[Float32[np.ndarray, "137 3"]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is no JSON ({said(error)}); run OpenPose again") from None
+        raise DataError(f"{path}: is not JSON ({message(error)}); run OpenPose again") from None
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
-        raise DataError(f'{path}: has no list "people"; it must be as OpenPose writes it')
+        raise DataError(f'{path}: has no list "people"; run OpenPose again')
     layout = LAYOUTS["openpose137"]
-    made = []
+    found = []
     for person in people:
         points = np.concatenate([read_part(path, person, *part) for part in PARTS.items()])
-        made.append(checked(points[None], layout, f"{path}")[0])
-    return made
+        found.append(checked(points[None], layout, f"{path}")[0])
+    return found
 
 
 def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.ndarray, "P 3"]:
-    """One flat list as points; hands and face that were not looked for are missing."""
+    """One flat list as points; hands and face that OpenPose was not run for are missing."""
     numbers = person.get(part, None if part == "pose_keypoints_2d" else [])
     if numbers == [] and part != "pose_keypoints_2d":
         return np.zeros((points, 3))
     if not isinstance(numbers, list) or len(numbers) != 3 * points:
         found = f"{len(numbers)} numbers" if isinstance(numbers, list) else "no list"
         raise DataError(
-            f"{path}: {part} holds {found}, expected {3 * points}; run OpenPose with its BODY_25"
-            " model, and with face and hands or without them"
+            f"{path}: {part}: expected {3 * points} numbers, got {found}; run OpenPose with its"
+            " BODY_25 model, and with face and hands or without them"
         )
     for number in numbers:
         if type(number) not in (int, float):
-            raise DataError(f"{path}: {part} holds {number!r:.40}, no number; run OpenPose again")
+            raise DataError(
+                f"{path}: {part}: expected a number, got {number!r:.40}; run OpenPose again"
+            )
     try:
         return np.array(numbers, dtype=np.float64).reshape(points, 3)
     except OverflowError:
-        raise DataError(f"{path}: {part} holds a number without end; run OpenPose again") from None
+        raise DataError(f"{path}: {part} contains an infinite number; run OpenPose again") from None
 
 
 def checked(
     values: Float[np.ndarray, "T V 3"], layout: Layout, where: str
 ) -> Float32[np.ndarray, "T V 3"]:
-    """Keypoints that can be worked with; a joint with score 0, or at (0, 0), is all 0.
+    """Validated keypoints; a joint with score 0, or at (0, 0), becomes all 0.
 
     Raises:
-        DataError: a number is not finite, no place in a picture, or no score.
+        DataError: a value is not finite, or not a valid position or score.
     """
-    good = np.abs(values) <= FARTHEST  # False for NaN
-    good[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= SUREST)
-    if not good.all():
-        frame, joint, channel = (int(n) for n in np.argwhere(~good)[0])
+    valid = np.abs(values) <= LARGEST  # False for NaN
+    valid[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= HIGHEST)
+    if not valid.all():
+        frame, joint, channel = (int(n) for n in np.argwhere(~valid)[0])
         frames = f"frame {frame}, " if len(values) > 1 else ""
-        allowed = "a score of 0 to 1" if channel == 2 else "a place in pixels"
+        allowed = "a score of 0 to 1" if channel == 2 else "a position in pixels"
         raise DataError(
-            f"{where}: {frames}{('x', 'y', 'score')[channel]} of {layout.joints[joint]} is"
-            f" {values[frame, joint, channel]:g}, expected {allowed}; write 0, 0, 0 where a joint"
-            " is missing"
+            f"{where}: {frames}{('x', 'y', 'score')[channel]} of {layout.joints[joint]}: expected"
+            f" {allowed}, got {values[frame, joint, channel]:g}; write 0, 0, 0 where a joint is"
+            " missing"
         )
     missing = (values[..., 2] == 0) | (values[..., :2] == 0).all(axis=-1)
     return np.where(missing[..., None], 0, values).astype(np.float32)
 
 
-def said(error: Exception) -> str:
-    """An exception's own words, in one line."""
+def message(error: Exception) -> str:
+    """An exception's message, in one line."""
     return " ".join(str(error).split())[:100] or type(error).__name__

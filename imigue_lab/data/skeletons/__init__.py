@@ -1,1 +1,1 @@
-"""Operations on skeletons, each an idea of its own: graphs, streams, sampling, augmentation."""
+"""Skeletons: layouts, normalisation, sampling, augmentation, streams, heatmaps and graphs."""

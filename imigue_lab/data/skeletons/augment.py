@@ -1,7 +1,7 @@
-"""Changes that leave a gesture what it is: scale, turn, and left for right.
+"""Augmentations that keep a gesture's class: scaling, rotation, and swapping left and right.
 
-Letters in shapes: M persons, T frames, V joints, C channels. Missing joints, which lie at 0, stay
-there. The random source is a `numpy.random.RandomState` that is handed in.
+Letters in shapes: M persons, T frames, V joints, C channels. Missing joints are 0 and stay 0.
+Random numbers come from a `numpy.random.RandomState` argument.
 
 Source: pyskl's RandomScale, RandomRot and Flip.
 """
@@ -22,11 +22,11 @@ SCALE, TURN_2D, TURN_3D = 0.1, 0.15, 0.3  # share of the size; radians
 def augmented(
     skeleton: Skeleton, layout: Layout, rng: np.random.RandomState, how: Augment
 ) -> Skeleton:
-    """What training sees of a clip that lies about 0: a recipe of the changes below.
+    """A training clip, normalised about 0, after one of three recipes.
 
     Args:
-        how: `turn` scales each axis by up to 10 % and turns by up to 0.15 radians in the picture,
-            0.3 about each axis in space; `mirror` also flips half of the clips.
+        how: `none`; `turn` scales each axis by up to 10 % and rotates by up to 0.15 radians in the
+            picture, 0.3 about each axis in space; `mirror` also flips half of the clips.
     """
     if how == "none":
         return skeleton
@@ -41,7 +41,7 @@ def augmented(
 def random_scale(
     skeleton: Skeleton, rng: np.random.RandomState, amount: float = 0.2, axes: int = 2
 ) -> Skeleton:
-    """Each axis times ``1 + amount U(-1, 1)``, one draw a clip; scores stay.
+    """Each axis times ``1 + amount U(-1, 1)``, drawn once a clip; scores stay.
 
     Args:
         axes: how many channels are coordinates.
@@ -54,20 +54,20 @@ def random_scale(
 def random_turn_2d(
     skeleton: Skeleton, rng: np.random.RandomState, low: float = -0.3, high: float = 0.3
 ) -> Skeleton:
-    """Turns the picture about (0, 0), so normalise before; scores stay.
+    """Rotates the picture about (0, 0), so normalise first; scores stay.
 
     Args:
-        low, high: the angle in radians is drawn between them. (pyskl draws between -0.3 and 1.0.)
+        low, high: range of the angle in radians. (pyskl: -0.3 to 1.0.)
     """
     if np.isclose(skeleton[..., :2], 0).all():
         return skeleton
     angle = rng.uniform(low, high)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return turned(skeleton, turn)
+    return rotated(skeleton, turn)
 
 
 def random_turn_3d(skeleton: Skeleton, rng: np.random.RandomState, theta: float = 0.3) -> Skeleton:
-    """``x' = R_z R_y R_x x`` with three angles out of ±`theta` radians, clockwise each."""
+    """``x' = R_z R_y R_x x`` with three clockwise angles within ±`theta` radians."""
     if np.isclose(skeleton, 0).all():
         return skeleton
     angles = rng.uniform(-theta, theta, size=3)
@@ -75,20 +75,20 @@ def random_turn_3d(skeleton: Skeleton, rng: np.random.RandomState, theta: float 
     about_x = np.array([[1, 0, 0], [0, a, p], [0, -p, a]])
     about_y = np.array([[b, 0, -q], [0, 1, 0], [q, 0, b]])
     about_z = np.array([[c, r, 0], [-r, c, 0], [0, 0, 1]])
-    return turned(skeleton, about_z @ about_y @ about_x)
+    return rotated(skeleton, about_z @ about_y @ about_x)
 
 
-def turned(skeleton: Skeleton, turn: Float[np.ndarray, "A A"]) -> Skeleton:
+def rotated(skeleton: Skeleton, turn: Float[np.ndarray, "A A"]) -> Skeleton:
     axes = len(turn)
     places = skeleton[..., :axes] @ turn.T
     return np.concatenate([places.astype(np.float32), skeleton[..., axes:]], axis=-1)
 
 
 def flip(skeleton: Skeleton, layout: Layout, width: int = 0) -> Skeleton:
-    """The picture in the mirror: x changes its side, and right joints their names with left ones.
+    """The mirrored picture: x is mirrored and left and right joints are swapped.
 
     Args:
-        width: of the picture in pixels; 0 when places are normalised about 0.
+        width: of the picture in pixels; 0 for coordinates normalised about 0.
     """
     flipped = skeleton[:, :, layout.mirrored]
     x = flipped[..., 0]
@@ -103,5 +103,5 @@ def random_flip(
     width: int = 0,
     probability: float = 0.5,
 ) -> Skeleton:
-    """`flip`, with a probability; one number is drawn either way."""
+    """`flip` with a probability; one number is drawn in either case."""
     return flip(skeleton, layout, width) if rng.rand() < probability else skeleton

@@ -1,11 +1,9 @@
-"""Pictures of skeletons cut, moved and resized, for models that draw heatmaps of the joints.
+"""Crops: of skeletons, for models that draw heatmaps of the joints, and of the encoder's picture.
 
-Letters in shapes: M persons, T frames, V joints, C channels: x, y in pixels, maybe a score. Sizes
-are (height, width) in pixels. A missing joint lies at 0 and stays there.
+Letters in shapes: M persons, T frames, V joints, C channels: x, y in pixels, optionally a score.
+Sizes are (height, width) in pixels. A missing joint is at (0, 0) and stays there.
 
 Source: pyskl's PoseCompact, Resize and RandomResizedCrop (Duan et al., CVPR 2022).
-
-What of a picture the RGB encoder sees: the shorter side resized, then the centre cut out.
 """
 
 import random
@@ -18,7 +16,8 @@ from imigue_lab.data.skeletons.geometry import Skeleton
 Size = tuple[int, int]
 
 
-def moved(skeleton: Skeleton, places: Float[np.ndarray, "M T V 2"]) -> Skeleton:
+def with_places(skeleton: Skeleton, places: Float[np.ndarray, "M T V 2"]) -> Skeleton:
+    """The skeleton with other x and y; scores stay."""
     return np.concatenate([places.astype(np.float32), skeleton[..., 2:]], axis=-1)
 
 
@@ -30,19 +29,19 @@ def compact(
     ratio: float | None = 1.0,
     beyond: bool = True,
 ) -> tuple[Skeleton, Size]:
-    """Cuts the picture to the box around all joints of the clip.
+    """Crops the picture to the box around all joints of the clip.
 
     Args:
-        padding: share of the box that is added around it.
-        least: pixels; a smaller box leaves all as it is.
-        ratio: the box grows to this height over width; None keeps its own.
-        beyond: the box may reach out of the picture.
+        padding: margin around the box, as a share of its size.
+        least: pixels; with a smaller box the picture is not cropped.
+        ratio: the box is enlarged to this ratio of height to width; None keeps its ratio.
+        beyond: the box may extend beyond the picture.
     """
     places = skeleton[..., :2].copy()
-    there = places != 0
-    if not there.any(axis=(0, 1, 2)).all():
+    found = places != 0
+    if not found.any(axis=(0, 1, 2)).all():
         return skeleton, size
-    x, y = (places[..., axis][there[..., axis]].astype(float) for axis in (0, 1))
+    x, y = (places[..., axis][found[..., axis]].astype(float) for axis in (0, 1))
     if np.ptp(x) < least or np.ptp(y) < least:
         return skeleton, size
     middle = np.array([x.max() + x.min(), y.max() + y.min()]) / 2
@@ -55,20 +54,20 @@ def compact(
     if not beyond:
         low, high = np.maximum(low, 0), np.minimum(high, size[::-1])
     start, stop = low.astype(int), high.astype(int)  # towards 0, as published
-    places -= np.where(there, start, 0).astype(np.float32)
-    return moved(skeleton, places), (int(stop[1] - start[1]), int(stop[0] - start[0]))
+    places -= np.where(found, start, 0).astype(np.float32)
+    return with_places(skeleton, places), (int(stop[1] - start[1]), int(stop[0] - start[0]))
 
 
 def short_side(size: Size, length: int) -> Size:
-    """The size whose shorter side is `length`, of the same form."""
+    """The size with the same aspect ratio whose shorter side is `length`."""
     scale = length / min(size)
     return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
 
 
 def resize(skeleton: Skeleton, size: Size, to: Size) -> Skeleton:
-    """Places in a picture of size `to` that were in one of `size`."""
+    """Scales joints from a picture of size `size` to one of size `to`."""
     scale = np.array([to[1] / size[1], to[0] / size[0]], dtype=np.float32)
-    return moved(skeleton, skeleton[..., :2] * scale)
+    return with_places(skeleton, skeleton[..., :2] * scale)
 
 
 def random_resized_crop(
@@ -80,11 +79,11 @@ def random_resized_crop(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     attempts: int = 10,
 ) -> tuple[Skeleton, Size]:
-    """Cuts out a part of random size and place; the middle square if none of ten fits.
+    """Crops a random region; the centre square if none of `attempts` sizes fits.
 
     Args:
-        rng, offsets: draw the sizes, and the place of the first that fits, as published code
-            draws from the global generators of NumPy and Python.
+        rng, offsets: generators of the sizes and of the offset of the first size that fits; the
+            published code draws them from the global generators of NumPy and Python.
         area: share of the picture that is kept.
         ratio: width over height.
     """
@@ -102,16 +101,19 @@ def random_resized_crop(
     places = skeleton[..., :2] - np.array([left, top], dtype=np.float32)
     if skeleton.shape[-1] > 2:
         places[skeleton[..., 2] <= 0] = 0
-    return moved(skeleton, places), (high, wide)
+    return with_places(skeleton, places), (high, wide)
 
 
-SHORTER = 8 / 7  # of the model's side: 256 for 224
+SHORTER = 8 / 7  # shorter side over the encoder's centre crop: 256 for 224
 
 
 def crop_places(
     pixels: Float[np.ndarray, "*points 2"], width: int, height: int
 ) -> Float[np.ndarray, "*points 2"]:
-    """From pixels of a picture to its crop, 0 to 1 over both sides; what lies outside is beyond.
+    """Pixels of a picture -> coordinates in the RGB encoder's centre crop, 0 to 1 along each side.
+
+    The encoder resizes the shorter side and crops the centre; points outside the crop are below 0
+    or above 1.
 
     Args:
         pixels: x to the right, y down, from the top left corner.
@@ -125,6 +127,6 @@ def crop_places(
 def picture_places(
     places: Float[np.ndarray, "*points 2"], width: int, height: int
 ) -> Float[np.ndarray, "*points 2"]:
-    """The inverse of `crop_places`: from 0 to 1 over the crop to pixels of the whole picture."""
+    """The inverse of `crop_places`: coordinates in the crop -> pixels of the whole picture."""
     side = min(width, height) / SHORTER
     return (places - 0.5) * side + np.array([width, height]) / 2

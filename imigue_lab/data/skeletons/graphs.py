@@ -1,4 +1,4 @@
-"""Graphs of a layout: adjacency tensors for graph convolutions, and distances in bones.
+"""Graphs of a layout: adjacency tensors of graph convolutions, and distances in bones.
 
 Letters in shapes: K subsets of edges, V joints. An entry [k, i, j] leads from joint i to joint j:
 ``x'[j] = Σ_k Σ_i A[k, i, j] x_k[i]``.
@@ -22,16 +22,16 @@ def edges(layout: Layout) -> Edges:
 
 
 def pyskl_edges(layout: Layout) -> Edges:
-    """The same, but the tips of `ntu25`'s hands hang on the hand as its thumbs do.
+    """As `edges`, but the hand tips of `ntu25` are children of the hand, as its thumbs are.
 
-    pyskl and mmaction2 train on these, so their checkpoints need them; bones for the bone stream
-    are the layout's own everywhere.
+    The checkpoints of pyskl and mmaction2 were trained on these edges; the bone stream uses the
+    bones of the layout everywhere.
     """
     if layout.name != "ntu25":
         return edges(layout)
     parent = {joint: layout.joints.index(joint) for joint in ("left_hand", "right_hand")}
     tips = {layout.joints.index(f"{hand}_tip"): index for hand, index in parent.items()}
-    return tuple((child, tips.get(child, its_parent)) for child, its_parent in edges(layout))
+    return tuple((child, tips.get(child, joint)) for child, joint in edges(layout))
 
 
 def hop_distances(
@@ -56,7 +56,7 @@ def spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
     ``A = (I, norm(inward), norm(outward))``; used by 2s-AGCN, AAGCN, CTR-GCN and ST-GCN++.
 
     Args:
-        links: (child, parent) pairs in place of the layout's bones, e.g. of `pyskl_edges`.
+        links: (child, parent) pairs instead of the layout's bones, such as `pyskl_edges`.
     """
     joints = len(layout.joints)
     inward = np.zeros((joints, joints))
@@ -66,14 +66,14 @@ def spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
 
 
 def stgcn_spatial(layout: Layout, links: Edges | None = None, reach: int = 1) -> Adjacency:
-    """Spatial partition of ST-GCN: itself, then for each hop "close" and "further" neighbours.
+    """Spatial partition of ST-GCN: the joint, then for each hop "close" and "further" neighbours.
 
-    Neighbours further from the root than the joint, or as far, are close (the published name and
-    order). The published code knows distances up to `reach` alone and takes all beyond for
-    infinite, hence equal: with reach 1 only the edges at the root are split. So here.
+    Close neighbours are at least as far from the root as the joint (published name and order). The
+    published code computes distances up to `reach` only and treats all others as infinite, hence
+    equal: with reach 1 only the edges at the root are split. This is reproduced here.
 
     Args:
-        links: (child, parent) pairs in place of the layout's bones.
+        links: (child, parent) pairs instead of the layout's bones.
         reach: hops that one layer spans; K = 1 + 2 * reach.
     """
     hops = hop_distances(layout, reach, links)
@@ -94,12 +94,12 @@ def random_start(
     spread: float = 0.02,
     mean: float = 0.04,
 ) -> Adjacency:
-    """Where DG-STGCN starts: ``A ~ N(mean, spread²)``, no bones; all of it is learned."""
+    """DG-STGCN's initial graph: ``A ~ N(mean, spread²)``, without bones; all of it is learned."""
     joints = len(layout.joints)
     return rng.randn(subsets, joints, joints) * spread + mean
 
 
 def normalise_columns(links: Float[np.ndarray, "V V"]) -> Float[np.ndarray, "V V"]:
-    """Columns that sum to 1; what nothing leads to stays 0."""
+    """Columns normalised to sum to 1; an empty column stays 0."""
     total = links.sum(axis=0)
     return links / np.where(total > 0, total, 1)

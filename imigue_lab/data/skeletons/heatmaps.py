@@ -1,10 +1,10 @@
-"""Heatmaps of joints and limbs, the pictures that PoseConv3D sees; drawn where the skeletons lie.
+"""Heatmaps of joints and limbs, the input of PoseConv3D, drawn on the device of the skeletons.
 
-Letters in shapes: M persons, T frames, V joints, L limbs, K of either, C channels: x, y in pixels,
-maybe a score; H rows and W columns. Any axes before these, such as clips, stay in front.
+Letters in shapes: M persons, T frames, V joints, K joints or limbs, C channels: x, y in pixels and
+optionally a score; H rows and W columns. Leading axes, such as clips, are kept.
 
-Source: Duan et al., CVPR 2022 (PoseConv3D), section 3.2; pyskl's GeneratePoseTarget. Of several
-persons the strongest counts in every pixel.
+Source: Duan et al., CVPR 2022 (PoseConv3D), section 3.2; pyskl's GeneratePoseTarget. With several
+persons, each pixel is the maximum over them.
 """
 
 import torch
@@ -32,19 +32,19 @@ PUBLISHED = {
 
 
 def limbs(layout: Layout) -> Limbs:
-    """Pairs of joints that limbs are drawn between: the bones; of `coco17` the published ones."""
+    """Joint pairs to draw limbs between: the bones; for `coco17` the published pairs."""
     return PUBLISHED.get(layout.name, layout.bones)
 
 
 def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:
-    """A blob ``score · exp(-|p - joint|² / 2σ²)`` a joint, out to 3σ.
+    """Per joint a Gaussian ``score · exp(-|p - joint|² / 2σ²)``, cut off at 3σ.
 
     Args:
         size: height and width in pixels.
         sigma: pixels.
 
     Returns:
-        Of the input's type and device, joints as channels.
+        Joints as channels, in the dtype and on the device of the input.
     """
     drawn = skeleton.new_zeros(map_shape(skeleton, skeleton.shape[-2], size))
     for person in skeleton.unbind(dim=-4):
@@ -54,36 +54,23 @@ def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:
 
 
 def limb_heatmaps(skeleton: Posed, limbs: Limbs, size: Size, sigma: float = SIGMA) -> Maps:
-    """A stroke a limb, as strong as the weaker of its ends: a joint's blob along a segment.
+    """Per limb a Gaussian around its segment, scaled by the lower score of its two ends.
 
     Args:
-        limbs: pairs of joints, see `limbs`. One shorter than a pixel is its first joint's blob.
+        limbs: pairs of joints, see `limbs`. One shorter than a pixel is drawn as its first joint.
         size: height and width in pixels.
         sigma: pixels.
 
     Returns:
-        Of the input's type and device, limbs as channels.
+        Limbs as channels, in the dtype and on the device of the input.
     """
     starts, ends = zip(*limbs, strict=True)
     drawn = skeleton.new_zeros(map_shape(skeleton, len(limbs), size))
     for person in skeleton.unbind(dim=-4):
         start, end = person[..., starts, :], person[..., ends, :]
-        strokes = segments(*ending(start, end), size, sigma)
+        strokes = segments(*limb_ends(start, end), size, sigma)
         torch.maximum(drawn, strokes, out=drawn)
     return rearrange(drawn, "... t k h w -> ... k t h w")
-
-
-def mirror_heatmaps(maps: Maps, layout: Layout, limbs: Limbs | None = None) -> Maps:
-    """The maps of the mirrored person: turned about the middle column, left for right.
-
-    Args:
-        limbs: what the channels are, where they are not the layout's joints.
-    """
-    order = layout.mirrored
-    if limbs is not None:
-        place = {frozenset(limb): index for index, limb in enumerate(limbs)}
-        order = [place[frozenset(order[joint] for joint in limb)] for limb in limbs]
-    return maps[..., order, :, :, :].flip(-1)
 
 
 def map_shape(skeleton: Posed, channels: int, size: Size) -> tuple[int, ...]:
@@ -92,14 +79,14 @@ def map_shape(skeleton: Posed, channels: int, size: Size) -> tuple[int, ...]:
 
 
 def scores(person: Float[Tensor, "*B T K C"]) -> Points:
-    """How sure each joint is, 0 where too little to draw it; 1 where no score is given."""
+    """The score of each joint, 0 below `LEAST`; 1 where the input has no scores."""
     if person.shape[-1] == 2:
         return torch.ones_like(person[..., 0])
     return torch.where(person[..., 2] < LEAST, 0, person[..., 2])
 
 
 def blobs(x: Points, y: Points, score: Points, size: Size, sigma: float) -> Tensor:
-    """A Gaussian falls apart into one along the rows and one along the columns."""
+    """Gaussians, computed as products of one along the rows and one along the columns."""
     rows, columns = (
         torch.exp((pixels - centre[..., None]).square() / (-2 * sigma**2)) * inside
         for pixels, centre, inside in (
@@ -110,8 +97,8 @@ def blobs(x: Points, y: Points, score: Points, size: Size, sigma: float) -> Tens
     return (score[..., None] * rows)[..., None] * columns[..., None, :]
 
 
-def ending(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Points]:
-    """Both ends of limbs and how strong they are; a short one ends where it starts."""
+def limb_ends(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Points]:
+    """Both ends of limbs and their score; a limb shorter than a pixel ends at its start."""
     score = torch.minimum(scores(start), scores(end))
     short = (start[..., :2] - end[..., :2]).square().sum(dim=-1) < 1
     own = torch.where(score > 0, scores(start), 0)
@@ -125,9 +112,9 @@ def segments(
     size: Size,
     sigma: float,
 ) -> Tensor:
-    """By how far each pixel is from the nearest point of the segment."""
+    """Gaussians of the distance from each pixel to the nearest point of the segment."""
     (a_x, a_y), (b_x, b_y) = start[..., :2].unbind(-1), end[..., :2].unbind(-1)
-    x = (line(size[1], a_x) - a_x[..., None])[..., None, :]  # from the start on
+    x = (line(size[1], a_x) - a_x[..., None])[..., None, :]  # relative to the start
     y = (line(size[0], a_y) - a_y[..., None])[..., :, None]
     to_x, to_y = (b_x - a_x)[..., None, None], (b_y - a_y)[..., None, None]
     share = ((x * to_x + y * to_y) / (to_x**2 + to_y**2).clamp(min=1)).clamp_(0, 1)
@@ -138,7 +125,7 @@ def segments(
 
 
 def within(a: Points, b: Points, length: int, sigma: float) -> Bool[Tensor, "*B T K N"]:
-    """Pixels up to 3σ around what lies from a to b, as published: cut off towards 0."""
+    """Pixels from a - 3σ to b + 3σ, both truncated towards 0 as published."""
     first = (torch.minimum(a, b) - 3 * sigma).trunc()[..., None]
     last = (torch.maximum(a, b) + 3 * sigma).trunc()[..., None]
     pixels = line(length, a)

@@ -1,13 +1,11 @@
-"""Names of the joints that keypoint detectors and depth cameras hand out, in the order they do.
+"""Named keypoint layouts: the order of the joints, the bones that join them, the mirrored pairs.
 
-Sides are the person's own: the right hand stands on the left of the picture. OpenPose's 70 face
-points are the 68 of iBUG, numbered from the right ear along the jaw, and both pupils.
+A layout is a tuple of joint names; bones and mirror pairs are index pairs into it. Joint order is
+that of the detector or depth camera that writes it. Nobody counts columns: `imigue22` is a subset
+of `light_hand35`, and `subset("imigue22", "light_hand35")` gives the indices of its joints.
 
-Named keypoint layouts: which joint stands where, which bones join them, which pairs mirror.
-
-A layout is a tuple of joint names; bones and mirror pairs are given by index into it. People count
-no columns: `imigue22` is a subset of `light_hand35`, and `subset("imigue22", "light_hand35")` says
-which joints to take.
+Left and right are the person's own: the right hand appears on the left of the picture. OpenPose's
+70 face points are the 68 of iBUG, numbered from the right ear along the jaw, and both pupils.
 """
 
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ LEFT_TIPS = [f"left_{finger}_tip" for finger in FINGERS]
 
 
 def hand(side: str) -> list[str]:
-    """21 joints: the wrist as the hand detector sees it, then four from the palm a finger."""
+    """21 joints: the hand detector's wrist, then four joints of each finger from the palm out."""
     phalanges = [f"{side}_{finger}_{part}" for finger in FINGERS for part in (1, 2, 3, "tip")]
     return [f"{side}_hand_wrist", *phalanges]
 
@@ -52,7 +50,7 @@ FACE70 = [
 ]
 OPENPOSE137 = [*BODY25, *FACE70, *hand("left"), *hand("right")]
 
-# The 36 of MM-Gesture: as in imigue22 without fingers, 12 of the face, wrist and tips of each hand.
+# The 36 of MM-Gesture: imigue22 without fingers, 12 of the face, wrist and tips of each hand.
 MMGESTURE_BODY = [*BODY25[:8], *BODY25[15:19]]
 MMGESTURE_FACE = (
     "right_jaw_2 right_jaw_4 chin left_jaw_4 left_jaw_2 right_brow_2 left_brow_2 nose_bridge_0"
@@ -79,7 +77,7 @@ COCO17 = [
     ),
 ]
 
-# MediaPipe Holistic's body without what its hands and face tell better, and both hands.
+# MediaPipe Holistic's body without what its hands and face locate better, and both hands.
 MEDIAPIPE65 = [
     *COCO17,
     *"left_lip_corner right_lip_corner left_heel right_heel left_big_toe right_big_toe".split(),
@@ -93,8 +91,8 @@ NTU25 = (
     " right_knee right_ankle right_foot spine_shoulder left_hand_tip left_thumb right_hand_tip"
     " right_thumb"
 ).split()
-# Kinect's first generation; UTKinect keeps the order of its SDK, MSR-Action3D has its own. The
-# right hand of the latter's files is the one that moves more: subjects were told to use it.
+# Kinect's first generation; UTKinect keeps the order of its SDK, MSR-Action3D has its own. In the
+# latter's files the right hand moves more: subjects were instructed to use it.
 KINECT20 = (
     "hip_center spine shoulder_center head left_shoulder left_elbow left_wrist left_hand"
     " right_shoulder right_elbow right_wrist right_hand left_hip left_knee left_ankle left_foot"
@@ -114,8 +112,8 @@ class Layout:
     Attributes:
         joints: names in the order of the columns.
         bones: (parent, child) indices; every joint but the root is a child once.
-        mirror: (right, left) index pairs that change places when the picture is flipped.
-        axes: 2 where joints lie in the picture and a score follows x and y, 3 in space.
+        mirror: (right, left) index pairs, swapped when the picture is flipped.
+        axes: 2 for joints in the picture, x, y and a score; 3 for joints in space, x, y, z.
     """
 
     name: str
@@ -126,13 +124,13 @@ class Layout:
 
     @property
     def root(self) -> int:
-        """The joint that is no bone's child."""
+        """The joint that is not the child of any bone."""
         children = {child for _, child in self.bones}
         return next(index for index in range(len(self.joints)) if index not in children)
 
     @property
     def mirrored(self) -> list[int]:
-        """The joint that each joint is taken from when left and right change places."""
+        """For each joint, the index of its source when left and right are swapped."""
         order = list(range(len(self.joints)))
         for right, left in self.mirror:
             order[right], order[left] = left, right
@@ -140,7 +138,7 @@ class Layout:
 
 
 def mirror_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Pairs `right_x` with `left_x`; a layout of one hand has none."""
+    """Pairs `right_x` with `left_x`; a layout of a single hand has no pairs."""
     place = {joint: index for index, joint in enumerate(joints)}
     sides = ((index, joint.replace("right_", "left_", 1)) for joint, index in place.items())
     return tuple((index, place[left]) for index, left in sides if place.get(left, index) != index)
@@ -159,7 +157,7 @@ def chain(*joints: str) -> str:
 
 
 def both_sides(bones: str) -> str:
-    """Bones of the right side, and the same of the left."""
+    """Bones of the right side, followed by the same bones of the left side."""
     return f" {bones} {bones.replace('right_', 'left_')}"
 
 
@@ -273,7 +271,7 @@ LAYOUTS = {
 
 
 def subset(name: str, of: str) -> list[int]:
-    """Indices into layout `of` of the joints of layout `name`, in its order.
+    """Indices of the joints of layout `name` within layout `of`, in the order of `name`.
 
     Raises:
         DataError: `of` lacks some of the joints.
@@ -282,7 +280,7 @@ def subset(name: str, of: str) -> list[int]:
     absent = [joint for joint in LAYOUTS[name].joints if joint not in place]
     if absent:
         raise DataError(
-            f"{name} cannot be taken out of {of}, which has no {some(absent)}; read a layout that"
-            " holds them"
+            f"{name} is not a subset of {of}, which lacks {some(absent)}; read a layout that"
+            " contains them"
         )
     return [place[joint] for joint in LAYOUTS[name].joints]

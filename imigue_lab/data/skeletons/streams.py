@@ -1,9 +1,9 @@
-"""What a network of skeletons looks at: joints, bones, and the motion of either.
+"""Input streams of skeleton networks: joints, bones, and the motion of each.
 
 Letters in shapes: M persons, T frames, V joints, C channels.
 
 Source: two streams, Shi et al., CVPR 2019, section 3.4; four streams and the scores of 2-D bones as
-in pyskl's GenSkeFeat. All are taken of the whole clip, before frames are sampled.
+in pyskl's GenSkeFeat. All are computed on the whole clip, before frames are sampled.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ from imigue_lab.data.skeletons.keypoints import Layout
 
 Stream = Literal["joint", "bone", "joint_motion", "bone_motion"]
 
-# (child, parent) where published bone streams depart from the skeleton that is drawn
+# (child, parent) where published bone streams differ from the bones of the layout
 PUBLISHED = {
     "coco17": (("left_hip", "nose"), ("right_hip", "nose")),
     "openpose18": (("neck", "nose"), ("nose", "nose")),
@@ -24,7 +24,7 @@ PUBLISHED = {
 
 
 def parents(layout: Layout) -> list[int]:
-    """Where the bone of each joint starts; the root's starts at the root itself."""
+    """The joint at which each joint's bone starts; for the root, the root."""
     start = list(range(len(layout.joints)))
     for parent, child in layout.bones:
         start[child] = parent
@@ -38,7 +38,7 @@ def bone(skeleton: Skeleton, layout: Layout, drop_missing: bool = True) -> Skele
 
     Args:
         drop_missing: a bone with a missing end is all 0. False is the published reading: it
-            points from or to (0, 0), with half a score.
+            starts or ends at (0, 0), with half a score.
     """
     start = parents(layout)
     return step(skeleton[:, :, start], skeleton, layout.axes, drop_missing)
@@ -48,8 +48,8 @@ def motion(skeleton: Skeleton, axes: int = 2, drop_missing: bool = True) -> Skel
     """``m_t = x_{t+1} - x_t``, 0 in the last frame; its score is the mean of both frames'.
 
     Args:
-        axes: 2 when a third channel is a score, 3 when all channels are differences. (pyskl
-            forgets the score of its `handmp` here and subtracts it: 3 repeats that.)
+        axes: 2 when the third channel is a score, 3 when all channels are differences. (pyskl
+            subtracts the scores of its `handmp` layout too: 3 reproduces that.)
         drop_missing: see `bone`.
     """
     moved = step(skeleton[:, :-1], skeleton[:, 1:], axes, drop_missing)
@@ -57,7 +57,7 @@ def motion(skeleton: Skeleton, axes: int = 2, drop_missing: bool = True) -> Skel
 
 
 def bone_motion(skeleton: Skeleton, layout: Layout, drop_missing: bool = True) -> Skeleton:
-    """The motion of the bones; with `drop_missing` of those whose ends are there in both frames."""
+    """The motion of the bones; with `drop_missing`, of bones complete in both frames."""
     moved = motion(bone(skeleton, layout, drop_missing), layout.axes, drop_missing=False)
     if drop_missing:
         seen = present(skeleton, layout.axes)
@@ -67,7 +67,7 @@ def bone_motion(skeleton: Skeleton, layout: Layout, drop_missing: bool = True) -
 
 
 def step(start: Skeleton, end: Skeleton, axes: int, drop_missing: bool) -> Skeleton:
-    """End minus start, and the mean of the scores where there are some."""
+    """End minus start; scores are averaged."""
     moved = end - start
     moved[..., axes:] = (start[..., axes:] + end[..., axes:]) / 2
     if drop_missing:
@@ -78,7 +78,7 @@ def step(start: Skeleton, end: Skeleton, axes: int, drop_missing: bool) -> Skele
 def streams(
     skeleton: Skeleton, layout: Layout, names: list[Stream], drop_missing: bool = True
 ) -> Float32[np.ndarray, "M T V D"]:
-    """The named streams side by side in the last axis, D = C times their number."""
+    """The named streams, concatenated along the last axis: D = C times their number."""
     make = {
         "joint": lambda: skeleton,
         "bone": lambda: bone(skeleton, layout, drop_missing),

@@ -1,1 +1,1 @@
-"""What lies under `data/video.py`: decoding by time stamp, frame tables, windows."""
+"""Video files: frames by exact index, windows, frame tables, cached properties."""

@@ -1,4 +1,4 @@
-"""When each frame of a file is shown, and where decoding can begin: read from packets alone."""
+"""Time stamps and keyframes of a file, read from its packets without decoding."""
 
 from array import array
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class FrameTable:
     """The frames of one file in presentation order.
 
     Attributes:
-        frames: how many there are.
-        header: how many the container claims; 0 where it claims nothing.
+        frames: number of frames.
+        header: number of frames in the header; 0 where it has none.
         times: time stamp of each frame, ascending, in ticks of the stream; None where the packets
-            carry no stamps that tell frames apart (AVI), so that frames can only be counted.
-        keys: indices of the frames that decode without any before them.
+            have no unique stamps (AVI), so that frames can only be counted.
+        keys: indices of the keyframes, which decode without earlier frames.
     """
 
     frames: int
@@ -31,23 +31,23 @@ class FrameTable:
     keys: Int64[np.ndarray, " keys"]
 
     def key_before(self, index: int) -> int:
-        """The frame from which `index` is reached; 0 is the start of the file."""
-        place = int(np.searchsorted(self.keys, index, side="right")) - 1
-        return int(self.keys[place]) if place >= 0 else 0
+        """The keyframe from which `index` is decoded; 0 is the start of the file."""
+        key = int(np.searchsorted(self.keys, index, side="right")) - 1
+        return int(self.keys[key]) if key >= 0 else 0
 
     def index_of(self, time: int | None) -> int | None:
         """The frame shown at a time stamp."""
         if self.times is None or time is None:
             return None
-        place = int(np.searchsorted(self.times, time))
-        return place if place < self.frames and self.times[place] == time else None
+        index = int(np.searchsorted(self.times, time))
+        return index if index < self.frames and self.times[index] == time else None
 
 
 def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     """Opens a file and its first video stream.
 
     Raises:
-        DataError: the file is no video, is cut off before its header, or holds sound only.
+        DataError: the file is not a video, is truncated before its header, or is audio only.
     """
     try:
         container = av.open(str(path))
@@ -57,7 +57,7 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         ) from error
     if not container.streams.video:
         container.close()
-        raise DataError(f"{path}: holds no video stream; copy it again, or name another file")
+        raise DataError(f"{path}: contains no video stream; copy it again, or name another file")
     stream = container.streams.video[0]
     if stream.codec_context is None:
         container.close()
@@ -68,12 +68,12 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
 def frame_table(path: Path) -> FrameTable:
     """Lists the frames of a file without decoding (a file without time stamps is decoded once).
 
-    Of an mp4 that is cut off, only frames before which none can be missing are counted: where later
-    frames are stored before earlier ones, the cut leaves holes. Matroska and transport streams do
-    not tell that they were cut: there the last few frames before the cut may be misnumbered.
+    In a truncated mp4 only frames before which none can be missing are counted: where later frames
+    are stored before earlier ones, truncation leaves gaps. In Matroska and transport streams a
+    truncation cannot be detected: the last few frames before it may be misnumbered.
 
     Raises:
-        DataError: the file is not a video, or no frame of it is there.
+        DataError: the file is not a video, or contains no complete frame.
     """
     container, stream = open_stream(path)
     times, keys, last_stored = array("q"), array("q"), None
@@ -93,7 +93,7 @@ def frame_table(path: Path) -> FrameTable:
                     keys.append(packet.pts)
         except av.FFmpegError as error:
             raise DataError(
-                f"{path}: breaks off after {len(times)} frames ({error.strerror}); copy it again"
+                f"{path}: truncated after {len(times)} frames ({error.strerror}); copy it again"
             ) from error
         header, size = stream.frames, container.size
     shown = np.unique(np.array(times, dtype=np.int64))
@@ -102,16 +102,16 @@ def frame_table(path: Path) -> FrameTable:
     if stored > size and last_stored is not None:
         shown = shown[shown <= last_stored]
     if not len(shown):
-        raise DataError(f"{path}: no frame of it is there; copy it again")
+        raise DataError(f"{path}: contains no complete frame; copy it again")
     first_shown = np.array([time for time in keys if time <= shown[-1]], dtype=np.int64)
     return FrameTable(len(shown), header, shown, np.sort(np.searchsorted(shown, first_shown)))
 
 
 def counted_table(path: Path, header: int) -> FrameTable:
-    """The table of a file whose frames carry no time stamps: all are reached from the start.
+    """The table of a file without time stamps, whose frames are all decoded from the start.
 
     Raises:
-        DataError: a frame is damaged, which would move all after it.
+        DataError: a frame is damaged, which would shift the index of all later frames.
     """
     container, stream = open_stream(path)
     frames = 0
@@ -124,12 +124,12 @@ def counted_table(path: Path, header: int) -> FrameTable:
         except av.FFmpegError as error:
             raise damaged_unstamped(path, frames) from error
     if not frames:
-        raise DataError(f"{path}: no frame of it is there; copy it again")
+        raise DataError(f"{path}: contains no complete frame; copy it again")
     return FrameTable(frames, header, None, np.zeros(1, dtype=np.int64))
 
 
 def damaged_unstamped(path: Path, frame: int) -> DataError:
     return DataError(
-        f"{path}: frame {frame} is damaged and the file carries no time stamps by which to number"
-        " those after it; copy it again"
+        f"{path}: frame {frame} is damaged and the file has no time stamps by which to number later"
+        " frames; copy it again"
     )

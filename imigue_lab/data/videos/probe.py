@@ -1,6 +1,6 @@
-"""What the containers of many videos say, asked once: a JSON file a data root in the workspace.
+"""Headers of many videos, read once and cached in the workspace: one JSON file a data root.
 
-<workspace>/probes/<root name>-<hash>.json      path -> size, change time, what the file says
+<workspace>/probes/<root name>-<hash>.json      path -> size, change time, properties
 """
 
 import json
@@ -14,37 +14,38 @@ from imigue_lab.data.videos.video import VideoInfo, probe
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 
-VERSION = 1  # raise it when `probe` answers otherwise
+VERSION = 1  # increase when `probe` returns something else
 FACTS = [field.name for field in fields(VideoInfo)]
-THREADS = 8  # opening a file waits for the disk, more so over a network
+THREADS = 8  # opening files is bound by the disk or network
 Known = dict[str, tuple[list[int], list]]  # path -> [size in bytes, change time in ns], facts
 
 
 def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo], list[Problem]]:
-    """Probes every file whose size or change time is not the one remembered for `root`.
+    """Probes every file that is new or has changed since the last call for `root`.
 
     Returns:
-        path -> what the container says; a problem for each file that cannot be opened.
+        path -> properties; and a problem for each file that cannot be opened.
     """
     file = workspace() / "probes" / f"{root.name}-{short_hash(root)}.json"
-    before = recall(file)
+    cached = read_cache(file)
     stamps = {path: stamp(path) for path in paths}
-    now: Known = {
-        str(path): before[str(path)]
+    known: Known = {
+        str(path): cached[str(path)]
         for path in paths
-        if str(path) in before and before[str(path)][0] == stamps[path]
+        if str(path) in cached and cached[str(path)][0] == stamps[path]
     }
     problems = []
-    asked = [path for path in paths if str(path) not in now]
+    new = [path for path in paths if str(path) not in known]
     with ThreadPoolExecutor(THREADS) as pool:
-        for path, answer in zip(asked, pool.map(probe_or_problem, asked), strict=True):
-            if isinstance(answer, Problem):
-                problems.append(answer)
+        for path, result in zip(new, pool.map(probe_or_problem, new), strict=True):
+            if isinstance(result, Problem):
+                problems.append(result)
             else:
-                now[str(path)] = stamps[path], [getattr(answer, name) for name in FACTS]
-    if asked:
-        write_atomically(file, json.dumps({"version": VERSION, "facts": FACTS, "videos": now}))
-    return {path: VideoInfo(*now[str(path)][1]) for path in paths if str(path) in now}, problems
+                known[str(path)] = stamps[path], [getattr(result, name) for name in FACTS]
+    if new:
+        write_atomically(file, json.dumps({"version": VERSION, "facts": FACTS, "videos": known}))
+    found = {path: VideoInfo(*known[str(path)][1]) for path in paths if str(path) in known}
+    return found, problems
 
 
 def probe_or_problem(path: Path) -> VideoInfo | Problem:
@@ -55,8 +56,8 @@ def probe_or_problem(path: Path) -> VideoInfo | Problem:
         return Problem("unreadable", path, None, what, advice)
 
 
-def recall(file: Path) -> Known:
-    """What was remembered; nothing where the file is absent, damaged or of another version."""
+def read_cache(file: Path) -> Known:
+    """The cached properties; empty where the file is absent, damaged or of another version."""
     try:
         stored = json.loads(file.read_text())
         if (stored["version"], stored["facts"]) != (VERSION, FACTS):
@@ -69,7 +70,7 @@ def recall(file: Path) -> Known:
 
 
 def stamp(path: Path) -> list[int]:
-    """Size in bytes and change time in nanoseconds; nothing for a broken link."""
+    """Size in bytes and change time in nanoseconds; empty for a broken link."""
     try:
         status = path.stat()
     except OSError:

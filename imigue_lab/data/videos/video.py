@@ -1,10 +1,7 @@
-"""Which frames a model looks at: windows over a whole video, segment centres of a clip.
+"""Video files by PyAV: properties, frames by exact index, windows, writing, and another frame rate.
 
-Video files by PyAV: what a file holds, its frames by exact index, and writing frames as H.264.
-
-A frame's index is its place in presentation order, from 0, at a constant or variable rate alike.
-
-A copy of a video at another frame rate, each of its frames the one that was shown then.
+A frame's index is its position in presentation order, from 0, at a constant or variable rate.
+Models see windows of 16 frames over a whole video, or the segment centres of a clip.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,16 +20,42 @@ from imigue_lab.data.videos.frame_table import frame_table, open_stream
 from imigue_lab.data.workspace import atomic_path
 from imigue_lab.errors import DataError
 
+Frame = UInt8[np.ndarray, "height width 3"]  # RGB
+Frames = UInt8[np.ndarray, "T height width 3"]
+Name = TypeVar("Name", str, tuple[str, int])
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Properties in a file's header: frames a second, picture size in pixels, number of frames."""
+
+    fps: float
+    width: int
+    height: int
+    frames: int
+
+
+def probe(path: Path) -> VideoInfo:
+    """Reads the header only; nothing is decoded.
+
+    Raises:
+        DataError: the file is not a video, or is truncated.
+    """
+    container, stream = open_stream(path)
+    with container:
+        rate = stream.average_rate or Fraction(0)
+        return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
+
 
 class Windows(NamedTuple):
-    """How a video falls into windows: how many, and how many last frames are in none."""
+    """The number of windows of a video, and of frames at its end that belong to none."""
 
     windows: int
     dropped: int
 
 
 def plan_windows(frames: int, size: int = 16) -> Windows:
-    """Windows of `size` frames, not overlapping; a last one needs at least half of its frames."""
+    """Non-overlapping windows of `size` frames; the last one needs at least half of its frames."""
     whole, rest = divmod(frames, size)
     return Windows(whole, rest) if 2 * rest < size else Windows(whole + 1, 0)
 
@@ -54,76 +77,25 @@ def segment_centres(start: int, end: int, count: int = 16) -> list[int]:
     return [start + (2 * segment + 1) * length // (2 * count) for segment in range(count)]
 
 
-Frame = UInt8[np.ndarray, "height width 3"]  # RGB
-Frames = UInt8[np.ndarray, "T height width 3"]
-Name = TypeVar("Name", str, tuple[str, int])
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a container says: frames a second, picture size in pixels, number of frames."""
-
-    fps: float
-    width: int
-    height: int
-    frames: int
-
-
-def probe(path: Path) -> VideoInfo:
-    """Reads the header only; nothing is decoded.
-
-    Raises:
-        DataError: the file is not a video, or is cut off.
-    """
-    container, stream = open_stream(path)
-    with container:
-        rate = stream.average_rate or Fraction(0)
-        return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
-
-
-def write_video(
-    path: Path, frames: Iterable[Frame], fps: int | Fraction, quality: int = 23
-) -> None:
-    """Writes RGB frames as H.264 in an mp4; sides must be even.
-
-    Args:
-        quality: x264's constant rate factor; lower is finer and larger.
-    """
-    options = {"preset": "veryfast", "crf": str(quality)}
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options=options)
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        for number, picture in enumerate(frames):
-            if number == 0:
-                stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-
-
 class FrameCount(NamedTuple):
-    """How many frames a file holds, beside what its header says.
+    """The number of frames of a file, counted and according to its header.
 
     Attributes:
-        frames: frames that can be asked for by index.
-        header: the container's own number; 0 where it names none (Matroska, transport streams).
-        damaged: those of `frames` that do not decode; empty where decoding was not asked for.
+        frames: frames that can be read by index.
+        header: the number in the header; 0 where it has none (Matroska, transport streams).
+        damaged: indices of frames that do not decode; empty where decoding was not requested.
     """
 
     frames: int
     header: int
     damaged: tuple[int, ...] = ()
 
-    @property
-    def agrees(self) -> bool:
-        return self.header in (0, self.frames)
-
 
 def count_frames(path: Path, decode: bool = False) -> FrameCount:
-    """Counts frames packet by packet; `decode` tries each of them as well.
+    """Counts frames packet by packet; `decode` also decodes each of them.
 
     Raises:
-        DataError: the file is not a video, or no frame of it is there.
+        DataError: the file is not a video, or contains no complete frame.
     """
     with Video(path) as video:
         damaged = tuple(video.damaged()) if decode else ()
@@ -131,14 +103,14 @@ def count_frames(path: Path, decode: bool = False) -> FrameCount:
 
 
 class Video:
-    """The frames of a whole video or of a clip file, RGB, by index; used in a ``with``.
+    """RGB frames of a video file by index; a context manager.
 
     Args:
-        short_side: pixels that the shorter side is resized to; 0 keeps the size.
+        short_side: the shorter side is resized to this number of pixels; 0 keeps the size.
         threads: decoder threads; 0 is one a core, for one pass over a long file.
 
     Raises:
-        DataError: the file is not a video, or no frame of it is there.
+        DataError: the file is not a video, or contains no complete frame.
     """
 
     def __init__(self, path: Path, short_side: int = 0, threads: int = 1):
@@ -157,10 +129,10 @@ class Video:
         return self.table.frames
 
     def frame(self, index: int) -> Frame:
-        """One frame; fast when called with rising indices, a seek otherwise.
+        """One frame; fast for increasing indices, a seek otherwise.
 
         Raises:
-            DataError: it is past the end, or damaged.
+            DataError: the frame is past the end, or damaged.
         """
         self.check_range(index)
         found = self.decoder.go_to(index)
@@ -172,75 +144,66 @@ class Video:
         return picture(found, self.short_side)
 
     def clips(self, wanted: Mapping[Name, Sequence[int]]) -> Iterator[tuple[Name, Frames]]:
-        """Many clips in one forward pass: a frame that several want is decoded once.
+        """Many clips in one forward pass; a frame shared by several clips is decoded once.
 
         Args:
             wanted: clip id -> frame indices, such as ``range(start, end + 1)`` or
                 `segment_centres`; clips may overlap and come in any order.
 
         Yields:
-            (clip id, its frames in the order asked for), each clip once its last frame is there.
-            Only frames of clips that have begun and not ended are held.
+            (clip id, its frames in the requested order), as soon as its last frame is decoded.
+            Only frames of clips that have started and not ended are kept in memory.
 
         Raises:
-            DataError: a clip is empty, or wants a frame that is past the end or damaged.
+            DataError: a clip is empty, or includes a frame that is past the end or damaged.
         """
         for name, indices in wanted.items():
             if not len(indices):
-                raise DataError(f"{self.path}: clip {name} asks for no frame; correct its range")
+                raise DataError(f"{self.path}: clip {name} contains no frames; correct its range")
             self.check_range(min(indices), max(indices))
-        due = [(min(indices), name) for name, indices in wanted.items()]
-        heapify(due)
-        begun: dict[Name, tuple[Iterator[int], dict[int, Frame]]] = {}
-        while due:
-            index = due[0][0]
-            shot = self.frame(index)
-            while due and due[0][0] == index:
-                _, name = heappop(due)
-                if name not in begun:
-                    begun[name] = iter(sorted(set(wanted[name]))[1:]), {}
-                later, have = begun[name]
-                have[index] = shot
-                if (following := next(later, None)) is not None:
-                    heappush(due, (following, name))
+        queue = [(min(indices), name) for name, indices in wanted.items()]
+        heapify(queue)
+        started: dict[Name, tuple[Iterator[int], dict[int, Frame]]] = {}
+        while queue:
+            index = queue[0][0]
+            frame = self.frame(index)
+            while queue and queue[0][0] == index:
+                _, name = heappop(queue)
+                if name not in started:
+                    started[name] = iter(sorted(set(wanted[name]))[1:]), {}
+                later, frames = started[name]
+                frames[index] = frame
+                if (next_index := next(later, None)) is not None:
+                    heappush(queue, (next_index, name))
                 else:
-                    del begun[name]
-                    yield name, np.stack([have[i] for i in wanted[name]])
-
-    def windows(self, size: int = 16) -> Iterator[Frames]:
-        """The windows of `window_frames` in one pass; a short last one repeats its last frame.
-
-        Raises:
-            DataError: a frame is damaged.
-        """
-        for indices in window_frames(len(self), size):
-            yield np.stack([self.frame(i) for i in indices])
+                    del started[name]
+                    yield name, np.stack([frames[i] for i in wanted[name]])
 
     def damaged(self) -> list[int]:
-        """Decodes the whole file and lists the frames that fail."""
+        """Indices of the frames that do not decode; decodes the whole file."""
         self.decoder.restart()
         failed: list[int] = []
         expected = 0
-        for number, _ in self.decoder.coming:
+        for number, _ in self.decoder.frames:
             failed += range(expected, number)
             expected = number + 1
         self.decoder.restart()
         return [*failed, *range(expected, len(self))]
 
     def check_range(self, *indices: int) -> None:
-        """Refuses the first index that is not there."""
+        """Raises DataError for the first index outside of the file."""
         for index in indices:
             if not 0 <= index < len(self):
                 header = self.table.header
-                claim = "" if header in (0, len(self)) else f" and the header says {header}"
+                claim = "" if header in (0, len(self)) else f", {header} in the header"
                 raise DataError(
-                    f"{self.path}: frame {index} is wanted, {len(self)} are there (0 to"
-                    f" {len(self) - 1}){claim}; correct the range, or copy the file again"
+                    f"{self.path}: expected frame {index}, got {len(self)} frames (0 to"
+                    f" {len(self) - 1}{claim}); correct the range, or copy the file again"
                 )
 
 
 def picture(frame: av.VideoFrame, short_side: int) -> Frame:
-    """RGB, upright as a player shows it, with the shorter side resized."""
+    """RGB, rotated as a player shows it, with the shorter side resized."""
     width, height = frame.width, frame.height
     if short_side:
         scale = short_side / min(width, height)
@@ -249,26 +212,47 @@ def picture(frame: av.VideoFrame, short_side: int) -> Frame:
     return np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90)) if frame.rotation else rgb
 
 
-ALIKE = 0.01  # relative difference of two rates that changes nothing
-FINE = 16  # x264's quality of the copy, hardly to be told from the source
+def write_video(
+    path: Path, frames: Iterable[Frame], fps: int | Fraction, quality: int = 23
+) -> None:
+    """Writes RGB frames as H.264 in an mp4; sides must be even.
+
+    Args:
+        quality: x264's constant rate factor; lower is better and larger.
+    """
+    options = {"preset": "veryfast", "crf": str(quality)}
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for number, picture in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+SAME_RATE = 0.01  # relative difference below which two frame rates count as equal
+FINE = 16  # x264's rate factor of resampled copies, visually lossless
 
 
 def differ(fps: int | float, rate: int | float) -> bool:
-    return abs(fps - rate) > ALIKE * rate
+    """Whether two frame rates differ by more than rounding."""
+    return abs(fps - rate) > SAME_RATE * rate
 
 
 def frames_at(frames: int, fps: int | float, rate: int | float) -> Int[np.ndarray, " F"]:
-    """Which frame of a video of `fps` is shown in the middle of each frame of `rate`."""
+    """For each frame at `rate`, the frame of a video of `fps` that is shown at its midpoint."""
     count = max(1, round(frames * rate / fps))
     shown = np.floor((np.arange(count) + 0.5) * fps / rate).astype(int)
     return np.minimum(shown, frames - 1)
 
 
 def resample_video(source: Path, target: Path, rate: int | float) -> None:
-    """Writes the copy whole or not at all; a last odd row or column is cut off.
+    """Writes a copy at another frame rate, atomically; an odd last row or column is removed.
 
     Raises:
-        DataError: the source is no video, or a frame of it is damaged.
+        DataError: the source is not a video, or one of its frames is damaged.
     """
     fps = probe(source).fps
     with Video(source, threads=0) as video, atomic_path(target) as path:

@@ -18,7 +18,7 @@ from torch import Tensor
 from imigue_lab.data.clips import Clip, ClipDataset, collate
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
-from imigue_lab.features.flow import ahead
+from imigue_lab.features.flow import prefetch
 from imigue_lab.training.gestures.data import UNLABELLED, GestureClips, GestureData
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
@@ -80,7 +80,7 @@ class EpochBatches:
         """Read in a thread while the network works; what is drawn hangs on the epoch alone."""
         self.clips.epoch = self.sampler.epoch = epoch
         clips = self.clips
-        yield from ahead(
+        yield from prefetch(
             [
                 Piece(clips.collate([clips.draws(number)[0] for number in own]), weight)
                 for own, weight in ranks.deal(numbers)
@@ -103,7 +103,7 @@ def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Itera
             draws = zip(*(clips.draws(number) for number in own), strict=True)
             yield [clips.collate(list(draw)) for draw in draws]
 
-    yield from ahead(read())
+    yield from prefetch(read())
 
 
 class Draws:

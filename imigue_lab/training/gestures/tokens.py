@@ -21,7 +21,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
-from imigue_lab.features.flow import ahead
+from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.gestures.data import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
@@ -262,7 +262,7 @@ class TokenBatches:
 
     def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
         self.sampler.epoch = epoch
-        yield from ahead(
+        yield from prefetch(
             [
                 Piece(self.data.batch(self.clips.iloc[own]), weight)
                 for own, weight in ranks.deal(numbers)
@@ -277,7 +277,7 @@ def in_order(
     """Every clip of a part once over all processes, those of like length together."""
     clips = data.part(split)
     clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
-    yield from ahead(
+    yield from prefetch(
         data.batch(clips.iloc[start : start + batch_size])
         for start in ranks.share(range(0, len(clips), batch_size))
     )

@@ -1,4 +1,4 @@
-"""Makes ``.pose`` files as MediaPipe's points, or any, come in them."""
+"""Writes ``.pose`` files with the points of MediaPipe or of any other estimator."""
 
 import numpy as np
 from pose_format import Pose, PoseHeader
@@ -26,15 +26,15 @@ def mediapipe():
 
 
 def write(path, components, frames=4, persons=1, axes=3, change=None):
-    """Point n of person m lies at (10 n + frame, 1000 m + n) and is seen with 0.5 + 0.1 m."""
+    """Point n of person m is at (10 n + frame, 1000 m + n + 1) with confidence 0.5 + 0.1 m."""
     count = sum(len(part.points) for part in components)
-    places = np.zeros((frames, persons, count, axes), np.float32)
-    places[..., 0] = 10 * np.arange(count) + np.arange(frames)[:, None, None]
-    places[..., 1] = 1 + np.arange(count) + 1000 * np.arange(persons)[:, None]
-    sure = np.full(places.shape[:3], 0.5, np.float32) + 0.1 * np.arange(persons)[:, None]
+    positions = np.zeros((frames, persons, count, axes), np.float32)
+    positions[..., 0] = 10 * np.arange(count) + np.arange(frames)[:, None, None]
+    positions[..., 1] = 1 + np.arange(count) + 1000 * np.arange(persons)[:, None]
+    confidence = np.full(positions.shape[:3], 0.5, np.float32) + 0.1 * np.arange(persons)[:, None]
     if change:
-        change(places, sure)
+        change(positions, confidence)
     header = PoseHeader(0.2, PoseHeaderDimensions(640, 480, 0), components)
     with path.open("wb") as file:
-        Pose(header, NumPyPoseBody(25, places, sure)).write(file)
+        Pose(header, NumPyPoseBody(25, positions, confidence)).write(file)
     return path

@@ -16,7 +16,7 @@ from imigue_lab.errors import DataError
 
 @pytest.fixture
 def sources(tmp_path):
-    """Six keypoint files whose first number is their own."""
+    """Six keypoint files that contain their own number."""
     paths = [tmp_path / f"{number:04d}.npy" for number in range(6)]
     for number, path in enumerate(paths):
         np.save(path, np.full((4 + number, 5, 3), number, dtype=np.float32))
@@ -24,7 +24,7 @@ def sources(tmp_path):
 
 
 def parse(path):
-    """Fails on files whose name says so, and counts its calls."""
+    """Rejects files named bad, and records its calls."""
     calls.append(path.name)
     if "bad" in path.name:
         raise DataError(f"{path}: row 3 has 105 columns; export it again")
@@ -47,7 +47,7 @@ def test_a_file_is_parsed_once(sources):
     assert calls == ["0002.npy"]
 
 
-def test_a_changed_file_is_parsed_again_and_its_old_array_is_gone(sources):
+def test_a_changed_file_is_parsed_again_and_its_old_array_removed(sources):
     old = array_path(sources[0], parse)
     read_keypoints(sources[0], parse)
     np.save(sources[0], np.full((4, 5, 3), 9, dtype=np.float32))
@@ -58,7 +58,7 @@ def test_a_changed_file_is_parsed_again_and_its_old_array_is_gone(sources):
     assert not old.exists()
 
 
-def test_another_parser_has_an_array_of_its_own(sources):
+def test_each_parser_has_a_separate_array(sources):
     def doubled(path):
         return 2 * np.load(path)
 
@@ -68,7 +68,7 @@ def test_another_parser_has_an_array_of_its_own(sources):
     assert len(calls) == 1
 
 
-def test_files_of_one_name_in_two_folders_do_not_mix(sources, tmp_path):
+def test_files_of_the_same_name_in_two_folders_are_cached_separately(sources, tmp_path):
     other = tmp_path / "elsewhere" / "0001.npy"
     other.parent.mkdir()
     np.save(other, np.full((4, 5, 3), 7, dtype=np.float32))
@@ -80,7 +80,7 @@ def test_files_of_one_name_in_two_folders_do_not_mix(sources, tmp_path):
     assert len(calls) == 2
 
 
-def test_processes_convert_what_is_new_and_only_that(sources):
+def test_processes_convert_only_new_files(sources):
     read_keypoints(sources[3], np.load)
     untouched = array_path(sources[3], np.load).stat().st_ino
     convert(sources, np.load, jobs=2)
@@ -91,7 +91,7 @@ def test_processes_convert_what_is_new_and_only_that(sources):
     assert array_path(sources[3], np.load).stat().st_ino == untouched
 
 
-def test_a_refused_file_is_named_after_the_others_are_done(sources, tmp_path):
+def test_a_failed_file_is_named_after_the_others_are_converted(sources, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("x")
     with pytest.raises(DataError, match=r"bad\.csv: row 3 has 105 columns"):
@@ -100,7 +100,7 @@ def test_a_refused_file_is_named_after_the_others_are_done(sources, tmp_path):
     assert not array_path(bad, parse).exists()
 
 
-def test_a_killed_conversion_leaves_whole_arrays_only(sources):
+def test_an_interrupted_conversion_leaves_only_complete_arrays(sources):
     def killed(path):
         if path == sources[2]:
             raise KeyboardInterrupt
@@ -129,12 +129,12 @@ if __name__ == "__main__":
 """
 
 
-def test_a_conversion_killed_from_outside_leaves_whole_arrays_and_no_process(sources, tmp_path):
+def test_a_killed_conversion_leaves_complete_arrays_and_no_process(sources, tmp_path):
     script, home = tmp_path / "script.py", tmp_path / "home"
     script.write_text(SCRIPT)
     for number in range(6, 60):
         np.save(sources[0].with_stem(f"{number:04d}"), np.full((4, 5, 3), number, np.float32))
-    checkout = str(Path(__file__).resolve().parents[2])
+    checkout = str(Path(__file__).resolve().parents[3])
     environment = os.environ | {"IMIGUE_LAB_HOME": str(home), "PYTHONPATH": checkout}
     words = [sys.executable, str(script), str(tmp_path)]
     with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as running:
@@ -149,7 +149,7 @@ def test_a_conversion_killed_from_outside_leaves_whole_arrays_and_no_process(sou
     assert all(np.load(path)[0, 0, 0] == int(path.name[:4]) for path in done)
 
 
-def test_a_folder_is_one_source_and_knows_when_a_file_of_it_changes(tmp_path):
+def test_a_folder_is_one_source_and_is_parsed_again_when_it_changes(tmp_path):
     folder = tmp_path / "0007"
     folder.mkdir()
     (folder / "frame_0.json").write_text("{}")
@@ -162,6 +162,6 @@ def test_a_folder_is_one_source_and_knows_when_a_file_of_it_changes(tmp_path):
     assert len(read_keypoints(folder, count)) == 2
 
 
-def test_keypoints_that_are_not_there_are_refused_in_a_sentence(tmp_path):
+def test_missing_keypoints_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"none\.npy: no such keypoints"):
         read_keypoints(tmp_path / "none.npy", parse)

@@ -1,4 +1,4 @@
-"""A clip's keypoints are the rows of its range, in every layout that has some."""
+"""The keypoints of clips, in every layout that has keypoints."""
 
 import numpy as np
 import pytest
@@ -12,20 +12,20 @@ from imigue_lab.errors import DataError
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """The same interviews as `index`, in the layout that has a spreadsheet a clip."""
+    """The same interviews as `index`, in the layout with one spreadsheet a clip."""
     root = tmp_path_factory.mktemp("full") / "interviews"
     return make_data(root, SyntheticSpec(videos=32, pictures=False, layout="full"))
 
 
-def test_a_clip_is_its_range_of_the_videos_rows_end_included(index):
+def test_a_clip_is_a_range_of_its_videos_rows_including_the_end(index):
     clip = index.clips.iloc[3]
     whole = read_recording(index.videos.set_index("video_id").keypoints[clip.video_id])
-    here = read_clip(index, clip.clip_id)
-    assert here.layout.name == "light_hand35"
-    np.testing.assert_array_equal(here.skeleton, whole.skeleton[:, clip.start : clip.end + 1])
+    clipped = read_clip(index, clip.clip_id)
+    assert clipped.layout.name == "light_hand35"
+    np.testing.assert_array_equal(clipped.skeleton, whole.skeleton[:, clip.start : clip.end + 1])
 
 
-def test_a_file_of_the_clip_alone_holds_the_same_joints_as_the_videos_rows(index, full):
+def test_a_clips_own_file_has_the_same_joints_as_the_videos_rows(index, full):
     clip_id = index.clips.clip_id[5]
     rows, own = read_clip(index, clip_id), read_clip(full, clip_id)
     assert own.layout.name == "openpose137"
@@ -41,13 +41,13 @@ def test_files_of_a_video_are_its_own_or_those_of_its_clips(index, full):
     assert len(keypoint_files(full, "0002")) == count
 
 
-def test_what_is_not_there_is_said_in_one_sentence(index):
-    with pytest.raises(DataError, match=r"clip '9999_0' is not in .*; there are 0001_0"):
+def test_missing_clips_and_keypoints_are_refused(index):
+    with pytest.raises(DataError, match=r"no clip '9999_0'; choose one of 0001_0"):
         read_clip(index, "9999_0")
     clips = index.clips.copy()
     clips.loc[0, "end"] = 10**6
-    with pytest.raises(DataError, match="clip 0001_0 ends at frame 1000000 and"):
+    with pytest.raises(DataError, match="expected frames up to 1000000 for clip 0001_0, got"):
         read_clip(type(index)(index.root, index.layout, index.videos, clips), "0001_0")
     bare = index.videos.assign(keypoints=None)
-    with pytest.raises(DataError, match="holds no keypoints of clip 0001_0"):
+    with pytest.raises(DataError, match="contains no keypoints of clip 0001_0"):
         read_clip(type(index)(index.root, index.layout, bare, index.clips), "0001_0")

@@ -1,4 +1,4 @@
-"""OpenPose's JSON: the right column for each joint, missing ones, and sentences about bad files."""
+"""OpenPose's JSON: a column for each joint, missing joints, and errors about invalid files."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
-from imigue_lab.data.skeletons.geometry import normalise_picture, present
+from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 from imigue_lab.errors import DataError
 
@@ -38,7 +38,7 @@ def write(tmp_path):
     return frames
 
 
-def test_each_joint_stands_in_its_column(write):
+def test_each_joint_is_read_into_its_column(write):
     skeleton = read_openpose_json(write([person()], [person(shift=100)]))
     assert skeleton.shape == (1, 2, 137, 3)
     assert_allclose(skeleton[0, 0, JOINTS.index("right_pinky_tip")], (137, 273, 0.5))
@@ -46,20 +46,20 @@ def test_each_joint_stands_in_its_column(write):
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_frames_are_counted_from_zero_or_one_and_other_files_left_alone(write, first):
+def test_frames_are_numbered_from_zero_or_one_and_other_files_ignored(write, first):
     folder = write(*([person(shift=n)] for n in range(12)), first=first)
     (folder / "notes.txt").write_text("hello")
     assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], np.arange(12) + 1)
 
 
-def test_the_surest_person_is_taken(write):
+def test_the_person_of_highest_confidence_is_read(write):
     folder = write([person(0.3), person(0.9, shift=50)], [person(0.4)])
     assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], (51, 1))
     both = read_openpose_json(folder, persons=2)
     assert_array_equal(both[:, :, 0, 0], [(51, 1), (1, 0)])
 
 
-def test_a_frame_without_persons_is_missing_and_hands_not_looked_for_too(write):
+def test_frames_without_persons_and_undetected_hands_are_missing(write):
     without = person() | {"hand_left_keypoints_2d": []}
     del without["hand_right_keypoints_2d"]
     found = present(read_openpose_json(write([], [without])))[0]
@@ -80,24 +80,33 @@ def pose(*numbers):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", r"000001_keypoints.json: is no JSON"),
-        ("[" * 10**5, "is no JSON"),
+        ("", r"000001_keypoints.json: is not JSON"),
+        ("[" * 10**5, "is not JSON"),
         ("[1]", 'no list "people"'),
         ('{"people": [3]}', 'no list "people"'),
-        ([{}], "pose_keypoints_2d holds no list, expected 75"),
-        ([{"pose_keypoints_2d": [1.0] * 54}], "holds 54 numbers, expected 75; run OpenPose with"),
-        ([person() | {"face_keypoints_2d": [1.0]}], "face_keypoints_2d holds 1 numbers, expected"),
-        (pose(1, "2", 0.5), "pose_keypoints_2d holds '2', no number"),
-        (pose(1, None), "holds None, no number"),
-        (pose(1, True), "holds True, no number"),
-        (pose(1, float("nan")), r"y of nose is nan, expected a place in pixels; write 0, 0, 0"),
-        (pose(1, 2, float("inf")), "score of nose is inf, expected a score"),
-        (pose(1, 2, 0.5, 1, 2, -0.5), "score of neck is -0.5"),
-        (pose(1, 1e30), r"y of nose is 1e\+30"),
-        (pose(10**400), "a number without end"),
+        ([{}], "pose_keypoints_2d: expected 75 numbers, got no list"),
+        (
+            [{"pose_keypoints_2d": [1.0] * 54}],
+            "expected 75 numbers, got 54 numbers; run",
+        ),
+        (
+            [person() | {"face_keypoints_2d": [1.0]}],
+            "face_.*: expected 210 numbers, got 1",
+        ),
+        (pose(1, "2", 0.5), "pose_keypoints_2d: expected a number, got '2'"),
+        (pose(1, None), "expected a number, got None"),
+        (pose(1, True), "expected a number, got True"),
+        (
+            pose(1, float("nan")),
+            r"y of nose: expected a position .* got nan; write 0, 0, 0",
+        ),
+        (pose(1, 2, float("inf")), "score of nose: expected a score of 0 to 1, got inf"),
+        (pose(1, 2, 0.5, 1, 2, -0.5), "score of neck: expected a score of 0 to 1, got -0.5"),
+        (pose(1, 1e30), r"y of nose: expected a position in pixels, got 1e\+30"),
+        (pose(10**400), "an infinite number"),
     ],
 )
-def test_a_bad_frame_is_named_with_what_is_wrong(write, content, sentence):
+def test_an_invalid_frame_is_named_with_its_error(write, content, sentence):
     folder = write([person()], content)
     with pytest.raises(DataError, match=sentence) as refused:
         read_openpose_json(folder)
@@ -105,25 +114,25 @@ def test_a_bad_frame_is_named_with_what_is_wrong(write, content, sentence):
     assert "\n" not in str(refused.value)
 
 
-def test_a_frame_that_is_absent_or_there_twice_stops(write):
+def test_a_missing_or_duplicate_frame_is_refused(write):
     folder = write(*([person()] for _ in range(5)))
     (folder / "0001_000000000003_keypoints.json").unlink()
-    with pytest.raises(DataError, match="frame 3 of 4 is absent"):
+    with pytest.raises(DataError, match="frame 3 of 4 is missing"):
         read_openpose_json(folder)
     (folder / "0002_000000000004_keypoints.json").write_text("{}")
-    with pytest.raises(DataError, match="frame 4 is there twice"):
+    with pytest.raises(DataError, match="frame 4 is duplicated"):
         read_openpose_json(folder)
 
 
-def test_a_recording_that_starts_late_stops(write):
-    with pytest.raises(DataError, match="frame 1 of 8 is absent"):
+def test_a_recording_that_starts_late_is_refused(write):
+    with pytest.raises(DataError, match="frame 1 of 8 is missing"):
         read_openpose_json(write([person()], [person()], first=7))
 
 
-def test_a_folder_without_frames_stops(tmp_path):
-    with pytest.raises(DataError, match=r"holds no \*_keypoints.json"):
+def test_a_folder_without_frames_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"contains no \*_keypoints.json"):
         read_openpose_json(tmp_path)
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="expected a folder"):
         read_openpose_json(tmp_path / "nowhere")
 
 
@@ -136,8 +145,7 @@ def test_a_real_signer_reads_into_137_and_22_joints(shared):
     assert not found[:, JOINTS.index("left_ankle")].any()
     assert found[:, JOINTS.index("nose")].all()
     small = skeleton[:, :, subset("imigue22", "openpose137")]
-    places = normalise_picture(small, size=(400, 320))
-    assert not places[~present(small)][:, :2].any()
+    assert not small[~present(small)].any()
     assert 0 < (~present(small)).sum() < small[..., 0].size / 2
     joints = LAYOUTS["imigue22"].joints
     right, left, neck = (small[0, :, joints.index(j)] for j in ("right_eye", "left_eye", "neck"))

@@ -1,4 +1,4 @@
-"""``.pose`` files as OpenPose's and MediaPipe's points come in them, and damaged ones."""
+"""``.pose`` files with the points of OpenPose and MediaPipe, and damaged files."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from imigue_lab.errors import DataError
 from tests.data.keypoint_files.pose_files import BODY, mediapipe, write
 
 
-def test_points_of_mediapipe_come_by_their_names(tmp_path):
+def test_points_of_mediapipe_are_read_by_name(tmp_path):
     recording = read_recording(write(tmp_path / "anna.pose", mediapipe()))
     assert recording.layout is LAYOUTS["mediapipe65"]
     assert recording.skeleton.shape == (1, 4, 65, 3)
@@ -46,11 +46,11 @@ def test_a_recording_of_openpose_is_the_same_as_pose_file_and_as_json(tmp_path, 
     np.testing.assert_allclose(found.skeleton, known.skeleton, atol=1e-3)
 
 
-def test_the_surest_person_of_a_frame_is_taken_and_what_nobody_saw_is_zero(tmp_path):
-    def change(places, sure):
-        sure[1, 1] = 0.1  # the second is the less sure there
-        sure[2, :, 0] = 0
-        places[2, :, 0] = np.nan
+def test_the_person_of_highest_confidence_is_read_and_undetected_points_are_zero(tmp_path):
+    def change(positions, confidence):
+        confidence[1, 1] = 0.1  # the second person has the lower confidence
+        confidence[2, :, 0] = 0
+        positions[2, :, 0] = np.nan
 
     path = write(tmp_path / "two.pose", mediapipe(), persons=2, change=change)
     skeleton = read_recording(path).skeleton[0]
@@ -61,19 +61,19 @@ def test_the_surest_person_of_a_frame_is_taken_and_what_nobody_saw_is_zero(tmp_p
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40, 700, -1])
-def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, cut):
+def test_a_damaged_file_is_refused(tmp_path, cut):
     path = write(tmp_path / "anna.pose", mediapipe())
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(DataError, match=r"anna\.pose: is no \.pose file .*write it again"):
+    with pytest.raises(DataError, match=r"anna\.pose: is not a \.pose file .*write it again"):
         read_recording(path)
 
 
 def test_another_estimators_points_and_an_empty_recording_are_refused(tmp_path):
     other = [PoseHeaderComponent("BODY_135", ["Nose"], [], [], "XYC")]
-    with pytest.raises(DataError, match="holds points of BODY_135; expected those of OpenPose"):
+    with pytest.raises(DataError, match=r"expected points of OpenPose .*, got BODY_135"):
         read_recording(write(tmp_path / "other.pose", other, axes=2))
-    with pytest.raises(DataError, match="holds no frame with a person"):
+    with pytest.raises(DataError, match="contains no frame with a person"):
         read_recording(write(tmp_path / "empty.pose", mediapipe(), frames=0))
-    with pytest.raises(DataError, match="holds no LEFT_HAND_LANDMARKS WRIST"):
+    with pytest.raises(DataError, match="contains no LEFT_HAND_LANDMARKS WRIST"):
         body = [part for part in mediapipe() if part.name == "POSE_LANDMARKS"]
         read_recording(write(tmp_path / "body.pose", body))

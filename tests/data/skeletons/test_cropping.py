@@ -1,32 +1,42 @@
-"""Crops of skeleton pictures: by hand, missing joints, and the numbers of published code."""
+"""Crops of skeletons and of the encoder's picture: by hand, and the numbers of published code."""
 
 import random
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from torchvision.transforms.v2 import functional as pictures
 
-from imigue_lab.data.skeletons.cropping import compact, random_resized_crop, resize, short_side
+from imigue_lab.data.skeletons.cropping import (
+    SHORTER,
+    compact,
+    crop_places,
+    picture_places,
+    random_resized_crop,
+    resize,
+    short_side,
+)
 
 SIZE = (480, 640)  # pixels
 
 
 @pytest.fixture
 def clip():
-    """A box of 100 x 200 pixels, and a joint that is missing."""
+    """A box of 100 x 200 pixels, and a missing joint."""
     skeleton = np.zeros((1, 1, 3, 3), np.float32)
     skeleton[0, 0, 0] = (100, 50, 1)
     skeleton[0, 0, 1] = (200, 250, 1)
     return skeleton
 
 
-def test_the_picture_is_cut_to_the_padded_box(clip):
+def test_the_picture_is_cropped_to_the_padded_box(clip):
     moved, size = compact(clip, SIZE, padding=0.5, ratio=None)
     assert size == (300, 150)
     assert_array_equal(moved[0, 0, :, :2], [(25, 50), (125, 250), (0, 0)])
 
 
-def test_a_square_box_grows_its_narrow_side(clip):
+def test_a_square_box_enlarges_the_narrow_side(clip):
     moved, size = compact(clip, SIZE, padding=0.0)
     assert size == (200, 200)
     assert_array_equal(moved[0, 0, :2, :2], [(50, 0), (150, 200)])
@@ -39,7 +49,7 @@ def test_a_box_may_be_kept_inside_the_picture(clip):
 
 
 @pytest.mark.parametrize("joints", [[0, 2], [2]])
-def test_a_point_or_nothing_is_not_cut_out(clip, joints):
+def test_a_single_point_or_an_empty_clip_is_not_cropped(clip, joints):
     few = np.ascontiguousarray(clip[:, :, joints])
     assert_array_equal(compact(few, SIZE)[0], few)
     assert compact(few, SIZE)[1] == SIZE
@@ -55,16 +65,16 @@ def test_missing_joints_stay_at_zero(clip):
         assert changed[0, 0, 0].any()
 
 
-def test_the_short_side_keeps_the_form():
+def test_short_side_keeps_the_aspect_ratio():
     assert short_side((480, 640), 60) == (60, 80)
     assert short_side((640, 480), 60) == (80, 60)
 
 
-def test_places_scale_with_the_picture(clip):
+def test_joints_scale_with_the_picture(clip):
     assert_allclose(resize(clip, SIZE, (48, 320))[0, 0, 1], (100, 25, 1))
 
 
-def test_where_no_crop_fits_the_middle_square_is_taken(clip):
+def test_the_centre_square_is_cropped_when_no_random_size_fits(clip):
     moved, size = random_resized_crop(
         clip, (100, 400), np.random.RandomState(0), random.Random(0), area=(1.0, 1.0)
     )
@@ -97,3 +107,30 @@ def test_crops_equal_pyskls(shared):
     check("posecompact_resize64sq", compact_and_resize, (64, 64))
     check("resize_short64", resize_short, (64, 85))
     check("rrcrop", crop, (53, 55))
+
+
+def test_the_crop_is_seven_eighths_of_the_shorter_side_about_the_middle():
+    corners = np.array([[96.0, 72.0], [33.0, 9.0], [159.0, 135.0], [0.0, 72.0]])
+    places = crop_places(corners, 192, 144)
+    assert_allclose(places[:3], [[0.5, 0.5], [0, 0], [1, 1]], atol=1e-12)
+    assert places[3, 0] < 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 180), (180, 320), (200, 200)])
+def test_a_point_of_a_picture_maps_to_where_resizing_and_cropping_move_it(width, height):
+    side = 56
+    picture = torch.zeros(1, height, width)
+    x, y = width // 2 + 31, height // 2 - 23
+    picture[:, y - 6 : y + 7, x - 6 : x + 7] = 1
+    small = pictures.resize(picture, [round(side * SHORTER)], antialias=False)
+    seen = pictures.center_crop(small, [side])[0]
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    middle = [float(((axis + 0.5) * seen).sum() / seen.sum()) / side for axis in (columns, rows)]
+    spot = np.array([x + 0.5, y + 0.5])
+    assert_allclose(crop_places(spot, width, height), middle, atol=0.015)
+
+
+def test_picture_places_inverts_crop_places():
+    pixels = np.random.default_rng(0).uniform(0, 300, size=(5, 2))
+    places = crop_places(pixels, 320, 180)
+    assert_allclose(picture_places(places, 320, 180), pixels)

@@ -1,4 +1,4 @@
-"""Graphs: who is joined to whom, by hand for a hand of coco17, and as published."""
+"""Graphs: adjacency by hand for a few joints of coco17, and as published."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_spatial_gives_a_joint_the_mean_of_its_children():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_what_comes_in_at_a_joint_adds_up_to_one(layout):
+def test_the_incoming_weights_of_a_joint_sum_to_one(layout):
     for subset in spatial(layout):
         assert_allclose(subset.sum(axis=0)[subset.any(axis=0)], 1)
     assert_allclose(stgcn_spatial(layout).sum(axis=(0, 1)), 1)
@@ -58,18 +58,18 @@ def test_reach_two_has_a_pair_of_subsets_a_hop():
     assert_allclose(parts.sum(axis=(0, 1)), 1)
 
 
-def test_pyskl_hangs_the_hand_tips_of_ntu_on_the_hands():
+def test_hand_tips_of_ntu_are_children_of_the_hands_in_pyskl():
     differ = set(edges(NTU)) - set(pyskl_edges(NTU))
     assert differ == {(21, 22), (23, 24)}
     assert {(21, 7), (23, 11)} <= set(pyskl_edges(NTU))
     assert pyskl_edges(COCO) == edges(COCO)
 
 
-def test_columns_that_nothing_leads_to_stay_zero():
+def test_empty_columns_stay_zero():
     assert_array_equal(normalise_columns(np.array([[0.0, 3], [0, 1]])), [[0, 0.75], [0, 0.25]])
 
 
-def test_a_random_start_draws_from_what_it_is_given():
+def test_a_random_start_depends_on_its_generator():
     first, again = (random_start(COCO, np.random.RandomState(1), subsets=2) for _ in range(2))
     assert_array_equal(first, again)
     assert first.shape == (2, 17, 17)

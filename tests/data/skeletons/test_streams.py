@@ -19,7 +19,7 @@ def place(joint, layout=BODY):
 
 @pytest.fixture
 def clip():
-    """Two frames: the right wrist moves by (3, 1) from its elbow; the left wrist is never seen."""
+    """Two frames: the right wrist moves by (3, 1); the left wrist is missing."""
     skeleton = np.zeros((1, 2, 22, 3), np.float32)
     skeleton[0, :, place("right_elbow")] = (10, 20, 0.5)
     skeleton[0, 0, place("right_wrist")] = (14, 22, 1.0)
@@ -45,12 +45,12 @@ def test_a_bone_with_a_missing_end_is_missing(clip, joint):
         assert not made[0, :, place(joint)].any()
 
 
-def test_the_published_reading_points_to_nowhere(clip):
+def test_the_published_reading_keeps_bones_with_a_missing_end(clip):
     wrist = bone(clip, BODY, drop_missing=False)[0, 0, place("left_wrist")]
     assert_allclose(wrist, (-50, -60, 0.45))
 
 
-def test_a_joint_that_goes_out_of_sight_does_not_leap(clip):
+def test_a_joint_that_disappears_has_no_motion(clip):
     clip[0, 1, place("right_wrist")] = 0
     for made in (motion(clip), bone_motion(clip, BODY)):
         assert not made[0, :, place("right_wrist")].any()
@@ -66,14 +66,14 @@ def test_a_root_has_no_bone_and_in_space_all_zeros_are_missing():
     assert not bone_motion(skeleton, NTU)[0, 0, place("left_hand", NTU)].any()
 
 
-def test_streams_stand_side_by_side_in_the_order_of_their_names(clip):
+def test_streams_are_concatenated_in_the_order_of_their_names(clip):
     both = streams(clip, BODY, ["joint_motion", "joint"])
     assert both.shape == (1, 2, 22, 6)
     assert_array_equal(both[..., :3], motion(clip))
     assert_array_equal(both[..., 3:], clip)
 
 
-def test_published_bones_of_coco_hang_the_hips_on_the_nose():
+def test_published_bones_of_coco_join_the_hips_to_the_nose():
     coco = LAYOUTS["coco17"]
     assert parents(coco) == [0, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 0, 0, 11, 12, 13, 14]
 

@@ -1,4 +1,4 @@
-"""A copy at another rate shows at each moment what the source showed then."""
+"""A copy at another frame rate shows at each moment the frame that the source shows."""
 
 import numpy as np
 import pytest
@@ -18,20 +18,20 @@ from imigue_lab.data.videos.video import (
     [
         (6, 30, 15, [1, 3, 5]),
         (3, 15, 30, [0, 0, 1, 1, 2, 2]),
-        (6, 30, 25, [0, 1, 3, 4, 5]),  # middles at 0.6, 1.8, 3.0, 4.2, 5.4 frames
+        (6, 30, 25, [0, 1, 3, 4, 5]),  # midpoints at 0.6, 1.8, 3.0, 4.2, 5.4 frames
         (1, 30, 10, [0]),
     ],
 )
-def test_each_frame_is_the_one_that_was_shown_in_its_middle(frames, fps, rate, expected):
+def test_each_frame_is_the_one_shown_at_its_midpoint(frames, fps, rate, expected):
     assert frames_at(frames, fps, rate).tolist() == expected
 
 
-def test_a_rate_that_is_nearly_the_same_is_the_same():
+def test_nearly_equal_rates_count_as_equal():
     assert not differ(25.02, 25) and not differ(30000 / 1001, 30)
     assert differ(29.97, 25) and differ(24, 25)
 
 
-def test_a_copy_holds_those_pictures_at_its_rate(tmp_path):
+def test_a_copy_contains_those_frames_at_its_rate(tmp_path):
     levels = np.arange(30, 230, 10)  # a brightness a frame
     pictures = np.broadcast_to(levels[:, None, None, None], (20, 32, 48, 3)).astype(np.uint8)
     write_video(tmp_path / "a.mp4", pictures, 30)

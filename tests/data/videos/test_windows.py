@@ -1,4 +1,4 @@
-"""Which frames windows and segments take."""
+"""The frames of windows and segments."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_last_window_needs_half_of_its_frames_and_the_dropped_are_counted(
     assert plan_windows(frames) == (windows, dropped)
 
 
-def test_an_odd_window_needs_more_than_half_when_it_has_no_half():
+def test_a_window_of_odd_size_needs_more_than_half_of_its_frames():
     assert plan_windows(2, size=5) == (0, 2)
     assert plan_windows(3, size=5) == (1, 0)
 
@@ -24,11 +24,11 @@ def test_segment_centres_of_sixteen_frames_are_those_frames():
     assert segment_centres(5, 20) == list(range(5, 21))
 
 
-def test_segment_centres_of_a_long_clip_stand_in_the_middle_of_each_sixteenth():
+def test_segment_centres_of_a_long_clip_are_the_middle_of_each_sixteenth():
     assert segment_centres(100, 100 + 16 * 5 - 1) == [100 + 5 * k + 2 for k in range(16)]
 
 
-def test_a_short_clip_repeats_frames_and_leaves_its_range_never():
+def test_a_short_clip_repeats_frames_and_stays_within_its_range():
     assert segment_centres(7, 7) == [7] * 16
     assert segment_centres(7, 8) == [7] * 8 + [8] * 8
     for length in range(1, 200):

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from onnx import TensorProto, helper, numpy_helper
 
 from imigue_lab.errors import DataError
-from imigue_lab.features.yolo_face import YoloFace, final, letterbox, many
+from imigue_lab.features.yolo_face import YoloFace, letterbox, overlapping, suppressed
 
 CELL = 8  # pixels; the networks here judge cells of this size
 
@@ -63,7 +63,7 @@ def detector(request, tmp_path):
     return YoloFace(network(tmp_path / "tiny.onnx", request.param), threads=1)
 
 
-def test_a_bright_square_is_found_where_it_is_in_the_frame(detector):
+def test_a_bright_square_is_detected_at_its_position(detector):
     frame = np.zeros((64, 128, 3), np.uint8)  # halved, with 16 rows of grey above and below
     frame[16:32, 48:64] = 255
     faces = detector(frame)
@@ -72,13 +72,13 @@ def test_a_bright_square_is_found_where_it_is_in_the_frame(detector):
     assert faces.points is None and not detector.has_points
 
 
-def test_a_high_frame_has_its_grey_left_and_right(detector):
+def test_a_portrait_frame_is_padded_left_and_right(detector):
     frame = np.zeros((256, 128, 3), np.uint8)
     frame[32:64, 96:128] = 255
     assert_allclose(detector(frame).boxes, [(96, 32, 128, 64)], atol=1e-4)
 
 
-def test_the_surest_face_is_first_and_grey_is_none(detector):
+def test_faces_are_sorted_by_score_and_grey_has_none(detector):
     frame = np.zeros((64, 64, 3), np.uint8)
     frame[:8, :8], frame[40:48, 8:16], frame[56:, 56:] = 200, 250, 150
     faces = detector(frame)
@@ -87,11 +87,11 @@ def test_the_surest_face_is_first_and_grey_is_none(detector):
     assert not len(detector(np.zeros((32, 64, 3), np.uint8)).scores)
 
 
-def test_a_frame_of_a_pixel_is_no_error(detector):
+def test_a_frame_of_one_pixel_is_accepted(detector):
     assert not len(detector(np.zeros((1, 1, 3), np.uint8)).scores)
 
 
-def test_the_picture_is_in_the_middle_of_grey_as_the_exporter_pads_it():
+def test_the_picture_is_centred_on_grey_as_in_the_exporter():
     seen, ratio, corner = letterbox(np.full((50, 100, 3), 255, np.uint8), (64, 64))
     assert (ratio, corner) == (0.64, (0, 16))
     inner = (seen == 1).all(axis=(0, 1))
@@ -102,7 +102,7 @@ def test_the_picture_is_in_the_middle_of_grey_as_the_exporter_pads_it():
     assert_array_equal(np.flatnonzero(seen[0, 0, 0]), [0, 62, 63])
 
 
-def test_overlapping_boxes_of_the_first_form_are_one_face():
+def test_overlapping_boxes_of_the_first_form_are_suppressed():
     found = np.array(
         [
             # cx, cy, width, height, score; the second lies 0.9 over the first, the third 0.6
@@ -113,19 +113,19 @@ def test_overlapping_boxes_of_the_first_form_are_one_face():
         ],
         np.float32,
     ).T
-    boxes, scores = many(found)
+    boxes, scores = overlapping(found)
     assert_allclose(scores, [0.9, 0.7])
     assert_allclose(boxes, [(41, 40, 61, 60), (45, 40, 65, 60)])
 
 
-def test_boxes_of_the_second_form_are_taken_as_they_are():
+def test_boxes_of_the_second_form_are_kept():
     found = np.array([(1, 2, 3, 4, 0.3, 0), (1, 2, 3, 4, 0.9, 0), (0, 0, 0, 0, 0, 0)], np.float32)
-    boxes, scores = final(found)
+    boxes, scores = suppressed(found)
     assert_allclose(scores, [0.9, 0.3])
     assert_allclose(boxes, [(1, 2, 3, 4)] * 2)
 
 
-def test_a_file_that_names_no_sides_gets_640(tmp_path):
+def test_a_file_without_a_fixed_size_gets_640_pixels(tmp_path):
     path = network(tmp_path / "free.onnx", "many", side=640, declared=("height", "width"))
     detector = YoloFace(path, threads=1)
     assert detector.size == (640, 640)
@@ -134,7 +134,7 @@ def test_a_file_that_names_no_sides_gets_640(tmp_path):
     assert_allclose(detector(frame).boxes, [(200, 100, 204, 104)], atol=1e-3)
 
 
-def test_its_recipe_follows_the_weights(tmp_path):
+def test_the_recipe_depends_on_the_weights(tmp_path):
     one = YoloFace(network(tmp_path / "a.onnx", "many"), 1).recipe
     other = YoloFace(network(tmp_path / "b.onnx", "final"), 1).recipe
     assert one != other
@@ -167,13 +167,13 @@ def other_network(path, kind):
         ("a web page", "INVALID_PROTOBUF"),
     ],
 )
-def test_another_network_is_refused_in_a_sentence(tmp_path, capfd, kind, why):
+def test_another_network_is_refused(tmp_path, capfd, kind, why):
     path = other_network(tmp_path / "wrong.onnx", kind)
     with pytest.raises(DataError, match=rf"wrong.onnx: not a network of yolo-face \(.*{why}"):
         YoloFace(path, threads=1)
     assert capfd.readouterr().err == ""
 
 
-def test_a_missing_file_is_said_with_where_to_fetch_it(tmp_path):
-    with pytest.raises(DataError, match=r"no such weights; fetch yolov11n-face.onnx .* v0.0.0"):
+def test_the_error_about_a_missing_file_names_its_source(tmp_path):
+    with pytest.raises(DataError, match=r"no such weights; download yolov11n-face.onnx .* v0.0.0"):
         YoloFace(tmp_path / "absent.onnx", threads=1)

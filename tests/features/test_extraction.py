@@ -1,7 +1,7 @@
-"""Extraction: each video once, every item whole or not at all, one sentence for what fails.
+"""Extraction: each video decoded once, items written atomically, one error message a failure.
 
-The videos are three short interviews of grey frames, frame n as bright as 4 n; the stand-in for an
-encoder notes the mean brightness of each window, so what was stored tells which frames it saw.
+The videos are three short interviews of grey frames, frame n of brightness 4 n. A simulated encoder
+stores the mean brightness of each frame of a window, which identifies the frames that it received.
 """
 
 import errno
@@ -26,21 +26,21 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import LabError
-from imigue_lab.features.extract import extract
+from imigue_lab.features.extraction import run_extraction
 from imigue_lab.features.plan import plan_extraction
 
 
 class Brightness:
-    """A stream whose network is a mean; it counts what it was shown."""
+    """A stream whose network is a mean; it counts its windows."""
 
     bytes_a_window = 2
 
     def __init__(self, unit: Literal["video", "clip"] = "video", name="brightness"):
         self.unit = unit
         self.encoding = Encoding(name, f"mean of {unit}")
-        self.shown = 0
+        self.windows = 0
 
-    def begin(self, frames):
+    def start(self, frames):
         return BrightnessOf(self)
 
     def flush(self):
@@ -53,9 +53,9 @@ class BrightnessOf:
         self.rows = []
         self.waiting = 0
 
-    def take(self, window):
+    def add(self, window):
         assert window.number == len(self.rows)
-        self.stream.shown += 1
+        self.stream.windows += 1
         self.rows.append(window.frames.mean(axis=(1, 2, 3)))
 
     def features(self):
@@ -89,7 +89,7 @@ def run(root, store, streams=None, **options):
     streams = streams or [Brightness()]
     index = read_index(root)
     plan = plan_extraction(index, streams, store)
-    return plan, extract(plan, **options)
+    return plan, run_extraction(plan, **options)
 
 
 def stored(root, store, name="brightness"):
@@ -97,7 +97,7 @@ def stored(root, store, name="brightness"):
     return {path.stem: place.read(path.stem)[name] for path in place.folder.glob("*.safetensors")}
 
 
-def test_each_window_sees_its_own_frames_and_a_short_last_one_repeats(interviews, store):
+def test_each_window_has_its_frames_and_a_short_last_one_repeats(interviews, store):
     run(interviews, store)
     got = stored(interviews, store)
     assert {video: len(rows) for video, rows in got.items()} == {"anna": 1, "bert": 3, "cleo": 2}
@@ -105,7 +105,7 @@ def test_each_window_sees_its_own_frames_and_a_short_last_one_repeats(interviews
     np.testing.assert_allclose(got["bert"][2], 4 * np.array([*range(32, 41), *[40] * 7]), atol=2)
 
 
-def test_clips_take_segment_centres_in_the_same_pass(interviews, store, monkeypatch):
+def test_clips_use_segment_centres_in_the_same_pass(interviews, store, monkeypatch):
     decoded = []
     frame = Video.frame
     monkeypatch.setattr(
@@ -120,30 +120,30 @@ def test_clips_take_segment_centres_in_the_same_pass(interviews, store, monkeypa
     np.testing.assert_allclose(got["bert_1"][0], 4 * np.repeat([10, 11, 12], [5, 6, 5]), atol=2)
 
 
-def test_a_second_run_does_nothing_and_says_so(interviews, store):
+def test_a_second_run_does_nothing_and_reports_it(interviews, store):
     first, report = run(interviews, store)
-    assert report.made == 3
+    assert report.extracted == 3
     assert "3 items of 3 files, 6 windows" in str(first)
     again = Brightness()
     plan, report = run(interviews, store, [again])
-    assert "nothing to do: 3 items are there already" in str(plan)
-    assert (report.made, again.shown) == (0, 0)
+    assert "nothing to do: 3 items already extracted" in str(plan)
+    assert (report.extracted, again.windows) == (0, 0)
 
 
-def test_a_video_that_changed_is_made_again_and_the_others_are_not(interviews, store):
+def test_only_a_changed_video_is_extracted_again(interviews, store):
     run(interviews, store)
     write_video(interviews / "videos" / "cleo.mp4", grey(40), 25)
     _, report = run(interviews, store)
-    assert report.made == 1
+    assert report.extracted == 1
     assert len(stored(interviews, store)["cleo"]) == 3
 
 
-def test_processes_share_the_files_and_make_what_one_would(interviews, store, tmp_path):
+def test_processes_share_the_files_with_the_result_of_a_single_one(interviews, store, tmp_path):
     alone = str(tmp_path / "alone")
     run(interviews, alone)
     index = read_index(interviews)
     plan = plan_extraction(index, [Brightness()], store)
-    made = [extract(plan, part=(rank, 2)).made for rank in range(2)]
+    made = [run_extraction(plan, process=(rank, 2)).extracted for rank in range(2)]
     assert made == [2, 1]
     together, single = stored(interviews, store), stored(interviews, alone)
     assert together.keys() == single.keys()
@@ -151,19 +151,19 @@ def test_processes_share_the_files_and_make_what_one_would(interviews, store, tm
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_process_that_plans_after_another_has_finished_makes_its_own_files_only(
+def test_a_process_that_plans_after_another_has_finished_extracts_only_its_files(
     interviews, store, first
 ):
     made, todo = {}, {}
     for rank in (first, 1 - first):
         plan = plan_extraction(read_index(interviews), [Brightness()], store)
-        todo[rank], made[rank] = len(plan.jobs), extract(plan, part=(rank, 2)).made
+        todo[rank], made[rank] = len(plan.jobs), run_extraction(plan, process=(rank, 2)).extracted
     assert made == {0: 2, 1: 1}
     assert todo == {first: 3, 1 - first: 3 - made[first]}
     assert stored(interviews, store).keys() == {"anna", "bert", "cleo"}
 
 
-def test_the_manifest_holds_what_another_process_made_while_it_was_written(
+def test_the_manifest_includes_items_that_another_process_adds_meanwhile(
     interviews, store, monkeypatch
 ):
     index = read_index(interviews)
@@ -173,20 +173,20 @@ def test_the_manifest_holds_what_another_process_made_while_it_was_written(
     def manifest(place):
         monkeypatch.setattr(EncoderStore, "manifest", read)
         seen = read(place)
-        extract(other, part=(1, 2))
+        run_extraction(other, process=(1, 2))
         return seen
 
     monkeypatch.setattr(EncoderStore, "manifest", manifest)
-    extract(plan, part=(0, 2))
+    run_extraction(plan, process=(0, 2))
     table = pd.read_csv(plan.stores[0].folder / "manifest.csv")
     assert [*table.item] == ["anna", "bert", "cleo"]
 
 
-def test_the_manifest_says_what_was_made_of_what_and_what_failed(interviews, store):
+def test_the_manifest_lists_sources_and_failures(interviews, store):
     cut = interviews / "videos" / "cleo.mp4"
     cut.write_bytes(cut.read_bytes()[:200])
     plan = plan_extraction(survey(interviews), [Brightness()], store)
-    report = extract(plan)
+    report = run_extraction(plan)
     table = pd.read_csv(plan.stores[0].folder / "manifest.csv").set_index("item")
     assert table.state.to_dict() == {"anna": "made", "bert": "made", "cleo": "failed"}
     assert table.source["bert"] == "bert.mp4"
@@ -203,8 +203,8 @@ def survey(root):
     return survey_root(root).to_index()
 
 
-def cut_copy(path):
-    """An interrupted copy of a file whose table of frames lies at the front."""
+def truncated_copy(path):
+    """An interrupted copy of a file with its frame table at the front."""
     noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), np.uint8)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=25)
@@ -218,18 +218,21 @@ def cut_copy(path):
 
 IVF = ("ivf", "libvpx", "yuv420p")
 FAULTS = {
-    "no video at all": (lambda path: path.write_bytes(b"not a video"), "not a readable video"),
+    "not a video": (lambda path: path.write_bytes(b"not a video"), "not a readable video"),
     "an empty file": (lambda path: path.write_bytes(b""), "bert"),
-    "one pixel": (lambda path: odd_video(path, (1, 1), 40), "pictures of 1 x 1 pixels"),
+    "one pixel": (lambda path: odd_video(path, (1, 1), 40), "got 1 x 1"),
     "no frame": (lambda path: odd_video(path, (32, 32), 0), "bert"),
-    "too few frames": (lambda path: odd_video(path, (32, 32), 5), "holds 5 frames"),
-    "a cut copy": (cut_copy, "the header says 40 frames and"),
+    "too few frames": (
+        lambda path: odd_video(path, (32, 32), 5),
+        "window, got 5",
+    ),
+    "a truncated copy": (truncated_copy, "expected 40 frames by the header, got"),
     "no rate": (lambda path: odd_video(path, (32, 32), 40, IVF), "frame rate is 0"),
 }
 
 
 def odd_video(path, size, frames, form=("matroska", "ffv1", "bgr0")):
-    """A video that H.264 would not take: of any size, without a frame, or (IVF) without a rate."""
+    """A video that H.264 cannot store: of any size, without frames, or (IVF) without a rate."""
     container_format, codec, pixels = form
     with av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=25)
@@ -243,16 +246,16 @@ def odd_video(path, size, frames, form=("matroska", "ffv1", "bgr0")):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_cannot_be_read_is_one_sentence_and_the_others_are_made(interviews, store, fault):
-    spoil, said = FAULTS[fault]
-    spoil(interviews / "videos" / "bert.mp4")
+def test_an_unreadable_file_is_one_message_and_the_others_are_extracted(interviews, store, fault):
+    damage, message = FAULTS[fault]
+    damage(interviews / "videos" / "bert.mp4")
     plan = plan_extraction(survey(interviews), [Brightness(), Brightness(name="twin")], store)
-    report = extract(plan)
+    report = run_extraction(plan)
     assert set(report.failed) == {(place.encoding.name, "bert") for place in plan.stores}
     (why,) = set(report.failed.values())
-    assert said in why
+    assert message in why
     assert "\n" not in why
-    assert report.made == 4
+    assert report.extracted == 4
 
 
 def test_a_clip_past_the_end_fails_alone(interviews, store):
@@ -260,10 +263,10 @@ def test_a_clip_past_the_end_fails_alone(interviews, store):
         table.write("bert_2,bert,38,44,3\n")
     _, report = run(interviews, store, [Brightness(), Brightness("clip", "clips")])
     assert [item for _, item in report.failed] == ["bert_2"]
-    assert report.made == 5
+    assert report.extracted == 5
 
 
-def test_a_full_disk_is_one_sentence_an_item_and_what_fits_is_there(interviews, store, monkeypatch):
+def test_a_full_disk_fails_one_item_and_the_others_are_stored(interviews, store, monkeypatch):
     whole = store_module.write_atomically
 
     def full_for_bert(path, content):
@@ -278,9 +281,7 @@ def test_a_full_disk_is_one_sentence_an_item_and_what_fits_is_there(interviews, 
     assert sorted(stored(interviews, store)) == ["anna", "cleo"]
 
 
-def test_a_store_that_may_not_be_written_to_stops_before_anything_is_decoded(
-    interviews, store, monkeypatch
-):
+def test_a_read_only_store_stops_before_decoding(interviews, store, monkeypatch):
     def refuse(**_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -290,30 +291,30 @@ def test_a_store_that_may_not_be_written_to_stops_before_anything_is_decoded(
         plan_extraction(index, [Brightness()], store)
 
 
-def test_what_has_no_file_is_named_before_the_start(interviews, store):
+def test_items_without_a_file_are_named_in_the_plan(interviews, store):
     (interviews / "videos" / "anna.mp4").unlink()
     plan = plan_extraction(survey(interviews), [Brightness()], store)
-    assert "no file to make them from: anna" in str(plan)
+    assert "without a video file: anna" in str(plan)
     assert len(plan.jobs) == 2
 
 
-def test_the_size_is_said_before_the_start_and_is_right(interviews, store):
+def test_the_planned_size_is_correct(interviews, store):
     stream = Brightness()
     stream.bytes_a_window = 16 * 4
     plan = plan_extraction(read_index(interviews), [stream], store)
-    extract(plan)
+    run_extraction(plan)
     assert plan.size == sum(rows.nbytes for rows in stored(interviews, store).values())
 
 
-def test_encoding_says_what_made_the_features(interviews, store):
+def test_the_encoding_file_describes_the_encoder(interviews, store):
     plan, _ = run(interviews, store)
-    told = json.loads((plan.stores[0].folder / "encoding.json").read_text())
-    assert told["recipe"] == "mean of video"
+    stored_encoding = json.loads((plan.stores[0].folder / "encoding.json").read_text())
+    assert stored_encoding["recipe"] == "mean of video"
 
 
 @pytest.fixture(scope="module")
 def begin():
-    """Starts extractions in processes of their own, which find the packages loaded already."""
+    """Starts extractions in separate processes with the packages preloaded."""
     server = get_context("forkserver")
     server.set_forkserver_preload(["imigue_lab.training.prepare", "onnx", "onnxruntime"])
 
@@ -332,7 +333,7 @@ def finish(process):
 
 
 def items_of(store):
-    """All that is stored, by place: the arrays' bytes, and what is noted of them."""
+    """All stored items by path: the bytes of their arrays, and their metadata."""
     items = {}
     for path in Path(store).rglob("[!.]*.safetensors"):
         with safe_open(path, "numpy") as file:
@@ -341,7 +342,7 @@ def items_of(store):
     return items
 
 
-def test_killed_three_times_it_ends_with_the_store_of_an_unbroken_run(begin, tmp_path):
+def test_a_run_killed_three_times_resumes_to_the_same_store(begin, tmp_path):
     root = tmp_path / "interviews"
     make_data(root, SyntheticSpec(videos=8, layout="plain"))
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
@@ -352,7 +353,7 @@ def test_killed_three_times_it_ends_with_the_store_of_an_unbroken_run(begin, tmp
         while len(items_of(killed)) == before and process.is_alive():
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.2))
-        assert process.is_alive(), "it ended before it was killed: make more interviews"
+        assert process.is_alive(), "it ended before it was killed: generate more interviews"
         process.kill()
         process.join()
     finish(begin(root, killed))

