@@ -1,4 +1,4 @@
-"""The sheet shows the chosen face, or says that there is none, at moments over the whole video."""
+"""The contact sheet shows the selected face, or the dimmed frame, over the whole video."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def tile(sheet, number, columns):
     return picture[:TILE], picture[TILE:]
 
 
-def test_a_tile_is_the_chosen_face_with_its_line_below(video):
+def test_a_tile_is_the_selected_face_with_its_caption(video):
     boxes = np.full((50, 5), np.nan, np.float32)
     boxes[:30] = 40, 30, 100, 90, 0.9
     sheet = contact_sheet(video, boxes, tiles=6, columns=4)
@@ -33,7 +33,7 @@ def test_a_tile_is_the_chosen_face_with_its_line_below(video):
     assert (line.mean(axis=2) < 60).any()
 
 
-def test_without_a_chosen_face_the_whole_picture_is_dimmed(video):
+def test_without_a_selected_face_the_whole_picture_is_dimmed(video):
     sheet = contact_sheet(video, np.full((50, 5), np.nan, np.float32), tiles=3, columns=3)
     for number in range(3):
         picture, line = tile(sheet, number, 3)
@@ -42,7 +42,7 @@ def test_without_a_chosen_face_the_whole_picture_is_dimmed(video):
         assert (line.mean(axis=2) < 60).any()
 
 
-def test_a_short_video_has_a_tile_a_frame(video):
+def test_a_short_video_has_one_tile_per_frame(video):
     sheet = contact_sheet(video, np.full((5, 5), np.nan, np.float32), tiles=48, columns=8)
     assert sheet.size == (8 * TILE, TILE + CAPTION)
     assert np.asarray(sheet)[:, 5 * TILE :].min() == 255

@@ -1,4 +1,4 @@
-"""Lanes carry the numbers they are given, follow the moment, and lead it where they are pressed."""
+"""Lanes send all their values to the page, follow the moment, and move it when clicked."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ def moment(filmed):
 
 
 def read_back(lanes):
-    """The values of each lane as the page cuts them out."""
+    """The values of each lane, sliced as on the page."""
     values, start = np.frombuffer(lanes.values, np.float32), 0
     for lane in lanes.lanes:
         size = lane["rows"] * lane["windows"]
@@ -24,7 +24,7 @@ def read_back(lanes):
     assert start == len(values)
 
 
-def test_the_page_gets_every_number(moment):
+def test_the_page_receives_every_value(moment):
     heat, line = np.arange(6.0).reshape(2, 3), np.array([0.5, np.nan, 1.0])
     lanes = Lanes(moment, "0001", [Lane("heat", heat, 0, 5), line_lane("line", line)])
     first, second = read_back(lanes)
@@ -34,7 +34,7 @@ def test_the_page_gets_every_number(moment):
     assert lanes.fps == 25.0
 
 
-def test_pressing_moves_the_moment_and_the_moment_the_cursor(moment):
+def test_clicking_moves_the_moment_and_the_moment_moves_the_cursor(moment):
     lanes = Lanes(moment, "0001", [line_lane("line", np.ones(3))])
     lanes.frame = 33
     assert moment.frame == 33
@@ -42,7 +42,7 @@ def test_pressing_moves_the_moment_and_the_moment_the_cursor(moment):
     assert lanes.frame == 12
 
 
-def test_in_another_video_there_is_no_cursor_until_somebody_presses(moment):
+def test_in_another_video_there_is_no_cursor_until_a_lane_is_clicked(moment):
     lanes = Lanes(moment, "0001", [line_lane("line", np.ones(3))])
     moment.show("0002", 40)
     assert not lanes.shown

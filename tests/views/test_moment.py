@@ -1,4 +1,4 @@
-"""A moment's video, clip and frame belong together, whichever of them a view sets."""
+"""A moment's video, clip and frame stay consistent, whichever of them a view sets."""
 
 import pytest
 
@@ -15,14 +15,14 @@ def state(moment):
     return moment.video_id, moment.clip_id, moment.frame
 
 
-def test_it_begins_with_the_first_video_or_where_it_is_told(index):
+def test_it_starts_at_the_first_video_or_the_requested_one(index):
     assert state(Moment(index)) == ("0001", "", 0)
     assert state(Moment(index, "0003")) == ("0003", "", 0)
     clip = index.clips.set_index("clip_id").loc["0002_1"]
     assert state(Moment(index, clip_id="0002_1")) == ("0002", "0002_1", clip.start)
 
 
-def test_choosing_a_clip_goes_to_its_video_and_first_frame_in_one_step(moment, index):
+def test_selecting_a_clip_moves_to_its_video_and_first_frame_in_one_step(moment, index):
     seen = []
     moment.observe(lambda _: seen.append(state(moment)), ["video_id", "clip_id", "frame"])
     moment.clip_id = "0002_1"
@@ -30,7 +30,7 @@ def test_choosing_a_clip_goes_to_its_video_and_first_frame_in_one_step(moment, i
     assert set(seen) == {("0002", "0002_1", start)}
 
 
-def test_a_frame_inside_keeps_the_clip_and_one_far_outside_leaves_it(moment, index):
+def test_a_frame_inside_keeps_the_clip_and_one_far_outside_deselects_it(moment, index):
     clip = index.clips.set_index("clip_id").loc["0002_1"]
     moment.clip_id = "0002_1"
     moment.frame = int(clip.end)
@@ -41,7 +41,7 @@ def test_a_frame_inside_keeps_the_clip_and_one_far_outside_leaves_it(moment, ind
     assert state(moment) == ("0002", "", clip.end + 26)
 
 
-def test_choosing_another_video_leaves_the_clip(moment):
+def test_selecting_another_video_deselects_the_clip(moment):
     moment.clip_id = "0002_1"
     moment.video_id = "0003"
     assert state(moment) == ("0003", "", 0)
@@ -56,7 +56,7 @@ def test_showing_a_frame_of_a_video_is_one_step(moment):
 
 
 @pytest.mark.parametrize(("trait", "kind"), [("video_id", "video"), ("clip_id", "clip")])
-def test_what_is_not_in_the_index_is_refused_and_nothing_moves(moment, trait, kind):
-    with pytest.raises(DataError, match=f"{kind} 'nowhere' is not there; choose one of 0001"):
+def test_an_unknown_id_is_refused_and_nothing_changes(moment, trait, kind):
+    with pytest.raises(DataError, match=f"{kind} 'nowhere' does not exist; choose one of 0001"):
         setattr(moment, trait, "nowhere")
     assert state(moment) == ("0001", "", 0)
