@@ -6,16 +6,22 @@ from plotly.subplots import make_subplots
 from imigue_lab.training.runs import Run
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
 
-LINES = (  # column of the metrics, name, colour, subplot; a run has those of its task
-    ("train_loss", "train loss", CONTEXT, 1),
-    ("validation_loss", "validation loss", FACE, 1),
-    ("validation_accuracy", "accuracy", WIN, 2),
-    ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
-    ("validation_auc", "AUC", CONTEXT, 2),
-    ("validation_top1", "top-1", WIN, 2),
-    ("validation_top5", "top-5", NEUTRAL, 2),
-    ("validation_macro_f1", "macro F1", FACE, 2),
-)
+TRAIN = ("train_loss", "train loss", CONTEXT, 1)
+LINES = {  # by the monitored column: column, name, colour, subplot
+    "validation_loss": (  # emotion
+        TRAIN,
+        ("validation_loss", "validation loss", FACE, 1),
+        ("validation_accuracy", "accuracy", WIN, 2),
+        ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
+        ("validation_auc", "AUC", CONTEXT, 2),
+    ),
+    "validation_error": (  # gestures and baselines
+        TRAIN,
+        ("validation_top1", "top-1", WIN, 2),
+        ("validation_top5", "top-5", NEUTRAL, 2),
+        ("validation_macro_f1", "macro F1", FACE, 2),
+    ),
+}
 
 
 def learning_curves(run: Run) -> go.Figure:
@@ -23,19 +29,20 @@ def learning_curves(run: Run) -> go.Figure:
 
     With a memory bank the training loss rises during the ramp of alpha.
     """
-    metrics, best = run.metrics(), kept_epoch(run)
+    metrics = run.metrics()
+    monitor = next(column for column in LINES if column in metrics)
+    best = kept_epoch(run, monitor)
     figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "validation"))
-    for column, name, colour, place in LINES:
-        if column in metrics:
-            figure.add_scatter(
-                x=metrics.epoch + 1,
-                y=metrics[column],
-                name=name,
-                mode="lines+markers",
-                line={"color": colour},
-                row=1,
-                col=place,
-            )
+    for column, name, colour, place in LINES[monitor]:
+        figure.add_scatter(
+            x=metrics.epoch + 1,
+            y=metrics[column],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour},
+            row=1,
+            col=place,
+        )
     figure.add_vline(x=best, line_dash="dot", annotation_text="kept", col=1)
     figure.add_vline(x=best, line_dash="dot", col=2)
     figure.update_xaxes(title_text="epoch")
@@ -44,16 +51,11 @@ def learning_curves(run: Run) -> go.Figure:
     return styled(figure, f"Learning curves of {run.folder.name}", notes_of(run), height=440)
 
 
-def kept_epoch(run: Run) -> int:
-    """Number, from 1, of the epoch that was best on validation.
+def kept_epoch(run: Run, monitor: str) -> int:
+    """Number, from 1, of the epoch with the lowest value of the monitored column.
 
-    Emotion runs monitor the loss, gesture and baseline runs the error. With a memory bank the
-    epochs of warm-up, in which the bank is not read, do not count.
+    With a memory bank the epochs of warm-up, in which the bank is not read, do not count.
     """
-    metrics = run.metrics()
-    if "validation_error" not in metrics:
-        return int(metrics.validation_loss.idxmin()) + 1
-    settings = run.settings()["settings"]
+    values, settings = run.metrics()[monitor], run.settings()["settings"]
     warmup = settings["warmup"] if settings.get("memory") else 0
-    first = warmup if len(metrics) > warmup else 0
-    return int(metrics.validation_error[first:].idxmin()) + 1
+    return int(values[warmup if len(values) > warmup else 0 :].idxmin()) + 1
