@@ -52,7 +52,7 @@ def jupyter_lab(folder: Path):
     server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | places, cwd=folder)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
+        for _ in range(1200):  # two minutes on a busy machine
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
                 break
