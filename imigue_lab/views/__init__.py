@@ -1,1 +1,1 @@
-"""Figures first (plotly), widgets around them: what a person looks at."""
+"""Figures (plotly) and widgets (anywidget) of data and runs."""

@@ -1,12 +1,14 @@
-"""What a finished run answered, in one form for all tasks: a row a clip or interview of a part.
+"""Predictions of a finished run, one table for all tasks, and the figures of its errors.
 
-Columns: item (clip or video id), video_id, subject, split, truth, predicted (names of classes,
-ordered), truth_group, predicted_group (of the body part; the class itself for interviews), p_truth,
-p_said (the probabilities of the two), right.
+One row per clip or interview of a split whose truth is known. Columns:
 
-Figures of what a run answered: which is taken for which, and whether it knows it is right.
-
-Which clip to look at where nobody has named one, and why just this one.
+    item               clip id, or video id of an interview
+    video_id, subject, split
+    truth, predicted   class names, ordered categories
+    truth_group, predicted_group   of the body part; of interviews the class itself
+    p_truth, p_predicted           probabilities of these two classes
+    correct            truth == predicted
+    p_win              interviews only: probability of a win
 """
 
 from typing import NamedTuple
@@ -14,71 +16,77 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from jaxtyping import Bool, Float
 
 from imigue_lab.data.vocabulary import GROUPS, OUTCOMES, group_of
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import labelled, name_of, probabilities
 from imigue_lab.training.statistics import wilson_interval
-from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import CONTEXT, NEUTRAL, styled
+from imigue_lab.views.style import CONTEXT, NEUTRAL, interval_bars, notes_of, styled
+
+NAME_WIDTH = 30  # characters
+INDEPENDENCE = "intervals assume independent items; items of one video or subject are not"
 
 
-def read_answers(run: Run, split: str = "") -> pd.DataFrame:
-    """Answers of a gesture, baseline or emotion run where the truth is known.
+def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
+    """Predictions of a gesture, baseline or emotion run where the truth is known.
 
     Args:
         split: empty: test, or validation where the truth of test is hidden.
 
     Raises:
-        RunError: no truth of this part is known.
+        RunError: no truth of this split is known.
     """
-    predictions = run.predictions()
-    interviews = "outcome" in predictions
+    table = run.predictions()
+    interviews = "outcome" in table
     if interviews:
-        predictions = predictions.assign(
-            label=predictions.outcome,
-            clip_id=predictions.video_id,
-            p0=1 - predictions.probability,
-            p1=predictions.probability,
+        table = table.assign(
+            label=table.outcome,
+            clip_id=table.video_id,
+            p0=1 - table.probability,
+            p1=table.probability,
         )
     if not split:
-        split = "validation" if labelled(predictions, "test").empty else "test"
-    part = labelled(predictions, split)
+        split = "validation" if labelled(table, "test").empty else "test"
+    part = labelled(table, split)
     if part.empty:
-        raise RunError(f"{run.folder}: knows no truth of {split}; choose another part")
+        raise RunError(f"{run.folder}: no truth of {split} is known; choose another split")
     probability, truth = probabilities(part), part.label.to_numpy(dtype=int)
-    said = (probability[:, 1] >= 0.5).astype(int) if interviews else probability.argmax(axis=1)
+    predicted = probability[:, 1] >= 0.5 if interviews else probability.argmax(axis=1)
+    predicted = predicted.astype(int)
     names = OUTCOMES if interviews else [name_of(n) for n in range(probability.shape[1])]
     rows = np.arange(len(part))
-    answers = pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "item": part.clip_id.to_numpy(),
             "video_id": part.video_id.to_numpy(),
             "subject": part.subject.to_numpy() if "subject" in part else part.video_id.to_numpy(),
             "split": split,
             "truth": pd.Categorical.from_codes(truth, names, ordered=True),
-            "predicted": pd.Categorical.from_codes(said, names, ordered=True),
+            "predicted": pd.Categorical.from_codes(predicted, names, ordered=True),
             "p_truth": probability[rows, truth],
-            "p_said": probability[rows, said],
-            "right": truth == said,
+            "p_predicted": probability[rows, predicted],
+            "correct": truth == predicted,
         }
     )
+    if interviews:
+        predictions["p_win"] = part.probability.to_numpy()
     groups = names if interviews else list(GROUPS)
-    for column, labels in (("truth", truth), ("predicted", said)):
-        of = answers[column] if interviews else [group_of(label) for label in labels.tolist()]
-        answers[f"{column}_group"] = pd.Categorical(of, groups, ordered=True)
-    return answers
+    for column, labels in (("truth", truth), ("predicted", predicted)):
+        of = predictions[column] if interviews else [group_of(label) for label in labels.tolist()]
+        predictions[f"{column}_group"] = pd.Categorical(of, groups, ordered=True)
+    return predictions
 
 
-def confusion_counts(answers: pd.DataFrame, by: str = "class") -> pd.DataFrame:
-    """Items of each truth (rows) by what they were taken for (columns), of those that occur.
+def confusion_counts(predictions: pd.DataFrame, by: str = "class") -> pd.DataFrame:
+    """The confusion matrix: true classes (rows) by predicted ones (columns), of those that occur.
 
     Args:
         by: `class`, or `group` of the body part.
     """
-    truth, said = columns_of(by)
-    counts = pd.crosstab(answers[truth], answers[said], dropna=False)
+    truth, predicted = columns_of(by)
+    counts = pd.crosstab(predictions[truth], predictions[predicted], dropna=False)
     occur = [n for n in counts.index if counts.loc[n].any() or counts.get(n, pd.Series([0])).any()]
     return counts.reindex(index=occur, columns=occur, fill_value=0)
 
@@ -87,58 +95,61 @@ def columns_of(by: str) -> tuple[str, str]:
     return {"class": ("truth", "predicted"), "group": ("truth_group", "predicted_group")}[by]
 
 
-def in_cell(answers: pd.DataFrame, truth: str, said: str, by: str = "class") -> pd.DataFrame:
-    """The answers of one cell of `confusion_counts`, the most confident first."""
+def in_cell(
+    predictions: pd.DataFrame, truth: str, predicted: str, by: str = "class"
+) -> pd.DataFrame:
+    """The items of one cell of `confusion_counts`, the most confident first."""
     columns = columns_of(by)
-    here = (answers[columns[0]] == truth) & (answers[columns[1]] == said)
-    return answers[here].sort_values("p_said", ascending=False, kind="stable")
+    cell = (predictions[columns[0]] == truth) & (predictions[columns[1]] == predicted)
+    return predictions[cell].sort_values("p_predicted", ascending=False, kind="stable")
 
 
-def hardest(answers: pd.DataFrame, most: int = 20) -> pd.DataFrame:
-    """Wrong answers, first those that gave the truth the least probability."""
-    wrong = answers[~answers.right]
-    return wrong.sort_values("p_truth", kind="stable").head(most)
+def hardest(predictions: pd.DataFrame, most: int = 20) -> pd.DataFrame:
+    """Incorrect predictions, the lowest probability of the truth first."""
+    incorrect = predictions[~predictions.correct]
+    return incorrect.sort_values("p_truth", kind="stable").head(most)
 
 
-def share_table(answers: pd.DataFrame, by: str) -> pd.DataFrame:
-    """The share of right answers by `subject`, `truth` or another column, with Wilson's interval.
+def accuracy_table(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Accuracy by `subject`, `truth` or another column, with Wilson's interval.
 
     Clips of one video, and interviews of one person, are not independent: the true intervals are
-    wider. Columns: n, right, share, low, high (95 %), taken_for (the commonest wrong answer).
+    wider. Columns: n, correct, accuracy, low, high (95 %), confused_with (the most frequent
+    incorrect class).
     """
     rows = {}
-    for name, part in answers.groupby(by, observed=True):
-        n, right = len(part), int(part.right.sum())
-        low, high = wilson_interval(right, n)
-        wrong = part.predicted[~part.right].value_counts()
-        taken_for = wrong.index[0] if n > right else ""
-        rows[name] = (n, right, right / n, low, high, taken_for)
-    columns = ["n", "right", "share", "low", "high", "taken_for"]
+    for name, part in predictions.groupby(by, observed=True):
+        n, correct = len(part), int(part.correct.sum())
+        low, high = wilson_interval(correct, n)
+        incorrect = part.predicted[~part.correct].value_counts()
+        confused_with = incorrect.index[0] if n > correct else ""
+        rows[name] = (n, correct, correct / n, low, high, confused_with)
+    columns = ["n", "correct", "accuracy", "low", "high", "confused_with"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis(by)
 
 
-def confidence_bins(answers: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """By the probability of the answer: its mean, the share of right ones, the interval, and n."""
-    place = np.minimum((answers.p_said.to_numpy() * bins).astype(int), bins - 1)
+def reliability_bins(
+    probability: Float[np.ndarray, " N"], occurred: Bool[np.ndarray, " N"], bins: int
+) -> pd.DataFrame:
+    """Mean probability of an event, how often it occurred with Wilson's interval, and n, by bin.
+
+    Columns: probability, share, low, high (95 %), n; bins without items are left out.
+    """
+    number = np.minimum((probability * bins).astype(int), bins - 1)
     rows = []
-    for number in np.unique(place):
-        here = answers[place == number]
-        low, high = wilson_interval(int(here.right.sum()), len(here))
-        rows.append((here.p_said.mean(), here.right.mean(), low, high, len(here)))
-    return pd.DataFrame(rows, columns=["confidence", "right", "low", "high", "n"])
+    for own in (number == n for n in np.unique(number)):
+        low, high = wilson_interval(int(occurred[own].sum()), int(own.sum()))
+        rows.append((probability[own].mean(), occurred[own].mean(), low, high, own.sum()))
+    return pd.DataFrame(rows, columns=["probability", "share", "low", "high", "n"])
 
 
-NAME_WIDTH = 30  # letters
-HANG_TOGETHER = "intervals take the items as independent; those of one video or person are not"
-
-
-def confusion(run: Run, answers: pd.DataFrame, by: str = "class") -> go.Figure:
-    """The share of each truth (rows) that was taken for each answer, with counts.
+def confusion(run: Run, predictions: pd.DataFrame, by: str = "class") -> go.Figure:
+    """The confusion matrix: counts, coloured by their share of the true class.
 
     Args:
         by: `class`, or `group` of the body part.
     """
-    counts = confusion_counts(answers, by)
+    counts = confusion_counts(predictions, by)
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     figure = go.Figure(
         go.Heatmap(
@@ -151,126 +162,130 @@ def confusion(run: Run, answers: pd.DataFrame, by: str = "class") -> go.Figure:
             zmin=0,
             zmax=1,
             colorbar={"title": "share"},
-            hovertemplate="%{y}<br>taken for %{x}<br>%{text} items<extra></extra>",
+            hovertemplate="true: %{y}<br>predicted: %{x}<br>%{text} items<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="taken for", automargin=True)
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    title = f"Which {by} is taken for which on {part_of(answers)}"
+    figure.update_xaxes(title_text=f"predicted {by}", automargin=True)
+    figure.update_yaxes(title_text=f"true {by}", autorange="reversed", automargin=True)
+    kind = "Confusion matrix" if by == "class" else f"Confusion matrix by {by}"
+    title = f"{kind} on {split_of(predictions)}"
     return styled(figure, title, notes_of(run), height=260 + 30 * len(counts))
 
 
-def part_of(answers: pd.DataFrame) -> str:
-    """Which items these are, and how many."""
-    return f"{answers.split.iloc[0]} (n={len(answers)})"
+def split_of(predictions: pd.DataFrame) -> str:
+    """The split, and the number of items."""
+    return f"{predictions.split.iloc[0]} (n={len(predictions)})"
 
 
 def shorten(name: str) -> str:
-    """At most `NAME_WIDTH` letters; the classes of iMiGUE stay apart."""
+    """At most `NAME_WIDTH` characters; the classes of iMiGUE stay distinct."""
     return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…"
 
 
-def confidence(run: Run, answers: pd.DataFrame, bins: int = 10) -> go.Figure:
-    """The share of right answers among those given with a like probability.
+def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
+    """The reliability diagram: observed frequency against predicted probability, in bins.
 
-    On the diagonal a probability means what it says; below it the model is too sure. Bars are 95 %
-    Wilson intervals.
+    Of interviews: share of wins by the probability of a win, in 5 bins. Of clips: share of correct
+    predictions by their confidence, in 10. Calibrated probabilities follow the diagonal; below it
+    the model is overconfident. Bars are 95 % Wilson intervals, long where a bin has few items.
     """
-    binned = confidence_bins(answers, bins)
+    if "p_win" in predictions:
+        binned = reliability_bins(
+            predictions.p_win.to_numpy(), (predictions.truth == "win").to_numpy(), bins=5
+        )
+        items, x, y = "interviews", "mean predicted probability of a win", "share of wins"
+    else:
+        binned = reliability_bins(
+            predictions.p_predicted.to_numpy(), predictions.correct.to_numpy(), bins=10
+        )
+        items, x, y = "clips", "mean confidence", "share of correct predictions"
     figure = go.Figure()
     line = {"color": NEUTRAL, "dash": "dash"}
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, name="means what it says")
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, name="calibrated")
     figure.add_scatter(
-        x=binned.confidence,
-        y=binned.right,
+        x=binned.probability,
+        y=binned.share,
         mode="markers+text",
         text=[f"n={n}" for n in binned.n],
         textposition="middle right",
         marker={"color": CONTEXT, "size": 9},
-        error_y={
-            "type": "data",
-            "array": binned.high - binned.right,
-            "arrayminus": binned.right - binned.low,
-        },
-        name="answers",
+        error_y=interval_bars(binned.share, binned.low, binned.high),
+        name=f"{predictions.split.iloc[0]} {items}",
     )
-    figure.update_xaxes(title_text="mean probability of the answer", range=[0, 1.08])
-    figure.update_yaxes(title_text="share of right answers", range=[-0.02, 1.04])
-    notes = [*notes_of(run), HANG_TOGETHER]
-    return styled(figure, f"Reliability on {part_of(answers)}", notes, height=480)
+    figure.update_xaxes(title_text=x, range=[0, 1.08])
+    figure.update_yaxes(title_text=y, range=[-0.02, 1.04])
+    notes = [*notes_of(run), INDEPENDENCE]
+    return styled(figure, f"Reliability on {split_of(predictions)}", notes, height=480)
 
 
-def shares(run: Run, answers: pd.DataFrame, by: str = "subject") -> go.Figure:
-    """The share of right answers of each subject, or class, with its interval and n."""
-    table = share_table(answers, by).sort_values("share", kind="stable")
+def accuracies(run: Run, predictions: pd.DataFrame, by: str = "subject") -> go.Figure:
+    """Accuracy of each subject, or class (`by="truth"`), with its interval and n."""
+    table = accuracy_table(predictions, by).sort_values("accuracy", kind="stable")
     figure = go.Figure(
         go.Scatter(
-            x=table.share,
+            x=table.accuracy,
             y=[f"{name} (n={n})" for name, n in zip(table.index, table.n, strict=True)],
             mode="markers",
             marker={"color": CONTEXT, "size": 9},
-            error_x={
-                "type": "data",
-                "array": table.high - table.share,
-                "arrayminus": table.share - table.low,
-            },
+            error_x=interval_bars(table.accuracy, table.low, table.high),
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
     )
-    mean = float(answers.right.mean())
+    mean = float(predictions.correct.mean())
     figure.add_vline(mean, line={"dash": "dash", "color": NEUTRAL}, annotation_text="all")
-    figure.update_xaxes(title_text="share of right answers", range=[-0.02, 1.02])
+    figure.update_xaxes(title_text="accuracy", range=[-0.02, 1.02])
     figure.update_yaxes(automargin=True, dtick=1)
-    what = "class" if by == "truth" else by
-    title = f"Right answers by {what} on {part_of(answers)}"
-    notes = [*notes_of(run), HANG_TOGETHER]
+    title = f"Accuracy by {'class' if by == 'truth' else by} on {split_of(predictions)}"
+    notes = [*notes_of(run), INDEPENDENCE]
     return styled(figure, title, notes, height=230 + 24 * len(table))
 
 
-def error_figures(run: Run, answers: pd.DataFrame) -> dict[str, go.Figure]:
-    """All of them, by the name that `keep_figures` gives their files; groups are of clips alone."""
+def error_figures(run: Run, predictions: pd.DataFrame) -> dict[str, go.Figure]:
+    """All of them, by the name that `save_figures` gives their files; groups for clips only."""
     figures = {
-        "confusion": confusion(run, answers),
-        "right_by_class": shares(run, answers, "truth"),
-        "right_by_subject": shares(run, answers),
-        "reliability": confidence(run, answers),
+        "confusion": confusion(run, predictions),
+        "accuracy_by_class": accuracies(run, predictions, "truth"),
+        "accuracy_by_subject": accuracies(run, predictions),
+        "reliability": reliability(run, predictions),
     }
-    if not (answers.truth.astype(str) == answers.truth_group.astype(str)).all():
-        figures["confusion_by_group"] = confusion(run, answers, by="group")
+    if "p_win" not in predictions:
+        figures["confusion_by_group"] = confusion(run, predictions, by="group")
     return figures
 
 
 class Choice(NamedTuple):
-    """A clip, and a sentence on why it was chosen."""
+    """A clip, and a sentence that explains why it was chosen."""
 
     clip_id: str
     why: str
 
 
 def choose_clip(run: Run, clip_id: str = "") -> Choice:
-    """The named clip, or the held-out one that is told right with most confidence.
+    """The named clip, or the held-out one that is predicted correctly with most confidence.
 
     Raises:
-        RunError: the run predicts no clip of that name, or none from both modalities.
+        RunError: the run has no prediction of that clip, or none based on both modalities.
     """
     predictions = run.predictions()
     if clip_id:
         named = predictions[predictions.clip_id == clip_id]
         if named.empty:
-            raise RunError(f"{run.folder.name}: predicts no clip {clip_id!r}; name another")
-        return Choice(clip_id, f"clip {clip_id} of {named.split.iloc[0]}, as named")
+            raise RunError(
+                f"{run.folder.name}: no prediction of clip {clip_id!r}; choose another clip"
+            )
+        return Choice(clip_id, f"clip {clip_id} of {named.split.iloc[0]}, as requested")
     both = predictions[predictions.based_on == "both"]
     if both.empty:
-        raise RunError(f"{run.folder.name}: decides no clip from both modalities")
+        raise RunError(f"{run.folder.name}: no prediction is based on both modalities")
     held_out = both[both.split != "train"]
     part = both if held_out.empty else held_out
-    right = part[part.label == part.predicted]
-    told = "told right" if len(right) else "of which none is told right,"
-    part = part if right.empty else right
-    sure = probabilities(part).max(axis=1)
-    best = part.iloc[int(sure.argmax())]
+    correct = part[part.label == part.predicted]
+    kind = "incorrect prediction (none is correct)" if correct.empty else "correct prediction"
+    part = part if correct.empty else correct
+    confidence = probabilities(part).max(axis=1)
+    best = part.iloc[int(confidence.argmax())]
     return Choice(
         str(best.clip_id),
-        f"clip {best.clip_id} of {best.split}: of those decided from both modalities and {told}"
-        f" with most confidence, {sure.max():.2f} for {name_of(int(best.predicted))}",
+        f"clip {best.clip_id} of {best.split}: the most confident {kind} based on both modalities,"
+        f" {confidence.max():.2f} for {name_of(int(best.predicted))}",
     )

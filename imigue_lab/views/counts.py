@@ -1,4 +1,4 @@
-"""How many there are of what: parts, classes, lengths, beside the published numbers."""
+"""Size of the data by split, class and clip length, compared with the published counts."""
 
 import numpy as np
 import pandas as pd
@@ -8,19 +8,19 @@ from jaxtyping import Float
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.index import SPLITS, Index
 from imigue_lab.data.vocabulary import CLASSES, GROUPS
-from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, notes_on, saying, styled
+from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
 OFFICIAL_SUBJECTS = {"train": 38, "validation": 5, "test": 36}
 PUBLISHED = "published (MiGA track 1, train)"
-SYMBOLS = ("circle", "diamond", "triangle-down")  # of the parts
-ZERO = 0.5  # where a logarithmic axis shows that there is none
-WIDER = 1.12  # each bin of lengths than the one before it, at least
+SYMBOLS = ("circle", "diamond", "triangle-down")  # of the splits
+ZERO = 0.5  # position of a count of 0 on a logarithmic axis
+WIDER = 1.12  # minimum ratio of the widths of consecutive bins of lengths
 
 
-def part_counts(index: Index) -> pd.DataFrame:
-    """Videos, clips, subjects and outcomes of each part, and what MiGA's track 1 publishes.
+def split_counts(index: Index) -> pd.DataFrame:
+    """Videos, clips, subjects and outcomes by split, with the published counts of MiGA track 1.
 
-    Published columns are left out for a synthetic tree.
+    Synthetic data have no published columns.
     """
     videos, clips = index.videos, index.clips
     table = pd.DataFrame(index=pd.Index(SPLITS, name="split"))
@@ -42,16 +42,16 @@ def part_counts(index: Index) -> pd.DataFrame:
 
 
 def class_table(index: Index) -> pd.DataFrame:
-    """Clips by class (rows, 0 to 31) and part (columns)."""
+    """Clips by class (rows, 0 to 31) and split (columns)."""
     labelled = index.clips.dropna(subset=["label"])
     counts = labelled.groupby(["label", "split"]).size().unstack(fill_value=0)
     return counts.reindex(index=range(len(CLASSES)), columns=list(SPLITS), fill_value=0)
 
 
 def class_counts(index: Index) -> go.Figure:
-    """Clips of each class and part on a logarithmic axis, grouped by body part; none is shown as 0.
+    """Clips of each class and split on a logarithmic axis that includes 0, grouped by body part.
 
-    For real data a ring marks the published number of train.
+    For real data a ring marks the published count of train.
     """
     counts = class_table(index)
     order = [label for members in GROUPS.values() for label in members]
@@ -92,15 +92,15 @@ def add_counts(
 
 
 def clip_lengths(index: Index) -> go.Figure:
-    """Lengths of clips by part, as a share of the part's clips; a wide range on a logarithmic axis.
+    """Histogram of clip lengths by split; the axis is logarithmic if the range is wide.
 
-    In seconds; clips of videos whose rate is unknown are left out and counted. In frames where no
-    rate is known.
+    In seconds; clips of videos without a frame rate are excluded and counted. In frames if no
+    frame rate is known.
     """
-    title = "Lengths of clips"
+    title = "Clip lengths"
     clips = index.clips
     if clips.empty:
-        return saying("No clips are labelled under this root.", title, notes_on(index))
+        return empty_figure("No clips are labelled under this root.", title, notes_on(index))
     length = (clips.end - clips.start + 1).astype(float)
     rate = clips.video_id.map(index.videos.set_index("video_id").fps)
     unknown = int(rate.isna().sum())
@@ -109,7 +109,7 @@ def clip_lengths(index: Index) -> go.Figure:
     if unit == "seconds":
         length = length / rate
         if unknown:
-            notes.append(f"{unknown} clips are left out: the frame rate of their video is unknown")
+            notes.append(f"{unknown} clips are excluded: the frame rate of their video is unknown")
     else:
         notes.append("no frame rate is known: lengths are in frames")
     frame = 1 if unit == "frames" else 1 / rate.median()
@@ -130,16 +130,16 @@ def clip_lengths(index: Index) -> go.Figure:
                 hovertemplate=f"from %{{x:.3g}} {unit}: %{{customdata}} clips"
                 f"<extra>{split}</extra>",
             )
-    figure.update_xaxes(title_text=f"length of a clip in {unit}")
+    figure.update_xaxes(title_text=f"clip length in {unit}")
     if edges[-1] > 10 * edges[0]:
         ticks = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
         figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    figure.update_yaxes(title_text="% of the part's clips", rangemode="tozero")
+    figure.update_yaxes(title_text="% of the split's clips", rangemode="tozero")
     return styled(figure, title, notes, height=440)
 
 
 def whole_frame_edges(shortest: float, longest: float) -> Float[np.ndarray, " N"]:
-    """Edges of bins between whole numbers of frames, so that no bin falls between two lengths."""
+    """Bin edges halfway between whole numbers of frames, so that every bin contains a length."""
     low, high = np.floor(shortest + 1e-6), np.floor(longest + 1e-6) + 1
     bins = max(1, int(np.log(high / low) / np.log(WIDER)))
     return np.unique(np.round(np.geomspace(low, high, bins + 1))) - 0.5

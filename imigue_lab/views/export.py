@@ -1,9 +1,7 @@
-"""Keeps figures beside their run: one page that needs no network, and a PNG of each.
+"""Figures as pages that need no network: those of a run, with a PNG of each, and of a notebook.
 
-An executed notebook as one HTML file whose plotly figures show without a network.
-
-JupyterLab draws plotly's mimetype itself; nbconvert's HTML leaves it blank, so each figure becomes
-a div here, and plotly.js is embedded once.
+JupyterLab renders plotly's MIME type itself; nbconvert's HTML leaves it blank. So each figure of an
+executed notebook becomes a div, and plotly.js is embedded once.
 """
 
 import json
@@ -11,7 +9,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from nbconvert import HTMLExporter
@@ -31,10 +31,33 @@ FLAGS = (
     " --disable-background-networking --disable-component-update --disable-dev-shm-usage"
     " --hide-scrollbars --virtual-time-budget=5000"
 ).split()
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def keep_figures(run: Run, page: str, figures: Mapping[str, go.Figure]) -> Path:
-    """Writes `figures/<page>.html` of a run and, where a Chromium is found, a PNG a figure.
+def write_page(target: Path, title: str, body: str, style: str = "body { margin: 0 }") -> Path:
+    """Writes an HTML page with plotly.js embedded, in which `body` may contain `as_div` figures."""
+    head = (
+        f'<meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{style}</style><script>{get_plotlyjs()}</script>"
+    )
+    page = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+    write_atomically(target, page)
+    return target
+
+
+def as_div(figure: go.Figure, **options: Any) -> str:
+    """A figure as HTML without plotly.js, at its own height."""
+    height = f"{height_of(figure)}px"
+    return figure.to_html(full_html=False, include_plotlyjs=False, default_height=height, **options)
+
+
+def height_of(figure: go.Figure) -> int:
+    return int(figure.layout.height or 450)
+
+
+def save_figures(run: Run, page: str, figures: Mapping[str, go.Figure]) -> Path:
+    """Writes `figures/<page>.html` of a run and, if Chromium is installed, a PNG of each figure.
 
     Args:
         figures: by the name of their file.
@@ -42,42 +65,25 @@ def keep_figures(run: Run, page: str, figures: Mapping[str, go.Figure]) -> Path:
     Returns:
         The page.
     """
-    target = run.folder / "figures" / f"{page}.html"
-    divs = [
-        figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            default_width=f"{WIDTH}px",
-            default_height=f"{height_of(figure)}px",
-        )
-        for figure in figures.values()
-    ]
-    head = f'<meta charset="utf-8"><title>{page}</title><script>{get_plotlyjs()}</script>'
-    body = f'<body style="margin:0">{"".join(divs)}</body>'
-    write_atomically(target, f"<!doctype html><html><head>{head}</head>{body}</html>")
+    divs = [as_div(figure, default_width=f"{WIDTH}px") for figure in figures.values()]
+    target = write_page(run.folder / "figures" / f"{page}.html", page, "".join(divs))
     browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if browser:
         take_pictures(browser, target, {name: height_of(f) for name, f in figures.items()})
     return target
 
 
-def height_of(figure: go.Figure) -> int:
-    return int(figure.layout.height or 450)
-
-
 def take_pictures(browser: str, page: Path, heights: Mapping[str, int]) -> None:
-    """One look at the page, cut into its figures; where the browser fails, a note instead."""
+    """One screenshot of the page, cut into its figures; prints a note if the browser fails."""
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"
-        words = [browser, *FLAGS, f"--user-data-dir={folder}/profile", f"--screenshot={shot}"]
-        words += [f"--window-size={WIDTH},{sum(heights.values())}", page.as_uri()]
+        command = [browser, *FLAGS, f"--user-data-dir={folder}/profile", f"--screenshot={shot}"]
+        command += [f"--window-size={WIDTH},{sum(heights.values())}", page.as_uri()]
         try:
-            subprocess.run(words, check=True, capture_output=True, timeout=60)
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
             whole = Image.open(shot)
         except (OSError, subprocess.SubprocessError) as error:
-            print(
-                f"note: no PNG of the figures: {browser} did not take it ({type(error).__name__})"
-            )
+            print(f"note: no PNG of the figures: {browser} failed ({type(error).__name__})")
             return
         with whole:
             top = 0
@@ -87,12 +93,8 @@ def take_pictures(browser: str, page: Path, heights: Mapping[str, int]) -> None:
                 top += height
 
 
-PLOTLY = "application/vnd.plotly.v1+json"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
 class PlotlyAsHtml(Preprocessor):
-    """Plotly outputs become divs, the first with plotly.js; of a widget its still stays."""
+    """Replaces plotly outputs by divs, the first with plotly.js, and widgets by their still."""
 
     def preprocess(self, nb, resources):
         embedded = False
@@ -114,23 +116,17 @@ class PlotlyAsHtml(Preprocessor):
 
 
 def export_html(notebook: Path) -> Path:
-    """Writes `<notebook>.html` beside an executed notebook.
+    """Writes `<notebook>.html` next to an executed notebook.
 
     Raises:
-        DataError: there is no such notebook.
+        DataError: the notebook does not exist.
     """
     if not notebook.is_file():
         raise DataError(f"{notebook}: no such notebook; run it with papermill first")
     exporter = HTMLExporter(preprocessors=[PlotlyAsHtml])
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)  # progress bars
-    for library in (
-        "require_js_url",
-        "mathjax_url",
-        "jquery_url",
-        "mermaid_js_url",
-        "mermaid_layout_elk_js_url",
-    ):
-        setattr(exporter, library, "")  # nothing is fetched when the page is opened
+    for library in ("require_js", "mathjax", "jquery", "mermaid_js", "mermaid_layout_elk_js"):
+        setattr(exporter, f"{library}_url", "")  # the page must not fetch anything
     body, _ = exporter.from_filename(str(notebook))
     target = notebook.with_suffix(".html")
     write_atomically(target, body)

@@ -1,7 +1,4 @@
-"""Small pictures along an interview, one every so many windows: frames, and the chosen faces.
-
-Whose face was taken: one sheet to look over a whole video.
-"""
+"""Strips of frames and selected faces along an interview, and a contact sheet of faces."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +14,16 @@ from imigue_lab.data.store import EncoderStore, OwnFeatures
 from imigue_lab.data.videos.video import Frame, Video, probe
 from imigue_lab.errors import DataError
 from imigue_lab.features.alignment import square
-from imigue_lab.views.clips import as_source
+from imigue_lab.views.reel import as_source
 
 WINDOW = 16  # frames
-SIDE = 96  # pixels
+SIDE = 96  # pixels of a picture in a strip
+TILE, CAPTION = 112, 14  # pixels of a tile of the contact sheet, and of the line below it
+DIM = 0.45  # brightness of a tile without a selected face
 
 
 class Strip(NamedTuple):
-    """Pictures by the window whose middle frame they are; a sentence where there is none."""
+    """Pictures by the window whose middle frame they show; `absent` explains an empty strip."""
 
     title: str
     pictures: dict[int, Frame]
@@ -51,23 +50,23 @@ def face_strip(
     windows: int,
     count: int = 12,
 ) -> Strip:
-    """The faces that the run's face encoder was given, in the same windows as `frame_strip`."""
-    title = "the face that was chosen"
+    """The faces that the run's face encoder received, in the windows of `frame_strip`."""
+    title = "the selected face"
     path = index.videos.set_index("video_id").video.get(video_id)
     boxes = source.read(video_id).get("face_boxes")
     if path is None or boxes is None:
-        why = "no boxes of faces are stored with these features" if boxes is None else "no video"
+        why = "these features contain no face boxes" if boxes is None else "no video"
         return Strip(title, {}, why)
     try:
         with Video(path) as video:
-            found = {w: face_in(video, boxes, middle(w)) for w in spread(windows, count)}
+            faces = {w: face_in(video, boxes, middle(w)) for w in spread(windows, count)}
     except DataError as error:
         return Strip(title, {}, str(error))
-    return Strip(title, {w: face for w, face in found.items() if face is not None})
+    return Strip(title, {w: face for w, face in faces.items() if face is not None})
 
 
 def face_in(video: Video, boxes: Float32[np.ndarray, "frames 5"], frame: int) -> Frame | None:
-    """The chosen face of a frame; None where nobody was chosen."""
+    """The selected face of a frame; None where no face was selected."""
     if frame >= len(boxes) or np.isnan(boxes[frame]).any():
         return None
     return square(video.frame(frame), boxes[frame, :4], SIDE)
@@ -78,13 +77,13 @@ def middle(window: int) -> int:
 
 
 def spread(windows: int, count: int) -> list[int]:
-    """Every so many windows, `count` at most, as far apart from each other as from the ends."""
+    """At most `count` windows, evenly spaced."""
     step = -(-windows // count)
     return list(range(min(step // 2, windows - 1), windows, step))
 
 
 def add_strip(strip: Strip, figure: go.Figure, row: int) -> None:
-    """Each picture stands over its window."""
+    """Adds the pictures to a subplot, each at its window."""
     x_axis, y_axis = (axis.plotly_name for axis in figure.get_subplot(row, 1))
     places = {"xref": x_axis.replace("axis", ""), "yref": y_axis.replace("axis", "")}
     between = np.diff(sorted(strip.pictures)).min() if len(strip.pictures) > 1 else 1
@@ -93,25 +92,21 @@ def add_strip(strip: Strip, figure: go.Figure, row: int) -> None:
         size = {"sizex": int(between), "sizey": 1}
         figure.add_layout_image(source=as_source(picture), **centred, **size, **places)
     if not strip.pictures:
-        says = strip.absent or "none in these windows"
+        sentence = strip.absent or "none in these windows"
         placed = {"x": 0, "xref": "x domain", "xanchor": "left", "y": 0.5}
-        figure.add_annotation(text=says, showarrow=False, row=row, col=1, **placed)
-    # An axis without a trace is not drawn, and neither are its pictures.
+        figure.add_annotation(text=sentence, showarrow=False, row=row, col=1, **placed)
+    # plotly draws neither an axis without a trace nor its pictures.
     figure.add_scatter(x=[0], y=[0], opacity=0, hoverinfo="skip", showlegend=False, row=row, col=1)
     figure.update_yaxes(range=[0, 1], visible=False, row=row, col=1)
-
-
-TILE, CAPTION = 112, 14  # pixels of a picture, and of the line below it
-DIM = 0.45  # brightness of a picture without a chosen face
 
 
 def chosen_faces(
     index: Index, stores: Sequence[EncoderStore], video_id: str = ""
 ) -> Image.Image | None:
-    """The sheet of one video whose faces were extracted; by default the first that has a face.
+    """Contact sheet of one video whose faces were extracted; by default the first with a face.
 
     Returns:
-        None where no face was extracted, or found.
+        None where no face was extracted, or none was detected.
     """
     files = index.videos.set_index("video_id").video
     for store in stores:
@@ -119,7 +114,7 @@ def chosen_faces(
             if store.path(video).exists():
                 boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
                 if np.isfinite(boxes).any():
-                    print(f"{video}: the face that {store.encoding.name} was given")
+                    print(f"{video}: the face that {store.encoding.name} received")
                     return contact_sheet(files[video], boxes, tiles=16)
     return None
 
@@ -127,14 +122,14 @@ def chosen_faces(
 def contact_sheet(
     path: Path, boxes: Float32[np.ndarray, "frames 5"], tiles: int = 48, columns: int = 8
 ) -> Image.Image:
-    """Moments spread evenly over a video: the chosen face, or the whole picture, dimmed, where
-    nobody is chosen; below it the time in seconds and the detector's score.
+    """Frames spread evenly over a video: the selected face, or the whole picture, dimmed, where
+    none was selected; below it the time in seconds and the detector's score.
 
     Args:
         boxes: `Choice.boxes` of this video.
 
     Raises:
-        DataError: the video, or one of the frames shown, cannot be read.
+        DataError: the video, or one of these frames, cannot be read.
     """
     fps = probe(path).fps
     moments = np.unique(np.linspace(0, len(boxes) - 1, min(tiles, len(boxes))).round().astype(int))

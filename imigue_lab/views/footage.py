@@ -1,16 +1,13 @@
-"""The pictures and the skeleton of one moment's video or clip, wherever the layout keeps them.
+"""Pictures and skeleton of one moment's video or clip, in whichever files the layout keeps them.
 
-Frames are counted in the whole video, also where a file holds one clip alone.
-
-Some frames of one clip as small pictures, or a sentence where there are none.
+Frame numbers always refer to the whole video, also where a file contains a single clip.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.videos.video import Frame, Video, segment_centres
@@ -21,18 +18,19 @@ from imigue_lab.views.reel import Film, Paint, Reel
 from imigue_lab.views.skeletons import Skeleton, read_skeleton
 from imigue_lab.views.style import notes_on
 
-ALONE = (244, 244, 246)  # the ground that a skeleton without pictures is drawn on
+EMPTY = (244, 244, 246)  # background of a skeleton without pictures
+SHORT_SIDE = 144  # pixels
 
 
 @dataclass(frozen=True)
 class Footage:
-    """What there is to show of one video, or of one clip and a second around it.
+    """What can be shown of one video, or of one clip with a second before and after it.
 
     Attributes:
         first, last: frames that can be shown.
-        marked: the clip's own range; None of a whole video.
-        size: width and height that the skeleton's places are given in.
-        film: None where the skeleton plays alone.
+        marked: first and last frame of the clip; None for a whole video.
+        size: width and height of the picture that the skeleton's coordinates refer to.
+        film: None where only a skeleton is available.
         notes: what is missing, and what else a viewer should know.
     """
 
@@ -48,7 +46,7 @@ class Footage:
 
 
 def find_footage(moment: Moment) -> Footage:
-    """Opens what the index names; what is absent or cannot be used is a sentence in `notes`."""
+    """Opens the files of the index; each one that is absent or unusable is reported in `notes`."""
     notes = notes_on(moment.index)
     fps = moment.fps
     if not moment.video.fps > 0:
@@ -66,7 +64,7 @@ def find_footage(moment: Moment) -> Footage:
     if skeleton and not film:
         skeleton, size = skeleton.framed()
     if skeleton and film and skeleton.in_space:
-        notes.append("the skeleton lies in space and is not drawn over the picture")
+        notes.append("the skeleton is in depth-camera coordinates and is not drawn on the picture")
         skeleton = None
     spans = [(film.first, film.first + film.frames - 1)] if film else []
     spans += [(skeleton.first, skeleton.last)] if skeleton else []
@@ -80,10 +78,10 @@ def find_footage(moment: Moment) -> Footage:
 
 
 def open_film(moment: Moment) -> Film:
-    """The clip's own file where it has one, else the video's.
+    """The clip's own file if it has one, else the video's.
 
     Raises:
-        DataError: it is not there, or cannot be read.
+        DataError: it does not exist, or cannot be read.
     """
     clip, video = moment.clip, moment.video
     path, first = video.video, 0
@@ -100,54 +98,38 @@ def title_of(moment: Moment) -> str:
     clip = moment.clip
     if clip is None:
         return f"Video {moment.video_id}"
-    return (
-        f"Clip {moment.clip_id}: {'class unknown' if pd.isna(clip.label) else CLASSES[clip.label]}"
-    )
+    name = "class unknown" if pd.isna(clip.label) else CLASSES[clip.label]
+    return f"Clip {moment.clip_id}: {name}"
 
 
 def still(
     footage: Footage, frame: int, width: int = 480, paint: Paint | None = None
 ) -> Image.Image:
-    """One frame with its skeleton, for pages on which nothing can be played."""
+    """One frame with its skeleton, for pages that cannot play the video."""
     scale = width / footage.size[0]
     size = width, max(1, round(footage.size[1] * scale))
-    ground = Image.new("RGB", size, ALONE)
+    picture = Image.new("RGB", size, EMPTY)
     if footage.film:
         reel = Reel(footage.film, paint=paint)
         try:
-            ground = Image.fromarray(reel.picture(frame)).resize(size)
+            picture = Image.fromarray(reel.picture(frame)).resize(size)
         except DataError:
-            pass  # the ground stays empty, as in the player
+            pass  # the background stays empty, as in the player
         finally:
             reel.close()
     if footage.skeleton:
-        draw_skeleton(ground, footage.skeleton, frame, scale)
-    return ground
-
-
-def draw_skeleton(ground: Image.Image, skeleton: Skeleton, frame: int, scale: float) -> None:
-    pen = ImageDraw.Draw(ground)
-    points, colours = skeleton.at(frame) * scale, skeleton.colours
-    for parent, child in skeleton.bones:
-        if not np.isnan(points[[parent, child]]).any():
-            ends = [tuple(points[parent].tolist()), tuple(points[child].tolist())]
-            pen.line(ends, fill=colours[child], width=2)
-    for point, colour in zip(points.tolist(), colours, strict=True):
-        if not np.isnan(point).any():
-            pen.circle(tuple(point), 3, fill=colour)
-
-
-SHORT_SIDE = 144  # pixels
+        footage.skeleton.draw(picture, frame, scale)
+    return picture
 
 
 class Pictures(NamedTuple):
-    """Frames of a clip.
+    """Frames of a clip as small pictures.
 
     Attributes:
         frames: numbers in the whole video.
-        pictures: of each frame; empty where the clip has no pictures.
-        size: width and height of the whole picture, in pixels; None where that is not known.
-        absent: why there are none.
+        pictures: one a frame; empty where no video is available.
+        size: width and height of the full-size picture in pixels; None where unknown.
+        absent: why there are no pictures.
     """
 
     frames: list[int]
@@ -162,7 +144,7 @@ def clip_pictures(
     """The middle frames of `count` equal segments of a clip.
 
     Args:
-        size: of its picture, where the file need not say.
+        size: of the picture, returned where the video is not available.
     """
     moment = Moment(index, clip_id=clip_id)
     clip = moment.clip

@@ -1,9 +1,10 @@
-"""The pictures of one film as a page shows them, each within a tenth of a second.
+"""Frames of one video file as JPEGs for a page, each within a tenth of a second.
 
-A file whose keyframes lie far apart answers a jump only when all between is decoded. The first
-picture that takes too long starts small prints of the whole span, made in the background.
+In a file with sparse keyframes a jump has to decode every frame in between. The first frame that
+takes too long starts a background thread which caches small JPEGs of the whole span.
 """
 
+import base64
 import io
 import os
 import tempfile
@@ -20,12 +21,12 @@ from imigue_lab.data.videos.video import Frame, Video
 from imigue_lab.errors import DataError
 
 SHORT_SIDE = 360  # pixels of a picture as it is shown, at most
-SLOW = 0.1  # seconds that a picture may take before prints are made
-Paint = Callable[[int, Frame], Frame]  # frame number and picture -> the picture with more on it
+SLOW = 0.1  # seconds to decode a frame, above which the cache is started
+Paint = Callable[[int, Frame], Frame]  # frame number and picture -> painted picture
 
 
 class Film(NamedTuple):
-    """A file of pictures: what it holds, and the frame of the video that it begins with."""
+    """A video file: its number of frames, and the number of its first frame in the video."""
 
     path: Path
     first: int
@@ -33,18 +34,18 @@ class Film(NamedTuple):
     size: tuple[int, int]  # width, height
 
     def open(self) -> Video:
-        """The file, its pictures as small as they are shown."""
+        """Opens the file, scaled down to the displayed size."""
         return Video(self.path, short_side=min(SHORT_SIDE, *self.size))
 
 
 class Reel:
-    """Reads the pictures of a film; the file stays open between calls.
+    """Reads frames of a film; the file stays open between calls.
 
     Args:
-        span: first and last frame that somebody may ask for again; None where one look is all.
+        span: first and last frame to cache when decoding is slow; None: no cache.
 
     Attributes:
-        paint: draws on each picture, of the size in which it is shown.
+        paint: draws on each picture, at its displayed size.
     """
 
     def __init__(self, film: Film, span: tuple[int, int] | None = None, paint: Paint | None = None):
@@ -56,14 +57,14 @@ class Reel:
         """A frame of the video.
 
         Raises:
-            DataError: it is not there, or damaged.
+            DataError: it does not exist, or is damaged.
         """
         printed = self.printed(frame)
         picture = np.array(Image.open(io.BytesIO(printed))) if printed else self.decode(frame)
         return picture if self.paint is None else self.paint(frame, picture)
 
     def jpeg(self, frame: int) -> bytes:
-        """A frame of the video as a page shows it; see `picture`."""
+        """The same as a JPEG; see `picture`."""
         printed = self.printed(frame) if self.paint is None else None
         return printed or as_jpeg(self.picture(frame))
 
@@ -71,12 +72,12 @@ class Reel:
         return self.prints.jpeg(frame) if self.prints else None
 
     def decode(self, frame: int) -> Frame:
-        """From the file itself."""
+        """A frame from the file itself."""
         if self.video is None:
             self.video = self.film.open()
-        began = time.perf_counter()
+        start = time.perf_counter()
         picture = self.video.frame(frame - self.film.first)
-        if self.span and self.prints is None and time.perf_counter() - began > SLOW:
+        if self.span and self.prints is None and time.perf_counter() - start > SLOW:
             self.prints = Prints(self.film, *self.span)
         return picture
 
@@ -89,21 +90,21 @@ class Reel:
 
 
 class Prints:
-    """JPEGs of a film's frames `first` to `last`, in a file that goes when it is closed.
+    """JPEGs of a film's frames `first` to `last`, in a temporary file.
 
-    A damaged frame has none, and on a full disk no more are made: the film still answers.
+    Damaged frames are left out, and a full disk ends the caching: the film still decodes them.
     """
 
     def __init__(self, film: Film, first: int, last: int):
         self.film, self.frames = film, range(first, last + 1)
         self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (open until `close`)
-        self.places: dict[int, tuple[int, int]] = {}  # of each frame: length, first byte
-        self.turn = Lock()
-        self.thread = Thread(target=self.make, daemon=True)
+        self.places: dict[int, tuple[int, int]] = {}  # by frame: length, first byte
+        self.lock = Lock()
+        self.thread = Thread(target=self.encode, daemon=True)
         self.thread.start()
 
-    def make(self) -> None:
-        """Goes once through the span."""
+    def encode(self) -> None:
+        """Encodes the span once, in order."""
         end = 0
         with self.film.open() as video:
             for frame in self.frames:
@@ -111,7 +112,7 @@ class Prints:
                     content = as_jpeg(video.frame(frame - self.film.first))
                 except DataError:
                     continue
-                with self.turn:
+                with self.lock:
                     if self.file.closed:
                         return
                     try:
@@ -122,13 +123,13 @@ class Prints:
                 end += len(content)
 
     def jpeg(self, frame: int) -> bytes | None:
-        """None where it is not made yet."""
+        """None where it is not cached yet."""
         if frame not in self.places:
             return None
         return os.pread(self.file.fileno(), *self.places[frame])
 
     def close(self) -> None:
-        with self.turn:
+        with self.lock:
             self.file.close()
 
 
@@ -136,3 +137,12 @@ def as_jpeg(picture: Frame) -> bytes:
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "JPEG", quality=82)
     return content.getvalue()
+
+
+def as_base64(picture: Frame) -> str:
+    return base64.b64encode(as_jpeg(picture)).decode()
+
+
+def as_source(picture: Frame) -> str:
+    """A picture as the URL of an image in a page or figure."""
+    return f"data:image/jpeg;base64,{as_base64(picture)}"

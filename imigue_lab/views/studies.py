@@ -1,7 +1,4 @@
-"""What each variant gains or loses against the full model, with its interval.
-
-What a search found: which settings matter, where good values lie, how they go together.
-"""
+"""Figures of ablations and of a hyperparameter search."""
 
 from typing import TYPE_CHECKING
 
@@ -9,17 +6,22 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from imigue_lab.training.runs import Run
-from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import CONTEXT, NEUTRAL, saying, styled
+from imigue_lab.views.style import (
+    CONTEXT,
+    NEUTRAL,
+    empty_figure,
+    interval_bars,
+    notes_of,
+    styled,
+)
 
 
 def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
-    """A row a variant: its difference to the full model in points, the bar its 95 % interval.
+    """Accuracy of each variant minus that of the full model, in points, with its 95 % interval.
 
-    Filled marks are those that Holm's correction leaves at p < 0.05.
+    Filled marks are significant: p < 0.05 after Holm's correction.
     """
     shown = table[table.difference.notna()]
-    told = shown.p_holm < 0.05
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": NEUTRAL, "dash": "dash"})
     figure.add_scatter(
@@ -29,22 +31,22 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
         marker={
             "color": CONTEXT,
             "size": 11,
-            "symbol": ["circle" if certain else "circle-open" for certain in told],
+            "symbol": ["circle" if p < 0.05 else "circle-open" for p in shown.p_holm],
         },
-        error_x={
-            "type": "data",
-            "array": 100 * (shown.difference_high - shown.difference),
-            "arrayminus": 100 * (shown.difference - shown.difference_low),
-        },
+        error_x=interval_bars(
+            100 * shown.difference, 100 * shown.difference_low, 100 * shown.difference_high
+        ),
         customdata=shown[["p_holm", "discordant", "n"]],
         hovertemplate="%{y}: %{x:+.1f} points<br>p after Holm %{customdata[0]:.3f}"
-        "<br>%{customdata[1]} of %{customdata[2]} items decided it<extra></extra>",
+        "<br>%{customdata[1]} of %{customdata[2]} items differ<extra></extra>",
         showlegend=False,
     )
-    figure.update_xaxes(title_text="points of accuracy over the full model")
+    figure.update_xaxes(title_text="accuracy minus that of the full model, in points")
     figure.update_yaxes(autorange="reversed", automargin=True)
     first = table.iloc[0]
-    title = f"{len(shown)} variants against the full model ({first.n} items, {first.seeds} seeds)"
+    title = (
+        f"{len(shown)} variants compared with the full model ({first.n} items, {first.seeds} seeds)"
+    )
     notes = notes_of(next(iter(runs.values()))[0])
     return styled(figure, title, notes, height=220 + 40 * len(shown))
 
@@ -52,8 +54,8 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
 if TYPE_CHECKING:
     from optuna import Study
 
-FEW = "Fewer than three trials are finished: raise trials, and run again."
-UNSEEN = "scores are means over held-out folds of subjects; the test split was never read"
+FEW = "Fewer than three trials are complete; increase `trials` and run again."
+UNSEEN = "scores are means over held-out folds of subjects; the test split is not used"
 
 
 def complete(study: "Study") -> int:
@@ -67,12 +69,12 @@ def study_notes(study: "Study") -> list[str]:
 
 
 def importance(study: "Study") -> go.Figure:
-    """Share of the score's variance that each setting explains (fANOVA, over finished trials)."""
+    """Share of the score's variance that each setting explains (fANOVA, completed trials)."""
     import optuna
 
-    title = f"What matters ({complete(study)} trials)"
+    title = f"Importance of each setting ({complete(study)} trials)"
     if complete(study) < 3:
-        return saying(FEW, title, study_notes(study))
+        return empty_figure(FEW, title, study_notes(study))
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     figure = optuna.visualization.plot_param_importances(study, evaluator=evaluator)
     figure.update_xaxes(title_text="share of variance").update_yaxes(title_text="")
@@ -81,23 +83,23 @@ def importance(study: "Study") -> go.Figure:
 
 
 def slices(study: "Study") -> go.Figure:
-    """The score over each setting alone, one mark a finished trial; later ones are darker."""
+    """Score against each setting, one mark a completed trial; later trials are darker."""
     import optuna
 
-    title = f"Each setting alone ({complete(study)} trials)"
+    title = f"Score against each setting ({complete(study)} trials)"
     if complete(study) < 3:
-        return saying(FEW, title, study_notes(study))
+        return empty_figure(FEW, title, study_notes(study))
     figure = optuna.visualization.plot_slice(study, target_name="score")
     figure.update_layout(width=None)  # optuna's is wider than a page
     return styled(figure, title, study_notes(study), height=420)
 
 
 def parallel(study: "Study") -> go.Figure:
-    """One line a finished trial through all its settings; the better, the darker."""
+    """One line a completed trial through all its settings; better trials are darker."""
     import optuna
 
-    title = f"All settings together ({complete(study)} trials)"
+    title = f"All settings ({complete(study)} trials)"
     if complete(study) < 3:
-        return saying(FEW, title, study_notes(study))
+        return empty_figure(FEW, title, study_notes(study))
     figure = optuna.visualization.plot_parallel_coordinate(study, target_name="score")
     return styled(figure, title, study_notes(study), height=440)

@@ -1,10 +1,12 @@
-"""How every figure looks, and the note above a figure whose numbers are not real."""
+"""Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import plotly.graph_objects as go
 
 from imigue_lab.data.index import Index
+from imigue_lab.training.runs import Run
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
 LOSE, WIN = "#7a4fa3", "#2f9e6e"
@@ -15,7 +17,7 @@ SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": WIN}
 def styled(
     figure: go.Figure, title: str, notes: Iterable[str] = (), height: int = 360
 ) -> go.Figure:
-    """Applies the shared look; `notes` stand under the title."""
+    """Applies the shared look; `notes` appear below the title, one a line."""
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
     figure.update_layout(
         template="plotly_white",
@@ -25,7 +27,7 @@ def styled(
             "yref": "container",
             "y": 1,
             "yanchor": "top",
-            "pad": {"t": 24},  # of the first line's foot from the edge, whatever the height
+            "pad": {"t": 24},  # from the edge to the baseline of the first line, at any height
         },
         margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
         height=height,
@@ -35,14 +37,32 @@ def styled(
     return figure
 
 
-def saying(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:
-    """A figure that has nothing to draw and says why."""
+def empty_figure(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:
+    """A figure without data, and the sentence that explains why."""
     figure = go.Figure()
     figure.add_annotation(text=sentence, showarrow=False, font={"size": 15})
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     return styled(figure, title, notes, height=220)
 
 
+def interval_bars(value, low, high) -> dict:
+    """Asymmetric error bars from `low` to `high`, in the form of plotly's `error_x`, `error_y`."""
+    return {"type": "data", "array": high - value, "arrayminus": value - low}
+
+
 def notes_on(index: Index) -> list[str]:
-    """The remark on a synthetic tree, to stand above every figure drawn from it."""
+    """The note that synthetic data require above every figure."""
     return [SYNTHETIC] * index.synthetic
+
+
+def notes_of(run: Run) -> list[str]:
+    """Notes on synthetic data or untrained features, for every figure of the run."""
+    if not (run.folder / "provenance.json").exists():
+        return []
+    provenance = run.provenance()
+    notes = [remark for remark in provenance["remarks"] if "features (" in remark]
+    data = provenance.get("where", {}).get("data", "")
+    synthetic = data == "synthetic" or (Path(data) / "synthetic.json").exists()
+    if synthetic and not any("synthetic" in note for note in notes):
+        notes.append(SYNTHETIC)
+    return notes

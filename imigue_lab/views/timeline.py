@@ -1,4 +1,4 @@
-"""What two runs say of one video, over its time (notebook 09).
+"""Predictions of a gesture run and an emotion run over the time of one video (notebook 09).
 
 Letters in shapes: T windows of 16 frames, F frames, C classes.
 """
@@ -24,29 +24,29 @@ from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
 
 COLOURS = dict(zip(GROUPS, (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL), strict=True))
-MOST = 6  # classes that have a lane
+MOST = 6  # lanes of classes
 Curves = Float[np.ndarray, "F C"]
 
 
 def segment_table(analysis: Analysis) -> pd.DataFrame:
-    """The segments as people read them: class, group, start_s, end_s, confidence."""
-    found = analysis.segments
-    table = found[["start_s", "end_s", "confidence"]].round(2)
-    table.insert(0, "class", [CLASSES[label] for label in found.label])
-    table.insert(1, "group", [group_of(label) for label in found.label])
+    """The segments for display: class, group, start_s, end_s, confidence."""
+    segments = analysis.segments
+    table = segments[["start_s", "end_s", "confidence"]].round(2)
+    table.insert(0, "class", [CLASSES[label] for label in segments.label])
+    table.insert(1, "group", [group_of(label) for label in segments.label])
     return table
 
 
 def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
-    """Gestures as bars, paler where less sure, and below them the probability of a win.
+    """Gestures as bars, paler at low confidence, and below them the probability of a win.
 
     Args:
         running: `withholding.running_probability` of the video.
     """
-    found, fps = analysis.segments, analysis.own.fps
+    segments, fps = analysis.segments, analysis.own.fps
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    groups = pd.Series([group_of(label) for label in found.label], found.index, dtype=str)
-    for group, own in found.groupby(groups):
+    groups = pd.Series([group_of(label) for label in segments.label], segments.index, dtype=str)
+    for group, own in segments.groupby(groups):
         figure.add_bar(
             x=own.end_s - own.start_s,
             base=own.start_s,
@@ -59,14 +59,14 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
             row=1,
             col=1,
         )
-    if found.empty:
-        figure.add_annotation(text="no gesture was found", showarrow=False, row=1, col=1)
+    if segments.empty:
+        figure.add_annotation(text="no gesture was detected", showarrow=False, row=1, col=1)
         figure.update_yaxes(visible=False, row=1, col=1)
     seconds = (running.window + 1) * WINDOW / fps
     figure.add_scatter(
         x=seconds,
         y=running.probability,
-        name="win, had it ended here",
+        name="win, from the video so far",
         line_color=WIN,
         row=2,
         col=1,
@@ -75,17 +75,17 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
     figure.update_xaxes(range=[0, analysis.own.frames / fps])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
-    told = analysis.prediction
+    prediction = analysis.prediction
     title = (
-        f"{analysis.own.source.name}: {len(found)} gestures; win with {told.probability:.2f},"
-        f" resting on {told.based_on}"
+        f"{analysis.own.source.name}: {len(segments)} gestures; probability of a win"
+        f" {prediction.probability:.2f}, based on {prediction.based_on}"
     )
-    height = 420 + 22 * found.label.nunique()
+    height = 420 + 22 * segments.label.nunique()
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
 
 
 def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
-    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
+    """The gates over the video, with its remarks in place of the run's notes."""
     return gates_over_time(
         analysis.emotion.run,
         shown.gates,
@@ -97,9 +97,9 @@ def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
 
 
 def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
-    """The video in the player, the classes and the gates as lanes that move it.
+    """The video in a player, with lanes of the classes and of the gates that seek in it.
 
-    Where modalities attend to each other, a gesture that is chosen plays under its attention.
+    If the modalities attend to each other, a selected gesture is shown with its attention.
     """
     player, gates = interview.look(analysis.emotion, shown)
     lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
@@ -111,21 +111,21 @@ def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer
 
 
 def class_lanes(curves: Curves, count: int) -> list[Lane]:
-    """A line from 0 to 1 of each of the surest classes, in the colour of its group."""
+    """The probability of each of the most confident classes, in the colour of its group."""
     lanes = []
-    for label in surest(curves):
-        values = sureness(curves, label, count)
+    for label in most_confident(curves):
+        values = window_confidence(curves, label, count)
         title = f"{CLASSES[label]}, up to {values.max():.2f}"
         lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
     return lanes
 
 
-def surest(curves: Curves) -> list[int]:
-    """The classes that are most probable somewhere, the surest first."""
+def most_confident(curves: Curves) -> list[int]:
+    """The classes with the highest maximum, in descending order."""
     return np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist()
 
 
-def sureness(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:
-    """The probability of a class at the middle of each 16 frames."""
+def window_confidence(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:
+    """The probability of a class at the middle frame of each window."""
     middle = np.arange(count) * WINDOW + WINDOW // 2
     return curves[np.minimum(middle, len(curves) - 1), label]

@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all tests of this folder, and interviews to look at."""
+"""One JupyterLab and one browser for all tests of this folder, and a synthetic data set."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def filmed_set(tmp_path_factory):
-    """The root of 24 synthetic interviews with their pictures; their features are in the store."""
+    """The root of 24 synthetic interviews with videos; their features are in the store."""
     from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
@@ -22,7 +22,7 @@ def filmed_set(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory):
-    """A place where notebooks are opened; screenshots go to `workspace/browser` of the checkout."""
+    """The browser that opens notebooks; screenshots are saved in `workspace/browser`."""
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("lab")

@@ -1,4 +1,4 @@
-"""A JupyterLab of its own and a headless Chromium that works in it."""
+"""A JupyterLab server for the tests, and a headless Chromium that opens notebooks in it."""
 
 import contextlib
 import os
@@ -21,22 +21,27 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
-OURS = ("anywidget", "lab-", "blob:", "Failed to load model")  # what a widget's complaint mentions
-PATIENCE = 120_000  # ms until a notebook has run
+OURS = (
+    "anywidget",
+    "lab-",
+    "blob:",
+    "Failed to load model",
+)  # marks of an error message of a widget
+TIMEOUT = 120_000  # ms until a notebook has run
 PROMPTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
 
 
 @contextlib.contextmanager
 def jupyter_lab(folder: Path):
-    """The address, with its token, of a server that ends with the block."""
+    """Runs a server; yields its address, with token, as a format string of the notebook."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(8)
     home = folder / ".jupyter"
-    words = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1"]
-    words += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    words += [f"--notebook-dir={folder}"]
+    command = [sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1"]
+    command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    command += [f"--notebook-dir={folder}"]
     quiet = home / "s" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True, exist_ok=True)
     quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
@@ -44,10 +49,10 @@ def jupyter_lab(folder: Path):
     places |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "s"), "JUPYTERLAB_WORKSPACES_DIR": str(home)}
     places |= {"IPYTHONDIR": str(home / "ipython")}
     log = (folder / "server.log").open("w")
-    server = subprocess.Popen(words, stdout=log, stderr=log, env=os.environ | places, cwd=folder)
+    server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | places, cwd=folder)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
+        for _ in range(1200):  # two minutes on a busy machine
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
                 break
@@ -63,13 +68,13 @@ class Desk:
     """The browser in which notebooks are opened, one at a time.
 
     Attributes:
-        complaints: of the console, where one of our widgets is concerned; and errors of the page.
+        complaints: console errors of our widgets, and errors of the page.
     """
 
     def __init__(self, page, address: str, folder: Path, pictures: Path):
         self.page, self.address, self.folder, self.pictures = page, address, folder, pictures
         self.complaints = []
-        page.on("console", lambda said: said.type == "error" and self.note(said.text))
+        page.on("console", lambda message: message.type == "error" and self.note(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def note(self, text: str) -> None:
@@ -77,7 +82,7 @@ class Desk:
             self.complaints.append(text)
 
     def put(self, name: str, **parameters: str) -> None:
-        """Lays a committed notebook there, with some of its parameters changed."""
+        """Copies a committed notebook to the server, with some of its parameters changed."""
         book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
         cell = next(c for c in book.cells if c.metadata.get("tags") == ["parameters"])
         for key, value in parameters.items():
@@ -88,7 +93,7 @@ class Desk:
         nbformat.write(book, self.folder / f"{name}.ipynb")
 
     def write(self, name: str, code: str) -> None:
-        """Lays a notebook of one cell there."""
+        """Writes a notebook of one cell to the server."""
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip())])
         book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(book, self.folder / f"{name}.ipynb")
@@ -99,19 +104,19 @@ class Desk:
         page.goto(self.address.format(notebook))
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         page.wait_for_selector(".jp-StatusBar-Widget :text('| Idle')", timeout=60_000)
-        for _ in range(10):  # what is run before the kernel listens is lost
+        for _ in range(10):  # the kernel ignores cells that are run before it is ready
             page.click(".lm-MenuBar-itemLabel:text-is('Run')")
             page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
             page.wait_for_timeout(1500)
             if page.evaluate(PROMPTS + ".some((p) => /[\\d*]/.test(p.textContent))"):
                 break
-        self.wait_until(PROMPTS + ".every((p) => /\\[\\d+\\]/.test(p.textContent))", PATIENCE)
+        self.wait_until(PROMPTS + ".every((p) => /\\[\\d+\\]/.test(p.textContent))", TIMEOUT)
 
     def wait_until(self, true: str, timeout: int = 20_000) -> None:
         self.page.wait_for_function(true, timeout=timeout)
 
     def wait_for_frame(self, canvas: str) -> None:
-        """Until the player shows its first picture."""
+        """Waits until the player shows its first picture."""
         self.page.locator(canvas).first.scroll_into_view_if_needed()
         self.page.wait_for_selector(f"{canvas}[data-frame]", timeout=30_000)
 
@@ -122,18 +127,18 @@ class Desk:
         return self.page.locator(selector).count()
 
     def errors(self) -> list[str]:
-        """What cells raised, and models that could not be loaded."""
+        """Tracebacks of cells, and widget models that could not be loaded."""
         found = self.page.locator(".jp-OutputArea-output").all_inner_texts()
         signs = ("Traceback (most recent call last)", "Error displaying widget")
         return [text for text in found if any(sign in text for sign in signs)]
 
-    def is_content(self) -> None:
-        """Fails where a cell raised or a widget complained."""
+    def assert_no_errors(self) -> None:
+        """Fails if a cell raised or a widget reported an error."""
         assert not self.errors()
         assert not self.complaints
 
-    def press(self, selector: str, share: float) -> None:
-        """Presses on an element, so far from its left side."""
+    def click(self, selector: str, share: float) -> None:
+        """Clicks on an element, at a share of its width from the left."""
         place = self.page.locator(selector).first
         place.scroll_into_view_if_needed()
         box = place.bounding_box()
@@ -152,20 +157,20 @@ class Desk:
         mouse.up()
 
     def scrub_waits(self, canvas: str, slider: str, shares: tuple[float, ...]) -> list[float]:
-        """Milliseconds from moving the slider until that frame's picture stands, for each share."""
+        """Milliseconds from moving the slider until that frame's picture is shown, for each share."""
         return [
             self.page.evaluate(
                 """async ([canvas, slider, share]) => {
                   const [picture, bar] = [canvas, slider].map((s) => document.querySelector(s));
-                  const wanted = Math.round(+bar.min + share * (bar.max - bar.min));
-                  const began = performance.now();
-                  bar.value = wanted;
+                  const target = Math.round(+bar.min + share * (bar.max - bar.min));
+                  const start = performance.now();
+                  bar.value = target;
                   bar.dispatchEvent(new Event("input"));
-                  while (+picture.dataset.frame !== wanted) {
-                    if (performance.now() - began > 10000) throw new Error("no picture");
+                  while (+picture.dataset.frame !== target) {
+                    if (performance.now() - start > 10000) throw new Error("no picture");
                     await new Promise((later) => setTimeout(later, 1));
                   }
-                  return performance.now() - began;
+                  return performance.now() - start;
                 }""",
                 [canvas, slider, share],
             )
@@ -173,12 +178,12 @@ class Desk:
         ]
 
     def shot(self, selector: str, name: str) -> None:
-        """Keeps a picture of an element."""
+        """Saves a screenshot of an element."""
         element = self.page.locator(selector).first
         element.scroll_into_view_if_needed()
         element.screenshot(path=self.pictures / f"{name}.png")
 
     def canvas(self, selector: str) -> str:
-        """The hash of what a canvas shows."""
+        """The hash of the content of a canvas."""
         drawn = self.page.locator(selector).first.evaluate("c => c.toDataURL()")
         return blake2b(drawn.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The notebooks that look inside, in a real JupyterLab and a headless Chromium: one session.
+"""Notebook 07 and the error browser in a real JupyterLab and a headless Chromium.
 
-To add a notebook: `desk.put` it with its parameters, `desk.run_all`, do something to a widget, see
-the picture change, and end with `desk.is_content()`.
+To add a notebook: `desk.put` it with its parameters, `desk.run_all`, operate a widget, check that
+its picture changes, and end with `desk.assert_no_errors()`.
 """
 
 import time
@@ -11,7 +11,7 @@ import pytest
 from tests.browser.laboratory import CHROMIUM
 
 PLAYER, LANES = ".lab-player canvas.picture", ".lab-lanes canvas"
-TOGETHER = (  # the player and the cursor stand at the same frame
+SYNCHRONOUS = (  # the player and the cursor are at the same frame
     f"document.querySelector('{PLAYER}').dataset.frame ==="
     f" document.querySelector('{LANES}').dataset.frame"
 )
@@ -29,11 +29,11 @@ ERRORS = """
 from imigue_lab.data.source import open_data
 from imigue_lab.training.runs import find_run, runs_folder
 from imigue_lab.views import answers
-from imigue_lab.views.player import errors
+from imigue_lab.views.player.browsers import ErrorBrowser
 
 runs = [find_run(path.name) for path in runs_folder().glob("emotion-*")]
 run = next(run for run in runs if run.provenance()["where"]["data"] == {root!r})
-errors.ErrorBrowser(answers.read_answers(run), open_data({root!r}))
+ErrorBrowser(answers.read_predictions(run), open_data({root!r}))
 """
 
 pytestmark = pytest.mark.skipif(
@@ -43,14 +43,14 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def gates(desk, filmed_set):
-    """07, run from its first to its last cell."""
+    """Notebook 07, completely executed."""
     desk.put("07_gates", data=str(filmed_set))
     desk.run_all("07_gates.ipynb")
     desk.wait_for_frame(PLAYER)
     return desk
 
 
-def test_a_cell_that_raises_and_a_widget_that_fails_are_seen(desk):
+def test_a_cell_that_raises_and_a_widget_that_fails_are_detected(desk):
     desk.write("failing", FAILING)
     desk.run_all("failing.ipynb")
     desk.wait_until("document.body.innerText.includes('ZeroDivisionError')")
@@ -60,7 +60,7 @@ def test_a_cell_that_raises_and_a_widget_that_fails_are_seen(desk):
     desk.complaints.clear()
 
 
-def test_every_cell_runs_and_no_widget_complains(gates):
+def test_every_cell_runs_and_no_widget_reports_an_error(gates):
     assert not gates.errors()
     assert gates.count(".js-plotly-plot") == 3
     gates.shot(".jp-OutputArea .js-plotly-plot", "07_figure")
@@ -73,31 +73,31 @@ def test_dragging_the_slider_changes_the_picture_and_the_cursor(gates):
     frame = gates.frame(PLAYER)
     gates.drag(".lab-player .scrub", 0.1, 0.6)
     gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) > {frame + 20}")
-    gates.wait_until(TOGETHER)
+    gates.wait_until(SYNCHRONOUS)
     assert gates.canvas(PLAYER) != before[0]
     assert gates.canvas(LANES) != before[1]
 
 
-def test_pressing_a_lane_moves_the_player_there(gates):
+def test_clicking_a_lane_moves_the_player_there(gates):
     before, frame = gates.canvas(PLAYER), gates.frame(PLAYER)
-    gates.press(LANES, 0.25)
+    gates.click(LANES, 0.25)
     gates.wait_until(f"document.querySelector('{LANES}').dataset.frame !== '{frame}'")
-    gates.wait_until(TOGETHER)
+    gates.wait_until(SYNCHRONOUS)
     assert gates.canvas(PLAYER) != before
 
 
-def test_scrubbing_answers_within_a_tenth_of_a_second(gates):
+def test_scrubbing_takes_less_than_a_tenth_of_a_second(gates):
     waits = gates.scrub_waits(PLAYER, ".lab-player .scrub", shares=(0.9, 0.2, 0.7, 0.4, 0.6))
     assert sorted(waits)[len(waits) // 2] < 100  # ms
 
 
-def test_it_plays_at_the_recordings_own_rate(gates):
-    gates.press(LANES, 0.05)
+def test_it_plays_at_the_frame_rate_of_the_video(gates):
+    gates.click(LANES, 0.05)
     gates.page.click(".lab-player .play")
-    gates.page.wait_for_timeout(1000)  # pictures come
-    first, began = gates.frame(PLAYER), time.monotonic()
+    gates.page.wait_for_timeout(1000)  # for pictures
+    first, start = gates.frame(PLAYER), time.monotonic()
     gates.page.wait_for_timeout(3000)
-    frames, seconds = gates.frame(PLAYER) - first, time.monotonic() - began
+    frames, seconds = gates.frame(PLAYER) - first, time.monotonic() - start
     gates.page.click(".lab-player .play")
     assert frames / seconds == pytest.approx(RATE, rel=0.15)
 
@@ -110,10 +110,10 @@ def test_stepping_moves_by_one_frame(gates):
     gates.page.click(".lab-player .back")
     gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) !== {frame + 1}")
     assert gates.frame(PLAYER) == frame
-    gates.is_content()
+    gates.assert_no_errors()
 
 
-def test_a_pressed_cell_of_confusions_lists_and_plays(gates, filmed_set):
+def test_a_clicked_cell_of_the_confusion_matrix_lists_and_plays_its_items(gates, filmed_set):
     desk = gates
     desk.write("errors", ERRORS.format(root=str(filmed_set)))
     desk.run_all("errors.ipynb")
@@ -126,4 +126,4 @@ def test_a_pressed_cell_of_confusions_lists_and_plays(gates, filmed_set):
     desk.wait_for_frame(PLAYER)
     assert desk.canvas(PLAYER) != before
     desk.shot(".jp-OutputArea-output", "errors")
-    desk.is_content()
+    desk.assert_no_errors()

@@ -1,4 +1,4 @@
-"""The animation shows what the keypoints say: every frame, every joint that was found, no other."""
+"""The animation shows every frame and every detected joint of the keypoints, and no other."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.views import animation as module
 from imigue_lab.views.animation import animation, skeleton_player
-from imigue_lab.views.skeletons import joint_places
+from imigue_lab.views.skeletons import skeleton_of
 
 LAYOUT = LAYOUTS["imigue22"]
 
@@ -53,7 +53,7 @@ def test_a_clip_plays_frame_by_frame_with_joints_where_its_keypoints_are(index):
 
 
 def test_a_missing_joint_is_a_gap_and_so_are_its_bones(recording):
-    figure = animation(recording, fps=25.0, step=1)
+    figure = animation(skeleton_of(recording), fps=25.0, step=1)
     wrist = LAYOUT.joints.index("left_wrist")
     assert joints_of(figure.frames[2]).x[wrist] is None
     assert joints_of(figure.frames[1]).x[wrist] is not None
@@ -62,23 +62,25 @@ def test_a_missing_joint_is_a_gap_and_so_are_its_bones(recording):
     assert len(bones_of(figure.frames[2])) == len(LAYOUT.bones) - touching
 
 
-def test_bones_join_the_joints_that_the_layout_says(recording):
-    frame = animation(recording, fps=25.0, step=1).frames[0]
+def test_bones_connect_the_joints_of_the_layout(recording):
+    frame = animation(skeleton_of(recording), fps=25.0, step=1).frames[0]
     dots = joints_of(frame)
-    wanted = {frozenset(((dots.x[a], dots.y[a]), (dots.x[b], dots.y[b]))) for a, b in LAYOUT.bones}
-    assert bones_of(frame) == wanted
+    expected = {
+        frozenset(((dots.x[a], dots.y[a]), (dots.x[b], dots.y[b]))) for a, b in LAYOUT.bones
+    }
+    assert bones_of(frame) == expected
 
 
 def test_y_points_down_in_a_picture_and_both_axes_are_equal(recording):
-    layout = animation(recording, fps=25.0, step=1).layout
+    layout = animation(skeleton_of(recording), fps=25.0, step=1).layout
     bottom, top = layout.yaxis.range
-    places = joint_places(recording)
+    places = skeleton_of(recording).places
     assert bottom > np.nanmax(places[..., 1]) > np.nanmin(places[..., 1]) > top
     assert layout.yaxis.scaleanchor == "x"
 
 
 def test_the_slider_counts_seconds_and_play_keeps_the_rate(recording):
-    layout = animation(recording, fps=25.0, step=1).layout
+    layout = animation(skeleton_of(recording), fps=25.0, step=1).layout
     labels = [step.label for step in layout.sliders[0].steps]
     assert labels == ["0.00", "0.04", "0.08", "0.12", "0.16"]
     play, pause = layout.updatemenus[0].buttons
@@ -88,12 +90,12 @@ def test_the_slider_counts_seconds_and_play_keeps_the_rate(recording):
 
 def test_both_persons_are_drawn(recording):
     two = Recording(np.concatenate([recording.skeleton, recording.skeleton + 50]), LAYOUT)
-    frame = animation(two, fps=25.0, step=1).frames[0]
+    frame = animation(skeleton_of(two), fps=25.0, step=1).frames[0]
     assert len(joints_of(frame).x) == 44
     assert len(bones_of(frame)) == 2 * len(LAYOUT.bones)
 
 
-def test_of_a_long_clip_every_nth_frame_is_drawn_and_it_says_so(index, monkeypatch):
+def test_of_a_long_clip_every_nth_frame_is_drawn_and_a_note_says_so(index, monkeypatch):
     clip = index.clips.iloc[0]
     frames = int(clip.end - clip.start + 1)
     monkeypatch.setattr(module, "MOST", frames // 2)
@@ -103,7 +105,7 @@ def test_of_a_long_clip_every_nth_frame_is_drawn_and_it_says_so(index, monkeypat
     assert f"one frame in {step} is drawn" in figure.layout.title.text
 
 
-def test_without_a_choice_the_first_clip_with_keypoints_plays(index):
+def test_by_default_the_first_clip_with_keypoints_plays(index):
     videos = index.videos.copy()
     videos.loc[videos.video_id == "0001", "keypoints"] = None
     first = index.clips[(index.clips.split == "train") & (index.clips.video_id != "0001")]
@@ -111,11 +113,11 @@ def test_without_a_choice_the_first_clip_with_keypoints_plays(index):
     assert figure.layout.title.text.startswith(f"Clip {first.clip_id.iloc[0]}:")
 
 
-def test_without_keypoints_or_joints_a_figure_says_so(index, monkeypatch):
+def test_without_keypoints_or_joints_the_figure_states_why_it_is_empty(index, monkeypatch):
     bare = replace(index, videos=index.videos.assign(keypoints=None))
     sentence = skeleton_player(bare).layout.annotations[0].text
     assert sentence == "No clip of train has keypoints under this root."
     empty = Recording(np.zeros((1, 5, 22, 3), np.float32), LAYOUT)
     monkeypatch.setattr(module, "read_clip", lambda *_: empty)
     sentence = skeleton_player(index, "0001_0").layout.annotations[0].text
-    assert sentence == "Not a single joint was found in this clip."
+    assert sentence == "No joint was detected in this clip."

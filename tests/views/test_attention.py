@@ -195,11 +195,11 @@ def test_the_chosen_clip_is_held_out_right_and_the_surest(looked):
         == sure[(table.split != "train") & (table.predicted == table.label)].max()
     )
     assert choice.clip_id in choice.why and f"{sure[choice.clip_id]:.2f}" in choice.why
-    assert choose_clip(looked.run, "0001_0").why == "clip 0001_0 of train, as named"
+    assert choose_clip(looked.run, "0001_0").why == "clip 0001_0 of train, as requested"
 
 
 def test_what_has_no_attention_is_refused_in_a_sentence(looked, monkeypatch, clip_id):
-    with pytest.raises(RunError, match="predicts no clip '9999_1'"):
+    with pytest.raises(RunError, match="no prediction of clip '9999_1'"):
         choose_clip(looked.run, "9999_1")
     with pytest.raises(RunError, match="clip '9999_1' is not there"):
         views.one_clip(looked, "9999_1")

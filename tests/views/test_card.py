@@ -1,4 +1,4 @@
-"""The card of a run: one page without a network, which says what its tables and settings say."""
+"""The card of a run: one page without a network, consistent with its tables and settings."""
 
 import re
 import shutil
@@ -16,9 +16,9 @@ from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
-from imigue_lab.views.answers import hardest, read_answers
+from imigue_lab.views.answers import hardest, read_predictions
 from imigue_lab.views.card import facts as card_facts
-from imigue_lab.views.card.facts import LIMITS, findings_of, part_table, setting_table, verdict
+from imigue_lab.views.card.facts import LIMITS, findings_of, setting_table, split_table, verdict
 from imigue_lab.views.card.page import write_card
 
 
@@ -41,45 +41,45 @@ def fused(clip_runs):
     return fuse(["card-joint", "card-bone"], "2:1", name="card-fused")
 
 
-def words_of(run):
-    """What a reader sees of the page but figures, and the whole page."""
+def text_of(run):
+    """The visible text of the page without figures, and the whole page."""
     page = write_card(run).read_text()
     body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split()), page
 
 
 @pytest.mark.parametrize("task", ["emotion", "baseline", "gesture"])
-def test_a_card_says_everything_about_a_run_of_any_task(task, trained, clip_runs):
+def test_a_card_is_complete_for_a_run_of_any_task(task, trained, clip_runs):
     run = trained[0] if task == "emotion" else clip_runs[task]
-    words, page = words_of(run)
-    assert verdict(run.scores(), task) in words
-    assert command_of(run) in words
-    assert all(limit in words for limit in LIMITS[task])
-    assert all(remark in words for remark in run.provenance()["remarks"])
-    assert f"{run.provenance()['peak_memory_mib']:,} MiB" in words
-    assert all(item in words for item in hardest(read_answers(run), 12).item)
-    assert "data cannot be looked at" not in words
+    text, page = text_of(run)
+    assert verdict(run.scores(), task) in text
+    assert command_of(run) in text
+    assert all(limit in text for limit in LIMITS[task])
+    assert all(remark in text for remark in run.provenance()["remarks"])
+    assert f"{run.provenance()['peak_memory_mib']:,} MiB" in text
+    assert all(item in text for item in hardest(read_predictions(run), 12).item)
+    assert "data can no longer be checked" not in text
     assert page.count('class="plotly-graph-div"') == (3 if task == "emotion" else 4)
 
 
-def test_a_card_of_a_fusion_says_who_decides_and_how_to_fuse_them_again(fused, clip_runs):
-    words, page = words_of(fused)
-    assert verdict(fused.scores(), "fusion") in words
-    assert command_of(fused) in words
+def test_a_card_of_a_fusion_lists_its_runs_and_how_to_reproduce_it(fused, clip_runs):
+    text, page = text_of(fused)
+    assert verdict(fused.scores(), "fusion") in text
+    assert command_of(fused) in text
     assert (
         command_of(fused) == "imigue-lab fuse card-joint card-bone --weights 2:1 --name card-fused"
     )
     shown, sentences = show_members(fused)
-    assert all(name in words for name in ("card-joint", "card-bone"))
-    assert all(" ".join(sentence.split()) in words for sentence in sentences) and sentences
-    assert all(str(gain) in words for gain in shown["fusion gains"])
-    assert "Cost" not in words and "Learning curves" not in words
-    assert all(remark in words for remark in clip_runs["baseline"].provenance()["remarks"])
-    assert "data cannot be looked at" not in words
+    assert all(name in text for name in ("card-joint", "card-bone"))
+    assert all(" ".join(sentence.split()) in text for sentence in sentences) and sentences
+    assert all(str(gain) in text for gain in shown["fusion gains"])
+    assert "Cost" not in text and "Learning curves" not in text
+    assert all(remark in text for remark in clip_runs["baseline"].provenance()["remarks"])
+    assert "data can no longer be checked" not in text
     assert page.count('class="plotly-graph-div"') == 3
 
 
-def test_a_card_fetches_nothing_shows_nobody_and_is_written_whole(trained):
+def test_a_card_fetches_nothing_contains_no_picture_and_is_written_atomically(trained):
     page = write_card(trained[0])
     text = page.read_text()
     assert page == trained[0].folder / "card.html"
@@ -90,16 +90,16 @@ def test_a_card_fetches_nothing_shows_nobody_and_is_written_whole(trained):
     assert not list(page.parent.glob(".writing-*"))
 
 
-def test_settings_that_differ_stand_beside_what_they_would_have_been(trained):
+def test_settings_that_differ_are_listed_with_their_default(trained):
     table = setting_table(trained[0]).set_index("setting")
     assert {"data", "epochs", "width", "heads", "name"} == set(table.index)
-    assert (table.here["width"], table.default["width"]) == (8, 32)
-    assert table["what it is"]["width"] == "token width (paper: 512)"
+    assert (table.value["width"], table.default["width"]) == (8, 32)
+    assert table.description["width"] == "token width (paper: 512)"
 
 
-def test_parts_are_counted_once_with_their_people(trained):
+def test_splits_are_counted_once_with_their_subjects(trained):
     run, data = trained
-    table = part_table(run.predictions()).set_index("part")
+    table = split_table(run.predictions()).set_index("split")
     assert table.interviews.sum() == len(data.split.videos)
     for part in ("train", "validation", "test"):
         own = data.split.part(part)
@@ -108,28 +108,28 @@ def test_parts_are_counted_once_with_their_people(trained):
 
 
 @pytest.mark.parametrize(
-    ("constant", "so"),
+    ("constant", "result"),
     [(0.4, "below that interval"), (0.6, "inside that interval"), (0.8, "above that interval")],
 )
-def test_the_verdict_compares_the_majority_class_baseline_with_the_interval(constant, so):
+def test_the_verdict_compares_the_better_constant_predictor_with_the_interval(constant, result):
     row = {"split": "test", "n": 40, "accuracy_interval": None}
     rows = [
         {**row, "predictor": "model", "accuracy": 0.6, "accuracy_interval": [0.45, 0.74]},
         {**row, "predictor": "always win", "accuracy": constant},
         {**row, "predictor": "always lose", "accuracy": 0.1},
     ]
-    told = verdict(pd.DataFrame(rows), "emotion")
-    assert f"always win”, has {constant:.2f}, {so}" in told
-    assert "0.60, 95 % interval 0.45 to 0.74" in told
+    sentence = verdict(pd.DataFrame(rows), "emotion")
+    assert f"always win”, has {constant:.2f}, {result}" in sentence
+    assert "0.60, 95 % interval 0.45 to 0.74" in sentence
 
 
-def test_a_run_whose_data_are_gone_has_a_card_that_says_so(trained, monkeypatch):
+def test_a_card_reports_that_the_data_are_missing(trained, monkeypatch):
     monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "gone")
-    assert "cannot be looked at any more" in findings_of(trained[0])[0]
-    assert "gone: no such folder" in words_of(trained[0])[0]
+    assert "can no longer be checked" in findings_of(trained[0])[0]
+    assert "gone: no such folder" in text_of(trained[0])[0]
 
 
-def test_a_run_of_an_older_form_is_refused_in_a_sentence(trained, tmp_path):
+def test_a_run_of_an_older_version_is_refused(trained, tmp_path):
     run = trained[0]
     old = Run(shutil.copytree(run.folder, tmp_path / "old"))
     old.write_json("provenance.json", run.provenance() | {"machine": "x86_64"})
@@ -137,12 +137,12 @@ def test_a_run_of_an_older_form_is_refused_in_a_sentence(trained, tmp_path):
         write_card(old)
 
 
-def test_names_of_files_are_no_markup(trained, monkeypatch):
+def test_names_of_files_are_escaped(trained, monkeypatch):
     monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "<b>bold")
-    assert "<b>bold" not in words_of(trained[0])[1]
+    assert "<b>bold" not in text_of(trained[0])[1]
 
 
-def test_the_command_writes_the_card_and_refuses_what_is_no_run(trained, capsys):
+def test_the_command_writes_the_card_and_refuses_an_unknown_run(trained, capsys):
     main(["card", "trained"])
     assert capsys.readouterr().out.strip() == str(trained[0].folder / "card.html")
     with pytest.raises(SystemExit) as end:

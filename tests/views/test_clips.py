@@ -1,4 +1,4 @@
-"""Joints are counted frame by frame; the montage shows the middle of a clip of each class."""
+"""Joints are counted frame by frame; the montage shows the centre frame of a clip of each class."""
 
 import base64
 import io
@@ -46,7 +46,7 @@ def hide(index, video_id, joint, every, tmp_path):
     return replace(index, videos=videos)
 
 
-def test_a_joint_that_is_missing_in_every_second_frame_is_found_in_half(index, tmp_path):
+def test_a_joint_that_is_missing_in_every_second_frame_is_detected_in_half(index, tmp_path):
     blinking = hide(index, "0001", 4, 2, tmp_path)
     figure = joint_quality(blinking, "train", limit=0)
     bars, ticks = figure.data
@@ -56,12 +56,12 @@ def test_a_joint_that_is_missing_in_every_second_frame_is_found_in_half(index, t
     assert by_joint["right wrist"] == pytest.approx(50, abs=0.5)
     assert by_joint["left wrist"] == 100
     shares, _ = joint_shares(blinking, "train", 0)
-    wanted = 100 * (shares.right_wrist * shares.frames).sum() / shares.frames.sum()
-    assert bars.x[4] == pytest.approx(wanted)
-    assert wanted < 99.9
+    expected = 100 * (shares.right_wrist * shares.frames).sum() / shares.frames.sum()
+    assert bars.x[4] == pytest.approx(expected)
+    assert expected < 99.9
 
 
-def test_at_most_limit_videos_are_looked_at_spread_over_the_part(index):
+def test_at_most_limit_videos_are_read_spread_over_the_split(index):
     shares, _ = joint_shares(index, "train", 3)
     train = index.videos.video_id[index.videos.split == "train"].tolist()
     assert shares.index.tolist()[0] == train[0]
@@ -76,15 +76,18 @@ def test_a_file_that_cannot_be_read_is_counted_and_named(index, tmp_path):
     videos = index.videos.copy()
     videos.loc[videos.video_id == "0001", "keypoints"] = broken
     figure = joint_quality(replace(index, videos=videos), "train", 0)
-    assert "1 files are left out" in figure.layout.title.text
+    assert "1 files were skipped" in figure.layout.title.text
     assert "0001_light_hand.csv" in figure.layout.title.text
 
 
-def test_where_nothing_is_to_be_seen_a_figure_says_so(index, cut):
+def test_without_data_a_figure_states_why_it_is_empty(index, cut):
     assert joint_quality(cut).layout.annotations[0].text.startswith("No keypoints of train")
-    assert montage(index).layout.annotations[0].text.startswith("No videos of train")
+    assert montage(index).layout.annotations[0].text.startswith("There are no videos of train")
     hidden = replace(index, clips=index.clips.assign(label=pd.NA))
-    assert montage(hidden).layout.annotations[0].text == "No clip of train has a class here."
+    assert (
+        montage(hidden).layout.annotations[0].text
+        == "No clip of train is labelled under this root."
+    )
 
 
 @pytest.mark.parametrize("tree", ["filmed", "cut"])
@@ -109,12 +112,12 @@ def test_the_montage_shows_the_middle_frame_of_one_clip_of_each_class(tree, requ
 
 def test_few_videos_show_many_classes_and_the_absent_ones_are_named(filmed):
     clips = filmed.clips[filmed.clips.split == "train"]
-    chosen = one_a_class(clips.assign(own=False), 1)
-    assert chosen.video_id.nunique() == 1
-    assert len(chosen) == clips.groupby("video_id").label.nunique().max()
+    selected = one_a_class(clips.assign(own=False), 1)
+    assert selected.video_id.nunique() == 1
+    assert len(selected) == clips.groupby("video_id").label.nunique().max()
     figure = montage(filmed, "train", 1)
-    assert len(figure.data) == len(chosen)
-    assert "not in the 1 videos looked at" in figure.layout.title.text
+    assert len(figure.data) == len(selected)
+    assert "not in the 1 videos that were opened" in figure.layout.title.text
 
 
 def test_a_damaged_video_is_counted_and_named(filmed, tmp_path):
@@ -122,11 +125,11 @@ def test_a_damaged_video_is_counted_and_named(filmed, tmp_path):
     broken.write_bytes(b"not a film")
     videos = filmed.videos.assign(video=broken)
     figure = montage(replace(filmed, videos=videos), "train", 0)
-    assert "pictures are left out" in figure.layout.title.text
+    assert "pictures were skipped" in figure.layout.title.text
     assert "0001.mp4" in figure.layout.title.text
 
 
-def test_every_figure_says_that_the_data_are_synthetic(filmed, tmp_path):
+def test_figures_of_synthetic_data_are_marked_as_such(filmed, tmp_path):
     for draw in (joint_quality, montage):
         assert "are synthetic" in draw(filmed).layout.title.text
         assert "synthetic" not in draw(replace(filmed, root=tmp_path)).layout.title.text

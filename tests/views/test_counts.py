@@ -1,4 +1,4 @@
-"""Counts in figures and tables are those of the index, published ones beside real data only."""
+"""Counts in figures and tables equal the index; published counts are shown for real data only."""
 
 from dataclasses import replace
 
@@ -12,18 +12,18 @@ from imigue_lab.views.counts import (
     PUBLISHED,
     class_counts,
     clip_lengths,
-    part_counts,
+    split_counts,
     whole_frame_edges,
 )
 
 
 def as_real(index, tmp_path):
-    """The same tables under a root that does not say that it is synthetic."""
+    """The same tables under a root that is not marked as synthetic."""
     return replace(index, root=tmp_path)
 
 
-def test_the_table_of_parts_counts_every_video_clip_and_outcome_once(index):
-    table = part_counts(index)
+def test_the_table_of_splits_counts_every_video_clip_and_outcome_once(index):
+    table = split_counts(index)
     assert table.videos.sum() == len(index.videos)
     assert table.clips.sum() == len(index.clips)
     assert table[["lose", "win", "outcome unknown"]].sum().sum() == len(index.videos)
@@ -32,27 +32,27 @@ def test_the_table_of_parts_counts_every_video_clip_and_outcome_once(index):
     assert not [column for column in table if column.startswith("published")]
 
 
-def test_unknown_outcomes_and_classes_are_counted_as_such(index):
+def test_unknown_outcomes_and_classes_are_counted_separately(index):
     videos = index.videos.assign(outcome=pd.array([pd.NA] * len(index.videos), dtype="Int64"))
     clips = index.clips.assign(label=index.clips.label.where(index.clips.split != "test"))
-    table = part_counts(replace(index, videos=videos, clips=clips))
+    table = split_counts(replace(index, videos=videos, clips=clips))
     assert table["outcome unknown"].tolist() == table.videos.tolist()
     assert table["clips without class"].tolist() == [0, 0, table.clips["test"]]
 
 
-def test_a_part_that_is_absent_counts_as_nothing(index):
+def test_an_absent_split_has_counts_of_zero(index):
     videos = index.videos[index.videos.split == "train"]
     clips = index.clips[index.clips.split == "train"]
-    assert part_counts(replace(index, videos=videos, clips=clips)).loc["test"].eq(0).all()
+    assert split_counts(replace(index, videos=videos, clips=clips)).loc["test"].eq(0).all()
 
 
-def test_real_data_stand_beside_the_published_numbers(index, tmp_path):
-    table = part_counts(as_real(index, tmp_path))
+def test_real_data_are_compared_with_the_published_counts(index, tmp_path):
+    table = split_counts(as_real(index, tmp_path))
     assert table["published clips"].tolist() == [clips for _, clips in OFFICIAL.values()]
     assert table["published subjects"].tolist() == [38, 5, 36]
 
 
-def test_class_marks_equal_the_index_and_an_absent_class_stands_at_0(index):
+def test_class_marks_equal_the_index_and_an_absent_class_is_at_0(index):
     figure = class_counts(index)
     assert [trace.name for trace in figure.data] == ["train", "validation", "test"]
     for trace in figure.data:
@@ -65,7 +65,7 @@ def test_class_marks_equal_the_index_and_an_absent_class_stands_at_0(index):
     assert figure.layout.xaxis.ticktext[0] == "0"
 
 
-def test_published_counts_are_rings_around_those_of_train(index, tmp_path):
+def test_published_counts_of_train_are_rings(index, tmp_path):
     figure = class_counts(as_real(index, tmp_path))
     ring = figure.data[0]
     assert ring.name == PUBLISHED
@@ -74,10 +74,10 @@ def test_published_counts_are_rings_around_those_of_train(index, tmp_path):
     assert sum(ring.customdata) == OFFICIAL["train"][1]
 
 
-def test_every_clip_is_in_one_bar_of_the_lengths(index):
+def test_every_clip_is_counted_once_in_the_histogram_of_lengths(index):
     videos = index.videos.assign(fps=25.0)
     figure = clip_lengths(replace(index, videos=videos))
-    assert figure.layout.xaxis.title.text == "length of a clip in seconds"
+    assert figure.layout.xaxis.title.text == "clip length in seconds"
     for trace in figure.data:
         split = trace.name.partition(":")[0]
         clips = index.clips[index.clips.split == split]
@@ -88,22 +88,22 @@ def test_every_clip_is_in_one_bar_of_the_lengths(index):
         assert trace.x[0] < seconds.min() <= seconds.max() < trace.x[-1]
 
 
-def test_lengths_are_in_frames_where_no_rate_is_known_and_say_how_many_are_left_out(index):
+def test_lengths_are_in_frames_without_frame_rates_and_excluded_clips_are_counted(index):
     unknown = clip_lengths(replace(index, videos=index.videos.assign(fps=np.nan)))
-    assert unknown.layout.xaxis.title.text == "length of a clip in frames"
+    assert unknown.layout.xaxis.title.text == "clip length in frames"
     rates = np.where(index.videos.video_id == "0001", np.nan, 25.0)
     some = clip_lengths(replace(index, videos=index.videos.assign(fps=rates)))
     out = (index.clips.video_id == "0001").sum()
-    assert f"{out} clips are left out" in some.layout.title.text
+    assert f"{out} clips are excluded" in some.layout.title.text
     assert sum(sum(trace.customdata[:-1]) for trace in some.data) == len(index.clips) - out
 
 
-def test_a_root_without_clips_says_so(index):
+def test_without_clips_the_figure_states_why_it_is_empty(index):
     figure = clip_lengths(replace(index, clips=index.clips.iloc[:0]))
     assert figure.layout.annotations[0].text == "No clips are labelled under this root."
 
 
-def test_edges_lie_between_whole_frames_and_hold_the_shortest_and_the_longest():
+def test_edges_are_between_whole_frames_and_include_the_shortest_and_the_longest():
     for shortest, longest in ((1.0, 1.0), (4.0, 3700.0), (26.0, 50.0)):
         edges = whole_frame_edges(shortest, longest)
         assert edges[0] == shortest - 0.5
@@ -112,7 +112,7 @@ def test_edges_lie_between_whole_frames_and_hold_the_shortest_and_the_longest():
         assert (np.diff(edges) > 0).all()
 
 
-def test_every_figure_says_that_the_data_are_synthetic_and_none_of_real_ones(index, tmp_path):
+def test_figures_of_synthetic_data_are_marked_and_those_of_real_data_are_not(index, tmp_path):
     for draw in (class_counts, clip_lengths):
         assert "are synthetic" in draw(index).layout.title.text
         assert "synthetic" not in draw(as_real(index, tmp_path)).layout.title.text

@@ -1,4 +1,4 @@
-"""Footage is what the files hold, in frames of the whole video; what is missing is a sentence."""
+"""Footage has the contents of the files, in frames of the whole video, and notes what is missing."""
 
 import io
 from dataclasses import replace
@@ -38,8 +38,8 @@ def test_a_whole_video_is_shown_to_its_last_frame(filmed):
 def test_the_skeleton_of_a_frame_is_the_keypoints_of_that_frame(filmed):
     clip = filmed.clips.set_index("clip_id").loc["0001_2"]
     footage = find_footage(Moment(filmed, clip_id="0001_2"))
-    wanted = upper_body(read_clip(filmed, "0001_2")).skeleton[0, 3, :, :2]
-    np.testing.assert_allclose(footage.skeleton.at(int(clip.start) + 3), wanted, atol=1e-3)
+    expected = upper_body(read_clip(filmed, "0001_2")).skeleton[0, 3, :, :2]
+    np.testing.assert_allclose(footage.skeleton.at(int(clip.start) + 3), expected, atol=1e-3)
     assert np.isnan(footage.skeleton.at(10_000)).all()
 
 
@@ -55,25 +55,25 @@ def test_a_picture_is_the_frame_of_the_video(filmed):
 
 def test_paint_is_drawn_on_each_picture(filmed):
     footage = find_footage(Moment(filmed, "0001"))
-    told = []
+    painted = []
 
     def paint(frame, picture):
-        told.append(frame)
+        painted.append(frame)
         return np.full_like(picture, 7)
 
     reel = Reel(footage.film, paint=paint)
     assert (reel.picture(12) == 7).all()
-    assert told == [12]
+    assert painted == [12]
     reel.close()
 
 
-def test_a_file_of_one_clip_counts_its_frames_in_the_video(tmp_path):
+def test_frames_of_a_file_of_one_clip_are_numbered_as_in_the_video(tmp_path):
     index = make_data(tmp_path / "tree", SyntheticSpec(videos=4, layout="miga2026"))
     clip = index.clips.iloc[1]
     footage = find_footage(Moment(index, clip_id=clip.clip_id))
     assert (footage.film.first, footage.film.frames) == (clip.start, clip.end - clip.start + 1)
     assert (footage.first, footage.last) == (clip.start, clip.end)
-    assert "no skeleton: video 0001: no keypoints lie here" in footage.notes
+    assert "no skeleton: video 0001: no keypoints found" in footage.notes
     reel = Reel(footage.film)
     with Video(clip.video) as video:
         np.testing.assert_array_equal(reel.picture(int(clip.start) + 2), video.frame(2))
@@ -83,16 +83,16 @@ def test_a_file_of_one_clip_counts_its_frames_in_the_video(tmp_path):
     assert "no pictures: video 0001 is not under this root" in whole.notes
 
 
-def test_keypoints_of_one_clip_begin_where_it_does(tmp_path):
+def test_keypoints_of_one_clip_start_at_its_first_frame(tmp_path):
     index = make_data(tmp_path / "tree", SyntheticSpec(videos=4, layout="full", pictures=False))
     clip = index.clips.iloc[1]
     footage = find_footage(Moment(index, clip_id=clip.clip_id))
     assert (footage.skeleton.first, footage.skeleton.last) == (clip.start, clip.end)
     whole = find_footage(Moment(index, clip.video_id))
-    assert "no skeleton: video 0001: keypoints lie clip by clip: choose one" in whole.notes
+    assert "no skeleton: video 0001: keypoints are stored by clip; choose a clip" in whole.notes
 
 
-def test_without_pictures_the_skeleton_fills_a_picture_of_its_own(index):
+def test_without_pictures_the_skeleton_fills_an_empty_picture(index):
     footage = find_footage(Moment(index, clip_id="0001_1"))
     assert footage.film is None
     width, height = footage.size
@@ -106,16 +106,16 @@ def test_without_pictures_the_skeleton_fills_a_picture_of_its_own(index):
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)  # no side is stretched
 
 
-def test_in_space_the_head_is_up():
+def test_a_skeleton_in_depth_camera_coordinates_is_drawn_upright():
     layout = LAYOUTS["kinect20"]
     skeleton = np.ones((1, 2, 20, 3), np.float32)
     skeleton[:, :, layout.joints.index("head"), 1] = 2.0  # y points up
-    drawn = skeleton_of(Recording(skeleton, layout))
+    drawn, _ = skeleton_of(Recording(skeleton, layout)).framed()
     head, hip = (layout.joints.index(name) for name in ("head", "hip_center"))
     assert drawn.places[0, head, 1] < drawn.places[0, hip, 1]
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_is_shown(filmed, tmp_path):
+def test_what_cannot_be_read_is_noted_and_the_rest_is_shown(filmed, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     videos = filmed.videos.assign(video=[broken] * len(filmed.videos))

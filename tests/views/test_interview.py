@@ -30,7 +30,7 @@ def test_all_is_of_one_interview(emotion):
     assert shown.running.probability.iloc[-1] == pytest.approx(shown.gates.probability, abs=1e-5)
     assert [strip.absent for strip in shown.strips] == [
         "the video of 0003 is not under this root",
-        "no boxes of faces are stored with these features",
+        "these features contain no face boxes",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The player answers its page with the moment's frames, and follows and leads the moment."""
+"""The player sends the moment's frames to its page, and follows and moves the moment."""
 
 import io
 import time
@@ -23,23 +23,23 @@ def moment(filmed):
 
 @pytest.fixture
 def player(moment, monkeypatch):
-    """A player whose messages to the page are kept in `said`."""
+    """A player that records its messages to the page in `sent`."""
     player = Player(moment)
     player.sent = []
     monkeypatch.setattr(
         player, "send", lambda content, buffers: player.sent.append((content, buffers))
     )
-    player.answer(player, {"kind": "scene"}, [])
+    player.serve(player, {"kind": "scene"}, [])
     return player
 
 
-def ask(player, *frames):
+def request(player, *frames):
     edition = player.sent[-1][0]["edition"]
-    player.answer(player, {"kind": "pictures", "edition": edition, "frames": list(frames)}, [])
+    player.serve(player, {"kind": "pictures", "edition": edition, "frames": list(frames)}, [])
     return player.sent[-1]
 
 
-def test_the_scene_says_all_but_the_pictures(player, filmed):
+def test_the_scene_contains_everything_but_the_pictures(player, filmed):
     scene, (places,) = player.sent[-1]
     clip = filmed.clips.set_index("clip_id").loc["0001_2"]
     assert scene["marked"] == (clip.start, clip.end)
@@ -50,8 +50,8 @@ def test_the_scene_says_all_but_the_pictures(player, filmed):
     assert len(scene["skeleton"]["colours"]) == 22
 
 
-def test_pictures_come_in_the_order_asked_for(player, filmed):
-    content, pictures = ask(player, 50, 40)
+def test_pictures_are_sent_in_the_requested_order(player, filmed):
+    content, pictures = request(player, 50, 40)
     assert content["frames"] == [50, 40]
     with Video(filmed.videos.video[0]) as video:
         for frame, jpeg in zip((50, 40), pictures, strict=True):
@@ -59,13 +59,13 @@ def test_pictures_come_in_the_order_asked_for(player, filmed):
             assert np.abs(shown - video.frame(frame)).mean() < 4
 
 
-def test_a_request_gets_no_more_than_lets_others_take_their_turn(player):
-    content, pictures = ask(player, *range(40))
+def test_the_number_of_pictures_per_request_is_limited(player):
+    content, pictures = request(player, *range(40))
     assert len(pictures) == len(content["frames"]) == MOST
 
 
-def test_a_frame_that_cannot_be_shown_says_why(player):
-    content, pictures = ask(player, 40, 99_999)
+def test_an_unreadable_frame_is_sent_with_the_reason(player):
+    content, pictures = request(player, 40, 99_999)
     assert [bool(picture) for picture in pictures] == [True, False]
     assert "expected frame 99999" in content["why"]["99999"]
 
@@ -73,7 +73,7 @@ def test_a_frame_that_cannot_be_shown_says_why(player):
 def test_pictures_of_an_older_edition_are_not_sent(player):
     player.moment.clip_id = "0002_1"
     before = len(player.sent)
-    player.answer(player, {"kind": "pictures", "edition": 1, "frames": [3]}, [])
+    player.serve(player, {"kind": "pictures", "edition": 1, "frames": [3]}, [])
     assert len(player.sent) == before
 
 
@@ -84,7 +84,7 @@ def test_the_player_follows_the_moment_to_another_clip(player, filmed):
     assert player.sent[-1][0]["title"].startswith("Clip 0002_1: ")
 
 
-def test_the_player_leads_the_moment_and_all_who_look_at_it(player, moment):
+def test_the_player_moves_the_moment_and_all_its_views(player, moment):
     other = Player(moment)
     player.frame = player.frame + 3
     assert moment.frame == other.frame == player.frame
@@ -92,7 +92,7 @@ def test_the_player_leads_the_moment_and_all_who_look_at_it(player, moment):
     assert moment.clip_id == player.clip_id == other.clip_id == ""
 
 
-def test_a_dress_is_sent_with_new_pictures_and_taken_off_again(player):
+def test_an_overlay_is_sent_with_new_pictures_and_can_be_removed(player):
     skeleton = player.footage.skeleton
     weights = np.linspace(0, 1, skeleton.places[..., 0].size, dtype=np.float32)
     weights = weights.reshape(skeleton.places.shape[:2])
@@ -100,16 +100,16 @@ def test_a_dress_is_sent_with_new_pictures_and_taken_off_again(player):
     scene, buffers = player.sent[-1]
     assert scene["skeleton"]["weighted"]
     np.testing.assert_array_equal(np.frombuffer(buffers[1], np.float32), weights.ravel())
-    _, (jpeg,) = ask(player, 40)
+    _, (jpeg,) = request(player, 40)
     assert np.asarray(Image.open(io.BytesIO(jpeg))).max() < 8
     player.dress()
     assert not player.sent[-1][0]["skeleton"]["weighted"]
-    _, (jpeg,) = ask(player, 40)
+    _, (jpeg,) = request(player, 40)
     assert np.asarray(Image.open(io.BytesIO(jpeg))).max() > 100
 
 
 def test_a_file_is_not_closed_while_another_thread_reads_it(player, monkeypatch):
-    """JupyterLab runs the messages of different widgets at the same time."""
+    """JupyterLab processes messages of different widgets concurrently."""
     reading, closed_too_early = [], []
 
     def jpeg(reel, frame):
@@ -120,29 +120,29 @@ def test_a_file_is_not_closed_while_another_thread_reads_it(player, monkeypatch)
 
     monkeypatch.setattr(Reel, "jpeg", jpeg)
     monkeypatch.setattr(Reel, "close", lambda reel: closed_too_early.extend(reading))
-    asking = Thread(target=ask, args=(player, 40, 41, 42))
-    asking.start()
+    requesting = Thread(target=request, args=(player, 40, 41, 42))
+    requesting.start()
     time.sleep(0.02)
     player.moment.clip_id = "0002_1"
-    asking.join()
+    requesting.join()
     assert player.clip_id == "0002_1"
     assert not closed_too_early
 
 
-def test_nothing_is_sent_before_a_page_looks(moment, monkeypatch):
-    monkeypatch.setattr(Player, "send", lambda *_: pytest.fail("nobody looks"))
+def test_nothing_is_sent_before_a_page_displays_the_player(moment, monkeypatch):
+    monkeypatch.setattr(Player, "send", lambda *_: pytest.fail("not displayed"))
     moment_player = Player(moment)
     moment.clip_id = "0001_0"
     assert moment_player.clip_id == "0001_0"
 
 
-def test_pages_that_cannot_play_get_a_still(player):
+def test_static_pages_get_a_still(player):
     bundle, _ = player._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["image/jpeg"].startswith("/9j/")  # a JPEG in base64
 
 
-def test_the_list_of_clips_plays_the_chosen_one_and_shows_what_others_choose(filmed):
+def test_the_list_of_clips_plays_the_selected_one_and_follows_the_moment(filmed):
     choice, player = browse_clips(filmed, "train").children
     train = filmed.clips.clip_id[filmed.clips.split == "train"].tolist()
     assert [clip_id for _, clip_id in choice.options] == ["", *train]
@@ -152,7 +152,7 @@ def test_the_list_of_clips_plays_the_chosen_one_and_shows_what_others_choose(fil
     assert choice.value == train[3]
 
 
-def test_a_clip_of_another_list_leaves_this_list_empty_and_stays_chosen(filmed):
+def test_a_clip_that_is_not_listed_empties_the_list_and_stays_selected(filmed):
     moment = Moment(filmed)
     choice = clip_list(moment, filmed.clips.iloc[:2])
     moment.clip_id = filmed.clips.clip_id[3]
@@ -160,6 +160,6 @@ def test_a_clip_of_another_list_leaves_this_list_empty_and_stays_chosen(filmed):
     assert moment.clip_id == filmed.clips.clip_id[3]
 
 
-def test_a_part_without_clips_is_refused(filmed):
-    with pytest.raises(DataError, match="has no clip of nowhere"):
+def test_a_split_without_clips_is_refused(filmed):
+    with pytest.raises(DataError, match="no clip of nowhere"):
         browse_clips(filmed, "nowhere")

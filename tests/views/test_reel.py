@@ -1,4 +1,4 @@
-"""Prints hold the frames of the film, are made where it is slow alone, and go with the reel."""
+"""The cache contains the frames of the film, is started only if decoding is slow, and is closed."""
 
 import io
 from threading import Event
@@ -22,7 +22,7 @@ def grey(frame):
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """Its frames grow lighter; it begins at frame 100 of the video and has one keyframe."""
+    """Its frames get lighter; it starts at frame 100 of the video and has one keyframe."""
     path = tmp_path_factory.mktemp("film") / "one_key.mp4"
     write_video(path, map(grey, range(FRAMES)), 25)
     with Video(path) as video:
@@ -34,7 +34,7 @@ def lightness(content):
     return np.asarray(Image.open(io.BytesIO(content))).mean() / 4
 
 
-def test_a_slow_picture_starts_prints_of_the_whole_span_and_no_more(film, monkeypatch):
+def test_a_slow_frame_starts_the_cache_of_exactly_the_span(film, monkeypatch):
     monkeypatch.setattr(reels, "SLOW", 0.0)
     reel = Reel(film, SPAN)
     own = reel.jpeg(FIRST + 55)
@@ -49,7 +49,7 @@ def test_a_slow_picture_starts_prints_of_the_whole_span_and_no_more(film, monkey
     reel.close()
 
 
-def test_prints_and_film_give_the_same_bytes(film):
+def test_cache_and_film_return_the_same_bytes(film):
     reel = Reel(film)
     prints = Prints(film, *SPAN)
     prints.thread.join()
@@ -60,7 +60,7 @@ def test_prints_and_film_give_the_same_bytes(film):
     reel.close()
 
 
-def test_a_picture_that_comes_in_time_starts_none(film, monkeypatch):
+def test_a_fast_frame_does_not_start_the_cache(film, monkeypatch):
     monkeypatch.setattr(reels, "SLOW", 60.0)
     reel = Reel(film, SPAN)
     reel.jpeg(SPAN[0])
@@ -68,7 +68,7 @@ def test_a_picture_that_comes_in_time_starts_none(film, monkeypatch):
     reel.close()
 
 
-def test_paint_is_drawn_on_prints_as_on_the_film(film, monkeypatch):
+def test_paint_is_drawn_on_cached_frames_as_on_the_film(film, monkeypatch):
     monkeypatch.setattr(reels, "SLOW", 0.0)
     reel = Reel(film, SPAN)
     reel.jpeg(SPAN[0])
@@ -78,7 +78,7 @@ def test_paint_is_drawn_on_prints_as_on_the_film(film, monkeypatch):
     reel.close()
 
 
-def test_a_damaged_frame_has_no_print_and_the_film_says_why(film, monkeypatch):
+def test_a_damaged_frame_is_not_cached_and_the_film_reports_why(film, monkeypatch):
     whole = Video.frame
 
     def frame(video, index):
@@ -98,23 +98,23 @@ def test_a_damaged_frame_has_no_print_and_the_film_says_why(film, monkeypatch):
 
 
 @pytest.mark.parametrize("way", ["closed", "disk full"])
-def test_prints_stop_when_the_reel_is_closed_or_the_disk_is_full(film, monkeypatch, way):
-    begun, going_on = Event(), Event()
+def test_caching_stops_when_the_reel_is_closed_or_the_disk_is_full(film, monkeypatch, way):
+    started, resume = Event(), Event()
 
     def slowly(picture):
-        begun.set()
-        going_on.wait(10)
+        started.set()
+        resume.wait(10)
         return as_jpeg(picture)
 
     monkeypatch.setattr(reels, "as_jpeg", slowly)
     prints = Prints(film, *SPAN)
-    begun.wait(10)
+    started.wait(10)
     if way == "closed":
         prints.close()
     else:
         prints.file.close()
         prints.file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-    going_on.set()
+    resume.set()
     prints.thread.join(10)
     assert not prints.thread.is_alive() and not prints.places
     prints.close()

@@ -27,8 +27,7 @@ from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.runs import Run
 from imigue_lab.training.statistics import draw_groups
 from imigue_lab.views.attention.maps import ALL, ClipAttention, one_clip, read_attention
-from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import styled
+from imigue_lab.views.style import notes_of, styled
 
 AT_ONCE = 8  # ways in a batch
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)

@@ -21,8 +21,7 @@ from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.maps import one_clip
-from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_of, styled
 
 MOST = 14  # connections drawn
 COLOURS = dict(zip(STREAMS, (CONTEXT, FACE), strict=True))

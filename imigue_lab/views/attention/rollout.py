@@ -17,9 +17,8 @@ from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.over_clip import HEAT, add_picture, borders, middles
 from imigue_lab.views.footage import Pictures, open_film
-from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.style import saying, styled
+from imigue_lab.views.style import empty_figure, notes_of, styled
 
 SEEN = 16  # frames that the encoder takes
 
@@ -80,7 +79,7 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
     title = f"What of clip {clip_id} reached MViT's class token"
     notes = [*notes_of(run), found.note]
     if found.absent or pictures.size is None:
-        return saying(f"No pictures: {found.absent or pictures.absent}", title, notes)
+        return empty_figure(f"No pictures: {found.absent or pictures.absent}", title, notes)
     times, height, width = found.places.shape
     columns, rows = (middles(edges) for edges in borders(width, height, pictures.size))
     titles = [f"frame {frame}" for frame in pictures.frames]

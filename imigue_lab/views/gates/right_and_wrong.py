@@ -12,8 +12,7 @@ from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
 from imigue_lab.training.statistics import draw_groups
 from imigue_lab.views.gates.values import gates_of, load_gated, whole_interview
-from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import LOSE, WIN, saying, styled
+from imigue_lab.views.style import LOSE, WIN, empty_figure, notes_of, styled
 
 TOLD = {"right": WIN, "wrong": LOSE}
 SYMBOLS = {"right": "circle", "wrong": "diamond"}
@@ -94,7 +93,7 @@ def right_and_wrong(run: Run, table: pd.DataFrame, split: str = "test") -> go.Fi
     """A mark an interview, a bar the mean with its difference below."""
     title = f"Gates of {split} interviews told right and wrong"
     if table.empty:
-        return saying(f"No outcome of {split} is known.", title, notes_of(run))
+        return empty_figure(f"No outcome of {split} is known.", title, notes_of(run))
     figure = go.Figure()
     compared = compare(table)
     for told, colour in TOLD.items():

@@ -31,10 +31,9 @@ from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, face_strip, frame_strip
 from imigue_lab.views.gates.over_time import gate_lanes
 from imigue_lab.views.gates.values import Gates, gates_of, load_gated, whole_interview
-from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
 
 AT_ONCE = 16  # interviews in a batch
 Shown = Bool[Tensor, "B T"]  # windows that the model may see

@@ -1,8 +1,6 @@
-"""A table of counts whose cells can be pressed.
+"""Widgets that choose what the player shows: a list of clips, and the errors of a run.
 
-A list of clips above the player, which plays the chosen one.
-
-Errors of a run, to press and to play: a matrix, the list of a cell's clips, and the player.
+The error browser is a confusion matrix, the list of the selected cell's items, and the player.
 """
 
 from pathlib import Path
@@ -21,12 +19,14 @@ from imigue_lab.views.answers import confusion_counts, hardest, in_cell
 from imigue_lab.views.player.film import Player, still_as_jpeg
 from imigue_lab.views.player.lanes import Moment
 
+HEIGHT = "430px"
+
 
 class Matrix(AnyWidget):
-    """Counts by row and column; `cell` is the one that was pressed last, empty at first.
+    """A confusion matrix of buttons.
 
     Attributes:
-        cell: names of its row and column.
+        cell: row and column name of the selected cell; empty where none is selected.
     """
 
     _esm = Path(__file__).with_name("matrix.js")
@@ -41,27 +41,27 @@ class Matrix(AnyWidget):
         self.show(counts)
 
     def show(self, counts: pd.DataFrame) -> None:
-        """Other counts from now on; no cell is pressed."""
+        """Replaces the counts and clears the selection."""
         with self.hold_sync():
             self.rows, self.columns = [str(n) for n in counts.index], [str(n) for n in counts]
             self.counts, self.cell = counts.to_numpy().tolist(), []
 
 
 def browse_clips(index: Index, split: str = "train") -> VBox:
-    """The clips of a part, with their class.
+    """A player with a list of the clips of a split.
 
     Raises:
-        DataError: the part has no clip.
+        DataError: the split has no clip.
     """
     part = index.clips[index.clips.split == split]
     if part.empty:
-        raise DataError(f"{index.root}: has no clip of {split}; name another part")
+        raise DataError(f"{index.root}: no clip of {split}; choose another split")
     moment = Moment(index, clip_id=part.clip_id.iloc[0])
     return VBox([clip_list(moment, part), Player(moment)])
 
 
 def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
-    """Chooses one of some clips, and shows which of them is chosen; empty where none of them is.
+    """A list of clips, linked to the moment in both directions; empty if its clip is not listed.
 
     Args:
         clips: clip_id and label, at least.
@@ -78,67 +78,64 @@ def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
     return choice
 
 
-HEIGHT = "430px"
-
-
 class ErrorBrowser(VBox):
-    """Press a cell to list its clips or interviews, the most confident first; choose one to play.
+    """Click a cell to list its clips or interviews, the most confident first; select one to play.
 
-    Before a cell is pressed the list holds the hardest: wrong answers that gave the truth the least
-    probability.
+    Initially the list contains the hardest items: incorrect, with the lowest probability of the
+    truth.
+
+    Args:
+        predictions: of `read_predictions`.
 
     Attributes:
         moment: shared with the player; other views may follow it.
-        matrix, items, player: the parts.
+        matrix, items, player: the widgets.
     """
 
-    def __init__(self, answers: pd.DataFrame, index: Index):
-        self.answers = answers
-        first = hardest(answers) if not answers.right.all() else answers
-        clips = set(index.clips.clip_id)
-        self.of_clips = answers.item.iloc[0] in clips
+    def __init__(self, predictions: pd.DataFrame, index: Index):
+        self.predictions = predictions
+        first = predictions if predictions.correct.all() else hardest(predictions)
+        self.of_clips = "p_win" not in predictions
         self.moment = Moment(index, first.video_id.iloc[0])
-        self.by = ToggleButtons(options=["class", "group"], layout=Layout(display="none"))
-        if self.of_clips:
-            self.by.layout.display = ""
-        self.matrix = Matrix(confusion_counts(answers, self.by.value))
+        self.by = ToggleButtons(
+            options=["class", "group"], layout=Layout(display="" if self.of_clips else "none")
+        )
+        self.matrix = Matrix(confusion_counts(predictions, self.by.value))
         self.items = Select(layout=Layout(width="360px", height=HEIGHT))
         self.fill(first)
         self.player = Player(self.moment)
         super().__init__([self.by, self.matrix, HBox([self.items, self.player])])
         self.by.observe(self.regroup, "value")
         self.matrix.observe(self.press, "cell")
-        self.items.observe(self.choose, "value")
+        self.items.observe(self.select, "value")
 
-    def fill(self, answers: pd.DataFrame) -> None:
-        """Lists answers and plays the first."""
-        options = [
-            (
-                f"{a.item} · {a.p_said:.2f} {a.predicted}" + ("" if a.right else f", is {a.truth}"),
-                a.item,
-            )
-            for a in answers.itertuples()
-        ]
+    def fill(self, predictions: pd.DataFrame) -> None:
+        """Lists items and plays the first."""
+        options = []
+        for row in predictions.itertuples():
+            truth = "" if row.correct else f" (true: {row.truth})"
+            label = f"{row.item} · {row.p_predicted:.2f} {row.predicted}{truth}"
+            options.append((label, row.item))
         self.items.options = options
         self.go_to(options[0][1])
 
     def regroup(self, _: object) -> None:
-        """By class or by group."""
-        self.matrix.show(confusion_counts(self.answers, self.by.value))
+        """Another grouping was selected."""
+        self.matrix.show(confusion_counts(self.predictions, self.by.value))
 
     def press(self, _: object) -> None:
-        """A cell was pressed."""
+        """A cell was clicked."""
         if self.matrix.cell:
-            truth, said = self.matrix.cell
-            self.fill(in_cell(self.answers, truth, said, self.by.value))
+            truth, predicted = self.matrix.cell
+            self.fill(in_cell(self.predictions, truth, predicted, self.by.value))
 
-    def choose(self, _: object) -> None:
-        """One of the list was chosen."""
+    def select(self, _: object) -> None:
+        """An item of the list was selected."""
         if self.items.value is not None:
             self.go_to(self.items.value)
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """The widget, and a still of its player for pages that cannot play it."""
+        """The widget, and a still of its player for static pages."""
         return super()._repr_mimebundle_(**options) | {"image/jpeg": still_as_jpeg(self.player)}
 
     def go_to(self, item: str) -> None:

@@ -1,12 +1,12 @@
-"""The player: a video or clip with its skeleton over it, at its own rate, forward, back, by frame.
+"""The player: a video or clip with its skeleton, at its own frame rate or frame by frame.
 
-It shows a `Moment` and moves it: hand the same moment to other views (`moment.py` says how).
+It follows and moves a `Moment`, which other views may share (`lanes.py`).
 
     moment = Moment(index, clip_id="0001_3")
-    player = Player(moment)            # the last line of a cell shows it
-    player.dress(paint, weights)       # a view's own layer: heat on the pictures, joints by weight
+    player = Player(moment)            # the last line of a cell displays it
+    player.dress(paint, weights)       # adds an overlay: a heat map, joints sized by weight
 
-The page (`player.js`) asks for the pictures it needs, and holds some; it keeps the time.
+The page (`player.js`) keeps the time, and requests and caches the pictures that it needs.
 
 Letters in shapes: T frames of the skeleton, P points.
 """
@@ -23,18 +23,18 @@ from jaxtyping import Float
 from imigue_lab.errors import DataError
 from imigue_lab.views.footage import find_footage, still
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.reel import Paint, Reel, as_jpeg
+from imigue_lab.views.reel import Paint, Reel, as_base64
 
-MOST = 16  # pictures handed out at once, so that other views get their turn
+MOST = 16  # pictures per request, so that the kernel can serve other views in between
 
 
 class Player(AnyWidget):
-    """Plays what a moment chooses; `frame`, `video_id` and `clip_id` are the moment's.
+    """Plays the video or clip of a moment; `frame`, `video_id` and `clip_id` are the moment's.
 
-    Without a video the skeleton plays alone, without both a sentence stands in the picture's place.
+    Without a video it plays the skeleton only; without either it displays a sentence.
 
     Attributes:
-        playing: whether it runs; set it to start and stop.
+        playing: set it to start and stop.
     """
 
     _esm = Path(__file__).with_name("player.js")
@@ -49,37 +49,37 @@ class Player(AnyWidget):
         self.moment = moment
         self.paint: Paint | None = None
         self.weights: Float[np.ndarray, "T P"] | None = None
-        self.edition = 0  # of the footage and its dress: pictures of an older one are dropped
+        self.edition = 0  # of footage and overlay: requests for an older edition are dropped
         self.reel: Reel | None = None
-        self.turn = Lock()  # JupyterLab hands messages of widgets to threads of their own
-        self.watched = False  # a page shows it
+        self.lock = Lock()  # JupyterLab processes the messages of each widget in its own thread
+        self.displayed = False  # on a page
         self.load()
-        self.on_msg(self.answer)
+        self.on_msg(self.serve)
         moment.observe(self.follow, ["video_id", "clip_id", "frame"])
         self.observe(self.lead, "frame")
 
     def dress(
         self, paint: Paint | None = None, weights: Float[np.ndarray, "T P"] | None = None
     ) -> None:
-        """Draws a view's own layer from now on; without arguments, none.
+        """Sets the overlay; without arguments, removes it.
 
-        The dress stays when the moment goes to other footage; whoever set it changes it.
+        The overlay is kept when the moment moves to other footage.
 
         Args:
-            paint: gets each frame's number and picture and gives the picture to show.
-            weights: 0 to 1 of each point of `footage.skeleton`: how large it is drawn.
+            paint: maps each frame's number and picture to the picture to display.
+            weights: 0 to 1 for each point of `footage.skeleton`: its size.
         """
         self.paint, self.weights = paint, weights
         self.change()
 
     def load(self) -> None:
-        """Finds the footage of the moment."""
+        """Opens the footage of the moment."""
         moment = self.moment
         self.footage = footage = find_footage(moment)
         with self.hold_sync():
             self.video_id, self.clip_id = moment.video_id, moment.clip_id
             self.frame = moment.frame
-        with self.turn:
+        with self.lock:
             self.edition += 1
             if self.reel:
                 self.reel.close()
@@ -87,36 +87,36 @@ class Player(AnyWidget):
         self.change()
 
     def change(self) -> None:
-        """What was handed out no longer counts."""
-        with self.turn:
+        """Invalidates all pictures that were sent."""
+        with self.lock:
             self.edition += 1
             if self.reel:
                 self.reel.paint = self.paint
-        if self.watched:
+        if self.displayed:
             self.send_scene()
 
     def follow(self, _: object) -> None:
-        """The moment has moved."""
+        """The moment has changed."""
         if (self.video_id, self.clip_id) != (self.moment.video_id, self.moment.clip_id):
             self.load()
         self.frame = self.moment.frame
 
     def lead(self, _: object) -> None:
-        """The player has moved."""
+        """The page has changed the frame."""
         self.moment.frame = max(0, self.frame)
 
-    def answer(self, _: object, content: dict[str, Any], __: object) -> None:
-        """What the page asks for: the scene, or pictures of frames."""
+    def serve(self, _: object, content: dict[str, Any], __: object) -> None:
+        """Serves a request of the page: the scene, or pictures of frames."""
         if content["kind"] == "scene":
-            self.watched = True
+            self.displayed = True
             self.send_scene()
         else:
             self.send_pictures(content["edition"], content["frames"][:MOST])
 
     def send_pictures(self, edition: int, frames: list[int]) -> None:
-        """JPEGs in the order of `frames`; an empty one, and why, where a frame cannot be shown."""
+        """JPEGs in the order of `frames`; for an unreadable frame an empty one, and the reason."""
         pictures, why = [], {}
-        with self.turn:
+        with self.lock:
             if edition != self.edition or self.reel is None:
                 return
             for frame in frames:
@@ -128,7 +128,7 @@ class Player(AnyWidget):
         self.send({"kind": "pictures", "edition": edition, "frames": frames, "why": why}, pictures)
 
     def send_scene(self) -> None:
-        """Everything but the pictures."""
+        """Sends everything but the pictures."""
         footage, skeleton = self.footage, self.footage.skeleton
         scene: dict[str, Any] = {
             "kind": "scene",
@@ -158,15 +158,11 @@ class Player(AnyWidget):
         self.send(scene, buffers)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and a still for pages that cannot play it."""
+        """The widget, and a still for static pages."""
         bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
         return bundle | {"image/jpeg": still_as_jpeg(self)}, metadata
 
 
 def still_as_jpeg(player: Player) -> str:
-    """The player's picture as it would show it first."""
-    from base64 import b64encode
-
-    return b64encode(
-        as_jpeg(np.asarray(still(player.footage, player.frame, paint=player.paint)))
-    ).decode()
+    """The player's current picture, in base64."""
+    return as_base64(np.asarray(still(player.footage, player.frame, paint=player.paint)))

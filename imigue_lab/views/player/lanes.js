@@ -1,4 +1,4 @@
-// Lines and heat maps over time with a cursor; pressing or dragging moves the shared `frame`.
+// Curves and heat maps over time with a cursor; clicking or dragging moves the shared `frame`.
 
 const WIDTH = 640;
 const LINE = 46; // pixels of a lane of lines
@@ -103,7 +103,7 @@ function render({ model, el }) {
     const frame = model.get("frame");
     canvas.dataset.frame = frame;
     if (!model.get("shown")) {
-      when.textContent = "the player shows another video; press here to come back";
+      when.textContent = "the player shows another video; click here to return";
       return;
     }
     const window = Math.floor(frame / model.get("window"));
@@ -116,7 +116,7 @@ function render({ model, el }) {
     const box = canvas.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
     const frame = Math.min(Math.max(Math.floor(share * frames), 0), frames - 1);
-    if (!model.get("shown")) return model.send({ frame }); // comes back from another video
+    if (!model.get("shown")) return model.send({ frame }); // returns from another video
     model.set("frame", frame);
     model.save_changes();
   }

@@ -1,17 +1,15 @@
-"""What all views of one notebook look at: a video, a clip of it or none, and a frame.
+"""The moment that all views of a notebook share, and lanes: curves and heat maps over a video.
 
-A view shows the moment by observing it and moves it by setting one of its traits. Hand the same
-`Moment` to a `Player` and to other views, and choosing a time or a clip in one moves them all:
+A moment is a video, one of its clips or none, and a frame. A view observes its traits, and sets
+them to move all views that share it:
 
     moment = Moment(index)
     player = Player(moment)
     moment.observe(show, ["video_id", "clip_id", "frame"])  # another view follows
-    moment.clip_id = "0001_3"                               # and leads: the player plays it
-    link((moment, "frame"), (slider, "value"))              # or both, for one trait
+    moment.clip_id = "0001_3"                               # the player plays this clip
+    link((moment, "frame"), (slider, "value"))              # both directions, for one trait
 
-Lines and heat maps over the time of one video, under each other, with the moment as a cursor.
-
-Press or drag on them, and the moment goes there: a `Player` of the same moment shows that frame.
+Lanes show the moment as a cursor; clicking or dragging on them seeks to that frame.
 
 Letters in shapes: R rows or lines of a lane, T windows.
 """
@@ -30,20 +28,20 @@ from imigue_lab.errors import DataError, some
 from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.style import CONTEXT
 
-RATE = 25.0  # frames a second, where the video does not say
-AROUND = 1.0  # seconds before and after a clip that a view of it goes on
+RATE = 25.0  # frames a second, where that of the video is unknown
+AROUND = 1.0  # seconds shown before and after a clip
 
 
 class Moment(traitlets.HasTraits):
-    """The chosen video, clip and frame; the three always belong together.
+    """The selected video, clip and frame, always consistent with each other.
 
-    Choosing a clip goes to its video and first frame; choosing another video, or a frame more than
-    a second outside the clip, leaves the clip.
+    Selecting a clip moves to its video and first frame; selecting another video, or a frame more
+    than a second outside the clip, deselects the clip.
 
     Attributes:
         video_id: of the index.
-        clip_id: empty where no clip is chosen.
-        frame: of the whole video, from 0.
+        clip_id: empty where no clip is selected.
+        frame: number in the whole video, from 0.
 
     Raises:
         DataError: a video or clip is not in the index.
@@ -55,7 +53,7 @@ class Moment(traitlets.HasTraits):
 
     def __init__(self, index: Index, video_id: str = "", clip_id: str = ""):
         if index.videos.empty:
-            raise DataError(f"{index.root}: holds no video to show; name another root")
+            raise DataError(f"{index.root}: no videos; choose another root")
         self.index = index
         self.videos = index.videos.set_index("video_id")
         self.clips = index.clips.set_index("clip_id")
@@ -77,11 +75,11 @@ class Moment(traitlets.HasTraits):
 
     @property
     def clip(self) -> pd.Series | None:
-        """The row of the index; None where no clip is chosen."""
+        """The row of the index; None where no clip is selected."""
         return self.clips.loc[self.clip_id] if self.clip_id else None
 
     def show(self, video_id: str, frame: int = 0) -> None:
-        """Goes to a frame of a video, no clip being chosen."""
+        """Moves to a frame of a video, without a clip."""
         with self.hold_trait_notifications():
             self.clip_id, self.video_id, self.frame = "", video_id, frame
 
@@ -121,21 +119,21 @@ class Moment(traitlets.HasTraits):
 
 def known(name: str, table: pd.DataFrame, kind: str) -> str:
     if name not in table.index:
-        raise DataError(f"{kind} {name!r} is not there; choose one of {some(table.index)}")
+        raise DataError(f"{kind} {name!r} does not exist; choose one of {some(table.index)}")
     return name
 
 
 def around(fps: float) -> int:
-    """Frames that a view of a clip shows before and after it."""
+    """Number of frames shown before and after a clip."""
     return round(AROUND * fps)
 
 
 class Lane(NamedTuple):
-    """One row of the widget.
+    """One row of the widget: curves, or a heat map.
 
     Attributes:
-        values: NaN where there is nothing.
-        low, high: values at the lower and the upper edge, or of the deepest blue and red.
+        values: NaN leaves a gap.
+        low, high: values at the lower and upper edge, or of the darkest blue and red.
         lines: name and colour of each row; empty draws a heat map.
     """
 
@@ -150,7 +148,7 @@ class Lanes(AnyWidget):
     """Lanes of one video; `frame` is the moment's.
 
     Attributes:
-        shown: whether the moment lies in this video; else no cursor is drawn.
+        shown: whether the moment is in this video; otherwise no cursor is drawn.
     """
 
     _esm = Path(__file__).with_name("lanes.js")
@@ -183,21 +181,21 @@ class Lanes(AnyWidget):
         self.on_msg(self.come_back)
 
     def follow(self, _: object) -> None:
-        """The moment has moved."""
+        """The moment has changed."""
         self.shown = self.moment.video_id == self.own_video
         if self.shown:
             self.frame = self.moment.frame
 
     def lead(self, _: object) -> None:
-        """Somebody pressed on a lane."""
+        """A lane was clicked."""
         if self.shown:
             self.moment.frame = self.frame
 
     def come_back(self, _: object, content: dict[str, int], __: object) -> None:
-        """Somebody pressed on a lane while the moment was in another video."""
+        """A lane was clicked while the moment was in another video."""
         self.moment.show(self.own_video, content["frame"])
 
 
 def line_lane(title: str, values: Float[np.ndarray, " T"], colour: str = CONTEXT) -> Lane:
-    """A lane of one line between 0 and 1."""
+    """A lane of one curve between 0 and 1."""
     return Lane(title, np.asarray(values, float)[None], lines=((title, colour),))

@@ -1,4 +1,4 @@
-// A table of counts: the darker a cell, the larger its share of the row; pressing one chooses it.
+// A confusion matrix: darker cells have a larger share of their row; clicking a cell selects it.
 
 function shade(share) {
   const from = [247, 251, 255]; // ColorBrewer's Blues, lightest and darkest
@@ -17,7 +17,7 @@ function render({ model, el }) {
     const head = table.createTHead().insertRow();
     const axes = document.createElement("td");
     axes.className = "axes";
-    axes.textContent = "labelled ↓ taken for →";
+    axes.textContent = "true ↓ predicted →";
     head.append(axes);
     for (const name of columns) {
       const th = document.createElement("th");
@@ -35,7 +35,7 @@ function render({ model, el }) {
         const button = document.createElement("button");
         const share = total ? counts[i][j] / total : 0;
         button.textContent = counts[i][j] || "";
-        button.title = `${name}, taken for ${column}: ${counts[i][j]} of ${total}`;
+        button.title = `true: ${name}, predicted: ${column}: ${counts[i][j]} of ${total}`;
         button.disabled = !counts[i][j];
         button.style.background = shade(share);
         button.style.color = share > 0.5 ? "#fff" : "#222";
@@ -52,9 +52,9 @@ function render({ model, el }) {
   }
 
   function mark() {
-    const chosen = model.get("cell").join("|");
+    const selected = model.get("cell").join("|");
     for (const button of root.querySelectorAll("button")) {
-      button.classList.toggle("chosen", button.dataset.cell === chosen);
+      button.classList.toggle("selected", button.dataset.cell === selected);
     }
   }
 

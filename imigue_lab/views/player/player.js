@@ -1,13 +1,13 @@
-// Plays one video or clip: pictures on a canvas, the skeleton over them, at the recording's rate.
+// Plays one video or clip at its frame rate: pictures on a canvas, and the skeleton drawn on them.
 //
-// Python sends a `scene` (all but the pictures), and `pictures` for the frames asked for; `edition`
-// tells the pictures of one scene from those of the one before. Shared traits: frame, playing.
+// Python sends a `scene` (all but the pictures), and `pictures` for the requested frames; `edition`
+// identifies the scene that pictures belong to. Shared traits: frame, playing.
 
-const AHEAD = 32; // frames kept ready beyond the one shown
-const BATCH = 8; // pictures a request: the kernel has other views to serve
-const REST = 150; // ms without a new frame before pictures beyond it are asked for
-const KEPT = 900; // pictures held
-const SHARE_EVERY = 80; // ms between two frames told to Python while playing
+const AHEAD = 32; // frames buffered beyond the current one
+const BATCH = 8; // pictures per request: the kernel serves other views as well
+const REST = 150; // ms without a new frame before pictures beyond it are requested
+const KEPT = 900; // cached pictures
+const SHARE_EVERY = 80; // ms between updates of `frame` in Python while playing
 const WIDEST = 640;
 const TALLEST = 440;
 
@@ -37,22 +37,22 @@ function render({ model, el }) {
   scrub.type = "range";
   scrub.setAttribute("aria-label", "frame");
   speed.setAttribute("aria-label", "speed");
-  for (const [text, value] of [["¼ speed", 0.25], ["½ speed", 0.5], ["true rate", 1], ["2 ×", 2]]) {
+  for (const [text, value] of [["¼ speed", 0.25], ["½ speed", 0.5], ["1 ×", 1], ["2 ×", 2]]) {
     speed.add(new Option(text, value, value === 1, value === 1));
   }
 
-  const pen = canvas.getContext("2d", { willReadFrequently: true }); // by the processor: else
-  // Chromium without a GPU shows what was drawn some frames later
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // on the CPU: otherwise
+  // Chromium without a GPU displays a drawing some frames later
   let scene = null;
   let points = null; // x, y of each point of each frame
   let weights = null;
-  let pictures = new Map(); // frame -> ImageBitmap, or a sentence that says why there is none
-  let asked = false; // a request is under way
+  let pictures = new Map(); // frame -> ImageBitmap, or a sentence explaining why there is none
+  let requested = false; // a request is pending
   let shown = 0;
-  let shared = -1; // the frame that Python knows of
+  let shared = -1; // the frame last sent to Python
   let sharedAt = 0;
-  let clock = null; // {frame, time} that playing counts from
-  let running = 0; // the animation frame that is due
+  let clock = null; // {frame, time} of the start of playing
+  let running = 0; // the pending animation frame
   let resting = 0; // the timer of REST
 
   const marked = () => scene.marked ?? [scene.first, scene.last];
@@ -60,7 +60,7 @@ function render({ model, el }) {
   const ready = (n) => !inFilm(n) || pictures.has(n);
   const clamp = (n) => Math.min(Math.max(n, scene.first), scene.last);
 
-  function wanted(reach) {
+  function missing(reach) {
     const found = [];
     for (let n = shown; n <= Math.min(shown + reach, scene.last) && found.length < BATCH; n++) {
       if (!ready(n)) found.push(n);
@@ -68,19 +68,19 @@ function render({ model, el }) {
     return found;
   }
 
-  function ask(reach) {
-    if (asked || !scene) return;
-    const frames = wanted(reach);
+  function request(reach) {
+    if (requested || !scene) return;
+    const frames = missing(reach);
     if (!frames.length) return;
-    asked = true;
+    requested = true;
     model.send({ kind: "pictures", edition: scene.edition, frames });
   }
 
-  function askOn() {
+  function requestMore() {
     clearTimeout(resting);
-    if (running) return ask(AHEAD);
-    ask(0); // a frame that is chosen is answered at once
-    resting = setTimeout(() => ask(BATCH), REST);
+    if (running) return request(AHEAD);
+    request(0); // a selected frame is served immediately
+    resting = setTimeout(() => request(BATCH), REST);
   }
 
   function drop() {
@@ -95,9 +95,8 @@ function render({ model, el }) {
     pen.fillStyle = "#444";
     pen.font = "15px sans-serif";
     pen.textAlign = "center";
-    const words = sentence.split(" ");
     const lines = [""];
-    for (const word of words) {
+    for (const word of sentence.split(" ")) {
       if (pen.measureText(lines.at(-1) + word).width > canvas.width * 0.85) lines.push("");
       lines[lines.length - 1] += `${word} `;
     }
@@ -133,13 +132,13 @@ function render({ model, el }) {
   }
 
   function draw() {
-    if (!scene || !ready(shown)) return; // the last picture stays, with the skeleton that fits it
+    if (!scene || !ready(shown)) return; // keeps the last picture with its own skeleton
     pen.fillStyle = "#f4f4f6";
     pen.fillRect(0, 0, canvas.width, canvas.height);
     const picture = pictures.get(shown);
     if (typeof picture === "string") drawSentence(picture);
     else if (picture) pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    if (!scene.film && !scene.skeleton) drawSentence(`Nothing to show: ${scene.notes.join("; ")}`);
+    if (!scene.film && !scene.skeleton) drawSentence(`Nothing to display: ${scene.notes.join("; ")}`);
     if (scene.skeleton) drawSkeleton();
     canvas.dataset.frame = shown;
   }
@@ -157,7 +156,7 @@ function render({ model, el }) {
     scrub.value = shown;
     when.textContent = `second ${(shown / scene.fps).toFixed(2)} · frame ${shown}`;
     draw();
-    askOn();
+    requestMore();
   }
 
   function step(frames) {
@@ -192,10 +191,10 @@ function render({ model, el }) {
   function tick(now) {
     clock ??= { frame: shown, time: now };
     const passed = ((now - clock.time) / 1000) * scene.fps * Number(speed.value);
-    const due = Math.min(clock.frame + Math.floor(passed), marked()[1]);
-    if (!ready(due)) clock = null; // waits for pictures, then goes on from here
-    else if (due !== shown) show(due);
-    askOn();
+    const next = Math.min(clock.frame + Math.floor(passed), marked()[1]);
+    if (!ready(next)) clock = null; // waits for pictures, then continues from here
+    else if (next !== shown) show(next);
+    requestMore();
     share(now);
     if (shown >= marked()[1]) stop();
     else running = requestAnimationFrame(tick);
@@ -209,8 +208,8 @@ function render({ model, el }) {
     weights = scene.skeleton?.weighted ? floats(buffers[1]) : null;
     for (const picture of pictures.values()) picture.close?.();
     pictures = new Map();
-    asked = false;
-    delete canvas.dataset.frame; // nothing of this scene is shown yet
+    requested = false;
+    delete canvas.dataset.frame; // nothing of this scene is displayed yet
     const [width, height] = scene.size;
     const scale = Math.min(WIDEST / width, TALLEST / height);
     canvas.width = Math.round(width * scale);
@@ -220,10 +219,10 @@ function render({ model, el }) {
     scrub.min = scene.first;
     scrub.max = scene.last;
     const span = Math.max(1, scene.last - scene.first);
-    const [begin, end] = marked();
+    const [from, to] = marked();
     mark.style.display = scene.marked ? "block" : "none";
-    mark.style.left = `${(100 * (begin - scene.first)) / span}%`;
-    mark.style.width = `${(100 * (end - begin)) / span}%`;
+    mark.style.left = `${(100 * (from - scene.first)) / span}%`;
+    mark.style.width = `${(100 * (to - from)) / span}%`;
     if (moved) stop();
     show(model.get("frame"));
   }
@@ -239,10 +238,10 @@ function render({ model, el }) {
     );
     if (content.edition !== scene.edition) return;
     content.frames.forEach((frame, i) => pictures.set(frame, opened[i]));
-    asked = false;
+    requested = false;
     drop();
     draw();
-    askOn();
+    requestMore();
   }
 
   function receive(content, buffers) {

@@ -15,12 +15,11 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.vocabulary import GROUPS
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.scores import name_of
-from imigue_lab.views.clips import as_source
 from imigue_lab.views.footage import clip_pictures
-from imigue_lab.views.learning import notes_of
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points
 from imigue_lab.views.prototypes.projection import Flat
-from imigue_lab.views.style import LOSE, WIN, saying, styled
+from imigue_lab.views.reel import as_source
+from imigue_lab.views.style import LOSE, WIN, empty_figure, notes_of, styled
 
 # Okabe and Ito's, with a violet for their yellow, which white paper swallows
 DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
@@ -217,7 +216,7 @@ def nearest_clips(
     chosen = [label for label in counts.index if label in prototypes.index][:classes]
     notes = notes_of(gesture.run)
     if not chosen:
-        return saying("No class has an entry and a prototype.", title, notes)
+        return empty_figure("No class has an entry and a prototype.", title, notes)
     lists = {
         label: points.nearest(points.table.index[points.table.id == f"prototype-{label}"][0], most)
         for label in chosen

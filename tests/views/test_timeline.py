@@ -1,4 +1,4 @@
-"""Notebook 09's figures: bars where gestures are, lanes that show the right window."""
+"""Figures of notebook 09: bars at the gestures, lanes with the value of each window."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,13 @@ import pytest
 
 from imigue_lab.data.segments import as_segments
 from imigue_lab.data.vocabulary import CLASSES
-from imigue_lab.views.timeline import class_lanes, over_time, segment_table, sureness, surest
+from imigue_lab.views.timeline import (
+    class_lanes,
+    most_confident,
+    over_time,
+    segment_table,
+    window_confidence,
+)
 
 
 @pytest.fixture
@@ -30,15 +36,15 @@ def running():
 
 @pytest.fixture(autouse=True)
 def unchecked(monkeypatch):
-    """A stand-in is no `Analysis`; the real one goes through the notebook's test."""
-    from imigue_lab.views import timeline as analysed
+    """Accepts a substitute of `Analysis`; the notebook's test uses a real one."""
+    from imigue_lab.views import timeline
 
     for name in ("over_time", "segment_table"):
-        plain = getattr(analysed, name)
+        plain = getattr(timeline, name)
         monkeypatch.setitem(globals(), name, getattr(plain, "__wrapped__", plain))
 
 
-def test_bars_lie_where_the_gestures_are_and_name_class_and_group(analysis, running):
+def test_bars_are_at_the_gestures_and_name_class_and_group(analysis, running):
     figure = over_time(analysis, running)
     bars = {bar.name: bar for bar in figure.data if bar.type == "bar"}
     assert set(bars) == {"illustrative", "head-hand"}
@@ -48,14 +54,14 @@ def test_bars_lie_where_the_gestures_are_and_name_class_and_group(analysis, runn
     line = next(trace for trace in figure.data if trace.type == "scatter")
     assert line.x[0] == 0.64 and line.x[-1] == 6.4
     title = figure.layout.title.text
-    assert "anna.mp4: 3 gestures; win with 0.25, resting on context" in title
+    assert "anna.mp4: 3 gestures; probability of a win 0.25, based on context" in title
     assert analysis.remarks[0] in title
 
 
-def test_a_video_without_gestures_says_so(analysis, running):
+def test_a_video_without_gestures_is_noted(analysis, running):
     analysis.segments = analysis.segments.head(0)
     figure = over_time(analysis, running)
-    assert "no gesture was found" in [note.text for note in figure.layout.annotations]
+    assert "no gesture was detected" in [note.text for note in figure.layout.annotations]
     assert [trace.type for trace in figure.data] == ["scatter"]
     assert segment_table(analysis).empty
 
@@ -66,13 +72,15 @@ def test_the_table_names_classes_and_seconds(analysis):
     assert table[["start_s", "end_s"]].iloc[1].tolist() == [2.0, 3.0]
 
 
-def test_a_lane_shows_what_is_said_of_the_middle_of_each_16_frames():
+def test_a_lane_shows_the_probability_at_the_middle_of_each_window():
     curves = np.zeros((40, 6))
     curves[:, 2] = np.arange(40) / 100
     curves[24, 5] = 0.95
-    np.testing.assert_allclose(sureness(curves, 2, 3), [0.08, 0.24, 0.39])  # the last is short
-    assert sureness(curves, 5, 3).tolist() == [0, 0.95, 0]
-    assert surest(curves)[:2] == [5, 2]
+    np.testing.assert_allclose(
+        window_confidence(curves, 2, 3), [0.08, 0.24, 0.39]
+    )  # the last is short
+    assert window_confidence(curves, 5, 3).tolist() == [0, 0.95, 0]
+    assert most_confident(curves)[:2] == [5, 2]
     lanes = class_lanes(curves, 3)
     assert [lane.title for lane in lanes[:2]] == [
         f"{CLASSES[5]}, up to 0.95",
