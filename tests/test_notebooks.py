@@ -171,8 +171,8 @@ def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, sy
     titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
     assert [title["text"].split("<br>")[0].split(":")[0] for title in titles] == [
         "Gates of interview 0003",
-        "Interview 0003 with something withheld",
-        "Gates of test interviews told right and wrong",
+        "Interview 0003 with streams or spans withheld",
+        "Gates of correctly and incorrectly predicted test interviews",
     ]
     page = export_html(tmp_path / "out.ipynb").read_text()
     assert page.count('class="plotly-graph-div"') == 3

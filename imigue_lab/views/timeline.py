@@ -16,9 +16,8 @@ from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.player import AttentionPlayer
 from imigue_lab.views.faces import WINDOW
-from imigue_lab.views.gates import withholding as interview
 from imigue_lab.views.gates.over_time import gates_over_time
-from imigue_lab.views.gates.withholding import Interview
+from imigue_lab.views.gates.withholding import Interview, open_gate_player
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
@@ -101,7 +100,7 @@ def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer
 
     Where modalities attend to each other, a gesture that is chosen plays under its attention.
     """
-    player, gates = interview.look(analysis.emotion, shown)
+    player, gates = open_gate_player(analysis.emotion, shown)
     lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
     gestures = Lanes(player.moment, analysis.own.video_id, lanes)
     if analysis.attending is None:
