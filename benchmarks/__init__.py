@@ -1,1 +1,1 @@
-"""Measurements: speed as ratios in one run (`make bench`), long checks (`make soak`), real data."""
+"""Benchmarks: speed as ratios (`make bench`), long checks (`make soak`), and real data."""

@@ -1,11 +1,11 @@
-"""What README promises, done by somebody who has nothing but a clone of this repository.
+"""Runs the commands of README as a new user who has nothing but a clone of this repository.
 
-A fresh clone of what is committed, in an empty folder without shared recordings; the README's
-commands, in their order, in one shell that ends at the first that fails. What cannot be done there
-(published weights) is named with the reason. In the place of iMiGUE stands a synthetic copy.
+Clones the committed state into an empty folder without shared recordings, and runs the commands of
+README in order, in one shell that stops at the first failure. Commands that cannot work there
+(published weights) are listed with the reason. A synthetic copy replaces iMiGUE.
 
-    python -m benchmarks.stranger                     installs everything (7 GB)
-    python -m benchmarks.stranger --environment .venv takes an environment that is there
+    python -m benchmarks.stranger                      installs everything (7 GB)
+    python -m benchmarks.stranger --environment .venv  uses an existing environment
 """
 
 import argparse
@@ -19,27 +19,27 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LEFT_OUT = {
-    "make test": "has a run of its own",
+    "make test": "is run separately",
     "make lab": "does not end",
-    "--face-weights": "published weights are due",
-    "preset paper": "features of published weights are due",
+    "--face-weights": "needs published weights",
+    "preset paper": "needs features of published weights",
 }
-DATA = "/data/iMiGUE"  # as README names a copy
+DATA = "/data/iMiGUE"  # the path in README
 
 
 def commands(readme: str) -> list[str]:
-    """The indented lines of a page, without its comments."""
+    """The indented lines of a page, without comments."""
     lines = re.findall(r"^    (\S.*)$", readme, re.MULTILINE)
     return [re.sub(r"\s+# .*", "", line) for line in lines]
 
 
 def reason_to_leave_out(command: str) -> str:
-    """Why a stranger cannot do it; empty where one can."""
-    return next((why for words, why in LEFT_OUT.items() if words in command), "")
+    """Why a new user cannot run it; empty if they can."""
+    return next((why for text, why in LEFT_OUT.items() if text in command), "")
 
 
 def borrow(environment: Path, clone: Path) -> None:
-    """Puts the programs of another environment where the Makefile looks for its own."""
+    """Links the programs of another environment to where the Makefile expects them."""
     (clone / ".venv/bin").mkdir(parents=True)
     for program in (environment / "bin").iterdir():
         (clone / ".venv/bin" / program.name).symlink_to(program)
@@ -47,7 +47,7 @@ def borrow(environment: Path, clone: Path) -> None:
 
 
 def script_of(todo: list[str], copy: Path) -> str:
-    """Each command, told with its time, on a synthetic copy of iMiGUE."""
+    """Each command, printed with its time, on a synthetic copy of iMiGUE."""
     lines = ["set -e"]
     for command in todo:
         if DATA in command:
@@ -59,23 +59,27 @@ def script_of(todo: list[str], copy: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="what README promises, from a fresh clone")
-    parser.add_argument("--environment", type=Path, help="take this one, and install nothing")
+    parser = argparse.ArgumentParser(description="run the commands of README in a fresh clone")
+    parser.add_argument(
+        "--environment", type=Path, help="use this environment, and install nothing"
+    )
     environment = parser.parse_args().environment
     with tempfile.TemporaryDirectory(prefix="stranger-") as folder:
         clone = Path(folder) / "imigue_lab"
         subprocess.run(["git", "clone", "--quiet", str(CHECKOUT), str(clone)], check=True)
-        own = {k: v for k, v in os.environ.items() if not k.startswith(("IMIGUE_LAB", "VIRTUAL"))}
+        variables = {
+            k: v for k, v in os.environ.items() if not k.startswith(("IMIGUE_LAB", "VIRTUAL"))
+        }
         if environment:
             borrow(environment.resolve(), clone)
-            own["PYTHONPATH"] = str(clone)
-        promised = commands((clone / "README.md").read_text())
-        for command in promised:
+            variables["PYTHONPATH"] = str(clone)
+        listed = commands((clone / "README.md").read_text())
+        for command in listed:
             if why := reason_to_leave_out(command):
                 print(f"[stranger] left out, {why}: {command}", flush=True)
-        todo = [command for command in promised if not reason_to_leave_out(command)]
+        todo = [command for command in listed if not reason_to_leave_out(command)]
         script = script_of(todo, Path(folder) / "iMiGUE")
-        done = subprocess.run(["bash", "-c", script], cwd=clone, env=own)
+        done = subprocess.run(["bash", "-c", script], cwd=clone, env=variables)
     print(f"[stranger] {len(todo)} commands" + (", one failed" if done.returncode else " worked"))
     sys.exit(done.returncode)
 

@@ -1,4 +1,4 @@
-"""The command line: its help, its exit statuses, and the notebooks' settings as options."""
+"""The command line: help, exit status, and the settings of the notebooks as options."""
 
 import re
 import subprocess
@@ -141,7 +141,7 @@ def test_make_data_writes_every_layout(tmp_path, capsys, layout):
         (["html", "none.ipynb"], 1, "none.ipynb: no such notebook"),
     ],
 )
-def test_exit_status_tells_words_from_data(words, status, complaint, capsys):
+def test_exit_status_distinguishes_usage_errors_from_data_errors(words, status, complaint, capsys):
     assert run(*words) == status
     told = capsys.readouterr().err
     assert complaint in told

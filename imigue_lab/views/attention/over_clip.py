@@ -32,7 +32,9 @@ TO_RGB, TO_POSE = "#0072b2", "#d55e00"
 # Okabe and Ito's colours, distinct with any colour vision; the next eight are dotted
 GROUPS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")
 MERGED = "merged tokens"
-LINES = "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
+LINES = (
+    "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
+)
 
 
 class Line(NamedTuple):

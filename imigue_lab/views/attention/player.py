@@ -4,6 +4,7 @@ The player's slider is the slider of time; choosing another clip reads the atten
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -58,10 +59,8 @@ class AttentionPlayer(VBox):
         """Reads the moment's clip and keeps the chosen layer where the clip has it."""
         self.attention = None
         if self.moment.clip_id:
-            try:
+            with suppress(RunError):  # a clip that lacks a modality plays without attention
                 self.attention = self.read(self.moment.clip_id)
-            except RunError:
-                pass  # a clip that lacks a modality plays without attention
         if self.attention and list(self.layer.options) != list(self.attention.layers):
             self.layer.options = list(self.attention.layers)
         self.redraw(None)
@@ -69,16 +68,15 @@ class AttentionPlayer(VBox):
     def redraw(self, _: object) -> None:
         """Draws the chosen layer from now on, on pictures or else by the size of joints."""
         clip, footage = self.moment.clip, self.player.footage
-        if self.attention is None or clip is None:
-            self.player.dress()
-            return
-        span, layer = (int(clip.start), int(clip.end)), self.layer.value
-        if footage.film:
-            shown = self.pairs.value, self.merged.value
-            self.player.dress(painter(self.attention, footage.film.size, span, layer, *shown))
-        elif footage.skeleton:
-            weights = joint_weights(self.attention, footage.skeleton, span, layer)
-            self.player.dress(weights=weights)
+        paint = weights = None
+        if self.attention and clip is not None:
+            span, layer = (int(clip.start), int(clip.end)), self.layer.value
+            if footage.film:
+                shown = self.pairs.value, self.merged.value
+                paint = painter(self.attention, footage.film.size, span, layer, *shown)
+            elif footage.skeleton:
+                weights = joint_weights(self.attention, footage.skeleton, span, layer)
+        self.player.dress(paint, weights)
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The widget, and a still of its player for pages that cannot play it."""
