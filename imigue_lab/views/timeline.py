@@ -17,7 +17,7 @@ from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.player import AttentionPlayer
 from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.gates.over_time import gates_over_time
-from imigue_lab.views.gates.withholding import Interview, open_gate_player
+from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
@@ -83,7 +83,7 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
 
 
-def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
+def gates_of(analysis: Analysis, shown: GatedInterview) -> go.Figure:
     """The gates over the video, under the remarks on it: it was not among the run's interviews."""
     return gates_over_time(
         analysis.emotion.run,
@@ -95,7 +95,9 @@ def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
     )
 
 
-def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
+def look(
+    analysis: Analysis, shown: GatedInterview
+) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
     """The video in the player, the classes and the gates as lanes that move it.
 
     Where modalities attend to each other, a gesture that is chosen plays under its attention.

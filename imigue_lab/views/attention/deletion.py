@@ -162,10 +162,10 @@ def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " 
 
 
 def mean_with_interval(
-    values: Float[np.ndarray, " clips"], videos: Sequence[str], seed: int
+    values: Float[np.ndarray, " clips"], videos: pd.Series, seed: int
 ) -> tuple[float, float, float]:
     """Mean over clips, and its 95 % interval over draws of whole videos."""
-    video, names = pd.factorize(np.asarray(videos))
+    video, names = pd.factorize(videos)
     draws = draw_groups(len(names), seed)[:, video]
     low, high = np.quantile(draws @ values / draws.sum(axis=1), [0.025, 0.975])
     return float(values.mean()), float(low), float(high)
@@ -193,7 +193,7 @@ def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, float]:
         depend on what is attended to.
     """
     means = table[table.share > 0].pivot_table("probability", ["clip_id", "video_id"], "order")
-    gain, videos = (means[RANDOM] - means[MOST]).to_numpy(), means.index.get_level_values(1)
+    gain, videos = (means[RANDOM] - means[MOST]).to_numpy(), means.reset_index().video_id
     difference, low, high = mean_with_interval(gain, videos, seed)
     found = {"difference": difference, "low": low, "high": high}
     return found | {"clips": len(gain), "videos": videos.nunique()}

@@ -21,16 +21,14 @@ from imigue_lab.views.clips import as_source
 from imigue_lab.views.footage import Pictures, title_of
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.style import styled
+from imigue_lab.views.style import DISTINCT, styled
 
 UNKNOWN = (4, 3)  # width and height of a picture of unknown size
 TILE = 118  # pixels of a tile's width
 HEAT, LIGHT, DEEP = (213, 94, 0), (232, 241, 250), (8, 48, 107)  # of places; of joints
 HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
-TO_RGB, TO_POSE = "#0072b2", "#d55e00"
-# Okabe and Ito's colours, distinct with any colour vision; the next eight are dotted
-GROUPS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")
+TO_RGB, TO_POSE = "#0072b2", "#d55e00"  # blue, orange
 MERGED = "merged tokens"
 LINES = (
     "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
@@ -53,7 +51,7 @@ class Outline(NamedTuple):
 
     @property
     def colour(self) -> str:
-        return GROUPS[self.number % len(GROUPS)]
+        return DISTINCT[self.number % len(DISTINCT)]
 
 
 class Snapshot(NamedTuple):
@@ -174,8 +172,8 @@ def attention_over_clip(
     largest = max(float(snapshot.weight.max(initial=0)) for snapshot in every)
     bar = {"len": 0.4, "x": 1.04}
     figure.update_layout(
-        coloraxis=colour_axis("place", HEAT_SCALE, 1, hottest, **bar, y=0.78),
-        coloraxis2=colour_axis("joint", JOINT_SCALE, 0, largest, **bar, y=0.28),
+        coloraxis=colour_axis("place", HEAT_SCALE, 1.0, hottest, **bar, y=0.78),
+        coloraxis2=colour_axis("joint", JOINT_SCALE, 0.0, largest, **bar, y=0.28),
     )
     predicted = int(attention.probability.argmax())
     clip = title_of(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
@@ -276,7 +274,7 @@ def add_joints(figure: go.Figure, snapshot: Snapshot, place: dict[str, int]) -> 
 def add_outlines(figure: go.Figure, snapshot: Snapshot, place: dict[str, int]) -> None:
     for outline in snapshot.outlines:
         x, y = outline_path(snapshot, outline)
-        dash = "dot" if outline.number >= len(GROUPS) else "solid"
+        dash = "dot" if outline.number >= len(DISTINCT) else "solid"
         shared = {
             "hovertemplate": f"merged token {outline.number + 1}<extra></extra>",
             "showlegend": False,

@@ -99,7 +99,7 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
         add_picture(figure, pictures, time, pictures.size, place)
         add_heat(figure, found.places[time], columns, rows, place)
     top = float(np.quantile(found.places, 0.999))
-    figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1, top))
+    figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
     notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
     figure = styled(fit_tiles(figure, pictures.size), title, notes, height=300)
     return figure.update_layout(margin={"b": 20, "l": 20, "r": 80})

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import draw_groups
-from imigue_lab.views.gates.values import gates_of, load_gated, whole_interview
+from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.style import LOSE, WIN, saying, styled
 
@@ -32,7 +32,7 @@ def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame
     known = predictions[(predictions.split == split) & predictions.outcome.notna()]
     rows = []
     for interview in known.itertuples():
-        gates = gates_of(model, whole_interview(data, str(interview.video_id)))
+        gates = compute_gates(model, whole_interview(data, str(interview.video_id)))
         correct = (interview.probability >= 0.5) == (interview.outcome == 1)
         row = {
             "video_id": interview.video_id,

@@ -107,7 +107,7 @@ def bands_of(
     if face_share is not None:
         bands.append(Band(FACE_SHARE, 70, partial(add_face_share, face_share)))
     for stage, gate in enumerate(gates.by_group(), start=1):
-        bands.append(Band(f"stage {stage}: {HEAT}", 150, partial(add_heat, gate)))
+        bands.append(Band(f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
     bands.append(Band(MEAN, 120, partial(add_curves, gates, (MEAN,))))
     bands.append(Band(SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
     if running is not None:
@@ -127,7 +127,7 @@ def add_face_share(share: Float[np.ndarray, " T"], figure: go.Figure, row: int) 
     figure.update_yaxes(range=[0, 1.05], row=row, col=1)
 
 
-def add_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -> None:
+def add_gate_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -> None:
     """Red passes the other stream, blue blocks it; white is half."""
     figure.add_heatmap(
         z=gate.T.round(3),

@@ -106,11 +106,11 @@ def read_gates(run: Run, data: EmotionData, video_id: str) -> Gates:
     Raises:
         RunError: the model has no gates, or the interview is not in the data.
     """
-    return gates_of(load_gated(run, data), whole_interview(data, video_id))
+    return compute_gates(load_gated(run, data), whole_interview(data, video_id))
 
 
 @torch.no_grad()
-def gates_of(model: EmotionModel, batch: Batch) -> Gates:
+def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
     """The gates of an interview that is alone in its batch."""
     inputs: list[tuple[Tensor, Tensor]] = []
 

@@ -28,7 +28,7 @@ from imigue_lab.results.open import EmotionRun
 from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, face_strip, frame_strip
 from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import Gates, gates_of, load_gated, whole_interview
+from imigue_lab.views.gates.values import Gates, compute_gates, load_gated, whole_interview
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
@@ -109,7 +109,7 @@ def without_span(
     windows = batch.context.shape[1]
     span = min(windows, span or max(1, windows // 8))
     first = np.unique(np.linspace(0, windows - span, min(places, windows)).round().astype(int))
-    hidden = spans(first.tolist(), span, windows)
+    hidden = span_masks(first.tolist(), span, windows)
     rng = np.random.default_rng(seed)
     random = torch.zeros(draws, windows, dtype=torch.bool)
     for row in random:
@@ -125,7 +125,7 @@ def without_span(
     return table.assign(**dict(zip(LINES, changes, strict=True)), low=low, high=high)
 
 
-def spans(first: Sequence[int], span: int, windows: int) -> Bool[Tensor, "B T"]:
+def span_masks(first: Sequence[int], span: int, windows: int) -> Bool[Tensor, "B T"]:
     """True from each first window on, `span` windows long."""
     window, begin = torch.arange(windows), torch.tensor(first)[:, None]
     return (window >= begin) & (window < begin + span)
@@ -191,7 +191,7 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
 
 
 @dataclass(frozen=True)
-class Interview:
+class GatedInterview:
     """One interview as a run's best model sees it.
 
     Attributes:
@@ -212,7 +212,7 @@ class Interview:
         return self.gates.video_id
 
 
-def choose_interview(emotion: EmotionRun, video_id: str = "") -> Interview:
+def choose_interview(emotion: EmotionRun, video_id: str = "") -> GatedInterview:
     """Reads one interview.
 
     Args:
@@ -232,7 +232,7 @@ def choose_interview(emotion: EmotionRun, video_id: str = "") -> Interview:
     )
     share = source.read(video_id).get("face_share")
     running = running_probability(model, batch)
-    return Interview(model, batch, gates_of(model, batch), share, strips, running)
+    return GatedInterview(model, batch, compute_gates(model, batch), share, strips, running)
 
 
 def longest_hidden(emotion: EmotionRun) -> str:
@@ -247,7 +247,7 @@ def longest_hidden(emotion: EmotionRun) -> str:
     return str(held_out.video_id[(held_out.windows - held_out.windows_with_face).idxmax()])
 
 
-def open_gate_player(emotion: EmotionRun, interview: Interview) -> tuple[Player, Lanes]:
+def open_gate_player(emotion: EmotionRun, interview: GatedInterview) -> tuple[Player, Lanes]:
     """The interview in the player, and its gates as lanes that move it."""
     moment = Moment(emotion.index, interview.video_id)
     lanes = gate_lanes(moment, interview.gates, interview.running, interview.face_share)

@@ -24,7 +24,7 @@ from imigue_lab.views.prototypes.plane import (
     hover_names,
 )
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE
-from imigue_lab.views.prototypes.projection import Projection
+from imigue_lab.views.prototypes.projection import PlaneProjection
 
 KINDS = (ENTRY, CLIP, PROTOTYPE)  # drawn filled, open, and large with an edge
 
@@ -102,7 +102,7 @@ class PrototypeBrowser(VBox):
         by, map, label, player: the child widgets.
     """
 
-    def __init__(self, gesture: GestureRun, projection: Projection):
+    def __init__(self, gesture: GestureRun, projection: PlaneProjection):
         self.points, table = projection.points, projection.table
         self.clips = table.clip_id.to_numpy()
         self.by = ToggleButtons(options=COLOUR_BY)

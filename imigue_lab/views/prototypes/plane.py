@@ -19,11 +19,9 @@ from imigue_lab.views.clips import as_source
 from imigue_lab.views.footage import clip_pictures
 from imigue_lab.views.learning import notes_of
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points
-from imigue_lab.views.prototypes.projection import Projection
-from imigue_lab.views.style import LOSE, WIN, saying, styled
+from imigue_lab.views.prototypes.projection import PlaneProjection
+from imigue_lab.views.style import DISTINCT, LOSE, WIN, saying, styled
 
-# Okabe and Ito's, with a violet instead of their yellow, which is invisible on white
-DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
 MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one look for each class
 UNKNOWN = "#c4c7cc"
 STEPS = 9
@@ -105,7 +103,7 @@ def hover_names(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def points_on_plane(gesture: GestureRun, projection: Projection) -> go.Figure:
+def points_on_plane(gesture: GestureRun, projection: PlaneProjection) -> go.Figure:
     """Filled: entries; open: clips; large: learned prototypes. A menu chooses the colours."""
     points, table = projection.points, projection.table
     rows = drawn_rows(table)

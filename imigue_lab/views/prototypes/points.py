@@ -73,7 +73,11 @@ def read_points(gesture: GestureRun, split: str = "test") -> Points:
         raise RunError(
             f"{gesture.run.folder.name}: was trained without memory; choose a run of memory=true"
         )
-    found = [entries_of(gesture, memory), prototypes_of(memory), clips_of(gesture, system, split)]
+    found = [
+        entry_points(gesture, memory),
+        prototype_points(memory),
+        clip_points(gesture, system, split),
+    ]
     vectors = np.concatenate([vectors for vectors, _ in found]).astype(np.float32)
     tables = [table.reindex(columns=COLUMNS).astype(NULLABLE) for _, table in found]
     table = pd.concat(tables, ignore_index=True)
@@ -88,7 +92,7 @@ def read_points(gesture: GestureRun, split: str = "test") -> Points:
     return Points(vectors, table, notes)
 
 
-def entries_of(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
+def entry_points(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
     bank = memory.bank
     sources = bank.source_ids(gesture.data.part("train").clip_id)
     label, slot = (axis.numpy() for axis in bank.filled.nonzero(as_tuple=True))
@@ -105,7 +109,7 @@ def entries_of(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.Data
     return bank.entries[label, slot].numpy(), table
 
 
-def prototypes_of(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
+def prototype_points(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
     """Of the classes that have an entry: the others were hardly trained, so are anywhere."""
     label = memory.bank.filled.any(dim=1).nonzero()[:, 0].numpy()
     if isinstance(memory.prototypes, Prototypes):
@@ -118,7 +122,7 @@ def prototypes_of(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 @torch.no_grad()
-def clips_of(
+def clip_points(
     gesture: GestureRun, system: GestureSystem, split: str
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """f before the memory is read, and the prediction after it."""

@@ -41,7 +41,7 @@ SAMPLE = 2000  # points used for the measures, which compare all pairs
 
 
 @dataclass(frozen=True)
-class Projection:
+class PlaneProjection:
     """Points on a plane.
 
     Attributes:
@@ -73,7 +73,7 @@ class Projection:
         )
 
 
-def project(run: Run, points: Points, settings: PrototypesSettings) -> Projection:
+def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProjection:
     """Projects the points to a plane, or reads their places where the run has them.
 
     Raises:
@@ -101,7 +101,7 @@ def project(run: Run, points: Points, settings: PrototypesSettings) -> Projectio
         places.to_parquet(content, index=False)
         write_atomically(file, content.getvalue())
     used = ", ".join([method.upper(), *(f"{name} {value}" for name, value in parameters.items())])
-    return Projection(points, places, used, *measure(points, places, settings))
+    return PlaneProjection(points, places, used, *measure(points, places, settings))
 
 
 def by_umap(

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.vocabulary import CLASSES
-from imigue_lab.views.prototypes.plane import DISTINCT, MARKS, colour_points
+from imigue_lab.views.prototypes.plane import MARKS, colour_points
+from imigue_lab.views.style import DISTINCT
 
 # What a colour becomes in linear RGB where one kind of cone is missing (Machado et al., 2009)
 VISIONS = {
