@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: export IMIGUE_LAB_HOME = $(CURDIR)/workspace
-demo: $(READY)  ## synthetic interviews, their features, notebook 02 with papermill, an HTML page with figures, scores (3 minutes)
+demo: $(READY)  ## extract features of synthetic interviews, run notebook 02, write an HTML page and print scores (3 minutes)
 	@mkdir -p $(DEMO)
 	$(BIN)/imigue-lab extract --encoders context-tiny,face-tiny
 	$(BIN)/imigue-lab extract --encoders context-mvitv2s,face-swinface --trial
