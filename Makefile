@@ -9,20 +9,20 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lab check bench soak stranger system clean
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(READY)  ## .venv with the tested packages (about 3 minutes and 7 GB, once)
+install: $(READY)  ## install the tested packages into .venv (about 3 minutes and 7 GB, once)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "imigue_lab needs Python 3.11 or newer; name it: make PYTHON=python3.12 ..."; exit 1; }
+	  || { echo "imigue_lab needs Python 3.11 or newer; run make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: export IMIGUE_LAB_HOME = $(CURDIR)/workspace
-demo: $(READY)  ## synthetic interviews, their features, 02 by papermill, HTML with figures, scores (3 minutes)
+demo: $(READY)  ## extract features of synthetic interviews, run notebook 02, write an HTML page and print scores (3 minutes)
 	@mkdir -p $(DEMO)
 	$(BIN)/imigue-lab extract --encoders context-tiny,face-tiny
 	$(BIN)/imigue-lab extract --encoders context-mvitv2s,face-swinface --trial
@@ -32,19 +32,19 @@ demo: $(READY)  ## synthetic interviews, their features, 02 by papermill, HTML w
 	@echo "notebook: $(DEMO)/02_train_emotion.ipynb"
 	@echo "page: $$($(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb)"
 
-test: $(READY)  ## the whole suite in two processes: pytest, and nbval over every notebook
+test: $(READY)  ## run all tests in two processes: pytest, and nbval on every notebook
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 	  --nbval-lax --nbval-current-env $(NOTEBOOKS) tests
 
-lab: $(READY)  ## JupyterLab in notebooks/
+lab: $(READY)  ## start JupyterLab in notebooks/
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-check: $(READY)  ## ruff, format and types
+check: $(READY)  ## lint, format and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## speed and memory, as ratios in one run
+bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.emotion_step
 	$(BIN)/python -m benchmarks.clips
 	$(BIN)/python -m benchmarks.index
@@ -55,7 +55,7 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
 
-soak: $(READY)  ## what is too long for every change: signal tables, gestures found in long interviews, null runs, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
+soak: $(READY)  ## long checks: signal tables, gesture detection in long interviews, null runs, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.correspondence
@@ -69,14 +69,14 @@ soak: $(READY)  ## what is too long for every change: signal tables, gestures fo
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 
-stranger:  ## README's commands from a fresh clone in an empty folder; ENVIRONMENT=.venv installs nothing
+stranger:  ## run the commands of README in a fresh clone; ENVIRONMENT=.venv skips the installation
 	$(PYTHON) -m benchmarks.stranger $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
 
-system:  ## Chromium by apt, for tests that look at pages; they skip where it is absent
+system:  ## install Chromium with apt, for browser tests; they are skipped without it
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
-	  || echo "system: Chromium could not be installed here (no apt, or no right to use it); browser tests will skip"
+	  || echo "system: Chromium could not be installed (apt is missing or not permitted); browser tests will be skipped"
 
-clean:  ## removes .venv, caches and workspace/demo; data, features and runs stay
+clean:  ## remove .venv, caches and workspace/demo; keep data, features and runs
 	rm -rf .venv $(DEMO) .pytest_cache .ruff_cache .mypy_cache imigue_lab.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,9 +1,9 @@
-"""2s-AGCN's step: ours against a direct transcription of the published equations, in one run.
+"""Step time of 2s-AGCN: ours against a direct transcription of the published equations.
 
 python -m benchmarks.agcn_step        about 2 minutes on two cores
 
 N = 8 clips of one person, 64 frames of 25 joints, two threads. The transcription has one operator
-an equation and no copies; a test holds both to the same recorded outputs.
+for each equation and no copies; a test compares both with the same recorded outputs.
 """
 
 import time
@@ -42,8 +42,8 @@ class GraphConvolution(nn.Module):
         y = 0
         for k in range(3):
             a, b = self.conv_a[k](x), self.conv_b[k](x)
-            alike = a.view(n, -1, v).transpose(1, 2) @ b.view(n, -1, v)
-            graph = self.A[k] + self.PA[k] + (alike / (self.embedding * t)).softmax(dim=-2)
+            similarity = a.view(n, -1, v).transpose(1, 2) @ b.view(n, -1, v)
+            graph = self.A[k] + self.PA[k] + (similarity / (self.embedding * t)).softmax(dim=-2)
             y = y + self.conv_d[k]((x.view(n, c * t, v) @ graph).view(n, c, t, v))
         return F.relu(self.bn(y) + self.down(x))
 
@@ -100,7 +100,7 @@ class Transcription(nn.Module):
 
 
 def networks() -> tuple[Transcription, nn.Module, Tensor]:
-    """Both with the same weights, off their start so that every part counts, and one batch."""
+    """Both with the same weights, perturbed so that every term contributes, and one batch."""
     torch.manual_seed(0)
     graph = torch.tensor(spatial(LAYOUTS["ntu25"]), dtype=torch.float32)
     direct = Transcription(graph, CLASSES, persons=1)
@@ -112,7 +112,7 @@ def networks() -> tuple[Transcription, nn.Module, Tensor]:
 
 
 def step_of(model: nn.Module, batch: Tensor, train: bool, half: bool) -> Callable[[], Tensor]:
-    """One call is one step; gives the logits."""
+    """A function that runs one step and returns the logits."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
     labels = torch.arange(CLIPS)
 
@@ -144,7 +144,7 @@ def main() -> None:
         }
         logits = {key: step() for key, step in steps.items()}
         seconds: dict[tuple[str, bool], list[float]] = {key: [] for key in steps}
-        for _ in range(ROUNDS):  # in turn, so that other work on the machine meets all alike
+        for _ in range(ROUNDS):  # interleaved, so that other load affects all equally
             for key, step in steps.items():
                 start = time.perf_counter()
                 step()
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16, not whether torch can pretend to."""
+    """Whether the processor multiplies bfloat16 natively, not by emulation."""
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
@@ -167,7 +167,7 @@ def report(what: str, seconds: dict, logits: dict) -> None:
         print(
             f"{what:5} {name:6} {'bfloat16' if half else 'float32 '} {1000 * time_:5.0f} ms,"
             f" {ratio:.2f} times the speed of the transcription in float32{same};"
-            f" logits off by {apart:.1e} of their spread"
+            f" deviation of the logits {apart:.1e} of their standard deviation"
         )
 
 

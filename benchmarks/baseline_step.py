@@ -1,9 +1,9 @@
-"""Steps of Table 1's graph networks, as ratios to the transcription of 2s-AGCN, in one run.
+"""Step time of the graph networks of Table 1, relative to the transcription of 2s-AGCN.
 
 python -m benchmarks.baseline_step        about 3 minutes on two cores
 
-N = 8 clips of one person, 64 frames of 25 joints, two threads. The published codes' own ratios,
-measured the same way in float32, stand beside ours. That outputs are equal is what the tests hold.
+N = 8 clips of one person, 64 frames of 25 joints, two threads. Ratios of the published code,
+measured the same way in float32, are printed next to ours. Tests check that outputs are equal.
 """
 
 import time
@@ -18,7 +18,7 @@ from benchmarks.steady import keep_freed_memory
 from imigue_lab.models.baselines import build_baseline
 
 ROUNDS = 20
-PUBLISHED = {  # time of a training and an evaluation step, of the published codes
+PUBLISHED = {  # relative time of a training and an evaluation step of the published code
     "st-gcn": (0.87, 0.85),
     "st-gcn++": (0.96, 0.95),
     "aagcn": (1.14, 1.07),
@@ -41,7 +41,7 @@ def main() -> None:
             print(
                 f"{what} {name:9} {1000 * median(took[name]):5.0f} ms,"
                 f" {ratio(took, name, 'direct'):.2f} of the transcription's time;"
-                f" the published code's own {PUBLISHED[name][column]:.2f}"
+                f" published code {PUBLISHED[name][column]:.2f}"
             )
         if has_bfloat16():
             faster, off = [], []
@@ -54,12 +54,12 @@ def main() -> None:
                 off.append(deviation(both["half"](), both["exact"]()))
             print(
                 f"{what} bfloat16 {min(faster):.2f} to {max(faster):.2f} times as fast as float32,"
-                f" median {median(faster):.2f}; off by at most {max(off):.1e} of the logits' spread"
+                f" median {median(faster):.2f}; deviation at most {max(off):.1e} of the logits' std"
             )
 
 
 def in_turn(steps: dict[str, Callable[[], Tensor]]) -> dict[str, list[float]]:
-    """Seconds of every round; each step once a round, so that other work meets all alike."""
+    """Seconds of every round; each step once a round, so that other load affects all equally."""
     for step in steps.values():
         step()
     took: dict[str, list[float]] = {name: [] for name in steps}
@@ -72,7 +72,7 @@ def in_turn(steps: dict[str, Callable[[], Tensor]]) -> dict[str, list[float]]:
 
 
 def ratio(took: dict[str, list[float]], name: str, other: str) -> float:
-    """Of the same round, the median over rounds: a machine that changes its pace changes both."""
+    """Median over rounds of the ratio within a round: changes of the machine's speed cancel."""
     return median(a / b for a, b in zip(took[name], took[other], strict=True))
 
 

@@ -1,6 +1,6 @@
-"""CMTF against a plain joint attention over the same tokens, in one run (paper section 2.4).
+"""CMTF against a plain joint attention over the same tokens (paper section 2.4).
 
-Seconds of one thread's own time, so that a busy machine does not enter.
+Times are CPU seconds of one thread, so that other load on the machine does not count.
 
 python -m benchmarks.cmtf        about 3 minutes
 """
@@ -17,7 +17,7 @@ from imigue_lab.models.cmtf import CMTF, JointAttention
 from imigue_lab.models.tokens import Tokens
 
 WIDTH, HEADS = 512, 8
-CLIPS = (8, 32)  # of a batch; 32 is the settings' default
+CLIPS = (8, 32)  # batch sizes; 32 is the default of the settings
 LENGTHS = (100, 200, 400, 800)
 ROUNDS = 9
 
@@ -38,13 +38,13 @@ class PlainJoint(nn.Module):
 
 
 def random_tokens(clips: int, tokens: int) -> Tokens:
-    there = torch.ones(clips, tokens, dtype=torch.bool)
+    valid = torch.ones(clips, tokens, dtype=torch.bool)
     values = torch.randn(clips, tokens, WIDTH, requires_grad=True)
-    return Tokens(values, torch.rand(clips, tokens), there, torch.rand(clips, tokens, 2))
+    return Tokens(values, torch.rand(clips, tokens), valid, torch.rand(clips, tokens, 2))
 
 
 def seconds(model: nn.Module, rgb: Tokens, pose: Tokens, training: bool) -> float:
-    """One forward pass, and the backward one in training."""
+    """CPU time of a forward pass, and in training of the backward pass."""
     start = time.process_time()
     with torch.set_grad_enabled(training):
         out = model(rgb, pose)
@@ -60,7 +60,7 @@ def main() -> None:
     torch.manual_seed(0)
     plain, cmtf = PlainJoint(WIDTH, HEADS), CMTF(WIDTH, HEADS)
     for clips, tokens in product(CLIPS, LENGTHS):
-        rgb, pose = (random_tokens(clips, part) for part in (tokens // 2, tokens - tokens // 2))
+        rgb, pose = (random_tokens(clips, count) for count in (tokens // 2, tokens - tokens // 2))
         for training in (False, True):
             # Alternating; the first round is a warm-up.
             took = [
@@ -68,7 +68,7 @@ def main() -> None:
                 for _ in range(1 + ROUNDS)
             ][1:]
             base, ours = (min(times) for times in zip(*took, strict=True))
-            # Of neighbours in time: a shared machine's speed drifts.
+            # Ratio within a round, because the speed of a shared machine drifts.
             ratio = median(ours / base for base, ours in took)
             print(
                 f"{'training' if training else 'inference'}, {tokens} tokens, {clips} clips:"

@@ -1,10 +1,10 @@
-"""Does CMTF see what late fusion cannot: which joint goes with which patch, and when?
+"""Does CMTF detect what late fusion cannot: which joint corresponds to which patch, and when?
 
-Each clip has a mark in one patch of the picture and a tremor of one joint, each at a moment. There
-are two pairs of classes. In the place pair the mark lies at the trembling joint or at another one,
-in the moment pair it comes with the tremor or at another moment. The hue of the mark and the
-pattern of the tremor tell the pair; where and when they are is uniform in all classes, so that
-neither modality alone tells the classes of a pair apart.
+Each clip has a mark in one patch of the picture and a tremor of one joint, each at one moment.
+There are two pairs of classes. In the place pair the mark is at the trembling joint or at another
+one, in the moment pair it is simultaneous with the tremor or at another moment. The hue of the mark
+and the pattern of the tremor identify the pair; their place and time are uniform in all classes, so
+that neither modality alone separates the classes of a pair.
 
 python -m benchmarks.correspondence        about 20 minutes on two cores
 """
@@ -38,7 +38,7 @@ class Scene:
 def draw(
     scene: Scene, clips: int, generator: torch.Generator
 ) -> tuple[Tokens, Tokens, Int[Tensor, " B"]]:
-    """Tokens of both modalities and the class of each clip; joints stay where they are."""
+    """Tokens of both modalities and the class of each clip; joints do not move."""
 
     def random(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
@@ -46,7 +46,7 @@ def draw(
     # Place pair: 0 at the joint, 1 elsewhere; moment pair: 2 with the tremor, 3 at another time.
     label = (4 * random(clips)).long()
     steps, joints, side = scene.steps, scene.joints, scene.side
-    patch = random(clips, side**2).argsort(dim=1)[:, :joints]  # each joint in a patch of its own
+    patch = random(clips, side**2).argsort(dim=1)[:, :joints]  # each joint in a different patch
     corner = torch.stack([patch % side, patch // side], dim=-1)
     places = (corner + random(clips, joints, 2)) / side
     rgb = grid_tokens(NOISE * torch.randn(clips, steps, side, side, CHANNELS, generator=generator))
@@ -91,11 +91,11 @@ def fit(model: GestureModel, scene: Scene, steps: int, clips: int = 64, lr: floa
 
 @torch.no_grad()
 def accuracy_within_pairs(model: GestureModel, scene: Scene, clips: int = 1000) -> float:
-    """How often the right class of the two of its pair has the larger logit: 0.5 is chance."""
+    """Share of clips in which the correct class of its pair has the larger logit; 0.5 is chance."""
     rgb, pose, label = draw(scene, clips, torch.Generator().manual_seed(2))
     logits = model.eval()(rgb, pose).logits
-    right, other = (logits.gather(1, (label ^ flip)[:, None]) for flip in (0, 1))
-    return float((right > other).float().mean())
+    correct, other = (logits.gather(1, (label ^ flip)[:, None]) for flip in (0, 1))
+    return float((correct > other).float().mean())
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The emotion model at the paper's size: a step's time and memory, and an epoch's time outside it.
+"""The emotion model at the paper's size: time and memory of a step, and the loader's share.
 
 python -m benchmarks.emotion_step        about 3 minutes on two cores, 12 GB
 """
@@ -18,7 +18,7 @@ WINDOWS = (120, 550)
 
 
 def paper_step(windows: int, steps: int = 2) -> None:
-    """Prints seconds a training step of the preset `paper`, and the process's peak memory."""
+    """Prints seconds a training step of the preset `paper`, and the peak memory of the process."""
     settings = EmotionSettings.from_given({"preset": "paper"})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_emotion(
@@ -50,12 +50,12 @@ def paper_step(windows: int, steps: int = 2) -> None:
 
 
 def random_batch(interviews: int, windows: int) -> Batch:
-    there = torch.ones(interviews, windows, dtype=torch.bool)
+    valid = torch.ones(interviews, windows, dtype=torch.bool)
     return Batch(
         torch.randn(interviews, windows, 768),
         torch.randn(interviews, windows, 512),
-        there,
-        there.clone(),
+        valid,
+        valid.clone(),
         torch.arange(windows).repeat(interviews, 1),
         torch.arange(interviews) % 2,
         [str(number) for number in range(interviews)],
@@ -97,14 +97,14 @@ def loading_share() -> None:
         optimizer.step()
     training = time.perf_counter() - start
     share = loading / (loading + training)
-    print(f"outside the model, default size, 256 windows: {share:.1%} of an epoch")
+    print(f"data loading, default size, 256 windows: {share:.1%} of an epoch")
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         paper_step(int(sys.argv[1]))
         return
-    for windows in WINDOWS:  # a process each, so that peaks do not mix
+    for windows in WINDOWS:  # one process each, so that memory peaks are separate
         subprocess.run([sys.executable, "-m", "benchmarks.emotion_step", str(windows)], check=True)
     loading_share()
 

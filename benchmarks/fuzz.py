@@ -1,4 +1,4 @@
-"""62,500 broken files thrown at the readers of labels, outcomes, keypoints, JSON and .pose.
+"""Feeds 62,500 malformed files to the readers of labels, outcomes, keypoints, JSON and .pose.
 
 python -m benchmarks.fuzz        about 12 minutes on two cores
 """
@@ -14,9 +14,9 @@ from tests.data.fuzzing import CASES
 EACH = 12_500
 
 
-def throw_all(strategy, attempt) -> int:
-    """Throws `EACH` files at one reader; returns how many it took without a traceback."""
-    thrown = 0
+def feed_all(strategy, attempt) -> int:
+    """Feeds `EACH` files to one reader; returns how many it handled without a traceback."""
+    handled = 0
     with tempfile.TemporaryDirectory() as folder:
 
         @settings(
@@ -26,20 +26,20 @@ def throw_all(strategy, attempt) -> int:
             suppress_health_check=list(HealthCheck),
         )
         @given(strategy)
-        def throw(content):
-            nonlocal thrown
+        def feed(content):
+            nonlocal handled
             attempt(content, Path(folder))
-            thrown += 1
+            handled += 1
 
-        throw()
-    return thrown
+        feed()
+    return handled
 
 
 def main() -> None:
     for name, (strategy, attempt) in CASES.items():
         start = time.monotonic()
-        thrown = throw_all(strategy, attempt)
-        print(f"{name}: {thrown} files, {time.monotonic() - start:.0f} s, none brought a traceback")
+        handled = feed_all(strategy, attempt)
+        print(f"{name}: {handled} files, {time.monotonic() - start:.0f} s, no traceback")
 
 
 if __name__ == "__main__":

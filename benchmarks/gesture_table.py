@@ -1,9 +1,9 @@
-"""Do both modalities together tell what neither tells alone? Synthetic clips of seeds 0 to 7.
+"""Do both modalities together recognise what neither does alone? Synthetic clips, seeds 0 to 7.
 
-Each seed: its own clips, one pose encoder for all rows, then each fusion, each modality alone (the
-other's tokens are taken away) and CMTF without memory. `pairs`: how often, within the pairs of
-classes that differ only in where or when the mark meets the tremor, the right one of the two is
-the more probable; chance is 0.5, and no modality alone can do better.
+Each seed: new clips, one pose encoder for all rows, then each fusion, each modality alone (the
+tokens of the other are removed) and CMTF without memory. `pairs`: within the pairs of classes that
+differ only in where or when the mark coincides with the tremor, the share of clips in which the
+correct class is the more probable; chance is 0.5, and no modality alone can be better.
 
 python -m benchmarks.gesture_table [seeds] [videos] [epochs]        8 to 10 minutes a seed
 """
@@ -36,33 +36,33 @@ ROWS: dict[str, dict[str, object]] = {
     "rgb only": {"fusion": "late"},
     "pose only": {"fusion": "late"},
 }
-VIDEOS = 2000  # 4,700 clips of train, a third of iMiGUE's; with 1,200 a model learns them by heart
+VIDEOS = 2000  # 4,700 clips of train, a third of iMiGUE's; with 1,200 a model overfits
 POSE_EPOCHS = 6
-RIVALS = ("late", "rgb only", "pose only", "cmtf, no memory")
+BASELINES = ("late", "rgb only", "pose only", "cmtf, no memory")
 
 
 def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict[str, Run]:
-    """The run of each row on one synthetic set; what is finished is read."""
+    """The run of each row on one synthetic set; finished runs are read."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / f"gestures-{seed}"
         make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
-        asked = {"data": str(root), "seed": seed, **given}
-        asked |= pose_runs(asked)
-        data = load_gesture_tokens(GestureSettings.from_given(asked))
+        common = {"data": str(root), "seed": seed, **given}
+        common |= pose_runs(common)
+        data = load_gesture_tokens(GestureSettings.from_given(common))
         return {
             row: train_gesture(
-                GestureSettings.from_given({**asked, **ROWS[row]}), seen_by(row, data)
+                GestureSettings.from_given({**common, **ROWS[row]}), visible_to(row, data)
             )
             for row in rows
         }
 
 
-def pose_runs(asked: dict[str, object]) -> dict[str, object]:
-    """The pose encoder of all rows, by the names of its two runs."""
+def pose_runs(common: dict[str, object]) -> dict[str, object]:
+    """The pose encoder of all rows, as the names of its two runs."""
     runs = {}
     for stream in ("joint", "bone"):
-        frames = GestureSettings.from_given(asked).frames
-        given = {"data": asked["data"], "seed": asked["seed"], "frames": frames}
+        frames = GestureSettings.from_given(common).frames
+        given = {"data": common["data"], "seed": common["seed"], "frames": frames}
         settings = {
             **given,
             "stream": stream,
@@ -73,8 +73,8 @@ def pose_runs(asked: dict[str, object]) -> dict[str, object]:
     return runs
 
 
-def seen_by(row: str, data: GestureTokens) -> GestureTokens:
-    """The same clips without the tokens of one modality, where a row is of the other alone."""
+def visible_to(row: str, data: GestureTokens) -> GestureTokens:
+    """The same clips, without the tokens of one modality for a row of the other modality alone."""
     if row == "pose only":
         blank = {clip_id: rgb[:0] for clip_id, rgb in data.rgb.items()}
         return replace(data, rgb=blank)
@@ -95,7 +95,7 @@ def score(run: Run) -> dict[str, float]:
     return {
         "accuracy": float((predictions.predicted == predictions.label).mean()),
         "pairs": float(np.concatenate(list(within.values())).mean()),
-        **{name: float(right.mean()) for name, right in within.items()},
+        **{name: float(correct.mean()) for name, correct in within.items()},
     }
 
 
@@ -113,12 +113,12 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
         table = pd.DataFrame({s: {row: v[metric] for row, v in found[s].items()} for s in found}).T
         print(f"\n{metric} on test\n{table.round(3).to_string()}")
         print(f"mean {table.mean().round(3).to_dict()}")
-        for rival in RIVALS if seeds > 1 else ():
-            gain = table.cmtf - table[rival]
-            test = ttest_rel(table.cmtf, table[rival])
+        for baseline in BASELINES if seeds > 1 else ():
+            gain = table.cmtf - table[baseline]
+            test = ttest_rel(table.cmtf, table[baseline])
             low, high = test.confidence_interval()
             print(
-                f"cmtf - {rival}: {gain.mean():+.3f} [{low:+.3f}, {high:+.3f}],"
+                f"cmtf - {baseline}: {gain.mean():+.3f} [{low:+.3f}, {high:+.3f}],"
                 f" paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
             )
     print("\npaired over the videos of all seeds, against cmtf")

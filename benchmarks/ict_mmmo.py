@@ -1,14 +1,15 @@
-"""Real input: review videos with face and voice features through notebook 02.
+"""Real data: review videos with face and voice features, trained with notebook 02.
 
     python -m benchmarks.ict_mmmo convert FEATURES.npz ROOT  videos.csv and two folders
-    python -m benchmarks.ict_mmmo tune FEATURES.npz ROOT     a small grid; ROOT holds no test split
-    python -m benchmarks.ict_mmmo test ROOT                  five seeds of each fusion by papermill
+    python -m benchmarks.ict_mmmo tune FEATURES.npz ROOT     a small grid; no test split in ROOT
+    python -m benchmarks.ict_mmmo test ROOT                  five papermill runs a fusion
 
 340 videos, one label each, 20 steps of 36 face and of 74 voice features, an official split of 220,
-40 and 80 (Wöllmer et al. 2013; copy of pliang279/MFN). Voice takes the part of `context`. Channels
-are standardised by the training videos; a row of zeros is a missing step and stays one.
+40 and 80 (Wöllmer et al. 2013; copy of pliang279/MFN). Voice is used as `context`. Channels are
+standardised by the training videos; a row of zeros is a missing step and remains zero.
 
-`SETTINGS` was chosen by `tune` (mean validation AUC of three seeds), before the test was read.
+`SETTINGS` was chosen by `tune` (mean validation AUC of three seeds), before the scores of the test
+split were read.
 """
 
 import argparse
@@ -34,11 +35,11 @@ def convert(features: Path, root: Path, with_test: bool = True) -> None:
     ids = np.array([f"review{number:03d}" for number in range(len(split))])
     for stream, name in (("voice", "audio"), ("face", "video")):
         values = arrays[name].astype(np.float32)
-        there = (values != 0).any(axis=2)
-        known = values[split == "train"][there[split == "train"]]
+        present = (values != 0).any(axis=2)
+        known = values[split == "train"][present[split == "train"]]
         spread = known.std(axis=0)
         scaled = (values - known.mean(axis=0)) / np.where(spread > 0, spread, 1)
-        scaled[~there] = 0
+        scaled[~present] = 0
         (root / stream).mkdir(parents=True, exist_ok=True)
         for number in keep:
             np.save(root / stream / f"{ids[number]}.npy", scaled[number])
@@ -48,7 +49,7 @@ def convert(features: Path, root: Path, with_test: bool = True) -> None:
 
 
 def tune(features: Path, root: Path) -> None:
-    """Prints a grid by mean validation AUC; the test split is not even written."""
+    """Prints a grid by mean validation AUC; the test split is not written."""
     from imigue_lab.training.emotion.settings import EmotionSettings
     from imigue_lab.training.emotion.train import train_emotion
 
@@ -58,7 +59,7 @@ def tune(features: Path, root: Path) -> None:
     for values in itertools.product(*grid.values()):
         cell = dict(zip(grid, values, strict=True))
         for fusion, seed in itertools.product(FUSIONS.values(), range(3)):
-            given = own(root) | cell | {"fusion": fusion, "seed": seed, "epochs": 60}
+            given = sources(root) | cell | {"fusion": fusion, "seed": seed, "epochs": 60}
             scores = train_emotion(EmotionSettings.from_given(given)).scores()
             model = scores[(scores.split == "validation") & (scores.predictor == "model")].iloc[0]
             rows.append(cell | {"fusion": fusion, "auc": model.auc, "accuracy": model.accuracy})
@@ -73,21 +74,21 @@ def test(root: Path) -> None:
     rows = []
     for (label, fusion), seed in itertools.product(FUSIONS.items(), range(5)):
         name = f"ict-mmmo-{fusion}-{seed}"
-        given = own(root) | SETTINGS | {"fusion": fusion, "seed": seed, "name": name}
-        words = [word for pair in given.items() for word in ("-p", *map(str, pair))]
+        given = sources(root) | SETTINGS | {"fusion": fusion, "seed": seed, "name": name}
+        arguments = [text for pair in given.items() for text in ("-p", *map(str, pair))]
         with tempfile.TemporaryDirectory() as folder:
             out = str(Path(folder) / "out.ipynb")
             command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(NOTEBOOK), out]
-            subprocess.run([*command, *words], check=True, capture_output=True)
+            subprocess.run([*command, *arguments], check=True, capture_output=True)
         scores = find_run(name).scores()
         model = scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
         rows.append({"streams": label, "seed": seed, "accuracy": model.accuracy, "auc": model.auc})
     table = pd.DataFrame(rows).groupby("streams")[["accuracy", "auc"]].agg(["mean", "std"])
     print((100 * table).round(1).to_string())
-    print("published beside the data, same split: BiGRU both 72.0 +- 3.9, majority 65.0")
+    print("published with the data, same split: BiGRU both 72.0 +- 3.9, majority 65.0")
 
 
-def own(root: Path) -> dict[str, object]:
+def sources(root: Path) -> dict[str, object]:
     return {"data": str(root), "context": str(root / "voice"), "face": str(root / "face")}
 
 

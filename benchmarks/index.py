@@ -1,4 +1,4 @@
-"""The index of a tree of iMiGUE's size, from nothing remembered and from a warm cache.
+"""Time to index a data set of iMiGUE's size, with a cold and with a warm cache.
 
 python -m benchmarks.index        about 2 minutes on two cores, 0.4 GB of disk while it runs
 
@@ -28,27 +28,27 @@ def read_once(root: Path) -> float:
 
 
 def measure(layout: str, folder: Path) -> None:
-    """Makes the tree, then reads it in fresh processes: first without what was remembered."""
+    """Generates the data, then indexes them in new processes, first without the cache."""
     from imigue_lab.data.synthetic.story import FULL_VIDEOS, SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
     root = folder / layout
     start = time.perf_counter()
     make_data(root, SyntheticSpec(videos=FULL_VIDEOS, size="full", layout=layout))
-    told = [f"made in {time.perf_counter() - start:.0f} s"]
-    for memory in (folder / "probes").glob("*.json"):
-        memory.unlink()
+    results = [f"generated in {time.perf_counter() - start:.0f} s"]
+    for cached in (folder / "probes").glob("*.json"):
+        cached.unlink()
     for state, limit in LIMITS.items():
-        words = [sys.executable, "-m", "benchmarks.index", str(root)]
+        command = [sys.executable, "-m", "benchmarks.index", str(root)]
         start = time.perf_counter()
-        done = subprocess.run(words, check=True, capture_output=True, text=True)
-        whole = time.perf_counter() - start
-        verdict = "" if whole < limit else ", TOO SLOW"
-        told.append(
-            f"{state} {float(done.stdout):.2f} s, {whole:.1f} s with the start of Python"
-            f" (limit {limit}{verdict})"
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        total = time.perf_counter() - start
+        warning = "" if total < limit else ", TOO SLOW"
+        results.append(
+            f"{state} {float(done.stdout):.2f} s, {total:.1f} s with the start of Python"
+            f" (limit {limit}{warning})"
         )
-    print(f"index of {layout}: {'; '.join(told)}")
+    print(f"index of {layout}: {'; '.join(results)}")
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""20 kills at random moments of one training; it must end with the numbers of an unbroken run.
+"""Kills one training 20 times at random; it must end with the results of an uninterrupted run.
 
 python -m benchmarks.kill_training [emotion|gesture]        about 3 and 6 minutes on two cores
 
-Each kill comes up to half a second after the first epoch that the process finished itself, so it
-falls into an epoch, between two, or into the writing of one.
+Each kill happens up to half a second after the first epoch that the process has finished, so it
+interrupts an epoch, the time between two, or the writing of one.
 """
 
 import os
@@ -18,17 +18,23 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 
 KILLS = 20
-WORDS = {
+ARGUMENTS = {
     "emotion": "--epochs 200 --patience 200 --dropout 0.3 --scheduler plateau --max-windows 8",
     "gesture": "--epochs 60 --patience 60 --warmup 5 --ramp 20 --bank 8 --width 48 --heads 6",
 }
-KEPT = ("metrics.csv", "scores.json", "predictions.parquet", "best.safetensors", "last.safetensors")
+COMPARED = (
+    "metrics.csv",
+    "scores.json",
+    "predictions.parquet",
+    "best.safetensors",
+    "last.safetensors",
+)
 
 
 def start(task: str, workspace: Path, root: Path) -> subprocess.Popen:
-    words = f"train {task} {WORDS[task]} --data {root} --name run"
+    arguments = f"train {task} {ARGUMENTS[task]} --data {root} --name run"
     return subprocess.Popen(
-        [sys.executable, "-m", "imigue_lab", *words.split()],
+        [sys.executable, "-m", "imigue_lab", *arguments.split()],
         env=os.environ | {"IMIGUE_LAB_HOME": str(workspace)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -36,7 +42,7 @@ def start(task: str, workspace: Path, root: Path) -> subprocess.Popen:
 
 
 def epochs_of(workspace: Path) -> int:
-    """Whole epochs on disk."""
+    """Finished epochs on disk."""
     metrics = workspace / "runs" / "run" / "metrics.csv"
     return len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
 
@@ -56,17 +62,19 @@ def main(task: str = "emotion") -> None:
             while epochs_of(killed) == before and process.poll() is None:
                 time.sleep(0.005)
             time.sleep(rng.uniform(0, 0.5))
-            assert process.poll() is None, "it ended before it was killed: raise the epochs"
+            assert process.poll() is None, (
+                "the training ended before it was killed; increase the epochs"
+            )
             process.kill()
             process.wait()
             epochs.append(epochs_of(killed))
         assert start(task, killed, root).wait() == 0
         print(f"{task}: epochs on disk after each kill: {epochs}")
-        for name in KEPT:
+        for name in COMPARED:
             same = (whole / "runs/run" / name).read_bytes() == (
                 killed / "runs/run" / name
             ).read_bytes()
-            print(f"{name}: {'the same bytes' if same else 'DIFFERS'}")
+            print(f"{name}: {'identical' if same else 'DIFFERS'}")
             assert same, name
 
 

@@ -1,4 +1,4 @@
-"""What the memory costs of a training step: reading, refining, and writing (paper section 2.5).
+"""Cost of the memory in a training step: reading, refining and writing (paper section 2.5).
 
 python -m benchmarks.memory        about a minute on two cores
 """
@@ -20,13 +20,13 @@ ROUNDS = 5
 
 
 def random_tokens(tokens: int, width: int) -> Tokens:
-    there = torch.ones(CLIPS, tokens, dtype=torch.bool)
+    valid = torch.ones(CLIPS, tokens, dtype=torch.bool)
     values = torch.randn(CLIPS, tokens, width)
-    return Tokens(values, torch.rand(CLIPS, tokens), there, torch.rand(CLIPS, tokens, 2))
+    return Tokens(values, torch.rand(CLIPS, tokens), valid, torch.rand(CLIPS, tokens, 2))
 
 
 def best(action: Callable[[], object]) -> float:
-    """Seconds, the least of some rounds."""
+    """Seconds, the minimum over some rounds."""
     took = []
     for _ in range(1 + ROUNDS):
         start = time.perf_counter()
@@ -53,20 +53,20 @@ def main() -> None:
         gesture_loss(model(rgb, pose, ids), label, 1.0, CLIPS).total.backward()
         optimizer.step()
 
-    whole = best(step)
+    total = best(step)
     with torch.no_grad():
         output = model(rgb, pose, ids)
     f = output.fusion.f
-    sure = 20.0 * F.one_hot(label, CLASSES)
-    parts = {
+    confident = 20.0 * F.one_hot(label, CLASSES)
+    actions = {
         "retrieval": lambda: memory.bank.read(f, label, memory.top_k, ids),
-        "all of the memory's forward pass": lambda: memory(f, sure, ids),
-        "writing, every clip into a full class": lambda: memory.bank.write(f, sure, label, ids),
+        "forward pass of the memory": lambda: memory(f, confident, ids),
+        "writing every clip into a full class": lambda: memory.bank.write(f, confident, label, ids),
     }
-    print(f"step: {CLIPS} clips of {RGB} + {POSE} tokens, {1e3 * whole:.0f} ms")
-    for name, part in parts.items():
-        took = best(part)
-        print(f"{name}: {1e3 * took:.2f} ms, {took / whole:.2%} of a step")
+    print(f"step: {CLIPS} clips of {RGB} + {POSE} tokens, {1e3 * total:.0f} ms")
+    for name, action in actions.items():
+        took = best(action)
+        print(f"{name}: {1e3 * took:.2f} ms, {took / total:.2%} of a step")
 
 
 if __name__ == "__main__":

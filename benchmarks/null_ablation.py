@@ -1,4 +1,4 @@
-"""Is any variant called better where nothing is planted? Four fusions on eight synthetic sets.
+"""Is any variant significantly better on data without signal? Four fusions, eight synthetic sets.
 
 python -m benchmarks.null_ablation [sets]        2 minutes on two cores
 """
@@ -18,14 +18,14 @@ from imigue_lab.training.runs import Run
 
 
 def null_table(sets: int, videos: int, given: str) -> pd.DataFrame:
-    """Every variant against the full model, pooled over sets that hold nothing to be found."""
+    """Every variant against the full model, pooled over sets without signal."""
     runs: dict[str, list[Run]] = {}
     for seed in range(sets):
         with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder) / f"nothing-{seed}"
+            root = Path(folder) / f"null-{seed}"
             make_data(root, SyntheticSpec(videos=videos, seed=seed, signal="none", pictures=False))
-            asked = AblationSettings(data=str(root), seed=seed, seeds=1, given=given)
-            for variant, own in ablate(asked).items():
+            settings = AblationSettings(data=str(root), seed=seed, seeds=1, given=given)
+            for variant, own in ablate(settings).items():
                 runs.setdefault(variant, []).extend(own)
     return ablation_table(runs)
 

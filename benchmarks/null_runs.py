@@ -1,4 +1,4 @@
-"""Does the whole path find anything in data without signal? 20 runs, a synthetic set each.
+"""Are scores on data without signal at chance level? 20 runs on a synthetic set each.
 
 python -m benchmarks.null_runs        about a minute on two cores
 """

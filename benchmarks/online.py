@@ -1,10 +1,10 @@
-"""Gestures found in long synthetic interviews: F1 at IoU 0.5, against a constant predictor.
+"""Gesture detection in long synthetic interviews: F1 at IoU 0.5, against a constant predictor.
 
     python -m benchmarks.online [RUN] [INTERVIEWS]
 
-RUN is a finished run of 01 on an encoder of the catalogue; empty or demo: one as 09 makes it, on 60
-interviews in place of 24. The threshold is chosen on the run's validation interviews, and kept in
-its folder for 09. Fails where the demo's F1 is below 0.6.
+RUN is a finished run of 01 on an encoder of the catalogue; empty or demo: the demo run of 09, but
+on 60 interviews instead of 24. The threshold is chosen on the run's validation interviews and
+stored in its folder for 09. Fails if the demo's F1 is below 0.6.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Commands in processes of their own, to be killed: forked from one that has imported torch.
+"""Commands in separate processes that can be killed, forked from one that has imported torch.
 
-Python takes seconds to import torch; the server that they are forked from does it once.
+Importing torch takes seconds; the fork server does it once.
 """
 
 import multiprocessing
@@ -15,25 +15,25 @@ PRELOADED = ["imigue_lab.training.emotion.train", "imigue_lab.studies.ablations"
 
 
 def start(
-    words: Sequence[str], before: Callable[[], object] = int, **environment: str
+    arguments: Sequence[str], before: Callable[[], object] = int, **environment: str
 ) -> ForkServerProcess:
-    """A command of `imigue-lab`, such as `train emotion`, that prints nothing.
+    """Starts a command of `imigue-lab`, such as `train emotion`, without its output.
 
     Args:
-        before: called first over there; a function of a module, not of a test.
-        environment: variables that are other than those of the first process started.
+        before: called first in the process; must be a module-level function.
+        environment: variables that differ from those of the first process started.
     """
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(PRELOADED)
-    process = server.Process(target=command, args=(words, before, environment))
+    process = server.Process(target=command, args=(arguments, before, environment))
     process.start()
     return process
 
 
 def command(
-    words: Sequence[str], before: Callable[[], object], environment: dict[str, str]
+    arguments: Sequence[str], before: Callable[[], object], environment: dict[str, str]
 ) -> None:
     os.environ |= environment
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         before()
-        main(words)
+        main(arguments)

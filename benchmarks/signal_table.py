@@ -1,4 +1,4 @@
-"""Are both streams together better than the better one alone? Eight synthetic sets, seeds 0 to 7.
+"""Are both streams better than the better single stream? Eight synthetic sets, seeds 0 to 7.
 
 python -m benchmarks.signal_table        about 2 minutes on two cores
 """

@@ -1,4 +1,4 @@
-"""What the default settings find in synthetic interviews; shared by the tables of `make soak`."""
+"""Test scores of the default settings on synthetic interviews, for the tables of `make soak`."""
 
 import tempfile
 from pathlib import Path
@@ -19,8 +19,8 @@ def test_scores(seed: int, signal: str, fusions: dict[str, str], **given: object
         make_data(root, SyntheticSpec(seed=seed, signal=signal, pictures=False))
         scores = {}
         for name, fusion in fusions.items():
-            asked = {"data": str(root), "seed": seed, "fusion": fusion, **given}
-            settings = EmotionSettings.from_given(asked)
+            arguments = {"data": str(root), "seed": seed, "fusion": fusion, **given}
+            settings = EmotionSettings.from_given(arguments)
             table = train_emotion(settings, load_emotion_data(settings)).scores()
             model = table[(table.split == "test") & (table.predictor == "model")].iloc[0]
             scores[name] = {m: model[m] for m in ("accuracy", "balanced_accuracy", "auc")}

@@ -1,19 +1,19 @@
-"""Real input: a graph network of Table 1, joints and bones, on actions before a depth camera.
+"""Real data: a graph network of Table 1, joints and bones, on actions recorded by a depth camera.
 
     python -m benchmarks.skeleton_real folds FILE.npz     compares recipes inside the train split
-    python -m benchmarks.skeleton_real test FILE.npz      trains RECIPE, reads the test split once
+    python -m benchmarks.skeleton_real test FILE.npz      trains RECIPE, scores test once
 
 FILE is msraction3d.npz (557 clips of 20 actions, 10 subjects; cross-subject, 284 train, 273 test)
 or utkinect.npz (199 clips of 10 actions; the first of its ten published subject draws, 100 train,
-99 test); both hold 20 joints in space, x (clips, frames, joints, 3), lengths, y, subject.
+99 test); both contain 20 joints in space, x (clips, frames, joints, 3), lengths, y, subject.
 
-`--model` names the network (2s-agcn by default), `--streams` its streams, with commas, `--seeds`
-how many seeds, `--device` where. `test` prints each stream, their fusion (the sum of raw scores),
-and what the fusion gains over each stream on the same clips.
+`--model` is the network (default: 2s-agcn), `--streams` its comma-separated streams, `--seeds` the
+number of seeds. `test` prints each stream, their fusion (the sum of raw scores), and the gain of
+the fusion over each stream on the same clips.
 
 RECIPE was fixed by `folds` on msraction3d: each of its five training subjects left out once, joint
-stream, last epoch, of 2s-agcn: 87.3 % as it stands, 82.0 without turning the clips; both files are
-tested with it. Clips are placed about the shoulders and resampled to 32 frames. About 4 minutes a
+stream, last epoch, of 2s-agcn: 87.3 % as it is, 82.0 % without rotating the clips; both files are
+tested with it. Clips are centred on the shoulders and resampled to 32 frames. About 4 minutes a
 recipe and 3 a test, one thread.
 """
 
@@ -61,7 +61,7 @@ COMPARED = [RECIPE, replace(RECIPE, augment="none")]
 
 @dataclass(frozen=True)
 class Network:
-    """Which network, on which streams of its skeletons, by which seed, where."""
+    """The network, its streams, its seed and its device."""
 
     name: str
     streams: tuple[Stream, ...]
@@ -78,7 +78,7 @@ class Actions:
     layout: Layout
     classes: int
 
-    def part(
+    def subset(
         self, rows: pd.Series, stream: Stream, augment: Augment = "none", seed: int = 0
     ) -> GestureClips:
         whole = ClipDataset(self.clips[rows], self.skeletons.__getitem__, FRAMES, axes=3)
@@ -111,7 +111,7 @@ def read(path: Path) -> Actions:
 def train(
     actions: Actions, rows: pd.Series, stream: Stream, recipe: Recipe, how: Network
 ) -> nn.Module:
-    """One network on some clips, to the last epoch."""
+    """Trains one network on some clips, to the last epoch."""
     torch.manual_seed(how.seed)
     model = build_baseline(
         how.name,
@@ -120,7 +120,9 @@ def train(
         width=recipe.width,
         depths=recipe.depths,
     ).to(how.device)
-    loader = TrainingBatches(actions.part(rows, stream, recipe.augment, how.seed), BATCH, balance=0)
+    loader = TrainingBatches(
+        actions.subset(rows, stream, recipe.augment, how.seed), BATCH, balance=0
+    )
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
@@ -148,12 +150,12 @@ def logits_of(model: nn.Module, clips: GestureClips, device: torch.device) -> pd
 
 
 def predict(
-    actions: Actions, known: pd.Series, asked: pd.Series, recipe: Recipe, how: Network
+    actions: Actions, known: pd.Series, predicted: pd.Series, recipe: Recipe, how: Network
 ) -> dict[str, pd.DataFrame]:
     """Predictions of each stream, and of the sum of their raw scores."""
     logits = {
         name: logits_of(
-            train(actions, known, name, recipe, how), actions.part(asked, name), how.device
+            train(actions, known, name, recipe, how), actions.subset(predicted, name), how.device
         )
         for name in how.streams
     }
@@ -169,41 +171,41 @@ def predict(
 
 
 def folds(actions: Actions, how: Network) -> None:
-    """Prints each recipe's accuracy on train, first stream, every subject left out once."""
+    """Prints each recipe's accuracy on train, first stream, leaving each subject out once."""
     in_train = actions.clips.split == "train"
     subjects = sorted(actions.clips.subject[in_train].unique())
     first = replace(how, streams=how.streams[:1])
     for recipe in COMPARED:
-        start, answers = time.perf_counter(), []
+        start, predictions = time.perf_counter(), []
         for subject in subjects:
             own = actions.clips.subject == subject
-            known, asked = in_train & ~own, in_train & own
-            answers += predict(actions, known, asked, recipe, first).values()
-        shares = [f"{100 * point_scores(answer)['top1']:.1f}" for answer in answers]
-        top1 = 100 * point_scores(pd.concat(answers))["top1"]
+            known, predicted = in_train & ~own, in_train & own
+            predictions += predict(actions, known, predicted, recipe, first).values()
+        shares = [f"{100 * point_scores(table)['top1']:.1f}" for table in predictions]
+        top1 = 100 * point_scores(pd.concat(predictions))["top1"]
         seconds = time.perf_counter() - start
         print(f"{how.name} {top1:.1f} % ({', '.join(shares)} a subject), {seconds:.0f} s: {recipe}")
 
 
 def test(actions: Actions, how: Network) -> None:
-    """Trains on the whole of train and prints the scores of the test split."""
+    """Trains on the whole training split and prints the scores of the test split."""
     in_train = actions.clips.split == "train"
     start = time.perf_counter()
-    answers = predict(actions, in_train, ~in_train, RECIPE, how)
+    predictions = predict(actions, in_train, ~in_train, RECIPE, how)
     seconds = time.perf_counter() - start
-    for name, table in answers.items():
+    for name, table in predictions.items():
         top1 = point_scores(table)["top1"]
-        right = round(top1 * len(table))
+        correct = round(top1 * len(table))
         low, high = bootstrap_intervals(table, seed=0, unit="subject")["top1"]
-        wilson = wilson_interval(right, len(table))
+        wilson = wilson_interval(correct, len(table))
         print(
-            f"{how.name} {name:12} {100 * top1:.1f} % ({right} of {len(table)});"
+            f"{how.name} {name:12} {100 * top1:.1f} % ({correct} of {len(table)});"
             f" over draws of its {table.subject.nunique()} subjects {100 * low:.1f} to"
             f" {100 * high:.1f}, Wilson {100 * wilson[0]:.1f} to {100 * wilson[1]:.1f}"
         )
-    for name in how.streams if "all" in answers else []:
+    for name in how.streams if "all" in predictions else []:
         for unit in ("subject", "clip_id"):
-            gain = paired_gain(answers["all"], answers[name], unit=unit)
+            gain = paired_gain(predictions["all"], predictions[name], unit=unit)
             low, high = (100 * end for end in gain.interval)
             print(
                 f"all over {name}: {100 * gain.top1:+.1f} points, {low:+.1f} to {high:+.1f} over"

@@ -1,16 +1,16 @@
-"""Memory as a long training finds it: what was freed is used again, instead of being given back."""
+"""Stable timings: reuses freed memory, as a long training does, instead of returning it."""
 
 import ctypes
 import sys
 
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's numbers of what mallopt sets
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's parameter numbers for mallopt
 
 
 def keep_freed_memory() -> None:
-    """Where the C library is glibc; call before the first great array.
+    """Has an effect with glibc; call before the first large array.
 
-    Otherwise every great array is new pages, whose price is the kernel's and depends on what ran
-    before: up to a third of a step, and never the same.
+    Otherwise every large array is allocated from new pages, at a cost that depends on the kernel
+    and on earlier work: up to a third of a step, and different each time.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(MMAP_MAX, 0)

@@ -69,17 +69,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="stranger-") as folder:
         clone = Path(folder) / "imigue_lab"
         subprocess.run(["git", "clone", "--quiet", str(CHECKOUT), str(clone)], check=True)
-        own = {k: v for k, v in os.environ.items() if not k.startswith(("IMIGUE_LAB", "VIRTUAL"))}
+        variables = {
+            k: v for k, v in os.environ.items() if not k.startswith(("IMIGUE_LAB", "VIRTUAL"))
+        }
         if environment:
             borrow(environment.resolve(), clone)
-            own["PYTHONPATH"] = str(clone)
+            variables["PYTHONPATH"] = str(clone)
         documented = commands((clone / "README.md").read_text())
         for command in documented:
             if why := reason_to_leave_out(command):
                 print(f"[stranger] left out, {why}: {command}", flush=True)
         todo = [command for command in documented if not reason_to_leave_out(command)]
         script = script_of(todo, Path(folder) / "iMiGUE")
-        done = subprocess.run(["bash", "-c", script], cwd=clone, env=own)
+        done = subprocess.run(["bash", "-c", script], cwd=clone, env=variables)
     print(f"[stranger] {len(todo)} commands" + (", one failed" if done.returncode else " worked"))
     sys.exit(done.returncode)
 

@@ -2,8 +2,8 @@
 
 python -m benchmarks.study_workers [storage]        about 2 minutes on two cores
 
-Every cell must end as one finished run folder, the lost cells by another worker. `storage` is a
-database URL, such as postgresql://user:password@host/name; SQLite where it is left out.
+Every cell must end as one finished run folder, lost cells with another worker. `storage` is a
+database URL, such as postgresql://user:password@host/name; default: SQLite.
 """
 
 import os
@@ -23,23 +23,23 @@ from imigue_lab.studies.trials import open_study, tickets
 HEARTBEAT_S, GRACE_S = 2, 8
 
 
-def be_hasty() -> None:
-    """A worker that is silent for 8 seconds counts as lost."""
+def shorten_grace() -> None:
+    """A worker without a heartbeat for 8 seconds counts as lost."""
     study.HEARTBEAT_S, study.GRACE_S = HEARTBEAT_S, GRACE_S
 
 
-def share(asked: AblationSettings, workers: int, kills: int, timeout_s: float = 900) -> dict:
-    """Lets workers do a grid, kills some once they hold cells; what the study then holds.
+def share(settings: AblationSettings, workers: int, kills: int, timeout_s: float = 900) -> dict:
+    """Runs a grid with several workers and kills some while they run cells.
 
     Returns:
-        cells, folders (finished ones), trials by state, and the trials that were taken up again.
+        cells, finished, folders (of finished runs), trials by state, and retried trials.
     """
-    shared = open_study(study_name(asked), asked.storage)
-    grid = plan_grid(asked)
+    shared = open_study(study_name(settings), settings.storage)
+    grid = plan_grid(settings)
     enqueue(shared, grid)
-    said = ("data", "task", "given", "variants", "seeds", "seed", "storage")
-    words = [w for name in said for w in (f"--{name}", str(getattr(asked, name)))]
-    running = [start(["ablate", *words], be_hasty) for _ in range(workers)]
+    options = ("data", "task", "given", "variants", "seeds", "seed", "storage")
+    arguments = [a for name in options for a in (f"--{name}", str(getattr(settings, name)))]
+    running = [start(["ablate", *arguments], shorten_grace) for _ in range(workers)]
     end = time.monotonic() + timeout_s
     while len(tickets(shared, "COMPLETE")) < len(grid) // 4 or (
         len(tickets(shared, "RUNNING")) < workers
@@ -59,7 +59,7 @@ def share(asked: AblationSettings, workers: int, kills: int, timeout_s: float = 
         "finished": sum(cell in finished for cell in grid),
         "folders": len({finished[cell].folder for cell in grid if cell in finished}),
         "trials": {state: len(tickets(shared, state)) for state in states},
-        "taken up again": len(retried),
+        "retried": len(retried),
     }
 
 
@@ -69,15 +69,15 @@ def main(storage: str = "") -> None:
         os.environ["IMIGUE_LAB_HOME"] = folder
         root = Path(folder) / "interviews"
         make_data(root, SyntheticSpec(videos=60, pictures=False))
-        asked = AblationSettings(
+        settings = AblationSettings(
             data=str(root), given="epochs:8 lr:1e-3", variants="main", seeds=4, storage=storage
         )
         started = time.monotonic()
-        told = share(asked, workers=4, kills=2)
+        found = share(settings, workers=4, kills=2)
         runs = [p.parent.name for p in (Path(folder) / "runs").glob("*/scores.json")]
-        print(f"{told}, {time.monotonic() - started:.0f} s, {len(runs)} run folders")
-        assert told["cells"] == told["finished"] == told["folders"] == len(runs) == 20
-        assert told["taken up again"] >= 2 and not told["trials"]["RUNNING"]
+        print(f"{found}, {time.monotonic() - started:.0f} s, {len(runs)} run folders")
+        assert found["cells"] == found["finished"] == found["folders"] == len(runs) == 20
+        assert found["retried"] >= 2 and not found["trials"]["RUNNING"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: its help, its exit statuses, and the notebooks' settings as options."""
+"""The command line: help, exit status, and the settings of the notebooks as options."""
 
 import re
 import subprocess
@@ -27,16 +27,16 @@ def run(*words):
 
 def test_help_names_the_commands(capsys):
     assert run("--help") == 0
-    told = capsys.readouterr().out
-    assert all(command in told for command in ("make-data", "train", "card", "html"))
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in ("make-data", "train", "card", "html"))
 
 
 def test_every_setting_is_an_option_with_its_help(capsys):
     assert run("train", "emotion", "--help") == 0
-    told = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     for name, field in EmotionSettings.model_fields.items():
-        assert f"--{name.replace('_', '-')}" in told
-        assert field.description in told
+        assert f"--{name.replace('_', '-')}" in printed
+        assert field.description in printed
 
 
 def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):
@@ -56,9 +56,9 @@ def test_extract_says_what_it_made_and_the_second_time_that_there_is_nothing_to_
     write_video(folder / "anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
     words = ["extract", "--data", str(folder), "--store", store, "--encoders", "context-tiny"]
     assert run(*words) == 0
-    told = capsys.readouterr().out
-    assert "context-tiny-" in told and "(untrained weights)" in told
-    assert "made 1 items: 1 windows" in told
+    printed = capsys.readouterr().out
+    assert "context-tiny-" in printed and "(untrained weights)" in printed
+    assert "made 1 items: 1 windows" in printed
     assert run(*words) == 0
     assert "nothing to do: 1 items already extracted" in capsys.readouterr().out
     assert run(*words, "--trial") == 1
@@ -72,9 +72,9 @@ def test_extract_ends_with_status_1_when_a_video_failed_and_makes_the_others(tmp
     (folder / "bert.mp4").write_bytes((folder / "anna.mp4").read_bytes()[:300])
     words = ["extract", "--data", str(folder), "--store", store, "--encoders", "context-tiny"]
     assert run(*words) == 1
-    told = capsys.readouterr().out
-    assert "made 1 items" in told
-    assert told.count("bert.mp4: not a readable video") == 1
+    printed = capsys.readouterr().out
+    assert "made 1 items" in printed
+    assert printed.count("bert.mp4: not a readable video") == 1
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_extract_stops_with_a_sentence_where_weights_are_missing(
 ):
     write_video(tmp_path / "anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
     assert run("extract", "--data", str(tmp_path), *words) == 1
-    told = capsys.readouterr().err
-    assert complaint in told
-    assert told.startswith("imigue-lab: ") and told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert complaint in printed
+    assert printed.startswith("imigue-lab: ") and printed.count("\n") == 1
 
 
 def test_two_processes_of_torchrun_make_together_what_one_makes(tmp_path):
@@ -141,8 +141,8 @@ def test_make_data_writes_every_layout(tmp_path, capsys, layout):
         (["html", "none.ipynb"], 1, "none.ipynb: no such notebook"),
     ],
 )
-def test_exit_status_tells_words_from_data(words, status, complaint, capsys):
+def test_exit_status_distinguishes_usage_errors_from_data_errors(words, status, complaint, capsys):
     assert run(*words) == status
-    told = capsys.readouterr().err
-    assert complaint in told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert complaint in printed
+    assert "Traceback" not in printed

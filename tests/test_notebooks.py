@@ -172,8 +172,8 @@ def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, sy
     titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
     assert [title["text"].split("<br>")[0].split(":")[0] for title in titles] == [
         "Gates of interview 0003",
-        "Interview 0003 with something withheld",
-        "Gates of test interviews told right and wrong",
+        "Interview 0003 with streams or spans withheld",
+        "Gates of correctly and incorrectly predicted test interviews",
     ]
     page = export_html(tmp_path / "out.ipynb").read_text()
     assert page.count('class="plotly-graph-div"') == 3
@@ -200,9 +200,9 @@ def test_papermill_looks_at_the_attention_of_a_run_that_it_trains_first(tmp_path
     titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
     assert [title["text"].split("<br>")[0].split(":")[0] for title in titles] == [
         "Attention over clip 0030_1",
-        "Does the decision rest on what is attended to?",
-        "What of clip 0030_1 reached MViT's class token",
-        "2s-AGCN's adaptive graph in clip 0030_1",
+        "Does the prediction depend on the attended tokens?",
+        "Attention rollout of MViT over clip 0030_1",
+        "Adaptive graph of 2s-AGCN in clip 0030_1",
     ]
     page = export_html(tmp_path / "out.ipynb").read_text()
     assert page.count('class="plotly-graph-div"') == 4

@@ -43,7 +43,7 @@ def test_a_synthetic_copy_replaces_the_real_one_that_the_readme_names(tmp_path):
     assert f"imigue-lab check {tmp_path / 'copy'}" in script
 
 
-def test_a_borrowed_environment_is_not_written_to(tmp_path):
+def test_an_existing_environment_is_not_modified(tmp_path):
     (tmp_path / "env/bin").mkdir(parents=True)
     (tmp_path / "env/bin/python").touch()
     borrow(tmp_path / "env", tmp_path / "clone")

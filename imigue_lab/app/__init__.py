@@ -1,6 +1,6 @@
-"""The command line: what takes long or runs on many machines, with the notebooks' own settings.
+"""The command line: long or distributed work, with the same settings as the notebooks.
 
-Exit status: 0 done; 1 the data or the run has a problem, said in a sentence; 2 the words are off.
+Exit status: 0 done; 1 the data or a run has a problem, described in one sentence; 2 usage error.
 """
 
 import argparse
@@ -18,20 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its status."""
-    options = build_parser().parse_args(words)
+    options = build_parser().parse_args(arguments)
     try:
         options.run(options)
-    except SettingsError as error:
-        sys.exit(complain(error, status=2))
     except LabError as error:
-        sys.exit(complain(error, status=1))
-
-
-def complain(error: LabError, status: int) -> int:
-    print(f"imigue-lab: {error}", file=sys.stderr)
-    return status
+        print(f"imigue-lab: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,114 +36,148 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
-        description="Micro-gestures and emotion on iMiGUE: the long parts.",
+        description="Micro-gestures and emotion on iMiGUE: everything that takes long.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    make = commands.add_parser("make-data", help="write a synthetic iMiGUE in any layout")
-    make.add_argument("root", type=Path, help="new folder")
+    make = commands.add_parser("make-data", help="write a synthetic data set in any iMiGUE layout")
+    make.add_argument("root", type=Path, help="folder to create")
     make.add_argument(
         "--layout",
         choices=["full", "miga2023", "miga2024", "miga2026", "plain"],
         default="miga2024",
-        help="how it lies on disk (default: miga2024)",
+        help="layout of the files (default: miga2024)",
     )
     make.add_argument(
         "--size",
         choices=["demo", "long", "full"],
         default="demo",
-        help="long: quiet time between gestures that last; full: 359 videos and 18,232 clips of"
-        " tiny pictures (default: demo)",
+        help="long: longer gestures with pauses in between; full: 359 videos and 18,232 clips"
+        " with tiny frames (default: demo)",
     )
     make.add_argument(
-        "--videos", type=positive, help="interviews (default: 120; long: 24; full: 359)"
+        "--videos", type=positive, help="number of interviews (default: 120; long: 24; full: 359)"
     )
-    make.add_argument("--seed", type=int, default=0, help="default: 0")
+    make.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     make.add_argument(
-        "--signal", choices=["joint", "none"], default="joint", help="what is planted"
+        "--signal",
+        choices=["joint", "none"],
+        default="joint",
+        help="simulated signal: joint, across both modalities; none, noise only (default: joint)",
     )
-    make.add_argument("--store", default="", help="feature store (default: the workspace's)")
-    make.add_argument("--no-pictures", action="store_true", help="keypoints and labels only")
-    make.add_argument("--all-win-validation", action="store_true", help="a fault of the real split")
-    make.add_argument("--leak-subject", action="store_true", help="one subject in train and test")
+    make.add_argument(
+        "--store", default="", help="feature store (default: features/ of the workspace)"
+    )
+    make.add_argument("--no-pictures", action="store_true", help="write keypoints and labels only")
+    make.add_argument(
+        "--all-win-validation",
+        action="store_true",
+        help="validation split without a loss, as in the real data",
+    )
+    make.add_argument(
+        "--leak-subject", action="store_true", help="put one subject into both train and test"
+    )
     make.set_defaults(run=make_data)
 
-    check = commands.add_parser("check", help="what is wrong with a copy of the data")
-    check.add_argument("root", type=Path)
+    check = commands.add_parser("check", help="validate a copy of the data")
+    check.add_argument("root", type=Path, help="root folder of the data")
     check.add_argument(
         "--decode",
         choices=["all", "sample", "none"],
         default="sample",
-        help="all: every frame; sample: counts frames, looks at faces; none: trusts headers",
+        help="all: decode every frame; sample: count frames and check some for faces; none: read"
+        " headers only (default: sample)",
     )
-    check.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
     check.set_defaults(run=check_data)
 
     extract = commands.add_parser(
-        "extract", help="features of videos and clips, by frozen encoders (as 00 does)"
+        "extract", help="extract features of videos and clips with frozen encoders (notebook 00)"
     )
     add_settings(extract, ExtractSettings)
     extract.add_argument(
-        "--trial", action="store_true", help="two windows only, to tell how long it would take"
+        "--trial", action="store_true", help="extract two windows only, to estimate the duration"
     )
     extract.set_defaults(run=extract_features)
 
-    train = commands.add_parser("train", help="train a model as its notebook does")
+    train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
     emotion = tasks.add_parser("emotion", help="win or lose from context and face (02)")
     add_settings(emotion, EmotionSettings)
     emotion.set_defaults(run=train_model, task="emotion")
-    gesture = tasks.add_parser("gesture", help="gestures from RGB and pose, with memory (01)")
+    gesture = tasks.add_parser("gesture", help="micro-gestures from RGB and pose, with memory (01)")
     add_settings(gesture, GestureSettings)
     gesture.set_defaults(run=train_model, task="gesture")
-    baseline = tasks.add_parser("baseline", help="a network of Table 1, one stream (04)")
+    baseline = tasks.add_parser("baseline", help="a baseline network of Table 1, one stream (04)")
     add_settings(baseline, BaselineSettings)
     baseline.set_defaults(run=train_model, task="baseline")
 
-    fusion = commands.add_parser("fuse", help="finished runs decide together, clip by clip")
+    fusion = commands.add_parser("fuse", help="combine the predictions of finished runs")
     fusion.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
     fusion.add_argument(
         "--weights",
         default="uniform",
         help="uniform, search (on validation), or one for each run: 2:2:1:1 (default: uniform)",
     )
-    fusion.add_argument("--name", default="", help="run folder (default: made from the runs)")
-    fusion.add_argument("--seed", type=int, default=0, help="of the intervals (default: 0)")
+    fusion.add_argument(
+        "--name", default="", help="name of the new run (default: derived from the runs)"
+    )
+    fusion.add_argument(
+        "--seed", type=int, default=0, help="random seed of the intervals (default: 0)"
+    )
     fusion.set_defaults(run=fuse_runs)
 
-    table = commands.add_parser("table", help="Table 1: published scores, and ours beside them")
+    table = commands.add_parser(
+        "table", help="print Table 1: published scores and those of your runs"
+    )
     table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
-    table.add_argument("--split", choices=["validation", "test"], default="test")
+    table.add_argument(
+        "--split", choices=["validation", "test"], default="test", help="default: test"
+    )
     table.set_defaults(run=print_table)
 
     add_study_commands(commands)
 
-    card = commands.add_parser("card", help="a finished run on one page, for a reviewer")
+    card = commands.add_parser("card", help="write a finished run on one page, for a reviewer")
     card.add_argument("run_name", metavar="RUN", help="name or path of a finished run")
     card.set_defaults(run=print_card)
 
-    hand_in = commands.add_parser("submit", help="the zip that a challenge takes of a finished run")
-    hand_in.add_argument("name", metavar="RUN", help="name or path of a finished run")
-    hand_in.add_argument("--track", type=int, choices=[1, 3], required=True)
-    hand_in.add_argument(
+    submission = commands.add_parser(
+        "submit", help="write the zip file of a finished run for a challenge"
+    )
+    submission.add_argument("name", metavar="RUN", help="name or path of a finished run")
+    submission.add_argument(
+        "--track", type=int, choices=[1, 3], required=True, help="of the MiGA challenge"
+    )
+    submission.add_argument(
         "--format",
         choices=["2023", "2025"],
         default="2025",
         help="2023: Submission.csv without a header (default: 2025)",
     )
-    hand_in.add_argument("--header", default="", help="two names with a comma (default: track's)")
-    hand_in.add_argument(
+    submission.add_argument(
+        "--header",
+        default="",
+        help="two column names, comma-separated (default: those of the track)",
+    )
+    submission.add_argument(
         "--numbering",
         choices=["zero", "csv"],
         default="zero",
-        help="classes of track 1: zero is 0 to 31, csv 1 to 31 and 99 (default: zero)",
+        help="class numbers of track 1: zero, 0 to 31; csv, 1 to 31 and 99 (default: zero)",
     )
-    hand_in.add_argument("--data", default="", help="root with the test part (default: the run's)")
-    hand_in.add_argument("--out", type=Path, help="folder (default: submissions/ of the run)")
-    hand_in.set_defaults(run=submit_run)
+    submission.add_argument(
+        "--data", default="", help="root with the test split (default: that of the run)"
+    )
+    submission.add_argument(
+        "--out", type=Path, help="output folder (default: submissions/ of the run)"
+    )
+    submission.set_defaults(run=submit_run)
 
-    html = commands.add_parser("html", help="an executed notebook as HTML that shows offline")
-    html.add_argument("notebook", type=Path)
+    html = commands.add_parser(
+        "html", help="convert an executed notebook to HTML that works offline"
+    )
+    html.add_argument("notebook", type=Path, help="executed .ipynb file")
     html.set_defaults(run=export_html)
     return parser
 
@@ -203,7 +231,7 @@ def extract_features(options: argparse.Namespace) -> None:
 
 
 def print_scores(scores: "pd.DataFrame") -> None:
-    """Once, where several processes have trained together."""
+    """Prints in the first process only, where several have trained together."""
     if os.environ.get("RANK", "0") == "0":
         print(scores.to_string(index=False))
 

@@ -1,7 +1,4 @@
-"""What the options of a command are made from: the settings of its notebook.
-
-Commands over many runs: ablations, searches, and finished runs side by side.
-"""
+"""Options from a notebook's settings, and the commands that run or compare many runs."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -18,7 +15,7 @@ def positive(text: str) -> int:
 
 
 def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
-    """One option a setting, with its help and default; values are checked by the settings."""
+    """One option for each setting, with its help and default; the settings validate the values."""
     for name, field in cls.model_fields.items():
         default = "empty" if field.default == "" else field.default
         help_text = f"{field.description} (default: {default})".replace("%", "%%")
@@ -33,30 +30,37 @@ def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
 
 
 def add_study_commands(commands: Any) -> None:
-    """Adds them to the subparsers of the command line."""
+    """Adds ablate, search and compare to the subparsers of the command line."""
     from imigue_lab.studies.settings import AblationSettings, SearchSettings
 
-    ablate = commands.add_parser("ablate", help="variants of a model, several seeds each (03)")
+    ablate = commands.add_parser(
+        "ablate", help="train variants of a model, several seeds each (03)"
+    )
     add_settings(ablate, AblationSettings)
     add_workers(ablate)
     ablate.set_defaults(run=run_ablation)
 
-    search = commands.add_parser("search", help="the paper's search space by Optuna (08)")
+    search = commands.add_parser(
+        "search", help="search the paper's hyperparameter space with Optuna (08)"
+    )
     add_settings(search, SearchSettings)
     add_workers(search)
     search.set_defaults(run=run_search)
 
     compare = commands.add_parser(
-        "compare", help="finished runs: settings that differ, paired tests against the first"
+        "compare",
+        help="compare finished runs: settings that differ, paired tests against the first",
     )
     compare.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
-    compare.add_argument("--split", choices=["validation", "test"], default="test")
+    compare.add_argument(
+        "--split", choices=["validation", "test"], default="test", help="default: test"
+    )
     compare.set_defaults(run=compare_runs)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=positive, default=1, help="processes on this host (default: 1)"
+        "--workers", type=positive, default=1, help="number of processes on this host (default: 1)"
     )
 
 
@@ -82,7 +86,7 @@ def run_search(options: argparse.Namespace) -> None:
         share_among(options.workers, search, settings)
     study = search(settings)
     print(show_trials(study).to_string(index=False))
-    print(f"the best settings: --preset {keep_best(study, settings)}")
+    print(f"best settings: --preset {keep_best(study, settings)}")
 
 
 def compare_runs(options: argparse.Namespace) -> None:

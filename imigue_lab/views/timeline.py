@@ -16,9 +16,8 @@ from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.player import AttentionPlayer
 from imigue_lab.views.faces import WINDOW
-from imigue_lab.views.gates import withholding as interview
 from imigue_lab.views.gates.over_time import gates_over_time
-from imigue_lab.views.gates.withholding import Interview
+from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
 from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
@@ -84,8 +83,8 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
 
 
-def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
-    """The gates over the video, with its remarks in place of the run's notes."""
+def gates_of(analysis: Analysis, shown: GatedInterview) -> go.Figure:
+    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
     return gates_over_time(
         analysis.emotion.run,
         shown.gates,
@@ -96,12 +95,14 @@ def gates_of(analysis: Analysis, shown: Interview) -> go.Figure:
     )
 
 
-def look(analysis: Analysis, shown: Interview) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
-    """The video in a player, with lanes of the classes and of the gates that seek in it.
+def look(
+    analysis: Analysis, shown: GatedInterview
+) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
+    """The video in the player, the classes and the gates as lanes that move it.
 
     If the modalities attend to each other, a selected gesture is shown with its attention.
     """
-    player, gates = interview.look(analysis.emotion, shown)
+    player, gates = open_gate_player(analysis.emotion, shown)
     lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
     gestures = Lanes(player.moment, analysis.own.video_id, lanes)
     if analysis.attending is None:

@@ -119,7 +119,9 @@ def test_hovering_names_a_point_and_the_wheel_zooms(plane):
 def test_another_colouring_changes_the_points(plane):
     before = plane.canvas(PLANE)
     plane.page.click(".widget-toggle-button:has-text('correctness')")
-    plane.wait_until("document.querySelector('.lab-points .legend').textContent.includes('wrong')")
+    plane.wait_until(
+        "document.querySelector('.lab-points .legend').textContent.includes('incorrect')"
+    )
     plane.page.wait_for_timeout(300)
     assert plane.canvas(PLANE) != before
     plane.assert_no_errors()

@@ -25,7 +25,7 @@ from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_fabric
-from imigue_lab.views.attention.deletion import delete
+from imigue_lab.views.attention.deletion import delete_tokens
 from imigue_lab.views.attention.maps import AttentionSettings, load_attentive, read_attention
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
@@ -203,7 +203,7 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
     assert seen.grid == (2, 4, 4) and not np.isnan(seen.places[seen.seen]).any()
     kept = tuned.predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
     np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
-    assert delete(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
+    assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
     with pytest.raises(RunError, match="'rgb-trained-mvitv2-s', which nothing here can make of a"):
         open_encoder(tuned, "rgb", AnalyseSettings(), CPU)
 

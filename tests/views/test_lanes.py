@@ -118,10 +118,12 @@ def test_gate_lanes_are_the_gates(index, trained):
     windows = len(gates.face_seen)
     running = pd.DataFrame({"window": [0, windows - 1], "probability": [0.0, 1.0]})
     lanes = gate_lanes(Moment(index, "0003"), gates, running, np.ones(windows, np.float32))
-    first, second, means, taken, *_, share, win = read_back(lanes)
+    first, second, means, shares, *_, share, win = read_back(lanes)
     for drawn, gate in zip((first, second), gates.by_group(), strict=True):
         np.testing.assert_allclose(drawn, gate.T, atol=1e-6)
-    np.testing.assert_allclose(means, gates.mean().to_numpy().T, atol=1e-6)
-    np.testing.assert_allclose(taken[0], gates.taken[0]["face in context"], atol=1e-6)
+    np.testing.assert_allclose(
+        means, gates.per_window[gates.columns("mean gate")].to_numpy().T, atol=1e-6
+    )
+    np.testing.assert_allclose(shares[0], gates.per_window["face in context, stage 1"], atol=1e-6)
     assert (share == 1).all()
     np.testing.assert_allclose(win[0], np.linspace(0, 1, windows), atol=1e-6)

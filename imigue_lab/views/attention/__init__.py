@@ -1,1 +1,1 @@
-"""Notebook 06: what CMTF, the pose graph and MViT look at in one clip."""
+"""Notebook 06: attention of CMTF, the pose graph and MViT in one clip."""

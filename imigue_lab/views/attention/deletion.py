@@ -1,12 +1,10 @@
-"""Whether attention says what a decision rests on: take the most attended tokens away and look.
+"""The deletion test: does a prediction depend on the tokens with most attention?
 
-A map of attention is a picture of weights, not an explanation. Here tokens are masked, most
-attended first, as if they had not been there, and the probability of the class that was said is
-watched, beside as many tokens taken at random and beside the least attended ones.
+A map of attention shows weights; it does not explain a prediction. Here tokens are masked, those
+with most attention first, and the probability of the predicted class is compared with masking as
+many random tokens, and as many with least attention.
 
-Letters in shapes: W ways of showing a clip, R RGB tokens, P pose tokens.
-
-The deletion test as curves: probability left when tokens are taken away, by attention or not.
+Letters in shapes: W masked copies of a clip, R RGB tokens, P pose tokens, N tokens of either.
 """
 
 from collections.abc import Sequence
@@ -29,16 +27,85 @@ from imigue_lab.training.statistics import draw_groups
 from imigue_lab.views.attention.maps import ALL, ClipAttention, one_clip, read_attention
 from imigue_lab.views.style import notes_of, styled
 
-AT_ONCE = 8  # ways in a batch
-SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-MOST, RANDOM, LEAST = "most attended", "at random", "least attended"
+AT_ONCE = 8  # masked copies in a batch
+SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the valid tokens
+MOST, RANDOM, LEAST = "most attended", "random", "least attended"
+LOOKS = {
+    MOST: ("213,94,0", "solid", "circle"),
+    RANDOM: ("138,143,152", "dash", "square"),
+    LEAST: ("0,114,178", "dot", "diamond"),
+}
 
 
-def held_out(gesture: GestureRun, most: int = 40, seed: int = 0) -> list[str]:
-    """So many clips of test, else of validation, else of train; drawn at random."""
-    parts = (gesture.data.part(split).clip_id for split in ("test", "validation", "train"))
-    clips = next(part for part in parts if len(part))
+def held_out_clips(gesture: GestureRun, most: int = 40, seed: int = 0) -> list[str]:
+    """At most so many random clips of test, else of validation, else of train."""
+    splits = (gesture.data.part(split).clip_id for split in ("test", "validation", "train"))
+    clips = next(clips for clips in splits if len(clips))
     return clips.sample(min(most, len(clips)), random_state=seed).tolist()
+
+
+def delete_tokens(
+    gesture: GestureRun,
+    system: GestureSystem,
+    clip_ids: Sequence[str],
+    layer: str = ALL,
+    draws: int = 4,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Masks growing shares of both modalities' tokens.
+
+    Args:
+        clip_ids: those that lack a modality are left out.
+        layer: whose attention orders the tokens, see `ClipAttention.layers`.
+        draws: random sets of tokens at each share.
+
+    Returns:
+        A row a clip, order (`MOST`, `RANDOM`, `LEAST`) and share: clip_id, video_id, order, share,
+        and probability, of the class that is predicted from the whole clip; its mean over draws.
+
+    Raises:
+        RunError: no clip has both modalities.
+    """
+    lacking = {*gesture.data.without_rgb, *gesture.data.without_pose}
+    videos = gesture.data.gestures.split.clips.set_index("clip_id").video_id
+    tables = []
+    rng = np.random.default_rng(seed)
+    for clip_id in (name for name in clip_ids if name not in lacking):
+        attention = read_attention(gesture, system, clip_id)
+        rgb, pose, masked = deletion_masks(attention, layer, draws, rng)
+        predicted = int(attention.probability.argmax())
+        left = probabilities_when(system, one_clip(gesture, clip_id), rgb, pose)[:, predicted]
+        tables.append(masked.assign(probability=left, clip_id=clip_id, video_id=videos[clip_id]))
+    if not tables:
+        raise RunError(f"{gesture.run.folder.name}: none of the clips has both modalities")
+    keys = ["clip_id", "video_id", "order", "share"]
+    return pd.concat(tables).groupby(keys, sort=False).probability.mean().reset_index()
+
+
+def deletion_masks(
+    attention: ClipAttention, layer: str, draws: int, rng: np.random.Generator
+) -> tuple[Bool[np.ndarray, "W R"], Bool[np.ndarray, "W P"], pd.DataFrame]:
+    """Which tokens of each modality are kept in each masked copy, and a row for each copy.
+
+    Columns: order, share. At least one valid token of each modality is kept.
+    """
+    weights = attention.on_places(layer).ravel(), attention.on_joints(layer).ravel()
+    valid = [np.flatnonzero(~np.isnan(values)) for values in weights]
+    rows: list[tuple[str, float]] = []
+    kept: tuple[list, list] = ([], [])
+    for share in (0.0, *SHARES):
+        for order in (MOST, LEAST, *[RANDOM] * (draws if share else 1)):
+            rows.append((order, share))
+            for values, own, masks in zip(weights, valid, kept, strict=True):
+                tokens = rng.permutation(own)
+                if order != RANDOM:
+                    tokens = tokens[np.argsort(values[tokens])]  # ties in random order
+                if order == MOST:
+                    tokens = tokens[::-1]
+                mask = np.ones(len(values), dtype=bool)
+                mask[tokens[: min(round(share * len(own)), len(own) - 1)]] = False
+                masks.append(mask)
+    return np.stack(kept[0]), np.stack(kept[1]), pd.DataFrame(rows, columns=["order", "share"])
 
 
 @torch.no_grad()
@@ -48,177 +115,103 @@ def probabilities_when(
     rgb: Bool[np.ndarray, "W R"],
     pose: Bool[np.ndarray, "W P"],
 ) -> Float[np.ndarray, "W classes"]:
-    """What the model says of one clip for each way of showing it.
+    """The prediction for one clip under each pair of masks.
 
     Args:
         batch: of one clip.
-        rgb, pose: tokens that are shown.
+        rgb, pose: tokens that are kept.
     """
     tokens = system.rgb_tokens(batch), system.pose_tokens(batch)
+    # A token's cell of the map, whose times all have as many tokens, or a person's joint
+    cells = int((tokens[0].times[0] == tokens[0].times[0, 0]).sum())
     _, persons, steps, joints = batch.seen.shape
-    spots = spots_of(tokens[0]), torch.arange(persons * joints).view(persons, 1, joints)
-    spots = spots[0], spots[1].expand(-1, steps, -1).flatten()
+    of_joints = torch.arange(persons * joints).view(persons, 1, joints)
+    spots = torch.arange(rgb.shape[1]) % cells, of_joints.expand(-1, steps, -1).flatten()
     found = []
     for start in range(0, len(rgb), AT_ONCE):
-        shown = (torch.from_numpy(part[start : start + AT_ONCE]) for part in (rgb, pose))
-        ways = [show(*told) for told in zip(tokens, shown, spots, strict=True)]
-        ids = batch.clip_ids * len(ways[0].mask)
-        found.append(system.gesture(ways[0], ways[1], ids).logits.float().softmax(dim=1))
+        kept = (torch.from_numpy(masks[start : start + AT_ONCE]) for masks in (rgb, pose))
+        copies = [keep_tokens(*each) for each in zip(tokens, kept, spots, strict=True)]
+        ids = batch.clip_ids * len(copies[0].mask)
+        found.append(system.gesture(copies[0], copies[1], ids).logits.float().softmax(dim=1))
     return torch.cat(found).numpy()
 
 
-def spots_of(rgb: Tokens) -> Int[Tensor, " R"]:
-    """The cell of each token of one clip's map: as many a time as stand at its first time."""
-    cells = int((rgb.times[0] == rgb.times[0, 0]).sum())
-    return torch.arange(rgb.mask.shape[1]) % cells
+def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " N"]) -> Tokens:
+    """A masked copy of one clip's tokens for each row of `kept`.
 
-
-def show(tokens: Tokens, shown: Bool[Tensor, "W N"], spots: Int[Tensor, " N"]) -> Tokens:
-    """One clip's tokens once a way, those that are not shown masked.
-
-    Nor is anything of them left in what rests, which is a mean over the clip.
+    Masked tokens are also left out of `rest`, which is a mean over the clip.
 
     Args:
-        spots: number of the cell, or of the person's joint, that each token is of.
+        spots: number of the cell, or of the person's joint, that each token belongs to.
     """
-    given = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
-    wide = {
-        name: repeat(value, "1 ... -> w ...", w=len(shown))
-        for name, value in given.items()
+    values = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
+    copies = {
+        name: repeat(value, "1 ... -> w ...", w=len(kept))
+        for name, value in values.items()
         if value is not None
     }
-    mask = wide["mask"] & shown
+    mask = copies["mask"] & kept
     if tokens.rest is not None:
-        values = wide["values"].masked_fill(~mask[..., None], 0)
-        total = values.new_zeros(len(mask), int(spots.max()) + 1, values.shape[2])
+        known = copies["values"].masked_fill(~mask[..., None], 0)
+        total = known.new_zeros(len(mask), int(spots.max()) + 1, known.shape[2])
         count = total[..., 0].index_add(1, spots, mask.to(total.dtype)).clamp(min=1)
-        mean = total.index_add(1, spots, values) / count[..., None]
-        wide["rest"] = mean[:, spots]
-    return replace(tokens, **(wide | {"mask": mask}))
+        mean = total.index_add(1, spots, known) / count[..., None]
+        copies["rest"] = mean[:, spots]
+    return replace(tokens, **(copies | {"mask": mask}))
 
 
-def delete(
-    gesture: GestureRun,
-    system: GestureSystem,
-    clip_ids: Sequence[str],
-    choice: str = ALL,
-    draws: int = 4,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Takes growing shares of both modalities' tokens away.
-
-    Args:
-        clip_ids: those that lack a modality are left out.
-        choice: the layer whose attention decides, see `ClipAttention.choices`.
-        draws: of tokens at random, at each share.
-
-    Returns:
-        A row a clip, way (`MOST`, `RANDOM`, `LEAST`) and share: clip_id, video_id, taken, share,
-        and probability, of the class that is said of the whole clip; at random its mean.
-
-    Raises:
-        RunError: no clip has both modalities.
-    """
-    lacking = {*gesture.data.without_rgb, *gesture.data.without_pose}
-    videos = gesture.data.gestures.split.clips.set_index("clip_id").video_id
-    rows = []
-    rng = np.random.default_rng(seed)
-    for clip_id in (name for name in clip_ids if name not in lacking):
-        attention = read_attention(gesture, system, clip_id)
-        rgb, pose, taken = ways(attention, choice, draws, rng)
-        said = int(attention.probability.argmax())
-        given = probabilities_when(system, one_clip(gesture, clip_id), rgb, pose)[:, said]
-        table = taken.assign(probability=given, clip_id=clip_id, video_id=videos[clip_id])
-        rows.append(table)
-    if not rows:
-        raise RunError(f"{gesture.run.folder.name}: none of the clips has both modalities")
-    every = pd.concat(rows)
-    keys = ["clip_id", "video_id", "taken", "share"]
-    return every.groupby(keys, sort=False).probability.mean().reset_index()
-
-
-def ways(
-    attention: ClipAttention, choice: str, draws: int, rng: np.random.Generator
-) -> tuple[Bool[np.ndarray, "W R"], Bool[np.ndarray, "W P"], pd.DataFrame]:
-    """Which tokens of each modality are shown in each way, and what each way is.
-
-    Columns: taken, share. The share is of the valid tokens; one of each stays at least.
-    """
-    given = attention.on_places(choice).ravel(), attention.on_joints(choice).ravel()
-    valid = [np.flatnonzero(~np.isnan(values)) for values in given]
-    rows: list[dict[str, object]] = []
-    shown: tuple[list, list] = ([], [])
-    for share in (0.0, *SHARES):
-        for taken in (MOST, LEAST, *[RANDOM] * (draws if share else 1)):
-            rows.append({"taken": taken, "share": share})
-            for values, own, kept in zip(given, valid, shown, strict=True):
-                order = rng.permutation(own)
-                if taken != RANDOM:
-                    order = order[np.argsort(values[order])]  # ties fall as drawn
-                if taken == MOST:
-                    order = order[::-1]
-                away = min(round(share * len(own)), len(own) - 1)
-                mask = np.ones(len(values), dtype=bool)
-                mask[order[:away]] = False
-                kept.append(mask)
-    return np.stack(shown[0]), np.stack(shown[1]), pd.DataFrame(rows)
-
-
-def mean_curves(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Mean probability by way and share, with its 95 % interval over draws of whole videos.
-
-    Args:
-        table: of `delete`.
-    """
-    video, names = pd.factorize(table.groupby("clip_id", sort=False).video_id.first())
+def mean_with_interval(
+    values: Float[np.ndarray, " clips"], videos: pd.Series, seed: int
+) -> tuple[float, float, float]:
+    """Mean over clips, and its 95 % interval over draws of whole videos."""
+    video, names = pd.factorize(videos)
     draws = draw_groups(len(names), seed)[:, video]
-    rows = []
-    for (taken, share), part in table.groupby(["taken", "share"], sort=False):
-        values = part.probability.to_numpy()  # clips in their order
-        low, high = np.quantile(draws @ values / draws.sum(axis=1), [0.025, 0.975])
-        row = {"taken": taken, "share": share, "probability": values.mean()}
-        rows.append(row | {"low": low, "high": high})
-    return pd.DataFrame(rows)
+    low, high = np.quantile(draws @ values / draws.sum(axis=1), [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def deletion_means(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Columns order, share, probability (mean over clips), low and high (95 %).
+
+    Args:
+        table: of `delete_tokens`.
+    """
+    rows = [
+        (order, share, *mean_with_interval(own.probability.to_numpy(), own.video_id, seed))
+        for (order, share), own in table.groupby(["order", "share"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["order", "share", "probability", "low", "high"])
 
 
 def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     """How much more the most attended tokens matter than random ones: mean over shares above 0.
 
     Returns:
-        difference (probability without random tokens less that without the most attended), low,
-        high (95 %, over draws of whole videos), clips and videos. An interval that holds 0 says
-        that attention tells nothing of what this model's decisions rest on.
+        difference (probability without random tokens minus that without the most attended), low,
+        high (95 %), clips and videos. An interval that contains 0 does not show that predictions
+        depend on what is attended to.
     """
-    part = table[table.share > 0].pivot_table("probability", ["clip_id", "video_id"], "taken")
-    gain = (part[RANDOM] - part[MOST]).to_numpy()
-    video, names = pd.factorize(part.index.get_level_values("video_id"))
-    draws = draw_groups(len(names), seed)[:, video]
-    low, high = np.quantile(draws @ gain / draws.sum(axis=1), [0.025, 0.975])
-    found = {"difference": float(gain.mean()), "low": float(low), "high": float(high)}
-    return found | {"clips": len(gain), "videos": len(names)}
-
-
-LOOKS = {
-    MOST: ("213,94,0", "solid", "circle"),
-    RANDOM: ("138,143,152", "dash", "square"),
-    LEAST: ("0,114,178", "dot", "diamond"),
-}
+    means = table[table.share > 0].pivot_table("probability", ["clip_id", "video_id"], "order")
+    gain, videos = (means[RANDOM] - means[MOST]).to_numpy(), means.reset_index().video_id
+    difference, low, high = mean_with_interval(gain, videos, seed)
+    found = {"difference": difference, "low": low, "high": high}
+    return found | {"clips": len(gain), "videos": videos.nunique()}
 
 
 def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
-    """Bands hold 95 % of draws of whole videos.
+    """Probability left by share of tokens; bands are 95 % over draws of whole videos.
 
     Args:
-        table: of `deletion.delete`.
+        table: of `delete_tokens`.
     """
-    curves, found = mean_curves(table, seed), faithfulness(table, seed)
+    means, found = deletion_means(table, seed), faithfulness(table, seed)
     figure = go.Figure()
-    for taken, (colour, dash, symbol) in LOOKS.items():
-        part = curves[curves.taken == taken]
-        x = 100 * part.share
+    for order, (colour, dash, symbol) in LOOKS.items():
+        own = means[means.order == order]
+        x = 100 * own.share
         figure.add_scatter(
             x=pd.concat([x, x[::-1]]),
-            y=pd.concat([part.high, part.low[::-1]]),
+            y=pd.concat([own.high, own.low[::-1]]),
             mode="lines",
             fill="toself",
             fillcolor=f"rgba({colour},0.15)",
@@ -228,24 +221,25 @@ def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
         )
         figure.add_scatter(
             x=x,
-            y=part.probability,
-            name=taken,
+            y=own.probability,
+            name=order,
             mode="lines+markers",
             line={"color": f"rgb({colour})", "dash": dash},
             marker={"symbol": symbol},
-            hovertemplate="%{x:.0f} % taken: %{y:.2f}<extra></extra>",
+            hovertemplate="%{x:.0f} % masked: %{y:.2f}<extra></extra>",
         )
-    figure.update_xaxes(title_text="% of the tokens of both modalities taken away")
-    figure.update_yaxes(title_text="probability of the class said first", range=[0, 1.02])
-    notes = [*notes_of(run), verdict(found), f"{found['clips']} clips of {found['videos']} videos"]
-    return styled(figure, "Does the decision rest on what is attended to?", notes, height=480)
+    figure.update_xaxes(title_text="% of the tokens of both modalities masked")
+    figure.update_yaxes(title_text="probability of the predicted class", range=[0, 1.02])
+    counts = f"{found['clips']} clips of {found['videos']} videos"
+    notes = [*notes_of(run), conclusion(found), counts]
+    return styled(figure, "Does the prediction depend on the attended tokens?", notes, height=480)
 
 
-def verdict(found: dict[str, float]) -> str:
-    """One sentence on `deletion.faithfulness`."""
-    told = f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
+def conclusion(found: dict[str, float]) -> str:
+    """One sentence on the result of `faithfulness`."""
+    by = f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
     if found["low"] > 0:
-        return f"yes, more than on random tokens: they matter more by {told}"
+        return f"yes, more than on random tokens: they matter more by {by}"
     if found["high"] < 0:
-        return f"no: random tokens matter more than the most attended ones, by {told}"
-    return f"not shown: the most attended tokens matter no more than random ones, {told}"
+        return f"no: random tokens matter more than the most attended ones, by {by}"
+    return f"not shown: the most attended tokens matter no more than random ones, {by}"

@@ -1,9 +1,10 @@
-"""Attention in the player: heat on its pictures and joints, a choice of layer, over its own time.
+"""Attention in the player: heat on its pictures and joints, for a chosen layer, over time.
 
-The player's slider is the slider of time; choosing another clip there reads its attention.
+The player's slider is the slider of time; choosing another clip reads the attention of that clip.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,26 +19,25 @@ from imigue_lab.errors import RunError
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.maps import ALL, ClipAttention, read_attention
-from imigue_lab.views.attention.over_clip import GROUPS, Glance, colour_of, glance_at
-from imigue_lab.views.footage import Footage
+from imigue_lab.views.attention.over_clip import DEEP, HEAT, LIGHT, Snapshot, snapshot_at
 from imigue_lab.views.player.browsers import clip_list
 from imigue_lab.views.player.film import Player, still_as_jpeg
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Paint
+from imigue_lab.views.skeletons import Skeleton
 
-FULL = 4.0  # times an equal share at which heat is deepest
-HEAT, DEEP, LIGHT = (213, 94, 0), (8, 48, 107), (232, 241, 250)
+FULL = 4.0  # multiple of an equal share at which colours are deepest
 
 
 class AttentionPlayer(VBox):
-    """Plays a clip under what a layer attends to.
+    """Plays a clip with the attention of one layer drawn over it.
 
     Args:
         clips: to choose from, with their label.
-        read: the attention of a clip by its id; RunError where it has none.
+        read: the attention of a clip by its id; raises RunError where there is none.
 
     Attributes:
-        layer, pairs, merged: the choices.
+        layer, pairs, merged: the controls.
         moment: shared with the player; other views may follow it.
     """
 
@@ -48,143 +48,121 @@ class AttentionPlayer(VBox):
         self.merged = Checkbox(False, description="merged tokens", indent=False)
         self.player = Player(moment)
         self.attention: ClipAttention | None = None
-        choices = HBox([clip_list(moment, clips), self.layer, self.pairs, self.merged])
-        super().__init__([choices, self.player])
+        controls = HBox([clip_list(moment, clips), self.layer, self.pairs, self.merged])
+        super().__init__([controls, self.player])
         self.follow(None)
         moment.observe(self.follow, "clip_id")
-        for choice in (self.layer, self.pairs, self.merged):
-            choice.observe(self.dress, "value")
+        for control in (self.layer, self.pairs, self.merged):
+            control.observe(self.redraw, "value")
 
     def follow(self, _: object) -> None:
-        """Another clip: the layer stays what it was, where there is such a layer."""
-        clip_id = self.moment.clip_id
-        if not clip_id:
-            return self.undress()
-        try:
-            self.attention = self.read(clip_id)
-        except RunError:
-            return self.undress()
-        options = list(self.attention.choices)
-        if list(self.layer.options) != options:
-            self.layer.options = options
-        self.dress(None)
-        return None
-
-    def undress(self) -> None:
-        """Nothing attends here."""
+        """Reads the moment's clip and keeps the chosen layer where the clip has it."""
         self.attention = None
-        self.player.dress()
+        if self.moment.clip_id:
+            with suppress(RunError):  # a clip that lacks a modality plays without attention
+                self.attention = self.read(self.moment.clip_id)
+        if self.attention and list(self.layer.options) != list(self.attention.layers):
+            self.layer.options = list(self.attention.layers)
+        self.redraw(None)
 
-    def dress(self, _: object) -> None:
-        """Draws the chosen layer from now on."""
-        if self.attention is None or self.moment.clip is None:
-            return
+    def redraw(self, _: object) -> None:
+        """Draws the chosen layer from now on, on pictures or else by the size of joints."""
         clip, footage = self.moment.clip, self.player.footage
-        span = int(clip.start), int(clip.end)
-        if footage.film is None:
-            weights = joint_sizes(self.attention, footage, span, self.layer.value)
-            self.player.dress(weights=weights)
-            return
-        size = footage.film.size
-        self.player.dress(
-            painter(
-                self.attention, size, span, self.layer.value, self.pairs.value, self.merged.value
-            )
-        )
+        paint = weights = None
+        if self.attention and clip is not None:
+            span, layer = (int(clip.start), int(clip.end)), self.layer.value
+            if footage.film:
+                shown = self.pairs.value, self.merged.value
+                paint = painter(self.attention, footage.film.size, span, layer, *shown)
+            elif footage.skeleton:
+                weights = joint_weights(self.attention, footage.skeleton, span, layer)
+        self.player.dress(paint, weights)
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The widget, and a still of its player for pages that cannot play it."""
         return super()._repr_mimebundle_(**options) | {"image/jpeg": still_as_jpeg(self.player)}
 
 
-def look(gesture: GestureRun, system: GestureSystem, clip_id: str) -> AttentionPlayer:
-    """The clip under its attention, and the other clips of its part to choose from."""
+def open_attention_player(
+    gesture: GestureRun, system: GestureSystem, clip_id: str
+) -> AttentionPlayer:
+    """The clip with its attention, and the other clips of its split to choose from."""
     clips = gesture.index.clips
-    part = clips[clips.split == clips.set_index("clip_id").split[clip_id]]
+    split = clips[clips.split == clips.set_index("clip_id").split[clip_id]]
     moment = Moment(gesture.index, clip_id=clip_id)
-    return AttentionPlayer(moment, part, partial(read_attention, gesture, system))
+    return AttentionPlayer(moment, split, partial(read_attention, gesture, system))
 
 
 def painter(
     attention: ClipAttention,
     size: tuple[int, int],
     span: tuple[int, int],
-    choice: str,
+    layer: str,
     pairs: bool,
     merged: bool,
 ) -> Paint:
-    """What draws a layer on the pictures of a clip, and leaves those beside it as they are.
+    """Draws a layer on the pictures of a clip, and leaves other pictures unchanged.
 
     Args:
         size: width and height of the whole picture.
         span: first and last frame of the clip.
     """
-    times = attention.grid[0]
-    glances = [glance_at(attention, size, time, choice, 4 if pairs else 0) for time in range(times)]
+    times, most = attention.grid[0], 4 if pairs else 0
+    snapshots = [snapshot_at(attention, size, time, layer, most) for time in range(times)]
 
     def paint(frame: int, picture: Frame) -> Frame:
         time = (frame - span[0]) * times // (span[1] - span[0] + 1)
         if not 0 <= time < times:
             return picture
-        return painted(picture, glances[time], picture.shape[1] / size[0], merged)
+        return painted(picture, snapshots[time], picture.shape[1] / size[0], merged)
 
     return paint
 
 
-def painted(picture: Frame, glance: Glance, scale: float, merged: bool) -> Frame:
-    """A picture under one glance; `scale` is its pixels a pixel of the whole picture."""
+def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> Frame:
+    """A picture with one snapshot over it.
+
+    Args:
+        scale: pixels of the picture a pixel of the whole picture.
+    """
     ground = Image.fromarray(picture).convert("RGBA")
     over = Image.new("RGBA", ground.size)
     pen = ImageDraw.Draw(over)
     unit = min(picture.shape[:2]) / 100
     width = round(unit) or 1
-    for row, column in np.ndindex(glance.heat.shape):
-        share = min(max((float(glance.heat[row, column]) - 1) / (FULL - 1), 0.0), 1.0)
-        pen.rectangle(cell(glance, row, column, scale), fill=(*HEAT, round(200 * share)))
-    for line in glance.lines:
-        pen.line([tuple(end) for end in (scale * line.ends).tolist()], colour_of(line), width)
-    for spot, weight in zip((scale * glance.joints).tolist(), glance.weight.tolist(), strict=True):
-        pen.circle(tuple(spot), unit * (0.9 + 1.1 * weight**0.5), blend(weight / FULL), "#333")
-    for outline in glance.outlines if merged else []:
-        colour = GROUPS[outline.number % len(GROUPS)]
+    for row, column in np.ndindex(snapshot.heat.shape):
+        share = np.clip((float(snapshot.heat[row, column]) - 1) / (FULL - 1), 0, 1)
+        box = scale * snapshot.cell(row, column)
+        pen.rectangle(box.tolist(), fill=(*HEAT, round(200 * share)))
+    for line in snapshot.lines:
+        pen.line([tuple(end) for end in (scale * line.ends).tolist()], line.colour, width)
+    for spot, weight in zip(scale * snapshot.joints, snapshot.weight.tolist(), strict=True):
+        colour = np.array(LIGHT) + min(weight / FULL, 1) * np.subtract(DEEP, LIGHT)
+        radius = unit * (0.9 + 1.1 * weight**0.5)
+        pen.circle(tuple(spot.tolist()), radius, tuple(colour.round().astype(int).tolist()), "#333")
+    for outline in snapshot.outlines if merged else []:
         for row, column in outline.cells.tolist():
-            pen.rectangle(cell(glance, row, column, scale, unit), None, colour, width)
+            box = scale * snapshot.cell(row, column) + unit * np.array([1, 1, -1, -1])
+            pen.rectangle(box.tolist(), None, outline.colour, width)
         for spot in (scale * outline.joints).tolist():
-            pen.circle(tuple(spot), 2.5 * unit, None, colour, width)
+            pen.circle(tuple(spot), 2.5 * unit, None, outline.colour, width)
     return np.asarray(Image.alpha_composite(ground, over).convert("RGB"))
 
 
-def cell(
-    glance: Glance, row: int, column: int, scale: float, inset: float = 0.0
-) -> tuple[float, float, float, float]:
-    left, right = scale * glance.columns[column : column + 2]
-    top, bottom = scale * glance.rows[row : row + 2]
-    return left + inset, top + inset, right - inset, bottom - inset
-
-
-def blend(share: float) -> tuple[int, int, int]:
-    share = min(share, 1.0)
-    red, green, blue = (round(a + share * (b - a)) for a, b in zip(LIGHT, DEEP, strict=True))
-    return red, green, blue
-
-
-def joint_sizes(
-    attention: ClipAttention, footage: Footage, span: tuple[int, int], choice: str
-) -> Float[np.ndarray, "T P"] | None:
-    """Attention on each point of a skeleton that plays without pictures, 0 to 1 at `FULL`."""
-    skeleton = footage.skeleton
-    if skeleton is None:
-        return None
-    given = np.nan_to_num(attention.on_joints(choice)) / FULL
-    persons, steps, _ = given.shape
+def joint_weights(
+    attention: ClipAttention, skeleton: Skeleton, span: tuple[int, int], layer: str
+) -> Float[np.ndarray, "T P"]:
+    """Attention to each point of a skeleton that plays without pictures, 0 to 1 at `FULL`."""
+    received = np.nan_to_num(attention.on_joints(layer)) / FULL
+    persons, steps, _ = received.shape
     number = {joint: n for n, joint in enumerate(attention.joints)}
     count = len(set(skeleton.joints))  # points are persons by joints
     frames = skeleton.first + np.arange(len(skeleton.places))
     step = (frames - span[0]) * steps // (span[1] - span[0] + 1)
     inside = (step >= 0) & (step < steps)
-    sizes = np.zeros((len(frames), len(skeleton.joints)))
+    weights = np.zeros((len(frames), len(skeleton.joints)))
     for point, joint in enumerate(skeleton.joints):
         person = point // count
         if joint in number and person < persons:
-            sizes[inside, point] = given[person, step[inside], number[joint]]
-    return np.clip(sizes, 0, 1)
+            weights[inside, point] = received[person, step[inside], number[joint]]
+    return np.clip(weights, 0, 1)

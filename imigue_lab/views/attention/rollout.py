@@ -1,4 +1,7 @@
-"""What of a clip reached MViT's class token: its rollout over the frames that it saw."""
+"""Attention rollout of MViTv2: how much of the class token stems from each place of a clip.
+
+Letters in shapes: t h w, times, rows and columns of the encoder's map.
+"""
 
 from dataclasses import dataclass
 
@@ -15,21 +18,28 @@ from imigue_lab.features.encoders import VideoEncoder, normalised
 from imigue_lab.models.pictures.rollout import rollout
 from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
-from imigue_lab.views.attention.over_clip import HEAT, add_picture, borders, middles
+from imigue_lab.views.attention.over_clip import (
+    HEAT_SCALE,
+    add_heat,
+    add_picture,
+    borders,
+    colour_axis,
+    fit_tiles,
+)
 from imigue_lab.views.footage import Pictures, open_film
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.style import empty_figure, notes_of, styled
 
-SEEN = 16  # frames that the encoder takes
+SEEN = 16  # frames of the encoder's input
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """The share of the class token that stems from each place, in times an equal share.
+    """The share of the class token that stems from each place, in equal shares.
 
     Attributes:
         own: share of the class token that stems from itself.
-        note: on the weights that made it.
+        note: which weights computed it.
         absent: why there is none.
     """
 
@@ -40,21 +50,20 @@ class Rollout:
 
 
 def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -> Rollout:
-    """Runs MViTv2 over the frames of a clip.
+    """Runs MViTv2 on the frames of a clip.
 
     Args:
-        weights: see `load_mvit`; empty: the tiny network, untrained, which shows the method alone.
+        weights: see `load_mvit`; empty: the tiny untrained network, which only shows the method.
         rgb: the recipe of the RGB tokens that the gesture model was trained on.
 
     Raises:
-        DataError: the weights are not there, or are another network's.
+        DataError: the weights are missing, or belong to another network.
     """
     model, loaded = load_mvit(weights, "small" if weights else "tiny")
     encoder = VideoEncoder(model, loaded, torch.device("cpu"), "float32")
-    own = loaded.digest in rgb
-    note = f"by {encoder.note or weights}" + (
-        "" if own else ", not by the encoder that made this run's RGB tokens"
-    )
+    note = f"by {encoder.note or weights}"
+    if loaded.digest not in rgb:
+        note += ", not by the encoder that extracted this run's RGB tokens"
     try:
         frames = clip_frames(index, clip_id)
     except DataError as error:
@@ -65,7 +74,7 @@ def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -
 
 
 def clip_frames(index: Index, clip_id: str) -> Frames:
-    """The frames that the RGB encoder sees: centres of 16 equal segments."""
+    """The frames of the RGB encoder's input: centres of 16 equal segments."""
     moment = Moment(index, clip_id=clip_id)
     assert moment.clip is not None
     film = open_film(moment)
@@ -75,32 +84,21 @@ def clip_frames(index: Index, clip_id: str) -> Frames:
 
 
 def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures) -> go.Figure:
-    """A column a time; a place without heat gave an equal share or less."""
-    title = f"What of clip {clip_id} reached MViT's class token"
+    """A column a time; a place without heat contributes an equal share or less."""
+    title = f"Attention rollout of MViT over clip {clip_id}"
     notes = [*notes_of(run), found.note]
     if found.absent or pictures.size is None:
         return empty_figure(f"No pictures: {found.absent or pictures.absent}", title, notes)
     times, height, width = found.places.shape
-    columns, rows = (middles(edges) for edges in borders(width, height, pictures.size))
+    columns, rows = borders(width, height, pictures.size)
     titles = [f"frame {frame}" for frame in pictures.frames]
     figure = make_subplots(rows=1, cols=times, horizontal_spacing=0.004, column_titles=titles)
     for time in range(times):
         place = {"row": 1, "col": time + 1}
         add_picture(figure, pictures, time, pictures.size, place)
-        figure.add_heatmap(
-            z=found.places[time].round(2),
-            x=columns,
-            y=rows,
-            coloraxis="coloraxis",
-            hovertemplate="%{z:.1f} × an equal share<extra></extra>",
-            **place,
-        )
-    bar = {"thickness": 10, "title": {"text": "× equal share", "side": "right"}}
-    top = max(2.0, float(np.quantile(found.places, 0.999)))
-    figure.update_layout(coloraxis={"colorscale": HEAT, "cmin": 1, "cmax": top, "colorbar": bar})
-    figure.update_xaxes(range=[0, pictures.size[0]], visible=False)
-    figure.update_yaxes(range=[pictures.size[1], 0], visible=False)
-    figure.update_annotations(font_size=11)
-    notes.append(f"{found.own:.0%} of it stems from the class token itself")
-    figure = styled(figure, title, notes, height=300)
+        add_heat(figure, found.places[time], columns, rows, place)
+    top = float(np.quantile(found.places, 0.999))
+    figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
+    notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
+    figure = styled(fit_tiles(figure, pictures.size), title, notes, height=300)
     return figure.update_layout(margin={"b": 20, "l": 20, "r": 80})

@@ -1,1 +1,1 @@
-"""Notebook 07: what InterFusion's gates let through, and what is lost without it."""
+"""Notebook 07: the gates of InterFusion, and predictions without a modality or a span of time."""

@@ -1,6 +1,4 @@
-"""The bands of the gate figure as lanes, which a player follows and leads.
-
-The gates of one interview over its windows, and beneath each other what went with them.
+"""The gates of one interview over its windows: as a figure, and as lanes that move a player.
 
 Letters in shapes: T windows of 16 frames, G groups of channels.
 """
@@ -17,57 +15,34 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, add_strip
-from imigue_lab.views.gates.values import Gates
+from imigue_lab.views.gates.values import FROM_CONTEXT, FROM_FACE, MEAN, Gates
+from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment, line_lane
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
 
-
-def gate_lanes(
-    moment: Moment,
-    gates: Gates,
-    running: pd.DataFrame,
-    face_share: Float[np.ndarray, " T"] | None = None,
-) -> Lanes:
-    """Press where a gate does something remarkable, and look at the frame.
-
-    Args:
-        running: `withholding.running_probability` of the interview.
-        face_share: share of each window's frames that show the face.
-    """
-    windows = np.arange(len(gates.face_seen))
-    lanes = [
-        Lane(f"stage {stage}: gate by group of channels", gate.T)
-        for stage, gate in enumerate(gates.by_group(), start=1)
-    ]
-    means = gates.mean().to_numpy().T
-    low, high = float(means.min()), float(means.max())
-    colours = (NEUTRAL, "#222222")
-    named = tuple((f"stage {n}", colour) for n, colour in enumerate(colours[: len(means)], 1))
-    lanes.append(Lane(f"mean gate, {low:.2f} to {high:.2f}", means, low, high, named))
-    for stage, taken in enumerate(gates.taken, start=1):
-        lines = (("face in context", FACE), ("context in face", CONTEXT))
-        shares = taken[[name for name, _ in lines]].to_numpy().T
-        most = np.ceil(10 * float(np.nanmax(shares))) / 10
-        title = f"share of the other stream, stage {stage}, 0 to {most:.1f}"
-        lanes.append(Lane(title, shares, 0.0, most, lines))
-    if face_share is not None:
-        lanes.append(line_lane("share of frames that show the face", face_share, FACE))
-    win = np.interp(windows, running.window, running.probability)
-    lanes.append(line_lane("probability of a win, had it ended here", win, WIN))
-    return Lanes(moment, gates.video_id, lanes)
-
-
-FEW = 12  # windows, of which each has its number
+FEW = 12  # windows, up to which every window is numbered
 BETWEEN = 36  # pixels between two bands, for the title of the lower one
+HEAT = "gate by group of channels"
+SHARES = "share of the other stream in InterFusion's output for a stream"
+FACE_SHARE = "share of frames that show the face"
+RUNNING = "probability of a win if the interview ended here"
+# Colour of each quantity in the first and the second stage
+COLOURS = {MEAN: (NEUTRAL, "#222222"), FROM_FACE: (FACE, FACE), FROM_CONTEXT: (CONTEXT, CONTEXT)}
 DASHES = ("solid", "dot")  # of the stages
 
 
 class Band(NamedTuple):
-    """One row of the figure: its title, its height in pixels, and what puts traces into it."""
+    """One row of the figure: its title, its height in pixels, and what draws its traces."""
 
     title: str
     height: int
     add: Callable[[go.Figure, int], None]
+
+
+def line_style(column: str) -> dict[str, str]:
+    """Colour and dash of a column of `Gates.per_window`."""
+    quantity, stage = column.split(", stage ")
+    return {"color": COLOURS[quantity][int(stage) - 1], "dash": DASHES[int(stage) - 1]}
 
 
 def gates_over_time(
@@ -78,24 +53,24 @@ def gates_over_time(
     running: pd.DataFrame | None = None,
     notes: list[str] | None = None,
 ) -> go.Figure:
-    """Gates by group of channels and on average, and how much each stream took of the other.
+    """Gates by group of channels and on average, and the share of the other stream.
 
-    Grey windows hold no face: there is nothing that a gate could let through.
+    Grey windows contain no face, so nothing of the face can pass a gate there.
 
     Args:
-        strips: pictures and faces along the interview (`strip.py`).
+        strips: pictures and faces along the interview (`views/faces.py`).
         face_share: share of each window's frames that show the face.
         running: `withholding.running_probability` of the interview.
-        notes: of an interview that the run was not trained on; None: those on the run's data.
+        notes: for an interview outside the run's data; None: the notes of the run.
     """
     bands = bands_of(gates, strips, face_share, running)
     heights = [band.height for band in bands]
-    whole = sum(heights) + BETWEEN * (len(bands) - 1)
+    total = sum(heights) + BETWEEN * (len(bands) - 1)
     figure = make_subplots(
         rows=len(bands),
         cols=1,
         shared_xaxes=True,
-        vertical_spacing=BETWEEN / whole,
+        vertical_spacing=BETWEEN / total,
         row_heights=heights,
         subplot_titles=[band.title for band in bands],
     )
@@ -108,15 +83,14 @@ def gates_over_time(
     figure.update_xaxes(range=[-0.5, windows - 0.5], showgrid=False)
     figure.update_xaxes(dtick=1 if windows <= FEW else None)
     figure.update_xaxes(title_text="window of 16 frames", row=len(bands), col=1)
-    hidden = int((~gates.face_seen).sum())
     title = (
-        f"Gates of interview {gates.video_id}: win with {gates.probability:.2f},"
-        f" windows without a face: {hidden}"
+        f"Gates of interview {gates.video_id}: probability of a win {gates.probability:.2f},"
+        f" windows without a face: {(~gates.face_seen).sum()}"
     )
     figure = styled(figure, title, notes_of(run) if notes is None else notes)
-    margin = figure.layout.margin
+    top = figure.layout.margin.t
     return figure.update_layout(
-        height=whole + margin.t + 130, margin_b=130, margin_t=margin.t + 20, legend_tracegroupgap=0
+        height=total + top + 130, margin_b=130, margin_t=top + 20, legend_tracegroupgap=0
     )
 
 
@@ -131,17 +105,13 @@ def bands_of(
         for strip in strips
     ]
     if face_share is not None:
-        title = "share of frames that show the face"
-        bands.append(Band(title, 70, partial(add_face_share, face_share)))
+        bands.append(Band(FACE_SHARE, 70, partial(add_face_share, face_share)))
     for stage, gate in enumerate(gates.by_group(), start=1):
-        title = f"stage {stage}: gate by group of channels"
-        bands.append(Band(title, 150, partial(add_heat, gate)))
-    bands.append(Band("mean gate", 120, partial(add_means, gates)))
-    title = "share of the other stream in what InterFusion hands to a stream"
-    bands.append(Band(title, 120, partial(add_taken, gates)))
+        bands.append(Band(f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
+    bands.append(Band(MEAN, 120, partial(add_curves, gates, (MEAN,))))
+    bands.append(Band(SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
     if running is not None:
-        title = "probability of a win, had the interview ended here"
-        bands.append(Band(title, 120, partial(add_running, running)))
+        bands.append(Band(RUNNING, 120, partial(add_running, running)))
     return bands
 
 
@@ -157,8 +127,8 @@ def add_face_share(share: Float[np.ndarray, " T"], figure: go.Figure, row: int) 
     figure.update_yaxes(range=[0, 1.05], row=row, col=1)
 
 
-def add_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -> None:
-    """Red lets through, blue keeps out; white is half."""
+def add_gate_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -> None:
+    """Red passes the other stream, blue blocks it; white is half."""
     figure.add_heatmap(
         z=gate.T.round(3),
         coloraxis="coloraxis",
@@ -168,24 +138,21 @@ def add_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -> Non
     )
     figure.update_yaxes(title_text="group", row=row, col=1)
     bar = {"title": "gate", "len": 0.4, "thickness": 14}
-    scale = {"colorscale": "RdBu_r", "cmin": 0, "cmax": 1, "colorbar": bar}
-    figure.update_layout(coloraxis=scale)
+    figure.update_layout(coloraxis={"colorscale": "RdBu_r", "cmin": 0, "cmax": 1, "colorbar": bar})
 
 
-def add_means(gates: Gates, figure: go.Figure, row: int) -> None:
-    for (stage, mean), dash in zip(gates.mean().items(), DASHES, strict=False):
-        look = {"mode": "lines", "line": {"color": NEUTRAL, "dash": dash}}
-        figure.add_scatter(y=mean, name=f"mean gate, {stage}", row=row, col=1, **look)
-
-
-def add_taken(gates: Gates, figure: go.Figure, row: int) -> None:
-    colours = {"face in context": FACE, "context in face": CONTEXT}
-    for stage, (taken, dash) in enumerate(zip(gates.taken, DASHES, strict=False), start=1):
-        for name, colour in colours.items():
-            look = {"mode": "lines", "line": {"color": colour, "dash": dash}}
-            label = f"{name}, stage {stage}"
-            figure.add_scatter(y=taken[name], name=label, row=row, col=1, **look)
-    figure.update_yaxes(rangemode="tozero", row=row, col=1)
+def add_curves(gates: Gates, quantities: tuple[str, ...], figure: go.Figure, row: int) -> None:
+    for name in gates.columns(*quantities):
+        figure.add_scatter(
+            y=gates.per_window[name],
+            name=name,
+            mode="lines",
+            line=line_style(name),
+            row=row,
+            col=1,
+        )
+    if MEAN not in quantities:
+        figure.update_yaxes(rangemode="tozero", row=row, col=1)
 
 
 def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:
@@ -202,3 +169,39 @@ def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:
     )
     figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, row=row, col=1)
     figure.update_yaxes(range=[0, 1], row=row, col=1)
+
+
+def gate_lanes(
+    moment: Moment,
+    gates: Gates,
+    running: pd.DataFrame,
+    face_share: Float[np.ndarray, " T"] | None = None,
+) -> Lanes:
+    """The same bands as lanes: press where a gate changes, and the player shows the frame.
+
+    Args:
+        running: `withholding.running_probability` of the interview.
+        face_share: share of each window's frames that show the face.
+    """
+    lanes = [
+        Lane(f"stage {stage}: {HEAT}", gate.T)
+        for stage, gate in enumerate(gates.by_group(), start=1)
+    ]
+    means = gates.per_window[gates.columns(MEAN)]
+    lanes.append(curve_lane(MEAN, means, float(means.min(axis=None)), float(means.max(axis=None))))
+    for columns in zip(gates.columns(FROM_FACE), gates.columns(FROM_CONTEXT), strict=True):
+        shares = gates.per_window[list(columns)]
+        high = float(np.ceil(10 * shares.max(axis=None)) / 10)
+        lanes.append(curve_lane("share of the other stream", shares, 0.0, high))
+    if face_share is not None:
+        lanes.append(line_lane(FACE_SHARE, face_share, FACE))
+    windows = np.arange(len(gates.face_seen))
+    win = np.interp(windows, running.window, running.probability)
+    lanes.append(line_lane(RUNNING, win, WIN))
+    return Lanes(moment, gates.video_id, lanes)
+
+
+def curve_lane(title: str, curves: pd.DataFrame, low: float, high: float) -> Lane:
+    """A lane of columns of `Gates.per_window`; it names each of its lines."""
+    lines = tuple((name, line_style(name)["color"]) for name in curves)
+    return Lane(f"{title}, {low:.2f} to {high:.2f}", curves.to_numpy().T, low, high, lines)

@@ -1,4 +1,4 @@
-"""What the gates of InterFusion let through, window by window (paper section 3, Fig. 2c).
+"""The gates of InterFusion in one interview, window by window (paper section 3, Fig. 2c).
 
 Letters in shapes: T windows of 16 frames, D channels of the tokens, G groups of channels.
 """
@@ -21,15 +21,16 @@ from imigue_lab.training.emotion.train import load_emotion
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import Settings
 
+MEAN, FROM_FACE, FROM_CONTEXT = "mean gate", "face in context", "context in face"
+
 
 class GatesSettings(Settings):
     """Parameters of 07_gates."""
 
     run: str = Field("demo", description="finished run of 02, by name; demo: as 02 is committed")
-    video: str = Field("", description="interview; empty: held out, most windows without a face")
-
-
-Share = Float[np.ndarray, " T"]
+    video: str = Field(
+        "", description="video id; empty: the held-out one with most windows without a face"
+    )
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,18 @@ class Gates:
     """The gates of one interview.
 
     Attributes:
-        stages: one array a stage; 1 lets everything of the other stream through, 0 nothing.
-        taken: one table a stage, a row a window: `face in context`, `context in face`, the share
-            of the other stream in what InterFusion hands to a stream, by lengths of vectors; 0
-            where the other is masked, null where the stream itself is.
-        face_seen: whether the window holds a face.
+        stages: one array a stage; 1 passes everything of the other stream, 0 nothing.
+        per_window: a row a window and for each stage n the columns `mean gate, stage n` (over
+            channels), `face in context, stage n` and `context in face, stage n`: the share of the
+            other stream in InterFusion's output for a stream, by vector length; 0 where the other
+            stream is masked, null where the stream itself is.
+        face_seen: whether the window contains a face.
         logit: of a win.
     """
 
     video_id: str
     stages: list[Float[np.ndarray, "T D"]]
-    taken: list[pd.DataFrame]
+    per_window: pd.DataFrame
     face_seen: Bool[np.ndarray, " T"]
     logit: float
 
@@ -56,20 +58,19 @@ class Gates:
         """Of a win."""
         return float(1 / (1 + np.exp(-self.logit)))
 
-    def mean(self) -> pd.DataFrame:
-        """Mean gate over channels, a column a stage."""
-        columns = {f"stage {n}": gate.mean(axis=1) for n, gate in enumerate(self.stages, start=1)}
-        return pd.DataFrame(columns).rename_axis("window")
+    def columns(self, *quantities: str) -> list[str]:
+        """The columns of `per_window` for `MEAN`, `FROM_FACE` or `FROM_CONTEXT`, in all stages."""
+        return [name for name in self.per_window if name.split(", ")[0] in quantities]
 
     def by_group(self, groups: int = 16) -> list[Float[np.ndarray, "T G"]]:
         """Mean gate of groups of channels, an array a stage.
 
         Channels are sorted by their mean gate in the first stage and cut into equal groups, so a
-        row of both stages is about the same channels.
+        group contains the same channels in both stages.
         """
         order = np.argsort(self.stages[0].mean(axis=0), kind="stable")
-        parts = np.array_split(order, min(groups, len(order)))
-        return [np.stack([g[:, part].mean(axis=1) for part in parts], 1) for g in self.stages]
+        channels = np.array_split(order, min(groups, len(order)))
+        return [np.stack([g[:, own].mean(axis=1) for own in channels], 1) for g in self.stages]
 
 
 def whole_interview(data: EmotionData, video_id: str) -> Batch:
@@ -80,7 +81,10 @@ def whole_interview(data: EmotionData, video_id: str) -> Batch:
     """
     videos = data.split.videos[data.split.videos.video_id == video_id]
     if videos.empty:
-        raise RunError(f"video {video_id!r} is not there: {some(data.split.videos.video_id)}")
+        raise RunError(
+            f"video {video_id!r} is not in the run's data; choose one of"
+            f" {some(data.split.videos.video_id)}"
+        )
     return collate([InterviewDataset(data.features, videos)[0]])
 
 
@@ -97,21 +101,21 @@ def load_gated(run: Run, data: EmotionData) -> EmotionModel:
 
 
 def read_gates(run: Run, data: EmotionData, video_id: str) -> Gates:
-    """Runs the run's best model over one whole interview.
+    """Runs the run's best model on one whole interview.
 
     Raises:
         RunError: the model has no gates, or the interview is not in the data.
     """
-    return gates_of(load_gated(run, data), whole_interview(data, video_id))
+    return compute_gates(load_gated(run, data), whole_interview(data, video_id))
 
 
 @torch.no_grad()
-def gates_of(model: EmotionModel, batch: Batch) -> Gates:
+def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
     """The gates of an interview that is alone in its batch."""
-    entered: list[tuple[Tensor, Tensor]] = []
+    inputs: list[tuple[Tensor, Tensor]] = []
 
     def keep(_: nn.Module, streams: tuple[Tensor, Tensor]) -> None:
-        entered.append(streams)
+        inputs.append(streams)
 
     hooks = [fusion.register_forward_pre_hook(keep) for fusion in model.fusions]
     try:
@@ -119,24 +123,22 @@ def gates_of(model: EmotionModel, batch: Batch) -> Gates:
     finally:
         for hook in hooks:
             hook.remove()
-    masks = batch.context_mask[0].numpy(), batch.face_mask[0].numpy()
-    taken = []
-    for fusion, (context, face) in zip(model.fusions, entered, strict=True):
-        assert isinstance(fusion, InterFusion)
-        (own, from_face), (from_context, own_face) = fusion.parts(context, face)
-        shares = {
-            "face in context": share_of(from_face, own, masks[0]),
-            "context in face": share_of(from_context, own_face, masks[1]),
-        }
-        taken.append(pd.DataFrame(shares).rename_axis("window"))
     stages = [gate[0].numpy() for gate in output.gates]
-    seen = masks[1]
-    return Gates(batch.video_ids[0], stages, taken, seen, float(output.logit[0]))
+    context_seen, face_seen = batch.context_mask[0].numpy(), batch.face_mask[0].numpy()
+    columns = {}
+    for stage, (fusion, streams) in enumerate(zip(model.fusions, inputs, strict=True), start=1):
+        assert isinstance(fusion, InterFusion)
+        (context, from_face), (from_context, face) = fusion.parts(*streams)
+        columns[f"{MEAN}, stage {stage}"] = stages[stage - 1].mean(axis=1)
+        columns[f"{FROM_FACE}, stage {stage}"] = share(from_face, context, context_seen)
+        columns[f"{FROM_CONTEXT}, stage {stage}"] = share(from_context, face, face_seen)
+    per_window = pd.DataFrame(columns).rename_axis("window")
+    return Gates(batch.video_ids[0], stages, per_window, face_seen, float(output.logit[0]))
 
 
-def share_of(
+def share(
     other: Float[Tensor, "1 T D"], own: Float[Tensor, "1 T D"], seen: Bool[np.ndarray, " T"]
-) -> Share:
-    """Length of `other` in the lengths of both; NaN where the stream has no window."""
-    lengths = [part[0].norm(dim=-1).numpy() for part in (other, own)]
+) -> Float[np.ndarray, " T"]:
+    """``|other| / (|other| + |own|)``; NaN where the stream has no window."""
+    lengths = [tokens[0].norm(dim=-1).numpy() for tokens in (other, own)]
     return np.divide(lengths[0], sum(lengths), out=np.full(len(seen), np.nan), where=seen)

@@ -1,13 +1,11 @@
-"""What becomes of the prediction when the model is not shown a modality, or a span of time.
+"""How the prediction of one interview changes when a modality or a span of time is withheld.
 
-Withheld windows are masked, as windows without a face are: they are no keys of attention, have no
-gated term, and count in no mean. This shows what the prediction rests on, not why.
+Withheld windows are masked like windows without a face: they are no keys of attention, have no
+gated term, and are left out of every mean. This shows what the prediction is based on, not why.
 
-Letters in shapes: T windows of 16 frames, B interviews of one batch.
+`choose_interview` reads everything that notebook 07 shows of one interview.
 
-The prediction of one interview with something withheld, drawn.
-
-All that notebook 07 shows of one interview, read once.
+Letters in shapes: T windows of 16 frames, B masked copies of the interview.
 """
 
 from collections.abc import Sequence
@@ -30,43 +28,47 @@ from imigue_lab.results.open import EmotionRun
 from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, face_strip, frame_strip
 from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import Gates, gates_of, load_gated, whole_interview
+from imigue_lab.views.gates.values import Gates, compute_gates, load_gated, whole_interview
+from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
 
-AT_ONCE = 16  # interviews in a batch
-Shown = Bool[Tensor, "B T"]  # windows that the model may see
+AT_ONCE = 16  # masked copies in a batch
+Shown = Bool[Tensor, "B T"]  # windows that the model sees
+LINES = {"both": (WIN, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "dot")}
 
 
 @torch.no_grad()
 def logits_when(
     model: nn.Module, batch: Batch, context: Shown, face: Shown
 ) -> Float[np.ndarray, " B"]:
-    """The logit of one interview for each way of showing it.
+    """The logit of one interview under each pair of masks.
 
     Args:
         batch: of one interview.
-        context, face: windows of either stream that are shown, a row a way.
+        context, face: windows of either stream that the model sees, a row a masked copy.
     """
-    parts = []
-    for start in range(0, len(context), AT_ONCE):
-        rows = slice(start, start + AT_ONCE)
-        ways = len(context[rows])
+    logits = []
+    for rows in torch.arange(len(context)).split(AT_ONCE):
         inputs = {
-            name: repeat(value, "1 ... -> b ...", b=ways) for name, value in batch.inputs().items()
+            name: repeat(value, "1 ... -> b ...", b=len(rows))
+            for name, value in batch.inputs().items()
         }
         inputs["context_mask"] = inputs["context_mask"] & context[rows]
         inputs["face_mask"] = inputs["face_mask"] & face[rows]
-        parts.append(model(**inputs).logit)
-    return torch.cat(parts).numpy()
+        logits.append(model(**inputs).logit)
+    return torch.cat(logits).numpy()
 
 
 def running_probability(model: nn.Module, batch: Batch, moments: int = 60) -> pd.DataFrame:
-    """The prediction from the first windows alone, at so many moments at most.
+    """The prediction from the first windows alone.
+
+    Args:
+        moments: at which it is computed, at most; spread evenly up to the end.
 
     Returns:
-        window (the last that was shown) and probability (of a win).
+        window (the last one that the model sees) and probability (of a win).
     """
     windows = batch.context.shape[1]
     last = np.unique(np.linspace(0, windows - 1, min(moments, windows)).round().astype(int))
@@ -78,8 +80,8 @@ def running_probability(model: nn.Module, batch: Batch, moments: int = 60) -> pd
 def without_modality(model: nn.Module, batch: Batch) -> pd.DataFrame:
     """The prediction from both streams and from either alone.
 
-    Columns: shown, logit, probability (of a win). A stream that is withheld whole is replaced by a
-    learned vector, which training has met only if it held interviews without that stream.
+    Columns: shown, logit, probability (of a win). A stream that is withheld entirely is replaced by
+    a learned vector, which is trained only if some training interviews lack that stream.
     """
     windows = batch.context.shape[1]
     context = repeat(torch.tensor([True, True, False]), "b -> b t", t=windows)
@@ -95,44 +97,35 @@ def without_span(
     """The change of the logit when a span of windows is withheld, along the interview.
 
     Args:
-        span: windows; 0 takes an eighth of the interview.
-        places: of the span, at most, spread over the interview.
-        draws: as many windows drawn at random, withheld from both, so often.
+        span: length in windows; 0: an eighth of the interview.
+        places: positions of the span, at most, spread evenly over the interview.
+        draws: control draws, each of `span` random windows withheld from both streams.
 
     Returns:
-        first, last (windows of the span), and for `both`, `context` and `face` withheld there the
-        logit less that of the whole; `low` and `high`, between which 95 % of the draws lie.
+        first, last (windows of the span); `both`, `context`, `face`: the logit with that span of
+        that stream withheld, minus the logit of the whole interview; `low`, `high`: the central
+        95 % of the control draws.
     """
     windows = batch.context.shape[1]
     span = min(windows, span or max(1, windows // 8))
     first = np.unique(np.linspace(0, windows - span, min(places, windows)).round().astype(int))
-    hidden = spans(first.tolist(), span, windows)
+    hidden = span_masks(first.tolist(), span, windows)
     rng = np.random.default_rng(seed)
-    drawn = torch.zeros(draws, windows, dtype=torch.bool)
-    for row in drawn:
+    random = torch.zeros(draws, windows, dtype=torch.bool)
+    for row in random:
         row[torch.from_numpy(rng.permutation(windows)[:span].copy())] = True
     nothing = torch.zeros_like(hidden)
-    whole = nothing[:1]
-    context = torch.cat([hidden, hidden, nothing, drawn, whole])
-    face = torch.cat([hidden, nothing, hidden, drawn, whole])
+    context = torch.cat([hidden, hidden, nothing, random, nothing[:1]])
+    face = torch.cat([hidden, nothing, hidden, random, nothing[:1]])
     logit = logits_when(model, batch, ~context, ~face)
     change = logit[:-1] - logit[-1]
-    both, context_only, face_only, random = np.split(change, np.cumsum([len(first)] * 3))
-    low, high = np.quantile(random, [0.025, 0.975])
-    return pd.DataFrame(
-        {
-            "first": first,
-            "last": first + span - 1,
-            "both": both,
-            "context": context_only,
-            "face": face_only,
-            "low": low,
-            "high": high,
-        }
-    )
+    *changes, control = np.split(change, np.cumsum([len(first)] * 3))
+    low, high = np.quantile(control, [0.025, 0.975])
+    table = pd.DataFrame({"first": first, "last": first + span - 1})
+    return table.assign(**dict(zip(LINES, changes, strict=True)), low=low, high=high)
 
 
-def spans(first: Sequence[int], span: int, windows: int) -> Bool[Tensor, "B T"]:
+def span_masks(first: Sequence[int], span: int, windows: int) -> Bool[Tensor, "B T"]:
     """True from each first window on, `span` windows long."""
     window, begin = torch.arange(windows), torch.tensor(first)[:, None]
     return (window >= begin) & (window < begin + span)
@@ -142,20 +135,17 @@ def sigmoid(logit: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
     return 1 / (1 + np.exp(-logit))
 
 
-LINES = {"both": (WIN, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "dot")}
-
-
 def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFrame) -> go.Figure:
     """Left the probability from both streams and from either; right the change by span of time.
 
-    Grey is what withholding as many windows at random does: a span inside it tells nothing.
+    The grey band is the change under random windows: a span inside it shows no effect of its place.
 
     Args:
-        modality: of `withholding.without_modality`.
-        spans: of `withholding.without_span`.
+        modality: the table of `without_modality`.
+        spans: the table of `without_span`.
     """
     length = int(spans["last"].iloc[0] - spans["first"].iloc[0] + 1)
-    titles = ("shown to the model", f"{length} windows withheld, by where they lie")
+    titles = ("streams shown to the model", f"{length} windows withheld, by position")
     figure = make_subplots(
         rows=1, cols=2, column_widths=[0.3, 0.7], subplot_titles=titles, horizontal_spacing=0.1
     )
@@ -177,7 +167,7 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
         fillcolor="rgba(138, 143, 152, 0.25)",
         line={"width": 0},
         hoverinfo="skip",
-        name="as many windows at random, 95 %",
+        name=f"{length} random windows, 95 %",
         row=1,
         col=2,
     )
@@ -193,21 +183,21 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
             col=2,
         )
     figure.update_yaxes(title_text="probability of a win", range=[0, 1.05], row=1, col=1)
-    figure.update_yaxes(title_text="change of the logit, up: to win", row=1, col=2)
+    figure.update_yaxes(title_text="change of the logit, up: towards a win", row=1, col=2)
     figure.update_xaxes(title_text="middle of the span, window of 16 frames", row=1, col=2)
-    title = f"Interview {video_id} with something withheld"
-    notes = [*notes_of(run), "this shows what the prediction rests on, not why"]
+    title = f"Interview {video_id} with streams or spans withheld"
+    notes = [*notes_of(run), "this shows what the prediction is based on, not why"]
     return styled(figure, title, notes, height=470)
 
 
 @dataclass(frozen=True)
-class Interview:
+class GatedInterview:
     """One interview as a run's best model sees it.
 
     Attributes:
         face_share: share of each window's frames that show the face; None where it is not stored.
-        strips: frames, and the faces that the encoder was given.
-        running: `withholding.running_probability`.
+        strips: frames, and the face crops that the encoder received.
+        running: the table of `running_probability`.
     """
 
     model: EmotionModel
@@ -222,16 +212,16 @@ class Interview:
         return self.gates.video_id
 
 
-def choose(emotion: EmotionRun, video_id: str = "") -> Interview:
+def choose_interview(emotion: EmotionRun, video_id: str = "") -> GatedInterview:
     """Reads one interview.
 
     Args:
-        video_id: empty: of those not in training, the one with most windows without a face.
+        video_id: empty: the held-out interview with most windows without a face.
 
     Raises:
-        RunError: the run's model has no gates, or its data hold no such interview.
+        RunError: the run's model has no gates, or its data do not contain the interview.
     """
-    video_id = video_id or most_hidden(emotion)
+    video_id = video_id or longest_hidden(emotion)
     model = load_gated(emotion.run, emotion.data)
     batch = whole_interview(emotion.data, video_id)
     windows = batch.context.shape[1]
@@ -242,22 +232,22 @@ def choose(emotion: EmotionRun, video_id: str = "") -> Interview:
     )
     share = source.read(video_id).get("face_share")
     running = running_probability(model, batch)
-    return Interview(model, batch, gates_of(model, batch), share, strips, running)
+    return GatedInterview(model, batch, compute_gates(model, batch), share, strips, running)
 
 
-def most_hidden(emotion: EmotionRun) -> str:
+def longest_hidden(emotion: EmotionRun) -> str:
     """The held-out interview with most windows without a face."""
     predictions = emotion.run.predictions()
     held_out = predictions[predictions.split != "train"]
     if held_out.empty:
         raise RunError(
-            f"{emotion.run.folder}: predicts no held-out interview; name one with `video`:"
-            f" {some(predictions.video_id)}"
+            f"{emotion.run.folder}: expected predictions of validation or test interviews, got"
+            f" none; set `video` to one of {some(predictions.video_id)}"
         )
     return str(held_out.video_id[(held_out.windows - held_out.windows_with_face).idxmax()])
 
 
-def look(emotion: EmotionRun, interview: Interview) -> tuple[Player, Lanes]:
+def open_gate_player(emotion: EmotionRun, interview: GatedInterview) -> tuple[Player, Lanes]:
     """The interview in the player, and its gates as lanes that move it."""
     moment = Moment(emotion.index, interview.video_id)
     lanes = gate_lanes(moment, interview.gates, interview.running, interview.face_share)

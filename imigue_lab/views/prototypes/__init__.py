@@ -1,1 +1,1 @@
-"""Notebook 05: what the memory holds, on a plane."""
+"""Notebook 05: the memory of a gesture run on a plane."""

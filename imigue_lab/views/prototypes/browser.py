@@ -1,6 +1,6 @@
-"""Points on a plane that can be hovered over and pressed.
+"""The points of a run on an interactive plane: press a point, and the player plays its clip.
 
-The points of a run to press: the player plays the clip behind the one that was pressed.
+Letters in shapes: N points.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,25 @@ from jaxtyping import Float, Int
 from imigue_lab.results.open import GestureRun
 from imigue_lab.views.player.film import Player, still_as_jpeg
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.prototypes.plane import NOTHING, WAYS, Colouring, colour, hover_names
+from imigue_lab.views.prototypes.plane import (
+    COLOUR_BY,
+    UNKNOWN,
+    Colouring,
+    colour_points,
+    hover_names,
+)
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE
-from imigue_lab.views.prototypes.projection import Flat
+from imigue_lab.views.prototypes.projection import PlaneProjection
 
 KINDS = (ENTRY, CLIP, PROTOTYPE)  # drawn filled, open, and large with an edge
 
 
 class PointMap(AnyWidget):
-    """Draws points; `chosen` is the number of the one that was pressed, -1 at first.
+    """Draws points; `chosen` is the number of the point that was pressed last, -1 at first.
 
     Args:
         places: x to the right and y up.
-        kinds: of each point, a place in `KINDS`.
+        kinds: of each point, an index into `KINDS`.
         names: of each point, shown when the pointer is over it.
     """
 
@@ -47,26 +53,26 @@ class PointMap(AnyWidget):
         super().__init__(**traits)
         self.places, self.kinds, self.names = places, kinds, names
         self.colouring = colouring
-        self.watched = False  # a page shows it
-        self.on_msg(self.answer)
+        self.displayed = False  # by a page
+        self.on_msg(self.reply)
 
-    def colour(self, colouring: Colouring) -> None:
-        """Other colours and marks from now on."""
+    def recolour(self, colouring: Colouring) -> None:
+        """Uses other colours and marks from now on."""
         self.colouring = colouring
-        if self.watched:
+        if self.displayed:
             self.send_scene()
 
-    def answer(self, _: object, content: dict[str, Any], __: object) -> None:
-        """What the page asks for: the scene, or the name of a point."""
+    def reply(self, _: object, content: dict[str, Any], __: object) -> None:
+        """Sends what the page requests: the scene, or the name of a point."""
         if content["kind"] == "scene":
-            self.watched = True
+            self.displayed = True
             self.send_scene()
         else:
             point = int(content["point"])
             self.send({"kind": "name", "point": point, "name": self.names[point]})
 
     def send_scene(self) -> None:
-        """Places, looks and kinds, as bytes."""
+        """Sends places, looks and kinds as bytes."""
         low, high = self.places.min(axis=0), self.places.max(axis=0)
         scene = {
             "kind": "scene",
@@ -76,7 +82,7 @@ class PointMap(AnyWidget):
             "names": self.colouring.names,
             "marks": self.colouring.marks,
             "kinds": KINDS,
-            "nothing": NOTHING,
+            "unknown": UNKNOWN,
         }
         arrays = (
             (self.places, np.float32),
@@ -87,54 +93,54 @@ class PointMap(AnyWidget):
 
 
 class PrototypeBrowser(VBox):
-    """Press an entry or a clip and it plays; of a prototype the nearest clip plays.
+    """Press an entry or a clip to play it; for a prototype the nearest clip plays.
 
-    Choosing a clip elsewhere, where the moment is shared, marks its point.
+    Choosing a clip in another view of the same moment marks its point.
 
     Attributes:
         moment: shared with the player; other views may follow it.
-        ways, map, player: the parts.
+        by, map, label, player: the child widgets.
     """
 
-    def __init__(self, gesture: GestureRun, flat: Flat):
-        self.flat, table = flat, flat.table
+    def __init__(self, gesture: GestureRun, projection: PlaneProjection):
+        self.points, table = projection.points, projection.table
         self.clips = table.clip_id.to_numpy()
-        self.ways = ToggleButtons(options=WAYS)
+        self.by = ToggleButtons(options=COLOUR_BY)
         names = [name.replace("<br>", " · ") for name in hover_names(table)]
         kinds = table.kind.map(KINDS.index).to_numpy()
         places = table[["x", "y"]].to_numpy(float)
-        self.map = PointMap(places, kinds, names, colour(table, WAYS[0]))
-        self.told = Label()
-        self.behind = ""  # id of the clip behind the chosen point
+        self.map = PointMap(places, kinds, names, colour_points(table, COLOUR_BY[0]))
+        self.label = Label()
+        self.clip_id = ""  # of the chosen point
         first = int(np.flatnonzero(table.kind != PROTOTYPE)[0])
         self.moment = Moment(gesture.index, clip_id=self.clips[first])
         self.player = Player(self.moment)
-        super().__init__([self.ways, self.map, self.told, self.player])
-        self.ways.observe(self.recolour, "value")
+        super().__init__([self.by, self.map, self.label, self.player])
+        self.by.observe(self.recolour, "value")
         self.map.observe(self.press, "chosen")
         self.moment.observe(self.follow, "clip_id")
         self.map.chosen = first
 
     def recolour(self, _: object) -> None:
         """By class, group, confidence, age or correctness."""
-        self.map.colour(colour(self.flat.points.table, self.ways.value))
+        self.map.recolour(colour_points(self.points.table, self.by.value))
 
     def press(self, _: object) -> None:
         """A point was pressed."""
         point = self.map.chosen
-        told, self.behind = self.map.names[point], str(self.clips[point])
-        if not self.behind:
-            near = self.flat.points.nearest(point, 1).iloc[0]
-            self.behind = str(near.clip_id)
-            told += f" · nearest: {near.kind} {near.clip_id}, cosine {near.cosine:.2f}"
-        self.told.value = told
-        self.moment.clip_id = self.behind
+        name, self.clip_id = self.map.names[point], str(self.clips[point])
+        if not self.clip_id:
+            near = self.points.nearest(point, 1).iloc[0]
+            self.clip_id = str(near.clip_id)
+            name += f" · nearest: {near.kind} {near.clip_id}, cosine {near.cosine:.2f}"
+        self.label.value = name
+        self.moment.clip_id = self.clip_id
 
     def follow(self, _: object) -> None:
-        """The moment went to another clip."""
-        here = np.flatnonzero(self.clips == self.moment.clip_id)
-        if self.moment.clip_id not in ("", self.behind) and len(here):
-            self.map.chosen = int(here[0])
+        """The moment has moved to another clip."""
+        rows = np.flatnonzero(self.clips == self.moment.clip_id)
+        if self.moment.clip_id not in ("", self.clip_id) and len(rows):
+            self.map.chosen = int(rows[0])
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The widget, and a still of its player for pages that cannot play it."""

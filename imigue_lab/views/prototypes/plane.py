@@ -1,6 +1,6 @@
-"""How points are marked: by class, group, confidence, age, or whether a clip is told right.
+"""The points of a run on a plane as one figure, and the clips nearest to some prototypes.
 
-The points of a run on a plane as one figure, and the nearest clips of some prototypes.
+Points are coloured by class, group, confidence, age or correctness. Letters in shapes: N points.
 """
 
 from itertools import pairwise
@@ -17,28 +17,30 @@ from imigue_lab.results.open import GestureRun
 from imigue_lab.training.scores import name_of
 from imigue_lab.views.footage import clip_pictures
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points
-from imigue_lab.views.prototypes.projection import Flat
+from imigue_lab.views.prototypes.projection import PlaneProjection
 from imigue_lab.views.reel import as_source
-from imigue_lab.views.style import LOSE, WIN, empty_figure, notes_of, styled
+from imigue_lab.views.style import DISTINCT, LOSE, WIN, empty_figure, notes_of, styled
 
-# Okabe and Ito's, with a violet for their yellow, which white paper swallows
-DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
-MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one for each class
-NOTHING = "#c4c7cc"
+MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one look for each class
+UNKNOWN = "#c4c7cc"
 STEPS = 9
 # Cividis, dark to light
 RAMP = (
     *("#00224e", "#123570", "#3b496c", "#575d6d", "#707173"),
     *("#8a8678", "#a59c74", "#c3b369", "#e1cc55"),
 )
-WAYS = ("class", "group", "confidence", "age", "correctness")
+COLOUR_BY = ("class", "group", "confidence", "age", "correctness")
+SIZES = {ENTRY: 7, CLIP: 7, PROTOTYPE: 14}  # pixels
+BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 1.5}
+INK = "#111"
+DRAWN = 2500  # points at most, so that a page stays small; the widget draws all
 
 
 class Colouring(NamedTuple):
-    """A look of each point, and what each look stands for.
+    """The look of each point, and what each look means.
 
     Attributes:
-        number: of its look; -1 where there is nothing to say, which is a grey circle.
+        number: of its look; -1 where the value is unknown, drawn as a grey circle.
         colours, names: of each number.
         marks: of each number, one of `MARKS`.
     """
@@ -49,29 +51,29 @@ class Colouring(NamedTuple):
     marks: list[str]
 
 
-def colour(table: pd.DataFrame, way: str) -> Colouring:
-    """Colours the points of a table of `prototypes.Points`.
+def colour_points(table: pd.DataFrame, by: str) -> Colouring:
+    """Colours the points of `Points.table`.
 
     Args:
-        way: one of `WAYS`. A class looks the same in every run: the eight colours come with one
-            mark after the other, so that no two of the 32 are alike.
+        by: one of `COLOUR_BY`. A class looks the same in every run: the eight colours are combined
+            with one mark after the other, so that all 32 classes look different.
     """
     marks = []
-    if way == "class":
+    if by == "class":
         classes = sorted(set(table.label.dropna().tolist()))
         place = {label: n for n, label in enumerate(classes)}
         number = table.label.map(place, na_action="ignore").fillna(-1)
         colours = [DISTINCT[label % len(DISTINCT)] for label in classes]
         marks = [MARKS[label // len(DISTINCT)] for label in classes]
         names = [f"{label} · {name_of(label)}" for label in classes]
-    elif way == "group":
+    elif by == "group":
         number, names = pd.Series(table.group.cat.codes), list(GROUPS)
         colours = list(DISTINCT[: len(names)])
-    elif way == "correctness":
-        names, colours = ["right", "wrong"], [WIN, LOSE]
-        number = table.told.map({"right": 0, "wrong": 1}).fillna(-1)
+    elif by == "correctness":
+        names, colours = ["correct", "incorrect"], [WIN, LOSE]
+        number = table.correctness.map({"correct": 0, "incorrect": 1}).fillna(-1)
     else:
-        return ramp(table[way], way)
+        return ramp(table[by], by)
     return Colouring(number.to_numpy(dtype=int), colours, names, marks or [MARKS[0]] * len(names))
 
 
@@ -89,63 +91,53 @@ def ramp(values: pd.Series, name: str) -> Colouring:
 
 
 def hover_names(table: pd.DataFrame) -> list[str]:
-    """What a point is, in a line or two."""
+    """Description of each point in one to four lines."""
     return [
         f"{p.kind} {p.clip_id}".strip()
         + f"<br>{p.name} · {p.group if isinstance(p.group, str) else 'group unknown'}"
         + (f"<br>confidence {p.confidence:.2f}" if p.confidence == p.confidence else "")
         + (f", {p.age:.0f} steps old" if p.age == p.age else "")
-        + (f"<br>said {name_of(int(p.predicted))}, {p.told}" if p.told == "wrong" else "")
+        + (f"<br>predicted {name_of(int(p.predicted))}" if p.correctness == "incorrect" else "")
         for p in table.rename_axis("row").itertuples()
     ]
 
 
-SIZES = {ENTRY: 7, CLIP: 7, PROTOTYPE: 14}  # pixels
-BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 1.5}
-INK = "#111"
-DRAWN = 2500  # points at most, so that a page stays light; the widget draws all
-
-
-def points_on_plane(gesture: GestureRun, flat: Flat) -> go.Figure:
-    """Filled are entries, open clips, large learned prototypes; a menu chooses the colours."""
-    table = flat.table
-    rows = thin(table)
+def points_on_plane(gesture: GestureRun, projection: PlaneProjection) -> go.Figure:
+    """Filled: entries; open: clips; large: learned prototypes. A menu chooses the colours."""
+    points, table = projection.points, projection.table
+    rows = drawn_rows(table)
     table = table.loc[rows]
     hover = np.array(hover_names(table))
     figure = go.Figure()
     owners: list[str] = []
-    for way in WAYS:
-        colouring = colour(flat.points.table, way)
+    for by in COLOUR_BY:
+        colouring = colour_points(points.table, by)
         colouring = colouring._replace(number=colouring.number[rows])
-        owners += [way] * add_points(figure, table, colouring, hover, way == WAYS[0])
+        owners += [by] * add_points(figure, table, colouring, hover, by == COLOUR_BY[0])
     buttons = [
-        {
-            "label": way,
-            "method": "update",
-            "args": [{"visible": [owner == way for owner in owners]}],
-        }
-        for way in WAYS
+        {"label": by, "method": "update", "args": [{"visible": [by == owner for owner in owners]}]}
+        for by in COLOUR_BY
     ]
     menu = {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.02}
     menu |= {"xanchor": "left", "yanchor": "bottom"}
     figure.update_layout(updatemenus=[menu])
-    numbers(figure, table)
-    figure.update_xaxes(title_text="no unit: only who lies near whom means something")
+    add_class_numbers(figure, table)
+    figure.update_xaxes(title_text="no unit: only neighbourhoods have a meaning")
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
     kinds = "filled: entries of the bank; open: clips; large, with an edge: learned prototypes"
-    notes = [*notes_of(gesture.run), *str(flat).split("; ", 1), kinds, *flat.points.notes]
-    if len(table) < len(flat.points.table):
-        notes.append(f"{len(table)} of {len(flat.points.table)} points are drawn")
-    title = f"What {gesture.run.folder.name} remembers, beside clips"
+    notes = [*notes_of(gesture.run), *str(projection).split("; ", 1), kinds, *points.notes]
+    if len(table) < len(points.table):
+        notes.append(f"{len(table)} of {len(points.table)} points are drawn")
+    title = f"Memory of {gesture.run.folder.name} and its clips"
     figure = styled(figure, title, notes, height=820)
     legend = {"orientation": "v", "x": 1.01, "y": 1, "yref": "paper", "yanchor": "top"}
     margin = {"t": figure.layout.margin.t + 30, "b": 50, "l": 40, "r": 300}
     return figure.update_layout(legend=legend | {"font": {"size": 11}}, margin=margin)
 
 
-def thin(table: pd.DataFrame) -> np.ndarray:
-    """Rows to draw: what is remembered, and of the clips so many as there is room for."""
+def drawn_rows(table: pd.DataFrame) -> np.ndarray:
+    """Rows to draw: the memory, and random clips up to `DRAWN` points."""
     rows = np.arange(len(table))
     clips = (table.kind == CLIP).to_numpy()
     room = max(0, DRAWN - int((~clips).sum()))
@@ -156,32 +148,32 @@ def thin(table: pd.DataFrame) -> np.ndarray:
 def add_points(
     figure: go.Figure, table: pd.DataFrame, colouring: Colouring, hover: np.ndarray, shown: bool
 ) -> int:
-    """A trace a kind and colour; how many these are."""
+    """Adds a trace a kind and colour, and returns their number."""
     before = len(figure.data)
     named: set[int] = set()
     for kind, size in SIZES.items():
         for number in range(-1, len(colouring.colours)):
-            here = ((table.kind == kind) & (colouring.number == number)).to_numpy()
-            if not here.any():
+            own = ((table.kind == kind) & (colouring.number == number)).to_numpy()
+            if not own.any():
                 continue
             known = number >= 0
-            name = colouring.names[number] if known else "not known"
+            name = colouring.names[number] if known else "unknown"
             mark = colouring.marks[number] if known else MARKS[0]
             figure.add_scatter(
-                x=table.x[here].to_numpy(np.float32),
-                y=table.y[here].to_numpy(np.float32),
+                x=table.x[own].to_numpy(np.float32),
+                y=table.y[own].to_numpy(np.float32),
                 mode="markers",
                 marker={
                     "symbol": mark + "-open" * (kind == CLIP),
                     "size": size,
-                    "color": colouring.colours[number] if known else NOTHING,
+                    "color": colouring.colours[number] if known else UNKNOWN,
                     "line": {"width": BORDERS[kind], "color": INK if kind == PROTOTYPE else None},
                 },
                 name=name,
                 legendgroup=name,
                 legendrank=1000 + number,
                 showlegend=number not in named,
-                text=hover[here],
+                text=hover[own],
                 hovertemplate="%{text}<extra></extra>",
                 visible=shown,
             )
@@ -189,18 +181,18 @@ def add_points(
     return len(figure.data) - before
 
 
-def numbers(figure: go.Figure, table: pd.DataFrame) -> None:
-    """The number of each class at the middle of its entries, of its clips where it has none."""
-    for label, part in table.dropna(subset=["label"]).groupby("label"):
-        entries = part[part.kind == ENTRY]
-        place = (part if entries.empty else entries)[["x", "y"]].median()
+def add_class_numbers(figure: go.Figure, table: pd.DataFrame) -> None:
+    """The number of each class at the median of its entries, or of its clips if it has none."""
+    for label, own in table.dropna(subset=["label"]).groupby("label"):
+        entries = own[own.kind == ENTRY]
+        place = (own if entries.empty else entries)[["x", "y"]].median()
         figure.add_annotation(
             x=place.x,
             y=place.y,
             text=f"<b>{label}</b>",
             showarrow=False,
             yshift=13,
-            font={"size": 12, "color": "#111"},
+            font={"size": 12, "color": INK},
             bgcolor="rgba(255,255,255,0.65)",
             borderpad=1,
         )

@@ -1,14 +1,14 @@
-// Points on a plane: hover names them, a press chooses one, the wheel zooms, dragging moves.
+// Points on a plane: hovering names a point, pressing chooses it, the wheel zooms, dragging pans.
 //
-// Python sends a `scene` (places, looks, kinds) when asked, and a name for a point hovered over.
+// Python sends the `scene` (places, looks, kinds) and the name of a hovered point on request.
 // Shared trait: chosen, the number of a point, or -1.
 
 const WIDTH = 640;
 const HEIGHT = 520;
 const EDGE = 24; // pixels around the points at first
-const NEAR = 12; // pixels within which a point is meant
-const CLIP = 1; // kinds: an open mark,
-const PROTOTYPE = 2; // and one that is drawn last and largest, with an edge
+const NEAR = 12; // pixels within which a point is hit
+const CLIP = 1; // kinds: drawn with an open mark;
+const PROTOTYPE = 2; // drawn last and largest, with an edge
 
 function make(tag, name, parent) {
   const element = document.createElement(tag);
@@ -18,7 +18,7 @@ function make(tag, name, parent) {
 }
 
 const OUTLINES = {
-  // corners of each mark, of reach 1
+  // corners of each mark, for radius 1
   square: [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]],
   "triangle-up": [[0, -1.1], [1.05, 0.8], [-1.05, 0.8]],
   cross: [
@@ -28,10 +28,10 @@ const OUTLINES = {
 };
 
 function mark(pen, x, y, kind, outline, ink) {
-  const reach = kind === PROTOTYPE ? 8 : 4;
+  const radius = kind === PROTOTYPE ? 8 : 4;
   pen.beginPath();
-  for (const [dx, dy] of OUTLINES[outline] ?? []) pen.lineTo(x + reach * dx, y + reach * dy);
-  if (outline === "circle") pen.arc(x, y, reach * 0.95, 0, 2 * Math.PI);
+  for (const [dx, dy] of OUTLINES[outline] ?? []) pen.lineTo(x + radius * dx, y + radius * dy);
+  if (outline === "circle") pen.arc(x, y, radius * 0.95, 0, 2 * Math.PI);
   pen.closePath();
   pen.fillStyle = ink;
   pen.strokeStyle = kind === PROTOTYPE ? "#111" : ink;
@@ -54,8 +54,8 @@ function render({ model, el }) {
   let kinds = null;
   let view = { x: 0, y: 0, scale: 1 };
   let hovered = -1;
-  let held = null; // where a drag began
-  let due = 0;
+  let drag = null; // where a drag began
+  let pending = 0; // animation frame
 
   const x = (n) => places[2 * n] * view.scale + view.x;
   const y = (n) => places[2 * n + 1] * view.scale + view.y;
@@ -70,7 +70,7 @@ function render({ model, el }) {
   }
 
   function draw() {
-    due = 0;
+    pending = 0;
     if (!scene) return;
     pen.clearRect(0, 0, WIDTH, HEIGHT);
     let first = -1;
@@ -78,7 +78,7 @@ function render({ model, el }) {
       for (let n = 0; n < kinds.length; n++) {
         if ((kinds[n] === PROTOTYPE) !== last) continue;
         if (last && first < 0) first = n;
-        const ink = scene.palette[looks[n]] ?? scene.nothing;
+        const ink = scene.palette[looks[n]] ?? scene.unknown;
         mark(pen, x(n), y(n), kinds[n], scene.marks[looks[n]] ?? "circle", ink);
       }
     }
@@ -88,7 +88,7 @@ function render({ model, el }) {
     if (first >= 0) canvas.dataset.prototype = `${x(first) / WIDTH} ${y(first) / HEIGHT}`;
   }
 
-  const redraw = () => (due ||= requestAnimationFrame(draw));
+  const redraw = () => (pending ||= requestAnimationFrame(draw));
 
   function nearest(event) {
     const box = canvas.getBoundingClientRect();
@@ -117,7 +117,7 @@ function render({ model, el }) {
     const top = (HEIGHT - scale * (high[1] - low[1])) / 2;
     places = own.map((v, i) => (i % 2 ? top + scale * (high[1] - v) : left + scale * (v - low[0])));
     legend.replaceChildren();
-    scene.kinds.forEach((name, kind) => explain(name, kind, "circle", scene.nothing));
+    scene.kinds.forEach((name, kind) => explain(name, kind, "circle", scene.unknown));
     make("hr", "", legend);
     scene.names.forEach((name, n) => explain(name, 0, scene.marks[n], scene.palette[n]));
     redraw();
@@ -139,9 +139,9 @@ function render({ model, el }) {
   canvas.onpointermove = (event) => {
     if (!scene) return;
     const { px, py, found } = nearest(event);
-    if (held) {
-      view = { ...view, x: held.x + px - held.px, y: held.y + py - held.py };
-      held.moved ||= Math.hypot(px - held.px, py - held.py) > 4;
+    if (drag) {
+      view = { ...view, x: drag.x + px - drag.px, y: drag.y + py - drag.py };
+      drag.moved ||= Math.hypot(px - drag.px, py - drag.py) > 4;
       redraw();
     } else if (found !== hovered) {
       hovered = found;
@@ -153,16 +153,16 @@ function render({ model, el }) {
     if (!scene) return;
     canvas.setPointerCapture(event.pointerId);
     const { px, py } = nearest(event);
-    held = { px, py, x: view.x, y: view.y, moved: false };
+    drag = { px, py, x: view.x, y: view.y, moved: false };
   };
   canvas.onpointerup = (event) => {
-    if (!held) return;
+    if (!drag) return;
     const { found } = nearest(event);
-    if (!held.moved && found >= 0) {
+    if (!drag.moved && found >= 0) {
       model.set("chosen", found);
       model.save_changes();
     }
-    held = null;
+    drag = null;
     redraw();
   };
   canvas.onwheel = (event) => {
@@ -182,7 +182,7 @@ function render({ model, el }) {
   model.on("change:chosen", redraw);
   model.send({ kind: "scene" });
   return () => {
-    cancelAnimationFrame(due);
+    cancelAnimationFrame(pending);
     model.off("msg:custom", receive);
     model.off("change:chosen", redraw);
   };

@@ -1,6 +1,6 @@
-"""What a gesture run remembers, beside what it makes of clips: vectors of one space, by name.
+"""The memory of a gesture run and its clips as vectors of one space, by id.
 
-Entries of the memory bank, learned prototypes, and the unrefined features f of a part's clips
+Entries of the memory bank, learned prototypes, and the unrefined features f of a split's clips
 (paper section 2.5). Letters in shapes: N points, D width.
 """
 
@@ -21,6 +21,14 @@ from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.scores import name_of, probabilities
 
 ENTRY, PROTOTYPE, CLIP = "bank entry", "learned prototype", "clip"
+NULLABLE = {
+    "label": "Int64",
+    "confidence": float,
+    "age": float,
+    "predicted": "Int64",
+    "correctness": object,
+}
+COLUMNS = ["id", "kind", "clip_id", *NULLABLE]
 
 
 @dataclass(frozen=True)
@@ -28,10 +36,10 @@ class Points:
     """Vectors and what is known of each.
 
     Attributes:
-        table: a row a point: id, kind (`ENTRY`, `PROTOTYPE`, `CLIP`), clip_id (its source; empty of
-            a prototype), label (null where hidden), name, group (of the class), confidence (of an
-            entry, or in the class that is said), age (of an entry: steps since it changed; else
-            null), said and told (of a clip: the class, and right or wrong; else null).
+        table: a row a point: id, kind (`ENTRY`, `PROTOTYPE`, `CLIP`), clip_id (the source; empty
+            for a prototype), label (null where hidden), name, group (of the class), confidence (of
+            an entry, or in the predicted class), age (steps since an entry changed), predicted
+            (class of a clip) and correctness (of a clip: correct or incorrect); else null.
         notes: what is left out.
     """
 
@@ -53,11 +61,11 @@ class Points:
         return others.drop_duplicates("clip_id").head(most)
 
 
-def load_remembering(gesture: GestureRun) -> tuple[GestureSystem, Memory]:
-    """The run's best model and its memory.
+def read_points(gesture: GestureRun, split: str = "test") -> Points:
+    """Every entry and prototype of the run's best model, and the features of a split's clips.
 
     Raises:
-        RunError: it has none.
+        RunError: the run has no memory.
     """
     system = load_gesture(gesture.run, gesture.data)
     memory = system.gesture.memory
@@ -65,31 +73,26 @@ def load_remembering(gesture: GestureRun) -> tuple[GestureSystem, Memory]:
         raise RunError(
             f"{gesture.run.folder.name}: was trained without memory; choose a run of memory=true"
         )
-    return system, memory
-
-
-def read_points(gesture: GestureRun, split: str = "test") -> Points:
-    """Every entry and prototype, and the features of a part's clips.
-
-    Raises:
-        RunError: the run has no memory.
-    """
-    system, memory = load_remembering(gesture)
-    parts = [entries_of(gesture, memory), prototypes_of(memory), clips_of(gesture, system, split)]
-    vectors = np.concatenate([vectors for vectors, _ in parts])
-    table = pd.concat([table for _, table in parts], ignore_index=True)
-    known = table.label.notna()
-    table["name"] = [name_of(int(n)) if k else "?" for n, k in zip(table.label, known, strict=True)]
-    groups = [group_of(int(n)) if k else None for n, k in zip(table.label, known, strict=True)]
+    found = [
+        entry_points(gesture, memory),
+        prototype_points(memory),
+        clip_points(gesture, system, split),
+    ]
+    vectors = np.concatenate([vectors for vectors, _ in found]).astype(np.float32)
+    tables = [table.reindex(columns=COLUMNS).astype(NULLABLE) for _, table in found]
+    table = pd.concat(tables, ignore_index=True)
+    labels = [None if pd.isna(label) else int(label) for label in table.label]
+    table["name"] = ["?" if label is None else name_of(label) for label in labels]
+    groups = [None if label is None else group_of(label) for label in labels]
     table["group"] = pd.Categorical(groups, list(GROUPS), ordered=True)
     bare = gesture.data.bare & set(gesture.data.part(split).clip_id)
     notes = [f"{len(bare)} clips without any token are left out"] if bare else []
     empty = int((~memory.bank.filled.any(dim=1)).sum())
     notes.append(f"{empty} of {len(memory.bank.filled)} classes have no entry")
-    return Points(vectors.astype(np.float32), table, notes)
+    return Points(vectors, table, notes)
 
 
-def entries_of(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
+def entry_points(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
     bank = memory.bank
     sources = bank.source_ids(gesture.data.part("train").clip_id)
     label, slot = (axis.numpy() for axis in bank.filled.nonzero(as_tuple=True))
@@ -98,63 +101,49 @@ def entries_of(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.Data
             "id": [f"entry-{c}-{s}" for c, s in zip(label, slot, strict=True)],
             "kind": ENTRY,
             "clip_id": [sources[c][s] for c, s in zip(label, slot, strict=True)],
-            "label": pd.array(label, dtype="Int64"),
+            "label": label,
             "confidence": bank.confidence[label, slot].numpy(),
-            "age": bank.age[label, slot].numpy().astype(float),
-            "predicted": pd.array([pd.NA] * len(label), dtype="Int64"),
-            "told": None,
+            "age": bank.age[label, slot].numpy(),
         }
     )
     return bank.entries[label, slot].numpy(), table
 
 
-def prototypes_of(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
-    """Of the classes that have an entry: those without were hardly ever right, and lie anywhere."""
-    if not isinstance(memory.prototypes, Prototypes):
-        vectors = np.empty((0, memory.bank.entries.shape[2]))
-        label = np.empty(0, dtype=int)
-    else:
-        label = memory.bank.filled.any(dim=1).nonzero()[:, 0].numpy()
+def prototype_points(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
+    """Of the classes that have an entry: the others were hardly trained, so are anywhere."""
+    label = memory.bank.filled.any(dim=1).nonzero()[:, 0].numpy()
+    if isinstance(memory.prototypes, Prototypes):
         vectors = memory.prototypes.vectors.detach().numpy()[label]
-    table = pd.DataFrame(
-        {
-            "id": [f"prototype-{c}" for c in label],
-            "kind": PROTOTYPE,
-            "clip_id": "",
-            "label": pd.array(label, dtype="Int64"),
-            "confidence": np.nan,
-            "age": np.nan,
-            "predicted": pd.array([pd.NA] * len(label), dtype="Int64"),
-            "told": None,
-        }
-    )
+    else:
+        label, vectors = label[:0], np.empty((0, memory.bank.entries.shape[2]))
+    ids = [f"prototype-{c}" for c in label]
+    table = pd.DataFrame({"id": ids, "kind": PROTOTYPE, "clip_id": "", "label": label})
     return vectors, table
 
 
 @torch.no_grad()
-def clips_of(
+def clip_points(
     gesture: GestureRun, system: GestureSystem, split: str
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """f before the memory, and what is said after it."""
-    known = gesture.run.predictions().set_index("clip_id")
+    """f before the memory is read, and the prediction after it."""
     vectors, ids = [np.empty((0, gesture.settings.width))], []
     for batch in in_order(gesture.data, split, gesture.settings.batch_size):
         fused = system(batch).fusion.f
         kept = [n for n, clip_id in enumerate(batch.clip_ids) if clip_id not in gesture.data.bare]
         vectors.append(fused[kept].float().numpy())
         ids += [batch.clip_ids[n] for n in kept]
-    part = known.loc[ids]
-    told = pd.Series(np.where(part.label == part.predicted, "right", "wrong"), dtype=object)
+    known = gesture.run.predictions().set_index("clip_id").loc[ids]
+    correct = np.where(known.label == known.predicted, "correct", "incorrect")
+    correctness = pd.Series(correct, dtype=object)
     table = pd.DataFrame(
         {
             "id": [f"clip-{clip_id}" for clip_id in ids],
             "kind": CLIP,
             "clip_id": ids,
-            "label": part.label.astype("Int64").array,
-            "confidence": probabilities(part).max(axis=1),
-            "age": np.nan,
-            "predicted": part.predicted.astype("Int64").array,
-            "told": told.mask(part.label.isna().to_numpy(), None),
+            "label": known.label.array,
+            "confidence": probabilities(known).max(axis=1),
+            "predicted": known.predicted.array,
+            "correctness": correctness.mask(known.label.isna().to_numpy(), None),
         }
     )
     return np.concatenate(vectors), table

@@ -1,4 +1,4 @@
-"""A flat picture of a run's points by UMAP or PCA, kept in the run, and how far to trust it.
+"""A run's points projected to a plane by UMAP or PCA, stored in the run, with quality measures.
 
 Letters in shapes: N points, D width.
 """
@@ -7,7 +7,6 @@ import io
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -26,30 +25,32 @@ class PrototypesSettings(Settings):
     """Parameters of 05_prototypes."""
 
     run: str = Field("demo", description="finished run of 01, by name; demo: as 01 is committed")
-    method: Literal["umap", "pca"] = Field("umap", description="umap, or pca for two plain axes")
-    neighbours: int = Field(15, ge=2, description="of UMAP: few show detail, many the whole")
-    min_dist: float = Field(0.1, ge=0, le=1, description="of UMAP: how tightly points may lie")
+    method: Literal["umap", "pca"] = Field("umap", description="umap, or pca for two linear axes")
+    neighbours: int = Field(
+        15, ge=2, description="of UMAP: few show detail, many the overall structure"
+    )
+    min_dist: float = Field(0.1, ge=0, le=1, description="of UMAP: minimum distance of points")
     metric: Literal["cosine", "euclidean"] = Field("cosine", description="cosine or euclidean")
     split: Literal["train", "validation", "test"] = Field(
-        "test", description="whose features are shown: train, validation or test"
+        "test", description="clips shown: train, validation or test"
     )
 
 
-FEW = 20  # points; of fewer UMAP makes nothing
-SAMPLE = 2000  # points that the measures are taken on: they compare each with each
+FEW = 20  # points, below which PCA replaces UMAP
+SAMPLE = 2000  # points used for the measures, which compare all pairs
 
 
 @dataclass(frozen=True)
-class Flat:
+class PlaneProjection:
     """Points on a plane.
 
     Attributes:
-        points: of the space they come from.
+        points: in the original space.
         places: id, x and y.
-        method: how it was made, in words.
+        method: name and parameters.
         trust: trustworthiness, 0 to 1: whether neighbours on the plane are neighbours in the space.
-        silhouette: of the classes in the space and on the plane, -1 to 1: how far apart they lie.
-        measured: points that both are taken on.
+        silhouette: separation of the classes in the space and on the plane, -1 to 1.
+        measured: number of points that both are computed from.
     """
 
     points: Points
@@ -72,66 +73,64 @@ class Flat:
         )
 
 
-def flatten(run: Run, points: Points, settings: PrototypesSettings) -> Flat:
-    """Lays the points on a plane; at once where the run keeps their places.
+def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProjection:
+    """Projects the points to a plane, or reads their places where the run has them.
 
     Raises:
         RunError: fewer than three points.
     """
     count = len(points.vectors)
     if count < 3:
-        raise RunError(f"{run.folder.name}: has {count} points to show; train it longer")
+        raise RunError(
+            f"{run.folder.name}: expected at least 3 points, got {count}; train the run longer"
+        )
     method = settings.method if count >= FEW else "pca"
-    how: dict[str, object] = {"metric": settings.metric}
+    parameters: dict[str, object] = {"metric": settings.metric}
     if method == "umap":
-        how |= {"neighbours": settings.neighbours, "min_dist": settings.min_dist}
-        how |= {"seed": settings.seed, "umap-learn": version("umap-learn")}
+        parameters |= {"neighbours": settings.neighbours, "min_dist": settings.min_dist}
+        parameters |= {"seed": settings.seed, "umap-learn": version("umap-learn")}
     ids = points.table.id.tolist()
-    key = short_hash(method, sorted(how.items()), ids, points.vectors.tobytes())
+    key = short_hash(method, sorted(parameters.items()), ids, points.vectors.tobytes())
     file = run.folder / "views" / f"{method}-{key}.parquet"
     if file.exists():
         places = pd.read_parquet(file)
     else:
         xy = by_umap(points.vectors, settings) if method == "umap" else by_pca(points, settings)
         places = pd.DataFrame({"id": ids, "x": xy[:, 0], "y": xy[:, 1]})
-        keep(places, file)
-    said = ", ".join(f"{name} {value}" for name, value in how.items())
-    return Flat(points, places, f"{method.upper()}, {said}", *measure(points, places, settings))
-
-
-def keep(places: pd.DataFrame, file: Path) -> None:
-    buffer = io.BytesIO()
-    places.to_parquet(buffer, index=False)
-    write_atomically(file, buffer.getvalue())
+        content = io.BytesIO()
+        places.to_parquet(content, index=False)
+        write_atomically(file, content.getvalue())
+    used = ", ".join([method.upper(), *(f"{name} {value}" for name, value in parameters.items())])
+    return PlaneProjection(points, places, used, *measure(points, places, settings))
 
 
 def by_umap(
     vectors: Float[np.ndarray, "N D"], settings: PrototypesSettings
 ) -> Float[np.ndarray, "N 2"]:
-    """The same for the same seed on one machine; other machines may give another picture."""
+    """Deterministic for a seed on one machine; other machines may give another picture."""
     with warnings.catch_warnings():
-        # Of missing parallel libraries, and of few points: the picture is made all the same.
+        # About missing parallel libraries and few points; both are harmless.
         warnings.simplefilter("ignore")
         from umap import UMAP
 
-        made = UMAP(
+        xy = UMAP(
             n_neighbors=min(settings.neighbours, len(vectors) - 1),
             min_dist=settings.min_dist,
             metric=settings.metric,
             random_state=settings.seed,
-            n_jobs=1,  # what a seed asks for
+            n_jobs=1,  # required for a fixed seed
         ).fit_transform(vectors)
-    return np.asarray(made, dtype=float)
+    return np.asarray(xy, dtype=float)
 
 
 def by_pca(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "N 2"]:
-    """The two axes of largest spread, of the directions alone where the metric is cosine."""
+    """The two axes of largest variance, of unit vectors where the metric is cosine."""
     vectors = points.vectors.astype(float)
     if settings.metric == "cosine":
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     centred = vectors - vectors.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    # An axis and its opposite fit alike; the one whose largest part is positive is taken.
+    # The sign of an axis is arbitrary: its largest component is made positive.
     signs = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])
     return centred @ (axes[:2] * signs[:, None]).T
 
@@ -139,7 +138,7 @@ def by_pca(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "N
 def measure(
     points: Points, places: pd.DataFrame, settings: PrototypesSettings
 ) -> tuple[float, tuple[float, float], int]:
-    """Trustworthiness, silhouette in the space and on the plane, and on how many points."""
+    """Trustworthiness, silhouette in the space and on the plane, and the number of points."""
     from sklearn.manifold import trustworthiness
     from sklearn.metrics import silhouette_score
 

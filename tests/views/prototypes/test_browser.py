@@ -1,22 +1,22 @@
-"""A pressed point plays the clip behind it, and a clip chosen elsewhere marks its point."""
+"""Pressing a point plays its clip, and a clip chosen elsewhere marks its point."""
 
 import numpy as np
 import pytest
 
 from imigue_lab.views.prototypes.browser import KINDS, PrototypeBrowser
-from imigue_lab.views.prototypes.plane import WAYS
+from imigue_lab.views.prototypes.plane import COLOUR_BY
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, read_points
-from imigue_lab.views.prototypes.projection import PrototypesSettings, flatten
+from imigue_lab.views.prototypes.projection import PrototypesSettings, project
 
 
 @pytest.fixture(scope="module")
 def flat(looked):
-    return flatten(looked.run, read_points(looked), PrototypesSettings(method="pca"))
+    return project(looked.run, read_points(looked), PrototypesSettings(method="pca"))
 
 
 @pytest.fixture
 def browser(looked, flat, monkeypatch):
-    """A browser whose messages to the page are kept in `said`."""
+    """A browser that keeps its messages to the page in `sent`."""
     browser = PrototypeBrowser(looked, flat)
     browser.sent = []
     keep = lambda content, buffers=(): browser.sent.append((content, buffers))  # noqa: E731
@@ -33,10 +33,10 @@ def test_a_pressed_entry_or_clip_plays(browser, flat, kind):
     row = row_of(flat, kind)
     browser.map.chosen = row
     assert browser.player.clip_id == browser.moment.clip_id == flat.table.clip_id[row]
-    assert flat.table.clip_id[row] in browser.told.value
+    assert flat.table.clip_id[row] in browser.label.value
 
 
-def test_of_a_pressed_prototype_the_nearest_clip_plays_and_the_prototype_stays_marked(
+def test_for_a_pressed_prototype_the_nearest_clip_plays_and_the_prototype_stays_marked(
     browser, flat
 ):
     row = row_of(flat, PROTOTYPE)
@@ -44,7 +44,7 @@ def test_of_a_pressed_prototype_the_nearest_clip_plays_and_the_prototype_stays_m
     near = flat.points.nearest(row, 1).iloc[0]
     assert browser.player.clip_id == near.clip_id
     assert browser.map.chosen == row
-    assert f"nearest: {near.kind} {near.clip_id}" in browser.told.value
+    assert f"nearest: {near.kind} {near.clip_id}" in browser.label.value
 
 
 def test_a_clip_chosen_elsewhere_marks_its_point(browser, flat):
@@ -56,8 +56,8 @@ def test_a_clip_chosen_elsewhere_marks_its_point(browser, flat):
     assert browser.map.chosen == row
 
 
-def test_the_page_gets_places_looks_and_kinds_and_names_when_it_asks(browser, flat):
-    browser.map.answer(browser.map, {"kind": "scene"}, [])
+def test_the_page_receives_places_looks_kinds_and_names_on_request(browser, flat):
+    browser.map.reply(browser.map, {"kind": "scene"}, [])
     scene, (places, looks, kinds) = browser.sent[-1]
     places = np.frombuffer(places, np.float32).reshape(-1, 2)
     np.testing.assert_allclose(places, flat.table[["x", "y"]], rtol=1e-4, atol=1e-6)
@@ -68,15 +68,15 @@ def test_the_page_gets_places_looks_and_kinds_and_names_when_it_asks(browser, fl
     assert [KINDS[n] for n in np.frombuffer(kinds, np.uint8)] == flat.table.kind.tolist()
     assert scene["low"][0] == pytest.approx(flat.table.x.min())
     row = row_of(flat, CLIP)
-    browser.map.answer(browser.map, {"kind": "name", "point": row}, [])
-    said = browser.sent[-1][0]
-    assert said["point"] == row and flat.table.clip_id[row] in said["name"]
+    browser.map.reply(browser.map, {"kind": "name", "point": row}, [])
+    named = browser.sent[-1][0]
+    assert named["point"] == row and flat.table.clip_id[row] in named["name"]
 
 
-def test_another_way_of_colouring_reaches_the_page(browser, flat):
-    browser.map.answer(browser.map, {"kind": "scene"}, [])
-    browser.ways.value = WAYS[-1]
+def test_another_colouring_reaches_the_page(browser, flat):
+    browser.map.reply(browser.map, {"kind": "scene"}, [])
+    browser.by.value = COLOUR_BY[-1]
     scene, (_, colours, _) = browser.sent[-1]
-    assert scene["names"] == ["right", "wrong"]
-    told = np.frombuffer(colours, np.int8)[(flat.table.told == "wrong").to_numpy()]
-    assert (told == 1).all()
+    assert scene["names"] == ["correct", "incorrect"]
+    incorrect = (flat.table.correctness == "incorrect").to_numpy()
+    assert (np.frombuffer(colours, np.int8)[incorrect] == 1).all()

@@ -1,4 +1,4 @@
-"""Withholding is what the model says of the rest, and finds where a prediction was planted."""
+"""Withholding equals predicting from what remains, and finds where the outcome was embedded."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.views.gates.values import whole_interview
 from imigue_lab.views.gates.withholding import (
     running_probability,
-    spans,
+    span_masks,
     withheld,
     without_modality,
     without_span,
@@ -53,13 +53,13 @@ def test_the_running_probability_is_that_of_the_interview_cut_there(model, batch
         assert probability == pytest.approx(1 / (1 + np.exp(-logit(model, cut))), abs=1e-5)
 
 
-def test_of_a_long_interview_the_running_probability_takes_moments_up_to_its_end(model, batch):
+def test_moments_of_a_long_interview_reach_its_end(model, batch):
     running = running_probability(model, batch, moments=4)
     assert len(running) == 4
     assert running.window.iloc[-1] == 8
 
 
-def test_without_a_modality_its_numbers_do_not_matter(model, batch):
+def test_a_withheld_modality_equals_an_absent_one(model, batch):
     table = without_modality(model, batch).set_index("shown")
     assert table.logit["both"] == pytest.approx(logit(model, batch), abs=1e-5)
     gone = batch_of(batch.context, torch.zeros_like(batch.face))
@@ -86,21 +86,21 @@ def test_the_change_of_a_span_is_that_of_windows_set_to_zero(model, batch):
         assert row[name] == pytest.approx(logit(model, shown) - whole, abs=1e-5)
 
 
-def test_spans_have_their_length_and_place():
-    assert spans([0, 2], 2, 4).int().tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
+def test_spans_have_the_requested_length_and_position():
+    assert span_masks([0, 2], 2, 4).int().tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
 
 
-def test_an_interview_shorter_than_the_span_is_withheld_whole(model, batch):
+def test_an_interview_shorter_than_the_span_is_withheld_entirely(model, batch):
     table = without_span(model, batch, span=50)
     assert table[["first", "last"]].to_numpy().tolist() == [[0, 8]]
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    """A run on interviews whose outcome shows in windows 4 and 5 of 12 alone."""
+def embedded(tmp_path_factory):
+    """A run on interviews with the outcome visible in windows 4 and 5 of 12 only."""
     import pandas as pd
 
-    root = tmp_path_factory.mktemp("planted")
+    root = tmp_path_factory.mktemp("embedded")
     rng = np.random.default_rng(0)
     rows = []
     for number in range(48):
@@ -114,14 +114,14 @@ def planted(tmp_path_factory):
     columns = ["video_id", "split", "outcome", "subject"]
     pd.DataFrame(rows, columns=columns).to_csv(root / "videos.csv", index=False)
     given = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
-    small = {"width": 8, "heads": 2, "epochs": 30, "lr": 5e-3, "name": "planted"}
+    small = {"width": 8, "heads": 2, "epochs": 30, "lr": 5e-3, "name": "embedded"}
     settings = EmotionSettings.from_given(given | small)
     data = load_emotion_data(settings)
     return train_emotion(settings, data), data
 
 
-def test_withholding_the_planted_span_changes_the_score_more_than_random_windows(planted):
-    run, data = planted
+def test_withholding_the_embedded_span_changes_the_score_more_than_random_windows(embedded):
+    run, data = embedded
     model = load_emotion(run, data)
     tables = [
         without_span(model, whole_interview(data, f"v{number}"), span=2).set_index("first")
@@ -132,8 +132,8 @@ def test_withholding_the_planted_span_changes_the_score_more_than_random_windows
     assert change[4] > 3 * change.drop([3, 4, 5]).max()
 
 
-def test_the_figure_draws_the_tables(planted):
-    run, data = planted
+def test_the_figure_draws_the_tables(embedded):
+    run, data = embedded
     batch = whole_interview(data, "v41")
     model = load_emotion(run, data)
     modality, table = without_modality(model, batch), without_span(model, batch, span=2)

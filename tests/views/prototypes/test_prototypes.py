@@ -1,4 +1,4 @@
-"""Points are the bank's, the model's and its clips'; the plane is kept in the run and measured."""
+"""Points are those of the bank, the model and its clips; the plane is stored and measured."""
 
 from types import SimpleNamespace
 
@@ -14,18 +14,18 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.views.prototypes import points as prototypes
-from imigue_lab.views.prototypes import projection as prototype_map
+from imigue_lab.views.prototypes import projection
 from imigue_lab.views.prototypes.plane import (
+    COLOUR_BY,
     DRAWN,
-    WAYS,
-    colour,
+    colour_points,
+    drawn_rows,
     hover_names,
     nearest_clips,
     points_on_plane,
-    thin,
 )
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points, read_points
-from imigue_lab.views.prototypes.projection import PrototypesSettings, flatten
+from imigue_lab.views.prototypes.projection import PrototypesSettings, project
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def points(looked):
 
 @pytest.fixture(scope="module")
 def flat(looked, points):
-    return flatten(looked.run, points, PrototypesSettings(method="pca"))
+    return project(looked.run, points, PrototypesSettings(method="pca"))
 
 
-def made_points(count, seed=0):
+def blobs(count, seed=0):
     """Three tight groups in ten dimensions."""
     vectors, label = make_blobs(count, 10, centers=3, cluster_std=0.3, random_state=seed)
     table = pd.DataFrame({"id": [f"clip-{n}" for n in range(count)], "kind": CLIP})
@@ -47,7 +47,7 @@ def made_points(count, seed=0):
     return Points(vectors.astype(np.float32), table, [])
 
 
-def test_every_entry_is_there_with_its_vector_source_confidence_and_age(looked, points):
+def test_every_entry_has_its_vector_source_confidence_and_age(looked, points):
     bank = load_gesture(looked.run, looked.data).gesture.memory.bank
     entries = points.of(ENTRY)
     assert len(entries) == int(bank.filled.sum()) > 10
@@ -62,7 +62,7 @@ def test_every_entry_is_there_with_its_vector_source_confidence_and_age(looked, 
 
 
 @torch.no_grad()
-def test_clips_are_there_with_their_unrefined_feature_and_what_is_said(looked, points):
+def test_clips_have_their_unrefined_feature_and_prediction(looked, points):
     system = load_gesture(looked.run, looked.data)
     clips = points.of(CLIP)
     assert set(clips.clip_id) == set(looked.data.part("test").clip_id)
@@ -72,7 +72,7 @@ def test_clips_are_there_with_their_unrefined_feature_and_what_is_said(looked, p
         batch = looked.data.batch(pd.DataFrame({"clip_id": [clip.clip_id], "label": [0]}))
         assert_allclose(points.vectors[row], system(batch).fusion.f[0], atol=1e-4)
         assert clip.predicted == own.predicted and clip.label == own.label
-        assert clip.told == ("right" if own.predicted == own.label else "wrong")
+        assert clip.correctness == ("correct" if own.predicted == own.label else "incorrect")
         assert clip.confidence == pytest.approx(own[f"p{own.predicted}"])
 
 
@@ -102,106 +102,108 @@ def test_pca_finds_the_axes_of_largest_spread_of_the_directions(points, flat):
     assert abs(flat.table.x.corr(flat.table.y)) < 1e-6
 
 
-def test_umap_keeps_neighbours_together_and_says_the_same_twice(tmp_path):
-    made, settings = made_points(90), PrototypesSettings(metric="euclidean", neighbours=8)
-    one, two = (flatten(Run(tmp_path / name), made, settings) for name in "ab")
+def test_umap_keeps_neighbours_together_and_is_deterministic(tmp_path):
+    groups, settings = blobs(90), PrototypesSettings(metric="euclidean", neighbours=8)
+    one, two = (project(Run(tmp_path / name), groups, settings) for name in "ab")
     assert_allclose(one.places[["x", "y"]], two.places[["x", "y"]])
     assert one.trust > 0.8 and one.silhouette[1] > 0.7
-    xy, label = one.places[["x", "y"]].to_numpy(), made.table.label.to_numpy(int)
+    xy, label = one.places[["x", "y"]].to_numpy(), groups.table.label.to_numpy(int)
     far = np.linalg.norm(xy[:, None] - xy[None], axis=-1) + 1e9 * np.eye(90)
     assert (label[far.argmin(axis=1)] == label).mean() > 0.95
     assert "neighbours 8" in one.method and "seed 0" in one.method
 
 
-def test_places_are_kept_in_the_run_by_id_and_used_again(tmp_path, monkeypatch):
-    run, made = Run(tmp_path / "run"), made_points(40)
+def test_places_are_stored_in_the_run_by_id_and_read_again(tmp_path, monkeypatch):
+    run, groups = Run(tmp_path / "run"), blobs(40)
     settings = PrototypesSettings(method="pca")
-    first = flatten(run, made, settings)
+    first = project(run, groups, settings)
     (file,) = (run.folder / "views").glob("pca-*.parquet")
     kept = pd.read_parquet(file)
-    assert list(kept.id) == list(made.table.id)
+    assert list(kept.id) == list(groups.table.id)
 
     def never(*_):
-        raise AssertionError("made again")
+        raise AssertionError("computed again")
 
-    monkeypatch.setattr(prototype_map, "by_pca", never)
-    assert_allclose(flatten(run, made, settings).places.x, first.places.x)
-    with pytest.raises(AssertionError, match="made again"):  # another metric is another picture
-        flatten(run, made, PrototypesSettings(method="pca", metric="euclidean"))
-    with pytest.raises(AssertionError, match="made again"):  # and so are other features
-        flatten(run, made_points(40, seed=1), settings)
+    monkeypatch.setattr(projection, "by_pca", never)
+    assert_allclose(project(run, groups, settings).places.x, first.places.x)
+    with pytest.raises(AssertionError, match="computed again"):  # another metric
+        project(run, groups, PrototypesSettings(method="pca", metric="euclidean"))
+    with pytest.raises(AssertionError, match="computed again"):  # other features
+        project(run, blobs(40, seed=1), settings)
     shuffled = kept.sample(frac=1, random_state=0)
     shuffled.to_parquet(file, index=False)
-    assert_allclose(flatten(run, made, settings).table.x, first.table.x)
+    assert_allclose(project(run, groups, settings).table.x, first.table.x)
 
 
-def test_few_points_are_laid_out_by_pca_and_hardly_any_are_refused(tmp_path):
-    assert flatten(Run(tmp_path), made_points(12), PrototypesSettings()).method.startswith("PCA")
-    with pytest.raises(RunError, match="has 2 points to show"):
-        flatten(Run(tmp_path), made_points(2), PrototypesSettings())
+def test_few_points_use_pca_and_fewer_than_three_are_refused(tmp_path):
+    assert project(Run(tmp_path), blobs(12), PrototypesSettings()).method.startswith("PCA")
+    with pytest.raises(RunError, match="expected at least 3 points, got 2"):
+        project(Run(tmp_path), blobs(2), PrototypesSettings())
 
 
-def test_measures_tell_a_good_plane_from_a_shuffled_one(tmp_path):
-    made, settings = made_points(60), PrototypesSettings(method="pca", metric="euclidean")
-    good = flatten(Run(tmp_path), made, settings)
+def test_measures_of_a_good_plane_are_higher_than_of_a_shuffled_one(tmp_path):
+    groups, settings = blobs(60), PrototypesSettings(method="pca", metric="euclidean")
+    good = project(Run(tmp_path), groups, settings)
     mixed = good.places.assign(x=good.places.x.sample(frac=1, random_state=0).to_numpy())
-    trust, (space, plane), n = prototype_map.measure(made, mixed, settings)
+    trust, (space, plane), n = projection.measure(groups, mixed, settings)
     assert good.trust > 0.9 > trust
     assert good.silhouette[0] == pytest.approx(space) and plane < good.silhouette[1]
     assert n == 60
 
 
-def test_unlabelled_clips_are_shown_and_not_measured(tmp_path):
-    made = made_points(30)
-    made.table["label"] = pd.array([pd.NA] * 30, dtype="Int64")
-    flat = flatten(Run(tmp_path), made, PrototypesSettings(method="pca"))
+def test_unlabelled_clips_are_shown_without_a_silhouette(tmp_path):
+    groups = blobs(30)
+    groups.table["label"] = pd.array([pd.NA] * 30, dtype="Int64")
+    flat = project(Run(tmp_path), groups, PrototypesSettings(method="pca"))
     assert np.isnan(flat.silhouette).all() and flat.trust > 0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_each_way_of_colouring_says_what_is_known(points, way):
+@pytest.mark.parametrize("by", COLOUR_BY)
+def test_each_colouring_names_what_is_known(points, by):
     table = points.table
-    colouring = colour(table, way)
+    colouring = colour_points(table, by)
     known = {
         "class": table.label.notna(),
         "group": table.group.notna(),
         "confidence": table.confidence.notna(),
         "age": table.kind == ENTRY,
         "correctness": table.kind == CLIP,
-    }[way]
+    }[by]
     assert ((colouring.number >= 0) == known).all()
     assert len(colouring.names) == len(colouring.colours)
     row = int(np.flatnonzero(known)[-1])
     name = colouring.names[colouring.number[row]]
-    if way == "class":
+    if by == "class":
         assert name == f"{table.label[row]} · {table.name[row]}"
-    elif way == "correctness":
-        assert name == table.told[row]
-    elif way == "confidence":
+    elif by == "correctness":
+        assert name == table.correctness[row]
+    elif by == "confidence":
         low, high = map(float, name.split(" to "))
         assert low - 0.01 <= table.confidence[row] <= high + 0.01
 
 
-def test_the_figure_draws_each_point_once_a_way_and_names_it(looked, points, flat):
+def test_the_figure_draws_each_point_once_a_colouring_and_names_it(looked, points, flat):
     figure = points_on_plane(looked, flat)
     shown = [trace for trace in figure.data if trace.visible]
     assert sum(len(trace.x) for trace in shown) == len(points.table)
-    assert sum(len(trace.x) for trace in figure.data) == len(WAYS) * len(points.table)
+    assert sum(len(trace.x) for trace in figure.data) == len(COLOUR_BY) * len(points.table)
     names = {text for trace in shown for text in trace.text}
     assert names == set(hover_names(flat.table))
     title = figure.layout.title.text
     assert "trustworthiness" in title and "silhouette" in title and "synthetic" in title
     marks = {trace.marker.symbol for trace in shown}
-    assert {mark.removesuffix("-open") for mark in marks} == set(colour(flat.table, "class").marks)
+    assert {mark.removesuffix("-open") for mark in marks} == set(
+        colour_points(flat.table, "class").marks
+    )
     classes = [trace.name for trace in shown if trace.showlegend]
     assert len(classes) == len(set(classes)) == flat.table.label.nunique()
     menu = figure.layout.updatemenus[0].buttons
-    assert [button.label for button in menu] == list(WAYS)
+    assert [button.label for button in menu] == list(COLOUR_BY)
     masks = np.array([button.args[0]["visible"] for button in menu])
     assert (masks.sum(axis=0) == 1).all()
 
 
-def test_the_montage_names_the_nearest_and_says_where_pictures_are_missing(looked, points):
+def test_the_montage_names_the_nearest_clips_and_notes_missing_pictures(looked, points):
     figure = nearest_clips(looked, points, classes=2, most=3)
     counts = points.of(ENTRY).label.value_counts()
     row = points.table.index[points.table.id == f"prototype-{counts.index[0]}"][0]
@@ -212,13 +214,13 @@ def test_the_montage_names_the_nearest_and_says_where_pictures_are_missing(looke
 
 
 def test_a_run_without_memory_is_refused(looked, monkeypatch):
-    forgetful = SimpleNamespace(gesture=SimpleNamespace(memory=None))
-    monkeypatch.setattr(prototypes, "load_gesture", lambda *_: forgetful)
+    without_memory = SimpleNamespace(gesture=SimpleNamespace(memory=None))
+    monkeypatch.setattr(prototypes, "load_gesture", lambda *_: without_memory)
     with pytest.raises(RunError, match="looked: was trained without memory"):
         read_points(looked)
 
 
-def test_a_page_draws_what_is_remembered_and_so_many_clips_as_it_carries():
+def test_the_figure_draws_the_memory_and_a_limited_number_of_clips():
     table = pd.DataFrame({"kind": [CLIP] * 5000 + [ENTRY] * 100 + [PROTOTYPE] * 3})
-    kinds = table.kind[thin(table)].value_counts()
+    kinds = table.kind[drawn_rows(table)].value_counts()
     assert (kinds[ENTRY], kinds[PROTOTYPE], kinds.sum()) == (100, 3, DRAWN)

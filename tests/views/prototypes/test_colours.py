@@ -1,4 +1,4 @@
-"""No two of the 32 classes look alike, to any sight; a class looks the same in every run."""
+"""All 32 classes look different, with any colour vision; a class looks the same in every run."""
 
 from itertools import combinations
 
@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.vocabulary import CLASSES
-from imigue_lab.views.prototypes.plane import DISTINCT, MARKS, colour
+from imigue_lab.views.prototypes.plane import MARKS, colour_points
+from imigue_lab.views.style import DISTINCT
 
 # What a colour becomes in linear RGB where one kind of cone is missing (Machado et al., 2009)
-SIGHTS = {
+VISIONS = {
     "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "no red": [
         [0.152286, 1.052583, -0.204868],
@@ -30,22 +31,22 @@ SIGHTS = {
 }
 TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
 WHITE = [0.9505, 1.0, 1.089]
-FAR = 15  # of CIE's ΔE, where 2.3 is just to be seen
+FAR = 15  # of CIE's ΔE, where 2.3 is a just noticeable difference
 
 
-def in_lab(colour, sight):
-    """L*, a*, b* of a colour as a sight sees it."""
+def in_lab(colour, vision):
+    """L*, a*, b* of a colour with one type of colour vision."""
     byte = np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) / 255
     linear = np.where(byte <= 0.04045, byte / 12.92, ((byte + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(np.array(SIGHTS[sight]) @ linear, 0, 1)
+    seen = np.clip(np.array(VISIONS[vision]) @ linear, 0, 1)
     share = np.array(TO_XYZ) @ seen / WHITE
     x, y, z = np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-@pytest.mark.parametrize("sight", SIGHTS)
-def test_every_sight_tells_the_colours_apart_and_from_the_paper(sight):
-    seen = {name: in_lab(name, sight) for name in (*DISTINCT, "#ffffff")}
+@pytest.mark.parametrize("vision", VISIONS)
+def test_colours_differ_from_each_other_and_from_white_with_every_colour_vision(vision):
+    seen = {name: in_lab(name, vision) for name in (*DISTINCT, "#ffffff")}
     for one, other in combinations(seen, 2):
         assert np.linalg.norm(seen[one] - seen[other]) > FAR, (one, other)
 
@@ -55,14 +56,17 @@ def table_of(labels):
 
 
 def test_no_two_of_all_classes_share_both_colour_and_mark():
-    found = colour(table_of(range(len(CLASSES))), "class")
+    found = colour_points(table_of(range(len(CLASSES))), "class")
     assert len(set(zip(found.colours, found.marks, strict=True))) == len(CLASSES)
     assert set(found.marks) == set(MARKS)
     assert [name.split(" · ")[1] for name in found.names] == list(CLASSES)
 
 
 def test_a_class_looks_the_same_whichever_others_are_there():
-    many, few = colour(table_of(range(32)), "class"), colour(table_of([30, None, 9]), "class")
+    many, few = (
+        colour_points(table_of(range(32)), "class"),
+        colour_points(table_of([30, None, 9]), "class"),
+    )
     for place, label in enumerate((9, 30)):
         assert (few.colours[place], few.marks[place]) == (many.colours[label], many.marks[label])
     assert few.number.tolist() == [1, -1, 0]

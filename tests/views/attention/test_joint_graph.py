@@ -1,4 +1,4 @@
-"""The adaptive graph that is drawn is the one the network mixes joints by."""
+"""The figure shows the adaptive graph by which the network mixes joints."""
 
 import numpy as np
 import pytest

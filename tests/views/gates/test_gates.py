@@ -1,4 +1,4 @@
-"""Gates and what was taken are the model's own numbers, and the figure draws just those."""
+"""Gates and shares are the model's own values, and the figure draws exactly those."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def hidden(trained):
 
 
 def gates_with(*stages):
-    return Gates("v", list(stages), [], np.ones(len(stages[0]), dtype=bool), 0.0)
+    return Gates("v", list(stages), pd.DataFrame(), np.ones(len(stages[0]), dtype=bool), 0.0)
 
 
 def heats(figure):
@@ -44,24 +44,28 @@ def test_gates_and_shares_are_those_of_the_equations(trained, hidden):
         np.testing.assert_allclose(gates.stages[stage], alpha[0], atol=1e-5)
         lengths = [part[0].norm(dim=1).numpy() for part in (x, y, alpha * x, alpha * y)]
         share = lengths[3] / (lengths[3] + lengths[0])
-        np.testing.assert_allclose(gates.taken[stage]["face in context"], share, atol=1e-5)
+        np.testing.assert_allclose(
+            gates.per_window[f"face in context, stage {stage + 1}"], share, atol=1e-5
+        )
         share = np.where(masks[1][0], lengths[2] / (lengths[2] + lengths[1]), np.nan)
-        np.testing.assert_allclose(gates.taken[stage]["context in face"], share, atol=1e-5)
+        np.testing.assert_allclose(
+            gates.per_window[f"context in face, stage {stage + 1}"], share, atol=1e-5
+        )
         x, y = x + (x + alpha * y), y + (y + alpha * x)
     kept = run.predictions().set_index("video_id").logit[hidden]
     assert gates.logit == pytest.approx(kept, abs=1e-5)
 
 
-def test_nothing_is_taken_from_a_face_that_is_hidden(trained, hidden):
+def test_a_hidden_face_contributes_nothing_to_the_context(trained, hidden):
     gates = read_gates(*trained, hidden)
     assert (~gates.face_seen).any()
-    for taken in gates.taken:
-        assert (taken["face in context"][~gates.face_seen] == 0).all()
-        assert taken["context in face"][~gates.face_seen].isna().all()
-        assert taken[gates.face_seen].gt(0).all(axis=None)
+    hidden_face = gates.per_window[~gates.face_seen]
+    assert hidden_face[gates.columns("face in context")].eq(0).all(axis=None)
+    assert hidden_face[gates.columns("context in face")].isna().all(axis=None)
+    assert gates.per_window[gates.face_seen].gt(0).all(axis=None)
 
 
-def test_looking_leaves_no_hook_behind(trained, hidden):
+def test_reading_the_gates_removes_its_hooks(trained, hidden):
     run, data = trained
     model = load_emotion(run, data)
     read_gates(run, data, hidden)
@@ -76,7 +80,7 @@ def test_groups_are_the_same_channels_in_both_stages_sorted_by_the_first():
     np.testing.assert_allclose(grouped[1][0], [3.0, 2.0])
 
 
-def test_the_figure_draws_the_gates_the_shares_and_what_it_is_given(trained, hidden):
+def test_the_figure_draws_gates_shares_strips_face_share_and_running_probability(trained, hidden):
     run, data = trained
     gates = read_gates(run, data, hidden)
     running = pd.DataFrame({"window": [0, 3], "probability": [0.4, 0.6]})
@@ -89,7 +93,7 @@ def test_the_figure_draws_the_gates_the_shares_and_what_it_is_given(trained, hid
     lines = {trace.name: trace for trace in figure.data if trace.name}
     np.testing.assert_allclose(lines["mean gate, stage 2"].y, gates.stages[1].mean(axis=1))
     drawn = lines["face in context, stage 1"].y
-    np.testing.assert_allclose(drawn, gates.taken[0]["face in context"])
+    np.testing.assert_allclose(drawn, gates.per_window["face in context, stage 1"])
     assert [image.x for image in figure.layout.images] == [2, 5]
     assert "none are stored" in [note.text for note in figure.layout.annotations]
     bars = next(trace for trace in figure.data if trace.type == "bar")
@@ -106,16 +110,16 @@ def test_windows_without_a_face_are_grey(trained, hidden):
     assert f"windows without a face: {windows}" in figure.layout.title.text
 
 
-def test_a_video_or_a_fusion_without_gates_is_refused(trained, quick):
+def test_an_unknown_video_and_a_fusion_without_gates_are_refused(trained, quick):
     run, data = trained
-    with pytest.raises(RunError, match="video '9999' is not there"):
+    with pytest.raises(RunError, match="video '9999' is not in the run's data"):
         read_gates(run, data, "9999")
     late = train_emotion(quick(fusion="late", epochs=1), data)
     with pytest.raises(RunError, match="has no gates"):
         read_gates(late, data, "0003")
 
 
-def test_an_interview_that_the_run_was_not_trained_on_has_notes_of_its_own(trained):
+def test_an_interview_outside_the_runs_data_has_its_own_notes(trained):
     run, data = trained
     gates = read_gates(run, data, run.predictions().video_id.iloc[0])
     assert "synthetic" in gates_over_time(run, gates).layout.title.text

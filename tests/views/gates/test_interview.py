@@ -1,11 +1,11 @@
-"""What notebook 07 shows of one interview belongs together."""
+"""Everything that notebook 07 shows belongs to one interview."""
 
 import pytest
 
 from imigue_lab.errors import RunError
 from imigue_lab.results.open import open_emotion_run
 from imigue_lab.views.gates.values import GatesSettings
-from imigue_lab.views.gates.withholding import choose, look
+from imigue_lab.views.gates.withholding import choose_interview, open_gate_player
 
 
 @pytest.fixture
@@ -13,16 +13,16 @@ def emotion(trained):
     return open_emotion_run("trained", GatesSettings())
 
 
-def test_by_default_the_held_out_interview_with_the_face_hidden_longest_is_chosen(emotion):
+def test_the_default_is_the_held_out_interview_with_most_windows_without_a_face(emotion):
     predictions = emotion.run.predictions().set_index("video_id")
     hidden = predictions.windows - predictions.windows_with_face
-    chosen = choose(emotion).video_id
+    chosen = choose_interview(emotion).video_id
     assert predictions.split[chosen] != "train"
     assert hidden[chosen] == hidden[predictions.split != "train"].max()
 
 
-def test_all_is_of_one_interview(emotion):
-    shown = choose(emotion, "0003")
+def test_everything_belongs_to_one_interview(emotion):
+    shown = choose_interview(emotion, "0003")
     windows = len(shown.gates.face_seen)
     assert shown.video_id == shown.batch.video_ids[0] == "0003"
     assert shown.face_share.shape == (windows,)
@@ -35,11 +35,11 @@ def test_all_is_of_one_interview(emotion):
 
 
 def test_the_player_and_the_lanes_share_a_moment(emotion):
-    player, lanes = look(emotion, choose(emotion, "0003"))
+    player, lanes = open_gate_player(emotion, choose_interview(emotion, "0003"))
     lanes.frame = 20
     assert (player.video_id, player.frame) == ("0003", 20)
 
 
-def test_an_interview_that_is_not_there_is_refused(emotion):
-    with pytest.raises(RunError, match="video '9999' is not there"):
-        choose(emotion, "9999")
+def test_an_unknown_interview_is_refused(emotion):
+    with pytest.raises(RunError, match="video '9999' is not in the run's data"):
+        choose_interview(emotion, "9999")

@@ -1,4 +1,4 @@
-"""Rollout over a clip: the encoder's own frames, the model's own numbers, or a sentence."""
+"""Rollout over a clip: the encoder's input frames, the model's values, or a note."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_the_encoder_sees_the_centres_of_sixteen_segments(filmed):
             assert_allclose(frames[place], video.frame(number))
 
 
-def test_the_figure_draws_the_models_rollout_and_says_whose_it_is(filmed, looked):
+def test_the_figure_draws_the_models_rollout_and_names_its_weights(filmed, looked):
     found = read_rollout(filmed, "0001_2")
     model, _ = load_mvit("", "tiny")
     pictures = torch.nn.functional.interpolate  # the crop by hand: 144 rows to 73, the middle 64
@@ -40,7 +40,7 @@ def test_the_figure_draws_the_models_rollout_and_says_whose_it_is(filmed, looked
     assert "untrained weights, not by the encoder" in figure.layout.title.text
 
 
-def test_without_pictures_it_says_so(looked):
+def test_a_figure_without_pictures_says_why(looked):
     found = read_rollout(looked.index, "0001_0")
     figure = rollout_over_clip(
         looked.run, "0001_0", found, clip_pictures(looked.index, "0001_0", 8)

@@ -1,11 +1,11 @@
-"""The player shows what a layer attends to, and follows the choice of clip, layer and time."""
+"""The player shows the attention of a layer, and follows the choice of clip, layer and time."""
 
 import numpy as np
 import pytest
 
 from imigue_lab.views.answers import choose_clip
 from imigue_lab.views.attention import maps as views
-from imigue_lab.views.attention.over_clip import glance_at
+from imigue_lab.views.attention.over_clip import snapshot_at
 from imigue_lab.views.attention.player import FULL, AttentionPlayer, painter
 from imigue_lab.views.player.lanes import Moment
 
@@ -42,7 +42,7 @@ def test_the_deepest_cell_is_painted_deepest_and_places_outside_the_crop_stay(re
     assert deep[row, column] == deep.max() > np.median(deep)
 
 
-def test_frames_beside_the_clip_are_left_as_they_are(read, looked):
+def test_frames_outside_the_clip_are_not_changed(read, looked):
     attention = read(choose_clip(looked.run).clip_id)
     paint = painter(attention, (192, 144), (10, 49), "semantic", pairs=True, merged=True)
     assert (paint(9, GREY) == 128).all() and (paint(50, GREY) == 128).all()
@@ -52,9 +52,9 @@ def test_frames_beside_the_clip_are_left_as_they_are(read, looked):
     assert not (same[0] == same[3]).all()
 
 
-def test_pairs_and_outlines_are_drawn_where_they_are_asked_for(read, looked):
+def test_pairs_and_outlines_are_drawn_when_requested(read, looked):
     attention = read(choose_clip(looked.run).clip_id)
-    time = next(t for t in range(8) if glance_at(attention, (192, 144), t).outlines)
+    time = next(t for t in range(8) if snapshot_at(attention, (192, 144), t).outlines)
     drawn = [
         painter(attention, (192, 144), (0, 79), "all heads", pairs, merged)(10 * time + 5, GREY)
         for pairs, merged in ((False, False), (True, False), (False, True))
@@ -78,7 +78,7 @@ def test_a_skeleton_without_pictures_shows_attention_by_size(player, looked):
     assert not np.array_equal(player.player.weights, weights)
 
 
-def test_another_clip_is_read_and_a_moment_without_one_is_bare(player, looked):
+def test_another_clip_is_read_and_without_a_clip_there_is_no_attention(player, looked):
     other = looked.index.clips.clip_id[looked.index.clips.split == "test"].iloc[-1]
     player.layer.value = "contextual"
     player.moment.clip_id = other
@@ -88,7 +88,7 @@ def test_another_clip_is_read_and_a_moment_without_one_is_bare(player, looked):
     assert player.attention is None and player.player.weights is None
 
 
-def test_a_clip_that_lacks_a_modality_plays_bare(player, looked, monkeypatch):
+def test_a_clip_that_lacks_a_modality_plays_without_attention(player, looked, monkeypatch):
     other = looked.index.clips.clip_id[looked.index.clips.split == "test"].iloc[-1]
     monkeypatch.delitem(looked.data.rgb, other)
     player.moment.clip_id = other

@@ -1,4 +1,4 @@
-"""The attention that is drawn is the model's: recomputed from the equations of section 2.4."""
+"""The attention maps are those of the equations of section 2.4."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,7 +12,12 @@ from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views.answers import choose_clip
 from imigue_lab.views.attention import maps as views
 from imigue_lab.views.attention.maps import AttentionSettings
-from imigue_lab.views.attention.over_clip import attention_over_clip, boxes, glance_at
+from imigue_lab.views.attention.over_clip import (
+    TO_RGB,
+    attention_over_clip,
+    outline_path,
+    snapshot_at,
+)
 from imigue_lab.views.footage import Pictures, clip_pictures
 
 
@@ -82,7 +87,7 @@ def test_weights_are_those_of_the_equations(seen, by_hand):
         assert_allclose(seen.pose_from_rgb[head][mask], given, atol=1e-4)
 
 
-def test_maps_are_means_over_heads_and_queries_in_times_an_equal_share(seen, by_hand):
+def test_maps_are_means_over_heads_and_queries_in_equal_shares(seen, by_hand):
     found, mask = by_hand
     given = found["pose_from_rgb"][2][mask].mean(axis=0) * 8 * 4 * 4
     assert_allclose(seen.on_places("head 3, spatial").ravel(), given, atol=2e-2)
@@ -94,7 +99,7 @@ def test_maps_are_means_over_heads_and_queries_in_times_an_equal_share(seen, by_
 
 
 def test_layers_are_all_heads_the_criteria_each_head_and_what_comes_after(seen):
-    layers = list(seen.choices)
+    layers = list(seen.layers)
     assert layers[:4] == ["all heads", "semantic", "spatial", "contextual"]
     assert layers[4:] == [
         *(f"head {n}, {seen.criteria[n - 1]}" for n in range(1, 7)),
@@ -104,7 +109,7 @@ def test_layers_are_all_heads_the_criteria_each_head_and_what_comes_after(seen):
     assert_allclose(seen.on_places("semantic"), np.mean(two, axis=0), rtol=1e-5)
 
 
-def test_what_is_merged_is_the_source_matrix(looked, system, seen, clip_id):
+def test_merged_tokens_are_the_rows_of_the_source_matrix(looked, system, seen, clip_id):
     with torch.no_grad():
         slots = system(views.one_clip(looked, clip_id)).fusion.merged.slots
     source = slots.source[0].numpy()
@@ -125,19 +130,19 @@ def test_pairs_are_the_strongest_of_a_time_and_contextual_heads_have_none(seen):
     assert seen.pairs("contextual", 2) == seen.pairs("after merging", 2) == []
 
 
-def test_a_glance_lies_where_the_crop_lies_in_the_picture(seen):
-    glance = glance_at(seen, (192, 144), 5, "semantic")
+def test_a_snapshot_is_positioned_at_the_crop_in_the_picture(seen):
+    snapshot = snapshot_at(seen, (192, 144), 5, "semantic")
     # the crop is 126 pixels about the middle, in 4 x 4 cells
-    assert_allclose(glance.columns, 33 + 31.5 * np.arange(5))
-    assert_allclose(glance.rows, 9 + 31.5 * np.arange(5))
-    assert_allclose(glance.heat, seen.on_places("semantic")[5])
+    assert_allclose(snapshot.columns, 33 + 31.5 * np.arange(5))
+    assert_allclose(snapshot.rows, 9 + 31.5 * np.arange(5))
+    assert_allclose(snapshot.heat, seen.on_places("semantic")[5])
     step = seen.step_at(5)
-    joint = glance.names.index("left_wrist")
+    joint = snapshot.names.index("left_wrist")
     place = seen.places[0, step, list(seen.joints).index("left_wrist")]
-    assert_allclose(glance.joints[joint], place * 126 + np.array([33, 9]), rtol=1e-5)
-    line = next(line for line in glance.lines if line.to_rgb)
-    assert any(np.allclose(line.ends[0], spot) for spot in glance.joints)  # from a joint
-    assert not any(np.allclose(line.ends[1], spot) for spot in glance.joints)
+    assert_allclose(snapshot.joints[joint], place * 126 + np.array([33, 9]), rtol=1e-5)
+    line = next(line for line in snapshot.lines if line.colour == TO_RGB)
+    assert any(np.allclose(line.ends[0], spot) for spot in snapshot.joints)  # from a joint
+    assert not any(np.allclose(line.ends[1], spot) for spot in snapshot.joints)
 
 
 def heat_of(figure, row, column):
@@ -145,7 +150,7 @@ def heat_of(figure, row, column):
     return next(t for t in figure.data if t.type == "heatmap" and t.yaxis == axis)
 
 
-def test_the_figure_draws_the_maps_and_outlines_and_says_what_is_missing(looked, seen):
+def test_the_figure_draws_maps_and_outlines_and_notes_what_is_missing(looked, seen):
     pictures = clip_pictures(looked.index, seen.clip_id, 8, looked.data.sizes[seen.clip_id])
     figure = attention_over_clip(looked.run, looked.index, seen, pictures, "named by a test")
     for row, layer in enumerate(["all heads", "semantic", "spatial"], start=1):
@@ -164,19 +169,19 @@ def test_the_figure_draws_the_maps_and_outlines_and_says_what_is_missing(looked,
 
 
 def test_an_outline_goes_around_its_cell(seen):
-    glance = next(
+    snapshot = next(
         g
-        for g in (glance_at(seen, (192, 144), time) for time in range(8))
+        for g in (snapshot_at(seen, (192, 144), time) for time in range(8))
         if any(len(outline.cells) for outline in g.outlines)
     )
-    outline = next(o for o in glance.outlines if len(o.cells))
-    x, y = boxes(glance, outline)
+    outline = next(o for o in snapshot.outlines if len(o.cells))
+    x, y = outline_path(snapshot, outline)
     row, column = outline.cells[0]
-    assert glance.columns[column] < min(x[:5]) < max(x[:5]) < glance.columns[column + 1]
-    assert glance.rows[row] < min(y[:5]) < max(y[:5]) < glance.rows[row + 1]
+    assert snapshot.columns[column] < min(x[:5]) < max(x[:5]) < snapshot.columns[column + 1]
+    assert snapshot.rows[row] < min(y[:5]) < max(y[:5]) < snapshot.rows[row + 1]
 
 
-def test_pictures_stand_under_the_heat_of_their_time(looked, seen):
+def test_each_picture_is_drawn_below_the_heat_of_its_time(looked, seen):
     shades = [np.full((14, 19, 3), 30 * n, np.uint8) for n in range(8)]
     pictures = Pictures(list(range(8)), shades, (192, 144))
     figure = attention_over_clip(looked.run, looked.index, seen, pictures)
@@ -184,7 +189,7 @@ def test_pictures_stand_under_the_heat_of_their_time(looked, seen):
     assert isinstance(figure, go.Figure)
 
 
-def test_the_chosen_clip_is_held_out_right_and_the_surest(looked):
+def test_the_default_clip_is_the_held_out_correct_prediction_with_most_confidence(looked):
     choice = choose_clip(looked.run)
     table = looked.run.predictions().set_index("clip_id")
     sure = table[[f"p{n}" for n in range(32)]].max(axis=1)
@@ -201,7 +206,7 @@ def test_the_chosen_clip_is_held_out_right_and_the_surest(looked):
 def test_what_has_no_attention_is_refused_in_a_sentence(looked, monkeypatch, clip_id):
     with pytest.raises(RunError, match="no prediction of clip '9999_1'"):
         choose_clip(looked.run, "9999_1")
-    with pytest.raises(RunError, match="clip '9999_1' is not there"):
+    with pytest.raises(RunError, match="clip '9999_1' is not in the run's data"):
         views.one_clip(looked, "9999_1")
     given = looked.settings.model_dump() | {"fusion": "late", "memory": False, "epochs": 1}
     late = type(looked.settings).from_given(given | {"name": "looked-late"})

@@ -1,0 +1,131 @@
+"""Gates of the interviews that a run predicts correctly and of those it predicts incorrectly.
+
+Letters in shapes: N interviews, R resamples.
+"""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from imigue_lab.training.emotion.data import EmotionData
+from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import draw_groups
+from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
+from imigue_lab.views.learning import notes_of
+from imigue_lab.views.style import LOSE, WIN, saying, styled
+
+LOOKS = {"correct": (WIN, "circle"), "incorrect": (LOSE, "diamond")}
+
+
+def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame:
+    """One row for each interview of a split whose outcome is known.
+
+    Columns: video_id, subject, correctness (`correct` or `incorrect`) and the columns of
+    `Gates.per_window`, averaged over windows with a face; null where an interview shows no face.
+
+    Raises:
+        RunError: the run's model has no gates.
+    """
+    model = load_gated(run, data)
+    predictions = run.predictions()
+    known = predictions[(predictions.split == split) & predictions.outcome.notna()]
+    rows = []
+    for interview in known.itertuples():
+        gates = compute_gates(model, whole_interview(data, str(interview.video_id)))
+        correct = (interview.probability >= 0.5) == (interview.outcome == 1)
+        row = {
+            "video_id": interview.video_id,
+            "subject": interview.subject,
+            "correctness": "correct" if correct else "incorrect",
+        }
+        rows.append(row | gates.per_window[gates.face_seen].astype(float).mean().to_dict())
+    return pd.DataFrame(rows)
+
+
+def compare_by_correctness(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean of each quantity over correct and incorrect predictions, and their difference.
+
+    The intervals are 95 % percentiles over draws of whole subjects, because interviews of one
+    subject are not independent; an interval that contains 0 shows no difference. Null where either
+    group has fewer than two interviews.
+
+    Args:
+        table: of `mean_gates`.
+    """
+    subject, names = pd.factorize(table.subject)
+    draws = draw_groups(len(names), seed)[:, subject]
+    once = np.ones((1, len(table)))
+    correct = (table.correctness == "correct").to_numpy()
+    counts = {"n correct": int(correct.sum()), "n incorrect": int((~correct).sum())}
+    rows = []
+    for name in (column for column in table.columns if "stage" in column):
+        value = table[name].to_numpy(dtype=float)
+        means = [float(weighted_mean(value, once * group)[0]) for group in (correct, ~correct)]
+        difference = weighted_mean(value, draws * correct) - weighted_mean(value, draws * ~correct)
+        low = high = np.nan
+        if min(counts.values()) > 1:
+            low, high = np.nanquantile(difference, [0.025, 0.975])
+        row = {"quantity": name, "correct": means[0], "incorrect": means[1]}
+        rows.append(row | {"difference": means[0] - means[1], "low": low, "high": high} | counts)
+    return pd.DataFrame(rows)
+
+
+def weighted_mean(
+    value: Float[np.ndarray, " N"], weights: Float[np.ndarray, "R N"]
+) -> Float[np.ndarray, " R"]:
+    """Of the values that are not null; NaN where none of them has weight."""
+    known = ~np.isnan(value)
+    total = weights[:, known].sum(axis=1)
+    sums = weights[:, known] @ value[known]
+    return np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> go.Figure:
+    """A mark for each interview, a bar for each mean, and the difference of the means at the right.
+
+    Args:
+        table: of `mean_gates`.
+    """
+    title = f"Gates of correctly and incorrectly predicted {split} interviews"
+    if table.empty:
+        return saying(f"No outcome of {split} is known.", title, notes_of(run))
+    figure = go.Figure()
+    compared = compare_by_correctness(table)
+    for correctness, (colour, symbol) in LOOKS.items():
+        own = table[table.correctness == correctness]
+        long = own.melt(["video_id", "subject", "correctness"], var_name="quantity").dropna()
+        shared = {"mode": "markers", "offsetgroup": correctness, "orientation": "h"}
+        figure.add_scatter(
+            x=long.value,
+            y=long.quantity,
+            customdata=long.video_id,
+            marker={"color": colour, "symbol": symbol, "size": 7, "opacity": 0.55},
+            name=f"{correctness} (n={len(own)})",
+            hovertemplate="interview %{customdata}: %{x:.3f}<extra></extra>",
+            cliponaxis=False,
+            **shared,
+        )
+        figure.add_scatter(
+            x=compared[correctness],
+            y=compared.quantity,
+            marker={"color": colour, "symbol": "line-ns-open", "size": 26, "line_width": 3},
+            name=f"mean of {correctness}",
+            hovertemplate="mean: %{x:.3f}<extra></extra>",
+            cliponaxis=False,
+            **shared,
+        )
+    figure.update_layout(scattermode="group", scattergap=0.4)
+    beside = {"x": 1.01, "xref": "paper", "xanchor": "left", "showarrow": False}
+    for row in compared.itertuples():
+        text = f"{row.difference:+.3f}"
+        if not np.isnan(row.low):
+            text += f" ({row.low:+.3f} to {row.high:+.3f})"
+        figure.add_annotation(text=text, y=row.quantity, **beside)
+    head = "correct − incorrect (95 %)"
+    figure.add_annotation(text=head, y=1.02, yref="paper", yanchor="bottom", **beside)
+    figure.update_xaxes(title_text="mean gate, or share by vector length")
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    remark = "intervals over draws of subjects; one that contains 0 shows no difference"
+    figure = styled(figure, title, [*notes_of(run), remark], height=230 + 62 * len(compared))
+    return figure.update_layout(margin_r=190)
