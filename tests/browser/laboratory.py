@@ -157,7 +157,7 @@ class Desk:
         mouse.up()
 
     def scrub_waits(self, canvas: str, slider: str, shares: tuple[float, ...]) -> list[float]:
-        """Milliseconds from moving the slider until that frame's picture is shown, for each share."""
+        """Milliseconds from moving the slider until its frame is shown, for each share."""
         return [
             self.page.evaluate(
                 """async ([canvas, slider, share]) => {

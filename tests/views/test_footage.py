@@ -1,4 +1,4 @@
-"""Footage has the contents of the files, in frames of the whole video, and notes what is missing."""
+"""Footage shows the files in frames of the whole video, and notes what is missing."""
 
 import io
 from dataclasses import replace

@@ -17,9 +17,7 @@ from imigue_lab.data.skeletons.cropping import picture_places
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.maps import AFTER, ALL, ClipAttention
-from imigue_lab.views.clips import as_source
 from imigue_lab.views.footage import Pictures, title_of
-from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import as_source
 from imigue_lab.views.style import DISTINCT, notes_of, styled

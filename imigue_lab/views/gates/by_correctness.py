@@ -13,7 +13,7 @@ from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import draw_groups
 from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
 from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import LOSE, WIN, saying, styled
+from imigue_lab.views.style import LOSE, WIN, empty_figure, styled
 
 LOOKS = {"correct": (WIN, "circle"), "incorrect": (LOSE, "diamond")}
 
@@ -89,7 +89,7 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
     """
     title = f"Gates of correctly and incorrectly predicted {split} interviews"
     if table.empty:
-        return saying(f"No outcome of {split} is known.", title, notes_of(run))
+        return empty_figure(f"No outcome of {split} is known.", title, notes_of(run))
     figure = go.Figure()
     compared = compare_by_correctness(table)
     for correctness, (colour, symbol) in LOOKS.items():

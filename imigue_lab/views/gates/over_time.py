@@ -16,7 +16,6 @@ from plotly.subplots import make_subplots
 from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, add_strip
 from imigue_lab.views.gates.values import FROM_CONTEXT, FROM_FACE, MEAN, Gates
-from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment, line_lane
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
 

@@ -29,7 +29,6 @@ from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, face_strip, frame_strip
 from imigue_lab.views.gates.over_time import gate_lanes
 from imigue_lab.views.gates.values import Gates, compute_gates, load_gated, whole_interview
-from imigue_lab.views.learning import notes_of
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
