@@ -1,4 +1,4 @@
-"""What videos say is asked once, and again as soon as one of them has changed."""
+"""Videos are probed once, and again when a file has changed."""
 
 import json
 import shutil
@@ -19,43 +19,43 @@ def filmed(tmp_path):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def opened(monkeypatch):
     """The names of the files that are opened."""
     names = []
     probe = probe_cache.probe
 
-    def noted(path):
+    def recorded(path):
         names.append(path.name)
         return probe(path)
 
-    monkeypatch.setattr(probe_cache, "probe", noted)
+    monkeypatch.setattr(probe_cache, "probe", recorded)
     return names
 
 
-def memory_of(index):
+def cache_of(index):
     return workspace() / "probes" / f"{index.root.name}-{short_hash(index.root)}.json"
 
 
-def test_a_second_look_opens_no_video(filmed, asked):
+def test_a_second_index_opens_no_video(filmed, opened):
     again = read_index(filmed.root)
-    assert asked == []
+    assert opened == []
     assert again.videos.equals(filmed.videos)
 
 
-def test_a_changed_video_is_asked_again_and_only_that(filmed, asked):
+def test_only_a_changed_video_is_probed_again(filmed, opened):
     first, second = filmed.videos.video[:2]
     assert filmed.videos.frames[0] != filmed.videos.frames[1]
     shutil.copy(second, first)
     assert read_index(filmed.root).videos.frames[0] == filmed.videos.frames[1]
-    assert asked == ["0001.mp4"]
+    assert opened == ["0001.mp4"]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"version": 1}', ""])
-def test_a_damaged_memory_is_made_again(filmed, asked, damage):
-    memory_of(filmed).write_text(damage)
+def test_a_damaged_cache_is_replaced(filmed, opened, damage):
+    cache_of(filmed).write_text(damage)
     assert read_index(filmed.root).videos.equals(filmed.videos)
-    assert len(asked) == 4
-    assert len(json.loads(memory_of(filmed).read_text())["videos"]) == 4
+    assert len(opened) == 4
+    assert len(json.loads(cache_of(filmed).read_text())["videos"]) == 4
 
 
 def test_a_truncated_video_is_refused_each_time(filmed):
@@ -66,7 +66,7 @@ def test_a_truncated_video_is_refused_each_time(filmed):
             read_index(filmed.root)
 
 
-def test_a_video_that_is_gone_is_absent(filmed):
+def test_a_deleted_video_is_listed_as_absent(filmed):
     filmed.videos.video[1].unlink()
     index = read_index(filmed.root)
     assert index.videos.video[1] is None
