@@ -1,10 +1,10 @@
-"""What stops a run: one sentence that names the place, what is wrong, and what to do."""
+"""Errors that stop a run: one sentence with the place, what is wrong, and what to do."""
 
 from collections.abc import Iterable
 
 
 class LabError(Exception):
-    """The data, the settings or a run has a problem; the message says which and what to do."""
+    """The data, the settings or a run has a problem; the message names it and the fix."""
 
 
 class DataError(LabError):
@@ -16,11 +16,11 @@ class SettingsError(LabError):
 
 
 class RunError(LabError):
-    """A run folder or checkpoint belongs to something else than what was asked for."""
+    """A run folder or checkpoint does not match what was requested."""
 
 
 def some(ids: Iterable[object], limit: int = 5) -> str:
-    """Names the first few of many, and counts the rest: ``0001, 0002 and 7 more``."""
+    """The first few of many ids, and the number of the others: ``0001, 0002 and 7 more``."""
     names = [str(i) for i in ids]
     more = len(names) - limit
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:limit])} and {more} more"

@@ -1,6 +1,6 @@
-"""What the tests share: a workspace of their own, synthetic interviews, one trained run.
+"""Shared fixtures: a temporary workspace, synthetic interviews, trained runs.
 
-The interviews tell a story: 32 of eight subjects, whose outcome shows in face and posture together.
+The outcome of an interview is embedded in face and posture together (data/synthetic/story.py).
 """
 
 import os
@@ -12,20 +12,20 @@ import pytest
 
 
 def pytest_configure(config):
-    """Every test, and every notebook that nbval runs, works in a workspace that is thrown away."""
+    """All tests, and all notebooks that nbval runs, use a temporary workspace."""
     config.workspace = tempfile.TemporaryDirectory(prefix="imigue-lab-")
     os.environ["IMIGUE_LAB_HOME"] = config.workspace.name
-    # Small models gain nothing from a second thread, and two processes of two threads on two cores
-    # are 25 times slower than of one.
+    # Small models do not benefit from a second thread, and two processes of two threads on two
+    # cores are 25 times slower than of one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.addaudithook(stay_at_home)
+    sys.addaudithook(forbid_network)
 
 
-def stay_at_home(event, details):
-    """No test may talk to another machine."""
+def forbid_network(event, details):
+    """No test may connect to another machine."""
     if event == "socket.connect" and isinstance(details[1], tuple):
         host = str(details[1][0])
-        assert host.startswith("127.") or host in ("localhost", "::1"), f"a call to {host}"
+        assert host.startswith("127.") or host in ("localhost", "::1"), f"connection to {host}"
 
 
 def pytest_unconfigure(config):
@@ -33,11 +33,11 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    here = shared_folder()
-    if not here.is_dir():
+    folder = shared_folder()
+    if not folder.is_dir():
         for item in items:
             if item.get_closest_marker("shared"):
-                item.add_marker(pytest.mark.skip(reason=f"no shared recordings at {here}"))
+                item.add_marker(pytest.mark.skip(reason=f"no shared recordings at {folder}"))
 
 
 def shared_folder() -> Path:
@@ -52,7 +52,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory):
-    """The root of 32 synthetic interviews without pictures; their features lie in the workspace."""
+    """The root of 32 synthetic interviews without videos; their features are in the workspace."""
     from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
@@ -63,7 +63,7 @@ def synthetic(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def filmed(tmp_path_factory):
-    """The root of a handful of synthetic interviews with pictures."""
+    """The root of six synthetic interviews with videos."""
     from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
@@ -93,7 +93,7 @@ def quick(synthetic):
 
 @pytest.fixture(scope="session")
 def trained(synthetic):
-    """A finished run and its data."""
+    """A finished emotion run and its data."""
     from imigue_lab.training.emotion.data import load_emotion_data
     from imigue_lab.training.emotion.settings import EmotionSettings
     from imigue_lab.training.emotion.train import train_emotion
@@ -106,7 +106,7 @@ def trained(synthetic):
 
 @pytest.fixture(scope="session")
 def looked(synthetic):
-    """A gesture run named `looked`, opened, over 32 interviews without pictures."""
+    """An opened gesture run, named `looked`, over 32 interviews without videos."""
     from imigue_lab.results.open import open_gesture_run
     from imigue_lab.training.baselines.settings import BaselineSettings
     from imigue_lab.training.baselines.train import train_baseline
@@ -129,7 +129,7 @@ def looked(synthetic):
 
 @pytest.fixture
 def plain(tmp_path):
-    """Writes someone's own data: `videos.csv` and two folders of features; returns the root."""
+    """Writes data in the plain layout, `videos.csv` and two feature folders; returns the root."""
     import numpy as np
     import pandas as pd
 

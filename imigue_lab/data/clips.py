@@ -1,4 +1,4 @@
-"""Gesture clips as padded batches of skeletons, cut out of each video's keypoints by clip id.
+"""Gesture clips as padded batches of skeletons, cut from each video's keypoints by clip id.
 
 Letters in shapes: B clips, M persons, T frames, V joints, C = x, y, score (or x, y, z).
 """
@@ -18,9 +18,9 @@ from torch.utils.data import Dataset
 from imigue_lab.data.skeletons.geometry import Skeleton, present, resample
 from imigue_lab.errors import DataError
 
-LONGEST = 256  # frames of a clip that keeps its own length
+LONGEST = 256  # frames of a clip that is not resampled
 
-Keypoints = Callable[[str], np.ndarray]  # video id -> (T, V, C), or (M, T, V, C) of many persons
+Keypoints = Callable[[str], np.ndarray]  # video id -> (T, V, C), or (M, T, V, C) of several people
 
 
 class Clip(NamedTuple):
@@ -33,11 +33,11 @@ class Clip(NamedTuple):
 
 
 class ClipBatch(NamedTuple):
-    """Clips padded to the most persons and the longest; padding is zero and out of both masks."""
+    """Clips padded to the most persons and frames; padding is zero and excluded by both masks."""
 
     skeleton: Float32[Tensor, "B M T V C"]
-    present: Bool[Tensor, "B M T V"]  # the joint was seen
-    frame_mask: Bool[Tensor, "B T"]  # the frame is the clip's own, whether or not a joint was seen
+    present: Bool[Tensor, "B M T V"]  # the joint was detected
+    frame_mask: Bool[Tensor, "B T"]  # the frame is not padding, with or without a joint
     label: Int[Tensor, " B"]
     clip_ids: list[str]
 
@@ -47,7 +47,7 @@ class ClipBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class KeypointFiles:
-    """Keypoints that lie in `.npy` files, mapped into memory and read where a clip needs them."""
+    """Keypoints in `.npy` files, mapped into memory and read where a clip needs them."""
 
     paths: Mapping[str, Path]
 
@@ -56,20 +56,20 @@ class KeypointFiles:
 
 
 class ClipDataset(Dataset[Clip]):
-    """Clips of one part of the split; only the clip that is asked for is copied.
+    """Clips of one split; only the requested clip is copied.
 
     Args:
         clips: clip_id, video_id, start, end (frames from 0, end inclusive), label.
-        keypoints: gives the keypoints of a video by id; called for every clip, so it should map a
-            file (`KeypointFiles`) or look into a dict (``arrays.__getitem__``).
-        frames: length that clips are resampled to; 0 keeps their own, cut about the centre.
-        joints: which joints, in which order (`keypoints.subset`); all by default.
-        axes: 2 for pictures, where a third channel is a score; 3 for places in space, where a joint
-            is missing if all of its coordinates are 0.
-        longest: frames of a clip that keeps its own length.
+        keypoints: returns the keypoints of a video by id; called for every clip, so it should map a
+            file (`KeypointFiles`) or be a dict lookup (``arrays.__getitem__``).
+        frames: length that clips are resampled to; 0 keeps their own, cropped to the centre.
+        joints: indices of the joints to use, in order (`keypoints.subset`); all by default.
+        axes: 2 for image coordinates with a score as third channel; 3 for 3-D coordinates, where a
+            joint is missing if all of them are 0.
+        longest: maximum frames of a clip that is not resampled.
 
     Raises:
-        DataError: a video has no keypoints or of the wrong shape, or a clip runs past their end.
+        DataError: keypoints of a video are missing or of a wrong shape, or shorter than a clip.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ClipDataset(Dataset[Clip]):
 
     @property
     def lengths(self) -> list[int]:
-        """Frames of each clip as it is handed out."""
+        """Frames of each clip after resampling or cropping."""
         if self.frames:
             return [self.frames] * len(self)
         start, end = self.ranges.T
@@ -131,7 +131,7 @@ def as_persons(keypoints: np.ndarray) -> np.ndarray:
 
 
 def middle(start: int, stop: int, longest: int) -> tuple[int, int]:
-    """The middle `longest` frames of a range, `stop` exclusive; a shorter range as it is."""
+    """The middle `longest` frames of a range, `stop` exclusive; a shorter range is unchanged."""
     start += max(0, stop - start - longest) // 2
     return start, min(stop, start + longest)
 
@@ -153,33 +153,32 @@ def collate(clips: list[Clip]) -> ClipBatch:
 
 
 def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | None) -> None:
-    """Looks at each video once: its keypoints are there, and its clips lie inside."""
+    """Checks that each video has keypoints and that its clips are within them."""
     for video_id, own in clips.groupby("video_id", sort=False):
         try:
             array = keypoints(str(video_id))
         except (KeyError, FileNotFoundError) as error:
             raise DataError(
-                f"{video_id}: has {len(own)} clips and no keypoints; add them, or leave its clips"
-                " out"
+                f"{video_id}: has {len(own)} clips and no keypoints; add them, or remove its clips"
             ) from error
         if array.ndim not in (3, 4) or array.dtype.kind != "f" or array.shape[-1] not in (2, 3):
             raise DataError(
-                f"{video_id}: keypoints are {array.dtype} {array.shape}, expected floats (frames,"
-                " joints, 3) or (persons, frames, joints, 3); save them so"
+                f"{video_id}: expected keypoints as floats (frames, joints, 3) or (persons, frames,"
+                f" joints, 3), got {array.dtype} {array.shape}; save them in that form"
             )
-        frames, held = as_persons(array).shape[1:3]
-        if joints is not None and max(joints) >= held:
+        frames, width = as_persons(array).shape[1:3]
+        if joints is not None and max(joints) >= width:
             raise DataError(
-                f"{video_id}: keypoints have {held} joints, joint {max(joints)} is asked for; name"
-                " the layout that they are in"
+                f"{video_id}: expected more than {max(joints)} joints, got {width}; name the layout"
+                " of the keypoints"
             )
-        wrong = own[(own.start < 0) | (own.start > own.end) | (own.end >= frames)]
-        if len(wrong):
-            clip = wrong.iloc[0]
+        outside = own[(own.start < 0) | (own.start > own.end) | (own.end >= frames)]
+        if len(outside):
+            clip = outside.iloc[0]
             raise DataError(
-                f"{clip.clip_id}: frames {clip.start} to {clip.end} are not a range within the"
-                f" {frames} frames of its keypoints ({len(wrong)} such clips in this video);"
-                " correct the label file"
+                f"{clip.clip_id}: expected a range within the {frames} frames of its keypoints, got"
+                f" {clip.start} to {clip.end} ({len(outside)} such clips in this video); correct"
+                " the label file"
             )
 
 
@@ -187,6 +186,6 @@ def check_finite(clip_id: str, start: int, skeleton: Skeleton) -> None:
     finite = np.isfinite(skeleton).all(axis=(0, 2, 3))
     if not finite.all():
         raise DataError(
-            f"{clip_id}: a joint is NaN or infinite in frame {start + int(np.argmin(finite))} of"
+            f"{clip_id}: NaN or infinity at a joint in frame {start + int(np.argmin(finite))} of"
             " the video; set missing joints to 0"
         )

@@ -1,4 +1,4 @@
-"""Interviews as padded batches: features with a mask a stream, and crops.
+"""Interviews as padded batches: features with one mask per stream, and crops.
 
 Letters in shapes: B interviews, T windows of 16 frames, C and F widths of context and face.
 """
@@ -22,7 +22,7 @@ UNLABELLED = -1
 
 
 class Interview(NamedTuple):
-    """One interview; windows are numbered from the start of the video, also after a crop."""
+    """One interview; windows are numbered from the start of the video, even after a crop."""
 
     video_id: str
     context: Float[Tensor, "T C"]
@@ -32,7 +32,7 @@ class Interview(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Interviews padded to the longest; masks are True where a window of the stream is there."""
+    """Interviews padded to the longest; masks are True where a window of the stream exists."""
 
     context: Float[Tensor, "B T C"]
     face: Float[Tensor, "B T F"]
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     video_ids: list[str]
 
     def inputs(self) -> dict[str, Tensor]:
-        """What an emotion model takes."""
+        """The arguments of an emotion model."""
         return {name: getattr(self, name) for name in MODEL_INPUTS}
 
     def to(self, device: torch.device) -> "Batch":
@@ -56,11 +56,11 @@ MODEL_INPUTS = ("context", "face", "context_mask", "face_mask", "window")
 
 @dataclass(frozen=True)
 class EmotionFeatures:
-    """Both streams of every interview, by id, in the precision they are stored in.
+    """Both streams of every interview, by id, in their stored precision.
 
     Attributes:
-        context, face: (T, width) a video; a row of zeros is a missing window.
-        digest: changes when any number does; names the data of a run.
+        context, face: (T, width) per video; a row of zeros is a missing window.
+        digest: changes when any number does; part of a run's settings.
     """
 
     context: dict[str, Tensor]
@@ -76,11 +76,11 @@ class EmotionFeatures:
 def load_features(
     context: EncoderStore | OwnFeatures, face: EncoderStore | OwnFeatures, video_ids: list[str]
 ) -> EmotionFeatures:
-    """Reads both streams and checks them against each other.
+    """Reads both streams and checks that they match.
 
     Raises:
-        DataError: features are absent, not finite, of another shape or width, of two lengths, or
-            all zero in both streams.
+        DataError: features are missing, not finite, of a wrong shape or width, of different lengths
+            in the two streams, or all zero in both.
     """
     streams: dict[str, dict[str, Tensor]] = {"context": {}, "face": {}}
     digest = blake2b(digest_size=8)
@@ -104,13 +104,13 @@ def check_features(
     where = f"{source.folder.name}/{video_id} ({stream})"
     if array.ndim != 2 or array.dtype.kind != "f" or not len(array):
         raise DataError(
-            f"{where}: holds {array.dtype} {array.shape}, expected floats (windows, width);"
-            " save it so"
+            f"{where}: expected floats (windows, width), got {array.dtype} {array.shape};"
+            " save it in that form"
         )
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         raise DataError(
-            f"{where}: window {int(np.argmin(finite))} holds NaN or infinity; extract it again,"
+            f"{where}: NaN or infinity in window {int(np.argmin(finite))}; extract it again,"
             " or set the row to 0 to mark it missing"
         )
 
@@ -118,11 +118,11 @@ def check_features(
 def check_pair(video_id: str, context: Tensor, face: Tensor) -> None:
     if len(context) != len(face):
         raise DataError(
-            f"{video_id}: context has {len(context)} windows, face has {len(face)}; both streams"
-            " must come from the same windows: extract both again"
+            f"{video_id}: expected the same windows in both streams, got {len(context)} for context"
+            f" and {len(face)} for face; extract both again"
         )
     if not present_windows(context).any() and not present_windows(face).any():
-        raise DataError(f"{video_id}: every window is zero in both streams; take it out")
+        raise DataError(f"{video_id}: every window is zero in both streams; remove it")
 
 
 def check_widths(stream: str, features: dict[str, Tensor]) -> None:
@@ -131,22 +131,22 @@ def check_widths(stream: str, features: dict[str, Tensor]) -> None:
     for video_id, width in widths.items():
         if width != first:
             raise DataError(
-                f"{video_id} ({stream}): width {width}, the others have {first};"
+                f"{video_id} ({stream}): expected width {first} as in the others, got {width};"
                 " extract all with one encoder"
             )
 
 
 def present_windows(features: Float[Tensor, "T D"]) -> Bool[Tensor, " T"]:
-    """False where a row is all zeros, which stands for a missing window."""
+    """False where a row is all zeros: a missing window."""
     return (features != 0).any(dim=1)
 
 
 class InterviewDataset(Dataset[Interview]):
-    """Interviews of one part of the split.
+    """Interviews of one split.
 
     Args:
-        max_windows: crop of contiguous windows; 0 takes the whole interview. The place of the crop
-            depends on seed, epoch and video alone, so that a resumed run draws the same.
+        max_windows: length of a crop of contiguous windows; 0 uses the whole interview. The start
+            depends on seed, epoch and video only, so a resumed run uses the same crops.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class InterviewDataset(Dataset[Interview]):
 
     @property
     def lengths(self) -> list[int]:
-        """Windows of each interview as it is handed out."""
+        """Windows of each interview after cropping."""
         whole = [len(self.features.context[video_id]) for video_id in self.video_ids]
         return [min(n, self.max_windows) for n in whole] if self.max_windows else whole
 
@@ -186,7 +186,7 @@ class InterviewDataset(Dataset[Interview]):
 
 
 def collate(interviews: list[Interview]) -> Batch:
-    """Pads with zeros, which both masks leave out."""
+    """Pads with zeros, which both masks exclude."""
     context = pad_sequence([i.context for i in interviews], batch_first=True)
     face = pad_sequence([i.face for i in interviews], batch_first=True)
     return Batch(

@@ -1,10 +1,12 @@
-"""ELAN's annotation files: gestures out for annotators to correct, and corrected ones back.
+"""ELAN annotation files: gestures exported for annotators to correct, and imported again.
 
-    gestures        the class by name, out of a controlled vocabulary
-    confidence      below it, a number for each; a person's own gesture has none
-    gestures 2 ...  where gestures overlap: a tier of ELAN holds one at a time
+Tiers of a file:
 
-ELAN counts milliseconds; a frame's time is rounded to them and read back as that frame.
+    gestures        the class by name, from a controlled vocabulary
+    confidence      its child, a number per gesture; a gesture added by a person has none
+    gestures 2 ...  where gestures overlap: annotations of one ELAN tier cannot
+
+ELAN stores milliseconds; the time of a frame is rounded to them, and import restores the frame.
 """
 
 from collections.abc import Mapping
@@ -21,15 +23,15 @@ from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError, some
 
 TIER = "gestures"
-RATE = "imigue_lab:fps"  # property of the file: frames a second that its segments were counted in
+RATE = "imigue_lab:fps"  # property of the file: the frame rate of its segments
 
 
 def write_eaf(segments: pd.DataFrame, video: Path, fps: int | float, path: Path) -> None:
-    """One file that opens in ELAN beside the video.
+    """Writes a file that opens in ELAN with the video.
 
     Args:
-        video: that the annotations are of; ELAN asks for it where it has moved.
-        fps: frames a second, at most 500.
+        video: the annotated video; ELAN asks for it if it has moved.
+        fps: frames per second, at most 500.
     """
     eaf = Eaf(author="imigue_lab")
     eaf.remove_tier("default")
@@ -44,37 +46,34 @@ def write_eaf(segments: pd.DataFrame, video: Path, fps: int | float, path: Path)
     eaf.add_linguistic_type("gesture", param_dict=vocabulary)
     eaf.add_linguistic_type("number", "Symbolic_Association", timealignable=False)
     for number, rows in enumerate(in_tiers(segments), start=1):
-        tier, below = name_of(number, TIER), name_of(number, "confidence")
+        suffix = f" {number}" if number > 1 else ""
+        tier, child = f"{TIER}{suffix}", f"confidence{suffix}"
         eaf.add_tier(tier, "gesture")
-        eaf.add_tier(below, "number", parent=tier)
+        eaf.add_tier(child, "number", parent=tier)
         for row in rows.itertuples():
             begin, end = round(1000 * row.start / fps), round(1000 * (row.end + 1) / fps)
             eaf.add_annotation(tier, begin, end, CLASSES[row.label])
             if not pd.isna(row.confidence):
-                eaf.add_ref_annotation(below, tier, (begin + end) // 2, repr(row.confidence))
+                eaf.add_ref_annotation(child, tier, (begin + end) // 2, repr(row.confidence))
     write_atomically(path, to_string(eaf, encoding="UTF-8"))
 
 
-def name_of(number: int, tier: str) -> str:
-    return tier if number == 1 else f"{tier} {number}"
-
-
 def in_tiers(segments: pd.DataFrame) -> list[pd.DataFrame]:
-    """Parts in which nothing overlaps, as few as will do; one empty part where there is nothing."""
+    """As few tables as possible without overlap; one empty table where there is no segment."""
     ends: list[int] = []
-    places = {}
+    tiers = {}
     for row in segments.sort_values("start", kind="stable").itertuples():
         free = (number for number, end in enumerate(ends) if end < row.start)
-        place = next(free, len(ends))
-        ends[place : place + 1] = [row.end]
-        places[row.Index] = place
-    place_of = segments.index.map(places)
-    return [segments[place_of == number] for number in range(max(1, len(ends)))]
+        tier = next(free, len(ends))
+        ends[tier : tier + 1] = [row.end]
+        tiers[row.Index] = tier
+    tier_of = segments.index.map(tiers)
+    return [segments[tier_of == number] for number in range(max(1, len(ends)))]
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """Segments out of an annotation file, in the order of time, and what became of the rest."""
+    """Segments of an annotation file in temporal order, and remarks on its other contents."""
 
     segments: pd.DataFrame
     remarks: list[str] = field(default_factory=list)
@@ -85,33 +84,33 @@ def read_eaf(
 ) -> Corrected:
     """The gestures of a file that people have corrected.
 
-    All tiers named ``gestures...`` are read, others are left and named. Times that lie between
-    frames go to the nearer one; a file counted at another rate is read by its seconds.
+    All tiers named ``gestures...`` are read, others are ignored and named. Times between two frames
+    are rounded to the nearer; a file of another frame rate is converted by its seconds.
 
     Args:
         fps, frames: of the video.
-        renamed: words of the annotators -> names of classes.
+        renamed: annotators' terms -> class names.
 
     Raises:
-        DataError: no annotation file, a word that is no class, or a gesture that the video does
-            not hold; the sentence says which and when.
+        DataError: not an annotation file, an unknown class, or a gesture outside the video; the
+            message names the annotation and its time.
     """
     eaf = open_eaf(path)
     read = [tier for tier in eaf.get_tier_names() if tier.startswith(TIER)]
     if not read:
         raise DataError(
-            f"{path}: has no tier named {TIER!r} (there: {some(eaf.get_tier_names()) or 'none'});"
-            " rename the one that holds them"
+            f"{path}: expected a tier named {TIER!r}, got {some(eaf.get_tier_names()) or 'none'};"
+            " rename the tier with the gestures"
         )
     rows = []
     for tier in read:
-        sure = confidences(eaf, tier, path)
-        for number, (begin, end, word, _) in eaf.tiers[tier][0].items():
+        confidence = confidences(eaf, tier, path)
+        for number, (begin, end, name, _) in eaf.tiers[tier][0].items():
             times = eaf.timeslots.get(begin), eaf.timeslots.get(end)
-            label = class_named(word, f"{path}, {tier}, {clock(times[0])}", renamed or {})
-            start, last = to_frames(times, fps, frames, f"{path}, {tier}, {word!r}")
+            label = class_named(name, f"{path}, {tier}, {clock(times[0])}", renamed or {})
+            start, last = to_frames(times, fps, frames, f"{path}, {tier}, {name!r}")
             row = {"label": label, "start": start, "end": last}
-            rows.append(row | {"confidence": sure.get(number)})
+            rows.append(row | {"confidence": confidence.get(number)})
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
     table = table.sort_values(["start", "end", "label"])
     segments = as_segments(table, fps)
@@ -121,15 +120,15 @@ def read_eaf(
 def open_eaf(path: Path) -> Eaf:
     try:
         return Eaf(str(path), suppress_version_warning=True)
-    except Exception as error:  # whatever its reading of XML comes to
-        said = " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:  # pympi's XML reading raises many types
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{path}: no annotation file of ELAN ({said}); save it again with ELAN"
+            f"{path}: not an ELAN annotation file ({reason}); save it again with ELAN"
         ) from error
 
 
 def confidences(eaf: Eaf, tier: str, path: Path) -> dict[str, float]:
-    """By the annotation that they belong to."""
+    """Confidences by the id of their gesture annotation."""
     found = {}
     for child in eaf.tiers:
         if eaf.tiers[child][2].get("PARENT_REF") != tier or not child.startswith("confidence"):
@@ -141,22 +140,24 @@ def confidences(eaf: Eaf, tier: str, path: Path) -> dict[str, float]:
                 number = -1.0
             if number < 0 or number > 1:
                 raise DataError(
-                    f"{path}, {child}: {value!r} is no confidence of 0 to 1; correct it or leave"
-                    " it empty"
+                    f"{path}, {child}: expected a confidence of 0 to 1, got {value!r}; correct it"
+                    " or leave it empty"
                 )
             found[parent] = number
     return found
 
 
-def class_named(word: str, where: str, renamed: Mapping[str, str]) -> int:
-    """The class by its name, in any case."""
-    name = renamed.get(word.strip(), word).strip().lower()
-    known = {own.lower(): label for label, own in enumerate(CLASSES)}
+def class_named(annotation: str, where: str, renamed: Mapping[str, str]) -> int:
+    """The label of a class name, ignoring case."""
+    name = renamed.get(annotation.strip(), annotation).strip().lower()
+    known = {known.lower(): label for label, known in enumerate(CLASSES)}
     if name in known:
         return known[name]
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "take one of the file's vocabulary"
-    raise DataError(f"{where}: {word!r} is no class; {hint} Or say by `renamed` what it stands for")
+    hint = f"use {near[0]!r}" if near else "use a class of the file's vocabulary"
+    raise DataError(
+        f"{where}: expected a class name, got {annotation!r}; {hint}, or map it by `renamed`"
+    )
 
 
 def to_frames(
@@ -173,8 +174,8 @@ def to_frames(
         )
     if last >= frames:
         raise DataError(
-            f"{where}: ends at {clock(end)} and the video at {clock(round(1000 * frames / fps))};"
-            " correct it, or name the video it was made for"
+            f"{where}: ends at {clock(end)}, after the video's end at"
+            f" {clock(round(1000 * frames / fps))}; correct it, or name the annotated video"
         )
     return start, last
 
@@ -187,16 +188,15 @@ def clock(milliseconds: int | None) -> str:
 
 
 def remarks_on(eaf: Eaf, read: list[str], segments: pd.DataFrame, fps: int | float) -> list[str]:
-    """What was mapped and what was left."""
+    """What was converted and what was ignored."""
     remarks = []
-    below = {tier for tier in eaf.tiers if tier.startswith("confidence")}
-    left = [tier for tier in eaf.get_tier_names() if tier not in below.union(read)]
-    if left:
-        remarks.append(f"tiers that hold no gestures were left: {some(left)}")
+    others = [t for t in eaf.get_tier_names() if t not in read and not t.startswith("confidence")]
+    if others:
+        remarks.append(f"tiers without gestures were ignored: {some(others)}")
     rate = dict(eaf.get_properties()).get(RATE)
     if rate and float(rate) != float(fps):
-        remarks.append(f"counted at {rate} frames a second, read by its seconds at {fps:g}")
+        remarks.append(f"annotated at {rate} frames per second, converted by seconds to {fps:g}")
     tiers = len(in_tiers(segments))
     if tiers > 1:
-        remarks.append(f"gestures overlap, up to {tiers} at a time; each is a clip of its own")
+        remarks.append(f"gestures overlap, up to {tiers} at a time; each is a separate clip")
     return remarks

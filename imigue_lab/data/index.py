@@ -1,11 +1,9 @@
-"""One index of a data root: a table of videos, a table of clips, and what is wrong or absent.
+"""The index of a data root: a table of videos, a table of clips, and what is missing.
 
-The index on disk: two tables that pandas, R or a database read without this package.
+`write_index` stores both tables in a form that pandas, R or a database reads without this package;
+paths are absolute and text:
 
-    <workspace>/index/<folder>-<hash of its path>/videos.parquet
-    <workspace>/index/<folder>-<hash of its path>/clips.parquet
-
-Paths are absolute and text.
+    <workspace>/index/<folder>-<hash of its path>/{videos,clips}.parquet
 """
 
 import io
@@ -20,6 +18,8 @@ import pandera.pandas as pa
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 
 SPLITS = ("train", "validation", "test")
+MARKER = "synthetic.json"  # in the root of synthetic data: the arguments of the generator
+PATHS = ("video", "keypoints")  # columns
 
 VIDEOS = pa.DataFrameSchema(
     {
@@ -55,16 +55,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Index:
-    """What a data root holds.
+    """The contents of a data root.
 
     Attributes:
         layout: `full`, `miga` or `plain`.
         videos: video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
-            the paths `video` and `keypoints`; what a layout lacks is null.
+            the paths `video` and `keypoints`; null where the layout does not provide a value.
         clips: clip_id, video_id, subject, split, start, end (frames of the video from 0, end
             inclusive), label (0-based class; null where a test split hides it), and the paths
-            `video` and `keypoints` of files that hold this clip alone, null in most layouts.
-        absent: sentences on what the tree does not hold and what was left out.
+            `video` and `keypoints` of files with this clip alone, null in most layouts.
+        absent: sentences on what the tree lacks and what was left out.
     """
 
     root: Path
@@ -75,23 +75,23 @@ class Index:
 
     @property
     def key(self) -> str:
-        """Names this root in the feature store: `<folder>-<8 hex of its resolved path>`."""
+        """The name of this root in the feature store: `<folder>-<8 hex of its resolved path>`."""
         return f"{self.root.name}-{short_hash(self.root)}"
 
     @property
     def synthetic(self) -> bool:
-        """Whether the tree says that this package wrote it."""
-        return (self.root / "synthetic.json").exists()
+        """Whether this package generated the tree."""
+        return is_synthetic(str(self.root))
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that cannot be used, where it stands, and what to do.
+    """A row or file that cannot be used: where it is, what is wrong, and what to do.
 
     Attributes:
-        kind: `columns`, `unreadable`, `id`, `doubled id`, `split`, `outcome`, `subject`, `row`,
+        kind: `columns`, `unreadable`, `id`, `duplicate id`, `split`, `outcome`, `subject`, `row`,
             `class`, `range` or `unknown video`.
-        row: as an editor counts lines, from 1; None is the whole file.
+        row: line number as in an editor, from 1; None for the whole file.
     """
 
     kind: str
@@ -101,18 +101,17 @@ class Problem:
     advice: str
 
     def __str__(self) -> str:
-        place = f"{self.file}" if self.row is None else f"{self.file}, row {self.row}"
+        place = f"{self.file}" if self.row is None else f"{self.file}:{self.row}"
         return f"{place}: {self.what}; {self.advice}"
 
 
 @dataclass
 class Survey:
-    """A root as it was found, with every problem, before anything is refused.
+    """The contents of a root with every problem, before anything is refused.
 
-    Rows with a problem are in `problems` and not in the tables; `videos` and `clips` hold columns
-    of the index, a column that a row does not name being null. Clips take subject and split from
-    their video. `in_train_too` names validation videos that lie in train as well, where they are
-    left out.
+    Rows with a problem are in `problems` and not in the tables. `videos` and `clips` have columns
+    of the index; a column that a row lacks is null. Clips take subject and split from their video.
+    `in_train_too` are validation videos with a second copy in train, which is left out.
     """
 
     root: Path
@@ -153,38 +152,27 @@ def clips_table(rows: list[Row], videos: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_paths(table: pd.DataFrame) -> pd.DataFrame:
-    for column in ("video", "keypoints"):
+    for column in PATHS:
         table[column] = table[column].astype(object).replace({np.nan: None})
     return table
 
 
 def write_index(index: Index) -> Path:
-    """Writes both tables, each whole or not at all, over those of an earlier look at this root.
-
-    Returns:
-        The folder that holds them.
-    """
+    """Writes both tables atomically and returns their folder; an earlier version is replaced."""
     folder = workspace() / "index" / index.key
     for name, table in (("videos", index.videos), ("clips", index.clips)):
+        texts = {c: table[c].map(str, na_action="ignore").astype("string") for c in PATHS}
         content = io.BytesIO()
-        with_text_paths(table).to_parquet(content, index=False)
+        table.assign(**texts).to_parquet(content, index=False)
         write_atomically(folder / f"{name}.parquet", content.getvalue())
     return folder
 
 
 def read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The written videos and clips."""
+    """The videos and clips that `write_index` stored."""
     return pd.read_parquet(folder / "videos.parquet"), pd.read_parquet(folder / "clips.parquet")
 
 
-def with_text_paths(table: pd.DataFrame) -> pd.DataFrame:
-    texts = {
-        column: table[column].map(str, na_action="ignore").astype("string")
-        for column in ("video", "keypoints")
-    }
-    return table.assign(**texts)
-
-
 def is_synthetic(data: str) -> bool:
-    """Whether this package wrote the data that a notebook or command names."""
-    return data == "synthetic" or (Path(data).expanduser() / "synthetic.json").exists()
+    """Whether `data` names data that this package generated: "synthetic", or such a root."""
+    return data == "synthetic" or (Path(data).expanduser() / MARKER).exists()

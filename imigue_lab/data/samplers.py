@@ -1,6 +1,6 @@
-"""Which items make a batch, in which order: buckets of like length, and class shares.
+"""Order of items in an epoch: batches of similar length, and class balancing.
 
-The order depends on seed and epoch alone: a resumed run sets `epoch` and goes on as it would have.
+The order depends on seed and epoch only: a resumed run sets `epoch` and continues identically.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from torch.utils.data import Sampler
 
 Numbers = Int[np.ndarray, " N"]
 
-BUCKET = 8  # batches whose members are sorted by length together
+BUCKET = 8  # batches in a bucket that is sorted by length
 
 
 class BucketSampler(Sampler[list[int]]):
-    """Shuffled batches of items of like length, every item once an epoch.
+    """Shuffled batches of items of similar length, every item once per epoch.
 
-    A shuffled run of `BUCKET` batches is sorted by length, cut into batches, and the batches are
-    shuffled again: little padding, and every epoch another mix.
+    Every `BUCKET` batches of shuffled items are sorted by length and cut into batches, and the
+    batches are shuffled again: little padding, and different batches in every epoch.
     """
 
     def __init__(self, lengths: list[int], batch_size: int, seed: int):
@@ -48,17 +48,17 @@ class BucketSampler(Sampler[list[int]]):
 
 
 class BalancedSampler(BucketSampler):
-    """As many items an epoch as there are, with classes nearer to equal shares.
+    """As many items per epoch as there are, with more even class shares.
 
-    A class of n items gets a share of the epoch in proportion to ``n^(1 - balance)``, rounded by
-    largest remainder, so that the shares are met in every epoch and not on average only. Within a
-    class no item is drawn once more than another until all were drawn as often.
+    The share of a class of n items is proportional to ``n^(1 - balance)``, rounded by largest
+    remainder, so that it is exact in every epoch and not only on average. Within a class the
+    numbers of draws of two items differ by at most one.
 
     Args:
         labels: class of each item.
-        balance: 0 draws every item once, 1 every class equally often. One half, the default, is the
-            square root rule: in iMiGUE's training split the largest class keeps 13 % instead of
-            29 %, and the single clip of the smallest is drawn 27 times instead of 403.
+        balance: 0 draws every item once, 1 every class equally often. The default 0.5 is the square
+            root rule: in iMiGUE's training split the largest class gets 13 % instead of 29 %, and
+            the only clip of the smallest is drawn 27 times, instead of 403 times at 1.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class BalancedSampler(BucketSampler):
 
 
 def shares(weights: np.ndarray, total: int) -> np.ndarray:
-    """Whole numbers in proportion to the weights that sum to `total`, by largest remainder."""
+    """Integers proportional to the weights with sum `total`, by largest remainder."""
     exact = weights / weights.sum() * total
     whole = np.floor(exact).astype(int)
     rest = np.argsort(whole - exact, kind="stable")[: total - whole.sum()]

@@ -1,8 +1,8 @@
-"""Gestures in time: windows over a whole video, and the segments that are left of them.
+"""Gestures in time: windows over a whole video, the segments found in them, and their files.
 
 Segments are a table: label (0-based class), start and end (frames from 0, end inclusive), start_s
-and end_s (seconds; the end is when the last frame gives way), confidence (0 to 1, null where a
-person said so).
+and end_s (seconds; end_s is the end of the last frame), confidence (0 to 1, null for annotations by
+people).
 Letters in shapes: N, M segments; F frames of a video, C classes.
 """
 
@@ -31,9 +31,9 @@ SEGMENTS = pa.DataFrameSchema(
     },
     strict=True,
 )
-LENGTHS = (1.0, 2.0)  # seconds; most of iMiGUE's gestures are 0.7 to 3 s long
-STEP = 0.5  # seconds from window to window
-SHORTEST = 0.5  # seconds of a segment; what windows of a second tell apart
+LENGTHS = (1.0, 2.0)  # seconds; most gestures of iMiGUE take 0.7 to 3 s
+STEP = 0.5  # seconds between the starts of two windows
+SHORTEST = 0.5  # seconds of a segment; windows of one second do not resolve less
 
 
 def slide(
@@ -41,11 +41,11 @@ def slide(
 ) -> pd.DataFrame:
     """Windows of several lengths over a whole video: start and end in frames, end inclusive.
 
-    The last window of a length ends with the video; a video that is shorter is one window.
+    The last window of a length ends with the video; a shorter video is one window.
 
     Args:
         lengths: in seconds.
-        step: from window to window, in seconds.
+        step: between the starts of two windows, in seconds.
     """
     ranges = set()
     for length in lengths:
@@ -68,12 +68,12 @@ def as_segments(rows: pd.DataFrame, fps: int | float) -> pd.DataFrame:
 def overlap(
     first: Float[np.ndarray, "N 2"], second: Float[np.ndarray, "M 2"]
 ) -> Float[np.ndarray, "N M"]:
-    """Intersection over union of spans of time: (start, end), the end exclusive."""
+    """Intersection over union of time spans (start, end), the end exclusive."""
     begin = np.maximum(first[:, None, 0], second[None, :, 0])
     end = np.minimum(first[:, None, 1], second[None, :, 1])
     both = np.maximum(end - begin, 0)
-    lengths = (span[:, 1] - span[:, 0] for span in (first, second))
-    return both / (next(lengths)[:, None] + next(lengths)[None, :] - both)
+    length, other = (span[:, 1] - span[:, 0] for span in (first, second))
+    return both / (length[:, None] + other[None, :] - both)
 
 
 def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
@@ -82,15 +82,15 @@ def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
 
 
 def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
-    """The probability of each class at each frame: the mean over the windows that hold it.
+    """The probability of each class at each frame: the mean over the windows that contain it.
 
     Args:
         windows: start, end (end inclusive), p0 ... of the classes; together they cover the video.
     """
-    said = windows.filter(regex=r"^p\d+$").to_numpy(dtype=float)
-    total = np.zeros((windows.end.max() + 1, said.shape[1]))
+    probabilities = windows.filter(regex=r"^p\d+$").to_numpy(dtype=float)
+    total = np.zeros((windows.end.max() + 1, probabilities.shape[1]))
     count = np.zeros((len(total), 1))
-    for start, end, probability in zip(windows.start, windows.end, said, strict=True):
+    for start, end, probability in zip(windows.start, windows.end, probabilities, strict=True):
         total[start : end + 1] += probability
         count[start : end + 1] += 1
     return total / count
@@ -99,11 +99,11 @@ def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
 def find_segments(
     curves: Float[np.ndarray, "F C"], fps: int | float, threshold: float
 ) -> pd.DataFrame:
-    """Runs of frames of one class, in the order of time.
+    """Runs of frames of one class, in temporal order.
 
-    Non-maximum suppression, frame by frame: of the classes of a frame the most probable stays,
-    where it reaches the threshold; one person makes one gesture at a time. A run shorter than
-    `SHORTEST` is no segment. Its confidence is the mean over its frames.
+    Non-maximum suppression per frame: the most probable class is kept where it reaches the
+    threshold, since one person makes one gesture at a time. Runs shorter than `SHORTEST` are
+    dropped. The confidence of a segment is the mean over its frames.
 
     Args:
         curves: of `by_frame`.
@@ -120,7 +120,7 @@ def find_segments(
 
 
 def write_csv(segments: pd.DataFrame, path: Path) -> None:
-    """class,start_s,end_s,confidence, then the frames and iMiGUE's number of the class."""
+    """class,start_s,end_s,confidence, then the frames and iMiGUE's CSV id of the class."""
     named = segments.assign(
         **{"class": [CLASSES[label] for label in segments.label]},
         csv_class=[to_csv_id(label) for label in segments.label],
@@ -130,12 +130,16 @@ def write_csv(segments: pd.DataFrame, path: Path) -> None:
 
 
 def write_json(segments: pd.DataFrame, path: Path, facts: dict[str, object]) -> None:
-    """The same as a list, after what is to be known of the video and the run."""
+    """The same as a list, after facts on the video and the run."""
     rows = [
-        {"class": CLASSES[row.label]}
-        | {"start_s": row.start_s, "end_s": row.end_s}
-        | {"confidence": None if np.isnan(row.confidence) else row.confidence}
-        | {"start": row.start, "end": row.end}
+        {
+            "class": CLASSES[row.label],
+            "start_s": row.start_s,
+            "end_s": row.end_s,
+            "confidence": None if np.isnan(row.confidence) else row.confidence,
+            "start": row.start,
+            "end": row.end,
+        }
         for row in segments.itertuples()
     ]
     write_atomically(path, json.dumps({**facts, "segments": rows}, indent=2))
@@ -148,7 +152,7 @@ def write_clips(segments: pd.DataFrame, video_id: str, path: Path) -> None:
         DataError: there is no segment.
     """
     if segments.empty:
-        raise DataError(f"{path}: there is no gesture to write; annotate one first")
+        raise DataError(f"{path}: expected at least one gesture, got none; annotate one first")
     table = pd.DataFrame(
         {
             "clip_id": [f"{video_id}_{number}" for number in range(len(segments))],

@@ -1,4 +1,7 @@
-"""Opens the data that a notebook or command names: a root on disk, or the synthetic set."""
+"""Opens the data that a notebook or command names: a root on disk, or the synthetic set.
+
+The data check and the generator are imported only where they are needed.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,16 +11,22 @@ from imigue_lab.data.index import Index, Problem
 from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outcomes
 
 if TYPE_CHECKING:
-    from imigue_lab.data.checks.root import Report
+    from imigue_lab.data.checks.report import Report
 
 
 def open_data(data: str, labels: str = "", store: str = "") -> Index:
-    """The index of a root; ``"synthetic"`` is the synthetic set, written first where absent."""
+    """The index of a data root; see `read_index` for its errors.
+
+    Args:
+        data: path of a root, or ``"synthetic"``: the synthetic set, generated on first use.
+        labels: an outcome CSV that replaces the outcomes of the tree; see `read_index`.
+        store: folder of the feature store, for the features of the synthetic set.
+    """
     return read_index(find_root(data, store), labels)
 
 
 def check_data(data: str, labels: str = "", store: str = "") -> "Report":
-    """The data check on the same; a faulty tree has a report, and an index of what can be used."""
+    """The data check of the same root: findings, and an index of what can be used."""
     from imigue_lab.data.checks.root import check_root
 
     report = check_root(find_root(data, store))
@@ -25,9 +34,9 @@ def check_data(data: str, labels: str = "", store: str = "") -> "Report":
 
 
 def survey_data(data: str, store: str = "") -> tuple[Index, list[Problem]]:
-    """The index of what can be used, and each row of a table that cannot.
+    """The index of what can be used, and the table rows that cannot.
 
-    Videos that cannot be opened are in the index: whoever opens them says so.
+    Videos that cannot be opened are in the index; the code that opens them reports them.
     """
     survey = survey_root(find_root(data, store))
     return survey.to_index(), [p for p in survey.problems if p.kind != "unreadable"]

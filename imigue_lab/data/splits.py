@@ -1,12 +1,11 @@
-"""Who trains, validates and tests: the official split, or folds grouped by subject.
+"""Train, validation and test: the official split, or folds grouped by subject.
 
-Emotion splits interviews, gestures split clips; in both a subject stands on one side of a fold.
+Emotion splits interviews, gestures split clips; in a fold each subject belongs to one split.
 
-Folds within folds: for choosing settings by a score that neither training nor the test sees.
-
-Whatever is chosen by many scores fits the items that were scored. So the official test split is
-taken away, one fold of subjects is held out for the score, and the rest is divided once more, so
-that early stopping has a part of its own.
+`nest` makes folds within folds, for choosing settings by a score that neither training nor the test
+uses. The best of many scores is biased towards the items that were scored, so the official test
+split is removed, one fold of subjects is held out for the score, and the rest is divided again:
+early stopping needs a validation split of its own.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,12 +24,12 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class EmotionSplit:
-    """Interviews with their part, and what a reader of the scores should know.
+    """Interviews with their split, and remarks for a reader of the scores.
 
     Attributes:
         videos: video_id, subject (the video itself where unknown), split, outcome (null only in an
             unlabelled test).
-        remarks: moved negatives, subjects on both sides, interviews left out.
+        remarks: moved negatives, subjects in two splits, interviews left out.
     """
 
     videos: pd.DataFrame
@@ -41,27 +40,26 @@ class EmotionSplit:
 
 
 def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> EmotionSplit:
-    """Chooses train and validation; the test split is never touched.
+    """Chooses train and validation; the test split is never changed.
 
     Args:
         fold: -1 is the official split; 0 to 4 is one of five folds over train and validation,
             grouped by subject and stratified by outcome.
-        move_negatives: on the official split, and only when its validation holds one class: so many
-            interviews of the other class, of as many subjects, go from train to validation (paper
-            section 5.2; which ones is our reading, docs/paper_gaps.md).
+        move_negatives: on the official split, and only when its validation has one class: number of
+            interviews of the other class, of as many subjects, that move from train to validation
+            (paper section 5.2; which ones is our reading, docs/paper_gaps.md).
 
     Raises:
-        DataError: a part is empty, training holds one class, or there are too few to move.
+        DataError: a split is empty, training has one class, or there are too few to move.
     """
-    videos = index.videos[["video_id", "subject", "split", "outcome"]].copy()
-    videos["subject"] = videos.subject.where(videos.subject.notna(), videos.video_id)
+    videos = with_subjects(index.videos[["video_id", "subject", "split", "outcome"]])
     videos, remarks = leave_out(videos, videos.split.isna(), "interviews belong to no split")
     unlabelled = videos.outcome.isna() & (videos.split != "test")
-    videos, told = leave_out(videos, unlabelled, "interviews have no outcome")
-    remarks += told
+    videos, dropped = leave_out(videos, unlabelled, "interviews have no outcome")
+    remarks += dropped
     if videos.empty or videos.outcome.isna().all():
         raise DataError(
-            f"{index.root}: no interview has an outcome; give a CSV of video_id,label by `labels`"
+            f"{index.root}: no interview has an outcome; set `labels` to a CSV of video_id,label"
         )
     if fold >= 0:
         regroup(videos, videos[videos.split != "test"].outcome.astype(int), fold, seed)
@@ -69,15 +67,15 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
         remarks.append(move_to_validation(videos, move_negatives, seed))
     for split in ("train", "validation"):
         if not (videos.split == split).any():
-            left_out = f" ({'; '.join(told)})" if told else ""
+            left_out = f" ({'; '.join(dropped)})" if dropped else ""
             raise DataError(
-                f"{index.root}: the {split} split is empty{left_out}; see its label files"
+                f"{index.root}: the {split} split is empty{left_out}; check its label files"
             )
     train = videos[videos.split == "train"]
     if train.outcome.nunique() == 1:
         only = OUTCOMES[int(train.outcome.iloc[0])]
         raise DataError(
-            f"{index.root}: every training interview is a {only}; a model needs both outcomes"
+            f"{index.root}: every training interview is a {only}; training needs both outcomes"
         )
     remarks += shared_subjects(videos)
     return EmotionSplit(videos.reset_index(drop=True), remarks)
@@ -85,11 +83,11 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
 
 @dataclass(frozen=True)
 class GestureSplit:
-    """Clips with their part, and what a reader of the scores should know.
+    """Clips with their split, and remarks for a reader of the scores.
 
     Attributes:
         clips: the index's clips with the chosen split; subject is the video itself where unknown.
-        remarks: subjects on both sides, classes that a part lacks.
+        remarks: subjects in two splits, classes that a split lacks.
     """
 
     clips: pd.DataFrame
@@ -100,7 +98,7 @@ class GestureSplit:
 
 
 def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
-    """Chooses train and validation; the test split is never touched.
+    """Chooses train and validation; the test split is never changed.
 
     Args:
         fold: -1 is the official split, whose validation subjects are all in training too; 0 to 4 is
@@ -109,23 +107,27 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     Raises:
         DataError: train or validation is empty, or there are too few subjects for five folds.
     """
-    clips = index.clips.copy()
-    clips["subject"] = clips.subject.where(clips.subject.notna(), clips.video_id)
+    clips = with_subjects(index.clips)
     clips, left_out = leave_out(clips, clips.split.isna(), "clips belong to no split")
     if fold >= 0:
         known = clips[clips.split != "test"]
         regroup(clips, pool_rare(known.label), fold, seed)
     for split in ("train", "validation"):
         if not (clips.split == split).any():
-            raise DataError(f"{index.root}: no clip in the {split} split; see its label files")
+            raise DataError(f"{index.root}: no clip in the {split} split; check its label files")
     trained = set(clips[clips.split == "train"].label)
     remarks = [
-        f"{split} lacks the classes {some(lacking, limit=32)} of train"
+        f"{split} lacks the classes {some(missing, limit=32)} of train"
         for split in ("validation", "test")
-        if (lacking := sorted(trained - set(clips[clips.split == split].label)))
+        if (missing := sorted(trained - set(clips[clips.split == split].label)))
         and (clips.split == split).any()
     ]
     return GestureSplit(clips.reset_index(drop=True), left_out + shared_subjects(clips) + remarks)
+
+
+def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy in which a video of an unknown subject is a subject by itself."""
+    return table.assign(subject=table.subject.where(table.subject.notna(), table.video_id))
 
 
 def leave_out(table: pd.DataFrame, rows: pd.Series, what: str) -> tuple[pd.DataFrame, list[str]]:
@@ -137,7 +139,7 @@ def leave_out(table: pd.DataFrame, rows: pd.Series, what: str) -> tuple[pd.DataF
 
 
 def pool_rare(labels: pd.Series) -> pd.Series:
-    """Classes with fewer clips than folds cannot be spread: they share a stratum with the next."""
+    """Merges the classes with fewer clips than folds, and the next larger, into one stratum."""
     counts = labels.value_counts(ascending=True, sort=True)
     rare = counts[counts < FOLDS].index
     if not len(rare):
@@ -149,83 +151,81 @@ def pool_rare(labels: pd.Series) -> pd.Series:
 def regroup(
     table: pd.DataFrame, strata: pd.Series, fold: int, seed: int, count: int = FOLDS
 ) -> None:
-    """Makes validation of one of `count` folds, and train of the others; `strata`: which rows."""
+    """Sets the split of the rows of `strata`: one of `count` folds validates, the others train."""
     known = table.loc[strata.index]
     if known.subject.nunique() < count:
         raise DataError(
-            f"train and validation hold {known.subject.nunique()} subjects, {count} folds need at"
-            f" least {count}; use fold=-1"
+            f"expected at least {count} subjects in train and validation for {count} folds, got"
+            f" {known.subject.nunique()}; use fold=-1"
         )
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    parts = list(folds.split(known.index, strata, groups=known.subject))
+    validating = list(folds.split(known.index, strata, groups=known.subject))[fold][1]
     table.loc[known.index, "split"] = "train"
-    table.loc[known.index[parts[fold][1]], "split"] = "validation"
+    table.loc[known.index[validating], "split"] = "validation"
 
 
 def move_to_validation(videos: pd.DataFrame, count: int, seed: int) -> str:
-    """Moves `count` interviews of the class that validation lacks, one a subject."""
+    """Moves `count` interviews of the class that validation lacks, one per subject."""
     present = int(videos[videos.split == "validation"].outcome.iloc[0])
     candidates = videos[(videos.split == "train") & (videos.outcome != present)]
     rng = np.random.default_rng([seed, count])
     subjects = candidates.subject.unique()
     if len(subjects) < count:
         raise DataError(
-            f"move_negatives={count}: training holds {len(subjects)} subjects with a"
-            f" {OUTCOMES[1 - present]}; lower it to that"
+            f"move_negatives={count}: training has {len(subjects)} subjects with a"
+            f" {OUTCOMES[1 - present]}; reduce it to {len(subjects)}"
         )
     moved = []
     for subject in rng.choice(np.array(sorted(subjects), dtype=object), count, replace=False):
         moved.append(rng.choice(candidates.index[candidates.subject == subject].to_numpy()))
     videos.loc[moved, "split"] = "validation"
     names = some(sorted(videos.loc[moved].video_id), limit=count)
-    return f"moved from train to validation, which held one outcome: {names}"
+    return f"moved from train to validation, which had one outcome: {names}"
 
 
 def shared_subjects(videos: pd.DataFrame) -> list[str]:
-    """One sentence for each pair of parts with subjects in common."""
+    """One sentence for each pair of splits with subjects in common."""
     subjects = {split: set(videos[videos.split == split].subject) for split in SPLITS}
     pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
     return [
-        f"{len(both)} subjects stand in {a} and in {b}: {some(sorted(both))}"
+        f"{len(both)} subjects are in both {a} and {b}: {some(sorted(both))}"
         for a, b in pairs
         if (both := subjects[a] & subjects[b])
     ]
 
 
 def nest(index: Index, by: Literal["outcome", "label"], fold: int, seed: int) -> Index:
-    """The index without its test split, whose `test` is now the held-out fold.
+    """The index without its test split; its new `test` is the held-out fold.
 
     Args:
-        by: what is spread evenly over folds: outcomes of interviews, or classes of clips.
+        by: stratification: outcomes of interviews, or classes of clips.
         fold: 0 to 4, grouped by subject.
         seed: of the folds; the same for all settings that are to be compared.
 
     Raises:
         DataError: too few subjects for folds within folds.
     """
+
+    def strata(rows: pd.DataFrame) -> pd.Series:
+        return rows[by].astype(int) if by == "outcome" else pool_rare(rows[by])
+
     table = index.videos if by == "outcome" else index.clips
-    known = table[table.split.isin(["train", "validation"]) & table[by].notna()].copy()
-    known["subject"] = known.subject.where(known.subject.notna(), known.video_id)
+    known = with_subjects(table[table.split.isin(["train", "validation"]) & table[by].notna()])
     if known.subject.nunique() < FOLDS + 2:
         raise DataError(
-            f"{index.root}: {known.subject.nunique()} subjects in train and validation; a search"
-            f" within {FOLDS} folds needs {FOLDS + 2}"
+            f"{index.root}: expected at least {FOLDS + 2} subjects in train and validation for a"
+            f" search within {FOLDS} folds, got {known.subject.nunique()}; add interviews of other"
+            " subjects"
         )
-    regroup(known, strata(known, by), fold, seed)
-    held = known.split == "validation"
-    rest = known[~held].copy()
-    regroup(rest, strata(rest, by), 0, seed, min(FOLDS, rest.subject.nunique()))
-    known.loc[held, "split"] = "test"
+    regroup(known, strata(known), fold, seed)
+    held_out = known.split == "validation"
+    rest = known[~held_out].copy()
+    regroup(rest, strata(rest), 0, seed, min(FOLDS, rest.subject.nunique()))
+    known.loc[held_out, "split"] = "test"
     known.loc[rest.index, "split"] = rest.split
-    part = known.drop_duplicates("video_id").set_index("video_id").split
-    return replace(index, videos=seen(index.videos, part), clips=seen(index.clips, part))
-
-
-def strata(table: pd.DataFrame, by: str) -> pd.Series:
-    return table[by].astype(int) if by == "outcome" else pool_rare(table[by])
-
-
-def seen(table: pd.DataFrame, part: pd.Series) -> pd.DataFrame:
-    """The rows of videos that have a part, with it."""
-    kept = table[table.video_id.isin(part.index)]
-    return kept.assign(split=kept.video_id.map(part)).reset_index(drop=True)
+    split = known.drop_duplicates("video_id").set_index("video_id").split
+    videos, clips = (
+        kept.assign(split=kept.video_id.map(split)).reset_index(drop=True)
+        for kept in (t[t.video_id.isin(split.index)] for t in (index.videos, index.clips))
+    )
+    return replace(index, videos=videos, clips=clips)

@@ -1,9 +1,9 @@
-"""The feature store: one safetensors file an item and encoder, atomic, keyed by what made it.
+"""The feature store: one safetensors file per item and encoder, written atomically.
 
     <store>/<data name>-<hash of its root>/<encoder>-<fingerprint>/<id>.safetensors
 
-A user's own features need no store: a folder of `<id>.npy`, each (T, any width), a row of zeros
-standing for a missing window.
+A user's own features need no store: a folder of `<id>.npy`, each (T, any width), in which a row of
+zeros is a missing window.
 """
 
 import json
@@ -23,17 +23,17 @@ from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError, some
 
 Features = dict[str, np.ndarray]
-STALE_S = 86_400  # a file that has been written for a day is written no more
+STALE_S = 86_400  # a temporary file older than a day belongs to no running process
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What made a set of features.
+    """How a set of features was computed.
 
     Attributes:
         encoder: a name people type, such as `mvit-context`.
-        recipe: everything that decides the numbers: model, weights, preprocessing.
-        note: shown above whatever is drawn from them, such as "synthetic" or "untrained weights".
+        recipe: everything that determines the numbers: model, weights, preprocessing.
+        note: shown above every figure of them, such as "synthetic" or "untrained weights".
     """
 
     encoder: str
@@ -51,7 +51,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class EncoderStore:
-    """The items of one encoder over one data root."""
+    """The items of one encoder for one data root."""
 
     folder: Path
     encoding: Encoding
@@ -62,10 +62,10 @@ class EncoderStore:
     def write(
         self, item: str, features: Features, source: Path, facts: Mapping[str, object] | None = None
     ) -> None:
-        """Writes one item whole or not at all, with the size and time of the file it came from.
+        """Writes one item atomically, with the size and time of its source file.
 
         Args:
-            facts: what else the manifest is to say of it.
+            facts: further columns of the manifest.
         """
         stamp = {"item": item, "fingerprint": self.encoding.fingerprint, "source": source.name}
         stamp |= stamp_of(source) | {name: str(value) for name, value in (facts or {}).items()}
@@ -76,31 +76,31 @@ class EncoderStore:
         return self.folder / f"{item}.failed.txt"
 
     def fail(self, item: str, why: str) -> None:
-        """Notes in the store why an item could not be made; a later `write` takes it back."""
+        """Records why an item could not be extracted; a later `write` removes the record."""
         write_atomically(self.note(item), why)
 
     def manifest(self) -> pd.DataFrame:
-        """A row an item, by id: `made` or `failed`, its source, what it holds, and why it failed.
+        """One row per item: `extracted` or `failed`, its source, its facts, and why it failed.
 
-        Read from the items themselves, so it is right whatever was killed in between.
+        Read from the items themselves, so it is correct after any interruption.
         """
-        made = [
-            {"item": path.name.removesuffix(".safetensors"), "state": "made"}
+        extracted = [
+            {"item": path.name.removesuffix(".safetensors"), "state": "extracted"}
             | self.facts(path.name.removesuffix(".safetensors"))
             for path in self.folder.glob("[!.]*.safetensors")
         ]
         failed = []
         for path in self.folder.glob("[!.]*.failed.txt"):
-            with suppress(FileNotFoundError):  # another process has made it by now
+            with suppress(FileNotFoundError):  # another process has extracted it since
                 item = path.name.removesuffix(".failed.txt")
                 failed.append({"item": item, "state": "failed", "why": path.read_text()})
-        rows = sorted([*made, *failed], key=lambda row: row["item"])
+        rows = sorted([*extracted, *failed], key=lambda row: row["item"])
         columns = dict.fromkeys(["item", "state", "source", "source_size", "source_time"])
         columns |= dict.fromkeys(sorted({name for row in rows for name in row} - {"why"}))
         return pd.DataFrame(rows, columns=[*columns, "why"])
 
     def is_fresh(self, item: str, source: Path) -> bool:
-        """Whether the item is there, made by this encoder from the source as it is now."""
+        """Whether the item exists, from this encoder and the current source."""
         if not self.path(item).exists():
             return False
         expected = {"fingerprint": self.encoding.fingerprint, **stamp_of(source)}
@@ -110,19 +110,19 @@ class EncoderStore:
         """The arrays of one item.
 
         Raises:
-            DataError: not there, half written by something else, or made by another encoder.
+            DataError: the item is missing, damaged, or from another encoder.
         """
         with self._open(item) as file:
-            made_by = (file.metadata() or {}).get("fingerprint")
-            if made_by != self.encoding.fingerprint:
+            found = (file.metadata() or {}).get("fingerprint")
+            if found != self.encoding.fingerprint:
                 raise DataError(
-                    f"{self.path(item)}: made by another encoder ({made_by}, the store is"
-                    f" {self.encoding.name}); delete the file and extract it again"
+                    f"{self.path(item)}: expected features of {self.encoding.name}, got those of"
+                    f" another encoder ({found}); delete the file and extract it again"
                 )
             return {name: file.get_tensor(name) for name in file.keys()}
 
     def facts(self, item: str) -> dict[str, str]:
-        """What is noted of an item beside its arrays, which are not read."""
+        """The metadata of an item; its arrays are not read."""
         with self._open(item) as file:
             return file.metadata() or {}
 
@@ -130,7 +130,7 @@ class EncoderStore:
     def _open(self, item: str) -> Iterator[safe_open]:
         path = self.path(item)
         if not path.exists():
-            raise DataError(f"{path}: no such features; extract {item}, or take it out of the data")
+            raise DataError(f"{path}: no such features; extract {item}, or remove it from the data")
         try:
             with safe_open(path, framework="numpy") as file:
                 yield file
@@ -139,57 +139,59 @@ class EncoderStore:
 
 
 def stamp_of(source: Path) -> dict[str, str]:
-    """Size in bytes and change time in nanoseconds, as the text that safetensors stores."""
+    """Size in bytes and modification time in nanoseconds, as text for safetensors."""
     status = source.stat()
     return {"source_size": str(status.st_size), "source_time": str(status.st_mtime_ns)}
 
 
 def store_folder(store: str, index: Index) -> Path:
-    """The store of one data root; empty `store` is `<workspace>/features`."""
+    """The folder of one data root; an empty `store` is `<workspace>/features`."""
     base = Path(store).expanduser().resolve() if store else workspace() / "features"
     return base / index.key
 
 
 def create_store(store: str, index: Index, encoding: Encoding) -> EncoderStore:
-    """Opens the place of an encoder's features for writing; what a kill left there goes."""
+    """Opens an encoder's features for writing; leftovers of killed processes are deleted."""
     folder = store_folder(store, index) / encoding.name
     for unfinished in folder.glob(".writing-*"):
-        if time.time() - unfinished.stat().st_mtime > STALE_S:  # no other process writes it
+        if time.time() - unfinished.stat().st_mtime > STALE_S:
             unfinished.unlink(missing_ok=True)
     write_atomically(folder / "encoding.json", json.dumps(vars(encoding), indent=2))
     return EncoderStore(folder, encoding)
 
 
 def find_store(store: str, index: Index, encoder: str) -> EncoderStore:
-    """Opens features by the encoder's name, with its fingerprint where several stand side by side.
+    """Opens features by the encoder's name, with its fingerprint where several share the name.
 
     Raises:
-        DataError: there are none, or several; the sentence names those that are there.
+        DataError: there are none, or several; the message names the available ones.
     """
     base = store_folder(store, index)
-    here = [EncoderStore(file.parent, read_encoding(file)) for file in base.glob("*/encoding.json")]
-    matches = [s for s in here if encoder in (s.encoding.encoder, s.encoding.name)]
+    stores = [
+        EncoderStore(path.parent, read_encoding(path)) for path in base.glob("*/encoding.json")
+    ]
+    matches = [s for s in stores if encoder in (s.encoding.encoder, s.encoding.name)]
     if not matches:
-        names = some(sorted(s.encoding.name for s in here)) or "none at all"
+        names = some(sorted(s.encoding.name for s in stores)) or "none"
         raise DataError(
-            f"{base}: no features named {encoder!r} (there: {names}); extract them,"
-            " or give a folder of <id>.npy"
+            f"{base}: no features named {encoder!r} (available: {names}); extract them,"
+            " or name a folder of <id>.npy"
         )
     if len(matches) > 1:
         raise DataError(
-            f"{base}: several features are named {encoder!r}; say which of"
+            f"{base}: several features are named {encoder!r}; choose one of"
             f" {', '.join(sorted(s.encoding.name for s in matches))}"
         )
     return matches[0]
 
 
 def read_encoding(file: Path) -> Encoding:
-    """Reads `encoding.json`, and refuses a folder whose name says something else."""
+    """Reads `encoding.json`, and refuses a folder with a different name."""
     encoding = Encoding(**json.loads(file.read_text()))
     if file.parent.name != encoding.name:
         raise DataError(
-            f"{file}: describes {encoding.name} in a folder named {file.parent.name};"
-            " it was made by another encoder: rename or delete the folder"
+            f"{file}: expected the encoder of the folder, {file.parent.name}, got another encoder,"
+            f" {encoding.name}; rename or delete the folder"
         )
     return encoding
 
@@ -207,7 +209,7 @@ class OwnFeatures:
     def read(self, item: str) -> Features:
         path = self.path(item)
         if not path.exists():
-            raise DataError(f"{path}: no such file; add it, or take {item} out of videos.csv")
+            raise DataError(f"{path}: no such file; add it, or remove {item} from videos.csv")
         try:
             array = np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
@@ -216,7 +218,7 @@ class OwnFeatures:
 
 
 def open_features(name: str, store: str, index: Index) -> EncoderStore | OwnFeatures:
-    """Opens features by an encoder's name in the store, or by the path of a user's folder."""
+    """Opens features by an encoder's name in the store, or by the path of a user's own folder."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return OwnFeatures(folder.resolve(), Encoding("own", folder.resolve().name))

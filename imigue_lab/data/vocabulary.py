@@ -1,4 +1,6 @@
-"""The 32 gesture classes of iMiGUE, their groups, and the ids that its CSV files hold."""
+"""iMiGUE's vocabulary: 32 gesture classes, their groups, ids in its CSV files, official counts."""
+
+from typing import NamedTuple
 
 from imigue_lab.errors import DataError
 
@@ -36,7 +38,7 @@ CLASSES = (
     "shaking shoulders",
     "illustrative gesture",
 )
-ILLUSTRATIVE = 31  # not a micro-gesture; the CSV says 99
+ILLUSTRATIVE = 31  # not a micro-gesture; its CSV id is 99
 
 GROUPS = {
     "head": (0, 1, 27, 28),
@@ -50,13 +52,32 @@ GROUPS = {
 OUTCOMES = ("lose", "win")  # emotion label 0 and 1
 
 
+class Counts(NamedTuple):
+    """Size of one split."""
+
+    videos: int
+    subjects: int
+    clips: int
+
+
+OFFICIAL = {  # track 1 of the MiGA challenge
+    "train": Counts(241, 38, 12_893),
+    "validation": Counts(10, 5, 777),
+    "test": Counts(104, 36, 4_562),
+}
+OFFICIAL_TRAIN = (  # clips of each class in its train split
+    *(10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1),
+    *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
+)
+
+
 def from_csv_id(value: int) -> int:
-    """The 0-based class of a CSV id: 1..31 stand for 0..30, 99 for 31."""
+    """The 0-based class of a CSV id: 1 to 31 are 0 to 30, 99 is 31."""
     if value == 99:
         return ILLUSTRATIVE
     if 1 <= value <= 31:
         return value - 1
-    raise DataError(f"class {value} is not one of 1 to 31 or 99")
+    raise DataError(f"expected a class of 1 to 31 or 99, got {value}")
 
 
 def to_csv_id(label: int) -> int:
@@ -65,5 +86,5 @@ def to_csv_id(label: int) -> int:
 
 
 def group_of(label: int) -> str:
-    """The body part that a 0-based class belongs to, a key of `GROUPS`."""
+    """The group of a 0-based class, a key of `GROUPS`."""
     return next(name for name, members in GROUPS.items() if label in members)

@@ -1,4 +1,4 @@
-"""Where everything that is made lies, and writes that are either whole or not there."""
+"""The folder of all outputs, and atomic writes into it."""
 
 import errno
 import os
@@ -11,14 +11,14 @@ from pathlib import Path
 from imigue_lab.errors import LabError
 
 FULL = ("the disk is full", "free some space and run again")
-REFUSED = ("may not be written here", "name a folder of your own, or ask for the right")
+DENIED = ("no permission to write here", "choose a folder of your own, or ask for permission")
 UNWRITABLE = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
-    errno.EACCES: REFUSED,
-    errno.EPERM: REFUSED,
-    errno.EROFS: REFUSED,
-    errno.ENOTDIR: ("lies under a file", "name a folder"),
+    errno.EACCES: DENIED,
+    errno.EPERM: DENIED,
+    errno.EROFS: DENIED,
+    errno.ENOTDIR: ("its parent is a file", "choose a folder"),
 }
 
 
@@ -38,10 +38,12 @@ def workspace() -> Path:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends without error.
+    """A temporary path in the folder of `path` that replaces it if the block ends without error.
 
-    A reader sees the old file or the new one, never half of one; a full disk, or a place where
-    nothing may be written, is said in a sentence.
+    A reader sees the old file or the new one, never a partial one.
+
+    Raises:
+        LabError: the disk is full, or the place is not writable.
     """
     temporary = None
     try:
@@ -63,14 +65,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a whole file, or leaves what was there."""
+    """Writes a complete file, or leaves the old one."""
     data = content.encode() if isinstance(content, str) else content
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def short_hash(*parts: object) -> str:
-    """8 hex digits that change when any part's text changes; bytes are taken as they are."""
+    """8 hex digits that change when the text of any part does; bytes are hashed unchanged."""
     digest = blake2b(digest_size=4)
     for part in parts:
         data = part if isinstance(part, bytes) else str(part).encode()

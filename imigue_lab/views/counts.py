@@ -5,12 +5,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.index import SPLITS, Index
-from imigue_lab.data.vocabulary import CLASSES, GROUPS
+from imigue_lab.data.vocabulary import CLASSES, GROUPS, OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
-OFFICIAL_SUBJECTS = {"train": 38, "validation": 5, "test": 36}
 PUBLISHED = "published (MiGA track 1, train)"
 SYMBOLS = ("circle", "diamond", "triangle-down")  # of the splits
 ZERO = 0.5  # position of a count of 0 on a logarithmic axis
@@ -35,9 +33,8 @@ def split_counts(index: Index) -> pd.DataFrame:
     ):
         table[name] = videos[chosen.fillna(False)].groupby("split").size()
     if not index.synthetic:
-        published = {split: (*OFFICIAL[split], OFFICIAL_SUBJECTS[split]) for split in SPLITS}
-        for place, name in enumerate(("videos", "clips", "subjects")):
-            table[f"published {name}"] = [published[split][place] for split in SPLITS]
+        for name in ("videos", "clips", "subjects"):
+            table[f"published {name}"] = [getattr(OFFICIAL[split], name) for split in SPLITS]
     return table.fillna(0).astype(int)
 
 

@@ -1,6 +1,6 @@
-"""What hypothesis throws at the readers, shared by the suite and `make soak`.
+"""Inputs of hypothesis for the readers, shared by the suite and `make soak`.
 
-Whatever lies in a file, a reader gives a clean parse, a list of problems, or one sentence.
+For any content of a file, a reader returns values or a list of problems, or raises one sentence.
 """
 
 import json
@@ -52,9 +52,9 @@ damage = st.lists(st.tuples(place, st.binary(max_size=4)), max_size=5)
 
 
 def one_sentence(error: DataError, file: Path) -> None:
-    said = str(error)
-    assert "\n" not in said.replace(str(file), "")
-    assert file.name in said
+    message = str(error)
+    assert "\n" not in message.replace(str(file), "")
+    assert file.name in message
 
 
 def try_label_file(content: bytes, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Interviews as batches: masks, crops, and features that do not fit."""
+"""Interviews as batches: masks, crops, and features that do not match."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def test_own_features_of_any_width_are_read_by_id(plain):
     torch.testing.assert_close(features.face["v3"], torch.from_numpy(stored))
 
 
-def test_a_batch_pads_with_zeros_that_both_masks_leave_out(plain):
+def test_a_batch_is_padded_with_zeros_that_both_masks_exclude(plain):
     root = plain()
     for stream in ("context", "face"):
         rewrite(root, stream, "v1", lambda a: a[:2])
@@ -56,7 +56,7 @@ def test_a_row_of_zeros_is_missing_in_its_stream_only(plain):
     assert batch.context_mask.all()
 
 
-def test_a_crop_is_contiguous_keeps_its_numbers_and_follows_the_epoch(plain):
+def test_a_crop_is_contiguous_keeps_its_window_numbers_and_depends_on_the_epoch(plain):
     features, videos = load(plain(windows=40))
     dataset = InterviewDataset(features, videos, max_windows=5, seed=1)
     starts = set()
@@ -80,14 +80,18 @@ def nan(array):
 @pytest.mark.parametrize(
     ("stream", "change", "complaint"),
     [
-        ("face", lambda a: a[:-1], "v2: context has 6 windows, face has 5"),
-        ("context", nan, r"context/v2 \(context\): window 4 holds NaN"),
-        ("face", lambda a: a[:, :2], r"v2 \(face\): width 2, the others have 3"),
+        (
+            "face",
+            lambda a: a[:-1],
+            "v2: expected the same .*, got 6 for context and 5 for face",
+        ),
+        ("context", nan, r"context/v2 \(context\): NaN or infinity in window 4"),
+        ("face", lambda a: a[:, :2], r"v2 \(face\): expected width 3 as in the others, got 2"),
         ("context", lambda a: a[0], r"expected floats \(windows, width\)"),
-        ("context", lambda a: a.astype(int), "holds int64"),
+        ("context", lambda a: a.astype(int), r"got int64"),
     ],
 )
-def test_features_that_do_not_fit_are_refused_by_video(plain, stream, change, complaint):
+def test_features_that_do_not_match_are_refused_by_video(plain, stream, change, complaint):
     root = plain()
     rewrite(root, stream, "v2", change)
     with pytest.raises(DataError, match=complaint):
@@ -97,7 +101,7 @@ def test_features_that_do_not_fit_are_refused_by_video(plain, stream, change, co
 def test_a_video_of_the_csv_without_features_is_refused(plain):
     root = plain()
     (root / "face" / "v5.npy").unlink()
-    with pytest.raises(DataError, match=r"v5\.npy: no such file; add it, or take v5 out"):
+    with pytest.raises(DataError, match=r"v5\.npy: no such file; add it, or remove v5"):
         load(root)
 
 
@@ -109,7 +113,7 @@ def test_a_video_with_nothing_in_either_stream_is_refused(plain):
         load(root)
 
 
-def test_the_digest_follows_every_number(plain):
+def test_the_digest_depends_on_every_number(plain):
     root = plain()
     before, _ = load(root)
     assert load(root)[0].digest == before.digest

@@ -1,4 +1,4 @@
-"""Orders of an epoch: every item, little padding, class shares, and the same again after a stop."""
+"""The order of an epoch: every item, little padding, class shares, and reproducible resumption."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 from imigue_lab.data.samplers import BalancedSampler, BucketSampler
 
 
-def drawn(sampler):
+def items(sampler):
     return [number for batch in sampler for number in batch]
 
 
-def test_buckets_hold_every_item_once_and_pad_less_than_chance():
+def test_buckets_contain_every_item_once_with_little_padding():
     lengths = np.random.default_rng(0).integers(10, 500, size=101).tolist()
     sampler = BucketSampler(lengths, batch_size=8, seed=0)
     batches = list(sampler)
@@ -52,30 +52,30 @@ MANY = [label for label, size in SIZES.items() for _ in range(size)]
     ("balance", "counts"),
     [(0.0, [1, 9, 90, 300]), (1.0, [100, 100, 100, 100]), (0.5, [13, 39, 123, 225])],
 )
-def test_classes_get_exactly_the_shares_of_the_rule_in_every_epoch(balance, counts):
+def test_classes_have_exactly_the_shares_of_the_rule_in_every_epoch(balance, counts):
     sampler = BalancedSampler([64] * 400, MANY, batch_size=32, seed=0, balance=balance)
     for epoch in range(3):
         sampler.epoch = epoch
-        assert np.bincount([MANY[n] for n in drawn(sampler)]).tolist() == counts
+        assert np.bincount([MANY[n] for n in items(sampler)]).tolist() == counts
 
 
 def test_no_clip_is_drawn_twice_more_than_another_of_its_class():
     sampler = BalancedSampler([64] * 400, MANY, batch_size=32, seed=0, balance=1.0)
-    times = np.bincount(drawn(sampler), minlength=400)
+    times = np.bincount(items(sampler), minlength=400)
     for label in SIZES:
         own = times[np.array(MANY) == label]
         assert own.max() - own.min() <= 1
 
 
-def test_a_large_class_shows_other_clips_in_another_epoch():
+def test_a_large_class_has_other_clips_in_another_epoch():
     sampler = BalancedSampler([64] * 400, MANY, batch_size=32, seed=0, balance=1.0)
-    first = set(drawn(sampler))
+    first = set(items(sampler))
     sampler.epoch = 1
-    assert len(set(drawn(sampler)) - first) > 50
+    assert len(set(items(sampler)) - first) > 50
 
 
 def test_balanced_batches_are_bucketed_by_length_too():
     lengths = np.random.default_rng(0).integers(10, 250, size=400).tolist()
     sampler = BalancedSampler(lengths, MANY, batch_size=8, seed=0)
     padded = sum(max(lengths[n] for n in batch) * len(batch) for batch in sampler)
-    assert padded < 1.3 * sum(lengths[n] for n in drawn(sampler))
+    assert padded < 1.3 * sum(lengths[n] for n in items(sampler))

@@ -1,4 +1,4 @@
-"""Windows over a video, what they say of its frames, and the segments that are left of that."""
+"""Windows over a video, class probabilities per frame, and the segments found in them."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_overlap_is_intersection_over_union():
     np.testing.assert_allclose(overlap(first, second), [[1 / 3, 1 / 2, 0], [0, 0, 0]])
 
 
-def test_a_frame_is_told_by_all_windows_that_hold_it():
+def test_the_probability_of_a_frame_is_the_mean_over_its_windows():
     table = pd.DataFrame({"start": [0, 2, 2], "end": [3, 5, 2], "p0": [1.0, 0.0, 0.5]})
     table["p1"] = 1 - table.p0
     curves = by_frame(table)
@@ -54,7 +54,7 @@ def test_a_frame_is_told_by_all_windows_that_hold_it():
     np.testing.assert_allclose(curves.sum(axis=1), 1)
 
 
-def test_windows_that_agree_are_believed_at_every_frame():
+def test_windows_that_agree_give_their_probability_at_every_frame():
     table = slide(103, 25).assign(p0=0.25, p1=0.75, label=1, confidence=0.75)
     curves = by_frame(table)
     assert curves.shape == (103, 2)
@@ -62,7 +62,7 @@ def test_windows_that_agree_are_believed_at_every_frame():
 
 
 def runs(*spans):
-    """Curves of two classes: (frames, p0, p1) after each other."""
+    """Concatenated curves of two classes: (frames, p0, p1)."""
     return np.concatenate([np.tile([p0, p1], (frames, 1)) for frames, p0, p1 in spans])
 
 
@@ -74,12 +74,12 @@ def test_segments_are_runs_of_one_class_that_reach_the_threshold():
     np.testing.assert_allclose(found.confidence, [(20 * 0.6 + 10 * 0.8) / 30, 0.7])
 
 
-def test_of_the_classes_of_a_frame_the_most_probable_stays():
+def test_the_most_probable_class_of_a_frame_is_kept():
     found = find_segments(runs((15, 0.6, 0.9), (15, 0.9, 0.6)), 25, threshold=0.5)
     assert found[["label", "start", "end"]].to_numpy().tolist() == [[1, 0, 14], [0, 15, 29]]
 
 
-def test_what_is_shorter_than_half_a_second_is_no_segment():
+def test_runs_shorter_than_half_a_second_are_dropped():
     assert find_segments(runs((30, 0.1, 0.1), (12, 0.9, 0.1)), 25, threshold=0.5).empty
     assert len(find_segments(runs((30, 0.1, 0.1), (13, 0.9, 0.1)), 25, threshold=0.5)) == 1
 
@@ -89,7 +89,7 @@ def test_frames_below_the_threshold_are_in_no_segment():
     assert len(find_segments(runs((50, 0.5, 0.2)), 25, threshold=0.5)) == 1
 
 
-def test_csv_and_json_name_the_class_and_say_seconds(tmp_path):
+def test_csv_and_json_have_class_names_and_seconds(tmp_path):
     segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), 25)
     write_csv(segments, tmp_path / "s.csv")
     table = pd.read_csv(tmp_path / "s.csv")
@@ -111,5 +111,5 @@ def test_clips_are_read_back_by_the_plain_layout(tmp_path):
     clips = read_index(tmp_path).clips
     assert clips.clip_id.tolist() == ["anna_0", "anna_1"]
     assert clips[["start", "end", "label"]].to_numpy().tolist() == [[10, 34, 31], [50, 74, 7]]
-    with pytest.raises(DataError, match="no gesture"):
+    with pytest.raises(DataError, match="expected at least one gesture"):
         write_clips(segments.head(0), "anna", tmp_path / "none.csv")

@@ -1,4 +1,4 @@
-"""Who trains, validates and tests; what is moved, and what is refused."""
+"""Train, validation and test: the official split, folds, moved negatives, and refusals."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ def all_win(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("wins") / "tree", spec)
 
 
-def test_the_official_split_is_taken_as_it_is(index):
+def test_the_official_split_is_unchanged(index):
     split = split_emotion(index, fold=-1, move_negatives=5, seed=0)
     assert split.videos.split.tolist() == index.videos.split.tolist()
     assert split.remarks == []
@@ -35,26 +35,26 @@ def test_five_losses_of_five_subjects_move_to_a_validation_of_wins(all_win):
     assert after.loc[moved].subject.nunique() == 5
 
 
-def test_the_draw_is_seeded_and_the_leak_is_recorded(all_win):
+def test_the_moved_interviews_depend_on_the_seed_and_the_leak_is_recorded(all_win):
     first, again, other = (split_emotion(all_win, -1, 5, seed) for seed in (0, 0, 1))
     assert first.videos.equals(again.videos)
     assert not first.videos.equals(other.videos)
     assert "moved from train to validation" in first.remarks[0]
-    assert any("5 subjects stand in train and in validation" in r for r in first.remarks)
-    assert any("stand in train and in test: s01" in r for r in first.remarks)
+    assert any("5 subjects are in both train and validation" in r for r in first.remarks)
+    assert any("are in both train and test: s01" in r for r in first.remarks)
 
 
-def test_nothing_moves_where_validation_holds_both_or_it_is_not_asked_for(index, all_win):
+def test_nothing_moves_if_validation_has_both_outcomes_or_it_is_not_requested(index, all_win):
     assert not split_emotion(index, -1, 5, 0).remarks
     assert split_emotion(all_win, -1, 0, 0).part("validation").outcome.eq(1).all()
 
 
-def test_more_than_there_are_cannot_move(all_win):
-    with pytest.raises(DataError, match=r"move_negatives=400: training holds \d+ subjects"):
+def test_moving_more_interviews_than_subjects_is_refused(all_win):
+    with pytest.raises(DataError, match=r"move_negatives=400: training has \d+ subjects"):
         split_emotion(all_win, -1, 400, 0)
 
 
-def test_folds_keep_subjects_apart_and_leave_the_test_alone(index):
+def test_folds_separate_subjects_and_do_not_change_the_test_split(index):
     seen = []
     for fold in range(5):
         split = split_emotion(index, fold, 5, seed=0)
@@ -67,7 +67,7 @@ def test_folds_keep_subjects_apart_and_leave_the_test_alone(index):
     assert sorted(seen) == sorted(index.videos[index.videos.split != "test"].video_id)
 
 
-def test_an_empty_part_is_refused(plain):
+def test_an_empty_split_is_refused(plain):
     root = plain([("a", "train", "win", "s"), ("b", "train", "lose", "t")])
     with pytest.raises(DataError, match="the validation split is empty"):
         split_emotion(read_index(root), -1, 5, 0)
@@ -88,22 +88,22 @@ def test_interviews_without_an_outcome_are_counted_and_named(plain):
 
 
 def gestures(counts, subjects=20, split="train", seed=0):
-    """A synthetic table: so many clips of each class, dealt to subjects at random."""
+    """A table with the given number of clips of each class, of random subjects."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(list(counts), list(counts.values()))
-    owner = rng.integers(subjects, size=len(labels))
+    subject = rng.integers(subjects, size=len(labels))
     clips = pd.DataFrame({"clip_id": [f"c{n}" for n in range(len(labels))], "label": labels})
-    clips["subject"] = [f"s{n:02d}" for n in owner]
+    clips["subject"] = [f"s{n:02d}" for n in subject]
     return clips.assign(video_id="v" + clips.subject, split=split, start=0, end=9)
 
 
-def test_the_official_split_of_clips_is_taken_as_it_is(index):
+def test_the_official_split_of_clips_is_unchanged(index):
     split = split_gestures(index, fold=-1, seed=0)
     assert split.clips.split.tolist() == index.clips.split.tolist()
     assert split.clips.clip_id.tolist() == index.clips.clip_id.tolist()
 
 
-def test_gesture_folds_keep_subjects_apart_and_each_clip_validates_once(index):
+def test_gesture_folds_separate_subjects_and_each_clip_validates_once(index):
     test = set(index.clips[index.clips.split == "test"].clip_id)
     seen = []
     for fold in range(5):
@@ -118,16 +118,16 @@ def test_gesture_folds_keep_subjects_apart_and_each_clip_validates_once(index):
 
 def test_gesture_folds_are_stratified_where_a_class_has_enough_clips(index):
     clips = gestures({0: 400, 1: 200, 2: 60, 9: 3, 18: 1}, subjects=40)
-    made = dataclasses.replace(index, clips=clips)
+    changed = dataclasses.replace(index, clips=clips)
     for fold in range(5):
-        part = split_gestures(made, fold, seed=0).part("validation")
+        validation = split_gestures(changed, fold, seed=0).part("validation")
         for label, count in ((0, 400), (1, 200), (2, 60)):
-            assert 0.5 * count / 5 < (part.label == label).sum() < 1.6 * count / 5
+            assert 0.5 * count / 5 < (validation.label == label).sum() < 1.6 * count / 5
 
 
 def test_gesture_folds_follow_the_seed(index):
-    made = dataclasses.replace(index, clips=gestures({0: 50, 1: 50}))
-    first, again, other = (split_gestures(made, 0, seed).clips for seed in (0, 0, 1))
+    changed = dataclasses.replace(index, clips=gestures({0: 50, 1: 50}))
+    first, again, other = (split_gestures(changed, 0, seed).clips for seed in (0, 0, 1))
     assert first.equals(again)
     assert not first.equals(other)
 
@@ -139,27 +139,27 @@ def test_rare_classes_share_a_stratum_with_the_next_larger():
     assert pool_rare(frequent).equals(frequent)
 
 
-def test_leaks_and_absent_classes_of_a_gesture_split_are_said(index):
+def test_leaks_and_missing_classes_of_a_gesture_split_are_remarks(index):
     train = gestures({0: 20, 1: 20, 18: 2}, subjects=6)
     validation = gestures({0: 9}, subjects=3, split="validation")
     validation["clip_id"] += "v"
-    made = dataclasses.replace(index, clips=pd.concat([train, validation], ignore_index=True))
-    remarks = split_gestures(made, -1, seed=0).remarks
+    changed = dataclasses.replace(index, clips=pd.concat([train, validation], ignore_index=True))
+    remarks = split_gestures(changed, -1, seed=0).remarks
     assert remarks == [
-        "3 subjects stand in train and in validation: s00, s01, s02",
+        "3 subjects are in both train and validation: s00, s01, s02",
         "validation lacks the classes 1, 18 of train",
     ]
 
 
-def test_gesture_folds_need_five_subjects_and_both_parts(index):
-    made = dataclasses.replace(index, clips=gestures({0: 50}, subjects=4))
-    with pytest.raises(DataError, match="hold 4 subjects, 5 folds need at least 5"):
-        split_gestures(made, 0, seed=0)
+def test_gesture_folds_need_five_subjects_and_both_splits(index):
+    changed = dataclasses.replace(index, clips=gestures({0: 50}, subjects=4))
+    with pytest.raises(DataError, match=r"expected at least 5 subjects .* for 5 folds, got 4"):
+        split_gestures(changed, 0, seed=0)
     with pytest.raises(DataError, match="no clip in the validation split"):
-        split_gestures(made, -1, seed=0)
+        split_gestures(changed, -1, seed=0)
 
 
-def test_interviews_and_clips_of_no_split_are_counted_and_named(index):
+def test_interviews_and_clips_without_a_split_are_counted_and_named(index):
     videos, clips = index.videos.copy(), index.clips.copy()
     videos.loc[3, "split"] = None
     clips.loc[clips.video_id == "0004", "split"] = None
@@ -172,13 +172,13 @@ def test_interviews_and_clips_of_no_split_are_counted_and_named(index):
         assert "clips belong to no split and are left out: 0004_0, 0004_1" in gestures.remarks[0]
 
 
-def test_a_tree_without_outcomes_says_how_to_give_them(index):
+def test_a_tree_without_outcomes_is_refused_with_the_fix(index):
     none = index.videos.assign(outcome=pd.array([pd.NA] * len(index.videos), dtype="Int64"))
-    with pytest.raises(DataError, match=r"no interview has an outcome; give a CSV .* by `labels`"):
+    with pytest.raises(DataError, match=r"no interview has an outcome; set `labels` to a CSV"):
         split_emotion(dataclasses.replace(index, videos=none), -1, 5, 0)
 
 
-def test_an_empty_part_tells_of_the_interviews_left_out(plain):
+def test_an_empty_split_is_refused_with_the_interviews_left_out(plain):
     rows = [("a", "train", "win", "s"), ("b", "train", "lose", "t"), ("c", "validation", "", "u")]
     with pytest.raises(DataError, match=r"validation split is empty \(1 interviews .*: c\)"):
         split_emotion(read_index(plain(rows)), -1, 0, 0)

@@ -1,4 +1,4 @@
-"""Atomic writes: whole or not at all, also when the disk is full."""
+"""Atomic writes: complete or not at all, also when the disk is full."""
 
 import errno
 from pathlib import Path
@@ -9,7 +9,7 @@ from imigue_lab.data.workspace import atomic_path, short_hash, workspace, write_
 from imigue_lab.errors import LabError
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
     path = tmp_path / "table.csv"
     write_atomically(path, "old")
     with pytest.raises(RuntimeError), atomic_path(path) as temporary:
@@ -19,7 +19,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, monkeypatch):
     path = tmp_path / "weights.safetensors"
     write_atomically(path, b"old")
 
@@ -41,6 +41,6 @@ def test_the_workspace_is_absolute_and_follows_the_environment(monkeypatch, tmp_
     assert workspace() == Path(__file__).resolve().parents[2] / "workspace"
 
 
-def test_the_hash_tells_parts_apart():
+def test_the_hash_depends_on_the_boundaries_of_parts():
     assert short_hash("ab", "c") != short_hash("a", "bc")
     assert short_hash("ab") == short_hash(b"ab")

@@ -188,7 +188,7 @@ def test_the_manifest_lists_sources_and_failures(interviews, store):
     plan = plan_extraction(survey(interviews), [Brightness()], store)
     report = run_extraction(plan)
     table = pd.read_csv(plan.stores[0].folder / "manifest.csv").set_index("item")
-    assert table.state.to_dict() == {"anna": "made", "bert": "made", "cleo": "failed"}
+    assert table.state.to_dict() == {"anna": "extracted", "bert": "extracted", "cleo": "failed"}
     assert table.source["bert"] == "bert.mp4"
     assert table.source_size["bert"] == (interviews / "videos" / "bert.mp4").stat().st_size
     assert table.windows["bert"] == 3
@@ -196,7 +196,12 @@ def test_the_manifest_lists_sources_and_failures(interviews, store):
     assert [*report.failed.values()] == [table.why["cleo"]]
     write_video(cut, grey(24), 25)
     run(interviews, store)
-    assert find_store(store, read_index(interviews), "brightness").manifest().state.eq("made").all()
+    assert (
+        find_store(store, read_index(interviews), "brightness")
+        .manifest()
+        .state.eq("extracted")
+        .all()
+    )
 
 
 def survey(root):
@@ -287,7 +292,7 @@ def test_a_read_only_store_stops_before_decoding(interviews, store, monkeypatch)
 
     index = read_index(interviews)
     monkeypatch.setattr("tempfile.mkstemp", refuse)
-    with pytest.raises(LabError, match=r"encoding\.json: may not be written here"):
+    with pytest.raises(LabError, match=r"encoding\.json: no permission to write here"):
         plan_extraction(index, [Brightness()], store)
 
 

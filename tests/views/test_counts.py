@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import CLASSES, OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.views.counts import (
     PUBLISHED,
     class_counts,
@@ -48,7 +47,7 @@ def test_an_absent_split_has_counts_of_zero(index):
 
 def test_real_data_are_compared_with_the_published_counts(index, tmp_path):
     table = split_counts(as_real(index, tmp_path))
-    assert table["published clips"].tolist() == [clips for _, clips in OFFICIAL.values()]
+    assert table["published clips"].tolist() == [counts.clips for counts in OFFICIAL.values()]
     assert table["published subjects"].tolist() == [38, 5, 36]
 
 
@@ -71,7 +70,7 @@ def test_published_counts_of_train_are_rings(index, tmp_path):
     assert ring.name == PUBLISHED
     labels = [int(name.rpartition(" · ")[2]) for name in ring.y[1]]
     assert list(ring.customdata) == [OFFICIAL_TRAIN[label] for label in labels]
-    assert sum(ring.customdata) == OFFICIAL["train"][1]
+    assert sum(ring.customdata) == OFFICIAL["train"].clips
 
 
 def test_every_clip_is_counted_once_in_the_histogram_of_lengths(index):

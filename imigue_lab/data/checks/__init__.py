@@ -1,1 +1,1 @@
-"""What the data check looks at, a file a source: tables, keypoints, videos."""
+"""The data check: label tables, keypoints and videos; `root` is the procedure."""

@@ -1,6 +1,6 @@
-"""Faults that show in keypoints: lost frames, empty skeletons, NaN, missing joints, swapped hands.
+"""Faults in keypoints: lost frames, empty skeletons, NaN, missing joints, swapped hands.
 
-Letters in shapes: T frames, V joints, and x, y, score of each.
+Letters in shapes: T frames, V joints, each with x, y, score.
 """
 
 from dataclasses import dataclass
@@ -12,129 +12,125 @@ from imigue_lab.data.checks.report import Finding, found
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
 Keypoints = Float[np.ndarray, "T V 3"]
-OFTEN = 0.5  # share of frames from which on a joint's absence is told
-NEARER = 0.5  # a hand's own wrist is this much farther from its fingertips than the other wrist
+HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
+OFTEN = 0.5  # share of frames above which a missing joint is reported
+NEARER = 0.5  # hands are swapped if the other wrist is at less than this share of the distance
 UPPER = "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist"
 
 
 @dataclass(frozen=True)
 class KeypointFacts:
-    """What is kept of one keypoint file.
+    """Facts on one keypoint file.
 
     Attributes:
         rows: frames in the file.
         seen: share of all joints and frames with a score above 0.
         missing: upper-body joints that are missing in more than half of the frames.
-        swapped: fingertips lie at the other hand's wrist.
+        swapped: whether fingertips are at the wrist of the other hand.
+        heads: frame -> box of the head.
     """
 
     rows: int
     seen: float
     missing: tuple[str, ...]
     swapped: bool
+    heads: dict[int, HeadBox]
 
 
 def read_facts(keypoints: Keypoints, layout: str) -> KeypointFacts:
-    """Looks at one file's keypoints in a named layout (`light_hand35`, `openpose137`, ...)."""
-    there = keypoints[..., 2] > 0
-    if not there.any():
-        return KeypointFacts(len(keypoints), 0.0, (), False)
+    """Facts on the keypoints of a file in a named layout (`light_hand35`, `openpose137`, ...)."""
+    seen = keypoints[..., 2] > 0
+    if not seen.any():
+        return KeypointFacts(len(keypoints), 0.0, (), False, {})
     joints = LAYOUTS[layout].joints
     missing = tuple(
         joint
         for joint in UPPER.split()
-        if joint in joints and (~there[:, joints.index(joint)]).mean() > OFTEN
+        if joint in joints and (~seen[:, joints.index(joint)]).mean() > OFTEN
     )
-    swapped = hands_swapped(keypoints, there, joints)
-    return KeypointFacts(len(keypoints), float(there.mean()), missing, swapped)
+    swapped = hands_swapped(keypoints, seen, joints)
+    heads = head_boxes(keypoints, joints)
+    return KeypointFacts(len(keypoints), float(seen.mean()), missing, swapped, heads)
 
 
 def hands_swapped(
-    keypoints: Keypoints, there: Bool[np.ndarray, "T V"], joints: tuple[str, ...]
+    keypoints: Keypoints, seen: Bool[np.ndarray, "T V"], joints: tuple[str, ...]
 ) -> bool:
-    """Whether both hands' fingertips lie nearer to the other wrist, in the median frame."""
+    """Whether the fingertips of both hands are nearer to the other wrist, in the median frame."""
     nearer = []
     for side, other in (("right", "left"), ("left", "right")):
         tip, wrist, far = f"{side}_middle_tip", f"{side}_wrist", f"{other}_wrist"
         if not {tip, wrist, far} <= set(joints):
             return False
-        place = [joints.index(joint) for joint in (tip, wrist, far)]
-        frames = there[:, place].all(axis=1)
+        numbers = [joints.index(joint) for joint in (tip, wrist, far)]
+        frames = seen[:, numbers].all(axis=1)
         if not frames.any():
             return False
-        tips, own, others = (keypoints[frames, joint, :2] for joint in place)
+        tips, own, others = (keypoints[frames, number, :2] for number in numbers)
         to_own = np.linalg.norm(tips - own, axis=1)
         to_other = np.linalg.norm(tips - others, axis=1)
         nearer.append(np.median(to_other) < NEARER * np.median(to_own))
     return all(nearer)
 
 
-def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> list[Finding]:
-    """Findings over all keypoint files.
-
-    Args:
-        facts: by video id, or by clip id where each clip has a file of its own.
-        frames: how many rows each of them should have, as far as known.
-    """
-    apart = {
-        name: (fact.rows, frames[name])
-        for name, fact in facts.items()
-        if name in frames and fact.rows != frames[name]
-    }
-    by_one = [
-        f"{name} has {rows} rows for {expected} frames"
-        for name, (rows, expected) in apart.items()
-        if abs(rows - expected) == 1
-    ]
-    by_more = [
-        f"{name} has {rows} rows for {expected} frames"
-        for name, (rows, expected) in apart.items()
-        if abs(rows - expected) > 1
-    ]
-    findings = found(
-        "error",
-        "one row off",
-        "keypoint files have one row more or fewer than there are frames",
-        by_one,
-        "a header is absent or doubled, or a frame was lost: joints and pictures do not fit",
-    )
-    findings += found(
-        "warning",
-        "frame counts disagree",
-        "keypoint files and videos differ in their number of frames",
-        by_more,
-        "copy both again; frames past the shorter one are not used",
-    )
-    findings += found(
-        "warning",
-        "empty skeleton",
-        "not a single joint was found in",
-        [name for name, fact in facts.items() if fact.seen == 0],
-        "leave these out of skeleton models (0347 and 0348 of iMiGUE are so)",
-    )
-    findings += found(
-        "warning",
-        "missing joints",
-        "joints of the upper body are missing in more than half of the frames",
-        [f"{n}: {', '.join(fact.missing)}" for n, fact in facts.items() if fact.missing],
-        "they are masked; look at the video",
-    )
-    findings += found(
-        "warning",
-        "swapped hands",
-        "fingertips lie at the other hand's wrist",
-        [name for name, fact in facts.items() if fact.swapped],
-        "left and right hand columns have changed places: swap them back",
-    )
-    return findings
-
-
-def head_boxes(keypoints: Keypoints, layout: str) -> dict[int, tuple[float, float, float]]:
-    """Frames in which nose and neck are seen: the head's centre and half side, in pixels."""
-    joints = LAYOUTS[layout].joints
+def head_boxes(keypoints: Keypoints, joints: tuple[str, ...]) -> dict[int, HeadBox]:
+    """Frames with nose and neck: the box of the head."""
     if not {"nose", "neck"} <= set(joints):
         return {}
     nose, neck = (keypoints[:, joints.index(joint)] for joint in ("nose", "neck"))
     frames = np.flatnonzero((nose[:, 2] > 0) & (neck[:, 2] > 0))
     half = 0.6 * np.linalg.norm(nose[:, :2] - neck[:, :2], axis=1)
     return {int(f): (float(nose[f, 0]), float(nose[f, 1]), float(half[f])) for f in frames}
+
+
+def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> list[Finding]:
+    """Findings over all keypoint files.
+
+    Args:
+        facts: by video id, or by clip id if each clip has a file.
+        frames: expected rows of each, where known.
+    """
+    by_one: list[str] = []
+    by_more: list[str] = []
+    for name, fact in facts.items():
+        difference = abs(fact.rows - frames.get(name, fact.rows))
+        if difference:
+            place = f"{name} has {fact.rows} rows for {frames[name]} frames"
+            (by_one if difference == 1 else by_more).append(place)
+    return [
+        *found(
+            "error",
+            "one row off",
+            "keypoint files have one row more or fewer than there are frames",
+            by_one,
+            "a header is missing or repeated, or a frame was lost: joints and frames do not match",
+        ),
+        *found(
+            "warning",
+            "frame counts disagree",
+            "keypoint files and videos have different numbers of frames",
+            by_more,
+            "copy both again; frames after the end of the shorter one are not used",
+        ),
+        *found(
+            "warning",
+            "empty skeleton",
+            "no joint was detected in",
+            [name for name, fact in facts.items() if fact.seen == 0],
+            "leave these out of skeleton models (0347 and 0348 of iMiGUE are empty)",
+        ),
+        *found(
+            "warning",
+            "missing joints",
+            "joints of the upper body are missing in more than half of the frames",
+            [f"{n}: {', '.join(fact.missing)}" for n, fact in facts.items() if fact.missing],
+            "they are masked; check the video",
+        ),
+        *found(
+            "warning",
+            "swapped hands",
+            "fingertips are at the wrist of the other hand",
+            [name for name, fact in facts.items() if fact.swapped],
+            "the columns of left and right hand are exchanged: swap them back",
+        ),
+    ]

@@ -1,9 +1,11 @@
-"""A finding of the data check: how bad, what, where, and what to do."""
+"""The report of the data check: its findings, each with severity, places and advice."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from imigue_lab.data.index import Index
 from imigue_lab.errors import some
 
 Severity = Literal["error", "warning", "note"]
@@ -12,12 +14,12 @@ ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault, with every place it was found at.
+    """One kind of fault, with every place where it was found.
 
     Attributes:
-        severity: an `error` must be mended before the data are used, a `warning` changes what the
-            scores mean, a `note` is good to know.
-        kind: a short name, the same for the same fault in every layout.
+        severity: an `error` must be fixed before the data are used, a `warning` changes what the
+            scores mean, a `note` is information.
+        kind: a short name, the same for a fault in every layout.
         places: video ids, clip ids, or files with a row.
     """
 
@@ -38,11 +40,38 @@ class Finding:
 def found(
     severity: Severity, kind: str, what: str, places: Iterable[object], advice: str
 ) -> list[Finding]:
-    """One finding, or none where there is no place."""
+    """One finding, or none if there is no place."""
     names = tuple(str(place) for place in places)
     return [Finding(severity, kind, what, names, advice)] if names else []
 
 
-def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors first; within a severity in the order of finding."""
-    return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
+@dataclass(frozen=True)
+class Report:
+    """The findings under a root, errors first, and the index of what can be used."""
+
+    root: Path
+    index: Index
+    findings: list[Finding]
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is no error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def __str__(self) -> str:
+        index = self.index
+        head = (
+            f"{self.root}: {index.layout} layout{', synthetic' * index.synthetic},"
+            f" {len(index.videos)} videos, {len(index.clips)} clips"
+        )
+        return "\n".join([head, *(str(finding) for finding in self.findings)])
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "root": str(self.root),
+            "layout": self.index.layout,
+            "synthetic": self.index.synthetic,
+            "videos": len(self.index.videos),
+            "clips": len(self.index.clips),
+            "findings": [finding.as_json() for finding in self.findings],
+        }

@@ -1,13 +1,12 @@
-"""The data check: what is known to go wrong with a copy of iMiGUE, found before training.
+"""The data check: the known faults of a copy of iMiGUE, found before training.
 
-Label files, keypoints and videos are looked at in turn (`checks/`); nothing is changed and nothing
-stops at the first fault.
+Label tables, keypoints and videos are checked in turn; nothing is changed, and no fault stops the
+check.
 """
 
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from imigue_lab.data.checks import tables
-from imigue_lab.data.checks.keypoints import KeypointFacts, check_keypoints, head_boxes, read_facts
-from imigue_lab.data.checks.report import Finding, by_severity, found
-from imigue_lab.data.checks.videos import HeadBox, VideoFacts, check_videos, look_at
+from imigue_lab.data.checks.keypoints import KeypointFacts, check_keypoints, read_facts
+from imigue_lab.data.checks.report import ORDER, Finding, Report, found
+from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import first_person, read_file
@@ -30,93 +29,54 @@ Decode = Literal["all", "sample", "none"]
 THREADS = 2
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was found under a root.
-
-    Attributes:
-        index: of what can be used.
-        findings: errors first.
-    """
-
-    root: Path
-    index: Index
-    findings: list[Finding]
-
-    @property
-    def usable(self) -> bool:
-        """No error stands."""
-        return all(finding.severity != "error" for finding in self.findings)
-
-    def __str__(self) -> str:
-        index = self.index
-        head = (
-            f"{self.root}: {index.layout} layout{', synthetic' * index.synthetic},"
-            f" {len(index.videos)} videos, {len(index.clips)} clips"
-        )
-        return "\n".join([head, *(str(finding) for finding in self.findings)])
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "root": str(self.root),
-            "layout": self.index.layout,
-            "synthetic": self.index.synthetic,
-            "videos": len(self.index.videos),
-            "clips": len(self.index.clips),
-            "findings": [finding.as_json() for finding in self.findings],
-        }
-
-
 def check_root(root: Path | str, decode: Decode = "sample") -> Report:
-    """Looks at everything under a root.
+    """Checks everything under a root.
 
     Args:
         decode: `all` decodes every frame of every video, `sample` counts the frames of every video
-            without decoding and looks at a few faces, `none` trusts the headers.
+            without decoding and inspects a few faces, `none` trusts the headers.
 
     Raises:
-        DataError: there is no such folder, or nothing in it is known.
+        DataError: the folder does not exist, or has no known layout.
     """
     survey = survey_root(root)
     index = survey.to_index()
-    findings = tables.check_problems(survey.problems)
-    findings += check_survey(survey)
+    findings = tables.check_problems(survey.problems) + check_survey(survey)
     files = files_of(index, "video")
-    headers = headers_of(files, survey.root)
+    probed, _ = probe_all(sorted(files.values()), survey.root)
+    headers = {name: probed.get(path, VideoInfo(0.0, 0, 0, 0)) for name, path in files.items()}
     poses, pose_findings = read_poses(files_of(index, "keypoints"))
-    heads = {name: pose.heads for name, pose in poses.items()}
-    videos = look_at_videos(files, headers, heads, decode)
+    videos = inspect_videos(files, headers, poses, decode)
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
-    facts = {name: pose.facts for name, pose in poses.items()}
     findings += pose_findings
-    lengths = {name: fact.rows for name, fact in facts.items()} | frames
+    lengths = {name: fact.rows for name, fact in poses.items()} | frames
     past_end, range_findings = tables.check_ranges(index, lengths)
     findings += range_findings
-    findings += check_keypoints(facts, expected_rows(index, frames, past_end))
-    known = {name: headers[path] for name, path in files.items() if headers[path].frames}
-    findings += check_videos(videos, known)
-    findings += tables.check_doubled_clips(index)
+    findings += check_keypoints(poses, expected_rows(index, frames, past_end))
+    findings += check_videos(videos, {n: header for n, header in headers.items() if header.frames})
+    findings += tables.check_duplicate_clips(index)
     findings += tables.check_subjects(index)
     findings += tables.check_placeholders(index)
-    if not index.synthetic:  # synthetic data are not held against the official ones
+    if not index.synthetic:  # synthetic data are not compared with the official ones
         findings += tables.check_absent_classes(index)
         findings += tables.check_official_counts(index)
         findings += tables.check_known_leak(index)
-    return Report(survey.root, index, by_severity(findings))
+    by_severity = sorted(findings, key=lambda finding: ORDER.index(finding.severity))
+    return Report(survey.root, index, by_severity)
 
 
 def check_survey(survey: Survey) -> list[Finding]:
-    """What the readers left out or did not find."""
-    told = [line for line in survey.absent if "lie in train too" not in line]
+    """What the layout lacks, and what its reader left out."""
+    lines = [line for line in survey.absent if "are also in train" not in line]
     return [
         *found(
             "warning",
             "validation inside train",
-            "validation videos lie in the train folder too",
+            "validation videos are also in the train folder",
             survey.in_train_too,
-            "they are taken for validation and left out of train; delete the doubles",
+            "they are used for validation and left out of train; delete the copies",
         ),
-        *(Finding("note", "layout", line, (), "what needs it is left out") for line in told),
+        *(Finding("note", "layout", line, (), "whatever needs it is left out") for line in lines),
     ]
 
 
@@ -130,67 +90,52 @@ def files_of(index: Index, column: Literal["video", "keypoints"]) -> dict[str, P
     }
 
 
-def headers_of(files: dict[str, Path], root: Path) -> dict[Path, VideoInfo]:
-    """What each container says; files that cannot be opened are findings of the survey or below."""
-    known, _ = probe_all(sorted(files.values()), root)
-    nothing = VideoInfo(0.0, 0, 0, 0)
-    return {path: known.get(path, nothing) for path in files.values()}
-
-
-@dataclass(frozen=True)
-class Pose:
-    facts: KeypointFacts
-    heads: dict[int, HeadBox]
-
-
-def read_poses(files: dict[str, Path]) -> tuple[dict[str, Pose], list[Finding]]:
-    """Reads every keypoint file once; those that cannot be read are one finding."""
-    poses: dict[str, Pose] = {}
-    broken: dict[str, list[tuple[str, str]]] = {}  # sentence without its numbers -> file, sentence
-    with suppress(DataError):  # whatever is refused is told file by file below
+def read_poses(files: dict[str, Path]) -> tuple[dict[str, KeypointFacts], list[Finding]]:
+    """Reads every keypoint file once; unreadable files are grouped by the kind of error."""
+    poses: dict[str, KeypointFacts] = {}
+    unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
+    with suppress(DataError):  # errors are collected per file below
         convert([path for path in files.values() if path.suffix != ".npy"], first_person)
     for name, path in files.items():
         try:
             recording = read_file(path)
         except DataError as error:
-            said = str(error).removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
-            broken.setdefault(re.sub(r"\d+", "", said), []).append((name, said))
+            message = str(error).removeprefix(str(path)).lstrip(":, ")
+            unreadable.setdefault(re.sub(r"\d+", "", message), []).append((name, message))
             continue
-        skeleton = recording.skeleton[0]
-        layout = recording.layout.name
-        poses[name] = Pose(read_facts(skeleton, layout), head_boxes(skeleton, layout))
+        poses[name] = read_facts(recording.skeleton[0], recording.layout.name)
     return poses, [
-        Finding("error", "unreadable keypoints", what, tuple(name for name, _ in files), advice)
-        for files in broken.values()
-        for what, _, advice in [files[0][1].rpartition("; ")]
+        Finding("error", "unreadable keypoints", what, tuple(name for name, _ in group), advice)
+        for group in unreadable.values()
+        for what, _, advice in [group[0][1].rpartition("; ")]
     ]
 
 
-def look_at_videos(
+def inspect_videos(
     files: dict[str, Path],
-    headers: dict[Path, VideoInfo],
-    heads: dict[str, dict[int, HeadBox]],
+    headers: dict[str, VideoInfo],
+    poses: dict[str, KeypointFacts],
     decode: Decode,
 ) -> dict[str, VideoFacts]:
-    """Counts, decodes and looks at every video file, two at a time."""
+    """Counts, decodes and inspects every video file, two at a time."""
 
-    def look(item: tuple[str, Path]) -> VideoFacts:
-        name, path = item
-        header = headers[path].frames
+    def inspect(name: str) -> VideoFacts:
+        header = headers[name].frames
         if decode == "none" and header:
             return VideoFacts(header, "", np.nan)
-        return look_at(path, header, decode == "all", heads.get(name, {}))
+        heads = poses[name].heads if name in poses else {}
+        return inspect_video(files[name], header, decode == "all", heads)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = pool.map(look, files.items())
-        bar = tqdm(looks, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
+        facts = pool.map(inspect, files)
+        bar = tqdm(facts, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
         return dict(zip(files, bar, strict=True))
 
 
 def expected_rows(index: Index, frames: dict[str, int], past_end: list[str]) -> dict[str, int]:
-    """Rows that each keypoint file should have: its video's frames, or its clip's.
+    """Rows that each keypoint file should have: the frames of its video, or of its clip.
 
-    Clips that end past their video's end are told already and have no length to compare.
+    Clips that end after their video are reported already and have no length to compare.
     """
     clips = index.clips[~index.clips.clip_id.isin(past_end)]
     lengths = dict(zip(clips.clip_id, clips.end - clips.start + 1, strict=True))

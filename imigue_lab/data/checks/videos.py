@@ -1,4 +1,4 @@
-"""Faults that show in the videos: cut off or damaged files, sizes that disagree, blurred faces."""
+"""Faults in videos: truncated or damaged files, different frame sizes, blurred faces."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,24 +8,23 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from imigue_lab.data.checks.keypoints import HeadBox
 from imigue_lab.data.checks.report import Finding, found
 from imigue_lab.data.videos.video import Frame, Video, VideoInfo, count_frames
 from imigue_lab.errors import DataError
 
-LOOKS = 3  # frames a video that are looked at for a blurred face
-BLURRED = 0.15  # of the picture's own sharpness; our guess, no release with blurred faces is here
-
-HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
+SAMPLES = 3  # frames per video in which the face is inspected
+BLURRED = 0.15  # of the frame's sharpness; a guess, no release with blurred faces was available
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What is kept of one video file.
+    """Facts on one video file.
 
     Attributes:
-        frames: that can be read; 0 where none can.
-        fault: why not all can be read; empty where all is well.
-        sharpness: of the face against the whole picture; NaN where no face was looked at.
+        frames: number of readable frames.
+        fault: why not all can be read; empty if they can.
+        sharpness: of the face relative to the whole frame; NaN if no face was inspected.
     """
 
     frames: int
@@ -33,32 +32,34 @@ class VideoFacts:
     sharpness: float
 
 
-def look_at(path: Path, header: int, decode: bool, heads: Mapping[int, HeadBox]) -> VideoFacts:
-    """Counts the frames of one file, decoding them where asked, and looks at a few faces.
+def inspect_video(
+    path: Path, header: int, decode: bool, heads: Mapping[int, HeadBox]
+) -> VideoFacts:
+    """Counts the frames of one file, decoding them if requested, and inspects a few faces.
 
     Args:
-        header: frames that the container claims.
-        heads: frame -> where the head is, from the keypoints.
+        header: number of frames in the container's header.
+        heads: frame -> box of the head, from the keypoints.
     """
     try:
         count = count_frames(path, decode)
         with Video(path) as video:
-            wanted = [frame for frame in heads if frame < len(video)]
-            steps = np.linspace(0, len(wanted) - 1, min(LOOKS, len(wanted))).astype(int)
-            looks = [wanted[step] for step in np.unique(steps)]
-            sharp = [face_sharpness(video.frame(frame), heads[frame]) for frame in looks]
+            frames = [frame for frame in heads if frame < len(video)]
+            steps = np.linspace(0, len(frames) - 1, min(SAMPLES, len(frames))).astype(int)
+            samples = [frames[step] for step in np.unique(steps)]
+            sharp = [face_sharpness(video.frame(frame), heads[frame]) for frame in samples]
     except DataError as error:
         return VideoFacts(0, str(error).removeprefix(f"{path}: ").partition("; ")[0], np.nan)
     fault = ""
     if header and count.frames != header:
-        fault = f"its header says {header} frames, {count.frames} are there"
+        fault = f"expected {header} frames by its header, got {count.frames}"
     elif count.damaged:
         fault = f"{len(count.damaged)} of {count.frames} frames do not decode"
     return VideoFacts(count.frames, fault, float(np.median(sharp)) if sharp else np.nan)
 
 
 def face_sharpness(frame: Frame, head: HeadBox) -> float:
-    """Sharpness within the head's box against that of the whole picture."""
+    """Sharpness within the box of the head relative to the whole frame."""
     x, y, half = head
     grey = frame.mean(axis=2)
     top, left = max(0, int(y - half)), max(0, int(x - half))
@@ -69,7 +70,7 @@ def face_sharpness(frame: Frame, head: HeadBox) -> float:
 
 
 def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
-    """Variance of the Laplacian: small where edges are smeared."""
+    """Variance of the Laplacian: small where edges are blurred."""
     inner = grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     return float((around - 4 * inner).var())
@@ -79,7 +80,7 @@ def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) ->
     """Findings over all video files.
 
     Args:
-        facts, headers: by video id, or by clip id where each clip has a file of its own.
+        facts, headers: by video id, or by clip id if each clip has a file.
     """
     findings = found(
         "error",
@@ -93,13 +94,13 @@ def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) ->
     findings += found(
         "warning",
         "picture sizes disagree",
-        f"pictures of another size than the usual {usual[0]} x {usual[1]}",
+        f"frames of another size than the usual {usual[0]} x {usual[1]}",
         [
             f"{name}: {info.width} x {info.height}"
             for name, info in headers.items()
             if (info.width, info.height) != usual
         ],
-        "pixel thresholds and crops mean something else there",
+        "pixel thresholds and crops have another meaning there",
     )
     findings += found(
         "warning",

@@ -1,1 +1,1 @@
-"""How iMiGUE is stored on disk, one file a family; `recognise` finds out which it is."""
+"""The layouts of a data root on disk, one file per family; `recognise` detects which it is."""

@@ -1,33 +1,25 @@
-"""The full distribution of iMiGUE: one label file for all videos, keypoints a spreadsheet a clip.
+"""The full distribution of iMiGUE: one label file for all videos, a keypoint spreadsheet per clip.
 
     Label/labels_20200831.csv         video_id,class,start_frame,end_frame,subject_id,win_or_lose
     mg_skeleton_only/<id>/<id>_<row>.xlsx
-    iMiGUE_RGB_Phase1/imigue_rgb_{train,validate}/<id>/...     <id>.mp4, or a file a clip
+    iMiGUE_RGB_Phase1/imigue_rgb_{train,validate}/<id>/...     <id>.mp4, or one file per clip
     iMiGUE_RGB_Phase2/imigue_rgb_test/<id>/...
 
-The split is where the video lies; without the videos, `splits.csv` (video_id,split) in the root
-says it.
+The folder of a video is its split; without videos, `splits.csv` (video_id,split) defines it.
 """
 
 import re
 from collections import Counter
 from pathlib import Path
 
-from imigue_lab.data.index import SPLITS, Problem, Row, Survey
-from imigue_lab.data.layouts.inventory import (
-    Inventory,
-    add_picture_facts,
-    attach_clip_files,
-    list_videos,
-)
-from imigue_lab.data.layouts.miga import tell_absent
+from imigue_lab.data.index import Problem, Row, Survey
+from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos
 from imigue_lab.data.layouts.tables import (
-    CORRECT_OR_EMPTY,
     WIN,
-    check_ids,
+    outcome_problem,
     parse_clip,
+    read_rows,
     read_table,
-    split_problems,
 )
 from imigue_lab.errors import some
 
@@ -36,13 +28,13 @@ COLUMNS = ["video_id", "class", "start_frame", "end_frame", "subject_id", "win_o
 
 
 def label_file(inventory: Inventory) -> Path | None:
-    """The one label file; of several, the newest by the date in its name."""
+    """The label file; of several, the newest by the date in its name."""
     names = sorted(name for name in inventory.tables if LABEL_FILE.fullmatch(name))
     return inventory.tables[names[-1]] if names else None
 
 
 def read_full(inventory: Inventory) -> Survey:
-    """Surveys a full distribution, whole or in part."""
+    """Surveys a full distribution, complete or partial."""
     survey = Survey(inventory.root, "full")
     videos = list_videos(inventory, survey)
     if path := label_file(inventory):
@@ -54,15 +46,12 @@ def read_full(inventory: Inventory) -> Survey:
         survey.absent.append(f"the label files of single videos are not read: {names}")
     if "splits.csv" in inventory.tables:
         add_splits(videos, inventory.tables["splits.csv"], survey)
-    survey.videos = [videos[video_id] for video_id in sorted(videos)]
-    attach_clip_files(videos, survey)
-    add_picture_facts(survey.videos, survey)
-    tell_absent(survey)
+    finish({video_id: videos[video_id] for video_id in sorted(videos)}, survey)
     return survey
 
 
 def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
-    """Clips, subjects and outcomes; a labelled video without files gets a row of its own."""
+    """Adds clips, subjects and outcomes, and a row for each labelled video without files."""
     table, problems = read_table(path, COLUMNS)
     survey.problems += problems
     rows: Counter[str] = Counter()
@@ -70,15 +59,17 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
     for line, *cells in table[COLUMNS].itertuples():
         name, label, start, end, subject, outcome = cells
         if not re.fullmatch(r"[0-9]{1,4}", name):
-            what = f"{name!r} is not a video id of four digits"
+            what = f"expected a video id of four digits, got {name!r}"
             survey.problems.append(Problem("id", path, line, what, "correct it"))
             continue
         video_id = name.zfill(4)
         if video_id not in videos:
-            videos[video_id] = no_files(video_id)
+            nothing = dict.fromkeys(("split", "label file", "video", "keypoints"))
+            videos[video_id] = {"video_id": video_id, "clip video": {}, "clip keypoints": {}}
+            videos[video_id] |= nothing
             fileless.append(video_id)
         number, rows[video_id] = rows[video_id], rows[video_id] + 1
-        survey.problems += settle(videos[video_id], subject, outcome, path, line)
+        survey.problems += set_subject(videos[video_id], subject, outcome, path, line)
         clip = parse_clip(path, line, (label, start, end), hidden=False)
         if isinstance(clip, Problem):
             survey.problems.append(clip)
@@ -89,34 +80,25 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
         survey.absent.append(f"labelled videos without any file: {some(fileless)}")
 
 
-def settle(video: Row, subject: str, outcome: str, path: Path, line: int) -> list[Problem]:
-    """Takes subject and outcome of a video from the first row that has them; later ones agree."""
+def set_subject(video: Row, subject: str, outcome: str, path: Path, line: int) -> list[Problem]:
+    """Sets subject and outcome of a video from the first row with them; later rows must agree."""
     if outcome and outcome.lower() not in WIN:
-        what = f"outcome {outcome!r} is neither win nor lose"
-        return [Problem("outcome", path, line, what, CORRECT_OR_EMPTY)]
+        return [outcome_problem(path, line, outcome)]
     problems = []
     for column, value in (("subject", subject or None), ("outcome", WIN.get(outcome.lower()))):
         before = video.get(column)
         if before is None:
             video[column] = value
         elif value not in (None, before):
-            what = f"{column} of video {video['video_id']} is {value} here and {before} above"
+            what = f"expected {column} {before} of video {video['video_id']} as above, got {value}"
             problems.append(Problem(column, path, line, what, "make them agree"))
     return problems
 
 
-def no_files(video_id: str) -> Row:
-    """The row of a video that only a label file names."""
-    nothing = dict.fromkeys(("split", "label file", "video", "keypoints"))
-    return {"video_id": video_id, **nothing, "clip video": {}, "clip keypoints": {}}
-
-
 def add_splits(videos: dict[str, Row], path: Path, survey: Survey) -> None:
-    """The split of each video that lies in no split's folder."""
-    table, problems = read_table(path, ["video_id", "split"])
-    good, id_problems = check_ids(path, table.video_id)
-    survey.problems += [*problems, *id_problems, *split_problems(path, table.split)]
-    told = dict(zip(table.video_id[good], table.split[good], strict=True))
+    """Sets the split of each video that is in no split's folder."""
+    table, problems = read_rows(path, ["video_id", "split"])
+    survey.problems += problems
+    splits = dict(zip(table.video_id, table.split, strict=True))
     for video_id, row in videos.items():
-        if row["split"] is None and told.get(video_id) in SPLITS:
-            row["split"] = told[video_id]
+        row["split"] = row["split"] or splits.get(video_id)

@@ -1,9 +1,8 @@
-"""Walks a copy of iMiGUE once: which file of which video lies where, and in which split's folder.
+"""The inventory of an iMiGUE copy: the files of each video, and the split of their folder.
 
-What a file is stands in its name (`0054_label.csv`, `0054.mp4`, `0054_17.mp4`), so any nesting of
-folders will do; folder names say the split only.
-
-Gives each clip the video and keypoint files that hold it alone, by the number in their names.
+The name of a file determines its kind (`0054_label.csv`, `0054.mp4`, `0054_17.mp4`), so any nesting
+of folders works; folder names only determine the split. `finish` completes the survey of a tree:
+files of single clips, frame rates and sizes, and what is missing.
 """
 
 import os
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imigue_lab.data.index import Problem, Row, Survey
+from imigue_lab.data.index import SPLITS, Problem, Row, Survey
 from imigue_lab.errors import some
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
@@ -23,12 +22,13 @@ NAME = re.compile(
     r"(?P<suffix>\.csv|\.xlsx|\.mp4|\.mkv|\.mov|\.avi|\.webm)",
     re.ASCII,
 )
-CLAIMED = (*VIDEO_SUFFIXES, "_label.csv", "_light_hand.csv", ".xlsx")
+DATA_ENDINGS = (*VIDEO_SUFFIXES, "_label.csv", "_light_hand.csv", ".xlsx")
 SPLIT_FOLDER = re.compile(
     r"(.*[_-])?(?P<split>train|val|valid|validate|validation|test|phase_?2)([_-](data|set))?",
     re.IGNORECASE,
 )
-POSE_KINDS = ("light_hand", "openpose", "light")  # the first there is, is taken
+POSE_KINDS = ("light_hand", "openpose", "light")  # in order of preference
+COLUMNS = {"clip video": "video", "clip keypoints": "keypoints"}  # kind of a clip file -> column
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Found:
     Attributes:
         kind: `label`, `light_hand`, `light`, `openpose`, `video`, `clip video`, `clip keypoints`
             or `folder`.
-        row: of a file of a single clip, the number in its name.
+        row: the number in the name of a file of a single clip.
     """
 
     path: Path
@@ -50,46 +50,46 @@ class Found:
 
 @dataclass
 class Inventory:
-    """Everything of a root that its name gives a meaning.
+    """All files of a root with a known name.
 
     Attributes:
         found: in the order of their paths.
         tables: other CSV files by name, the shallowest of each.
-        strange: files that look like data by their ending and that no layout names so.
+        unknown: files with the ending of data and a name that no layout has.
     """
 
     root: Path
     found: list[Found] = field(default_factory=list)
     tables: dict[str, Path] = field(default_factory=dict)
-    strange: list[Path] = field(default_factory=list)
+    unknown: list[Path] = field(default_factory=list)
 
     def of_kind(self, kind: str) -> list[Found]:
         return [item for item in self.found if item.kind == kind]
 
     @property
     def videos_of_any_name(self) -> list[Path]:
-        """Videos that no layout of iMiGUE would name so."""
-        return [path for path in self.strange if path.suffix in VIDEO_SUFFIXES]
+        """Videos whose names no layout of iMiGUE has."""
+        return [path for path in self.unknown if path.suffix in VIDEO_SUFFIXES]
 
 
 def take_inventory(root: Path) -> Inventory:
-    """Lists a tree; hidden files are passed over, linked folders followed once."""
+    """Lists a tree; hidden files are skipped, linked folders followed once."""
     inventory = Inventory(root)
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
-        place = Path(folder).resolve()
-        if place in seen:
+        resolved = Path(folder).resolve()
+        if resolved in seen:
             folders.clear()
             continue
-        seen.add(place)
+        seen.add(resolved)
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        here = Path(folder)
-        split = split_of([root.name, *here.relative_to(root).parts])
-        if re.fullmatch(r"\d{4}", here.name):
-            inventory.found.append(Found(here, "folder", here.name, None, split))
+        path = Path(folder)
+        split = split_of([root.name, *path.relative_to(root).parts])
+        if re.fullmatch(r"\d{4}", path.name):
+            inventory.found.append(Found(path, "folder", path.name, None, split))
         for name in sorted(files):
             if not name.startswith("."):
-                add_file(inventory, here / name, split)
+                add_file(inventory, path / name, split)
     return inventory
 
 
@@ -99,8 +99,8 @@ def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
     if name and kind:
         row = None if name["row"] is None else int(name["row"])
         inventory.found.append(Found(path, kind, name["video"], row, split))
-    elif path.name.endswith(CLAIMED):
-        inventory.strange.append(path)
+    elif path.name.endswith(DATA_ENDINGS):
+        inventory.unknown.append(path)
     elif path.suffix == ".csv":
         inventory.tables.setdefault(path.name, path)
 
@@ -119,21 +119,21 @@ def kind_of(name: re.Match[str]) -> str | None:
 
 
 def split_of(folders: list[str]) -> str | None:
-    """What the innermost telling folder says; `phase2` alone is the test split."""
+    """The split of the innermost folder that names one; `phase2` alone is the test split."""
     for name in reversed(folders):
         if match := SPLIT_FOLDER.fullmatch(name):
-            word = match["split"].lower()
-            if word.startswith("val"):
+            split = match["split"].lower()
+            if split.startswith("val"):
                 return "validation"
-            return "train" if word == "train" else "test"
+            return "train" if split == "train" else "test"
     return None
 
 
 def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
-    """A row of every video, in the order of their ids: its split, its files, what they say.
+    """A row for every video, in the order of their ids: its split and its files.
 
-    A video in train and in validation is validation's, as in some packages of the challenge; one
-    that lies elsewhere twice is a problem.
+    A video in train and in validation belongs to validation, as in some packages of the challenge;
+    in any other two splits it is a problem.
     """
     by_video: dict[str, list[Found]] = defaultdict(list)
     for item in inventory.found:
@@ -147,18 +147,18 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
             split = "validation"
             survey.in_train_too.append(video_id)
         elif len(splits) > 1:
-            what = f"video {video_id} lies in {' and in '.join(sorted(map(str, splits)))}"
-            problem = Problem("doubled id", survey.root, None, what, "keep it in one split")
+            what = f"video {video_id} is in {' and '.join(sorted(map(str, splits)))}"
+            problem = Problem("duplicate id", survey.root, None, what, "keep it in one split")
             survey.problems.append(problem)
             continue
-        mine = [item for item in items if item.split in (split, None)]
-        videos[video_id] = {"video_id": video_id, "split": split} | pick_files(mine, survey)
+        used = [item for item in items if item.split in (split, None)]
+        videos[video_id] = {"video_id": video_id, "split": split} | pick_files(used, survey)
     if survey.in_train_too:
         names = some(survey.in_train_too)
-        survey.absent.append(f"validation videos lie in train too and are left out there: {names}")
-    if inventory.strange:
-        names = some(str(path.relative_to(survey.root)) for path in inventory.strange)
-        survey.absent.append(f"files whose names no layout knows are not read: {names}")
+        survey.absent.append(f"validation videos are also in train and left out there: {names}")
+    if inventory.unknown:
+        names = some(str(path.relative_to(survey.root)) for path in inventory.unknown)
+        survey.absent.append(f"files with unknown names are not read: {names}")
     return videos
 
 
@@ -168,8 +168,8 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
     for item in items:
         first = files.setdefault((item.kind, item.row), item.path)
         if first != item.path and item.kind != "folder":
-            what = f"lies at {item.path} too"
-            survey.problems.append(Problem("doubled id", first, None, what, "keep one of them"))
+            what = f"the same file exists at {item.path}"
+            survey.problems.append(Problem("duplicate id", first, None, what, "keep one of them"))
     poses = [files[kind, None] for kind in POSE_KINDS if (kind, None) in files]
     return {
         "label file": files.get(("label", None)),
@@ -200,21 +200,26 @@ def add_picture_facts(videos: list[Row], survey: Survey) -> None:
             row["frames"] = info.frames if row["video"] else None
 
 
-KINDS = {"clip video": "video", "clip keypoints": "keypoints"}  # what was found -> column
+def finish(videos: dict[str, Row], survey: Survey) -> None:
+    """Completes the survey of a tree of iMiGUE whose labels have been read."""
+    survey.videos = list(videos.values())
+    attach_clip_files(videos, survey)
+    add_picture_facts(survey.videos, survey)
+    list_absent(survey)
 
 
 def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
-    """Fills `video` and `keypoints` of the survey's clips, and says which clips and files lack.
+    """Fills `video` and `keypoints` of the survey's clips, and lists unmatched clips and files.
 
-    `<video>_<row>` counts rows from 0. A tree whose files count from 1 throughout (some video's
-    last file would belong to no row, and no file has the number 0) is read so, and says so.
+    Rows in `<video>_<row>` count from 0. A tree whose files all count from 1 (the last file of some
+    video would match no row, and no file has the number 0) is recognised, and listed.
     """
     clips: dict[str, Row] = {str(clip["clip_id"]): clip for clip in survey.clips}
     rows: dict[str, int] = {}
     for clip_id in clips:
         video_id, _, row = clip_id.rpartition("_")
         rows[video_id] = max(rows.get(video_id, 0), int(row) + 1)
-    for kind, column in KINDS.items():
+    for kind, column in COLUMNS.items():
         files: dict[str, dict[int, Any]] = {
             video_id: numbered for video_id, row in videos.items() if (numbered := row[kind])
         }
@@ -223,23 +228,43 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
         first = first_number(files.values(), [rows.get(video_id, 0) for video_id in files])
         if first:
             survey.absent.append(f"the files of single clips ({column}) count from 1, rows from 0")
-        strange = []
+        unmatched = []
         for video_id, numbered in files.items():
             for number, path in numbered.items():
                 if clip := clips.get(f"{video_id}_{number - first}"):
                     clip[column] = path
                 else:
-                    strange.append(path.name)
-        if strange:
-            survey.absent.append(f"files that belong to no labelled clip: {some(strange)}")
-        lacking = [name for name, c in clips.items() if c.get(column) is None]
-        if lacking:
-            survey.absent.append(f"no {column} file of the clips {some(lacking)}")
+                    unmatched.append(path.name)
+        if unmatched:
+            survey.absent.append(f"files that belong to no labelled clip: {some(unmatched)}")
+        missing = [name for name, c in clips.items() if c.get(column) is None]
+        if missing:
+            survey.absent.append(f"no {column} file for the clips {some(missing)}")
 
 
 def first_number(files: Iterable[dict[int, Any]], rows: list[int]) -> int:
-    """0, or 1 where every video's files start at 1 or later and one ends at its number of rows."""
+    """1 if all videos' files start at 1 or later and some end at the number of rows, else 0."""
     lists = list(files)
     from_one = min(min(numbered) for numbered in lists) == 1
     ends = any(max(numbered) == count for numbered, count in zip(lists, rows, strict=True))
     return int(from_one and ends)
+
+
+def list_absent(survey: Survey) -> None:
+    """Adds one sentence for each kind of file or value that some videos lack."""
+
+    def report(what: str, missing: list[Row]) -> None:
+        if missing:
+            survey.absent.append(f"{what} {some(row['video_id'] for row in missing)}")
+
+    rows = survey.videos
+    if any(row["clip video"] for row in rows):
+        survey.absent.append("no whole videos: one file per clip, the length of videos is unknown")
+    report("no video file for", [row for row in rows if not (row["video"] or row["clip video"])])
+    poses = [row for row in rows if not (row["keypoints"] or row["clip keypoints"])]
+    report("no keypoints for", poses)
+    labelled = {clip["video_id"] for clip in survey.clips}
+    report("no labelled clips of", [row for row in rows if row["video_id"] not in labelled])
+    report("no known split of", [row for row in rows if row["split"] is None])
+    splits = {row["split"] for row in rows}
+    survey.absent += [f"no {split} split" for split in SPLITS if split not in splits]

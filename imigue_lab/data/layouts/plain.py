@@ -1,4 +1,4 @@
-"""The plain form for anyone's own data: tables with a header, files named after the video's id.
+"""The plain layout for anyone's own data: tables with a header, files named after the video id.
 
     videos.csv                    video_id,split[,outcome][,subject]
     clips.csv                     clip_id,video_id,start,end,class        if there are clips
@@ -8,25 +8,19 @@
 Split is train, validation or test; outcome win, lose, 1, 0 or empty; frames count from 0, the end
 inclusive; class is 1 to 31 or 99 as in iMiGUE's files.
 
-A folder that holds videos and no table is read as well: each video is its own, of no split.
+A folder of videos without a table is read as well: each video is its own subject, without a split.
 """
 
 from pathlib import Path
 
-from imigue_lab.data.index import SPLITS, Problem, Row, Survey
+from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
-from imigue_lab.data.layouts.tables import (
-    check_ids,
-    parse_clip,
-    parse_outcomes,
-    read_table,
-    split_problems,
-)
+from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows
 from imigue_lab.errors import some
 
 
 def read_plain(root: Path) -> Survey:
-    """Surveys someone's own data at `root`, where `videos.csv` lies."""
+    """Surveys the data at `root`, which contains `videos.csv`."""
     survey = Survey(root, "plain")
     add_videos(root / "videos.csv", survey)
     if (path := root / "clips.csv").exists():
@@ -38,15 +32,15 @@ def read_plain(root: Path) -> Survey:
 
 
 def read_folder(inventory: Inventory) -> Survey:
-    """Surveys a folder of videos of any name; the id is the name without its ending."""
+    """Surveys a folder of videos; the id is the file name without its ending."""
     survey = Survey(inventory.root, "plain")
     survey.absent.append("no videos.csv: no splits, outcomes, subjects or gestures are known")
     first: dict[str, Path] = {}
     for path in inventory.videos_of_any_name:
         other = first.setdefault(path.stem, path)
         if other != path:
-            what = f"video {path.stem} lies at {other} too"
-            survey.problems.append(Problem("doubled id", path, None, what, "rename one of them"))
+            what = f"expected unique file names, got the same at {other}"
+            survey.problems.append(Problem("duplicate id", path, None, what, "rename one of them"))
     for video_id, path in sorted(first.items()):
         survey.videos.append({"video_id": video_id, "video": path})
     add_picture_facts(survey.videos, survey)
@@ -54,10 +48,8 @@ def read_folder(inventory: Inventory) -> Survey:
 
 
 def add_videos(path: Path, survey: Survey) -> None:
-    table, problems = read_table(path, ["video_id", "split"])
-    good, id_problems = check_ids(path, table.video_id)
-    survey.problems += [*problems, *id_problems, *split_problems(path, table.split)]
-    table = table[good & table.split.isin(SPLITS)]
+    table, problems = read_rows(path, ["video_id", "split"])
+    survey.problems += problems
     videos = table[["video_id", "split"]].copy()
     if "outcome" in table:
         videos["outcome"], outcome_problems = parse_outcomes(path, table.outcome)
@@ -67,13 +59,13 @@ def add_videos(path: Path, survey: Survey) -> None:
     if "subject" in table:
         videos["subject"] = table.subject.replace("", None)
     else:
-        survey.absent.append("videos.csv names no subjects: each video is its own")
+        survey.absent.append("videos.csv has no subjects: each video is its own subject")
     for row in videos.to_dict("records"):
         survey.videos.append(row | find_files(survey.root, row["video_id"]))
 
 
 def find_files(root: Path, video_id: str) -> Row:
-    """The video and the keypoints of one id; null where there is none."""
+    """The paths of video and keypoints of one id, or null."""
     videos = [root / "videos" / f"{video_id}{suffix}" for suffix in VIDEO_SUFFIXES]
     poses = [root / "keypoints" / f"{video_id}{end}" for end in (".npy", ".pose", "")]
     return {
@@ -83,16 +75,13 @@ def find_files(root: Path, video_id: str) -> Row:
 
 
 def add_clips(path: Path, survey: Survey) -> None:
-    table, problems = read_table(path, ["clip_id", "video_id", "start", "end", "class"])
-    good, id_problems = check_ids(path, table.clip_id)
-    survey.problems += [*problems, *id_problems]
+    columns = ["clip_id", "video_id", "start", "end", "class"]
+    table, problems = read_rows(path, columns)
+    survey.problems += problems
     splits = {row["video_id"]: row["split"] for row in survey.videos}
-    table = table[good]
-    for row, clip_id, video_id, start, end, label in table[
-        ["clip_id", "video_id", "start", "end", "class"]
-    ].itertuples():
+    for row, clip_id, video_id, start, end, label in table[columns].itertuples():
         if video_id not in splits:
-            what = f"clip {clip_id} is of video {video_id!r}, which videos.csv does not hold"
+            what = f"expected a video of videos.csv for clip {clip_id}, got {video_id!r}"
             survey.problems.append(Problem("unknown video", path, row, what, "add or correct it"))
             continue
         clip = parse_clip(path, row, (label, start, end), hidden=splits[video_id] == "test")
@@ -101,5 +90,5 @@ def add_clips(path: Path, survey: Survey) -> None:
         else:
             survey.clips.append({"clip_id": clip_id, "video_id": video_id} | clip)
     labelled = {clip["video_id"] for clip in survey.clips}
-    if silent := [video_id for video_id in splits if video_id not in labelled]:
-        survey.absent.append(f"no labelled clips of {some(silent)}")
+    if others := [video_id for video_id in splits if video_id not in labelled]:
+        survey.absent.append(f"no labelled clips of {some(others)}")

@@ -1,7 +1,7 @@
-"""Recognises a copy of iMiGUE, or anyone's own data, by what lies there, and indexes it.
+"""Recognises the layout of a data root by its files, and reads its index.
 
-Three families, each described in its own file: the full distribution (`layouts/full.py`), the trees
-of the MiGA challenges 2023 to 2026 (`layouts/miga.py`), and the plain form (`layouts/plain.py`).
+Three families, each described in its file: the full distribution (`full.py`), the trees of the MiGA
+challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`).
 """
 
 from dataclasses import replace
@@ -19,35 +19,35 @@ from imigue_lab.errors import DataError, some
 
 
 def read_index(root: Path | str, labels: str = "") -> Index:
-    """Recognises the tree at `root`.
+    """The index of the tree at `root`.
 
     Args:
-        labels: an outcome CSV that takes the place of what the tree carries, with the columns
+        labels: an outcome CSV that replaces the outcomes of the tree, with the columns
             `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``.
 
     Raises:
-        DataError: nothing known lies there, or a table is faulty; the sentence names file and row,
-            and how many more there are.
+        DataError: no known layout, or a table is faulty; the message names file and row, and the
+            number of further problems.
     """
     survey = survey_root(root)
-    stop_at(survey.problems)
+    raise_first(survey.problems)
     return with_outcomes(survey.to_index(), labels)
 
 
 def with_outcomes(index: Index, labels: str) -> Index:
-    """The index with the outcomes of another CSV (see `read_index`); empty is the tree's own.
+    """The index with the outcomes of another CSV (see `read_index`); unchanged if it is empty.
 
     Raises:
-        DataError: the CSV is faulty, or labels videos that are not there.
+        DataError: the CSV is faulty, or labels videos that do not exist.
     """
     if not labels:
         return index
     outcomes, _, problems = read_outcomes(labels)
-    stop_at(problems)
+    raise_first(problems)
     unknown = sorted(set(outcomes) - set(index.videos.video_id))
     if unknown:
         raise DataError(
-            f"{labels}: labels videos that {index.root} does not hold: {some(unknown)}; remove them"
+            f"{labels}: expected labels of videos in {index.root}, got {some(unknown)}; remove them"
         )
     values = [outcomes.get(video_id) for video_id in index.videos.video_id]
     videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
@@ -55,14 +55,14 @@ def with_outcomes(index: Index, labels: str) -> Index:
 
 
 def survey_root(root: Path | str) -> Survey:
-    """Reads everything and refuses nothing: rows that are right, and every problem there is.
+    """Reads everything without refusing anything: the usable rows, and every problem.
 
     Raises:
-        DataError: there is no such folder, or nothing in it is known.
+        DataError: the folder does not exist, or has no known layout.
     """
     root = Path(root).expanduser().resolve()
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the root of an iMiGUE copy or your own data")
+        raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():
         return read_plain(root)
     inventory = take_inventory(root)
@@ -75,13 +75,12 @@ def survey_root(root: Path | str) -> Survey:
     if inventory.videos_of_any_name:
         return read_folder(inventory)
     raise DataError(
-        f"{root}: neither videos.csv, nor a video, label or keypoint file lies there;"
-        " see docs/data.md for the layouts that are read"
+        f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
+        " see docs/data.md for the layouts"
     )
 
 
-def stop_at(problems: list[Problem]) -> None:
-    """Raises the first problem."""
+def raise_first(problems: list[Problem]) -> None:
     if problems:
         others = len(problems) - 1
         more = f" ({others} more problem{'s' * (others > 1)} after this one)" if others else ""

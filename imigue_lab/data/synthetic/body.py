@@ -1,7 +1,7 @@
-"""Where the joints of a synthetic person are at each frame, and what shows of the planned signals.
+"""The joints of a synthetic person at each frame, with the planned signals.
 
-Letters in shapes: N frames, V joints of `light_hand35`. Places are in heights of the picture, from
-its top centre; the y axis points down.
+Letters in shapes: N frames, V joints of `light_hand35`. Coordinates are in heights of the picture,
+from its top centre; the y axis points down.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,11 @@ from imigue_lab.data.synthetic.story import (
     PATTERNS,
     QUARTERS,
     THROUGHOUT,
+    VERSION,
     WAVE,
     Gesture,
     Interview,
+    SyntheticSpec,
 )
 
 JOINTS = LAYOUTS["light_hand35"].joints
@@ -47,9 +49,9 @@ class Scene:
     """One interview in time.
 
     Attributes:
-        smile, posture: the planned values with a slow wander about them.
+        smile, posture: the planned values with slow noise.
         face_seen: False while the face is turned away.
-        drawn: joints as the picture shows them, NaN where there is none.
+        drawn: joints as the picture shows them, NaN where missing.
         tracked: the same with the tremors of the gestures.
     """
 
@@ -60,8 +62,9 @@ class Scene:
     tracked: Float[np.ndarray, "N V 2"]
 
 
-def act_out(interview: Interview, rng: np.random.Generator) -> Scene:
-    """Turns a plan into joints over time; `rng` only adds what carries no signal."""
+def act(interview: Interview, spec: SyntheticSpec) -> Scene:
+    """Turns a plan into joints over time, with noise that contains no signal."""
+    rng = np.random.default_rng([spec.seed, VERSION, interview.number, 0])
     frames = np.arange(interview.frames)
     smile = interview.expression + 0.4 * wander(interview.frames, rng)
     posture = interview.posture + 0.4 * wander(interview.frames, rng)
@@ -102,14 +105,14 @@ def indices(joints: list[str]) -> list[int]:
 
 
 def moved_by(gesture: Gesture) -> list[int]:
-    """The trembling joint, and the fingertips that hang on it."""
+    """The trembling joint, and the fingertips that move with it."""
     joint = MOVERS[gesture.joint]
     tips = {"right_wrist": RIGHT_TIPS, "left_wrist": LEFT_TIPS}.get(joint, [])
     return indices([joint, *tips])
 
 
 def quarter(gesture: Gesture, moment: int) -> range:
-    """Frames of the clip, from its start, that make up one of its quarters."""
+    """Frames of one quarter of the clip, from its start."""
     length = gesture.end + 1 - gesture.start
     return range(length * moment // QUARTERS, length * (moment + 1) // QUARTERS)
 
@@ -124,13 +127,13 @@ def tremor(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
 
 
 def lasting(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
-    """The movement of a gesture's joint that goes on all along its clip, once a second."""
+    """The movement of a gesture's joint throughout its clip, once per second."""
     turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / FPS
     return 3 * TREMOR * movement(gesture.pattern, turn)
 
 
 def movement(pattern: int, turn: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N 2"]:
-    """x and y of a pattern, at most about 1, while its phase goes through 2π."""
+    """x and y of a pattern, at most about 1, over a phase of 2π."""
     still = np.zeros_like(turn)
     x, y = {
         "up-down": (still, np.sin(turn)),
@@ -143,7 +146,7 @@ def movement(pattern: int, turn: Float[np.ndarray, " N"]) -> Float[np.ndarray, "
 
 
 def wander(frames: int, rng: np.random.Generator) -> Float[np.ndarray, " N"]:
-    """A slow, smooth noise about 0 with a spread of about 1."""
+    """Slow, smooth noise with mean 0 and standard deviation of about 1."""
     seconds = np.arange(frames) / FPS
     waves = rng.uniform(0.05, 0.5, size=4)
     phases = rng.uniform(0, 2 * np.pi, size=4)

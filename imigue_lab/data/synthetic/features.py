@@ -1,18 +1,20 @@
-"""Features of synthetic interviews, synthetic as well: nothing was extracted from a picture.
+"""Synthetic features of interviews and clips: simulated encoders, nothing is extracted.
 
-RGB tokens of synthetic clips, synthetic as well: what a picture encoder would say of the marks.
+`write_features` embeds the signals of an interview in context and face features, one row per window
+of 16 frames; `write_clip_features` those of a clip in the RGB tokens of a picture encoder.
 
-Letters in shapes: t h w, times and places of the encoder's map; D width of a token.
+Letters in shapes: N frames, T windows; t h w, times and places of the encoder's map; D width of a
+token.
 """
 
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.index import Index
+from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.store import Encoding, create_store
-from imigue_lab.data.synthetic.body import PLACE, Scene, quarter
-from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, act, subject_rng, to_pixels
+from imigue_lab.data.synthetic.body import PLACE, Scene, act, quarter
+from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, subject_rng, to_pixels
 from imigue_lab.data.synthetic.story import (
     MOVERS,
     VERSION,
@@ -25,19 +27,26 @@ from imigue_lab.data.synthetic.story import (
 
 CONTEXT = Encoding("synthetic-context", f"generator {VERSION}", "synthetic")
 FACE = Encoding("synthetic-face", f"generator {VERSION}", "synthetic")
-GAIN = 6.0  # norm of each planted variable's direction; the noise of one channel is 1
+GAIN = 6.0  # norm of each embedded variable's direction; the noise of one channel is 1
+
+RGB = Encoding("synthetic-rgb", f"generator {VERSION}, clips 1", "synthetic")
+TIMES, SIDE, DIM = 8, 4, 32  # of the map; of a token
+HUES, TRAITS = 6, 4
+AROUND = 0.25  # share of a token's content that all others of its clip contain
+TRAIT = 0.5  # of a subject's trait, in every token
+CLIP_GAIN, NOISE = 8.0, 0.25  # of the content of one token; of each channel
 
 
 def write_features(index: Index, spec: SyntheticSpec, store: str = "") -> None:
-    """Synthetic features of a window of 16 frames: the planted variables along fixed directions.
+    """Features of the windows of interviews: the embedded variables along fixed directions.
 
     context (T, 768): posture, sway of the head, and the subject; face (T, 512) with face_share
-    (T,): smile, sway, and the subject. Every channel carries noise; a window without a face is a
-    row of zeros.
+    (T,): smile, sway, and the subject. Every channel has noise; a window without a face is a row of
+    zeros.
     """
     contexts = create_store(store, index, CONTEXT)
     faces = create_store(store, index, FACE)
-    source = index.root / "synthetic.json"
+    source = index.root / MARKER
     for interview in plan(spec):
         video = interview.video_id
         if contexts.is_fresh(video, source) and faces.is_fresh(video, source):
@@ -59,7 +68,7 @@ def write_features(index: Index, spec: SyntheticSpec, store: str = "") -> None:
 
 
 def window_means(values: Float[np.ndarray, " N"]) -> Float[np.ndarray, " T"]:
-    """Mean over each window of 16 frames; 8 frames or more at the end make one of their own."""
+    """Mean over each window of 16 frames; 8 frames or more at the end are a window too."""
     whole = len(values) // WINDOW * WINDOW
     means = values[:whole].reshape(-1, WINDOW).mean(axis=1)
     if len(values) - whole >= WINDOW // 2:
@@ -73,34 +82,26 @@ def embed(
     dim: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "T {dim}"]:
-    """Each variable, and four traits of the subject, along a direction of its own, plus noise."""
-    traits = subject.normal(size=4)
-    told = np.stack([*variables, *(np.full_like(variables[0], t) for t in traits)], axis=1)
-    directions = np.random.default_rng([VERSION, dim]).normal(size=(told.shape[1], dim))
+    """Each variable, and four traits of the subject, along a separate direction, plus noise."""
+    traits = subject.normal(size=TRAITS)
+    content = np.stack([*variables, *(np.full_like(variables[0], t) for t in traits)], axis=1)
+    directions = np.random.default_rng([VERSION, dim]).normal(size=(content.shape[1], dim))
     directions *= GAIN / np.linalg.norm(directions, axis=1, keepdims=True)
-    return told @ directions + rng.normal(size=(len(told), dim))
-
-
-RGB = Encoding("synthetic-rgb", f"generator {VERSION}, clips 1", "synthetic")
-TIMES, SIDE, DIM = 8, 4, 32  # of the map; of a token
-HUES, TRAITS = 6, 4
-AROUND = 0.25  # how much of what one token sees all others of its clip know
-TRAIT = 0.5  # of a subject's trait, in every token
-CLIP_GAIN, NOISE = 8.0, 0.25  # of what is seen in one token; of each channel
+    return content @ directions + rng.normal(size=(len(content), dim))
 
 
 def write_clip_features(index: Index, spec: SyntheticSpec, store: str = "") -> None:
-    """Synthetic tokens of every clip: `rgb (8, 4, 4, 32)` and `picture (2,)`, its width and height.
+    """Tokens of every clip: `rgb (8, 4, 4, 32)` and `picture (2,)`, its width and height.
 
-    The mark's hue stands at its place in the encoder's crop at the times of its quarter, the waving
-    at the wrists, both faintly in all tokens of the clip (an encoder's tokens know of each other),
-    and traits of the subject everywhere; every channel carries noise. Sets of full size have none:
-    their 18,232 clips are there to be counted; nor have long interviews, which no mark is in.
+    The hue of the mark is at its place in the encoder's crop at the times of its quarter, waving is
+    at the wrists, both weakly in all tokens of the clip (an encoder's tokens attend to each other),
+    and traits of the subject are everywhere; every channel has noise. Only size `demo` has them:
+    the 18,232 clips of the full size are for counting, and long interviews have no marks.
     """
     if spec.size != "demo":
         return
     features = create_store(store, index, RGB)
-    source = index.root / "synthetic.json"
+    source = index.root / MARKER
     clip_ids = index.clips.set_index(["video_id", "start"]).clip_id
     for interview in plan(spec):
         video = interview.video_id
@@ -111,12 +112,12 @@ def write_clip_features(index: Index, spec: SyntheticSpec, store: str = "") -> N
         traits = subject_rng(interview, spec).normal(size=TRAITS)
         rng = np.random.default_rng([spec.seed, VERSION, interview.number, 3])
         for clip_id, gesture in clips.items():
-            rgb = look_at(gesture, scene, traits, rng).astype(np.float16)
+            rgb = clip_tokens(gesture, scene, traits, rng).astype(np.float16)
             picture = np.array([WIDTH, HEIGHT])
             features.write(clip_id, {"rgb": rgb, "picture": picture}, source)
 
 
-def look_at(
+def clip_tokens(
     gesture: Gesture,
     scene: Scene,
     traits: Float[np.ndarray, " traits"],
@@ -131,21 +132,21 @@ def look_at(
         frame = int((time + 0.5) * length / TIMES)
         joints = scene.drawn[gesture.start + frame]
         if frame in marked:
-            show(hues[time, ..., gesture.hue], joints[PLACE[MOVERS[gesture.mark_joint]]])
+            set_cell(hues[time, ..., gesture.hue], joints[PLACE[MOVERS[gesture.mark_joint]]])
         if gesture.pattern == WAVE:
             for wrist in ("right_wrist", "left_wrist"):
-                show(waving[time, ..., 0], joints[PLACE[wrist]])
+                set_cell(waving[time, ..., 0], joints[PLACE[wrist]])
     known = np.broadcast_to(TRAIT * traits / CLIP_GAIN, (*hues.shape[:3], len(traits)))
     seen = np.concatenate([hues, waving], axis=-1)
     seen = np.maximum(seen, AROUND * seen.max(axis=(0, 1, 2)))
-    told = np.concatenate([seen, known], axis=-1)
-    directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, told.shape[-1]))
-    tokens = CLIP_GAIN * told @ np.linalg.qr(directions)[0].T
+    content = np.concatenate([seen, known], axis=-1)
+    directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, content.shape[-1]))
+    tokens = CLIP_GAIN * content @ np.linalg.qr(directions)[0].T
     return tokens + NOISE * rng.normal(size=tokens.shape)
 
 
-def show(cells: Float[np.ndarray, "h w"], joint: Float[np.ndarray, "2"]) -> None:
-    """Marks the cell of the crop in which a joint lies; outside of it there is none."""
+def set_cell(cells: Float[np.ndarray, "h w"], joint: Float[np.ndarray, "2"]) -> None:
+    """Sets the cell of the crop that contains a joint, unless it is outside."""
     x, y = np.floor(crop_places(to_pixels(joint), WIDTH, HEIGHT) * SIDE).astype(int)
     if 0 <= x < SIDE and 0 <= y < SIDE:
         cells[y, x] = 1

@@ -1,9 +1,8 @@
-"""Draws the synthetic person: an upper body behind a table, a face that smiles, a coloured mark.
+"""The recording of a synthetic interview: keypoints in pixels, and pictures by frame number.
 
-Only the generator draws. Places are in units of the picture's height, from its top centre, so the
-same numbers give the keypoints (`synthetic.py`) and the picture.
-
-One synthetic interview as it was recorded: keypoints in pixels, and pictures by frame number.
+A picture shows an upper body behind a table, a face that smiles, and a coloured mark. Coordinates
+of a scene are in heights of the picture, from its top centre, so the same numbers give keypoints
+and pictures.
 
 Letters in shapes: N frames, V joints of `light_hand35`.
 """
@@ -14,12 +13,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from imigue_lab.data.synthetic.body import JOINTS, PLACE, Scene, act_out, quarter
+from imigue_lab.data.synthetic.body import JOINTS, PLACE, Scene, act, quarter
 from imigue_lab.data.synthetic.story import MOVERS, UNMARKED, VERSION, Interview, SyntheticSpec
 
 WIDTH, HEIGHT = 192, 144  # pixels, 4:3
-TINY = 6  # times smaller a tiny picture is
+TINY = 6  # factor by which tiny pictures are smaller
 BITS = 12  # of the frame number in a tiny picture
+VISIBLE = {*MOVERS, "right_eye", "left_eye"}
 HUES = (
     (220, 60, 50),
     (60, 170, 80),
@@ -32,7 +32,7 @@ HUES = (
 
 @dataclass(frozen=True)
 class Look:
-    """What tells subjects apart: colours as RGB."""
+    """The appearance of a subject: colours as RGB."""
 
     skin: tuple[int, int, int]
     shirt: tuple[int, int, int]
@@ -41,12 +41,12 @@ class Look:
 
 def look_of(rng: np.random.Generator) -> Look:
     skin = rng.integers((150, 100, 70), (240, 190, 160))
-    shirt, wall = rng.integers(25, 75, 3), rng.integers(120, 180, 3)  # no hue of a mark
+    shirt, wall = rng.integers(25, 75, 3), rng.integers(120, 180, 3)  # unlike the hues of marks
     return Look(tuple(skin.tolist()), tuple(shirt.tolist()), tuple(wall.tolist()))
 
 
 def to_pixels(place: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
-    """From heights about the top centre to pixels (x, y)."""
+    """From heights, relative to the top centre, to pixels (x, y)."""
     return place * HEIGHT + np.array([WIDTH / 2, 0.0])
 
 
@@ -60,10 +60,10 @@ def draw(
     """One frame.
 
     Args:
-        joints: places of the upper body's joints by name, in heights.
-        smile: how far the corners of the mouth are raised; negative is a frown.
+        joints: coordinates of the upper body's joints by name, in heights.
+        smile: height of the corners of the mouth; negative is a frown.
         face_seen: False draws the head from behind.
-        mark: place and hue number of a coloured spot, or None.
+        mark: coordinates and hue number of a coloured spot, or None.
     """
     picture = Image.new("RGB", (WIDTH, HEIGHT), look.wall)
     pen = ImageDraw.Draw(picture)
@@ -86,9 +86,9 @@ def draw(
 def draw_tiny(
     look: Look, nose: Float[np.ndarray, "2"], frame: int
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A picture of 32 x 24 that is quickly made: wall, shirt, head, and the frame number.
+    """A picture of 32 x 24 that is fast to draw: wall, shirt, head, and the frame number.
 
-    The bottom four rows hold the number in bits of 2 pixels, the lowest left, light for 1.
+    The bottom four rows encode the number in bits of 2 pixels, the lowest left, white for 1.
     """
     picture = np.empty((HEIGHT // TINY, WIDTH // TINY, 3), dtype=np.uint8)
     picture[:] = look.wall
@@ -96,15 +96,9 @@ def draw_tiny(
     x, y = (to_pixels(nose) / TINY).round().astype(int)
     picture[max(0, y - 3) : max(0, y + 4), max(0, x - 2) : max(0, x + 3)] = look.skin
     picture[20:] = 0
-    lit = (frame >> np.arange(BITS)) & 1
-    picture[20:, : 2 * BITS] = 255 * np.repeat(lit, 2)[None, :, None]
+    bits = (frame >> np.arange(BITS)) & 1
+    picture[20:, : 2 * BITS] = 255 * np.repeat(bits, 2)[None, :, None]
     return picture
-
-
-def read_tiny(picture: UInt8[np.ndarray, "height width 3"]) -> int:
-    """The frame number that `draw_tiny` wrote, also after encoding."""
-    lit = picture[20:, : 2 * BITS].reshape(4, BITS, 6).mean(axis=(0, 2)) > 127
-    return int((lit << np.arange(BITS)).sum())
 
 
 def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen: bool) -> None:
@@ -126,12 +120,9 @@ def disc(pen: ImageDraw.ImageDraw, centre: tuple, radius: int, fill: tuple) -> N
     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
 
 
-VISIBLE = {*MOVERS, "right_eye", "left_eye"}
-
-
 @dataclass(frozen=True)
 class Recording:
-    """What every layout writes of an interview.
+    """The content that every layout writes.
 
     Attributes:
         keypoints: x, y in pixels and confidence, to three decimals; all 0 where missing.
@@ -163,7 +154,7 @@ class Recording:
 
 
 def record(interview: Interview, spec: SyntheticSpec) -> Recording:
-    """Acts an interview out and points the camera at it."""
+    """Simulates the recording of an interview."""
     scene = act(interview, spec)
     rng = np.random.default_rng([spec.seed, VERSION, interview.number, 1])
     scale = 1 / TINY if spec.size == "full" else 1.0
@@ -183,21 +174,15 @@ def record(interview: Interview, spec: SyntheticSpec) -> Recording:
     )
 
 
-def act(interview: Interview, spec: SyntheticSpec) -> Scene:
-    """The interview in time; the same arguments give the same scene."""
-    rng = np.random.default_rng([spec.seed, VERSION, interview.number, 0])
-    return act_out(interview, rng)
-
-
 def subject_rng(interview: Interview, spec: SyntheticSpec) -> np.random.Generator:
-    """Draws what belongs to the person and not to the interview."""
+    """Random numbers of the person, the same in all interviews."""
     return np.random.default_rng([spec.seed, VERSION, int(interview.subject[1:])])
 
 
 def track(
     places: Float[np.ndarray, "N V 2"], scale: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "N V 3"]:
-    """What a pose detector would say: pixels with its jitter, and a confidence."""
+    """The output of a simulated pose detector: pixels with jitter, and a confidence."""
     pixels = (to_pixels(places) + rng.normal(0, 0.3, places.shape)) * scale
     score = rng.uniform(0.6, 0.95, places.shape[:2])
     points = np.nan_to_num(np.concatenate([pixels, score[..., None]], axis=2))

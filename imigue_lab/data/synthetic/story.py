@@ -1,31 +1,31 @@
-"""iMiGUE's numbers of videos, subjects, clips and classes, and shares of them for smaller sets.
-
-What happens in each synthetic interview; nothing is drawn or written here.
+"""The plan of a synthetic iMiGUE: what happens in each interview; nothing is drawn or written here.
 
 **Outcome.** With s = +1 for a win and -1 for a loss, an interview has one expression (the smile)
-and one posture (how upright the person sits), and a composure n that tips them against each other:
+and one posture (how upright the person sits), and a composure n with opposite effects on them:
 
     expression = a s + n + e_1        posture = a s - n + e_2        n ~ N(0, 1), e ~ N(0, 0.45²)
 
-so either alone is weak (about 0.69 right) and their sum is strong (about 0.96): `a` = 0.55.
+so each alone is weak (accuracy about 0.69) and their sum is strong (about 0.96): `a` = 0.55.
 
-**Gestures.** A gesture is a tremor of one joint, too small to be drawn, at one quarter of its clip,
-and a coloured mark in the picture at one joint and quarter. Classes come in groups:
+**Gestures.** A gesture is a tremor of one joint, too small to be visible, in one quarter of its
+clip, and a coloured mark in the picture at one joint and quarter. Classes come in groups:
 
-    pose alone      the pattern of the tremor tells the class; the mark lies anywhere
-    picture alone   the hue of the mark tells it; the tremor is anywhere
-    place pair      the mark lies at the trembling joint in one class, at another joint in the other
-    moment pair     the mark comes with the tremor in one class, at another moment in the other
-    illustrative    both arms wave, seen in both
+    pose alone      the pattern of the tremor determines the class; the mark is anywhere
+    picture alone   the hue of the mark determines it; the tremor is anywhere
+    place pair      the mark is at the trembling joint in one class, at another joint in the other
+    moment pair     the mark is at the time of the tremor in one class, at another in the other
+    illustrative    both arms wave, visible in pose and picture
 
 Within a pair the joint and quarter of the tremor, and those of the mark, are uniform in both
-classes: neither pose nor picture alone tells them apart. `signal="none"` plants nothing: outcome
-and class are drawn without regard to anything seen. The strengths were fixed by a probe on these
-variables (tests/data/test_story.py), not by what a model made of them.
+classes: neither pose nor picture alone distinguishes them. With `signal="none"` outcome and class
+are independent of everything visible. The strengths were set by a probe on these variables
+(tests/data/synthetic/test_story.py), not by the score of a model.
 
-**Long interviews** (size `long`) are for finding gestures in time. Each of `LASTING` is one joint
-moved in one way, three times as far, drawn and tracked, from the first frame of its clip to the
-last; there is no mark, and between clips lie 1 to 3 s in which nothing is planted.
+**Full size** has iMiGUE's numbers of videos, subjects, clips and classes, or shares of them.
+
+**Long interviews** (size `long`) are for temporal localisation. Each class of `LASTING` is one
+joint moved in one way, three times as far and visible, from the first frame of its clip to the
+last; there is no mark, and 1 to 3 s between clips contain no signal.
 """
 
 from dataclasses import dataclass, replace
@@ -33,54 +33,20 @@ from typing import Literal
 
 import numpy as np
 
-from imigue_lab.data.vocabulary import ILLUSTRATIVE
+from imigue_lab.data.vocabulary import ILLUSTRATIVE, OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.workspace import short_hash
 
-FULL = {"train": (245, 38, 12_893), "validation": (10, 5, 777), "test": (104, 29, 4_562)}
-FULL_VIDEOS = 359  # iMiGUE's videos, subjects and clips; no subject in two splits, nothing dropped
-TRAIN_CLIPS = [  # iMiGUE's, by class
-    int(count)
-    for count in (
-        "10 393 38 199 80 23 57 824 80 3 284 137 97 41 26 24"
-        " 304 82 1 887 157 360 656 690 11 280 84 60 1155 6 2079 3765"
-    ).split()
-]
-
-
-def assign_full(videos: int) -> list[tuple[str, str]]:
-    """iMiGUE's shares of videos and subjects, at least one of each a split; 3 videos or more."""
-    counts = {split: max(1, round(n * videos / FULL_VIDEOS)) for split, (n, _, _) in FULL.items()}
-    counts["train"] = videos - counts["validation"] - counts["test"]
-    rows = []
-    before = 0
-    for split, count in counts.items():
-        subjects = max(1, round(FULL[split][1] * count / FULL[split][0]))
-        rows += [(f"s{before + n * subjects // count + 1:02d}", split) for n in range(count)]
-        before += subjects
-    return rows
-
-
-def count_clips(splits: list[str], rng: np.random.Generator) -> list[int]:
-    """Clips of each video: at least one, in all iMiGUE's share of each split."""
-    clips = np.ones(len(splits), dtype=int)
-    for split in dict.fromkeys(splits):
-        videos, _, total = FULL[split]
-        places = np.flatnonzero(np.array(splits) == split)
-        more = round(total * len(places) / videos) - len(places)
-        clips[places] += rng.multinomial(more, np.full(len(places), 1 / len(places)))
-    return clips.tolist()
-
-
-VERSION = 1  # of the generator; raise it when any number changes
+FORMAT = 2  # of the files on disk; increment it when they change and no number does
+VERSION = 1  # of the generator, and part of every seed; increment it when any number changes
 FPS = 25
 WINDOW = 16  # frames
-PULL, UNEVENNESS = 0.55, 0.45  # a and the spread of e
+PULL, UNEVENNESS = 0.55, 0.45  # a and the standard deviation of e
 MOVERS = (
     "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist".split()
 )
 QUARTERS = 4
 PATTERNS = ("up-down", "sideways", "circle", "twitch", "beat", "wave")
-BEAT, WAVE = 4, 5  # where the pattern tells nothing; the illustrative gesture
+BEAT, WAVE = 4, 5  # the pattern without information; the illustrative gesture
 
 POSE_ALONE = {0: 0, 19: 1, 30: 2, 27: 3}  # class -> pattern; hue 0
 PICTURE_ALONE = {13: 1, 17: 2, 25: 3}  # class -> hue; pattern "beat"
@@ -92,21 +58,26 @@ LASTING_JOINTS = (0, 2, 4, 7)  # each moves in the first two patterns
 THROUGHOUT, UNMARKED = -1, -1  # a moment that is the whole clip; the hue of no mark
 
 LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
+FULL = OFFICIAL | {  # no video is excluded, and no subject is in two splits
+    "train": OFFICIAL["train"]._replace(videos=245),
+    "test": OFFICIAL["test"]._replace(subjects=29),
+}
+FULL_VIDEOS = sum(counts.videos for counts in FULL.values())
 
 
 @dataclass(frozen=True)
 class SyntheticSpec:
-    """What to make.
+    """Arguments of the generator.
 
     Attributes:
-        videos: number of interviews, four a subject in size `demo`.
-        signal: `joint` plants the signals above, `none` plants nothing.
+        videos: number of interviews, four per subject in size `demo`.
+        signal: which signal is embedded: `joint` as described above, or `none`.
         pictures: False writes no videos, as in the skeleton-only releases.
         all_win_validation: every validation video is a win, as in iMiGUE.
-        leak_subject: one subject stands in train and in test, as in iMiGUE.
+        leak_subject: one subject is in both train and test, as in iMiGUE.
         size: `full` has iMiGUE's shares of splits, subjects, clips and classes, clips of 4 to 8
             frames and pictures of 32 x 24; with 359 videos they are its counts. `long` has
-            interviews of 30 to 40 s with 1 to 3 s of quiet time between gestures.
+            interviews of 30 to 40 s with 1 to 3 s without a signal between gestures.
         layout: one of `LAYOUTS`; the plan does not depend on it.
     """
 
@@ -121,12 +92,13 @@ class SyntheticSpec:
 
     @property
     def key(self) -> str:
-        return short_hash(VERSION, *vars(self).values())
+        """Names the set in the workspace."""
+        return short_hash(VERSION, FORMAT, *vars(self).values())
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """One clip: frames [start, end], its class, and what was planted in it."""
+    """One clip: frames [start, end], its class, and the signal embedded in it."""
 
     start: int
     end: int
@@ -158,7 +130,9 @@ class Interview:
 def plan(spec: SyntheticSpec) -> list[Interview]:
     """Every interview of a synthetic set; the same `spec` gives the same plan."""
     rng = np.random.default_rng([spec.seed, VERSION])
-    subjects = assign_subjects(spec)
+    subjects = assign_full(spec.videos) if spec.size == "full" else assign_demo(spec.videos)
+    if spec.leak_subject:
+        subjects[-1] = (subjects[0][0], "test")
     splits = [split for _, split in subjects]
     outcomes = draw_outcomes(spec, splits, rng)
     clips = count_clips(splits, rng) if spec.size == "full" else []
@@ -194,23 +168,26 @@ def plan(spec: SyntheticSpec) -> list[Interview]:
     return interviews
 
 
-def assign_subjects(spec: SyntheticSpec) -> list[tuple[str, str]]:
-    """(subject, split) of each video.
-
-    In size `demo` four videos a subject, half train, a sixth validation; in `full` as iMiGUE.
-    """
-    rows = assign_full(spec.videos) if spec.size == "full" else assign_demo(spec)
-    if spec.leak_subject:
-        rows[-1] = (rows[0][0], "test")
+def assign_full(videos: int) -> list[tuple[str, str]]:
+    """(subject, split) of each video in iMiGUE's shares, at least one of each per split."""
+    counts = {name: max(1, round(n.videos * videos / FULL_VIDEOS)) for name, n in FULL.items()}
+    counts["train"] = videos - counts["validation"] - counts["test"]
+    rows = []
+    before = 0
+    for split, count in counts.items():
+        subjects = max(1, round(FULL[split].subjects * count / FULL[split].videos))
+        rows += [(f"s{before + n * subjects // count + 1:02d}", split) for n in range(count)]
+        before += subjects
     return rows
 
 
-def assign_demo(spec: SyntheticSpec) -> list[tuple[str, str]]:
-    subjects = max(3, spec.videos // 4)
+def assign_demo(videos: int) -> list[tuple[str, str]]:
+    """(subject, split) of each video: four videos per subject, half train, a sixth validation."""
+    subjects = max(3, videos // 4)
     in_train, in_validation = subjects // 2, max(1, round(subjects / 6))
     rows = []
-    for number in range(spec.videos):
-        person = number * subjects // spec.videos
+    for number in range(videos):
+        person = number * subjects // videos
         split = "train" if person < in_train else "test"
         if in_train <= person < in_train + in_validation:
             split = "validation"
@@ -230,14 +207,24 @@ def draw_outcomes(spec: SyntheticSpec, splits: list[str], rng: np.random.Generat
     return outcomes.tolist()
 
 
+def count_clips(splits: list[str], rng: np.random.Generator) -> list[int]:
+    """Clips of each video: at least one, in total iMiGUE's share for each split."""
+    clips = np.ones(len(splits), dtype=int)
+    for split in dict.fromkeys(splits):
+        places = np.flatnonzero(np.array(splits) == split)
+        more = round(FULL[split].clips * len(places) / FULL[split].videos) - len(places)
+        clips[places] += rng.multinomial(more, np.full(len(places), 1 / len(places)))
+    return clips.tolist()
+
+
 def plan_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
-    """Clips of 1 to 2 s, one after the other with a pause between."""
+    """Successive clips of 1 to 2 s with a pause between them."""
     labels = [*POSE_ALONE, *PICTURE_ALONE, *PLACE_PAIR, *MOMENT_PAIR, ILLUSTRATIVE]
     gestures = []
     start = int(rng.integers(2, 10))
     while (end := start + int(rng.integers(FPS, 2 * FPS))) < frames:
         label = labels[rng.integers(len(labels))]
-        gesture = plant(label, start, end, rng)
+        gesture = embed_signal(label, start, end, rng)
         if signal == "none":
             gesture = replace(gesture, label=labels[rng.integers(len(labels))])
         gestures.append(gesture)
@@ -246,35 +233,35 @@ def plan_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Ge
 
 
 def plan_lasting_gestures(frames: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
-    """Clips of 1 to 3 s with as much quiet time between them."""
+    """Clips of 1 to 3 s with pauses of 1 to 3 s."""
     gestures = []
     start = int(rng.integers(FPS, 3 * FPS))
     while (end := start + int(rng.integers(FPS, 3 * FPS))) < frames:
-        number, drawn = rng.integers(len(LASTING), size=2)
+        number, unrelated = rng.integers(len(LASTING), size=2)
         joint, pattern = LASTING_JOINTS[number // 2], int(number % 2)
-        label = LASTING[drawn if signal == "none" else number]
-        what = (label, pattern, joint, THROUGHOUT, UNMARKED, joint, THROUGHOUT)
-        gestures.append(Gesture(start, end, *what))
+        label = LASTING[unrelated if signal == "none" else number]
+        variables = (label, pattern, joint, THROUGHOUT, UNMARKED, joint, THROUGHOUT)
+        gestures.append(Gesture(start, end, *variables))
         start = end + int(rng.integers(FPS, 3 * FPS))
     return gestures
 
 
 def plan_short_gestures(count: int, signal: str, rng: np.random.Generator) -> list[Gesture]:
-    """Clips of 4 to 8 frames with pauses of 1 to 3, classes as often as in iMiGUE's train."""
-    shares = np.divide(TRAIN_CLIPS, sum(TRAIN_CLIPS))
+    """Clips of 4 to 8 frames with pauses of 1 to 3, classes as frequent as in iMiGUE's train."""
+    shares = np.divide(OFFICIAL_TRAIN, sum(OFFICIAL_TRAIN))
     labels = rng.choice(len(shares), size=(count, 2), p=shares).tolist()
     gestures = []
     start = int(rng.integers(2, 10))
-    for planted, drawn in labels:
+    for label, unrelated in labels:
         end = start + int(rng.integers(3, 8))
-        gesture = plant(planted, start, end, rng)
-        gestures.append(replace(gesture, label=drawn) if signal == "none" else gesture)
+        gesture = embed_signal(label, start, end, rng)
+        gestures.append(replace(gesture, label=unrelated) if signal == "none" else gesture)
         start = end + int(rng.integers(2, 5))
     return gestures
 
 
-def plant(label: int, start: int, end: int, rng: np.random.Generator) -> Gesture:
-    """Draws what is seen in one clip of a class."""
+def embed_signal(label: int, start: int, end: int, rng: np.random.Generator) -> Gesture:
+    """Draws tremor and mark of one clip of a class."""
     joint, mark_joint = rng.integers(len(MOVERS), size=2)
     moment, mark_moment = rng.integers(QUARTERS, size=2)
     pattern, hue = BEAT, 0

@@ -1,17 +1,9 @@
-"""Writes numbers as an .xlsx of one sheet without header, as iMiGUE's keypoint files are.
+"""Writes a synthetic iMiGUE in any of the layouts, and its features into the store.
 
-By hand, because a full-size tree has 18,232 of them: 2 ms a file of 6 rows.
-
-Writes a recorded interview in each of the layouts, and the tables that stand above them all.
-
-`imigue_lab/data/layouts/` says how each looks. What a layout has no place for is left out: miga2023
-has no pictures, miga2026 no whole videos and no keypoints. The MiGA trees get an
-`emotion_labels.csv` with outcome and subject, and a full tree without pictures a `splits.csv`,
-which the real ones lack.
-
-Writes a synthetic iMiGUE in any of the layouts, and synthetic features into the store.
-
-<root>/synthetic.json says what it was made with; the rest is as the layout has it (`forms.py`).
+`imigue_lab/data/layouts/` describes the layouts. What a layout does not have is left out: miga2023
+has no videos, miga2026 neither whole videos nor keypoints. Unlike the real trees, the MiGA trees
+get an `emotion_labels.csv` with outcome and subject, and a full tree without videos a `splits.csv`.
+<root>/synthetic.json records the arguments of the generator.
 """
 
 import io
@@ -29,7 +21,7 @@ from filelock import FileLock
 from jaxtyping import Float
 from tqdm import tqdm
 
-from imigue_lab.data.index import Index
+from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.body import JOINTS
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
@@ -39,6 +31,196 @@ from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import OUTCOMES, to_csv_id
 from imigue_lab.data.workspace import atomic_path, workspace, write_atomically
 from imigue_lab.errors import DataError
+
+OPENPOSE = 137  # points: BODY_25, face, left hand, right hand
+TIPS = {"left": 95, "right": 116}  # first point of each hand; its fingertips are 4, 8, 12, 16, 20
+SKELETONS = {
+    "train": "imigue_data_phase1/datasets/imigue_skeleton_train",
+    "validation": "imigue_data_phase1/datasets/imigue_skeleton_validate",
+    "test": "imigue_data_phase2/imigue_skeleton_test",
+}
+MIGA_RGB = {
+    "train": "imigue_rgb_phase1/train_data",
+    "validation": "imigue_rgb_phase1/validation_data",
+    "test": "imigue_rgb_phase2",
+}
+CLIP_RGB = {"train": "train", "validation": "val", "test": "test"}
+FULL_RGB = {
+    "train": "iMiGUE_RGB_Phase1/imigue_rgb_train",
+    "validation": "iMiGUE_RGB_Phase1/imigue_rgb_validate",
+    "test": "iMiGUE_RGB_Phase2/imigue_rgb_test",
+}
+
+
+def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
+    """Writes the tree at `root`, which must be new or empty, and the features into the store.
+
+    Raises:
+        DataError: `root` is not empty.
+    """
+    root = Path(root).expanduser().resolve()
+    if root.exists() and any(root.iterdir()):
+        raise DataError(f"{root}: is not empty; name a new folder, or delete its contents")
+    unfinished = root.with_name(f".making-{root.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    interviews = plan(spec)
+    for interview in tqdm(interviews, desc="synthetic interviews", unit="video"):
+        WRITERS[spec.layout](unfinished, record(interview, spec), spec)
+    write_tables(unfinished, interviews, spec)
+    facts = {"note": "generated, not recorded", "version": VERSION, **vars(spec)}
+    write_atomically(unfinished / MARKER, json.dumps(facts, indent=2))
+    if root.exists():
+        root.rmdir()
+    unfinished.rename(root)
+    index = read_index(root)
+    write_all_features(index, spec, store)
+    return index
+
+
+def write_all_features(index: Index, spec: SyntheticSpec, store: str) -> None:
+    """Writes the features of interviews and clips that are missing."""
+    write_features(index, spec, store)
+    write_clip_features(index, spec, store)
+
+
+def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path:
+    """The root of a synthetic set in the workspace; generated with its features where missing."""
+    spec = spec or SyntheticSpec()
+    root = workspace() / "data" / f"synthetic-{spec.key}"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_suffix(".lock")):
+        if root.exists():
+            write_all_features(read_index(root), spec, store)
+        else:
+            make_data(root, spec, store)
+    return root
+
+
+def write_miga2023(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """Labels and keypoints."""
+    interview = recording.interview
+    folder = root / SKELETONS[interview.split] / interview.video_id
+    write_labels(folder, interview)
+    path = folder / f"{interview.video_id}_light_hand.csv"
+    write_atomically(path, keypoint_csv(recording.keypoints))
+
+
+def write_miga2024(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """Labels, keypoints and the video; 2025 is the same."""
+    write_miga2023(root, recording, spec)
+    folder = root / MIGA_RGB[recording.interview.split] / recording.interview.video_id
+    write_whole_video(folder, recording, spec)
+
+
+def write_miga2026(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """Labels, and one video per clip."""
+    interview = recording.interview
+    folder = root / CLIP_RGB[interview.split] / interview.video_id
+    write_labels(folder, interview)
+    if spec.pictures:
+        for row, gesture in enumerate(interview.gestures):
+            frames = range(gesture.start, gesture.end + 1)
+            write_frames(folder / f"{interview.video_id}_{row}.mp4", recording, frames)
+
+
+def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """The video, and a spreadsheet with the keypoints of each clip."""
+    interview = recording.interview
+    points = to_openpose(recording.keypoints)
+    folder = root / "mg_skeleton_only" / interview.video_id
+    for row, gesture in enumerate(interview.gestures):
+        clip = points[gesture.start : gesture.end + 1]
+        path = folder / f"{interview.video_id}_{row}.xlsx"
+        write_spreadsheet(path, clip.reshape(len(clip), -1))
+    write_whole_video(root / FULL_RGB[interview.split] / interview.video_id, recording, spec)
+
+
+def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    """The video, and the keypoints as an array."""
+    array = io.BytesIO()
+    np.save(array, recording.keypoints.astype(np.float32))
+    path = root / "keypoints" / f"{recording.interview.video_id}.npy"
+    write_atomically(path, array.getvalue())
+    write_whole_video(root / "videos", recording, spec)
+
+
+Write = Callable[[Path, Recording, SyntheticSpec], None]
+WRITERS: dict[str, Write] = {
+    "full": write_full,
+    "miga2023": write_miga2023,
+    "miga2024": write_miga2024,
+    "miga2026": write_miga2026,
+    "plain": write_plain,
+}
+
+
+def write_whole_video(folder: Path, recording: Recording, spec: SyntheticSpec) -> None:
+    if spec.pictures:
+        path = folder / f"{recording.interview.video_id}.mp4"
+        write_frames(path, recording, range(recording.interview.frames))
+
+
+def write_frames(path: Path, recording: Recording, frames: range) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, map(recording.picture, frames), FPS)
+
+
+def write_labels(folder: Path, interview: Interview) -> None:
+    """`<id>_label.csv`: class,start,end without header."""
+    rows = [f"{to_csv_id(g.label)},{g.start},{g.end}\n" for g in interview.gestures]
+    write_atomically(folder / f"{interview.video_id}_label.csv", "".join(rows))
+
+
+def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
+    """The tables that cover all interviews."""
+    videos = pd.DataFrame(
+        [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews],
+        columns=["video_id", "split", "outcome", "subject"],
+    )
+    clips = pd.DataFrame(
+        [
+            (f"{i.video_id}_{row}", i.video_id, g.start, g.end, to_csv_id(g.label))
+            for i in interviews
+            for row, g in enumerate(i.gestures)
+        ],
+        columns=["clip_id", "video_id", "start", "end", "class"],
+    )
+    tables = {}
+    if spec.layout == "plain":
+        tables = {"videos.csv": videos, "clips.csv": clips}
+    elif spec.layout == "full":
+        columns = {"video_id": "video_id", "class": "class"}
+        columns |= {"start": "start_frame", "end": "end_frame"}
+        columns |= {"subject": "subject_id", "outcome": "win_or_lose"}
+        labels = clips.merge(videos, on="video_id")[list(columns)]
+        tables = {"Label/labels_20200831.csv": labels.rename(columns=columns)}
+        if not spec.pictures:
+            tables["splits.csv"] = videos[["video_id", "split"]]
+    else:
+        labels = videos[["video_id", "subject", "outcome"]]
+        tables = {"emotion_labels.csv": labels.rename(columns={"outcome": "label"})}
+    for name, table in tables.items():
+        write_atomically(root / name, table.to_csv(index=False))
+
+
+def keypoint_csv(points: Float[np.ndarray, "N V 3"]) -> bytes:
+    """Header, then frame number and (x, y, confidence) of 35 joints."""
+    names = [f"{joint}_{c}" for joint in JOINTS for c in ("x", "y", "confidence")]
+    columns = points.reshape(len(points), -1).T
+    table = pyarrow.table([np.arange(len(points)), *columns], names=["frame", *names])
+    file = io.BytesIO()  # pandas is ten times slower
+    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(quoting_style="none"))
+    return file.getvalue()
+
+
+def to_openpose(points: Float[np.ndarray, "N V 3"]) -> Float[np.ndarray, "N 137 3"]:
+    """The 35 joints as OpenPose's 137; the others are missing."""
+    whole = np.zeros((len(points), OPENPOSE, 3))
+    whole[:, :25] = points[:, :25]
+    for side, first in (("right", 25), ("left", 30)):
+        whole[:, TIPS[side] + 4 : TIPS[side] + 21 : 4] = points[:, first : first + 5]
+    return whole
+
 
 OFFICE = "http://schemas.openxmlformats.org"
 HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -71,15 +253,14 @@ PARTS = {
 
 
 def write_spreadsheet(path: Path, values: Float[np.ndarray, "rows columns"]) -> None:
-    """Writes a table of numbers whole, or leaves what was there."""
-    names = [column_name(number) for number in range(values.shape[1])]
-    rows = []
-    for number, row in enumerate(values.tolist(), start=1):
-        cells = [
-            f'<c r="{name}{number}"><v>{value:.10g}</v></c>'
-            for name, value in zip(names, row, strict=True)
-        ]
-        rows.append(f'<row r="{number}">{"".join(cells)}</row>')
+    """Writes numbers as an .xlsx of one sheet without header, as iMiGUE's keypoint files are.
+
+    A full-size tree has 18,232 of them: this takes 2 ms for 6 rows, and no dependency writes .xlsx.
+    """
+    rows = [
+        f"<row>{''.join(f'<c><v>{value:.10g}</v></c>' for value in row)}</row>"
+        for row in values.tolist()
+    ]
     sheet = (
         f'<worksheet xmlns="{OFFICE}/spreadsheetml/2006/main">'
         f"<sheetData>{''.join(rows)}</sheetData></worksheet>"
@@ -90,211 +271,3 @@ def write_spreadsheet(path: Path, values: Float[np.ndarray, "rows columns"]) -> 
     ):
         for name, text in (PARTS | {"xl/worksheets/sheet1.xml": sheet}).items():
             archive.writestr(zipfile.ZipInfo(name), HEAD + text, zipfile.ZIP_DEFLATED)
-
-
-def column_name(number: int) -> str:
-    """A, B, ... Z, AA, ... of a column counted from 0."""
-    name = ""
-    number += 1
-    while number:
-        number, letter = divmod(number - 1, 26)
-        name = chr(ord("A") + letter) + name
-    return name
-
-
-OPENPOSE = 137  # points: BODY_25, face, left hand, right hand
-TIPS = {"left": 95, "right": 116}  # where the hands begin; their fingertips are 4, 8, 12, 16, 20
-SKELETONS = {
-    "train": "imigue_data_phase1/datasets/imigue_skeleton_train",
-    "validation": "imigue_data_phase1/datasets/imigue_skeleton_validate",
-    "test": "imigue_data_phase2/imigue_skeleton_test",
-}
-MIGA_RGB = {
-    "train": "imigue_rgb_phase1/train_data",
-    "validation": "imigue_rgb_phase1/validation_data",
-    "test": "imigue_rgb_phase2",
-}
-CLIP_RGB = {"train": "train", "validation": "val", "test": "test"}
-FULL_RGB = {
-    "train": "iMiGUE_RGB_Phase1/imigue_rgb_train",
-    "validation": "iMiGUE_RGB_Phase1/imigue_rgb_validate",
-    "test": "iMiGUE_RGB_Phase2/imigue_rgb_test",
-}
-
-
-def write_miga2023(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """Labels and keypoints."""
-    interview = recording.interview
-    folder = root / SKELETONS[interview.split] / interview.video_id
-    write_labels(folder, interview)
-    write_atomically(
-        folder / f"{interview.video_id}_light_hand.csv", keypoint_csv(recording.keypoints)
-    )
-
-
-def write_miga2024(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """Labels, keypoints and the video; 2025 is the same."""
-    write_miga2023(root, recording, spec)
-    interview = recording.interview
-    if spec.pictures:
-        folder = root / MIGA_RGB[interview.split] / interview.video_id
-        film(folder / f"{interview.video_id}.mp4", recording, range(interview.frames))
-
-
-def write_miga2026(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """Labels, and a video a clip."""
-    interview = recording.interview
-    folder = root / CLIP_RGB[interview.split] / interview.video_id
-    write_labels(folder, interview)
-    if spec.pictures:
-        for row, gesture in enumerate(interview.gestures):
-            frames = range(gesture.start, gesture.end + 1)
-            film(folder / f"{interview.video_id}_{row}.mp4", recording, frames)
-
-
-def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """The video, and the keypoints of each clip in a spreadsheet."""
-    interview = recording.interview
-    points = to_openpose(recording.keypoints)
-    folder = root / "mg_skeleton_only" / interview.video_id
-    for row, gesture in enumerate(interview.gestures):
-        clip = points[gesture.start : gesture.end + 1]
-        path = folder / f"{interview.video_id}_{row}.xlsx"
-        write_spreadsheet(path, clip.reshape(len(clip), -1))
-    if spec.pictures:
-        folder = root / FULL_RGB[interview.split] / interview.video_id
-        film(folder / f"{interview.video_id}.mp4", recording, range(interview.frames))
-
-
-def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """The video, and the keypoints as an array."""
-    interview = recording.interview
-    array = io.BytesIO()
-    np.save(array, recording.keypoints.astype(np.float32))
-    write_atomically(root / "keypoints" / f"{interview.video_id}.npy", array.getvalue())
-    if spec.pictures:
-        path = root / "videos" / f"{interview.video_id}.mp4"
-        film(path, recording, range(interview.frames))
-
-
-Write = Callable[[Path, Recording, SyntheticSpec], None]
-WRITERS: dict[str, Write] = {
-    "full": write_full,
-    "miga2023": write_miga2023,
-    "miga2024": write_miga2024,
-    "miga2026": write_miga2026,
-    "plain": write_plain,
-}
-
-
-def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
-    """The tables about all interviews."""
-    videos = pd.DataFrame(
-        [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews],
-        columns=["video_id", "split", "outcome", "subject"],
-    )
-    clips = pd.DataFrame(
-        [
-            (f"{i.video_id}_{row}", i.video_id, g.start, g.end, to_csv_id(g.label))
-            for i in interviews
-            for row, g in enumerate(i.gestures)
-        ],
-        columns=["clip_id", "video_id", "start", "end", "class"],
-    )
-    if spec.layout == "plain":
-        write_csv(root / "videos.csv", videos)
-        write_csv(root / "clips.csv", clips)
-    elif spec.layout == "full":
-        told = clips.merge(videos, on="video_id").rename(
-            columns={
-                "start": "start_frame",
-                "end": "end_frame",
-                "subject": "subject_id",
-                "outcome": "win_or_lose",
-            }
-        )
-        columns = "video_id class start_frame end_frame subject_id win_or_lose".split()
-        write_csv(root / "Label" / "labels_20200831.csv", told[columns])
-        if not spec.pictures:
-            write_csv(root / "splits.csv", videos[["video_id", "split"]])
-    else:
-        labels = videos[["video_id", "subject", "outcome"]].rename(columns={"outcome": "label"})
-        write_csv(root / "emotion_labels.csv", labels)
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    write_atomically(path, table.to_csv(index=False))
-
-
-def write_labels(folder: Path, interview: Interview) -> None:
-    """`<id>_label.csv`: class,start,end without header."""
-    rows = [f"{to_csv_id(g.label)},{g.start},{g.end}\n" for g in interview.gestures]
-    write_atomically(folder / f"{interview.video_id}_label.csv", "".join(rows))
-
-
-def film(path: Path, recording: Recording, frames: range) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, map(recording.picture, frames), FPS)
-
-
-def keypoint_csv(points: Float[np.ndarray, "N V 3"]) -> bytes:
-    """Header, then frame number and (x, y, confidence) of 35 joints."""
-    names = [f"{joint}_{c}" for joint in JOINTS for c in ("x", "y", "confidence")]
-    columns = points.reshape(len(points), -1).T
-    table = pyarrow.table([np.arange(len(points)), *columns], names=["frame", *names])
-    file = io.BytesIO()  # pandas takes ten times as long
-    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(quoting_style="none"))
-    return file.getvalue()
-
-
-def to_openpose(points: Float[np.ndarray, "N V 3"]) -> Float[np.ndarray, "N 137 3"]:
-    """The 35 points among OpenPose's 137; the others are missing."""
-    whole = np.zeros((len(points), OPENPOSE, 3))
-    whole[:, :25] = points[:, :25]
-    for side, first in (("right", 25), ("left", 30)):
-        whole[:, TIPS[side] + 4 : TIPS[side] + 21 : 4] = points[:, first : first + 5]
-    return whole
-
-
-def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
-    """Writes the tree at `root`, which must be new or empty, and the features into the store.
-
-    Raises:
-        DataError: something lies at `root` already.
-    """
-    root = Path(root).expanduser().resolve()
-    if root.exists() and any(root.iterdir()):
-        raise DataError(f"{root}: is not empty; name a new folder, or delete what lies there")
-    unfinished = root.with_name(f".making-{root.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    interviews = plan(spec)
-    for interview in tqdm(interviews, desc="synthetic interviews", unit="video"):
-        WRITERS[spec.layout](unfinished, record(interview, spec), spec)
-    write_tables(unfinished, interviews, spec)
-    made_with = {"note": "nothing here was filmed", "version": VERSION, **vars(spec)}
-    write_atomically(unfinished / "synthetic.json", json.dumps(made_with, indent=2))
-    if root.exists():
-        root.rmdir()
-    unfinished.rename(root)
-    index = read_index(root)
-    write_all_features(index, spec, store)
-    return index
-
-
-def write_all_features(index: Index, spec: SyntheticSpec, store: str) -> None:
-    """Those of interviews and those of clips, where they are absent."""
-    write_features(index, spec, store)
-    write_clip_features(index, spec, store)
-
-
-def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path:
-    """The root of a synthetic set in the workspace; it and its features are made where absent."""
-    spec = spec or SyntheticSpec()
-    root = workspace() / "data" / f"synthetic-{spec.key}"
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.with_suffix(".lock")):
-        if root.exists():
-            write_all_features(read_index(root), spec, store)
-        else:
-            make_data(root, spec, store)
-    return root

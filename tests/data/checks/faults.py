@@ -1,6 +1,6 @@
-"""Writes faults into a synthetic tree, each in a video of its own, as real copies have them.
+"""Inserts faults of real copies into a synthetic tree, each into a different video.
 
-`FAULTS` says for each what the data check must find, and which layouts can have it.
+`FAULTS` lists the expected finding of the data check, and the layouts that can have the fault.
 """
 
 import csv
@@ -40,14 +40,14 @@ def edit_clips(index: Index, video: str, change: Callable[[Rows], Rows]) -> None
     if index.layout == "full":
         columns = ["class", "start_frame", "end_frame"]
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    mine = table[table.video_id == video]
-    changed = change(list(mine[columns].itertuples(index=False, name=None)))
-    new = pd.concat([mine.head(1)] * len(changed), ignore_index=True)
+    own = table[table.video_id == video]
+    changed = change(list(own[columns].itertuples(index=False, name=None)))
+    new = pd.concat([own.head(1)] * len(changed), ignore_index=True)
     new[columns] = changed
     if "clip_id" in table:
         new["clip_id"] = [f"{video}_{number}" for number in range(len(changed))]
-    at = mine.index[0]
-    whole = pd.concat([table[:at], new, table[at + len(mine) :]])
+    at = own.index[0]
+    whole = pd.concat([table[:at], new, table[at + len(own) :]])
     write_atomically(path, whole.to_csv(index=False))
 
 
@@ -77,7 +77,7 @@ def add_line(path: Path, line: str) -> None:
 
 
 def edit_subject(index: Index, video: str, subject: str) -> None:
-    """Gives a video to another subject, wherever the layout says whose it is."""
+    """Changes the subject of a video in the table of the layout that names it."""
     names = {"full": "Label/labels_20200831.csv", "plain": "videos.csv"}
     path = index.root / names.get(index.layout, "emotion_labels.csv")
     with path.open(newline="") as file:
@@ -89,8 +89,8 @@ def edit_subject(index: Index, video: str, subject: str) -> None:
     write_atomically(path, "".join(f"{','.join(row)}\n" for row in [header, *rows]))
 
 
-def refilm(path: Path, change: Callable[[Image.Image], Image.Image]) -> None:
-    """Writes a video again with every picture changed."""
+def rewrite_video(path: Path, change: Callable[[Image.Image], Image.Image]) -> None:
+    """Writes a video again with every frame changed."""
     with Video(path) as video:
         frames = [
             np.asarray(change(Image.fromarray(video.frame(number)))) for number in range(len(video))
@@ -104,9 +104,7 @@ WITH_KEYPOINTS = ("full", "miga2023", "miga2024", "plain")
 EVERY = ("full", "miga2023", "miga2024", "miga2026", "plain")
 TREES = ("full", "miga2023", "miga2024", "miga2026")
 TABLES = ("miga2023", "miga2024")  # keypoints in CSV files
-WHOLE = ("miga2024", "plain")  # whole videos beside whole keypoints
-
-Points = Float[np.ndarray, "T V 3"]
+WHOLE = ("miga2024", "plain")  # whole videos and whole keypoints
 
 
 @dataclass(frozen=True)
@@ -114,15 +112,15 @@ class Fault:
     """One fault.
 
     Attributes:
-        finding: severity and kind that the data check gives it.
-        layouts: that can carry it.
-        plant: changes the files of one video.
-        split: the part whose videos it is planted in.
+        finding: its severity and kind in the data check.
+        layouts: layouts that can have it.
+        insert: changes the files of one video.
+        split: the split of that video.
     """
 
     finding: tuple[str, str]
     layouts: tuple[str, ...]
-    plant: Callable[[Index, str], None] = field(repr=False)
+    insert: Callable[[Index, str], None] = field(repr=False)
     split: str = "train"
 
 
@@ -149,7 +147,7 @@ def range_past_end(index: Index, video: str) -> None:
     edit_clips(index, video, change)
 
 
-def doubled_row(index: Index, video: str) -> None:
+def duplicate_row(index: Index, video: str) -> None:
     edit_clips(index, video, lambda rows: [*rows, rows[-1]])
 
 
@@ -175,7 +173,7 @@ def rows_lost(index: Index, video: str) -> None:
 
 def wrist_missing(index: Index, video: str) -> None:
     def change(points: Points) -> Points:
-        points[:, 4] = 0  # the right wrist, in BODY_25 and whatever begins with it
+        points[:, 4] = 0  # the right wrist, in BODY_25 and layouts that begin with it
         return points
 
     edit_keypoints(index, video, change)
@@ -191,11 +189,11 @@ def hands_swapped(index: Index, video: str) -> None:
     edit_keypoints(index, video, change)
 
 
-def header_absent(index: Index, video: str) -> None:
+def header_missing(index: Index, video: str) -> None:
     edit_text(keypoint_file(index, video), lambda lines: lines[1:])
 
 
-def header_doubled(index: Index, video: str) -> None:
+def header_repeated(index: Index, video: str) -> None:
     edit_text(keypoint_file(index, video), lambda lines: [lines[0], *lines])
 
 
@@ -207,7 +205,7 @@ def truncated_video(index: Index, video: str) -> None:
 
 def other_size(index: Index, video: str) -> None:
     for path in video_files(index, video):
-        refilm(path, lambda picture: picture.resize((picture.width + 32, picture.height)))
+        rewrite_video(path, lambda picture: picture.resize((picture.width + 32, picture.height)))
 
 
 def blurred_face(index: Index, video: str) -> None:
@@ -217,7 +215,7 @@ def blurred_face(index: Index, video: str) -> None:
         return picture
 
     for path in video_files(index, video):
-        refilm(path, blur)
+        rewrite_video(path, blur)
 
 
 def unsafe_name(index: Index, video: str) -> None:
@@ -229,7 +227,7 @@ def unsafe_name(index: Index, video: str) -> None:
     add_line(index.root / name, line)
 
 
-def doubled_video(index: Index, video: str) -> None:
+def duplicate_video(index: Index, video: str) -> None:
     if index.layout == "plain":
         table = (index.root / "videos.csv").read_text().splitlines()
         line = next(line for line in table if line.startswith(f"{video},"))
@@ -242,23 +240,23 @@ def validation_inside_train(index: Index, video: str) -> None:
     copy_files(index, video, to="train")
 
 
-def subject_on_both_sides(index: Index, video: str) -> None:
+def subject_leak(index: Index, video: str) -> None:
     edit_subject(index, video, index.videos.subject.iloc[0])
 
 
-FOLDERS = {  # the folders of each part, by what they are called in the layouts
+FOLDERS = {  # the folders of each split in the layouts
     "train": ("imigue_skeleton_train", "train_data", "train", "imigue_rgb_train"),
     "validation": ("imigue_skeleton_validate", "validation_data", "val", "imigue_rgb_validate"),
 }
 
 
 def copy_files(index: Index, video: str, to: str) -> None:
-    """Copies the folders of a video into another part's folder beside theirs."""
-    here = index.videos.set_index("video_id").split[video]
+    """Copies the folders of a video into the folders of another split."""
+    split = index.videos.set_index("video_id").split[video]
     for folder in sorted(index.root.rglob(video)):
         parent = folder.parent.name
-        if folder.is_dir() and parent in FOLDERS[here]:
-            name = FOLDERS["train"][FOLDERS[here].index(parent)]
+        if folder.is_dir() and parent in FOLDERS[split]:
+            name = FOLDERS["train"][FOLDERS[split].index(parent)]
             target = folder.parent.with_name(name)
             if to == "test":
                 target = index.root / "imigue_skeleton_test"
@@ -282,26 +280,24 @@ FAULTS = {
     "range past the end": Fault(
         ("error", "range past the end"), ("full", *TABLES, "plain"), range_past_end
     ),
-    "doubled row": Fault(("warning", "doubled row"), EVERY, doubled_row),
+    "duplicate row": Fault(("warning", "duplicate row"), EVERY, duplicate_row),
     "empty skeleton": Fault(("warning", "empty skeleton"), WITH_KEYPOINTS, empty_skeleton),
     "NaN": Fault(("error", "unreadable keypoints"), WITH_KEYPOINTS, not_a_number),
     "row lost": Fault(("error", "one row off"), ("full", *WHOLE), row_lost),
     "rows lost": Fault(("warning", "frame counts disagree"), ("full", *WHOLE), rows_lost),
     "missing wrist": Fault(("warning", "missing joints"), WITH_KEYPOINTS, wrist_missing),
     "swapped hands": Fault(("warning", "swapped hands"), WITH_KEYPOINTS, hands_swapped),
-    "header absent": Fault(("error", "unreadable keypoints"), TABLES, header_absent),
-    "header doubled": Fault(("error", "unreadable keypoints"), TABLES, header_doubled),
+    "header missing": Fault(("error", "unreadable keypoints"), TABLES, header_missing),
+    "header repeated": Fault(("error", "unreadable keypoints"), TABLES, header_repeated),
     "truncated video": Fault(("error", "truncated video"), WITH_PICTURES, truncated_video),
     "other size": Fault(("warning", "picture sizes disagree"), WITH_PICTURES, other_size),
     "blurred face": Fault(("warning", "blurred faces"), WHOLE, blurred_face),
     "unsafe name": Fault(("error", "unsafe name"), EVERY, unsafe_name),
-    "doubled video": Fault(("error", "doubled video"), (*TABLES, "plain"), doubled_video),
+    "duplicate video": Fault(("error", "duplicate video"), (*TABLES, "plain"), duplicate_video),
     "validation inside train": Fault(
         ("warning", "validation inside train"), TREES, validation_inside_train, "validation"
     ),
-    "subject on both sides": Fault(
-        ("warning", "subject on both sides"), EVERY, subject_on_both_sides, "test"
-    ),
+    "subject leak": Fault(("warning", "subject leak"), EVERY, subject_leak, "test"),
 }
 
 
@@ -310,15 +306,15 @@ def faults_of(layout: str) -> list[str]:
     return [name for name, fault in FAULTS.items() if layout in fault.layouts]
 
 
-def plant_faults(index: Index, names: list[str]) -> dict[str, str]:
-    """Writes each fault into a video of its own; returns fault -> video id."""
+def insert_faults(index: Index, names: list[str]) -> dict[str, str]:
+    """Inserts each fault into a different video; returns fault -> video id."""
     free = {
         split: index.videos.video_id[index.videos.split == split].tolist()[1:]
         for split in ("train", "validation", "test")
     }
-    planted = {}
+    inserted = {}
     for name in names:
         fault = FAULTS[name]
-        planted[name] = free[fault.split].pop(0)
-        fault.plant(index, planted[name])
-    return planted
+        inserted[name] = free[fault.split].pop(0)
+        fault.insert(index, inserted[name])
+    return inserted

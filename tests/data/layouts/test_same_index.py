@@ -1,4 +1,4 @@
-"""Every layout tells the same story: one plan, written in five forms, gives one index."""
+"""One plan, written in each of the five layouts, gives the same index."""
 
 import re
 import zipfile
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.synthetic.recording import read_tiny
+from imigue_lab.data.synthetic.recording import BITS
 from imigue_lab.data.synthetic.story import LAYOUTS, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 
@@ -18,7 +18,7 @@ ALL = set(LAYOUTS)
 FILMED = ALL - {"miga2023"}
 WHOLE = FILMED - {"miga2026"}  # videos that are not cut into clips
 
-CARRIES = {  # table and column -> the layouts that carry it; elsewhere it is null
+HAVE = {  # table and column -> the layouts that have it; in the others it is null
     "videos": {
         "video_id": ALL,
         "subject": ALL,  # MiGA: by our emotion_labels.csv
@@ -53,25 +53,23 @@ def trees(tmp_path_factory):
 
 
 def test_the_table_names_every_column(trees):
-    for table, columns in CARRIES.items():
+    for table, columns in HAVE.items():
         assert list(getattr(trees["full"], table)) == list(columns)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("table", CARRIES)
-def test_a_layout_gives_the_index_of_the_others_in_the_columns_that_it_carries(
-    trees, layout, table
-):
-    mine = getattr(trees[layout], table)
-    for column, carriers in CARRIES[table].items():
-        if layout not in carriers:
-            assert mine[column].isna().all(), column
+@pytest.mark.parametrize("table", HAVE)
+def test_a_layout_gives_the_index_of_the_others_in_the_columns_that_it_has(trees, layout, table):
+    own = getattr(trees[layout], table)
+    for column, having in HAVE[table].items():
+        if layout not in having:
+            assert own[column].isna().all(), column
         elif column in PATHS:
-            assert all(path.exists() for path in mine[column]), column
+            assert all(path.exists() for path in own[column]), column
         else:
-            others = getattr(trees[min(carriers - {layout})], table)
-            pd.testing.assert_series_equal(mine[column], others[column])
-            assert mine[column].notna().all()
+            others = getattr(trees[min(having - {layout})], table)
+            pd.testing.assert_series_equal(own[column], others[column])
+            assert own[column].notna().all()
 
 
 def test_the_index_is_the_plan(trees):
@@ -84,25 +82,27 @@ def test_the_index_is_the_plan(trees):
     assert list(trees["full"].clips[columns].itertuples(index=False, name=None)) == planned
 
 
-def test_what_a_layout_lacks_is_said(trees):
-    told = {name: " | ".join(tree.absent) for name, tree in trees.items()}
-    assert told["full"] == told["miga2024"] == told["plain"] == ""
-    assert "no video file for 0001" in told["miga2023"]
-    assert "no whole videos" in told["miga2026"]
-    assert "no keypoints for 0001" in told["miga2026"]
+def test_missing_parts_of_a_layout_are_listed(trees):
+    absent = {name: " | ".join(tree.absent) for name, tree in trees.items()}
+    assert absent["full"] == absent["miga2024"] == absent["plain"] == ""
+    assert "no video file for 0001" in absent["miga2023"]
+    assert "no whole videos" in absent["miga2026"]
+    assert "no keypoints for 0001" in absent["miga2026"]
 
 
 def numbers_in(path):
-    """Every frame's number, as it was drawn into the picture."""
+    """The number of every frame, encoded in the bottom rows of its picture by `draw_tiny`."""
     with av.open(str(path)) as container:
-        return [read_tiny(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    bits = [p[20:, : 2 * BITS].reshape(4, BITS, 6).mean(axis=(0, 2)) > 127 for p in pictures]
+    return [int((row << np.arange(BITS)).sum()) for row in bits]
 
 
 def test_no_frame_is_lost_or_gained_in_any_layout(trees):
     frames = trees["full"].videos.frames[0]
     assert frames == plan(SyntheticSpec(**SPEC))[0].frames
     assert numbers_in(trees["full"].videos.video[0]) == list(range(frames))
-    table = pd.read_csv(trees["miga2024"].videos.keypoints[0])  # the header is no frame
+    table = pd.read_csv(trees["miga2024"].videos.keypoints[0])  # the header is not a frame
     assert table.frame.tolist() == list(range(frames))
     assert len(np.load(trees["plain"].videos.keypoints[0])) == frames
     for cut in trees["miga2026"].clips[:5].itertuples():  # the last frame belongs to the clip
@@ -114,11 +114,11 @@ def test_no_frame_is_lost_or_gained_in_any_layout(trees):
 def sheet(path):
     """The numbers of a spreadsheet, by row."""
     text = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode()
-    rows = re.findall(r"<row .*?</row>", text)
+    rows = re.findall(r"<row>.*?</row>", text)
     return np.array([[float(v) for v in re.findall(r"<v>(.*?)</v>", row)] for row in rows])
 
 
-def test_keypoints_are_the_same_in_every_form(trees):
+def test_keypoints_are_the_same_in_every_layout(trees):
     table = pd.read_csv(trees["miga2023"].videos.keypoints[2]).to_numpy()[:, 1:]
     points = table.reshape(len(table), 35, 3)
     array = np.load(trees["plain"].videos.keypoints[2])
@@ -134,14 +134,14 @@ def test_keypoints_are_the_same_in_every_form(trees):
     assert np.count_nonzero(whole[..., 2]) == np.count_nonzero(inside[..., 2])
 
 
-def test_a_full_tree_without_pictures_has_its_split_from_a_table(tmp_path):
+def test_a_full_tree_without_videos_has_its_splits_from_a_table(tmp_path):
     spec = SyntheticSpec(videos=4, pictures=False, size="full", layout="full")
     index = make_data(tmp_path / "tree", spec)
     assert set(index.clips.split) == {"train", "validation", "test"}
     (tmp_path / "tree" / "splits.csv").unlink()
     index = read_index(tmp_path / "tree")
     assert index.videos.split.isna().all()
-    assert any(line.startswith("no split known of 0001, 0002") for line in index.absent)
+    assert any(line.startswith("no known split of 0001, 0002") for line in index.absent)
 
 
 def test_the_full_size_has_the_numbers_of_imigue():

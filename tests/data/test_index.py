@@ -1,4 +1,4 @@
-"""The written index is the index: every row, every type, paths as text."""
+"""The written index equals the index: every row, every type, paths as text."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from imigue_lab.data.layouts.recognise import with_outcomes
 from imigue_lab.data.workspace import workspace
 
 
-def test_written_tables_hold_every_row_and_their_paths_as_text(index):
+def test_written_tables_have_every_row_and_paths_as_text(index):
     folder = write_index(index)
     assert folder == workspace() / "index" / index.key
     for written, table in zip(read_tables(folder), (index.videos, index.clips), strict=True):
@@ -24,7 +24,7 @@ def test_writing_again_replaces_both_tables_and_leaves_nothing_else(index):
     assert sorted(path.name for path in folder.iterdir()) == ["clips.parquet", "videos.parquet"]
 
 
-def test_outcomes_of_another_csv_take_the_place_of_the_trees_own(index, tmp_path):
+def test_outcomes_of_another_csv_replace_those_of_the_tree(index, tmp_path):
     own = index.videos.outcome.tolist()
     (tmp_path / "labels.csv").write_text("video_id,label\n0001,0\n0002,1\n")
     other = with_outcomes(index, str(tmp_path / "labels.csv")).videos.set_index("video_id").outcome

@@ -1,6 +1,6 @@
-"""What is planted in the synthetic interviews, by a probe that knows nothing of our models.
+"""The signals of synthetic interviews, by a probe that is independent of our models.
 
-The probe is logistic regression on the planted variables themselves.
+The probe is logistic regression on the embedded variables themselves.
 """
 
 from collections import Counter
@@ -27,8 +27,8 @@ def many():
     return plan(SyntheticSpec(videos=2400))
 
 
-def probe(variables, answer):
-    return cross_val_score(LogisticRegression(C=10, max_iter=2000), variables, answer, cv=5).mean()
+def probe(variables, target):
+    return cross_val_score(LogisticRegression(C=10, max_iter=2000), variables, target, cv=5).mean()
 
 
 def test_the_outcome_shows_in_face_and_posture_together(many):
@@ -40,7 +40,7 @@ def test_the_outcome_shows_in_face_and_posture_together(many):
     assert both > 0.93
 
 
-def test_without_a_signal_face_and_posture_say_nothing():
+def test_without_a_signal_face_and_posture_do_not_predict_the_outcome():
     interviews = plan(SyntheticSpec(videos=2400, signal="none"))
     outcome = np.array([i.outcome for i in interviews])
     seen = np.array([(i.expression, i.posture) for i in interviews])
@@ -69,7 +69,7 @@ def pair_variables(interviews, pair):
 
 
 @pytest.mark.parametrize("pair", [PLACE_PAIR, MOMENT_PAIR], ids=["place", "moment"])
-def test_a_pair_is_told_apart_by_correspondence_alone(many, pair):
+def test_a_pair_is_distinguished_by_correspondence_alone(many, pair):
     alone, products, first = pair_variables(many, pair)
     assert 0.44 < probe(alone, first) < 0.56
     assert probe(products, first) > 0.9
@@ -87,7 +87,7 @@ def test_pose_and_picture_have_the_same_marginals_within_a_pair(many, pair, side
     assert np.abs(shares[1] - 1 / 32).max() < 0.02
 
 
-def test_without_a_signal_the_class_has_nothing_to_do_with_what_is_seen():
+def test_without_a_signal_the_class_is_independent_of_what_is_visible():
     interviews = plan(SyntheticSpec(videos=1200, signal="none"))
     gestures = [g for i in interviews for g in i.gestures]
     seen = np.concatenate(
@@ -97,7 +97,7 @@ def test_without_a_signal_the_class_has_nothing_to_do_with_what_is_seen():
     assert probe(seen, labels) < 0.12  # twelve classes
 
 
-def test_subjects_stand_on_one_side_unless_the_fault_is_asked_for():
+def test_subjects_belong_to_one_split_unless_the_leak_is_requested():
     def shared(spec):
         sides = {split: {i.subject for i in plan(spec) if i.split == split} for split in SPLITS}
         return (sides["train"] & sides["test"]) | (sides["train"] & sides["validation"])
@@ -107,7 +107,7 @@ def test_subjects_stand_on_one_side_unless_the_fault_is_asked_for():
     assert shared(SyntheticSpec(videos=24, leak_subject=True)) == {"s01"}
 
 
-def test_every_part_holds_both_outcomes_unless_the_fault_is_asked_for():
+def test_every_split_has_both_outcomes_unless_the_fault_is_requested():
     def wins(spec):
         return {i.outcome for i in plan(spec) if i.split == "validation"}
 
@@ -126,7 +126,7 @@ def test_in_long_interviews_a_class_is_one_joint_moved_in_one_way():
     assert len({(g.label, g.joint, g.pattern) for g in mixed}) == len(LASTING) ** 2
 
 
-def test_in_long_interviews_gestures_last_a_second_and_quiet_time_lies_between():
+def test_in_long_interviews_gestures_and_the_pauses_between_them_last_a_second_or_more():
     interviews = plan(SyntheticSpec(videos=60, size="long"))
     for interview in interviews:
         spans = np.array([(g.start, g.end) for g in interview.gestures])

@@ -6,7 +6,7 @@ from imigue_lab.data.vocabulary import CLASSES, GROUPS, from_csv_id, group_of, t
 from imigue_lab.errors import DataError
 
 
-def test_every_class_survives_the_csv_and_back():
+def test_csv_ids_are_converted_to_classes_and_back():
     assert [from_csv_id(to_csv_id(label)) for label in range(32)] == list(range(32))
 
 

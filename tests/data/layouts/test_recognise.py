@@ -1,4 +1,4 @@
-"""The index: what trees of any nesting and a plain folder hold, and what is refused."""
+"""The index of trees of any nesting and of a plain folder, and what is refused."""
 
 import shutil
 
@@ -15,7 +15,7 @@ from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
 
 
-def test_the_index_of_a_tree_holds_every_video_as_it_was_planned(index):
+def test_the_index_of_a_tree_has_every_video_as_planned(index):
     planned = {i.video_id: i for i in plan(SyntheticSpec(videos=32, pictures=False))}
     assert set(index.videos.video_id) == set(planned)
     for row in index.videos.itertuples():
@@ -31,11 +31,11 @@ def test_clips_have_ids_by_row_and_the_planned_frames_and_classes(index):
     interview = plan(SyntheticSpec(videos=32, pictures=False))[3]
     clips = index.clips[index.clips.video_id == "0004"]
     assert clips.clip_id.tolist() == [f"0004_{row}" for row in range(len(clips))]
-    told = list(zip(clips.start, clips.end, clips.label, strict=True))
-    assert told == [(g.start, g.end, g.label) for g in interview.gestures]
+    read = list(zip(clips.start, clips.end, clips.label, strict=True))
+    assert read == [(g.start, g.end, g.label) for g in interview.gestures]
 
 
-def test_a_tree_without_videos_says_so_and_works(index):
+def test_a_tree_without_videos_is_read_and_lists_them(index):
     assert index.layout == "miga"
     assert index.videos.video.isna().all()
     assert "no video file for 0001" in " ".join(index.absent)
@@ -60,10 +60,13 @@ def test_outcomes_can_come_from_a_csv_with_columns_of_any_name(plain):
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        (("v0", "train", "draw", "s0"), r"row 3: outcome 'draw' is neither win nor lose"),
-        (("v0", "traim", "win", "s0"), r"row 3: split 'traim' is not one of train"),
-        (("../v0", "train", "win", "s0"), r"row 3: '\.\./v0' cannot be an id"),
-        (("v9", "train", "win", "s0"), r"stand there twice: v9"),
+        (("v0", "train", "draw", "s0"), r":3: expected the outcome win or lose, got 'draw'"),
+        (("v0", "traim", "win", "s0"), r":3: expected train, validation, test, got 'traim'"),
+        (
+            ("../v0", "train", "win", "s0"),
+            r":3: expected an id of .*, got '\.\./v0'",
+        ),
+        (("v9", "train", "win", "s0"), r"expected unique ids, got duplicates: v9"),
     ],
 )
 def test_a_faulty_row_is_refused_by_file_and_row(tmp_path, row, complaint):
@@ -77,12 +80,14 @@ def test_a_faulty_row_is_refused_by_file_and_row(tmp_path, row, complaint):
 
 def test_a_missing_column_is_named(tmp_path):
     (tmp_path / "videos.csv").write_text("video_id,outcome\nv0,win\n")
-    with pytest.raises(DataError, match="lacks split; add"):
+    with pytest.raises(
+        DataError, match="expected the columns video_id, split, got video_id, outcome; add split"
+    ):
         read_index(tmp_path)
 
 
 def test_an_unknown_folder_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"neither videos\.csv, nor"):
+    with pytest.raises(DataError, match=r"expected videos\.csv, or"):
         read_index(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         read_index(tmp_path / "nowhere")
@@ -91,7 +96,7 @@ def test_an_unknown_folder_is_refused(tmp_path):
 def test_labels_of_videos_that_are_not_there_are_refused(plain):
     root = plain()
     (root / "labels.csv").write_text("video_id,label\nv0,1\nv77,0\n")
-    with pytest.raises(DataError, match="does not hold: v77"):
+    with pytest.raises(DataError, match=r"expected labels of videos in .*, got v77; remove"):
         read_index(root, str(root / "labels.csv"))
 
 
@@ -99,7 +104,7 @@ def test_a_faulty_clip_is_refused_by_file_and_row(tmp_path):
     folder = tmp_path / "imigue_skeleton_train" / "0001"
     folder.mkdir(parents=True)
     (folder / "0001_label.csv").write_text("1,0,10\n55,20,30\n")
-    with pytest.raises(DataError, match=r"0001_label\.csv, row 2: .*class 55"):
+    with pytest.raises(DataError, match=r"0001_label\.csv:2: expected a class of .*, got 55"):
         read_index(tmp_path)
 
 
@@ -127,7 +132,7 @@ def label(root, place, rows="1,0,10\n"):
         ("training notes/0001", None),
     ],
 )
-def test_the_split_is_the_innermost_folder_that_tells_one(tmp_path, place, split):
+def test_the_split_is_the_innermost_folder_that_names_one(tmp_path, place, split):
     label(tmp_path, place)
     videos = read_index(tmp_path).videos
     assert videos.split.astype(object).where(videos.split.notna(), None).tolist() == [split]
@@ -143,12 +148,12 @@ def test_a_split_folder_alone_is_a_partial_copy(tmp_path):
     assert index.absent[0].startswith("no emotion_labels.csv")
 
 
-def test_video_folders_beside_train_that_no_split_claims_are_the_test(tmp_path):
+def test_video_folders_next_to_train_without_a_split_are_the_test_split(tmp_path):
     for place in ("train/0001", "val/0002", "0003"):
         label(tmp_path, place)
     index = read_index(tmp_path)
     assert index.videos.split.tolist() == ["train", "validation", "test"]
-    assert "in no split's folder, taken for test: 0003" in index.absent
+    assert "not in the folder of a split, used as test: 0003" in index.absent
 
 
 def test_validation_inside_train_counts_once_as_validation(tmp_path):
@@ -158,24 +163,24 @@ def test_validation_inside_train_counts_once_as_validation(tmp_path):
     index = read_index(tmp_path)
     assert index.videos.split.tolist() == ["train", "validation"]
     assert index.clips.label.tolist() == [0, 2]
-    assert any("lie in train too and are left out there: 0002" in line for line in index.absent)
+    assert any("are also in train and left out there: 0002" in line for line in index.absent)
 
 
 def test_a_video_in_train_and_in_test_is_refused(tmp_path):
     label(tmp_path, "imigue_skeleton_train/0001")
     label(tmp_path, "imigue_skeleton_test/0001")
-    with pytest.raises(DataError, match="video 0001 lies in test and in train; keep it in one"):
+    with pytest.raises(DataError, match="video 0001 is in test and train; keep it in one"):
         read_index(tmp_path)
 
 
-def test_a_label_file_that_lies_twice_is_refused(tmp_path):
+def test_a_label_file_that_exists_twice_is_refused(tmp_path):
     label(tmp_path, "datasets/imigue_skeleton_train/0001")
     label(tmp_path, "imigue_skeleton_train/0001")
-    with pytest.raises(DataError, match=r"0001_label\.csv: lies at .* too; keep one"):
+    with pytest.raises(DataError, match=r"0001_label\.csv: the same file exists at .*; keep one"):
         read_index(tmp_path)
 
 
-def test_files_of_no_known_name_are_listed_and_hidden_ones_passed_over(tmp_path):
+def test_files_of_unknown_names_are_listed_and_hidden_ones_are_skipped(tmp_path):
     label(tmp_path, "imigue_skeleton_train/0001")
     (tmp_path / "imigue_skeleton_train/0001/take two.mp4").write_bytes(b"")
     (tmp_path / "imigue_skeleton_train/0001/._0001_label.csv").write_bytes(b"\x00\x05")
@@ -184,7 +189,7 @@ def test_files_of_no_known_name_are_listed_and_hidden_ones_passed_over(tmp_path)
     assert len(index.clips) == 1
 
 
-def test_a_folder_of_videos_without_a_table_is_read_by_their_names(tmp_path):
+def test_a_folder_of_videos_without_a_table_is_read_by_file_name(tmp_path):
     frames = np.zeros((3, 32, 32, 3), np.uint8)
     (tmp_path / "monday").mkdir()
     write_video(tmp_path / "match point.mp4", frames, 25)
@@ -195,11 +200,13 @@ def test_a_folder_of_videos_without_a_table_is_read_by_their_names(tmp_path):
     assert index.videos.split.isna().all()
     assert check_root(tmp_path).usable
     write_video(tmp_path / "monday" / "match point.mp4", frames, 25)
-    with pytest.raises(DataError, match=r"match point\.mp4: video match point lies at .* too"):
+    with pytest.raises(
+        DataError, match=r"match point\.mp4: expected unique file names, got the same at"
+    ):
         read_index(tmp_path)
 
 
-def test_a_loop_of_links_ends(tmp_path):
+def test_a_loop_of_links_is_followed_once(tmp_path):
     label(tmp_path, "imigue_skeleton_train/0001")
     (tmp_path / "imigue_skeleton_train/again").symlink_to(tmp_path)
     assert len(read_index(tmp_path).videos) == 1
@@ -211,11 +218,11 @@ def test_a_hidden_class_of_the_test_split_is_null_and_elsewhere_refused(tmp_path
     assert index.clips.label.isna().all()
     assert index.clips.start.tolist() == [5, 12]
     label(tmp_path, "imigue_skeleton_train/0001", "0,5,9\n")
-    with pytest.raises(DataError, match=r"row 1: class 0 is not one of 1 to 31 or 99"):
+    with pytest.raises(DataError, match=r":1: expected a class of 1 to 31 or 99, got 0"):
         read_index(tmp_path)
 
 
-def test_every_problem_is_collected_and_the_good_rows_kept(tmp_path):
+def test_every_problem_is_collected_and_the_valid_rows_are_kept(tmp_path):
     label(tmp_path, "imigue_skeleton_train/0001", "1,0,10\n55,20,30\n\n2,9,4\n3,a,4\n1,2\n7,50,50")
     survey = survey_root(tmp_path)
     assert [(p.kind, p.row) for p in survey.problems] == [
@@ -225,13 +232,16 @@ def test_every_problem_is_collected_and_the_good_rows_kept(tmp_path):
         ("row", 6),
     ]
     clips = survey.to_index().clips
-    assert clips.clip_id.tolist() == ["0001_0", "0001_5"]  # the row's number, blank lines apart
+    assert clips.clip_id.tolist() == [
+        "0001_0",
+        "0001_5",
+    ]  # rows without blank lines
     assert clips.end.tolist() == [10, 50]
-    with pytest.raises(DataError, match=r"row 2: class 55 .* \(3 more problems after this one\)"):
+    with pytest.raises(DataError, match=r":2: expected a class .* \(3 more problems after this"):
         read_index(tmp_path)
 
 
-def test_a_label_file_reads_alike_with_any_line_ends(tmp_path):
+def test_a_label_file_is_read_with_any_line_ends(tmp_path):
     path = tmp_path / "0001_label.csv"
     path.write_bytes(b"\xef\xbb\xbf1,0,10\r\n99, 20 ,30\r\n")
     clips, problems = read_label_file(path)
@@ -242,7 +252,7 @@ def test_a_label_file_reads_alike_with_any_line_ends(tmp_path):
     }
 
 
-def test_no_label_file_brings_a_traceback(tmp_path):
+def test_no_label_file_causes_a_traceback(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "0001_label.csv"
     letters = list('0123456789,,,,\n\n-+. "\x00\ré٣')
@@ -266,7 +276,7 @@ def untouched(tmp_path_factory):
 
 @pytest.fixture
 def full(untouched, tmp_path):
-    """A copy of a full distribution, to be damaged."""
+    """A copy of a full distribution that the test may damage."""
     return shutil.copytree(untouched, tmp_path / "full")
 
 
@@ -286,12 +296,17 @@ def test_the_full_label_file_is_read_without_leading_zeros_too(full):
 @pytest.mark.parametrize(
     ("row", "column", "value", "complaint"),
     [
-        (0, "video_id", "../../etc", r"row 2: '\.\./\.\./etc' is not a video id"),
-        (1, "win_or_lose", "draw", "row 3: outcome 'draw' is neither win nor lose"),
-        (1, "subject_id", "s99", "row 3: subject of video 0001 is s99 here and s01 above"),
-        (2, "class", "32", "row 4: class 32 is not one of"),
-        (2, "end_frame", "0", "row 4: the clip ends at frame 0, before it starts"),
-        (2, "start_frame", "", "row 4: '' to .* are not whole frame numbers"),
+        (
+            0,
+            "video_id",
+            "../../etc",
+            r":2: expected a video id .*, got '\.\./\.\./etc'",
+        ),
+        (1, "win_or_lose", "draw", ":3: expected the outcome win or lose, got 'draw'"),
+        (1, "subject_id", "s99", ":3: expected subject s01 of video 0001 as above, got s99"),
+        (2, "class", "32", ":4: expected a class of 1 to 31 or 99, got 32"),
+        (2, "end_frame", "0", ":4: expected an end from the start .* on, got 0"),
+        (2, "start_frame", "", ":4: expected integer frame numbers, got '' to"),
     ],
 )
 def test_a_faulty_row_of_the_full_label_file_is_refused(full, row, column, value, complaint):
@@ -303,7 +318,7 @@ def test_a_faulty_row_of_the_full_label_file_is_refused(full, row, column, value
     assert "labels_20200831.csv" in str(caught.value)
 
 
-def test_clip_files_that_count_from_one_are_read_so(full):
+def test_clip_files_that_count_from_one_are_recognised(full):
     before = read_index(full).clips
     for folder in (full / "mg_skeleton_only").iterdir():
         for row in reversed(range(len(list(folder.iterdir())))):
@@ -320,11 +335,11 @@ def test_clips_without_a_file_and_files_without_a_clip_are_listed(full):
     (folder / "0002_3.xlsx").rename(folder / "0002_777.xlsx")
     index = read_index(full)
     assert "files that belong to no labelled clip: 0002_777.xlsx" in index.absent
-    assert "no keypoints file of the clips 0002_3" in index.absent
+    assert "no keypoints file for the clips 0002_3" in index.absent
     assert index.clips.set_index("clip_id").keypoints["0002_3"] is None
 
 
-def test_parts_of_the_full_distribution_are_enough(full):
+def test_a_partial_full_distribution_is_read(full):
     shutil.rmtree(full / "mg_skeleton_only")
     index = read_index(full)
     assert len(index.clips) > 100
@@ -341,14 +356,14 @@ def test_spreadsheets_alone_are_videos_without_labels(full):
     assert any("no labels_<date>.csv" in line for line in index.absent)
 
 
-def test_label_files_of_single_videos_beside_the_full_one_are_said_to_be_unread(full):
+def test_label_files_of_single_videos_in_a_full_distribution_are_listed_as_unread(full):
     label(full, "imigue_skeleton_train/0001")
     index = read_index(full)
     assert index.layout == "full"
     assert "the label files of single videos are not read: 0001_label.csv" in index.absent
 
 
-def test_spreadsheets_of_clips_beside_label_files_of_videos_are_attached(tmp_path):
+def test_spreadsheets_of_clips_are_attached_to_the_clips_of_label_files(tmp_path):
     label(tmp_path, "imigue_skeleton_train/0001", "1,0,10\n2,20,30\n")
     (tmp_path / "imigue_skeleton_train/0001/0001_1.xlsx").write_bytes(b"")
     index = read_index(tmp_path)
@@ -356,14 +371,14 @@ def test_spreadsheets_of_clips_beside_label_files_of_videos_are_attached(tmp_pat
     assert [p.name if p else None for p in index.clips.keypoints] == [None, "0001_1.xlsx"]
 
 
-def test_own_clips_and_keypoints_stand_in_the_index(plain):
+def test_own_clips_and_keypoints_are_in_the_index(plain):
     root = plain()
     (root / "clips.csv").write_text("clip_id,video_id,start,end,class\na,v0,0,9,5\nb,v9,3,3,99\n")
     (root / "keypoints" / "v1").mkdir(parents=True)
     np.save(root / "keypoints" / "v0.npy", np.zeros((10, 20, 3), dtype=np.float32))
     index = read_index(root)
-    told = index.clips[["clip_id", "video_id", "subject", "split", "start", "end", "label"]]
-    assert told.to_numpy().tolist() == [
+    columns = ["clip_id", "video_id", "subject", "split", "start", "end", "label"]
+    assert index.clips[columns].to_numpy().tolist() == [
         ["a", "v0", "s0", "train", 0, 9, 4],
         ["b", "v9", "s4", "test", 3, 3, 31],
     ]
@@ -373,15 +388,15 @@ def test_own_clips_and_keypoints_stand_in_the_index(plain):
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ("../x,v0,0,9,5", r"row 2: '\.\./x' cannot be an id"),
-        ("a,../v0,0,9,5", "row 2: clip a is of video '../v0', which videos.csv does not hold"),
-        ("a,v0,0,9", "row 2: has 4 cells, the header 5"),
-        ("a,v0,-1,9,5", "row 2: frame -1 is before the first, 0"),
-        ("a,v0,0,9.5,5", "row 2: '0' to '9.5' are not whole frame numbers"),
-        ("a,v0,0,9,0", "row 2: class 0 is not one of"),
+        ("../x,v0,0,9,5", r":2: expected an id of .*, got '\.\./x'"),
+        ("a,../v0,0,9,5", ":2: expected a video of videos.csv for clip a, got '../v0'"),
+        ("a,v0,0,9", ":2: expected 5 cells, got 4"),
+        ("a,v0,-1,9,5", ":2: expected a first frame from 0 on, got -1"),
+        ("a,v0,0,9.5,5", ":2: expected integer frame numbers, got '0' to '9.5'"),
+        ("a,v0,0,9,0", ":2: expected a class of 1 to 31 or 99, got 0"),
     ],
 )
-def test_a_faulty_clip_of_ones_own_is_refused(plain, row, complaint):
+def test_a_faulty_row_of_own_clips_is_refused(plain, row, complaint):
     root = plain()
     (root / "clips.csv").write_text(f"clip_id,video_id,start,end,class\n{row}\n")
     with pytest.raises(DataError, match=complaint) as caught:
@@ -396,11 +411,11 @@ def test_real_videos_are_indexed_with_their_frames(shared, tmp_path):
     rows = "".join(f"{name},test\n" for name in names)
     (tmp_path / "videos.csv").write_text(f"video_id,split\n{rows}")
     videos = read_index(tmp_path).videos.set_index("video_id")
-    told = {
+    read = {
         name: (videos.width[name], videos.height[name], videos.frames[name])
         for name in ("carphone_pristine", "signer", "speaker_on_stage", "street_crowd")
     }
-    assert told == {
+    assert read == {
         "carphone_pristine": (176, 144, 120),
         "signer": (540, 720, 58),
         "speaker_on_stage": (640, 360, 275),
@@ -411,22 +426,22 @@ def test_real_videos_are_indexed_with_their_frames(shared, tmp_path):
 
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "clips"), [("msraction3d", 557), ("utkinect", 199)])
-def test_other_data_sets_come_in_through_the_plain_form(shared, tmp_path, name, clips):
+def test_other_data_sets_are_read_through_the_plain_layout(shared, tmp_path, name, clips):
     with np.load(shared / "data" / "skeleton" / f"{name}.npz") as file:
-        held = {key: file[key] for key in ("x", "ids", "lengths", "split", "subject", "y")}
+        stored = {key: file[key] for key in ("x", "ids", "lengths", "split", "subject", "y")}
     (tmp_path / "keypoints").mkdir()
     videos, rows = ["video_id,split,subject"], ["clip_id,video_id,start,end,class"]
     for number in range(clips):
-        item, length = held["ids"][number], held["lengths"][number]
-        videos.append(f"{item},{held['split'][number]},{held['subject'][number]}")
-        rows.append(f"{item}_0,{item},0,{length - 1},{held['y'][number] + 1}")
-    item = held["ids"][0]
-    np.save(tmp_path / "keypoints" / f"{item}.npy", held["x"][0, : held["lengths"][0]])
+        item, length = stored["ids"][number], stored["lengths"][number]
+        videos.append(f"{item},{stored['split'][number]},{stored['subject'][number]}")
+        rows.append(f"{item}_0,{item},0,{length - 1},{stored['y'][number] + 1}")
+    item = stored["ids"][0]
+    np.save(tmp_path / "keypoints" / f"{item}.npy", stored["x"][0, : stored["lengths"][0]])
     (tmp_path / "videos.csv").write_text("\n".join(videos))
     (tmp_path / "clips.csv").write_text("\n".join(rows))
     index = read_index(tmp_path)
     assert len(index.clips) == clips
-    assert index.clips.label.tolist() == held["y"].tolist()
-    assert (index.clips.end + 1).tolist() == held["lengths"].tolist()
+    assert index.clips.label.tolist() == stored["y"].tolist()
+    assert (index.clips.end + 1).tolist() == stored["lengths"].tolist()
     assert index.videos.subject.nunique() == 10
     assert len(np.load(index.videos.keypoints[0])) == index.clips.end[0] + 1

@@ -9,8 +9,8 @@ import torch
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import open_features
-from imigue_lab.data.synthetic.body import quarter, tremor
-from imigue_lab.data.synthetic.recording import HUES, act, to_pixels
+from imigue_lab.data.synthetic.body import act, quarter, tremor
+from imigue_lab.data.synthetic.recording import HUES, to_pixels
 from imigue_lab.data.synthetic.story import MOVERS, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
@@ -28,7 +28,7 @@ def frames_of(path):
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def test_the_tree_lies_as_the_challenge_hands_it_out(filmed):
+def test_the_tree_has_the_layout_of_the_challenge(filmed):
     train, test = filmed.videos.iloc[0], filmed.videos.iloc[-1]
     assert str(train.video.relative_to(filmed.root)) == (
         "imigue_rgb_phase1/train_data/0001/0001.mp4"
@@ -41,7 +41,7 @@ def test_the_tree_lies_as_the_challenge_hands_it_out(filmed):
     )
 
 
-def test_videos_hold_the_planned_frames_at_25_a_second(filmed):
+def test_videos_have_the_planned_frames_at_25_per_second(filmed):
     for row, interview in zip(filmed.videos.itertuples(), plan(SPEC), strict=True):
         assert (row.fps, row.width, row.height, row.frames) == (25, 192, 144, interview.frames)
     first = plan(SPEC)[0]
@@ -73,7 +73,7 @@ def test_a_gesture_trembles_in_the_keypoints_at_its_joint_and_moment(filmed):
         np.testing.assert_allclose(clip, np.abs(tremor(gesture)).max(axis=1), atol=1e-12)
 
 
-def test_a_mark_shows_in_the_picture_at_its_joint_and_moment(filmed):
+def test_a_mark_is_visible_in_the_picture_at_its_joint_and_moment(filmed):
     interview = plan(SPEC)[0]
     frames = frames_of(filmed.videos.video[0])
     scene = act(interview, SPEC)
@@ -86,16 +86,18 @@ def test_a_mark_shows_in_the_picture_at_its_joint_and_moment(filmed):
         assert np.abs(seen - HUES[gesture.hue]).max() < 60
 
 
-def test_features_have_one_row_a_window_and_zeros_where_no_face_is_seen(filmed):
+def test_features_have_one_row_per_window_and_zeros_without_a_face(filmed):
     interviews = plan(SPEC)
     context = open_features("synthetic-context", "", filmed)
     face = open_features("synthetic-face", "", filmed)
     for interview in interviews:
         windows = interview.frames // 16 + (interview.frames % 16 >= 8)
-        told = face.read(interview.video_id)
+        features = face.read(interview.video_id)
         assert context.read(interview.video_id)["context"].shape == (windows, 768)
-        assert told["face"].shape == (windows, 512)
-        np.testing.assert_array_equal((told["face"] != 0).any(axis=1), told["face_share"] > 0)
+        assert features["face"].shape == (windows, 512)
+        np.testing.assert_array_equal(
+            (features["face"] != 0).any(axis=1), features["face_share"] > 0
+        )
     assert context.encoding.note == "synthetic"
 
 
@@ -103,7 +105,7 @@ def test_the_same_arguments_give_the_same_files(filmed, tmp_path):
     again = make_data(tmp_path / "again", SPEC)
     for old, new in zip(filmed.videos.itertuples(), again.videos.itertuples(), strict=True):
         assert old.keypoints.read_bytes() == new.keypoints.read_bytes()
-        # x264 is free in the last bits: the pictures agree, the bytes of the mp4 need not.
+        # x264 is not deterministic: the pictures agree, the bytes of the mp4 need not.
         difference = np.subtract(frames_of(old.video), frames_of(new.video), dtype=np.int16)
         assert np.abs(difference).mean() < 0.5
     pd.testing.assert_frame_equal(filmed.clips, again.clips)
@@ -113,14 +115,14 @@ def test_the_same_arguments_give_the_same_files(filmed, tmp_path):
     )
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+def test_a_folder_that_is_not_empty_is_not_changed(tmp_path):
     (tmp_path / "thesis.tex").write_text("chapter 1")
     with pytest.raises(DataError, match="is not empty"):
         make_data(tmp_path, SPEC)
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_a_killed_writing_leaves_no_half_tree(tmp_path, monkeypatch):
+def test_an_interrupted_generator_leaves_no_partial_tree(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 

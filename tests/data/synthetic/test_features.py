@@ -1,4 +1,4 @@
-"""Synthetic RGB tokens: what is planned in a clip stands in its tokens, where the joints lie."""
+"""Synthetic RGB tokens: the planned signal of a clip is in the tokens at its joints."""
 
 import json
 
@@ -14,8 +14,8 @@ from imigue_lab.data.synthetic.story import MOVERS, PLACE_PAIR, SyntheticSpec, p
 
 
 @pytest.fixture(scope="module")
-def told(index):
-    """Each clip's gesture, and how strongly each hue stands in each of its tokens."""
+def gestures(index):
+    """Each clip's gesture, and the strength of each hue in each of its tokens."""
     store = find_store("", index, "synthetic-rgb")
     directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, HUES + 5))
     directions = np.linalg.qr(directions)[0][:, :HUES]
@@ -30,26 +30,26 @@ def told(index):
     }
 
 
-def test_every_clip_has_tokens_and_the_size_of_its_picture(told, index):
-    assert set(told) == set(index.clips.clip_id)
+def test_every_clip_has_tokens_and_the_size_of_its_picture(gestures, index):
+    assert set(gestures) == set(index.clips.clip_id)
     item = find_store("", index, "synthetic-rgb").read(index.clips.clip_id[0])
     assert item["rgb"].shape == (TIMES, 4, 4, DIM) and item["rgb"].dtype == np.float16
     assert item["picture"].tolist() == [192, 144]
 
 
-def test_the_mark_shows_its_hue_in_its_quarter_and_in_one_place(told):
-    for gesture, hues in told.values():
+def test_the_mark_shows_its_hue_in_its_quarter_and_in_one_place(gestures):
+    for gesture, hues in gestures.values():
         strongest = np.unravel_index(hues.argmax(), hues.shape)
         assert strongest[3] == gesture.hue
         assert strongest[0] // 2 == gesture.mark_moment
-        there = hues[..., gesture.hue] > 4
-        assert there.sum() == 2  # a quarter is two of eight times
+        marked = hues[..., gesture.hue] > 4
+        assert marked.sum() == 2  # a quarter is two of eight times
 
 
-def test_the_mark_of_the_place_pair_lies_at_the_trembling_joint_or_not(told, index):
+def test_the_mark_of_the_place_pair_is_at_the_trembling_joint_in_one_class_only(gestures, index):
     joints = LAYOUTS["light_hand35"].joints
     shares = {label: [] for label in PLACE_PAIR}
-    for clip_id, (gesture, hues) in told.items():
+    for clip_id, (gesture, hues) in gestures.items():
         if gesture.label not in PLACE_PAIR:
             continue
         time, row, column, _ = np.unravel_index(hues.argmax(), hues.shape)
@@ -65,8 +65,8 @@ def test_the_mark_of_the_place_pair_lies_at_the_trembling_joint_or_not(told, ind
 def test_tokens_are_written_once(index):
     item = find_store("", index, "synthetic-rgb").path(index.clips.clip_id[0])
     before = item.stat().st_mtime_ns
-    made = json.loads((index.root / "synthetic.json").read_text())
-    spec = SyntheticSpec(**{name: made[name] for name in vars(SyntheticSpec())})
+    arguments = json.loads((index.root / "synthetic.json").read_text())
+    spec = SyntheticSpec(**{name: arguments[name] for name in vars(SyntheticSpec())})
     write_clip_features(index, spec)
     assert item.stat().st_mtime_ns == before
     item.unlink()

@@ -1,4 +1,4 @@
-"""The data check finds what is planted, in every layout that can carry it, and nothing else."""
+"""The data check finds every inserted fault, in every layout that can have it, and nothing else."""
 
 import json
 from pathlib import Path
@@ -16,92 +16,91 @@ from imigue_lab.data.index import CLIPS, VIDEOS, Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from tests.data.faults import FAULTS, faults_of, plant_faults
+from tests.data.checks.faults import FAULTS, faults_of, insert_faults
 
 LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
 
-# What a layout has no file for cannot go wrong in it.
-CAN_CARRY = """
+CAN_HAVE = """
                           full  miga2023  miga2024  miga2026  plain
 unknown class               x       x         x         x       x
 reversed range              x       x         x         x       x
 range past the end          x       x         x         .       x
-doubled row                 x       x         x         x       x
+duplicate row               x       x         x         x       x
 empty skeleton              x       x         x         .       x
 NaN                         x       x         x         .       x
 row lost                    x       .         x         .       x
 rows lost                   x       .         x         .       x
 missing wrist               x       x         x         .       x
 swapped hands               x       x         x         .       x
-header absent               .       x         x         .       .
-header doubled              .       x         x         .       .
+header missing              .       x         x         .       .
+header repeated             .       x         x         .       .
 truncated video             x       .         x         x       x
 other size                  x       .         x         x       x
 blurred face                .       .         x         .       x
 unsafe name                 x       x         x         x       x
-doubled video               .       x         x         .       x
+duplicate video             .       x         x         .       x
 validation inside train     x       x         x         x       .
-subject on both sides       x       x         x         x       x
+subject leak                x       x         x         x       x
 """
 
 
-def carried(layout):
-    header, *rows = (line.split() for line in CAN_CARRY.strip().splitlines())
+def possible(layout):
+    header, *rows = (line.split() for line in CAN_HAVE.strip().splitlines())
     return {" ".join(row[:-5]) for row in rows if row[-5:][header.index(layout)] == "x"}
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
 def faulty(request, tmp_path_factory):
-    """Each layout with every fault it can carry: layout, clean report, fault -> video, report."""
+    """Each layout with every fault it can have: layout, clean report, fault -> video, report."""
     root = tmp_path_factory.mktemp("faulty") / request.param
     index = make_data(root, SyntheticSpec(videos=44, layout=request.param))
     clean = check_root(root)
-    planted = plant_faults(index, faults_of(request.param))
-    return request.param, clean, planted, check_root(root)
+    inserted = insert_faults(index, faults_of(request.param))
+    return request.param, clean, inserted, check_root(root)
 
 
-def told(report):
+def important(report):
     return [finding for finding in report.findings if finding.severity != "note"]
 
 
 def test_a_clean_tree_has_neither_errors_nor_warnings(faulty):
     _, clean, _, _ = faulty
-    assert told(clean) == []
+    assert important(clean) == []
     assert clean.usable
 
 
-def test_every_fault_is_planted_where_the_table_says_each_in_a_video_of_its_own(faulty):
-    layout, _, planted, _ = faulty
-    assert set(planted) == carried(layout)
-    assert len(set(planted.values())) == len(planted)
+def test_every_fault_of_the_table_is_inserted_into_a_different_video(faulty):
+    layout, _, inserted, _ = faulty
+    assert set(inserted) == possible(layout)
+    assert len(set(inserted.values())) == len(inserted)
 
 
-def test_each_fault_is_found_as_what_it_is_and_nothing_else_is(faulty):
-    _, _, planted, report = faulty
-    wanted = {FAULTS[name].finding for name in planted}
-    assert {(finding.severity, finding.kind) for finding in told(report)} == wanted
+def test_each_fault_is_found_with_its_kind_and_nothing_else_is(faulty):
+    _, _, inserted, report = faulty
+    expected = {FAULTS[name].finding for name in inserted}
+    assert {(finding.severity, finding.kind) for finding in important(report)} == expected
     assert not report.usable
 
 
-def test_findings_point_at_the_planted_videos_and_at_no_other(faulty):
-    _, _, planted, report = faulty
+def test_findings_name_the_faulty_videos_and_no_other(faulty):
+    _, _, inserted, report = faulty
     videos = {}
-    for name, video in planted.items():
+    for name, video in inserted.items():
         videos.setdefault(FAULTS[name].finding[1], set()).add(video)
-    for finding in told(report):
+    for finding in important(report):
         for place in finding.places:
             named = {video for video in videos[finding.kind] if video in place + finding.what}
-            in_table = place.split(",")[0].endswith(".csv")
-            assert named or in_table or finding.kind == "subject on both sides", finding
+            in_table = place.split(":")[0].endswith(".csv")
+            assert named or in_table or finding.kind == "subject leak", finding
     subjects = report.index.videos.set_index("video_id").subject
-    both = next(f for f in told(report) if f.kind == "subject on both sides")
-    assert both.places[0].startswith(f"{subjects[planted['subject on both sides']]} (")
+    both = next(f for f in important(report) if f.kind == "subject leak")
+    assert both.places[0].startswith(f"{subjects[inserted['subject leak']]} (")
 
 
-def test_the_command_tells_by_its_status_and_writes_json(synthetic, tmp_path, capsys):
-    def status(*words):
+def test_the_command_exits_with_a_status_and_writes_json(synthetic, tmp_path, capsys):
+    def status(*arguments):
         with pytest.raises(SystemExit) as end:
-            main(words)
+            main(arguments)
         return end.value.code
 
     main(["check", str(synthetic)])  # no exit: status 0
@@ -109,11 +108,13 @@ def test_the_command_tells_by_its_status_and_writes_json(synthetic, tmp_path, ca
     root = str(tmp_path / "tree")
     main(["make-data", root, "--videos", "12", "--no-pictures"])
     assert "12 synthetic interviews" in capsys.readouterr().out
-    assert plant_faults(read_index(root), ["unknown class", "NaN"])["unknown class"] == "0002"
+    assert insert_faults(read_index(root), ["unknown class", "NaN"])["unknown class"] == "0002"
     assert status("check", root, "--json", str(tmp_path / "out.json")) == 1
     written = json.loads((tmp_path / "out.json").read_text())
     assert {f["kind"] for f in written["findings"]} >= {"unknown class", "unreadable keypoints"}
-    assert "error, unknown class: class 55" in capsys.readouterr().out
+    assert (
+        "error, unknown class: expected a class of 1 to 31 or 99, got 55" in capsys.readouterr().out
+    )
 
 
 def test_all_decodes_every_frame_and_none_opens_no_video(tmp_path):
@@ -124,13 +125,13 @@ def test_all_decodes_every_frame_and_none_opens_no_video(tmp_path):
     middle = len(content) // 2
     content[middle : middle + 400] = bytes(400)
     path.write_bytes(content)
-    damaged = [f for f in told(check_root(root, decode="all")) if f.kind == "truncated video"]
+    damaged = [f for f in important(check_root(root, decode="all")) if f.kind == "truncated video"]
     assert len(damaged) == 1
     assert "0001: " in damaged[0].places[0]
-    assert told(check_root(root, decode="none")) == []
+    assert important(check_root(root, decode="none")) == []
 
 
-def an_index(videos, clips=()):
+def make_index(videos, clips=()):
     """An index of a few videos (id, subject, split) and clips (video, split, label)."""
     table = pd.DataFrame(videos, columns=["video_id", "subject", "split"])
     gestures = pd.DataFrame(clips, columns=["video_id", "split", "label"])
@@ -143,41 +144,41 @@ def an_index(videos, clips=()):
     )
 
 
-def test_a_real_tree_is_held_against_the_official_counts():
-    found = tables.check_official_counts(an_index([("0001", "s", "train")]))[0]
+def test_a_real_tree_is_compared_with_the_official_counts():
+    found = tables.check_official_counts(make_index([("0001", "s", "train")]))[0]
     assert found.severity == "note"
-    assert "train holds 1 videos with 0 clips, the challenge's 241 with 12893" in found.places
+    assert "train: expected 241 videos with 12893 clips, got 1 with 0" in found.places
 
 
 def test_absent_classes_are_named_by_split():
     clips = [("0001", "train", label) for label in range(31)]
-    found = tables.check_absent_classes(an_index([("0001", "s", "train")], clips))
+    found = tables.check_absent_classes(make_index([("0001", "s", "train")], clips))
     assert [f.places for f in found] == [("31 illustrative gesture",)]
 
 
-def test_the_known_leak_is_told_where_0085_stands_for_0086():
-    assert tables.check_known_leak(an_index([("0085", "s", "test")]))
-    assert not tables.check_known_leak(an_index([("0085", "s", "test"), ("0086", "s", "test")]))
+def test_the_known_leak_is_reported_if_0085_is_in_the_test_split_without_0086():
+    assert tables.check_known_leak(make_index([("0085", "s", "test")]))
+    assert not tables.check_known_leak(make_index([("0085", "s", "test"), ("0086", "s", "test")]))
 
 
-def test_test_labels_that_are_all_the_same_look_like_placeholders():
-    same = an_index([("0001", "s", "test")], [("0001", "test", 0)] * 3)
+def test_equal_test_labels_are_reported_as_placeholders():
+    same = make_index([("0001", "s", "test")], [("0001", "test", 0)] * 3)
     assert tables.check_placeholders(same)[0].kind == "placeholder labels"
-    true = an_index([("0001", "s", "test")], [("0001", "test", n) for n in (0, 4, 4)])
-    assert not tables.check_placeholders(true)
+    real = make_index([("0001", "s", "test")], [("0001", "test", n) for n in (0, 4, 4)])
+    assert not tables.check_placeholders(real)
 
 
 def test_crossed_arms_are_not_swapped_hands():
     points = np.zeros((9, 35, 3))
     points[..., 2] = 0.9
-    points[:, 4, :2], points[:, 7, :2] = (120, 80), (60, 80)  # wrists have crossed
+    points[:, 4, :2], points[:, 7, :2] = (120, 80), (60, 80)  # crossed wrists
     points[:, 25:30, :2], points[:, 30:35, :2] = (122, 84), (58, 84)  # with their fingers
     assert not read_facts(points, "light_hand35").swapped
     points[:, 25:30], points[:, 30:35] = points[:, 30:35].copy(), points[:, 25:30].copy()
     assert read_facts(points, "light_hand35").swapped
 
 
-def test_a_smeared_face_is_less_sharp_than_its_picture():
+def test_a_blurred_face_is_less_sharp_than_its_frame():
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 255, size=(80, 80, 3), dtype=np.uint8)
     assert face_sharpness(frame, (40.0, 30.0, 15.0)) > 0.5
