@@ -4,19 +4,19 @@ Recipes are the settings with which the authors train, or pyskl's configurations
 Warm-up, separate learning rates of parts, and gradient clipping are not part of them.
 """
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any, Literal, NamedTuple
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.models import import_builder
+
+if TYPE_CHECKING:  # the table is read without torch
+    import torch.nn
 
 Optimizer = Literal["adamw", "sgd"]
 Sampling = Literal["resample", "uniform"]
 
-AUGMENTED = {"none": "", "turn": "scaled and turned", "mirror": "cropped and mirrored"}
+AUGMENTED = {"none": "", "turn": "scaled and rotated", "mirror": "cropped and mirrored"}
 
 
 class Recipe(NamedTuple):
@@ -43,9 +43,7 @@ class Recipe(NamedTuple):
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
             f"{self.epochs} epochs",
             f"{frames} {'drawn uniformly' if self.sampling == 'uniform' else 'evenly'}",
-            {"none": "", "turn": "scaled and turned", "mirror": "cropped and mirrored"}[
-                self.augment
-            ],
+            AUGMENTED[self.augment],
             f"mean of {self.test_clips} clips in the test" if self.test_clips > 1 else "",
         ]
         return ", ".join(part for part in parts if part)
@@ -176,7 +174,7 @@ def build_baseline(
     channels: int = 3,
     persons: int = 1,
     **sizes: Any,
-) -> nn.Module:
+) -> "torch.nn.Module":
     """A network of Table 1, untrained, of the published size unless `sizes` say otherwise.
 
     It gives (B, classes). Networks of skeletons are called with (B, M, T, V, C), PoseConv3D with
@@ -204,8 +202,3 @@ def build_baseline(
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
     return import_builder(PICTURE_BUILDERS[name])(classes=classes, **sizes)
-
-
-def import_builder(place: str) -> Callable[..., nn.Module]:
-    module, name = place.split(":")
-    return getattr(import_module(f"imigue_lab.models.{module}"), name)

@@ -10,12 +10,12 @@ from benchmarks.agcn_step import Transcription
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.models.checkpoints.agcn import build, rename
-from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from imigue_lab.models.graph.agcn import AdaptiveGraphConvolution, build_agcn
 from tests.models.skeleton_recordings import recording
 
 SMALL = {"width": 8, "depths": (2, 1, 1)}
+rename = FAMILIES["2s-agcn"].rename
 
 
 def published(recorded):
@@ -246,9 +246,9 @@ def test_a_checkpoint_of_any_sizes_gives_the_outputs_it_gave(direct, tmp_path):
 
 def test_a_checkpoint_of_another_layout_names_those_that_fit(direct):
     with pytest.raises(DataError, match=r"of 25 joints, and 'imigue22' is no .*body25 or ntu25"):
-        build(direct.state_dict(), "imigue22")
+        load_published(direct.state_dict(), "2s-agcn", keypoints="imigue22")
     with pytest.raises(DataError, match="'ntu26' is no layout"):
-        build(direct.state_dict(), "ntu26")
+        load_published(direct.state_dict(), "2s-agcn", keypoints="ntu26")
     with pytest.raises(DataError, match=r"not a checkpoint of 2s-agcn: l1\.gcn1.* is missing"):
         load_published({"fc.weight": torch.zeros(2, 2)}, "2s-agcn", keypoints="ntu25")
 

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.skeletons.streams import bone
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.graph.agcn import TwoStream, build_agcn, place_tokens
+from imigue_lab.models.graph.agcn import TwoStream, build_agcn
 from tests.models.skeleton_recordings import recording
 
 SMALL = {"width": 4, "depths": (1, 1, 1)}
@@ -74,16 +74,3 @@ def test_tokens_of_both_stand_side_by_side_and_scores_add_up():
 def test_networks_of_different_things_are_refused_by_name(other, complaint):
     with pytest.raises(ValueError, match=complaint):
         TwoStream(*two_networks(**other))
-
-
-def test_a_token_lies_at_the_mean_of_the_frames_in_which_its_joint_was_seen():
-    places = torch.zeros(1, 1, 6, 2, 2)
-    present = torch.zeros(1, 1, 6, 2, dtype=torch.bool)
-    places[0, 0, :, 0, 0] = torch.tensor([10.0, 20, 99, 30, 40, 60])
-    present[0, 0, :, 0] = torch.tensor([1, 1, 0, 1, 1, 1])
-    places[0, 0, :, 1] = 77  # under a score of 0
-    where, seen = place_tokens(places, present)
-    assert where.shape == (1, 1, 2, 2, 2)
-    assert_close(where[0, 0, :, 0, 0], torch.tensor([20.0, 50]))
-    assert seen[0, 0].tolist() == [[True, False], [True, False]]
-    assert not where[0, 0, :, 1].any()

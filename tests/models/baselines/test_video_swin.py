@@ -6,8 +6,8 @@ from torch.testing import assert_close
 from torchvision.models import video
 
 from imigue_lab.errors import DataError
+from imigue_lab.models.checkpoints.pictures import read_window
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.checkpoints.video_swin import read_window
 from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
 from tests.models.recordings import made_weights, read_recording
 
