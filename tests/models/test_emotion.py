@@ -1,10 +1,15 @@
-"""The emotion model: the paper's figure, its variants, masks, and interviews without a face."""
+"""The emotion model: the paper's figure, variants, masks, missing faces; and the focal loss."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.emotion import build_emotion, sinusoidal_code
+from imigue_lab.models.emotion import (
+    FocalLoss,
+    balanced_class_weights,
+    build_emotion,
+    sinusoidal_code,
+)
 
 VARIANTS = [
     {"fusion": "interfusion", "gate": "shared"},
@@ -184,3 +189,38 @@ def test_weights_round_trip_to_the_same_logits():
 def test_impossible_models_are_refused(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         build_emotion(**{"width": 8, **arguments})
+
+
+LOGIT = torch.tensor([-2.0, -0.3, 0.0, 0.7, 3.0, 1.0])
+OUTCOME = torch.tensor([0, 1, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 1.5, 2.0])
+def test_the_focal_loss_equals_its_textbook_form(gamma):
+    p_y = torch.where(OUTCOME == 1, LOGIT.sigmoid(), 1 - LOGIT.sigmoid())
+    weight = torch.tensor([0.8, 1.25])[OUTCOME]
+    expected = (weight * (1 - p_y) ** gamma * -p_y.log()).mean()
+    assert_close(FocalLoss(gamma, (0.8, 1.25))(LOGIT, OUTCOME), expected)
+
+
+def test_a_gamma_of_zero_is_binary_cross_entropy():
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(LOGIT, OUTCOME.float())
+    assert_close(FocalLoss(0.0)(LOGIT, OUTCOME), expected)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.75, 1.0, 1.5])
+@pytest.mark.parametrize("logit", [-100.0, 100.0, 0.0])
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_gradients_are_finite_at_any_logit(gamma, logit, outcome):
+    z = torch.tensor([logit], requires_grad=True)
+    loss = FocalLoss(gamma)(z, torch.tensor([outcome]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(z.grad).all()
+    wrong = logit * (2 * outcome - 1) < 0
+    assert (abs(z.grad.item()) > 0.9) == wrong or logit == 0.0
+
+
+def test_class_weights_balance_the_classes():
+    w_lose, w_win = balanced_class_weights(losses=30, wins=90)
+    assert 30 * w_lose == 90 * w_win == 60

@@ -16,7 +16,7 @@ from imigue_lab.models.swinface import build_swinface
 
 
 def see(model, frames):
-    return [*model(frames), model.logits(frames)]
+    return [*model(frames), model.net(frames)]
 
 
 def read(model, faces):
