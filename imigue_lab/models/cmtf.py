@@ -48,11 +48,6 @@ class Attention(NamedTuple):
     criteria: tuple[str, ...]
     joint: Float[Tensor, "B H M M"]
 
-    def of(self, criterion: str) -> tuple[Float[Tensor, "B G R P"], Float[Tensor, "B G P R"]]:
-        """Both directions, the heads of one criterion."""
-        heads = [n for n, name in enumerate(self.criteria) if name == criterion]
-        return self.rgb_from_pose[:, heads], self.pose_from_rgb[:, heads]
-
 
 class Merged(NamedTuple):
     """The fused tokens, and the merged token of each input token.

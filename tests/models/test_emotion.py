@@ -68,7 +68,7 @@ def test_an_interview_has_the_same_logit_alone_and_in_a_padded_batch(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
-def test_garbage_behind_the_mask_changes_nothing(variant):
+def test_masked_values_have_no_effect(variant):
     inputs = interviews()
     inputs["context_mask"][:, 5:] = inputs["face_mask"][:, 3:] = False
     model = build(**variant)
@@ -88,7 +88,7 @@ def test_gradients_are_finite_with_and_without_faces(variant):
     assert all(torch.isfinite(g).all() for g in grads)
 
 
-def test_without_a_face_context_decides_and_the_output_says_so():
+def test_without_a_face_the_prediction_is_from_context():
     inputs = interviews()
     inputs["face_mask"][1] = False
     model = build()
@@ -107,7 +107,7 @@ def test_a_whole_batch_without_faces_works():
     assert torch.isfinite(build()(**masked(inputs)).logit).all()
 
 
-def test_gates_come_out_on_request_one_a_stage():
+def test_one_gate_per_stage_is_returned_on_request():
     inputs = interviews()
     assert build()(**inputs).gates == []
     gates = build()(**inputs, return_gates=True).gates
@@ -134,7 +134,7 @@ def test_late_is_the_mean_of_both_heads():
     assert_close(model(**inputs).logit, (heads[0] + heads[1]) / 2)
 
 
-def test_the_figure_step_by_step():
+def test_the_model_equals_its_equations():
     """DESIGN's equations written out once more, with the model's own parts."""
     inputs = interviews()
     model = build()
@@ -175,7 +175,7 @@ def test_bfloat16_follows_float32():
     assert_close(coarse.float(), exact, atol=0.05, rtol=0.05)
 
 
-def test_weights_round_trip_to_the_same_logits():
+def test_a_state_dict_restores_the_logits():
     inputs = interviews()
     first, second = build(seed=0), build(seed=1)
     second.load_state_dict(first.state_dict())

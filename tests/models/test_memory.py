@@ -50,7 +50,7 @@ def test_the_context_is_the_first_row_of_self_attention_over_clip_and_entries():
     assert_close(found.context[0], memory.out(torch.cat(rows)))
 
 
-def test_the_class_looked_into_is_the_predicted_one():
+def test_the_predicted_class_is_read():
     memory = build()
     fill(memory, 0, 2)
     fill(memory, 2, 2)
@@ -78,7 +78,7 @@ def test_in_warm_up_nothing_is_read():
         assert bool((memory(f, towards(0)).context != 0).any()) == reads
 
 
-def test_a_loaded_memory_knows_its_epoch():
+def test_the_epoch_is_restored():
     memory, other = build(), build()
     other.epoch.fill_(0)
     fill(memory, 0, 3)
@@ -99,7 +99,7 @@ def test_gradients_are_finite_without_entries_and_reach_f_with_them():
     assert not found.retrieved.entries.requires_grad
 
 
-def test_class_cosines_are_to_the_mean_entry_without_the_clips_own():
+def test_class_cosines_use_the_mean_entry_without_the_clips_own():
     memory = build()
     entries = fill(memory, 0, 3)
     f = torch.randn(2, WIDTH)
@@ -122,7 +122,7 @@ def test_values_that_do_not_fit_are_refused(wrong, words):
         build(**wrong)
 
 
-def test_prototypes_give_cosines():
+def test_prototypes_return_cosines():
     prototypes = Prototypes(2, 2)
     prototypes.vectors.data = torch.tensor([[0.0, 3.0], [1.0, 1.0]])
     cosine = prototypes(torch.tensor([[5.0, 0.0]]))

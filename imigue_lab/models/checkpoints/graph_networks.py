@@ -6,6 +6,7 @@ is `cls_head.fc`, pyskl's `cls_head.fc_cls`.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -110,10 +111,18 @@ class Keys(NamedTuple):
     norms: str
 
 
-def read_with_graph(
-    state: State, keypoints: str | None = None, mask_missing: bool = False, *, keys: Keys
+Rest = Callable[[State, Keys, Layout], dict[str, Any]]
+
+
+def read_network(
+    state: State,
+    keypoints: str | None = None,
+    mask_missing: bool = False,
+    *,
+    keys: Keys,
+    rest: Rest,
 ) -> dict[str, Any]:
-    """Builder arguments of a network whose graphs start from the one in the file.
+    """The arguments of a graph network's builder.
 
     Args:
         state: by published keys.
@@ -121,68 +130,12 @@ def read_with_graph(
             Files without their fixed graph need it.
         mask_missing: False is as published, see `JointNorm`.
         keys: as the family names them.
+        rest: the graph, and arguments that only this network has.
 
     Raises:
         DataError: the layout has another number of joints than the tensors, or these disagree.
         KeyError: a tensor is absent that the sizes are read from.
     """
-    return read_sizes(state, keypoints, mask_missing, keys) | {"graph": state[keys.graph]}
-
-
-def read_aagcn(
-    state: State, keypoints: str | None = None, mask_missing: bool = False, *, keys: Keys
-) -> dict[str, Any]:
-    """mmaction2 calls AAGCN without emphasis 2s-AGCN."""
-    emphasis = any(".conv_sa." in key for key in state)
-    return read_with_graph(state, keypoints, mask_missing, keys=keys) | {"emphasis": emphasis}
-
-
-def read_dgstgcn(
-    state: State, keypoints: str | None = None, mask_missing: bool = False, *, keys: Keys
-) -> dict[str, Any]:
-    read = read_with_graph(state, keypoints, mask_missing, keys=keys)
-    ratio = len(state[keys.entrance]) / len(read["graph"]) / read["width"]
-    return read | {"ratio": ratio, "entries": len(state["gcn.0.tcn.add_coeff"])}
-
-
-def read_agcn(
-    state: State, keypoints: str | None = None, mask_missing: bool = False, *, keys: Keys
-) -> dict[str, Any]:
-    """The files lack the fixed graph: its edges are `graphs.edges` of the layout, with the tips of
-    `ntu25`'s hands at the end of a chain."""
-    sizes = read_sizes(state, keypoints, mask_missing, keys)
-    if keypoints is None:
-        raise without_graph("2s-agcn", sizes["keypoints"])
-    return sizes
-
-
-def read_stgcn(
-    state: State, keypoints: str | None = None, mask_missing: bool = False, *, keys: Keys
-) -> dict[str, Any]:
-    """The fixed graph `A` may be in the file."""
-    sizes = read_sizes(state, keypoints, mask_missing, keys)
-    if "A" not in state and keypoints is None:
-        raise without_graph("st-gcn", sizes["keypoints"])
-    return sizes | {"graph": state.get("A")}
-
-
-def read_pyskl_stgcn(
-    state: State, keypoints: str | None = None, mask_missing: bool = False, *, keys: Keys
-) -> dict[str, Any]:
-    """Each block's fixed graph may be in the file; the weights' loader copies them."""
-    sizes = read_sizes(state, keypoints, mask_missing, keys)
-    layout, graph = sizes["keypoints"], state.get("gcn.0.gcn.A")
-    if graph is None and keypoints is None:
-        raise without_graph("pyskl/stgcn", layout)
-    if graph is None:
-        graph = torch.tensor(stgcn_spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
-    return sizes | {"graph": graph}
-
-
-def read_sizes(
-    state: State, keypoints: str | None, mask_missing: bool, keys: Keys
-) -> dict[str, Any]:
-    """What the builders of all graph networks take."""
     joints, channels = state[keys.graph].shape[-1], state[keys.entrance].shape[1]
     blocks = Counter(len(state[key]) for key in state if key.endswith(keys.norms))
     if not blocks:
@@ -194,15 +147,54 @@ def read_sizes(
             " channels, the sizes of the other weights; the file mixes two networks"
         )
     head = next((key for key in HEADS if key in state), HEADS[0])
+    layout = layout_of_joints(joints, keypoints)
     return {
-        "keypoints": layout_of_joints(joints, keypoints),
+        "keypoints": layout,
         "classes": len(state[head]),
         "channels": channels,
         "persons": norm // (joints * channels),
         "width": min(blocks),
         "depths": [blocks[width] for width in sorted(blocks)],
         "mask_missing": mask_missing,
-    }
+    } | rest(state, keys, layout)
+
+
+def learned_graph(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    return {"graph": state[keys.graph]}
+
+
+def agcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """The file lacks the fixed graph: its edges are `graphs.edges` of the layout, with the tips of
+    `ntu25`'s hands at the end of a chain."""
+    check_named("2s-agcn", layout)
+    return {}
+
+
+def stgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """The fixed graph A may be in the file."""
+    if "A" not in state:
+        check_named("st-gcn", layout)
+    return {"graph": state.get("A")}
+
+
+def pyskl_stgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """The first block's fixed graph; those in the file are then loaded like weights."""
+    graph = state.get("gcn.0.gcn.A")
+    if graph is None:
+        check_named("pyskl/stgcn", layout)
+        graph = torch.tensor(stgcn_spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
+    return {"graph": graph}
+
+
+def aagcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """mmaction2 calls AAGCN without emphasis 2s-AGCN."""
+    return {"graph": state[keys.graph], "emphasis": any(".conv_sa." in key for key in state)}
+
+
+def dgstgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    graph, width = state[keys.graph], len(state["gcn.0.gcn.bn.weight"])
+    ratio = len(state[keys.entrance]) / len(graph) / width
+    return {"graph": graph, "ratio": ratio, "entries": len(state["gcn.0.tcn.add_coeff"])}
 
 
 def layout_of_joints(joints: int, keypoints: str | None) -> Layout:
@@ -218,12 +210,14 @@ def layout_of_joints(joints: int, keypoints: str | None) -> Layout:
     return LAYOUTS[keypoints]
 
 
-def without_graph(family: str, layout: Layout) -> DataError:
+def check_named(family: str, layout: Layout) -> None:
+    """Refuses a layout that is not known by name, as it has no bones to make a graph of."""
     joints = len(layout.joints)
-    return DataError(
-        f"this checkpoint of {family} holds no graph; name the layout of {joints} joints that it"
-        f" was trained on, keypoints={fitting(joints) or '... (none here fits)'}"
-    )
+    if layout.name not in LAYOUTS:
+        raise DataError(
+            f"this checkpoint of {family} holds no graph; name the layout of {joints} joints that"
+            f" it was trained on, keypoints={fitting(joints) or '... (none here fits)'}"
+        )
 
 
 def fitting(joints: int) -> str:

@@ -53,69 +53,68 @@ class Family(NamedTuple):
         return None if re.search(self.dropped, key) else pictures.rename(key, self.names)
 
 
-def graph_family(
-    builder: str, names: Names, read: Callable[..., dict[str, Any]], keys: Keys, **fixed: Any
-) -> Family:
-    return Family(f"graph.{builder}", names, partial(read, keys=keys), fixed, graphs.DROPPED)
+def graph_family(builder: str, names: Names, rest: graphs.Rest, keys: Keys, **fixed: Any) -> Family:
+    read = partial(graphs.read_network, keys=keys, rest=rest)
+    return Family(f"graph.{builder}", names, read, fixed, graphs.DROPPED)
 
 
 FAMILIES = {
     "2s-agcn": graph_family(
         "agcn:build_agcn",
         graphs.AGCN,
-        graphs.read_agcn,
+        graphs.agcn_rest,
         Keys("l1.gcn1.PA", "l1.gcn1.conv_d.0.weight", ".gcn1.bn.weight"),
     ),
     "st-gcn": graph_family(
         "stgcn:build_stgcn",
         graphs.STGCN,
-        graphs.read_stgcn,
+        graphs.stgcn_rest,
         Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight"),
     ),
     "pyskl/stgcn": graph_family(
         "stgcn:build_stgcn",
         graphs.PYSKL_STGCN,
-        graphs.read_pyskl_stgcn,
+        graphs.pyskl_stgcn_rest,
         Keys("gcn.0.gcn.PA", "gcn.0.gcn.conv.weight", ".gcn.bn.weight"),
     ),
     "pyskl/stgcn++": graph_family(
         "stgcn:build_stgcnpp",
         graphs.STGCNPP,
-        graphs.read_with_graph,
+        graphs.learned_graph,
         Keys("gcn.0.gcn.A", "gcn.0.gcn.conv.weight", ".gcn.bn.weight"),
     ),
     "aagcn": graph_family(
         "aagcn:build_aagcn",
         graphs.AAGCN,
-        graphs.read_aagcn,
+        graphs.aagcn_rest,
         Keys("l1.gcn1.PA", "l1.gcn1.conv_d.0.weight", ".gcn1.bn.weight"),
         original=True,
     ),
     "pyskl/aagcn": graph_family(
         "aagcn:build_aagcn",
         graphs.AAGCN,
-        graphs.read_aagcn,
+        graphs.aagcn_rest,
         Keys("gcn.0.gcn.A", "gcn.0.gcn.conv_d.0.weight", ".gcn.bn.weight"),
         original=False,
     ),
     "ctr-gcn": graph_family(
         "ctrgcn:build_ctrgcn",
         graphs.CTRGCN,
-        graphs.read_with_graph,
+        graphs.learned_graph,
         Keys("l1.gcn1.PA", "l1.gcn1.convs.0.conv3.weight", ".gcn1.bn.weight"),
         original=True,
     ),
     "pyskl/ctrgcn": graph_family(
         "ctrgcn:build_ctrgcn",
         graphs.CTRGCN,
-        graphs.read_with_graph,
+        graphs.learned_graph,
         Keys("net.0.gcn1.A", "net.0.gcn1.convs.0.conv3.weight", ".gcn1.bn.weight"),
         original=False,
     ),
     "pyskl/dgstgcn": graph_family(
         "dgstgcn:build_dgstgcn",
         graphs.DGSTGCN,
-        graphs.read_dgstgcn,
+        graphs.dgstgcn_rest,
         Keys("gcn.0.gcn.A", "gcn.0.gcn.pre.0.weight", ".gcn.bn.weight"),
     ),
     "pyskl/posec3d": Family(
