@@ -106,7 +106,7 @@ def test_the_page_on_checkpoints_names_every_family_and_its_own_options():
 
 def test_the_page_on_adding_a_model_gives_a_model_that_trains(tmp_path, synthetic):
     page = DOCS / "adding_a_model.md"
-    for name in ("imigue_lab", "tests/models/baselines"):
+    for name in ("imigue_lab", "tests/models"):
         ignore = shutil.ignore_patterns("__pycache__", "test_*")
         shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=ignore)
     for name, code in blocks(page, "python"):
@@ -120,7 +120,7 @@ def test_the_page_on_adding_a_model_gives_a_model_that_trains(tmp_path, syntheti
         assert source.count(old) == 1, f"{name} has no single place for:\n{change}"
         (tmp_path / name).write_text(source.replace(old, new))
     path = {"PYTHONPATH": str(tmp_path)}
-    own = "tests/models/baselines/test_pose_gru.py"
+    own = "tests/models/test_pose_gru.py"
     call(["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", own], tmp_path, **path)
     train, *others = commands(page)
     output = call(["-m", *to_module(train), "--data", str(synthetic)], tmp_path, **path)

@@ -1,4 +1,4 @@
-"""The memory bank: a few exemplars of each class, written with care (paper section 2.5).
+"""The memory bank: a few exemplars of each class, written selectively (paper section 2.5).
 
 Letters in shapes: B clips, C classes, S entries a class, D width, K entries retrieved.
 """
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from imigue_lab.errors import DataError, RunError
 
 EMPTY = -1  # source of a slot without an entry
-CONFIDENT = 0.5  # a clip is remembered when its class has more than this
-NEAR = 0.9  # cosine from which two exemplars are taken for one
+CONFIDENT = 0.5  # probability of its class above which a clip is stored
+NEAR = 0.9  # cosine above which two exemplars are merged
 Rule = Literal["own", "free", "near", "weakest", "kept out"]
 
 
@@ -24,8 +24,8 @@ class Retrieved(NamedTuple):
     """The entries nearest to each clip, within one class of the bank.
 
     Attributes:
-        label: the class looked into, (B,).
-        slot: which of its entries, nearest first, (B, K).
+        label: the class that was searched, (B,).
+        slot: indices of its entries, nearest first, (B, K).
         cosine: of clip and entry, (B, K); -inf where `valid` is False.
         valid: (B, K); False where the class has fewer entries.
         entries: (B, K, D), no gradient.
@@ -39,7 +39,7 @@ class Retrieved(NamedTuple):
 
 
 def clip_code(clip_id: str) -> int:
-    """63 bits of a clip's id: a state dict holds no text."""
+    """63 bits of a hash of a clip's id, as a state dict has no text."""
     return int.from_bytes(blake2b(clip_id.encode(), digest_size=8).digest()) >> 1
 
 
@@ -50,7 +50,7 @@ class Bank(nn.Module):
 
     Attributes:
         entries: (C, S, D).
-        confidence: p of the entry's class when written, moved along with the entry, (C, S).
+        confidence: p of the entry's class when written, averaged like the entry, (C, S).
         age: calls of `write` since the entry last changed, (C, S).
         source: `clip_code` of the clip that each entry came from, (C, S); -1 in a free slot.
     """
@@ -74,7 +74,10 @@ class Bank(nn.Module):
         return self.source != EMPTY
 
     def source_ids(self, clip_ids: Iterable[str]) -> list[list[str]]:
-        """The clips behind the entries of each class, by slot, found among `clip_ids`; "" if free.
+        """The clip of each entry by class and slot, "" if free.
+
+        Args:
+            clip_ids: of all clips that the bank may have been written from.
 
         Raises:
             DataError: an entry's clip is not among them.
@@ -89,7 +92,7 @@ class Bank(nn.Module):
         return [[names[code] for code in row] for row in rows]
 
     def own(self, clip_ids: Sequence[str]) -> Bool[Tensor, "B C S"]:
-        """Which entries came from the clip itself."""
+        """True for entries that came from the clip itself."""
         codes = torch.tensor([clip_code(i) for i in clip_ids], device=self.source.device)
         return self.source == codes[:, None, None]
 
@@ -101,14 +104,15 @@ class Bank(nn.Module):
         top_k: int,
         clip_ids: Sequence[str] | None = None,
     ) -> Retrieved:
-        """The `top_k` entries of class `label` nearest by cosine; not the clip's own, if named."""
+        """The `top_k` entries of class `label` nearest by cosine, without the clip's own if its id
+        is passed."""
         candidates = self.entries[label]
-        there = self.filled[label]
+        readable = self.filled[label]
         if clip_ids is not None:
             rows = torch.arange(len(label), device=label.device)
-            there = there & ~self.own(clip_ids)[rows, label]
+            readable = readable & ~self.own(clip_ids)[rows, label]
         cosine = F.cosine_similarity(f.float()[:, None], candidates.float(), dim=-1)
-        best = cosine.masked_fill(~there, -torch.inf).topk(top_k, dim=1)
+        best = cosine.masked_fill(~readable, -torch.inf).topk(top_k, dim=1)
         entries = candidates.take_along_dim(best.indices[..., None], dim=1)
         return Retrieved(label, best.indices, best.values, best.values > -torch.inf, entries)
 
@@ -116,15 +120,13 @@ class Bank(nn.Module):
     def class_means(
         self, batch: int, clip_ids: Sequence[str] | None = None
     ) -> tuple[Float[Tensor, "B C D"], Bool[Tensor, "B C"]]:
-        """The mean entry of each class as each of B clips may see it: without its own, if named.
-
-        The second says which classes have an entry; the mean of one without is 0.
-        """
-        there = self.filled.expand(batch, -1, -1)
+        """The mean entry of each class for each of B clips, without the clip's own if ids are
+        passed; and which classes have an entry. The mean of a class without one is 0."""
+        readable = self.filled.expand(batch, -1, -1)
         if clip_ids is not None:
-            there = there & ~self.own(clip_ids)
-        count = there.sum(dim=2)
-        total = torch.einsum("bcs,csd->bcd", there.to(self.entries.dtype), self.entries)
+            readable = readable & ~self.own(clip_ids)
+        count = readable.sum(dim=2)
+        total = torch.einsum("bcs,csd->bcd", readable.to(self.entries.dtype), self.entries)
         return total / count.clamp(min=1)[..., None], count > 0
 
     @torch.no_grad()
@@ -135,22 +137,23 @@ class Bank(nn.Module):
         label: Int[Tensor, " B"],
         clip_ids: Sequence[str],
     ) -> dict[str, Rule]:
-        """Remembers the clips that are predicted right with p > ½, in the order of their ids.
+        """Stores the clips that are predicted correctly with p > ½, in the order of their ids.
 
-            own        it has an entry: m <- 0.9 m + 0.1 f
+            own        the clip has an entry: m <- 0.9 m + 0.1 f
             free       else its class has a free slot: m <- f
-            near       else, its class being full, the nearest entry has cosine > 0.9:
-                       m <- 0.9 m + 0.1 f, which stays in the name of its first clip
-            weakest    else the least confident entry gives way, if p is larger: m <- f
+            near       else the nearest entry of its class has cosine > 0.9:
+                       m <- 0.9 m + 0.1 f, whose source stays its first clip
+            weakest    else the least confident entry is replaced if p is larger: m <- f
+            kept out   else nothing is written
 
-        Confidence is p after "free" and "weakest", 0.9 c + 0.1 p else.
+        Confidence is p after "free" and "weakest", otherwise 0.9 c + 0.1 p.
 
         Args:
             f: unrefined, of all clips of the step (under DDP: of all ranks).
             logits: unrefined C.
 
         Returns:
-            The rule of each clip that was a candidate, by id.
+            The rule that applied to each candidate, by clip id.
 
         Raises:
             RunError: features of another width than the bank's.
@@ -162,19 +165,19 @@ class Bank(nn.Module):
             )
         self.age += self.filled
         p, predicted = logits.float().softmax(dim=1).max(dim=1)
-        right = (predicted == label) & (p > CONFIDENT)
-        # One copy of the small tables; the loop is Python, its vectors stay where they are.
+        stored = (predicted == label) & (p > CONFIDENT)
+        # One copy of the small tables for the Python loop; vectors stay on their device.
         sources, labels, confidences = self.source.tolist(), label.tolist(), p.tolist()
         rules: dict[str, Rule] = {}
-        for n in sorted(right.nonzero()[:, 0].tolist(), key=lambda n: clip_ids[n]):
+        for n in sorted(stored.nonzero()[:, 0].tolist(), key=lambda n: clip_ids[n]):
             row, code = sources[labels[n]], clip_code(clip_ids[n])
-            rules[clip_ids[n]] = self._remember(f[n], labels[n], confidences[n], code, row)
+            rules[clip_ids[n]] = self._store(f[n], labels[n], confidences[n], code, row)
         return rules
 
-    def _remember(
+    def _store(
         self, f: Float[Tensor, " D"], label: int, p: float, code: int, sources: list[int]
     ) -> Rule:
-        """Writes one clip; `sources` is its class's row of codes, kept in step."""
+        """Writes one clip; `sources` is its class's row of codes, which is updated too."""
         rule: Rule
         if code in sources:
             rule, slot = "own", sources.index(code)
@@ -204,9 +207,9 @@ def refuse_another_size(bank: Bank, state: dict[str, Any], prefix: str, *_: obje
     Raises:
         RunError: the checkpoint's bank has another size.
     """
-    found, here = state.get(f"{prefix}entries"), bank.entries
-    if found is not None and found.shape != here.shape:
-        sizes = (" x ".join(map(str, shape)) for shape in (found.shape, here.shape))
+    found, expected = state.get(f"{prefix}entries"), bank.entries
+    if found is not None and found.shape != expected.shape:
+        sizes = (" x ".join(map(str, shape)) for shape in (found.shape, expected.shape))
         raise RunError(
             "the checkpoint's bank is {} (classes x entries x width), this model's {};"
             " build the model with the checkpoint's settings".format(*sizes)

@@ -1,22 +1,22 @@
-"""Table 1 of the paper: what each network reads, who published it, its score, recipe and builder.
+"""Table 1 of the paper: each network's input, publication, score, recipe and builder.
 
-Recipes are the settings with which the authors train, or pyskl's configurations for NTU RGB+D.
-Warm-up, separate learning rates of parts, and gradient clipping are not part of them.
+Recipes are the authors' training settings, or pyskl's configurations for NTU RGB+D. Warm-up,
+separate learning rates and gradient clipping are not part of them.
 """
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any, Literal, NamedTuple
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.models import import_builder
+
+if TYPE_CHECKING:  # the table is read without torch
+    import torch.nn
 
 Optimizer = Literal["adamw", "sgd"]
 Sampling = Literal["resample", "uniform"]
 
-AUGMENTED = {"none": "", "turn": "scaled and turned", "mirror": "cropped and mirrored"}
+AUGMENTED = {"none": "", "turn": "scaled and rotated", "mirror": "cropped and mirrored"}
 
 
 class Recipe(NamedTuple):
@@ -42,10 +42,8 @@ class Recipe(NamedTuple):
             f"decay {self.weight_decay:g}",
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
             f"{self.epochs} epochs",
-            f"{frames} {'drawn uniformly' if self.sampling == 'uniform' else 'evenly'}",
-            {"none": "", "turn": "scaled and turned", "mirror": "cropped and mirrored"}[
-                self.augment
-            ],
+            f"{frames} {'sampled uniformly' if self.sampling == 'uniform' else 'evenly'}",
+            AUGMENTED[self.augment],
             f"mean of {self.test_clips} clips in the test" if self.test_clips > 1 else "",
         ]
         return ", ".join(part for part in parts if part)
@@ -53,15 +51,15 @@ class Recipe(NamedTuple):
 
 PYSKL = Recipe("sgd", 0.1, 5e-4, "cosine", 80, 128, 100, "uniform", test_clips=10)
 STRONG_AUG = PYSKL._replace(epochs=120, augment="turn")
-DG_STGCN = PYSKL._replace(epochs=150, augment="turn")  # published: turned, not scaled
+DG_STGCN = PYSKL._replace(epochs=150, augment="turn")  # published: rotated, not scaled
 ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample")
 POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", test_clips=10)
 TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "resample", "mirror")
-DSCNET = TSM  # its stream of pictures is a TSM; a recipe of its own is not described
+DSCNET = TSM  # its stream of pictures is a TSM; no other recipe is described
 VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "resample", "mirror")
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
 POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)
-"""2s-AGCN as the paper on iMiGUE trains its encoders (section 5.1), which prints no epochs."""
+"""The paper's training of its encoders (section 5.1), which gives no number of epochs."""
 RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
 
@@ -88,11 +86,11 @@ class Baseline(NamedTuple):
     """A row of Table 1.
 
     Attributes:
-        modality: what the network reads; heatmaps are drawn of skeletons.
+        modality: of the network's input; heatmaps are computed from skeletons.
         parameters: for 32 classes, the joints of `imigue22` and one person, one stream.
-        paper: where the network was published.
-        published: top-1 on iMiGUE in percent as Table 1 prints it; `None` where it has no row.
-        recipe: how its authors, or pyskl for them, train it.
+        paper: that published the network.
+        published: top-1 on iMiGUE in percent in Table 1; `None` if it has no row.
+        recipe: of its authors, or of pyskl.
     """
 
     name: Name
@@ -129,10 +127,9 @@ TABLE = (
 ROWS = {row.name: row for row in TABLE}
 
 
-Sizes = dict[str, dict[str, Any]]  # `small` and `paper`: what the builder takes beside the classes
+Sizes = dict[str, dict[str, Any]]  # `small` and `paper`: the builder's arguments for the size
 
-
-# Builders are imported when a network is built: who trains one loads no other.
+# Builders are imported when their network is built.
 SKELETON_BUILDERS = {
     "2s-agcn": "graph.agcn:build_agcn",
     "st-gcn": "graph.stgcn:build_stgcn",
@@ -142,7 +139,7 @@ SKELETON_BUILDERS = {
     "ctr-gcn": "graph.ctrgcn:build_ctrgcn",
     "dg-stgcn": "graph.dgstgcn:build_dgstgcn",
 }
-NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # their first BatchNorm has channels per person
+NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # the input norm has statistics for each person
 PICTURE_BUILDERS = {
     "poseconv3d": "pictures.poseconv3d:build_poseconv3d",
     "tsm": "pictures.tsm:build_tsm",
@@ -176,18 +173,18 @@ def build_baseline(
     channels: int = 3,
     persons: int = 1,
     **sizes: Any,
-) -> nn.Module:
-    """A network of Table 1, untrained, of the published size unless `sizes` say otherwise.
+) -> "torch.nn.Module":
+    """An untrained network of Table 1 with outputs (B, classes).
 
-    It gives (B, classes). Networks of skeletons are called with (B, M, T, V, C), PoseConv3D with
-    heatmaps (B, joints, T, H, W), TSM with (B, segments * 3, H, W), Video Swin and MViTv2-S with
-    (B, 3, T, H, W), DSCNet with pictures, joints and bones.
+    Inputs are skeletons (B, M, T, V, C); for PoseConv3D heatmaps (B, joints, T, H, W), for TSM
+    (B, segments * 3, H, W), for Video Swin and MViTv2-S (B, 3, T, H, W), for DSCNet pictures,
+    joints and bones.
 
     Args:
         name: a row of `TABLE`; StrongAug is ST-GCN++ with another recipe.
         keypoints: name of a layout, which gives the joints and the graph.
-        channels, persons: of the skeletons; those that share one norm take any number of persons.
-        sizes: what else its builder takes, such as those of `SIZES`.
+        channels, persons: of the skeletons; networks with one shared norm accept more persons.
+        sizes: other arguments of the builder, such as those of `SIZES`; by default as published.
 
     Raises:
         ValueError: no such name.
@@ -204,8 +201,3 @@ def build_baseline(
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
     return import_builder(PICTURE_BUILDERS[name])(classes=classes, **sizes)
-
-
-def import_builder(place: str) -> Callable[..., nn.Module]:
-    module, name = place.split(":")
-    return getattr(import_module(f"imigue_lab.models.{module}"), name)

@@ -34,12 +34,12 @@ TAU = 20  # MCTF's temperature of the information factor
 
 
 class Attention(NamedTuple):
-    """Every attention of CMTF; rows of queries that are not valid mean nothing.
+    """All attention weights of CMTF; rows of invalid queries are meaningless.
 
     Attributes:
         rgb_from_pose: RGB queries over pose keys, (B, H, R, P).
         pose_from_rgb: pose queries over RGB keys, (B, H, P, R).
-        criteria: what each of the H heads of both directions does.
+        criteria: of each of the H heads of both directions.
         joint: among the merged tokens, (B, H, M, M).
     """
 
@@ -48,21 +48,16 @@ class Attention(NamedTuple):
     criteria: tuple[str, ...]
     joint: Float[Tensor, "B H M M"]
 
-    def of(self, criterion: str) -> tuple[Float[Tensor, "B G R P"], Float[Tensor, "B G P R"]]:
-        """Both directions, the heads of one criterion."""
-        heads = [n for n, name in enumerate(self.criteria) if name == criterion]
-        return self.rgb_from_pose[:, heads], self.pose_from_rgb[:, heads]
-
 
 class Merged(NamedTuple):
-    """The fused tokens, and what became of each token.
+    """The fused tokens, and the merged token of each input token.
 
     Attributes:
         tokens: (B, M, D), before the last projection, which acts on their means.
-        size_rgb, size_pose: how many tokens of a modality each holds, (B, M); both 0 in padding.
-        slots: where each of the R + P tokens went; `slots.source` is the source matrix (B, M, N).
-        importance: n_m × the mean attention a token received, (B, N): 1 on average over the valid
-            tokens of a modality; all 1 where nothing was merged.
+        size_rgb, size_pose: number of tokens of a modality in each, (B, M); both 0 in padding.
+        slots: the slot of each of the R + P tokens; `slots.source` is the source matrix (B, M, N).
+        importance: n_m × the mean attention that a token received, (B, N): on average 1 over the
+            valid tokens of a modality; all 1 where nothing was merged.
     """
 
     tokens: Float[Tensor, "B M D"]
@@ -73,13 +68,12 @@ class Merged(NamedTuple):
 
 
 class Fusion(NamedTuple):
-    """What a fusion makes of B clips.
+    """The output of a fusion for B clips.
 
     Attributes:
-        f: of the clip; None from late fusion.
-        f_rgb, f_pose: of its modalities; where one has no valid token it says nothing of the clip,
-            and no decision rests on it.
-        merged, attention: of CMTF; attention None unless asked for.
+        f: feature of the clip; None from late fusion.
+        f_rgb, f_pose: of its modalities; meaningless, and not used, where one has no valid token.
+        merged, attention: of CMTF; attention is None unless requested.
     """
 
     f: Float[Tensor, "B D"] | None
@@ -105,7 +99,7 @@ class JointAttention(nn.Module):
     ) -> tuple[Float[Tensor, "B M D"], Float[Tensor, "B H M M"] | None]:
         qkv = self.to_qkv(self.norm(x))
         q, k, v = rearrange(qkv, "b m (three h d) -> three b h m d", three=3, h=self.heads)
-        # A clip without any token attends to its padding: nothing reads the result.
+        # A clip without any token attends to its padding; the result is not used.
         keys = (mask | ~mask.any(dim=1, keepdim=True))[:, None, None, :]
         if not return_weights:
             attended, weights = F.scaled_dot_product_attention(q, k, v, attn_mask=keys), None
@@ -126,9 +120,9 @@ class CMTF(nn.Module):
              x = Σ imp x / Σ imp                  size = number of sources = s_rgb + s_pose
         (c)  Y = Linear(LN(X + MHSA(LN X)))       f = Σ size Y / Σ size,  f_m = Σ s_m Y / Σ s_m
 
-    The selection has no gradient, the merging has. The Linear is applied to the means, which is the
-    same and spares it N tokens. A clip without a valid token of one modality skips (a) and (b) and
-    takes the other's tokens through (c). `merge=0` is the variant `cross_attention`.
+    The selection has no gradient, the merging has. The Linear is applied to the means, which is
+    equivalent and cheaper. A clip without a valid token of one modality skips (a) and (b); the
+    other modality's tokens go through (c). `merge=0` is the variant `cross_attention`.
     """
 
     def __init__(
@@ -169,11 +163,11 @@ class CMTF(nn.Module):
         """(a): R~ and P~ in one sequence, their importance, and the weights of both directions."""
         gaps = gaps_between(rgb, pose) if self.spatial else None
         r, p = self.rgb_norm(rgb.values), self.pose_norm(pose.values)
-        # Clips that lack a modality compute something finite here, which is not used.
-        asked = {"return_received": self.merge > 0, "return_weights": return_weights}
-        to_rgb = self.rgb_from_pose(r, p, rgb.mask, pose.mask, gaps, **asked)
+        # Clips that lack a modality have finite values here, which are not used.
+        requested = {"return_received": self.merge > 0, "return_weights": return_weights}
+        to_rgb = self.rgb_from_pose(r, p, rgb.mask, pose.mask, gaps, **requested)
         back = None if gaps is None else gaps.mT
-        to_pose = self.pose_from_rgb(p, r, pose.mask, rgb.mask, back, **asked)
+        to_pose = self.pose_from_rgb(p, r, pose.mask, rgb.mask, back, **requested)
         share = both[:, None, None].to(r.dtype)
         r = torch.addcmul(rgb.values, to_rgb.values, share)
         p = torch.addcmul(pose.values, to_pose.values, share)
@@ -196,7 +190,7 @@ class CMTF(nn.Module):
         rgb_mask: Bool[Tensor, "B R"],
         pose_mask: Bool[Tensor, "B P"],
     ) -> Slots:
-        """(b): where each token goes."""
+        """(b): the slot of each token."""
         split, mask = rgb_mask.shape[1], torch.cat([rgb_mask, pose_mask], dim=1)
         u_rgb = readiness(importance[:, :split], rgb_mask) ** (1 / TAU)
         u_pose = readiness(importance[:, split:], pose_mask) ** (1 / TAU)
@@ -205,18 +199,18 @@ class CMTF(nn.Module):
         scores.masked_fill_(~(rgb_mask[:, :, None] & pose_mask[:, None, :]), -torch.inf)
         count = self.merges(torch.minimum(rgb_mask.sum(dim=1), pose_mask.sum(dim=1)))
         destination = match_both_ways(scores, count // 2, count - count // 2)
-        # No clip of this padded size keeps more tokens than one without padding.
+        # A clip without padding has the most tokens left.
         most = mask.shape[1] - self.merges(torch.tensor(min(split, pose_mask.shape[1])))
         return assign_slots(destination, mask, int(most))
 
     def merges(self, shorter: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
-        """``r = ⌊merge · min(n_rgb, n_pose)⌋``, safe from 0.29 · 100 = 28.999…"""
+        """``r = ⌊merge · min(n_rgb, n_pose)⌋``, robust to 0.29 · 100 = 28.999…"""
         return (self.merge * shorter.double() + 1e-9).floor().long()
 
     def pool(
         self, tokens: Float[Tensor, "B M D"], *sizes: Float[Tensor, "B M"]
     ) -> list[Float[Tensor, "B D"]]:
-        """(c): the mean of Y with each of the given weights."""
+        """(c): the mean of Y with each of the weights."""
         weight = torch.stack(sizes, dim=1)
         weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1)
         return list(self.project(weight.to(tokens.dtype) @ tokens).unbind(dim=1))

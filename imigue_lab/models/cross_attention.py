@@ -1,11 +1,7 @@
-"""How far tokens of two modalities lie apart, in time and in place.
-
-Letters in shapes: B clips, I and J tokens of the two modalities.
-
-Cross-modal attention by three criteria: what, where and when, and the whole (paper section 2.4).
+"""Cross-modal attention by three criteria: semantic, spatial, contextual (paper section 2.4).
 
 Letters in shapes: B clips, I queries of one modality, J keys of the other, H heads of d channels
-each, D = H d the width, G heads that share a criterion.
+each, D = H d the width, G heads with the same criterion.
 """
 
 import math
@@ -21,12 +17,12 @@ from imigue_lab.errors import DataError
 from imigue_lab.models.tokens import Tokens
 
 Gaps = Float[Tensor, "B 3 I J"]
-FAR = 1e4  # no logit outweighs it, and float16 can hold it
+FAR = 1e4  # above any logit, and within the range of float16
 
 
 def gaps_between(x: Tokens, y: Tokens) -> Gaps:
-    """``|t_i - t_j|``, ``‖x_i - x_j‖``, 0 where one of both places is unknown, and whether the pair
-    counts: 0 where it does, FAR or more where a token is not valid.
+    """Distances of the tokens of two modalities: ``|t_i - t_j|``; ``‖x_i - x_j‖``, 0 where a place
+    is unknown; and 0 for valid pairs, FAR or more if one of the tokens is invalid.
 
     Raises:
         DataError: tokens without places.
@@ -37,7 +33,7 @@ def gaps_between(x: Tokens, y: Tokens) -> Gaps:
             " over the crop, or leave spatial out of criteria"
         )
     clips, rows = x.times.shape
-    # Many pairs and few numbers each: written in place, as fast as memory is.
+    # Many pairs with few numbers each: written in place, limited by memory bandwidth only.
     gaps = torch.empty(clips, 3, rows, y.times.shape[1], device=x.times.device)
     in_time, in_place, apart = gaps.unbind(dim=1)
     torch.sub(x.times[:, :, None], y.times[:, None, :], out=in_time).abs_()
@@ -57,8 +53,8 @@ def placed(tokens: Tokens) -> Bool[Tensor, "B N"]:
 Criterion = Literal["semantic", "spatial", "contextual"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 ORDER = ("uniform", "semantic", "spatial", "contextual")  # of the heads
-IN_CACHE = 2**20  # weights that are computed together on a CPU
-SLOPES = (4.0, 16.0)  # of the first and last spatial head; near 0, correspondence is never learned
+IN_CACHE = 2**20  # attention weights that are computed at once on a CPU
+SLOPES = (4.0, 16.0)  # of the first and last spatial head; near 0 correspondence is not learned
 Queries = Float[Tensor, "B I D"]
 Keys = Float[Tensor, "B J D"]
 QueryMask = Bool[Tensor, "B I"]
@@ -66,13 +62,13 @@ KeyMask = Bool[Tensor, "B J"]
 
 
 class Attended(NamedTuple):
-    """What the queries of one modality took from the other.
+    """The result of one direction of attention.
 
     Attributes:
         values: (B, I, D).
-        received: mean over heads and valid queries of the attention that a key gets, (B, J); it
-            sums to 1 over the keys. None unless asked for.
-        weights: (B, H, I, J), heads in the order of `CrossAttention.criteria`; None unless asked.
+        received: mean over heads and valid queries of a key's attention weight, (B, J); sums to 1
+            over the keys. None unless requested.
+        weights: (B, H, I, J), heads as in `CrossAttention.criteria`; None unless requested.
     """
 
     values: Float[Tensor, "B I D"]
@@ -93,23 +89,23 @@ class CrossAttention(nn.Module):
         spatial      q_i · k_j / √d - softplus(λ_t) |t_i - t_j| - softplus(λ_s) ‖x_i - x_j‖
         contextual   (W_q mean_i x_i) · k_j / √d, the same for every query
 
-    softplus(λ) starts geometrically from 4 to 16 over the spatial heads. A criterion that is off
-    keeps its heads: spatial and contextual ones compute the semantic logit, semantic ones attend
+    softplus(λ) starts geometrically from 4 to 16 over the spatial heads. Heads of a disabled
+    criterion remain: spatial and contextual ones compute the semantic logit, semantic ones attend
     uniformly.
 
     Attributes:
-        criteria: what each of the H heads does: a criterion, or "uniform".
+        criteria: of each of the H heads, or "uniform".
     """
 
     def __init__(self, dim: int, heads: int, criteria: tuple[Criterion, ...] = CRITERIA):
         super().__init__()
-        does = [
+        roles = [
             name if name in criteria else "uniform" if name == "semantic" else "semantic"
             for name, count in heads_by_criterion(heads).items()
             for _ in range(count)
         ]
-        self.criteria = tuple(sorted(does, key=ORDER.index))
-        shared = does.count("contextual")
+        self.criteria = tuple(sorted(roles, key=ORDER.index))
+        shared = roles.count("contextual")
         own = dim // heads * (heads - shared)
         self.own_heads = heads - shared
         self.to_q, self.to_kv = nn.Linear(dim, own), nn.Linear(dim, 2 * own)
@@ -117,7 +113,7 @@ class CrossAttention(nn.Module):
         self.context = ContextHeads(dim, shared, dim // heads) if shared else None
         self.slopes = None
         if "spatial" in criteria:
-            slopes = geometric(*SLOPES, does.count("spatial"))
+            slopes = geometric(*SLOPES, roles.count("spatial"))
             self.slopes = nn.Parameter(repeat(slopes.expm1().log(), "g -> g two", two=2).clone())
         start_attention(self)
 
@@ -173,16 +169,16 @@ class CrossAttention(nn.Module):
         *,
         keep: bool,
     ) -> tuple[Float[Tensor, "B I hd"], Float[Tensor, "B J"], Float[Tensor, "B h I J"] | None]:
-        """What queries take by the h heads that compare each of them with each key, what each key
-        receives over these heads, and the weights if they are kept; the softmax sums in float32.
+        """The output of the h heads that compare each query with each key, the attention that each
+        key receives over these heads, and the weights if kept; the softmax sums in float32.
 
         Args:
-            share: of each query in what its clip's keys receive; 0 for one that does not count.
+            share: weight of each query in its clip's received attention; 0 for an invalid one.
         """
         heads = q.shape[1]
         bias = self.bias(gaps, q.dtype).expand(-1, heads, q.shape[2], -1).flatten(end_dim=1)
         q, k, v = (part.flatten(end_dim=1) for part in (q, k, v))
-        # One pass over the logits instead of three: the product itself scales, adds and masks.
+        # One pass over the logits instead of three: the product also scales, adds and masks.
         logits = torch.baddbmm(bias, q, k.mT, alpha=q.shape[-1] ** -0.5)
         weights = logits.softmax(dim=-1, dtype=torch.float32)
         values = rearrange(weights.to(v.dtype) @ v, "(b h) i d -> b i (h d)", h=heads)
@@ -193,8 +189,8 @@ class CrossAttention(nn.Module):
     def bias(
         self, gaps: Float[Tensor, "B gap #I J"], dtype: torch.dtype
     ) -> Float[Tensor, "B #h #I J"]:
-        """Added to the logits: minus the gaps, each as steep as a head takes it. The last one, of
-        pairs that do not count, is the same for all heads; without slopes it is the only one."""
+        """Added to the logits: minus the gaps times each head's slopes. The last gap, of invalid
+        pairs, is the same for all heads; without slopes it is the only one."""
         if self.slopes is None or gaps.shape[1] == 1:
             return -gaps.to(dtype)
         learned = F.softplus(self.slopes.float())
@@ -204,11 +200,11 @@ class CrossAttention(nn.Module):
 
 
 class ContextHeads(nn.Module):
-    """Heads with one query a clip, the mean of the queries: ``(W_q x̄) · (W_k y_j) / √d``.
+    """Heads with one query per clip, the mean of the queries: ``(W_q x̄) · (W_k y_j) / √d``.
 
-    With one query the weights meet it instead of the J keys: ``(W_kᵀ W_q x̄) · y_j``, and
-    ``W_v (Σ_j a_j y_j)`` after the sum. The same numbers at an H-th of the cost. A bias of the keys
-    would move all logits alike, so there is none.
+    The weights are applied to the query instead of the J keys: ``(W_kᵀ W_q x̄) · y_j``, and
+    ``W_v (Σ_j a_j y_j)`` after the sum: the same result at 1/H of the cost. A bias of the keys
+    would shift all logits equally, so there is none.
     """
 
     def __init__(self, dim: int, heads: int, head_dim: int):
@@ -223,7 +219,7 @@ class ContextHeads(nn.Module):
     def forward(
         self, mean: Float[Tensor, "B D"], y: Keys, y_mask: KeyMask
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B G J"]]:
-        """What every query takes, and the weights."""
+        """The output for every query, and the weights."""
         q = rearrange(self.to_q(mean), "b (h d) -> b h d", h=self.heads)
         to_k, to_v = (
             rearrange(to.weight, "(h d) w -> h d w", h=self.heads) for to in (self.to_k, self.to_v)
@@ -236,9 +232,9 @@ class ContextHeads(nn.Module):
 
 
 def start_attention(module: nn.Module) -> None:
-    """Xavier weights and no bias for a module's own linear layers, as `nn.MultiheadAttention` has.
+    """Xavier weights and zero biases for a module's own linear layers, as `nn.MultiheadAttention`.
 
-    `nn.Linear`'s smaller start learns correspondence too, in about 1.5 times the steps.
+    With `nn.Linear`'s smaller start, correspondence takes about 1.5 times the steps to learn.
     """
     for layer in module.children():
         if isinstance(layer, nn.Linear):
@@ -248,7 +244,7 @@ def start_attention(module: nn.Module) -> None:
 
 
 def clips_at_a_time(q: Float[Tensor, "B h I d"], k: Float[Tensor, "B h J d"]) -> int:
-    """On a CPU so few that their weights stay in its cache."""
+    """On a CPU few enough that their attention weights fit its cache."""
     clips, heads, rows, _ = q.shape
     if q.device.type != "cpu":
         return clips
@@ -256,7 +252,7 @@ def clips_at_a_time(q: Float[Tensor, "B h I d"], k: Float[Tensor, "B h J d"]) ->
 
 
 def joined(parts: tuple[Any, ...]) -> Any:
-    """Of all clips; a single part as it is, None where there is nothing."""
+    """Concatenated over clips; a single part as it is, None if the parts are None."""
     return torch.cat(parts) if len(parts) > 1 and parts[0] is not None else parts[0]
 
 

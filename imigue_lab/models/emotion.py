@@ -1,8 +1,4 @@
-"""Focal loss for two classes, safe at any logit (paper section 5.2; Lin et al. 2017).
-
-Letters in shapes: B interviews.
-
-Win or lose from context and face: two streams, joined twice by InterFusion (paper section 3).
+"""Win or lose from context and face: two streams, joined twice by InterFusion (paper section 3).
 
 Letters in shapes: B interviews, T windows of 16 frames, C and F widths of the context and face
 features, D width of the tokens in both streams.
@@ -19,51 +15,18 @@ from torch import Tensor, nn
 
 from imigue_lab.models.interfusion import Gate, InterFusion, Tokens
 
-
-class FocalLoss(nn.Module):
-    """Mean over the batch of ``w_y (1 - p_y)^γ (-log p_y)``.
-
-    p_y = σ(s z) with s = +1 for a win and -1 for a loss. Computed as ``exp(γ log σ(-s z)) · BCE``
-    in float32: ``(1 - p)^γ`` itself has an infinite slope at p = 1 for γ < 1. γ = 0 is weighted
-    binary cross-entropy.
-    """
-
-    class_weights: Tensor
-
-    def __init__(self, gamma: float, class_weights: tuple[float, float] = (1.0, 1.0)):
-        super().__init__()
-        self.gamma = gamma
-        self.register_buffer("class_weights", torch.tensor(class_weights, dtype=torch.float32))
-
-    def forward(self, logit: Float[Tensor, " B"], outcome: Int[Tensor, " B"]) -> Float[Tensor, ""]:
-        return self.per_item(logit, outcome).mean()
-
-    def per_item(
-        self, logit: Float[Tensor, " B"], outcome: Int[Tensor, " B"]
-    ) -> Float[Tensor, " B"]:
-        signed = torch.where(outcome == 1, logit, -logit).float()
-        focus = torch.exp(self.gamma * F.logsigmoid(-signed))
-        return self.class_weights[outcome] * focus * -F.logsigmoid(signed)
-
-
-def balanced_class_weights(losses: int, wins: int) -> tuple[float, float]:
-    """``w_c = N / (2 n_c)``: both classes weigh the same in sum, 1 on average over the items."""
-    total = losses + wins
-    return total / (2 * losses), total / (2 * wins)
-
-
 Fusion = Literal["interfusion", "late", "concat", "context_only", "face_only"]
 Mask = Bool[Tensor, "B T"]
 Pooled = Float[Tensor, "B D"]
 
 
 class EmotionOutput(NamedTuple):
-    """What the model says of B interviews.
+    """The model's output for B interviews.
 
     Attributes:
         logit: of a win, (B,).
-        gates: gate of each InterFusion stage, (B, T, D) each; empty unless asked for.
-        has_context, has_face: whether the stream had a single valid window, (B,).
+        gates: gate of each InterFusion stage, (B, T, D) each; empty unless requested.
+        has_context, has_face: whether the stream has at least one valid window, (B,).
     """
 
     logit: Float[Tensor, " B"]
@@ -94,9 +57,9 @@ def masked_mean(tokens: Tokens, mask: Mask) -> Pooled:
 class Stream(nn.Module):
     """One modality: ``E = Encoder(Dropout(Linear(X)) + code)``, refined once more after a fusion.
 
-    `depth` pre-norm layers with a LayerNorm after the last, then one more layer, which is always
-    there. Masked windows are no keys, and every output is 0 there. An interview without a valid
-    window is not run at all: its tokens are 0 and its pooled vector is the learned `absent`.
+    `depth` pre-norm layers with a LayerNorm after the last, then one more layer with or without a
+    fusion. Masked windows are not keys, and their outputs are 0. An interview without a valid
+    window is not computed: its tokens are 0 and its pooled vector is the learned `absent`.
     """
 
     def __init__(self, in_dim: int, dim: int, depth: int, heads: int, dropout: float):
@@ -121,14 +84,14 @@ class Stream(nn.Module):
 
     @staticmethod
     def _attend(encoder: nn.Module, tokens: Tokens, mask: Mask) -> Tokens:
-        """Attention within the interviews that have a valid window, zeros for all else."""
+        """Attention within the interviews with a valid window, zeros elsewhere."""
         present = mask.any(dim=1)
         if present.all():
             return zero_outside(encoder(tokens, src_key_padding_mask=~mask), mask)
         attended = torch.zeros_like(tokens)
         if present.any():
-            here = encoder(tokens[present], src_key_padding_mask=~mask[present])
-            attended = attended.index_put((present,), here.to(tokens.dtype))
+            encoded = encoder(tokens[present], src_key_padding_mask=~mask[present])
+            attended = attended.index_put((present,), encoded.to(tokens.dtype))
         return zero_outside(attended, mask)
 
 
@@ -148,7 +111,7 @@ class EmotionModel(nn.Module):
         c, f     = one more encoder layer each;  InterFusion_2 and its residual likewise
         logit    = Linear(Dropout([mean_t c; mean_t f]))
 
-    The outer residual (``E + u`` although u holds E already) is the paper's "followed by residual
+    The outer residual (``E + u`` although u contains E) is the paper's "followed by residual
     addition"; see docs/paper_gaps.md.
     """
 
@@ -185,7 +148,7 @@ class EmotionModel(nn.Module):
 
 
 class LateEmotionModel(nn.Module):
-    """The streams never meet: one head each, the mean of the logits of those that are there."""
+    """Separate streams with one head each; the logit is the mean over the streams with input."""
 
     def __init__(self, context: Stream | None, face: Stream | None, dropout: float):
         super().__init__()
@@ -214,7 +177,7 @@ class LateEmotionModel(nn.Module):
             logits.append(self.heads[name](stream.pool(tokens, mask)))
             weights.append(mask.any(dim=1, keepdim=True))
         logit, weight = torch.cat(logits, dim=1), torch.cat(weights, dim=1)
-        # An interview without any valid window is decided by the learned `absent` vectors.
+        # An interview without any valid window is predicted from the learned `absent` vectors.
         weight = torch.where(weight.any(dim=1, keepdim=True), weight, True).to(logit.dtype)
         mean = (logit * weight).sum(dim=1) / weight.sum(dim=1)
         return EmotionOutput(mean, [], context_mask.any(dim=1), face_mask.any(dim=1))
@@ -240,10 +203,10 @@ def build_emotion(
     Args:
         context_dim, face_dim: widths of the features of a window.
         width, depth, heads, dropout: of the streams (paper: 512, 8, 4, 0.5).
-        fusion: `interfusion`; `concat` is `interfusion` with `stages=0`; `late` averages a logit a
-            stream; `context_only` and `face_only` see one stream.
-        gate: reading of InterFusion, see there.
-        stages: how many InterFusion stages, 0 to 2 (paper: 2).
+        fusion: `interfusion`; `concat` is `interfusion` with `stages=0`; `late` averages one logit
+            per stream; `context_only` and `face_only` use one stream.
+        gate: reading of the paper, see `InterFusion`.
+        stages: number of InterFusion stages, 0 to 2 (paper: 2).
     """
     if fusion not in get_args(Fusion):
         raise ValueError(f"fusion must be one of {', '.join(get_args(Fusion))}; got {fusion!r}")
@@ -261,3 +224,30 @@ def build_emotion(
         None if fusion == "context_only" else face,
         dropout,
     )
+
+
+class FocalLoss(nn.Module):
+    """Mean over the batch of ``w_y (1 - p_y)^γ (-log p_y)`` (paper section 5.2; Lin et al. 2017).
+
+    p_y = σ(s z) with s = +1 for a win and -1 for a loss. Computed as ``exp(γ log σ(-s z)) · BCE``
+    in float32, with finite gradients at any logit: ``(1 - p)^γ`` itself has an infinite slope at
+    p = 1 for γ < 1. γ = 0 is weighted binary cross-entropy.
+    """
+
+    class_weights: Tensor
+
+    def __init__(self, gamma: float, class_weights: tuple[float, float] = (1.0, 1.0)):
+        super().__init__()
+        self.gamma = gamma
+        self.register_buffer("class_weights", torch.tensor(class_weights, dtype=torch.float32))
+
+    def forward(self, logit: Float[Tensor, " B"], outcome: Int[Tensor, " B"]) -> Float[Tensor, ""]:
+        signed = torch.where(outcome == 1, logit, -logit).float()
+        focus = torch.exp(self.gamma * F.logsigmoid(-signed))
+        return (self.class_weights[outcome] * focus * -F.logsigmoid(signed)).mean()
+
+
+def balanced_class_weights(losses: int, wins: int) -> tuple[float, float]:
+    """``w_c = N / (2 n_c)``: equal sums of weights for both classes, and a mean of 1."""
+    total = losses + wins
+    return total / (2 * losses), total / (2 * wins)

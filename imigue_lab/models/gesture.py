@@ -1,12 +1,15 @@
-"""Micro-gestures: two streams of tokens, CMTF, memory, weighted decision (section 2, Fig. 1a).
+"""Micro-gestures: two streams of tokens, CMTF, memory, weighted heads (paper section 2, Fig. 1a).
+
+CMTF's alternatives (section 5.1, Table 2) are here too.
 
 Letters in shapes: B clips, C classes, D width.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -14,24 +17,67 @@ from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.models.bank import Rule
 from imigue_lab.models.cmtf import CMTF, Fusion
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
-from imigue_lab.models.fusions import ConcatFusion, FusionName, LateFusion, build_fusion
 from imigue_lab.models.memory import Memory, Recalled, build_memory
-from imigue_lab.models.tokens import Projection, Tokens
+from imigue_lab.models.tokens import Projection, Tokens, masked_mean
+
+FusionName = Literal["late", "concat", "cross_attention", "cmtf"]
+
+
+class ModalityMeans(nn.Module):
+    """``f_m = mean of Linear(tokens of m)``."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.rgb, self.pose = nn.Linear(dim, dim), nn.Linear(dim, dim)
+
+    def forward(
+        self, rgb: Tokens, pose: Tokens
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        f_rgb = self.rgb(masked_mean(rgb.values, rgb.mask))
+        return f_rgb, self.pose(masked_mean(pose.values, pose.mask))
+
+
+class LateFusion(nn.Module):
+    """Only the logits of the modalities are combined; without an f of the clip, no memory."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.means = ModalityMeans(dim)
+
+    def forward(self, rgb: Tokens, pose: Tokens, return_attention: bool = False) -> Fusion:
+        return Fusion(None, *self.means(rgb, pose))
+
+
+class ConcatFusion(nn.Module):
+    """``f = Linear([f_rgb; f_pose])``; a learned vector replaces a missing modality."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.means = ModalityMeans(dim)
+        self.join = nn.Linear(2 * dim, dim)
+        self.absent = nn.Parameter(torch.zeros(2, dim))
+
+    def forward(self, rgb: Tokens, pose: Tokens, return_attention: bool = False) -> Fusion:
+        f_rgb, f_pose = self.means(rgb, pose)
+        f_rgb = torch.where(rgb.present[:, None], f_rgb, self.absent[0].to(f_rgb.dtype))
+        f_pose = torch.where(pose.present[:, None], f_pose, self.absent[1].to(f_pose.dtype))
+        joined = self.join(rearrange([f_rgb, f_pose], "two b d -> b (two d)"))
+        return Fusion(joined, f_rgb, f_pose)
 
 
 class GestureOutput(NamedTuple):
-    """What the model says of B clips, and everything it rests on.
+    """The model's output for B clips, and the quantities it is based on.
 
     Attributes:
         y_rgb, y_pose: logits of the heads, (B, C).
-        logits: the paper's C: both weighted, or one of them where the other modality has no valid
+        logits: the paper's C: their weighted sum, or one of them if the other modality has no valid
             token, (B, C).
         unrefined: the same before the memory, (B, C), no gradient.
         w_pose: weight of y_pose, above 1/2.
         has_rgb, has_pose: whether the modality has a valid token, (B,).
         refined: f', (B, D); 0 in late fusion.
         fusion: f, f_rgb, f_pose, and CMTF's sizes, source matrix and attention.
-        recalled: what the memory found and added, and cosines; None without memory.
+        recalled: the memory's output; None without memory.
     """
 
     y_rgb: Float[Tensor, "B C"]
@@ -47,14 +93,14 @@ class GestureOutput(NamedTuple):
 
     @property
     def based_on(self) -> list[str]:
-        """Of each clip: both, rgb, pose or nothing (no valid token at all)."""
+        """For each clip: both, rgb, pose or nothing (no valid token at all)."""
         names = {(True, True): "both", (True, False): "rgb", (False, True): "pose"}
         present = zip(self.has_rgb.tolist(), self.has_pose.tolist(), strict=True)
         return [names.get(pair, "nothing") for pair in present]
 
 
 class Candidates(NamedTuple):
-    """Clips of a step that the memory may store; of all processes, where there are several.
+    """Clips of a step, of all processes, that the memory may store.
 
     Attributes:
         f: unrefined features of the clips, no gradient.
@@ -68,13 +114,13 @@ class Candidates(NamedTuple):
 
 
 class GestureModel(nn.Module):
-    """Tokens of two modalities -> fusion -> memory -> two heads -> one decision.
+    """Tokens of two modalities -> fusion -> memory -> two heads -> weighted logits.
 
         y_rgb = head_rgb(f_rgb + f')          y_pose = head_pose(f_pose + f')
         C = w_pose y_pose + w_rgb y_rgb       w_pose = (1 + σ(θ)) / 2 > 1/2,  w_rgb = 1 - w_pose
         f' = LN(f + A)                        A from the memory; unrefined: A = 0
 
-    A clip with no valid token of one modality is decided by the other head alone.
+    For a clip without a valid token of one modality, C is the other head's logits.
     """
 
     def __init__(
@@ -105,11 +151,11 @@ class GestureModel(nn.Module):
     ) -> GestureOutput:
         """
         Args:
-            clip_ids: needed in training with memory: no clip retrieves an entry of its own. In
-                evaluation they do the same for clips that were trained on.
+            clip_ids: required in training with memory, so that no clip retrieves its own entry. In
+                evaluation they do the same for training clips.
 
         Raises:
-            DataError: tokens that do not fit the model or each other, or ids that are missing.
+            DataError: tokens that do not fit the model or each other, or missing ids.
         """
         check(rgb, self.rgb, "rgb")
         check(pose, self.pose, "pose")
@@ -162,7 +208,7 @@ class GestureModel(nn.Module):
         """What the memory may store of these clips; None without memory."""
         if self.memory is None or output.recalled is None or output.fusion.f is None:
             return None
-        # A clip without any token is sure of nothing.
+        # A clip without any token is not stored.
         present = (output.has_rgb | output.has_pose)[:, None]
         logits, f = output.unrefined.masked_fill(~present, 0), output.fusion.f.detach()
         return Candidates(f, logits, label, [*clip_ids])
@@ -171,12 +217,12 @@ class GestureModel(nn.Module):
         """Writes the clips of a step into the memory, after the step has read from it.
 
         Returns:
-            What became of each clip that was predicted correctly with confidence, see `Bank.write`.
+            The rule that applied to each candidate, see `Bank.write`.
         """
         return {} if self.memory is None else self.memory.bank.write(*candidates)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
-        """For the optimiser: everything decays but θ, whose 0 would pull w_pose to 3/4."""
+        """For the optimiser: weight decay for all but θ, whose decay to 0 means w_pose = 3/4."""
         others = [p for p in self.parameters() if p is not self.theta]
         return [
             {"params": others, "weight_decay": weight_decay},
@@ -186,12 +232,37 @@ class GestureModel(nn.Module):
 
 def check(tokens: Tokens, projection: Projection, name: str) -> None:
     """Refuses tokens of another width than the model was built for."""
-    found, wanted = tokens.values.shape[2], projection.linear.in_features
-    if found != wanted:
+    found, expected = tokens.values.shape[2], projection.linear.in_features
+    if found != expected:
         raise DataError(
-            f"{name} tokens of width {found} for a model of {name}_dim={wanted}: give features of"
+            f"{name} tokens of width {found} for a model of {name}_dim={expected}: give features of"
             f" the encoder that it was trained on, or build it with {name}_dim={found}"
         )
+
+
+def build_fusion(
+    name: FusionName, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
+) -> CMTF | ConcatFusion | LateFusion:
+    """A fusion by its name; `heads`, `criteria` and `merge` are CMTF's.
+
+    Raises:
+        SettingsError: values that do not fit together.
+    """
+    names = ", ".join(get_args(FusionName))
+    if name not in get_args(FusionName):
+        raise SettingsError(f"fusion must be one of {names}; got {name!r}")
+    if name == "late":
+        return LateFusion(dim)
+    if name == "concat":
+        return ConcatFusion(dim)
+    unknown = [criterion for criterion in criteria if criterion not in CRITERIA]
+    if unknown:
+        raise SettingsError(f"criteria may be {', '.join(CRITERIA)}; got {', '.join(unknown)}")
+    if heads < 3:
+        raise SettingsError(f"{name} needs a head for each criterion: 3 heads or more; got {heads}")
+    if not 0 <= merge <= 0.5:
+        raise SettingsError(f"merge must be a share from 0 to 0.5; got {merge}")
+    return CMTF(dim, heads, tuple(criteria), merge if name == "cmtf" else 0)
 
 
 def build_gesture(
@@ -214,12 +285,12 @@ def build_gesture(
     Args:
         rgb_dim, pose_dim: widths of the encoders' tokens (MViTv2-S; 2s-AGCN joint and bone).
         width, heads: of everything after them (paper: 512, 8).
-        fusion: `late`, the modalities meet in their logits; `concat`, in their pooled features;
-            `cross_attention`, CMTF without merging; `cmtf`.
-        criteria: those of CMTF's attention that are on.
+        fusion: `late` adds the modalities' logits; `concat` joins their pooled features;
+            `cross_attention` is CMTF without merging; `cmtf`.
+        criteria: those of CMTF's attention that are enabled.
         merge: share of the shorter modality's tokens that merge, 0 to 0.5.
         memory: refinement by the bank, and prototypes; False leaves out both.
-        bank, top_k, momentum: entries a class, entries read, inertia (paper: 50, 5, 0.9).
+        bank, top_k, momentum: entries per class, entries read, inertia (paper: 50, 5, 0.9).
         warmup: epochs in which the bank is written but not read.
 
     Raises:
@@ -235,6 +306,6 @@ def build_gesture(
         build_fusion(fusion, width, heads, criteria, merge),
         classes,
     )
-    if memory:  # drawn last: of one seed, the models with and without it start alike
+    if memory:  # initialised last: with one seed, the other weights start alike without it
         model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup)
     return model

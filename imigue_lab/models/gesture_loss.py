@@ -1,4 +1,4 @@
-"""The loss of the gesture model: L = L_c + α L_p, and what teaches θ (paper section 2.5, eq. 1).
+"""The loss of the gesture model: L = L_c + α L_p, and the term for θ (paper section 2.5, eq. 1).
 
 Letters in shapes: B clips, C classes.
 """
@@ -20,11 +20,11 @@ class GestureLoss(NamedTuple):
     """The terms, each a sum over the clips divided by the global batch size.
 
     Attributes:
-        total: what is minimised.
+        total: the sum that is minimised.
         classification: L_c, on averaged or weighted logits.
         prototype: P1, towards the prototype of the class.
         bank: P2, towards the mean entry of the class.
-        weighting: reaches θ alone; 0 with `loss_on="weighted"`.
+        weighting: has a gradient for θ only; 0 with `loss_on="weighted"`.
     """
 
     total: Float[Tensor, ""]
@@ -44,17 +44,17 @@ def gesture_loss(
 ) -> GestureLoss:
     """``L = L_c + α (P1 + P2) + CE(w_pose sg(y_pose) + w_rgb sg(y_rgb))``.
 
-        averaged    L_c = CE((y_pose + y_rgb) / 2); the last term is what moves θ
-        weighted    L_c = CE(C), which moves θ as well; no last term
+        averaged    L_c = CE((y_pose + y_rgb) / 2); only the last term trains θ
+        weighted    L_c = CE(C), which trains θ too; no last term
         P1 = CE(cos(f, prototypes) / 0.1)      P2 = CE(cos(f, class means of the bank) / 0.1)
 
-    A clip with one modality trains that head alone and not θ; a clip with none trains nothing.
+    A clip with one modality trains only that head and not θ; a clip with none trains nothing.
 
     Args:
         alpha: of this epoch, see `alpha_at`; at 0 neither P1 nor P2 has a gradient.
-        batch_size: clips of the step over all processes. Gradients must then be summed over them,
-            not averaged.
-        margin: radians by which the true class's angle is widened in P1 and P2.
+        batch_size: clips of the step over all processes, whose gradients are then summed, not
+            averaged.
+        margin: radians added to the true class's angle in P1 and P2.
     """
     both = output.has_rgb & output.has_pose
     some = output.has_rgb | output.has_pose

@@ -25,10 +25,10 @@ class AlphaGate(nn.Module):
 
 
 class InterFusion(nn.Module):
-    """Each stream takes from the other what the gate lets through, and keeps its own tokens.
+    """Each stream adds the other's gated tokens to its own.
 
-    The paper says "a shared element-wise gate" and "a residual gated-sum fusion in both
-    directions" and prints no equation; docs/paper_gaps.md has the three readings and how to choose.
+    The paper describes "a shared element-wise gate" and "a residual gated-sum fusion in both
+    directions" without an equation; docs/paper_gaps.md lists the three readings and how to choose.
     With ``α = AlphaGate(x, y)``:
 
         shared   u = x + α ⊙ y              v = y + α ⊙ x
@@ -46,7 +46,7 @@ class InterFusion(nn.Module):
         self.gate = AlphaGate(dim)
 
     def forward(self, x: Tokens, y: Tokens) -> tuple[Tokens, Tokens, Tokens]:
-        """u, v, and the gate α for whoever wants to look at it."""
+        """u, v and the gate α."""
         alpha = self.gate(x, y)
         if self.reading == "shared":
             return x + alpha * y, y + alpha * x, alpha
@@ -56,7 +56,7 @@ class InterFusion(nn.Module):
         return x + z, y + z, alpha
 
     def parts(self, x: Tokens, y: Tokens) -> tuple[tuple[Tokens, Tokens], tuple[Tokens, Tokens]]:
-        """u and v, each as (what stems from x, what stems from y); their sums are `forward`'s."""
+        """u and v, each as (contribution of x, contribution of y); the sums equal `forward`'s."""
         alpha = self.gate(x, y)
         if self.reading == "shared":
             return (x, alpha * y), (alpha * x, y)

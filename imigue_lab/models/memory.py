@@ -1,4 +1,5 @@
-"""Memory-Powered Refinement: a clip looks at what it resembles before it is decided (section 2.5).
+"""Memory-Powered Refinement: a clip attends to similar exemplars before its prediction (section
+2.5 of the paper).
 
 Letters in shapes: B clips, C classes, K entries retrieved, D width, H heads.
 """
@@ -21,7 +22,7 @@ TEMPERATURE = 0.1
 
 
 class Prototypes(nn.Module):
-    """One learned vector a class; gives ``cos(f, prototype_c)``."""
+    """One learned vector per class; returns ``cos(f, prototype_c)``."""
 
     def __init__(self, classes: int, dim: int):
         super().__init__()
@@ -34,16 +35,16 @@ class Prototypes(nn.Module):
 def angular_cross_entropy(
     cosine: Float[Tensor, "B C"], label: Int[Tensor, " B"], margin: int | float = 0.0
 ) -> Float[Tensor, " B"]:
-    """``-log softmax(cos / 0.1)_y`` of each clip, the true angle widened by `margin` radians.
+    """``-log softmax(cos / 0.1)_y`` of each clip, with `margin` radians added to the true angle.
 
-    A class with cosine -inf has no logit; a clip whose own class has none gives 0.
+    A class with cosine -inf has no logit; the loss of a clip is 0 if its own class has none.
     """
     own = cosine.gather(1, label[:, None])
     known = own[:, 0] > -torch.inf
     if margin:
         angle = torch.acos(own.masked_fill(~known[:, None], 0).clamp(-1 + 1e-6, 1 - 1e-6))
         cosine = cosine.scatter(1, label[:, None], torch.cos((angle + margin).clamp(max=math.pi)))
-    # Rows without a target would be inf - inf; they are computed on zeros and left out.
+    # Rows without a target would be inf - inf; they are computed on zeros and then masked.
     logits = cosine.masked_fill(~known[:, None], 0) / TEMPERATURE
     return F.cross_entropy(logits, label, reduction="none") * known
 
@@ -57,11 +58,11 @@ def alpha_at(epoch: int, alpha: int | float, warmup: int, ramp: int) -> float:
 
 
 class Recalled(NamedTuple):
-    """What the memory adds to each clip.
+    """The memory's output for each clip.
 
     Attributes:
         context: A, (B, D); 0 in warm-up and for a clip without entries.
-        retrieved: the entries it was made from.
+        retrieved: the entries that A was computed from.
         weights: attention of the clip to itself, then to each entry, (B, H, 1 + K).
         prototypes: cosine of f to each learned prototype, (B, C).
         class_cosine: of f to the mean entry of each class, (B, C); -inf for one without entries.
@@ -77,9 +78,9 @@ class Recalled(NamedTuple):
 class Memory(nn.Module):
     """``A = first row of MHSA([f; entries])`` over the nearest entries of the predicted class.
 
-    The model then decides on ``f' = LN(f + A)``. Reading starts at epoch `warmup`; the epoch is in
-    the state dict, so that a saved model knows whether it reads. Prototypes and class means serve
-    the loss. Nothing is written in a forward pass.
+    The model then predicts from ``f' = LN(f + A)``. Reading starts at epoch `warmup`; the epoch is
+    in the state dict, so that a loaded model reads or not as before. Prototypes and class means are
+    for the loss. Nothing is written in a forward pass.
     """
 
     epoch: Tensor
@@ -107,12 +108,12 @@ class Memory(nn.Module):
         logits: Float[Tensor, "B C"],
         clip_ids: Sequence[str] | None = None,
     ) -> Recalled:
-        """Looks into the class that `logits` name; leaves out the clips' own entries, if named."""
+        """Reads the class with the highest logit; without the clips' own entries, given ids."""
         found = self.bank.read(f, logits.argmax(dim=1), self.top_k, clip_ids)
-        taken, weights = self.attend(f, found.entries.to(f.dtype), found.valid)
+        context, weights = self.attend(f, found.entries.to(f.dtype), found.valid)
         used = found.valid.any(dim=1) & (self.epoch >= self.warmup)
         return Recalled(
-            taken * used[:, None],
+            context * used[:, None],
             found,
             weights,
             self.prototypes(f),
@@ -133,8 +134,8 @@ class Memory(nn.Module):
         logits = q @ k.mT / math.sqrt(q.shape[-1])
         logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
         weights = logits.softmax(dim=-1, dtype=torch.float32)
-        taken = self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)"))
-        return taken, weights[:, :, 0]
+        context = self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)"))
+        return context, weights[:, :, 0]
 
     def class_cosine(
         self, f: Float[Tensor, "B D"], clip_ids: Sequence[str] | None = None
@@ -154,7 +155,7 @@ def build_memory(
     momentum: int | float = 0.9,
     warmup: int = 5,
 ) -> Memory:
-    """A bank of `bank` entries a class, `top_k` of them read, and a learned prototype a class.
+    """A bank of `bank` entries per class, `top_k` of them read, and a prototype per class.
 
     Raises:
         SettingsError: values that do not fit together.

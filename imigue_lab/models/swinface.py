@@ -1,13 +1,10 @@
-"""What SwinFace reads off a face: 42 outputs in 11 branches (Qin et al. 2023).
+"""SwinFace, the face encoder: a Swin-T with finer patches, and its 42 outputs in 11 branches.
 
-Letters in shapes: B faces, C channels of all maps of the backbone together, each brought to 7 x 7,
-D width of a branch (512), n logits of one output.
+Qin et al. 2023, as published. The blocks are torchvision's, equal to the published ones; their
+plain softmax is as fast as a fused attention over windows of 49 places.
 
-SwinFace, the face encoder: a Swin-T of finer patches, read for 42 outputs (Qin et al. 2023).
-
-Letters in shapes: B faces, h x w places of a stage, C its channels, D width of the embedding.
-The blocks are torchvision's: their numbers are the published ones, and their plain softmax is as
-fast as a fused attention over windows of 49 places.
+Letters in shapes: B faces, h x w places of a stage, C its channels, D width of the embedding and
+of a branch (512), n logits of one output. Maps for the branches are of 7 x 7 places.
 """
 
 from typing import Literal, get_args
@@ -19,9 +16,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
 
+Size = Literal["full", "tiny"]
+Faces = Float[Tensor, "B 3 side side"]
+Places = Float[Tensor, "B h w C"]
+FewerPlaces = Float[Tensor, "B _ _ _"]  # of twice the channels, except for the last stage
 Maps = list[Float[Tensor, "B _ 7 7"]]
 Vectors = Float[Tensor, "B D"]
 
+WINDOW = 7  # places on each side
 BRANCHES = (
     ("Gender",),
     ("Age", "Young"),
@@ -42,18 +44,18 @@ BRANCHES = (
     ("Wearing Necklace", "Wearing Necktie"),
 )
 BRANCH_OF = {name: branch for branch, names in enumerate(BRANCHES) for name in names}
-LOGITS = {"Age": 1, "Expression": 7}  # all others are yes or no: 2
+LOGITS = {"Age": 1, "Expression": 7}  # the others are binary: 2
 EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 
 
 class FaceBranch(nn.Module):
-    """One group of outputs, from features that it picks for itself.
+    """One group of outputs, from features that the branch selects.
 
-        c = [conv_1(x_1); conv_2(x_2); ...]         its share of each map of the backbone
+        c = [conv_1(x_1); conv_2(x_2); ...]         a share of channels from each backbone map
         a = BN(max_places ReLU(c ⊙ σ(MLP(mean c) + MLP(max c))))
         output = Linear(ReLU(Linear(ReLU(Linear(a)))))
 
-    The published training drops units between the last three; these heads are only read.
+    The published training has dropout between the last three; these heads are for inference.
     """
 
     def __init__(self, channels: list[int], dim: int, names: tuple[str, ...]):
@@ -82,14 +84,6 @@ class FaceBranch(nn.Module):
         }
 
 
-Size = Literal["full", "tiny"]
-Faces = Float[Tensor, "B 3 side side"]
-Places = Float[Tensor, "B h w C"]
-FewerPlaces = Float[Tensor, "B _ _ _"]  # of twice the channels, but for the last stage
-
-WINDOW = 7  # places a side
-
-
 class Patches(nn.Module):
     """Cuts the picture into patches, one LayerNormed vector each."""
 
@@ -103,9 +97,9 @@ class Patches(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks whose windows shift by half a window every second time, then half the places a side.
+    """Blocks, every second one with windows shifted by half a window, then a halving of h and w.
 
-    The last stage keeps its places.
+    The last stage is not halved.
     """
 
     def __init__(self, dim: int, depth: int, heads: int, last: bool):
@@ -145,7 +139,7 @@ class Swin(nn.Module):
         )
 
     def stages(self, faces: Faces) -> list[FewerPlaces]:
-        """What each stage hands on; the last is not normalised yet."""
+        """The output of each stage; the last is not normalised yet."""
         outputs = [self.patch_embed(faces)]
         for stage in self.layers:
             outputs.append(stage(outputs[-1]))
@@ -156,7 +150,7 @@ class Swin(nn.Module):
 
 
 class SwinFace(nn.Module):
-    """Embedding of an aligned face, and what else the published model reads off it.
+    """Embedding of an aligned face, and the published model's other outputs.
 
     Attributes:
         side: of the face's picture in pixels.
@@ -171,7 +165,7 @@ class SwinFace(nn.Module):
         self.dim = dim
 
     def forward(self, faces: Faces) -> Float[Tensor, "B D"]:
-        """Embeddings of RGB faces, (x / 255 - 0.5) / 0.5; the heads do not run."""
+        """Embeddings of RGB faces, (x / 255 - 0.5) / 0.5, without the heads."""
         self._check(faces)
         return self.backbone.embed(self.backbone.stages(faces)[-1])
 
@@ -181,12 +175,12 @@ class SwinFace(nn.Module):
         return {name: logits for head in self.heads for name, logits in head(maps).items()}
 
     def expression(self, faces: Faces) -> Float[Tensor, "B 7"]:
-        """Logits of `face_heads.EXPRESSIONS`; only their branch runs."""
+        """Logits of `EXPRESSIONS`; only their branch is computed."""
         maps = self.maps(faces)
         return self.heads[BRANCH_OF["Expression"]](maps)["Expression"]
 
     def maps(self, faces: Faces) -> Maps:
-        """What the heads read: each stage averaged to 7 x 7, local features, then global ones."""
+        """The heads' inputs: each stage averaged to 7 x 7, from local to global features."""
         self._check(faces)
         if not self.heads:
             raise ValueError(
@@ -205,12 +199,12 @@ class SwinFace(nn.Module):
 
 
 def build_swinface(size: Size = "full", heads: bool = True) -> SwinFace:
-    """A SwinFace with fresh weights.
+    """An untrained SwinFace.
 
     Args:
         size: `full` is the published model: faces of 112 pixels, an embedding of 512 numbers;
             `tiny` is the same design for demo and tests, faces of 56 pixels, an embedding of 64.
-        heads: whether it can `analyse` and read an `expression`; the embedding needs none.
+        heads: needed by `analyse` and `expression`, not by the embedding.
     """
     if size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")

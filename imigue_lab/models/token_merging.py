@@ -1,6 +1,6 @@
-"""Merging tokens of two sides, best matches first (after MCTF, the paper's [10]).
+"""Merging tokens of two sets, best matches first (after MCTF, the paper's [10]).
 
-Letters in shapes: B clips, N tokens, D their width, I and J tokens of the two sides that are
+Letters in shapes: B clips, N tokens, D their width, I and J tokens of the two sets that are
 matched, N = I + J, M tokens after merging.
 """
 
@@ -15,11 +15,11 @@ Scores = Float[Tensor, "B I J"]
 
 
 class Slots(NamedTuple):
-    """Where every token goes.
+    """The merged token, or slot, of every token.
 
     Attributes:
-        slot: the merged token that a token became part of, (B, N); -1 for an invalid token.
-        mask: merged tokens that exist, (B, M).
+        slot: index of a token's merged token, (B, N); -1 for an invalid token.
+        mask: False for padding of the merged tokens, (B, M).
     """
 
     slot: Int[Tensor, "B N"]
@@ -27,7 +27,7 @@ class Slots(NamedTuple):
 
     @property
     def source(self) -> Bool[Tensor, "B M N"]:
-        """The source matrix: whether merged token m holds token n."""
+        """The source matrix: whether token n is part of merged token m."""
         own = torch.arange(self.mask.shape[1], device=self.slot.device)
         return self.slot[:, None, :] == own[:, None]
 
@@ -47,14 +47,14 @@ def readiness(importance: Float[Tensor, "B N"], mask: Bool[Tensor, "B N"]) -> Fl
 def match_both_ways(
     scores: Scores, forth: Int[Tensor, " B"], back: Int[Tensor, " B"]
 ) -> Int[Tensor, "B N"]:
-    """The token that each of the I + J tokens merges into; itself where it stays.
+    """The token that each of the I + J tokens merges into, or its own index.
 
-    `forth` tokens of the first side, those with the highest row maximum, go to their best match of
-    the second; then `back` tokens of the second, with all that came to them, go to their best match
-    among the first side's tokens that stayed. Scores are not computed again.
+    `forth` tokens of the first set, those with the highest row maximum, merge into their best match
+    of the second; then `back` tokens of the second, with all that merged into them, merge into
+    their best match among the remaining tokens of the first. Scores are not recomputed.
 
     Args:
-        scores: -inf where a pair must not merge.
+        scores: -inf for pairs that must not merge.
     """
     clips, rows, columns = scores.shape
     best, target = scores.max(dim=2)
@@ -74,7 +74,7 @@ def among_highest(values: Float[Tensor, "B N"], count: Int[Tensor, " B"]) -> Boo
 
 
 def assign_slots(destination: Int[Tensor, "B N"], mask: Bool[Tensor, "B N"], length: int) -> Slots:
-    """Numbers the tokens that stay, in their order; `length` is M, enough for every clip."""
+    """Numbers the remaining tokens in their order; `length` is M, enough for every clip."""
     stays = mask & (destination == torch.arange(mask.shape[1], device=mask.device))
     slot = (stays.cumsum(dim=1) - 1).gather(1, destination).masked_fill(~mask, -1)
     filled = torch.arange(length, device=mask.device) < stays.sum(dim=1, keepdim=True)
@@ -103,8 +103,8 @@ def merge_weighted(
 
 
 def count_by_slot(slots: Slots, split: int) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B M"]]:
-    """How many of the first `split` tokens each slot holds, and how many of the others."""
+    """The number of the first `split` tokens in each slot, and the number of the others."""
     first = torch.arange(slots.slot.shape[1], device=slots.slot.device) < split
     sides = torch.stack([first, ~first], dim=1) & (slots.slot >= 0)[..., None]
-    ours, theirs = sum_by_slot(sides.float(), slots).unbind(dim=2)
-    return ours, theirs
+    counts, others = sum_by_slot(sides.float(), slots).unbind(dim=2)
+    return counts, others

@@ -1,4 +1,4 @@
-"""Tokens that know where and when they are: what CMTF joins (paper section 2.3).
+"""Tokens with their positions in time and picture, the input of CMTF (paper section 2.3).
 
 Letters in shapes: B clips, N tokens, W width of a token, M persons, T steps in time, V joints, F
 frames; h and w, rows and columns of the RGB encoder's map.
@@ -18,12 +18,12 @@ class Tokens:
     """The tokens of one modality, padded to the longest clip of the batch.
 
     Attributes:
-        values: what the encoder says.
+        values: features of the encoder.
         times: 0 at the clip's start, 1 at its end.
-        mask: valid tokens; padding and joints that were never seen are not, and count nowhere.
-        places: x and y, 0 to 1 over the RGB encoder's crop; None where the encoder has no places.
-        placed: tokens whose place is known; None when all are.
-        rest: the mean of what the token's cell or joint says over the clip; None: nothing rests.
+        mask: False for padding and for joints that were never seen; these count nowhere.
+        places: x and y, 0 to 1 over the RGB encoder's crop; None if the encoder has no places.
+        placed: tokens with a known place; None: all.
+        rest: mean over the clip of the features of the token's cell or joint; None: no such mean.
     """
 
     values: Float[Tensor, "B N W"]
@@ -35,11 +35,11 @@ class Tokens:
 
     @property
     def present(self) -> Bool[Tensor, " B"]:
-        """Clips with a single valid token or more."""
+        """Clips with at least one valid token."""
         return self.mask.any(dim=1)
 
     def never_none(self) -> "Tokens":
-        """With one invalid token where a whole batch has none: maxima need something to look at."""
+        """With one invalid token if a whole batch has none, as maxima need an element."""
         if self.values.shape[1]:
             return self
         fields = {name: t for name, t in vars(self).items() if t is not None}
@@ -57,9 +57,8 @@ class Projection(nn.Module):
 
         Linear(values - rest) + W_rest rest + modality code        W_rest = 0 at the start
 
-    What rests, the person and the room, outweighs in every token what changes, and tells a training
-    clip by heart; see docs/paper_gaps.md. What lies behind the mask never gets through, not even
-    NaN.
+    What is constant over a clip, the person and the room, dominates every token and lets a model
+    memorise the training clips; see docs/paper_gaps.md. Masked values have no effect, not even NaN.
     """
 
     def __init__(self, in_dim: int, dim: int):
@@ -93,7 +92,7 @@ def masked_mean(values: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Fl
 
 
 def grid_tokens(features: Float[Tensor, "B T h w W"]) -> Tokens:
-    """Tokens of an RGB encoder's map, each at the middle of its cell and of its step."""
+    """Tokens of an RGB encoder's map, each at the centre of its cell and of its time step."""
     clips, steps, rows, columns, _ = features.shape
     t, y, x = ((torch.arange(n, device=features.device) + 0.5) / n for n in (steps, rows, columns))
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
@@ -115,10 +114,10 @@ def joint_tokens(
     """Tokens of a skeleton encoder, of all persons.
 
     Args:
-        places: 0 to 1 over the RGB encoder's crop; a joint outside of it keeps its token and its
-            time, but has no place.
-        mask: joints that were seen; `joint_places` gives it.
-        steps: how many of the T are the clip's own, where clips are padded; None: all.
+        places: 0 to 1 over the RGB encoder's crop; a joint outside of it has a token and a time
+            but no place.
+        mask: joints that were seen, from `joint_places`.
+        steps: number of steps of each clip before padding; None: all T.
     """
     clips, _, length, *_ = mask.shape
     own = torch.full((clips,), length, device=mask.device) if steps is None else steps
@@ -141,7 +140,7 @@ def joint_tokens(
 def joint_places(
     joints: Float[Tensor, "B M F V 2"], scores: Float[Tensor, "B M F V"], stride: int = 4
 ) -> tuple[Float[Tensor, "B M T V 2"], Bool[Tensor, "B M T V"]]:
-    """Where each joint is in each step of `stride` frames, and whether it was seen at all.
+    """Each joint's place in each step of `stride` frames, and whether it was seen.
 
     The place is the mean over the step's frames with a score above 0; T = ceil(F / stride).
     """

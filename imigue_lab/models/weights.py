@@ -1,4 +1,4 @@
-"""Weights of the frozen encoders: by name, from a file, or seeded; and what to say of them."""
+"""Weights of the frozen encoders: by name, from a file, or seeded; and their provenance."""
 
 import math
 import zlib
@@ -22,12 +22,12 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's numbers come from.
+    """The source of a model's weights.
 
     Attributes:
-        name: `untrained`, `kinetics400`, or the file's path as given.
-        digest: 8 hex digits of the numbers themselves, the same whatever file they came in.
-        trained: False for seeded ones: whatever is drawn from them has to say so.
+        name: `untrained`, `kinetics400`, or the path of the file.
+        digest: 8 hex digits of the weights, independent of the file's format.
+        trained: False for seeded ones: results based on them have to state it.
     """
 
     name: str
@@ -75,7 +75,7 @@ def load_swinface(
 
 
 def download_kinetics400() -> State:
-    """torchvision's weights, from its cache where they are already."""
+    """torchvision's weights, from its cache if they are there."""
     published = video.MViT_V2_S_Weights.KINETICS400_V1
     try:
         return published.get_state_dict(check_hash=True, weights_only=True)
@@ -87,12 +87,12 @@ def download_kinetics400() -> State:
 
 
 def untrained(build: Callable[[], Model], seed: int = 0) -> tuple[Model, Weights]:
-    """Builds a model whose weights depend on nothing but their names, shapes and the seed.
+    """Builds a model whose weights depend only on their names, shapes and the seed.
 
-    Matrices, kernels and tables are uniform with variance 1 / fan-in, so that features keep their
-    scale through the depth; biases are 0 and norms 1. NumPy's draws are scaled and nothing else:
-    torch's initialisers differ in their last bits between processors, and the weights' hash with
-    them. The global random state stays as it was.
+    Matrices, kernels and tables are uniform with variance 1 / fan-in, so that the scale of features
+    is constant over depth; biases are 0 and norms 1. NumPy's draws are only scaled: torch's
+    initialisers differ in their last bits between processors, and so would the digest. The global
+    random state is unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         model = build()
@@ -110,7 +110,7 @@ def untrained(build: Callable[[], Model], seed: int = 0) -> tuple[Model, Weights
 
 
 def digest(model: nn.Module) -> str:
-    """8 hex digits of a model's numbers and their names; indices and counts are no weights."""
+    """8 hex digits of a model's floating-point weights and their names."""
     parts: list[object] = []
     for name, weight in model.state_dict().items():
         if weight.is_floating_point():

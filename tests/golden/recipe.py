@@ -1,7 +1,7 @@
-"""Small networks of every published family, and what they said when all equalled their originals.
+"""Small networks of every published family, and the logits for which all equalled their originals.
 
-`python -m tests.golden.recipe` writes `logits.json` anew: only for a change that is meant, and only
-after the recordings of the published networks have been met.
+`python -m tests.golden.recipe` rewrites `logits.json`: only for an intended change, and only after
+the tests against recordings of the published networks pass.
 """
 
 import json
@@ -16,12 +16,12 @@ from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from tests.models.published_names import BUILT, NAMES, OPTIONS, input_shape, published_name
 
 STORED = Path(__file__).with_name("logits.json")
-LOGITS = 3  # kept of each of the two clips
-GAIN = 1.5  # so that what the clips differ by does not fade on its way
+LOGITS = 3  # stored for each of the two clips
+GAIN = 1.5  # preserves the difference between the clips over depth
 
 
 def drawn(key: str, like: Tensor) -> Tensor:
-    """A weight that follows from its published name and shape, of a size that keeps a scale."""
+    """A weight from its published name and shape, of a scale that is preserved over depth."""
     z = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(like.shape)
     if key.endswith("running_var"):
         z = abs(z) + 0.5
@@ -36,7 +36,7 @@ def drawn(key: str, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def logits(family: str) -> Tensor:
-    """Of two clips, in double precision: nothing hangs on a processor's order of sums."""
+    """Of two clips, in double precision, so that the order of sums has no effect."""
     model = BUILT[family]()
     state = {}
     for ours, weight in model.state_dict().items():

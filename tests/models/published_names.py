@@ -1,6 +1,6 @@
-"""Small networks of every family of published checkpoints, and what their weights are called there.
+"""Small networks of every family of published checkpoints, and their weights' published names.
 
-The names are written here from ours to theirs, the other way than in the package.
+Unlike in the package, patterns are from our names to the published ones.
 """
 
 import re
@@ -215,14 +215,14 @@ BUILT = {
     "slowfast/mvitv2-s": lambda: build_mvitv2(4, "tiny", clip=(4, 64, 64)),
     "swinface": lambda: build_swinface("tiny"),
 }
-OPTIONS = {  # what shapes do not tell
+OPTIONS = {  # that shapes do not show
     "2s-agcn": {"keypoints": "kinect20"},
     "tsm-r50": {"segments": 3},
     "dscnet/rgb": {"segments": 3},
     "slowfast/mvitv2-s": {"size": "tiny"},
     "swinface": {"size": "tiny"},
 }
-CLIPS = {  # a batch of inputs, but of the graph networks
+CLIPS = {  # input shapes of all but the graph networks
     "pyskl/posec3d": (2, 9, 4, 16, 24),
     "tsm-r50": (2, 9, 32, 48),
     "dscnet/rgb": (2, 27, 32, 48),

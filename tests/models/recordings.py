@@ -1,4 +1,4 @@
-"""Published models as the shared recordings hold them: inputs, outputs, weights made from keys."""
+"""Recordings of published models: inputs, outputs, weights generated from keys."""
 
 import json
 import zlib

@@ -32,7 +32,7 @@ def names(bank, *ids):
     return [[i for i in row if i] for row in bank.source_ids(ids)]
 
 
-def test_only_what_is_right_and_sure_is_remembered():
+def test_only_correct_and_confident_predictions_are_stored():
     bank = Bank(3, 2, 2)
     rules = write(
         bank,
@@ -44,7 +44,7 @@ def test_only_what_is_right_and_sure_is_remembered():
     assert names(bank, "right") == [["right"], [], []]
 
 
-def test_an_entry_of_its_own_moves_by_momentum():
+def test_a_clips_own_entry_is_updated_by_momentum():
     bank = Bank(3, 2, 2)
     write(bank, ("a", [1.0, 0.0], 0, 0.8))
     assert write(bank, ("a", [0.0, 2.0], 0, 0.6)) == {"a": "own"}
@@ -61,7 +61,7 @@ def test_a_free_slot_comes_before_a_near_entry():
     assert_close(bank.confidence[0], torch.tensor([0.8, 0.7]))
 
 
-def test_in_a_full_class_a_near_entry_takes_the_clip_in_and_keeps_its_name():
+def test_in_a_full_class_a_near_entry_is_updated_and_keeps_its_source():
     bank = Bank(3, 2, 2)
     write(bank, ("a", [1.0, 0.0], 0, 0.8), ("b", [0.0, 1.0], 0, 0.7))
     assert write(bank, ("c", [0.1, 1.0], 0, 0.9)) == {"c": "near"}
@@ -70,7 +70,7 @@ def test_in_a_full_class_a_near_entry_takes_the_clip_in_and_keeps_its_name():
     assert names(bank, "a", "b", "c")[0] == ["a", "b"]
 
 
-def test_in_a_full_class_without_a_near_entry_the_least_sure_one_gives_way_to_a_surer_clip():
+def test_in_a_full_class_the_least_confident_entry_is_replaced_by_a_more_confident_clip():
     bank = Bank(3, 2, 2)
     write(bank, ("a", [1.0, 0.0], 0, 0.8), ("b", [0.0, 1.0], 0, 0.7))
     assert write(bank, ("c", [-1.0, -1.0], 0, 0.65)) == {"c": "kept out"}
@@ -81,7 +81,7 @@ def test_in_a_full_class_without_a_near_entry_the_least_sure_one_gives_way_to_a_
     assert_close(bank.confidence[0, 1], torch.tensor(0.75))
 
 
-def test_the_order_is_that_of_the_ids_not_of_the_batch():
+def test_clips_are_written_in_the_order_of_their_ids():
     clips = [("c", [1.0, 0.0], 0, 0.9), ("a", [0.0, 1.0], 0, 0.8), ("b", [-1.0, 0.0], 0, 0.7)]
     one, other = Bank(3, 2, 2), Bank(3, 2, 2)
     assert write(one, *clips) == write(other, *clips[::-1])
@@ -90,13 +90,13 @@ def test_the_order_is_that_of_the_ids_not_of_the_batch():
     assert names(one, "a", "b", "c")[0] == ["a", "c"]  # c is surer than b, which came before
 
 
-def test_a_clip_that_comes_twice_in_a_batch_has_one_entry():
+def test_a_clip_that_is_twice_in_a_batch_has_one_entry():
     bank = Bank(3, 2, 2)
     write(bank, ("a", [1.0, 0.0], 0, 0.8), ("a", [1.0, 0.0], 0, 0.8))
     assert names(bank, "a")[0] == ["a"]
 
 
-def test_a_class_with_n_clips_holds_n_entries_at_most_its_size():
+def test_a_class_with_n_clips_has_n_entries_up_to_its_size():
     """No collapse onto a few: near copies get slots of their own while there are any."""
     bank = Bank(3, 4, 8)
     base = torch.randn(8, generator=torch.Generator().manual_seed(0))
@@ -142,7 +142,7 @@ def test_reading_gives_the_nearest_entries_by_cosine(full):
     assert found.cosine[1, 1] == -torch.inf
 
 
-def test_a_clip_never_reads_its_own_entry_when_named(full):
+def test_a_clip_with_an_id_never_reads_its_own_entry(full):
     f, label = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
     assert full.read(f, label, 4, ["a"]).slot[0, :2].tolist() == [1, 2]
     assert full.read(f, label, 4, ["a"]).valid.tolist() == [[True, True, False, False]]
@@ -150,7 +150,7 @@ def test_a_clip_never_reads_its_own_entry_when_named(full):
     assert not full.read(f, torch.tensor([1]), 4, ["d"]).valid.any()
 
 
-def test_class_means_leave_out_the_clips_own_entry(full):
+def test_class_means_exclude_the_clips_own_entry(full):
     means, known = full.class_means(2, ["a", "d"])
     assert known.tolist() == [[True, True, False], [True, False, False]]
     assert_close(means[0, 0], torch.tensor([3**0.5 / 2, 3.0]))
@@ -159,7 +159,7 @@ def test_class_means_leave_out_the_clips_own_entry(full):
     assert_close(full.class_means(1)[0][0, 0], torch.tensor([(2 + 3**0.5) / 3, 2.0]))
 
 
-def test_the_state_dict_holds_all_of_it(full):
+def test_the_state_dict_is_complete(full):
     other = Bank(3, 4, 2)
     other.load_state_dict(full.state_dict())
     for bank in (full, other):
@@ -169,7 +169,7 @@ def test_the_state_dict_holds_all_of_it(full):
     assert set(full.state_dict()) == {"entries", "confidence", "age", "source"}
 
 
-def test_ids_are_found_again_and_strangers_are_named(full):
+def test_sources_are_resolved_to_ids_and_unknown_ones_refused(full):
     assert full.source_ids(["d", "c", "b", "a"])[0] == ["a", "b", "c", ""]
     with pytest.raises(DataError, match="not among the given ids"):
         full.source_ids(["a"])

@@ -78,7 +78,7 @@ def exchanged(model, rgb, pose):
     return rgb.values + to_rgb.values, pose.values + to_pose.values, to_rgb, to_pose
 
 
-def test_the_three_parts_are_the_equations_clip_by_clip():
+def test_the_three_steps_equal_their_equations_for_each_clip():
     model, rgb, pose = build(0.45), tokens(9, 1), tokens(7, 2)
     out = model(rgb, pose, return_attention=True)
     for clip in range(3):
@@ -170,7 +170,7 @@ def test_a_clip_has_the_same_result_alone_and_in_a_padded_batch(merge):
             assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
-def test_a_clip_without_one_modality_takes_the_other_alone():
+def test_a_clip_without_one_modality_uses_only_the_other():
     model = build()
     rgb, pose = tokens(6, 1), hide(hide(tokens(5, 2), 1, 0), 2, 3)
     together = model(rgb, pose, return_attention=True)
@@ -212,21 +212,20 @@ def test_merging_is_differentiable_and_the_selection_is_not():
     assert_close(step.grad, slope, rtol=2e-2, atol=1e-3)
 
 
-def test_attention_comes_by_direction_head_and_criterion():
+def test_attention_is_returned_by_direction_and_head():
     out = build()(tokens(6, 1), tokens(5, 2), return_attention=True)
     attention = out.attention
     assert attention.rgb_from_pose.shape == (3, HEADS, 6, 5)
     assert attention.pose_from_rgb.shape == (3, HEADS, 5, 6)
     assert attention.joint.shape == (3, HEADS, 9, 9)
-    there, back = attention.of("spatial")
-    assert_close(there, attention.rgb_from_pose[:, 2:4])
-    assert_close(back, attention.pose_from_rgb[:, 2:4])
-    assert attention.of("uniform")[0].shape[1] == 0
+    assert len(attention.criteria) == HEADS
+    assert attention.criteria[2:4] == ("spatial", "spatial")
+    assert "uniform" not in attention.criteria
     assert build()(tokens(6, 1), tokens(5, 2)).attention is None
 
 
 @pytest.mark.parametrize("merge", [0, 0.4])
-def test_asking_for_attention_changes_nothing(merge):
+def test_returning_attention_changes_nothing(merge):
     model, rgb, pose = build(merge), tokens(6, 1), tokens(5, 2)
     plain, seen = model(rgb, pose), model(rgb, pose, return_attention=True)
     assert_close(plain.f, seen.f)

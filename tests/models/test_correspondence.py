@@ -8,7 +8,7 @@ SMALL = Scene(steps=4, side=2, joints=4)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_cmtf_tells_the_classes_of_a_pair_apart_and_late_fusion_does_not(seed):
+def test_cmtf_separates_the_classes_of_a_pair_and_late_fusion_does_not(seed):
     accuracy = {}
     for fusion, steps in (("cmtf", 200), ("late", 60)):
         model = build(SMALL, fusion, seed)

@@ -94,7 +94,7 @@ def test_received_is_the_mean_over_heads_and_valid_queries():
     assert_close(out.received.sum(dim=1), torch.ones(2))
 
 
-def test_clips_taken_a_few_at_a_time_have_the_same_result_and_gradients(monkeypatch):
+def test_computing_few_clips_at_a_time_has_the_same_result_and_gradients(monkeypatch):
     attention, x, y = build(), tokens(5, 1, clips=3), tokens(4, 2, clips=3)
     x.mask[0, 3:] = False
     asked = {"return_received": True, "return_weights": True}
@@ -116,7 +116,7 @@ def test_slopes_start_geometrically_from_4_to_16():
 
 
 @pytest.mark.parametrize("criteria", [CRITERIA, ("semantic",), ("spatial", "contextual"), ()])
-def test_the_fused_path_gives_what_the_explicit_one_gives(criteria):
+def test_the_fused_path_equals_the_explicit_one(criteria):
     attention, x, y = build(criteria), tokens(5, 1), tokens(4, 2)
     y.mask[1, 2:] = False
     fused, explicit = run(attention, x, y), run(attention, x, y, return_weights=True)
@@ -132,7 +132,7 @@ def test_the_fused_path_gives_what_the_explicit_one_gives(criteria):
         assert torch.isfinite(ours).all()
 
 
-def test_keys_behind_the_mask_get_no_attention():
+def test_masked_keys_get_no_attention():
     attention, x, y = build(), tokens(5, 1), tokens(4, 2)
     y.mask[1, 2:] = False
     weights = run(attention, x, y, return_weights=True).weights
@@ -149,7 +149,7 @@ def test_keys_behind_the_mask_get_no_attention():
         ((), ("uniform",) * 2 + ("semantic",) * 4),
     ],
 )
-def test_a_criterion_that_is_off_keeps_its_heads(on, does):
+def test_a_disabled_criterion_keeps_its_heads(on, does):
     attention, x, y = build(on), tokens(5, 1), tokens(4, 2)
     assert attention.criteria == does
     weights = run(attention, x, y, return_weights=True).weights

@@ -1,10 +1,15 @@
-"""The emotion model: the paper's figure, its variants, masks, and interviews without a face."""
+"""The emotion model: the paper's figure, variants, masks, missing faces; and the focal loss."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.emotion import build_emotion, sinusoidal_code
+from imigue_lab.models.emotion import (
+    FocalLoss,
+    balanced_class_weights,
+    build_emotion,
+    sinusoidal_code,
+)
 
 VARIANTS = [
     {"fusion": "interfusion", "gate": "shared"},
@@ -63,7 +68,7 @@ def test_an_interview_has_the_same_logit_alone_and_in_a_padded_batch(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
-def test_garbage_behind_the_mask_changes_nothing(variant):
+def test_masked_values_have_no_effect(variant):
     inputs = interviews()
     inputs["context_mask"][:, 5:] = inputs["face_mask"][:, 3:] = False
     model = build(**variant)
@@ -83,7 +88,7 @@ def test_gradients_are_finite_with_and_without_faces(variant):
     assert all(torch.isfinite(g).all() for g in grads)
 
 
-def test_without_a_face_context_decides_and_the_output_says_so():
+def test_without_a_face_the_prediction_is_from_context():
     inputs = interviews()
     inputs["face_mask"][1] = False
     model = build()
@@ -102,7 +107,7 @@ def test_a_whole_batch_without_faces_works():
     assert torch.isfinite(build()(**masked(inputs)).logit).all()
 
 
-def test_gates_come_out_on_request_one_a_stage():
+def test_one_gate_per_stage_is_returned_on_request():
     inputs = interviews()
     assert build()(**inputs).gates == []
     gates = build()(**inputs, return_gates=True).gates
@@ -129,7 +134,7 @@ def test_late_is_the_mean_of_both_heads():
     assert_close(model(**inputs).logit, (heads[0] + heads[1]) / 2)
 
 
-def test_the_figure_step_by_step():
+def test_the_model_equals_its_equations():
     """DESIGN's equations written out once more, with the model's own parts."""
     inputs = interviews()
     model = build()
@@ -170,7 +175,7 @@ def test_bfloat16_follows_float32():
     assert_close(coarse.float(), exact, atol=0.05, rtol=0.05)
 
 
-def test_weights_round_trip_to_the_same_logits():
+def test_a_state_dict_restores_the_logits():
     inputs = interviews()
     first, second = build(seed=0), build(seed=1)
     second.load_state_dict(first.state_dict())
@@ -184,3 +189,38 @@ def test_weights_round_trip_to_the_same_logits():
 def test_impossible_models_are_refused(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         build_emotion(**{"width": 8, **arguments})
+
+
+LOGIT = torch.tensor([-2.0, -0.3, 0.0, 0.7, 3.0, 1.0])
+OUTCOME = torch.tensor([0, 1, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 1.5, 2.0])
+def test_the_focal_loss_equals_its_textbook_form(gamma):
+    p_y = torch.where(OUTCOME == 1, LOGIT.sigmoid(), 1 - LOGIT.sigmoid())
+    weight = torch.tensor([0.8, 1.25])[OUTCOME]
+    expected = (weight * (1 - p_y) ** gamma * -p_y.log()).mean()
+    assert_close(FocalLoss(gamma, (0.8, 1.25))(LOGIT, OUTCOME), expected)
+
+
+def test_a_gamma_of_zero_is_binary_cross_entropy():
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(LOGIT, OUTCOME.float())
+    assert_close(FocalLoss(0.0)(LOGIT, OUTCOME), expected)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.75, 1.0, 1.5])
+@pytest.mark.parametrize("logit", [-100.0, 100.0, 0.0])
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_gradients_are_finite_at_any_logit(gamma, logit, outcome):
+    z = torch.tensor([logit], requires_grad=True)
+    loss = FocalLoss(gamma)(z, torch.tensor([outcome]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(z.grad).all()
+    wrong = logit * (2 * outcome - 1) < 0
+    assert (abs(z.grad.item()) > 0.9) == wrong or logit == 0.0
+
+
+def test_class_weights_balance_the_classes():
+    w_lose, w_win = balanced_class_weights(losses=30, wins=90)
+    assert 30 * w_lose == 90 * w_win == 60

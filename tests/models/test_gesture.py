@@ -76,7 +76,7 @@ def test_a_clip_has_the_same_result_alone_and_in_a_padded_batch(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
-def test_garbage_behind_the_mask_changes_nothing(variant):
+def test_masked_values_have_no_effect(variant):
     model, (rgb, pose) = remembering(build(**variant)).eval(), clips()
     clean = model(rgb, pose).logits
     for found in (rgb, pose):
@@ -140,7 +140,7 @@ def test_with_and_without_memory_a_model_starts_from_the_same_weights():
     assert all(torch.equal(own[name], value) for name, value in plain.items())
 
 
-def test_a_clip_with_one_modality_is_decided_by_its_head_alone():
+def test_a_clip_with_one_modality_is_predicted_by_its_head_only():
     model, (rgb, pose) = remembering(build()).eval(), clips()
     out = model(rgb, pose)
     assert out.based_on == ["both", "both", "rgb", "pose"]
@@ -211,7 +211,7 @@ def test_the_forward_pass_writes_nothing_and_remember_does():
     assert own.any() and not picked.any() and codes.shape == own.shape
 
 
-def test_a_clip_without_any_token_is_not_remembered():
+def test_a_clip_without_any_token_is_not_stored():
     model = build().train()
     for head in (model.head_rgb, model.head_pose):
         head.bias.data[0] = 50.0
@@ -231,7 +231,7 @@ def test_the_epoch_starts_the_reading():
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
-def test_a_saved_model_says_the_same_bank_included(variant):
+def test_a_saved_model_restores_outputs_and_bank(variant):
     model, (rgb, pose) = remembering(build(**variant)).eval(), clips()
     other = build(seed=1, **variant).eval()
     other.load_state_dict(model.state_dict())
@@ -258,7 +258,7 @@ def test_theta_does_not_decay():
         ({"fusion": "early"}, "early"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused_in_a_sentence(wrong, words):
+def test_inconsistent_settings_are_refused(wrong, words):
     with pytest.raises(Exception, match=words) as error:
         build(**wrong)
     if "criteria" not in wrong and wrong.get("fusion") != "early":  # types, checked in tests alone
@@ -266,7 +266,7 @@ def test_settings_that_do_not_fit_are_refused_in_a_sentence(wrong, words):
         assert "\n" not in str(error.value)
 
 
-def test_tokens_that_do_not_fit_are_refused_in_a_sentence():
+def test_tokens_that_do_not_fit_are_refused():
     model, (rgb, pose) = build(), clips()
     with pytest.raises(DataError, match="pose tokens of width 6 for a model of pose_dim=5"):
         model(rgb, rgb, IDS)
@@ -280,13 +280,13 @@ def test_tokens_that_do_not_fit_are_refused_in_a_sentence():
     build(criteria=["semantic", "contextual"])(rgb, placeless, IDS)  # needs none
 
 
-def test_a_checkpoint_with_another_bank_is_refused_in_a_sentence():
+def test_a_checkpoint_with_another_bank_is_refused():
     with pytest.raises(RunError, match=r"bank is 4 x 5 x 12 .* this model's 4 x 7 x 12"):
         build(bank=7).load_state_dict(build().state_dict())
 
 
 @pytest.mark.parametrize("fusion", ["cmtf", "cross_attention", "concat", "late"])
-def test_a_batch_without_any_token_of_a_modality_is_decided_as_one_whose_tokens_are_masked(fusion):
+def test_a_batch_without_tokens_of_a_modality_equals_one_with_masked_tokens(fusion):
     torch.manual_seed(0)
     model = build_gesture(8, 8, 5, width=12, heads=6, fusion=fusion, memory=False).eval()
 

@@ -38,7 +38,7 @@ def output(theta=0.0):
     return out, theta
 
 
-def test_the_first_term_is_over_averaged_logits_or_the_one_head_there_is():
+def test_the_first_term_uses_averaged_logits_or_the_only_head():
     out, _ = output()
     loss = gesture_loss(out, LABEL, alpha=1.0, batch_size=4)
     averaged = (out.y_pose[:2] + out.y_rgb[:2]) / 2
@@ -56,7 +56,7 @@ def test_the_last_term_is_over_weighted_logits_of_clips_with_both():
     assert_close(loss.total, loss.classification + loss.weighting)
 
 
-def test_theta_moves_under_the_default_loss_by_the_last_term_alone():
+def test_by_default_only_the_last_term_trains_theta():
     out, theta = output()
     loss = gesture_loss(out, LABEL, alpha=1.0, batch_size=4)
     inputs = (theta, out.y_rgb)

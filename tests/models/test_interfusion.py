@@ -1,4 +1,4 @@
-"""What InterFusion promises: its equations, gradient to both sides, shapes that must agree."""
+"""InterFusion: its equations, gradient to both sides, shapes that must agree."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ QUARTER = -1.0986122886681098  # σ of it is 1/4
         ("convex", lambda x, y: x + x / 4 + 3 * y / 4, lambda x, y: y + x / 4 + 3 * y / 4),
     ],
 )
-def test_each_reading_is_its_equation(streams, reading, u, v):
+def test_each_reading_equals_its_equation(streams, reading, u, v):
     x, y = streams
     u_seen, v_seen, gate = with_gate(reading, QUARTER)(x, y)
     assert_close(gate, torch.full_like(x, 0.25))
@@ -62,7 +62,7 @@ def test_gradient_reaches_both_streams_and_the_gate(streams, reading):
 
 
 @pytest.mark.parametrize("reading", ["shared", "cross"])
-def test_a_missing_token_lets_nothing_through(streams, reading):
+def test_a_missing_token_contributes_nothing(streams, reading):
     x, y = streams
     u, _, _ = InterFusion(8, reading)(x, torch.zeros_like(y))
     assert_close(u, x)

@@ -1,4 +1,4 @@
-"""Refinement: the attention over retrieved entries, warm-up, clips without entries."""
+"""Refinement: attention over retrieved entries, prototypes, the margin and the ramp of α."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.errors import SettingsError
-from imigue_lab.models.memory import build_memory
+from imigue_lab.models.memory import Prototypes, alpha_at, angular_cross_entropy, build_memory
 
 WIDTH, HEADS = 8, 2
 
@@ -50,7 +50,7 @@ def test_the_context_is_the_first_row_of_self_attention_over_clip_and_entries():
     assert_close(found.context[0], memory.out(torch.cat(rows)))
 
 
-def test_the_class_looked_into_is_the_predicted_one():
+def test_the_predicted_class_is_read():
     memory = build()
     fill(memory, 0, 2)
     fill(memory, 2, 2)
@@ -78,7 +78,7 @@ def test_in_warm_up_nothing_is_read():
         assert bool((memory(f, towards(0)).context != 0).any()) == reads
 
 
-def test_a_loaded_memory_knows_its_epoch():
+def test_the_epoch_is_restored():
     memory, other = build(), build()
     other.epoch.fill_(0)
     fill(memory, 0, 3)
@@ -99,7 +99,7 @@ def test_gradients_are_finite_without_entries_and_reach_f_with_them():
     assert not found.retrieved.entries.requires_grad
 
 
-def test_class_cosines_are_to_the_mean_entry_without_the_clips_own():
+def test_class_cosines_use_the_mean_entry_without_the_clips_own():
     memory = build()
     entries = fill(memory, 0, 3)
     f = torch.randn(2, WIDTH)
@@ -120,3 +120,44 @@ def test_class_cosines_are_to_the_mean_entry_without_the_clips_own():
 def test_values_that_do_not_fit_are_refused(wrong, words):
     with pytest.raises(SettingsError, match=words):
         build(**wrong)
+
+
+def test_prototypes_return_cosines():
+    prototypes = Prototypes(2, 2)
+    prototypes.vectors.data = torch.tensor([[0.0, 3.0], [1.0, 1.0]])
+    cosine = prototypes(torch.tensor([[5.0, 0.0]]))
+    assert_close(cosine, torch.tensor([[0.0, 1 / 2**0.5]]))
+
+
+def test_the_cross_entropy_is_over_cosines_divided_by_a_tenth():
+    cosine = torch.tensor([[0.3, 0.1, -0.2]])
+    by_hand = math.log(math.exp(3) + math.exp(1) + math.exp(-2)) - 1
+    assert_close(angular_cross_entropy(cosine, torch.tensor([1])), torch.tensor([by_hand]))
+
+
+def test_the_margin_widens_the_angle_of_the_true_class():
+    cosine = torch.tensor([[0.5, 0.1]])  # 60 degrees
+    wide = angular_cross_entropy(cosine, torch.tensor([0]), margin=math.pi / 6)
+    assert_close(wide, angular_cross_entropy(torch.tensor([[0.0, 0.1]]), torch.tensor([0])))
+    far = angular_cross_entropy(torch.tensor([[-0.99, 0.1]]), torch.tensor([0]), margin=1.0)
+    assert_close(far, angular_cross_entropy(torch.tensor([[-1.0, 0.1]]), torch.tensor([0])))
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3])
+def test_classes_without_entries_have_no_logit_and_no_nan(margin):
+    cosine = torch.tensor([[0.3, 0.1, 0.0], [0.3, 0.1, 0.0], [0.2, 0.2, 0.2]], requires_grad=True)
+    empty = torch.tensor([[False, False, True], [False, False, True], [True] * 3])
+    known = cosine.masked_fill(empty, -torch.inf)
+    loss = angular_cross_entropy(known, torch.tensor([0, 2, 1]), margin)
+    two = angular_cross_entropy(cosine[:1, :2], torch.tensor([0]), margin)
+    assert_close(loss, torch.tensor([two.item(), 0, 0]))
+    loss.sum().backward()
+    assert torch.isfinite(cosine.grad).all()
+    assert (cosine.grad[1:] == 0).all()
+    assert (cosine.grad[0, :2] != 0).all()
+
+
+def test_alpha_is_a_linear_ramp_after_warm_up():
+    ramp = [alpha_at(epoch, alpha=2.0, warmup=3, ramp=4) for epoch in range(9)]
+    assert ramp == [0, 0, 0, 0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    assert [alpha_at(epoch, 1.0, 2, 0) for epoch in range(4)] == [0, 0, 1, 1]

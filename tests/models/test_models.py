@@ -1,4 +1,4 @@
-"""What every model does: learn, treat each item alone, repeat itself, save, run in bfloat16."""
+"""All models: gradients, batches, determinism, state dicts, bfloat16."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from imigue_lab.models.swinface import build_swinface
 
 
 def see(model, frames):
-    return [*model(frames), model.logits(frames)]
+    return [*model(frames), model.net(frames)]
 
 
 def read(model, faces):
@@ -113,7 +113,7 @@ def test_a_batch_of_one_equals_the_batch(case):
 
 
 @torch.no_grad()
-def test_evaluation_repeats_itself_and_leaves_nothing_behind(case):
+def test_evaluation_is_deterministic_and_changes_no_state(case):
     model, batch, run = case
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.get_rng_state()
@@ -127,7 +127,7 @@ def test_evaluation_repeats_itself_and_leaves_nothing_behind(case):
 
 
 @torch.no_grad()
-def test_a_state_dict_brings_the_same_outputs_into_a_fresh_model(case, request):
+def test_a_state_dict_restores_the_outputs(case, request):
     model, batch, run = case
     build, *_ = MODELS[request.node.callspec.params["case"]]
     torch.manual_seed(1)

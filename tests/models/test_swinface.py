@@ -1,4 +1,4 @@
-"""The face encoder: the published numbers inside and out, 42 outputs by name, two sizes."""
+"""The face encoder: published outputs and inner features, 42 named outputs, two sizes."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def recorded(shared):
 
 
 @pytest.mark.shared
-def test_published_embedding_and_outputs_are_met(recorded):
+def test_embedding_and_outputs_equal_the_published_ones(recorded):
     model, facts, arrays = recorded
     with torch.inference_mode():
         assert_close(model(arrays["input"]), arrays["embedding"], **facts["tolerance"])
@@ -41,7 +41,7 @@ def test_published_embedding_and_outputs_are_met(recorded):
 
 
 @pytest.mark.shared
-def test_published_maps_and_branches_are_met_inside(recorded):
+def test_maps_and_branches_equal_the_published_ones(recorded):
     model, facts, arrays = recorded
     with torch.inference_mode():
         stages = model.backbone.stages(arrays["input"])
@@ -86,7 +86,7 @@ def test_only_the_branch_of_expressions_runs_for_an_expression(tiny, monkeypatch
     assert ran == [("Expression", "Smiling")]
 
 
-def test_a_backbone_alone_embeds_and_says_that_it_cannot_read_faces(tiny):
+def test_a_backbone_without_heads_has_embeddings_only(tiny):
     alone = build_swinface("tiny", heads=False).eval()
     alone.backbone.load_state_dict(tiny.backbone.state_dict())
     faces = torch.randn(2, 3, 56, 56)
@@ -96,7 +96,7 @@ def test_a_backbone_alone_embeds_and_says_that_it_cannot_read_faces(tiny):
             read(faces)
 
 
-def test_every_second_block_looks_across_the_borders_of_windows(tiny):
+def test_every_second_block_crosses_the_borders_of_windows(tiny):
     """A pixel of the upper left window reaches its neighbours only through the shifted block."""
     x = torch.zeros(1, 14, 14, 32)
     touched = x.clone()

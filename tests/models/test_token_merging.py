@@ -1,4 +1,4 @@
-"""Merging: MCTF's published numbers within a sequence, and the matching between two sides."""
+"""Merging: MCTF's published numbers within a sequence, and the matching between two sets."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_similarity_runs_from_0_to_1():
     assert_close(similarity(a, b), torch.tensor([[[1.0, 0, 0.5], [0.5, 0.5, 0.5]]]))
 
 
-def test_the_least_important_valid_token_is_readiest():
+def test_the_least_important_valid_token_has_the_highest_readiness():
     importance = torch.tensor([[0.5, 2.0, 0.001]])
     mask = torch.tensor([[True, True, False]])
     assert_close(readiness(importance, mask), torch.tensor([[1.0, 0.25, 0.0]]))
@@ -103,7 +103,7 @@ def test_of_equal_scores_the_first_token_merges():
     assert among_highest(values, torch.tensor([2])).tolist() == [[True, True, False, False]]
 
 
-def test_each_clip_merges_as_many_as_it_should():
+def test_each_clip_merges_its_own_number_of_tokens():
     scores = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0))
     forth, back = torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2])
     found = match_both_ways(scores, forth, back)

@@ -1,4 +1,4 @@
-"""Tokens: where and when each of them is, and that nothing gets through the mask."""
+"""Tokens: their times and places, and masks."""
 
 import torch
 from torch.testing import assert_close
@@ -13,7 +13,7 @@ from imigue_lab.models.tokens import (
 )
 
 
-def test_cells_of_a_map_lie_at_their_middles():
+def test_cells_of_a_map_are_at_their_centres():
     features = torch.arange(2 * 2 * 3).reshape(1, 2, 2, 3, 1).float()
     tokens = grid_tokens(features)
     assert_close(tokens.values[0, :, 0], torch.arange(12.0))
@@ -50,7 +50,7 @@ def test_the_place_of_a_joint_is_the_mean_over_frames_where_it_was_seen():
     assert not seen.any()
 
 
-def test_nothing_behind_the_mask_gets_through_not_even_nan():
+def test_masked_values_have_no_effect_not_even_nan():
     mask = torch.tensor([[True, True, False]])
     values = torch.randn(1, 3, 4)
     values[0, 2] = torch.nan
@@ -69,7 +69,7 @@ def test_nothing_behind_the_mask_gets_through_not_even_nan():
     assert torch.isfinite(projection.linear.weight.grad).all()
 
 
-def test_what_rests_is_taken_out_and_comes_back_by_weights_that_start_at_nothing():
+def test_the_constant_part_is_subtracted_and_projected_by_weights_that_start_at_zero():
     values, rest = torch.randn(1, 3, 4), torch.randn(1, 3, 4)
     tokens = Tokens(values, torch.rand(1, 3), torch.ones(1, 3, dtype=torch.bool), rest=rest)
     projection = Projection(4, 5)
@@ -96,7 +96,7 @@ def test_the_rest_of_a_joint_is_its_mean_over_the_steps_in_which_it_was_seen():
     assert_close(rest[0, 1], features[0, 0, :3, 1].mean(dim=0))
 
 
-def test_half_precision_features_of_the_store_are_taken():
+def test_half_precision_features_are_accepted():
     tokens = grid_tokens(torch.randn(1, 1, 2, 2, 4).half())
     assert Projection(4, 6)(tokens).values.dtype == torch.float32
 

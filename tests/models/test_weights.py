@@ -1,4 +1,4 @@
-"""Weights of the encoders: untrained ones are everywhere the same, files say what they are."""
+"""Weights of the encoders: untrained ones are reproducible, files are identified."""
 
 from urllib.error import URLError
 
@@ -42,7 +42,7 @@ def test_untrained_weights_are_the_same_in_every_process(drawn):
     assert {"mvit": of_mvit.digest, "swinface": of_face.digest} == DIGESTS
 
 
-def test_untrained_weights_are_said_to_be():
+def test_untrained_weights_are_marked():
     for model, weights in (load_mvit(size="tiny"), load_swinface(size="tiny")):
         assert (weights.name, weights.trained) == ("untrained", False)
         assert not model.training
@@ -53,7 +53,7 @@ def test_another_seed_gives_other_weights():
     assert first.digest != second.digest
 
 
-def test_untrained_features_keep_their_scale_and_tell_pictures_apart():
+def test_untrained_features_keep_their_scale_and_differ_between_pictures():
     generator = torch.Generator().manual_seed(0)
     faces = torch.rand(8, 3, 56, 56, generator=generator) * 2 - 1
     with torch.inference_mode():
@@ -97,7 +97,7 @@ def test_kinetics400_comes_by_name(monkeypatch):
     [URLError("no route to host"), RuntimeError("invalid hash value"), TimeoutError("timed out")],
     ids=["no network", "another file", "slow"],
 )
-def test_a_failed_download_names_the_file_and_the_way_around(failure, monkeypatch):
+def test_a_failed_download_names_the_file_and_the_workaround(failure, monkeypatch):
     download(monkeypatch, failure)
     with pytest.raises(DataError) as caught:
         load_mvit("kinetics400")

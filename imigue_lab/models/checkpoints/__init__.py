@@ -1,1 +1,1 @@
-"""Published checkpoints, one family a module: what to build, and how its keys are called here."""
+"""Published checkpoints: key maps and sizes of every family, and how a file becomes a model."""

@@ -1,22 +1,25 @@
-"""What checkpoints of graph networks have in common: sizes read off their shapes, and key names.
+"""Published graph networks: key maps, and builder arguments from the shapes of the weights.
 
-Two ways of naming: the authors' (`l1.gcn1.conv_d.0.weight`), and that of pyskl and mmaction2
-(`gcn.0.gcn.conv_d.0.weight`); mmaction2's head is `cls_head.fc`, pyskl's `cls_head.fc_cls`.
+Files come from the authors (2s-AGCN, ST-GCN, AAGCN, CTR-GCN) or from pyskl and mmaction2. The first
+use keys such as `l1.gcn1.conv_d.0.weight`, the others `gcn.0.gcn.conv_d.0.weight`; mmaction2's head
+is `cls_head.fc`, pyskl's `cls_head.fc_cls`.
 """
 
-import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
 
+from imigue_lab.data.skeletons.graphs import pyskl_edges, stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
+from imigue_lab.models.checkpoints.pictures import Names, State
 
-Names = tuple[tuple[str, str], ...]
+DROPPED = r"^A$|^data_preprocessor\."  # A: a copy of the graph, which the builder gets
 
 NETWORK: Names = (
+    (r"^l(\d+)\.", lambda block: f"blocks.{int(block[1]) - 1}."),
     (r"^data_bn\.", "norm."),
     (r"^(?:fc|cls_head\.fc|cls_head\.fc_cls)\.", "head."),
     (r"^(?:gcn|net)\.(\d+)\.", r"blocks.\1."),
@@ -36,79 +39,187 @@ BRANCHES: Names = (
     (r"\.branches\.5\.(weight|bias)$", r".branches.5.look.\1"),
     (r"\.time\.transform\.", ".time.join."),
 )
-
+SUBSETS: Names = (
+    (r"\.graph\.conv_a\.", ".graph.theta."),
+    (r"\.graph\.conv_b\.", ".graph.phi."),
+    (r"\.graph\.conv_d\.", ".graph.weights."),
+)
+AGCN: Names = (
+    *NETWORK,
+    *SUBSETS,
+    (r"\.time\.conv\.", ".time.0."),
+    (r"\.time\.norm\.", ".time.1."),
+)
+STGCN: Names = (
+    *NETWORK,
+    (r"^st_gcn_networks\.(\d+)\.", r"blocks.\1."),
+    (r"^edge_importance\.(\d+)$", r"blocks.\1.graph.importance"),
+    (r"^fcn\.", "head."),
+    (r"\.gcn\.conv\.", ".graph.weights."),
+    (r"\.tcn\.0\.", ".graph.norm."),
+    (r"\.tcn\.2\.", ".time.conv."),
+    (r"\.tcn\.3\.", ".time.norm."),
+)
+PYSKL_STGCN: Names = (
+    (r"^gcn\.(\d+)\.gcn\.A$", r"blocks.\1.graph.fixed"),
+    (r"^gcn\.(\d+)\.gcn\.PA$", r"blocks.\1.graph.importance"),
+    *NETWORK,
+    (r"\.graph\.conv\.", ".graph.weights."),
+)
+STGCNPP: Names = (*NETWORK, *BRANCHES, (r"\.graph\.conv\.", ".graph.weights."))
+AAGCN: Names = (
+    *NETWORK,
+    *SUBSETS,
+    (r"\.graph\.conv_sa\.", ".graph.emphasis.joints."),
+    (r"\.graph\.conv_ta\.", ".graph.emphasis.frames."),
+    (r"\.graph\.fc1c\.", ".graph.emphasis.squeeze."),
+    (r"\.graph\.fc2c\.", ".graph.emphasis.restore."),
+)
+CTRGCN: Names = (
+    *NETWORK,
+    (r"\.branches\.3\.0\.", ".branches.3.look."),
+    (r"\.branches\.3\.1\.", ".branches.3.norm."),
+    (r"\.graph\.convs\.(\d)\.conv1\.", r".graph.refinements.\1.first."),
+    (r"\.graph\.convs\.(\d)\.conv2\.", r".graph.refinements.\1.second."),
+    (r"\.graph\.convs\.(\d)\.conv3\.", r".graph.refinements.\1.values."),
+    (r"\.graph\.convs\.(\d)\.conv4\.", r".graph.refinements.\1.expand."),
+    *BRANCHES,
+)
+DGSTGCN: Names = (
+    *NETWORK,
+    *BRANCHES,
+    (r"\.graph\.pre\.", ".graph.before."),
+    (r"\.graph\.post\.", ".graph.after."),
+    (r"\.graph\.conv1\.", ".graph.first."),
+    (r"\.graph\.conv2\.", ".graph.second."),
+    (r"\.time\.add_coeff$", ".time.gamma"),
+)
 HEADS = ("cls_head.fc_cls.weight", "cls_head.fc.weight", "fc.weight", "fcn.weight")
 
 
-def our_name(key: str, *tables: Names) -> str | None:
-    """Our name of a key; `None` for the graph that networks keep at the top and do not use."""
-    if key == "A" or key.startswith("data_preprocessor."):
-        return None
-    key = re.sub(r"^l(\d+)\.", lambda block: f"blocks.{int(block[1]) - 1}.", key)
-    for table in (NETWORK, *tables):
-        for published, ours in table:
-            key = re.sub(published, ours, key)
-    return key
+class Keys(NamedTuple):
+    """Published keys that the sizes are read from.
+
+    Attributes:
+        graph: of a tensor with the joints on its last axis.
+        entrance: of the first convolution.
+        norms: suffix of the keys of the norms that are as wide as each block.
+    """
+
+    graph: str
+    entrance: str
+    norms: str
 
 
-def read_sizes(
-    state: Mapping[str, Tensor],
-    keypoints: str | None,
-    graph: str,
-    entrance: str,
-    norms: str,
+Rest = Callable[[State, Keys, Layout], dict[str, Any]]
+
+
+def read_network(
+    state: State,
+    keypoints: str | None = None,
+    mask_missing: bool = False,
+    *,
+    keys: Keys,
+    rest: Rest,
 ) -> dict[str, Any]:
-    """What every graph network's `build_...` takes.
+    """The arguments of a graph network's builder.
 
     Args:
-        state: under its published names.
-        keypoints: the layout that it was trained on, if it is to be known by name.
-        graph: key of a tensor whose last axis is the joints.
-        entrance: key of the first convolution.
-        norms: how the keys of the norms end that are as wide as each block.
+        state: by published keys.
+        keypoints: the layout that the network was trained on, which gives the joints their names.
+            Files without their fixed graph need it.
+        mask_missing: False is as published, see `JointNorm`.
+        keys: as the family names them.
+        rest: the graph, and arguments that only this network has.
 
     Raises:
         DataError: the layout has another number of joints than the tensors, or these disagree.
         KeyError: a tensor is absent that the sizes are read from.
     """
-    joints, channels = state[graph].shape[-1], state[entrance].shape[1]
-    blocks = Counter(len(state[key]) for key in state if key.endswith(norms))
+    joints, channels = state[keys.graph].shape[-1], state[keys.entrance].shape[1]
+    blocks = Counter(len(state[key]) for key in state if key.endswith(keys.norms))
     if not blocks:
-        raise KeyError(f"*{norms}")
+        raise KeyError(f"*{keys.norms}")
     norm = len(state["data_bn.weight"])
     if norm % (joints * channels):
         raise DataError(
             f"data_bn.weight: {norm} entries are no multiple of {joints} joints x {channels}"
-            " channels, which the other weights are of; the file mixes two networks"
+            " channels, the sizes of the other weights; the file mixes two networks"
         )
     head = next((key for key in HEADS if key in state), HEADS[0])
+    layout = layout_of_joints(joints, keypoints)
     return {
-        "keypoints": layout_of_joints(joints, keypoints),
+        "keypoints": layout,
         "classes": len(state[head]),
         "channels": channels,
         "persons": norm // (joints * channels),
         "width": min(blocks),
         "depths": [blocks[width] for width in sorted(blocks)],
-    }
+        "mask_missing": mask_missing,
+    } | rest(state, keys, layout)
+
+
+def learned_graph(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    return {"graph": state[keys.graph]}
+
+
+def agcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """The file lacks the fixed graph: its edges are `graphs.edges` of the layout, with the tips of
+    `ntu25`'s hands at the end of a chain."""
+    check_named("2s-agcn", layout)
+    return {}
+
+
+def stgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """The fixed graph A may be in the file."""
+    if "A" not in state:
+        check_named("st-gcn", layout)
+    return {"graph": state.get("A")}
+
+
+def pyskl_stgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """The first block's fixed graph; those in the file are then loaded like weights."""
+    graph = state.get("gcn.0.gcn.A")
+    if graph is None:
+        check_named("pyskl/stgcn", layout)
+        graph = torch.tensor(stgcn_spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
+    return {"graph": graph}
+
+
+def aagcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    """mmaction2 calls AAGCN without emphasis 2s-AGCN."""
+    return {"graph": state[keys.graph], "emphasis": any(".conv_sa." in key for key in state)}
+
+
+def dgstgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+    graph, width = state[keys.graph], len(state["gcn.0.gcn.bn.weight"])
+    ratio = len(state[keys.entrance]) / len(graph) / width
+    return {"graph": graph, "ratio": ratio, "entries": len(state["gcn.0.tcn.add_coeff"])}
 
 
 def layout_of_joints(joints: int, keypoints: str | None) -> Layout:
-    """The layout of that name; without a name one of nameless joints, as the file has the graph."""
+    """The layout of that name; without one, a layout of numbered joints and no bones."""
     if keypoints is None:
         names = tuple(f"joint_{index}" for index in range(joints))
         return Layout(f"a checkpoint of {joints} joints", names, bones=(), mirror=())
     if keypoints not in LAYOUTS or len(LAYOUTS[keypoints].joints) != joints:
-        fitting = [name for name, layout in LAYOUTS.items() if len(layout.joints) == joints]
         raise DataError(
             f"keypoints: the checkpoint is of {joints} joints, and {keypoints!r} is no layout of as"
-            f" many; name the one it was trained on: {' or '.join(fitting) or 'none here fits'}"
+            f" many; name the one it was trained on: {fitting(joints) or 'none here fits'}"
         )
     return LAYOUTS[keypoints]
 
 
-def without_graph(family: str, joints: int) -> DataError:
-    fitting = [name for name, layout in LAYOUTS.items() if len(layout.joints) == joints]
-    return DataError(
-        f"this checkpoint of {family} holds no graph; name the layout of {joints} joints that it"
-        f" was trained on, keypoints={' or '.join(fitting) or '... (none here fits)'}"
-    )
+def check_named(family: str, layout: Layout) -> None:
+    """Refuses a layout that is not known by name, as it has no bones to make a graph of."""
+    joints = len(layout.joints)
+    if layout.name not in LAYOUTS:
+        raise DataError(
+            f"this checkpoint of {family} holds no graph; name the layout of {joints} joints that"
+            f" it was trained on, keypoints={fitting(joints) or '... (none here fits)'}"
+        )
+
+
+def fitting(joints: int) -> str:
+    """The names of the layouts of that many joints."""
+    return " or ".join(name for name, layout in LAYOUTS.items() if len(layout.joints) == joints)

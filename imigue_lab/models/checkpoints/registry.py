@@ -1,17 +1,17 @@
 """Published checkpoints -> our models: unwrapped, renamed, every weight in its place or refused.
 
-One module a family (`checkpoints/`) knows what to build from a state dict, by its published keys
-(`build`), and how these are called here (`rename`): `None` if known and not needed; what it does
-not know, it hands back. No code in a file is executed.
+A family is one row of `FAMILIES`: which builder, how published keys map to ours, and how the
+builder's arguments are read from the weights. The network is imported when a file is loaded. No
+code in a file is executed.
 """
 
 import difflib
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,42 +19,127 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from imigue_lab.errors import DataError, some
-from imigue_lab.models.checkpoints import (
-    aagcn,
-    agcn,
-    ctrgcn,
-    dscnet_msst,
-    dscnet_rgb,
-    mvit,
-    pyskl_aagcn,
-    pyskl_ctrgcn,
-    pyskl_dgstgcn,
-    pyskl_posec3d,
-    pyskl_stgcn,
-    pyskl_stgcnpp,
-    stgcn,
-    swinface,
-    tsm,
-    video_swin,
-)
+from imigue_lab.models import import_builder
+from imigue_lab.models.checkpoints import graph_networks as graphs
+from imigue_lab.models.checkpoints import pictures
+from imigue_lab.models.checkpoints.graph_networks import Keys
+from imigue_lab.models.checkpoints.pictures import Names
 
-FAMILIES: dict[str, ModuleType] = {
-    "2s-agcn": agcn,
-    "st-gcn": stgcn,
-    "pyskl/stgcn": pyskl_stgcn,
-    "pyskl/stgcn++": pyskl_stgcnpp,
-    "aagcn": aagcn,
-    "pyskl/aagcn": pyskl_aagcn,
-    "ctr-gcn": ctrgcn,
-    "pyskl/ctrgcn": pyskl_ctrgcn,
-    "pyskl/dgstgcn": pyskl_dgstgcn,
-    "pyskl/posec3d": pyskl_posec3d,
-    "tsm-r50": tsm,
-    "dscnet/rgb": dscnet_rgb,
-    "dscnet/msst": dscnet_msst,
-    "video-swin": video_swin,
-    "slowfast/mvitv2-s": mvit,
-    "swinface": swinface,
+
+class Family(NamedTuple):
+    """Files that one code base writes for one network.
+
+    Attributes:
+        builder: see `import_builder`.
+        names: regular expressions from published keys to ours, applied in this order.
+        read: the builder's arguments from a state dict by its published keys, and the options that
+            shapes do not show.
+        fixed: the builder's arguments that are the same for all files of the family.
+        dropped: a regular expression of keys that the model has no use for.
+    """
+
+    builder: str
+    names: Names
+    read: Callable[..., dict[str, Any]]
+    fixed: Mapping[str, Any] = {}
+    dropped: str = pictures.DROPPED
+
+    def build(self, state: Mapping[str, Tensor], **options: Any) -> nn.Module:
+        """An untrained network of the sizes that the weights have."""
+        return import_builder(self.builder)(**self.read(state, **options), **self.fixed)
+
+    def rename(self, key: str) -> str | None:
+        """Our name of a published key, None for one that is not needed; an unknown key stays."""
+        return None if re.search(self.dropped, key) else pictures.rename(key, self.names)
+
+
+def graph_family(builder: str, names: Names, rest: graphs.Rest, keys: Keys, **fixed: Any) -> Family:
+    read = partial(graphs.read_network, keys=keys, rest=rest)
+    return Family(f"graph.{builder}", names, read, fixed, graphs.DROPPED)
+
+
+FAMILIES = {
+    "2s-agcn": graph_family(
+        "agcn:build_agcn",
+        graphs.AGCN,
+        graphs.agcn_rest,
+        Keys("l1.gcn1.PA", "l1.gcn1.conv_d.0.weight", ".gcn1.bn.weight"),
+    ),
+    "st-gcn": graph_family(
+        "stgcn:build_stgcn",
+        graphs.STGCN,
+        graphs.stgcn_rest,
+        Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight"),
+    ),
+    "pyskl/stgcn": graph_family(
+        "stgcn:build_stgcn",
+        graphs.PYSKL_STGCN,
+        graphs.pyskl_stgcn_rest,
+        Keys("gcn.0.gcn.PA", "gcn.0.gcn.conv.weight", ".gcn.bn.weight"),
+    ),
+    "pyskl/stgcn++": graph_family(
+        "stgcn:build_stgcnpp",
+        graphs.STGCNPP,
+        graphs.learned_graph,
+        Keys("gcn.0.gcn.A", "gcn.0.gcn.conv.weight", ".gcn.bn.weight"),
+    ),
+    "aagcn": graph_family(
+        "aagcn:build_aagcn",
+        graphs.AAGCN,
+        graphs.aagcn_rest,
+        Keys("l1.gcn1.PA", "l1.gcn1.conv_d.0.weight", ".gcn1.bn.weight"),
+        original=True,
+    ),
+    "pyskl/aagcn": graph_family(
+        "aagcn:build_aagcn",
+        graphs.AAGCN,
+        graphs.aagcn_rest,
+        Keys("gcn.0.gcn.A", "gcn.0.gcn.conv_d.0.weight", ".gcn.bn.weight"),
+        original=False,
+    ),
+    "ctr-gcn": graph_family(
+        "ctrgcn:build_ctrgcn",
+        graphs.CTRGCN,
+        graphs.learned_graph,
+        Keys("l1.gcn1.PA", "l1.gcn1.convs.0.conv3.weight", ".gcn1.bn.weight"),
+        original=True,
+    ),
+    "pyskl/ctrgcn": graph_family(
+        "ctrgcn:build_ctrgcn",
+        graphs.CTRGCN,
+        graphs.learned_graph,
+        Keys("net.0.gcn1.A", "net.0.gcn1.convs.0.conv3.weight", ".gcn1.bn.weight"),
+        original=False,
+    ),
+    "pyskl/dgstgcn": graph_family(
+        "dgstgcn:build_dgstgcn",
+        graphs.DGSTGCN,
+        graphs.dgstgcn_rest,
+        Keys("gcn.0.gcn.A", "gcn.0.gcn.pre.0.weight", ".gcn.bn.weight"),
+    ),
+    "pyskl/posec3d": Family(
+        "pictures.poseconv3d:build_poseconv3d", pictures.POSEC3D, pictures.read_posec3d
+    ),
+    "tsm-r50": Family("pictures.tsm:build_tsm", pictures.TSM, pictures.read_tsm),
+    "dscnet/rgb": Family(
+        "pictures.dscnet:build_dscnet_rgb", pictures.DSCNET_RGB, pictures.read_dscnet_rgb
+    ),
+    "dscnet/msst": Family(
+        "pictures.dscnet:build_msstnet", pictures.DSCNET_MSST, pictures.read_dscnet_msst
+    ),
+    "video-swin": Family(
+        "pictures.video_swin:build_video_swin",
+        pictures.VIDEO_SWIN,
+        pictures.read_video_swin,
+        dropped=pictures.DROPPED_SWIN,
+    ),
+    "slowfast/mvitv2-s": Family("pictures.mvit:build_mvitv2", pictures.MVIT, pictures.read_mvit),
+    "swinface": Family(
+        "swinface:build_swinface",
+        pictures.SWINFACE,
+        pictures.read_swinface,
+        dropped=pictures.DROPPED_SWINFACE,
+    ),
 }
 
 State = dict[str, Tensor]
@@ -62,7 +147,7 @@ State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state")  # mmaction, pyskl, TSM; PySlowFast
 PREFIXES = re.compile(r"^(module\.)?(backbone\.)?")
 
-# Optimizer states of the time hold numbers of these kinds.
+# Types of the numbers in the optimizer states of older files.
 to_scalar = np.float64(0).__reduce__()[0]
 NUMBERS: list[Any] = [
     (to_scalar, "numpy.core.multiarray.scalar"),
@@ -78,10 +163,10 @@ def load_published(
     """A published model with its weights, in evaluation mode, the random state untouched.
 
     Args:
-        source: a checkpoint's file (torch or safetensors), or what it holds.
+        source: a checkpoint's file (torch or safetensors), or its content.
         family: a name of `FAMILIES`.
-        options: what the family's `build` takes, such as the clip of a video model; sizes are read
-            off the weights.
+        options: of the family's `read`, such as the clip of a video model; sizes are read from the
+            weights.
 
     Raises:
         DataError: no such file, more than weights in it, or another family's; one sentence.
@@ -104,16 +189,16 @@ def load_published(
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """What a file holds, as long as that is tensors and plain numbers."""
+    """The content of a file that has nothing but tensors and plain numbers."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the path of a checkpoint")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         with torch.serialization.safe_globals(NUMBERS), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of files that were never torch's
+            warnings.simplefilter("ignore", UserWarning)  # of files that torch did not write
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what torch raises on a file that is not its own has no limits
+    except Exception as error:  # on other files torch raises anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise DataError(
                 f"{path}: holds more than weights ({code[1]}), and opening that would run code;"
@@ -154,18 +239,20 @@ def unwrap(content: Mapping[str, Any], name: str) -> State:
     return state
 
 
-def fill(model: nn.Module, state: State, family: ModuleType, complaint: str) -> None:
-    """Puts every weight of a state dict into its place in the model.
+def fill(model: nn.Module, state: State, family: Family, complaint: str) -> None:
+    """Copies every weight of a state dict into its place in the model.
 
-    Integer buffers (indices, counts of batches) may be absent; axes of length 1 may differ.
+    Integer buffers (indices, counts of batches) and buffers outside the model's state dict (fixed
+    graphs) may be absent; axes of length 1 may differ.
 
     Raises:
         DataError: a weight is missing, left over, or of another shape.
     """
-    places = model.state_dict()
+    weights = model.state_dict()
+    places = dict(model.named_buffers()) | weights
     names = {key: family.rename(key) for key in state}
     found = {name: key for key, name in names.items() if name is not None}
-    missing = [n for n, place in places.items() if place.is_floating_point() and n not in found]
+    missing = [n for n, place in weights.items() if place.is_floating_point() and n not in found]
     extra = [name for name in found if name not in places]
     if missing:
         raise DataError(

@@ -1,13 +1,14 @@
-"""AAGCN: a learned graph, corrected by what each clip's joints have in common, then emphasis.
+"""AAGCN: a learned graph, corrected by the similarity of each clip's joints, then attention.
 
 Shi et al., "Skeleton-Based Action Recognition with Multi-Stream Adaptive Graph Convolutional
 Networks", TIP 2020, section III.
 
-Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames,
-K = 3 subsets of a joint's neighbours.
+Letters in shapes as in `layers`: N clips and persons, C channels going in and D coming out, V
+joints, T frames, K = 3 subsets of a joint's neighbours.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,20 +18,29 @@ from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.models.graph.agcn import DEPTHS, Graph, start_as_published
-from imigue_lab.models.graph.layers import Attention, GraphFeatures, Mixed, Own, SubsetConvolutions
+from imigue_lab.models.graph.layers import (
+    Attention,
+    Graph,
+    GraphFeatures,
+    Mixed,
+    Own,
+    SubsetConvolutions,
+)
 from imigue_lab.models.graph.network import (
+    DEPTHS,
     GraphNetwork,
     build_network,
+    check_width,
     layout_of,
     mean_over_time,
+    start_as_published,
     start_head,
 )
 from imigue_lab.models.graph.temporal import OneConvolution
 
 
 class CorrectedGraphConvolution(SubsetConvolutions):
-    """``y = ReLU(BN(Σ_k W_k x (A_k + α C_k)) + skip(x))``, then emphasis where it is wanted.
+    """``y = ReLU(BN(Σ_k W_k x (A_k + α C_k)) + skip(x))``, then `Emphasis` if enabled.
 
         C_k = tanh((θ_k x)_i · (φ_k x)_j / E T)
 
@@ -52,7 +62,7 @@ class CorrectedGraphConvolution(SubsetConvolutions):
 
 
 class Emphasis(nn.Module):
-    """Joints, then frames, then channels are raised by up to twofold: ``y + y ⊙ σ(f(mean(y)))``."""
+    """Joints, then frames, then channels are scaled by 1 to 2: ``y + y ⊙ σ(f(mean(y)))``."""
 
     def __init__(self, joints: int, width: int):
         super().__init__()
@@ -64,7 +74,7 @@ class Emphasis(nn.Module):
 
     def forward(self, y: Mixed, own: Own | None) -> Mixed:
         joints = 1 + torch.sigmoid(to_one_channel(mean_over_time(y, own), self.joints))
-        # the means of what is raised follow from sums, without raising it in between
+        # the means after a scaling follow from sums, without scaling the features in between
         over_joints = (joints / y.shape[2]) @ rearrange(y, "n d v t -> n v (t d)")
         over_joints = rearrange(over_joints, "n 1 (t d) -> n d t", d=y.shape[1])
         if own is not None:
@@ -81,9 +91,9 @@ class Emphasis(nn.Module):
 
 
 def to_one_channel(x: Float[Tensor, "N D L"], conv: nn.Conv1d) -> Float[Tensor, "N 1 L"]:
-    """``conv(x)``: every tap's product with every place, then each place's sum of its taps.
+    """``conv(x)``: every tap times every position, then for each position the sum of its taps.
 
-    Four times as fast as the convolution, whose kernels are made for many channels.
+    Four times as fast as the convolution, which is optimised for many channels.
     """
     taps, places = conv.kernel_size[0], x.shape[-1]
     assert conv.bias is not None
@@ -100,38 +110,26 @@ def build_aagcn(
     width: int = 64,
     depths: Sequence[int] = DEPTHS,
     mask_missing: bool = True,
+    graph: Graph | None = None,
     emphasis: bool = True,
     original: bool = True,
-    graph: Graph | None = None,
 ) -> GraphNetwork:
     """AAGCN, one stream.
 
-    Args:
-        keypoints: a layout or its name, which gives the graph that A starts from.
-        persons: that the input norm tells apart, and takes at most; 1: all share its statistics.
-        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
-        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
+    Args, beside those of `build_network`:
         emphasis: on joints, frames and channels; mmaction2 calls the network without it 2s-AGCN,
             which it is not.
         original: graph and start of the authors' code, else of pyskl's; the equations are the same.
-        graph: in place of the layout's.
     """
-    if width % 4:
-        raise ValueError(f"width must be a multiple of 4; got {width}")
+    check_width(width)
     layout = layout_of(keypoints)
     if graph is None:
         links = edges(layout) if original else pyskl_edges(layout)
         graph = torch.tensor(spatial(layout, links), dtype=torch.float32)
+    graph_part = partial(CorrectedGraphConvolution, graph, emphasis=emphasis)
+    time_part = OneConvolution
     model = build_network(
-        lambda a, b: CorrectedGraphConvolution(graph, a, b, emphasis),
-        OneConvolution,
-        layout,
-        classes,
-        channels,
-        persons,
-        width,
-        depths,
-        mask_missing,
+        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
     )
     start_as_published(model)
     for part in model.modules():

@@ -1,13 +1,14 @@
-"""CTR-GCN: every channel refines a shared graph by how the joints differ in this clip.
+"""CTR-GCN: a shared graph, refined for every channel by how the joints differ in the clip.
 
 Chen et al., "Channel-wise Topology Refinement Graph Convolution for Skeleton-Based Action
 Recognition", ICCV 2021, sections 3.2 and 3.3.
 
-Letters in shapes: N clips and persons, C channels going in and D coming out, E channels of the
-refinement, V joints, T frames, K = 3 subsets of a joint's neighbours.
+Letters in shapes as in `layers`: N clips and persons, C channels going in and D coming out, E
+channels of the refinement, V joints, T frames, K = 3 subsets of a joint's neighbours.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.models.graph.agcn import DEPTHS, Graph, start_as_published
 from imigue_lab.models.graph.layers import (
     SUBSETS,
+    Graph,
     GraphFeatures,
     Mixed,
     NormedConvolution,
@@ -28,10 +29,13 @@ from imigue_lab.models.graph.layers import (
     at_least_float32,
 )
 from imigue_lab.models.graph.network import (
+    DEPTHS,
     GraphNetwork,
     build_network,
+    check_width,
     layout_of,
     mean_over_time,
+    start_as_published,
     start_head,
 )
 from imigue_lab.models.graph.temporal import FourBranches
@@ -40,7 +44,7 @@ from imigue_lab.models.graph.temporal import FourBranches
 class Refinement(nn.Module):
     """One subset's ``R = A + α W₄ tanh(W₁ x̄_u - W₂ x̄_v)``, x̄ the mean over time.
 
-    `values` are the features that are mixed by it.
+    `values` computes the features that R mixes.
     """
 
     def __init__(self, in_width: int, width: int):
@@ -54,7 +58,7 @@ class Refinement(nn.Module):
     def forward(
         self, difference: Float[Tensor, "N E V V"], graph: Float[Tensor, "V V"], alpha: Tensor
     ) -> Float[Tensor, "N D V V"]:
-        """Of ``σ(2 (W₁ x̄_u - W₂ x̄_v))``, which `differences` gives for all subsets at once.
+        """R from ``σ(2 (W₁ x̄_u - W₂ x̄_v))``, which `differences` computes for all subsets.
 
         ``tanh x = 2 σ(2x) - 1``, and a sigmoid is seven times as fast.
         """
@@ -112,36 +116,24 @@ def build_ctrgcn(
     width: int = 64,
     depths: Sequence[int] = DEPTHS,
     mask_missing: bool = True,
-    original: bool = True,
     graph: Graph | None = None,
+    original: bool = True,
 ) -> GraphNetwork:
-    """CTR-GCN, one stream; the authors' code or pyskl's, whose outputs differ.
+    """CTR-GCN, one stream.
 
-    Args:
-        keypoints: a layout or its name, which gives the graph that A starts from.
-        persons: that the input norm tells apart, and takes at most; 1: all share its statistics.
-        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
-        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
-        original: the authors'. pyskl's graphs lead the other way, and a ReLU follows the branches
-            over time.
-        graph: in place of the layout's.
+    Args, beside those of `build_network`:
+        original: the authors' code, else pyskl's, where graphs lead the other way and a ReLU
+            follows the branches over time. Their outputs differ.
     """
-    if width % 4:
-        raise ValueError(f"width must be a multiple of 4; got {width}")
+    check_width(width)
     layout = layout_of(keypoints)
     if graph is None:
         links = edges(layout) if original else pyskl_edges(layout)
         graph = torch.tensor(spatial(layout, links), dtype=torch.float32)
+    graph_part = partial(RefinedGraphConvolution, graph, transposed=original)
+    time_part = partial(FourBranches, rectify=not original)
     model = build_network(
-        lambda a, b: RefinedGraphConvolution(graph, a, b, transposed=original),
-        lambda b, stride: FourBranches(b, stride, rectify=not original),
-        layout,
-        classes,
-        channels,
-        persons,
-        width,
-        depths,
-        mask_missing,
+        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
     )
     start_as_published(model)
     if not original:

@@ -1,13 +1,14 @@
-"""DG-STGCN: graphs that start from chance, one for each of 8 groups of channels, and a body joint.
+"""DG-STGCN: randomly initialised graphs for 8 groups of channels, and a joint for the whole body.
 
 Duan et al., "DG-STGCN: Dynamic Spatial-Temporal Modeling for Skeleton-based Action Recognition",
-2022, section 3; equations as in pyskl's code, with both dynamic terms of means over time.
+2022, section 3; equations as in pyskl's code, where both dynamic terms use means over time.
 
-Letters in shapes: N clips and persons, C channels going in and D coming out, E channels of each of
-K groups, V joints, T frames.
+Letters in shapes as in `layers`: N clips and persons, C channels going in and D coming out, E
+channels of each of K groups, V joints, T frames.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.graphs import random_start
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.models.graph.agcn import DEPTHS
 from imigue_lab.models.graph.layers import (
+    Graph,
     GraphFeatures,
     Mixed,
     NormedConvolution,
@@ -28,6 +29,7 @@ from imigue_lab.models.graph.layers import (
     normed_convolution,
 )
 from imigue_lab.models.graph.network import (
+    DEPTHS,
     GraphNetwork,
     build_network,
     layout_of,
@@ -36,15 +38,13 @@ from imigue_lab.models.graph.network import (
 )
 from imigue_lab.models.graph.temporal import MultiScaleWithBody
 
-Graph = Float[Tensor, "K V V"]
-
 
 class DynamicGraphConvolution(nn.Module):
     """``y = ReLU(BN(W (ReLU(BN(P x)) G)) + skip(x))``, a graph G for every channel of P x.
 
         G[k, e, u, v] = A_k + α tanh(a_u - b_v)[k, e] + β softmax_u(Σ_e a_u b_v)[k]
 
-    a and b are two embeddings of the mean over time; α and β start at 0. Files hold K of each, of
+    a and b are two embeddings of the mean over time; α and β start at 0. Files have K of each, of
     which the first is used, as published.
     """
 
@@ -90,36 +90,27 @@ def build_dgstgcn(
     width: int = 64,
     depths: Sequence[int] = DEPTHS,
     mask_missing: bool = True,
+    graph: Graph | None = None,
     ratio: float = 0.125,
     entries: int | None = None,
-    graph: Graph | None = None,
 ) -> GraphNetwork:
-    """DG-STGCN, one stream.
+    """DG-STGCN, one stream; by default its graph is drawn by torch's generator.
 
-    Args:
-        keypoints: a layout or its name.
-        persons: that the input norm tells apart; 1: all share its statistics, as published.
-        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
-        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
+    Args, beside those of `build_network`:
         ratio: of a group's channels to a block's (paper: 1/8, with 8 groups).
-        entries: of the body joint's weights, at least the joints; by default a joint each.
-        graph: that all layers start from, (K, V, V); by default drawn by torch's generator.
+        entries: of the body joint's weights, at least the number of joints, which is the default.
     """
     layout = layout_of(keypoints)
     if graph is None:
         rng = np.random.RandomState(int(torch.randint(2**31, ())))
         graph = torch.tensor(random_start(layout, rng), dtype=torch.float32)
-    joints = len(layout.joints)
+
+    def graph_part(in_width: int, width: int) -> DynamicGraphConvolution:
+        return DynamicGraphConvolution(graph, in_width, width, int(ratio * width + 1e-6))
+
+    time_part = partial(MultiScaleWithBody, entries=entries or len(layout.joints))
     model = build_network(
-        lambda a, b: DynamicGraphConvolution(graph, a, b, int(ratio * b + 1e-6)),
-        lambda b, stride: MultiScaleWithBody(b, stride, entries or joints),
-        layout,
-        classes,
-        channels,
-        persons,
-        width,
-        depths,
-        mask_missing,
+        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
     )
     start_head(model)
     return model

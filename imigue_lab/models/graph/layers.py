@@ -1,21 +1,13 @@
-"""A linear map and the batch norm behind it: one map in evaluation, where the norm is linear too.
+"""Layers that graph networks share: maps with a batch norm, the input norm, and graph mixing.
 
-Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames.
+Letters in shapes: B clips, M persons, N = B M, T frames (S after a stride), V joints, C channels
+going in (x, y, score, or x, y, z at the input) and D coming out, K = 3 subsets of a joint's
+neighbours: itself, inward, outward. Inside, features are (N, C, V, T) with channels last in memory:
+joints mix in one matrix product, and convolutions over time run along the longest axis. An entry
+[.., k, i, j] of a graph leads from joint i to joint j.
 
-The first normalisation of graph networks: each channel of each joint over all clips and frames.
-
-Letters in shapes: B clips, M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
-
-Source: `data_bn` of ST-GCN, 2s-AGCN and CTR-GCN in their published code.
-
-Parts that graph networks share: joints take from joints by a graph, frames from frames.
-
-Letters in shapes: N clips and persons, T frames (S after a stride), V joints, C channels going in
-and D coming out, K = 3 subsets of a joint's neighbours: itself, inward, outward. Features are
-(N, C, V, T), fastest with channels last in memory. An entry [.., k, i, j] of a graph leads from
-joint i to joint j.
-
-Source: 2s-AGCN (Shi et al., CVPR 2019, sections 3.2 to 3.4) and its published code.
+Source: 2s-AGCN (Shi et al., CVPR 2019, sections 3.2 to 3.4), ST-GCN and CTR-GCN, as in their
+published code.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,10 +22,19 @@ from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.keypoints import Layout
 
-Features = Float[Tensor, "N C V T"]
+Skeletons = Float[Tensor, "B M T V C"]
+FrameMask = Bool[Tensor, "B T"]
+GraphFeatures = Float[Tensor, "N C V T"]
+Mixed = Float[Tensor, "N D V T"]
+Shorter = Float[Tensor, "N D V S"]
+Graph = Float[Tensor, "K V V"]
+Attention = Float[Tensor, "N K V V"]
+Own = Float[Tensor, "N 1 1 T"]  # 1 for a clip's own frames, 0 for padding
+
+SUBSETS = 3
 
 
-def normed_convolution(x: Features, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+def normed_convolution(x: GraphFeatures, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     """``BN(conv(x))``."""
     return normed(partial(conv._conv_forward, x), conv.weight, conv.bias, norm)
 
@@ -44,22 +45,22 @@ def normed(
     bias: Float[Tensor, "D *_"] | None,
     *norms: nn.BatchNorm2d,
 ) -> Tensor:
-    """``BN(linear(W, b))``; in evaluation BN's statistics stay, and W and b take it in.
+    """``BN(linear(W, b))``; in evaluation, where BN is linear too, it is folded into W and b.
 
     Args:
-        norms: one, or several of channels side by side.
+        norms: one, or several for consecutive groups of channels.
     """
     if not norms[0].training:
-        return linear(*taken_in(weight, bias, *norms))
+        return linear(*fold_norm(weight, bias, *norms))
     y = linear(weight, bias)
     return norms[0](y) if len(norms) == 1 else norm_side_by_side(y, norms)
 
 
-def taken_in(
+def fold_norm(
     weight: Float[Tensor, "D *_"], bias: Float[Tensor, "D *_"] | None, *norms: nn.BatchNorm2d
 ) -> tuple[Tensor, Tensor]:
     """``γ / σ W`` and ``γ / σ (b - μ) + β``."""
-    mean, var, gamma, beta = side_by_side(norms)
+    mean, var, gamma, beta = concatenate(norms)
     scale = gamma * torch.rsqrt(var + norms[0].eps)
     shift = torch.addcmul(beta, mean, scale, value=-1)
     scaled = weight * scale.view(-1, *[1] * (weight.dim() - 1))
@@ -69,9 +70,9 @@ def taken_in(
     return scaled, torch.addcmul(shift.view(-1, *rest), bias, scale.view(-1, *rest))
 
 
-def norm_side_by_side(x: Features, norms: Sequence[nn.BatchNorm2d]) -> Features:
+def norm_side_by_side(x: GraphFeatures, norms: Sequence[nn.BatchNorm2d]) -> GraphFeatures:
     """Each norm on its own channels of x, in one pass; faster than norms of slices."""
-    mean, var, gamma, beta = side_by_side(norms)
+    mean, var, gamma, beta = concatenate(norms)
     assert norms[0].momentum is not None
     y = F.batch_norm(x, mean, var, gamma, beta, True, norms[0].momentum, norms[0].eps)
     widths = [norm.num_features for norm in norms]
@@ -84,27 +85,24 @@ def norm_side_by_side(x: Features, norms: Sequence[nn.BatchNorm2d]) -> Features:
     return y
 
 
-def side_by_side(norms: Sequence[nn.BatchNorm2d]) -> list[Tensor]:
+def concatenate(norms: Sequence[nn.BatchNorm2d]) -> list[Tensor]:
     """Running mean and variance, weight and bias of all channels."""
     each: list[Any] = [(n.running_mean, n.running_var, n.weight, n.bias) for n in norms]
     return [torch.cat(part) if len(part) > 1 else part[0] for part in zip(*each, strict=True)]
 
 
-Skeletons = Float[Tensor, "B M T V C"]
-
-
 class JointNorm(nn.BatchNorm1d):
-    """Batch norm of M x V x C numbers a frame, persons outermost, as checkpoints hold them.
+    """Batch norm of M x V x C numbers a frame, persons outermost as in published checkpoints.
 
-    A missing joint lies at 0, and normalised it would lie far from where the joint ever is. With
-    `mask_missing` it leaves the statistics alone and is 0 after the norm, which is the joint's mean
-    place until weights are learned: so no coordinate under a score of 0 moves a result at all.
-    Without, it is normalised like any other, as published.
+    A missing joint is at 0, and normalised it would be far from where the joint ever is. With
+    `mask_missing` it is left out of the statistics and is 0 after the norm, the joint's mean place
+    until weights are learned: no coordinate with a score of 0 changes a result. Without, it is
+    normalised like any other, as published.
 
     Args:
-        layout: of the joints; says what is missing as `data.skeleton.present` does: a score of 0,
-            or without scores all coordinates 0.
-        persons: that the statistics are kept for; fewer are filled up with zeros.
+        layout: of the joints. A joint is missing where its score is 0, or without scores where all
+            its coordinates are 0.
+        persons: number of persons with statistics; fewer are filled up with zeros.
     """
 
     running_mean: Tensor
@@ -132,11 +130,11 @@ class JointNorm(nn.BatchNorm1d):
 
     def fill_persons(self, skeleton: Skeletons) -> Float[Tensor, "B persons T V C"]:
         _, persons, _, joints, channels = skeleton.shape
-        held = len(self.layout.joints)
-        if persons > self.persons or (joints, channels) != (held, self.channels):
+        expected = len(self.layout.joints)
+        if persons > self.persons or (joints, channels) != (expected, self.channels):
             raise ValueError(
                 f"skeletons are {persons} persons, {joints} joints, {channels} channels; this model"
-                f" takes up to {self.persons} persons, {held} joints of {self.layout.name},"
+                f" takes up to {self.persons} persons, {expected} joints of {self.layout.name},"
                 f" {self.channels} channels"
             )
         return F.pad(skeleton, (0, 0, 0, 0, 0, 0, 0, self.persons - persons))
@@ -148,7 +146,7 @@ class JointNorm(nn.BatchNorm1d):
     def norm_seen(
         self, x: Float[Tensor, "frames places"], seen: Bool[Tensor, "frames places"]
     ) -> Float[Tensor, "frames places"]:
-        """Statistics of what was seen; a joint that no frame of the batch shows keeps its own."""
+        """Statistics of present joints; those of a joint missing in the whole batch stay."""
         mean, variance = self.running_mean, self.running_var
         if self.training:
             count = seen.sum(dim=0)
@@ -165,14 +163,6 @@ class JointNorm(nn.BatchNorm1d):
         return (x * self.weight + self.bias) * seen
 
 
-GraphFeatures = Float[Tensor, "N C V T"]
-Mixed = Float[Tensor, "N D V T"]
-Attention = Float[Tensor, "N K V V"]
-Own = Float[Tensor, "N 1 1 T"]  # 1 where a frame is the clip's own, 0 where it is padding
-
-SUBSETS = 3
-
-
 def mix_joints(
     x: GraphFeatures,
     graph: Float[Tensor, "*N K V V"],
@@ -181,7 +171,7 @@ def mix_joints(
 ) -> Mixed:
     """``Σ_k W_k x G_k``: one product with all subsets, one convolution that spans them."""
     joints, frames = x.shape[-2:]
-    # a graph for each clip, even if it is the same: else matmul turns the clips about, by copies
+    # a graph for each clip, even if it is the same: otherwise matmul permutes the clips by copying
     graph = rearrange(graph, "... k i j -> ... (k j) i").expand(len(x), -1, -1)
     y = graph @ rearrange(x, "n c v t -> n v (t c)")
     y = rearrange(y, "n kv (t c) -> n c kv t", t=frames)
@@ -189,14 +179,14 @@ def mix_joints(
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """For sums of maps that are spread over others: half a number's bits make them slower there."""
+    """For sums of broadcast maps, which are slower in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class SubsetConvolutions(nn.Module):
     """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
 
-    What graph they make of it is a subclass's; `skip` passes by what it mixes.
+    Subclasses make a graph of the comparison; `skip` is the path around the mixing.
     """
 
     def __init__(self, in_width: int, width: int):
@@ -228,7 +218,7 @@ class SubsetConvolutions(nn.Module):
 
 
 class AlongTime(nn.Conv2d):
-    """A convolution over frames; its weights (D, C, frames, 1) are those of (N, C, T, V)."""
+    """A convolution over frames, its weights (D, C, frames, 1) as published for (N, C, T, V)."""
 
     def __init__(self, in_width: int, width: int, kernel: int, stride: int, dilation: int = 1):
         reach = kernel // 2 * dilation
@@ -240,7 +230,7 @@ class AlongTime(nn.Conv2d):
 
 
 class NormedConvolution(nn.Sequential):
-    """``BN(conv(x))`` along time; `x` itself where frame, width and stride stay as they are."""
+    """``BN(conv(x))`` along time; x itself where kernel and stride are 1 and the width stays."""
 
     def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1):
         super().__init__()
@@ -248,5 +238,5 @@ class NormedConvolution(nn.Sequential):
             self.append(AlongTime(in_width, width, kernel, stride))
             self.append(nn.BatchNorm2d(width))
 
-    def forward(self, x: GraphFeatures) -> Float[Tensor, "N D V S"]:
+    def forward(self, x: GraphFeatures) -> Shorter:
         return normed_convolution(x, *self) if len(self) else x

@@ -1,14 +1,15 @@
-"""ST-GCN and ST-GCN++: convolutions over a graph whose edges are weighed, or wholly learned.
+"""ST-GCN and ST-GCN++: convolutions over a graph with weighted edges, or a fully learned graph.
 
 Yan et al., "Spatial Temporal Graph Convolutional Networks for Skeleton-Based Action Recognition",
 AAAI 2018, section 3; Duan et al., "PYSKL: Towards Good Practices for Skeleton Action Recognition",
 ACM MM 2022, section 3.2.
 
-Letters in shapes: N clips and persons, C channels going in and D coming out, V joints, T frames,
-K = 3 subsets of a joint's neighbours.
+Letters in shapes as in `layers`: N clips and persons, C channels going in and D coming out, V
+joints, T frames, K = 3 subsets of a joint's neighbours.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.models.graph.agcn import DEPTHS, Graph
 from imigue_lab.models.graph.layers import (
+    Graph,
     GraphFeatures,
     Mixed,
     NormedConvolution,
@@ -26,7 +27,13 @@ from imigue_lab.models.graph.layers import (
     mix_joints,
     normed,
 )
-from imigue_lab.models.graph.network import GraphNetwork, build_network, layout_of, start_head
+from imigue_lab.models.graph.network import (
+    DEPTHS,
+    GraphNetwork,
+    build_network,
+    layout_of,
+    start_head,
+)
 from imigue_lab.models.graph.temporal import MultiScale, OneConvolution
 
 
@@ -48,20 +55,20 @@ class GraphConvolution(nn.Module):
         def linear(weight: Tensor, shift: Tensor | None) -> Mixed:
             assert shift is not None
             y = mix_joints(x, graph, weight)
-            shift = shift.T.contiguous().T  # as features lie, which is five times as fast
+            shift = shift.T.contiguous().T  # in the features' memory order: five times as fast
             return y + shift[..., None].to(y.dtype)
 
         return normed(linear, weight, shift, self.norm)
 
 
-class WeighedGraphConvolution(GraphConvolution):
+class WeightedGraphConvolution(GraphConvolution):
     """``ReLU(BN(Σ_k W_k x (A_k ⊙ M_k)))``: ST-GCN's, M the importance of each edge."""
 
     fixed: Tensor
 
     def __init__(self, graph: Graph, in_width: int, width: int):
         super().__init__(len(graph), in_width, width)
-        self.register_buffer("fixed", graph.clone(), persistent=False)  # the layout tells it
+        self.register_buffer("fixed", graph.clone(), persistent=False)  # follows from the layout
         self.importance = nn.Parameter(torch.ones_like(graph))
 
     def forward(self, x: GraphFeatures, own: Own | None) -> Mixed:
@@ -69,7 +76,7 @@ class WeighedGraphConvolution(GraphConvolution):
 
 
 class LearnedGraphConvolution(GraphConvolution):
-    """``ReLU(BN(Σ_k W_k x A_k) + skip(x))``: ST-GCN++'s, all of A learned from the bones on."""
+    """``ReLU(BN(Σ_k W_k x A_k) + skip(x))``: ST-GCN++'s, A learned from the bones as its start."""
 
     def __init__(self, graph: Graph, in_width: int, width: int):
         super().__init__(len(graph), in_width, width)
@@ -88,32 +95,21 @@ def build_stgcn(
     width: int = 64,
     depths: Sequence[int] = DEPTHS,
     mask_missing: bool = True,
-    dropout: float = 0.0,
     graph: Graph | None = None,
+    dropout: float = 0.0,
 ) -> GraphNetwork:
-    """ST-GCN, of the original and of pyskl: they differ by their graph of `ntu25` alone.
+    """ST-GCN, the original's and pyskl's, which differ in the graph of `ntu25` only.
 
-    Args:
-        keypoints: a layout or its name, which gives the fixed graph.
-        persons: that the input norm tells apart; 1: all share its statistics, as published.
-        width, depths: of the first blocks (paper: 64); blocks of once, twice, four times as wide.
-        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
-        dropout: after each block's time part but the first's (paper: 0.5; pyskl's practice: 0).
-        graph: in place of the layout's.
+    Args, beside those of `build_network`:
+        dropout: after each block's time part but the first's (paper: 0.5; in pyskl 0).
     """
     layout = layout_of(keypoints)
     if graph is None:
         graph = torch.tensor(stgcn_spatial(layout), dtype=torch.float32)
+    graph_part = partial(WeightedGraphConvolution, graph)
+    time_part = partial(OneConvolution, dropout=dropout)
     model = build_network(
-        lambda a, b: WeighedGraphConvolution(graph, a, b),
-        lambda b, stride: OneConvolution(b, stride, dropout),
-        layout,
-        classes,
-        channels,
-        persons,
-        width,
-        depths,
-        mask_missing,
+        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
     )
     model.get_submodule("blocks.0.time").dropout = nn.Identity()
     start_head(model)
@@ -130,20 +126,13 @@ def build_stgcnpp(
     mask_missing: bool = True,
     graph: Graph | None = None,
 ) -> GraphNetwork:
-    """ST-GCN++: graphs learned per layer, time at six scales. Arguments as of `build_stgcn`."""
+    """ST-GCN++: graphs learned per layer, time at six scales; arguments as of `build_network`."""
     layout = layout_of(keypoints)
     if graph is None:
         graph = torch.tensor(spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
+    graph_part, time_part = partial(LearnedGraphConvolution, graph), MultiScale
     model = build_network(
-        lambda a, b: LearnedGraphConvolution(graph, a, b),
-        MultiScale,
-        layout,
-        classes,
-        channels,
-        persons,
-        width,
-        depths,
-        mask_missing,
+        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
     )
     start_head(model)
     return model

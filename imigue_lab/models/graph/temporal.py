@@ -1,7 +1,7 @@
-"""How frames take from frames: one convolution over 9, or branches that look near and far.
+"""The time parts of graph networks: one convolution over 9 frames, or branches of several scales.
 
-Letters in shapes as in `graph_network`: N clips and persons, C channels going in and D coming out,
-V joints, T frames, S after the stride.
+Letters in shapes as in `layers`: N clips and persons, C channels going in and D coming out, V
+joints, T frames, S after the stride.
 
 Source: ST-GCN (AAAI 2018), ST-GCN++ (Duan et al., PYSKL, ACM MM 2022, section 3.2), CTR-GCN (Chen
 et al., ICCV 2021, section 3.3), DG-STGCN (Duan et al., 2022, section 3.3).
@@ -12,20 +12,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from imigue_lab.models.graph.layers import (
     AlongTime,
     GraphFeatures,
     Own,
+    Shorter,
     at_least_float32,
     norm_side_by_side,
     normed,
     normed_convolution,
 )
-
-Shorter = Float[Tensor, "N D V S"]
 
 KERNEL = 9  # frames
 DILATIONS = (1, 2, 3, 4)  # of ST-GCN++ and DG-STGCN; 3 frames each
@@ -45,7 +43,7 @@ class OneConvolution(nn.Module):
 
 
 class Branch(nn.Module):
-    """``BN(look(ReLU(BN(W x))))``: fewer channels, then a look along time; see `all_branches`."""
+    """``BN(look(ReLU(BN(W x))))``: fewer channels, then a layer along time; see `all_branches`."""
 
     def __init__(self, in_width: int, width: int, look: nn.Module, norm: bool):
         super().__init__()
@@ -66,10 +64,10 @@ class Direct(nn.Module):
 
 
 class Maximum(nn.Module):
-    """Over 3 frames.
+    """The maximum over 3 frames.
 
-    A pooling notes where each maximum was. Without a gradient nobody asks, and comparing is four
-    times as fast.
+    Pooling records the position of each maximum, which only a gradient needs; without one,
+    comparing frames is four times as fast.
     """
 
     def __init__(self, stride: int):
@@ -78,18 +76,18 @@ class Maximum(nn.Module):
 
     def forward(self, x: GraphFeatures) -> Shorter:
         if torch.is_grad_enabled():
-            x = x.contiguous(memory_format=torch.channels_last)  # the pooling that is fast
+            x = x.contiguous(memory_format=torch.channels_last)  # pooling is fast in this order
             return F.max_pool2d(x, (1, 3), (1, self.stride), (0, 1))
         frames, padded = x.shape[-1], F.pad(x, (1, 1), value=-torch.inf)
-        before, here, after = (padded[..., n : n + frames : self.stride] for n in range(3))
-        return torch.maximum(torch.maximum(before, here), after)
+        before, at, after = (padded[..., n : n + frames : self.stride] for n in range(3))
+        return torch.maximum(torch.maximum(before, at), after)
 
 
 class MultiScale(nn.Module):
     """Six branches, then ``BN(W ReLU(BN(·)))`` over all: ST-GCN++'s.
 
-    Four convolutions over 3 frames at growing distances, a maximum over 3, and the frame itself;
-    a sixth of the width each, the first takes what is left over.
+    Four convolutions over 3 frames with growing dilation, a maximum over 3, and the frame itself;
+    a sixth of the width each, the first also the remainder.
     """
 
     def __init__(self, width: int, stride: int):
@@ -117,12 +115,12 @@ class MultiScale(nn.Module):
 
 
 class MultiScaleWithBody(MultiScale):
-    """The same beside a joint that stands for the whole body: DG-STGCN's.
+    """The same with an additional joint for the whole body: DG-STGCN's.
 
         x_{V+1} = mean_v x_v        y_v = look(x)_v + γ_v look(x)_{V+1}
 
     Args:
-        entries: length of γ, at least the joints; published files hold 25 whatever the joints.
+        entries: length of γ, at least the number of joints; published files always have 25.
     """
 
     def __init__(self, width: int, stride: int, entries: int):
@@ -162,7 +160,7 @@ class FourBranches(nn.Module):
 
 
 def all_branches(branches: nn.ModuleList, x: GraphFeatures, own: Own | None) -> Shorter:
-    """What all see side by side, behind their norms; the last one is direct."""
+    """The branches' outputs after their norms, concatenated; the last branch is direct."""
     every = list[Any](branches)
     inputs = [*(without_padding(y, own) for y in shrunk_by(every[:-1], x)), x]
     if isinstance(every[-1].norm, nn.BatchNorm2d) and every[-1].norm.training:
@@ -173,7 +171,7 @@ def all_branches(branches: nn.ModuleList, x: GraphFeatures, own: Own | None) -> 
 
 
 def look_and_norm(x: GraphFeatures, look: nn.Module, norm: nn.Module) -> Shorter:
-    """One convolution where both may be one."""
+    """As one convolution where possible."""
     if isinstance(look, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
         return normed_convolution(x, look, norm)
     return norm(look(x))
@@ -188,5 +186,5 @@ def shrunk_by(branches: list[Any], x: GraphFeatures) -> tuple[Tensor, ...]:
 
 
 def without_padding(x: GraphFeatures, own: Own | None) -> GraphFeatures:
-    """Zeros where a frame is padding: what looks along time reaches into it."""
+    """Zeros in padded frames, which layers along time would read."""
     return x if own is None else x * own

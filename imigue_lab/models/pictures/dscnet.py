@@ -1,20 +1,14 @@
-"""MS-STNet: a skeleton as a picture of frames and joints, looked at through kernels of four sizes.
-
-The skeleton stream of DSCNet (see `dscnet`), after the description of its published code;
-11,079,540 parameters for 32 classes.
-
-Letters in shapes: B clips, M persons, C channels of a joint (x, y, confidence), T frames, V joints;
-N = B M pictures, D channels inside.
-
-DSCNet: dense frames and sparse skeletons, three networks whose scores are added.
+"""DSCNet: dense frames and sparse skeletons, three networks whose scores are added.
 
 Cheng et al., "A dense-sparse complementary network for human action recognition based on RGB and
 skeleton modalities", Expert Systems with Applications 244, 2024, after the description of its
 published code. On iMiGUE 62.53 % (Table 1 of the paper); 45,733,172 parameters for 32 classes:
-23,574,092 for pictures, twice 11,079,540 for joints and bones.
+23,574,092 for pictures (`MotionTSM`), twice 11,079,540 for joints and bones (`MSSTNet`, to which a
+skeleton is a picture of frames and joints).
 
 Letters in shapes: B clips, S segments of a clip, L consecutive frames of a segment, N = B S; H x W
-pixels; M persons, C channels, T frames, V joints of the skeletons.
+pixels; M persons, C channels of a joint (x, y, confidence), T frames, V joints of the skeletons,
+there N = B M; D channels inside.
 """
 
 from collections.abc import Sequence
@@ -27,13 +21,15 @@ from torch import Tensor, nn
 
 from imigue_lab.models.pictures.tsm import RESNET50, TSM, build_tsm
 
+Skeletons = Float[Tensor, "B M C T V"]
 Picture = Float[Tensor, "N D T V"]
 Kernel = tuple[int, int]
 
-# Width of the 1 x 1 branch of each block, and of each of its three others.
+SHARES = {"rgb": 1.0, "joint": 0.3, "bone": 0.3}  # of the logits
+# Of each block the width of its 1 x 1 branch, and of each of its three other branches.
 WIDTHS = ((44, 60), (48, 80), (56, 120), (160, 160), (72, 200), (240, 240), (320, 320))
 POOLED_AFTER = (2, 4)  # blocks, from 0
-HALVES_TIME = 4  # the block that keeps every second frame
+HALVES_TIME = 4  # the block with a stride of 2 over frames
 BRANCHES: tuple[tuple[Kernel, ...], ...] = (
     ((1, 1),),
     ((1, 1), (3, 3)),
@@ -43,7 +39,7 @@ BRANCHES: tuple[tuple[Kernel, ...], ...] = (
 
 
 def branch(in_width: int, width: int, kernels: Sequence[Kernel], stride: int) -> nn.Sequential:
-    """Convolutions one after the other; the first that sees other frames strides over them."""
+    """A sequence of convolutions; the first one over several frames has the stride."""
     layers = nn.Sequential()
     strider = min(1, len(kernels) - 1)
     for number, (frames, joints) in enumerate(kernels):
@@ -64,7 +60,7 @@ def branch(in_width: int, width: int, kernels: Sequence[Kernel], stride: int) ->
 
 
 class Inception(nn.Module):
-    """Four branches side by side: 1 x 1, 3 x 3, 5 x 1 then 1 x 5, 7 x 1 then 1 x 7."""
+    """Four parallel branches: 1 x 1, 3 x 3, 5 x 1 then 1 x 5, 7 x 1 then 1 x 7."""
 
     def __init__(self, in_width: int, widths: tuple[int, int], stride: int = 1):
         super().__init__()
@@ -90,7 +86,7 @@ class MSSTNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = head
 
-    def forward(self, skeleton: Float[Tensor, "B M C T V"]) -> Float[Tensor, "B classes"]:
+    def forward(self, skeleton: Skeletons) -> Float[Tensor, "B classes"]:
         """Logits of clips of any length (as published 8 frames); absent persons count, as zeros."""
         x = rearrange(skeleton, "b m c t v -> (b m) c t v")
         pools = dict(zip(POOLED_AFTER, self.pools, strict=True))
@@ -108,7 +104,7 @@ def build_msstnet(
     widths: Sequence[tuple[int, int]] = WIDTHS,
     dropout: float = 0.9,
 ) -> MSSTNet:
-    """MS-STNet with fresh weights; called with (B, M, channels, T, V) it gives (B, classes).
+    """An untrained MS-STNet from (B, M, channels, T, V) to (B, classes).
 
     Args:
         widths: of each of the seven blocks: its 1 x 1 branch, and each of the other three.
@@ -132,12 +128,8 @@ def build_msstnet(
     return MSSTNet(blocks, pools, nn.Linear(sums[-1], classes), dropout)
 
 
-SHARES = {"rgb": 1.0, "joint": 0.3, "bone": 0.3}  # of the scores
-Skeletons = Float[Tensor, "B M C T V"]
-
-
 class MotionExcitation(nn.Module):
-    """STMEM: consecutive frames to one picture in which what moves stands out.
+    """STMEM: consecutive frames to one picture that emphasises motion.
 
     ``Conv([x, d]) ⊙ σ(Conv(max_l d_l))``, d_l the difference of a frame and the one before.
 
@@ -157,7 +149,7 @@ class MotionExcitation(nn.Module):
 
 
 class MotionTSM(nn.Module):
-    """DSCNet's stream of pictures: a TSM that sees each segment through `MotionExcitation`."""
+    """DSCNet's stream of pictures: `MotionExcitation` of each segment, then a TSM."""
 
     def __init__(self, motion: MotionExcitation, tsm: TSM, frames: int):
         super().__init__()
@@ -169,10 +161,10 @@ class MotionTSM(nn.Module):
         """Logits.
 
         Args:
-            frames: RGB of each frame of each segment, one after the other, 3 S L channels.
+            frames: RGB of each frame of each segment, concatenated, 3 S L channels.
 
         Raises:
-            ValueError: there are more or fewer frames.
+            ValueError: another number of frames.
         """
         if frames.shape[1] != 3 * self.frames * self.tsm.segments:
             raise ValueError(
@@ -185,7 +177,7 @@ class MotionTSM(nn.Module):
 
 
 class DSCNet(nn.Module):
-    """Three networks of their own, trained apart; logits are added by `SHARES`."""
+    """Three separately trained networks; their logits are added with the weights `SHARES`."""
 
     def __init__(self, rgb: nn.Module, joint: nn.Module, bone: nn.Module):
         super().__init__()
@@ -194,8 +186,8 @@ class DSCNet(nn.Module):
     def forward(
         self, frames: Float[Tensor, "B stacked H W"], joint: Skeletons, bone: Skeletons
     ) -> Float[Tensor, "B classes"]:
-        given = {"rgb": frames, "joint": joint, "bone": bone}
-        logits = [share * self.streams[name](given[name]) for name, share in SHARES.items()]
+        inputs = {"rgb": frames, "joint": joint, "bone": bone}
+        logits = [share * self.streams[name](inputs[name]) for name, share in SHARES.items()]
         return torch.stack(logits).sum(dim=0)
 
 
@@ -207,9 +199,7 @@ def build_dscnet_rgb(
     inner: int = 64,
     dropout: float = 0.5,
 ) -> MotionTSM:
-    """DSCNet's stream of pictures, untrained.
-
-    Called with (B, segments * frames * 3, H, W) it gives (B, classes).
+    """DSCNet's untrained stream of pictures from (B, segments * frames * 3, H, W) to (B, classes).
 
     Args:
         frames: consecutive ones of each segment.

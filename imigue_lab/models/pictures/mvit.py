@@ -1,10 +1,10 @@
 """MViTv2-S, the context encoder: torchvision's model with its token map (Li et al. 2022).
 
+`build_mvitv2` builds the same network as a classifier of clips. Table 1 of the paper has no row for
+it; 34,254,752 parameters for 32 classes and clips of 16 x 224 x 224.
+
 Letters in shapes: B windows, T frames of H x W pixels; T' = T/2 places in time, h x w places in the
 picture (8 x 7 x 7 for 16 x 224 x 224), D width of the last stage (768).
-
-`build_mvitv2` is the same network as a classifier of clips, pictures only. Table 1 of the paper has
-no row for it; 34,254,752 parameters for 32 classes and clips of 16 x 224 x 224.
 """
 
 import math
@@ -37,11 +37,11 @@ STAGES = {
 
 
 class MViTOutput(NamedTuple):
-    """What the encoder says of B windows, after its last LayerNorm.
+    """Features of B windows after the last LayerNorm.
 
     Attributes:
         pooled: the class token, (B, D).
-        tokens: one vector a place, (B, T', h, w, D).
+        tokens: one vector per place, (B, T', h, w, D).
     """
 
     pooled: Float[Tensor, "B D"]
@@ -49,12 +49,12 @@ class MViTOutput(NamedTuple):
 
 
 class MViT(nn.Module):
-    """torchvision's MViT, all of its tokens handed out in one pass.
+    """torchvision's MViT with all of its tokens as output.
 
     Attributes:
-        net: torchvision's model; its own call gives logits.
-        clip: the frames, rows and columns it is built for; its tables of relative positions and its
-            grid fit no others.
+        net: torchvision's model, whose call gives logits.
+        clip: frames, rows and columns of its input; its tables of relative positions and its grid
+            fit no others.
         dim: width D of its output.
     """
 
@@ -67,14 +67,19 @@ class MViT(nn.Module):
 
     @property
     def grid(self) -> tuple[int, int, int]:
-        """T', h, w: its places in time and in the picture."""
+        """T', h, w: the places in time and in the picture."""
         shrink = math.prod(block.attn.pool_q.pool.stride[1] for block in self.net.blocks)
         rows, columns = self.net.pos_encoding.spatial_size
         return self.net.pos_encoding.temporal_size, rows // shrink, columns // shrink
 
     def forward(self, frames: Float[Tensor, "B 3 T H W"]) -> MViTOutput:
         """Class token and place map of normalised frames: (x / 255 - 0.45) / 0.225, RGB."""
-        self._check(frames)
+        if frames.shape[2:] != self.clip:
+            got, expected = (" x ".join(map(str, shape)) for shape in (frames.shape[2:], self.clip))
+            raise ValueError(
+                f"this MViT is built for clips of {expected}, got {got};"
+                " resize the frames, or build it with clip=(frames, rows, columns)"
+            )
         x = rearrange(self.net.conv_proj(frames), "b d t h w -> b (t h w) d")
         x = self.net.pos_encoding(x)
         grid = (self.net.pos_encoding.temporal_size, *self.net.pos_encoding.spatial_size)
@@ -84,27 +89,14 @@ class MViT(nn.Module):
         t, h, w = grid
         return MViTOutput(x[:, 0], rearrange(x[:, 1:], "b (t h w) d -> b t h w d", t=t, h=h, w=w))
 
-    def logits(self, frames: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B classes"]:
-        """Class scores of torchvision's head, before any softmax."""
-        self._check(frames)
-        return self.net(frames)
-
-    def _check(self, frames: Tensor) -> None:
-        if frames.shape[2:] != self.clip:
-            seen, own = (" x ".join(map(str, shape)) for shape in (frames.shape[2:], self.clip))
-            raise ValueError(
-                f"this MViT is built for clips of {own}, got {seen};"
-                " resize the frames, or build it with clip=(frames, rows, columns)"
-            )
-
 
 def build_mvit(size: Size = "small", classes: int = 400, clip: Clip | None = None) -> MViT:
-    """An MViTv2 with fresh weights.
+    """An untrained MViTv2.
 
     Args:
         size: `small` is torchvision's MViTv2-S; `tiny` is the same design for demo and tests, three
             blocks of 32, 64 and 96 channels, its output (B, 96) and (B, 8, 4, 4, 96).
-        classes: of the head, which only `logits` runs.
+        classes: of the head, which only `net` uses.
         clip: frames, rows and columns; by default 16 x 224 x 224 and 16 x 64 x 64.
     """
     if size not in get_args(Size):
@@ -154,12 +146,11 @@ def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
 def build_mvitv2(
     classes: int = 32, size: Size = "small", clip: Sequence[int] | None = None
 ) -> mvit.MViT:
-    """torchvision's model, untrained; called with (B, 3, T, H, W) it gives (B, classes).
+    """torchvision's untrained model from (B, 3, T, H, W) to (B, classes).
 
     Args:
         size: `tiny` for demo and tests, see `build_mvit`.
-        clip: frames, rows and columns, which its tables fix; by default 16 x 224 x 224, of `tiny`
-            16 x 64 x 64. Frames are RGB, (x / 255 - 0.45) / 0.225.
+        clip: frames, rows and columns, see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
     """
     if clip is None:
         return build_mvit(size, classes).net

@@ -1,4 +1,4 @@
-"""PoseConv3D: a SlowOnly ResNet-50 that looks at heatmaps of joints or limbs.
+"""PoseConv3D: a SlowOnly ResNet-50 over heatmaps of joints or limbs.
 
 Duan et al., "Revisiting Skeleton-based Action Recognition", CVPR 2022, section 3.3, Table 2. On
 iMiGUE 61.11 % (Table 1 of the paper); 2,018,336 parameters for 22 joints and 32 classes.
@@ -22,7 +22,7 @@ SLOWONLY = (4, 6, 3)  # blocks a stage; Kinetics checkpoints have (3, 4, 6) too
 
 
 def norm_conv(in_width: int, width: int, kernel: Kernel, stride: Kernel = (1, 1, 1)) -> nn.Module:
-    """A convolution that keeps places in the middle of its kernel, and its norm."""
+    """A convolution with centred kernels, and its norm."""
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     conv = nn.Conv3d(in_width, width, kernel, stride, padding, bias=False)
     return nn.Sequential(conv, nn.BatchNorm3d(width))
@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
     """``ReLU(expand(look(squeeze(x))) + skip(x))``, four times as wide outside as inside.
 
     Args:
-        inflated: `squeeze` sees the frames before and after, too.
+        inflated: `squeeze` spans three frames.
         stride: of time, rows and columns.
     """
 
@@ -53,7 +53,7 @@ class Bottleneck(nn.Module):
 
 
 class PoseConv3D(nn.Module):
-    """A stem that keeps every pixel, stages that halve the picture, a mean, one linear layer."""
+    """A stem at full resolution, stages that halve the picture, a mean, one linear layer."""
 
     def __init__(self, stem: nn.Module, stages: list[nn.Module], head: nn.Linear, dropout: float):
         super().__init__()
@@ -67,7 +67,7 @@ class PoseConv3D(nn.Module):
         return self.head(self.dropout(self.pooled(heatmaps)))
 
     def pooled(self, heatmaps: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B D"]:
-        """What the linear layer reads: the mean of all places."""
+        """The linear layer's input: the mean over all places."""
         # channels last: half the time of a training step on a CPU
         x = heatmaps.contiguous(memory_format=torch.channels_last_3d)
         x = F.relu_(self.stem(x))
@@ -86,13 +86,13 @@ def build_poseconv3d(
     time_strides: Sequence[int] | None = None,
     dropout: float = 0.5,
 ) -> PoseConv3D:
-    """PoseConv3D with fresh weights; called with (B, joints, T, H, W) it gives (B, classes).
+    """An untrained PoseConv3D from (B, joints, T, H, W) to (B, classes).
 
     Args:
-        joints: channels of the heatmaps; of limbs their number.
+        joints: channels of the heatmaps, or the number of limbs.
         width: of the stem and inside the first stage (paper: 32); twice as wide in each later one.
         depths: blocks of each stage.
-        inflated: which stages see across frames (paper: all but the first).
+        inflated: stages with convolutions over frames (paper: all but the first).
         time_strides: of each stage (paper: the last one halves the frames).
     """
     if inflated is None:
@@ -100,23 +100,23 @@ def build_poseconv3d(
     if time_strides is None:
         time_strides = [1] * (len(depths) - 1) + [2]
     stages: list[nn.Module] = []
-    now = width
+    before = width
     for stage, depth in enumerate(depths):
         inner = width * 2**stage
         blocks = nn.Sequential()
         for block in range(depth):
             stride = (1, 1, 1) if block else (time_strides[stage], 2, 2)
-            blocks.append(Bottleneck(now, inner, inflated[stage], stride))
-            now = 4 * inner
+            blocks.append(Bottleneck(before, inner, inflated[stage], stride))
+            before = 4 * inner
         stages.append(blocks)
     stem = norm_conv(joints, width, (1, 7, 7))
-    model = PoseConv3D(stem, stages, nn.Linear(now, classes), dropout)
+    model = PoseConv3D(stem, stages, nn.Linear(before, classes), dropout)
     start_as_published(model)
     return model
 
 
 def start_as_published(model: PoseConv3D) -> None:
-    """Every block starts as its skip alone, the head near zero."""
+    """Every block starts as its skip only, the head near zero."""
     for part in model.modules():
         if isinstance(part, nn.Conv3d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

@@ -1,7 +1,7 @@
-"""Attention rollout of MViTv2: what of the picture reached the class token, through pooling.
+"""Attention rollout of MViTv2: the contribution of each place to the class token, with pooling.
 
-Abnar and Zuidema 2020, for attention whose keys and queries are pooled: half of each block's token
-came from its attention, half from itself. Letters in shapes: t h w, places of the first block
+Abnar and Zuidema 2020, for attention with pooled keys and queries: half of each block's token is
+from its attention, half from itself. Letters in shapes: t h w, places of the first block
 (8 x 56 x 56 for 16 x 224 x 224); N queries and M keys of a block, each a class token and places.
 """
 
@@ -21,7 +21,7 @@ Grid = tuple[int, int, int]
 
 
 class Kept:
-    """What one block's attention compared: queries and keys after pooling, and their places."""
+    """Inputs of one block's attention: queries and keys after pooling, and their places."""
 
     def __init__(self, attention: mvit.MultiscaleAttention):
         self.attention = attention
@@ -30,7 +30,7 @@ class Kept:
         self.before: Grid = (0, 0, 0)
 
     def keep(self, name: str, inputs: tuple, output: tuple) -> None:
-        """A forward hook of a pool, which gets and gives tokens and their grid."""
+        """A forward hook of a pool, from tokens and their grid to tokens and their grid."""
         self.before = inputs[1]
         self.pooled[name], self.grids[name] = output
 
@@ -45,7 +45,7 @@ class Kept:
 
 @contextmanager
 def kept_attention(model: MViT) -> Iterator[list[Kept]]:
-    """Keeps what each block compares while the block runs."""
+    """Records each block's queries and keys within the `with` block."""
     blocks = [Kept(block.attn) for block in model.net.blocks]
     hooks = []
     for block in blocks:
@@ -65,10 +65,10 @@ def kept_attention(model: MViT) -> Iterator[list[Kept]]:
 
 @torch.inference_mode()
 def rollout(model: MViT, frames: Float[Tensor, "1 3 T H W"]) -> Float[Tensor, "t h w"]:
-    """The share of the class token that stems from each place; with its own share they sum to 1.
+    """The share of each place in the class token; with the token's own share they sum to 1.
 
-    It goes back from the last block to the first with one row, never with N x N. A pooled place is
-    taken for the cell of places it stands for, which is the usual simplification: the pooling
+    One row is propagated from the last block to the first, without N x N matrices. A pooled place
+    counts as the cell of places that it replaces, the usual simplification: the pooling
     convolutions reach one place further.
 
     Args:
@@ -80,15 +80,15 @@ def rollout(model: MViT, frames: Float[Tensor, "1 3 T H W"]) -> Float[Tensor, "t
     row = torch.zeros(1 + last[0] * last[1] * last[2])
     row[0] = 1
     for block in reversed(blocks):
-        taken = row @ block.weights().float().cpu()
-        through = spread(taken, block.grids["k"], block.before)
-        row = (through + spread(row, block.grids["q"], block.before)) / 2
+        attended = row @ block.weights().float().cpu()
+        attended = spread(attended, block.grids["k"], block.before)
+        row = (attended + spread(row, block.grids["q"], block.before)) / 2
     t, h, w = blocks[0].before
     return rearrange(row[1:], "(t h w) -> t h w", t=t, h=h, w=w)
 
 
 def spread(row: Float[Tensor, " M"], pooled: Grid, grid: Grid) -> Float[Tensor, " N"]:
-    """Gives what a pooled place has to the places of its cell, in equal parts."""
+    """Distributes the share of a pooled place equally over the places of its cell."""
     t, h, w = (whole // part for whole, part in zip(grid, pooled, strict=True))
     own, places = row[:1], row[1:].reshape(pooled) / (t * h * w)
     wide = repeat(places, "t h w -> (t dt) (h dh) (w dw)", dt=t, dh=h, dw=w)

@@ -1,4 +1,4 @@
-"""TSM: a ResNet-50 of single frames whose blocks look a frame ahead and a frame back.
+"""TSM: a ResNet-50 of single frames whose blocks mix in channels of the frames before and after.
 
 Lin et al., "TSM: Temporal Shift Module for Efficient Video Understanding", ICCV 2019, section 3.
 On iMiGUE 58.77 % (Table 1 of the paper); 23,573,600 parameters for 32 classes.
@@ -23,8 +23,8 @@ class TemporalShift(nn.Module):
     """Some channels of each frame come from the next one, as many from the one before.
 
     Attributes:
-        segments: frames of a clip; beyond its ends all is 0.
-        share: one in so many channels is taken from the next frame, and one from the one before.
+        segments: frames of a clip; beyond its ends channels are 0.
+        share: 1 / share of the channels come from the next frame, as many from the one before.
     """
 
     def __init__(self, segments: int, share: int = 8):
@@ -45,7 +45,7 @@ class TSM(nn.Module):
     """torchvision's ResNet on every frame, shifts inside its blocks, the mean of their logits.
 
     Attributes:
-        net: the ResNet; its linear layer is ours, behind a dropout.
+        net: the ResNet without its linear layer, which is `head`, after a dropout.
         segments: frames of a clip.
     """
 
@@ -61,11 +61,10 @@ class TSM(nn.Module):
         """Logits.
 
         Args:
-            frames: RGB of each segment one after the other, 3 S channels, normalised as for
-                ImageNet.
+            frames: RGB of each segment, concatenated, 3 S channels, normalised as for ImageNet.
 
         Raises:
-            ValueError: there are more or fewer segments.
+            ValueError: another number of segments.
         """
         if frames.shape[1] != 3 * self.segments:
             raise ValueError(
@@ -75,7 +74,7 @@ class TSM(nn.Module):
         return self.decide(rearrange(frames, "b (s c) h w -> (b s) c h w", c=3))
 
     def decide(self, frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "B classes"]:
-        """Logits of single frames, those of a clip side by side: the mean of each frame's."""
+        """Mean logits of the frames of each clip, which are consecutive."""
         frames = frames.contiguous(memory_format=torch.channels_last)  # faster convolutions
         logits = self.head(self.dropout(self.net(frames)))
         return reduce(logits, "(b s) k -> b k", "mean", s=self.segments)
@@ -89,7 +88,7 @@ def build_tsm(
     share: int = 8,
     dropout: float = 0.5,
 ) -> TSM:
-    """TSM with fresh weights; called with (B, segments * 3, H, W) it gives (B, classes).
+    """An untrained TSM from (B, segments * 3, H, W) to (B, classes).
 
     Args:
         depths: blocks of the four stages, whose outputs are 256 to 2048 wide.
@@ -103,10 +102,10 @@ def build_tsm(
 def build_shifted_resnet(
     segments: int, depths: Sequence[int] = RESNET50, inner: int = 64, share: int = 8
 ) -> ResNet:
-    """torchvision's ResNet of bottlenecks, a shift before each one's first convolution.
+    """torchvision's ResNet of bottlenecks with a shift before each one's first convolution.
 
-    Where the third stage has 23 blocks or more, every second block of each stage shifts, as
-    published of ResNet-101.
+    If the third stage has 23 blocks or more, every second block of each stage shifts, as published
+    for ResNet-101.
     """
     net = ResNet(Bottleneck, list(depths), width_per_group=inner)
     every = 2 if depths[2] >= 23 else 1

@@ -41,17 +41,17 @@ def build_video_swin(
     mlp_ratio: int | float = 4,
     drop_path: float | None = None,
 ) -> SwinTransformer3d:
-    """torchvision's model, untrained; called with (B, 3, T, H, W) it gives (B, classes).
+    """torchvision's untrained model from (B, 3, T, H, W) to (B, classes).
 
-    Clips of any length and size are taken: they are padded to whole windows. Frames are RGB,
-    normalised as for ImageNet; as published 32 of every second one, 224 x 224.
+    Clips of any length and size are padded to whole windows. Frames are RGB, normalised as for
+    ImageNet; as published 32 with a stride of 2, of 224 x 224 pixels.
 
     Args:
         size: the published one, unless `stages` gives another (width, depths, heads).
         patch, window: frames, rows and columns of each, the window's in patches.
         mlp_ratio: hidden width of a block over its width.
-        drop_path: chance of a block to be left out in training, of the last one; by default as
-            published for the size.
+        drop_path: probability that the last block is skipped in training; by default as published
+            for the size.
     """
     if size not in STAGES:
         raise ValueError(f"size must be one of {', '.join(STAGES)}; got {size!r}")

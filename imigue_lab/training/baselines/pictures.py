@@ -34,7 +34,6 @@ from imigue_lab.data.skeletons.cropping import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, short_hash, workspace
 from imigue_lab.errors import DataError, some
-from imigue_lab.models.pictures.dscnet import SHARES
 from imigue_lab.training.baselines.clips import Seen, SkeletonClips
 from imigue_lab.training.gestures.data import UNLABELLED
 
@@ -311,6 +310,6 @@ def losses_apart(
         model: a `DSCNet`, or what Fabric made of one.
     """
     streams: Any = model.streams
-    logits = [streams[name](x) for name, x in zip(SHARES, inputs, strict=True)]
+    logits = [stream(x) for stream, x in zip(streams.values(), inputs, strict=True)]
     losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in logits]
     return torch.stack(losses).sum()

@@ -1,6 +1,6 @@
-"""Starts a network of Table 1 from published weights: what fits is taken over, the rest is said.
+"""Starts a network of Table 1 from published weights; what does not fit is new and reported.
 
-The head is another where the classes are; what is of joints and persons, where these are.
+The head is new if the classes differ; weights that depend on joints or persons, if these differ.
 """
 
 import re
@@ -38,12 +38,12 @@ OF_JOINTS = re.compile(
 
 
 class Start(NamedTuple):
-    """Published weights, read.
+    """A network with published weights.
 
     Attributes:
-        file: as it was given.
-        family: which of `published.FAMILIES` it turned out to be.
-        model: with its weights, as it was published.
+        file: its path in the settings.
+        family: the one of `FAMILIES` that the file fits.
+        model: as published.
     """
 
     file: str
@@ -52,7 +52,7 @@ class Start(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `build_baseline` has to be told, that the same weights mean the same."""
+        """Arguments of `build_baseline` with which the weights have the same meaning."""
         if self.family == "pyskl/ctrgcn":
             return {"original": False}
         if self.family in ("aagcn", "pyskl/aagcn"):
@@ -61,7 +61,7 @@ class Start(NamedTuple):
 
 
 def identity_of_start(checkpoint: str) -> dict[str, str]:
-    """Which weights a run started from, by content; nothing where it started by its seed."""
+    """The weights that a run started from, by content; empty without a checkpoint."""
     if not checkpoint:
         return {}
     try:
@@ -73,15 +73,15 @@ def identity_of_start(checkpoint: str) -> dict[str, str]:
 def read_start(
     checkpoint: str, name: str, layout: Layout | None, arguments: Mapping[str, Any]
 ) -> Start:
-    """Reads a file of whichever family publishes the network.
+    """Reads a file of one of the families that publish the network.
 
     Args:
         name: of the network, a row of Table 1.
-        layout: of the clips it is to be trained on; None of pictures alone.
-        arguments: that the network is built with.
+        layout: of the clips to train on; None for pictures only.
+        arguments: of the network's builder.
 
     Raises:
-        DataError: it is of none of these families; the sentence says what the first one misses.
+        DataError: the file fits none of these families; the message is the first one's.
     """
     if name not in FAMILIES_OF:
         raise DataError(
@@ -92,23 +92,25 @@ def read_start(
     if layout is not None:
         state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
         options |= layout_like(state, layout)
-    complaints = []
+    errors = []
     for family in FAMILIES_OF[name]:
         try:
             return Start(checkpoint, family, load_published(checkpoint, family, **options))
         except DataError as error:
-            complaints.append(error)
-    raise complaints[0]
+            errors.append(error)
+    raise errors[0]
 
 
 def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
-    """A layout of as many joints as the file's graphs; these are in the file, or not taken over."""
-    held = [
+    """A layout of as many joints as the file's graphs, `layout` itself if it fits."""
+    joints = [
         weight.shape[-1]
         for key, weight in state.items()
         if key.endswith((".PA", ".A")) or key.startswith("edge_importance.")
     ]
-    fitting = [other.name for other in (layout, *LAYOUTS.values()) if len(other.joints) in held[:1]]
+    fitting = [
+        other.name for other in (layout, *LAYOUTS.values()) if len(other.joints) in joints[:1]
+    ]
     return {"keypoints": fitting[0]} if fitting else {}
 
 
@@ -116,10 +118,10 @@ def take_over(model: nn.Module, start: Start) -> list[str]:
     """Copies the weights that fit into the model.
 
     Returns:
-        What a reader of the run should know: what is new, and why.
+        Remarks for the run: which weights are new, and why.
 
     Raises:
-        DataError: a weight differs that neither classes nor joints explain: another size.
+        DataError: a weight has another shape for other reasons than classes and joints.
     """
     published = start.model.state_dict()
     own = model.state_dict()
@@ -138,18 +140,18 @@ def take_over(model: nn.Module, start: Start) -> list[str]:
 
 
 def describe(own: State, published: State, new: list[str]) -> str:
-    """What is new and why, in words."""
-    said = [f"{len(own) - len(new)} of {len(own)} tensors taken over"]
+    """A sentence on the new weights and the reasons."""
+    remarks = [f"{len(own) - len(new)} of {len(own)} tensors taken over"]
     heads = [name for name in new if OF_CLASSES.search(name)]
     joints = [name for name in new if name not in heads]
     if heads:
-        there, here = (len(state[heads[0]]) for state in (published, own))
-        said.append(f"the head is new ({there} classes there, {here} here)")
+        before, after = (len(state[heads[0]]) for state in (published, own))
+        remarks.append(f"the head is new ({before} classes there, {after} here)")
     if joints:
         shapes = " and ".join(str(tuple(state[joints[-1]].shape)) for state in (published, own))
-        said.append(
+        remarks.append(
             f"{len(joints)} are new, of other joints or persons ({joints[-1]} is {shapes} here)"
         )
     elif "norm.running_mean" in own or "stem.0.weight" in own:
-        said.append("its joints are taken to be ours, in the same order")
-    return "; ".join(said)
+        remarks.append("its joints are taken to be ours, in the same order")
+    return "; ".join(remarks)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.baselines import SIZES, build_baseline
-from imigue_lab.models.pictures.dscnet import DSCNet
 from imigue_lab.training.baselines.clips import Clips, EpochBatches, Seen, draws_in_order
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import losses_apart
@@ -51,7 +50,7 @@ def train_baseline(
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
         validation = data.clips("validation", settings.model_copy(update={"test_clips": 1}))
-        apart = isinstance(model, DSCNet)
+        apart = settings.model == "dscnet"
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             loss = losses_apart if apart else cross_entropy

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
-from imigue_lab.models.fusions import FusionName
+from imigue_lab.models.gesture import FusionName
 from imigue_lab.models.gesture_loss import LossOn
 from imigue_lab.training.settings import TrainSettings
 

@@ -1,4 +1,4 @@
-"""Video Swin gives what its published code gave; its sizes are torchvision's; windows are read."""
+"""Video Swin: outputs of the published code, torchvision's sizes, windows read from weights."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from torch.testing import assert_close
 from torchvision.models import video
 
 from imigue_lab.errors import DataError
+from imigue_lab.models.checkpoints.pictures import read_window
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.checkpoints.video_swin import read_window
 from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
 from tests.models.recordings import made_weights, read_recording
 
@@ -17,7 +17,7 @@ PARAMETERS = {"tiny": 27_875_078, "small": 49_533_686, "base": 87_671_784}
 @pytest.mark.shared
 @torch.no_grad()
 @pytest.mark.parametrize("size", ["tiny", "small"])
-def test_outputs_and_insides_equal_the_published_ones(size, shared):
+def test_outputs_and_inner_features_equal_the_published_ones(size, shared):
     facts, arrays = read_recording(shared / "fixtures/video", f"vswin_{size}")
     state = made_weights(facts["state_dict"])
     for key, first in facts["weight_check"].items():
@@ -37,7 +37,7 @@ def test_outputs_and_insides_equal_the_published_ones(size, shared):
 
 
 @pytest.mark.parametrize(("size", "theirs"), [("tiny", "t"), ("small", "s"), ("base", "b")])
-def test_sizes_are_torchvisions_part_by_part(size, theirs):
+def test_sizes_equal_torchvisions(size, theirs):
     with torch.device("meta"):
         ours = build_video_swin(size, drop_path=0.1)
         reference = getattr(video, f"swin3d_{theirs}")(num_classes=32)
@@ -45,7 +45,7 @@ def test_sizes_are_torchvisions_part_by_part(size, theirs):
     assert sum(p.numel() for p in ours.parameters()) == PARAMETERS[size]
 
 
-def test_windows_are_read_off_the_relative_positions():
+def test_windows_are_read_from_the_relative_positions():
     assert read_window(15 * 13 * 13, {}) == (8, 7, 7)
     assert read_window(31 * 13 * 13, {}) == (16, 7, 7)
     assert read_window(3 * 7 * 7, {}) == (2, 4, 4)
@@ -59,6 +59,6 @@ def test_windows_are_read_off_the_relative_positions():
 
 @torch.no_grad()
 @pytest.mark.parametrize("shape", [(5, 20, 36), (2, 16, 16)])
-def test_clips_of_any_length_and_size_are_taken(shape):
+def test_clips_of_any_length_and_size_work(shape):
     model = build_video_swin(classes=3, stages=Stages(8, (1, 1), (1, 2)), window=(2, 2, 2)).eval()
     assert model(torch.randn(2, 3, *shape)).shape == (2, 3)

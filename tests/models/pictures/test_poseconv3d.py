@@ -1,4 +1,4 @@
-"""PoseConv3D gives what its published code gave, at any size, and draws on heatmaps of any."""
+"""PoseConv3D: outputs of the published code, any clip size, inflated stages."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def recorded(shared):
 
 @pytest.mark.shared
 @torch.no_grad()
-def test_outputs_and_insides_equal_the_published_ones(recorded):
+def test_outputs_and_inner_features_equal_the_published_ones(recorded):
     model, heatmaps = load_published(recorded.state, "pyskl/posec3d"), recorded.tensor("input")
     assert sum(p.numel() for p in model.parameters()) == recorded.facts["param_count"]
     seen = []
@@ -39,7 +39,7 @@ def test_outputs_and_insides_equal_the_published_ones(recorded):
 
 @pytest.mark.shared
 @torch.no_grad()
-def test_double_precision_leaves_no_room_for_a_wrong_sum(recorded):
+def test_outputs_in_double_precision_equal_the_published_ones(recorded):
     model = load_published(recorded.state, "pyskl/posec3d").double()
     heatmaps, near = recorded.tensor("input").double(), recorded.tolerance("float64")
     assert_close(model(heatmaps), recorded.tensor("logits_f64"), **near)
@@ -71,13 +71,13 @@ def test_gradients_and_running_statistics_equal_the_published_ones(recorded):
         assert_close(torch.stack(sums), stored, rtol=1e-9, atol=0)
 
 
-def test_it_has_as_many_parameters_as_it_says():
+def test_the_number_of_parameters_is_as_published():
     assert sum(p.numel() for p in build_poseconv3d().parameters()) == 2_018_336
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("shape", [(2, 22, 5, 24, 40), (1, 22, 1, 7, 7)])
-def test_clips_of_any_length_and_size_are_taken(shape):
+def test_clips_of_any_length_and_size_work(shape):
     model = build_poseconv3d(classes=7, width=4, depths=(1, 1, 1)).eval()
     assert model(torch.rand(shape)).shape == (shape[0], 7)
 
@@ -105,7 +105,7 @@ def test_frames_are_mixed_only_where_a_stage_is_inflated():
     assert moved((True, True)) == [1, 2, 3, 4, 5]
 
 
-def test_a_fresh_block_passes_on_what_it_skips():
+def test_an_untrained_block_is_the_identity():
     torch.manual_seed(0)
     model = build_poseconv3d(5, 3, 4, (2,))
     block = model.stages[0][1].eval()

@@ -1,4 +1,4 @@
-"""2s-AGCN: as recorded from the published code; padding and missing joints change nothing."""
+"""2s-AGCN: recorded outputs of the published code, padding, missing joints, both streams."""
 
 import numpy as np
 import pytest
@@ -9,21 +9,22 @@ from torch.testing import assert_close
 from benchmarks.agcn_step import Transcription
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.streams import bone
 from imigue_lab.errors import DataError
-from imigue_lab.models.checkpoints.agcn import build, rename
-from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.graph.agcn import AdaptiveGraphConvolution, build_agcn
+from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
+from imigue_lab.models.graph.agcn import AdaptiveGraphConvolution, TwoStream, build_agcn
 from tests.models.skeleton_recordings import recording
 
 SMALL = {"width": 8, "depths": (2, 1, 1)}
+rename = FAMILIES["2s-agcn"].rename
 
 
 def published(recorded):
     return load_published(recorded.state, "2s-agcn", keypoints="ntu25")
 
 
-def trained_alike(**options):
-    """A small network whose every weight and statistic is off its start, in eval mode."""
+def perturbed(**options):
+    """A small network in eval mode with all weights and statistics perturbed."""
     torch.manual_seed(0)
     model = build_agcn("imigue22", 5, **{**SMALL, **options})
     for name, value in model.state_dict().items():
@@ -34,7 +35,7 @@ def trained_alike(**options):
 
 @pytest.fixture(scope="module")
 def model():
-    return trained_alike()
+    return perturbed()
 
 
 def clips(number=2, persons=1, frames=16, seed=0):
@@ -92,7 +93,7 @@ def test_the_transcription_that_speed_is_measured_against_is_the_published_netwo
     assert_close(logits, recorded.tensor("logits"), **recorded.tolerance("float32"))
 
 
-def test_the_graph_convolution_by_hand():
+def test_the_graph_convolution_equals_its_equation():
     """``BN(Σ_k W_k x (A_k + B_k + C_k))``, written out joint by joint."""
     torch.manual_seed(0)
     layer = AdaptiveGraphConvolution(torch.rand(3, 4, 4), 8, 8).eval()
@@ -119,7 +120,7 @@ def test_the_graph_convolution_by_hand():
     assert_close(mixed, layer.norm(by_hand))
 
 
-def test_every_layer_shows_its_graph_by_name(model):
+def test_every_layer_returns_its_graphs(model):
     graphs = model.graphs(clips())
     assert len(graphs) == 4
     for layer in graphs:
@@ -132,8 +133,8 @@ def test_every_layer_shows_its_graph_by_name(model):
 
 @torch.no_grad()
 @pytest.mark.parametrize("lengths", [(16, 9), (16, 5, 1, 13)])
-def test_a_clip_in_a_padded_batch_gives_what_it_gives_alone(lengths):
-    model = trained_alike().double()
+def test_a_clip_has_the_same_outputs_in_a_padded_batch_and_alone(lengths):
+    model = perturbed().double()
     skeleton = clips(len(lengths)).double()
     mask = torch.arange(16) < torch.tensor(lengths)[:, None]
     padded = skeleton * mask[:, None, :, None, None]
@@ -151,21 +152,21 @@ def test_a_clip_in_a_padded_batch_gives_what_it_gives_alone(lengths):
 
 
 @torch.no_grad()
-def test_without_the_mask_padding_would_be_seen(model):
+def test_without_the_mask_padding_changes_the_logits(model):
     skeleton, mask = clips(1), torch.arange(16)[None] < 9
     padded = skeleton * mask[:, None, :, None, None]
     assert not torch.allclose(model(padded), model(skeleton[:, :, :9]), atol=1e-3)
 
 
 @torch.no_grad()
-def test_a_mask_of_whole_clips_changes_no_bit(model):
+def test_a_mask_without_padding_changes_nothing(model):
     skeleton = clips()
     assert torch.equal(model(skeleton), model(skeleton, torch.ones(2, 16, dtype=torch.bool)))
 
 
 @torch.no_grad()
-def test_absent_persons_are_zeros_whether_or_not_they_are_handed_in():
-    model = trained_alike(persons=2)
+def test_absent_persons_equal_zeros():
+    model = perturbed(persons=2)
     one = clips()
     two = torch.cat([one, torch.zeros_like(one)], dim=1)
     assert_close(model(one), model(two))
@@ -173,29 +174,29 @@ def test_absent_persons_are_zeros_whether_or_not_they_are_handed_in():
 
 
 @torch.no_grad()
-def test_what_lies_under_a_score_of_zero_moves_nothing(model):
+def test_coordinates_with_a_score_of_zero_have_no_effect(model):
     skeleton = clips()
     skeleton[:, :, :, 4, 2] = 0
     elsewhere = skeleton.clone()
     elsewhere[:, :, :, 4, :2] = 1000
     assert torch.equal(model(skeleton), model(elsewhere))
-    as_published = trained_alike(mask_missing=False)
+    as_published = perturbed(mask_missing=False)
     assert not torch.allclose(as_published(skeleton), as_published(elsewhere))
 
 
 def test_every_parameter_gets_a_gradient_under_masks():
-    model = trained_alike().train()
+    model = perturbed().train()
     mask = torch.arange(16) < torch.tensor([[16], [10], [3]])
     F.cross_entropy(model(clips(3), mask), torch.arange(3)).backward()
     gradients = {name: p.grad for name, p in model.named_parameters()}
     assert all(g is not None and g.isfinite().all() for g in gradients.values())
     dead = {name for name, g in gradients.items() if not g.abs().max() > 1e-9}
-    # before a norm in training a bias does nothing
+    # a bias before a norm in training has no effect
     assert all(name.endswith("bias") and "norm" not in name for name in dead), dead
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_both_precisions_and_any_layout_run(dtype):
+def test_any_layout_runs_in_float32_and_bfloat16(dtype):
     for keypoints in ("body25", "openpose137", "coco17", "kinect20"):
         model = build_agcn(keypoints, 3, width=4, depths=(1, 1, 1)).eval()
         joints = len(LAYOUTS[keypoints].joints)
@@ -203,7 +204,7 @@ def test_both_precisions_and_any_layout_run(dtype):
             assert model(torch.randn(1, 1, 7, joints, 3)).isfinite().all()
 
 
-def test_it_starts_as_published():
+def test_the_initial_weights_are_as_published():
     torch.manual_seed(0)
     model = build_agcn("ntu25", 60, persons=2)
     layer = model.blocks[5].graph
@@ -214,7 +215,7 @@ def test_it_starts_as_published():
     assert [b.stride for b in model.blocks] == [1, 1, 1, 1, 2, 1, 1, 2, 1, 1]
 
 
-def test_skeletons_of_another_form_are_refused_in_a_sentence(model):
+def test_skeletons_of_another_shape_are_refused(model):
     with pytest.raises(ValueError, match="2 persons, 22 joints, 3 channels; this model takes up"):
         model(clips(persons=2))
     with pytest.raises(ValueError, match=r"25 joints, 3 channels; .* 22 joints of imigue22"):
@@ -234,7 +235,7 @@ def direct():
 
 
 @torch.no_grad()
-def test_a_checkpoint_of_any_sizes_gives_the_outputs_it_gave(direct, tmp_path):
+def test_a_loaded_checkpoint_has_the_published_outputs(direct, tmp_path):
     skeleton = torch.randn(2, 1, 11, 25, 3)
     logits = direct(skeleton.permute(0, 4, 2, 3, 1))
     path = tmp_path / "ntu-25-9000.pt"
@@ -244,16 +245,81 @@ def test_a_checkpoint_of_any_sizes_gives_the_outputs_it_gave(direct, tmp_path):
     assert_close(model(skeleton), logits, rtol=1e-4, atol=1e-4)
 
 
-def test_a_checkpoint_of_another_layout_names_those_that_fit(direct):
+def test_another_layout_is_refused_with_those_that_fit(direct):
     with pytest.raises(DataError, match=r"of 25 joints, and 'imigue22' is no .*body25 or ntu25"):
-        build(direct.state_dict(), "imigue22")
+        load_published(direct.state_dict(), "2s-agcn", keypoints="imigue22")
     with pytest.raises(DataError, match="'ntu26' is no layout"):
-        build(direct.state_dict(), "ntu26")
+        load_published(direct.state_dict(), "2s-agcn", keypoints="ntu26")
     with pytest.raises(DataError, match=r"not a checkpoint of 2s-agcn: l1\.gcn1.* is missing"):
         load_published({"fc.weight": torch.zeros(2, 2)}, "2s-agcn", keypoints="ntu25")
 
 
-def test_a_key_of_something_else_keeps_its_name():
+def test_unknown_keys_are_unchanged():
     assert rename("l10.residual.conv.weight") == "blocks.9.residual.0.weight"
     assert rename("data_bn.running_var") == "norm.running_var"
     assert rename("logit_scale") == "logit_scale"
+
+
+TINY = {"width": 4, "depths": (1, 1, 1)}
+
+
+@pytest.mark.shared
+@torch.no_grad()
+def test_both_streams_and_their_sum_equal_the_published_ones(shared):
+    streams, logits = [], []
+    for stream in ("joint", "bone"):
+        recorded = recording(shared, "agcn_orig_twostream_ntu25", f"{stream}.")
+        model = load_published(recorded.state, "2s-agcn", keypoints="ntu25")
+        skeleton = recorded.tensor(f"input_{stream}").permute(0, 4, 2, 3, 1)
+        logits.append(model(skeleton))
+        assert_close(
+            logits[-1], recorded.tensor(f"logits_{stream}"), **recorded.tolerance("float32")
+        )
+        sharp = load_published(recorded.state, "2s-agcn", keypoints="ntu25").double()
+        assert_close(
+            sharp(skeleton.double()),
+            recorded.tensor(f"logits_{stream}_f64"),
+            **recorded.tolerance("float64"),
+        )
+        streams.append((model, skeleton))
+    (joint, joints), (bones_model, bones) = streams
+    both = TwoStream(joint, bones_model)
+    assert_close(both(joints, bones), recorded.tensor("fused"), **recorded.tolerance("float32"))
+    assert both.tokens(joints, bones).shape == (2, 2, 4, 25, 512)
+    made = np.stack([bone(clip, LAYOUTS["ntu25"]) for clip in joints.contiguous().numpy()])
+    np.testing.assert_allclose(made, bones.numpy(), atol=1e-6)
+
+
+def two_networks(**other):
+    torch.manual_seed(0)
+    alike = {"keypoints": "imigue22", "classes": 5} | TINY
+    return build_agcn(**alike).eval(), build_agcn(**alike | other).eval()
+
+
+@torch.no_grad()
+def test_tokens_are_concatenated_and_logits_added():
+    joint, bone_network = two_networks()
+    both = TwoStream(joint, bone_network)
+    joints, bones = torch.rand(2, 2, 1, 10, 22, 3)
+    mask = torch.arange(10) < torch.tensor([[10], [6]])
+    tokens = both.tokens(joints, bones, mask)
+    assert tokens.shape == (2, 1, 3, 22, 32)
+    assert_close(tokens[..., :16], joint.tokens(joints, mask))
+    assert_close(tokens[..., 16:], bone_network.tokens(bones, mask))
+    assert_close(both(joints, bones, mask), joint(joints, mask) + bone_network(bones, mask))
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        (
+            {"keypoints": "coco17"},
+            "keypoints: the joint network has imigue22, the bone .* coco17",
+        ),
+        ({"classes": 4}, "classes: the joint network has 5, the bone network 4"),
+        ({"persons": 2}, "persons: the joint network has 1"),
+    ],
+)
+def test_streams_that_differ_are_refused(other, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        TwoStream(*two_networks(**other))

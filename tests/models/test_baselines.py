@@ -1,4 +1,4 @@
-"""The table names what there is, and its builder makes it; padding, persons and gaps do no harm."""
+"""Every row of Table 1 is built as stated; padding, persons and missing joints change nothing."""
 
 import subprocess
 import sys
@@ -22,8 +22,8 @@ from imigue_lab.models.graph.network import GraphNetwork
 GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in ("2s-agcn", "strongaug")]
 
 
-def trained_alike(name, **options):
-    """A small network whose every weight and statistic is off its start, in eval mode."""
+def perturbed(name, **options):
+    """A small network in eval mode with all weights and statistics perturbed."""
     torch.manual_seed(0)
     model = build_baseline(name, 5, **{"width": 16, "depths": (2, 1, 1), **options})
     for key, value in model.state_dict().items():
@@ -39,7 +39,7 @@ def clips(number=2, persons=1, frames=16, joints=22, seed=0):
     return skeleton
 
 
-def test_every_row_is_built_with_as_many_parameters_as_it_says():
+def test_every_row_has_as_many_parameters_as_stated():
     assert {row.name for row in TABLE} == {*SKELETON_BUILDERS, *PICTURE_BUILDERS} == set(SIZES)
     for row in TABLE:
         with torch.device("meta") if row.name in PICTURE_BUILDERS else nullcontext():
@@ -60,13 +60,13 @@ def test_every_row_is_built_with_as_many_parameters_as_it_says():
         ("dscnet", {"segments": 4}, [(2, 36, 32, 32), (2, 1, 3, 4, 22), (2, 1, 3, 4, 22)]),
     ],
 )
-def test_networks_of_pictures_take_what_the_builder_says(name, options, shapes):
+def test_picture_networks_accept_the_documented_inputs(name, options, shapes):
     model = build_baseline(name, 7, **(SIZES[name]["small"] | options)).eval()
     assert model(*(torch.randn(shape) for shape in shapes)).shape == (2, 7)
     assert sum(p.numel() for p in model.parameters()) < 4_000_000
 
 
-def test_scores_are_those_that_the_paper_prints():
+def test_scores_equal_those_of_the_paper():
     printed = {row.name: row.published for row in TABLE if row.published is not None}
     assert printed == {
         "tsm": 58.77,
@@ -84,14 +84,14 @@ def test_scores_are_those_that_the_paper_prints():
     }
 
 
-def test_a_name_that_is_not_in_the_table_is_refused():
+def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match=r"one of 2s-agcn, .*dscnet; got 'i3d'"):
         build_baseline("i3d")
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", SKELETON_BUILDERS)
-def test_any_layout_persons_and_channels_are_taken(name):
+def test_any_layout_and_number_of_persons_and_channels_works(name):
     for keypoints, persons, channels in (("ntu25", 2, 3), ("openpose137", 1, 2), ("coco17", 2, 3)):
         joints = len(LAYOUTS[keypoints].joints)
         sizes = {"channels": channels, "persons": persons, "width": 8, "depths": (1, 1)}
@@ -100,7 +100,7 @@ def test_any_layout_persons_and_channels_are_taken(name):
 
 
 @pytest.mark.parametrize("name", GRAPH_NETWORKS)
-def test_weights_and_features_may_all_be_bfloat16(name):
+def test_weights_and_features_can_be_bfloat16(name):
     torch.manual_seed(0)
     model = build_baseline(name, 7, "ntu25", width=8, depths=(1, 1)).bfloat16()
     skeleton = torch.randn(3, 1, 8, 25, 3).bfloat16()
@@ -114,8 +114,8 @@ def test_weights_and_features_may_all_be_bfloat16(name):
 @torch.no_grad()
 @pytest.mark.parametrize("name", GRAPH_NETWORKS)
 @pytest.mark.parametrize("lengths", [(16, 9), (16, 5, 1, 13)])
-def test_a_clip_in_a_padded_batch_gives_what_it_gives_alone(name, lengths):
-    model = trained_alike(name).double()
+def test_a_clip_has_the_same_logits_in_a_padded_batch_and_alone(name, lengths):
+    model = perturbed(name).double()
     skeleton = clips(len(lengths)).double()
     mask = torch.arange(16) < torch.tensor(lengths)[:, None]
     padded = skeleton * mask[:, None, :, None, None]
@@ -128,8 +128,8 @@ def test_a_clip_in_a_padded_batch_gives_what_it_gives_alone(name, lengths):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", GRAPH_NETWORKS)
-def test_what_lies_under_a_score_of_zero_moves_nothing(name):
-    model, skeleton = trained_alike(name), clips()
+def test_coordinates_with_a_score_of_zero_have_no_effect(name):
+    model, skeleton = perturbed(name), clips()
     skeleton[:, :, :, 4, 2] = 0
     elsewhere = skeleton.clone()
     elsewhere[:, :, :, 4, :2] = 1000
@@ -137,10 +137,10 @@ def test_what_lies_under_a_score_of_zero_moves_nothing(name):
 
 
 @torch.no_grad()
-def test_persons_share_a_norm_or_have_one_each():
+def test_persons_share_a_norm_or_have_separate_ones():
     two = clips(persons=2)
     swapped = two.flip(1)
-    shared, apart = (trained_alike(name, persons=2) for name in ("st-gcn", "ctr-gcn"))
+    shared, apart = (perturbed(name, persons=2) for name in ("st-gcn", "ctr-gcn"))
     assert_close(shared(two), shared(swapped))
     assert not torch.allclose(apart(two), apart(swapped), atol=1e-4)
     assert shared(clips(persons=3)).shape == (2, 5)
@@ -163,7 +163,7 @@ def test_each_network_starts_from_the_graph_of_its_publication():
         for block in model.blocks:
             assert_close(getattr(block.graph, place), torch.tensor(graph).float())
     first, second = (build_baseline("dg-stgcn").blocks[0].graph.learned for _ in range(2))
-    assert not torch.equal(first, second)  # each run draws its own
+    assert not torch.equal(first, second)  # a new random graph each time
     assert first.mean().item() == pytest.approx(0.04, abs=0.002)
     assert first.std().item() == pytest.approx(0.02, abs=0.002)
 
@@ -179,7 +179,7 @@ def test_widths_that_cannot_be_split_are_refused():
             build_baseline(name, width=6)
 
 
-def test_the_table_is_read_without_a_network_and_prints_a_line_a_row():
+def test_the_table_is_read_without_torch_and_prints_one_line_per_row():
     code = "import sys; from imigue_lab.models.baselines import TABLE; print(*TABLE, sep='\\n');"
     code += "assert 'torch' not in sys.modules"
     words = [sys.executable, "-c", code]
@@ -189,11 +189,3 @@ def test_the_table_is_read_without_a_network_and_prints_a_line_a_row():
     (line,) = (line for line in lines if line.startswith("ctr-gcn "))
     for part in ("skeleton", "1.44 M", "Chen et al., ICCV 2021", "53.02 %", "SGD 0.1 for 128"):
         assert part in line
-
-
-def test_the_package_hands_out_the_builder_and_nothing_unknown():
-    from imigue_lab.models import baselines
-
-    assert baselines.build_baseline is build_baseline and baselines.TABLE is TABLE
-    with pytest.raises(AttributeError, match="no attribute 'build_i3d'"):
-        getattr(baselines, "build_i3d")  # noqa: B009

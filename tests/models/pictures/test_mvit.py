@@ -6,12 +6,12 @@ from torch.testing import assert_close
 from torchvision.models.video import mvit_v2_s
 
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.pictures.mvit import MViT, build_mvit
+from imigue_lab.models.pictures.mvit import MViT, build_mvit, build_mvitv2
 from tests.models.recordings import made_weights, read_recording
 
 
 def on_no_device(build, **arguments):
-    """Builds without memory or draws: names, shapes and structure only."""
+    """Builds names, shapes and structure only."""
     with torch.device("meta"):
         return build(**arguments)
 
@@ -34,14 +34,14 @@ def recorded(shared):
 
 
 @pytest.mark.shared
-def test_published_outputs_are_met_in_one_pass(recorded):
+def test_outputs_equal_the_published_ones(recorded):
     net, facts, arrays = recorded
     model = MViT(net)
-    assert model.clip == (8, 64, 64)  # read off the tables of relative positions
+    assert model.clip == (8, 64, 64)  # read from the tables of relative positions
     assert sum(p.numel() for p in model.parameters()) == facts["params"]
     with torch.inference_mode():
         pooled, tokens = model(arrays["input"])
-        logits = model.logits(arrays["input"])
+        logits = net(arrays["input"])
     assert_close(logits, arrays["logits"], **facts["tolerance"])
     assert_close(pooled, arrays["tokens"][:, 0], **facts["tolerance"])
     assert tokens.shape == (1, 4, 2, 2, 768)
@@ -51,7 +51,7 @@ def test_published_outputs_are_met_in_one_pass(recorded):
 
 @pytest.mark.shared
 @pytest.mark.parametrize(("block", "every"), [(0, 16), (1, 8), (13, 1)])
-def test_published_tokens_are_met_inside(recorded, block, every):
+def test_inner_tokens_equal_the_published_ones(recorded, block, every):
     net, facts, arrays = recorded
     seen = []
     hook = net.blocks[block].register_forward_hook(lambda *call: seen.append(call[2][0]))
@@ -62,7 +62,7 @@ def test_published_tokens_are_met_inside(recorded, block, every):
     assert_close(seen[0][:, ::every][:, : expected.shape[1]], expected, **facts["tolerance"])
 
 
-def test_small_is_torchvisions_model_part_by_part():
+def test_small_equals_torchvisions_model():
     ours, theirs = on_no_device(build_mvit).net, on_no_device(mvit_v2_s)
     assert str(ours) == str(theirs)
     shapes = [{name: t.shape for name, t in net.state_dict().items()} for net in (ours, theirs)]
@@ -72,14 +72,14 @@ def test_small_is_torchvisions_model_part_by_part():
     assert heads[0] == heads[1]
 
 
-def test_a_window_of_the_full_size_has_768_numbers_and_a_map_of_8_7_7():
+def test_the_full_size_has_768_features_and_a_map_of_8_7_7():
     with torch.device("meta"):
         pooled, tokens = build_mvit()(torch.zeros(2, 3, 16, 224, 224))
     assert pooled.shape == (2, 768)
     assert tokens.shape == (2, 8, 7, 7, 768)
 
 
-def test_tiny_is_narrow_and_keeps_the_grid_in_time(tiny):
+def test_tiny_has_96_features_and_the_same_grid_in_time(tiny):
     pooled, tokens = tiny(torch.zeros(2, 3, 16, 64, 64))
     assert (pooled.shape, tokens.shape) == ((2, 96), (2, 8, 4, 4, 96))
     assert tiny.dim == 96
@@ -87,11 +87,10 @@ def test_tiny_is_narrow_and_keeps_the_grid_in_time(tiny):
 
 def test_logits_are_the_head_on_the_pooled_token(tiny):
     frames = torch.randn(2, 3, 16, 64, 64)
-    assert_close(tiny.logits(frames), tiny.net.head(tiny(frames).pooled.clone()))
-    assert_close(tiny.logits(frames), tiny.net(frames))
+    assert_close(tiny.net(frames), tiny.net.head(tiny(frames).pooled.clone()))
 
 
-def test_tokens_lie_in_time_rows_and_columns(tiny):
+def test_tokens_are_ordered_by_time_row_and_column(tiny):
     """A disturbance late, at the top, on the right shows most in the tokens near there."""
     frames = torch.zeros(1, 3, 16, 64, 64)
     disturbed = frames.clone()
@@ -102,16 +101,15 @@ def test_tokens_lie_in_time_rows_and_columns(tiny):
     assert time >= 6 and row <= 1 and column >= 2
 
 
-def test_a_clip_need_not_be_square():
+def test_a_clip_can_be_non_square():
     model = build_mvit("tiny", clip=(8, 32, 96)).eval()
     assert model.clip == (8, 32, 96)
     assert model(torch.zeros(1, 3, 8, 32, 96)).tokens.shape == (1, 4, 2, 6, 96)
 
 
 def test_frames_of_another_size_are_refused_with_both_sizes(tiny):
-    for run in (tiny, tiny.logits):
-        with pytest.raises(ValueError, match="clips of 16 x 64 x 64, got 16 x 64 x 48; resize"):
-            run(torch.zeros(1, 3, 16, 64, 48))
+    with pytest.raises(ValueError, match="clips of 16 x 64 x 64, got 16 x 64 x 48; resize"):
+        tiny(torch.zeros(1, 3, 16, 64, 48))
 
 
 @pytest.mark.parametrize(
@@ -121,3 +119,10 @@ def test_frames_of_another_size_are_refused_with_both_sizes(tiny):
 def test_impossible_models_are_refused(arguments, complaint):
     with pytest.raises(Exception, match=complaint):
         build_mvit(**arguments)
+
+
+def test_the_classifier_equals_torchvisions():
+    with torch.device("meta"):
+        ours, theirs = build_mvitv2(), mvit_v2_s(num_classes=32)
+    assert str(ours) == str(theirs)
+    assert sum(p.numel() for p in ours.parameters()) == 34_254_752

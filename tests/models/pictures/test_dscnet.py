@@ -1,4 +1,4 @@
-"""DSCNet's streams give what their published code gave; motion is what the pictures show."""
+"""DSCNet: outputs of the published code, motion excitation, the sum of the streams."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def recorded(shared, name, **options):
 
 @pytest.mark.shared
 @torch.no_grad()
-def test_pictures_are_judged_as_published(shared):
+def test_the_picture_stream_equals_the_published_one(shared):
     facts, arrays, model = recorded(shared, "dscnet_rgb", segments=4)
     near, rng = facts["tolerance"], np.random.default_rng(facts["input_seed"])
     frames = torch.from_numpy(rng.standard_normal((1, 36, 224, 224)).astype(np.float32))
@@ -47,7 +47,7 @@ def test_pictures_are_judged_as_published(shared):
 
 @pytest.mark.shared
 @torch.no_grad()
-def test_skeletons_are_judged_as_published(shared):
+def test_the_skeleton_stream_equals_the_published_one(shared):
     facts, arrays, model = recorded(shared, "dscnet_msst")
     seen = []
     for block in model.blocks:
@@ -58,7 +58,7 @@ def test_skeletons_are_judged_as_published(shared):
         assert_close(seen[number - 1][:2], arrays[f"m{number}"], **near)
 
 
-def test_they_have_as_many_parameters_as_they_say():
+def test_the_numbers_of_parameters_are_as_published():
     with torch.device("meta"):
         whole = build_dscnet()
     sizes = {
@@ -68,14 +68,14 @@ def test_they_have_as_many_parameters_as_they_say():
     assert sum(sizes.values()) == 45_733_172
 
 
-def test_what_stands_still_passes_through_a_gate_that_sees_nothing():
+def test_the_gate_has_no_effect_without_motion():
     motion = MotionExcitation(frames=3)
     still = torch.rand(1, 3, 8, 8).repeat(1, 3, 1, 1)
     with torch.no_grad():
         motion.gate.weight.normal_()
         once = motion(still)
         motion.gate.weight.zero_()
-        assert_close(once, motion(still))  # no difference, no say
+        assert_close(once, motion(still))  # no difference between frames
         moving = torch.rand(1, 9, 8, 8)
         before = motion(moving)
         motion.gate.weight.normal_()
@@ -92,7 +92,7 @@ def test_absent_persons_count_in_the_mean():
 
 
 @torch.no_grad()
-def test_scores_are_added_by_their_shares():
+def test_logits_are_added_with_their_weights():
     torch.manual_seed(0)
     model = build_dscnet(5, segments=2, frames=2, **SMALL, widths=NARROW).eval()
     frames, joint, bone = (
@@ -105,7 +105,7 @@ def test_scores_are_added_by_their_shares():
     assert_close(model(frames, joint, bone), rgb + 0.3 * first + 0.3 * second)
 
 
-def test_other_frames_and_other_blocks_are_refused():
+def test_other_numbers_of_frames_or_blocks_are_refused():
     with pytest.raises(ValueError, match="2 segments of 4 frames of 3 channels, got 12 channels"):
         build_dscnet_rgb(5, 2, 4, **SMALL)(torch.zeros(1, 12, 32, 32))
     with pytest.raises(ValueError, match="of 7 blocks; got 2"):

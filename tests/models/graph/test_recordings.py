@@ -1,4 +1,4 @@
-"""Every graph network of Table 1 gives what its published code gave, gradients too."""
+"""Every graph network of Table 1 has the outputs and gradients of its published code."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def case(request, shared):
 
 
 @torch.no_grad()
-def test_outputs_and_insides_equal_the_published_ones(case):
+def test_outputs_and_inner_features_equal_the_published_ones(case):
     recorded, model, skeleton, _ = case
     seen = []
     for block in model.blocks:
@@ -64,7 +64,7 @@ def test_outputs_and_insides_equal_the_published_ones(case):
 
 
 @torch.no_grad()
-def test_double_precision_leaves_no_room_for_a_wrong_sum(case):
+def test_outputs_in_double_precision_equal_the_published_ones(case):
     recorded, model, skeleton, _ = case
     near = recorded.tolerance("float64")
     model, skeleton = model.double(), skeleton.double()

@@ -1,4 +1,4 @@
-"""Rollout is a product of the model's own attention, taken back through pooling."""
+"""Rollout is the product of the model's attention, with pooling undone."""
 
 import pytest
 import torch
@@ -24,8 +24,8 @@ def frames():
 
 
 @torch.no_grad()
-def test_the_kept_attention_gives_the_blocks_own_output(model, frames):
-    """``project(A v + q)``, heads apart, is what each attention hands on."""
+def test_the_recorded_attention_reproduces_the_blocks_output(model, frames):
+    """``project(A v + q)``, heads apart, is the output of each attention."""
     seen = []
     for block in model.net.blocks:
         block.attn.pool_v.register_forward_hook(lambda *call: seen.append(call[2][0]))
@@ -50,7 +50,7 @@ def test_the_kept_attention_gives_the_blocks_own_output(model, frames):
 
 
 @torch.no_grad()
-def test_it_is_the_product_of_whole_matrices(model, frames):
+def test_rollout_equals_the_product_of_full_matrices(model, frames):
     """The row of the class token in ``Π (A + I) / 2``, every pooling written out as a matrix."""
     with kept_attention(model) as blocks:
         model(frames)
@@ -73,12 +73,12 @@ def test_it_is_the_product_of_whole_matrices(model, frames):
     assert float(map_.sum()) == pytest.approx(1 - float(product[0, 0]), abs=1e-5)
 
 
-def test_a_pooled_place_gives_its_cell_equal_parts():
+def test_a_pooled_place_is_spread_equally_over_its_cell():
     row = torch.tensor([0.2, 0.8, 0.0])
     wide = spread(row, (1, 1, 2), (1, 2, 4))
     assert_close(wide, torch.tensor([0.2, 0.2, 0.2, 0.0, 0.0, 0.2, 0.2, 0.0, 0.0]))
 
 
-def test_looking_leaves_no_hook_behind(model, frames):
+def test_hooks_are_removed(model, frames):
     rollout(model, frames)
     assert not any(block.attn.pool_q._forward_hooks for block in model.net.blocks)

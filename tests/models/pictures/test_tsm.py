@@ -24,7 +24,7 @@ def recorded(shared):
 
 @pytest.mark.shared
 @torch.no_grad()
-def test_outputs_and_insides_equal_the_published_ones(recorded):
+def test_outputs_and_inner_features_equal_the_published_ones(recorded):
     model, facts, arrays = recorded
     near = facts["tolerance"]
     assert sum(p.numel() for p in model.parameters()) == facts["params"]
@@ -45,7 +45,7 @@ def test_the_shift_equals_the_published_one(recorded):
     assert torch.equal(TemporalShift(segments=8)(arrays["shift_in"]), arrays["shift_out"])
 
 
-def test_a_frame_takes_from_the_next_and_from_the_one_before():
+def test_channels_come_from_the_next_and_the_previous_frame():
     frames = torch.arange(1.0, 7.0)[:, None, None, None].expand(6, 8, 1, 1)  # two clips of three
     first, second, *rest = TemporalShift(segments=3)(frames)[..., 0, 0].T.tolist()
     assert first == [2, 3, 0, 5, 6, 0]
@@ -53,13 +53,13 @@ def test_a_frame_takes_from_the_next_and_from_the_one_before():
     assert rest == [[1, 2, 3, 4, 5, 6]] * 6
 
 
-def test_it_has_as_many_parameters_as_it_says():
+def test_the_number_of_parameters_is_as_published():
     with torch.device("meta"):
         model = build_tsm()
     assert sum(p.numel() for p in model.parameters()) == 23_573_600
 
 
-def test_only_every_second_block_shifts_where_they_are_many():
+def test_every_second_block_shifts_in_deep_networks():
     with torch.device("meta"):
         deep = build_tsm(depths=(3, 4, 23, 3))
     shifts = [isinstance(block.conv1, torch.nn.Sequential) for block in deep.net.layer1]
@@ -67,7 +67,7 @@ def test_only_every_second_block_shifts_where_they_are_many():
 
 
 @torch.no_grad()
-def test_the_order_of_frames_matters_and_the_size_of_pictures_may_vary():
+def test_the_order_of_frames_matters_and_any_picture_size_works():
     torch.manual_seed(0)
     model = build_tsm(**SMALL).eval()
     frames = torch.randn(2, 12, 32, 40)

@@ -1,4 +1,4 @@
-"""Published checkpoints: every wrapper opens, every weight finds its place, all else is refused."""
+"""Published checkpoints: wrappers and formats are read, every weight is placed or refused."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from imigue_lab.models.swinface import build_swinface
 
 MVIT = "slowfast/mvitv2-s"
 
-# Our names in the order of the published ones, each way written once more than in the package.
+# Independent of the package's key map, which is written the other way.
 TORCHVISION_TO_SLOWFAST = {
     "pos_encoding.class_token": "cls_token",
     "conv_proj.": "patch_embed.proj.",
@@ -35,7 +35,7 @@ TORCHVISION_TO_SLOWFAST = {
 
 
 def randomised(model):
-    """Every number of its own, buffers too: a weight in the wrong place shows."""
+    """Random weights and buffers, so that a misplaced one shows."""
     generator = torch.Generator().manual_seed(0)
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
@@ -66,7 +66,7 @@ def face():
 
 @pytest.fixture
 def swinface(face):
-    """The same weights as SwinFace publishes them: a state dict a part, buffers and leftovers."""
+    """The same weights in SwinFace's format: a state dict per part, buffers and unused weights."""
     parts = {part: {} for part in ("backbone", "fam", "tss", "om", "softmax_fc")}
     outputs = 0
     for key, weight in face.backbone.state_dict().items():
@@ -96,7 +96,7 @@ def swinface(face):
 
 
 def same(first, second):
-    """Whether two models hold the same floating-point numbers under the same names."""
+    """Whether two models have equal floating-point weights by name."""
     first, second = first.state_dict(), second.state_dict()
     assert first.keys() == second.keys()
     return all(
@@ -114,11 +114,11 @@ def test_slowfast_and_torchvision_files_give_the_same_model(mvit, slowfast):
 def test_the_published_model_is_called_for_logits(mvit, slowfast):
     net = load_published({"model_state": slowfast}, MVIT, size="tiny")
     frames = torch.randn(2, 3, 16, 64, 64)
-    assert_close(net(frames), mvit.logits(frames))
+    assert_close(net(frames), mvit.net(frames))
     assert not net.training
 
 
-def test_a_clip_that_is_not_square_is_said(slowfast):
+def test_a_clip_that_is_not_square_is_an_option(slowfast):
     wide = build_mvit("tiny", classes=5, clip=(8, 32, 96))
     state = wide.net.state_dict()
     net = load_published(state, MVIT, size="tiny", clip=(8, 32, 96))
@@ -139,7 +139,7 @@ def test_a_clip_that_is_not_square_is_said(slowfast):
     ],
     ids=["bare", "state_dict", "model_state", "module", "backbone", "all of it"],
 )
-def test_wrappers_and_prefixes_open(wrap, mvit, slowfast):
+def test_wrappers_and_prefixes_are_removed(wrap, mvit, slowfast):
     assert same(load_published(wrap(slowfast), MVIT, size="tiny"), mvit.net)
 
 
@@ -149,15 +149,15 @@ def test_half_precision_becomes_float32(slowfast):
     assert_close(net.norm.weight, slowfast["norm.weight"].half().float(), atol=0, rtol=0)
 
 
-def test_swinface_opens_from_its_parts(face, swinface):
+def test_swinface_loads_from_its_parts(face, swinface):
     model = load_published(swinface, "swinface", size="tiny")
     assert same(model, face)
     assert not model.training
     faces = torch.randn(2, 3, 56, 56)
-    assert_close(model(faces), face(faces))  # indices of the file, all 7 here, are not taken over
+    assert_close(model(faces), face(faces))  # indices of the file, all 7 here, are not loaded
 
 
-def test_swinface_opens_without_buffers_and_without_heads(face, swinface):
+def test_swinface_loads_without_buffers_and_without_heads(face, swinface):
     backbone = {
         key: weight
         for key, weight in swinface["state_dict_backbone"].items()
@@ -169,7 +169,7 @@ def test_swinface_opens_without_buffers_and_without_heads(face, swinface):
         assert len(model.heads) == 0
 
 
-def test_our_own_swinface_opens(face):
+def test_our_own_swinface_loads(face):
     assert same(load_published(face.state_dict(), "swinface", size="tiny"), face)
 
 
@@ -184,12 +184,12 @@ def test_loading_leaves_the_random_state_and_the_source_alone(slowfast):
 
 
 def refusal(source, family=MVIT, **options):
-    """The sentence with which it is refused."""
+    """The error message."""
     with pytest.raises(DataError) as caught:
         load_published(source, family, **options)
     sentence = str(caught.value)
     assert "\n" not in sentence
-    assert "; " in sentence  # what is wrong; what to do, or what is near
+    assert "; " in sentence  # the problem; what to do, or the nearest keys
     return sentence
 
 
@@ -200,14 +200,14 @@ def test_another_familys_file_is_refused(slowfast, swinface):
     assert "not a checkpoint of swinface" in refusal(slowfast, "swinface", size="tiny")
 
 
-def test_a_missing_weight_is_named_with_the_nearest_there_are(slowfast):
+def test_a_missing_weight_is_named_with_the_nearest_keys(slowfast):
     slowfast["blocks.1.norm1.wieght"] = slowfast.pop("blocks.1.norm1.weight")
     sentence = refusal(slowfast, size="tiny")
     assert "blocks.1.norm1.weight of the model's weights are missing" in sentence
     assert "blocks.1.norm1.wieght" in sentence.split("nearest")[1]
 
 
-def test_a_weight_left_over_is_named_with_the_nearest_places(slowfast):
+def test_an_extra_weight_is_named_with_the_nearest_places(slowfast):
     slowfast["blocks.1.norm3.weight"] = torch.zeros(64)
     slowfast["blocks.1.norm3.bias"] = torch.zeros(64)
     sentence = refusal(slowfast, size="tiny")
@@ -215,7 +215,7 @@ def test_a_weight_left_over_is_named_with_the_nearest_places(slowfast):
     assert "blocks.1.norm1.weight" in sentence.split("nearest")[1]
 
 
-def test_an_output_that_swinface_never_had_is_left_over(swinface):
+def test_an_unknown_output_of_swinface_is_refused(swinface):
     swinface["state_dict_om"]["output_fcs.42.bias"] = torch.zeros(2)
     assert "om.output_fcs.42.bias have no place" in refusal(swinface, "swinface", size="tiny")
 
@@ -225,21 +225,21 @@ def test_another_size_is_refused_with_both_shapes(slowfast):
     assert "norm.weight is (95,) where the model has (96,)" in refusal(slowfast, size="tiny")
 
 
-def test_a_transposed_weight_is_not_taken_for_the_right_one(slowfast):
+def test_a_reshaped_weight_is_refused(slowfast):
     slowfast["head.projection.weight"] = slowfast["head.projection.weight"].reshape(5, 2, 48)
     assert "(5, 2, 48)" in refusal(slowfast, size="tiny")
 
 
-def test_what_holds_no_weights_is_refused():
+def test_a_file_without_weights_is_refused():
     assert "holds no weights" in refusal({"state_dict": {"meta": 3}})
 
 
-def test_an_unknown_family_is_refused_with_those_there_are():
+def test_an_unknown_family_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"slowfast/mvitv2-s, swinface.*got 'mvit'"):
         load_published({}, "mvit")
 
 
-def test_a_file_with_numbers_of_numpy_beside_its_weights_opens(mvit, slowfast, tmp_path):
+def test_a_file_with_numpy_numbers_loads(mvit, slowfast, tmp_path):
     path = tmp_path / "checkpoint.pyth"
     numbers = [np.float64(0.5), np.float32(0.5), np.int64(3), np.int32(3), np.bool_(True)]
     torch.save({"model_state": slowfast, "optimizer_state": {"best": numbers}}, path)
@@ -251,7 +251,7 @@ def test_a_file_with_numbers_of_numpy_beside_its_weights_opens(mvit, slowfast, t
     assert same(load_published(str(path), MVIT, size="tiny"), mvit.net)
 
 
-def test_a_safetensors_file_opens(mvit, tmp_path):
+def test_a_safetensors_file_loads(mvit, tmp_path):
     save_file(mvit.state_dict(), tmp_path / "mine.safetensors")
     assert same(load_published(tmp_path / "mine.safetensors", MVIT, size="tiny"), mvit.net)
 
@@ -288,7 +288,7 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path):
     ],
     ids=["empty", "web page", "no archive", "truncated", "list", "absent"],
 )
-def test_a_file_that_is_no_checkpoint_is_refused(content, complaint, slowfast, tmp_path):
+def test_other_files_are_refused(content, complaint, slowfast, tmp_path):
     path = tmp_path / "checkpoint.pt"
     if content == b"half":
         torch.save(slowfast, path)

@@ -1,0 +1,269 @@
+"""Published networks of pictures, heatmaps and faces: key maps, and sizes from the weights' shapes.
+
+    MViTv2        PySlowFast (`MViTv2_S_16x4_k400_f302660347.pyth`), mmaction2, torchvision
+    TSM           its authors and mmaction2 (Lin et al., ICCV 2019), of a ResNet-50
+    Video Swin    its authors, mmaction2, torchvision (Liu et al., CVPR 2022)
+    PoseConv3D    pyskl and mmaction2 (Duan et al., CVPR 2022), of joints or limbs
+    DSCNet        its authors, a file a stream (Cheng et al., ESWA 2024)
+    SwinFace      its authors (`checkpoint_step_79999_gpu_0.pt`): a state dict for each part
+
+Files of MViTv2 and Video Swin become torchvision's models, whatever code wrote them; their outputs
+differ by rounding. Their call gives logits (PySlowFast's applies a softmax in evaluation).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from torch import Tensor
+
+from imigue_lab.errors import DataError
+
+State = Mapping[str, Tensor]
+Names = tuple[tuple[str, str | Callable[[re.Match], str]], ...]
+Lengths = tuple[int, int, int]  # frames, rows, columns
+
+TRANSFORMER: Names = ((r"\.mlp\.fc1\.", ".mlp.0."), (r"\.mlp\.fc2\.", ".mlp.3."))
+MVIT: Names = (
+    (r"^cls_token$", "pos_encoding.class_token"),
+    (r"^patch_embed\.proj(?:ection)?\.", "conv_proj."),
+    (r"^(blocks\.\d+)\.proj\.", r"\1.project."),
+    (r"\.attn\.proj\.", ".attn.project.0."),
+    (r"\.attn\.pool_([qkv])\.weight$", r".attn.pool_\1.pool.weight"),
+    (r"\.attn\.norm_([qkv])\.", r".attn.pool_\1.norm_act.0."),
+    *TRANSFORMER,
+    (r"^(?:head\.projection|cls_head\.fc_cls)\.", "head.1."),
+    (r"^norm\d\.", "norm."),  # mmaction2's
+    (r"^net\.", ""),  # our own MViT's
+)
+TSM: Names = (
+    (r"^base_model\.", ""),
+    (r"^(?:new_fc|cls_head\.fc_cls)\.", "head."),
+    (r"^conv1\.conv\.", "conv1."),  # mmaction2 pairs a convolution with its norm
+    (r"^conv1\.bn\.", "bn1."),
+    (r"\.conv1\.conv\.net\.", ".conv1.net."),
+    (r"\.conv(\d)\.conv\.", r".conv\1."),
+    (r"\.conv(\d)\.bn\.", r".bn\1."),
+    (r"\.downsample\.conv\.", ".downsample.0."),
+    (r"\.downsample\.bn\.", ".downsample.1."),
+    (r"\.conv1\.net\.", ".conv1.1."),
+    (r"^(conv1|bn1|layer\d)\.", r"net.\1."),
+)
+DSCNET_RGB: Names = (
+    (r"^TSM_intrada\.m1\.0\.", "motion.gather."),
+    (r"^TSM_intrada\.m2\.0\.", "motion.gate."),
+    *TSM,
+    (r"^(?!motion\.)", "tsm."),
+)
+DSCNET_MSST: Names = (
+    (r"^model\.", ""),
+    # branches are named after the sizes of their kernels
+    (r"^m(\d+)\.conv([1357])\.", lambda m: f"blocks.{int(m[1]) - 1}.branches.{int(m[2]) // 2}."),
+    (r"^avgpool\.", "pools.0."),
+    (r"^avgpool2\.", "pools.1."),
+    (r"^last_linear\.", "head."),
+)
+POSEC3D: Names = (
+    (r"^cls_head\.fc_cls\.", "head."),
+    (r"^conv1\.conv\.", "stem.0."),
+    (r"^conv1\.bn\.", "stem.1."),
+    (r"^layer(\d+)\.", lambda stage: f"stages.{int(stage[1]) - 1}."),
+    (r"\.conv1\.", ".squeeze."),
+    (r"\.conv2\.", ".look."),
+    (r"\.conv3\.", ".expand."),
+    (r"\.downsample\.", ".skip."),
+    (r"\.conv\.", ".0."),
+    (r"\.bn\.", ".1."),
+)
+VIDEO_SWIN: Names = (
+    (r"^layers\.(\d+)\.blocks\.", lambda stage: f"features.{2 * int(stage[1])}."),
+    (r"^layers\.(\d+)\.downsample\.", lambda stage: f"features.{2 * int(stage[1]) + 1}."),
+    *TRANSFORMER,
+    (r"^norm\d\.", "norm."),  # mmaction2's
+    (r"^cls_head\.fc_cls\.", "head."),
+)
+
+# SwinFace's parts: backbone; fam, the features that each of 11 branches selects; tss, its refined
+# vector; om, the 42 outputs, here by their branches.
+OUTPUTS = [(i, k) for i, n in enumerate((1, 2, 2, 6, 10, 5, 2, 4, 6, 2, 2)) for k in range(n)]
+
+
+def output_place(key: re.Match) -> str:
+    if int(key[1]) >= len(OUTPUTS):
+        return key[0]
+    branch, output = OUTPUTS[int(key[1])]
+    return f"heads.{branch}.outputs.{output}."
+
+
+SWINFACE: Names = (
+    (r"^om\.output_fcs\.(\d+)\.", output_place),
+    (r"^fam\.nets\.(\d+)\.conv\.convs\.", r"heads.\1.convs."),
+    (r"^fam\.nets\.(\d+)\.channel_attention\.mlp\.1\.", r"heads.\1.gate.0."),
+    (r"^fam\.nets\.(\d+)\.channel_attention\.mlp\.3\.", r"heads.\1.gate.2."),
+    (r"^fam\.nets\.(\d+)\.norm\.", r"heads.\1.norm."),
+    (r"^tss\.nets\.(\d+)\.feature\.0\.", r"heads.\1.refine.0."),
+    (r"^tss\.nets\.(\d+)\.feature\.3\.", r"heads.\1.refine.2."),
+    *TRANSFORMER,
+    (r"^(patch_embed|layers|norm|feature)\.", r"backbone.\1."),
+)
+
+# Keys that a model has no use for: torchvision's blocks compute masks and indices; SwinFace's file
+# includes the classes of its training and a head that nothing uses.
+DROPPED = r"^data_preprocessor\."
+DROPPED_SWIN = rf"{DROPPED}|\.attn_mask$|\.relative_position_index$"
+DROPPED_SWINFACE = rf"{DROPPED_SWIN}|^(head|softmax_fc)\."
+TABLE = "attn.relative_position_bias_table"
+WINDOW_SIDE = 7  # patches, of all published Video Swins
+
+
+def rename(key: str, names: Names) -> str:
+    """Our name of a published key; one that is ours already, or unknown, stays as it is."""
+    for published, ours in names:
+        key = re.sub(published, ours, key)
+    return key
+
+
+def renamed(state: State, names: Names) -> State:
+    return {rename(key, names): weight for key, weight in state.items()}
+
+
+def read_mvit(
+    state: State, size: Literal["small", "tiny"] = "small", clip: Lengths | None = None
+) -> dict[str, Any]:
+    """
+    Args:
+        size: which of our sizes the file has.
+        clip: frames, rows and columns; by default from the tables of relative positions, which
+            give the side of a square picture only.
+    """
+    ours = renamed(state, MVIT)
+    if clip is None:
+        rows, frames = (
+            (len(ours[f"blocks.0.attn.rel_pos_{axis}"]) + 1) // 2 * patch
+            for axis, patch in (("h", 4), ("t", 2))
+        )
+        clip = (frames, rows, rows)
+    return {"size": size, "classes": len(ours["head.1.weight"]), "clip": clip}
+
+
+def read_tsm(state: State, segments: int = 8, share: int = 8) -> dict[str, Any]:
+    """
+    Args:
+        segments: frames of a clip in training; the weights do not depend on it.
+        share: see `TemporalShift`.
+    """
+    ours = renamed(state, TSM)
+    classes = len(ours["head.weight"])
+    return {"classes": classes, "segments": segments, "share": share, **read_resnet(ours, "")}
+
+
+def read_dscnet_rgb(state: State, segments: int = 8) -> dict[str, Any]:
+    """
+    Args:
+        segments: of a clip in training; the weights give only the frames of each.
+    """
+    ours = renamed(state, DSCNET_RGB)
+    pictures = ours["motion.gather.weight"].shape[1] // 3  # the frames and their differences
+    return {
+        "classes": len(ours["tsm.head.weight"]),
+        "segments": segments,
+        "frames": (pictures + 1) // 2,
+        **read_resnet(ours, "tsm."),
+    }
+
+
+def read_resnet(ours: State, prefix: str) -> dict[str, Any]:
+    """Blocks of each stage and the width inside the first, by our names."""
+    pattern = re.compile(rf"{re.escape(prefix)}net\.layer(\d)\.(\d+)\.")
+    places = {match.groups() for match in map(pattern.match, ours) if match}
+    blocks = Counter(stage for stage, _ in places)
+    inner = len(ours[f"{prefix}net.layer1.0.conv2.weight"])
+    return {"depths": [blocks[stage] for stage in "1234"], "inner": inner}
+
+
+def read_dscnet_msst(state: State) -> dict[str, Any]:
+    ours = renamed(state, DSCNET_MSST)
+    narrow, wide = (
+        [ours[f"blocks.{block}.branches.{branch}.0.weight"] for block in range(7)]
+        for branch in (0, 1)
+    )
+    return {
+        "classes": len(ours["head.weight"]),
+        "channels": narrow[0].shape[1],
+        "widths": [(len(a), len(b)) for a, b in zip(narrow, wide, strict=True)],
+    }
+
+
+def read_posec3d(state: State, time_strides: Sequence[int] | None = None) -> dict[str, Any]:
+    """
+    Args:
+        time_strides: of each stage, which no shape shows; as published the last halves time.
+    """
+    first = [key for key in state if re.fullmatch(r"layer\d+\.\d+\.conv1\.conv\.weight", key)]
+    depths = Counter(int(key.split(".")[0].removeprefix("layer")) for key in first)
+    stages = range(1, max(depths, default=1) + 1)
+    stem = state["conv1.conv.weight"]
+    return {
+        "classes": len(state["cls_head.fc_cls.weight"]),
+        "joints": stem.shape[1],
+        "width": len(stem),
+        "depths": [depths[stage] for stage in stages],
+        "inflated": [state[f"layer{n}.0.conv1.conv.weight"].shape[2] > 1 for n in stages],
+        "time_strides": time_strides,
+    }
+
+
+def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, Any]:
+    """
+    Args:
+        window: frames, rows and columns, in patches; by default from the tables of relative
+            positions, for windows as wide as high.
+
+    Raises:
+        DataError: a Swin of single pictures; or the tables fit several windows and none was chosen.
+    """
+    ours = renamed(state, VIDEO_SWIN)
+    places = {m.groups() for key in ours if (m := re.match(r"features\.(\d+)\.(\d+)\.", key))}
+    blocks = Counter(int(stage) for stage, _ in places)
+    depths = tuple(blocks[stage] for stage in sorted(blocks))
+    heads = tuple(ours[f"features.{stage}.0.{TABLE}"].shape[1] for stage in sorted(blocks))
+    patches = ours["patch_embed.proj.weight"]
+    if patches.ndim != 5:
+        raise DataError(
+            "not a checkpoint of video-swin: patch_embed.proj.weight is of single pictures;"
+            " give one of a network that was trained on clips"
+        )
+    return {
+        "classes": len(ours["head.weight"]),
+        "stages": (len(patches), depths, heads),
+        "patch": tuple(patches.shape[2:]),
+        "window": window or read_window(len(ours[f"features.0.0.{TABLE}"]), state),
+        "mlp_ratio": len(ours["features.0.0.mlp.0.weight"]) / len(patches),
+    }
+
+
+def read_window(entries: int, state: State) -> Lengths:
+    """The window with so many relative positions, and with as many places as the index buffer."""
+    index = [len(state[key]) for key in state if key.endswith("relative_position_index")]
+    fitting = [
+        (frames, side, side)
+        for side in range(1, entries + 1)
+        for frames in [(entries // (2 * side - 1) ** 2 + 1) // 2]
+        if (2 * frames - 1) * (2 * side - 1) ** 2 == entries
+        and (not index or frames * side * side == index[0])
+    ]
+    published = [window for window in fitting if window[1] == WINDOW_SIDE]
+    wide = published or [window for window in fitting if window[1] > 1] or fitting
+    if len(wide) != 1:
+        raise DataError(
+            f"these attention windows have {entries} relative positions, which fit"
+            f" {' or '.join(map(str, fitting)) or 'no window as wide as high'};"
+            " give the one that it was trained with, window=(frames, rows, columns)"
+        )
+    return wide[0]
+
+
+def read_swinface(state: State, size: Literal["full", "tiny"] = "full") -> dict[str, Any]:
+    """With heads where the file has them; the model's call gives embeddings."""
+    return {"size": size, "heads": any(key.startswith(("fam.", "heads.")) for key in state)}
