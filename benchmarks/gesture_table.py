@@ -48,10 +48,10 @@ def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dic
         make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
         common = {"data": str(root), "seed": seed, **given}
         common |= pose_runs(common)
-        data = load_gesture_tokens(GestureSettings.from_given(common))
+        data = load_gesture_tokens(GestureSettings.from_arguments(common))
         return {
             row: train_gesture(
-                GestureSettings.from_given({**common, **ROWS[row]}), visible_to(row, data)
+                GestureSettings.from_arguments({**common, **ROWS[row]}), visible_to(row, data)
             )
             for row in rows
         }
@@ -61,7 +61,7 @@ def pose_runs(common: dict[str, object]) -> dict[str, object]:
     """The pose encoder of all rows, as the names of its two runs."""
     runs = {}
     for stream in ("joint", "bone"):
-        frames = GestureSettings.from_given(common).frames
+        frames = GestureSettings.from_arguments(common).frames
         given = {"data": common["data"], "seed": common["seed"], "frames": frames}
         settings = {
             **given,
@@ -69,7 +69,7 @@ def pose_runs(common: dict[str, object]) -> dict[str, object]:
             "epochs": POSE_EPOCHS,
             "name": f"{stream}-{time.time_ns()}",
         }
-        runs[f"{stream}_run"] = train_baseline(BaselineSettings.from_given(settings)).folder.name
+        runs[f"{stream}_run"] = train_baseline(BaselineSettings.from_arguments(settings)).folder.name
     return runs
 
 

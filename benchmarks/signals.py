@@ -20,7 +20,7 @@ def test_scores(seed: int, signal: str, fusions: dict[str, str], **given: object
         scores = {}
         for name, fusion in fusions.items():
             arguments = {"data": str(root), "seed": seed, "fusion": fusion, **given}
-            settings = EmotionSettings.from_given(arguments)
+            settings = EmotionSettings.from_arguments(arguments)
             table = train_emotion(settings, load_emotion_data(settings)).scores()
             model = table[(table.split == "test") & (table.predictor == "model")].iloc[0]
             scores[name] = {m: model[m] for m in ("accuracy", "balanced_accuracy", "auc")}

@@ -42,7 +42,7 @@ from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run, find_run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 THRESHOLD = 0.5  # where none was selected for the run
 
@@ -89,7 +89,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         LabError: a run, the video or its keypoints cannot be used.
     """
     gesture, emotion = chosen_runs(settings)
-    device = open_fabric(settings.device).device
+    device = open_device(settings.device).torch_device
     rgb, *rest = (
         open_encoder(run, kind, settings, device)
         for run, kind in ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
@@ -104,7 +104,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     curves = by_frame(windows)
     segments = find_segments(curves, own.fps, threshold)
     opened = with_video(emotion, own, segments, rest, settings)
-    fabric = open_fabric(settings.device)
+    fabric = open_device(settings.device)
     model = load_emotion(emotion, opened.data).to(fabric.device)
     prediction = predict(fabric, model, opened.data, "test", opened.settings).iloc[0]
     remarks = [
@@ -124,7 +124,7 @@ def attend(
     run: Run, own: OwnVideo, index: Index, rgb: Stream, settings: AnalyseSettings
 ) -> tuple[GestureRun, GestureSystem] | None:
     """The run with the clips of an index as its data, for views of its attention."""
-    trained = GestureSettings.from_given(stored_settings(run, "gesture"))
+    trained = GestureSettings.from_arguments(stored_settings(run, "gesture"))
     if index.clips.empty or not own.keypoints.any() or trained.fusion not in ATTENTIVE:
         return None
     points, device = {own.video_id: own.keypoints}, torch.device("cpu")
@@ -196,7 +196,7 @@ def with_video(
         face.encoding,
     )
     where = {"context": names[0], "face": names[1], "store": settings.store}
-    trained = EmotionSettings.from_given(stored_settings(run, "emotion") | where)
+    trained = EmotionSettings.from_arguments(stored_settings(run, "emotion") | where)
     return EmotionRun(run, trained, data, with_windows(own.index, {own.video_id: segments}))
 
 

@@ -20,7 +20,7 @@ from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
 LONG = SyntheticSpec(videos=24, size="long")  # for gestures in time
@@ -35,11 +35,11 @@ def demo_gesture(settings: Settings, spec: SyntheticSpec = LONG) -> Run:
     where = {"data": root, "store": settings.store, "device": settings.device}
     pose = {
         f"{stream}_run": train_baseline(
-            BaselineSettings.from_given({**where, **POSE, "stream": stream})
+            BaselineSettings.from_arguments({**where, **POSE, "stream": stream})
         ).folder.name
         for stream in STREAMS
     }
-    return train_gesture(GestureSettings.from_given({**where, **GESTURE, **pose}))
+    return train_gesture(GestureSettings.from_arguments({**where, **GESTURE, **pose}))
 
 
 def demo_emotion(settings: Settings) -> Run:
@@ -47,7 +47,7 @@ def demo_emotion(settings: Settings) -> Run:
     root = extract_tiny(SHORT, settings, "context-tiny,face-tiny")
     given = {"data": root, "store": settings.store, "device": settings.device}
     return train_emotion(
-        EmotionSettings.from_given({**given, "context": "context-tiny", "face": "face-tiny"})
+        EmotionSettings.from_arguments({**given, "context": "context-tiny", "face": "face-tiny"})
     )
 
 
@@ -55,6 +55,6 @@ def extract_tiny(spec: SyntheticSpec, settings: Settings, encoders: str) -> str:
     """Generates the interviews and extracts missing features; returns their root."""
     root = ensure_synthetic(spec, settings.store)
     with FileLock(root.with_suffix(".tiny.lock")):
-        streams = build_streams(encoders, open_fabric(settings.device).device)
+        streams = build_streams(encoders, open_device(settings.device).torch_device)
         extract_missing(read_index(root), streams, settings.store)
     return str(root)

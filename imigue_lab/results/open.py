@@ -90,12 +90,12 @@ def load_run(name: str) -> OpenRun[Any, Any]:
         RunError: no such run; the message lists those that exist.
     """
     if name == DEMO:
-        return open_run_of("emotion", DEMO, Settings.from_given({}))
+        return open_run_of("emotion", DEMO, Settings.from_arguments({}))
     run = find_run(name)
     task = run.settings()["task"]
     if task == "fusion":
         return OpenRun(run, settings_of(run))
-    return open_run_of(task, name, Settings.from_given({}))
+    return open_run_of(task, name, Settings.from_arguments({}))
 
 
 def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
@@ -124,14 +124,14 @@ def open_run_of(task: str, name: str, requested: Settings) -> OpenRun[Any, Any]:
     where = {n: v for n, v in where.items() if v != Settings.model_fields[n].default}
     found = TASKS[task]
     if name == DEMO:
-        settings = found.settings.from_given(where)
+        settings = found.settings.from_arguments(where)
         data = found.load_data(settings)
         return OpenRun(found.train(settings, data), settings, data)
     run = find_run(name)
     stored = stored_settings(run, task)
     if task == "gesture":
         stored |= dict(zip(("joint_run", "bone_run"), run.provenance()["pose"], strict=True))
-    return OpenRun(run, found.settings.from_given(stored | where))
+    return OpenRun(run, found.settings.from_arguments(stored | where))
 
 
 def stored_settings(run: Run, task: str) -> dict[str, Any]:
@@ -179,12 +179,12 @@ def settings_of(run: Run) -> Settings:
     own = settings_class(kept["task"])
     where = run.provenance()["where"]  # of a fusion: where its first member was trained
     places = {name: value for name, value in where.items() if name in own.model_fields}
-    return own.from_given(kept["settings"] | places)
+    return own.from_arguments(kept["settings"] | places)
 
 
 def base_of(settings: Settings) -> Settings:
     """The values of the preset, or the defaults; recipe and frames follow from the model."""
-    return type(settings).from_given(leading_settings(settings))
+    return type(settings).from_arguments(leading_settings(settings))
 
 
 def explicit_settings(settings: Settings) -> dict[str, Any]:

@@ -111,12 +111,12 @@ def plan_grid(settings: AblationSettings) -> Grid:
 def cell_settings(cell: Cell, settings: AblationSettings) -> Settings:
     change = choose(settings.task, cell.variant)[cell.variant]
     given = {**settings.base(), **change, "seed": cell.seed}
-    return TASKS[settings.task].settings.from_given(given)
+    return TASKS[settings.task].settings.from_arguments(given)
 
 
 def study_name(settings: AblationSettings) -> str:
     """Independent of variants and seeds: the grid of the same settings and data may grow."""
-    base = TASKS[settings.task].settings.from_given(settings.base())
+    base = TASKS[settings.task].settings.from_arguments(settings.base())
     values = base.model_dump(exclude={"seed", "name", "device"})
     return f"ablation-{settings.task}-{short_hash(sorted(values.items()))}"
 

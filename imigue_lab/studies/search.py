@@ -164,7 +164,7 @@ def search_name(settings: SearchSettings) -> str:
 
 
 def base_settings(settings: SearchSettings) -> Settings:
-    return TASKS[settings.task].settings.from_given(settings.base())
+    return TASKS[settings.task].settings.from_arguments(settings.base())
 
 
 def first_values(number: int, settings: SearchSettings) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def fold_settings(settings: SearchSettings, values: dict[str, Any]) -> Settings:
     given = {**settings.base(), **values, "seed": settings.seed, "fold": -1}
     if settings.task == "emotion":
         given["move_negatives"] = 0
-    return TASKS[settings.task].settings.from_given(given)
+    return TASKS[settings.task].settings.from_arguments(given)
 
 
 def drop_weights(run: Run) -> None:

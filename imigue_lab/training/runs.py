@@ -177,7 +177,7 @@ def open_run(task: str, settings: Settings, data: dict[str, Any]) -> Run:
     """
     name = settings.name or f"{task}-{settings.fingerprint(json.dumps(data, sort_keys=True))}"
     run = Run(runs_folder() / name)
-    asked = {"task": task, "settings": settings.what(), "data": data}
+    asked = {"task": task, "settings": settings.result_settings(), "data": data}
     if (run.folder / "settings.json").exists():
         kept = run.settings()
         flat, kept_flat = flatten(asked), flatten(kept)

@@ -79,7 +79,7 @@ def open_session(
     with FileLock(run.folder / ".lock") if ranks.first else nullcontext():
         if ranks.agree(run.announce(remarks) if ranks.first else True):
             began = time.monotonic()
-            fabric = open_fabric(settings.device, settings.precision, settings.deterministic)
+            fabric = open_device(settings.device, settings.precision, settings.deterministic)
             seed_everything(settings.seed, verbose=False)
             yield Session(run, settings, fabric, ranks, began)
         else:
@@ -87,7 +87,7 @@ def open_session(
     ranks.agree(None)  # nobody reads before the first has written
 
 
-def open_fabric(device: str, precision: str = "float32", deterministic: bool = False) -> Fabric:
+def open_device(device: str, precision: str = "float32", deterministic: bool = False) -> Fabric:
     """One device, under torchrun each process its own; `auto` takes a GPU where there is one.
 
     Args:

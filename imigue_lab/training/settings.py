@@ -93,7 +93,7 @@ class Settings(BaseModel):
     )
 
     @classmethod
-    def from_given(cls: type[S], given: dict[str, Any]) -> S:
+    def from_arguments(cls: type[S], given: dict[str, Any]) -> S:
         """Settings from what was said: given values first, then the preset's, then the defaults.
 
         Raises:
@@ -140,7 +140,7 @@ class Settings(BaseModel):
 
     def fingerprint(self, data_digest: str) -> str:
         """8 hex digits of all settings that change the result, and of the data."""
-        return short_hash(sorted(self.what().items()), data_digest)
+        return short_hash(sorted(self.result_settings().items()), data_digest)
 
 
 def say(cls: type[BaseModel], error: ValidationError) -> str:
@@ -218,7 +218,7 @@ def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
     }
     for text in injected:
         given |= read_literals(text)
-    return cls.from_given(given)
+    return cls.from_arguments(given)
 
 
 def differs(value: Any, default: Any) -> bool:

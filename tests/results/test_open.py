@@ -31,7 +31,7 @@ from imigue_lab.views.gates.values import GatesSettings
 
 
 def requested(**given):
-    return GatesSettings.from_given(given)
+    return GatesSettings.from_arguments(given)
 
 
 def test_a_run_is_opened_by_name_with_its_own_settings_and_data(trained, synthetic):
@@ -95,7 +95,7 @@ def test_demo_is_the_run_of_the_committed_02(synthetic, monkeypatch):
 
     monkeypatch.setattr("imigue_lab.training.emotion.train.train_emotion", train)
     open_emotion_run("demo", requested(data=str(synthetic)))
-    assert seen == [EmotionSettings.from_given({"data": str(synthetic)})]
+    assert seen == [EmotionSettings.from_arguments({"data": str(synthetic)})]
 
 
 def test_a_run_whose_data_have_changed_is_refused(trained, plain, quick):
@@ -143,8 +143,8 @@ def test_demo_is_the_run_of_the_committed_01(looked, synthetic, monkeypatch):
     monkeypatch.setattr("imigue_lab.training.gestures.train.train_gesture", train)
     place = "imigue_lab.training.gestures.tokens.load_gesture_tokens"
     monkeypatch.setattr(place, lambda _: looked.data)
-    open_gesture_run("demo", AttentionSettings.from_given({"data": str(synthetic)}))
-    assert seen == [(GestureSettings.from_given({"data": str(synthetic)}), looked.data)]
+    open_gesture_run("demo", AttentionSettings.from_arguments({"data": str(synthetic)}))
+    assert seen == [(GestureSettings.from_arguments({"data": str(synthetic)}), looked.data)]
 
 
 def test_an_emotion_run_is_refused_as_a_gesture_run(trained):
@@ -161,9 +161,9 @@ def test_every_place_of_the_task_table_exists(name):
 
 def stored(folder, task, given):
     """A run folder as training writes it, and its settings."""
-    settings = settings_class(task).from_given(given)
+    settings = settings_class(task).from_arguments(given)
     run = Run(folder)
-    run.write_json("settings.json", {"task": task, "settings": settings.what(), "data": {}})
+    run.write_json("settings.json", {"task": task, "settings": settings.result_settings(), "data": {}})
     where = {name: value for name, value in settings.model_dump().items() if name in WHERE}
     run.write_json("provenance.json", {"where": where, "remarks": []})
     return run, settings
