@@ -19,7 +19,7 @@ WINDOWS = (120, 550)
 
 def paper_step(windows: int, steps: int = 2) -> None:
     """Prints seconds a training step of the preset `paper`, and the process's peak memory."""
-    settings = EmotionSettings.from_given({"preset": "paper"})
+    settings = EmotionSettings.from_arguments({"preset": "paper"})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_emotion(
         width=settings.width,

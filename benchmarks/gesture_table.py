@@ -48,10 +48,10 @@ def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dic
         make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
         asked = {"data": str(root), "seed": seed, **given}
         asked |= pose_runs(asked)
-        data = load_gesture_tokens(GestureSettings.from_given(asked))
+        data = load_gesture_tokens(GestureSettings.from_arguments(asked))
         return {
             row: train_gesture(
-                GestureSettings.from_given({**asked, **ROWS[row]}), seen_by(row, data)
+                GestureSettings.from_arguments({**asked, **ROWS[row]}), seen_by(row, data)
             )
             for row in rows
         }
@@ -61,7 +61,7 @@ def pose_runs(asked: dict[str, object]) -> dict[str, object]:
     """The pose encoder of all rows, by the names of its two runs."""
     runs = {}
     for stream in ("joint", "bone"):
-        frames = GestureSettings.from_given(asked).frames
+        frames = GestureSettings.from_arguments(asked).frames
         given = {"data": asked["data"], "seed": asked["seed"], "frames": frames}
         settings = {
             **given,
@@ -69,7 +69,7 @@ def pose_runs(asked: dict[str, object]) -> dict[str, object]:
             "epochs": POSE_EPOCHS,
             "name": f"{stream}-{time.time_ns()}",
         }
-        runs[f"{stream}_run"] = train_baseline(BaselineSettings.from_given(settings)).folder.name
+        runs[f"{stream}_run"] = train_baseline(BaselineSettings.from_arguments(settings)).folder.name
     return runs
 
 

@@ -59,7 +59,7 @@ def tune(features: Path, root: Path) -> None:
         cell = dict(zip(grid, values, strict=True))
         for fusion, seed in itertools.product(FUSIONS.values(), range(3)):
             given = own(root) | cell | {"fusion": fusion, "seed": seed, "epochs": 60}
-            scores = train_emotion(EmotionSettings.from_given(given)).scores()
+            scores = train_emotion(EmotionSettings.from_arguments(given)).scores()
             model = scores[(scores.split == "validation") & (scores.answer == "model")].iloc[0]
             rows.append(cell | {"fusion": fusion, "auc": model.auc, "accuracy": model.accuracy})
     table = pd.DataFrame(rows).groupby([*grid, "fusion"])[["auc", "accuracy"]].mean().unstack()

@@ -20,7 +20,7 @@ def test_scores(seed: int, signal: str, fusions: dict[str, str], **given: object
         scores = {}
         for name, fusion in fusions.items():
             asked = {"data": str(root), "seed": seed, "fusion": fusion, **given}
-            settings = EmotionSettings.from_given(asked)
+            settings = EmotionSettings.from_arguments(asked)
             table = train_emotion(settings, load_emotion_data(settings)).scores()
             model = table[(table.split == "test") & (table.answer == "model")].iloc[0]
             scores[name] = {m: model[m] for m in ("accuracy", "balanced_accuracy", "auc")}

@@ -35,8 +35,8 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.results.fuse import paired_gain
+from imigue_lab.training.gesture_clips import GestureClips, TrainingBatches, in_order
 from imigue_lab.training.gesture_scores import bootstrap_intervals, point_scores
-from imigue_lab.training.gestures.data import GestureClips, TrainingBatches, in_order
 from imigue_lab.training.scores import wilson_interval
 
 FRAMES, BATCH = 32, 16

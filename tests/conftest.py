@@ -86,7 +86,7 @@ def quick(synthetic):
 
     def settings(**changes):
         small = {"data": str(synthetic), "epochs": 3, "width": 8, "heads": 2, "lr": 1e-3}
-        return EmotionSettings.from_given(small | changes)
+        return EmotionSettings.from_arguments(small | changes)
 
     return settings
 
@@ -99,7 +99,7 @@ def trained(synthetic):
     from imigue_lab.training.emotion.train import train_emotion
 
     given = {"data": str(synthetic), "epochs": 3, "width": 8, "heads": 2, "name": "trained"}
-    settings = EmotionSettings.from_given(given)
+    settings = EmotionSettings.from_arguments(given)
     data = load_emotion_data(settings)
     return train_emotion(settings, data), data
 
@@ -110,7 +110,7 @@ def looked(synthetic):
     from imigue_lab.results.open import open_gesture_run
     from imigue_lab.training.baselines.settings import BaselineSettings
     from imigue_lab.training.baselines.train import train_baseline
-    from imigue_lab.training.gestures.data import load_gesture_data
+    from imigue_lab.training.gesture_clips import load_gesture_data
     from imigue_lab.training.gestures.settings import GestureSettings
     from imigue_lab.training.gestures.train import train_gesture
     from imigue_lab.views.attention.maps import AttentionSettings
@@ -118,12 +118,12 @@ def looked(synthetic):
     data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"looked-{stream}"}
-        train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
     given = {"data": str(synthetic), "frames": 8, "epochs": 16, "warmup": 4, "ramp": 2, "lr": 4e-3}
     given |= {"width": 24, "heads": 6, "batch_size": 16, "bank": 6, "top_k": 2, "patience": 16}
     given["name"] = "looked"
     runs = {"joint_run": "looked-joint", "bone_run": "looked-bone"}
-    train_gesture(GestureSettings.from_given({**given, **runs}))
+    train_gesture(GestureSettings.from_arguments({**given, **runs}))
     return open_gesture_run("looked", AttentionSettings())
 
 

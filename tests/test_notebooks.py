@@ -217,7 +217,7 @@ def test_papermill_searches_and_02_takes_the_preset(tmp_path, synthetic):
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 3 and "-p preset mine" in text
-    settings = EmotionSettings.from_given({"preset": "mine"})
+    settings = EmotionSettings.from_arguments({"preset": "mine"})
     assert (settings.width, settings.epochs) == (8, 1) and 1e-5 <= settings.lr <= 5e-4
 
 
@@ -243,7 +243,7 @@ def real_interviews(shared, tmp_path_factory):
         "video_id,split,outcome\ncarphone_pristine,train,win\nsigner,train,lose\n"
         "bikes,validation,lose\nstreet_crowd,validation,win\nspeaker_on_stage,test,win\n"
     )
-    settings = ExtractSettings.from_given({"encoders": "context-tiny,face-tiny"})
+    settings = ExtractSettings.from_arguments({"encoders": "context-tiny,face-tiny"})
     return root, extract_features(settings, read_index(root))
 
 

@@ -29,7 +29,7 @@ def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None
 
 
 def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
-    return cls.from_given({k: v for k, v in vars(options).items() if k in cls.model_fields})
+    return cls.from_arguments({k: v for k, v in vars(options).items() if k in cls.model_fields})
 
 
 def add_study_commands(commands: Any) -> None:

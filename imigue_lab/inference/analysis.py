@@ -40,7 +40,7 @@ from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run, find_run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 THRESHOLD = 0.5  # where none was chosen for the run
 
@@ -87,9 +87,9 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     """
     gesture = find_gesture_run(settings)
     emotion = demo_emotion(settings) if settings.emotion_run == DEMO else named(settings, "emotion")
-    device = open_fabric(settings.device).device
+    device = open_device(settings.device)
     rgb, *rest = (
-        open_encoder(run, kind, settings, device)
+        open_encoder(run, kind, settings, device.torch_device)
         for run, kind in ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
     )
     video, keypoints, synthetic = what_is_given(settings)
@@ -102,9 +102,8 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     curves = by_frame(windows)
     segments = find_segments(curves, own.fps, threshold)
     looked_at = look_at(emotion, own, segments, rest, settings)
-    fabric = open_fabric(settings.device)
-    model = load_emotion(emotion, looked_at.data).to(fabric.device)
-    told = predict(fabric, model, looked_at.data, "test", looked_at.settings).iloc[0]
+    model = load_emotion(emotion, looked_at.data).to(device.torch_device)
+    told = predict(device, model, looked_at.data, "test", looked_at.settings).iloc[0]
     remarks = [
         *["this interview is synthetic: nothing here was filmed"] * synthetic,
         *notes_of(gesture, emotion, [rgb, *rest]),
@@ -122,7 +121,7 @@ def attend(
     run: Run, own: OwnVideo, index: Index, rgb: Stream, settings: AnalyseSettings
 ) -> tuple[GestureRun, GestureSystem] | None:
     """The run over the clips of an index, for those who look at its attention."""
-    asked = GestureSettings.from_given(given_of(run, "gesture"))
+    asked = GestureSettings.from_arguments(given_of(run, "gesture"))
     if index.clips.empty or not own.keypoints.any() or asked.fusion not in ATTENTIVE:
         return None
     points, device = {own.video_id: own.keypoints}, torch.device("cpu")
@@ -193,7 +192,7 @@ def look_at(
         face.encoding,
     )
     where = {"context": names[0], "face": names[1], "store": settings.store}
-    asked = EmotionSettings.from_given(given_of(run, "emotion") | where)
+    asked = EmotionSettings.from_arguments(given_of(run, "emotion") | where)
     return EmotionRun(run, asked, data, with_segments(own, segments))
 
 

@@ -22,7 +22,7 @@ from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
 LONG = SyntheticSpec(videos=24, size="long")  # for gestures in time
@@ -37,11 +37,11 @@ def demo_gesture(asked: Settings, spec: SyntheticSpec = LONG) -> Run:
     where = {"data": root, "store": asked.store, "device": asked.device}
     pose = {
         f"{stream}_run": train_baseline(
-            BaselineSettings.from_given({**where, **POSE, "stream": stream})
+            BaselineSettings.from_arguments({**where, **POSE, "stream": stream})
         ).folder.name
         for stream in STREAMS
     }
-    return train_gesture(GestureSettings.from_given({**where, **GESTURE, **pose}))
+    return train_gesture(GestureSettings.from_arguments({**where, **GESTURE, **pose}))
 
 
 def demo_emotion(asked: Settings) -> Run:
@@ -49,7 +49,7 @@ def demo_emotion(asked: Settings) -> Run:
     root = look_through_tiny(SHORT, asked, "context-tiny,face-tiny")
     given = {"data": root, "store": asked.store, "device": asked.device}
     return train_emotion(
-        EmotionSettings.from_given({**given, "context": "context-tiny", "face": "face-tiny"})
+        EmotionSettings.from_arguments({**given, "context": "context-tiny", "face": "face-tiny"})
     )
 
 
@@ -57,7 +57,7 @@ def look_through_tiny(spec: SyntheticSpec, asked: Settings, encoders: str) -> st
     """Makes the interviews, and extracts what is not there yet; returns their root."""
     root = demo_root(spec, asked.store)
     with FileLock(root.with_suffix(".tiny.lock")):
-        streams = build_streams(encoders, open_fabric(asked.device).device)
+        streams = build_streams(encoders, open_device(asked.device).torch_device)
         make_features(read_index(root), streams, asked.store)
     return str(root)
 

@@ -27,7 +27,7 @@ from imigue_lab.inference.keypoints import with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import given_of
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 
 class OnlineScore(NamedTuple):
@@ -157,7 +157,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
     chosen = Index(index.root, index.layout, videos.assign(split="test"), index.clips)
     looked = with_windows(chosen, ranges)
-    rgb = open_encoder(run, "rgb", settings, open_fabric(settings.device).device)
+    rgb = open_encoder(run, "rgb", settings, open_device(settings.device).torch_device)
     scored = score_windows(run, looked, points, rgb, settings.store, settings.device)
     windows = {str(video): own for video, own in scored.groupby("video_id")}
     true = {

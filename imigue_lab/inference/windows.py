@@ -25,15 +25,15 @@ from imigue_lab.features.encoders import Precision
 from imigue_lab.features.extract import extract
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
+from imigue_lab.training.gesture_clips import GestureData
 from imigue_lab.training.gesture_scores import probabilities
-from imigue_lab.training.gestures.data import GestureData
 from imigue_lab.training.gestures.pose_encoder import STREAMS, encode_clips
 from imigue_lab.training.gestures.rgb_encoder import read_maps
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import load_gesture, predict
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
 
@@ -130,9 +130,9 @@ def score_windows(
         RunError: the run takes other RGB tokens.
         DataError: a video cannot be used.
     """
-    fabric = open_fabric(device)
-    system, data = encode_windows(run, index, keypoints, rgb, store, fabric.device)
-    table = predict(fabric, system, data, "test", AT_ONCE)
+    opened = open_device(device)
+    system, data = encode_windows(run, index, keypoints, rgb, store, opened.torch_device)
+    table = predict(opened, system, data, "test", AT_ONCE)
     table["confidence"] = probabilities(table).max(axis=1)
     table = table.drop(columns="label").rename(columns={"predicted": "label"})
     spans = index.clips[["clip_id", "start", "end"]]

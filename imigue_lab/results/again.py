@@ -24,12 +24,12 @@ def settings_of(run: Run) -> Settings:
     own = TASKS[kept["task"]]
     where = run.provenance()["where"]  # of a fusion: where its first member was trained
     places = {name: value for name, value in where.items() if name in own.model_fields}
-    return own.from_given(kept["settings"] | places)
+    return own.from_arguments(kept["settings"] | places)
 
 
 def starting_point(settings: Settings) -> Settings:
     """What the preset says, or the defaults; the recipe and the frames are those of the model."""
-    return type(settings).from_given(said_first(settings))
+    return type(settings).from_arguments(said_first(settings))
 
 
 def what_was_said(settings: Settings) -> dict[str, Any]:

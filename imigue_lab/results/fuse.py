@@ -170,7 +170,7 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
     """
     runs = [find_run(own) for own in names]
     asked = {"runs": ",".join(run.folder.name for run in runs), "weights": weights}
-    settings = FusionSettings.from_given({**asked, "name": name, "seed": seed})
+    settings = FusionSettings.from_arguments({**asked, "name": name, "seed": seed})
     tables = join_runs(runs)
     shares = weigh(weights, tables)
     content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]

@@ -52,12 +52,12 @@ def open_emotion_run(name: str, asked: Settings) -> EmotionRun:
         DataError: the data are not there any more.
     """
     if name == DEMO:
-        settings = EmotionSettings.from_given(said_of(asked))
+        settings = EmotionSettings.from_arguments(said_of(asked))
         data = load_emotion_data(settings)
         run = train_emotion(settings, data)
     else:
         run = find_run(name)
-        settings = EmotionSettings.from_given(given_of(run, "emotion") | said_of(asked))
+        settings = EmotionSettings.from_arguments(given_of(run, "emotion") | said_of(asked))
         data = load_emotion_data(settings)
         refuse_other_data(run, data.identity())
     return EmotionRun(
@@ -68,14 +68,14 @@ def open_emotion_run(name: str, asked: Settings) -> EmotionRun:
 def open_gesture_run(name: str, asked: Settings) -> GestureRun:
     """The same for a run of 01; the runs of its pose encoder are those it was made with."""
     if name == DEMO:
-        settings = GestureSettings.from_given(said_of(asked))
+        settings = GestureSettings.from_arguments(said_of(asked))
         data = load_gesture_tokens(settings)
         run = train_gesture(settings, data)
     else:
         run = find_run(name)
         given = given_of(run, "gesture")
         pose = zip(("joint_run", "bone_run"), run.provenance()["pose"], strict=True)
-        settings = GestureSettings.from_given(given | dict(pose) | said_of(asked))
+        settings = GestureSettings.from_arguments(given | dict(pose) | said_of(asked))
         data = load_gesture_tokens(settings)
         refuse_other_data(run, data.identity())
     return GestureRun(run, settings, data, open_data(settings.data, store=settings.store))

@@ -116,12 +116,12 @@ def plan_grid(asked: AblationSettings) -> Grid:
 def settings_of(cell: Cell, asked: AblationSettings) -> Settings:
     change = choose(asked.task, cell.variant)[cell.variant]
     given = {**asked.base(), **change, "seed": cell.seed}
-    return TASKS[asked.task].settings.from_given(given)
+    return TASKS[asked.task].settings.from_arguments(given)
 
 
 def study_name(asked: AblationSettings) -> str:
     """The same for more variants or seeds of the same settings and data: the grid may grow."""
-    base = TASKS[asked.task].settings.from_given(asked.base())
+    base = TASKS[asked.task].settings.from_arguments(asked.base())
     aside = {"seed", "name", "device"}
     return f"ablation-{asked.task}-{short_hash(sorted(base.model_dump(exclude=aside).items()))}"
 

@@ -178,7 +178,7 @@ def search_name(asked: SearchSettings) -> str:
 
 
 def base_settings(asked: SearchSettings) -> Settings:
-    return TASKS[asked.task].settings.from_given(asked.base())
+    return TASKS[asked.task].settings.from_arguments(asked.base())
 
 
 def first_values(number: int, asked: SearchSettings) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def fold_settings(asked: SearchSettings, values: dict[str, Any]) -> Settings:
     given = {**asked.base(), **values, "seed": asked.seed, "fold": -1}
     if asked.task == "emotion":
         given["move_negatives"] = 0
-    return TASKS[asked.task].settings.from_given(given)
+    return TASKS[asked.task].settings.from_arguments(given)
 
 
 def thin(run: Run) -> None:

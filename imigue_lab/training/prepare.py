@@ -12,7 +12,7 @@ from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
 from imigue_lab.features.extract import Report, extract
 from imigue_lab.features.plan import Plan, Trial, plan_extraction, try_out
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
 
@@ -90,7 +90,7 @@ def try_features(settings: ExtractSettings, index: Index) -> Trial:
 
 def place_among_processes(device: str) -> tuple[int, int, torch.device]:
     """Rank, number of processes, and this one's device."""
-    kind = open_fabric(device).device.type
+    kind = open_device(device).device.type
     for environment in (TorchElasticEnvironment, SLURMEnvironment):
         if environment.detect():
             place = environment()

@@ -24,10 +24,10 @@ def run_name(filmed_set):
     small = {"data": str(filmed_set), "frames": 8}
     for stream in ("joint", "bone"):
         given = {**small, "stream": stream, "epochs": 1, "name": f"filmed-{stream}"}
-        train_baseline(BaselineSettings.from_given(given))
+        train_baseline(BaselineSettings.from_arguments(given))
     given = {**small, "epochs": 8, "warmup": 3, "lr": 4e-3, "batch_size": 16, "name": "filmed"}
     given |= {"joint_run": "filmed-joint", "bone_run": "filmed-bone"}
-    train_gesture(GestureSettings.from_given(given))
+    train_gesture(GestureSettings.from_arguments(given))
     return "filmed"
 
 

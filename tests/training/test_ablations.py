@@ -22,7 +22,7 @@ from imigue_lab.studies.settings import AblationSettings, read_given
 from imigue_lab.studies.trials import open_study, tickets
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.gestures.data import load_gesture_data
+from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.runs import runs_folder
 from imigue_lab.views.studies import gains
 
@@ -33,7 +33,7 @@ TINY = "epochs:1 width:8 heads:2 lr:1e-3"
 def asked(synthetic):
     def settings(**changes):
         small = {"data": str(synthetic), "given": TINY, "variants": "late,bce"}
-        return AblationSettings.from_given(small | changes)
+        return AblationSettings.from_arguments(small | changes)
 
     return settings
 
@@ -116,9 +116,9 @@ def test_the_table_and_the_figure_hold_every_variant_against_the_full_model(aske
 def test_all_variants_of_both_tracks_are_settings_that_can_be_taken():
     for task, variants in VARIANTS.items():
         given = {"task": task, "variants": "all", "seeds": 1, "given": ""}
-        grid = plan_grid(AblationSettings.from_given(given))
+        grid = plan_grid(AblationSettings.from_arguments(given))
         assert [cell.variant for cell in grid] == ["full", *variants]
-        assert len({str(s.what()) for s in grid.values()}) == len(grid)
+        assert len({str(s.result_settings()) for s in grid.values()}) == len(grid)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_all_variants_of_both_tracks_are_settings_that_can_be_taken():
 )
 def test_what_cannot_be_taken_is_said_before_anything_is_trained(given, complaint):
     with pytest.raises(SettingsError) as caught:
-        plan_grid(AblationSettings.from_given(given))
+        plan_grid(AblationSettings.from_arguments(given))
     assert str(caught.value).startswith(complaint)
 
 
@@ -177,10 +177,10 @@ def test_gestures_are_ablated_alike_and_stand_in_table_two(synthetic):
     data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
-        train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
     small = "frames:8 epochs:1 joint_run:tiny-joint bone_run:tiny-bone"
     given = {"task": "gesture", "data": str(synthetic), "given": small, "seeds": 1, "seed": 5}
-    runs = ablate(AblationSettings.from_given(given))
+    runs = ablate(AblationSettings.from_arguments(given))
     assert list(runs) == ["full", "late", "no-memory"]
     assert ablation_table(runs).clusters.nunique() == 1
     whose = table_two(runs).whose

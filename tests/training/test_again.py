@@ -7,15 +7,15 @@ import pytest
 from imigue_lab.app import build_parser, given_settings
 from imigue_lab.results.again import TASKS, command_of, settings_of, what_was_said
 from imigue_lab.training.runs import Run
-from imigue_lab.training.settings import WHERE
+from imigue_lab.training.settings import PLACES
 
 
 def kept(folder, task, given):
     """A run folder as training leaves it, and its settings."""
-    settings = TASKS[task].from_given(given)
+    settings = TASKS[task].from_arguments(given)
     run = Run(folder)
-    run.write_json("settings.json", {"task": task, "settings": settings.what(), "data": {}})
-    where = {name: value for name, value in settings.model_dump().items() if name in WHERE}
+    run.write_json("settings.json", {"task": task, "settings": settings.result_settings(), "data": {}})
+    where = {name: value for name, value in settings.model_dump().items() if name in PLACES}
     run.write_json("provenance.json", {"where": where, "remarks": []})
     return run, settings
 

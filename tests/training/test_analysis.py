@@ -16,7 +16,7 @@ from imigue_lab.inference.keypoints import prepare_video, with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import given_of
 from imigue_lab.training.gesture_scores import probabilities
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
 
 
@@ -72,7 +72,7 @@ def test_a_window_that_is_a_clip_is_told_as_the_run_told_that_clip(analysis, ind
     own = index.clips[index.clips.video_id == analysis.own.video_id]
     ranges = own[["start", "end"]].reset_index(drop=True)
     one = with_windows(analysis.own.index, {analysis.own.video_id: ranges})
-    rgb = open_encoder(run, "rgb", AnalyseSettings(), open_fabric("cpu").device)
+    rgb = open_encoder(run, "rgb", AnalyseSettings(), open_device("cpu").torch_device)
     points = {analysis.own.video_id: analysis.own.keypoints}
     found = score_windows(run, one, points, rgb)
     expected = run.predictions().set_index("clip_id").loc[own.clip_id]

@@ -25,7 +25,7 @@ from imigue_lab.training.baselines.train import (
 )
 from imigue_lab.training.gesture_scores import class_table, point_scores
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from tests.models.skeleton_recordings import recording
 
 
@@ -40,7 +40,7 @@ def tiny(synthetic):
 
     def settings(**changes):
         given = {"data": str(synthetic), "epochs": 2, "frames": 16, "batch_size": 16}
-        return BaselineSettings.from_given(given | changes)
+        return BaselineSettings.from_arguments(given | changes)
 
     return settings
 
@@ -75,7 +75,7 @@ def test_predictions_do_not_depend_on_the_batch(data, tiny, frames):
     kept = run.predictions().set_index("clip_id")
     model, clips = load_baseline(run, data.gestures), data.clips("test", tiny(frames=frames))
     for batch_size in (1, 7):
-        again = predict(open_fabric("cpu"), model, clips, data, batch_size).set_index("clip_id")
+        again = predict(open_device("cpu"), model, clips, data, batch_size).set_index("clip_id")
         columns = [f"p{c}" for c in range(32)]
         np.testing.assert_allclose(again[columns], kept.loc[again.index, columns], atol=1e-5)
 
@@ -161,7 +161,7 @@ def test_every_network_of_skeletons_trains_and_comes_back(model, stream, data, t
     assert run.read_checkpoint("best")["model"] == model
     kept = run.predictions().set_index("clip_id")
     clips = data.clips("test", tiny(**given))
-    again = predict(open_fabric("cpu"), load_baseline(run, data.gestures), clips, data, 16)
+    again = predict(open_device("cpu"), load_baseline(run, data.gestures), clips, data, 16)
     columns = [f"p{c}" for c in range(32)]
     again = again.set_index("clip_id")[columns]
     np.testing.assert_allclose(again, kept.loc[again.index, columns], atol=1e-5)

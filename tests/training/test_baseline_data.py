@@ -12,7 +12,7 @@ from imigue_lab.models.baselines import TABLE
 from imigue_lab.training.baselines.clips import WHOLE, Draws, SkeletonClips, draws_in_order
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gestures.data import GestureClips
+from imigue_lab.training.gesture_clips import GestureClips
 
 IMIGUE = LAYOUTS["imigue22"]
 
@@ -84,7 +84,7 @@ def test_missing_joints_stay_missing_in_a_draw(counted):
 
 def test_draws_are_of_the_streams_as_settings_say(synthetic):
     given = {"data": str(synthetic), "sampling": "uniform", "frames": 20, "augment": "turn"}
-    settings = BaselineSettings.from_given({**given, "stream": "bone"})
+    settings = BaselineSettings.from_arguments({**given, "stream": "bone"})
     data = load_baseline_data(settings)
     training, test = (data.clips("test", settings, training=t) for t in (True, False))
     assert test.lengths == [20] * len(test)
@@ -106,13 +106,13 @@ def test_every_draw_of_every_clip_is_handed_out_once(counted):
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_every_recipe_can_be_taken_as_settings(row):
-    settings = BaselineSettings.from_given({"model": row.name, "preset": "paper"})
+    settings = BaselineSettings.from_arguments({"model": row.name, "preset": "paper"})
     for name, value in row.recipe._asdict().items():
         assert getattr(settings, name) == value, name
     assert settings.size == "paper"
     stops_early = row.recipe.scheduler == "plateau"
     assert (settings.patience < settings.epochs) == stops_early
-    mine = BaselineSettings.from_given({"model": row.name, "preset": "paper", "lr": 0.5})
+    mine = BaselineSettings.from_arguments({"model": row.name, "preset": "paper", "lr": 0.5})
     assert mine.lr == 0.5 and mine.epochs == row.recipe.epochs
 
 
@@ -134,5 +134,5 @@ def test_every_recipe_can_be_taken_as_settings(row):
 )
 def test_settings_that_contradict_each_other_are_refused(given, complaint):
     with pytest.raises(SettingsError) as caught:
-        BaselineSettings.from_given(given)
+        BaselineSettings.from_arguments(given)
     assert str(caught.value).startswith(complaint)

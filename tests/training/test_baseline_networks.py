@@ -14,7 +14,7 @@ from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, predict, start, train_baseline
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 OF_PICTURES = [row.name for row in TABLE if row.modality != "skeleton"]
 PROBABILITIES = [f"p{c}" for c in range(32)]
@@ -24,7 +24,7 @@ PROBABILITIES = [f"p{c}" for c in range(32)]
 def settings(filmed):
     def build(model, **changes):
         given = {"data": str(filmed), "model": model, "epochs": 1, "batch_size": 8, "frames": 4}
-        return BaselineSettings.from_given(given | changes)
+        return BaselineSettings.from_arguments(given | changes)
 
     return build
 
@@ -38,7 +38,7 @@ def test_a_network_of_pictures_trains_and_comes_back(name, settings):
     kept = run.predictions().set_index("clip_id")
     assert set(kept.index) == set(data.split.clips.clip_id)
     clips = data.clips("test", asked)
-    again = predict(open_fabric("cpu"), load_baseline(run), clips, data, batch_size=3)
+    again = predict(open_device("cpu"), load_baseline(run), clips, data, batch_size=3)
     again = again.set_index("clip_id")[PROBABILITIES]
     np.testing.assert_allclose(again, kept.loc[again.index, PROBABILITIES], atol=1e-5)
     assert again.std().max() > 0

@@ -19,7 +19,7 @@ from imigue_lab.training.baselines.start import (
     take_over,
 )
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gestures.data import load_gesture_data
+from imigue_lab.training.gesture_clips import load_gesture_data
 from tests.models.published_names import NAMES, published_name
 
 IMIGUE = LAYOUTS["imigue22"]
@@ -145,7 +145,7 @@ def test_a_file_without_its_fixed_graph_is_taken_over_whatever_its_joints(keypoi
 def test_a_run_from_published_weights_says_so_and_comes_back(publish, data, synthetic, capsys):
     path, _ = publish("ctr-gcn", "pyskl/ctrgcn")
     given = {"data": str(synthetic), "model": "ctr-gcn", "checkpoint": str(path), "epochs": 1}
-    run = train_baseline(BaselineSettings.from_given({**given, "frames": 8}), data)
+    run = train_baseline(BaselineSettings.from_arguments({**given, "frames": 8}), data)
     told = capsys.readouterr().out
     assert "note: started from" in told and "the head is new" in told
     assert any("(pyskl/ctrgcn)" in remark for remark in run.provenance()["remarks"])

@@ -23,7 +23,7 @@ from imigue_lab.training.emotion.train import (
 )
 from imigue_lab.training.loop import Stopping, best_epoch, is_over
 from imigue_lab.training.runs import find_run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 
 def test_a_run_leaves_everything_that_another_notebook_needs(trained):
@@ -40,10 +40,10 @@ def test_a_run_leaves_everything_that_another_notebook_needs(trained):
 def test_predictions_are_keyed_by_id_whatever_the_batch(trained, quick):
     run, data = trained
     model = load_emotion(run, data)
-    fabric = open_fabric("cpu")
+    device = open_device("cpu")
     kept = run.predictions().set_index("video_id")
     for batch_size in (1, 5):
-        again = predict(fabric, model, data, "test", quick(batch_size=batch_size))
+        again = predict(device, model, data, "test", quick(batch_size=batch_size))
         again = again.set_index("video_id")
         np.testing.assert_allclose(again.logit, kept.loc[again.index].logit, atol=1e-5)
 
@@ -70,7 +70,7 @@ def test_a_checkpoint_for_other_features_is_refused_by_name(trained, plain):
     run, _ = trained
     root = plain()
     own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
-    data = load_emotion_data(EmotionSettings.from_given(own))
+    data = load_emotion_data(EmotionSettings.from_arguments(own))
     with pytest.raises(RunError, match=r"made for something else: context is 'synthetic-context-"):
         load_emotion(run, data)
 
@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(plain):
     for path in (root / "context").iterdir():
         np.save(path, np.load(path) * 1e38)
     own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
-    settings = EmotionSettings.from_given(own | {"width": 8, "move_negatives": 0})
+    settings = EmotionSettings.from_arguments(own | {"width": 8, "move_negatives": 0})
     with pytest.raises(RunError, match="training loss is nan at step 0; lower lr"):
         train_emotion(settings)
 
@@ -161,7 +161,7 @@ def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
     (root / "face" / "v0.npy").unlink()
     own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
     with pytest.raises(DataError):
-        train_emotion(EmotionSettings.from_given(own | {"name": "never"}))
+        train_emotion(EmotionSettings.from_arguments(own | {"name": "never"}))
     assert not (Path(os.environ["IMIGUE_LAB_HOME"]) / "runs" / "never").exists()
 
 

@@ -14,7 +14,7 @@ from imigue_lab.views.gates.values import GatesSettings
 
 
 def asked(**given):
-    return GatesSettings.from_given(given)
+    return GatesSettings.from_arguments(given)
 
 
 def test_a_run_is_opened_by_name_with_its_own_settings_and_data(trained, synthetic):
@@ -35,7 +35,7 @@ def test_demo_is_the_run_that_02_makes_as_committed(synthetic, monkeypatch):
 
     monkeypatch.setattr("imigue_lab.results.open.train_emotion", train)
     open_emotion_run("demo", asked(data=str(synthetic)))
-    assert seen == [EmotionSettings.from_given({"data": str(synthetic)})]
+    assert seen == [EmotionSettings.from_arguments({"data": str(synthetic)})]
 
 
 def test_other_data_under_the_same_run_are_refused(trained, plain, quick):
@@ -79,8 +79,8 @@ def test_demo_is_the_run_that_01_makes_as_committed(looked, synthetic, monkeypat
 
     monkeypatch.setattr("imigue_lab.results.open.train_gesture", train)
     monkeypatch.setattr("imigue_lab.results.open.load_gesture_tokens", lambda _: looked.data)
-    open_gesture_run("demo", AttentionSettings.from_given({"data": str(synthetic)}))
-    assert seen == [(GestureSettings.from_given({"data": str(synthetic)}), looked.data)]
+    open_gesture_run("demo", AttentionSettings.from_arguments({"data": str(synthetic)}))
+    assert seen == [(GestureSettings.from_arguments({"data": str(synthetic)}), looked.data)]
 
 
 def test_a_run_of_emotion_is_no_gesture_run(trained):

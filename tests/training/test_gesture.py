@@ -15,14 +15,14 @@ from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures import pose_encoder
 from imigue_lab.training.gestures import train as gesture
-from imigue_lab.training.gestures.data import load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import TokenBatches, load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def pose(synthetic):
     data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
-        train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
     return {"joint_run": "tiny-joint", "bone_run": "tiny-bone"}
 
 
@@ -42,7 +42,7 @@ def tiny(synthetic, pose):
     def settings(**changes):
         small = {"frames": 8, "epochs": 10, "warmup": 5, "ramp": 2, "width": 48, "heads": 6}
         small |= {"lr": 2e-3, "batch_size": 8, "bank": 4, "top_k": 2, "data": str(synthetic)}
-        return GestureSettings.from_given({**small, **pose, **changes})
+        return GestureSettings.from_arguments({**small, **pose, **changes})
 
     return settings
 
@@ -131,12 +131,12 @@ def test_predictions_do_not_depend_on_the_batch(tiny, synthetic, pose):
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 0, "epochs": 1, "stream": stream}
         given |= {"name": f"own-{stream}"}
-        names[f"{stream}_run"] = train_baseline(BaselineSettings.from_given(given)).folder.name
+        names[f"{stream}_run"] = train_baseline(BaselineSettings.from_arguments(given)).folder.name
     settings = tiny(frames=0, epochs=1, **names)
     data = load_gesture_tokens(settings)
     model = load_gesture(train_gesture(settings, data), data)
     tables = [
-        predict(open_fabric("cpu"), model, data, "test", size).set_index("clip_id")
+        predict(open_device("cpu"), model, data, "test", size).set_index("clip_id")
         for size in (1, 7)
     ]
     columns = [f"p{c}" for c in range(32)]
@@ -151,7 +151,7 @@ def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data)
     run = train_gesture(tiny(epochs=1, name="less"), less)
     table = run.predictions().set_index("clip_id")
     assert table.based_on[[blind, dark]].tolist() == ["rgb", "pose"]
-    alone = predict(open_fabric("cpu"), load_gesture(run, less), less, "train", 1)
+    alone = predict(open_device("cpu"), load_gesture(run, less), less, "train", 1)
     columns = [f"p{c}" for c in range(32)]
     alone = alone.set_index("clip_id").loc[[blind, dark], columns]
     np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
@@ -176,8 +176,8 @@ def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data)
 )
 def test_every_variant_trains_and_scores(tiny, data, variant, monkeypatch):
     if "fold" in variant:
-        given = BaselineSettings.from_given
-        monkeypatch.setattr(BaselineSettings, "from_given", lambda g: given({**g, "epochs": 1}))
+        given = BaselineSettings.from_arguments
+        monkeypatch.setattr(BaselineSettings, "from_arguments", lambda g: given({**g, "epochs": 1}))
         data = None
     run = train_gesture(tiny(epochs=1, **variant), data)
     assert np.isfinite(run.metrics().to_numpy(dtype=float)).all()
@@ -294,12 +294,12 @@ def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, i
 )
 def test_settings_that_do_not_fit_together_are_refused(given, complaint):
     with pytest.raises(SettingsError, match=complaint):
-        GestureSettings.from_given(given)
+        GestureSettings.from_arguments(given)
 
 
 def test_late_fusion_has_no_memory_unless_it_is_asked_for():
-    assert not GestureSettings.from_given({"fusion": "late"}).memory
-    assert GestureSettings.from_given({"preset": "paper"}).memory
+    assert not GestureSettings.from_arguments({"fusion": "late"}).memory
+    assert GestureSettings.from_arguments({"preset": "paper"}).memory
 
 
 def test_the_command_line_trains_and_prints_the_constant_answer(tiny, capsys):

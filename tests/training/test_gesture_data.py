@@ -10,7 +10,7 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
-from imigue_lab.training.gestures.data import TrainingBatches, in_order, load_gesture_data
+from imigue_lab.training.gesture_clips import TrainingBatches, in_order, load_gesture_data
 
 IMIGUE = LAYOUTS["imigue22"]
 

@@ -17,7 +17,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
-from imigue_lab.training.gestures.data import load_gesture_data
+from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.ranks import Ranks
 from imigue_lab.training.runs import find_run, runs_folder
@@ -54,7 +54,7 @@ def trained_twice(synthetic):
     data = load_gesture_data(str(synthetic))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
-        train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
     common = {"data": str(synthetic), "device": "cpu"}
     clips = len(data.split.part("train"))
     odd = next(size for size in range(8, 20) if clips % size == 1)
@@ -72,7 +72,7 @@ def trained_twice(synthetic):
     torchrun = start(str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two))
     for task, given in asked.items():
         train, settings = TRAININGS[task]
-        train(settings.from_given({**common, **given, "name": f"one-{task}"}))
+        train(settings.from_arguments({**common, **given, "name": f"one-{task}"}))
     told, _ = torchrun.communicate(timeout=300)
     assert torchrun.returncode == 0, told[-3000:]
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
@@ -127,10 +127,10 @@ def test_a_lost_process_ends_the_run_with_a_sentence_and_it_resumes(synthetic, q
     assert "Start the same command again" in told
     before = len(pd.read_csv(history))
     assert 3 <= before < 30
-    again = train_emotion(EmotionSettings.from_given({**words, "data": str(synthetic)}))
+    again = train_emotion(EmotionSettings.from_arguments({**words, "data": str(synthetic)}))
     assert len(again.metrics()) == 30 and again.finished
     whole = train_emotion(
-        EmotionSettings.from_given({**words, "data": str(synthetic), "name": "w"})
+        EmotionSettings.from_arguments({**words, "data": str(synthetic), "name": "w"})
     )
     np.testing.assert_allclose(again.metrics(), whole.metrics(), atol=1e-4)
 
@@ -147,7 +147,7 @@ def test_pieces_tell_the_memory_of_one_step(trained_twice, synthetic):
     kept = one.settings()["settings"] | {"data": str(synthetic), "name": "in-pieces"}
     kept |= {"joint_run": "tiny-joint", "bone_run": "tiny-bone", "accumulate": 2}
     train, settings = TRAININGS["gesture"]
-    again = train(settings.from_given(kept))
+    again = train(settings.from_arguments(kept))
     np.testing.assert_allclose(again.metrics(), one.metrics(), atol=1e-5)
     source = "gesture.memory.bank.source"
     assert torch.equal(again.load_weights("last")[source], one.load_weights("last")[source])
@@ -160,7 +160,7 @@ def test_bfloat16_stays_near_float32_and_is_another_run(trained_twice, synthetic
     if task == "gesture":
         kept |= {"joint_run": "tiny-joint", "bone_run": "tiny-bone"}
     train, settings = TRAININGS[task]
-    run = train(settings.from_given(kept))
+    run = train(settings.from_arguments(kept))
     assert run.settings()["settings"]["precision"] == "bf16"
     assert "precision" not in one.settings()["settings"]
     difference = (run.metrics().train_loss - one.metrics().train_loss).abs()
@@ -175,4 +175,4 @@ def test_deterministic_runs_say_so_to_torch_and_keep_their_folder(quick, monkeyp
     run = train_emotion(quick(epochs=1, seed=77, deterministic=True))
     assert asked == [True]
     assert train_emotion(quick(epochs=1, seed=77)).folder == run.folder
-    assert GestureSettings(deterministic=True).what() == GestureSettings().what()
+    assert GestureSettings(deterministic=True).result_settings() == GestureSettings().result_settings()

@@ -24,7 +24,7 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.deletion import delete
 from imigue_lab.views.attention.maps import AttentionSettings, load_attentive, read_attention
 
@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 def pictured(filmed):
     """Settings of the run that sees pictures, 4 frames of 64 x 64 a clip."""
     given = {"data": str(filmed), "model": "mvitv2-s", "frames": 4, "epochs": 1, "batch_size": 8}
-    return BaselineSettings.from_given(given | {"augment": "mirror", "name": "seen-pictures"})
+    return BaselineSettings.from_arguments(given | {"augment": "mirror", "name": "seen-pictures"})
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ def tiny(filmed, pictured):
     train_baseline(pictured)
     for stream in ("joint", "bone"):
         given = {"data": str(filmed), "frames": 8, "epochs": 1, "name": f"seen-{stream}"}
-        train_baseline(BaselineSettings.from_given({**given, "stream": stream}))
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}))
     runs = {"rgb_run": "seen-pictures", "joint_run": "seen-joint", "bone_run": "seen-bone"}
 
     def settings(**changes):
         small = {"frames": 8, "epochs": 2, "warmup": 1, "ramp": 1, "width": 24, "bank": 2}
         small |= {"top_k": 1, "batch_size": 8, "lr": 1e-3, "data": str(filmed)}
-        return GestureSettings.from_given({**small, **runs, **changes})
+        return GestureSettings.from_arguments({**small, **runs, **changes})
 
     return settings
 
@@ -144,7 +144,7 @@ def test_it_drops_paths_in_training_and_nothing_afterwards(along, tuned):
 @pytest.mark.parametrize("size", [1, 5])
 def test_predictions_do_not_depend_on_the_batch_and_come_back_with_the_weights(along, tuned, size):
     kept = tuned.predictions().set_index("clip_id")[PROBABILITIES]
-    table = predict(open_fabric("cpu"), load_gesture(tuned, along), along, "test", size)
+    table = predict(open_device("cpu"), load_gesture(tuned, along), along, "test", size)
     table = table.set_index("clip_id")[PROBABILITIES]
     np.testing.assert_allclose(table, kept.loc[table.index], atol=1e-5)
     assert table.std().max() > 0
@@ -185,7 +185,7 @@ def test_a_clip_without_pictures_rests_on_pose_alone_and_leaves_the_others_as_th
     batch = less.batch(less.part("test")[:4])
     assert system.rgb_tokens(batch).mask.any(dim=1).tolist() == [i != dark for i in batch.clip_ids]
     tables = [
-        predict(open_fabric("cpu"), system, less, "test", n).set_index("clip_id") for n in (1, 4)
+        predict(open_device("cpu"), system, less, "test", n).set_index("clip_id") for n in (1, 4)
     ]
     assert tables[0].based_on[dark] == "pose" and set(tables[0].based_on) == {"pose", "both"}
     np.testing.assert_allclose(tables[0][PROBABILITIES], tables[1][PROBABILITIES], atol=1e-5)
@@ -222,13 +222,13 @@ def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, 
     with pytest.raises(RunError, match=r"rgb_encoder is \{.*, wanted None; take another run"):
         load_gesture(tuned, frozen)
     with pytest.raises(SettingsError, match="finetune_rgb: stored tokens have no encoder to train"):
-        GestureSettings.from_given({"finetune_rgb": True})
+        GestureSettings.from_arguments({"finetune_rgb": True})
 
 
 def test_runs_from_before_there_was_a_choice_keep_their_names():
     plain, named = GestureSettings(), GestureSettings(rgb_run="a")
     assert plain.fingerprint("d") == named.fingerprint("d")  # the run is in the digest of the data
-    assert "finetune_rgb" not in plain.what()
+    assert "finetune_rgb" not in plain.result_settings()
     assert GestureSettings(rgb_run="a", finetune_rgb=True).fingerprint("d") != named.fingerprint(
         "d"
     )

@@ -41,7 +41,7 @@ def whole(tmp_path_factory):
 def asked(whole):
     def settings(**changes):
         small = {"data": str(whole.root), "given": "epochs:1 width:8", "trials": 2, "folds": 2}
-        return SearchSettings.from_given(small | changes)
+        return SearchSettings.from_arguments(small | changes)
 
     return settings
 
@@ -137,20 +137,20 @@ def test_the_best_settings_become_a_preset_that_training_takes(asked):
     settings = asked(study="kept", trials=3)
     study = search(settings)
     assert keep_best(study, settings) == "kept"
-    taken = EmotionSettings.from_given({"preset": "kept", "epochs": 5})
+    taken = EmotionSettings.from_arguments({"preset": "kept", "epochs": 5})
     assert (taken.width, taken.epochs, taken.lr) == (8, 5, study.best_params["lr"])
     assert read_preset("kept")["origin"]["folds"] == study.best_trial.user_attrs["folds"]
-    assert AblationSettings.from_given({"preset": "kept"}).preset == "kept"
+    assert AblationSettings.from_arguments({"preset": "kept"}).preset == "kept"
     with pytest.raises(SettingsError, match="preset: 'keptt' is not known; there are: paper, "):
-        EmotionSettings.from_given({"preset": "keptt"})
+        EmotionSettings.from_arguments({"preset": "keptt"})
 
 
 def test_a_preset_of_another_task_stands_for_what_it_was_searched_upon():
     write_preset("bare", "GestureSettings", "", {"width": 24}, {})
     write_preset("paperlike", "GestureSettings", "paper", {"width": 512, "lr": 3e-4}, {})
-    assert GestureSettings.from_given({"preset": "bare"}).width == 24
-    assert BaselineSettings.from_given({"preset": "bare"}) == BaselineSettings(preset="bare")
-    assert BaselineSettings.from_given({"preset": "paperlike"}).size == "paper"
+    assert GestureSettings.from_arguments({"preset": "bare"}).width == 24
+    assert BaselineSettings.from_arguments({"preset": "bare"}) == BaselineSettings(preset="bare")
+    assert BaselineSettings.from_arguments({"preset": "paperlike"}).size == "paper"
 
 
 def test_the_space_is_the_papers(asked):
@@ -186,7 +186,7 @@ def test_gestures_are_searched_alike(whole):
     load_once.cache_clear()
     given = {"task": "gesture", "data": str(whole.root), "trials": 1, "folds": 1, "study": "g"}
     small = "frames:8 epochs:1 warmup:0"
-    study = search(SearchSettings.from_given(given | {"given": small}))
+    study = search(SearchSettings.from_arguments(given | {"given": small}))
     assert 0 <= study.best_value <= 1
     hidden = set(whole.videos.video_id[whole.videos.split == "test"])
     last = max(runs_folder().glob("gesture-*/scores.json"), key=lambda path: path.stat().st_mtime)

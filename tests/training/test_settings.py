@@ -8,7 +8,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 
 
 def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
-    settings = EmotionSettings.from_given({"preset": "paper", "lr": 1e-4})
+    settings = EmotionSettings.from_arguments({"preset": "paper", "lr": 1e-4})
     assert (settings.width, settings.depth, settings.heads, settings.dropout) == (512, 8, 4, 0.5)
     assert (settings.batch_size, settings.gamma, settings.epochs, settings.patience) == (
         8,
@@ -17,7 +17,7 @@ def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
         7,
     )
     assert settings.lr == 1e-4
-    assert EmotionSettings.from_given({"preset": "paper"}).lr == 1e-7
+    assert EmotionSettings.from_arguments({"preset": "paper"}).lr == 1e-7
     assert EmotionSettings().lr == 1e-4
 
 
@@ -39,14 +39,14 @@ def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
 )
 def test_what_cannot_be_taken_is_said_in_one_sentence(given, complaint):
     with pytest.raises(SettingsError) as caught:
-        EmotionSettings.from_given(given)
+        EmotionSettings.from_arguments(given)
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)
 
 
 def test_a_number_for_text_names_the_raw_option():
     with pytest.raises(SettingsError, match="use -r name 1 "):
-        EmotionSettings.from_given({"name": 1})
+        EmotionSettings.from_arguments({"name": 1})
 
 
 def test_only_what_changes_a_result_is_in_the_fingerprint():
@@ -64,6 +64,6 @@ def test_every_parameter_is_explained(settings):
 
 
 def test_the_paper_trains_its_pose_encoder_on_whole_clips_at_full_size():
-    paper = BaselineSettings.from_given({"preset": "paper", "stream": "bone"})
+    paper = BaselineSettings.from_arguments({"preset": "paper", "stream": "bone"})
     assert (paper.size, paper.frames, paper.lr, paper.weight_decay) == ("paper", 0, 1e-4, 1e-4)
     assert paper.scheduler == "plateau" and paper.smoothing == 0

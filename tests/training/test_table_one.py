@@ -10,7 +10,7 @@ from imigue_lab.results.fuse import fuse
 from imigue_lab.results.published_tables import PAPER, PUBLISHED_BASELINES, show_table, table_one
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.gestures.data import load_gesture_data
+from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.runs import Run
 
 
@@ -19,7 +19,7 @@ def runs(synthetic):
     data = load_gesture_data(str(synthetic))
     given = {"data": str(synthetic), "model": "st-gcn", "epochs": 1, "frames": 8}
     streams = [
-        train_baseline(BaselineSettings.from_given({**given, "stream": s, "name": f"t1-{s}"}), data)
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": s, "name": f"t1-{s}"}), data)
         for s in ("joint", "bone")
     ]
     return [*streams, fuse([run.folder.name for run in streams], "2:1", name="t1-both")]

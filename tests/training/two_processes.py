@@ -22,4 +22,4 @@ TRAININGS = {
 if __name__ == "__main__":
     for task, given in json.loads(sys.argv[1]).items():
         train, settings = TRAININGS[task]
-        train(settings.from_given(given))
+        train(settings.from_arguments(given))

@@ -204,7 +204,7 @@ def test_what_has_no_attention_is_refused_in_a_sentence(looked, monkeypatch, cli
     with pytest.raises(RunError, match="clip '9999_1' is not there"):
         views.one_clip(looked, "9999_1")
     given = looked.settings.model_dump() | {"fusion": "late", "memory": False, "epochs": 1}
-    late = type(looked.settings).from_given(given | {"name": "looked-late"})
+    late = type(looked.settings).from_arguments(given | {"name": "looked-late"})
     train_gesture(late, looked.data)
     opened = open_gesture_run("looked-late", AttentionSettings())
     with pytest.raises(RunError, match="fusion 'late' has no attention"):

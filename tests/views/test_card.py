@@ -27,12 +27,12 @@ def clip_runs(synthetic):
     """A baseline run, and a gesture run on the tokens of two such."""
     given = {"data": str(synthetic), "frames": 8, "epochs": 1}
     runs = [
-        train_baseline(BaselineSettings.from_given({**given, "stream": s, "name": f"card-{s}"}))
+        train_baseline(BaselineSettings.from_arguments({**given, "stream": s, "name": f"card-{s}"}))
         for s in ("joint", "bone")
     ]
     pose = {"joint_run": "card-joint", "bone_run": "card-bone"}
     small = {**given, **pose, "batch_size": 32, "name": "card-gesture"}
-    return {"baseline": runs[0], "gesture": train_gesture(GestureSettings.from_given(small))}
+    return {"baseline": runs[0], "gesture": train_gesture(GestureSettings.from_arguments(small))}
 
 
 @pytest.fixture(scope="module")

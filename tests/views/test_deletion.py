@@ -96,7 +96,7 @@ def sharp(looked, tmp_path_factory):
         patch.setattr(clip_features, "AROUND", 0)
         make_data(root, SPEC)
     given = looked.settings.model_dump() | {"data": str(root), "name": "sharp"}
-    train_gesture(type(looked.settings).from_given(given))
+    train_gesture(type(looked.settings).from_arguments(given))
     return open_gesture_run("sharp", AttentionSettings())
 
 

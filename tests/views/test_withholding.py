@@ -115,7 +115,7 @@ def planted(tmp_path_factory):
     pd.DataFrame(rows, columns=columns).to_csv(root / "videos.csv", index=False)
     given = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
     small = {"width": 8, "heads": 2, "epochs": 30, "lr": 5e-3, "name": "planted"}
-    settings = EmotionSettings.from_given(given | small)
+    settings = EmotionSettings.from_arguments(given | small)
     data = load_emotion_data(settings)
     return train_emotion(settings, data), data
 

@@ -19,7 +19,7 @@ from imigue_lab.data.clips import Clip, ClipDataset, collate
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
 from imigue_lab.features.flow import ahead
-from imigue_lab.training.gestures.data import UNLABELLED, GestureClips, GestureData
+from imigue_lab.training.gesture_clips import UNLABELLED, GestureClips, GestureData
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
 WHOLE = 2**31  # frames: a clip is not cut before frames are drawn from all of it

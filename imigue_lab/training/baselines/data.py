@@ -27,7 +27,7 @@ from imigue_lab.training.baselines.pictures import (
     open_pictures,
 )
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gestures.data import GestureClips, GestureData, load_gesture_data
+from imigue_lab.training.gesture_clips import GestureClips, GestureData, load_gesture_data
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from imigue_lab.data.workspace import atomic_path, short_hash, workspace
 from imigue_lab.errors import DataError, some
 from imigue_lab.models.pictures.dscnet import SHARES
 from imigue_lab.training.baselines.clips import Seen, SkeletonClips
-from imigue_lab.training.gestures.data import UNLABELLED
+from imigue_lab.training.gesture_clips import UNLABELLED
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B

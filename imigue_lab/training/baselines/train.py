@@ -21,8 +21,8 @@ from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
+from imigue_lab.training.gesture_clips import GestureData
 from imigue_lab.training.gesture_scores import point_scores, score_table
-from imigue_lab.training.gestures.data import GestureData
 from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run

@@ -29,7 +29,7 @@ from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gestures.data import GestureClips, GestureData
+from imigue_lab.training.gesture_clips import GestureClips, GestureData
 from imigue_lab.training.gestures.rgb_encoder import Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.runs import Run, find_run
@@ -114,7 +114,7 @@ def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
         else:
             shared = ("data", "store", "preset", "seed", "device", "frames", "fold")
             given = {field: getattr(settings, field) for field in shared}
-            run = train_baseline(BaselineSettings.from_given({**given, "stream": stream}), data)
+            run = train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
         runs.append(run)
     return runs
 

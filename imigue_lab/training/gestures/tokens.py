@@ -23,7 +23,7 @@ from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
 from imigue_lab.features.flow import ahead
 from imigue_lab.models.tokens import Tokens, grid_tokens
-from imigue_lab.training.gestures.data import UNLABELLED, GestureData, load_gesture_data
+from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
     PoseClip,
@@ -45,7 +45,7 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Run
-from imigue_lab.training.session import open_fabric
+from imigue_lab.training.session import open_device
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     """
     index = index or open_data(settings.data, store=settings.store)
     gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
-    device, filmed = open_fabric(settings.device).device, None
+    device, filmed = open_device(settings.device).device, None
     if settings.rgb_run:
         filmed = open_filmed(settings.rgb_run, settings.fold, index, gestures.split)
         sizes, encoding = picture_sizes(index), filmed.encoding
