@@ -69,7 +69,9 @@ def pose_runs(asked: dict[str, object]) -> dict[str, object]:
             "epochs": POSE_EPOCHS,
             "name": f"{stream}-{time.time_ns()}",
         }
-        runs[f"{stream}_run"] = train_baseline(BaselineSettings.from_arguments(settings)).folder.name
+        runs[f"{stream}_run"] = train_baseline(
+            BaselineSettings.from_arguments(settings)
+        ).folder.name
     return runs
 
 

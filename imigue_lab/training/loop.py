@@ -67,7 +67,9 @@ class EpochBatches:
         dataset: its `epoch` is set first, on which random augmentation depends.
     """
 
-    def __init__(self, sampler: EpochSampler, read: Callable[[list[int]], Any], dataset: Any = None):
+    def __init__(
+        self, sampler: EpochSampler, read: Callable[[list[int]], Any], dataset: Any = None
+    ):
         self.sampler, self.read, self.dataset = sampler, read, dataset
 
     def __len__(self) -> int:

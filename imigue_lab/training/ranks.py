@@ -32,7 +32,8 @@ LOST = (
 )
 
 
-class Process(NamedTuple):
+@dataclass(frozen=True)
+class Process:
     """This process among those of one command.
 
     Attributes:

@@ -42,6 +42,16 @@ class Run:
     def settings(self) -> dict[str, Any]:
         return json.loads((self.folder / "settings.json").read_text())
 
+    def refuse_other(self, parameter: str, expected: dict[str, Any]) -> None:
+        """Raises a RunError if a setting differs; `parameter` is the one that names this run."""
+        settings = self.settings()["settings"]
+        for name, value in expected.items():
+            if settings[name] != value:
+                raise RunError(
+                    f"{parameter}: run {self.folder.name!r} has {name} {settings[name]}, expected"
+                    f" {value}; choose another run, or leave it empty"
+                )
+
     @property
     def finished(self) -> bool:
         return (self.folder / "scores.json").exists()

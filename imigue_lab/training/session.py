@@ -106,9 +106,7 @@ def open_session(
     ranks.agree(None)  # no process reads before rank 0 has written
 
 
-def open_device(
-    name: str, precision: Precision = "float32", deterministic: bool = False
-) -> Device:
+def open_device(name: str, precision: Precision = "float32", deterministic: bool = False) -> Device:
     """The device of this process; each process of a host has a GPU of its own.
 
     Args:

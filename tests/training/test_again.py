@@ -14,7 +14,9 @@ def kept(folder, task, given):
     """A run folder as training leaves it, and its settings."""
     settings = TASKS[task].from_arguments(given)
     run = Run(folder)
-    run.write_json("settings.json", {"task": task, "settings": settings.result_settings(), "data": {}})
+    run.write_json(
+        "settings.json", {"task": task, "settings": settings.result_settings(), "data": {}}
+    )
     where = {name: value for name, value in settings.model_dump().items() if name in PLACES}
     run.write_json("provenance.json", {"where": where, "remarks": []})
     return run, settings

@@ -110,7 +110,7 @@ def test_a_run_that_was_broken_off_ends_with_the_same_numbers(data, tiny, monkey
 def test_the_same_settings_return_at_once_and_other_streams_are_other_runs(data, tiny, capsys):
     joint = train_baseline(tiny(epochs=1), data)
     assert train_baseline(tiny(epochs=1), data).folder == joint.folder
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     motion = train_baseline(tiny(epochs=1, stream="joint_motion", fold=1, scheduler="none"))
     assert motion.folder != joint.folder
     assert motion.settings()["settings"]["stream"] == "joint_motion"
@@ -125,7 +125,9 @@ def test_a_checkpoint_says_classes_layout_and_how_it_is_built(pose_run):
 
 def test_a_checkpoint_of_another_layout_is_refused_in_a_sentence(pose_run, data, tmp_path):
     other = replace(data.gestures, layout=LAYOUTS["coco17"])
-    with pytest.raises(RunError, match=r"keypoints is 'imigue22', wanted 'coco17'; take another"):
+    with pytest.raises(
+        RunError, match=r"keypoints is 'imigue22', expected 'coco17'; choose another"
+    ):
         load_baseline(pose_run, other)
 
 
@@ -134,14 +136,14 @@ def test_a_checkpoint_of_other_classes_is_refused_by_the_first_that_differs(pose
     monkeypatch.setattr(baseline, "CLASSES", renamed)
     with pytest.raises(RunError) as caught:
         load_baseline(pose_run)
-    assert "classes has 'bulging face, deep breath' at 1, wanted 'covering nose'" in str(
+    assert "classes has 'bulging face, deep breath' at 1, expected 'covering nose'" in str(
         caught.value
     )
     assert len(str(caught.value)) < 250
 
 
 def test_a_checkpoint_of_another_task_is_refused(trained):
-    with pytest.raises(RunError, match=r"task is 'emotion', wanted 'baseline'"):
+    with pytest.raises(RunError, match=r"task is 'emotion', expected 'baseline'"):
         load_baseline(trained[0])
 
 

@@ -120,15 +120,15 @@ def test_every_recipe_can_be_taken_as_settings(row):
     ("given", "complaint"),
     [
         ({"sampling": "uniform", "frames": 0}, "frames: uniform sampling needs a number"),
-        ({"test_clips": 10}, "test_clips: 10 clips resampled evenly are all the same"),
+        ({"test_clips": 10}, "test_clips: 10 evenly resampled clips would be identical"),
         ({"model": "i3d", "preset": "paper"}, "model: input should be 'tsm'"),
-        ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; it takes joint"),
+        ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; choose joint"),
         (
             {"model": "poseconv3d", "stream": "bone_motion"},
-            "stream: poseconv3d reads heatmaps; it takes joint or bone",
+            "stream: poseconv3d reads heatmaps; choose joint or bone",
         ),
-        ({"model": "tsm", "sampling": "uniform"}, "sampling: frames are the centres"),
-        ({"model": "dscnet", "frames": 0}, "frames: dscnet takes clips of one length"),
+        ({"model": "tsm", "sampling": "uniform"}, "sampling: pictures are the centres"),
+        ({"model": "dscnet", "frames": 0}, "frames: dscnet needs clips of one length"),
         ({"scheduler": "steps"}, "scheduler: string should match pattern"),
     ],
 )

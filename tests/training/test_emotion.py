@@ -56,13 +56,15 @@ def test_two_gammas_are_two_runs_and_the_first_returns_at_once(quick, capsys):
     written = {p: p.stat().st_mtime_ns for p in first.folder.iterdir() if p.suffix != ".lock"}
     again = train_emotion(quick(gamma=0.5, seed=11))
     assert again.folder == first.folder
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == at for path, at in written.items())
 
 
 def test_a_named_folder_with_other_settings_is_refused_by_name(quick):
     train_emotion(quick(name="taken", epochs=1))
-    with pytest.raises(RunError, match=r"taken: holds another run: gamma is 0\.5 there and 1\.0"):
+    with pytest.raises(
+        RunError, match=r"taken: belongs to another run: gamma is 0\.5 there and 1\.0"
+    ):
         train_emotion(quick(name="taken", epochs=1, gamma=1.0))
 
 
@@ -71,15 +73,15 @@ def test_a_checkpoint_for_other_features_is_refused_by_name(trained, plain):
     root = plain()
     own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
     data = load_emotion_data(EmotionSettings.from_arguments(own))
-    with pytest.raises(RunError, match=r"made for something else: context is 'synthetic-context-"):
+    with pytest.raises(RunError, match=r"does not fit: context is 'synthetic-context-"):
         load_emotion(run, data)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_by_name(trained, quick):
     run, data = trained
-    wanted = checkpoint_of(quick(width=16), data)
-    with pytest.raises(RunError, match=r"model is .*'width': 8.*wanted .*'width': 16"):
-        run.load_weights("best", wanted)
+    expected = checkpoint_of(quick(width=16), data)
+    with pytest.raises(RunError, match=r"model is .*'width': 8.*expected .*'width': 16"):
+        run.load_weights("best", expected)
 
 
 def test_something_else_than_a_checkpoint_is_refused(trained, tmp_path):
@@ -88,7 +90,7 @@ def test_something_else_than_a_checkpoint_is_refused(trained, tmp_path):
     (tmp_path / "best.safetensors").write_bytes(b"PK not tensors")
     with pytest.raises(RunError, match="not a checkpoint"):
         broken.read_checkpoint("best")
-    with pytest.raises(RunError, match="not there"):
+    with pytest.raises(RunError, match="not found"):
         broken.read_checkpoint("last")
 
 

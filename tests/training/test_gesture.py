@@ -20,7 +20,7 @@ from imigue_lab.training.gestures import pose_encoder
 from imigue_lab.training.gestures import train as gesture
 from imigue_lab.training.gestures.pose_encoder import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.tokens import TokenBatches, load_gesture_tokens
+from imigue_lab.training.gestures.tokens import load_gesture_tokens, training_batches
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.session import open_device
 
@@ -157,10 +157,11 @@ def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data)
     np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
     assert bare not in table.index and bare not in set(less.part("train").clip_id)
     told = " ".join(run.provenance()["remarks"])
-    assert f"1 clips have no rgb tokens and rest on pose alone: {dark}" in told
-    assert f"1 clips show no joint and rest on rgb alone: {blind}" in told
+    assert f"1 clips have no rgb tokens: only pose is used: {dark}" in told
+    assert f"1 clips have no visible joint: only rgb is used: {blind}" in told
     assert (
-        f"1 clips have neither rgb tokens nor joints: nothing is learned from them: {bare}" in told
+        f"1 clips have neither rgb tokens nor joints: they are not used for training: {bare}"
+        in told
     )
 
 
@@ -194,9 +195,9 @@ def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune)
 
 
 def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
-    batches = TokenBatches(data, 16, 0, 0.5)
+    batches = training_batches(data, 16, 0, 0.5)
     ((batch, _),) = next(iter(batches.steps(3)))
-    ((again, _),) = next(iter(TokenBatches(data, 16, 0, 0.5).steps(3)))
+    ((again, _),) = next(iter(training_batches(data, 16, 0, 0.5).steps(3)))
     assert batch.clip_ids == again.clip_ids
     for row, clip_id in enumerate(batch.clip_ids):
         own = data.rgb[clip_id].float().reshape(-1, data.rgb_dim)
@@ -236,13 +237,13 @@ def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(
     written, data, monkeypatch
 ):
     run, _ = written
-    with pytest.raises(RunError, match=r"rgb is .synthetic-rgb-.*, wanted .other-"):
+    with pytest.raises(RunError, match=r"rgb is .synthetic-rgb-.*, expected .other-"):
         load_gesture(run, replace(data, encoding=Encoding("other", "one")))
     gestures = replace(data.gestures, layout=LAYOUTS["coco17"])
-    with pytest.raises(RunError, match="keypoints is 'imigue22', wanted 'coco17'"):
+    with pytest.raises(RunError, match="keypoints is 'imigue22', expected 'coco17'"):
         load_gesture(run, replace(data, gestures=gestures))
     monkeypatch.setattr(gesture, "CLASSES", ("shrug", *CLASSES[1:]))
-    with pytest.raises(RunError, match="at 0, wanted 'shrug'"):
+    with pytest.raises(RunError, match="at 0, expected 'shrug'"):
         load_gesture(run, data)
 
 
@@ -257,9 +258,9 @@ def test_a_bank_of_another_width_is_refused(written, data, tiny):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"joint_run": "tiny-bone"}, "joint_run: tiny-bone has stream bone, joint is due"),
-        ({"frames": 16}, "joint_run: tiny-joint has frames 8, 16 is due"),
-        ({"fold": 2}, "joint_run: tiny-joint has fold -1, 2 is due"),
+        ({"joint_run": "tiny-bone"}, "joint_run: run 'tiny-bone' has stream bone, expected joint"),
+        ({"frames": 16}, "joint_run: run 'tiny-joint' has frames 8, expected 16"),
+        ({"fold": 2}, "joint_run: run 'tiny-joint' has fold -1, expected 2"),
         ({"joint_run": "nobody"}, "nobody: no finished run"),
     ],
 )
@@ -276,10 +277,10 @@ def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, i
     assert data.without_rgb == [index.clips.clip_id[0]] and data.rgb_dim == 5
     assert train_gesture(tiny(rgb=str(tmp_path), epochs=1), data).finished
     np.save(tmp_path / f"{index.clips.clip_id[0]}.npy", np.ones((3, 6), np.float32))
-    with pytest.raises(DataError, match=r"one width are due, found 6 in .*, 5 in"):
+    with pytest.raises(DataError, match=r"expected clips of one width, got 6 in .*, 5 in"):
         load_gesture_tokens(tiny(rgb=str(tmp_path)))
     np.save(tmp_path / f"{index.clips.clip_id[0]}.npy", np.ones(6, np.float32))
-    with pytest.raises(DataError, match="holds no rgb tokens"):
+    with pytest.raises(DataError, match="expected rgb tokens"):
         load_gesture_tokens(tiny(rgb=str(tmp_path)))
 
 
@@ -288,8 +289,8 @@ def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, i
     [
         ({"fusion": "late", "memory": "true"}, "memory: late fusion has no feature to remember"),
         ({"width": 50}, "heads: 6 does not divide width 50"),
-        ({"top_k": 60}, "top_k: 60 of a bank of 50"),
-        ({"criteria": "semantic,spatal"}, "'semantic,spatal' is not of semantic, spatial"),
+        ({"top_k": 60}, "top_k: 60 exceeds bank, 50"),
+        ({"criteria": "semantic,spatal"}, "criteria: expected names out of semantic, spatial"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(given, complaint):

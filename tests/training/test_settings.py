@@ -31,7 +31,7 @@ def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
         ({"gamma": float("nan")}, "gamma: input should be a finite number"),
         ({"epochs": 2.5}, "epochs: input should be a valid integer"),
         ({"fusion": "early"}, "fusion: input should be 'interfusion'"),
-        ({"name": 1}, "name: text is due and the number 1 arrived"),
+        ({"name": 1}, "name: expected text, got the number 1"),
         ({"name": "../elsewhere"}, "name: string should match pattern"),
         ({"heads": 5}, "heads: 5 does not divide width 32"),
         ({"preset": "papr"}, "preset: 'papr' is not known; there are: paper"),

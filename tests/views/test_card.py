@@ -1,21 +1,18 @@
 """The card of a run: one page without a network, which says what its tables and settings say."""
 
 import re
-import shutil
 from html import unescape
 
 import pandas as pd
 import pytest
 
 from imigue_lab.app import main
-from imigue_lab.errors import RunError
 from imigue_lab.results.again import command_of
 from imigue_lab.results.fuse import fuse, show_members
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import hardest, read_answers
 from imigue_lab.views.card import facts as card_facts
 from imigue_lab.views.card.facts import LIMITS, findings_of, part_table, setting_table, verdict
@@ -127,14 +124,6 @@ def test_a_run_whose_data_are_gone_has_a_card_that_says_so(trained, monkeypatch)
     monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "gone")
     assert "cannot be looked at any more" in findings_of(trained[0])[0]
     assert "gone: no such folder" in words_of(trained[0])[0]
-
-
-def test_a_run_of_an_older_form_is_refused_in_a_sentence(trained, tmp_path):
-    run = trained[0]
-    old = Run(shutil.copytree(run.folder, tmp_path / "old"))
-    old.write_json("provenance.json", run.provenance() | {"machine": "x86_64"})
-    with pytest.raises(RunError, match=r"provenance\.json was written by an older version"):
-        write_card(old)
 
 
 def test_names_of_files_are_no_markup(trained, monkeypatch):
