@@ -7,7 +7,7 @@ processes can share the work (`ranks`).
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau
 from tqdm import tqdm
 
+from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.errors import RunError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
@@ -49,26 +50,17 @@ def build_scheduler(
     return None
 
 
-class EpochSampler(Protocol):
-    """Item numbers of each global batch, in an order that depends on `epoch` alone."""
-
-    epoch: int
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[list[int]]: ...
-
-
 class EpochBatches:
     """The global batches of a training split, shuffled anew each epoch.
 
     Args:
+        sampler: item numbers of each global batch.
         read: a batch of the items with these numbers.
         dataset: its `epoch` is set first, on which random augmentation depends.
     """
 
     def __init__(
-        self, sampler: EpochSampler, read: Callable[[list[int]], Any], dataset: Any = None
+        self, sampler: BucketSampler, read: Callable[[list[int]], Any], dataset: Any = None
     ):
         self.sampler, self.read, self.dataset = sampler, read, dataset
 

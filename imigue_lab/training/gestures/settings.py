@@ -95,7 +95,7 @@ class GestureSettings(TrainSettings):
 
     @property
     def settled(self) -> int:
-        """The first epoch in which the whole model is active: with memory, the first that reads it."""
+        """The first epoch in which the whole model is active, including reads of the memory."""
         return self.warmup if self.memory else 0
 
     @property
