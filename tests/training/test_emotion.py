@@ -1,4 +1,4 @@
-"""Training end to end: run folders, exact resume, and predictions that are joined by id."""
+"""Training end to end: run folders, exact resume, and predictions joined by id."""
 
 import os
 import signal
@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(plain):
         train_emotion(settings)
 
 
-def test_a_device_that_is_not_here_is_said(quick):
+def test_an_absent_device_is_refused(quick):
     if torch.backends.mps.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(RunError, match="device 'mps' is not here; use auto or cpu"):

@@ -87,7 +87,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(written, index, data):
     assert run.provenance()["pose"] == ["tiny-joint", "tiny-bone"]
 
 
-def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_right(written, data, index):
+def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_correctly(written, data, index):
     run, seen = written
     bank = load_gesture(run, data).gesture.memory.bank
     train = data.part("train").set_index("clip_id").label
@@ -143,7 +143,7 @@ def test_predictions_do_not_depend_on_the_batch(tiny, synthetic, pose):
     np.testing.assert_allclose(tables[0][columns], tables[1][columns], atol=1e-5)
 
 
-def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data):
+def test_a_clip_without_a_modality_uses_the_other_and_is_counted(tiny, data):
     blind, dark, bare = data.part("train").clip_id[:3]
     poses = {i: p for i, p in data.poses.items() if i not in (blind, bare)}
     rgb = {i: m for i, m in data.rgb.items() if i not in (dark, bare)}
@@ -186,7 +186,7 @@ def test_every_variant_trains_and_scores(tiny, data, variant, monkeypatch):
 
 
 @pytest.mark.parametrize("finetune", [False, True])
-def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune):
+def test_the_pose_encoder_changes_only_when_it_is_fine_tuned(tiny, data, finetune):
     settings = tiny(epochs=1, finetune=finetune, name=f"finetune-{finetune}")
     run = train_gesture(settings, load_gesture_tokens(settings) if finetune else data)
     before = data.runs[0].load_weights("best")["blocks.0.graph.learned"]
@@ -298,12 +298,12 @@ def test_settings_that_do_not_fit_together_are_refused(given, complaint):
         GestureSettings.from_arguments(given)
 
 
-def test_late_fusion_has_no_memory_unless_it_is_asked_for():
+def test_late_fusion_has_no_memory_by_default():
     assert not GestureSettings.from_arguments({"fusion": "late"}).memory
     assert GestureSettings.from_arguments({"preset": "paper"}).memory
 
 
-def test_the_command_line_trains_and_prints_the_constant_answer(tiny, capsys):
+def test_the_command_line_trains_and_prints_the_constant_predictors(tiny, capsys):
     given = tiny(fusion="late", epochs=1).model_dump()
     names = ("data", "joint_run", "bone_run", "frames", "width", "heads", "bank", "top_k")
     words = [f"--{name.replace('_', '-')}={given[name]}" for name in names]

@@ -1,4 +1,4 @@
-"""From any tree to batches: ids stay together, bodies in one place, nothing left out unsaid."""
+"""From any tree to batches: joined by id, normalised to the body, omissions reported."""
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,7 @@ def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_orde
     assert [clips.lengths[n] for n in numbers] == sorted(clips.lengths)
 
 
-def test_the_digest_tells_data_apart_wherever_they_lie(own_tree, tmp_path):
+def test_the_digest_identifies_data_independent_of_their_location(own_tree, tmp_path):
     root = own_tree()
     first = load_gesture_data(str(root)).identity()
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
@@ -117,7 +117,7 @@ def test_the_digest_tells_data_apart_wherever_they_lie(own_tree, tmp_path):
     assert load_gesture_data(str(moved)).identity() != first
 
 
-def test_clips_that_show_nothing_or_have_no_file_are_counted_and_named(own_tree):
+def test_clips_without_joints_or_file_are_counted_and_named(own_tree):
     blank = np.zeros((30, 22, 3), np.float32)
     root = own_tree(v0=blank, v3=blank)
     (root / "keypoints" / "v5.npy").unlink()
@@ -149,7 +149,7 @@ def test_files_of_two_layouts_are_refused_by_name(own_tree):
         load_gesture_data(str(root))
 
 
-def test_a_tree_without_any_keypoints_says_so(own_tree):
+def test_a_tree_without_any_keypoints_is_refused(own_tree):
     root = own_tree()
     for path in (root / "keypoints").iterdir():
         path.unlink()

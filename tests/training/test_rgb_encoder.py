@@ -1,4 +1,4 @@
-"""The RGB encoder of the gesture model: whose run it may be, frozen and trained along."""
+"""The RGB encoder of the gesture model: which runs fit, frozen and fine-tuned."""
 
 import os
 import shutil
@@ -71,7 +71,7 @@ def tuned(tiny, along):
     return train_gesture(tiny(finetune_rgb=True, name="tuned"), along)
 
 
-def test_frozen_tokens_are_what_the_network_says_of_the_strip_where_it_is_tested(frozen, pictured):
+def test_frozen_tokens_are_the_output_of_the_network_on_the_centre_of_the_strip(frozen, pictured):
     net, said = load_baseline(frozen.filmed.run), []
     net.norm.register_forward_hook(lambda module, given, tokens: said.append(tokens))
     data = load_baseline_data(pictured)
@@ -114,7 +114,7 @@ def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights
     assert less.identity() != frozen.identity()
 
 
-def test_the_rgb_encoder_moves_only_when_it_is_trained_along(tiny, frozen, along, tuned):
+def test_the_rgb_encoder_changes_only_when_it_is_fine_tuned(tiny, frozen, along, tuned):
     assert frozen.identity() == along.identity()
     still = train_gesture(tiny(epochs=1), frozen)
     assert not [name for name in still.load_weights("last") if name.startswith("rgb_encoder.")]
@@ -172,9 +172,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers(tiny, along, tuned, m
     pd.testing.assert_frame_equal(tuned.predictions(), again.predictions(), check_exact=True)
 
 
-def test_a_clip_without_pictures_rests_on_pose_alone_and_leaves_the_others_as_they_are(
-    along, tuned
-):
+def test_a_clip_without_pictures_uses_pose_alone_and_does_not_affect_other_clips(along, tuned):
     dark = along.part("test").clip_id.iloc[0]
     pictures = along.filmed.pictures
     left = replace(pictures, clips=pictures.clips[pictures.clips.clip_id != dark])
