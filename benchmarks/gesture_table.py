@@ -69,7 +69,8 @@ def pose_runs(common: dict[str, object]) -> dict[str, object]:
             "epochs": POSE_EPOCHS,
             "name": f"{stream}-{time.time_ns()}",
         }
-        runs[f"{stream}_run"] = train_baseline(BaselineSettings.from_arguments(settings)).folder.name
+        run = train_baseline(BaselineSettings.from_arguments(settings))
+        runs[f"{stream}_run"] = run.folder.name
     return runs
 
 

@@ -29,13 +29,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from imigue_lab.data.clips import ClipDataset
+from imigue_lab.data.clips import ClipDataset, collate
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.results.fuse import paired_gain
-from imigue_lab.training.gesture_clips import GestureClips, TrainingBatches, in_order
+from imigue_lab.training.gesture_clips import GestureClips
+from imigue_lab.training.ranks import ALONE
 from imigue_lab.training.scores import bootstrap_intervals, point_scores
 from imigue_lab.training.statistics import wilson_interval
 
@@ -120,18 +121,18 @@ def train(
         width=recipe.width,
         depths=recipe.depths,
     ).to(how.device)
-    loader = TrainingBatches(
-        actions.subset(rows, stream, recipe.augment, how.seed), BATCH, balance=0
-    )
+    clips = actions.subset(rows, stream, recipe.augment, how.seed)
+    sampler = BalancedSampler(clips.lengths, clips.labels, BATCH, how.seed, balance=0)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
-    steps = recipe.epochs * len(loader)
+    steps = recipe.epochs * len(sampler)
     schedule = OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=0.2)
     for epoch in range(recipe.epochs):
-        for batch in loader.batches(epoch):
+        clips.epoch = sampler.epoch = epoch
+        for numbers in sampler:
             optimizer.zero_grad()
-            batch = batch.to(how.device)
+            batch = collate([clips[number] for number in numbers]).to(how.device)
             logits = model(batch.skeleton)
             F.cross_entropy(logits, batch.label, label_smoothing=recipe.smoothing).backward()
             optimizer.step()
@@ -142,10 +143,11 @@ def train(
 @torch.no_grad()
 def logits_of(model: nn.Module, clips: GestureClips, device: torch.device) -> pd.DataFrame:
     """One row a clip, by id."""
-    rows = [
-        pd.DataFrame(model(batch.skeleton.to(device)).cpu().numpy(), index=batch.clip_ids)
-        for batch in in_order(clips, 64)
-    ]
+    rows = []
+    for numbers in ALONE.batches_by_length(clips.lengths, 64):
+        batch = collate([clips[number] for number in numbers])
+        logits = model(batch.skeleton.to(device)).cpu().numpy()
+        rows.append(pd.DataFrame(logits, index=batch.clip_ids))
     return pd.concat(rows).sort_index()
 
 

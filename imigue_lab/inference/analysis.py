@@ -89,9 +89,9 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         LabError: a run, the video or its keypoints cannot be used.
     """
     gesture, emotion = chosen_runs(settings)
-    device = open_device(settings.device).torch_device
+    device = open_device(settings.device)
     rgb, *rest = (
-        open_encoder(run, kind, settings, device)
+        open_encoder(run, kind, settings, device.torch_device)
         for run, kind in ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
     )
     video, keypoints, synthetic = chosen_video(settings)
@@ -104,9 +104,8 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     curves = by_frame(windows)
     segments = find_segments(curves, own.fps, threshold)
     opened = with_video(emotion, own, segments, rest, settings)
-    fabric = open_device(settings.device)
-    model = load_emotion(emotion, opened.data).to(fabric.device)
-    prediction = predict(fabric, model, opened.data, "test", opened.settings).iloc[0]
+    model = load_emotion(emotion, opened.data).to(device.torch_device)
+    prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
     remarks = [
         *["this interview is synthetic: nothing was filmed"] * synthetic,
         *training_remarks(gesture, emotion, [rgb, *rest]),

@@ -128,9 +128,9 @@ def score_windows(
         RunError: the run was trained on other RGB tokens.
         DataError: a video cannot be used.
     """
-    fabric = open_device(device)
-    system, data = encode_windows(run, index, keypoints, rgb, store, fabric.device)
-    table = predict(fabric, system, data, "test", BATCH_SIZE)
+    opened = open_device(device)
+    system, data = encode_windows(run, index, keypoints, rgb, store, opened.torch_device)
+    table = predict(opened, system, data, "test", BATCH_SIZE)
     table["confidence"] = probabilities(table).max(axis=1)
     table = table.drop(columns="label").rename(columns={"predicted": "label"})
     spans = index.clips[["clip_id", "start", "end"]]

@@ -1,9 +1,8 @@
-"""Gesture clips for training: index, split and keypoints, as batches of skeletons.
+"""Gesture clips for training: skeletons by index, split and keypoints; predictions by clip id.
 
 Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch.utils.data import Dataset
 
-from imigue_lab.data.clips import Clip, ClipBatch, ClipDataset, Keypoints, as_persons, collate
+from imigue_lab.data.clips import Clip, ClipDataset, Keypoints, as_persons
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.augment import Augment, augmented
 from imigue_lab.data.skeletons.geometry import normalise_body
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
@@ -26,22 +25,23 @@ from imigue_lab.data.splits import GestureSplit, split_gestures
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
+from imigue_lab.training.ranks import Ranks
 
-UPPER_BODY = "imigue22"  # the joints that gestures are told by, where a layout has them
+UPPER_BODY = "imigue22"  # used in place of larger layouts that contain its joints
 UNLABELLED = -1
 
 
 @dataclass(frozen=True)
 class GestureData:
-    """Every clip that a model of some settings learns from or is scored on.
+    """Every clip that a model is trained or scored on.
 
     Attributes:
-        split: clips with their part.
-        sources: of each clip, as `ClipDataset` takes it: file, range within it, label.
-        keypoints: of a file.
-        layout: of the skeletons that are handed out.
-        joints: which of the file's joints these are; None is all.
-        persons: at most in a file.
+        split: clips with their split.
+        sources: file, range within it and label of each clip, as `ClipDataset` expects them.
+        keypoints: reads the keypoints of a file.
+        layout: of the skeletons of `clips`.
+        joints: numbers of these joints in the file; None is all.
+        persons: maximum number in a file.
         digest: changes when a keypoint, a label or the split does.
         notes: what was left out.
     """
@@ -56,7 +56,7 @@ class GestureData:
     notes: list[str]
 
     def identity(self) -> dict[str, Any]:
-        """Which data these are, by content: the same wherever the folder lies."""
+        """Identifies the data by content, independent of their location."""
         return {"digest": self.digest, "keypoints": self.layout.name}
 
     def remarks(self) -> list[str]:
@@ -64,22 +64,27 @@ class GestureData:
         return self.notes + self.split.remarks
 
     def clips(
-        self, part: str, frames: int, names: list[Stream], augment: Augment = "none", seed: int = 0
+        self, split: str, frames: int, names: list[Stream], augment: Augment = "none", seed: int = 0
     ) -> "GestureClips":
-        """The clips of one part as a network sees them."""
-        of_part = self.sources[self.sources.split == part]
-        of_part = of_part.assign(label=of_part.label.fillna(UNLABELLED).astype(int))
-        whole = ClipDataset(of_part, self.keypoints, frames, self.joints, self.layout.axes)
-        return GestureClips(whole, self.layout, names, augment, seed)
+        """The clips of one split as streams, resampled to `frames`."""
+        clips = self.skeletons(split, frames)
+        return GestureClips(clips, self.layout, names, augment, seed)
+
+    def skeletons(self, split: str, frames: int, **options: int) -> ClipDataset:
+        """The clips of one split as in their files; `options` are those of `ClipDataset`."""
+        sources = self.sources[self.sources.split == split]
+        sources = sources.assign(label=sources.label.fillna(UNLABELLED).astype(int))
+        axes = self.layout.axes
+        return ClipDataset(sources, self.keypoints, frames, self.joints, axes, **options)
 
 
 class GestureClips(Dataset[Clip]):
-    """Clips placed about the body, changed at random where asked for, and turned into streams.
+    """Clips normalised to the body, optionally augmented, and converted to streams.
 
     Args:
-        names: of the streams, side by side in the channels.
+        names: of the streams, concatenated in the channels.
         augment: see `skeletons.augment.augmented`.
-        seed: with `epoch` and a clip's number it fixes what is drawn.
+        seed: determines the augmentation, with `epoch` and the clip's number.
     """
 
     def __init__(
@@ -112,42 +117,19 @@ class GestureClips(Dataset[Clip]):
         return clip._replace(skeleton=torch.from_numpy(skeleton))
 
 
-class TrainingBatches:
-    """Shuffled batches of like length, classes nearer to equal shares (`BalancedSampler`)."""
-
-    def __init__(self, clips: GestureClips, batch_size: int, balance: float):
-        self.clips = clips
-        self.sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, clips.seed, balance)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def batches(self, epoch: int) -> Iterator[ClipBatch]:
-        self.clips.epoch = self.sampler.epoch = epoch
-        for numbers in self.sampler:
-            yield collate([self.clips[number] for number in numbers])
-
-
-def in_order(clips: GestureClips, batch_size: int) -> Iterator[ClipBatch]:
-    """Every clip once, those of like length together."""
-    order = sorted(range(len(clips)), key=lambda number: clips.lengths[number])
-    for start in range(0, len(order), batch_size):
-        yield collate([clips[number] for number in order[start : start + batch_size]])
-
-
 def load_gesture_data(
     data: str, fold: int = -1, seed: int = 0, store: str = "", index: Index | None = None
 ) -> GestureData:
     """Reads index, split and keypoints.
 
-    Clips without keypoints are left out, and so are training clips in which no joint is ever seen;
-    all are counted and named in the remarks.
+    Clips without keypoints are left out, and so are training clips without any visible joint; the
+    remarks count and name them.
 
     Args:
-        index: in place of that of `data`; nothing but what it names is read.
+        index: replaces the index of `data`; only its files are read.
 
     Raises:
-        DataError: one sentence on what is wrong with them.
+        DataError: the data are incomplete or inconsistent.
     """
     index = index or open_data(data, store=store)
     split = split_gestures(index, fold, seed)
@@ -156,15 +138,15 @@ def load_gesture_data(
     layout = mapped.layout
     if set(LAYOUTS[UPPER_BODY].joints) <= set(layout.joints):
         joints, layout = subset(UPPER_BODY, layout.name), LAYOUTS[UPPER_BODY]
-    digest, empty = look_through(mapped.clips, mapped.keypoints, joints)
     clips = mapped.clips
+    digest, empty = digest_clips(clips, mapped.keypoints, joints)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
     notes = [
         f"{len(ids)} clips {what}: {some(sorted(ids))}"
         for ids, what in (
             (mapped.without, "have no keypoints and are left out"),
-            (blind, "of train show no joint and are left out"),
-            (set(empty) - blind, "show no joint and are predicted all the same"),
+            (blind, "of train have no visible joint and are left out"),
+            (set(empty) - blind, "have no visible joint and are predicted nevertheless"),
         )
         if ids
     ]
@@ -174,10 +156,10 @@ def load_gesture_data(
     )
 
 
-def look_through(
+def digest_clips(
     clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | None
 ) -> tuple[str, list[str]]:
-    """A digest of labels, parts and keypoints, and the clips in which no joint is seen."""
+    """A digest of labels, splits and keypoints, and the clips without any visible joint."""
     digest, empty = blake2b(digest_size=8), []
     digest.update(str(CLASSES).encode())
     for key, own in clips.sort_values("clip_id").groupby("video_id"):
@@ -190,3 +172,18 @@ def look_through(
             if not points.any():
                 empty.append(clip.clip_id)
     return short_hash(digest.digest()), empty
+
+
+def clip_rows(
+    clip_ids: list[str], probability: Float[np.ndarray, "B classes"], **columns: Any
+) -> pd.DataFrame:
+    """Predictions of a batch: clip_id, predicted (most probable class), `columns`, p0, p1, ..."""
+    predicted = probability.argmax(axis=1)
+    head = pd.DataFrame({"clip_id": clip_ids, "predicted": predicted, **columns})
+    return head.join(pd.DataFrame(probability).add_prefix("p"))
+
+
+def prediction_table(rows: list[pd.DataFrame], split: GestureSplit, ranks: Ranks) -> pd.DataFrame:
+    """The rows of all processes with video_id, subject, split and label, joined by clip_id."""
+    clips = split.clips[["clip_id", "video_id", "subject", "split", "label"]]
+    return clips.merge(ranks.gather_rows(rows), on="clip_id", validate="one_to_one")

@@ -1,33 +1,31 @@
-"""Optimisers and schedules by the names that settings use.
+"""The training loop, which can be killed at any moment, its optimisers and learning-rate schedules.
 
-Fit and evaluate: one readable loop on Lightning Fabric, which can be killed at any moment.
-
-Each epoch is seeded by the run's seed and its own number, so nothing random has to outlive a kill:
-a run that starts again from `resume.pt` repeats the epoch it was killed in, and ends with the same
-numbers. Several processes go through it side by side (`ranks`).
+Each epoch is seeded by the run's seed and its own number, so no random state has to be saved: a run
+that resumes from `resume.pt` repeats the interrupted epoch and ends with the same numbers. Several
+processes can share the work (`ranks`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau
 from tqdm import tqdm
 
+from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.errors import RunError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
-from imigue_lab.training.session import Session
+from imigue_lab.training.session import Session, seed_everything
 
 SCHEDULERS = r"^(none|plateau|cosine|steps(:\d+)+)$"
 
 
 def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
-    """`adamw`, or `sgd` with Nesterov's momentum of 0.9, as graph networks are trained."""
+    """`adamw`, or `sgd` with Nesterov momentum 0.9, the usual choice for graph networks."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if name == "sgd":
         return SGD(parameters, lr=lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
@@ -37,11 +35,11 @@ def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float)
 def build_scheduler(
     name: str, optimizer: Optimizer, epochs: int, patience: int
 ) -> LRScheduler | None:
-    """Moves the learning rate after each epoch.
+    """Changes the learning rate after each epoch.
 
     Args:
-        name: `none`, `cosine` to 0 over all epochs, `plateau` (half of it when what is watched
-            stands still for half the patience), or `steps:10:50` (a tenth after these epochs).
+        name: `none`, `cosine` to 0 over all epochs, `plateau` (halves it when the monitored value
+            has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
     """
     if name == "cosine":
         return CosineAnnealingLR(optimizer, epochs)
@@ -52,15 +50,30 @@ def build_scheduler(
     return None
 
 
-@runtime_checkable
-class EpochLoader(Protocol):
-    """Global batches in an order that depends on the epoch's number alone."""
+class EpochBatches:
+    """The global batches of a training split, shuffled anew each epoch.
 
-    def __len__(self) -> int: ...
+    Args:
+        sampler: item numbers of each global batch.
+        read: a batch of the items with these numbers.
+        dataset: its `epoch` is set first, on which random augmentation depends.
+    """
 
-    def steps(self, epoch: int, ranks: Ranks) -> Iterable[list[Piece]]:
+    def __init__(
+        self, sampler: BucketSampler, read: Callable[[list[int]], Any], dataset: Any = None
+    ):
+        self.sampler, self.read, self.dataset = sampler, read, dataset
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
         """What one process computes of each global batch."""
-        ...
+        self.sampler.epoch = epoch
+        if self.dataset is not None:
+            self.dataset.epoch = epoch
+        for numbers in self.sampler:
+            yield [Piece(self.read(own), weight) for own, weight in ranks.deal(numbers)]
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,8 @@ class Stopping:
     """When to stop, and which epoch is best: the lowest `monitor`.
 
     Attributes:
-        settled: the first epoch in which the model is all that was asked for; a run that gets so
-            far keeps none before it.
+        settled: the first epoch that may be best: before it parts of the model are inactive. A run
+            that ends earlier selects among all its epochs.
     """
 
     epochs: int
@@ -80,7 +93,7 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a task does besides: at each epoch's begin, given its number, and after each step."""
+    """Additional steps of a task: before each epoch, with its number, and after each step."""
 
     begin_epoch: Callable[[int], object] = lambda epoch: None
     after_step: Callable[[], object] = lambda: None
@@ -91,7 +104,7 @@ def fit(
     model: nn.Module,
     optimizer: Optimizer,
     scheduler: LRScheduler | None,
-    loader: EpochLoader,
+    batches: EpochBatches,
     loss_of: Callable[[nn.Module, Any], Tensor],
     evaluate: Callable[[nn.Module], Row],
     checkpoint: dict,
@@ -102,21 +115,21 @@ def fit(
 
     Args:
         loss_of: the mean loss of a batch.
-        evaluate: scores on validation after each epoch, `stopping.monitor` among them.
-        checkpoint: what the weights may be loaded into, see `Run.save_weights`.
-        hooks: what else is to be done; what they change must be in the model's state dict.
+        evaluate: validation scores after each epoch, `stopping.monitor` among them.
+        checkpoint: describes the weights, see `Run.save_weights`.
+        hooks: whatever they change must be in the model's state dict.
 
     Raises:
         RunError: the loss is not finite, or another process is lost.
     """
-    run, fabric, ranks = session.run, session.fabric, session.ranks
+    run, ranks = session.run, session.ranks
     seed = session.settings.seed * 100_003
-    fabric.to_device(model)
-    ranks.start_alike(model)
+    model.to(session.device.torch_device)
+    ranks.broadcast(model)
     history = restore(run, model, optimizer, scheduler, checkpoint)
-    if len({len(known) for known in ranks.gather(history)}) > 1:
-        raise RunError(f"{run.folder}: differs between hosts; share the workspace")
-    steps = len(loader)
+    if len({len(own) for own in ranks.gather(history)}) > 1:
+        raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
+    steps = len(batches)
     with tqdm(
         total=stopping.epochs * steps,
         initial=len(history) * steps,
@@ -127,12 +140,12 @@ def fit(
     ) as bar:
         while not is_over(history, stopping):
             epoch = len(history)
-            seed_everything(seed + epoch + 7_919 * ranks.rank, verbose=False)
+            seed_everything(seed + epoch + 7_919 * ranks.rank)
             hooks.begin_epoch(epoch)
             row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
-            pieces = loader.steps(epoch, ranks)
+            pieces = batches.steps(epoch, ranks)
             row["train_loss"] = train_epoch(
-                fabric, model, optimizer, pieces, loss_of, hooks.after_step, bar, ranks
+                session, model, optimizer, pieces, loss_of, hooks.after_step, bar
             )
             ranks.average_statistics(model)
             row |= evaluate(model)
@@ -141,36 +154,36 @@ def fit(
             if ranks.first:
                 save_epoch(run, model, optimizer, scheduler, checkpoint, history, stopping)
             bar.set_postfix_str(describe(row, stopping))
-    ranks.agree(None)  # the first has written the weights
+    ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
-    return model
+    return model.to(session.device.torch_device)
 
 
 def train_epoch(
-    fabric: Fabric,
+    session: Session,
     model: nn.Module,
     optimizer: Optimizer,
     steps: Iterable[list[Piece]],
     loss_of: Callable[[nn.Module, Any], Tensor],
     after_step: Callable[[], object],
     bar: tqdm,
-    ranks: Ranks = ALONE,
 ) -> float:
     """One pass over the training batches; the mean of their losses."""
+    device, ranks = session.device, session.ranks
     model.train()
     losses = []
     for number, pieces in enumerate(steps):
         optimizer.zero_grad()
-        total = torch.zeros((), device=fabric.device)
+        total = torch.zeros((), device=device.torch_device)
         for batch, weight in pieces:
-            with fabric.autocast():
-                loss = weight * loss_of(model, batch.to(fabric.device))
+            with device.autocast():
+                loss = weight * loss_of(model, batch.to(device.torch_device))
             if not torch.isfinite(loss):
                 raise RunError(
                     f"the training loss is {loss.item()} at step {number}; lower lr, or look for"
                     " extreme values in the features"
                 )
-            fabric.backward(loss)
+            loss.backward()
             total += loss.detach()
         ranks.sum_gradients(model.parameters())
         optimizer.step()
@@ -181,7 +194,7 @@ def train_epoch(
 
 
 def is_over(history: list[Row], stopping: Stopping) -> bool:
-    """Whether all epochs are done, or none of the last `patience` was better than before."""
+    """Whether all epochs are done, or the last `patience` epochs brought no improvement."""
     if len(history) >= stopping.epochs:
         return True
     if len(history) <= stopping.settled:
@@ -212,7 +225,7 @@ def save_epoch(
     history: list[Row],
     stopping: Stopping,
 ) -> None:
-    """Weights first, the resume state second: whoever is killed between repeats the epoch."""
+    """Weights first, then the resume state: a run killed in between repeats the epoch."""
     weights = model.state_dict()
     if best_epoch(history, stopping) == len(history) - 1:
         run.save_weights("best", weights, checkpoint)
@@ -236,7 +249,7 @@ def restore(
     scheduler: LRScheduler | None,
     checkpoint: dict,
 ) -> list[Row]:
-    """Brings everything back to the last whole epoch; returns the history so far."""
+    """Restores the state after the last complete epoch; returns the history so far."""
     state = run.load_resume()
     if state is None:
         return []

@@ -1,17 +1,16 @@
-"""Extraction as notebook 00 and the command line run it: settings, device, processes."""
+"""Feature extraction as notebook 00 and the command line run it: settings, device, processes."""
 
 from typing import Any, ClassVar, Literal, cast
 
-import torch
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pydantic import Field
 
 from imigue_lab.data.index import Index
 from imigue_lab.features.catalogue import build_streams, parse_names
 from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extraction import Report, run_extraction
-from imigue_lab.features.plan import Plan, Trial, plan_extraction, run_trial
+from imigue_lab.features.extraction import Report
+from imigue_lab.features.plan import Plan, Trial, plan_extraction
+from imigue_lab.training.ranks import find_process
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
@@ -31,12 +30,12 @@ class ExtractSettings(Settings):
     )
     face_weights: str = Field("", description="SwinFace: its checkpoint file; empty: untrained")
     detector: Detector = Field("centerface", description="centerface or yolo-face (paper)")
-    detector_weights: str = Field("", description="ONNX file, for yolo-face alone")
-    grid: int = Field(0, ge=0, le=1, description="places of rgb: 0 all (7 x 7), 1 their mean")
+    detector_weights: str = Field("", description="ONNX file, for yolo-face only")
+    grid: int = Field(0, ge=0, le=1, description="cells of rgb: 0 all (7 x 7), 1 their mean")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto is bf16 for full encoders where the processor has it"
+        "auto", description="auto: bf16 for full encoders if the processor supports it"
     )
-    limit: int = Field(0, ge=0, description="the first videos only; 0 all")
+    limit: int = Field(0, ge=0, description="number of videos; 0 all")
 
     def model_post_init(self, _: Any) -> None:
         parse_names(self.encoders)
@@ -46,30 +45,32 @@ class PrepareSettings(ExtractSettings):
     """Parameters of 00_prepare."""
 
     split: Literal["train", "validation", "test"] = Field(
-        "train", description="part to browse: train, validation or test"
+        "train", description="split to browse: train, validation or test"
     )
-    labels: str = Field("", description="outcome CSV (video_id,label); empty: the tree's own")
-    limit: int = Field(12, ge=0, description="videos to look at and to extract, at most; 0 all")
+    labels: str = Field("", description="outcome CSV (video_id,label); empty: that of the data")
+    limit: int = Field(
+        12, ge=0, description="maximum number of videos to extract and browse; 0 all"
+    )
 
 
 def extract_features(settings: ExtractSettings, index: Index) -> Report:
-    """Says what will be made, and makes it; under torchrun or SLURM each process takes its files.
+    """Prints the plan and extracts; under torchrun or `srun` each process has its share of files.
 
     Raises:
-        LabError: an encoder, its weights or the store cannot be had; one sentence.
+        LabError: an encoder, its weights or the store is not available.
     """
-    rank, processes, device = place_among_processes(settings.device)
-    plan = plan_features(settings, index, device)
-    if rank == 0:
+    process = find_process()
+    plan = plan_features(settings, index)
+    if process.rank == 0:
         print(plan)
-    return run_extraction(plan, (rank, processes))
+    return extract(plan, (process.rank, process.count))
 
 
-def plan_features(settings: ExtractSettings, index: Index, device: torch.device) -> Plan:
-    """Opens the encoders and looks at what is to be made."""
+def plan_features(settings: ExtractSettings, index: Index) -> Plan:
+    """Opens the encoders and lists what is to be extracted."""
     streams = build_streams(
         settings.encoders,
-        device,
+        open_device(settings.device).torch_device,
         settings.context_weights,
         settings.face_weights,
         settings.detector,
@@ -81,19 +82,7 @@ def plan_features(settings: ExtractSettings, index: Index, device: torch.device)
 
 
 def try_features(settings: ExtractSettings, index: Index) -> Trial:
-    """Says what would be made, and tells from two windows how long it would take."""
-    *_, device = place_among_processes(settings.device)
-    plan = plan_features(settings, index, device)
+    """Prints the plan and estimates its duration from two windows."""
+    plan = plan_features(settings, index)
     print(plan)
-    return run_trial(plan)
-
-
-def place_among_processes(device: str) -> tuple[int, int, torch.device]:
-    """Rank, number of processes, and this one's device."""
-    kind = open_device(device).torch_device.type
-    for environment in (TorchElasticEnvironment, SLURMEnvironment):
-        if environment.detect():
-            place = environment()
-            own = torch.device(kind, place.local_rank()) if kind == "cuda" else torch.device(kind)
-            return place.global_rank(), place.world_size(), own
-    return 0, 1, torch.device(kind)
+    return try_out(plan)

@@ -1,7 +1,4 @@
-"""What a run took: time, and memory at its peak, for its provenance.
-
-What a run was made with: revision of the code, packages, processor, memory, graphics cards.
-"""
+"""Provenance of a run: its cost, and the code revision, packages and machine that produced it."""
 
 import os
 import platform
@@ -17,14 +14,15 @@ from typing import Any
 import torch
 
 MIB = 2**20
-UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in which getrusage counts memory
+UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of getrusage
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def cost_of(device: torch.device, seconds: float) -> dict[str, Any]:
-    """What this process took until now; of a run that was resumed, since its last start.
+    """Time and peak memory of this process; of a resumed run since its last start.
 
     Returns:
-        device, seconds, peak_memory_mib (of the whole process, a notebook's other cells included)
+        device, seconds, peak_memory_mib (of the whole process, including other notebook cells)
         and, on a GPU, peak_device_memory_mib.
     """
     cost = {
@@ -40,24 +38,20 @@ def cost_of(device: torch.device, seconds: float) -> dict[str, Any]:
 def peak_memory() -> int:
     """Bytes of this process.
 
-    By Linux's count of its memory where there is one: getrusage begins at the peak of the process
-    that started it.
+    From /proc on Linux, since getrusage inherits the peak of the parent process.
     """
     status = Path("/proc/self/status")
-    told = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.M) if status.exists() else None
-    if told:
-        return int(told[1]) * 1024
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.M) if status.exists() else None
+    if peak:
+        return int(peak[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
 def describe_environment(processes: int = 1) -> dict[str, Any]:
-    """For a run's provenance.
+    """Time, command, code revision, packages and machine.
 
     Args:
-        processes: that trained together.
+        processes: number that trained together.
     """
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -70,20 +64,22 @@ def describe_environment(processes: int = 1) -> dict[str, Any]:
 
 
 def without_password(text: str) -> str:
-    """The same with the password of a database's URL taken out, for what others will read."""
+    """Masks the password of a database URL."""
     return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 def revision(checkout: Path) -> dict[str, Any]:
     """The commit, and whether files differ from it; both null outside a checkout."""
-    if not (checkout / "pyproject.toml").exists():  # else it would be of whoever holds the packages
+    if not (
+        checkout / "pyproject.toml"
+    ).exists():  # otherwise the repository is that of the environment
         return {"revision": None, "dirty": None}
     head, changes = git(checkout, "rev-parse", "HEAD"), git(checkout, "status", "--porcelain")
     return {"revision": head or None, "dirty": None if changes is None else bool(changes)}
 
 
 def git(checkout: Path, *words: str) -> str | None:
-    """What git says; None where there is no git or no repository."""
+    """The output of git; None without git or a repository."""
     try:
         done = subprocess.run(
             ["git", "-C", str(checkout), *words], capture_output=True, text=True, timeout=10
@@ -94,7 +90,7 @@ def git(checkout: Path, *words: str) -> str | None:
 
 
 def packages() -> dict[str, str]:
-    """Versions of this package and of all that it asks for, as they are installed."""
+    """Installed versions of this package and its dependencies."""
     try:
         lines = [line for line in requires("imigue_lab") or [] if "extra ==" not in line]
         names = ["imigue_lab", *(re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines)]
@@ -117,16 +113,16 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        found = re.search(r"^model name\s*: (.+)$", told.read_text(), re.MULTILINE)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE)
         if found:
             return found[1]
     return platform.processor() or platform.machine()
 
 
 def memory_gb() -> float | None:
-    """Of the machine; None where the system does not say."""
+    """Of the machine; None if unknown."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):

@@ -1,9 +1,9 @@
-"""One run in several processes: who has which share of a step, and how the shares come together.
+"""Several processes, one result: this process's rank, its share of the work, and their exchange.
 
-Under torchrun each process has a device and every process the whole model. A global batch is dealt
-out among them; gradients are summed, what the memory is told is gathered, BatchNorm's running
-statistics are averaged before a score. So all hold the same weights and the same bank, decide alike
-when to stop, and the first alone writes.
+Extraction divides files among ranks, started by torchrun or `srun`. Training joins under torchrun:
+every process has the whole model, computes its share of each global batch, and exchanges gradients,
+bank candidates and BatchNorm statistics. All ranks therefore have the same weights and bank, take
+the same decision about early stopping, and rank 0 alone writes.
 """
 
 import atexit
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
+import pandas as pd
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -24,18 +25,52 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from imigue_lab.errors import RunError
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=1)  # for others that read data or write a checkpoint
+TIMEOUT = timedelta(hours=1)  # others may read data or write a checkpoint meanwhile
 LOST = (
-    "another process of this run has ended; what it said stands above. Start the same command"
-    " again: it goes on from its last whole epoch"
+    "another process of this run has ended; see its error above. Start the same command again: it"
+    " resumes after the last complete epoch"
 )
 
 
-class Piece(NamedTuple):
-    """A part of a global batch that is computed at once.
+@dataclass(frozen=True)
+class Process:
+    """This process among those of one command.
 
     Attributes:
-        weight: its share of the global batch's items, by which its mean loss counts.
+        rank: from 0.
+        count: number of processes.
+        local: rank among the processes of this host; selects its GPU.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local: int = 0
+
+
+def under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def find_process() -> Process:
+    """From the variables of torchrun, else of `srun`; a single process without either.
+
+    An interactive SLURM shell (job name `bash` or `interactive`) is a single process.
+    """
+    names: tuple[str, ...] = ()
+    if under_torchrun():
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    elif os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
+    if names and all(name in os.environ for name in names):
+        return Process(*(int(os.environ[name]) for name in names))
+    return Process()
+
+
+class Piece(NamedTuple):
+    """The part of a global batch that is computed in one forward and backward pass.
+
+    Attributes:
+        weight: its share of the items of the global batch, which weights its mean loss.
     """
 
     batch: Any
@@ -44,12 +79,12 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all of a run.
+    """This process among those of one training run.
 
     Attributes:
-        rank: its number, from 0.
-        count: of processes.
-        pieces: in which each takes its share of a step (gradient accumulation).
+        rank: from 0.
+        count: number of processes.
+        pieces: passes per step and process (gradient accumulation).
     """
 
     rank: int = 0
@@ -61,36 +96,42 @@ class Ranks:
         return self.rank == 0
 
     def deal(self, numbers: list[int]) -> list[tuple[list[int], float]]:
-        """This process's items of a global batch, in pieces with their weights; [] if it has none.
+        """This process's items of a global batch as weighted pieces; [] if it has none.
 
-        Over all processes each item comes once and the weights sum to 1.
+        Over all processes each item occurs once and the weights sum to 1.
         """
         own = numbers[self.rank :: self.count]
         size = max(1, -(-len(own) // self.pieces))
         pieces = [own[start : start + size] for start in range(0, len(own), size)]
         return [(piece, len(piece) / len(numbers)) for piece in pieces]
 
-    def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This process's part of what is to be predicted; over all, each item once."""
-        return items[self.rank :: self.count]
+    def batches_by_length(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+        """Item numbers in batches of similar length; each item once over all processes."""
+        order = sorted(range(len(lengths)), key=lambda number: lengths[number])
+        for start in range(0, len(order), batch_size)[self.rank :: self.count]:
+            yield order[start : start + batch_size]
 
     def gather(self, own: T) -> list[T]:
-        """What each process has, in their order."""
+        """The value of every process, by rank."""
         if self.count == 1:
             return [own]
         found: list[Any] = [None] * self.count
-        with listening():
+        with detect_lost_process():
             dist.all_gather_object(found, own)
         return found
 
+    def gather_rows(self, own: list[pd.DataFrame]) -> pd.DataFrame:
+        """The rows of every process as one table."""
+        return pd.concat([rows for tables in self.gather(own) for rows in tables])
+
     def agree(self, own: T) -> T:
-        """What the first process says."""
+        """The value of rank 0."""
         return self.gather(own)[0]
 
     def sum(self, own: Tensor) -> Tensor:
         """The sum over processes, in place."""
         if self.count > 1:
-            with listening():
+            with detect_lost_process():
                 dist.all_reduce(own)
         return own
 
@@ -108,17 +149,17 @@ class Ranks:
             p.grad = grad.view_as(p)
 
     def average_statistics(self, model: nn.Module) -> None:
-        """Means and variances that BatchNorm keeps: each process has seen its own share."""
+        """Averages BatchNorm's running means and variances, which differ between processes."""
         for module in model.modules() if self.count > 1 else ():
             if isinstance(module, _BatchNorm) and module.running_mean is not None:
                 assert module.running_var is not None
                 self.sum(module.running_mean).div_(self.count)
                 self.sum(module.running_var).div_(self.count)
 
-    def start_alike(self, model: nn.Module) -> None:
-        """All start from the first one's weights."""
+    def broadcast(self, model: nn.Module) -> None:
+        """Copies the weights of rank 0 to all processes."""
         for tensor in model.state_dict().values() if self.count > 1 else ():
-            with listening():
+            with detect_lost_process():
                 dist.broadcast(tensor, 0)
 
 
@@ -126,8 +167,8 @@ ALONE = Ranks()
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """A process that is lost shows as an error of the next exchange."""
+def detect_lost_process() -> Iterator[None]:
+    """Torch's error in an exchange with an ended process becomes a RunError."""
     try:
         yield
     except RuntimeError as error:
@@ -135,17 +176,17 @@ def listening() -> Iterator[None]:
 
 
 def open_ranks(pieces: int = 1) -> Ranks:
-    """This process's place under torchrun, which is met with the others; alone elsewhere."""
-    count = int(os.environ.get("WORLD_SIZE", 1))
-    if count == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+    """Joins the process group of torchrun; elsewhere, `srun` included, each process is alone."""
+    process = find_process()
+    if process.count == 1 or not under_torchrun():
         return Ranks(pieces=pieces)
     if not dist.is_initialized():
         both = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(both, timeout=PATIENCE)
+        dist.init_process_group(both, timeout=TIMEOUT)
         atexit.register(leave)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, told_to_stop)
-    return Ranks(int(os.environ["RANK"]), count, pieces)
+            signal.signal(signal.SIGTERM, stop)
+    return Ranks(process.rank, process.count, pieces)
 
 
 def leave() -> None:
@@ -153,6 +194,6 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def told_to_stop(*_: object) -> None:
-    """torchrun ends all processes when one has ended."""
+def stop(*_: object) -> None:
+    """torchrun terminates all processes when one has ended."""
     raise RunError(LOST)

@@ -1,19 +1,19 @@
-"""The run folder: the one hand-over between notebooks, and what a killed run starts again from.
+"""The run folder: the output of a trainer, read by every later notebook and by a resumed run.
 
-runs/<task>-<8 hex of settings and data>/
-    settings.json         what was asked for, and the data it was asked of
+runs/<task>-<8 hex digits of settings and data>/
+    settings.json         task, settings, and the identity of the data
     provenance.json       versions, git commit, device, times, remarks on the data
-    metrics.csv           one row an epoch, no clock times
-    best.safetensors      weights of the best epoch, with what they may be loaded into
+    metrics.csv           one row per epoch, without clock times
+    best.safetensors      weights of the best epoch, with a description of what they fit
     last.safetensors      weights of the last epoch
-    resume.pt             optimiser, scheduler, history: the state after the last whole epoch
-    predictions.parquet   one row an interview or clip, keyed by id
-    scores.json           the score table; written last: a run that has it is finished
+    resume.pt             optimiser, scheduler, history: the state after the last complete epoch
+    predictions.parquet   one row per interview or clip, keyed by id
+    scores.json           the score table; written last: it marks a finished run
 """
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.workspace import workspace, write_atomically
@@ -35,25 +35,35 @@ Row = dict[str, float | int]  # one epoch of metrics.csv
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder; `open_run` makes or finds one."""
+    """A run folder; `open_run` creates or finds one."""
 
     folder: Path
 
     def settings(self) -> dict[str, Any]:
         return json.loads((self.folder / "settings.json").read_text())
 
+    def refuse_other(self, parameter: str, expected: dict[str, Any]) -> None:
+        """Raises a RunError if a setting differs; `parameter` is the one that names this run."""
+        settings = self.settings()["settings"]
+        for name, value in expected.items():
+            if settings[name] != value:
+                raise RunError(
+                    f"{parameter}: run {self.folder.name!r} has {name} {settings[name]}, expected"
+                    f" {value}; choose another run, or leave it empty"
+                )
+
     @property
     def finished(self) -> bool:
         return (self.folder / "scores.json").exists()
 
     def announce(self, remarks: Iterable[str]) -> bool:
-        """Says where the run lies, and what a reader of its scores should know.
+        """Prints the folder and what a reader of the scores should know.
 
         Returns:
             Whether there is something left to train.
         """
         if self.finished:
-            print(f"finished before: {self.folder}")
+            print(f"already finished: {self.folder}")
             return False
         print(f"run: {self.folder}")
         for remark in remarks:
@@ -61,33 +71,23 @@ class Run:
         return True
 
     def metrics(self) -> pd.DataFrame:
-        """One row an epoch."""
+        """One row per epoch."""
         return pd.read_csv(self.folder / "metrics.csv")
 
     def predictions(self) -> pd.DataFrame:
-        """One row an interview or clip, keyed by id."""
+        """One row per interview or clip, keyed by id."""
         return pd.read_parquet(self.folder / "predictions.parquet")
 
     def scores(self) -> pd.DataFrame:
         return pd.DataFrame(json.loads((self.folder / "scores.json").read_text()))
 
     def provenance(self) -> dict[str, Any]:
-        """What made it.
-
-        Raises:
-            RunError: written in an older form, which named the machine by one string.
-        """
-        provenance = json.loads((self.folder / "provenance.json").read_text())
-        if isinstance(provenance.get("machine"), str):
-            raise RunError(
-                f"{self.folder / 'provenance.json'} was written by an older version and does not"
-                " say enough of its machine: move the folder away and train the run again"
-            )
-        return provenance
+        """Environment, cost, sources and remarks."""
+        return json.loads((self.folder / "provenance.json").read_text())
 
     @property
     def synthetic(self) -> bool:
-        """Whether it learned from interviews that this package wrote."""
+        """Whether it was trained on synthetic data."""
         provenance = self.provenance()
         return provenance.get("synthetic", is_synthetic(provenance["where"]["data"]))
 
@@ -100,20 +100,29 @@ class Run:
         write_atomically(self.folder / "predictions.parquet", buffer.getvalue())
 
     def write_scores(self, scores: pd.DataFrame) -> None:
-        """Marks the run as finished: to be written last."""
+        """Marks the run as finished, so it is written last."""
         write_atomically(self.folder / "scores.json", scores.to_json(orient="records", indent=2))
 
     def write_history(self, history: list[Row]) -> None:
         write_atomically(self.folder / "metrics.csv", pd.DataFrame(history).to_csv(index=False))
 
     def save_weights(self, name: str, weights: dict[str, Tensor], checkpoint: dict) -> None:
-        """Weights with what they are for, as JSON in the safetensors header."""
+        """Stores weights.
+
+        Args:
+            checkpoint: what they fit, as JSON in the safetensors header: task, classes, encoders,
+                and the arguments of the model.
+        """
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         content = save(tensors, metadata={"checkpoint": json.dumps(checkpoint, sort_keys=True)})
         write_atomically(self.folder / f"{name}.safetensors", content)
 
     def load_weights(self, name: str, checkpoint: dict | None = None) -> dict[str, Tensor]:
-        """Weights by name; refused where `checkpoint` says something else than the file."""
+        """Weights by parameter name.
+
+        Raises:
+            RunError: the description in the file differs from `checkpoint`.
+        """
         path = self.folder / f"{name}.safetensors"
         if checkpoint is not None:
             refuse_mismatch(path, self.read_checkpoint(name), checkpoint)
@@ -121,15 +130,31 @@ class Run:
             return {key: file.get_tensor(key) for key in file.keys()}
 
     def read_checkpoint(self, name: str) -> dict:
-        """What the weights are for: task, classes, encoders, and the model's arguments."""
+        """The description of the weights, see `save_weights`."""
         path = self.folder / f"{name}.safetensors"
         try:
             with safe_open(path, framework="pt") as file:
                 return json.loads((file.metadata() or {})["checkpoint"])
         except FileNotFoundError:
-            raise RunError(f"{path}: not there; the run has not finished an epoch") from None
+            raise RunError(f"{path}: not found; the run has not finished an epoch") from None
         except (SafetensorError, KeyError) as error:
             raise RunError(f"{path}: not a checkpoint of imigue_lab ({error})") from error
+
+    def load_model(self, build: Callable[[dict], nn.Module], **expected: Any) -> Any:
+        """The model of the best epoch in eval mode.
+
+        Args:
+            build: an untrained model from the description of the weights.
+            expected: entries which that description must have.
+
+        Raises:
+            RunError: it has others; the sentence names them.
+        """
+        found = self.read_checkpoint("best")
+        weights = self.load_weights("best", found | expected)
+        model = build(found)
+        model.load_state_dict(weights)
+        return model.eval()
 
     def save_resume(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
@@ -137,29 +162,29 @@ class Run:
         write_atomically(self.folder / "resume.pt", buffer.getvalue())
 
     def load_resume(self) -> dict[str, Any] | None:
-        """The state after the last whole epoch; None in a new run."""
+        """The state after the last complete epoch; None in a new run."""
         path = self.folder / "resume.pt"
         return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
 
 
-def refuse_mismatch(path: Path, found: dict, wanted: dict) -> None:
-    """One sentence naming each entry in which a checkpoint differs from what is asked for."""
+def refuse_mismatch(path: Path, found: dict, expected: dict) -> None:
+    """Raises a RunError that names each entry in which a checkpoint differs from what is needed."""
     differing = [
-        tell_apart(key, found.get(key), wanted.get(key))
-        for key in sorted(found.keys() | wanted.keys())
-        if found.get(key) != wanted.get(key)
+        describe_difference(key, found.get(key), expected.get(key))
+        for key in sorted(found.keys() | expected.keys())
+        if found.get(key) != expected.get(key)
     ]
     if differing:
-        raise RunError(f"{path}: made for something else: {'; '.join(differing)}; take another run")
+        raise RunError(f"{path}: does not fit: {'; '.join(differing)}; choose another run")
 
 
-def tell_apart(key: str, found: Any, wanted: Any) -> str:
-    """Two values beside each other; of two lists, such as of classes, where they part."""
-    if not (isinstance(found, list) and isinstance(wanted, list)):
-        return f"{key} is {found!r}, wanted {wanted!r}"
-    pairs = enumerate(zip_longest(found, wanted, fillvalue="nothing"))
+def describe_difference(key: str, found: Any, expected: Any) -> str:
+    """Both values; of two lists, such as of classes, the first elements that differ."""
+    if not (isinstance(found, list) and isinstance(expected, list)):
+        return f"{key} is {found!r}, expected {expected!r}"
+    pairs = enumerate(zip_longest(found, expected, fillvalue="nothing"))
     place, (a, b) = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
-    return f"{key} has {a!r} at {place}, wanted {b!r}"
+    return f"{key} has {a!r} at {place}, expected {b!r}"
 
 
 def runs_folder() -> Path:
@@ -167,57 +192,58 @@ def runs_folder() -> Path:
 
 
 def open_run(task: str, settings: Settings, data: dict[str, Any]) -> Run:
-    """The folder of these settings on these data, made when absent.
+    """The folder for these settings and data, created if absent.
 
     Args:
-        data: says which data, by content; must hold `digest`.
+        data: identifies the data by content; must contain `digest`.
 
     Raises:
-        RunError: the named folder holds other settings or data; the sentence says which.
+        RunError: the named folder is of other settings or data; the sentence lists the differences.
     """
     name = settings.name or f"{task}-{settings.fingerprint(json.dumps(data, sort_keys=True))}"
     run = Run(runs_folder() / name)
-    asked = {"task": task, "settings": settings.result_settings(), "data": data}
+    requested = {"task": task, "settings": settings.result_settings(), "data": data}
     if (run.folder / "settings.json").exists():
-        kept = run.settings()
-        flat, kept_flat = flatten(asked), flatten(kept)
+        new, old = flatten(requested), flatten(run.settings())
         differing = [
-            f"{key} is {kept_flat.get(key)!r} there and {flat.get(key)!r} here"
-            for key in sorted(flat.keys() | kept_flat.keys())
-            if flat.get(key) != kept_flat.get(key)
+            f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
+            for key in sorted(new.keys() | old.keys())
+            if new.get(key) != old.get(key)
         ]
         if differing:
             raise RunError(
-                f"{run.folder}: holds another run: {'; '.join(differing)}; give another name"
+                f"{run.folder}: belongs to another run: {'; '.join(differing)}; choose another name"
             )
     else:
-        run.write_json("settings.json", asked)
+        run.write_json("settings.json", requested)
     return run
 
 
-def flatten(asked: dict[str, Any]) -> dict[str, Any]:
+def flatten(settings: dict[str, Any]) -> dict[str, Any]:
+    """The content of `settings.json` on one level."""
     return {
-        "task": asked["task"],
-        **asked["settings"],
-        **{f"data {key}": value for key, value in asked["data"].items()},
+        "task": settings["task"],
+        **settings["settings"],
+        **{f"data {key}": value for key, value in settings["data"].items()},
     }
 
 
 def finished_runs(*tasks: str) -> list[Run]:
-    """All of some tasks, by their folders' names."""
+    """All of these tasks, sorted by folder name."""
     runs = [Run(path.parent) for path in sorted(runs_folder().glob("*/scores.json"))]
     return [run for run in runs if run.settings()["task"] in tasks]
 
 
 def find_run(name: str) -> Run:
-    """A finished run by its folder's name or path.
+    """A finished run by the name or path of its folder.
 
     Raises:
-        RunError: there is none; the sentence names those that are there.
+        RunError: there is none; the sentence lists those that exist.
     """
-    here = runs_folder()
-    for folder in (here / name, Path(name).expanduser()):
+    for folder in (runs_folder() / name, Path(name).expanduser()):
         if (folder / "scores.json").exists():
             return Run(folder.resolve())
-    known = sorted(path.parent.name for path in here.glob("*/scores.json"))
-    raise RunError(f"{here / name}: no finished run; there are: {', '.join(known) or 'none'}")
+    known = sorted(path.parent.name for path in runs_folder().glob("*/scores.json"))
+    raise RunError(
+        f"{runs_folder() / name}: no finished run; there are: {', '.join(known) or 'none'}"
+    )

@@ -1,63 +1,82 @@
-"""A run while it is trained: its folder held, its device open, its seed set, its cost counted."""
+"""A training run in progress: its locked folder, device, seed and measured cost."""
 
 import os
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
-from lightning_fabric import Fabric, seed_everything
 
 from imigue_lab.errors import RunError
 from imigue_lab.training.provenance import cost_of, describe_environment
-from imigue_lab.training.ranks import Ranks, open_ranks
+from imigue_lab.training.ranks import Ranks, find_process, open_ranks
 from imigue_lab.training.runs import Run
-from imigue_lab.training.settings import WHERE, TrainSettings
+from imigue_lab.training.settings import PLACES, TrainSettings
+
+Precision = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a model runs, and the precision of its products; weights are always float32."""
+
+    torch_device: torch.device
+    precision: Precision = "float32"
+
+    def autocast(self) -> AbstractContextManager:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.torch_device.type, dtype=torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class Session:
-    """What every training works with.
+    """What every trainer works with.
 
     Attributes:
         ranks: this process among those that train together.
-        began: on the monotonic clock, in seconds.
+        start_s: on the monotonic clock.
     """
 
     run: Run
     settings: TrainSettings
-    fabric: Fabric
+    device: Device
     ranks: Ranks
-    began: float
+    start_s: float
 
     def finish(
         self,
-        predictions: pd.DataFrame,
+        tables: Iterable[pd.DataFrame],
         score_table: Callable[[pd.DataFrame, int], pd.DataFrame],
         remarks: list[str],
-        **made_of: Any,
+        **sources: Any,
     ) -> None:
-        """Predictions, provenance, and last the scores, which mark the run as finished.
+        """Writes predictions, provenance, and last the scores, which mark the run as finished.
 
         Args:
-            score_table: of predictions and the seed of its intervals.
-            made_of: what else the provenance names.
+            tables: predictions of each split; the first column is the id.
+            score_table: scores of predictions, with intervals from a seed.
+            sources: further entries of the provenance.
         """
+        predictions = pd.concat(tables)
+        predictions = predictions.sort_values(predictions.columns[0], ignore_index=True)
         if not self.ranks.first:
             return
-        seconds = time.monotonic() - self.began
-        said = self.settings.model_dump()
+        seconds = time.monotonic() - self.start_s
+        settings = self.settings.model_dump()
         self.run.write_predictions(predictions)
         self.run.write_json(
             "provenance.json",
             describe_environment(self.ranks.count)
-            | {"where": {name: value for name, value in said.items() if name in WHERE}}
-            | made_of
-            | cost_of(self.fabric.device, seconds)
+            | {"where": {name: value for name, value in settings.items() if name in PLACES}}
+            | sources
+            | cost_of(self.device.torch_device, seconds)
             | {"remarks": remarks},
         )
         self.run.write_scores(score_table(predictions, self.settings.seed))
@@ -67,45 +86,57 @@ class Session:
 def open_session(
     run: Run, settings: TrainSettings, remarks: Iterable[str]
 ) -> Iterator[Session | None]:
-    """Holds the run folder, the first process for all; None where the run is finished already.
+    """Locks the run folder, in rank 0 for all; None where the run is finished already.
 
     Args:
-        remarks: on the data, said where there is something to train.
+        remarks: on the data, printed where there is something to train.
 
     Raises:
-        RunError: the device asked for is not here, or another process is lost.
+        RunError: the requested device is not available, or another process is lost.
     """
     ranks = open_ranks(settings.accumulate)
     with FileLock(run.folder / ".lock") if ranks.first else nullcontext():
         if ranks.agree(run.announce(remarks) if ranks.first else True):
-            began = time.monotonic()
-            fabric = open_device(settings.device, settings.precision, settings.deterministic)
-            seed_everything(settings.seed, verbose=False)
-            yield Session(run, settings, fabric, ranks, began)
+            start_s = time.monotonic()
+            device = open_device(settings.device, settings.precision, settings.deterministic)
+            seed_everything(settings.seed)
+            yield Session(run, settings, device, ranks, start_s)
         else:
             yield None
-    ranks.agree(None)  # nobody reads before the first has written
+    ranks.agree(None)  # no process reads before rank 0 has written
 
 
-def open_device(device: str, precision: str = "float32", deterministic: bool = False) -> Fabric:
-    """One device, under torchrun each process its own; `auto` takes a GPU where there is one.
+def open_device(name: str, precision: Precision = "float32", deterministic: bool = False) -> Device:
+    """The device of this process; each process of a host has a GPU of its own.
 
     Args:
+        name: `cpu`, `cuda` or `mps`; `auto` is the first available of cuda, mps and cpu.
         precision: `float32`, or `bf16` for products in bfloat16 and weights in float32.
-        deterministic: algorithms that give the same bits every time, where there is one.
+        deterministic: use algorithms with bit-identical results where torch has them.
 
     Raises:
-        RunError: the device asked for is not here.
+        RunError: the requested device is not available.
     """
     torch.use_deterministic_algorithms(deterministic)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    own = [local] if device in ("auto", "cuda") and torch.cuda.device_count() > local else 1
-    kind: Any = {"float32": "32-true", "bf16": "bf16-mixed"}[precision]
-    try:
-        fabric = Fabric(accelerator=device, devices=own, precision=kind)
-        fabric.launch()
-    except (RuntimeError, ValueError) as error:
-        raise RunError(f"device {device!r} is not here; use auto or cpu") from error
-    return fabric
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available = {"cuda": gpus > 0, "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, found in available.items() if found)
+    if not available.get(name):
+        raise RunError(f"device {name!r} is not here; use auto or cpu")
+    if name == "cpu":
+        return Device(torch.device("cpu"), precision)
+    local = find_process().local
+    torch_device = torch.device(name, local if name == "cuda" and local < gpus else 0)
+    if name == "cuda":
+        torch.cuda.set_device(torch_device)
+    return Device(torch_device, precision)
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy and torch on every device."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

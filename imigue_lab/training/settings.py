@@ -1,19 +1,13 @@
-"""Presets that a search has kept: the best settings under a name, for `-p preset <name>`.
+"""Settings of notebooks and commands: names, types, ranges, help texts and presets.
 
-`presets/<name>.json` of the workspace holds whose settings they are (`of`), the preset they were
-searched upon (`base`), the settings, and where they come from.
+One pydantic model per notebook: its fields, in their order, are the notebook's parameters cell, and
+its defaults are what the committed notebook runs with, on synthetic data. Presets are built in, or
+saved by a search in `presets/<name>.json` of the workspace.
 
-The parameters of notebooks and commands: names, types, ranges, help, and presets.
-
-One pydantic model a notebook. Its fields, in their order, are the notebook's parameters cell; the
-defaults are what the committed notebook runs with, on synthetic data.
-
-The settings guard: reads a notebook's parameters back as text, and refuses what it cannot take.
-
-papermill only warns of an unknown parameter, and turns `-p name 0001` into the number 1. So the
-cell after the parameters calls `guard(EmotionSettings)`, which reads the parameters cell and
-papermill's injected one from the kernel's history (`ast`), never from the variables: the same under
-papermill, in JupyterLab, and when a cell is run again.
+papermill only warns about an unknown parameter, and converts `-p name 0001` to the number 1. The
+cell after the parameters therefore calls `guard(EmotionSettings)`, which parses the text of the
+parameters cell and of papermill's injected one from the kernel's history, never the variables: the
+result is the same under papermill, in JupyterLab, and when a cell is run again.
 """
 
 import ast
@@ -29,7 +23,110 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import SettingsError
 
+S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
+INJECTED = "# Parameters"  # first line of papermill's cell
+
+# Settings that do not identify a result. What PLACES refer to is in the digest of the data;
+# EXECUTION changes a result by rounding only.
+PLACES = (
+    *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
+    *("checkpoint", "preset", "name", "device"),
+)
+EXECUTION = ("accumulate", "deterministic")
+
+
+class Settings(BaseModel):
+    """Settings of every notebook."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    data: str = Field("synthetic", description='"synthetic", or the root of an iMiGUE copy')
+    store: str = Field("", description="feature store; empty: features/ of the workspace")
+    preset: str = Field("", description='"paper": values of the paper instead of defaults')
+    seed: int = Field(0, ge=0, description="seeds Python, NumPy, torch and the loaders")
+    name: str = Field(
+        "",
+        pattern=rf"^({NAME})?$",
+        description="run folder under runs/; empty: derived from the settings",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="auto, cpu, cuda or mps"
+    )
+
+    @classmethod
+    def from_arguments(cls: type[S], arguments: dict[str, Any]) -> S:
+        """Settings from arguments; the preset's values, then the defaults, fill in the others.
+
+        Raises:
+            SettingsError: an unknown name, a wrong type or a value out of range, in one sentence.
+        """
+        for name in arguments:
+            if name not in cls.model_fields:
+                near = get_close_matches(name, cls.model_fields, n=1)
+                known = f"there are: {', '.join(cls.model_fields)}"
+                hint = f"did you mean {near[0]}?" if near else known
+                raise SettingsError(f"{name}: no such parameter; {hint}")
+        preset = arguments.get("preset", "")
+        try:
+            return cls(**{**(cls.find_preset(preset, arguments) if preset else {}), **arguments})
+        except ValidationError as error:
+            raise SettingsError(describe_error(cls, error)) from error
+
+    @classmethod
+    def find_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The values of a built-in preset, or of one that a search has saved in the workspace.
+
+        A preset saved for another task counts as the preset that its search was based on.
+        """
+        saved = None if preset in cls.presets else read_preset(preset)
+        if saved and saved["of"] == cls.__name__:
+            return saved["settings"]
+        if saved:
+            return cls.find_preset(saved["base"], arguments) if saved["base"] else {}
+        if preset not in cls.presets:
+            known = ", ".join([*cls.presets, *kept_presets()]) or "none"
+            raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
+        return cls.built_in_preset(preset, arguments)
+
+    @classmethod
+    def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The values of a preset, which may depend on the arguments."""
+        return cls.presets[preset]
+
+    def result_settings(self) -> dict[str, Any]:
+        """The settings that change a result: all but PLACES and EXECUTION."""
+        return self.model_dump(exclude={*PLACES, *EXECUTION})
+
+    def fingerprint(self, data_digest: str) -> str:
+        """8 hex digits of the data and all settings that change the result."""
+        return short_hash(sorted(self.result_settings().items()), data_digest)
+
+
+class TrainSettings(Settings):
+    """Settings of every trainer."""
+
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="float32, or bf16: products in bfloat16"
+    )
+    accumulate: int = Field(1, ge=1, description="passes per step (gradient accumulation)")
+    deterministic: bool = Field(False, description="bit-identical results; slower on a GPU")
+
+
+def describe_error(cls: type[BaseModel], error: ValidationError) -> str:
+    """The first error of pydantic as one sentence that says what to change."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if not name:
+        return first["msg"].removeprefix("Value error, ")
+    value, help_text = first["input"], cls.model_fields[name].description
+    if first["type"] == "string_type":
+        return (
+            f"{name}: expected text, got the number {value!r}; papermill converts -p values to"
+            f" numbers where it can: use -r {name} {value} as you typed it"
+        )
+    return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
 
 
 def presets_folder() -> Path:
@@ -37,12 +134,12 @@ def presets_folder() -> Path:
 
 
 def kept_presets() -> list[str]:
-    """Their names."""
+    """Names of the saved presets."""
     return sorted(path.stem for path in presets_folder().glob("*.json"))
 
 
 def read_preset(name: str) -> dict[str, Any] | None:
-    """A kept preset, or None."""
+    """The content of a saved preset; None if there is none of this name."""
     path = presets_folder() / f"{name}.json"
     if not re.fullmatch(NAME, name) or not path.exists():
         return None
@@ -55,127 +152,18 @@ def read_preset(name: str) -> dict[str, Any] | None:
 def write_preset(
     name: str, of: str, base: str, settings: dict[str, Any], origin: dict[str, Any]
 ) -> Path:
-    """Keeps settings of the class `of`, found on top of the preset `base`; returns the file."""
+    """Saves settings of the class `of`, which a search found based on preset `base`."""
     path = presets_folder() / f"{name}.json"
     content = {"of": of, "base": base, "settings": settings, "origin": origin}
     write_atomically(path, json.dumps(content, indent=2))
     return path
 
 
-S = TypeVar("S", bound="Settings")
-WHERE = (
-    *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
-    *("checkpoint", "preset", "name", "device"),
-)
-# They say where, not what: what they lead to is in the digest of the data.
-HOW = ("accumulate", "deterministic")  # the same result but for rounding
-# What every run had before there was a choice.
-UNSAID = (("precision", "float32"), ("finetune_rgb", False))
-
-
-class Settings(BaseModel):
-    """What every notebook takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
-
-    data: str = Field("synthetic", description='"synthetic", or the root of an iMiGUE copy')
-    store: str = Field("", description="feature store; empty: features/ of the workspace")
-    preset: str = Field("", description='"paper" for the paper\'s values where nothing is said')
-    seed: int = Field(0, ge=0, description="seeds Python, NumPy, torch and the loaders")
-    name: str = Field(
-        "",
-        pattern=r"^([A-Za-z0-9][\w.-]*)?$",
-        description="run folder under runs/; empty: made from the settings",
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="auto, cpu, cuda or mps"
-    )
-
-    @classmethod
-    def from_arguments(cls: type[S], given: dict[str, Any]) -> S:
-        """Settings from what was said: given values first, then the preset's, then the defaults.
-
-        Raises:
-            SettingsError: an unknown name, a wrong type or a value out of range, in one sentence.
-        """
-        for name in given:
-            if name not in cls.model_fields:
-                near = get_close_matches(name, cls.model_fields, n=1)
-                known = f"there are: {', '.join(cls.model_fields)}"
-                hint = f"did you mean {near[0]}?" if near else known
-                raise SettingsError(f"{name}: no such parameter; {hint}")
-        preset = given.get("preset", "")
-        try:
-            return cls(**{**(cls.find_preset(preset, given) if preset else {}), **given})
-        except ValidationError as error:
-            raise SettingsError(say(cls, error)) from error
-
-    @classmethod
-    def find_preset(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
-        """What a preset says: one of ours, or one that a search has kept in the workspace.
-
-        One that was kept for another task's settings stands for the preset it was searched upon.
-        """
-        kept = None if preset in cls.presets else read_preset(preset)
-        if kept and kept["of"] == cls.__name__:
-            return kept["settings"]
-        if kept:
-            return cls.find_preset(kept["base"], given) if kept["base"] else {}
-        if preset not in cls.presets:
-            known = ", ".join([*cls.presets, *kept_presets()]) or "none"
-            raise SettingsError(f"preset: {preset!r} is not known; there are: {known}")
-        return cls.values_of(preset, given)
-
-    @classmethod
-    def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
-        """What a preset says where nothing is given."""
-        return cls.presets[preset]
-
-    def what(self) -> dict[str, Any]:
-        """The settings that change a result: all but places, names, the device and memory."""
-        aside = (*WHERE, *HOW)
-        said = [(name, value) for name, value in self.model_dump().items() if name not in aside]
-        return dict(pair for pair in said if pair not in UNSAID)
-
-    def fingerprint(self, data_digest: str) -> str:
-        """8 hex digits of all settings that change the result, and of the data."""
-        return short_hash(sorted(self.result_settings().items()), data_digest)
-
-
-def say(cls: type[BaseModel], error: ValidationError) -> str:
-    """The first complaint of pydantic as one sentence a person can act on."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    if not name:
-        return first["msg"].removeprefix("Value error, ")
-    value, help_text = first["input"], cls.model_fields[name].description
-    if first["type"] == "string_type":
-        return (
-            f"{name}: text is due and the number {value!r} arrived; papermill reads -p values as"
-            f" numbers where it can: use -r {name} {value} as you typed it"
-        )
-    return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
-
-
-class TrainSettings(Settings):
-    """What every training takes beside its own parameters."""
-
-    precision: Literal["float32", "bf16"] = Field(
-        "float32", description="float32, or bf16: products in bfloat16"
-    )
-    accumulate: int = Field(1, ge=1, description="pieces of a step, for less memory")
-    deterministic: bool = Field(False, description="the same bits every time, slower on a GPU")
-
-
-INJECTED = "# Parameters"  # first line of papermill's cell
-
-
 def guard(cls: type[S]) -> S:
-    """The settings of the running notebook; prints the workspace first.
+    """The settings of the running notebook; prints the workspace.
 
     Raises:
-        SettingsError: no parameters cell was run, or it holds what `cls` does not take.
+        SettingsError: no parameters cell was run, or it contains what `cls` does not accept.
     """
     from IPython import get_ipython
 
@@ -188,20 +176,19 @@ def guard(cls: type[S]) -> S:
 
 
 def executed_cells(shell: Any) -> list[str]:
-    """Texts of the cells that ran, oldest first.
+    """Source of the executed cells, oldest first.
 
-    nbval runs cells without history: there the cell before this one is all that can be known, and
-    it is the parameters cell.
+    nbval keeps no history: there only the cell before this one, the parameters cell, is known.
     """
     last = shell.last_execution_result
     return [*shell.user_ns["In"], *([last.info.raw_cell] if last and last.info else [])]
 
 
 def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
-    """Settings from the texts of executed cells, oldest first.
+    """Settings from the source of executed cells, oldest first.
 
     The last parameters cell counts, with the injected cells that ran after it. A literal of the
-    parameters cell counts as said when it differs from the default: a preset does not override it.
+    parameters cell is an argument only if it differs from the default: others follow the preset.
     """
     parameters, injected = None, []
     for text in cells:
@@ -211,14 +198,14 @@ def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
             parameters, injected = text, []
     if parameters is None:
         raise SettingsError("the parameters cell was not run; run it, then this cell")
-    given = {
+    arguments = {
         name: value
         for name, value in read_literals(parameters).items()
         if name not in cls.model_fields or differs(value, cls.model_fields[name].default)
     }
     for text in injected:
-        given |= read_literals(text)
-    return cls.from_arguments(given)
+        arguments |= read_literals(text)
+    return cls.from_arguments(arguments)
 
 
 def differs(value: Any, default: Any) -> bool:
@@ -236,7 +223,7 @@ def is_parameters_cell(cls: type[Settings], text: str) -> bool:
 
 
 def declared(line: ast.stmt) -> str:
-    """The name in ``name: type = value``; empty for anything else."""
+    """The name in ``name: type = value``; empty for any other statement."""
     if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
         return line.target.id
     return ""
@@ -265,7 +252,7 @@ def read_literals(text: str) -> dict[str, Any]:
 
 
 def parameters_cell(cls: type[Settings]) -> str:
-    """The parameters cell of a notebook, the one form that papermill reads: typed and explained."""
+    """The parameters cell of a notebook in the form that papermill reads: typed, with comments."""
     lines = []
     for name, field in sorted(cls.model_fields.items(), key=lambda item: order(cls, item[0])):
         kind = type(field.default).__name__
@@ -275,7 +262,7 @@ def parameters_cell(cls: type[Settings]) -> str:
 
 
 def order(cls: type[Settings], name: str) -> tuple[int, int]:
-    """First `data`, then a notebook's own parameters, those of all trainings, those of all."""
+    """`data`, then a notebook's own parameters, those of all trainers, those of all notebooks."""
     place = list(cls.model_fields).index(name)
     if name == "data":
         return 0, place

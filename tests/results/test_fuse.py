@@ -79,8 +79,8 @@ def test_a_fusion_is_a_finished_run_with_all_remarks_and_returns_at_once(finishe
     assert constant.startswith("always ")
     capsys.readouterr()
     assert fuse(["a", "b"], name="both").folder == run.folder
-    assert "finished before" in capsys.readouterr().out
-    with pytest.raises(RunError, match=r"holds another run: .*weights is 'uniform' there"):
+    assert "already finished" in capsys.readouterr().out
+    with pytest.raises(RunError, match=r"belongs to another run: .*weights is 'uniform' there"):
         fuse(["a", "b"], "2:1", name="both")
 
 

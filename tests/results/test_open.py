@@ -24,7 +24,7 @@ from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.runs import Run
-from imigue_lab.training.settings import WHERE
+from imigue_lab.training.settings import PLACES
 from imigue_lab.training.tasks import TASKS
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.gates.values import GatesSettings
@@ -163,8 +163,10 @@ def stored(folder, task, given):
     """A run folder as training writes it, and its settings."""
     settings = settings_class(task).from_arguments(given)
     run = Run(folder)
-    run.write_json("settings.json", {"task": task, "settings": settings.result_settings(), "data": {}})
-    where = {name: value for name, value in settings.model_dump().items() if name in WHERE}
+    run.write_json(
+        "settings.json", {"task": task, "settings": settings.result_settings(), "data": {}}
+    )
+    where = {name: value for name, value in settings.model_dump().items() if name in PLACES}
     run.write_json("provenance.json", {"where": where, "remarks": []})
     return run, settings
 

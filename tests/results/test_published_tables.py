@@ -19,7 +19,9 @@ def runs(synthetic):
     data = load_gesture_data(str(synthetic))
     given = {"data": str(synthetic), "model": "st-gcn", "epochs": 1, "frames": 8}
     streams = [
-        train_baseline(BaselineSettings.from_arguments({**given, "stream": s, "name": f"t1-{s}"}), data)
+        train_baseline(
+            BaselineSettings.from_arguments({**given, "stream": s, "name": f"t1-{s}"}), data
+        )
         for s in ("joint", "bone")
     ]
     return [*streams, fuse([run.folder.name for run in streams], "2:1", name="t1-both")]

@@ -1,4 +1,4 @@
-"""Skeleton classifiers end to end: exact resume, tables by id, checkpoints that say what for."""
+"""Skeleton classifiers end to end: exact resume, tables by id, described checkpoints."""
 
 from dataclasses import replace
 
@@ -80,7 +80,7 @@ def test_predictions_do_not_depend_on_the_batch(data, tiny, frames):
         np.testing.assert_allclose(again[columns], kept.loc[again.index, columns], atol=1e-5)
 
 
-def test_a_run_that_was_broken_off_ends_with_the_same_numbers(data, tiny, monkeypatch):
+def test_an_interrupted_run_ends_with_the_same_numbers(data, tiny, monkeypatch):
     given = {"epochs": 4, "stream": "bone", "augment": "mirror", "patience": 2, "lr": 1e-2}
     whole = train_baseline(tiny(name="whole", **given), data)
     write = Run.write_history
@@ -110,13 +110,13 @@ def test_a_run_that_was_broken_off_ends_with_the_same_numbers(data, tiny, monkey
 def test_the_same_settings_return_at_once_and_other_streams_are_other_runs(data, tiny, capsys):
     joint = train_baseline(tiny(epochs=1), data)
     assert train_baseline(tiny(epochs=1), data).folder == joint.folder
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     motion = train_baseline(tiny(epochs=1, stream="joint_motion", fold=1, scheduler="none"))
     assert motion.folder != joint.folder
     assert motion.settings()["settings"]["stream"] == "joint_motion"
 
 
-def test_a_checkpoint_says_classes_layout_and_how_it_is_built(pose_run):
+def test_a_checkpoint_describes_classes_layout_and_arguments(pose_run):
     says = pose_run.read_checkpoint("best")
     assert says["classes"] == list(CLASSES) and says["keypoints"] == "imigue22"
     assert (says["model"], says["stream"]) == ("2s-agcn", "joint")
@@ -125,7 +125,9 @@ def test_a_checkpoint_says_classes_layout_and_how_it_is_built(pose_run):
 
 def test_a_checkpoint_of_another_layout_is_refused_in_a_sentence(pose_run, data, tmp_path):
     other = replace(data.gestures, layout=LAYOUTS["coco17"])
-    with pytest.raises(RunError, match=r"keypoints is 'imigue22', wanted 'coco17'; take another"):
+    with pytest.raises(
+        RunError, match=r"keypoints is 'imigue22', expected 'coco17'; choose another"
+    ):
         load_baseline(pose_run, other)
 
 
@@ -134,14 +136,14 @@ def test_a_checkpoint_of_other_classes_is_refused_by_the_first_that_differs(pose
     monkeypatch.setattr(baseline, "CLASSES", renamed)
     with pytest.raises(RunError) as caught:
         load_baseline(pose_run)
-    assert "classes has 'bulging face, deep breath' at 1, wanted 'covering nose'" in str(
+    assert "classes has 'bulging face, deep breath' at 1, expected 'covering nose'" in str(
         caught.value
     )
     assert len(str(caught.value)) < 250
 
 
 def test_a_checkpoint_of_another_task_is_refused(trained):
-    with pytest.raises(RunError, match=r"task is 'emotion', wanted 'baseline'"):
+    with pytest.raises(RunError, match=r"task is 'emotion', expected 'baseline'"):
         load_baseline(trained[0])
 
 
@@ -168,7 +170,9 @@ def test_every_network_of_skeletons_trains_and_comes_back(model, stream, data, t
     assert again.std().max() > 0  # clips are told apart
 
 
-def test_uniform_draws_decide_together_and_end_with_the_same_numbers(data, tiny, monkeypatch):
+def test_uniform_draws_are_averaged_and_an_interrupted_run_ends_with_the_same_numbers(
+    data, tiny, monkeypatch
+):
     given = {"model": "ctr-gcn", "stream": "joint_motion", "sampling": "uniform", "test_clips": 3}
     whole = train_baseline(tiny(name="drawn", **given), data)
     write = Run.write_history
@@ -201,14 +205,14 @@ def test_uniform_draws_decide_together_and_end_with_the_same_numbers(data, tiny,
     ("name", "family"),
     [("ctrgcn_pyskl_ntu25", "pyskl/ctrgcn"), ("stgcnpp_coco17", "pyskl/stgcn++")],
 )
-def test_two_draws_decide_as_in_the_published_evaluation(shared, name, family):
+def test_two_draws_are_averaged_as_in_the_published_evaluation(shared, name, family):
     recorded = recording(shared, name)
     model = load_published(recorded.state, family)
     found = average_probability(model, [(x,) for x in recorded.tensor("input")[:2, None]])
     assert_close(found, recorded.tensor("avg_prob_2clip"), rtol=1e-4, atol=1e-6)
 
 
-def test_the_command_line_trains_and_prints_the_constant_predictor(synthetic, capsys):
+def test_the_command_line_trains_and_prints_the_constant_predictors(synthetic, capsys):
     words = [
         "train",
         "baseline",

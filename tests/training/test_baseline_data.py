@@ -1,4 +1,4 @@
-"""Frames drawn out of whole clips: anew in each epoch of training, the same in every test."""
+"""Frames sampled from whole clips: anew in each training epoch, the same in every evaluation."""
 
 import numpy as np
 import pandas as pd
@@ -96,7 +96,7 @@ def test_draws_are_of_the_streams_as_settings_say(synthetic):
     assert not torch.allclose(training.draws(0)[0].skeleton, drawn, atol=1e-3)
 
 
-def test_every_draw_of_every_clip_is_handed_out_once(counted):
+def test_every_draw_of_every_clip_occurs_once(counted):
     batches = list(draws_in_order(counted(draws=3), batch_size=1))
     assert [[draw.clip_ids for draw in draws] for draws in batches] == [
         [["long"]] * 3,
@@ -105,7 +105,7 @@ def test_every_draw_of_every_clip_is_handed_out_once(counted):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_every_recipe_can_be_taken_as_settings(row):
+def test_every_recipe_is_valid_settings(row):
     settings = BaselineSettings.from_arguments({"model": row.name, "preset": "paper"})
     for name, value in row.recipe._asdict().items():
         assert getattr(settings, name) == value, name
@@ -120,15 +120,15 @@ def test_every_recipe_can_be_taken_as_settings(row):
     ("given", "complaint"),
     [
         ({"sampling": "uniform", "frames": 0}, "frames: uniform sampling needs a number"),
-        ({"test_clips": 10}, "test_clips: 10 clips resampled evenly are all the same"),
+        ({"test_clips": 10}, "test_clips: 10 evenly resampled clips would be identical"),
         ({"model": "i3d", "preset": "paper"}, "model: input should be 'tsm'"),
-        ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; it takes joint"),
+        ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; choose joint"),
         (
             {"model": "poseconv3d", "stream": "bone_motion"},
-            "stream: poseconv3d reads heatmaps; it takes joint or bone",
+            "stream: poseconv3d reads heatmaps; choose joint or bone",
         ),
-        ({"model": "tsm", "sampling": "uniform"}, "sampling: frames are the centres"),
-        ({"model": "dscnet", "frames": 0}, "frames: dscnet takes clips of one length"),
+        ({"model": "tsm", "sampling": "uniform"}, "sampling: pictures are the centres"),
+        ({"model": "dscnet", "frames": 0}, "frames: dscnet needs clips of one length"),
         ({"scheduler": "steps"}, "scheduler: string should match pattern"),
     ],
 )

@@ -84,5 +84,5 @@ def test_training_takes_random_parts_and_mirrors_names_with_places(clips):
 
 
 def test_joints_in_space_have_no_heatmap(clips):
-    with pytest.raises(DataError, match="ntu25: its joints lie in space"):
+    with pytest.raises(DataError, match="ntu25: expected joints in a picture"):
         clips(layout=LAYOUTS["ntu25"])

@@ -15,14 +15,13 @@ from imigue_lab.data.index import Index, clips_table, videos_table
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
-from imigue_lab.training.baselines import pictures as baseline_pictures
+from imigue_lab.training.baselines import strips as picture_strips
 from imigue_lab.training.baselines.pictures import (
     KINETICS,
     ClipPictures,
     PictureClips,
-    frame_numbers,
-    open_pictures,
 )
+from imigue_lab.training.baselines.strips import frame_numbers, open_pictures
 
 BRIGHT = 4  # grey of a frame, a step of its number
 
@@ -100,11 +99,11 @@ def test_strips_are_made_once_and_again_when_their_source_has_changed(graded, ca
         def __init__(self, *_, **__):
             raise AssertionError("a video was opened again")
 
-    opened = baseline_pictures.Video
-    monkeypatch.setattr(baseline_pictures, "Video", Closed)
+    opened = picture_strips.Video
+    monkeypatch.setattr(picture_strips, "Video", Closed)
     again = open_pictures(graded, graded.clips, 4, 0, 28)
     assert capsys.readouterr().out == "" and again.identity() == first.identity()
-    monkeypatch.setattr(baseline_pictures, "Video", opened)
+    monkeypatch.setattr(picture_strips, "Video", opened)
     shots = (np.full((48, 64, 3), BRIGHT * (60 - number), np.uint8) for number in range(60))
     write_video(graded.videos.video[0], shots, fps=25)
     other = open_pictures(graded, graded.clips, 4, 0, 28)
@@ -118,9 +117,7 @@ def test_a_range_past_the_end_and_a_tree_without_videos_are_refused(graded):
     with pytest.raises(DataError, match=r"0001.mp4: expected frame \d+, got 60 frames"):
         open_pictures(graded, late, 4, 0, 28)
     bare = graded.clips[graded.clips.clip_id == "0002_0"]
-    with pytest.raises(
-        DataError, match="holds no video of the clips of train and validation; copy them"
-    ):
+    with pytest.raises(DataError, match="no video of the clips of train and validation; copy them"):
         open_pictures(graded, bare, 4, 0, 28)
 
 

@@ -1,4 +1,4 @@
-"""What a run took is measured, not guessed."""
+"""The cost of a run is measured."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import torch
 from imigue_lab.training.provenance import MIB, cost_of, peak_memory
 
 
-def test_peak_memory_lies_between_what_is_held_now_and_what_the_machine_has():
+def test_peak_memory_is_between_current_and_total_memory():
     cost = cost_of(torch.device("cpu"), 1.26)
     held = psutil.Process().memory_info().rss / MIB
     assert 0.9 * held <= cost["peak_memory_mib"] < psutil.virtual_memory().total / MIB
@@ -23,11 +23,13 @@ def test_peak_memory_lies_between_what_is_held_now_and_what_the_machine_has():
 def test_the_peak_is_not_that_of_the_process_that_started_it():
     held = b"x" * (300 * MIB)
     words = "from imigue_lab.training.provenance import peak_memory; print(peak_memory())"
-    told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
-    assert 20 * MIB < int(told.stdout) < peak_memory() - len(held) / 2
+    output = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=True
+    )
+    assert 20 * MIB < int(output.stdout) < peak_memory() - len(held) / 2
 
 
-def test_a_run_says_what_it_took(trained):
+def test_a_run_records_its_cost(trained):
     provenance = trained[0].provenance()
     assert provenance["seconds"] > 0
     assert provenance["peak_memory_mib"] > 100

@@ -1,4 +1,4 @@
-"""Training end to end: run folders, exact resume, and predictions that are joined by id."""
+"""Training end to end: run folders, exact resume, and predictions joined by id."""
 
 import os
 import signal
@@ -40,10 +40,10 @@ def test_a_run_leaves_everything_that_another_notebook_needs(trained):
 def test_predictions_are_keyed_by_id_whatever_the_batch(trained, quick):
     run, data = trained
     model = load_emotion(run, data)
-    fabric = open_device("cpu")
+    device = open_device("cpu")
     kept = run.predictions().set_index("video_id")
     for batch_size in (1, 5):
-        again = predict(fabric, model, data, "test", quick(batch_size=batch_size))
+        again = predict(device, model, data, "test", quick(batch_size=batch_size))
         again = again.set_index("video_id")
         np.testing.assert_allclose(again.logit, kept.loc[again.index].logit, atol=1e-5)
 
@@ -56,13 +56,15 @@ def test_two_gammas_are_two_runs_and_the_first_returns_at_once(quick, capsys):
     written = {p: p.stat().st_mtime_ns for p in first.folder.iterdir() if p.suffix != ".lock"}
     again = train_emotion(quick(gamma=0.5, seed=11))
     assert again.folder == first.folder
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == at for path, at in written.items())
 
 
 def test_a_named_folder_with_other_settings_is_refused_by_name(quick):
     train_emotion(quick(name="taken", epochs=1))
-    with pytest.raises(RunError, match=r"taken: holds another run: gamma is 0\.5 there and 1\.0"):
+    with pytest.raises(
+        RunError, match=r"taken: belongs to another run: gamma is 0\.5 there and 1\.0"
+    ):
         train_emotion(quick(name="taken", epochs=1, gamma=1.0))
 
 
@@ -71,15 +73,15 @@ def test_a_checkpoint_for_other_features_is_refused_by_name(trained, plain):
     root = plain()
     own = {"data": str(root), "context": str(root / "context"), "face": str(root / "face")}
     data = load_emotion_data(EmotionSettings.from_arguments(own))
-    with pytest.raises(RunError, match=r"made for something else: context is 'synthetic-context-"):
+    with pytest.raises(RunError, match=r"does not fit: context is 'synthetic-context-"):
         load_emotion(run, data)
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_by_name(trained, quick):
     run, data = trained
-    wanted = checkpoint_of(quick(width=16), data)
-    with pytest.raises(RunError, match=r"model is .*'width': 8.*wanted .*'width': 16"):
-        run.load_weights("best", wanted)
+    expected = checkpoint_of(quick(width=16), data)
+    with pytest.raises(RunError, match=r"model is .*'width': 8.*expected .*'width': 16"):
+        run.load_weights("best", expected)
 
 
 def test_something_else_than_a_checkpoint_is_refused(trained, tmp_path):
@@ -88,7 +90,7 @@ def test_something_else_than_a_checkpoint_is_refused(trained, tmp_path):
     (tmp_path / "best.safetensors").write_bytes(b"PK not tensors")
     with pytest.raises(RunError, match="not a checkpoint"):
         broken.read_checkpoint("best")
-    with pytest.raises(RunError, match="not there"):
+    with pytest.raises(RunError, match="not found"):
         broken.read_checkpoint("last")
 
 
@@ -149,7 +151,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(plain):
         train_emotion(settings)
 
 
-def test_a_device_that_is_not_here_is_said(quick):
+def test_an_absent_device_is_refused(quick):
     if torch.backends.mps.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(RunError, match="device 'mps' is not here; use auto or cpu"):

@@ -15,12 +15,12 @@ from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures import pose_encoder
 from imigue_lab.training.gestures import train as gesture
-from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.tokens import TokenBatches, load_gesture_tokens
+from imigue_lab.training.gestures.tokens import load_gesture_tokens, training_batches
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.session import open_device
 
@@ -87,7 +87,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(written, index, data):
     assert run.provenance()["pose"] == ["tiny-joint", "tiny-bone"]
 
 
-def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_right(written, data, index):
+def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_correctly(written, data, index):
     run, seen = written
     bank = load_gesture(run, data).gesture.memory.bank
     train = data.part("train").set_index("clip_id").label
@@ -143,7 +143,7 @@ def test_predictions_do_not_depend_on_the_batch(tiny, synthetic, pose):
     np.testing.assert_allclose(tables[0][columns], tables[1][columns], atol=1e-5)
 
 
-def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data):
+def test_a_clip_without_a_modality_uses_the_other_and_is_counted(tiny, data):
     blind, dark, bare = data.part("train").clip_id[:3]
     poses = {i: p for i, p in data.poses.items() if i not in (blind, bare)}
     rgb = {i: m for i, m in data.rgb.items() if i not in (dark, bare)}
@@ -157,10 +157,11 @@ def test_a_clip_without_a_modality_rests_on_the_other_and_is_counted(tiny, data)
     np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
     assert bare not in table.index and bare not in set(less.part("train").clip_id)
     told = " ".join(run.provenance()["remarks"])
-    assert f"1 clips have no rgb tokens and rest on pose alone: {dark}" in told
-    assert f"1 clips show no joint and rest on rgb alone: {blind}" in told
+    assert f"1 clips have no rgb tokens: only pose is used: {dark}" in told
+    assert f"1 clips have no visible joint: only rgb is used: {blind}" in told
     assert (
-        f"1 clips have neither rgb tokens nor joints: nothing is learned from them: {bare}" in told
+        f"1 clips have neither rgb tokens nor joints: they are not used for training: {bare}"
+        in told
     )
 
 
@@ -185,7 +186,7 @@ def test_every_variant_trains_and_scores(tiny, data, variant, monkeypatch):
 
 
 @pytest.mark.parametrize("finetune", [False, True])
-def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune):
+def test_the_pose_encoder_changes_only_when_it_is_fine_tuned(tiny, data, finetune):
     settings = tiny(epochs=1, finetune=finetune, name=f"finetune-{finetune}")
     run = train_gesture(settings, load_gesture_tokens(settings) if finetune else data)
     before = data.runs[0].load_weights("best")["blocks.0.graph.learned"]
@@ -194,9 +195,9 @@ def test_the_pose_encoder_moves_only_when_it_is_fine_tuned(tiny, data, finetune)
 
 
 def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
-    batches = TokenBatches(data, 16, 0, 0.5)
+    batches = training_batches(data, 16, 0, 0.5)
     ((batch, _),) = next(iter(batches.steps(3)))
-    ((again, _),) = next(iter(TokenBatches(data, 16, 0, 0.5).steps(3)))
+    ((again, _),) = next(iter(training_batches(data, 16, 0, 0.5).steps(3)))
     assert batch.clip_ids == again.clip_ids
     for row, clip_id in enumerate(batch.clip_ids):
         own = data.rgb[clip_id].float().reshape(-1, data.rgb_dim)
@@ -236,13 +237,13 @@ def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(
     written, data, monkeypatch
 ):
     run, _ = written
-    with pytest.raises(RunError, match=r"rgb is .synthetic-rgb-.*, wanted .other-"):
+    with pytest.raises(RunError, match=r"rgb is .synthetic-rgb-.*, expected .other-"):
         load_gesture(run, replace(data, encoding=Encoding("other", "one")))
     gestures = replace(data.gestures, layout=LAYOUTS["coco17"])
-    with pytest.raises(RunError, match="keypoints is 'imigue22', wanted 'coco17'"):
+    with pytest.raises(RunError, match="keypoints is 'imigue22', expected 'coco17'"):
         load_gesture(run, replace(data, gestures=gestures))
     monkeypatch.setattr(gesture, "CLASSES", ("shrug", *CLASSES[1:]))
-    with pytest.raises(RunError, match="at 0, wanted 'shrug'"):
+    with pytest.raises(RunError, match="at 0, expected 'shrug'"):
         load_gesture(run, data)
 
 
@@ -257,9 +258,9 @@ def test_a_bank_of_another_width_is_refused(written, data, tiny):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"joint_run": "tiny-bone"}, "joint_run: tiny-bone has stream bone, joint is due"),
-        ({"frames": 16}, "joint_run: tiny-joint has frames 8, 16 is due"),
-        ({"fold": 2}, "joint_run: tiny-joint has fold -1, 2 is due"),
+        ({"joint_run": "tiny-bone"}, "joint_run: run 'tiny-bone' has stream bone, expected joint"),
+        ({"frames": 16}, "joint_run: run 'tiny-joint' has frames 8, expected 16"),
+        ({"fold": 2}, "joint_run: run 'tiny-joint' has fold -1, expected 2"),
         ({"joint_run": "nobody"}, "nobody: no finished run"),
     ],
 )
@@ -276,10 +277,10 @@ def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, i
     assert data.without_rgb == [index.clips.clip_id[0]] and data.rgb_dim == 5
     assert train_gesture(tiny(rgb=str(tmp_path), epochs=1), data).finished
     np.save(tmp_path / f"{index.clips.clip_id[0]}.npy", np.ones((3, 6), np.float32))
-    with pytest.raises(DataError, match=r"one width are due, found 6 in .*, 5 in"):
+    with pytest.raises(DataError, match=r"expected clips of one width, got 6 in .*, 5 in"):
         load_gesture_tokens(tiny(rgb=str(tmp_path)))
     np.save(tmp_path / f"{index.clips.clip_id[0]}.npy", np.ones(6, np.float32))
-    with pytest.raises(DataError, match="holds no rgb tokens"):
+    with pytest.raises(DataError, match="expected rgb tokens"):
         load_gesture_tokens(tiny(rgb=str(tmp_path)))
 
 
@@ -288,8 +289,8 @@ def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, i
     [
         ({"fusion": "late", "memory": "true"}, "memory: late fusion has no feature to remember"),
         ({"width": 50}, "heads: 6 does not divide width 50"),
-        ({"top_k": 60}, "top_k: 60 of a bank of 50"),
-        ({"criteria": "semantic,spatal"}, "'semantic,spatal' is not of semantic, spatial"),
+        ({"top_k": 60}, "top_k: 60 exceeds bank, 50"),
+        ({"criteria": "semantic,spatal"}, "criteria: expected names out of semantic, spatial"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(given, complaint):
@@ -297,12 +298,12 @@ def test_settings_that_do_not_fit_together_are_refused(given, complaint):
         GestureSettings.from_arguments(given)
 
 
-def test_late_fusion_has_no_memory_unless_it_is_asked_for():
+def test_late_fusion_has_no_memory_by_default():
     assert not GestureSettings.from_arguments({"fusion": "late"}).memory
     assert GestureSettings.from_arguments({"preset": "paper"}).memory
 
 
-def test_the_command_line_trains_and_prints_the_constant_predictor(tiny, capsys):
+def test_the_command_line_trains_and_prints_the_constant_predictors(tiny, capsys):
     given = tiny(fusion="late", epochs=1).model_dump()
     names = ("data", "joint_run", "bone_run", "frames", "width", "heads", "bank", "top_k")
     words = [f"--{name.replace('_', '-')}={given[name]}" for name in names]

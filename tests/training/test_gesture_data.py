@@ -1,4 +1,4 @@
-"""From any tree to batches: ids stay together, bodies in one place, nothing left out unsaid."""
+"""From any tree to batches: joined by id, normalised to the body, omissions reported."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,9 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
-from imigue_lab.training.gesture_clips import TrainingBatches, in_order, load_gesture_data
+from imigue_lab.training.baselines.clips import SkeletonClips, training_batches
+from imigue_lab.training.gesture_clips import load_gesture_data
+from imigue_lab.training.ranks import ALONE
 
 IMIGUE = LAYOUTS["imigue22"]
 
@@ -91,17 +93,18 @@ def test_missing_joints_stay_missing_whatever_is_changed(own_tree):
 
 
 def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_order(data):
-    clips = data.clips("train", 0, ["bone"], "turn", seed=5)
-    loader = TrainingBatches(clips, 8, balance=0.5)
-    first, again = (list(loader.batches(2)) for _ in range(2))
+    clips = SkeletonClips(data.clips("train", 0, ["bone"], "turn", seed=5))
+    loader = training_batches(clips, 8, seed=5, balance=0.5)
+    first, again = ([batch for ((batch, _),) in loader.steps(2)] for _ in range(2))
     assert [b.clip_ids for b in first] == [b.clip_ids for b in again]
-    assert all(torch.equal(a.skeleton, b.skeleton) for a, b in zip(first, again, strict=True))
+    assert all(torch.equal(a.inputs[0], b.inputs[0]) for a, b in zip(first, again, strict=True))
     assert len(first) == len(loader)
-    ids = [i for batch in in_order(clips, 8) for i in batch.clip_ids]
-    assert sorted(ids) == sorted(data.split.part("train").clip_id)
+    numbers = [n for batch in ALONE.batches_by_length(clips.lengths, 8) for n in batch]
+    assert sorted(numbers) == list(range(len(clips)))
+    assert [clips.lengths[n] for n in numbers] == sorted(clips.lengths)
 
 
-def test_the_digest_tells_data_apart_wherever_they_lie(own_tree, tmp_path):
+def test_the_digest_identifies_data_independent_of_their_location(own_tree, tmp_path):
     root = own_tree()
     first = load_gesture_data(str(root)).identity()
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
@@ -114,15 +117,15 @@ def test_the_digest_tells_data_apart_wherever_they_lie(own_tree, tmp_path):
     assert load_gesture_data(str(moved)).identity() != first
 
 
-def test_clips_that_show_nothing_or_have_no_file_are_counted_and_named(own_tree):
+def test_clips_without_joints_or_file_are_counted_and_named(own_tree):
     blank = np.zeros((30, 22, 3), np.float32)
     root = own_tree(v0=blank, v3=blank)
     (root / "keypoints" / "v5.npy").unlink()
     data = load_gesture_data(str(root))
     told = "\n".join(data.remarks())
     assert "3 clips have no keypoints and are left out: v5_0, v5_1, v5_2" in told
-    assert "3 clips of train show no joint and are left out: v0_0, v0_1, v0_2" in told
-    assert "3 clips show no joint and are predicted all the same: v3_0, v3_1, v3_2" in told
+    assert "3 clips of train have no visible joint and are left out: v0_0, v0_1, v0_2" in told
+    assert "3 clips have no visible joint and are predicted nevertheless: v3_0, v3_1, v3_2" in told
     assert len(data.clips("train", 8, ["joint"])) == 6 * 3 - 6
     assert len(data.clips("test", 8, ["joint"])) == 9
 
@@ -146,7 +149,7 @@ def test_files_of_two_layouts_are_refused_by_name(own_tree):
         load_gesture_data(str(root))
 
 
-def test_a_tree_without_any_keypoints_says_so(own_tree):
+def test_a_tree_without_any_keypoints_is_refused(own_tree):
     root = own_tree()
     for path in (root / "keypoints").iterdir():
         path.unlink()

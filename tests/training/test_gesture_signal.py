@@ -10,7 +10,7 @@ from benchmarks.gesture_table import score, trained
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_both_modalities_together_are_right_more_often_than_each_alone(seed):
+def test_both_modalities_together_are_more_accurate_than_each_alone(seed):
     runs = trained(
         seed, ("cmtf", "rgb only", "pose only"), 240, epochs=6, patience=6, warmup=5, ramp=2
     )

@@ -1,4 +1,4 @@
-"""The guard reads what papermill and people put into a notebook, as text."""
+"""The guard reads the parameters of a notebook from the text of its cells."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_other_cells_are_not_mistaken_for_parameters():
         ("gamma = [0.5]", "valid number"),
     ],
 )
-def test_what_papermill_lets_through_is_refused(injected, complaint):
+def test_invalid_values_that_papermill_accepts_are_refused(injected, complaint):
     with pytest.raises(SettingsError, match=complaint):
         read(PARAMETERS, f"# Parameters\n{injected}\n")
 
@@ -70,6 +70,6 @@ def test_a_name_added_to_the_cell_is_refused():
         read(PARAMETERS + "\ngama: float = 0.5  # a slip\n")
 
 
-def test_without_a_parameters_cell_nothing_goes():
+def test_a_missing_parameters_cell_is_refused():
     with pytest.raises(SettingsError, match="was not run"):
         read("x = 1")

@@ -1,4 +1,4 @@
-"""What a run says of where it was made."""
+"""A run records the environment in which it was trained."""
 
 import subprocess
 import sys
@@ -15,19 +15,19 @@ from imigue_lab.training.provenance import (
 )
 
 
-def test_a_run_says_revision_packages_machine_seed_and_data(trained):
+def test_a_run_records_revision_packages_machine_seed_and_data(trained):
     run, data = trained
-    told = run.provenance()
-    assert set(told["git"]) == {"revision", "dirty"}
-    assert told["packages"]["numpy"] and told["packages"]["torch"] in torch.__version__
-    machine = told["machine"]
+    output = run.provenance()
+    assert set(output["git"]) == {"revision", "dirty"}
+    assert output["packages"]["numpy"] and output["packages"]["torch"] in torch.__version__
+    machine = output["machine"]
     assert machine["processor"] and machine["cores"] >= 1 and machine["memory_gb"] > 0.1
     assert machine["processes"] == 1
     assert run.settings()["settings"]["seed"] == 0
     assert run.settings()["data"] == data.identity()
 
 
-def test_the_revision_says_whether_files_differ_from_it(tmp_path):
+def test_the_revision_is_marked_dirty_if_files_differ_from_it(tmp_path):
     def git(*words):
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", "-C", tmp_path, *who, *words], check=True, capture_output=True)
@@ -43,15 +43,15 @@ def test_the_revision_says_whether_files_differ_from_it(tmp_path):
     assert revision(tmp_path) == {**clean, "dirty": True}
 
 
-def test_packages_that_lie_in_somebody_elses_repository_have_no_revision(tmp_path):
+def test_packages_inside_another_repository_have_no_revision(tmp_path):
     subprocess.run(["git", "-C", tmp_path, "init"], check=True, capture_output=True)
     assert revision(tmp_path) == {"revision": None, "dirty": None}
     assert (CHECKOUT / "imigue_lab").is_dir()
 
 
 def test_the_environment_is_plain_text_and_numbers():
-    told = describe_environment(processes=4)
-    assert told["machine"]["processes"] == 4
+    output = describe_environment(processes=4)
+    assert output["machine"]["processes"] == 4
     assert isinstance(processor(), str) and processor()
 
 
@@ -59,10 +59,10 @@ def test_the_environment_is_plain_text_and_numbers():
 def test_the_password_of_a_database_is_not_kept_with_a_run(monkeypatch, password):
     words = ["ablate", "--storage", f"postgresql://me:{password}@host:5432/studies"]
     monkeypatch.setattr(sys, "argv", words)
-    told = describe_environment()["command"]
-    assert told == ["ablate", "--storage", "postgresql://me:***@host:5432/studies"]
+    output = describe_environment()["command"]
+    assert output == ["ablate", "--storage", "postgresql://me:***@host:5432/studies"]
 
 
 @pytest.mark.parametrize("word", ["postgresql://me@host:5432/x", "sqlite:////a/b.db", "epochs:3"])
-def test_what_holds_no_password_stays_as_it_is(word):
+def test_text_without_a_password_is_unchanged(word):
     assert without_password(word) == word

@@ -1,4 +1,4 @@
-"""Optimisers and schedules do what their names say."""
+"""Optimisers and schedules match their names."""
 
 import pytest
 from torch import nn

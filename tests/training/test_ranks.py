@@ -1,4 +1,4 @@
-"""Two processes train what one trains; a lost one ends the run with a sentence, and it resumes."""
+"""Two processes train the same model as one; a lost process ends the run, which can be resumed."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.ranks import Ranks
+from imigue_lab.training.ranks import Process, Ranks, find_process, open_ranks
 from imigue_lab.training.runs import find_run, runs_folder
 from tests.training.two_processes import TRAININGS
 
@@ -39,13 +39,44 @@ def start(*words: str) -> subprocess.Popen:
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 @pytest.mark.parametrize("pieces", [1, 2, 5])
 @pytest.mark.parametrize("items", [1, 2, 7, 8])
-def test_a_global_batch_is_dealt_out_once(count, pieces, items):
+def test_a_global_batch_is_divided_without_repetition(count, pieces, items):
     numbers = list(range(100, 100 + items))
     dealt = [pair for rank in range(count) for pair in Ranks(rank, count, pieces).deal(numbers)]
     assert sorted(n for own, _ in dealt for n in own) == numbers
     assert sum(weight for _, weight in dealt) == pytest.approx(1)
     assert all(own and weight == len(own) / items for own, weight in dealt)
     assert all(len(Ranks(rank, count, pieces).deal(numbers)) <= pieces for rank in range(count))
+
+
+TORCHRUN_STEP = {"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
+SRUN_STEP = {"SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, Process()),
+        (TORCHRUN_STEP, Process(5, 8, 1)),
+        (SRUN_STEP, Process(2, 4, 0)),
+        (SRUN_STEP | TORCHRUN_STEP, Process(5, 8, 1)),
+        (SRUN_STEP | {"SLURM_JOB_NAME": "interactive"}, Process()),
+        ({"SLURM_NTASKS": "4"}, Process()),
+    ],
+    ids=["alone", "torchrun", "srun", "torchrun in srun", "interactive", "no step"],
+)
+def test_the_rank_is_that_of_torchrun_or_srun(variables, expected, monkeypatch):
+    for name in SRUN_STEP | TORCHRUN_STEP | {"SLURM_JOB_NAME": ""}:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert find_process() == expected
+
+
+def test_training_does_not_join_under_srun_alone(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    for name, value in SRUN_STEP.items():
+        monkeypatch.setenv(name, value)
+    assert open_ranks() == Ranks()
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +173,7 @@ def test_a_step_in_pieces_is_the_same_step(quick):
     np.testing.assert_allclose(pieces.metrics(), whole.metrics(), atol=1e-5)
 
 
-def test_pieces_tell_the_memory_of_one_step(trained_twice, synthetic):
+def test_pieces_update_the_memory_as_one_step(trained_twice, synthetic):
     one, _ = trained_twice["gesture"]
     kept = one.settings()["settings"] | {"data": str(synthetic), "name": "in-pieces"}
     kept |= {"joint_run": "tiny-joint", "bone_run": "tiny-bone", "accumulate": 2}
@@ -162,17 +193,19 @@ def test_bfloat16_stays_near_float32_and_is_another_run(trained_twice, synthetic
     train, settings = TRAININGS[task]
     run = train(settings.from_arguments(kept))
     assert run.settings()["settings"]["precision"] == "bf16"
-    assert "precision" not in one.settings()["settings"]
+    assert one.settings()["settings"]["precision"] == "float32"
     difference = (run.metrics().train_loss - one.metrics().train_loss).abs()
     assert 0 < difference.max() < 0.3
     weights = run.load_weights("last").values()
     assert all(w.dtype != torch.bfloat16 for w in weights)
 
 
-def test_deterministic_runs_say_so_to_torch_and_keep_their_folder(quick, monkeypatch):
+def test_deterministic_runs_configure_torch_and_keep_their_folder(quick, monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
     run = train_emotion(quick(epochs=1, seed=77, deterministic=True))
     assert asked == [True]
     assert train_emotion(quick(epochs=1, seed=77)).folder == run.folder
-    assert GestureSettings(deterministic=True).result_settings() == GestureSettings().result_settings()
+    assert (
+        GestureSettings(deterministic=True).result_settings() == GestureSettings().result_settings()
+    )

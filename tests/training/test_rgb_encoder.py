@@ -1,4 +1,4 @@
-"""The RGB encoder of the gesture model: whose run it may be, frozen and trained along."""
+"""The RGB encoder of the gesture model: which runs fit, frozen and fine-tuned."""
 
 import os
 import shutil
@@ -71,7 +71,7 @@ def tuned(tiny, along):
     return train_gesture(tiny(finetune_rgb=True, name="tuned"), along)
 
 
-def test_frozen_tokens_are_what_the_network_says_of_the_strip_where_it_is_tested(frozen, pictured):
+def test_frozen_tokens_are_the_output_of_the_network_on_the_centre_of_the_strip(frozen, pictured):
     net, said = load_baseline(frozen.filmed.run), []
     net.norm.register_forward_hook(lambda module, given, tokens: said.append(tokens))
     data = load_baseline_data(pictured)
@@ -114,7 +114,7 @@ def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights
     assert less.identity() != frozen.identity()
 
 
-def test_the_rgb_encoder_moves_only_when_it_is_trained_along(tiny, frozen, along, tuned):
+def test_the_rgb_encoder_changes_only_when_it_is_fine_tuned(tiny, frozen, along, tuned):
     assert frozen.identity() == along.identity()
     still = train_gesture(tiny(epochs=1), frozen)
     assert not [name for name in still.load_weights("last") if name.startswith("rgb_encoder.")]
@@ -126,7 +126,7 @@ def test_the_rgb_encoder_moves_only_when_it_is_trained_along(tiny, frozen, along
     assert not any(name.startswith("head.") for name in moved)  # nothing runs it, nor does it decay
     joint = along.runs[0].load_weights("best")
     assert all(torch.equal(joint[name], after[f"encoder.joint.{name}"]) for name in joint)
-    for run, how in ((still, "frozen"), (tuned, "trained along")):
+    for run, how in ((still, "frozen"), (tuned, "fine-tuned")):
         assert run.provenance()["rgb"] == run.provenance()["where"]["rgb_run"] == "seen-pictures"
         told = f"rgb tokens are those of the run seen-pictures, {how}"
         assert told in run.provenance()["remarks"]
@@ -172,15 +172,13 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers(tiny, along, tuned, m
     pd.testing.assert_frame_equal(tuned.predictions(), again.predictions(), check_exact=True)
 
 
-def test_a_clip_without_pictures_rests_on_pose_alone_and_leaves_the_others_as_they_are(
-    along, tuned
-):
+def test_a_clip_without_pictures_uses_pose_alone_and_does_not_affect_other_clips(along, tuned):
     dark = along.part("test").clip_id.iloc[0]
     pictures = along.filmed.pictures
     left = replace(pictures, clips=pictures.clips[pictures.clips.clip_id != dark])
     less = replace(along, filmed=replace(along.filmed, pictures=left))
     assert less.without_rgb == [dark] and less.identity() != along.identity()
-    assert f"1 clips have no rgb tokens and rest on pose alone: {dark}" in less.remarks()
+    assert f"1 clips have no rgb tokens: only pose is used: {dark}" in less.remarks()
     system = load_gesture(tuned, less)
     batch = less.batch(less.part("test")[:4])
     assert system.rgb_tokens(batch).mask.any(dim=1).tolist() == [i != dark for i in batch.clip_ids]
@@ -209,26 +207,32 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
 
 
 def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, tuned):
-    with pytest.raises(RunError, match="rgb_run: seen-joint has model 2s-agcn, mvitv2-s is due"):
+    with pytest.raises(
+        RunError, match="rgb_run: run 'seen-joint' has model 2s-agcn, expected mvitv2-s"
+    ):
         load_gesture_tokens(tiny(rgb_run="seen-joint"))
     with pytest.raises(RunError, match="nobody: no finished run"):
         load_gesture_tokens(tiny(rgb_run="nobody"))
     split = frozen.gestures.split
-    with pytest.raises(RunError, match="rgb_run: seen-pictures has fold -1, 1 is due; name"):
+    with pytest.raises(
+        RunError, match="rgb_run: run 'seen-pictures' has fold -1, expected 1; choose"
+    ):
         open_filmed("seen-pictures", 1, open_data(str(filmed)), split)
     relabelled = replace(split, clips=split.clips.assign(label=split.clips.label[::-1].array))
-    with pytest.raises(RunError, match="seen-pictures has learned from other clips, parts or labe"):
+    with pytest.raises(
+        RunError, match="run 'seen-pictures' was trained on other clips, splits or labe"
+    ):
         open_filmed("seen-pictures", -1, open_data(str(filmed)), relabelled)
-    with pytest.raises(RunError, match=r"rgb_encoder is \{.*, wanted None; take another run"):
+    with pytest.raises(RunError, match=r"rgb_encoder is \{.*, expected None; choose another run"):
         load_gesture(tuned, frozen)
-    with pytest.raises(SettingsError, match="finetune_rgb: stored tokens have no encoder to train"):
+    with pytest.raises(
+        SettingsError, match="finetune_rgb: stored tokens have no encoder to fine-tune"
+    ):
         GestureSettings.from_arguments({"finetune_rgb": True})
 
 
-def test_runs_from_before_there_was_a_choice_keep_their_names():
+def test_fine_tuning_the_rgb_encoder_is_another_run():
     plain, named = GestureSettings(), GestureSettings(rgb_run="a")
     assert plain.fingerprint("d") == named.fingerprint("d")  # the run is in the digest of the data
-    assert "finetune_rgb" not in plain.result_settings()
-    assert GestureSettings(rgb_run="a", finetune_rgb=True).fingerprint("d") != named.fingerprint(
-        "d"
-    )
+    tuned = GestureSettings(rgb_run="a", finetune_rgb=True)
+    assert tuned.fingerprint("d") != named.fingerprint("d")

@@ -1,4 +1,4 @@
-"""Settings: presets, precedence, and one sentence for what cannot be taken."""
+"""Settings: presets, precedence, and one-sentence errors."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 
 
-def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
+def test_arguments_override_the_preset_and_the_preset_overrides_defaults():
     settings = EmotionSettings.from_arguments({"preset": "paper", "lr": 1e-4})
     assert (settings.width, settings.depth, settings.heads, settings.dropout) == (512, 8, 4, 0.5)
     assert (settings.batch_size, settings.gamma, settings.epochs, settings.patience) == (
@@ -31,13 +31,13 @@ def test_given_values_come_before_the_preset_and_the_preset_before_defaults():
         ({"gamma": float("nan")}, "gamma: input should be a finite number"),
         ({"epochs": 2.5}, "epochs: input should be a valid integer"),
         ({"fusion": "early"}, "fusion: input should be 'interfusion'"),
-        ({"name": 1}, "name: text is due and the number 1 arrived"),
+        ({"name": 1}, "name: expected text, got the number 1"),
         ({"name": "../elsewhere"}, "name: string should match pattern"),
         ({"heads": 5}, "heads: 5 does not divide width 32"),
         ({"preset": "papr"}, "preset: 'papr' is not known; there are: paper"),
     ],
 )
-def test_what_cannot_be_taken_is_said_in_one_sentence(given, complaint):
+def test_invalid_settings_are_reported_in_one_sentence(given, complaint):
     with pytest.raises(SettingsError) as caught:
         EmotionSettings.from_arguments(given)
     assert str(caught.value).startswith(complaint)
@@ -59,7 +59,7 @@ def test_only_what_changes_a_result_is_in_the_fingerprint():
 
 
 @pytest.mark.parametrize("settings", [EmotionSettings, BaselineSettings])
-def test_every_parameter_is_explained(settings):
+def test_every_parameter_has_a_help_text(settings):
     assert all(field.description for field in settings.model_fields.values())
 
 

@@ -1,10 +1,10 @@
-"""Clips of one part as a network of Table 1 sees them: drawn, put into batches, handed in.
+"""Clips of one split as a network of Table 1 sees them: sampled, collated, converted to its input.
 
-A part's clips are one of the classes below, of `baseline_heatmaps` or `baseline_pictures`; all are
-used alike. `draws` gives what the network sees of a clip: in training one draw, changed at random
-by the epoch; else as many as the settings say, the same ones whenever they are asked for.
+The clips of a split are a `SkeletonClips`, or of a class in `heatmaps` or `pictures`, with the
+same interface. `draws` samples frames of a clip: once in training, at random by the epoch; else as
+often as the settings say, always the same ones.
 
-Letters in shapes: B clips, M persons, T frames, V joints, C channels.
+Letters in shapes: B clips, M persons, T frames, V joints, C channels; N draws of L frames.
 """
 
 from collections.abc import Iterator
@@ -15,22 +15,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from imigue_lab.data.clips import Clip, ClipDataset, collate
+from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
 from imigue_lab.features.flow import prefetch
-from imigue_lab.training.gesture_clips import UNLABELLED, GestureClips, GestureData
+from imigue_lab.training.gesture_clips import GestureClips
+from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
-WHOLE = 2**31  # frames: a clip is not cut before frames are drawn from all of it
+WHOLE = 2**31  # frames: no limit, since frames are sampled from the whole clip
 
 
 class Seen(NamedTuple):
     """A batch.
 
     Attributes:
-        inputs: tensors of B clips, as `Clips.enter` takes them.
-        share: of the clip's joints, or pictures, that were there.
+        inputs: tensors of B clips, the argument of `Clips.enter`.
+        share: of the clip's joints that are visible; 1 for pictures.
     """
 
     inputs: tuple[Tensor, ...]
@@ -45,7 +46,7 @@ class Seen(NamedTuple):
 
 @runtime_checkable
 class Clips(Protocol):
-    """What training and evaluation need of a part's clips."""
+    """The clips of one split, as training and evaluation use them."""
 
     epoch: int
 
@@ -62,57 +63,41 @@ class Clips(Protocol):
     def collate(self, draws: list[Any]) -> Seen: ...
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
-        """What the network is called with; on the device of the batch."""
+        """The arguments of the network, on the device of the batch."""
         ...
 
 
-class EpochBatches:
-    """Shuffled batches of like length, classes nearer to equal shares (`BalancedSampler`)."""
-
-    def __init__(self, clips: Clips, batch_size: int, seed: int, balance: float):
-        self.clips = clips
-        self.sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
+class BatchesAhead(EpochBatches):
+    """Read in a thread while the network computes."""
 
     def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
-        """Read in a thread while the network works; what is drawn hangs on the epoch alone."""
-        self.clips.epoch = self.sampler.epoch = epoch
-        clips = self.clips
-        yield from prefetch(
-            [
-                Piece(clips.collate([clips.draws(number)[0] for number in own]), weight)
-                for own, weight in ranks.deal(numbers)
-            ]
-            for numbers in self.sampler
-        )
+        yield from prefetch(super().steps(epoch, ranks))
+
+
+def training_batches(clips: Clips, batch_size: int, seed: int, balance: float) -> EpochBatches:
+    """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
+    sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
+    return BatchesAhead(sampler, lambda own: clips.collate([clips.draws(n)[0] for n in own]), clips)
 
 
 def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:
-    """Every clip once over all processes, those of like length together.
-
-    A batch for each draw of the same clips.
-    """
-    lengths = clips.lengths
-    order = sorted(range(len(clips)), key=lambda number: lengths[number])
-
-    def read() -> Iterator[list[Seen]]:
-        for start in ranks.share(range(0, len(order), batch_size)):
-            own = order[start : start + batch_size]
-            draws = zip(*(clips.draws(number) for number in own), strict=True)
-            yield [clips.collate(list(draw)) for draw in draws]
-
-    yield from prefetch(read())
+    """Every clip once over all processes; for each batch of clips, a batch per draw."""
+    yield from prefetch(
+        [
+            clips.collate(list(draw))
+            for draw in zip(*(clips.draws(number) for number in numbers), strict=True)
+        ]
+        for numbers in ranks.batches_by_length(clips.lengths, batch_size)
+    )
 
 
 class Draws:
-    """Which frames are drawn of each clip, uniformly.
+    """Samples frames of each clip uniformly.
 
     Args:
-        frames: of a draw, see `sample_uniform`.
-        number: of draws in evaluation; 0 in training, where the epoch decides on one.
-        seed: with the epoch and a clip's number it fixes a draw of training.
+        frames: per draw, see `sample_uniform`.
+        number: of draws in evaluation; 0 in training, where one depends on the epoch.
+        seed: with the epoch and a clip's number it determines a draw of training.
     """
 
     def __init__(self, frames: int, number: int, seed: int):
@@ -120,21 +105,21 @@ class Draws:
         self.number = number
         self.seed = seed
 
-    def __call__(self, given: int, epoch: int, clip: int) -> Int[Tensor, "N L"]:
-        """Frame numbers out of so many, a draw a row."""
+    def __call__(self, length: int, epoch: int, clip: int) -> Int[Tensor, "N L"]:
+        """Frame numbers within a clip of this length, one row per draw."""
         if self.number:
             rng = np.random.RandomState(TEST_SEED)
-            numbers = sample_uniform(given, self.frames, rng, self.number, spread=True)
+            numbers = sample_uniform(length, self.frames, rng, self.number, spread=True)
         else:
             rng = np.random.RandomState([self.seed, epoch, clip, 1])
-            numbers = sample_uniform(given, self.frames, rng)
+            numbers = sample_uniform(length, self.frames, rng)
         return torch.from_numpy(numbers)
 
 
 class SkeletonClips:
-    """Streams of skeletons about the body; resampled, or drawn where there are draws.
+    """Streams of skeletons normalised to the body; frames resampled, or sampled by `drawn`.
 
-    The streams are taken of the whole clip, before frames are drawn from it.
+    The streams are computed on the whole clip, before frames are sampled from it.
     """
 
     def __init__(self, clips: GestureClips, drawn: Draws | None = None):
@@ -174,7 +159,7 @@ class SkeletonClips:
 
 
 def collate_skeletons(draws: list[Clip]) -> Seen:
-    """Skeletons padded with zeros, and which frames are a clip's own."""
+    """Skeletons padded with zeros, and a mask of the frames that are not padding."""
     batch = collate(draws)
     _, persons, _, joints = batch.present.shape
     seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
@@ -183,16 +168,8 @@ def collate_skeletons(draws: list[Clip]) -> Seen:
 
 
 def take(clip: Clip, frames: Int[Tensor, "N L"]) -> list[Clip]:
-    """The clip's frames by number, a clip a row."""
+    """The selected frames, one clip per row of numbers."""
     return [
         clip._replace(skeleton=clip.skeleton[:, own], present=clip.present[:, own])
         for own in frames
     ]
-
-
-def whole_clips(data: GestureData, part: str, frames: int = 0) -> ClipDataset:
-    """A part's clips as the files have them, uncut, or resampled to so many frames."""
-    sources = data.sources[data.sources.split == part]
-    sources = sources.assign(label=sources.label.fillna(UNLABELLED).astype(int))
-    axes = data.layout.axes
-    return ClipDataset(sources, data.keypoints, frames, data.joints, axes, longest=WHOLE)

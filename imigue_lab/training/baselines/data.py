@@ -1,21 +1,21 @@
-"""What a network of Table 1 learns from: skeletons, pictures or both, by what its row reads."""
+"""The input of the networks of Table 1: skeletons, heatmaps, pictures, or skeletons and pictures.
+
+What only networks of heatmaps or pictures need is imported when they are used.
+"""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 
 from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.heatmaps import limbs
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.baselines import ROWS
-from imigue_lab.training.baselines.clips import Clips, Draws, SkeletonClips, whole_clips
-from imigue_lab.training.baselines.heatmaps import SIDES as MAP_SIDES
-from imigue_lab.training.baselines.heatmaps import HeatmapClips, Stroke
+from imigue_lab.training.baselines.clips import WHOLE, Clips, Draws, SkeletonClips
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
     IMAGENET,
@@ -24,7 +24,6 @@ from imigue_lab.training.baselines.pictures import (
     ClipPictures,
     DenseSparseClips,
     PictureClips,
-    open_pictures,
 )
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.gesture_clips import GestureClips, GestureData, load_gesture_data
@@ -32,12 +31,11 @@ from imigue_lab.training.gesture_clips import GestureClips, GestureData, load_ge
 
 @dataclass(frozen=True)
 class BaselineData:
-    """Every clip that a network of some settings learns from or is scored on.
+    """Every clip that a network is trained or scored on.
 
     Attributes:
-        split: clips with their part.
-        gestures: skeletons; None of networks that read pictures alone.
-        pictures: frames; None of networks that read skeletons alone.
+        gestures: skeletons; None if the network reads pictures alone.
+        pictures: frames; None if the network reads skeletons alone.
     """
 
     split: GestureSplit
@@ -45,13 +43,13 @@ class BaselineData:
     pictures: ClipPictures | None = None
 
     def identity(self) -> dict[str, Any]:
-        """Which data these are, by content: the same wherever the folder lies."""
+        """Identifies the data by content, independent of their location."""
         if self.gestures is None or self.pictures is None:
             own = self.gestures or self.pictures
             assert own is not None
             return own.identity()
         both = self.gestures.identity(), self.pictures.identity()
-        return both[0] | {"digest": short_hash(*(part["digest"] for part in both))}
+        return both[0] | {"digest": short_hash(*(own["digest"] for own in both))}
 
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
@@ -59,38 +57,38 @@ class BaselineData:
         return notes + self.split.remarks
 
     def summary(self) -> pd.DataFrame:
-        """Clips, videos and classes of each part."""
-        parts = self.split.clips.groupby("split", sort=False)
+        """Clips, videos and classes of each split."""
+        splits = self.split.clips.groupby("split", sort=False)
         return pd.DataFrame(
             {
-                "clips": parts.size(),
-                "videos": parts.video_id.nunique(),
-                "classes": parts.label.nunique(),
+                "clips": splits.size(),
+                "videos": splits.video_id.nunique(),
+                "classes": splits.label.nunique(),
             }
         )
 
-    def clips(self, part: str, settings: BaselineSettings, training: bool = False) -> Clips:
-        """One part's clips as the network sees them; changed at random in training."""
+    def clips(self, split: str, settings: BaselineSettings, training: bool = False) -> Clips:
+        """The clips of one split as the network sees them, augmented in training."""
         draws = None
         if settings.sampling == "uniform":
             draws = Draws(settings.frames, 0 if training else settings.test_clips, settings.seed)
         augment = settings.augment if training else "none"
         modality = ROWS[settings.model].modality
         if modality == "skeleton":
-            return self.skeletons(part, settings, settings.stream, draws, augment)
+            return self.skeletons(split, settings, settings.stream, draws, augment)
         if modality == "heatmaps":
-            return self.heatmaps(part, settings, draws, augment, training)
+            return self.heatmaps(split, settings, draws, augment, training)
         if modality == "RGB":
-            return self.frames(part, settings, augment)
+            return self.frames(split, settings, augment)
         return DenseSparseClips(
-            self.frames(part, settings, augment),
-            self.skeletons(part, settings, "joint", None, "none"),
-            self.skeletons(part, settings, "bone", None, "none"),
+            self.frames(split, settings, augment),
+            self.skeletons(split, settings, "joint", None, "none"),
+            self.skeletons(split, settings, "bone", None, "none"),
         )
 
     def skeletons(
         self,
-        part: str,
+        split: str,
         settings: BaselineSettings,
         stream: Stream,
         draws: Draws | None,
@@ -100,36 +98,38 @@ class BaselineData:
         seed, layout = settings.seed, self.gestures.layout
         if draws is None:
             return SkeletonClips(
-                self.gestures.clips(part, settings.frames, [stream], augment, seed)
+                self.gestures.clips(split, settings.frames, [stream], augment, seed)
             )
-        whole = whole_clips(self.gestures, part)
+        whole = self.gestures.skeletons(split, 0, longest=WHOLE)
         return SkeletonClips(GestureClips(whole, layout, [stream], augment, seed), draws)
 
     def heatmaps(
         self,
-        part: str,
+        split: str,
         settings: BaselineSettings,
         draws: Draws | None,
         augment: Augment,
         training: bool,
-    ) -> HeatmapClips:
+    ) -> Clips:
+        from imigue_lab.training.baselines.heatmaps import SIDES, HeatmapClips
+
         assert self.gestures is not None
         return HeatmapClips(
-            whole_clips(self.gestures, part, 0 if draws else settings.frames),
+            self.gestures.skeletons(split, 0 if draws else settings.frames, longest=WHOLE),
             draws,
             self.gestures.layout,
-            cast(Stroke, settings.stream),
+            cast(Literal["joint", "bone"], settings.stream),
             augment,
-            MAP_SIDES[settings.size],
+            SIDES[settings.size],
             training,
             settings.seed,
         )
 
-    def frames(self, part: str, settings: BaselineSettings, augment: Augment) -> PictureClips:
+    def frames(self, split: str, settings: BaselineSettings, augment: Augment) -> PictureClips:
         assert self.pictures is not None
         return PictureClips(
             self.pictures,
-            part,
+            split,
             SIDES[settings.size],
             stacked=settings.model in ("tsm", "dscnet"),
             colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
@@ -138,7 +138,7 @@ class BaselineData:
         )
 
     def arguments(self, settings: BaselineSettings) -> dict[str, Any]:
-        """What `build_baseline` has to know of the clips."""
+        """The arguments of `build_baseline` that depend on the clips."""
         known: dict[str, Any] = {"classes": len(CLASSES)}
         modality, model = ROWS[settings.model].modality, settings.model
         if modality == "skeleton":
@@ -148,6 +148,8 @@ class BaselineData:
                 "persons": self.gestures.persons,
             }
         if modality == "heatmaps":
+            from imigue_lab.data.skeletons.heatmaps import limbs
+
             assert self.gestures is not None
             layout = self.gestures.layout
             limbed = settings.stream == "bone"
@@ -160,16 +162,18 @@ class BaselineData:
 
 
 def load_baseline_data(settings: BaselineSettings) -> BaselineData:
-    """Reads what the network needs: keypoints, or the frames of clips, made where absent.
+    """Reads what the network needs: keypoints, or frames of clips, which are decoded if absent.
 
     Raises:
-        DataError: one sentence on what is wrong with them.
+        DataError: the data are incomplete or inconsistent.
     """
     modality = ROWS[settings.model].modality
     gestures = pictures = None
     if modality != "RGB":
         gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
     if "RGB" in modality:
+        from imigue_lab.training.baselines.strips import open_pictures
+
         index = open_data(settings.data, store=settings.store)
         split = split_gestures(index, settings.fold, settings.seed)
         beside = BESIDE if settings.model == "dscnet" else 0

@@ -1,7 +1,7 @@
-"""Clips as PoseConv3D sees them: a picture of each joint or limb, drawn on the device.
+"""Clips as PoseConv3D sees them: a heatmap per joint or limb, rendered on the device.
 
-Frames are drawn, the picture is cut to the box around the person and resized; in training a random
-part of it is taken, and half of the clips are mirrored, where the augmentation says so.
+Frames are sampled, joints cropped to the box around the person and resized. Augmentation crops at
+random in training, and mirrors half of the clips.
 
 Letters in shapes: M persons, T frames, V joints, C = x, y, score; K joints or limbs.
 
@@ -29,13 +29,13 @@ SIDES = {"small": (28, 32), "paper": (56, 64)}  # pixels, in training and in eva
 
 
 class HeatmapClips:
-    """Skeletons in pixels of their heatmap, which `enter` draws.
+    """Skeletons in pixels of their heatmap, which `enter` renders.
 
     Args:
-        whole: in pixels of the picture.
-        stroke: `joint` draws joints, `bone` limbs.
-        augment: `turn` takes a random part in training, `mirror` mirrors half of the clips too.
-        sides: of the map in training, and in evaluation, which resizes to it at once.
+        whole: whole clips, in pixels of the picture.
+        stroke: `joint` renders joints, `bone` limbs.
+        augment: `turn` crops at random in training, `mirror` also mirrors half of the clips.
+        sides: of the map in training, and in evaluation, which resizes directly to it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class HeatmapClips:
     ):
         if layout.axes != 2:
             raise DataError(
-                f"{layout.name}: its joints lie in space, and heatmaps are drawn of a picture;"
+                f"{layout.name}: expected joints in a picture for heatmaps, got joints in space;"
                 " choose a network of skeletons"
             )
         self.whole = whole
@@ -69,7 +69,7 @@ class HeatmapClips:
 
     @property
     def side(self) -> int:
-        """Of the maps that are drawn, in pixels."""
+        """Of the heatmaps, in pixels."""
         return self.sides[0] if self.training else self.sides[1]
 
     @property
@@ -88,9 +88,11 @@ class HeatmapClips:
         return [self.placed(draw, number) for draw in draws]
 
     def placed(self, clip: Clip, number: int) -> Clip:
-        """A draw in pixels of its map."""
+        """A draw in pixels of its heatmap."""
         skeleton = clip.skeleton.numpy()
-        edge = np.maximum(skeleton[..., :2].max(axis=(0, 1, 2)), 1)  # the picture's is not known
+        edge = np.maximum(
+            skeleton[..., :2].max(axis=(0, 1, 2)), 1
+        )  # the size of the picture is unknown
         cut, size = compact(skeleton, (int(edge[1]) + 1, int(edge[0]) + 1))
         if self.training and self.augment != "none":
             cut = self.changed(cut, size, number)
@@ -100,7 +102,7 @@ class HeatmapClips:
         return clip._replace(skeleton=torch.from_numpy(cut.astype(np.float32)), present=seen)
 
     def changed(self, skeleton: Skeleton, size: tuple[int, int], number: int) -> Skeleton:
-        """A random part, resized; mirrored, maybe."""
+        """A random crop, resized; mirrored by chance."""
         rng = np.random.RandomState([self.seed, self.epoch, number, 2])
         offsets = random.Random(int(rng.randint(2**31)))
         larger = short_side(size, self.sides[1])

@@ -1,15 +1,10 @@
-"""Clips as video networks see them: the centre frames of equal segments, square and normalised.
+"""Clips as video networks see them: square frames of a strip, and for DSCNet skeletons as well.
 
-Each video is decoded once; the frames that clips need are kept in the workspace as JPEG strips of
-4:4:4 and quality 95, named after what they were made of, and made again when that has changed.
+Strips are created by `strips`. DSCNet's authors crop the pictures around the skeleton; here they
+are the same squares as for the other networks.
 
-Letters in shapes: B clips, T frames, S side of the strip, H x W pixels of what the network sees.
-
-Clips as DSCNet sees them: dense frames, and sparse skeletons of joints and bones, joined by id.
-
-Its authors crop the pictures around the skeleton; here they are squares as of the other networks.
-
-Letters in shapes: B clips, M persons, C channels, T frames, V joints.
+Letters in shapes: B clips, M persons, C channels, T frames, V joints, S side of a strip, H x W
+pixels of what the network sees.
 """
 
 from dataclasses import dataclass
@@ -21,29 +16,21 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from filelock import FileLock
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from imigue_lab.data.clips import Clip
-from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.cropping import SHORTER
-from imigue_lab.data.videos.video import Frames, Video, segment_centres
-from imigue_lab.data.workspace import atomic_path, short_hash, workspace
-from imigue_lab.errors import DataError, some
+from imigue_lab.data.workspace import short_hash
 from imigue_lab.training.baselines.clips import Seen, SkeletonClips
 from imigue_lab.training.gesture_clips import UNLABELLED
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
 KINETICS = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
-QUALITY = 95
-BYTES_A_PIXEL = 0.5e-9  # of a strip, in GB
+BESIDE = 1  # DSCNet: frames before and after the centre of a segment
 
-Range = tuple[int, int] | None  # first and last frame; None is the whole file
 Colours = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -60,8 +47,8 @@ class ClipPictures:
     """Strips of frames by clip id.
 
     Attributes:
-        clips: clip_id, split, label, `strip`, the file, and `made_of`, what its content hangs on.
-        side: S, of the strips in pixels; networks see 7/8 of it.
+        clips: clip_id, split, label, `strip` (file), `made_of` (digest of what determines it).
+        side: S in pixels; networks see 7/8 of it.
         notes: what was left out.
     """
 
@@ -70,9 +57,9 @@ class ClipPictures:
     notes: list[str]
 
     def identity(self) -> dict[str, Any]:
-        """Changes when a video, a range, a label or the split does; wherever the folder lies."""
-        told = self.clips[["clip_id", "split", "label", "made_of"]]
-        return {"digest": short_hash(told.to_csv(index=False))}
+        """Identifies videos, ranges, labels and split, independent of their location."""
+        clips = self.clips[["clip_id", "split", "label", "made_of"]]
+        return {"digest": short_hash(clips.to_csv(index=False))}
 
     def read(self, path: Path) -> UInt8[np.ndarray, "T S S 3"]:
         """The frames of one strip, RGB."""
@@ -80,25 +67,25 @@ class ClipPictures:
             return rearrange(np.array(strip), "(t s) w c -> t s w c", s=self.side)
 
     def middle(self, path: Path, crop: int) -> UInt8[Tensor, "T 3 H W"]:
-        """What a network that sees squares of side `crop` sees of a strip, not augmented."""
+        """The central square of side `crop` of each frame."""
         start = (self.side - crop) // 2
         return cut(self.read(path), start, start, crop)
 
 
 class PictureClips:
-    """A part's clips as uint8 frames, which `enter` normalises on the device.
+    """Clips of one split as uint8 frames, which `enter` normalises on the device.
 
     Args:
-        crop: side of what the network sees; the middle, or a random part where training augments.
+        crop: side of what the network sees: the centre, or a random square with augmentation.
         stacked: frames as channels, (B, 3 T, H, W), else (B, 3, T, H, W).
         colours: mean and deviation of R, G, B between 0 and 1.
-        augment: `turn` crops at random in training, `mirror` mirrors half of the clips too.
+        augment: `turn` crops at random, `mirror` also mirrors half of the clips.
     """
 
     def __init__(
         self,
         pictures: ClipPictures,
-        part: str,
+        split: str,
         crop: int,
         stacked: bool,
         colours: Colours,
@@ -106,7 +93,7 @@ class PictureClips:
         seed: int,
     ):
         self.pictures = pictures
-        self.clips = pictures.clips[pictures.clips.split == part].reset_index(drop=True)
+        self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
         self.crop = crop
         self.stacked = stacked
         self.colours = colours
@@ -163,95 +150,6 @@ def cut(
     return torch.from_numpy(np.ascontiguousarray(rearrange(square, "t h w c -> t c h w")))
 
 
-def open_pictures(
-    index: Index, clips: pd.DataFrame, segments: int, beside: int, crop: int
-) -> ClipPictures:
-    """The strips of clips, made where absent; clips without a video are left out and named.
-
-    Args:
-        clips: of the split.
-        segments: of a clip, whose centre frames are taken.
-        beside: frames before and after each centre that are taken too, within the clip.
-        crop: side of what the network sees.
-
-    Raises:
-        DataError: a video cannot be read, or a clip runs past its end.
-    """
-    whole = index.videos.set_index("video_id").video
-    alone = clips.video.notna()
-    source = clips.video.where(alone, clips.video_id.map(whole))
-    without = clips.clip_id[source.isna()].tolist()
-    lacking = {"train", "validation"} - set(clips.split[source.notna()])
-    if lacking:
-        raise DataError(
-            f"{index.root}: holds no video of the clips of {' and '.join(sorted(lacking))}; copy"
-            " them, see `check`"
-        )
-    notes = [f"{len(without)} clips have no picture and are left out: {some(without)}"]
-    side = round(crop * SHORTER)
-    folder = workspace() / "pictures" / index.key
-    clips, source = clips[source.notna()], source[source.notna()]
-    strips: list[Path] = []
-    made_of: list[str] = []
-    wanted: dict[Path, dict[Path, Range]] = {}
-    for clip, path in zip(clips.itertuples(), source, strict=True):
-        span = None if clip.video is not None else (clip.start, clip.end)
-        kept = path.stat()
-        made_of.append(short_hash(path.name, kept.st_size, span, segments, beside, side))
-        strips.append(folder / f"{clip.clip_id}-{short_hash(made_of[-1], kept.st_mtime_ns)}.jpg")
-        wanted.setdefault(path, {})[strips[-1]] = span
-    make_strips(wanted, folder, segments, beside, side)
-    table = clips[["clip_id", "split", "label"]].assign(strip=strips, made_of=made_of)
-    return ClipPictures(table, side, notes if without else [])
-
-
-def make_strips(
-    wanted: dict[Path, dict[Path, Range]], folder: Path, segments: int, beside: int, side: int
-) -> None:
-    """Those that are absent, each video in one pass; says first how much that will be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        absent = {
-            path: {strip: span for strip, span in strips.items() if not strip.exists()}
-            for path, strips in wanted.items()
-        }
-        absent = {path: strips for path, strips in absent.items() if strips}
-        clips = sum(len(strips) for strips in absent.values())
-        if not clips:
-            return
-        frames = segments * (2 * beside + 1)
-        size = clips * frames * side**2 * BYTES_A_PIXEL
-        print(f"pictures of {clips} clips, {frames} frames of {side} px each: about {size:.1f} GB")
-        for path, strips in tqdm(absent.items(), desc="pictures", unit="video", mininterval=1.0):
-            with Video(path, short_side=side) as video:
-                numbers = {
-                    str(strip): frame_numbers(span or (0, len(video) - 1), segments, beside)
-                    for strip, span in strips.items()
-                }
-                for strip, shot in video.clips(numbers):
-                    write_strip(Path(strip), shot, side)
-
-
-def frame_numbers(span: tuple[int, int], segments: int, beside: int) -> list[int]:
-    """The centres of equal segments, each between so many neighbours of the clip."""
-    start, end = span
-    return [
-        min(max(centre + step, start), end)
-        for centre in segment_centres(start, end, segments)
-        for step in range(-beside, beside + 1)
-    ]
-
-
-def write_strip(path: Path, frames: Frames, side: int) -> None:
-    """The middle square of each frame, one below the other."""
-    top, left = ((length - side) // 2 for length in frames.shape[1:3])
-    square = frames[:, top : top + side, left : left + side]
-    with atomic_path(path) as temporary:
-        strip = Image.fromarray(rearrange(square, "t h w c -> (t h) w c"))
-        strip.save(temporary, "jpeg", quality=QUALITY, subsampling=0)
-
-
-BESIDE = 1  # frames before and after the centre of a segment: three consecutive ones
 Pair = tuple[Picture, Clip, Clip]
 
 
@@ -304,11 +202,8 @@ class DenseSparseClips:
 def losses_apart(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """The sum of each stream's cross-entropy: each learns as if it were trained alone.
+    """The sum of the cross-entropies of DSCNet's streams: each is trained independently."""
 
-    Args:
-        model: a `DSCNet`, or what Fabric made of one.
-    """
     streams: Any = model.streams
     logits = [stream(x) for stream, x in zip(streams.values(), inputs, strict=True)]
     losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in logits]

@@ -1,4 +1,4 @@
-"""The parameters of 04_baselines, and of the pose encoder's training (paper sections 2 and 5.1)."""
+"""Settings of the networks of Table 1 and of the pose encoder (paper sections 2 and 5.1)."""
 
 from typing import Any, ClassVar, Literal, get_args
 
@@ -16,7 +16,7 @@ STREAMS: tuple[Stream, ...] = get_args(Stream)
 class BaselineSettings(TrainSettings):
     """Parameters of 04_baselines.
 
-    The preset is the recipe in the model's row of Table 1, which gives the size as well.
+    The preset `paper` is the recipe in the model's row of Table 1, at the published size.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper"}}
@@ -29,27 +29,23 @@ class BaselineSettings(TrainSettings):
         "small", description="small for a quick look, or paper as published"
     )
     checkpoint: str = Field("", description="published weights to start from; empty: none")
-    frames: int = Field(
-        32, ge=0, description="of a clip as the model sees it; pictures 16 or 8; 0 keeps its own"
-    )
+    frames: int = Field(32, ge=0, description="frames per clip; pictures 16 or 8; 0: not resampled")
     sampling: Sampling = Field(
-        "resample", description="resample evenly, or uniform: one frame of each part, by chance"
+        "resample", description="resample evenly, or uniform: a random frame of each segment"
     )
-    test_clips: int = Field(
-        1, ge=1, description="uniform draws whose probabilities are averaged in the test"
-    )
+    test_clips: int = Field(1, ge=1, description="uniform draws averaged in evaluation")
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     augment: Augment = Field(
-        "none", description="none, turn (and scale; pictures: crop), or mirror (flip half as well)"
+        "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
     balance: float = Field(
-        0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
+        0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
     )
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
-    batch_size: int = Field(32, ge=1, description="clips a step")
-    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov's momentum 0.9")
+    patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
+    batch_size: int = Field(32, ge=1, description="clips per step")
+    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
     scheduler: str = Field(
@@ -60,17 +56,17 @@ class BaselineSettings(TrainSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def pictures_are_fewer(cls, given: Any) -> Any:
-        """Frames of networks that see pictures, where no number is given."""
-        row = ROWS.get(given.get("model", "")) if isinstance(given, dict) else None
+    def default_frames(cls, values: Any) -> Any:
+        """Networks of heatmaps and pictures have another default number of frames."""
+        row = ROWS.get(values.get("model", "")) if isinstance(values, dict) else None
         if row is None or row.modality == "skeleton":
-            return given
-        return {"frames": 8 if row.name in ("tsm", "dscnet") else 16, **given}
+            return values
+        return {"frames": 8 if row.name in ("tsm", "dscnet") else 16, **values}
 
     @classmethod
-    def values_of(cls, preset: str, given: dict[str, Any]) -> dict[str, Any]:
-        """The recipe of the model that is given."""
-        row = ROWS.get(given.get("model", cls.model_fields["model"].default))
+    def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The recipe of the requested model."""
+        row = ROWS.get(arguments.get("model", cls.model_fields["model"].default))
         if row is None:
             return {}
         recipe = row.recipe._asdict()
@@ -83,18 +79,18 @@ class BaselineSettings(TrainSettings):
         streams = {"skeleton": STREAMS, "heatmaps": STREAMS[:2]}.get(modality, STREAMS[:1])
         if self.stream not in streams:
             raise ValueError(
-                f"stream: {self.model} reads {modality}; it takes {' or '.join(streams)}"
+                f"stream: {self.model} reads {modality}; choose {' or '.join(streams)}"
             )
         if "RGB" in modality and self.sampling == "uniform":
             raise ValueError(
-                "sampling: frames are the centres of equal segments; leave it at resample"
+                "sampling: pictures are the centres of equal segments; leave it at resample"
             )
         if modality != "skeleton" and not self.frames:
-            raise ValueError(f"frames: {self.model} takes clips of one length; set a number")
+            raise ValueError(f"frames: {self.model} needs clips of one length; set a number")
         if self.sampling == "uniform" and not self.frames:
             raise ValueError("frames: uniform sampling needs a number; set it, such as 100")
         if self.sampling == "resample" and self.test_clips > 1:
             raise ValueError(
-                f"test_clips: {self.test_clips} clips resampled evenly are all the same; set"
+                f"test_clips: {self.test_clips} evenly resampled clips would be identical; set"
                 " sampling=uniform"
             )

@@ -1,6 +1,6 @@
-"""Trains and scores a network of Table 1, the pose encoder's among them.
+"""Trains and scores a network of Table 1, the encoders of the gesture model among them.
 
-Settings in, a finished run folder out. What a network is called with, its clips say (`enter`).
+Settings in, a finished run folder out. `Clips.enter` gives the input of each network.
 """
 
 from typing import Any
@@ -9,34 +9,38 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from imigue_lab.data.index import is_synthetic
+from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.baselines import SIZES, build_baseline
-from imigue_lab.training.baselines.clips import Clips, EpochBatches, Seen, draws_in_order
+from imigue_lab.training.baselines.clips import (
+    Clips,
+    Seen,
+    draws_in_order,
+    training_batches,
+)
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
-from imigue_lab.training.gesture_clips import GestureData
+from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import point_scores, score_table
-from imigue_lab.training.session import Session, open_session
+from imigue_lab.training.session import Device, open_session
 
 
 def train_baseline(
     settings: BaselineSettings, data: BaselineData | GestureData | None = None
 ) -> Run:
-    """Trains, or resumes, or returns at once what is finished.
+    """Trains or resumes a run; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the best validation epoch.
 
     Args:
-        data: of these settings, where it is loaded already.
+        data: as `load_baseline_data(settings)` returns it, if loaded already.
     """
     if isinstance(data, GestureData):
         data = BaselineData(data.split, data)
@@ -45,19 +49,18 @@ def train_baseline(
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run
-        fabric, ranks = session.fabric, session.ranks
+        device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
         validation = data.clips("validation", settings.model_copy(update={"test_clips": 1}))
-        apart = settings.model == "dscnet"
+        loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
-            loss = losses_apart if apart else cross_entropy
             return loss(model, clips.enter(batch), batch.label, settings.smoothing)
 
         def evaluate(model: nn.Module) -> Row:
-            predictions = predict(fabric, model, validation, data, settings.batch_size, ranks)
+            predictions = predict(device, model, validation, data, batch_size, ranks)
             return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
@@ -65,20 +68,26 @@ def train_baseline(
             model,
             optimizer,
             build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
-            EpochBatches(clips, settings.batch_size, settings.seed, settings.balance),
+            training_batches(clips, batch_size, settings.seed, settings.balance),
             loss_of,
             evaluate,
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error"),
         )
-        finish(session, best.to(fabric.device), data, settings, remarks)
+        tables = (
+            predict(device, best, clips, data, batch_size, ranks)
+            for clips in (data.clips(split, settings) for split in SPLITS)
+            if len(clips)
+        )
+        remarks = data.remarks() + remarks
+        session.finish(tables, score_table, remarks, synthetic=is_synthetic(settings.data))
     return run
 
 
 def start(
     settings: BaselineSettings, data: BaselineData
 ) -> tuple[dict[str, Any], nn.Module, list[str]]:
-    """What the weights may be loaded into, the model before training, and what to say of it."""
+    """The description of the weights, the untrained model, and remarks on its initial weights."""
     arguments = data.arguments(settings) | SIZES[settings.model][settings.size]
     published = None
     if settings.checkpoint:
@@ -102,20 +111,20 @@ def start(
 
 
 def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
-    """The best model of a run in eval mode; refused for clips of another keypoint layout.
+    """The best model of a run in eval mode.
+
+    Args:
+        data: what it is to be applied to.
 
     Raises:
-        RunError: not a baseline's checkpoint, or made for other classes or keypoints; the sentence
-            says which.
+        RunError: not a baseline, or trained on other classes or another keypoint layout.
     """
-    found = run.read_checkpoint("best")
-    wanted = {**found, "task": "baseline", "classes": list(CLASSES)}
-    if data:
-        wanted["keypoints"] = data.layout.name
-    weights = run.load_weights("best", wanted)
-    model = build_baseline(found["model"], **found["arguments"])
-    model.load_state_dict(weights)
-    return model.eval()
+    return run.load_model(
+        lambda checkpoint: build_baseline(checkpoint["model"], **checkpoint["arguments"]),
+        task="baseline",
+        classes=list(CLASSES),
+        **({"keypoints": data.layout.name} if data else {}),
+    )
 
 
 def cross_entropy(
@@ -127,64 +136,40 @@ def cross_entropy(
 
 @torch.no_grad()
 def predict(
-    fabric: Fabric,
+    device: Device,
     model: nn.Module,
     clips: Clips,
     data: BaselineData,
     batch_size: int,
     ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
-    """One row a clip, keyed by id.
+    """One row per clip, keyed by id.
 
-    Columns: clip_id, video_id, subject, split, label (null where hidden), said (the most probable
-    class), seen (share of joints that were there; 1 of pictures), p0 ... of the classes.
+    Columns: clip_id, video_id, subject, split, label (null where hidden), predicted (most probable
+    class), seen (share of visible joints; 1 for pictures), p0 ... of the classes.
     """
     model.eval()
-    parts = []
+    rows = []
     for draws in draws_in_order(clips, batch_size, ranks):
-        inputs = [clips.enter(draw.to(fabric.device)) for draw in draws]
-        with fabric.autocast():
+        inputs = [clips.enter(draw.to(device.torch_device)) for draw in draws]
+        with device.autocast():
             probability = average_probability(model, inputs).cpu().numpy()
-        part = pd.DataFrame(probability).add_prefix("p")
-        part.insert(0, "clip_id", draws[0].clip_ids)
-        part.insert(1, "predicted", probability.argmax(axis=1))
-        part.insert(2, "seen", draws[0].share.numpy())
-        parts.append(part)
-    known = data.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
-    table = pd.concat([part for own in ranks.gather(parts) for part in own])
-    return known.merge(table, on="clip_id", validate="one_to_one")
+        rows.append(clip_rows(draws[0].clip_ids, probability, seen=draws[0].share.numpy()))
+    return prediction_table(rows, data.split, ranks)
 
 
 def average_probability(
     model: nn.Module, draws: list[tuple[Tensor, ...]]
 ) -> Float[Tensor, "B classes"]:
-    """``mean_n softmax(model(draw n))``: several draws of the same clips decide together."""
+    """``mean_n softmax(model(draw n))`` over the draws of the same clips."""
     logits = torch.stack([model(*inputs) for inputs in draws])
     return logits.float().softmax(dim=-1).mean(dim=0)
 
 
 def validation_scores(predictions: pd.DataFrame) -> Row:
-    """A row of metrics.csv; the error, 1 - top1, is what training watches."""
+    """A row of metrics.csv; training monitors the error, 1 - top1."""
     scores = point_scores(predictions)
     return {
         "validation_error": 1 - scores["top1"],
         **{f"validation_{name}": value for name, value in scores.items()},
     }
-
-
-def finish(
-    session: Session,
-    model: nn.Module,
-    data: BaselineData,
-    settings: BaselineSettings,
-    remarks: list[str],
-) -> None:
-    """Predicts every part, and writes it with what made it."""
-    parts = (data.clips(split, settings) for split in ("train", "validation", "test"))
-    predictions = pd.concat(
-        predict(session.fabric, model, clips, data, settings.batch_size, session.ranks)
-        for clips in parts
-        if len(clips)
-    ).sort_values("clip_id", ignore_index=True)
-    remarks = data.remarks() + remarks
-    session.finish(predictions, score_table, remarks, synthetic=is_synthetic(settings.data))

@@ -1,4 +1,4 @@
-"""What an emotion model of given settings learns from: split, features, and remarks on both."""
+"""The input of the emotion model: split, features, and remarks on both."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 
 @dataclass(frozen=True)
 class EmotionData:
-    """Everything a model of these settings learns from or is scored on."""
+    """Every interview that a model is trained or scored on."""
 
     split: EmotionSplit
     features: EmotionFeatures
@@ -25,23 +25,23 @@ class EmotionData:
     face: Encoding
 
     def identity(self) -> dict[str, Any]:
-        """Which data these are, by content: the same wherever the folder lies."""
+        """Identifies the data by content, independent of their location."""
         videos = self.split.videos.sort_values("video_id").to_csv(index=False)
         encodings = {"context": self.context.name, "face": self.face.name}
         return {"digest": short_hash(self.features.digest, videos), **encodings}
 
     def summary(self) -> pd.DataFrame:
-        """Interviews, subjects, outcomes and windows of each part."""
+        """Interviews, subjects, wins and windows of each split."""
         videos = self.split.videos.assign(
             windows=[len(self.features.context[video]) for video in self.split.videos.video_id]
         )
-        parts = videos.groupby("split", sort=False)
+        splits = videos.groupby("split", sort=False)
         return pd.DataFrame(
             {
-                "interviews": parts.size(),
-                "subjects": parts.subject.nunique(),
-                "wins": parts.outcome.sum(),
-                "windows": parts.windows.sum(),
+                "interviews": splits.size(),
+                "subjects": splits.subject.nunique(),
+                "wins": splits.outcome.sum(),
+                "windows": splits.windows.sum(),
             }
         )
 
@@ -55,23 +55,23 @@ class EmotionData:
         return notes + self.faceless() + self.split.remarks
 
     def faceless(self) -> list[str]:
-        """Names the interviews in which no face was found; their prediction rests on context."""
+        """Names the interviews without a detected face, predicted from context alone."""
         videos = self.split.videos.video_id
         blank = [v for v in videos if not present_windows(self.features.face[v]).any()]
         if not blank:
             return []
         count = f"{len(blank)} of {len(videos)} interviews"
-        return [f"no face in {count}, which rest on context alone: {some(blank)}"]
+        return [f"no face in {count}: only context is used: {some(blank)}"]
 
 
 def load_emotion_data(settings: EmotionSettings, index: Index | None = None) -> EmotionData:
     """Reads index, split and features.
 
     Args:
-        index: in place of that of `settings.data`; nothing but what it names is read.
+        index: replaces the index of `settings.data`; only its files are read.
 
     Raises:
-        DataError: one sentence on what is wrong with them.
+        DataError: the data are incomplete or inconsistent.
     """
     index = index or open_data(settings.data, settings.labels, settings.store)
     split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)

@@ -1,4 +1,4 @@
-"""The parameters of 02_train_emotion (paper sections 3 and 5.2)."""
+"""Settings of the emotion model (paper sections 3 and 5.2)."""
 
 from typing import Any, ClassVar, Literal
 
@@ -32,10 +32,10 @@ class EmotionSettings(TrainSettings):
         "synthetic-context", description="context features: encoder name or folder"
     )
     face: str = Field("synthetic-face", description="face features: encoder name or folder")
-    labels: str = Field("", description="outcome CSV (video_id,label); empty: the tree's own")
+    labels: str = Field("", description="outcome CSV (video_id,label); empty: that of the data")
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     move_negatives: int = Field(
-        5, ge=0, description="moved to a one-class validation (paper: 5); 0 none"
+        5, ge=0, description="interviews moved to a one-class validation (paper: 5)"
     )
     fusion: Fusion = Field(
         "interfusion", description="interfusion, late, concat, context_only or face_only"
@@ -50,15 +50,17 @@ class EmotionSettings(TrainSettings):
         "balanced", description="balanced (inverse frequency) or none"
     )
     width: int = Field(32, ge=2, description="token width (paper: 512)")
-    depth: int = Field(1, ge=1, le=24, description="encoder layers a stream (paper: 8)")
+    depth: int = Field(1, ge=1, le=24, description="encoder layers per stream (paper: 8)")
     heads: int = Field(4, ge=1, description="attention heads; must divide width (paper: 4)")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of values dropped (paper: 0.5)")
-    max_windows: int = Field(256, ge=0, description="training crop in windows; 0 takes all")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability (paper: 0.5)")
+    max_windows: int = Field(256, ge=0, description="training crop in windows; 0 uses all")
     epochs: int = Field(40, ge=1, description="upper limit; may stop earlier (paper: 20)")
-    patience: int = Field(7, ge=1, description="epochs without a better validation loss (paper: 7)")
-    batch_size: int = Field(8, ge=1, description="interviews a step (paper: 8)")
-    lr: float = Field(1e-4, gt=0, le=1, description="AdamW's learning rate (paper: 1e-7)")
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW's weight decay")
+    patience: int = Field(
+        7, ge=1, description="epochs without improvement of validation loss (paper: 7)"
+    )
+    batch_size: int = Field(8, ge=1, description="interviews per step (paper: 8)")
+    lr: float = Field(1e-4, gt=0, le=1, description="AdamW learning rate (paper: 1e-7)")
+    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW weight decay")
     scheduler: Literal["none", "cosine", "plateau"] = Field(
         "none", description="none, cosine or plateau (halves lr when validation stalls)"
     )

@@ -1,9 +1,6 @@
-"""Pose tokens in the feature store: encoded once, read by every later run.
+"""The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
 
-Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
-streams, W width of a token.
-
-The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
+Its tokens are encoded once and stored in the feature store.
 
 Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
 streams, W width of a token.
@@ -24,7 +21,6 @@ from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, create_store
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import RunError
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -42,14 +38,14 @@ PoseTokens = Float[Tensor, "M S V W"]
 class PoseStore:
     """`pose (M, S, V, W)` of each clip, as float16, with the places of its tokens.
 
-    An item is read again only for the very skeleton that it was made of.
+    An item is valid only for the skeleton from which it was encoded.
     """
 
     store: EncoderStore
     weights: Path
 
     def read(self, clip_id: str, skeleton: Skeleton) -> PoseTokens | None:
-        """The tokens of a clip, or None where they are yet to be made."""
+        """The tokens of a clip; None if they are not stored."""
         if not self.store.path(clip_id).exists():
             return None
         facts = self.store.facts(clip_id)
@@ -64,10 +60,10 @@ class PoseStore:
 
 
 def open_pose_store(store: str, index: Index, runs: list[Run], frames: int) -> PoseStore:
-    """The place of the tokens that the encoder of two runs, joint and bone, makes.
+    """The store of the tokens of two runs, joint and bone.
 
     Args:
-        frames: that a clip is resampled to.
+        frames: number to which clips are resampled.
     """
     files = [run.folder / "best.safetensors" for run in runs]
     weights = "-".join(short_hash(file.read_bytes()) for file in files)
@@ -84,13 +80,13 @@ AT_ONCE = 32  # clips that are encoded together
 
 
 class PoseClip(NamedTuple):
-    """The skeleton of one clip, and what the encoder says of it.
+    """The skeleton of one clip and its tokens.
 
     Attributes:
-        skeleton: joints and bones side by side, about the body.
-        places: of the tokens, 0 to 1 over the RGB encoder's crop; beyond it where not known.
-        seen: whether the token's joint was there in any of its frames.
-        tokens: of the frozen encoder; None where it is trained along.
+        skeleton: joints and bones, concatenated in the channels, normalised to the body.
+        places: of the tokens, 0 to 1 over the RGB encoder's crop; -1 if unknown.
+        seen: whether the token's joint is visible in any of its frames.
+        tokens: of the frozen encoder; None if it is fine-tuned.
     """
 
     skeleton: Float[Tensor, "M T V CC"]
@@ -100,51 +96,35 @@ class PoseClip(NamedTuple):
 
 
 def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
-    """The runs of both streams, joint first; a name left empty is trained first, by defaults.
+    """The runs of both streams, joint first; one without a name is trained, with defaults.
 
     Raises:
-        RunError: a named run is of another stream, fold or number of frames.
+        RunError: a named run has another stream, fold or number of frames.
     """
     runs = []
     for stream, name in zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True):
         if name:
             run = find_run(name)
             load_baseline(run, data)
-            refuse_other(run, stream, settings)
+            shared = {"fold": settings.fold, "frames": settings.frames, "sampling": "resample"}
+            expected = {"model": "2s-agcn", "stream": stream, **shared}
+            run.refuse_other(f"{stream}_run", expected)
         else:
-            shared = ("data", "store", "preset", "seed", "device", "frames", "fold")
-            given = {field: getattr(settings, field) for field in shared}
-            run = train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
+            names = ("data", "store", "preset", "seed", "device", "frames", "fold")
+            arguments = {field: getattr(settings, field) for field in names} | {"stream": stream}
+            run = train_baseline(BaselineSettings.from_arguments(arguments), data)
         runs.append(run)
     return runs
 
 
-def refuse_other(run: Run, stream: Stream, settings: GestureSettings) -> None:
-    """A run of another network has other tokens; of another fold, learned what is held out here."""
-    asked = run.settings()["settings"]
-    wanted = {
-        "model": "2s-agcn",
-        "stream": stream,
-        "fold": settings.fold,
-        "frames": settings.frames,
-        "sampling": "resample",
-    }
-    for name, value in wanted.items():
-        if asked[name] != value:
-            raise RunError(
-                f"{stream}_run: {run.folder.name} has {name} {asked[name]}, {value} is due; name"
-                " another run, or leave it empty"
-            )
-
-
 def load_pose_encoder(runs: list[Run], data: GestureData) -> TwoStream:
-    """Both networks of trained runs, in eval mode."""
+    """The networks of both runs, in eval mode."""
     joint, bone = (cast(AGCN, load_baseline(run, data)) for run in runs)
     return TwoStream(joint, bone).eval()
 
 
 def build_pose_encoder(arguments: list[dict]) -> TwoStream:
-    """The same untrained, of the arguments in both checkpoints."""
+    """Untrained, from the arguments in both checkpoints."""
     joint, bone = (build_agcn(**stream) for stream in arguments)
     return TwoStream(joint, bone)
 
@@ -160,11 +140,11 @@ def encode_clips(
     device: torch.device,
     store: PoseStore | None,
 ) -> dict[str, PoseClip]:
-    """Every clip by its id, tokens out of the store where they are there.
+    """Every clip by id, with its tokens from the store or encoded now.
 
     Args:
         clips: with both streams.
-        sizes: of the clips' pictures; a clip that is not in it has joints without places.
+        sizes: of the clips' pictures; joints of other clips have no places.
         store: of the frozen encoder; None leaves the tokens out.
     """
     encoder.to(device).eval()
@@ -178,7 +158,7 @@ def encode_clips(
             encoded[clip.clip_id] = PoseClip(clip.skeleton, *placed, kept)
         if store is None or all(encoded[clip.clip_id].tokens is not None for clip in own):
             continue
-        # All of them together again: the last bit may hang on a clip's neighbours.
+        # All together again: the last bit may depend on the other clips of a batch.
         for clip, tokens in zip(own, encode(encoder, own, device), strict=True):
             found = encoded[clip.clip_id]
             if found.tokens is None:
@@ -192,7 +172,7 @@ def encode_clips(
 def encode(
     encoder: TwoStream, clips: list[Clip], device: torch.device
 ) -> Float[Tensor, "B M S V W"]:
-    """The tokens of some clips, padded to the longest of them, as float16."""
+    """The tokens of clips, padded to the longest of them, as float16."""
     batch = collate(clips).to(device)
     joints, bones = batch.skeleton.chunk(2, dim=-1)
     return encoder.tokens(joints, bones, batch.frame_mask).half().cpu()
@@ -201,7 +181,7 @@ def encode(
 def place(
     clips: GestureClips, number: int, persons: int, size: tuple[int, int] | None
 ) -> tuple[Float[Tensor, "M S V 2"], Bool[Tensor, "M S V"]]:
-    """Where the joints of a clip's tokens are in the RGB encoder's crop, and which were seen."""
+    """Positions of a clip's token joints in the RGB encoder's crop, and which are visible."""
     clip = clips.clips[number]
     pixels = clip.skeleton[..., :2].numpy()
     known = size is not None and clips.layout.axes == 2

@@ -1,8 +1,7 @@
-"""RGB tokens of clips out of the feature store, or a user's own folder.
+"""RGB tokens of the gesture model: stored maps, or the output of a trained MViTv2-S.
 
-Letters in shapes: t h w, times and places of the RGB encoder's map; D its width.
-
-The RGB encoder of the gesture model: a run of MViTv2-S on pictures, frozen or trained along.
+Stored maps come from the feature store or a user's own folder. A trained MViTv2-S is a run of
+Table 1 on pictures, either frozen or fine-tuned.
 
 Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network sees; t h w, times
 and places of its map; D its width.
@@ -29,7 +28,7 @@ from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.flow import Batches
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.pictures.mvit import MViT
-from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, normalise, open_pictures
+from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, normalise
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.runs import Run, find_run
 
@@ -38,9 +37,9 @@ Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
 
 
 def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[str, Map], Sizes]:
-    """The RGB map of each clip that has one, and the size of its picture where it is known.
+    """The RGB map of each clip that has one, and the size of its picture if known.
 
-    A user's own features may be (t, D) instead: tokens of the whole picture.
+    A user's own features may be (t, D): tokens of whole pictures.
     """
     known = picture_sizes(index)
     maps: dict[str, Map] = {}
@@ -52,7 +51,7 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
         array = item["rgb"] if "rgb" in item else item.get("features")
         if array is None or array.ndim not in (2, 4):
             raise DataError(
-                f"{features.path(clip_id)}: holds no rgb tokens (times, rows, columns, width);"
+                f"{features.path(clip_id)}: expected rgb tokens (times, rows, columns, width);"
                 " name another encoder by `rgb`"
             )
         whole = array if array.ndim == 4 else rearrange(array, "t d -> t 1 1 d")
@@ -64,16 +63,16 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
             sizes[clip_id] = int(width), int(height)
     widths = {clip.shape[-1]: clip_id for clip_id, clip in maps.items()}
     if len(widths) != 1:
-        told = ", ".join(f"{width} in {clip_id}" for width, clip_id in widths.items())
+        found = ", ".join(f"{width} in {clip_id}" for width, clip_id in widths.items())
         raise DataError(
-            f"{features.folder}: clips of one width are due, found {told or 'none at all'};"
-            " extract them again"
+            f"{features.folder}: expected clips of one width, got {found or 'no clip'}; extract"
+            " them again"
         )
     return maps, sizes
 
 
 def picture_sizes(index: Index) -> Sizes:
-    """Width and height of each clip's picture, of which the index knows its video's."""
+    """Width and height of each clip's picture where the index has those of its video."""
     known = index.videos.dropna(subset=["width", "height"]).set_index("video_id")
     return {
         clip_id: (int(known.width[video_id]), int(known.height[video_id]))
@@ -88,7 +87,7 @@ BYTES_A_VALUE = 2e-9  # of float16, in GB
 
 
 class RgbEncoder(nn.Module):
-    """MViTv2-S as Table 1 trains it, from frames as they are kept to the tokens of its map."""
+    """MViTv2-S of Table 1, from stored frames to the tokens of its map."""
 
     def __init__(self, net: mvit.MViT):
         super().__init__()
@@ -101,10 +100,10 @@ class RgbEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class FilmedClips:
-    """The pictures of clips, as the network of a run sees them.
+    """The pictures of clips as the network of a run sees them.
 
     Attributes:
-        run: of MViTv2-S in Table 1, on these very pictures.
+        run: of MViTv2-S, trained on these pictures.
         pictures: of the clips that have a video.
         shape: times, rows and columns of a clip's map, and its width.
     """
@@ -115,7 +114,7 @@ class FilmedClips:
 
     @cached_property
     def arguments(self) -> dict:
-        """What its network is built with."""
+        """The arguments of `build_baseline` for its network."""
         return self.run.read_checkpoint("best")["arguments"]
 
     @cached_property
@@ -124,16 +123,16 @@ class FilmedClips:
         return dict(zip(self.pictures.clips.clip_id, self.pictures.clips.strip, strict=True))
 
     def frames(self, clip_id: str) -> UInt8[Tensor, "L 3 H W"]:
-        """The middle of each frame, where the network is tested; `data.crop` says where it lies."""
+        """The central square of each frame, as in the evaluation of the network."""
         return self.pictures.middle(self.strips[clip_id], self.arguments["clip"][1])
 
     def batch(self, clip_ids: list[str]) -> tuple[UInt8[Tensor, "B L 3 H W"], Bool[Tensor, " B"]]:
-        """The frames of some clips, and which of them have any; the others' are black."""
-        frames, rows, columns = self.arguments["clip"]
-        nothing = torch.zeros(frames, 3, rows, columns, dtype=torch.uint8)
-        there = [clip_id in self.strips for clip_id in clip_ids]
-        shown = [self.frames(i) if has else nothing for i, has in zip(clip_ids, there, strict=True)]
-        return torch.stack(shown), torch.tensor(there)
+        """The frames of clips, black where there are none, and which clips have any."""
+        length, rows, columns = self.arguments["clip"]
+        nothing = torch.zeros(length, 3, rows, columns, dtype=torch.uint8)
+        present = [clip_id in self.strips for clip_id in clip_ids]
+        frames = [self.frames(i) if i in self.strips else nothing for i in clip_ids]
+        return torch.stack(frames), torch.tensor(present)
 
     @cached_property
     def encoding(self) -> Encoding:
@@ -144,27 +143,23 @@ class FilmedClips:
 
 
 def open_filmed(name: str, fold: int, index: Index, split: GestureSplit) -> FilmedClips:
-    """A finished run by its name, and the pictures of the clips of a split, made where absent.
+    """A finished run by name, and the pictures of a split's clips, decoded if absent.
 
     Raises:
         RunError: the run is of another network, fold or data.
         DataError: a video cannot be read.
     """
+    from imigue_lab.training.baselines.strips import open_pictures
+
     run = find_run(name)
     net = load_baseline(run)
-    asked = run.settings()["settings"]
-    for setting, value in {"model": MODEL, "fold": fold}.items():
-        if asked[setting] != value:
-            raise RunError(
-                f"rgb_run: {run.folder.name} has {setting} {asked[setting]}, {value} is due; name"
-                " another run, or leave it empty"
-            )
+    run.refuse_other("rgb_run", {"model": MODEL, "fold": fold})
     frames, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
     pictures = open_pictures(index, split.clips, frames, beside=0, crop=crop)
     if run.settings()["data"]["digest"] != pictures.identity()["digest"]:
         raise RunError(
-            f"rgb_run: {run.folder.name} has learned from other clips, parts or labels than are in"
-            f" {index.root} now; train one on these with 04, or leave it empty"
+            f"rgb_run: run {run.folder.name!r} was trained on other clips, splits or labels than"
+            f" {index.root} has now; train one on these with notebook 04, or leave it empty"
         )
     network = rgb_encoder_of(net).mvit
     return FilmedClips(run, pictures, (*network.grid, network.dim))
@@ -176,7 +171,7 @@ def load_rgb_encoder(run: Run) -> RgbEncoder:
 
 
 def build_rgb_encoder(arguments: dict) -> RgbEncoder:
-    """The same untrained, of the arguments in its checkpoint."""
+    """Untrained, from the arguments in its checkpoint."""
     return rgb_encoder_of(build_baseline(MODEL, **arguments))
 
 
@@ -188,9 +183,9 @@ def rgb_encoder_of(net: nn.Module) -> RgbEncoder:
 def encode_pictures(
     filmed: FilmedClips, store: str, index: Index, device: torch.device
 ) -> dict[str, Map]:
-    """The map of every clip that has pictures, out of the feature store where it is there.
+    """The map of every clip that has pictures, from the feature store or encoded now.
 
-    An item is made again when its pictures have changed; other weights have a place of their own.
+    Changed pictures are encoded again; other weights have another folder in the store.
     """
     kept = create_store(store, index, filmed.encoding)
     absent = [clip for clip, strip in filmed.strips.items() if not kept.is_fresh(clip, strip)]
@@ -203,7 +198,7 @@ def encode_pictures(
 def encode(
     filmed: FilmedClips, clip_ids: list[str], kept: EncoderStore, device: torch.device
 ) -> None:
-    """Encodes some clips; says first how much that will be."""
+    """Encodes clips into the store; prints their size first."""
     size = len(clip_ids) * prod(filmed.shape) * BYTES_A_VALUE
     print(f"rgb tokens of {len(clip_ids)} clips by {filmed.run.folder.name}: about {size:.1f} GB")
     encoder = load_rgb_encoder(filmed.run).to(device)

@@ -1,4 +1,4 @@
-"""The parameters of 01_train_gesture (paper sections 2 and 5.1)."""
+"""Settings of the gesture model (paper sections 2 and 5.1)."""
 
 from typing import Any, ClassVar
 
@@ -31,44 +31,46 @@ class GestureSettings(TrainSettings):
     }
 
     rgb: str = Field("synthetic-rgb", description="RGB tokens of clips: encoder name or folder")
-    rgb_run: str = Field("", description="finished run of mvitv2-s (04) to make them instead")
-    joint_run: str = Field("", description="finished run of the joint stream; empty: made first")
-    bone_run: str = Field("", description="finished run of the bone stream; empty: made first")
-    frames: int = Field(16, ge=0, description="resampled pose; 0 keeps a clip's own (paper: 0)")
+    rgb_run: str = Field("", description="finished run of mvitv2-s (04) that computes them instead")
+    joint_run: str = Field("", description="finished run of the joint stream; empty: trained first")
+    bone_run: str = Field("", description="finished run of the bone stream; empty: trained first")
+    frames: int = Field(
+        16, ge=0, description="resampled frames of pose; 0: not resampled (paper: 0)"
+    )
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     fusion: FusionName = Field("cmtf", description="late, concat, cross_attention or cmtf")
-    memory: bool = Field(True, description="refinement by the memory bank; late fusion has none")
+    memory: bool = Field(True, description="refinement by the memory bank; not with late fusion")
     criteria: str = Field(
-        ",".join(CRITERIA), description="of CMTF's attention that are on, with commas"
+        ",".join(CRITERIA), description="criteria of CMTF attention, separated by commas"
     )
     width: int = Field(48, ge=2, description="width of fused tokens (paper: 512)")
     heads: int = Field(6, ge=1, description="attention heads; must divide width (paper: 8)")
     merge: float = Field(0.25, ge=0, le=0.5, description="share of tokens that merge, 0-0.5")
-    bank: int = Field(50, ge=1, description="entries a class (paper: 50)")
-    top_k: int = Field(5, ge=1, description="entries a clip looks at (paper: 5)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="inertia of an entry (paper: 0.9)")
+    bank: int = Field(50, ge=1, description="entries per class (paper: 50)")
+    top_k: int = Field(5, ge=1, description="entries retrieved per clip (paper: 5)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of an entry (paper: 0.9)")
     warmup: int = Field(3, ge=0, description="epochs in which the bank is only written")
     ramp: int = Field(3, ge=1, description="epochs after warm-up until alpha is reached")
     alpha: float = Field(1.0, ge=0, description="weight of the prototype loss (paper: 1)")
     loss_on: LossOn = Field("averaged", description="averaged logits (paper), or weighted")
     margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
-    finetune: bool = Field(False, description="train the pose encoder along; false keeps it frozen")
-    finetune_rgb: bool = Field(False, description="train the RGB encoder along; needs rgb_run")
+    finetune: bool = Field(False, description="fine-tune the pose encoder; false keeps it frozen")
+    finetune_rgb: bool = Field(False, description="fine-tune the RGB encoder; needs rgb_run")
     balance: float = Field(
-        0.5, ge=0, le=1, description="0 each clip once an epoch, 1 all classes equally often"
+        0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
     )
     epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(10, ge=1, description="epochs without a better validation accuracy")
-    batch_size: int = Field(32, ge=1, description="clips a step")
-    lr: float = Field(1e-3, gt=0, le=1, description="AdamW's learning rate (paper: 1e-4)")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW's weight decay (paper: 1e-4)")
+    patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
+    batch_size: int = Field(32, ge=1, description="clips per step")
+    lr: float = Field(1e-3, gt=0, le=1, description="AdamW learning rate (paper: 1e-4)")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW weight decay (paper: 1e-4)")
 
     @model_validator(mode="before")
     @classmethod
-    def late_fusion_has_no_memory(cls, given: Any) -> Any:
-        """Unless it was asked for, which the model refuses."""
-        late = isinstance(given, dict) and given.get("fusion") == "late"
-        return {"memory": False, **given} if late else given
+    def late_fusion_has_no_memory(cls, values: Any) -> Any:
+        """Changes the default only: an explicit `memory=true` is an error."""
+        late = isinstance(values, dict) and values.get("fusion") == "late"
+        return {"memory": False, **values} if late else values
 
     def model_post_init(self, _: Any) -> None:
         if self.width % self.heads:
@@ -77,21 +79,23 @@ class GestureSettings(TrainSettings):
             raise ValueError("memory: late fusion has no feature to remember; set it to false")
         if self.finetune_rgb and not self.rgb_run:
             raise ValueError(
-                "finetune_rgb: stored tokens have no encoder to train along; name a finished run of"
+                "finetune_rgb: stored tokens have no encoder to fine-tune; name a finished run of"
                 " mvitv2-s by rgb_run"
             )
         if self.top_k > self.bank:
             raise ValueError(
-                f"top_k: {self.top_k} of a bank of {self.bank}; lower it, or raise bank"
+                f"top_k: {self.top_k} exceeds bank, {self.bank}; lower it, or raise bank"
             )
         names = self.criteria_named
         if not names or set(names) - set(CRITERIA):
             known = ", ".join(CRITERIA)
-            raise ValueError(f"criteria: {self.criteria!r} is not of {known}, with commas")
+            raise ValueError(
+                f"criteria: expected names out of {known}, with commas, got {self.criteria!r}"
+            )
 
     @property
     def settled(self) -> int:
-        """The first epoch in which all that was asked for acts: with memory, that it is read."""
+        """The first epoch in which the whole model is active, including reads of the memory."""
         return self.warmup if self.memory else 0
 
     @property

@@ -1,10 +1,8 @@
-"""Both modalities of some clips, padded to the longest of them.
+"""The gesture model with its encoders, as they are trained and saved together, and its batches.
 
 Letters in shapes: B clips, M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of
 both streams, W width of a pose token; L frames of H x W pixels that the RGB encoder sees, t h w and
 D, its map and width.
-
-The gesture model and the encoders before it, as they are trained and kept together.
 """
 
 from dataclasses import replace
@@ -25,13 +23,13 @@ class GestureBatch(NamedTuple):
     """Both modalities of the same clips, padded; a clip without one has an empty mask there.
 
     Attributes:
-        rgb: tokens of the map; None where pictures are to be encoded.
-        pictures, pictured: 0 and False where a clip has none; None where the tokens are there.
-        skeleton: joints and bones side by side.
-        frame_mask: False where a frame is padding.
+        rgb: RGB tokens; None if pictures are to be encoded.
+        pictures, pictured: 0 and False for a clip without pictures; None if `rgb` is given.
+        skeleton: joints and bones, concatenated in the channels.
+        frame_mask: False for padding.
         places, seen: of the pose tokens.
-        steps: pose tokens in time that are the clip's own.
-        tokens: of the frozen pose encoder; None where the skeleton is to be encoded.
+        steps: number of pose tokens in time without padding.
+        tokens: of the frozen pose encoder; None if skeletons are to be encoded.
     """
 
     rgb: Tokens | None
@@ -52,18 +50,18 @@ class GestureBatch(NamedTuple):
         )
 
     def map(self, values: Float[Tensor, "B t h w D"]) -> Tokens:
-        """The RGB tokens with their times and places; those of clips without pictures count not."""
+        """RGB tokens with times and places; those of clips without pictures are masked."""
         assert self.pictured is not None
         tokens = grid_tokens(values)
         return replace(tokens, mask=tokens.mask & self.pictured[:, None])
 
     def pose(self, tokens: Float[Tensor, "B M S V W"]) -> Tokens:
-        """The pose tokens with their times, places and mask."""
+        """Pose tokens with times, places and mask."""
         return joint_tokens(tokens, self.places, self.seen, self.steps)
 
 
 def pad_time(clips: list[Tensor]) -> Tensor:
-    """Stacks (M, time, ...) with zeros behind the shorter ones, on both axes."""
+    """Stacks (M, time, ...), padded with zeros on both axes."""
     persons, times = (max(clip.shape[axis] for clip in clips) for axis in (0, 1))
     stacked = clips[0].new_zeros(len(clips), persons, times, *clips[0].shape[2:])
     for row, clip in enumerate(clips):
@@ -72,7 +70,7 @@ def pad_time(clips: list[Tensor]) -> Tensor:
 
 
 def pad_tokens(clips: list[Tokens]) -> Tokens:
-    """Clips of one, of any number of tokens, as one batch."""
+    """Batches of one clip, padded and concatenated."""
     names = ("values", "times", "mask", "places", "rest")
     return Tokens(
         **{n: pad_sequence([getattr(t, n)[0] for t in clips], batch_first=True) for n in names}
@@ -80,10 +78,10 @@ def pad_tokens(clips: list[Tokens]) -> Tokens:
 
 
 class GestureSystem(nn.Module):
-    """Both encoders and the gesture model behind them; a frozen encoder's tokens come along.
+    """Both encoders followed by the gesture model; tokens of a frozen encoder are in the batch.
 
     Args:
-        rgb_encoder: None where it is frozen: nothing here needs it, and it is large.
+        rgb_encoder: None if it is frozen: it is not needed here, and large.
     """
 
     def __init__(
@@ -97,14 +95,14 @@ class GestureSystem(nn.Module):
         return self.gesture(rgb, pose, batch.clip_ids, return_attention)
 
     def rgb_tokens(self, batch: GestureBatch) -> Tokens:
-        """Those of the frozen encoder, or what the encoder says now."""
+        """Of the frozen encoder, or encoded now."""
         if batch.rgb is not None:
             return batch.rgb
         assert self.rgb_encoder is not None and batch.pictures is not None
         return batch.map(self.rgb_encoder(batch.pictures))
 
     def pose_tokens(self, batch: GestureBatch) -> Tokens:
-        """The same of the pose encoder."""
+        """Of the frozen encoder, or encoded now."""
         tokens = batch.tokens
         if tokens is None:
             joints, bones = batch.skeleton.chunk(2, dim=-1)
@@ -112,7 +110,7 @@ class GestureSystem(nn.Module):
         return batch.pose(tokens)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """The gesture model's, and one of each encoder that is trained along."""
+        """Of the gesture model, and one for each fine-tuned encoder."""
         groups = self.gesture.parameter_groups(weight_decay)
         for encoder in (self.encoder, self.rgb_encoder):
             own = [] if encoder is None else [p for p in encoder.parameters() if p.requires_grad]

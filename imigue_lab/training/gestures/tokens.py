@@ -1,10 +1,7 @@
-"""What the gesture model learns from: RGB tokens and skeletons of the same clips, joined by id.
+"""The input of the gesture model: RGB tokens and skeletons of the same clips, joined by id.
 
-An encoder that is trained along has its input here in place of its tokens: pictures, skeletons.
-
-The clips of a part as batches: shuffled for training, in order for what is predicted.
-
-They are read in a thread while the model works, for pictures take their time.
+Where an encoder is fine-tuned, its input (pictures or skeletons) takes the place of its tokens.
+Batches are read in a thread while the model computes.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,8 +18,8 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
-from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
+from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
@@ -43,24 +40,24 @@ from imigue_lab.training.gestures.rgb_encoder import (
 )
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
-from imigue_lab.training.ranks import ALONE, Piece, Ranks
+from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
 
 @dataclass(frozen=True)
 class GestureTokens:
-    """Every clip that a gesture model of some settings learns from or is scored on.
+    """Every clip that a gesture model is trained or scored on.
 
     Attributes:
         gestures: split, keypoints and layout.
         runs: of the pose encoder, joint and bone.
-        rgb: the map of each clip that has one; empty where the RGB encoder is trained along.
+        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned.
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
-        unplaced: clips of whose picture the size is not known.
-        sizes: width and height of the picture of each clip of which they are.
-        filmed: the run that is the RGB encoder, and its pictures; None where maps are read.
+        unplaced: clips with pictures of unknown size.
+        sizes: width and height of the pictures of the other clips.
+        filmed: the run that provides the RGB encoder, and its pictures; None for stored tokens.
     """
 
     gestures: GestureData
@@ -78,7 +75,7 @@ class GestureTokens:
 
     @property
     def rgb_input(self) -> FilmedClips | None:
-        """What an RGB encoder that is trained along sees; None where its tokens are here."""
+        """The pictures for a fine-tuned RGB encoder; None if `rgb` has its tokens."""
         return None if self.rgb else self.filmed
 
     @property
@@ -86,12 +83,12 @@ class GestureTokens:
         return self.rgb_input.strips if self.rgb_input else self.rgb
 
     def grid(self, clip_id: str) -> tuple[int, int, int]:
-        """Times, rows and columns of a clip's map."""
+        """Times, rows and columns of a clip's RGB map."""
         times, rows, columns, _ = self.filmed.shape if self.filmed else self.rgb[clip_id].shape
         return times, rows, columns
 
     def part(self, split: str) -> pd.DataFrame:
-        """clip_id and label of a part's clips, of train those that have a label and a token."""
+        """clip_id and label of a split's clips; of train those with a label and any token."""
         clips = self.gestures.split.part(split)
         if split == "train":
             clips = clips[clips.label.notna() & ~clips.clip_id.isin(self.bare)]
@@ -99,20 +96,20 @@ class GestureTokens:
         return pd.DataFrame({"clip_id": clips.clip_id, "label": labels})
 
     def summary(self) -> pd.DataFrame:
-        """Clips, videos and classes of each part, and clips that lack a modality."""
+        """Clips, videos and classes of each split, and clips without a modality."""
         clips = self.gestures.split.clips
         clips = clips.assign(
             no_rgb=clips.clip_id.isin(self.without_rgb),
             no_pose=clips.clip_id.isin(self.without_pose),
         )
-        parts = clips.groupby("split", sort=False)
+        splits = clips.groupby("split", sort=False)
         return pd.DataFrame(
             {
-                "clips": parts.size(),
-                "videos": parts.video_id.nunique(),
-                "classes": parts.label.nunique(),
-                "without rgb": parts.no_rgb.sum(),
-                "without pose": parts.no_pose.sum(),
+                "clips": splits.size(),
+                "videos": splits.video_id.nunique(),
+                "classes": splits.label.nunique(),
+                "without rgb": splits.no_rgb.sum(),
+                "without pose": splits.no_pose.sum(),
             }
         )
 
@@ -127,18 +124,18 @@ class GestureTokens:
 
     @property
     def bare(self) -> set[str]:
-        """Clips with neither."""
+        """Clips without any token."""
         return set(self.without_pose) & set(self.without_rgb)
 
     def identity(self) -> dict[str, Any]:
-        """Which data these are, by content, the weights of the encoders among them.
+        """Identifies the data by content, including the weights of the encoders.
 
-        Of tokens that a run here makes of pictures, these and its weights: in `encoding`.
+        For the tokens of a run, its pictures count here and its weights in `encoding`.
         """
         digest = blake2b(str(self.without_pose).encode(), digest_size=8)
         if self.filmed:
-            told = self.filmed.pictures.identity()["digest"], self.without_rgb
-            digest.update(str(told).encode())
+            pictures = self.filmed.pictures.identity()["digest"], self.without_rgb
+            digest.update(str(pictures).encode())
         for clip_id, rgb in sorted(self.rgb.items()) if not self.filmed else ():
             digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
             digest.update(rgb.numpy().tobytes())
@@ -152,26 +149,26 @@ class GestureTokens:
 
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
-        made = [f"rgb features ({self.encoding.name}) are {self.encoding.note}"]
-        made *= bool(self.encoding.note)
+        notes = [f"rgb features ({self.encoding.name}) are {self.encoding.note}"]
+        notes *= bool(self.encoding.note)
         if self.filmed:
-            how = "trained along" if self.rgb_input else "frozen"
-            made.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
+            how = "fine-tuned" if self.rgb_input else "frozen"
+            notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
         bare = self.bare
         counted = [
             f"{len(ids)} clips {what}: {some(sorted(ids))}"
             for ids, what in (
-                (set(self.without_rgb) - bare, "have no rgb tokens and rest on pose alone"),
-                (set(self.without_pose) - bare, "show no joint and rest on rgb alone"),
-                (bare, "have neither rgb tokens nor joints: nothing is learned from them"),
+                (set(self.without_rgb) - bare, "have no rgb tokens: only pose is used"),
+                (set(self.without_pose) - bare, "have no visible joint: only rgb is used"),
+                (bare, "have neither rgb tokens nor joints: they are not used for training"),
                 (self.unplaced, "have pictures of unknown size: their joints have no place"),
             )
             if ids
         ]
-        return made + counted + self.gestures.split.remarks
+        return notes + counted + self.gestures.split.remarks
 
     def batch(self, clips: pd.DataFrame) -> GestureBatch:
-        """Pads some clips of `part` to the longest of them."""
+        """Clips of `part`, padded to the longest of them."""
         ids = clips.clip_id.tolist()
         rgb = None if self.rgb_input else self.maps(ids)
         pictures, pictured = self.rgb_input.batch(ids) if self.rgb_input else (None, None)
@@ -194,15 +191,15 @@ class GestureTokens:
         )
 
     def maps(self, clip_ids: list[str]) -> Tokens:
-        """The RGB tokens of some clips; a clip without has an empty mask."""
-        there = {i: grid_tokens(self.rgb[i][None].float()) for i in clip_ids if i in self.rgb}
+        """The RGB tokens of clips; one without any has an empty mask."""
+        known = {i: grid_tokens(self.rgb[i][None].float()) for i in clip_ids if i in self.rgb}
         nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
-        nothing = replace(nothing, mask=~nothing.mask)  # a batch is never without any token
-        return pad_tokens([there.get(clip_id, nothing) for clip_id in clip_ids])
+        nothing = replace(nothing, mask=~nothing.mask)  # a batch must not be without tokens
+        return pad_tokens([known.get(clip_id, nothing) for clip_id in clip_ids])
 
     @property
     def blank(self) -> PoseClip:
-        """One step of no joint, for a clip without keypoints."""
+        """One step without visible joints, for a clip without keypoints."""
         model = next(iter(self.poses.values()))
         tokens = None if model.tokens is None else torch.zeros_like(model.tokens[:, :1])
         return PoseClip(
@@ -217,13 +214,13 @@ class GestureTokens:
 
 
 def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
-    """Reads clips and RGB tokens, trains the pose encoder where it is absent, and runs it.
+    """Reads clips and RGB tokens; trains the pose encoder unless it is named, and applies it.
 
     Args:
-        index: in place of that of `settings.data`; nothing but what it names is read.
+        index: replaces the index of `settings.data`; only its files are read.
 
     Raises:
-        DataError, RunError: one sentence on what is wrong with them.
+        DataError, RunError: the data or the named runs do not fit.
     """
     index = index or open_data(settings.data, store=settings.store)
     gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
@@ -248,36 +245,22 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     return GestureTokens(gestures, runs, rgb, encoding, poses, unplaced, sizes, filmed)
 
 
-class TokenBatches:
-    """Shuffled batches of like length, classes nearer to equal shares (`BalancedSampler`)."""
-
-    def __init__(self, data: GestureTokens, batch_size: int, seed: int, balance: float):
-        self.data, self.clips = data, data.part("train")
-        labels = self.clips.label.tolist()
-        lengths = data.lengths(self.clips)
-        self.sampler = BalancedSampler(lengths, labels, batch_size, seed, balance)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def steps(self, epoch: int, ranks: Ranks = ALONE) -> Iterator[list[Piece]]:
-        self.sampler.epoch = epoch
-        yield from prefetch(
-            [
-                Piece(self.data.batch(self.clips.iloc[own]), weight)
-                for own, weight in ranks.deal(numbers)
-            ]
-            for numbers in self.sampler
-        )
+def training_batches(
+    data: GestureTokens, batch_size: int, seed: int, balance: float
+) -> BatchesAhead:
+    """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
+    clips = data.part("train")
+    labels = clips.label.tolist()
+    sampler = BalancedSampler(data.lengths(clips), labels, batch_size, seed, balance)
+    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[own]))
 
 
 def in_order(
     data: GestureTokens, split: str, batch_size: int, ranks: Ranks = ALONE
 ) -> Iterator[GestureBatch]:
-    """Every clip of a part once over all processes, those of like length together."""
+    """Every clip of a split once over all processes, in batches of similar length."""
     clips = data.part(split)
-    clips = clips.assign(steps=data.lengths(clips)).sort_values("steps", kind="stable")
-    yield from prefetch(
-        data.batch(clips.iloc[start : start + batch_size])
-        for start in ranks.share(range(0, len(clips), batch_size))
+    yield from ahead(
+        data.batch(clips.iloc[numbers])
+        for numbers in ranks.batches_by_length(data.lengths(clips), batch_size)
     )

@@ -4,15 +4,15 @@ from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from imigue_lab.data.index import SPLITS
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import validation_scores
+from imigue_lab.training.gesture_clips import clip_rows, prediction_table
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
@@ -23,15 +23,15 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.tokens import (
     GestureTokens,
-    TokenBatches,
     in_order,
     load_gesture_tokens,
+    training_batches,
 )
-from imigue_lab.training.loop import Hooks, Stopping, fit
+from imigue_lab.training.loop import Hooks, Stopping, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import score_table
-from imigue_lab.training.session import Session, open_session
+from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = (
     *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
@@ -39,9 +39,9 @@ MODEL_SETTINGS = (
 
 
 class Steps:
-    """The loss of each step, and what the memory keeps of it: read first, then write.
+    """The loss of each step, and the update of the bank after it: read first, then write.
 
-    With several processes each writes the clips of all, so that all have the same bank.
+    Every process writes the candidates of all processes, so that all have the same bank.
     """
 
     def __init__(self, gesture: GestureModel, settings: GestureSettings, ranks: Ranks):
@@ -50,9 +50,9 @@ class Steps:
         self.seen: list[Candidates] = []
 
     def begin_epoch(self, epoch: int) -> None:
-        asked = self.settings
+        settings = self.settings
         self.gesture.begin_epoch(epoch)
-        self.alpha = alpha_at(epoch, asked.alpha, asked.warmup, asked.ramp)
+        self.alpha = alpha_at(epoch, settings.alpha, settings.warmup, settings.ramp)
 
     def loss(self, model: nn.Module, batch: GestureBatch) -> Tensor:
         output: GestureOutput = model(batch)
@@ -70,7 +70,7 @@ class Steps:
 
 
 def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
-    """The candidates of all pieces and processes of one step; the bank orders them by clip id."""
+    """The candidates of all pieces and processes of a step; the bank sorts them by clip id."""
     if len(seen) == 1:
         return seen[0]
     return Candidates(
@@ -82,19 +82,19 @@ def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
 
 
 def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) -> Run:
-    """Trains, or resumes, or returns at once what is finished; the pose encoder before it.
+    """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the best validation epoch.
 
     Args:
-        data: of these settings, where it is loaded already.
+        data: as `load_gesture_tokens(settings)` returns it, if loaded already.
     """
     data = data or load_gesture_tokens(settings)
     run = open_run("gesture", settings, data.identity())
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run
-        fabric, ranks = session.fabric, session.ranks
+        device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         checkpoint = checkpoint_of(settings, data)
         encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
@@ -106,27 +106,38 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         steps = Steps(system.gesture, settings, ranks)
 
         def evaluate(model: nn.Module) -> Row:
-            predictions = predict(fabric, model, data, "validation", settings.batch_size, ranks)
+            predictions = predict(device, model, data, "validation", batch_size, ranks)
             return validation_scores(predictions[predictions.label.notna()])
 
         best = fit(
             session,
             system,
             optimizer,
-            ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, settings.patience // 2)),
-            TokenBatches(data, settings.batch_size, settings.seed, settings.balance),
+            build_scheduler("plateau", optimizer, settings.epochs, settings.patience),
+            training_batches(data, batch_size, settings.seed, settings.balance),
             steps.loss,
             evaluate,
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error", settings.settled),
             Hooks(steps.begin_epoch, steps.remember),
         )
-        finish(session, best.to(fabric.device), data, settings.batch_size)
+        tables = (
+            predict(device, best, data, split, batch_size, ranks)
+            for split in SPLITS
+            if len(data.part(split))
+        )
+        session.finish(
+            tables,
+            score_table,
+            data.remarks(),
+            pose=[run.folder.name for run in data.runs],
+            rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,
+        )
     return run
 
 
 def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:
-    """What the weights may be loaded into."""
+    """Describes the weights: which classes, keypoints, tokens and model they fit."""
     pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
     return {
         "task": "gesture",
@@ -147,65 +158,48 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
 
 
 def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
-    """The best model of a run in eval mode, its memory with it.
+    """The best model of a run with its memory, in eval mode.
+
+    Args:
+        data: what it is to be applied to.
 
     Raises:
-        RunError: not a gesture model's checkpoint, or made for other classes, keypoints or RGB
-            tokens; the sentence says which.
+        RunError: not a gesture model, or trained on other classes, keypoints or RGB tokens.
     """
-    found = run.read_checkpoint("best")
-    wanted = {**found, "task": "gesture", "classes": list(CLASSES)}
+    expected: dict[str, Any] = {}
     if data:
-        wanted |= {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
-        wanted["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
-    weights = run.load_weights("best", wanted)
-    encoder, gesture = build_pose_encoder(found["pose"]), build_gesture(**found["model"])
-    trained = found.get("rgb_encoder")
-    system = GestureSystem(encoder, gesture, build_rgb_encoder(trained) if trained else None)
-    system.load_state_dict(weights)
-    return system.eval()
+        expected = {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
+        expected["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
+    return run.load_model(build_system, task="gesture", classes=list(CLASSES), **expected)
+
+
+def build_system(checkpoint: dict[str, Any]) -> GestureSystem:
+    """An untrained system from `checkpoint_of`."""
+    encoder = build_pose_encoder(checkpoint["pose"])
+    gesture = build_gesture(**checkpoint["model"])
+    arguments = checkpoint.get("rgb_encoder")
+    return GestureSystem(encoder, gesture, build_rgb_encoder(arguments) if arguments else None)
 
 
 @torch.no_grad()
 def predict(
-    fabric: Fabric,
+    device: Device,
     model: nn.Module,
     data: GestureTokens,
     split: str,
     batch_size: int,
     ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
-    """One row a clip of a part, keyed by id; a clip never retrieves its own entry.
+    """One row per clip of a split, keyed by id; a clip never retrieves its own entry.
 
-    Columns: clip_id, video_id, subject, split, label (null where hidden), said (the most probable
+    Columns: clip_id, video_id, subject, split, label (null where hidden), predicted (most probable
     class), based_on (both, rgb, pose or nothing), p0 ... of the classes.
     """
     model.eval()
-    parts = []
+    rows = []
     for batch in in_order(data, split, batch_size, ranks):
-        with fabric.autocast():
-            output = model(batch.to(fabric.device))
+        with device.autocast():
+            output = model(batch.to(device.torch_device))
         probability = output.logits.float().softmax(dim=1).cpu().numpy()
-        part = pd.DataFrame(probability).add_prefix("p")
-        part.insert(0, "clip_id", batch.clip_ids)
-        part.insert(1, "predicted", probability.argmax(axis=1))
-        part.insert(2, "based_on", output.based_on)
-        parts.append(part)
-    known = data.gestures.split.clips[["clip_id", "video_id", "subject", "split", "label"]]
-    table = pd.concat([part for own in ranks.gather(parts) for part in own])
-    return known.merge(table, on="clip_id", validate="one_to_one")
-
-
-def finish(session: Session, model: nn.Module, data: GestureTokens, batch_size: int) -> None:
-    """Predicts every part, and writes it with what made it."""
-    parts = [split for split in ("train", "validation", "test") if len(data.part(split))]
-    predictions = pd.concat(
-        predict(session.fabric, model, data, part, batch_size, session.ranks) for part in parts
-    ).sort_values("clip_id", ignore_index=True)
-    session.finish(
-        predictions,
-        score_table,
-        data.remarks(),
-        pose=[run.folder.name for run in data.runs],
-        rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,
-    )
+        rows.append(clip_rows(batch.clip_ids, probability, based_on=output.based_on))
+    return prediction_table(rows, data.gestures.split, ranks)
