@@ -129,7 +129,7 @@ def looked(synthetic):
 
 @pytest.fixture
 def plain(tmp_path):
-    """Writes data in the plain layout: `videos.csv` and two folders of features; returns the root."""
+    """Writes a plain data root: `videos.csv` and two folders of features; returns the root."""
     import numpy as np
     import pandas as pd
 

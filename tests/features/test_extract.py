@@ -196,7 +196,8 @@ def test_the_manifest_says_what_was_made_of_what_and_what_failed(interviews, sto
     assert [*report.failed.values()] == [table.why["cleo"]]
     write_video(cut, grey(24), 25)
     run(interviews, store)
-    assert find_store(store, read_index(interviews), "brightness").manifest().state.eq("extracted").all()
+    table = find_store(store, read_index(interviews), "brightness").manifest()
+    assert table.state.eq("extracted").all()
 
 
 def survey(root):
