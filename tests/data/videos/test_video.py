@@ -170,7 +170,7 @@ def test_frames_without_dependents_are_not_decoded_on_the_way_to_a_frame(films, 
 def test_windows_cover_the_video_and_the_last_one_repeats_its_last_frame(tmp_path):
     path = film(tmp_path / "w.mp4", variable(40))
     with Video(path) as video:
-        wanted = dict(enumerate(window_frames(len(video))))
+        wanted = {f"w{n}": frames for n, frames in enumerate(window_frames(len(video)))}
         windows = [[read(frame) for frame in window] for _, window in video.clips(wanted)]
     assert windows == [list(range(16)), list(range(16, 32)), [*range(32, 40), *[39] * 8]]
 
@@ -197,7 +197,8 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
         with Video(path) as video:
             wanted = {f"c{s}": range(s, s + 20) for s in range(0, frames - 20, 10)}
             tracemalloc.start()
-            for _ in video.clips(dict(enumerate(window_frames(frames)))):
+            windows = {f"w{n}": indices for n, indices in enumerate(window_frames(frames))}
+            for _ in video.clips(windows):
                 pass
             for _ in video.clips(wanted):
                 pass
