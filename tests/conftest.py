@@ -129,11 +129,7 @@ def looked(synthetic):
 
 @pytest.fixture
 def plain(tmp_path):
-<<<<<<< HEAD
     """Writes data in the plain layout, `videos.csv` and two feature folders; returns the root."""
-=======
-    """Writes a plain data root: `videos.csv` and two folders of features; returns the root."""
->>>>>>> h4
     import numpy as np
     import pandas as pd
 
