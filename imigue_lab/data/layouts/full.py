@@ -14,13 +14,7 @@ from pathlib import Path
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos
-from imigue_lab.data.layouts.tables import (
-    WIN,
-    outcome_problem,
-    parse_clip,
-    read_rows,
-    read_table,
-)
+from imigue_lab.data.layouts.tables import WIN, outcome_problem, parse_clip, read_rows, read_table
 from imigue_lab.errors import some
 
 LABEL_FILE = re.compile(r"labels_\d+\.csv")
