@@ -115,6 +115,9 @@ class Survey:
     problems: list[Problem] = field(default_factory=list)
     in_train_too: list[str] = field(default_factory=list)
 
+    def report(self, kind: str, file: Path, row: int | None, what: str, advice: str) -> None:
+        self.problems.append(Problem(kind, file, row, what, advice))
+
     def to_index(self) -> Index:
         """The index of what can be used."""
         videos = videos_table(self.videos)

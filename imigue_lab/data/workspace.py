@@ -13,11 +13,8 @@ from imigue_lab.errors import LabError
 FULL = ("the disk is full", "free some space and run again")
 DENIED = ("no permission to write here", "choose a folder of your own, or ask for permission")
 UNWRITABLE = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EACCES: DENIED,
-    errno.EPERM: DENIED,
-    errno.EROFS: DENIED,
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED),
     errno.ENOTDIR: ("its parent is a file", "choose a folder"),
 }
 
