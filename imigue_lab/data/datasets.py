@@ -169,25 +169,15 @@ class InterviewDataset(Dataset[Interview]):
             rng = np.random.default_rng([self.seed, self.epoch, number])
             start = int(rng.integers(len(context) - self.max_windows + 1))
             stop = start + self.max_windows
-        return Interview(
-            video_id,
-            context[start:stop].float(),
-            face[start:stop].float(),
-            torch.arange(start, stop),
-            self.outcomes[number],
-        )
+        streams = context[start:stop].float(), face[start:stop].float()
+        return Interview(video_id, *streams, torch.arange(start, stop), self.outcomes[number])
 
 
 def collate(interviews: list[Interview]) -> Batch:
     """Pads with zeros, which both masks exclude."""
     context = pad_sequence([i.context for i in interviews], batch_first=True)
     face = pad_sequence([i.face for i in interviews], batch_first=True)
-    return Batch(
-        context,
-        face,
-        (context != 0).any(dim=2),
-        (face != 0).any(dim=2),
-        pad_sequence([i.window for i in interviews], batch_first=True),
-        torch.tensor([i.outcome for i in interviews]),
-        [i.video_id for i in interviews],
-    )
+    masks = (context != 0).any(dim=2), (face != 0).any(dim=2)
+    window = pad_sequence([i.window for i in interviews], batch_first=True)
+    outcome = torch.tensor([i.outcome for i in interviews])
+    return Batch(context, face, *masks, window, outcome, [i.video_id for i in interviews])

@@ -53,21 +53,18 @@ Row = dict[str, Any]
 class Index:
     """The contents of a data root.
 
-    Attributes:
-        layout: `full`, `miga` or `plain`.
-        videos: video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
-            the paths `video` and `keypoints`; null where the layout does not provide a value.
-        clips: clip_id, video_id, subject, split, start, end (frames of the video from 0, end
-            inclusive), label (0-based class; null where a test split hides it), and the paths
-            `video` and `keypoints` of files with this clip alone, null in most layouts.
-        absent: sentences on what the tree lacks and what was left out.
+    Videos have video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
+    the paths `video` and `keypoints`; null where the layout does not provide a value. Clips have
+    clip_id, video_id, subject, split, start, end (frames of the video from 0, end inclusive), label
+    (0-based class; null where a test split hides it), and the paths `video` and `keypoints` of
+    files with this clip alone, null in most layouts.
     """
 
     root: Path
-    layout: str
+    layout: str  # `full`, `miga` or `plain`
     videos: pd.DataFrame
     clips: pd.DataFrame
-    absent: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)  # what the tree lacks and what was left out
 
     @property
     def key(self) -> str:

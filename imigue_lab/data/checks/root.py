@@ -36,8 +36,7 @@ def check_root(root: Path | str, decode: Decode = "sample") -> Report:
         decode: `all` decodes every frame of every video, `sample` counts the frames of every video
             without decoding and inspects a few faces, `none` trusts the headers.
 
-    Raises:
-        DataError: the folder does not exist, or has no known layout.
+    Raises DataError if the folder does not exist, or has no known layout.
     """
     survey = survey_root(root)
     index = survey.to_index()

@@ -10,7 +10,6 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.errors import some
@@ -212,9 +211,7 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
         video_id, _, row = clip_id.rpartition("_")
         rows[video_id] = max(rows.get(video_id, 0), int(row) + 1)
     for kind, column in COLUMNS.items():
-        files: dict[str, dict[int, Any]] = {
-            video_id: numbered for video_id, row in videos.items() if (numbered := row[kind])
-        }
+        files = {video_id: row[kind] for video_id, row in videos.items() if row[kind]}
         if not files or not clips:
             continue
         ends = any(max(numbered) == rows.get(video_id, 0) for video_id, numbered in files.items())
@@ -230,8 +227,7 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
                     unmatched.append(path.name)
         if unmatched:
             survey.absent.append(f"files that belong to no labelled clip: {some(unmatched)}")
-        missing = [name for name, c in clips.items() if c.get(column) is None]
-        if missing:
+        if missing := [name for name, c in clips.items() if c.get(column) is None]:
             survey.absent.append(f"no {column} file for the clips {some(missing)}")
 
 

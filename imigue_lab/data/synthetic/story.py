@@ -183,14 +183,10 @@ def assign_demo(videos: int) -> list[tuple[str, str]]:
     """(subject, split) of each video: four videos per subject, half train, a sixth validation."""
     subjects = max(3, videos // 4)
     in_train, in_validation = subjects // 2, max(1, round(subjects / 6))
-    rows = []
-    for number in range(videos):
-        person = number * subjects // videos
-        split = "train" if person < in_train else "test"
-        if in_train <= person < in_train + in_validation:
-            split = "validation"
-        rows.append((f"s{person + 1:02d}", split))
-    return rows
+    splits = ["train"] * in_train + ["validation"] * in_validation
+    splits += ["test"] * (subjects - len(splits))
+    people = [number * subjects // videos for number in range(videos)]
+    return [(f"s{person + 1:02d}", splits[person]) for person in people]
 
 
 def draw_outcomes(spec: SyntheticSpec, splits: list[str], rng: np.random.Generator) -> list[int]:
