@@ -80,14 +80,9 @@ def read_eaf(
     """The gestures of a file that people have corrected.
 
     All tiers named ``gestures...`` are read, others are ignored and named. Times between two frames
-    are rounded to the nearer; a file of another frame rate is converted by its seconds.
-
-    Args:
-        fps, frames: of the video.
-        renamed: annotators' terms -> class names.
-
-    Raises DataError for another kind of file, an unknown class, or a gesture outside the video; the
-    message names the annotation and its time.
+    are rounded to the nearer; a file of another frame rate is converted by its seconds. `renamed`
+    maps annotators' terms to class names. Raises DataError for another kind of file, an unknown
+    class, or a gesture outside the video's `frames`; it names the annotation and its time.
     """
     eaf = open_eaf(path)
     read = [tier for tier in eaf.get_tier_names() if tier.startswith(TIER)]

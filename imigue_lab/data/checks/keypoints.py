@@ -73,11 +73,9 @@ def head_boxes(keypoints: Keypoints, joints: tuple[str, ...]) -> dict[int, HeadB
 
 
 def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> list[Finding]:
-    """Findings over all keypoint files.
+    """Findings over all keypoint files, by video id, or by clip id if each clip has a file.
 
-    Args:
-        facts: by video id, or by clip id if each clip has a file.
-        frames: expected rows of each, where known.
+    `frames` are the expected rows of each, where known.
     """
     by_one: list[str] = []
     by_more: list[str] = []
