@@ -18,6 +18,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
+from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
@@ -260,7 +261,7 @@ def in_order(
 ) -> Iterator[GestureBatch]:
     """Every clip of a split once over all processes, in batches of similar length."""
     clips = data.part(split)
-    yield from ahead(
+    yield from prefetch(
         data.batch(clips.iloc[numbers])
         for numbers in ranks.batches_by_length(data.lengths(clips), batch_size)
     )
