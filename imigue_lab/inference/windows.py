@@ -136,16 +136,9 @@ def encode_windows(
     features = open_features(rgb.encoding.name, store, index)
     maps, sizes = read_maps(features, index)
     found = run.read_checkpoint("best")
-    clips, layout = index.clips, LAYOUTS[found["keypoints"]]
+    split, clips, layout = GestureSplit(index.clips), index.clips, LAYOUTS[found["keypoints"]]
     gestures = GestureData(
-        GestureSplit(clips),
-        clips,
-        keypoints.__getitem__,
-        layout,
-        None,
-        persons=1,
-        digest="",
-        notes=[],
+        split, clips, keypoints.__getitem__, layout, joints=None, persons=1, digest="", notes=[]
     )
     data = GestureTokens(gestures, [], maps, features.encoding, {}, sizes=sizes)
     system = load_gesture(run, data).to(device)
