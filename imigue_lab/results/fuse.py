@@ -166,13 +166,13 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
         ]
         fused.write_json("fusion.json", rows)
         origins = [run.provenance() for run in runs]
-        remarks = dict.fromkeys(remark for origin in origins for remark in origin["remarks"])
         provenance = {
+            **describe_environment(),
             "where": origins[0]["where"] | {"name": name, "preset": ""},
             "synthetic": any(run.synthetic for run in runs),
-            "remarks": list(remarks),
+            "remarks": list(dict.fromkeys(own for origin in origins for own in origin["remarks"])),
         }
-        fused.write_json("provenance.json", describe_environment() | provenance)
+        fused.write_json("provenance.json", provenance)
         fused.write_scores(score_table(predictions, seed))
     return fused
 

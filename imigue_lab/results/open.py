@@ -167,9 +167,8 @@ def settings_class(task: str) -> type[Settings]:
 
 def settings_of(run: Run) -> Settings:
     """Every setting of a run, its places, name, preset and device among them."""
-    kept = run.settings()
+    kept, where = run.settings(), run.provenance()["where"]  # of a fusion: its first member's
     own = settings_class(kept["task"])
-    where = run.provenance()["where"]  # of a fusion: where its first member was trained
     places = {name: value for name, value in where.items() if name in own.model_fields}
     return own.from_arguments(kept["settings"] | places)
 
@@ -188,9 +187,8 @@ def explicit_settings(settings: Settings) -> dict[str, Any]:
 
 def leading_settings(settings: Settings) -> dict[str, Any]:
     """Model and preset, on which the defaults of others depend, if they are not the default."""
-    fields, values = type(settings).model_fields, settings.model_dump()
-    names = [name for name in ("model", "preset") if name in fields]
-    return {name: values[name] for name in names if values[name] != fields[name].default}
+    fields, values = type(settings).model_fields, settings.model_dump(include={"model", "preset"})
+    return {name: v for name, v in values.items() if v != fields[name].default}
 
 
 def command_of(run: Run) -> str:

@@ -54,7 +54,7 @@ def submit(
     data: str = "",
     out: Path | None = None,
 ) -> Path:
-    """Writes the submission of a finished run.
+    """Writes the submission of a finished run and returns the zip.
 
     Args:
         track: 1 gestures of clips, 3 outcomes of interviews.
@@ -63,8 +63,6 @@ def submit(
         numbering: of track 1: `zero` is 0 to 31 as in the model, `csv` 1 to 31 and 99.
         data: root with the expected test split; empty: the one that the run was trained on.
         out: folder; empty: `submissions/track<n>-<form>` of the run.
-
-    Returns the zip.
 
     Raises:
         RunError: the run is of another task or order of classes, or its predictions lack an
@@ -168,8 +166,7 @@ def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
 
 
 def refuse(run: Run, ids: Iterable[str], what: str) -> None:
-    names = list(ids)
-    if names:
+    if names := list(ids):
         raise RunError(
             f"{run.folder}: {what} {some(names)}; each expected id must occur once: name the data"
             " it predicts with --data, or train again"

@@ -178,8 +178,7 @@ def reason_for(study: "Study", missing: list[Cell]) -> str:
     """Why cells have no finished run on this host, according to the study."""
     last = {cell_of(ticket): ticket for ticket in tickets(study, "COMPLETE", "FAIL")}
     ends = [last[cell] for cell in missing if cell in last]
-    reasons = [ticket.user_attrs[FAILED] for ticket in ends if FAILED in ticket.user_attrs]
-    if reasons:
+    if reasons := [end.user_attrs[FAILED] for end in ends if FAILED in end.user_attrs]:
         return reasons[0]
     if any(ticket.state.name == "COMPLETE" for ticket in ends):
         return (

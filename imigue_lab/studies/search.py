@@ -200,16 +200,8 @@ def trials_table(study: "Study") -> pd.DataFrame:
     rows = []
     for trial in tickets(study, "COMPLETE", "PRUNED"):
         scores = pd.Series(trial.user_attrs.get("folds", []), dtype=float)
-        rows.append(
-            {
-                "trial": trial.number,
-                "state": trial.state.name.lower(),
-                "value": float(scores.mean()),
-                "se": float(scores.sem()) if len(scores) > 1 else float("nan"),
-                "folds": len(scores),
-                **trial.params,
-            }
-        )
+        row = {"trial": trial.number, "state": trial.state.name.lower(), "value": scores.mean()}
+        rows.append(row | {"se": scores.sem(), "folds": len(scores), **trial.params})
     by = ["state", "value"]
     return pd.DataFrame(rows).sort_values(by, ascending=[True, False], ignore_index=True)
 

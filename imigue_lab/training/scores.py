@@ -183,17 +183,14 @@ def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     bootstrap intervals of balanced accuracy and AUC, and `p` (permutation). Gestures: also
     `videos`; the majority class of train, with the class shares of train as its probabilities.
     """
-    constants = constant_predictors(predictions)
-    rows = []
-    for split in ("validation", "test"):
-        part = labelled(predictions, split)
-        if len(part):
-            rows.append(score_row(part, split, "model", seed))
-            rows += [
-                score_row(part.assign(**columns), split, name, seed)
-                for name, columns in constants.items()
-            ]
-    return pd.DataFrame(rows)
+    predictors = {"model": dict[str, float]()} | constant_predictors(predictions)
+    parts = {split: labelled(predictions, split) for split in ("validation", "test")}
+    return pd.DataFrame(
+        score_row(part.assign(**columns), split, name, seed)
+        for split, part in parts.items()
+        if len(part)
+        for name, columns in predictors.items()
+    )
 
 
 def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -238,14 +235,12 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
 
 def with_intervals(table: pd.DataFrame, column: str) -> list[str]:
     """A column with its `<column>_interval`: ``0.63 [0.54, 0.72]``; a dash for NaN."""
-    shown = []
+    shown = ["–" if pd.isna(value) else f"{value:.2f}" for value in table[column]]
     intervals = table.get(f"{column}_interval", [None] * len(table))
-    for value, interval in zip(table[column], intervals, strict=True):
-        text = "–" if pd.isna(value) else f"{value:.2f}"
-        if isinstance(interval, tuple | list):
-            text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-        shown.append(text)
-    return shown
+    return [
+        f"{text} [{own[0]:.2f}, {own[1]:.2f}]" if isinstance(own, tuple | list) else text
+        for text, own in zip(shown, intervals, strict=True)
+    ]
 
 
 def show_p(p: float) -> str:
@@ -269,17 +264,13 @@ def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     counts = confusion_table(predictions, split).to_numpy()
     correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     errors = counts - np.diag(correct)
+    names = [name_of(label) for label in range(len(counts))]
+    table = pd.DataFrame(
+        {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
+    )
     with np.errstate(invalid="ignore"):
-        table = pd.DataFrame(
-            {
-                "name": [name_of(label) for label in range(len(counts))],
-                "n": occurring,
-                "correct": correct,
-                "predicted": predicted,
-                "recall": correct / occurring,
-                "precision": correct / predicted,
-                "f1": 2 * correct / (occurring + predicted),
-                "confused_with": [name_of(int(e.argmax())) if e.any() else None for e in errors],
-            }
-        )
+        table["recall"] = correct / occurring
+        table["precision"] = correct / predicted
+        table["f1"] = 2 * correct / (occurring + predicted)
+    table["confused_with"] = [names[e.argmax()] if e.any() else None for e in errors]
     return table[(occurring + predicted) > 0].rename_axis("label")
