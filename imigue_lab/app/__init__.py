@@ -9,13 +9,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from imigue_lab.app.study_commands import add_settings, add_study_commands, given_settings, positive
+from imigue_lab.app.study_commands import (
+    RUN,
+    SPLITS,
+    add_option,
+    add_settings,
+    add_study_commands,
+    given_settings,
+    positive,
+)
 from imigue_lab.errors import LabError, SettingsError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,10 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    from imigue_lab.training.baselines.settings import BaselineSettings
-    from imigue_lab.training.emotion.settings import EmotionSettings
-    from imigue_lab.training.gestures.settings import GestureSettings
     from imigue_lab.training.prepare import ExtractSettings
+    from imigue_lab.training.tasks import TASKS
 
     parser = argparse.ArgumentParser(
         prog="imigue-lab",
@@ -42,52 +44,32 @@ def build_parser() -> argparse.ArgumentParser:
 
     make = commands.add_parser("make-data", help="write a synthetic data set in any iMiGUE layout")
     make.add_argument("root", type=Path, help="folder to create")
-    make.add_argument(
-        "--layout",
-        choices=["full", "miga2023", "miga2024", "miga2026", "plain"],
-        default="miga2024",
-        help="layout of the files (default: miga2024)",
-    )
-    make.add_argument(
-        "--size",
-        choices=["demo", "long", "full"],
-        default="demo",
-        help="long: longer gestures with pauses in between; full: 359 videos and 18,232 clips"
-        " with tiny frames (default: demo)",
-    )
+    layouts = ["full", "miga2023", "miga2024", "miga2026", "plain"]
+    add_option(make, "--layout", "miga2024", "layout of the files", choices=layouts)
+    sizes = "long: longer gestures with pauses in between; full: 359 videos and 18,232 clips"
+    sizes += " with tiny frames"
+    add_option(make, "--size", "demo", sizes, choices=["demo", "long", "full"])
     make.add_argument(
         "--videos", type=positive, help="number of interviews (default: 120; long: 24; full: 359)"
     )
-    make.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    make.add_argument(
-        "--signal",
-        choices=["joint", "none"],
-        default="joint",
-        help="simulated signal: joint, across both modalities; none, noise only (default: joint)",
-    )
-    make.add_argument(
-        "--store", default="", help="feature store (default: features/ of the workspace)"
-    )
-    make.add_argument("--no-pictures", action="store_true", help="write keypoints and labels only")
-    make.add_argument(
-        "--all-win-validation",
-        action="store_true",
-        help="validation split without a loss, as in the real data",
-    )
-    make.add_argument(
-        "--leak-subject", action="store_true", help="put one subject into both train and test"
-    )
+    add_option(make, "--seed", 0, "random seed", type=int)
+    signals = "simulated signal: joint, across both modalities; none, noise only"
+    add_option(make, "--signal", "joint", signals, choices=["joint", "none"])
+    store = "feature store (default: features/ of the workspace)"
+    make.add_argument("--store", default="", help=store)
+    for option, effect in (
+        ("--no-pictures", "write keypoints and labels only"),
+        ("--all-win-validation", "validation split without a loss, as in the real data"),
+        ("--leak-subject", "put one subject into both train and test"),
+    ):
+        make.add_argument(option, action="store_true", help=effect)
     make.set_defaults(run=make_data)
 
     check = commands.add_parser("check", help="validate a copy of the data")
     check.add_argument("root", type=Path, help="root folder of the data")
-    check.add_argument(
-        "--decode",
-        choices=["all", "sample", "none"],
-        default="sample",
-        help="all: decode every frame; sample: count frames and check some for faces; none: read"
-        " headers only (default: sample)",
-    )
+    decode = "all: decode every frame; sample: count frames and check some for faces; none: read"
+    decode += " headers only"
+    add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
     check.set_defaults(run=check_data)
 
@@ -102,76 +84,54 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
-    emotion = tasks.add_parser("emotion", help="win or lose from context and face (02)")
-    add_settings(emotion, EmotionSettings)
-    emotion.set_defaults(run=train_model, task="emotion")
-    gesture = tasks.add_parser("gesture", help="micro-gestures from RGB and pose, with memory (01)")
-    add_settings(gesture, GestureSettings)
-    gesture.set_defaults(run=train_model, task="gesture")
-    baseline = tasks.add_parser("baseline", help="a baseline network of Table 1, one stream (04)")
-    add_settings(baseline, BaselineSettings)
-    baseline.set_defaults(run=train_model, task="baseline")
+    for task, effect in (
+        ("emotion", "win or lose from context and face (02)"),
+        ("gesture", "micro-gestures from RGB and pose, with memory (01)"),
+        ("baseline", "a baseline network of Table 1, one stream (04)"),
+    ):
+        model = tasks.add_parser(task, help=effect)
+        add_settings(model, TASKS[task].settings)
+        model.set_defaults(run=train_model, task=task)
 
     fusion = commands.add_parser("fuse", help="combine the predictions of finished runs")
-    fusion.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
-    fusion.add_argument(
-        "--weights",
-        default="uniform",
-        help="uniform, search (on validation), or one for each run: 2:2:1:1 (default: uniform)",
-    )
-    fusion.add_argument(
-        "--name", default="", help="name of the new run (default: derived from the runs)"
-    )
-    fusion.add_argument(
-        "--seed", type=int, default=0, help="random seed of the intervals (default: 0)"
-    )
+    fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
+    weights = "uniform, search (on validation), or one for each run: 2:2:1:1"
+    add_option(fusion, "--weights", "uniform", weights)
+    name = "name of the new run (default: derived from the runs)"
+    fusion.add_argument("--name", default="", help=name)
+    add_option(fusion, "--seed", 0, "random seed of the intervals", type=int)
     fusion.set_defaults(run=fuse_runs)
 
     table = commands.add_parser(
         "table", help="print Table 1: published scores and those of your runs"
     )
     table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
-    table.add_argument(
-        "--split", choices=["validation", "test"], default="test", help="default: test"
-    )
+    table.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     table.set_defaults(run=print_table)
 
     add_study_commands(commands)
 
     card = commands.add_parser("card", help="write a finished run on one page, for a reviewer")
-    card.add_argument("run_name", metavar="RUN", help="name or path of a finished run")
+    card.add_argument("run_name", metavar="RUN", help=RUN)
     card.set_defaults(run=print_card)
 
     submission = commands.add_parser(
         "submit", help="write the zip file of a finished run for a challenge"
     )
-    submission.add_argument("name", metavar="RUN", help="name or path of a finished run")
+    submission.add_argument("name", metavar="RUN", help=RUN)
     submission.add_argument(
         "--track", type=int, choices=[1, 3], required=True, help="of the MiGA challenge"
     )
-    submission.add_argument(
-        "--format",
-        choices=["2023", "2025"],
-        default="2025",
-        help="2023: Submission.csv without a header (default: 2025)",
-    )
-    submission.add_argument(
-        "--header",
-        default="",
-        help="two column names, comma-separated (default: those of the track)",
-    )
-    submission.add_argument(
-        "--numbering",
-        choices=["zero", "csv"],
-        default="zero",
-        help="class numbers of track 1: zero, 0 to 31; csv, 1 to 31 and 99 (default: zero)",
-    )
-    submission.add_argument(
-        "--data", default="", help="root with the test split (default: that of the run)"
-    )
-    submission.add_argument(
-        "--out", type=Path, help="output folder (default: submissions/ of the run)"
-    )
+    form = "2023: Submission.csv without a header"
+    add_option(submission, "--format", "2025", form, choices=["2023", "2025"])
+    header = "two column names, comma-separated (default: those of the track)"
+    submission.add_argument("--header", default="", help=header)
+    numbers = "class numbers of track 1: zero, 0 to 31; csv, 1 to 31 and 99"
+    add_option(submission, "--numbering", "zero", numbers, choices=["zero", "csv"])
+    data = "root with the test split (default: that of the run)"
+    submission.add_argument("--data", default="", help=data)
+    out = "output folder (default: submissions/ of the run)"
+    submission.add_argument("--out", type=Path, help=out)
     submission.set_defaults(run=submit_run)
 
     html = commands.add_parser(
@@ -230,19 +190,14 @@ def extract_features(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def print_scores(scores: "pd.DataFrame") -> None:
-    """Prints in the first process only, where several have trained together."""
-    if os.environ.get("RANK", "0") == "0":
-        print(scores.to_string(index=False))
-
-
 def train_model(options: argparse.Namespace) -> None:
     from imigue_lab.training.scores import show_scores
     from imigue_lab.training.tasks import TASKS
 
     task = TASKS[options.task]
     run = task.train(given_settings(task.settings, options))
-    print_scores(show_scores(run.scores()))
+    if os.environ.get("RANK", "0") == "0":  # the first process, where several train together
+        print(show_scores(run.scores()).to_string(index=False))
 
 
 def fuse_runs(options: argparse.Namespace) -> None:

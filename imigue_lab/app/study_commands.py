@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from imigue_lab.training.settings import Settings
 
 
+RUN = "name or path of a finished run"
+SPLITS = ["validation", "test"]
+
+
 def positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -14,15 +18,19 @@ def positive(text: str) -> int:
     return value
 
 
+def add_option(
+    parser: argparse.ArgumentParser, option: str, default: Any, text: str, **rules: Any
+) -> None:
+    parser.add_argument(option, default=default, help=f"{text} (default: {default})", **rules)
+
+
 def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
     """One option for each setting, with its help and default; the settings validate the values."""
     for name, field in cls.model_fields.items():
         default = "empty" if field.default == "" else field.default
         help_text = f"{field.description} (default: {default})".replace("%", "%%")
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(
-            option, dest=name, default=argparse.SUPPRESS, metavar="", help=help_text
-        )
+        option, unset = f"--{name.replace('_', '-')}", argparse.SUPPRESS
+        parser.add_argument(option, dest=name, default=unset, metavar="", help=help_text)
 
 
 def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
@@ -33,35 +41,24 @@ def add_study_commands(commands: Any) -> None:
     """Adds ablate, search and compare to the subparsers of the command line."""
     from imigue_lab.studies.settings import AblationSettings, SearchSettings
 
-    ablate = commands.add_parser(
-        "ablate", help="train variants of a model, several seeds each (03)"
-    )
-    add_settings(ablate, AblationSettings)
-    add_workers(ablate)
-    ablate.set_defaults(run=run_ablation)
-
-    search = commands.add_parser(
-        "search", help="search the paper's hyperparameter space with Optuna (08)"
-    )
-    add_settings(search, SearchSettings)
-    add_workers(search)
-    search.set_defaults(run=run_search)
+    ablate = "train variants of a model, several seeds each (03)"
+    search = "search the paper's hyperparameter space with Optuna (08)"
+    for name, effect, settings, run in (
+        ("ablate", ablate, AblationSettings, run_ablation),
+        ("search", search, SearchSettings, run_search),
+    ):
+        study = commands.add_parser(name, help=effect)
+        add_settings(study, settings)
+        add_option(study, "--workers", 1, "number of processes on this host", type=positive)
+        study.set_defaults(run=run)
 
     compare = commands.add_parser(
         "compare",
         help="compare finished runs: settings that differ, paired tests against the first",
     )
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="name or path of a finished run")
-    compare.add_argument(
-        "--split", choices=["validation", "test"], default="test", help="default: test"
-    )
+    compare.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
+    compare.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     compare.set_defaults(run=compare_runs)
-
-
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=positive, default=1, help="number of processes on this host (default: 1)"
-    )
 
 
 def run_ablation(options: argparse.Namespace) -> None:
@@ -90,16 +87,11 @@ def run_search(options: argparse.Namespace) -> None:
 
 
 def compare_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.results.compare import (
-        compare,
-        group_runs,
-        settings_that_differ,
-        show_comparison,
-    )
+    from imigue_lab.results import compare
     from imigue_lab.training.runs import find_run
 
     runs = [find_run(name) for name in options.runs]
-    grouped = group_runs(runs)
-    print(settings_that_differ(runs).to_string())
-    print()
-    print(show_comparison(compare(grouped, split=options.split)).to_string(index=False))
+    grouped = compare.group_runs(runs)
+    print(compare.settings_that_differ(runs).to_string(), end="\n\n")
+    table = compare.compare(grouped, split=options.split)
+    print(compare.show_comparison(table).to_string(index=False))

@@ -5,6 +5,7 @@ programs and annotators; `read_corrections` reads what an annotator has correcte
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.session import open_device
+from imigue_lab.training.settings import Settings
 
 THRESHOLD = 0.5  # where none was selected for the run
 
@@ -54,27 +56,21 @@ class Analysis:
     Letters in shapes: F frames, C classes.
 
     Attributes:
-        windows: a row per window, see `score_windows`.
-        curves: class probabilities of each frame, see `by_frame`.
-        segments: gestures of sufficient confidence, see `find_segments`.
-        threshold: the minimum confidence of a frame of a segment.
         emotion: the emotion run with this video as its data; the clips of its index are the
             segments.
-        prediction: the row of `training.emotion.train.predict`.
-        remarks: limitations to know before interpreting the result.
         attending: the gesture run on the segments, and its model; None without attention: no
             keypoints, no gesture, or a fusion without attention.
     """
 
     own: OwnVideo
     gesture_run: Run
-    windows: pd.DataFrame
-    curves: Float[np.ndarray, "F C"]
-    segments: pd.DataFrame
-    threshold: float
+    windows: pd.DataFrame  # see `score_windows`
+    curves: Float[np.ndarray, "F C"]  # class probabilities, see `by_frame`
+    segments: pd.DataFrame  # gestures of sufficient confidence, see `find_segments`
+    threshold: float  # minimum confidence of a frame of a segment
     emotion: EmotionRun
-    prediction: pd.Series
-    remarks: list[str]
+    prediction: pd.Series  # the row of `training.emotion.train.predict`
+    remarks: list[str]  # limitations to know before interpreting the result
     attending: tuple[GestureRun, GestureSystem] | None = None
 
     @property
@@ -85,15 +81,13 @@ class Analysis:
 def analyse(settings: AnalyseSettings) -> Analysis:
     """Analyses one video with both runs.
 
-    Raises:
-        LabError: a run, the video or its keypoints cannot be used.
+    Raises LabError if a run, the video or its keypoints cannot be used.
     """
-    gesture, emotion = chosen_runs(settings)
+    gesture = chosen_run(settings.gesture_run, "gesture", demo_gesture, settings)
+    emotion = chosen_run(settings.emotion_run, "emotion", demo_emotion, settings)
     device = open_device(settings.device)
-    rgb, *rest = (
-        open_encoder(run, kind, settings, device.torch_device)
-        for run, kind in ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
-    )
+    encoders = ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
+    rgb, *rest = (open_encoder(*own, settings, device.torch_device) for own in encoders)
     video, keypoints, synthetic = chosen_video(settings)
     layout = gesture.read_checkpoint("best")["keypoints"]
     own = prepare_video(video, keypoints, layout, training_rate(gesture, settings))
@@ -103,7 +97,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     threshold, selected = threshold_of(gesture, settings)
     curves = by_frame(windows)
     segments = find_segments(curves, own.fps, threshold)
-    opened = with_video(emotion, own, segments, rest, settings)
+    opened = with_video(emotion, own, segments, rest, settings.store)
     model = load_emotion(emotion, opened.data).to(device.torch_device)
     prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
     remarks = [
@@ -111,8 +105,9 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         *training_remarks(gesture, emotion, [rgb, *rest]),
         *own.remarks,
         f"a gesture has a confidence of {threshold:.2f} or more ({selected})",
-        *face_remarks(prediction),
     ]
+    if not prediction.windows_with_face and prediction.based_on == "context":
+        remarks.append("no face was found: the emotion estimate is based on context alone")
     attending = attend(gesture, own, opened.index, rgb, settings)
     return Analysis(
         own, gesture, windows, curves, segments, threshold, opened, prediction, remarks, attending
@@ -131,17 +126,13 @@ def attend(
     return GestureRun(run, trained, data, index), system
 
 
-def chosen_runs(settings: AnalyseSettings) -> tuple[Run, Run]:
-    """The gesture and the emotion run; the demo runs are trained where absent."""
-    runs = []
-    for name, task, demo in (
-        (settings.gesture_run, "gesture", demo_gesture),
-        (settings.emotion_run, "emotion", demo_emotion),
-    ):
-        run = demo(settings) if name == DEMO else find_run(name)
-        stored_settings(run, task)  # refuses another task
-        runs.append(run)
-    return runs[0], runs[1]
+def chosen_run(
+    name: str, task: str, demo: Callable[[Settings], Run], settings: AnalyseSettings
+) -> Run:
+    """A finished run; the demo run is trained where absent."""
+    run = demo(settings) if name == DEMO else find_run(name)
+    stored_settings(run, task)  # refuses another task
+    return run
 
 
 def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
@@ -178,23 +169,15 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
 
 
 def with_video(
-    run: Run,
-    own: OwnVideo,
-    segments: pd.DataFrame,
-    streams: list[Stream],
-    settings: AnalyseSettings,
+    run: Run, own: OwnVideo, segments: pd.DataFrame, streams: list[Stream], store: str
 ) -> EmotionRun:
     """The emotion run with this video as its data."""
     names = [stream.encoding.name for stream in streams]
-    context, face = (open_features(name, settings.store, own.index) for name in names)
-    videos = own.index.videos[["video_id", "subject", "split", "outcome"]]
-    data = EmotionData(
-        EmotionSplit(videos),
-        load_features(context, face, [own.video_id]),
-        context.encoding,
-        face.encoding,
-    )
-    where = {"context": names[0], "face": names[1], "store": settings.store}
+    context, face = (open_features(name, store, own.index) for name in names)
+    split = EmotionSplit(own.index.videos[["video_id", "subject", "split", "outcome"]])
+    features = load_features(context, face, [own.video_id])
+    data = EmotionData(split, features, context.encoding, face.encoding)
+    where = {"context": names[0], "face": names[1], "store": store}
     trained = EmotionSettings.from_arguments(stored_settings(run, "emotion") | where)
     return EmotionRun(run, trained, data, with_windows(own.index, {own.video_id: segments}))
 
@@ -207,16 +190,8 @@ def training_remarks(gesture: Run, emotion: Run, streams: list[Stream]) -> list[
     return notes + [f"encoders with untrained weights: {', '.join(untrained)}"] * bool(untrained)
 
 
-def face_remarks(prediction: pd.Series) -> list[str]:
-    if prediction.windows_with_face or prediction.based_on != "context":
-        return []
-    return ["no face was found: the emotion estimate is based on context alone"]
-
-
 def export(analysis: Analysis) -> dict[str, Path]:
-    """Writes the result into the video's folder.
-
-    An annotation file that has been edited since is not overwritten.
+    """Writes the result into the video's folder; an annotation file edited since is kept.
 
     Returns:
         the files by name: csv and json (segments), eaf (for annotators), emotion (one row).
@@ -224,7 +199,9 @@ def export(analysis: Analysis) -> dict[str, Path]:
     own, base = analysis.own, analysis.folder / analysis.own.video_id
     paths = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "eaf")}
     paths["emotion"] = base.with_name(f"{base.name}_emotion.csv")
-    written = written_before(paths["json"])
+    written = None  # digest of the annotation file as an earlier export wrote it
+    if paths["json"].exists():
+        written = json.loads(paths["json"].read_text()).get("eaf_as_written")
     if not paths["eaf"].exists() or short_hash(paths["eaf"].read_bytes()) == written:
         write_eaf(analysis.segments, own.source, own.fps, paths["eaf"])
         written = short_hash(paths["eaf"].read_bytes())
@@ -248,18 +225,10 @@ def export(analysis: Analysis) -> dict[str, Path]:
     return paths
 
 
-def written_before(path: Path) -> str | None:
-    """The digest of the annotation file as an earlier export wrote it."""
-    return json.loads(path.read_text()).get("eaf_as_written") if path.exists() else None
-
-
 def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
     """Reads the annotation file and writes its gestures to the folder's `clips.csv`.
 
-    With these the folder is a data root of the plain layout.
-
-    Raises:
-        DataError: see `read_eaf`.
+    With these the folder is a data root of the plain layout. For errors see `read_eaf`.
     """
     corrected = read_eaf(eaf, analysis.own.fps, analysis.own.frames)
     if len(corrected.segments):

@@ -31,30 +31,26 @@ GESTURE = {"frames": 16, "epochs": 10, "batch_size": 8, "rgb": "rgb-tiny"}
 
 def demo_gesture(settings: Settings, spec: SyntheticSpec = LONG) -> Run:
     """A gesture run on `rgb-tiny` and its two pose runs, on synthetic interviews."""
-    root = extract_tiny(spec, settings, "rgb-tiny")
-    where = {"data": root, "store": settings.store, "device": settings.device}
-    pose = {
-        f"{stream}_run": train_baseline(
-            BaselineSettings.from_arguments({**where, **POSE, "stream": stream})
-        ).folder.name
-        for stream in STREAMS
-    }
-    return train_gesture(GestureSettings.from_arguments({**where, **GESTURE, **pose}))
+    given = extract_tiny(spec, settings, "rgb-tiny")
+    pose = {}
+    for stream in STREAMS:
+        own = BaselineSettings.from_arguments({**given, **POSE, "stream": stream})
+        pose[f"{stream}_run"] = train_baseline(own).folder.name
+    return train_gesture(GestureSettings.from_arguments({**given, **GESTURE, **pose}))
 
 
 def demo_emotion(settings: Settings) -> Run:
     """An emotion run on `context-tiny` and `face-tiny`."""
-    root = extract_tiny(SHORT, settings, "context-tiny,face-tiny")
-    given = {"data": root, "store": settings.store, "device": settings.device}
+    given = extract_tiny(SHORT, settings, "context-tiny,face-tiny")
     return train_emotion(
         EmotionSettings.from_arguments({**given, "context": "context-tiny", "face": "face-tiny"})
     )
 
 
-def extract_tiny(spec: SyntheticSpec, settings: Settings, encoders: str) -> str:
-    """Generates the interviews and extracts missing features; returns their root."""
+def extract_tiny(spec: SyntheticSpec, settings: Settings, encoders: str) -> dict[str, str]:
+    """Generates the interviews and extracts missing features; returns the places of a run."""
     root = ensure_synthetic(spec, settings.store)
     with FileLock(root.with_suffix(".tiny.lock")):
         streams = build_streams(encoders, open_device(settings.device).torch_device)
         extract_missing(read_index(root), streams, settings.store)
-    return str(root)
+    return {"data": str(root), "store": settings.store, "device": settings.device}

@@ -32,19 +32,12 @@ SHORTEST = 8  # frames of a window
 
 @dataclass(frozen=True)
 class OwnVideo:
-    """One video to be analysed.
+    """One video to be analysed."""
 
-    Attributes:
-        source: the user's file.
-        index: of the tree; its clips are the windows.
-        keypoints: all 0 if there are none.
-        remarks: limitations of the result.
-    """
-
-    source: Path
-    index: Index
-    keypoints: Float32[np.ndarray, "T V 3"]
-    remarks: list[str]
+    source: Path  # the user's file
+    index: Index  # of the tree; its clips are the windows
+    keypoints: Float32[np.ndarray, "T V 3"]  # all 0 if there are none
+    remarks: list[str]  # limitations of the result
 
     @property
     def video_id(self) -> str:
@@ -60,7 +53,7 @@ class OwnVideo:
 
 
 def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> OwnVideo:
-    """Finds the keypoints, resamples the video to the training rate, and lays out windows.
+    """Finds the keypoints, resamples the video to the training rate, and defines windows.
 
     Args:
         given: keypoints, as in `find_poses`.
@@ -82,8 +75,8 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
         )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-") or "video"
     state = source.stat()
-    root = workspace() / "analyses"
-    root /= f"{name}-{short_hash(source, state.st_size, state.st_mtime_ns, given, layout, rate)}"
+    digest = short_hash(source, state.st_size, state.st_mtime_ns, given, layout, rate)
+    root = workspace() / "analyses" / f"{name}-{digest}"
     found = find_poses(source, given, layout)
     remarks = list(found.remarks) if found else []
     kept, other = np.arange(frames), rate if rate and differ(info.fps, rate) else None
@@ -106,9 +99,8 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
     else:
         remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
     index = read_index(root)
-    fps = float(index.videos.fps.iloc[0])
-    windows = slide(len(kept), fps)
-    return OwnVideo(source, with_windows(index, {name: windows}), points, remarks)
+    windows = {name: slide(len(kept), float(index.videos.fps.iloc[0]))}
+    return OwnVideo(source, with_windows(index, windows), points, remarks)
 
 
 def place_video(source: Path, target: Path, rate: float | None) -> None:
@@ -125,11 +117,7 @@ def place_video(source: Path, target: Path, rate: float | None) -> None:
 
 
 def with_windows(index: Index, windows: dict[str, pd.DataFrame]) -> Index:
-    """The same videos with windows or segments as their clips.
-
-    Args:
-        windows: start and end in frames, and a label if known, by video id.
-    """
+    """The same videos with windows or segments (start and end in frames, any label) as clips."""
     rows = [
         {"clip_id": f"{video}_{row['start']}_{row['end']}", "video_id": video, **row}
         for video, own in windows.items()

@@ -39,16 +39,15 @@ class OnlineScore(NamedTuple):
 
     @property
     def precision(self) -> float:
-        return self.correct / self.found if self.found else 0.0
+        return self.correct / max(1, self.found)
 
     @property
     def recall(self) -> float:
-        return self.correct / self.true if self.true else 0.0
+        return self.correct / max(1, self.true)
 
     @property
     def f1(self) -> float:
-        both = self.found + self.true
-        return 2 * self.correct / both if both else 0.0
+        return 2 * self.correct / max(1, self.found + self.true)
 
 
 Tables = Mapping[str, pd.DataFrame]  # video id -> segments
@@ -80,24 +79,17 @@ def count_correct(found: pd.DataFrame, true: pd.DataFrame, iou: float) -> int:
     return correct
 
 
-def choose_threshold(
-    windows: Tables, true: Tables, fps: int | float, iou: float = 0.5
-) -> tuple[float, OnlineScore]:
+def choose_threshold(windows: Tables, true: Tables, fps: int | float) -> tuple[float, OnlineScore]:
     """The confidence threshold of a frame with the best F1 on validation videos.
 
-    Args:
-        windows: scored windows of each video: start, end, p0 ...; 20 quantiles of the frames'
-            confidences are tried.
+    Windows have the columns start, end, p0 ...; 20 quantiles of the frames' confidences are tried.
     """
     curves = {video: by_frame(own) for video, own in windows.items()}
     confidence = np.concatenate([own.max(axis=1) for own in curves.values()])
-    grid = np.unique(np.quantile(confidence, np.arange(0, 1, 0.05))).tolist()
-    scores = {
-        threshold: online_score(
-            {video: find_segments(own, fps, threshold) for video, own in curves.items()}, true, iou
-        )
-        for threshold in grid
-    }
+    scores = {}
+    for threshold in np.unique(np.quantile(confidence, np.arange(0, 1, 0.05))).tolist():
+        found = {video: find_segments(own, fps, threshold) for video, own in curves.items()}
+        scores[threshold] = online_score(found, true)
     best = max(scores, key=lambda threshold: scores[threshold].f1)
     return best, scores[best]
 
@@ -129,10 +121,7 @@ class Interviews:
 
 
 def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int = 0) -> Interviews:
-    """Windows over the interviews of a split.
-
-    Args:
-        limit: the first interviews only; 0: all.
+    """Windows over the interviews of a split; a limit takes the first ones only.
 
     Raises:
         DataError: none has a video, keypoints and labelled clips, or frame rates differ.
@@ -189,14 +178,9 @@ def compare_online(found: Interviews, threshold: float) -> pd.DataFrame:
     }
     label = int(pd.concat(found.true.values()).label.mode().iloc[0])
     constant = constant_predictor(found.windows, label, found.fps)
-    scores: dict[str, OnlineScore] = {
-        "model": online_score(predicted, found.true),
-        f"always class {label}": online_score(constant, found.true),
-    }
-    return pd.DataFrame(
-        [
-            {"predictor": name, "interviews": len(found.true), **score._asdict()}
-            | {"precision": score.precision, "recall": score.recall, "f1": score.f1}
-            for name, score in scores.items()
-        ]
-    )
+    rows = []
+    for name, segments in (("model", predicted), (f"always class {label}", constant)):
+        score = online_score(segments, found.true)
+        row = {"predictor": name, "interviews": len(found.true), **score._asdict()}
+        rows.append(row | {n: getattr(score, n) for n in ("precision", "recall", "f1")})
+    return pd.DataFrame(rows)

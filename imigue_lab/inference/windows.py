@@ -35,6 +35,9 @@ from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
+BATCH_SIZE = 32  # windows
+Keypoints = Mapping[str, Float32[np.ndarray, "T V 3"]]  # by video id
+
 
 class AnalyseSettings(Settings):
     """Parameters of 09_analyse_video."""
@@ -92,27 +95,15 @@ def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.d
     )
 
 
-BATCH_SIZE = 32  # windows
-
-
 def extract_missing(index: Index, streams: list[Stream], store: str) -> None:
-    """Extracts missing features, all streams in one pass over each video.
-
-    Raises:
-        DataError: a video cannot be used.
-    """
+    """Extracts missing features, all streams in one pass; DataError if a video cannot be used."""
     report = run_extraction(plan_extraction(index, streams, store))
     if report.failed:
         raise DataError(next(iter(report.failed.values())))
 
 
 def score_windows(
-    run: Run,
-    index: Index,
-    keypoints: Mapping[str, Float32[np.ndarray, "T V 3"]],
-    rgb: Stream,
-    store: str = "",
-    device: str = "auto",
+    run: Run, index: Index, keypoints: Keypoints, rgb: Stream, store: str = "", device: str = "auto"
 ) -> pd.DataFrame:
     """One row per clip of the index, in its order.
 
@@ -138,27 +129,16 @@ def score_windows(
 
 
 def encode_windows(
-    run: Run,
-    index: Index,
-    keypoints: Mapping[str, Float32[np.ndarray, "T V 3"]],
-    rgb: Stream,
-    store: str,
-    device: torch.device,
+    run: Run, index: Index, keypoints: Keypoints, rgb: Stream, store: str, device: torch.device
 ) -> tuple[GestureSystem, GestureTokens]:
     """The run's model, and the clips of the index as its input; see `score_windows`."""
     extract_missing(index, [rgb], store)
     features = open_features(rgb.encoding.name, store, index)
     maps, sizes = read_maps(features, index)
     found = run.read_checkpoint("best")
+    split, clips, layout = GestureSplit(index.clips), index.clips, LAYOUTS[found["keypoints"]]
     gestures = GestureData(
-        GestureSplit(index.clips),
-        index.clips,
-        keypoints.__getitem__,
-        LAYOUTS[found["keypoints"]],
-        joints=None,
-        persons=1,
-        digest="",
-        notes=[],
+        split, clips, keypoints.__getitem__, layout, joints=None, persons=1, digest="", notes=[]
     )
     data = GestureTokens(gestures, [], maps, features.encoding, {}, sizes=sizes)
     system = load_gesture(run, data).to(device)

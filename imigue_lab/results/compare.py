@@ -22,11 +22,7 @@ Variants = Mapping[str, Sequence[Run]]
 
 
 def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
-    """The labelled items of a split by id. Columns: cluster, truth, correct.
-
-    Raises:
-        RunError: the run has no labelled item in that split.
-    """
+    """The labelled items of a split by id; RunError if none. Columns: cluster, truth, correct."""
     predictions = run.predictions()
     item = "clip_id" if "clip_id" in predictions else "video_id"
     truth = "label" if "label" in predictions else "outcome"
@@ -40,11 +36,7 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
 
 
 def pool(variants: Variants, split: str) -> dict[str, Items]:
-    """The items of each variant; data sets are distinguished by the truth of their items.
-
-    Raises:
-        RunError: two runs of one variant have the same seed and set.
-    """
+    """The items of each variant; data sets are distinguished by the truth of their items."""
     sets: list[pd.DataFrame] = []
     pooled: dict[str, Items] = {}
     for name, runs in variants.items():
@@ -72,9 +64,7 @@ def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
     return bool(len(shared)) and known.loc[shared, columns].equals(other.loc[shared, columns])
 
 
-def compare(
-    variants: Variants, reference: str = "", split: str = "test", seed: int = 0
-) -> pd.DataFrame:
+def compare(variants: Variants, reference: str = "", split: str = "test") -> pd.DataFrame:
     """One row per variant, each against the reference on the same items and seeds.
 
     An item's value is its mean over seeds, so that seeds do not count as items; `p` and the
@@ -83,7 +73,6 @@ def compare(
     Args:
         variants: one or more finished runs per name.
         reference: the variant that the others are compared with; empty: the first.
-        seed: of the resampling.
 
     Returns:
         Columns: variant, seeds, n items, clusters, accuracy (mean over seeds), sd, low, high;
@@ -93,15 +82,16 @@ def compare(
         correct), mcnemar_p (descriptive: it assumes independent predictions).
 
     Raises:
-        RunError: a variant shares neither seed nor item with the reference.
+        RunError: a variant shares neither seed nor item with the reference, or has two runs of one
+            seed and set.
     """
     reference = reference or next(iter(variants))
     pooled = pool(variants, split)
     rows = []
     for name, by_seed in pooled.items():
-        row = {"variant": name, **accuracy_of(by_seed, seed)}
+        row = {"variant": name, **accuracy_of(by_seed)}
         if name != reference:
-            row |= paired_columns(name, by_seed, reference, pooled[reference], seed)
+            row |= paired_columns(name, by_seed, reference, pooled[reference])
         rows.append(row)
     table = pd.DataFrame(rows)
     if "p" in table:
@@ -109,13 +99,13 @@ def compare(
     return table
 
 
-def accuracy_of(by_seed: Items, seed: int) -> dict[str, Any]:
+def accuracy_of(by_seed: Items) -> dict[str, Any]:
     """Accuracy over seeds and items, with both spreads."""
     each = [float(items.correct.mean()) for items in by_seed.values()]
     items = pd.concat(by_seed.values())
     correct = items.correct.astype(float).groupby(level=0).mean()
     cluster = items.cluster.groupby(level=0).first()
-    low, high = interval_of_mean(correct.to_numpy(), cluster, seed)
+    low, high = interval_of_mean(correct.to_numpy(), cluster)
     return {
         "seeds": len(each),
         "n": len(correct),
@@ -127,13 +117,7 @@ def accuracy_of(by_seed: Items, seed: int) -> dict[str, Any]:
     }
 
 
-def paired_columns(
-    name: str,
-    by_seed: Items,
-    reference: str,
-    full: Items,
-    seed: int,
-) -> dict[str, Any]:
+def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> dict[str, Any]:
     """The paired statistics of one variant, over the seeds that both have."""
     shared = [key for key in by_seed if key in full]
     if not shared:
@@ -151,13 +135,13 @@ def paired_columns(
     both = pd.concat(pairs)
     gain = (both.correct.astype(float) - both.full).groupby(level=0).mean()
     cluster = both.cluster.groupby(level=0).first()
-    low, high = interval_of_mean(gain.to_numpy(), cluster, seed)
+    low, high = interval_of_mean(gain.to_numpy(), cluster)
     described = mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool))
     return {
         "difference": float(gain.mean()),
         "difference_low": low,
         "difference_high": high,
-        "p": sign_flip_p(gain.to_numpy(), cluster, seed),
+        "p": sign_flip_p(gain.to_numpy(), cluster),
         "effect": effect_size(gain.to_numpy(), cluster),
         "discordant": int((gain.abs() > 1e-12).sum()),
         "worse": described.only_first,
@@ -169,8 +153,7 @@ def paired_columns(
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs by their settings other than seed and data; the name of a group lists what differs.
 
-    Raises:
-        RunError: they are of several tasks, or fewer than two.
+    Raises RunError if they are of several tasks, or fewer than two.
     """
     flat = [flatten(run.settings()) for run in runs]
     tasks = {settings["task"] for settings in flat}
@@ -191,7 +174,7 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def settings_that_differ(runs: Sequence[Run]) -> pd.DataFrame:
     """One row per setting that differs, one column per run; a dash where a run lacks it."""
     flat = dict(zip(unique_names(runs), (flatten(run.settings()) for run in runs), strict=True))
-    names = list(dict.fromkeys(name for settings in flat.values() for name in settings))
+    names = dict.fromkeys(name for settings in flat.values() for name in settings)
     rows = {name: [settings.get(name, "–") for settings in flat.values()] for name in names}
     differing = {name: row for name, row in rows.items() if any(v != row[0] for v in row)}
     return pd.DataFrame.from_dict(differing, orient="index", columns=list(flat))
@@ -207,14 +190,12 @@ def unique_names(runs: Sequence[Run]) -> list[str]:
 def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     """For display: percent and points with their intervals, a dash for missing values."""
     shown = table[["variant", "seeds", "n", "clusters"]].copy()
-    shown["accuracy %"] = [
-        percent(row.accuracy, row.low, row.high, row.sd) for row in table.itertuples()
-    ]
+    rows = list(table.itertuples())
+    shown["accuracy %"] = [percent(row.accuracy, row.low, row.high, row.sd) for row in rows]
     if "p" not in table:
         return shown
     shown["points over the reference"] = [
-        percent(row.difference, row.difference_low, row.difference_high, sign="+")
-        for row in table.itertuples()
+        percent(row.difference, row.difference_low, row.difference_high, sign="+") for row in rows
     ]
     for name in ("p", "p_holm"):
         shown[name.replace("_", ", ")] = [show_p(value) for value in table[name]]

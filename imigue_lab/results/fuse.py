@@ -8,7 +8,7 @@ Letters in shapes: R runs, N clips, K classes.
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,30 +48,20 @@ class FusionSettings(Settings):
 
 
 class Gain(NamedTuple):
-    """How many more clips the first model gets correct.
+    """How many more clips the first model gets correct."""
 
-    Attributes:
-        top1: difference of the accuracies, first minus second.
-        interval: its 95 % interval; whole videos are drawn, the same ones for both.
-        n, videos: number of clips and of clusters.
-    """
-
-    top1: float
-    interval: tuple[float, float]
-    n: int
-    videos: int
+    top1: float  # difference of the accuracies, first minus second
+    interval: tuple[float, float]  # 95 %; whole videos are drawn, the same ones for both
+    n: int  # clips
+    videos: int  # clusters
 
 
 def paired_gain(
     first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, unit: str = "video_id"
 ) -> Gain:
-    """Two tables of labelled predictions, joined by clip id.
+    """Two tables of labelled predictions, joined by clip id; `unit` is the column of the clusters.
 
-    Args:
-        unit: the column of the clusters that are drawn.
-
-    Raises:
-        RunError: they are not of the same clips.
+    Raises RunError if they are not of the same clips.
     """
     other = second.set_index("clip_id")
     if len(first) != len(second) or set(first.clip_id) != set(other.index):
@@ -91,13 +81,9 @@ def correct(predictions: pd.DataFrame) -> np.ndarray:
 
 
 def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
-    """The predictions of each run, rows in the order of clip ids.
+    """The predictions of each run, rows in the order of clip ids; see `fuse` for errors.
 
     Of train, the clips that all of them have: some lack the input of one network.
-
-    Raises:
-        RunError: they are not of the same clips of validation and test, or differ in splits, labels
-            or classes; the message names the runs and the difference.
     """
     if len(runs) < 2 or len({run.folder for run in runs}) < len(runs):
         raise RunError("runs: expected two or more different runs; name others")
@@ -131,7 +117,6 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
 
 
 def clips_of(run: Run) -> pd.DataFrame:
-    """Its predictions in the order of clip ids."""
     predictions = run.predictions()
     if "clip_id" not in predictions or "p0" not in predictions:
         raise RunError(
@@ -143,9 +128,8 @@ def clips_of(run: Run) -> pd.DataFrame:
 
 def classes_of(run: Run) -> list[str]:
     """The names of its classes; empty for a fusion, which has no checkpoint."""
-    if not (run.folder / "best.safetensors").exists():
-        return []
-    return run.read_checkpoint("best")["classes"]
+    has_weights = (run.folder / "best.safetensors").exists()
+    return run.read_checkpoint("best")["classes"] if has_weights else []
 
 
 def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: int = 0) -> Run:
@@ -157,7 +141,8 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
         name: of the folder; empty: derived from the runs.
 
     Raises:
-        RunError: the runs are not of the same clips, labels, splits or classes; names them.
+        RunError: the runs are not of the same clips of validation and test, or differ in labels,
+            splits or classes; the message names the runs and the difference.
         SettingsError: the weights are not one for each run, or all 0.
     """
     runs = [find_run(own) for own in names]
@@ -172,16 +157,22 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
             return fused
         predictions = combine(tables, shares)
         fused.write_predictions(predictions)
-        members = [run.folder.name for run in runs]
-        fused.write_json("fusion.json", member_rows(predictions, tables, members, shares, seed))
+        members = list(zip(tables, requested["runs"].split(","), shares.tolist(), strict=True))
+        rows = [
+            member_row(predictions, table, split, run, weight, seed)
+            for split in ("validation", "test")
+            if len(labelled(predictions, split))
+            for table, run, weight in members
+        ]
+        fused.write_json("fusion.json", rows)
         origins = [run.provenance() for run in runs]
-        remarks = dict.fromkeys(remark for origin in origins for remark in origin["remarks"])
         provenance = {
+            **describe_environment(),
             "where": origins[0]["where"] | {"name": name, "preset": ""},
             "synthetic": any(run.synthetic for run in runs),
-            "remarks": list(remarks),
+            "remarks": list(dict.fromkeys(own for origin in origins for own in origin["remarks"])),
         }
-        fused.write_json("provenance.json", describe_environment() | provenance)
+        fused.write_json("provenance.json", provenance)
         fused.write_scores(score_table(predictions, seed))
     return fused
 
@@ -221,46 +212,32 @@ def search_weights(validation: list[pd.DataFrame]) -> Weights:
 
 def combine(tables: list[pd.DataFrame], weights: Weights) -> pd.DataFrame:
     """The weighted mean of the probabilities, one row per clip."""
-    each = np.stack([probabilities(table) for table in tables])
-    probability = np.tensordot(weights, each, axes=1)
+    probability = np.tensordot(weights, [probabilities(table) for table in tables], axes=1)
     known = tables[0][["clip_id", *SHARED]].assign(predicted=probability.argmax(axis=1))
     return known.join(pd.DataFrame(probability).add_prefix("p"))
 
 
-def member_rows(
-    fused: pd.DataFrame,
-    tables: list[pd.DataFrame],
-    members: list[str],
-    weights: Weights,
-    seed: int,
-) -> list[dict]:
-    """The gain of the fusion over each run, on validation and test."""
-    rows = []
-    for split in ("validation", "test"):
-        whole = labelled(fused, split)
-        if whole.empty:
-            continue
-        for member, table, weight in zip(members, tables, weights.tolist(), strict=True):
-            own = labelled(table, split)
-            gain = paired_gain(whole, own, seed)
-            rows.append(
-                {
-                    "split": split,
-                    "run": member,
-                    "weight": weight,
-                    "n": gain.n,
-                    "videos": gain.videos,
-                    "top1": point_scores(own)["top1"],
-                    "top1_interval": bootstrap_intervals(own, seed)["top1"],
-                    "fusion_gains": gain.top1,
-                    "fusion_gains_interval": gain.interval,
-                }
-            )
-    return rows
+def member_row(
+    fused: pd.DataFrame, table: pd.DataFrame, split: str, run: str, weight: float, seed: int
+) -> dict[str, Any]:
+    """The gain of the fusion over one run, on one split."""
+    own = labelled(table, split)
+    gain = paired_gain(labelled(fused, split), own, seed)
+    return {
+        "split": split,
+        "run": run,
+        "weight": weight,
+        "n": gain.n,
+        "videos": gain.videos,
+        "top1": point_scores(own)["top1"],
+        "top1_interval": bootstrap_intervals(own, seed)["top1"],
+        "fusion_gains": gain.top1,
+        "fusion_gains_interval": gain.interval,
+    }
 
 
 def fusion_table(run: Run) -> pd.DataFrame:
-    """The rows of `member_rows`; `best` marks the run with the best validation accuracy."""
+    """One row per split and run; `best` marks the run with the best validation accuracy."""
     table = pd.DataFrame(json.loads((run.folder / "fusion.json").read_text()))
     validation = table[table.split == "validation"]
     best = validation.run[validation.top1.idxmax()] if len(validation) else None

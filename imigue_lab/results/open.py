@@ -33,6 +33,8 @@ class OpenRun(Generic[S, D]):
     """A finished run; data, index and model are loaded when they are first read.
 
     Attributes:
+        predictions: one row per interview or clip, keyed by id.
+        scores: see `training.scores.score_table`.
         settings: every setting, its places among them.
         data: what the model was trained and scored on; refused if changed since.
         index: the videos and clips of the data root.
@@ -51,11 +53,9 @@ class OpenRun(Generic[S, D]):
         return self.run.settings()["task"]
 
     def predictions(self) -> pd.DataFrame:
-        """One row per interview or clip, keyed by id."""
         return self.run.predictions()
 
     def scores(self) -> pd.DataFrame:
-        """The score table, see `training.scores.score_table`."""
         return self.run.scores()
 
     @cached_property
@@ -86,16 +86,15 @@ GestureRun = OpenRun[GestureSettings, GestureTokens]
 def load_run(name: str) -> OpenRun[Any, Any]:
     """A finished run of any task by its folder's name or path; "demo" is the demo emotion run.
 
-    Raises:
-        RunError: no such run; the message lists those that exist.
+    Raises RunError if there is none; the message lists those that exist.
     """
+    requested = Settings.from_arguments({})
     if name == DEMO:
-        return open_run_of("emotion", DEMO, Settings.from_arguments({}))
+        return open_run_of("emotion", DEMO, requested)
     run = find_run(name)
-    task = run.settings()["task"]
-    if task == "fusion":
+    if (task := run.settings()["task"]) == "fusion":
         return OpenRun(run, settings_of(run))
-    return open_run_of(task, name, Settings.from_arguments({}))
+    return open_run_of(task, name, requested)
 
 
 def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
@@ -135,11 +134,7 @@ def open_run_of(task: str, name: str, requested: Settings) -> OpenRun[Any, Any]:
 
 
 def stored_settings(run: Run, task: str) -> dict[str, Any]:
-    """Every setting that a run was trained with, without its name and preset.
-
-    Raises:
-        RunError: it is a run of another task.
-    """
+    """Every setting of a run of this task, without its name and preset; RunError for another."""
     kept = run.settings()
     if kept["task"] != task:
         raise RunError(f"{run.folder}: is a run of {kept['task']}; name one of {task}")
@@ -156,10 +151,7 @@ def refuse_fusion(run: Run) -> None:
 
 
 def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
-    """Raises RunError if a run was trained on data that have changed since.
-
-    The published checkpoint that a baseline started from is not part of the data.
-    """
+    """The published checkpoint that a baseline started from is not part of the data."""
     trained_on = run.settings()["data"]
     differing = [k for k in trained_on if k != "checkpoint" and trained_on[k] != identity.get(k)]
     if differing:
@@ -175,9 +167,8 @@ def settings_class(task: str) -> type[Settings]:
 
 def settings_of(run: Run) -> Settings:
     """Every setting of a run, its places, name, preset and device among them."""
-    kept = run.settings()
+    kept, where = run.settings(), run.provenance()["where"]  # of a fusion: its first member's
     own = settings_class(kept["task"])
-    where = run.provenance()["where"]  # of a fusion: where its first member was trained
     places = {name: value for name, value in where.items() if name in own.model_fields}
     return own.from_arguments(kept["settings"] | places)
 
@@ -196,9 +187,8 @@ def explicit_settings(settings: Settings) -> dict[str, Any]:
 
 def leading_settings(settings: Settings) -> dict[str, Any]:
     """Model and preset, on which the defaults of others depend, if they are not the default."""
-    fields, values = type(settings).model_fields, settings.model_dump()
-    names = [name for name in ("model", "preset") if name in fields]
-    return {name: values[name] for name in names if values[name] != fields[name].default}
+    fields, values = type(settings).model_fields, settings.model_dump(include={"model", "preset"})
+    return {name: v for name, v in values.items() if v != fields[name].default}
 
 
 def command_of(run: Run) -> str:

@@ -28,8 +28,7 @@ PUBLISHED_BASELINES = {
     "data": "iMiGUE, test",
     "source": "Martirosyan et al. 2025, Table 1",
 }
-PAPER = "CMTF with memory"
-PAPER_SCORE = 62.87
+PAPER, PAPER_SCORE = "CMTF with memory", 62.87
 COLUMNS = [
     *("method", "modality", "origin", "top-1 %", "95 % interval", "n", "videos"),
     *("majority class %", "data", "source"),
@@ -43,6 +42,8 @@ ABLATION_ROWS = {
     "full": (PAPER, PAPER_SCORE),
 }
 
+ABLATION_COLUMNS = ["method", "top-1 %", "95 % interval", "correct", "n", "origin"]
+
 PUBLISHED_EMOTION = "published: Martirosyan et al. 2025, Table 3"
 BOARD = (
     ("backpacker", 0.69230),
@@ -54,6 +55,7 @@ BOARD = (
 )
 MAJORITY = {104: 63, 100: 50}  # interviews of the more frequent outcome, see docs/paper_gaps.md
 PRINTED = 1e-5  # scores are truncated after the fifth digit
+BOARD_COLUMNS = "who,score,interviews,correct,95 % interval,over majority class,origin".split(",")
 
 
 def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.DataFrame:
@@ -64,11 +66,8 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
     the publication, or our run.
 
     Args:
-        runs: finished gesture runs; by default all in the workspace.
+        runs: finished gesture runs (RunError for another task); by default all in the workspace.
         split: `test` or `validation`, of our runs.
-
-    Raises:
-        RunError: a run is of another task.
     """
     runs = finished_runs(*GESTURE_TASKS) if runs is None else runs
     ours = [(method_of(run), our_method_row(run, split)) for run in runs]
@@ -100,13 +99,8 @@ def method_of(run: Run) -> str:
 def our_method_row(run: Run, split: str) -> dict[str, Any]:
     """The score of a run; without numbers if it has no labelled clip in that split."""
     method, modality = describe(run)
-    row = {
-        "method": method,
-        "modality": modality,
-        "origin": "ours",
-        "data": f"{data_of(run)}, {split}",
-        "source": run.folder.name,
-    }
+    row = {"method": method, "modality": modality, "origin": "ours"}
+    row |= {"data": f"{data_of(run)}, {split}", "source": run.folder.name}
     scores = run.scores()
     own = scores[scores.split == split] if len(scores) else scores
     if own.empty:
@@ -157,55 +151,33 @@ def show_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_two(runs: dict[str, list[Run]] | None = None, split: str = "test") -> pd.DataFrame:
-    """One row per published number, followed by ours if an ablation has that variant.
+    """One row per published number, followed by ours if a gesture ablation has that variant.
 
     Columns: method, top-1 %, 95 % interval, correct, n, origin. Published `correct` is computed
     from the printed share.
-
-    Args:
-        runs: of a gesture ablation, by variant.
     """
     ours = compare(runs, split=split).set_index("variant") if runs else pd.DataFrame()
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for variant, (method, published) in ABLATION_ROWS.items():
         correct = round(published / 100 * CLIPS)
-        interval = in_percent(*wilson_interval(correct, CLIPS))
-        rows.append(
-            {
-                "method": method,
-                "top-1 %": f"{published:.2f}",
-                "95 % interval": f"{interval}, if clips were independent",
-                "correct": correct,
-                "n": CLIPS,
-                "origin": PUBLISHED_ABLATIONS,
-            }
-        )
+        interval = f"{in_percent(*wilson_interval(correct, CLIPS))}, if clips were independent"
+        rows.append((method, f"{published:.2f}", interval, correct, CLIPS, PUBLISHED_ABLATIONS))
         if runs and variant in ours.index:
-            found = ours.loc[variant]
-            rows.append(
-                {
-                    "method": method,
-                    "top-1 %": mean_of(found),
-                    "95 % interval": in_percent(found.low, found.high),
-                    "correct": round(found.accuracy * found.n),
-                    "n": int(found.n),
-                    "origin": f"ours: {source_of(runs[variant])}, {split} of"
-                    f" {data_of(runs[variant][0])}",
-                }
-            )
-    return pd.DataFrame(rows)
+            found, own = ours.loc[variant], runs[variant]
+            correct, interval = round(found.accuracy * found.n), in_percent(found.low, found.high)
+            origin = f"ours: {source_of(own)}, {split} of {data_of(own[0])}"
+            rows.append((method, mean_of(found), interval, correct, int(found.n), origin))
+    return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
 
 
 def table_three(runs: list[Run] | None = None, split: str = "test") -> pd.DataFrame:
     """The published scores under 104 and under 100 interviews, the majority class, and ours.
 
     Columns: who, score, interviews, correct ("~" where the score is no whole number of these),
-    95 % interval, over majority class (in interviews), origin.
-
-    Args:
-        runs: of one emotion model, one or more seeds.
+    95 % interval, over majority class (in interviews), origin. Our runs are those of one emotion
+    model, one or more seeds.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for n, majority in MAJORITY.items():
         for who, score in BOARD:
             correct = round(score * n)
@@ -215,37 +187,22 @@ def table_three(runs: list[Run] | None = None, split: str = "test") -> pd.DataFr
         rows.append(board_row("majority class", majority / n, n, majority, "", origin))
     if runs:
         rows.append(our_board_row(runs, split))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=BOARD_COLUMNS)
 
 
-def board_row(
-    who: str, score: float, n: int, correct: int, sign: str, origin: str
-) -> dict[str, Any]:
+def board_row(who: str, score: float, n: int, correct: int, sign: str, origin: str) -> tuple:
     low, high = wilson_interval(correct, n)
-    return {
-        "who": who,
-        "score": f"{score:.5f}",
-        "interviews": n,
-        "correct": f"{sign}{correct}",
-        "95 % interval": f"{low:.3f} to {high:.3f}",
-        "over majority class": f"{correct - MAJORITY[n]:+d}",
-        "origin": origin,
-    }
+    interval, over = f"{low:.3f} to {high:.3f}", f"{correct - MAJORITY[n]:+d}"
+    return who, f"{score:.5f}", n, f"{sign}{correct}", interval, over, origin
 
 
-def our_board_row(runs: list[Run], split: str) -> dict[str, Any]:
-    found = compare({"ours": runs}, split=split).iloc[0]
-    scores = runs[0].scores()
+def our_board_row(runs: list[Run], split: str) -> tuple:
+    found, scores = compare({"ours": runs}, split=split).iloc[0], runs[0].scores()
     majority = scores[(scores.split == split) & (scores.predictor != "model")].correct.max()
-    return {
-        "who": source_of(runs),
-        "score": mean_of(found) + " %",
-        "interviews": int(found.n),
-        "correct": f"{found.accuracy * found.n:.1f}",
-        "95 % interval": f"{found.low:.3f} to {found.high:.3f}",
-        "over majority class": f"{found.accuracy * found.n - majority:+.1f}",
-        "origin": f"ours: {split} of {data_of(runs[0])}",
-    }
+    correct, interval = found.accuracy * found.n, f"{found.low:.3f} to {found.high:.3f}"
+    score, over = f"{mean_of(found)} %", f"{correct - majority:+.1f}"
+    origin = f"ours: {split} of {data_of(runs[0])}"
+    return source_of(runs), score, int(found.n), f"{correct:.1f}", interval, over, origin
 
 
 def in_percent(low: float, high: float) -> str:

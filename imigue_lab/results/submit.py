@@ -17,7 +17,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import CLASSES, OUTCOMES, to_csv_id
 from imigue_lab.data.workspace import short_hash, write_atomically
@@ -55,7 +54,7 @@ def submit(
     data: str = "",
     out: Path | None = None,
 ) -> Path:
-    """Writes the submission of a finished run.
+    """Writes the submission of a finished run and returns the zip.
 
     Args:
         track: 1 gestures of clips, 3 outcomes of interviews.
@@ -64,9 +63,6 @@ def submit(
         numbering: of track 1: `zero` is 0 to 31 as in the model, `csv` 1 to 31 and 99.
         data: root with the expected test split; empty: the one that the run was trained on.
         out: folder; empty: `submissions/track<n>-<form>` of the run.
-
-    Returns:
-        The zip.
 
     Raises:
         RunError: the run is of another task or order of classes, or its predictions lack an
@@ -83,7 +79,10 @@ def submit(
     refuse_other_classes(run, chosen)
     where = run.provenance()["where"]
     index = open_data(data or where["data"], where.get("labels", ""), where.get("store", ""))
-    ids = expected_ids(index, chosen)
+    items = index.clips if track == 1 else index.videos
+    ids = items[chosen.item][items.split == "test"].tolist()
+    if not ids:
+        raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
     predicted = predicted_classes(run, chosen, ids)
     if track == 1 and numbering == "csv":
         predicted = [to_csv_id(label) for label in predicted]
@@ -104,7 +103,10 @@ def submit(
         "environment": describe_environment(),
     }
     write_atomically(place / "made_from.json", json.dumps(origin, indent=2))
-    write_atomically(place / f"{name}.zip", zipped(f"{name}.csv", text))
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(zipfile.ZipInfo(f"{name}.csv", EPOCH), text, zipfile.ZIP_DEFLATED)
+    write_atomically(place / f"{name}.zip", content.getvalue())
     return place / f"{name}.zip"
 
 
@@ -138,17 +140,7 @@ def refuse_other_classes(run: Run, track: Track) -> None:
     )
 
 
-def expected_ids(index: Index, track: Track) -> list[str]:
-    """The test split in the order of the labels."""
-    table = index.clips if track.item == "clip_id" else index.videos
-    ids = table[track.item][table.split == "test"].tolist()
-    if not ids:
-        raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
-    return ids
-
-
 def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
-    """The class of each expected id, joined by id."""
     table = run.predictions()
     table = table[(table.split == "test") | table[track.item].isin(ids)]
     found = table[track.item]
@@ -174,16 +166,8 @@ def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
 
 
 def refuse(run: Run, ids: Iterable[str], what: str) -> None:
-    names = list(ids)
-    if names:
+    if names := list(ids):
         raise RunError(
             f"{run.folder}: {what} {some(names)}; each expected id must occur once: name the data"
             " it predicts with --data, or train again"
         )
-
-
-def zipped(name: str, text: str) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(zipfile.ZipInfo(name, EPOCH), text, zipfile.ZIP_DEFLATED)
-    return content.getvalue()

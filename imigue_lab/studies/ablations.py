@@ -16,7 +16,7 @@ from imigue_lab.studies.settings import AblationSettings
 from imigue_lab.studies.trials import FAILED, locked, open_study, tickets, work
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
-from imigue_lab.training.tasks import TASKS, load_cached, train_quietly
+from imigue_lab.training.tasks import load_cached, train_quietly
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -66,11 +66,7 @@ MAIN = {  # those of the paper's Table 2; for emotion the kinds of fusion
 
 
 def choose(task: str, names: str) -> dict[str, Change]:
-    """The full model, then `main`, `all`, or the variants in a list with commas.
-
-    Raises:
-        SettingsError: no such variant.
-    """
+    """The full model, then `main`, `all`, or the variants in a list with commas."""
     known = VARIANTS[task]
     chosen = {"main": MAIN[task], "all": tuple(known)}.get(names.strip())
     if chosen is None:
@@ -82,8 +78,6 @@ def choose(task: str, names: str) -> dict[str, Change]:
 
 
 class Cell(NamedTuple):
-    """One model of the grid."""
-
     variant: str
     seed: int
 
@@ -100,24 +94,20 @@ def plan_grid(settings: AblationSettings) -> Grid:
     Raises:
         SettingsError: no such variant or setting, or values that do not fit together.
     """
-    cells = [
-        Cell(variant, seed)
+    return {
+        Cell(variant, seed): cell_settings(variant, seed, settings)
         for seed in range(settings.seed, settings.seed + settings.seeds)
         for variant in choose(settings.task, settings.variants)
-    ]
-    return {cell: cell_settings(cell, settings) for cell in cells}
+    }
 
 
-def cell_settings(cell: Cell, settings: AblationSettings) -> Settings:
-    change = choose(settings.task, cell.variant)[cell.variant]
-    given = {**settings.base(), **change, "seed": cell.seed}
-    return TASKS[settings.task].settings.from_arguments(given)
+def cell_settings(variant: str, seed: int, settings: AblationSettings) -> Settings:
+    return settings.of_run(**choose(settings.task, variant)[variant], seed=seed)
 
 
 def study_name(settings: AblationSettings) -> str:
     """Independent of variants and seeds: the grid of the same settings and data may grow."""
-    base = TASKS[settings.task].settings.from_arguments(settings.base())
-    values = base.model_dump(exclude={"seed", "name", "device"})
+    values = settings.of_run().model_dump(exclude={"seed", "name", "device"})
     return f"ablation-{settings.task}-{short_hash(sorted(values.items()))}"
 
 
@@ -137,7 +127,7 @@ def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
         cell = cell_of(trial)
         if not cell.variant:
             raise TrialPruned  # another worker took the last one
-        own = cell_settings(cell, settings)
+        own = cell_settings(*cell, settings)
         run = train_quietly(settings.task, own, load_cached(settings.task, own))
         trial.set_user_attr("run", run.folder.name)
         accuracy = float(scored_items(run).correct.mean())
@@ -172,11 +162,10 @@ def runs_by_cell(study: "Study") -> dict[Cell, Run]:
 def finished_cells(study: "Study", grid: Grid) -> dict[str, list[Run]]:
     """The runs of a grid by variant, in the order of seeds."""
     runs = runs_by_cell(study)
-    missing = [cell for cell in grid if cell not in runs]
-    if missing:
+    if missing := [cell for cell in grid if cell not in runs]:
         raise RunError(
             f"{len(missing)} of {len(grid)} cells are not finished:"
-            f" {some([str(cell) for cell in missing])}; {reason_for(study, missing)}"
+            f" {some(missing)}; {reason_for(study, missing)}"
         )
     by_variant: dict[str, list[Run]] = {}
     for cell in grid:
@@ -189,8 +178,7 @@ def reason_for(study: "Study", missing: list[Cell]) -> str:
     """Why cells have no finished run on this host, according to the study."""
     last = {cell_of(ticket): ticket for ticket in tickets(study, "COMPLETE", "FAIL")}
     ends = [last[cell] for cell in missing if cell in last]
-    reasons = [ticket.user_attrs[FAILED] for ticket in ends if FAILED in ticket.user_attrs]
-    if reasons:
+    if reasons := [end.user_attrs[FAILED] for end in ends if FAILED in end.user_attrs]:
         return reasons[0]
     if any(ticket.state.name == "COMPLETE" for ticket in ends):
         return (
@@ -201,7 +189,7 @@ def reason_for(study: "Study", missing: list[Cell]) -> str:
 
 
 def refuse_other_data(runs: dict[str, list[Run]]) -> None:
-    """Raises RunError if the data changed between the cells of one seed."""
+    """Compares the data of the cells of one seed."""
     for name, own in runs.items():
         for run, full in zip(own, runs[FULL], strict=True):
             if run.settings()["data"] != full.settings()["data"]:

@@ -23,7 +23,7 @@ from imigue_lab.studies.settings import PLACES, SearchSettings
 from imigue_lab.studies.trials import locked, open_study, tickets, work
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import Settings, write_preset
-from imigue_lab.training.tasks import TASKS, load_folds, train_quietly
+from imigue_lab.training.tasks import load_folds, train_quietly
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -87,29 +87,30 @@ def search(settings: SearchSettings) -> "Study":
         RunError: the study was started with other settings, or no trial finished.
         SettingsError: the settings leave nothing to search.
     """
-    study = open_search(settings)
-    whole = open_data(settings.data, str(settings.base().get("labels", "")), settings.store)
-    nested = [
-        nest(whole, STRATA[settings.task], fold, settings.seed) for fold in range(settings.folds)
-    ]
-    folds = load_folds(settings.task, fold_settings(settings, {}), nested)
+    study, task = open_search(settings), settings.task
+    labels = getattr(settings.of_run(), "labels", "")
+    whole = open_data(settings.data, labels, settings.store)
+    nested = [nest(whole, STRATA[task], fold, settings.seed) for fold in range(settings.folds)]
+    folds = load_folds(task, fold_settings(settings, {}), nested)
     study.set_user_attr("remarks", folds[0].remarks())
 
     def do(trial: "Trial") -> float:
         from optuna import TrialPruned
 
-        values = suggest(trial, SPACES[settings.task], base_settings(settings))
+        values = suggest(trial, SPACES[task], settings.of_run())
         scores: list[float] = []
+        mean = 0.0
         for fold, data in enumerate(folds):
-            run = train_quietly(settings.task, fold_settings(settings, values), data)
+            run = train_quietly(task, fold_settings(settings, values), data)
             refuse_test(run, whole)
-            drop_weights(run)
-            scores.append(score_of(run, settings.task))
+            for name in HEAVY:  # only scores and predictions are kept
+                (run.folder / name).unlink(missing_ok=True)
+            scores.append(score_of(run, task))
+            mean = sum(scores) / len(scores)
             trial.set_user_attr("folds", scores)
-            trial.report(sum(scores) / len(scores), fold)
+            trial.report(mean, fold)
             if trial.should_prune():
                 raise TrialPruned
-        mean = sum(scores) / len(scores)
         print(f"trial {trial.number}: {mean:.3f} {trial.params}", flush=True)
         return mean
 
@@ -124,7 +125,10 @@ def open_search(settings: SearchSettings) -> "Study":
     from optuna.pruners import MedianPruner
     from optuna.samplers import TPESampler
 
-    study = open_study(search_name(settings), settings.storage)
+    base = settings.of_run().model_dump(exclude={"seed", "name", "device"})
+    values = sorted(base.items())
+    derived = f"search-{settings.task}-{short_hash(values, settings.folds, settings.seed)}"
+    study = open_study(settings.study or derived, settings.storage)
     study.sampler = TPESampler(n_startup_trials=0, constant_liar=True, seed=settings.seed)
     study.pruner = MedianPruner(n_startup_trials=5)
     with locked(study.study_name):
@@ -139,7 +143,7 @@ def record_settings(study: "Study", settings: SearchSettings) -> None:
     """Stores what is searched, or refuses a study of that name with other settings."""
     wanted = {"task": settings.task, "folds": settings.folds, "seed": settings.seed}
     aside = {*PLACES, "name", "seed"}
-    wanted |= base_settings(settings).model_dump(exclude=aside, mode="json")
+    wanted |= settings.of_run().model_dump(exclude=aside, mode="json")
     kept = study.user_attrs.get("settings")
     if kept is None:
         study.set_user_attr("settings", wanted)
@@ -155,18 +159,6 @@ def record_settings(study: "Study", settings: SearchSettings) -> None:
         )
 
 
-def search_name(settings: SearchSettings) -> str:
-    if settings.study:
-        return settings.study
-    aside = {"seed", "name", "device"}
-    base = sorted(base_settings(settings).model_dump(exclude=aside).items())
-    return f"search-{settings.task}-{short_hash(base, settings.folds, settings.seed)}"
-
-
-def base_settings(settings: SearchSettings) -> Settings:
-    return TASKS[settings.task].settings.from_arguments(settings.base())
-
-
 def first_values(number: int, settings: SearchSettings) -> dict[str, Any]:
     """Random values of the first trials, by the seed, however many workers share them."""
     import optuna
@@ -174,29 +166,22 @@ def first_values(number: int, settings: SearchSettings) -> dict[str, Any]:
     if number >= STARTUP:
         return {}
     drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=settings.seed))
-    base = base_settings(settings)
+    base = settings.of_run()
     return [suggest(drawn.ask(), SPACES[settings.task], base) for _ in range(number + 1)][-1]
 
 
 def fold_settings(settings: SearchSettings, values: dict[str, Any]) -> Settings:
     """The settings of a trial's runs; the folds are in the data already."""
-    given = {**settings.base(), **values, "seed": settings.seed, "fold": -1}
+    fixed = {"seed": settings.seed, "fold": -1}
     if settings.task == "emotion":
-        given["move_negatives"] = 0
-    return TASKS[settings.task].settings.from_arguments(given)
-
-
-def drop_weights(run: Run) -> None:
-    """Keeps only scores and predictions of a run."""
-    for name in HEAVY:
-        (run.folder / name).unlink(missing_ok=True)
+        fixed["move_negatives"] = 0
+    return settings.of_run(**values | fixed)
 
 
 def refuse_test(run: Run, whole: Index) -> None:
     """A safeguard: no interview of the official test split may have been predicted."""
     hidden = set(whole.videos.video_id[whole.videos.split == "test"])
-    seen = hidden & set(run.predictions().video_id)
-    if seen:
+    if seen := hidden & set(run.predictions().video_id):
         raise AssertionError(f"{run.folder}: the search has used the test split: {sorted(seen)}")
 
 
@@ -213,22 +198,12 @@ def score_of(run: Run, task: str) -> float:
 def trials_table(study: "Study") -> pd.DataFrame:
     """One row per trial, best first: number, state, value, se (over folds), folds, parameters."""
     rows = []
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state.name not in ("COMPLETE", "PRUNED"):
-            continue
+    for trial in tickets(study, "COMPLETE", "PRUNED"):
         scores = pd.Series(trial.user_attrs.get("folds", []), dtype=float)
-        rows.append(
-            {
-                "trial": trial.number,
-                "state": trial.state.name.lower(),
-                "value": float(scores.mean()),
-                "se": float(scores.sem()) if len(scores) > 1 else float("nan"),
-                "folds": len(scores),
-                **trial.params,
-            }
-        )
-    table = pd.DataFrame(rows).sort_values(["state", "value"], ascending=[True, False])
-    return table.reset_index(drop=True)
+        row = {"trial": trial.number, "state": trial.state.name.lower(), "value": scores.mean()}
+        rows.append(row | {"se": scores.sem(), "folds": len(scores), **trial.params})
+    by = ["state", "value"]
+    return pd.DataFrame(rows).sort_values(by, ascending=[True, False], ignore_index=True)
 
 
 def show_trials(study: "Study") -> pd.DataFrame:
@@ -245,7 +220,7 @@ def show_trials(study: "Study") -> pd.DataFrame:
 def keep_best(study: "Study", settings: SearchSettings) -> str:
     """Writes the best settings as a preset with the name of the study; returns the name."""
     best = study.best_trial
-    base = base_settings(settings)
+    base = settings.of_run()
     changed = {
         name: value
         for name, value in base.model_dump().items()

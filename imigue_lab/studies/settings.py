@@ -9,6 +9,7 @@ from pydantic import Field
 
 from imigue_lab.errors import SettingsError
 from imigue_lab.training.settings import Settings
+from imigue_lab.training.tasks import TASKS
 
 TaskName = Literal["emotion", "gesture"]
 PLACES = ("data", "store", "preset", "device")  # passed on to each run
@@ -27,9 +28,14 @@ class StudySettings(Settings):
         description="postgresql://... for many hosts; empty: SQLite in the workspace",
     )
 
-    def base(self) -> dict[str, Any]:
-        """The settings of every run."""
-        return {name: getattr(self, name) for name in PLACES} | read_given(self.given)
+    def of_run(self, **changes: Any) -> Settings:
+        """The settings of a run, with the values that it sets differently from the others.
+
+        Raises:
+            SettingsError: no such setting, or values that do not fit together.
+        """
+        given = {name: getattr(self, name) for name in PLACES} | read_given(self.given)
+        return TASKS[self.task].settings.from_arguments(given | changes)
 
 
 class AblationSettings(StudySettings):

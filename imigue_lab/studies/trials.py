@@ -51,13 +51,9 @@ def locked(name: str) -> Iterator[None]:
 
 
 def open_study(name: str, storage: str = "") -> "Study":
-    """The study of that name, created once.
+    """The study of that name, created once in a database; without a URL, a SQLite file.
 
-    Args:
-        storage: URL of a database; empty: a SQLite file in the workspace.
-
-    Raises:
-        RunError: the database cannot be reached, or its driver is not installed.
+    Raises RunError if the database cannot be reached, or its driver is not installed.
     """
     import optuna
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -81,14 +77,10 @@ def open_study(name: str, storage: str = "") -> "Study":
                 " pip install 'imigue_lab[postgresql]'"
             ) from error
         except Exception as error:  # SQLAlchemy's, of many kinds
-            reason = str(error).splitlines()[0]
-            where = without_password(storage or url)
+            where, reason = without_password(storage or url), str(error).splitlines()[0]
             raise RunError(f"storage: {where} cannot be opened ({reason})") from error
         return optuna.create_study(
-            storage=kept,
-            study_name=name,
-            direction="maximize",
-            load_if_exists=True,
+            storage=kept, study_name=name, direction="maximize", load_if_exists=True
         )
 
 
@@ -100,10 +92,7 @@ def tickets(study: "Study", *states: str) -> list["FrozenTrial"]:
 
 
 def work(
-    study: "Study",
-    do: Callable[["Trial"], float],
-    minutes: float | int = 0,
-    endless: bool = False,
+    study: "Study", do: Callable[["Trial"], float], minutes: float | int = 0, endless: bool = False
 ) -> None:
     """Processes tickets until none is left, also those of workers that are lost meanwhile.
 
@@ -146,8 +135,7 @@ def requeue_lost(study: "Study") -> None:
 def share_among(count: int, do: Callable[[Any], object], settings: Any) -> None:
     """Runs `do(settings)` in several processes that share the cores; waits for all.
 
-    Raises:
-        RunError: one of them failed; its own error is printed above.
+    Raises RunError if one of them failed; its own error is printed above.
     """
     threads = max(1, (os.cpu_count() or 1) // count)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -157,8 +145,7 @@ def share_among(count: int, do: Callable[[Any], object], settings: Any) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    failed = sum(worker.exitcode != 0 for worker in workers)
-    if failed:
+    if failed := sum(worker.exitcode != 0 for worker in workers):
         raise RunError(f"{failed} of {count} workers failed; run the command again to continue")
 
 

@@ -56,8 +56,7 @@ class PrepareSettings(ExtractSettings):
 def extract_features(settings: ExtractSettings, index: Index) -> Report:
     """Prints the plan and extracts; under torchrun or `srun` each process has its share of files.
 
-    Raises:
-        LabError: an encoder, its weights or the store is not available.
+    Raises LabError if an encoder, its weights or the store is not available.
     """
     process = find_process()
     plan = plan_features(settings, index)

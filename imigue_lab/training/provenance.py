@@ -36,10 +36,7 @@ def cost_of(device: torch.device, seconds: float) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Bytes of this process.
-
-    From /proc on Linux, since getrusage inherits the peak of the parent process.
-    """
+    """Bytes of this process; from /proc on Linux, as getrusage inherits the parent's peak."""
     status = Path("/proc/self/status")
     peak = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.M) if status.exists() else None
     if peak:
@@ -48,11 +45,7 @@ def peak_memory() -> int:
 
 
 def describe_environment(processes: int = 1) -> dict[str, Any]:
-    """Time, command, code revision, packages and machine.
-
-    Args:
-        processes: number that trained together.
-    """
+    """Time, command, code revision, packages, and machine with the processes that trained."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": [without_password(word) for word in sys.argv],
@@ -70,9 +63,8 @@ def without_password(text: str) -> str:
 
 def revision(checkout: Path) -> dict[str, Any]:
     """The commit, and whether files differ from it; both null outside a checkout."""
-    if not (
-        checkout / "pyproject.toml"
-    ).exists():  # otherwise the repository is that of the environment
+    # without this file, the repository is that of the environment
+    if not (checkout / "pyproject.toml").exists():
         return {"revision": None, "dirty": None}
     head, changes = git(checkout, "rev-parse", "HEAD"), git(checkout, "status", "--porcelain")
     return {"revision": head or None, "dirty": None if changes is None else bool(changes)}
@@ -80,10 +72,9 @@ def revision(checkout: Path) -> dict[str, Any]:
 
 def git(checkout: Path, *words: str) -> str | None:
     """The output of git; None without git or a repository."""
+    command = ["git", "-C", str(checkout), *words]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(checkout), *words], capture_output=True, text=True, timeout=10
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -114,11 +105,9 @@ def machine() -> dict[str, Any]:
 
 def processor() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE)
-        if found:
-            return found[1]
-    return platform.processor() or platform.machine()
+    text = info.read_text() if info.exists() else ""
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def memory_gb() -> float | None:

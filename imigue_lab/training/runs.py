@@ -57,25 +57,17 @@ class Run:
         return (self.folder / "scores.json").exists()
 
     def announce(self, remarks: Iterable[str]) -> bool:
-        """Prints the folder and what a reader of the scores should know.
-
-        Returns:
-            Whether there is something left to train.
-        """
+        """Prints the folder and the remarks on the scores; whether something is left to train."""
         if self.finished:
             print(f"already finished: {self.folder}")
             return False
-        print(f"run: {self.folder}")
-        for remark in remarks:
-            print(f"note: {remark}")
+        print(f"run: {self.folder}", *(f"note: {remark}" for remark in remarks), sep="\n")
         return True
 
     def metrics(self) -> pd.DataFrame:
-        """One row per epoch."""
         return pd.read_csv(self.folder / "metrics.csv")
 
     def predictions(self) -> pd.DataFrame:
-        """One row per interview or clip, keyed by id."""
         return pd.read_parquet(self.folder / "predictions.parquet")
 
     def scores(self) -> pd.DataFrame:
@@ -87,7 +79,6 @@ class Run:
 
     @property
     def synthetic(self) -> bool:
-        """Whether it was trained on synthetic data."""
         provenance = self.provenance()
         return provenance.get("synthetic", is_synthetic(provenance["where"]["data"]))
 
@@ -107,22 +98,16 @@ class Run:
         write_atomically(self.folder / "metrics.csv", pd.DataFrame(history).to_csv(index=False))
 
     def save_weights(self, name: str, weights: dict[str, Tensor], checkpoint: dict) -> None:
-        """Stores weights.
+        """Stores weights with what they fit, as JSON in the safetensors header.
 
-        Args:
-            checkpoint: what they fit, as JSON in the safetensors header: task, classes, encoders,
-                and the arguments of the model.
+        That `checkpoint` has the task, classes, encoders, and the arguments of the model.
         """
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         content = save(tensors, metadata={"checkpoint": json.dumps(checkpoint, sort_keys=True)})
         write_atomically(self.folder / f"{name}.safetensors", content)
 
     def load_weights(self, name: str, checkpoint: dict | None = None) -> dict[str, Tensor]:
-        """Weights by parameter name.
-
-        Raises:
-            RunError: the description in the file differs from `checkpoint`.
-        """
+        """Weights by name; RunError if the description in the file differs from `checkpoint`."""
         path = self.folder / f"{name}.safetensors"
         if checkpoint is not None:
             refuse_mismatch(path, self.read_checkpoint(name), checkpoint)
@@ -194,11 +179,8 @@ def runs_folder() -> Path:
 def open_run(task: str, settings: Settings, data: dict[str, Any]) -> Run:
     """The folder for these settings and data, created if absent.
 
-    Args:
-        data: identifies the data by content; must contain `digest`.
-
-    Raises:
-        RunError: the named folder is of other settings or data; the sentence lists the differences.
+    `data` identifies the data by content and must contain `digest`. Raises RunError if the named
+    folder is of other settings or data; the sentence lists the differences.
     """
     name = settings.name or f"{task}-{settings.fingerprint(json.dumps(data, sort_keys=True))}"
     run = Run(runs_folder() / name)
@@ -221,11 +203,8 @@ def open_run(task: str, settings: Settings, data: dict[str, Any]) -> Run:
 
 def flatten(settings: dict[str, Any]) -> dict[str, Any]:
     """The content of `settings.json` on one level."""
-    return {
-        "task": settings["task"],
-        **settings["settings"],
-        **{f"data {key}": value for key, value in settings["data"].items()},
-    }
+    data = {f"data {key}": value for key, value in settings["data"].items()}
+    return {"task": settings["task"], **settings["settings"], **data}
 
 
 def finished_runs(*tasks: str) -> list[Run]:
@@ -235,11 +214,7 @@ def finished_runs(*tasks: str) -> list[Run]:
 
 
 def find_run(name: str) -> Run:
-    """A finished run by the name or path of its folder.
-
-    Raises:
-        RunError: there is none; the sentence lists those that exist.
-    """
+    """A finished run by the name or path of its folder; RunError lists those that exist."""
     for folder in (runs_folder() / name, Path(name).expanduser()):
         if (folder / "scores.json").exists():
             return Run(folder.resolve())

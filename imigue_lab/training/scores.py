@@ -55,12 +55,14 @@ def name_of(label: int, classes: Sequence[str] = CLASSES) -> str:
     return classes[label] if label < len(classes) else str(label)
 
 
-def outcome_columns(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes as int and probabilities of a win as float."""
-    return (
-        predictions.outcome.to_numpy().astype(int),
-        predictions.probability.to_numpy().astype(float),
-    )
+def outcome_columns(predictions: pd.DataFrame) -> tuple[Labels, Float[np.ndarray, " N"]]:
+    """Outcomes and probabilities of a win."""
+    return predictions.outcome.to_numpy(dtype=int), predictions.probability.to_numpy(dtype=float)
+
+
+def label_columns(predictions: pd.DataFrame) -> tuple[Labels, Probabilities]:
+    """Labels and probabilities of each class."""
+    return predictions.label.to_numpy(dtype=int), probabilities(predictions)
 
 
 def outcome_scores(
@@ -94,14 +96,13 @@ def outcome_scores(
 def permutation_p(predictions: pd.DataFrame, seed: int) -> float:
     """Share of shuffled outcomes that are predicted at least as well, by balanced accuracy."""
     outcome, probability = outcome_columns(predictions)
-    rng = np.random.default_rng(seed)
     predicted, win = probability >= 0.5, outcome == 1
 
     def balanced(win: np.ndarray) -> np.ndarray:
         recall = (predicted & win).sum(-1) / win.sum(-1)
         return recall + (~predicted & ~win).sum(-1) / (~win).sum(-1)
 
-    shuffled = rng.permuted(np.tile(win, (RESAMPLES, 1)), axis=1)
+    shuffled = np.random.default_rng(seed).permuted(np.tile(win, (RESAMPLES, 1)), axis=1)
     return float((1 + (balanced(shuffled) >= balanced(win[None]) - 1e-12).sum()) / (1 + RESAMPLES))
 
 
@@ -146,11 +147,10 @@ def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
         outcome, probability = outcome_columns(predictions)
         scores = outcome_scores(outcome, probability, np.ones((1, len(outcome))))
         return {name: float(value[0]) for name, value in scores.items()}
-    label, probability = predictions.label.to_numpy(dtype=int), probabilities(predictions)
-    confusion = confusion_counts(label, probability, np.zeros_like(label))
-    scores = confusion_scores(confusion)
-    found = {name: float(value[0]) for name, value in scores.items()}
-    return found | {"top5": float(in_top(label, probability).mean())}
+    label, probability = label_columns(predictions)
+    scores = confusion_scores(confusion_counts(label, probability, np.zeros_like(label)))
+    scores["top5"] = in_top(label, probability).mean(keepdims=True)
+    return {name: float(value[0]) for name, value in scores.items()}
 
 
 def bootstrap_intervals(
@@ -158,8 +158,7 @@ def bootstrap_intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals over draws of whole clusters.
 
-    Args:
-        unit: the column of the clusters; empty: `subject` for emotion, `video_id` for gestures.
+    `unit` is the column of the clusters; empty: `subject` for emotion, `video_id` for gestures.
     """
     emotion = is_emotion(predictions)
     group, names = pd.factorize(predictions[unit or ("subject" if emotion else "video_id")])
@@ -167,7 +166,7 @@ def bootstrap_intervals(
     if emotion:
         scores = outcome_scores(*outcome_columns(predictions), draws[:, group])
         return percentiles(scores, len(names))
-    label, probability = predictions.label.to_numpy(dtype=int), probabilities(predictions)
+    label, probability = label_columns(predictions)
     counts = confusion_counts(label, probability, group)
     clips = np.bincount(group).astype(float)
     found = np.bincount(group, weights=in_top(label, probability))
@@ -184,17 +183,14 @@ def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     bootstrap intervals of balanced accuracy and AUC, and `p` (permutation). Gestures: also
     `videos`; the majority class of train, with the class shares of train as its probabilities.
     """
-    constants = constant_predictors(predictions)
-    rows = []
-    for split in ("validation", "test"):
-        part = labelled(predictions, split)
-        if len(part):
-            rows.append(score_row(part, split, "model", seed))
-            rows += [
-                score_row(part.assign(**columns), split, name, seed)
-                for name, columns in constants.items()
-            ]
-    return pd.DataFrame(rows)
+    predictors = {"model": dict[str, float]()} | constant_predictors(predictions)
+    parts = {split: labelled(predictions, split) for split in ("validation", "test")}
+    return pd.DataFrame(
+        score_row(part.assign(**columns), split, name, seed)
+        for split, part in parts.items()
+        if len(part)
+        for name, columns in predictors.items()
+    )
 
 
 def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -239,14 +235,12 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
 
 def with_intervals(table: pd.DataFrame, column: str) -> list[str]:
     """A column with its `<column>_interval`: ``0.63 [0.54, 0.72]``; a dash for NaN."""
-    shown = []
+    shown = ["–" if pd.isna(value) else f"{value:.2f}" for value in table[column]]
     intervals = table.get(f"{column}_interval", [None] * len(table))
-    for value, interval in zip(table[column], intervals, strict=True):
-        text = "–" if pd.isna(value) else f"{value:.2f}"
-        if isinstance(interval, tuple | list):
-            text += f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-        shown.append(text)
-    return shown
+    return [
+        f"{text} [{own[0]:.2f}, {own[1]:.2f}]" if isinstance(own, tuple | list) else text
+        for text, own in zip(shown, intervals, strict=True)
+    ]
 
 
 def show_p(p: float) -> str:
@@ -256,8 +250,8 @@ def show_p(p: float) -> str:
 def confusion_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Clips by true class (rows) and predicted class (columns)."""
     part = labelled(predictions, split)
-    label = part.label.to_numpy(dtype=int)
-    counts = confusion_counts(label, probabilities(part), np.zeros_like(label))[0]
+    label, probability = label_columns(part)
+    counts = confusion_counts(label, probability, np.zeros_like(label))[0]
     return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("predicted", axis=1)
 
 
@@ -270,17 +264,13 @@ def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     counts = confusion_table(predictions, split).to_numpy()
     correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     errors = counts - np.diag(correct)
+    names = [name_of(label) for label in range(len(counts))]
+    table = pd.DataFrame(
+        {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
+    )
     with np.errstate(invalid="ignore"):
-        table = pd.DataFrame(
-            {
-                "name": [name_of(label) for label in range(len(counts))],
-                "n": occurring,
-                "correct": correct,
-                "predicted": predicted,
-                "recall": correct / occurring,
-                "precision": correct / predicted,
-                "f1": 2 * correct / (occurring + predicted),
-                "confused_with": [name_of(int(e.argmax())) if e.any() else None for e in errors],
-            }
-        )
+        table["recall"] = correct / occurring
+        table["precision"] = correct / predicted
+        table["f1"] = 2 * correct / (occurring + predicted)
+    table["confused_with"] = [names[e.argmax()] if e.any() else None for e in errors]
     return table[(occurring + predicted) > 0].rename_axis("label")

@@ -59,8 +59,7 @@ class Settings(BaseModel):
     def from_arguments(cls: type[S], arguments: dict[str, Any]) -> S:
         """Settings from arguments; the preset's values, then the defaults, fill in the others.
 
-        Raises:
-            SettingsError: an unknown name, a wrong type or a value out of range, in one sentence.
+        Raises SettingsError for an unknown name, a wrong type or a value out of range.
         """
         for name in arguments:
             if name not in cls.model_fields:
@@ -69,8 +68,9 @@ class Settings(BaseModel):
                 hint = f"did you mean {near[0]}?" if near else known
                 raise SettingsError(f"{name}: no such parameter; {hint}")
         preset = arguments.get("preset", "")
+        values = cls.find_preset(preset, arguments) if preset else {}
         try:
-            return cls(**{**(cls.find_preset(preset, arguments) if preset else {}), **arguments})
+            return cls(**values | arguments)
         except ValidationError as error:
             raise SettingsError(describe_error(cls, error)) from error
 
@@ -160,28 +160,18 @@ def write_preset(
 
 
 def guard(cls: type[S]) -> S:
-    """The settings of the running notebook; prints the workspace.
-
-    Raises:
-        SettingsError: no parameters cell was run, or it contains what `cls` does not accept.
-    """
+    """The settings of the running notebook, see `settings_from_cells`; prints the workspace."""
     from IPython import get_ipython
 
     shell = get_ipython()
     if shell is None:
         raise SettingsError("guard() reads a notebook's cells; in a script, build the settings")
-    settings = settings_from_cells(cls, executed_cells(shell))
+    cells, last = list(shell.user_ns["In"]), shell.last_execution_result
+    if last and last.info:  # nbval keeps no history, only the cell before this one
+        cells.append(last.info.raw_cell)
+    settings = settings_from_cells(cls, cells)
     print(f"workspace: {workspace()}")
     return settings
-
-
-def executed_cells(shell: Any) -> list[str]:
-    """Source of the executed cells, oldest first.
-
-    nbval keeps no history: there only the cell before this one, the parameters cell, is known.
-    """
-    last = shell.last_execution_result
-    return [*shell.user_ns["In"], *([last.info.raw_cell] if last and last.info else [])]
 
 
 def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
@@ -189,6 +179,8 @@ def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
 
     The last parameters cell counts, with the injected cells that ran after it. A literal of the
     parameters cell is an argument only if it differs from the default: others follow the preset.
+
+    Raises SettingsError if no parameters cell was run, or one has what `cls` does not accept.
     """
     parameters, injected = None, []
     for text in cells:
@@ -198,18 +190,12 @@ def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:
             parameters, injected = text, []
     if parameters is None:
         raise SettingsError("the parameters cell was not run; run it, then this cell")
-    arguments = {
-        name: value
-        for name, value in read_literals(parameters).items()
-        if name not in cls.model_fields or differs(value, cls.model_fields[name].default)
-    }
+    defaults = {name: repr(field.default) for name, field in cls.model_fields.items()}
+    found = read_literals(parameters)
+    arguments = {name: v for name, v in found.items() if repr(v) != defaults.get(name)}
     for text in injected:
         arguments |= read_literals(text)
     return cls.from_arguments(arguments)
-
-
-def differs(value: Any, default: Any) -> bool:
-    return type(value) is not type(default) or value != default
 
 
 def is_parameters_cell(cls: type[Settings], text: str) -> bool:
@@ -230,11 +216,7 @@ def declared(line: ast.stmt) -> str:
 
 
 def read_literals(text: str) -> dict[str, Any]:
-    """Names and literals of a cell of assignments.
-
-    Raises:
-        SettingsError: a line is something else.
-    """
+    """Names and literals of a cell of assignments; SettingsError if a line is something else."""
     literals = {}
     for line in ast.parse(text).body:
         name, value = declared(line), getattr(line, "value", None)

@@ -37,9 +37,8 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
 
 def draw_groups(groups: int, seed: int) -> Float[np.ndarray, "R G"]:
     """How often each cluster occurs in R draws of G clusters with replacement."""
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
-    return draws.astype(float)
+    share = np.full(groups, 1 / groups)
+    return np.random.default_rng(seed).multinomial(groups, share, size=RESAMPLES).astype(float)
 
 
 def percentiles(scores: PerResample, groups: int) -> dict[str, tuple[float, float]]:
@@ -114,9 +113,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 def holm(p: Sequence[float]) -> list[float]:
     """p values after Holm's step-down correction; NaN stays NaN and is not counted."""
     raw = np.asarray(p, dtype=float)
-    known = np.flatnonzero(~np.isnan(raw))
-    order = known[np.argsort(raw[known], kind="stable")]
-    adjusted = raw.copy()
+    order = np.argsort(raw, kind="stable")[: np.isfinite(raw).sum()]  # NaN comes last
     steps = raw[order] * np.arange(len(order), 0, -1)
+    adjusted = raw.copy()
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted.tolist()

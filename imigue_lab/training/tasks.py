@@ -21,19 +21,14 @@ from imigue_lab.training.settings import Settings
 
 @dataclass(frozen=True)
 class Task:
-    """One task by the places `module:name` below `imigue_lab.training`.
-
-    Attributes:
-        reads: the settings that decide which data are loaded.
-        shared: the attribute of the data that does not depend on the split; empty: none.
-    """
+    """One task by the places `module:name` below `imigue_lab.training`."""
 
     settings_place: str
     data_place: str
     train_place: str
     model_place: str
-    reads: tuple[str, ...] = ()
-    shared: str = ""
+    reads: tuple[str, ...] = ()  # the settings that decide which data are loaded
+    shared: str = ""  # the attribute of the data that does not depend on the split
 
     @property
     def settings(self) -> type[Settings]:

@@ -12,7 +12,6 @@ from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies import search as searching
 from imigue_lab.studies.search import (
     SPACES,
-    base_settings,
     keep_best,
     refuse_test,
     search,
@@ -156,7 +155,7 @@ def test_a_preset_of_another_task_falls_back_to_its_base_preset():
 def test_the_emotion_ranges_are_those_of_the_paper(settings_of):
     import optuna
 
-    base = base_settings(settings_of(given="width:32"))
+    base = settings_of(given="width:32").of_run()
     drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     values = [suggest(drawn.ask(), SPACES["emotion"], base) for _ in range(200)]
     ends = {
@@ -179,7 +178,7 @@ def test_figures_show_the_finished_trials(settings_of):
     assert all(name in str(parallel(study).to_dict()) for name in study.best_params)
     assert "are synthetic" in slices(study).layout.title.text
     fresh = search(settings_of(study="few", trials=1))
-    assert "raise trials" in importance(fresh).layout.annotations[0].text
+    assert "increase `trials`" in importance(fresh).layout.annotations[0].text
 
 
 def test_a_gesture_search_never_uses_the_test_split(whole):
