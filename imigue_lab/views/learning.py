@@ -31,31 +31,17 @@ def learning_curves(run: Run) -> go.Figure:
     """
     metrics = run.metrics()
     monitor = next(column for column in LINES if column in metrics)
-    best = kept_epoch(run, monitor)
+    # With a memory bank the epochs of warm-up, in which the bank is not read, do not count.
+    settings = run.settings()["settings"]
+    warmup = settings["warmup"] if settings.get("memory") else 0
+    best = metrics[monitor][warmup if len(metrics) > warmup else 0 :].idxmin() + 1
     figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "validation"))
     for column, name, colour, place in LINES[monitor]:
-        figure.add_scatter(
-            x=metrics.epoch + 1,
-            y=metrics[column],
-            name=name,
-            mode="lines+markers",
-            line={"color": colour},
-            row=1,
-            col=place,
-        )
+        look = {"name": name, "mode": "lines+markers", "line_color": colour}
+        figure.add_scatter(x=metrics.epoch + 1, y=metrics[column], row=1, col=place, **look)
     figure.add_vline(x=best, line_dash="dot", annotation_text="kept", col=1)
     figure.add_vline(x=best, line_dash="dot", col=2)
     figure.update_xaxes(title_text="epoch")
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     figure.update_yaxes(range=[0, 1.02], row=1, col=2)
     return styled(figure, f"Learning curves of {run.folder.name}", notes_of(run), height=440)
-
-
-def kept_epoch(run: Run, monitor: str) -> int:
-    """Number, from 1, of the epoch with the lowest value of the monitored column.
-
-    With a memory bank the epochs of warm-up, in which the bank is not read, do not count.
-    """
-    values, settings = run.metrics()[monitor], run.settings()["settings"]
-    warmup = settings["warmup"] if settings.get("memory") else 0
-    return int(values[warmup if len(values) > warmup else 0 :].idxmin()) + 1
