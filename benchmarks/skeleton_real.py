@@ -30,6 +30,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from imigue_lab.data.clips import ClipDataset, collate
+from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.skeletons.streams import Stream

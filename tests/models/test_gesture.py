@@ -218,8 +218,8 @@ def test_a_clip_without_any_token_is_not_stored():
     rgb, pose = clips()
     rgb.mask[0] = pose.mask[0] = False
     out = model(rgb, pose, IDS)
-    told = model.candidates(out, torch.zeros(4, dtype=torch.long), IDS)
-    assert "clip-0" not in model.remember(told)
+    candidates = model.candidates(out, torch.zeros(4, dtype=torch.long), IDS)
+    assert "clip-0" not in model.remember(candidates)
 
 
 def test_the_epoch_starts_the_reading():

@@ -167,7 +167,7 @@ def test_every_network_of_skeletons_trains_and_comes_back(model, stream, data, t
     columns = [f"p{c}" for c in range(32)]
     again = again.set_index("clip_id")[columns]
     np.testing.assert_allclose(again, kept.loc[again.index, columns], atol=1e-5)
-    assert again.std().max() > 0  # clips are told apart
+    assert again.std().max() > 0  # clips differ
 
 
 def test_uniform_draws_are_averaged_and_an_interrupted_run_ends_with_the_same_numbers(
@@ -224,8 +224,8 @@ def test_the_command_line_trains_and_prints_the_constant_predictors(synthetic, c
         "bone",
     ]
     main([*words, "--epochs", "1", "--frames", "8"])
-    told = capsys.readouterr().out
-    assert "always" in told and "mean class accuracy" in told
+    output = capsys.readouterr().out
+    assert "always" in output and "mean class accuracy" in output
     with pytest.raises(SystemExit) as end:
         main([*words[:4], "--stream", "skin"])
     assert end.value.code == 2

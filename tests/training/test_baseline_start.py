@@ -146,14 +146,14 @@ def test_a_run_from_published_weights_says_so_and_comes_back(publish, data, synt
     path, _ = publish("ctr-gcn", "pyskl/ctrgcn")
     given = {"data": str(synthetic), "model": "ctr-gcn", "checkpoint": str(path), "epochs": 1}
     run = train_baseline(BaselineSettings.from_arguments({**given, "frames": 8}), data)
-    told = capsys.readouterr().out
-    assert "note: started from" in told and "the head is new" in told
+    output = capsys.readouterr().out
+    assert "note: started from" in output and "the head is new" in output
     assert any("(pyskl/ctrgcn)" in remark for remark in run.provenance()["remarks"])
     assert run.read_checkpoint("best")["arguments"]["original"] is False
     load_baseline(run, data)
 
 
-def test_a_start_is_told_by_the_content_of_its_file(tmp_path):
+def test_a_start_is_identified_by_the_content_of_its_file(tmp_path):
     one, same, other = (tmp_path / f"{name}.pt" for name in ("one", "same", "other"))
     for path, content in ((one, b"a"), (same, b"a"), (other, b"b")):
         path.write_bytes(content)

@@ -57,11 +57,11 @@ def written(tiny, data):
     """A finished run, and (clip, label, class said, its probability) of all that was remembered."""
     seen = []
 
-    def remember(self, told):
-        rules = kept(self, told)
-        probability, said = told.logits.softmax(dim=1).max(dim=1)
-        columns = (said.tolist(), probability.tolist())
-        rows = zip(told.clip_ids, told.label.tolist(), *columns, strict=True)
+    def remember(self, candidates):
+        rules = kept(self, candidates)
+        probability, predicted = candidates.logits.softmax(dim=1).max(dim=1)
+        columns = (predicted.tolist(), probability.tolist())
+        rows = zip(candidates.clip_ids, candidates.label.tolist(), *columns, strict=True)
         seen.extend(row for row in rows if row[0] in rules)
         return rules
 
@@ -91,7 +91,7 @@ def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_correctly(wri
     run, seen = written
     bank = load_gesture(run, data).gesture.memory.bank
     train = data.part("train").set_index("clip_id").label
-    right = {clip_id for clip_id, label, said, p in seen if label == said and p > 0.5}
+    right = {clip_id for clip_id, label, predicted, p in seen if label == predicted and p > 0.5}
     assert right == {row[0] for row in seen}
     entries = [(c, i) for c, ids in enumerate(bank.source_ids(train.index)) for i in ids if i]
     assert len(entries) >= 10
@@ -156,12 +156,12 @@ def test_a_clip_without_a_modality_uses_the_other_and_is_counted(tiny, data):
     alone = alone.set_index("clip_id").loc[[blind, dark], columns]
     np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
     assert bare not in table.index and bare not in set(less.part("train").clip_id)
-    told = " ".join(run.provenance()["remarks"])
-    assert f"1 clips have no rgb tokens: only pose is used: {dark}" in told
-    assert f"1 clips have no visible joint: only rgb is used: {blind}" in told
+    remarks = " ".join(run.provenance()["remarks"])
+    assert f"1 clips have no rgb tokens: only pose is used: {dark}" in remarks
+    assert f"1 clips have no visible joint: only rgb is used: {blind}" in remarks
     assert (
         f"1 clips have neither rgb tokens nor joints: they are not used for training: {bare}"
-        in told
+        in remarks
     )
 
 

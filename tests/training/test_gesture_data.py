@@ -122,10 +122,12 @@ def test_clips_without_joints_or_file_are_counted_and_named(own_tree):
     root = own_tree(v0=blank, v3=blank)
     (root / "keypoints" / "v5.npy").unlink()
     data = load_gesture_data(str(root))
-    told = "\n".join(data.remarks())
-    assert "3 clips have no keypoints and are left out: v5_0, v5_1, v5_2" in told
-    assert "3 clips of train have no visible joint and are left out: v0_0, v0_1, v0_2" in told
-    assert "3 clips have no visible joint and are predicted nevertheless: v3_0, v3_1, v3_2" in told
+    remarks = "\n".join(data.remarks())
+    assert "3 clips have no keypoints and are left out: v5_0, v5_1, v5_2" in remarks
+    assert "3 clips of train have no visible joint and are left out: v0_0, v0_1, v0_2" in remarks
+    assert (
+        "3 clips have no visible joint and are predicted nevertheless: v3_0, v3_1, v3_2" in remarks
+    )
     assert len(data.clips("train", 8, ["joint"])) == 6 * 3 - 6
     assert len(data.clips("test", 8, ["joint"])) == 9
 

@@ -104,8 +104,8 @@ def trained_twice(synthetic):
     for task, given in asked.items():
         train, settings = TRAININGS[task]
         train(settings.from_arguments({**common, **given, "name": f"one-{task}"}))
-    told, _ = torchrun.communicate(timeout=300)
-    assert torchrun.returncode == 0, told[-3000:]
+    output, _ = torchrun.communicate(timeout=300)
+    assert torchrun.returncode == 0, output[-3000:]
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
 
 
@@ -152,10 +152,10 @@ def test_a_lost_process_ends_the_run_with_a_sentence_and_it_resumes(synthetic, q
         time.sleep(0.02)
     workers = psutil.Process(torchrun.pid).children()
     next(w for w in workers if w.environ()["RANK"] == "1").kill()
-    told, _ = torchrun.communicate(timeout=60)
+    output, _ = torchrun.communicate(timeout=60)
     assert torchrun.returncode != 0
-    assert told.count("imigue-lab: another process of this run has ended") == 1
-    assert "Start the same command again" in told
+    assert output.count("imigue-lab: another process of this run has ended") == 1
+    assert "Start the same command again" in output
     before = len(pd.read_csv(history))
     assert 3 <= before < 30
     again = train_emotion(EmotionSettings.from_arguments({**words, "data": str(synthetic)}))

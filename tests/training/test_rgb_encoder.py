@@ -128,8 +128,8 @@ def test_the_rgb_encoder_changes_only_when_it_is_fine_tuned(tiny, frozen, along,
     assert all(torch.equal(joint[name], after[f"encoder.joint.{name}"]) for name in joint)
     for run, how in ((still, "frozen"), (tuned, "fine-tuned")):
         assert run.provenance()["rgb"] == run.provenance()["where"]["rgb_run"] == "seen-pictures"
-        told = f"rgb tokens are those of the run seen-pictures, {how}"
-        assert told in run.provenance()["remarks"]
+        remark = f"rgb tokens are those of the run seen-pictures, {how}"
+        assert remark in run.provenance()["remarks"]
 
 
 def test_it_drops_paths_in_training_and_nothing_afterwards(along, tuned):

@@ -1,6 +1,7 @@
 """The card of a run: one page without a network, consistent with its tables and settings."""
 
 import re
+import shutil
 from html import unescape
 
 import pandas as pd

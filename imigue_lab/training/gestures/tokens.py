@@ -260,7 +260,7 @@ def in_order(
 ) -> Iterator[GestureBatch]:
     """Every clip of a split once over all processes, in batches of similar length."""
     clips = data.part(split)
-    yield from ahead(
+    yield from prefetch(
         data.batch(clips.iloc[numbers])
         for numbers in ranks.batches_by_length(data.lengths(clips), batch_size)
     )
