@@ -22,9 +22,14 @@ from imigue_lab.results.open import base_of, command_of, explicit_settings, sett
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import show_scores
-from imigue_lab.views.answers import confusion, hardest, read_predictions, reliability
+from imigue_lab.views.answers import (
+    confusion,
+    hardest,
+    learning_curves,
+    read_predictions,
+    reliability,
+)
 from imigue_lab.views.export import as_div, write_page
-from imigue_lab.views.learning import learning_curves
 from imigue_lab.views.style import notes_of
 
 STYLE = Path(__file__).with_name("card.css")
