@@ -18,6 +18,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import some
+from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
