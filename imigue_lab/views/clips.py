@@ -2,7 +2,6 @@
 
 from collections import Counter
 from textwrap import wrap
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_file, upper_body
 from imigue_lab.data.skeletons.geometry import present
-from imigue_lab.data.videos.video import Frame, Video, segment_centres
+from imigue_lab.data.videos.video import Video, segment_centres
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.reel import as_source
@@ -134,15 +133,7 @@ def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
     return clips.loc[selected].sort_values("label")
 
 
-class Shot(NamedTuple):
-    """A frame of a clip, and its number in the video file."""
-
-    clip_id: str
-    number: int
-    picture: Frame
-
-
-def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, Shot], list[str]]:
+def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, go.Image], list[str]]:
     """The centre frame of each clip by class, and an error sentence for each unreadable file.
 
     In `clips`, one a class, `own` states whether the file `video` contains only the clip.
@@ -154,13 +145,17 @@ def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, Shot], list[str]]:
                 for clip in part.itertuples():
                     first = 0 if clip.own else clip.start
                     number = segment_centres(first, first + clip.end - clip.start, 1)[0]
-                    shots[int(clip.label)] = Shot(clip.clip_id, number, video.frame(number))
+                    shots[int(clip.label)] = go.Image(
+                        source=as_source(video.frame(number)),
+                        name=clip.clip_id,
+                        hovertemplate=f"clip {clip.clip_id}, frame {number}<extra></extra>",
+                    )
         except DataError as error:
             errors.append(str(error))
     return dict(sorted(shots.items())), errors
 
 
-def grid(shots: dict[int, Shot], title: str, notes: list[str]) -> go.Figure:
+def grid(shots: dict[int, go.Image], title: str, notes: list[str]) -> go.Figure:
     """The pictures in order of their classes, each with its class name above."""
     rows = -(-len(shots) // COLUMNS)
     figure = make_subplots(
@@ -171,9 +166,7 @@ def grid(shots: dict[int, Shot], title: str, notes: list[str]) -> go.Figure:
         vertical_spacing=0.3 / rows,
     )
     for place, shot in enumerate(shots.values()):
-        hover = f"clip {shot.clip_id}, frame {shot.number}<extra></extra>"
-        image = go.Image(source=as_source(shot.picture), name=shot.clip_id, hovertemplate=hover)
-        figure.add_trace(image, row=place // COLUMNS + 1, col=place % COLUMNS + 1)
+        figure.add_trace(shot, row=place // COLUMNS + 1, col=place % COLUMNS + 1)
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
     figure = styled(figure, title, notes, height=140 + 20 * len(notes) + 150 * rows)

@@ -1,6 +1,7 @@
 """Strips of frames and selected faces along an interview, and a contact sheet of faces."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,13 +99,12 @@ def chosen_faces(
     None where no face was extracted, or none was detected.
     """
     files = index.videos.set_index("video_id").video
-    for store in stores:
-        for video in [video_id] if video_id else files.index:
-            if store.path(video).exists():
-                boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
-                if np.isfinite(boxes).any():
-                    print(f"{video}: the face that {store.encoding.name} received")
-                    return contact_sheet(files[video], boxes, tiles=16)
+    for store, video in product(stores, [video_id] if video_id else files.index):
+        if store.path(video).exists():
+            boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
+            if np.isfinite(boxes).any():
+                print(f"{video}: the face that {store.encoding.name} received")
+                return contact_sheet(files[video], boxes, tiles=16)
     return None
 
 

@@ -137,9 +137,9 @@ def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go
     if not clip_id:
         why = f"No clip of {split} has keypoints under this root."
         return empty_figure(why, f"A clip of {split}", notes_on(index))
+    recording = upper_body(read_clip(index, clip_id))
     clip = index.clips.set_index("clip_id").loc[clip_id]
     fps = index.videos.set_index("video_id").fps[clip.video_id]
-    recording = upper_body(read_clip(index, clip_id))
     seen = present(recording.skeleton, recording.layout.axes)
     frames = seen.shape[1]
     step = -(-frames // MOST)

@@ -42,9 +42,6 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
 if TYPE_CHECKING:
     from optuna import Study
 
-FEW = "Fewer than three trials are complete; increase `trials` and run again."
-UNSEEN = "scores are means over held-out folds of subjects; the test split is not used"
-
 
 def importance(study: "Study") -> go.Figure:
     """Share of the score's variance that each setting explains (fANOVA, completed trials)."""
@@ -73,9 +70,10 @@ def plot(study: "Study", title: str, kind: str, height: int = 360, **options: An
 
     complete = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
     title = f"{title} ({complete} trials)"
-    remarks = study.user_attrs.get("remarks", [])
-    notes = [UNSEEN, *(remark for remark in remarks if "features (" in remark)]
+    notes = ["scores are means over held-out folds of subjects; the test split is not used"]
+    notes += [note for note in study.user_attrs.get("remarks", []) if "features (" in note]
     if complete < 3:
-        return empty_figure(FEW, title, notes)
+        few = "Fewer than three trials are complete; increase `trials` and run again."
+        return empty_figure(few, title, notes)
     figure = getattr(optuna.visualization, f"plot_{kind}")(study, **options)
     return styled(figure, title, notes, height=height)

@@ -23,17 +23,14 @@ HEIGHT = "430px"
 
 
 class Matrix(AnyWidget):
-    """A confusion matrix of buttons.
-
-    `cell` is the row and column name of the selected cell; empty where none is selected.
-    """
+    """A confusion matrix of buttons."""
 
     _esm = Path(__file__).with_name("matrix.js")
     _css = Path(__file__).with_name("matrix.css")
     rows: traitlets.List = traitlets.List().tag(sync=True)
     columns: traitlets.List = traitlets.List().tag(sync=True)
     counts: traitlets.List = traitlets.List().tag(sync=True)
-    cell: traitlets.List = traitlets.List().tag(sync=True)
+    cell: traitlets.List = traitlets.List().tag(sync=True)  # its row and column name, or empty
 
     def __init__(self, counts: pd.DataFrame, **traits: Any):
         super().__init__(**traits)

@@ -33,9 +33,6 @@ class Player(AnyWidget):
     """Plays the video or clip of a moment; `frame`, `video_id` and `clip_id` are the moment's.
 
     Without a video it plays the skeleton only; without either it displays a sentence.
-
-    Attributes:
-        playing: set it to start and stop.
     """
 
     _esm = Path(__file__).with_name("player.js")
@@ -43,7 +40,7 @@ class Player(AnyWidget):
     video_id = traitlets.Unicode().tag(sync=True)
     clip_id = traitlets.Unicode().tag(sync=True)
     frame = traitlets.Int().tag(sync=True)
-    playing = traitlets.Bool().tag(sync=True)
+    playing = traitlets.Bool().tag(sync=True)  # set it to start and stop
 
     def __init__(self, moment: Moment, **traits: Any):
         super().__init__(**traits)
@@ -73,8 +70,7 @@ class Player(AnyWidget):
         moment = self.moment
         self.footage = footage = find_footage(moment)
         with self.hold_sync():
-            self.video_id, self.clip_id = moment.video_id, moment.clip_id
-            self.frame = moment.frame
+            self.video_id, self.clip_id, self.frame = moment.video_id, moment.clip_id, moment.frame
         with self.lock:
             self.edition += 1
             if self.reel:

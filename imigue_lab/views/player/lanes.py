@@ -37,20 +37,13 @@ class Moment(traitlets.HasTraits):
     """The selected video, clip and frame, always consistent with each other.
 
     Selecting a clip moves to its video and first frame; selecting another video, or a frame more
-    than a second outside the clip, deselects the clip.
-
-    Attributes:
-        video_id: of the index.
-        clip_id: empty where no clip is selected.
-        frame: number in the whole video, from 0.
-
-    Raises:
-        DataError: a video or clip is not in the index.
+    than a second outside the clip, deselects the clip. Raises DataError where a video or clip is
+    not in the index.
     """
 
     video_id = traitlets.Unicode()
-    clip_id = traitlets.Unicode()
-    frame = traitlets.Int(min=0)
+    clip_id = traitlets.Unicode()  # empty where no clip is selected
+    frame = traitlets.Int(min=0)  # number in the whole video
 
     def __init__(self, index: Index, video_id: str = "", clip_id: str = ""):
         if index.videos.empty:
@@ -149,16 +142,12 @@ class Lane(NamedTuple):
 
 
 class Lanes(AnyWidget):
-    """Lanes of one video; `frame` is the moment's.
-
-    Attributes:
-        shown: whether the moment is in this video; otherwise no cursor is drawn.
-    """
+    """Lanes of one video; `frame` is the moment's."""
 
     _esm = Path(__file__).with_name("lanes.js")
     _css = Path(__file__).with_name("player.css")
     frame = traitlets.Int().tag(sync=True)
-    shown = traitlets.Bool(True).tag(sync=True)
+    shown = traitlets.Bool(True).tag(sync=True)  # whether the moment is in this video
     fps = traitlets.Float().tag(sync=True)
     window = traitlets.Int(WINDOW).tag(sync=True)
     lanes: traitlets.List = traitlets.List().tag(sync=True)
