@@ -179,7 +179,7 @@ def test_figures_show_the_finished_trials(settings_of):
     assert all(name in str(parallel(study).to_dict()) for name in study.best_params)
     assert "are synthetic" in slices(study).layout.title.text
     fresh = search(settings_of(study="few", trials=1))
-    assert "raise trials" in importance(fresh).layout.annotations[0].text
+    assert "increase `trials`" in importance(fresh).layout.annotations[0].text
 
 
 def test_a_gesture_search_never_uses_the_test_split(whole):
