@@ -1,1 +1,1 @@
-"""A synthetic iMiGUE in the real layout: planned (`story`), drawn (`drawing`), written (`tree`)."""
+"""A synthetic iMiGUE in the real layout: `story` plans it, `recording` draws it, `tree` writes it."""
