@@ -68,8 +68,7 @@ class ClipDataset(Dataset[Clip]):
             joint is missing if all of them are 0.
         longest: maximum frames of a clip that is not resampled.
 
-    Raises:
-        DataError: keypoints of a video are missing or of a wrong shape, or shorter than a clip.
+    Raises DataError if keypoints of a video are missing, of a wrong shape, or shorter than a clip.
     """
 
     def __init__(
@@ -116,12 +115,8 @@ class ClipDataset(Dataset[Clip]):
             skeleton = resample(skeleton, self.frames, self.axes)
         seen = present(skeleton, self.axes)
         skeleton *= seen[..., None]
-        return Clip(
-            self.clip_ids[number],
-            torch.from_numpy(skeleton),
-            torch.from_numpy(seen),
-            self.labels[number],
-        )
+        tensors = torch.from_numpy(skeleton), torch.from_numpy(seen)
+        return Clip(self.clip_ids[number], *tensors, self.labels[number])
 
 
 def as_persons(keypoints: np.ndarray) -> np.ndarray:

@@ -47,8 +47,7 @@ class Batch(NamedTuple):
         return {name: getattr(self, name) for name in MODEL_INPUTS}
 
     def to(self, device: torch.device) -> "Batch":
-        moved = (x.to(device) if isinstance(x, Tensor) else x for x in self)
-        return Batch._make(moved)
+        return Batch._make(x.to(device) if isinstance(x, Tensor) else x for x in self)
 
 
 MODEL_INPUTS = ("context", "face", "context_mask", "face_mask", "window")
@@ -56,20 +55,18 @@ MODEL_INPUTS = ("context", "face", "context_mask", "face_mask", "window")
 
 @dataclass(frozen=True)
 class EmotionFeatures:
-    """Both streams of every interview, by id, in their stored precision.
+    """Both streams of every interview, (T, width) by id in their stored precision.
 
-    Attributes:
-        context, face: (T, width) per video; a row of zeros is a missing window.
-        digest: changes when any number does; part of a run's settings.
+    A row of zeros is a missing window.
     """
 
     context: dict[str, Tensor]
     face: dict[str, Tensor]
-    digest: str
+    digest: str  # changes when any number does; part of a run's settings
 
     @property
     def widths(self) -> tuple[int, int]:
-        context, face = next(iter(self.context.values())), next(iter(self.face.values()))
+        context, face = (next(iter(stream.values())) for stream in (self.context, self.face))
         return context.shape[1], face.shape[1]
 
 
@@ -78,9 +75,8 @@ def load_features(
 ) -> EmotionFeatures:
     """Reads both streams and checks that they match.
 
-    Raises:
-        DataError: features are missing, not finite, of a wrong shape or width, of different lengths
-            in the two streams, or all zero in both.
+    Raises DataError if features are missing, not finite, of a wrong shape or width, of different
+    lengths in the two streams, or all zero in both.
     """
     streams: dict[str, dict[str, Tensor]] = {"context": {}, "face": {}}
     digest = blake2b(digest_size=8)
@@ -126,13 +122,12 @@ def check_pair(video_id: str, context: Tensor, face: Tensor) -> None:
 
 
 def check_widths(stream: str, features: dict[str, Tensor]) -> None:
-    widths = {video_id: array.shape[1] for video_id, array in features.items()}
-    first = next(iter(widths.values()))
-    for video_id, width in widths.items():
-        if width != first:
+    first = next(iter(features.values())).shape[1]
+    for video_id, array in features.items():
+        if array.shape[1] != first:
             raise DataError(
-                f"{video_id} ({stream}): expected width {first} as in the others, got {width};"
-                " extract all with one encoder"
+                f"{video_id} ({stream}): expected width {first} as in the others, got"
+                f" {array.shape[1]}; extract all with one encoder"
             )
 
 
@@ -142,11 +137,9 @@ def present_windows(features: Float[Tensor, "T D"]) -> Bool[Tensor, " T"]:
 
 
 class InterviewDataset(Dataset[Interview]):
-    """Interviews of one split.
+    """Interviews of one split, whole or cropped to `max_windows` contiguous windows.
 
-    Args:
-        max_windows: length of a crop of contiguous windows; 0 uses the whole interview. The start
-            depends on seed, epoch and video only, so a resumed run uses the same crops.
+    The start of a crop depends on seed, epoch and video only: a resumed run uses the same crops.
     """
 
     def __init__(
@@ -176,25 +169,15 @@ class InterviewDataset(Dataset[Interview]):
             rng = np.random.default_rng([self.seed, self.epoch, number])
             start = int(rng.integers(len(context) - self.max_windows + 1))
             stop = start + self.max_windows
-        return Interview(
-            video_id,
-            context[start:stop].float(),
-            face[start:stop].float(),
-            torch.arange(start, stop),
-            self.outcomes[number],
-        )
+        streams = context[start:stop].float(), face[start:stop].float()
+        return Interview(video_id, *streams, torch.arange(start, stop), self.outcomes[number])
 
 
 def collate(interviews: list[Interview]) -> Batch:
     """Pads with zeros, which both masks exclude."""
     context = pad_sequence([i.context for i in interviews], batch_first=True)
     face = pad_sequence([i.face for i in interviews], batch_first=True)
-    return Batch(
-        context,
-        face,
-        (context != 0).any(dim=2),
-        (face != 0).any(dim=2),
-        pad_sequence([i.window for i in interviews], batch_first=True),
-        torch.tensor([i.outcome for i in interviews]),
-        [i.video_id for i in interviews],
-    )
+    masks = (context != 0).any(dim=2), (face != 0).any(dim=2)
+    window = pad_sequence([i.window for i in interviews], batch_first=True)
+    outcome = torch.tensor([i.outcome for i in interviews])
+    return Batch(context, face, *masks, window, outcome, [i.video_id for i in interviews])

@@ -27,12 +27,7 @@ RATE = "imigue_lab:fps"  # property of the file: the frame rate of its segments
 
 
 def write_eaf(segments: pd.DataFrame, video: Path, fps: int | float, path: Path) -> None:
-    """Writes a file that opens in ELAN with the video.
-
-    Args:
-        video: the annotated video; ELAN asks for it if it has moved.
-        fps: frames per second, at most 500.
-    """
+    """Writes a file that opens in ELAN with the video, of at most 500 frames per second."""
     eaf = Eaf(author="imigue_lab")
     eaf.remove_tier("default")
     eaf.add_linked_file(str(video.resolve()), relpath=video.name, mimetype="video/mp4")
@@ -85,15 +80,9 @@ def read_eaf(
     """The gestures of a file that people have corrected.
 
     All tiers named ``gestures...`` are read, others are ignored and named. Times between two frames
-    are rounded to the nearer; a file of another frame rate is converted by its seconds.
-
-    Args:
-        fps, frames: of the video.
-        renamed: annotators' terms -> class names.
-
-    Raises:
-        DataError: not an annotation file, an unknown class, or a gesture outside the video; the
-            message names the annotation and its time.
+    are rounded to the nearer; a file of another frame rate is converted by its seconds. `renamed`
+    maps annotators' terms to class names. Raises DataError for another kind of file, an unknown
+    class, or a gesture outside the video's `frames`; it names the annotation and its time.
     """
     eaf = open_eaf(path)
     read = [tier for tier in eaf.get_tier_names() if tier.startswith(TIER)]
@@ -109,11 +98,9 @@ def read_eaf(
             times = eaf.timeslots.get(begin), eaf.timeslots.get(end)
             label = class_named(name, f"{path}, {tier}, {clock(times[0])}", renamed or {})
             start, last = to_frames(times, fps, frames, f"{path}, {tier}, {name!r}")
-            row = {"label": label, "start": start, "end": last}
-            rows.append(row | {"confidence": confidence.get(number)})
+            rows.append((label, start, last, confidence.get(number)))
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
-    table = table.sort_values(["start", "end", "label"])
-    segments = as_segments(table, fps)
+    segments = as_segments(table.sort_values(["start", "end", "label"]), fps)
     return Corrected(segments, remarks_on(eaf, read, segments, fps))
 
 

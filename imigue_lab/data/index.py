@@ -28,11 +28,8 @@ VIDEOS = pa.DataFrameSchema(
         "split": pa.Column(str, pa.Check.isin(SPLITS), nullable=True),
         "outcome": pa.Column("Int64", pa.Check.isin([0, 1]), nullable=True),
         "fps": pa.Column(float, nullable=True),
-        "width": pa.Column("Int64", nullable=True),
-        "height": pa.Column("Int64", nullable=True),
-        "frames": pa.Column("Int64", nullable=True),
-        "video": pa.Column(object, nullable=True),
-        "keypoints": pa.Column(object, nullable=True),
+        **{name: pa.Column("Int64", nullable=True) for name in ("width", "height", "frames")},
+        **{name: pa.Column(object, nullable=True) for name in PATHS},
     },
     strict=True,
 )
@@ -45,8 +42,7 @@ CLIPS = pa.DataFrameSchema(
         "start": pa.Column(int, pa.Check.ge(0)),
         "end": pa.Column(int, pa.Check.ge(0)),
         "label": pa.Column("Int64", pa.Check.in_range(0, 31), nullable=True),
-        "video": pa.Column(object, nullable=True),
-        "keypoints": pa.Column(object, nullable=True),
+        **{name: pa.Column(object, nullable=True) for name in PATHS},
     },
     strict=True,
 )
@@ -57,21 +53,18 @@ Row = dict[str, Any]
 class Index:
     """The contents of a data root.
 
-    Attributes:
-        layout: `full`, `miga` or `plain`.
-        videos: video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
-            the paths `video` and `keypoints`; null where the layout does not provide a value.
-        clips: clip_id, video_id, subject, split, start, end (frames of the video from 0, end
-            inclusive), label (0-based class; null where a test split hides it), and the paths
-            `video` and `keypoints` of files with this clip alone, null in most layouts.
-        absent: sentences on what the tree lacks and what was left out.
+    Videos have video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
+    the paths `video` and `keypoints`; null where the layout does not provide a value. Clips have
+    clip_id, video_id, subject, split, start, end (frames of the video from 0, end inclusive), label
+    (0-based class; null where a test split hides it), and the paths `video` and `keypoints` of
+    files with this clip alone, null in most layouts.
     """
 
     root: Path
-    layout: str
+    layout: str  # `full`, `miga` or `plain`
     videos: pd.DataFrame
     clips: pd.DataFrame
-    absent: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)  # what the tree lacks and what was left out
 
     @property
     def key(self) -> str:
@@ -80,7 +73,6 @@ class Index:
 
     @property
     def synthetic(self) -> bool:
-        """Whether this package generated the tree."""
         return is_synthetic(str(self.root))
 
 
@@ -88,15 +80,13 @@ class Index:
 class Problem:
     """A row or file that cannot be used: where it is, what is wrong, and what to do.
 
-    Attributes:
-        kind: `columns`, `unreadable`, `id`, `duplicate id`, `split`, `outcome`, `subject`, `row`,
-            `class`, `range` or `unknown video`.
-        row: line number as in an editor, from 1; None for the whole file.
+    The kind is `columns`, `unreadable`, `id`, `duplicate id`, `split`, `outcome`, `subject`, `row`,
+    `class`, `range` or `unknown video`.
     """
 
     kind: str
     file: Path
-    row: int | None
+    row: int | None  # line number as in an editor, from 1; None for the whole file
     what: str
     advice: str
 
@@ -122,39 +112,36 @@ class Survey:
     problems: list[Problem] = field(default_factory=list)
     in_train_too: list[str] = field(default_factory=list)
 
+    def report(self, kind: str, file: Path, row: int | None, what: str, advice: str) -> None:
+        self.problems.append(Problem(kind, file, row, what, advice))
+
     def to_index(self) -> Index:
         """The index of what can be used."""
         videos = videos_table(self.videos)
-        clips = clips_table(self.clips, videos)
-        return Index(self.root, self.layout, videos, clips, self.absent)
+        return Index(self.root, self.layout, videos, clips_table(self.clips, videos), self.absent)
 
 
 def videos_table(rows: list[Row]) -> pd.DataFrame:
     """Completes, types and checks the table of videos."""
-    videos = pd.DataFrame(rows, columns=list(VIDEOS.columns))
-    for column in ("video_id", "subject", "split"):
-        videos[column] = videos[column].astype(str)
-    videos["fps"] = videos.fps.astype(float)
-    for column in ("outcome", "width", "height", "frames"):
-        videos[column] = videos[column].astype("Int64")
-    return VIDEOS.validate(with_paths(videos))
+    types: dict[str, Any] = dict.fromkeys(("video_id", "subject", "split"), str) | {"fps": float}
+    types |= dict.fromkeys(("outcome", "width", "height", "frames"), "Int64")
+    return VIDEOS.validate(typed(rows, VIDEOS, types))
 
 
 def clips_table(rows: list[Row], videos: pd.DataFrame) -> pd.DataFrame:
     """Completes, types and checks the table of clips; subject and split come from `videos`."""
-    clips = pd.DataFrame(rows, columns=list(CLIPS.columns))
+    types = {"clip_id": str, "video_id": str, "start": int, "end": int, "label": "Int64"}
+    clips = typed(rows, CLIPS, types)
     known = videos.set_index("video_id")
     for column in ("subject", "split"):
         clips[column] = clips.video_id.map(known[column]).astype(str)
-    clips = clips.astype({"clip_id": str, "video_id": str, "start": int, "end": int})
-    clips["label"] = clips.label.astype("Int64")
-    return CLIPS.validate(with_paths(clips))
+    return CLIPS.validate(clips)
 
 
-def with_paths(table: pd.DataFrame) -> pd.DataFrame:
-    for column in PATHS:
-        table[column] = table[column].astype(object).replace({np.nan: None})
-    return table
+def typed(rows: list[Row], schema: pa.DataFrameSchema, types: dict[str, Any]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(schema.columns)).astype(types)
+    paths = {name: table[name].astype(object).replace({np.nan: None}) for name in PATHS}
+    return table.assign(**paths)
 
 
 def write_index(index: Index) -> Path:

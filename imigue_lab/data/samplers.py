@@ -70,9 +70,8 @@ class BalancedSampler(BucketSampler):
         balance: float = 0.5,
     ):
         super().__init__(lengths, batch_size, seed)
-        labels_ = np.array(labels)
-        self.members = [np.flatnonzero(labels_ == label) for label in np.unique(labels_)]
-        sizes = np.array([len(members) for members in self.members])
+        classes, sizes = np.unique(labels, return_counts=True)
+        self.members = [np.flatnonzero(np.array(labels) == label) for label in classes]
         self.quotas = shares(sizes ** (1 - balance), len(lengths))
 
     def draw(self, rng: np.random.Generator) -> Numbers:

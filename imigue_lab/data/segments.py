@@ -41,11 +41,8 @@ def slide(
 ) -> pd.DataFrame:
     """Windows of several lengths over a whole video: start and end in frames, end inclusive.
 
-    The last window of a length ends with the video; a shorter video is one window.
-
-    Args:
-        lengths: in seconds.
-        step: between the starts of two windows, in seconds.
+    Lengths, and the step between the starts of two windows, are in seconds. The last window of a
+    length ends with the video; a shorter video is one window.
     """
     ranges = set()
     for length in lengths:
@@ -84,8 +81,7 @@ def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
 def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
     """The probability of each class at each frame: the mean over the windows that contain it.
 
-    Args:
-        windows: start, end (end inclusive), p0 ... of the classes; together they cover the video.
+    `windows` has start, end (inclusive) and p0 ... of the classes; together they cover the video.
     """
     probabilities = windows.filter(regex=r"^p\d+$").to_numpy(dtype=float)
     total = np.zeros((windows.end.max() + 1, probabilities.shape[1]))
@@ -103,10 +99,7 @@ def find_segments(
 
     Non-maximum suppression per frame: the most probable class is kept where it reaches the
     threshold, since one person makes one gesture at a time. Runs shorter than `SHORTEST` are
-    dropped. The confidence of a segment is the mean over its frames.
-
-    Args:
-        curves: of `by_frame`.
+    dropped. The confidence of a segment is the mean over its frames. `curves` are of `by_frame`.
     """
     confidence = curves.max(axis=1)
     label = np.where(confidence >= threshold, curves.argmax(axis=1), -1)
@@ -121,45 +114,27 @@ def find_segments(
 
 def write_csv(segments: pd.DataFrame, path: Path) -> None:
     """class,start_s,end_s,confidence, then the frames and iMiGUE's CSV id of the class."""
-    named = segments.assign(
-        **{"class": [CLASSES[label] for label in segments.label]},
-        csv_class=[to_csv_id(label) for label in segments.label],
-    )
-    columns = ["class", "start_s", "end_s", "confidence", "start", "end", "csv_class"]
-    write_atomically(path, named[columns].to_csv(index=False))
+    table = named(segments).assign(csv_class=segments.label.map(to_csv_id))
+    write_atomically(path, table.to_csv(index=False))
 
 
 def write_json(segments: pd.DataFrame, path: Path, facts: dict[str, object]) -> None:
     """The same as a list, after facts on the video and the run."""
-    rows = [
-        {
-            "class": CLASSES[row.label],
-            "start_s": row.start_s,
-            "end_s": row.end_s,
-            "confidence": None if np.isnan(row.confidence) else row.confidence,
-            "start": row.start,
-            "end": row.end,
-        }
-        for row in segments.itertuples()
-    ]
+    rows = named(segments).astype(object).replace({np.nan: None}).to_dict("records")
     write_atomically(path, json.dumps({**facts, "segments": rows}, indent=2))
 
 
-def write_clips(segments: pd.DataFrame, video_id: str, path: Path) -> None:
-    """`clips.csv` of the plain layout: clip_id,video_id,start,end,class.
+def named(segments: pd.DataFrame) -> pd.DataFrame:
+    columns = ["start_s", "end_s", "confidence", "start", "end"]
+    names = segments.label.map(dict(enumerate(CLASSES))).rename("class")
+    return pd.concat([names, segments[columns]], axis=1)
 
-    Raises:
-        DataError: there is no segment.
-    """
+
+def write_clips(segments: pd.DataFrame, video_id: str, path: Path) -> None:
+    """`clips.csv` of the plain layout, clip_id,video_id,start,end,class; DataError without any."""
     if segments.empty:
         raise DataError(f"{path}: expected at least one gesture, got none; annotate one first")
-    table = pd.DataFrame(
-        {
-            "clip_id": [f"{video_id}_{number}" for number in range(len(segments))],
-            "video_id": video_id,
-            "start": segments.start,
-            "end": segments.end,
-            "class": [to_csv_id(label) for label in segments.label],
-        }
-    )
+    table = segments[["start", "end"]].assign(**{"class": segments.label.map(to_csv_id)})
+    table.insert(0, "clip_id", [f"{video_id}_{number}" for number in range(len(table))])
+    table.insert(1, "video_id", video_id)
     write_atomically(path, table.to_csv(index=False))

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 
 def open_data(data: str, labels: str = "", store: str = "") -> Index:
-    """The index of a data root; see `read_index` for its errors.
+    """The index of a data root; see `read_index` for its labels and errors.
 
-    Args:
-        data: path of a root, or ``"synthetic"``: the synthetic set, generated on first use.
-        labels: an outcome CSV that replaces the outcomes of the tree; see `read_index`.
-        store: folder of the feature store, for the features of the synthetic set.
+    `data` is the path of a root, or ``"synthetic"``: the synthetic set, generated on first use. Its
+    features are in the feature store, the folder `store`.
     """
     return read_index(find_root(data, store), labels)
 

@@ -9,6 +9,7 @@ early stopping needs a validation split of its own.
 """
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -26,10 +27,8 @@ FOLDS = 5
 class EmotionSplit:
     """Interviews with their split, and remarks for a reader of the scores.
 
-    Attributes:
-        videos: video_id, subject (the video itself where unknown), split, outcome (null only in an
-            unlabelled test).
-        remarks: moved negatives, subjects in two splits, interviews left out.
+    `videos` has video_id, subject (the video itself where unknown), split and outcome (null only in
+    an unlabelled test).
     """
 
     videos: pd.DataFrame
@@ -49,8 +48,7 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
             interviews of the other class, of as many subjects, that move from train to validation
             (paper section 5.2; which ones is our reading, docs/paper_gaps.md).
 
-    Raises:
-        DataError: a split is empty, training has one class, or there are too few to move.
+    Raises DataError if a split is empty, training has one class, or there are too few to move.
     """
     videos = with_subjects(index.videos[["video_id", "subject", "split", "outcome"]])
     videos, remarks = leave_out(videos, videos.split.isna(), "interviews belong to no split")
@@ -83,14 +81,9 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
 
 @dataclass(frozen=True)
 class GestureSplit:
-    """Clips with their split, and remarks for a reader of the scores.
+    """The index's clips with the chosen split, and remarks for a reader of the scores."""
 
-    Attributes:
-        clips: the index's clips with the chosen split; subject is the video itself where unknown.
-        remarks: subjects in two splits, classes that a split lacks.
-    """
-
-    clips: pd.DataFrame
+    clips: pd.DataFrame  # subject is the video itself where unknown
     remarks: list[str] = field(default_factory=list)
 
     def part(self, split: str) -> pd.DataFrame:
@@ -100,12 +93,9 @@ class GestureSplit:
 def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     """Chooses train and validation; the test split is never changed.
 
-    Args:
-        fold: -1 is the official split, whose validation subjects are all in training too; 0 to 4 is
-            one of five folds over train and validation, grouped by subject and stratified by class.
-
-    Raises:
-        DataError: train or validation is empty, or there are too few subjects for five folds.
+    Fold -1 is the official split, whose validation subjects are all in training too; 0 to 4 is one
+    of five folds over train and validation, grouped by subject and stratified by class. Raises
+    DataError if train or validation is empty, or there are too few subjects for five folds.
     """
     clips = with_subjects(index.clips)
     clips, left_out = leave_out(clips, clips.split.isna(), "clips belong to no split")
@@ -115,12 +105,11 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     for split in ("train", "validation"):
         if not (clips.split == split).any():
             raise DataError(f"{index.root}: no clip in the {split} split; check its label files")
-    trained = set(clips[clips.split == "train"].label)
+    labels = clips.groupby("split").label.agg(set)
     remarks = [
         f"{split} lacks the classes {some(missing, limit=32)} of train"
         for split in ("validation", "test")
-        if (missing := sorted(trained - set(clips[clips.split == split].label)))
-        and (clips.split == split).any()
+        if split in labels and (missing := sorted(labels["train"] - labels[split]))
     ]
     return GestureSplit(clips.reset_index(drop=True), left_out + shared_subjects(clips) + remarks)
 
@@ -141,11 +130,9 @@ def leave_out(table: pd.DataFrame, rows: pd.Series, what: str) -> tuple[pd.DataF
 def pool_rare(labels: pd.Series) -> pd.Series:
     """Merges the classes with fewer clips than folds, and the next larger, into one stratum."""
     counts = labels.value_counts(ascending=True, sort=True)
-    rare = counts[counts < FOLDS].index
-    if not len(rare):
-        return labels
-    pooled = counts.index[: len(rare) + 1]
-    return labels.where(~labels.isin(pooled), pooled[-1])
+    rare = (counts < FOLDS).sum()
+    pooled = counts.index[: rare + 1]
+    return labels.where(~labels.isin(pooled), pooled[-1]) if rare else labels
 
 
 def regroup(
@@ -175,9 +162,10 @@ def move_to_validation(videos: pd.DataFrame, count: int, seed: int) -> str:
             f"move_negatives={count}: training has {len(subjects)} subjects with a"
             f" {OUTCOMES[1 - present]}; reduce it to {len(subjects)}"
         )
-    moved = []
-    for subject in rng.choice(np.array(sorted(subjects), dtype=object), count, replace=False):
-        moved.append(rng.choice(candidates.index[candidates.subject == subject].to_numpy()))
+    moved = [
+        rng.choice(candidates.index[candidates.subject == subject].to_numpy())
+        for subject in rng.choice(np.array(sorted(subjects), dtype=object), count, replace=False)
+    ]
     videos.loc[moved, "split"] = "validation"
     names = some(sorted(videos.loc[moved].video_id), limit=count)
     return f"moved from train to validation, which had one outcome: {names}"
@@ -186,10 +174,9 @@ def move_to_validation(videos: pd.DataFrame, count: int, seed: int) -> str:
 def shared_subjects(videos: pd.DataFrame) -> list[str]:
     """One sentence for each pair of splits with subjects in common."""
     subjects = {split: set(videos[videos.split == split].subject) for split in SPLITS}
-    pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
     return [
         f"{len(both)} subjects are in both {a} and {b}: {some(sorted(both))}"
-        for a, b in pairs
+        for a, b in combinations(SPLITS, 2)
         if (both := subjects[a] & subjects[b])
     ]
 
@@ -202,8 +189,7 @@ def nest(index: Index, by: Literal["outcome", "label"], fold: int, seed: int) ->
         fold: 0 to 4, grouped by subject.
         seed: of the folds; the same for all settings that are to be compared.
 
-    Raises:
-        DataError: too few subjects for folds within folds.
+    Raises DataError if there are too few subjects for folds within folds.
     """
 
     def strata(rows: pd.DataFrame) -> pd.Series:

@@ -28,17 +28,11 @@ STALE_S = 86_400  # a temporary file older than a day belongs to no running proc
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a set of features was computed.
+    """How a set of features was computed."""
 
-    Attributes:
-        encoder: a name people type, such as `mvit-context`.
-        recipe: everything that determines the numbers: model, weights, preprocessing.
-        note: shown above every figure of them, such as "synthetic" or "untrained weights".
-    """
-
-    encoder: str
-    recipe: str
-    note: str = ""
+    encoder: str  # a name people type, such as `mvit-context`
+    recipe: str  # everything that determines the numbers: model, weights, preprocessing
+    note: str = ""  # shown above every figure of them, such as "synthetic" or "untrained weights"
 
     @property
     def fingerprint(self) -> str:
@@ -62,11 +56,7 @@ class EncoderStore:
     def write(
         self, item: str, features: Features, source: Path, facts: Mapping[str, object] | None = None
     ) -> None:
-        """Writes one item atomically, with the size and time of its source file.
-
-        Args:
-            facts: further columns of the manifest.
-        """
+        """Writes one item atomically, with the size and time of its source, and further facts."""
         stamp = {"item": item, "fingerprint": self.encoding.fingerprint, "source": source.name}
         stamp |= stamp_of(source) | {name: str(value) for name, value in (facts or {}).items()}
         write_atomically(self.path(item), save(features, metadata=stamp))
@@ -84,17 +74,15 @@ class EncoderStore:
 
         Read from the items themselves, so it is correct after any interruption.
         """
-        extracted = [
-            {"item": path.name.removesuffix(".safetensors"), "state": "extracted"}
-            | self.facts(path.name.removesuffix(".safetensors"))
-            for path in self.folder.glob("[!.]*.safetensors")
-        ]
-        failed = []
+        rows = []
+        for path in self.folder.glob("[!.]*.safetensors"):
+            item = path.name.removesuffix(".safetensors")
+            rows.append({"item": item, "state": "extracted"} | self.facts(item))
         for path in self.folder.glob("[!.]*.failed.txt"):
             with suppress(FileNotFoundError):  # another process has extracted it since
                 item = path.name.removesuffix(".failed.txt")
-                failed.append({"item": item, "state": "failed", "why": path.read_text()})
-        rows = sorted([*extracted, *failed], key=lambda row: row["item"])
+                rows.append({"item": item, "state": "failed", "why": path.read_text()})
+        rows.sort(key=lambda row: row["item"])
         columns = dict.fromkeys(["item", "state", "source", "source_size", "source_time"])
         columns |= dict.fromkeys(sorted({name for row in rows for name in row} - {"why"}))
         return pd.DataFrame(rows, columns=[*columns, "why"])
@@ -107,11 +95,7 @@ class EncoderStore:
         return expected.items() <= self.facts(item).items()
 
     def read(self, item: str) -> Features:
-        """The arrays of one item.
-
-        Raises:
-            DataError: the item is missing, damaged, or from another encoder.
-        """
+        """The arrays of one item; DataError if it is missing, damaged, or of another encoder."""
         with self._open(item) as file:
             found = (file.metadata() or {}).get("fingerprint")
             if found != self.encoding.fingerprint:
@@ -163,26 +147,21 @@ def create_store(store: str, index: Index, encoding: Encoding) -> EncoderStore:
 def find_store(store: str, index: Index, encoder: str) -> EncoderStore:
     """Opens features by the encoder's name, with its fingerprint where several share the name.
 
-    Raises:
-        DataError: there are none, or several; the message names the available ones.
+    Raises DataError if there are none, or several; the message names the available ones.
     """
     base = store_folder(store, index)
-    stores = [
-        EncoderStore(path.parent, read_encoding(path)) for path in base.glob("*/encoding.json")
-    ]
-    matches = [s for s in stores if encoder in (s.encoding.encoder, s.encoding.name)]
+    encodings = {path.parent.name: read_encoding(path) for path in base.glob("*/encoding.json")}
+    matches = sorted(name for name, e in encodings.items() if encoder in (e.encoder, name))
     if not matches:
-        names = some(sorted(s.encoding.name for s in stores)) or "none"
+        names = some(sorted(encodings)) or "none"
         raise DataError(
             f"{base}: no features named {encoder!r} (available: {names}); extract them,"
             " or name a folder of <id>.npy"
         )
     if len(matches) > 1:
-        raise DataError(
-            f"{base}: several features are named {encoder!r}; choose one of"
-            f" {', '.join(sorted(s.encoding.name for s in matches))}"
-        )
-    return matches[0]
+        names = ", ".join(matches)
+        raise DataError(f"{base}: several features are named {encoder!r}; choose one of {names}")
+    return EncoderStore(base / matches[0], encodings[matches[0]])
 
 
 def read_encoding(file: Path) -> Encoding:
@@ -219,7 +198,7 @@ class OwnFeatures:
 
 def open_features(name: str, store: str, index: Index) -> EncoderStore | OwnFeatures:
     """Opens features by an encoder's name in the store, or by the path of a user's own folder."""
-    folder = Path(name).expanduser()
+    folder = Path(name).expanduser().resolve()
     if folder.is_dir():
-        return OwnFeatures(folder.resolve(), Encoding("own", folder.resolve().name))
+        return OwnFeatures(folder, Encoding("own", folder.name))
     return find_store(store, index, name)

@@ -13,11 +13,8 @@ from imigue_lab.errors import LabError
 FULL = ("the disk is full", "free some space and run again")
 DENIED = ("no permission to write here", "choose a folder of your own, or ask for permission")
 UNWRITABLE = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EACCES: DENIED,
-    errno.EPERM: DENIED,
-    errno.EROFS: DENIED,
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED),
     errno.ENOTDIR: ("its parent is a file", "choose a folder"),
 }
 
@@ -40,10 +37,8 @@ def workspace() -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of `path` that replaces it if the block ends without error.
 
-    A reader sees the old file or the new one, never a partial one.
-
-    Raises:
-        LabError: the disk is full, or the place is not writable.
+    A reader sees the old file or the new one, never a partial one. Raises LabError if the disk is
+    full, or the place is not writable.
     """
     temporary = None
     try:
@@ -66,9 +61,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a complete file, or leaves the old one."""
-    data = content.encode() if isinstance(content, str) else content
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def short_hash(*parts: object) -> str:

@@ -13,28 +13,20 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
 Keypoints = Float[np.ndarray, "T V 3"]
 HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
-OFTEN = 0.5  # share of frames above which a missing joint is reported
+OFTEN = 0.5  # share of frames; a joint that is seen in fewer is reported
 NEARER = 0.5  # hands are swapped if the other wrist is at less than this share of the distance
 UPPER = "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist"
 
 
 @dataclass(frozen=True)
 class KeypointFacts:
-    """Facts on one keypoint file.
+    """Facts on one keypoint file."""
 
-    Attributes:
-        rows: frames in the file.
-        seen: share of all joints and frames with a score above 0.
-        missing: upper-body joints that are missing in more than half of the frames.
-        swapped: whether fingertips are at the wrist of the other hand.
-        heads: frame -> box of the head.
-    """
-
-    rows: int
-    seen: float
-    missing: tuple[str, ...]
-    swapped: bool
-    heads: dict[int, HeadBox]
+    rows: int  # frames in the file
+    seen: float  # share of all joints and frames with a score above 0
+    missing: tuple[str, ...]  # upper-body joints, missing in more than half of the frames
+    swapped: bool  # fingertips are at the wrist of the other hand
+    heads: dict[int, HeadBox]  # by frame
 
 
 def read_facts(keypoints: Keypoints, layout: str) -> KeypointFacts:
@@ -43,11 +35,8 @@ def read_facts(keypoints: Keypoints, layout: str) -> KeypointFacts:
     if not seen.any():
         return KeypointFacts(len(keypoints), 0.0, (), False, {})
     joints = LAYOUTS[layout].joints
-    missing = tuple(
-        joint
-        for joint in UPPER.split()
-        if joint in joints and (~seen[:, joints.index(joint)]).mean() > OFTEN
-    )
+    rare = {joint for joint, share in zip(joints, seen.mean(axis=0), strict=True) if share < OFTEN}
+    missing = tuple(joint for joint in UPPER.split() if joint in rare)
     swapped = hands_swapped(keypoints, seen, joints)
     heads = head_boxes(keypoints, joints)
     return KeypointFacts(len(keypoints), float(seen.mean()), missing, swapped, heads)
@@ -74,7 +63,7 @@ def hands_swapped(
 
 
 def head_boxes(keypoints: Keypoints, joints: tuple[str, ...]) -> dict[int, HeadBox]:
-    """Frames with nose and neck: the box of the head."""
+    """The box of the head in the frames with nose and neck."""
     if not {"nose", "neck"} <= set(joints):
         return {}
     nose, neck = (keypoints[:, joints.index(joint)] for joint in ("nose", "neck"))
@@ -84,11 +73,9 @@ def head_boxes(keypoints: Keypoints, joints: tuple[str, ...]) -> dict[int, HeadB
 
 
 def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> list[Finding]:
-    """Findings over all keypoint files.
+    """Findings over all keypoint files, by video id, or by clip id if each clip has a file.
 
-    Args:
-        facts: by video id, or by clip id if each clip has a file.
-        frames: expected rows of each, where known.
+    `frames` are the expected rows of each, where known.
     """
     by_one: list[str] = []
     by_more: list[str] = []
@@ -97,40 +84,20 @@ def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> 
         if difference:
             place = f"{name} has {fact.rows} rows for {frames[name]} frames"
             (by_one if difference == 1 else by_more).append(place)
-    return [
-        *found(
-            "error",
-            "one row off",
-            "keypoint files have one row more or fewer than there are frames",
-            by_one,
-            "a header is missing or repeated, or a frame was lost: joints and frames do not match",
-        ),
-        *found(
-            "warning",
-            "frame counts disagree",
-            "keypoint files and videos have different numbers of frames",
-            by_more,
-            "copy both again; frames after the end of the shorter one are not used",
-        ),
-        *found(
-            "warning",
-            "empty skeleton",
-            "no joint was detected in",
-            [name for name, fact in facts.items() if fact.seen == 0],
-            "leave these out of skeleton models (0347 and 0348 of iMiGUE are empty)",
-        ),
-        *found(
-            "warning",
-            "missing joints",
-            "joints of the upper body are missing in more than half of the frames",
-            [f"{n}: {', '.join(fact.missing)}" for n, fact in facts.items() if fact.missing],
-            "they are masked; check the video",
-        ),
-        *found(
-            "warning",
-            "swapped hands",
-            "fingertips are at the wrist of the other hand",
-            [name for name, fact in facts.items() if fact.swapped],
-            "the columns of left and right hand are exchanged: swap them back",
-        ),
-    ]
+    what = "keypoint files have one row more or fewer than there are frames"
+    advice = "a header is missing or repeated, or a frame was lost: joints and frames do not match"
+    findings = found("error", "one row off", what, by_one, advice)
+    what = "keypoint files and videos have different numbers of frames"
+    advice = "copy both again; frames after the end of the shorter one are not used"
+    findings += found("warning", "frame counts disagree", what, by_more, advice)
+    empty = [name for name, fact in facts.items() if fact.seen == 0]
+    advice = "leave these out of skeleton models (0347 and 0348 of iMiGUE are empty)"
+    findings += found("warning", "empty skeleton", "no joint was detected in", empty, advice)
+    missing = [f"{n}: {', '.join(fact.missing)}" for n, fact in facts.items() if fact.missing]
+    what = "joints of the upper body are missing in more than half of the frames"
+    advice = "they are masked; check the video"
+    findings += found("warning", "missing joints", what, missing, advice)
+    swapped = [name for name, fact in facts.items() if fact.swapped]
+    what = "fingertips are at the wrist of the other hand"
+    advice = "the columns of left and right hand are exchanged: swap them back"
+    return findings + found("warning", "swapped hands", what, swapped, advice)

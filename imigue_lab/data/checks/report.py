@@ -16,17 +16,14 @@ ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 class Finding:
     """One kind of fault, with every place where it was found.
 
-    Attributes:
-        severity: an `error` must be fixed before the data are used, a `warning` changes what the
-            scores mean, a `note` is information.
-        kind: a short name, the same for a fault in every layout.
-        places: video ids, clip ids, or files with a row.
+    An `error` must be fixed before the data are used, a `warning` changes what the scores mean, a
+    `note` is information.
     """
 
     severity: Severity
-    kind: str
+    kind: str  # a short name, the same for a fault in every layout
     what: str
-    places: tuple[str, ...]
+    places: tuple[str, ...]  # video ids, clip ids, or files with a row
     advice: str
 
     def __str__(self) -> str:
@@ -60,11 +57,9 @@ class Report:
 
     def __str__(self) -> str:
         index = self.index
-        head = (
-            f"{self.root}: {index.layout} layout{', synthetic' * index.synthetic},"
-            f" {len(index.videos)} videos, {len(index.clips)} clips"
-        )
-        return "\n".join([head, *(str(finding) for finding in self.findings)])
+        kind = f"{index.layout} layout{', synthetic' * index.synthetic}"
+        head = f"{self.root}: {kind}, {len(index.videos)} videos, {len(index.clips)} clips"
+        return "\n".join([head, *map(str, self.findings)])
 
     def as_json(self) -> dict[str, object]:
         return {

@@ -36,8 +36,7 @@ def check_root(root: Path | str, decode: Decode = "sample") -> Report:
         decode: `all` decodes every frame of every video, `sample` counts the frames of every video
             without decoding and inspects a few faces, `none` trusts the headers.
 
-    Raises:
-        DataError: the folder does not exist, or has no known layout.
+    Raises DataError if the folder does not exist, or has no known layout.
     """
     survey = survey_root(root)
     index = survey.to_index()
@@ -48,46 +47,33 @@ def check_root(root: Path | str, decode: Decode = "sample") -> Report:
     poses, pose_findings = read_poses(files_of(index, "keypoints"))
     videos = inspect_videos(files, headers, poses, decode)
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
-    findings += pose_findings
     lengths = {name: fact.rows for name, fact in poses.items()} | frames
     past_end, range_findings = tables.check_ranges(index, lengths)
-    findings += range_findings
+    findings += pose_findings + range_findings
     findings += check_keypoints(poses, expected_rows(index, frames, past_end))
     findings += check_videos(videos, {n: header for n, header in headers.items() if header.frames})
-    findings += tables.check_duplicate_clips(index)
-    findings += tables.check_subjects(index)
+    findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
     findings += tables.check_placeholders(index)
     if not index.synthetic:  # synthetic data are not compared with the official ones
-        findings += tables.check_absent_classes(index)
-        findings += tables.check_official_counts(index)
+        findings += tables.check_absent_classes(index) + tables.check_official_counts(index)
         findings += tables.check_known_leak(index)
-    by_severity = sorted(findings, key=lambda finding: ORDER.index(finding.severity))
-    return Report(survey.root, index, by_severity)
+    return Report(survey.root, index, sorted(findings, key=lambda f: ORDER.index(f.severity)))
 
 
 def check_survey(survey: Survey) -> list[Finding]:
     """What the layout lacks, and what its reader left out."""
+    what = "validation videos are also in the train folder"
+    advice = "they are used for validation and left out of train; delete the copies"
+    findings = found("warning", "validation inside train", what, survey.in_train_too, advice)
     lines = [line for line in survey.absent if "are also in train" not in line]
-    return [
-        *found(
-            "warning",
-            "validation inside train",
-            "validation videos are also in the train folder",
-            survey.in_train_too,
-            "they are used for validation and left out of train; delete the copies",
-        ),
-        *(Finding("note", "layout", line, (), "whatever needs it is left out") for line in lines),
-    ]
+    advice = "whatever needs it is left out"
+    return findings + [Finding("note", "layout", line, (), advice) for line in lines]
 
 
 def files_of(index: Index, column: Literal["video", "keypoints"]) -> dict[str, Path]:
     """The files of whole videos by video id, and those of single clips by clip id."""
-    whole = index.videos.dropna(subset=[column])
-    single = index.clips.dropna(subset=[column])
-    return {
-        **dict(zip(whole.video_id, whole[column], strict=True)),
-        **dict(zip(single.clip_id, single[column], strict=True)),
-    }
+    whole, single = index.videos.set_index("video_id"), index.clips.set_index("clip_id")
+    return whole[column].dropna().to_dict() | single[column].dropna().to_dict()
 
 
 def read_poses(files: dict[str, Path]) -> tuple[dict[str, KeypointFacts], list[Finding]]:
@@ -133,10 +119,7 @@ def inspect_videos(
 
 
 def expected_rows(index: Index, frames: dict[str, int], past_end: list[str]) -> dict[str, int]:
-    """Rows that each keypoint file should have: the frames of its video, or of its clip.
-
-    Clips that end after their video are reported already and have no length to compare.
-    """
+    """Frames of each keypoint file's video, or clip unless it is past the end of its video."""
     clips = index.clips[~index.clips.clip_id.isin(past_end)]
     lengths = dict(zip(clips.clip_id, clips.end - clips.start + 1, strict=True))
     return {name: int(length) for name, length in (lengths | frames).items()}

@@ -40,54 +40,32 @@ def place_of(problem: Problem) -> str:
 
 
 def check_subjects(index: Index) -> list[Finding]:
-    """Subjects in more than one split."""
-    videos = index.videos.dropna(subset=["subject", "split"])
-    sides = videos.groupby("subject").split.agg(set)
+    sides = index.videos.dropna(subset=["subject", "split"]).groupby("subject").split.agg(set)
     both = [
         f"{subject} ({' and '.join(sorted(splits, key=SPLITS.index))})"
         for subject, splits in sides.items()
         if len(splits) > 1
     ]
-    return found(
-        "warning",
-        "subject leak",
-        "subjects are in more than one split, so scores are partly on known people",
-        both,
-        "report it with the scores, or use subject folds (fold=0..4)",
-    )
+    what = "subjects are in more than one split, so scores are partly on known people"
+    advice = "report it with the scores, or use subject folds (fold=0..4)"
+    return found("warning", "subject leak", what, both, advice)
 
 
 def check_duplicate_clips(index: Index) -> list[Finding]:
-    """Clips of one video with the same frames and class."""
     same = index.clips.duplicated(["video_id", "start", "end", "label"])
-    return found(
-        "warning",
-        "duplicate row",
-        "clips are listed twice, with the same frames and class",
-        index.clips.clip_id[same],
-        "remove the second row, otherwise it counts twice",
-    )
+    what = "clips are listed twice, with the same frames and class"
+    advice = "remove the second row, otherwise it counts twice"
+    return found("warning", "duplicate row", what, index.clips.clip_id[same], advice)
 
 
 def check_ranges(index: Index, frames: dict[str, int]) -> tuple[list[str], list[Finding]]:
-    """Clips that end after the last frame: their ids, and the finding.
-
-    Args:
-        frames: number of frames of each video, where known.
-    """
+    """Clips that end after the `frames` of their video, where known: their ids, and the finding."""
     length = index.clips.video_id.map(frames).astype(float)
     past = index.clips[index.clips.end >= length]
-    places = [
-        f"{clip.clip_id} ends at {clip.end} of {frames[clip.video_id]}"
-        for clip in past.itertuples()
-    ]
-    return past.clip_id.tolist(), found(
-        "error",
-        "range past the end",
-        "clips end after the last frame of their video (frames count from 0, end inclusive)",
-        places,
-        "correct the range, or copy the video again",
-    )
+    places = [f"{c.clip_id} ends at {c.end} of {frames[c.video_id]}" for c in past.itertuples()]
+    what = "clips end after the last frame of their video (frames count from 0, end inclusive)"
+    advice = "correct the range, or copy the video again"
+    return past.clip_id.tolist(), found("error", "range past the end", what, places, advice)
 
 
 def check_absent_classes(index: Index) -> list[Finding]:
@@ -96,52 +74,37 @@ def check_absent_classes(index: Index) -> list[Finding]:
     for split in SPLITS:
         labels = index.clips.label[index.clips.split == split].dropna()
         if len(labels):
-            absent = sorted(set(range(len(CLASSES))) - set(labels))
             what = f"classes without a clip in {split}"
-            names = [f"{number} {CLASSES[number]}" for number in absent]
+            present = set(labels)
+            names = [f"{n} {name}" for n, name in enumerate(CLASSES) if n not in present]
             advice = "scores per class are undefined there"
             findings += found("note", "absent class", what, names, advice)
     return findings
 
 
 def check_official_counts(index: Index) -> list[Finding]:
-    """Videos and clips of each split compared with those of the challenge."""
     differing = []
     for split, (videos, _, clips) in OFFICIAL.items():
         got = int((index.videos.split == split).sum()), int((index.clips.split == split).sum())
         if got != (videos, clips):
             expected = f"{split}: expected {videos} videos with {clips} clips"
             differing.append(f"{expected}, got {got[0]} with {got[1]}")
-    return found(
-        "note",
-        "official counts",
-        "counts differ from those of the MiGA challenge",
-        differing,
-        "published scores are on the challenge's split",
-    )
+    what = "counts differ from those of the MiGA challenge"
+    advice = "published scores are on the challenge's split"
+    return found("note", "official counts", what, differing, advice)
 
 
 def check_known_leak(index: Index) -> list[Finding]:
-    """Video 0085 in the test split, where the CVPR protocol has 0086."""
     test = set(index.videos.video_id[index.videos.split == "test"])
-    return found(
-        "note",
-        "0085 for 0086",
-        "the test split has video 0085, where the CVPR protocol has 0086: two subjects are also in"
-        " train",
-        ["0085"] if "0085" in test and "0086" not in test else [],
-        "scores under the two protocols differ by these videos",
-    )
+    places = ["0085"] if "0085" in test and "0086" not in test else []
+    what = "the test split has video 0085, where the CVPR protocol has 0086: two subjects are also"
+    advice = "scores under the two protocols differ by these videos"
+    return found("note", "0085 for 0086", f"{what} in train", places, advice)
 
 
 def check_placeholders(index: Index) -> list[Finding]:
-    """Test labels that are all the same, or null."""
     labels: pd.Series = index.clips.label[index.clips.split == "test"]
     hidden = len(labels) > 1 and (labels.isna().any() or labels.nunique() == 1)
-    return found(
-        "note",
-        "placeholder labels",
-        "the classes of the test clips look like placeholders",
-        ["test"] if hidden else [],
-        "test clips can be predicted, not scored",
-    )
+    what = "the classes of the test clips look like placeholders"
+    advice = "test clips can be predicted, not scored"
+    return found("note", "placeholder labels", what, ["test"] if hidden else [], advice)

@@ -19,17 +19,11 @@ BLURRED = 0.15  # of the frame's sharpness; a guess, no release with blurred fac
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """Facts on one video file.
+    """Facts on one video file."""
 
-    Attributes:
-        frames: number of readable frames.
-        fault: why not all can be read; empty if they can.
-        sharpness: of the face relative to the whole frame; NaN if no face was inspected.
-    """
-
-    frames: int
-    fault: str
-    sharpness: float
+    frames: int  # readable ones
+    fault: str  # why not all can be read; empty if they can
+    sharpness: float  # of the face relative to the whole frame; NaN if no face was inspected
 
 
 def inspect_video(
@@ -37,9 +31,7 @@ def inspect_video(
 ) -> VideoFacts:
     """Counts the frames of one file, decoding them if requested, and inspects a few faces.
 
-    Args:
-        header: number of frames in the container's header.
-        heads: frame -> box of the head, from the keypoints.
+    `header` is the container's number of frames, `heads` the boxes of the head by frame.
     """
     try:
         count = count_frames(path, decode)
@@ -77,36 +69,17 @@ def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
 
 
 def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) -> list[Finding]:
-    """Findings over all video files.
-
-    Args:
-        facts, headers: by video id, or by clip id if each clip has a file.
-    """
-    findings = found(
-        "error",
-        "truncated video",
-        "video files that cannot be read to their end",
-        [f"{name}: {fact.fault}" for name, fact in facts.items() if fact.fault],
-        "copy them again",
-    )
-    sizes = Counter((info.width, info.height) for info in headers.values())
-    usual = sizes.most_common(1)[0][0] if sizes else (0, 0)
-    findings += found(
-        "warning",
-        "picture sizes disagree",
-        f"frames of another size than the usual {usual[0]} x {usual[1]}",
-        [
-            f"{name}: {info.width} x {info.height}"
-            for name, info in headers.items()
-            if (info.width, info.height) != usual
-        ],
-        "pixel thresholds and crops have another meaning there",
-    )
-    findings += found(
-        "warning",
-        "blurred faces",
-        "faces look blurred: such a release cannot serve the emotion track",
-        [name for name, fact in facts.items() if fact.sharpness < BLURRED],
-        "ask for the release with faces",
-    )
-    return findings
+    """Findings over all video files, by video id, or by clip id if each clip has a file."""
+    faulty = [f"{name}: {fact.fault}" for name, fact in facts.items() if fact.fault]
+    what = "video files that cannot be read to their end"
+    findings = found("error", "truncated video", what, faulty, "copy them again")
+    sizes = {name: f"{info.width} x {info.height}" for name, info in headers.items()}
+    usual = Counter(sizes.values()).most_common(1)[0][0] if sizes else ""
+    others = [f"{name}: {size}" for name, size in sizes.items() if size != usual]
+    what = f"frames of another size than the usual {usual}"
+    advice = "pixel thresholds and crops have another meaning there"
+    findings += found("warning", "picture sizes disagree", what, others, advice)
+    blurred = [name for name, fact in facts.items() if fact.sharpness < BLURRED]
+    what = "faces look blurred: such a release cannot serve the emotion track"
+    advice = "ask for the release with faces"
+    return findings + found("warning", "blurred faces", what, blurred, advice)

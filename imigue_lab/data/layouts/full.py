@@ -13,14 +13,8 @@ from collections import Counter
 from pathlib import Path
 
 from imigue_lab.data.index import Problem, Row, Survey
-from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos
-from imigue_lab.data.layouts.tables import (
-    WIN,
-    outcome_problem,
-    parse_clip,
-    read_rows,
-    read_table,
-)
+from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos, pick_files
+from imigue_lab.data.layouts.tables import WIN, outcome_problem, parse_clip, read_rows, read_table
 from imigue_lab.errors import some
 
 LABEL_FILE = re.compile(r"labels_\d+\.csv")
@@ -45,8 +39,12 @@ def read_full(inventory: Inventory) -> Survey:
         names = some(item.path.name for item in others)
         survey.absent.append(f"the label files of single videos are not read: {names}")
     if "splits.csv" in inventory.tables:
-        add_splits(videos, inventory.tables["splits.csv"], survey)
-    finish({video_id: videos[video_id] for video_id in sorted(videos)}, survey)
+        table, problems = read_rows(inventory.tables["splits.csv"], ["video_id", "split"])
+        survey.problems += problems
+        splits = dict(zip(table.video_id, table.split, strict=True))
+        for video_id, row in videos.items():
+            row["split"] = row["split"] or splits.get(video_id)
+    finish(dict(sorted(videos.items())), survey)
     return survey
 
 
@@ -56,17 +54,14 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
     survey.problems += problems
     rows: Counter[str] = Counter()
     fileless = []
-    for line, *cells in table[COLUMNS].itertuples():
-        name, label, start, end, subject, outcome = cells
+    for line, name, label, start, end, subject, outcome in table[COLUMNS].itertuples():
         if not re.fullmatch(r"[0-9]{1,4}", name):
             what = f"expected a video id of four digits, got {name!r}"
-            survey.problems.append(Problem("id", path, line, what, "correct it"))
+            survey.report("id", path, line, what, "correct it")
             continue
         video_id = name.zfill(4)
         if video_id not in videos:
-            nothing = dict.fromkeys(("split", "label file", "video", "keypoints"))
-            videos[video_id] = {"video_id": video_id, "clip video": {}, "clip keypoints": {}}
-            videos[video_id] |= nothing
+            videos[video_id] = {"video_id": video_id, "split": None} | pick_files([], survey)
             fileless.append(video_id)
         number, rows[video_id] = rows[video_id], rows[video_id] + 1
         survey.problems += set_subject(videos[video_id], subject, outcome, path, line)
@@ -93,12 +88,3 @@ def set_subject(video: Row, subject: str, outcome: str, path: Path, line: int) -
             what = f"expected {column} {before} of video {video['video_id']} as above, got {value}"
             problems.append(Problem(column, path, line, what, "make them agree"))
     return problems
-
-
-def add_splits(videos: dict[str, Row], path: Path, survey: Survey) -> None:
-    """Sets the split of each video that is in no split's folder."""
-    table, problems = read_rows(path, ["video_id", "split"])
-    survey.problems += problems
-    splits = dict(zip(table.video_id, table.split, strict=True))
-    for video_id, row in videos.items():
-        row["split"] = row["split"] or splits.get(video_id)

@@ -8,12 +8,10 @@ files of single clips, frame rates and sizes, and what is missing.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from imigue_lab.data.index import SPLITS, Problem, Row, Survey
+from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.errors import some
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
@@ -35,27 +33,23 @@ COLUMNS = {"clip video": "video", "clip keypoints": "keypoints"}  # kind of a cl
 class Found:
     """One file, or one folder named after a video.
 
-    Attributes:
-        kind: `label`, `light_hand`, `light`, `openpose`, `video`, `clip video`, `clip keypoints`
-            or `folder`.
-        row: the number in the name of a file of a single clip.
+    The kind is `label`, `light_hand`, `light`, `openpose`, `video`, `clip video`, `clip keypoints`
+    or `folder`.
     """
 
     path: Path
     kind: str
     video_id: str
-    row: int | None
+    row: int | None  # the number in the name of a file of a single clip
     split: str | None
 
 
 @dataclass
 class Inventory:
-    """All files of a root with a known name.
+    """All files of a root with a known name, in the order of their paths.
 
-    Attributes:
-        found: in the order of their paths.
-        tables: other CSV files by name, the shallowest of each.
-        unknown: files with the ending of data and a name that no layout has.
+    `tables` are other CSV files by name, the shallowest of each; `unknown` are files with an ending
+    of data and a name that no layout has.
     """
 
     root: Path
@@ -139,8 +133,7 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
     for item in inventory.found:
         by_video[item.video_id].append(item)
     videos: dict[str, Row] = {}
-    for video_id in sorted(by_video):
-        items = by_video[video_id]
+    for video_id, items in sorted(by_video.items()):
         splits = {item.split for item in items} - {None}
         split = next(iter(sorted(splits, key=str)), None)
         if splits == {"train", "validation"}:
@@ -148,8 +141,7 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
             survey.in_train_too.append(video_id)
         elif len(splits) > 1:
             what = f"video {video_id} is in {' and '.join(sorted(map(str, splits)))}"
-            problem = Problem("duplicate id", survey.root, None, what, "keep it in one split")
-            survey.problems.append(problem)
+            survey.report("duplicate id", survey.root, None, what, "keep it in one split")
             continue
         used = [item for item in items if item.split in (split, None)]
         videos[video_id] = {"video_id": video_id, "split": split} | pick_files(used, survey)
@@ -169,7 +161,7 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
         first = files.setdefault((item.kind, item.row), item.path)
         if first != item.path and item.kind != "folder":
             what = f"the same file exists at {item.path}"
-            survey.problems.append(Problem("duplicate id", first, None, what, "keep one of them"))
+            survey.report("duplicate id", first, None, what, "keep one of them")
     poses = [files[kind, None] for kind in POSE_KINDS if (kind, None) in files]
     return {
         "label file": files.get(("label", None)),
@@ -180,13 +172,12 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
     }
 
 
-def add_picture_facts(videos: list[Row], survey: Survey) -> None:
+def add_picture_facts(survey: Survey) -> None:
     """Frame rate, picture size and number of frames, from the video or from its first clip file."""
     source: dict[str, Path] = {}
-    for row in videos:
+    for row in survey.videos:
         clips = row.get("clip video") or {}
-        path = row["video"] or (clips[min(clips)] if clips else None)
-        if path:
+        if path := row["video"] or (clips[min(clips)] if clips else None):
             source[row["video_id"]] = path
     if not source:
         return
@@ -194,7 +185,7 @@ def add_picture_facts(videos: list[Row], survey: Survey) -> None:
 
     facts, problems = probe_all(sorted(source.values()), survey.root)
     survey.problems += problems
-    for row in videos:
+    for row in survey.videos:
         if info := facts.get(source.get(row["video_id"], survey.root)):
             row |= {"fps": info.fps, "width": info.width, "height": info.height}
             row["frames"] = info.frames if row["video"] else None
@@ -204,7 +195,7 @@ def finish(videos: dict[str, Row], survey: Survey) -> None:
     """Completes the survey of a tree of iMiGUE whose labels have been read."""
     survey.videos = list(videos.values())
     attach_clip_files(videos, survey)
-    add_picture_facts(survey.videos, survey)
+    add_picture_facts(survey)
     list_absent(survey)
 
 
@@ -220,12 +211,11 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
         video_id, _, row = clip_id.rpartition("_")
         rows[video_id] = max(rows.get(video_id, 0), int(row) + 1)
     for kind, column in COLUMNS.items():
-        files: dict[str, dict[int, Any]] = {
-            video_id: numbered for video_id, row in videos.items() if (numbered := row[kind])
-        }
+        files = {video_id: row[kind] for video_id, row in videos.items() if row[kind]}
         if not files or not clips:
             continue
-        first = first_number(files.values(), [rows.get(video_id, 0) for video_id in files])
+        ends = any(max(numbered) == rows.get(video_id, 0) for video_id, numbered in files.items())
+        first = int(ends and min(map(min, files.values())) == 1)
         if first:
             survey.absent.append(f"the files of single clips ({column}) count from 1, rows from 0")
         unmatched = []
@@ -237,34 +227,24 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
                     unmatched.append(path.name)
         if unmatched:
             survey.absent.append(f"files that belong to no labelled clip: {some(unmatched)}")
-        missing = [name for name, c in clips.items() if c.get(column) is None]
-        if missing:
+        if missing := [name for name, c in clips.items() if c.get(column) is None]:
             survey.absent.append(f"no {column} file for the clips {some(missing)}")
-
-
-def first_number(files: Iterable[dict[int, Any]], rows: list[int]) -> int:
-    """1 if all videos' files start at 1 or later and some end at the number of rows, else 0."""
-    lists = list(files)
-    from_one = min(min(numbered) for numbered in lists) == 1
-    ends = any(max(numbered) == count for numbered, count in zip(lists, rows, strict=True))
-    return int(from_one and ends)
 
 
 def list_absent(survey: Survey) -> None:
     """Adds one sentence for each kind of file or value that some videos lack."""
-
-    def report(what: str, missing: list[Row]) -> None:
-        if missing:
-            survey.absent.append(f"{what} {some(row['video_id'] for row in missing)}")
-
     rows = survey.videos
     if any(row["clip video"] for row in rows):
         survey.absent.append("no whole videos: one file per clip, the length of videos is unknown")
-    report("no video file for", [row for row in rows if not (row["video"] or row["clip video"])])
-    poses = [row for row in rows if not (row["keypoints"] or row["clip keypoints"])]
-    report("no keypoints for", poses)
     labelled = {clip["video_id"] for clip in survey.clips}
-    report("no labelled clips of", [row for row in rows if row["video_id"] not in labelled])
-    report("no known split of", [row for row in rows if row["split"] is None])
+    lacking = {
+        "video file for": [row for row in rows if not (row["video"] or row["clip video"])],
+        "keypoints for": [row for row in rows if not (row["keypoints"] or row["clip keypoints"])],
+        "labelled clips of": [row for row in rows if row["video_id"] not in labelled],
+        "known split of": [row for row in rows if row["split"] is None],
+    }
+    for what, videos in lacking.items():
+        if videos:
+            survey.absent.append(f"no {what} {some(row['video_id'] for row in videos)}")
     splits = {row["split"] for row in rows}
     survey.absent += [f"no {split} split" for split in SPLITS if split not in splits]

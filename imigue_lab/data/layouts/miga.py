@@ -12,7 +12,7 @@ in the tree adds them.
 
 from pathlib import Path
 
-from imigue_lab.data.index import Row, Survey
+from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos
 from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
 from imigue_lab.errors import some
@@ -30,7 +30,12 @@ def read_miga(inventory: Inventory) -> Survey:
             videos[video_id]["split"] = "test"
         survey.absent.append(f"not in the folder of a split, used as test: {some(unsplit)}")
     if OUTCOME_FILE in inventory.tables:
-        add_outcomes(videos, inventory.tables[OUTCOME_FILE], survey)
+        outcomes, subjects, problems = read_outcomes(str(inventory.tables[OUTCOME_FILE]))
+        survey.problems += problems
+        for video_id, row in videos.items():
+            row["outcome"], row["subject"] = outcomes.get(video_id), subjects.get(video_id)
+        if others := sorted(set(outcomes) - set(videos)):
+            survey.absent.append(f"{OUTCOME_FILE} names videos that do not exist: {some(others)}")
     else:
         survey.absent.append(f"no {OUTCOME_FILE}: set outcomes by `labels`")
     for video_id, row in videos.items():
@@ -38,18 +43,7 @@ def read_miga(inventory: Inventory) -> Survey:
             clips, problems = read_label_file(path, hidden=row["split"] == "test")
             survey.problems += problems
             for number, clip in clips.items():
-                survey.clips.append(
-                    {"clip_id": f"{video_id}_{number}", "video_id": video_id} | clip
-                )
+                ids = {"clip_id": f"{video_id}_{number}", "video_id": video_id}
+                survey.clips.append(ids | clip)
     finish(videos, survey)
     return survey
-
-
-def add_outcomes(videos: dict[str, Row], path: Path, survey: Survey) -> None:
-    """Sets outcome and subject by id; labels of videos that do not exist are left out."""
-    outcomes, subjects, problems = read_outcomes(str(path))
-    survey.problems += problems
-    for video_id, row in videos.items():
-        row["outcome"], row["subject"] = outcomes.get(video_id), subjects.get(video_id)
-    if others := sorted(set(outcomes) - set(videos)):
-        survey.absent.append(f"{path.name} names videos that do not exist: {some(others)}")

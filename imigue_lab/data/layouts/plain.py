@@ -27,7 +27,7 @@ def read_plain(root: Path) -> Survey:
         add_clips(path, survey)
     else:
         survey.absent.append("no clips.csv: no gestures are known")
-    add_picture_facts(survey.videos, survey)
+    add_picture_facts(survey)
     return survey
 
 
@@ -40,10 +40,9 @@ def read_folder(inventory: Inventory) -> Survey:
         other = first.setdefault(path.stem, path)
         if other != path:
             what = f"expected unique file names, got the same at {other}"
-            survey.problems.append(Problem("duplicate id", path, None, what, "rename one of them"))
-    for video_id, path in sorted(first.items()):
-        survey.videos.append({"video_id": video_id, "video": path})
-    add_picture_facts(survey.videos, survey)
+            survey.report("duplicate id", path, None, what, "rename one of them")
+    survey.videos = [{"video_id": name, "video": path} for name, path in sorted(first.items())]
+    add_picture_facts(survey)
     return survey
 
 
@@ -82,7 +81,7 @@ def add_clips(path: Path, survey: Survey) -> None:
     for row, clip_id, video_id, start, end, label in table[columns].itertuples():
         if video_id not in splits:
             what = f"expected a video of videos.csv for clip {clip_id}, got {video_id!r}"
-            survey.problems.append(Problem("unknown video", path, row, what, "add or correct it"))
+            survey.report("unknown video", path, row, what, "add or correct it")
             continue
         clip = parse_clip(path, row, (label, start, end), hidden=splits[video_id] == "test")
         if isinstance(clip, Problem):

@@ -21,13 +21,9 @@ from imigue_lab.errors import DataError, some
 def read_index(root: Path | str, labels: str = "") -> Index:
     """The index of the tree at `root`.
 
-    Args:
-        labels: an outcome CSV that replaces the outcomes of the tree, with the columns
-            `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``.
-
-    Raises:
-        DataError: no known layout, or a table is faulty; the message names file and row, and the
-            number of further problems.
+    `labels` is an outcome CSV that replaces the outcomes of the tree, with the columns
+    `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``. Raises DataError for no known
+    layout or a faulty table; the message names file and row, and counts further problems.
     """
     survey = survey_root(root)
     raise_first(survey.problems)
@@ -37,8 +33,7 @@ def read_index(root: Path | str, labels: str = "") -> Index:
 def with_outcomes(index: Index, labels: str) -> Index:
     """The index with the outcomes of another CSV (see `read_index`); unchanged if it is empty.
 
-    Raises:
-        DataError: the CSV is faulty, or labels videos that do not exist.
+    Raises DataError if the CSV is faulty, or labels videos that do not exist.
     """
     if not labels:
         return index
@@ -57,8 +52,7 @@ def with_outcomes(index: Index, labels: str) -> Index:
 def survey_root(root: Path | str) -> Survey:
     """Reads everything without refusing anything: the usable rows, and every problem.
 
-    Raises:
-        DataError: the folder does not exist, or has no known layout.
+    Raises DataError if the folder does not exist, or has no known layout.
     """
     root = Path(root).expanduser().resolve()
     if not root.is_dir():
@@ -66,9 +60,8 @@ def survey_root(root: Path | str) -> Survey:
     if (root / "videos.csv").exists():
         return read_plain(root)
     inventory = take_inventory(root)
-    if label_file(inventory):
-        return read_full(inventory)
-    if inventory.of_kind("clip keypoints") and not inventory.of_kind("label"):
+    spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
+    if label_file(inventory) or spreadsheets:
         return read_full(inventory)
     if inventory.found:
         return read_miga(inventory)

@@ -37,16 +37,12 @@ def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Probl
     if len(set(header)) < len(header):
         what = f"two columns have the same name ({', '.join(header)})"
         return empty, [Problem("columns", path, None, what, "rename one")]
-    problems = [
-        Problem(
-            "row", path, row, f"expected {len(header)} cells, got {len(cells)}", "correct the row"
-        )
-        for row, cells in lines.items()
-        if len(cells) != len(header)
-    ]
-    whole = {row: cells for row, cells in lines.items() if len(cells) == len(header)}
-    rows = pd.Index(list(whole), dtype=int)
-    return pd.DataFrame(list(whole.values()), rows, header, dtype=str), problems
+    problems = []
+    for row in [row for row, cells in lines.items() if len(cells) != len(header)]:
+        what = f"expected {len(header)} cells, got {len(lines.pop(row))}"
+        problems.append(Problem("row", path, row, what, "correct the row"))
+    rows = pd.Index(list(lines), dtype=int)
+    return pd.DataFrame(list(lines.values()), rows, header, dtype=str), problems
 
 
 def read_rows(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
@@ -113,9 +109,7 @@ def parse_class(text: str) -> int | str:
 def parse_clip(path: Path, row: int, cells: tuple[str, str, str], hidden: bool) -> Row | Problem:
     """start, end and label of the cells class, start, end.
 
-    Args:
-        row: line number, for the problem.
-        hidden: an unknown class is a placeholder, as in a test split: its label is null.
+    Where labels are `hidden`, as in a test split, an unknown class is a placeholder: null.
     """
     label, frames = parse_class(cells[0]), parse_range(*cells[1:])
     if isinstance(frames, str):
@@ -129,22 +123,21 @@ def parse_clip(path: Path, row: int, cells: tuple[str, str, str], hidden: bool) 
 def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], list[Problem]]:
     """Clips of one `<id>_label.csv`: no header, `class,start,end` in frames from 0, end inclusive.
 
-    Returns:
-        row -> start, end, label, and the problems. Rows are counted from 0 over the lines that are
-        not blank, including those with a problem, so `<id>_<row>` remains the clip's id.
+    Returns row -> start, end, label, and the problems. Rows are counted from 0 over the lines that
+    are not blank, including those with a problem, so `<id>_<row>` remains the clip's id.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         what = f"not a readable text file ({error})"
         return {}, [Problem("unreadable", path, None, what, "save it again as UTF-8")]
-    written = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    written = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
     clips: dict[int, Row] = {}
     problems = []
     for row, (number, line) in enumerate(written):
-        cells = line.strip().split(",")
+        cells = line.split(",")
         if len(cells) != 3:
-            what = f"expected class,start,end, got {line.strip()!r}"
+            what = f"expected class,start,end, got {line!r}"
             problems.append(Problem("row", path, number, what, "correct it"))
             continue
         clip = parse_clip(path, number, (cells[0], cells[1], cells[2]), hidden)
@@ -158,8 +151,7 @@ def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], l
 def read_outcomes(labels: str) -> tuple[dict[str, int], dict[str, str], list[Problem]]:
     """Outcomes and subjects of a CSV, ``FILE`` or ``FILE:ID_COLUMN,LABEL_COLUMN``.
 
-    Returns:
-        video_id -> 1 (win) or 0 (lose); video_id -> subject, if there is that column; problems.
+    Returns video_id -> 1 (win) or 0 (lose); video_id -> subject, if that column exists; problems.
     """
     file, _, columns = labels.partition(":")
     id_column, _, label_column = (columns or "video_id,label").partition(",")
@@ -169,9 +161,7 @@ def read_outcomes(labels: str) -> tuple[dict[str, int], dict[str, str], list[Pro
         return {}, {}, [Problem("unreadable", path, None, "no such file", advice)]
     table, problems = read_rows(path, [id_column, label_column])
     values, value_problems = parse_outcomes(path, table[label_column])
-    named = list(zip(table[id_column], values, strict=True))
-    outcomes = {video: int(value) for video, value in named if not pd.isna(value)}
-    subjects = {}
-    if "subject" in table:
-        subjects = {v: s for v, s in zip(table[id_column], table.subject, strict=True) if s}
-    return outcomes, subjects, [*problems, *value_problems]
+    table = table.set_index(id_column)
+    outcomes = values.set_axis(table.index).dropna().astype(int).to_dict()
+    subjects = table.subject[table.subject != ""].to_dict() if "subject" in table else {}
+    return outcomes, subjects, problems + value_problems

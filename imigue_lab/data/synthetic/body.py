@@ -25,6 +25,7 @@ from imigue_lab.data.synthetic.story import (
 
 JOINTS = LAYOUTS["light_hand35"].joints
 PLACE = {joint: index for index, joint in enumerate(JOINTS)}
+TIPS = {"right_wrist": RIGHT_TIPS, "left_wrist": LEFT_TIPS}
 TREMOR = 0.025  # heights; 3.6 pixels
 
 REST = {
@@ -46,20 +47,13 @@ HEAD = ["nose", "right_eye", "left_eye", "right_ear", "left_ear"]
 
 @dataclass(frozen=True)
 class Scene:
-    """One interview in time.
-
-    Attributes:
-        smile, posture: the planned values with slow noise.
-        face_seen: False while the face is turned away.
-        drawn: joints as the picture shows them, NaN where missing.
-        tracked: the same with the tremors of the gestures.
-    """
+    """One interview in time; smile and posture are the planned values with slow noise."""
 
     smile: Float[np.ndarray, " N"]
     posture: Float[np.ndarray, " N"]
-    face_seen: Bool[np.ndarray, " N"]
-    drawn: Float[np.ndarray, "N V 2"]
-    tracked: Float[np.ndarray, "N V 2"]
+    face_seen: Bool[np.ndarray, " N"]  # False while the face is turned away
+    drawn: Float[np.ndarray, "N V 2"]  # joints as the picture shows them, NaN where missing
+    tracked: Float[np.ndarray, "N V 2"]  # the same with the tremors of the gestures
 
 
 def act(interview: Interview, spec: SyntheticSpec) -> Scene:
@@ -73,10 +67,9 @@ def act(interview: Interview, spec: SyntheticSpec) -> Scene:
     drawn = np.full((interview.frames, len(JOINTS), 2), np.nan)
     for joint, place in REST.items():
         drawn[:, PLACE[joint]] = place
-    for side, tips in (("right", RIGHT_TIPS), ("left", LEFT_TIPS)):
+    for wrist, tips in TIPS.items():
         for finger, tip in enumerate(tips):
-            spread = ((finger - 2) * 0.015, 0.05)
-            drawn[:, PLACE[tip]] = np.add(REST[f"{side}_wrist"], spread)
+            drawn[:, PLACE[tip]] = np.add(REST[wrist], ((finger - 2) * 0.015, 0.05))
     rise = np.clip(posture, -3, 3)[:, None] * (0.0, -0.018)
     drawn[:, indices([*HEAD, "neck", "right_shoulder", "left_shoulder"])] += rise[:, None]
     sway = 0.02 * np.stack([wander(interview.frames, rng), wander(interview.frames, rng)], axis=1)
@@ -86,15 +79,16 @@ def act(interview: Interview, spec: SyntheticSpec) -> Scene:
     tracked = drawn.copy()
     for gesture in interview.gestures:
         clip = slice(gesture.start, gesture.end + 1)
-        length = gesture.end + 1 - gesture.start
+        turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / FPS  # once per second
         if gesture.pattern == WAVE:
-            wave = 0.12 * np.sin(2 * np.pi * np.arange(length) / FPS)[:, None] * (0.5, -1.0)
-            arms = indices(["right_wrist", "left_wrist", *RIGHT_TIPS, *LEFT_TIPS])
+            wave = 0.12 * np.sin(turn)[:, None] * (0.5, -1.0)
+            arms = indices([*TIPS, *RIGHT_TIPS, *LEFT_TIPS])
             for scene in (drawn, tracked):
                 scene[clip, arms] += (wave - (0.0, 0.12))[:, None]
         elif gesture.moment == THROUGHOUT:
+            path = 3 * TREMOR * movement(gesture.pattern, turn)
             for scene in (drawn, tracked):
-                scene[clip, moved_by(gesture)] += lasting(gesture)[:, None]
+                scene[clip, moved_by(gesture)] += path[:, None]
         else:
             tracked[clip, moved_by(gesture)] += tremor(gesture)[:, None]
     return Scene(smile, posture, face_seen, drawn, tracked)
@@ -107,8 +101,7 @@ def indices(joints: list[str]) -> list[int]:
 def moved_by(gesture: Gesture) -> list[int]:
     """The trembling joint, and the fingertips that move with it."""
     joint = MOVERS[gesture.joint]
-    tips = {"right_wrist": RIGHT_TIPS, "left_wrist": LEFT_TIPS}.get(joint, [])
-    return indices([joint, *tips])
+    return indices([joint, *TIPS.get(joint, [])])
 
 
 def quarter(gesture: Gesture, moment: int) -> range:
@@ -126,23 +119,17 @@ def tremor(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
     return path
 
 
-def lasting(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
-    """The movement of a gesture's joint throughout its clip, once per second."""
-    turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / FPS
-    return 3 * TREMOR * movement(gesture.pattern, turn)
-
-
 def movement(pattern: int, turn: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N 2"]:
     """x and y of a pattern, at most about 1, over a phase of 2π."""
     still = np.zeros_like(turn)
-    x, y = {
+    ways = {
         "up-down": (still, np.sin(turn)),
         "sideways": (np.sin(turn), still),
         "circle": (np.cos(turn) - 1, np.sin(turn)),
         "twitch": (np.sin(3 * turn), np.sin(3 * turn)),
         "beat": (np.sin(turn / 2), -np.sin(turn / 2)),
-    }[PATTERNS[pattern]]
-    return np.stack([x, y], axis=1)
+    }
+    return np.stack(ways[PATTERNS[pattern]], axis=1)
 
 
 def wander(frames: int, rng: np.random.Generator) -> Float[np.ndarray, " N"]:

@@ -61,9 +61,7 @@ def write_features(index: Index, spec: SyntheticSpec, store: str = "") -> None:
         face = embed([smile, sway], subject, 512, rng) * (share > 0)[:, None]
         contexts.write(video, {"context": context.astype(np.float16)}, source)
         faces.write(
-            video,
-            {"face": face.astype(np.float16), "face_share": share.astype(np.float32)},
-            source,
+            video, {"face": face.astype(np.float16), "face_share": share.astype(np.float32)}, source
         )
 
 
@@ -118,10 +116,7 @@ def write_clip_features(index: Index, spec: SyntheticSpec, store: str = "") -> N
 
 
 def clip_tokens(
-    gesture: Gesture,
-    scene: Scene,
-    traits: Float[np.ndarray, " traits"],
-    rng: np.random.Generator,
+    gesture: Gesture, scene: Scene, traits: Float[np.ndarray, " traits"], rng: np.random.Generator
 ) -> Float[np.ndarray, "t h w D"]:
     """The tokens of one clip."""
     hues = np.zeros((TIMES, SIDE, SIDE, HUES))

@@ -42,7 +42,7 @@ class Look:
 def look_of(rng: np.random.Generator) -> Look:
     skin = rng.integers((150, 100, 70), (240, 190, 160))
     shirt, wall = rng.integers(25, 75, 3), rng.integers(120, 180, 3)  # unlike the hues of marks
-    return Look(tuple(skin.tolist()), tuple(shirt.tolist()), tuple(wall.tolist()))
+    return Look(*(tuple(colour.tolist()) for colour in (skin, shirt, wall)))
 
 
 def to_pixels(place: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
@@ -57,13 +57,10 @@ def draw(
     face_seen: bool,
     mark: tuple[Float[np.ndarray, "2"], int] | None,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """One frame.
+    """One frame, of joints by name in heights.
 
-    Args:
-        joints: coordinates of the upper body's joints by name, in heights.
-        smile: height of the corners of the mouth; negative is a frown.
-        face_seen: False draws the head from behind.
-        mark: coordinates and hue number of a coloured spot, or None.
+    A negative smile is a frown; the head is from behind if the face is not seen; the mark is the
+    place and hue number of a coloured spot.
     """
     picture = Image.new("RGB", (WIDTH, HEIGHT), look.wall)
     pen = ImageDraw.Draw(picture)
@@ -122,20 +119,14 @@ def disc(pen: ImageDraw.ImageDraw, centre: tuple, radius: int, fill: tuple) -> N
 
 @dataclass(frozen=True)
 class Recording:
-    """The content that every layout writes.
-
-    Attributes:
-        keypoints: x, y in pixels and confidence, to three decimals; all 0 where missing.
-        marks: frame -> joint and hue number of the coloured spot in its picture.
-        tiny: pictures and pixels are 32 x 24 instead of 192 x 144.
-    """
+    """The content that every layout writes."""
 
     interview: Interview
     scene: Scene
-    keypoints: Float[np.ndarray, "N V 3"]
+    keypoints: Float[np.ndarray, "N V 3"]  # x, y in pixels, confidence; 3 decimals; 0 where missing
     look: Look
-    marks: dict[int, tuple[str, int]]
-    tiny: bool
+    marks: dict[int, tuple[str, int]]  # frame -> joint and hue number of the coloured spot
+    tiny: bool  # pictures and pixels are 32 x 24 instead of 192 x 144
 
     def picture(self, frame: int) -> UInt8[np.ndarray, "height width 3"]:
         """One frame, RGB."""
@@ -145,10 +136,8 @@ class Recording:
         joints = {joint: places[PLACE[joint]] for joint in JOINTS if joint in VISIBLE}
         for side in ("right", "left"):
             joints[f"{side}_waist"] = joints[f"{side}_shoulder"] * (0.8, 1.0) + (0.0, 0.45)
-        mark = None
-        if frame in self.marks:
-            joint, hue = self.marks[frame]
-            mark = joints[joint], hue
+        joint, hue = self.marks.get(frame, ("", UNMARKED))
+        mark = None if hue == UNMARKED else (joints[joint], hue)
         seen = bool(self.scene.face_seen[frame])
         return draw(self.look, joints, self.scene.smile[frame], seen, mark)
 
@@ -157,21 +146,16 @@ def record(interview: Interview, spec: SyntheticSpec) -> Recording:
     """Simulates the recording of an interview."""
     scene = act(interview, spec)
     rng = np.random.default_rng([spec.seed, VERSION, interview.number, 1])
-    scale = 1 / TINY if spec.size == "full" else 1.0
-    marks = {}
-    for gesture in interview.gestures:
-        if gesture.hue == UNMARKED:
-            continue
-        for frame in quarter(gesture, gesture.mark_moment):
-            marks[gesture.start + frame] = (MOVERS[gesture.mark_joint], gesture.hue)
-    return Recording(
-        interview=interview,
-        scene=scene,
-        keypoints=track(scene.tracked, scale, rng),
-        look=look_of(subject_rng(interview, spec)),
-        marks=marks,
-        tiny=spec.size == "full",
-    )
+    tiny = spec.size == "full"
+    marks = {
+        gesture.start + frame: (MOVERS[gesture.mark_joint], gesture.hue)
+        for gesture in interview.gestures
+        if gesture.hue != UNMARKED
+        for frame in quarter(gesture, gesture.mark_moment)
+    }
+    keypoints = track(scene.tracked, 1 / TINY if tiny else 1.0, rng)
+    look = look_of(subject_rng(interview, spec))
+    return Recording(interview, scene, keypoints, look, marks, tiny)
 
 
 def subject_rng(interview: Interview, spec: SyntheticSpec) -> np.random.Generator:

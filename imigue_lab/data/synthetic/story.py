@@ -21,8 +21,6 @@ classes: neither pose nor picture alone distinguishes them. With `signal="none"`
 are independent of everything visible. The strengths were set by a probe on these variables
 (tests/data/synthetic/test_story.py), not by the score of a model.
 
-**Full size** has iMiGUE's numbers of videos, subjects, clips and classes, or shares of them.
-
 **Long interviews** (size `long`) are for temporal localisation. Each class of `LASTING` is one
 joint moved in one way, three times as far and visible, from the first frame of its clip to the
 last; there is no mark, and 1 to 3 s between clips contain no signal.
@@ -185,14 +183,10 @@ def assign_demo(videos: int) -> list[tuple[str, str]]:
     """(subject, split) of each video: four videos per subject, half train, a sixth validation."""
     subjects = max(3, videos // 4)
     in_train, in_validation = subjects // 2, max(1, round(subjects / 6))
-    rows = []
-    for number in range(videos):
-        person = number * subjects // videos
-        split = "train" if person < in_train else "test"
-        if in_train <= person < in_train + in_validation:
-            split = "validation"
-        rows.append((f"s{person + 1:02d}", split))
-    return rows
+    splits = ["train"] * in_train + ["validation"] * in_validation
+    splits += ["test"] * (subjects - len(splits))
+    people = [number * subjects // videos for number in range(videos)]
+    return [(f"s{person + 1:02d}", splits[person]) for person in people]
 
 
 def draw_outcomes(spec: SyntheticSpec, splits: list[str], rng: np.random.Generator) -> list[int]:
@@ -264,14 +258,9 @@ def embed_signal(label: int, start: int, end: int, rng: np.random.Generator) -> 
     """Draws tremor and mark of one clip of a class."""
     joint, mark_joint = rng.integers(len(MOVERS), size=2)
     moment, mark_moment = rng.integers(QUARTERS, size=2)
-    pattern, hue = BEAT, 0
-    if label in POSE_ALONE:
-        pattern = POSE_ALONE[label]
-    elif label == ILLUSTRATIVE:
-        pattern = WAVE
-    elif label in PICTURE_ALONE:
-        hue = PICTURE_ALONE[label]
-    elif label in PLACE_PAIR:
+    pattern = POSE_ALONE.get(label, WAVE if label == ILLUSTRATIVE else BEAT)
+    hue = PICTURE_ALONE.get(label, 0)
+    if label in PLACE_PAIR:
         hue, mark_moment, mark_joint = 4, moment, joint
         if label == PLACE_PAIR[1]:
             mark_joint = (joint + rng.integers(1, len(MOVERS))) % len(MOVERS)

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from imigue_lab.data.index import MARKER, Index
+from imigue_lab.data.layouts.full import COLUMNS
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.body import JOINTS
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
@@ -53,11 +54,7 @@ FULL_RGB = {
 
 
 def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
-    """Writes the tree at `root`, which must be new or empty, and the features into the store.
-
-    Raises:
-        DataError: `root` is not empty.
-    """
+    """Writes the tree at `root` and the features into the store; DataError if it is not empty."""
     root = Path(root).expanduser().resolve()
     if root.exists() and any(root.iterdir()):
         raise DataError(f"{root}: is not empty; name a new folder, or delete its contents")
@@ -98,11 +95,10 @@ def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path
 
 def write_miga2023(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """Labels and keypoints."""
-    interview = recording.interview
-    folder = root / SKELETONS[interview.split] / interview.video_id
-    write_labels(folder, interview)
-    path = folder / f"{interview.video_id}_light_hand.csv"
-    write_atomically(path, keypoint_csv(recording.keypoints))
+    video_id = recording.interview.video_id
+    folder = root / SKELETONS[recording.interview.split] / video_id
+    write_labels(folder, recording.interview)
+    write_atomically(folder / f"{video_id}_light_hand.csv", keypoint_csv(recording.keypoints))
 
 
 def write_miga2024(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
@@ -129,23 +125,19 @@ def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     points = to_openpose(recording.keypoints)
     folder = root / "mg_skeleton_only" / interview.video_id
     for row, gesture in enumerate(interview.gestures):
-        clip = points[gesture.start : gesture.end + 1]
-        path = folder / f"{interview.video_id}_{row}.xlsx"
-        write_spreadsheet(path, clip.reshape(len(clip), -1))
+        clip = points[gesture.start : gesture.end + 1].reshape(-1, 3 * OPENPOSE)
+        write_spreadsheet(folder / f"{interview.video_id}_{row}.xlsx", clip)
     write_whole_video(root / FULL_RGB[interview.split] / interview.video_id, recording, spec)
 
 
 def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """The video, and the keypoints as an array."""
-    array = io.BytesIO()
-    np.save(array, recording.keypoints.astype(np.float32))
-    path = root / "keypoints" / f"{recording.interview.video_id}.npy"
-    write_atomically(path, array.getvalue())
+    with atomic_path(root / "keypoints" / f"{recording.interview.video_id}.npy") as path:
+        np.save(path, recording.keypoints.astype(np.float32))
     write_whole_video(root / "videos", recording, spec)
 
 
-Write = Callable[[Path, Recording, SyntheticSpec], None]
-WRITERS: dict[str, Write] = {
+WRITERS: dict[str, Callable[[Path, Recording, SyntheticSpec], None]] = {
     "full": write_full,
     "miga2023": write_miga2023,
     "miga2024": write_miga2024,
@@ -173,27 +165,21 @@ def write_labels(folder: Path, interview: Interview) -> None:
 
 def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
     """The tables that cover all interviews."""
-    videos = pd.DataFrame(
-        [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews],
-        columns=["video_id", "split", "outcome", "subject"],
-    )
-    clips = pd.DataFrame(
-        [
-            (f"{i.video_id}_{row}", i.video_id, g.start, g.end, to_csv_id(g.label))
-            for i in interviews
-            for row, g in enumerate(i.gestures)
-        ],
-        columns=["clip_id", "video_id", "start", "end", "class"],
-    )
-    tables = {}
+    facts = [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews]
+    videos = pd.DataFrame(facts, columns=["video_id", "split", "outcome", "subject"])
+    rows = [
+        (f"{i.video_id}_{row}", i.video_id, g.start, g.end, to_csv_id(g.label))
+        for i in interviews
+        for row, g in enumerate(i.gestures)
+    ]
+    clips = pd.DataFrame(rows, columns=["clip_id", "video_id", "start", "end", "class"])
     if spec.layout == "plain":
         tables = {"videos.csv": videos, "clips.csv": clips}
     elif spec.layout == "full":
-        columns = {"video_id": "video_id", "class": "class"}
-        columns |= {"start": "start_frame", "end": "end_frame"}
-        columns |= {"subject": "subject_id", "outcome": "win_or_lose"}
-        labels = clips.merge(videos, on="video_id")[list(columns)]
-        tables = {"Label/labels_20200831.csv": labels.rename(columns=columns)}
+        names = {"start": "start_frame", "end": "end_frame", "subject": "subject_id"}
+        names |= {"outcome": "win_or_lose"}
+        labels = clips.merge(videos, on="video_id").rename(columns=names)[COLUMNS]
+        tables = {"Label/labels_20200831.csv": labels}
         if not spec.pictures:
             tables["splits.csv"] = videos[["video_id", "split"]]
     else:
@@ -224,6 +210,10 @@ def to_openpose(points: Float[np.ndarray, "N V 3"]) -> Float[np.ndarray, "N 137 
 
 OFFICE = "http://schemas.openxmlformats.org"
 HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+RELATION = (
+    f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1"'
+    f' Type="{OFFICE}/officeDocument/2006/relationships/{{}}" Target="{{}}"/></Relationships>'
+)
 PARTS = {
     "[Content_Types].xml": (
         f'<Types xmlns="{OFFICE}/package/2006/content-types">'
@@ -234,21 +224,13 @@ PARTS = {
         '<Override PartName="/xl/worksheets/sheet1.xml" ContentType='
         '"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>'
     ),
-    "_rels/.rels": (
-        f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1"'
-        f' Type="{OFFICE}/officeDocument/2006/relationships/officeDocument"'
-        ' Target="xl/workbook.xml"/></Relationships>'
-    ),
+    "_rels/.rels": RELATION.format("officeDocument", "xl/workbook.xml"),
     "xl/workbook.xml": (
         f'<workbook xmlns="{OFFICE}/spreadsheetml/2006/main"'
         f' xmlns:r="{OFFICE}/officeDocument/2006/relationships">'
         '<sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>'
     ),
-    "xl/_rels/workbook.xml.rels": (
-        f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1"'
-        f' Type="{OFFICE}/officeDocument/2006/relationships/worksheet"'
-        ' Target="worksheets/sheet1.xml"/></Relationships>'
-    ),
+    "xl/_rels/workbook.xml.rels": RELATION.format("worksheet", "worksheets/sheet1.xml"),
 }
 
 
