@@ -220,7 +220,7 @@ def print_table(options: argparse.Namespace) -> None:
 
 def print_card(options: argparse.Namespace) -> None:
     from imigue_lab.training.runs import find_run
-    from imigue_lab.views.card.page import write_card
+    from imigue_lab.views.card import write_card
 
     print(write_card(find_run(options.run_name)))
 

@@ -1,4 +1,4 @@
-"""Predictions of a finished run, one table for all tasks, and the figures of its errors.
+"""Predictions of a finished run, one table for all tasks, figures of its errors, learning curves.
 
 One row per clip or interview of a split whose truth is known. Columns:
 
@@ -17,44 +17,54 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float
+from plotly.subplots import make_subplots
 
 from imigue_lab.data.vocabulary import GROUPS, OUTCOMES, group_of
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import labelled, name_of, probabilities
 from imigue_lab.training.statistics import wilson_interval
-from imigue_lab.views.style import CONTEXT, NEUTRAL, interval_bars, notes_of, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, interval_bars, notes_of, styled
 
 NAME_WIDTH = 30  # characters
+COLUMNS = {"class": ("truth", "predicted"), "group": ("truth_group", "predicted_group")}
+TRAIN = ("train_loss", "train loss", CONTEXT, 1)
+LINES = {  # by the monitored column: column, name, colour, subplot
+    "validation_loss": (  # emotion
+        TRAIN,
+        ("validation_loss", "validation loss", FACE, 1),
+        ("validation_accuracy", "accuracy", WIN, 2),
+        ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
+        ("validation_auc", "AUC", CONTEXT, 2),
+    ),
+    "validation_error": (  # gestures and baselines
+        TRAIN,
+        ("validation_top1", "top-1", WIN, 2),
+        ("validation_top5", "top-5", NEUTRAL, 2),
+        ("validation_macro_f1", "macro F1", FACE, 2),
+    ),
+}
 INDEPENDENCE = "intervals assume independent items; items of one video or subject are not"
 
 
 def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
     """Predictions of a gesture, baseline or emotion run where the truth is known.
 
-    Args:
-        split: empty: test, or validation where the truth of test is hidden.
-
-    Raises:
-        RunError: no truth of this split is known.
+    The default split is test, or validation where the truth of test is hidden. Raises RunError
+    where no truth of the split is known.
     """
     table = run.predictions()
     interviews = "outcome" in table
     if interviews:
-        table = table.assign(
-            label=table.outcome,
-            clip_id=table.video_id,
-            p0=1 - table.probability,
-            p1=table.probability,
-        )
+        win = table.probability
+        table = table.assign(label=table.outcome, clip_id=table.video_id, p0=1 - win, p1=win)
     if not split:
         split = "validation" if labelled(table, "test").empty else "test"
     part = labelled(table, split)
     if part.empty:
         raise RunError(f"{run.folder}: no truth of {split} is known; choose another split")
     probability, truth = probabilities(part), part.label.to_numpy(dtype=int)
-    predicted = probability[:, 1] >= 0.5 if interviews else probability.argmax(axis=1)
-    predicted = predicted.astype(int)
+    predicted = (probability[:, 1] >= 0.5).astype(int) if interviews else probability.argmax(axis=1)
     names = OUTCOMES if interviews else [name_of(n) for n in range(probability.shape[1])]
     rows = np.arange(len(part))
     predictions = pd.DataFrame(
@@ -82,25 +92,17 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
 def confusion_counts(predictions: pd.DataFrame, by: str = "class") -> pd.DataFrame:
     """The confusion matrix: true classes (rows) by predicted ones (columns), of those that occur.
 
-    Args:
-        by: `class`, or `group` of the body part.
+    `by` is `class`, or `group` of the body part.
     """
-    truth, predicted = columns_of(by)
+    truth, predicted = COLUMNS[by]
     counts = pd.crosstab(predictions[truth], predictions[predicted], dropna=False)
     occur = [n for n in counts.index if counts.loc[n].any() or counts.get(n, pd.Series([0])).any()]
     return counts.reindex(index=occur, columns=occur, fill_value=0)
 
 
-def columns_of(by: str) -> tuple[str, str]:
-    return {"class": ("truth", "predicted"), "group": ("truth_group", "predicted_group")}[by]
-
-
-def in_cell(
-    predictions: pd.DataFrame, truth: str, predicted: str, by: str = "class"
-) -> pd.DataFrame:
+def in_cell(predictions: pd.DataFrame, truth: str, predicted: str, by="class") -> pd.DataFrame:
     """The items of one cell of `confusion_counts`, the most confident first."""
-    columns = columns_of(by)
-    cell = (predictions[columns[0]] == truth) & (predictions[columns[1]] == predicted)
+    cell = (predictions[list(COLUMNS[by])] == [truth, predicted]).all(axis=1)
     return predictions[cell].sort_values("p_predicted", ascending=False, kind="stable")
 
 
@@ -115,14 +117,14 @@ def accuracy_table(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
 
     Clips of one video, and interviews of one person, are not independent: the true intervals are
     wider. Columns: n, correct, accuracy, low, high (95 %), confused_with (the most frequent
-    incorrect class).
+    incorrect class; null where all are correct).
     """
     rows = {}
     for name, part in predictions.groupby(by, observed=True):
         n, correct = len(part), int(part.correct.sum())
         low, high = wilson_interval(correct, n)
         incorrect = part.predicted[~part.correct].value_counts()
-        confused_with = incorrect.index[0] if n > correct else ""
+        confused_with = incorrect.index[0] if n > correct else None
         rows[name] = (n, correct, correct / n, low, high, confused_with)
     columns = ["n", "correct", "accuracy", "low", "high", "confused_with"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis(by)
@@ -144,31 +146,26 @@ def reliability_bins(
 
 
 def confusion(run: Run, predictions: pd.DataFrame, by: str = "class") -> go.Figure:
-    """The confusion matrix: counts, coloured by their share of the true class.
-
-    Args:
-        by: `class`, or `group` of the body part.
-    """
+    """`confusion_counts` as a heat map, coloured by their share of the true class."""
     counts = confusion_counts(predictions, by)
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares.to_numpy(),
-            x=[shorten(name) for name in counts.columns],
-            y=[shorten(name) for name in counts.index],
-            text=counts.to_numpy(),
-            texttemplate="%{text}",
-            colorscale="Blues",
-            zmin=0,
-            zmax=1,
-            colorbar={"title": "share"},
-            hovertemplate="true: %{y}<br>predicted: %{x}<br>%{text} items<extra></extra>",
-        )
+    names = [shorten(name) for name in counts.index]
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy(),
+        x=names,
+        y=names,
+        text=counts.to_numpy(),
+        texttemplate="%{text}",
+        colorscale="Blues",
+        zmin=0,
+        zmax=1,
+        colorbar={"title": "share"},
+        hovertemplate="true: %{y}<br>predicted: %{x}<br>%{text} items<extra></extra>",
     )
     figure.update_xaxes(title_text=f"predicted {by}", automargin=True)
     figure.update_yaxes(title_text=f"true {by}", autorange="reversed", automargin=True)
-    kind = "Confusion matrix" if by == "class" else f"Confusion matrix by {by}"
-    title = f"{kind} on {split_of(predictions)}"
+    grouped = "" if by == "class" else f" by {by}"
+    title = f"Confusion matrix{grouped} on {split_of(predictions)}"
     return styled(figure, title, notes_of(run), height=260 + 30 * len(counts))
 
 
@@ -190,15 +187,12 @@ def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
     the model is overconfident. Bars are 95 % Wilson intervals, long where a bin has few items.
     """
     if "p_win" in predictions:
-        binned = reliability_bins(
-            predictions.p_win.to_numpy(), (predictions.truth == "win").to_numpy(), bins=5
-        )
+        probability, occurred, bins = predictions.p_win, predictions.truth == "win", 5
         items, x, y = "interviews", "mean predicted probability of a win", "share of wins"
     else:
-        binned = reliability_bins(
-            predictions.p_predicted.to_numpy(), predictions.correct.to_numpy(), bins=10
-        )
+        probability, occurred, bins = predictions.p_predicted, predictions.correct, 10
         items, x, y = "clips", "mean confidence", "share of correct predictions"
+    binned = reliability_bins(probability.to_numpy(), occurred.to_numpy(), bins)
     figure = go.Figure()
     line = {"color": NEUTRAL, "dash": "dash"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, name="calibrated")
@@ -221,15 +215,14 @@ def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
 def accuracies(run: Run, predictions: pd.DataFrame, by: str = "subject") -> go.Figure:
     """Accuracy of each subject, or class (`by="truth"`), with its interval and n."""
     table = accuracy_table(predictions, by).sort_values("accuracy", kind="stable")
-    figure = go.Figure(
-        go.Scatter(
-            x=table.accuracy,
-            y=[f"{name} (n={n})" for name, n in zip(table.index, table.n, strict=True)],
-            mode="markers",
-            marker={"color": CONTEXT, "size": 9},
-            error_x=interval_bars(table.accuracy, table.low, table.high),
-            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
-        )
+    figure = go.Figure()
+    figure.add_scatter(
+        x=table.accuracy,
+        y=[f"{name} (n={n})" for name, n in table.n.items()],
+        mode="markers",
+        marker={"color": CONTEXT, "size": 9},
+        error_x=interval_bars(table.accuracy, table.low, table.high),
+        hovertemplate="%{y}: %{x:.2f}<extra></extra>",
     )
     mean = float(predictions.correct.mean())
     figure.add_vline(mean, line={"dash": "dash", "color": NEUTRAL}, annotation_text="all")
@@ -240,8 +233,31 @@ def accuracies(run: Run, predictions: pd.DataFrame, by: str = "subject") -> go.F
     return styled(figure, title, notes, height=230 + 24 * len(table))
 
 
+def learning_curves(run: Run) -> go.Figure:
+    """Losses and validation scores by epoch; a dotted line marks the kept epoch.
+
+    With a memory bank the training loss rises during the ramp of alpha.
+    """
+    metrics = run.metrics()
+    monitor = next(column for column in LINES if column in metrics)
+    # With a memory bank the epochs of warm-up, in which the bank is not read, do not count.
+    settings = run.settings()["settings"]
+    warmup = settings["warmup"] if settings.get("memory") else 0
+    best = metrics[monitor][warmup if len(metrics) > warmup else 0 :].idxmin() + 1
+    figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "validation"))
+    for column, name, colour, place in LINES[monitor]:
+        look = {"name": name, "mode": "lines+markers", "line_color": colour}
+        figure.add_scatter(x=metrics.epoch + 1, y=metrics[column], row=1, col=place, **look)
+    figure.add_vline(x=best, line_dash="dot", annotation_text="kept", col=1)
+    figure.add_vline(x=best, line_dash="dot", col=2)
+    figure.update_xaxes(title_text="epoch")
+    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(range=[0, 1.02], row=1, col=2)
+    return styled(figure, f"Learning curves of {run.folder.name}", notes_of(run), height=440)
+
+
 def error_figures(run: Run, predictions: pd.DataFrame) -> dict[str, go.Figure]:
-    """All of them, by the name that `save_figures` gives their files; groups for clips only."""
+    """The figures of predictions by the name of their file; those of groups for clips only."""
     figures = {
         "confusion": confusion(run, predictions),
         "accuracy_by_class": accuracies(run, predictions, "truth"),
@@ -263,8 +279,7 @@ class Choice(NamedTuple):
 def choose_clip(run: Run, clip_id: str = "") -> Choice:
     """The named clip, or the held-out one that is predicted correctly with most confidence.
 
-    Raises:
-        RunError: the run has no prediction of that clip, or none based on both modalities.
+    Raises RunError where the run has no prediction of that clip, or none based on both modalities.
     """
     predictions = run.predictions()
     if clip_id:

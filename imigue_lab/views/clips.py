@@ -1,7 +1,7 @@
 """Quality of the keypoints, joint by joint, and one example picture of every class."""
 
+from collections import Counter
 from textwrap import wrap
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_file, upper_body
 from imigue_lab.data.skeletons.geometry import present
-from imigue_lab.data.videos.video import Frame, Video, segment_centres
+from imigue_lab.data.videos.video import Video, segment_centres
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.reel import as_source
@@ -27,11 +27,8 @@ NAME_WIDTH = 24  # characters a line
 def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, list[str]]:
     """Share of frames in which each joint was detected, a row a video and a column a joint.
 
-    Args:
-        limit: maximum number of videos, spread evenly over the split; 0 for all.
-
-    Returns:
-        The shares, with a first column `frames`, and an error sentence for each skipped file.
+    Of at most `limit` videos, spread evenly over the split; 0 for all. The first column is
+    `frames`. Also returns an error sentence for each skipped file.
     """
     part = index.videos.video_id[index.videos.split == split]
     files = {video_id: keypoint_files(index, video_id) for video_id in part}
@@ -40,8 +37,7 @@ def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, li
         videos = [videos[place] for place in np.linspace(0, len(videos) - 1, limit).astype(int)]
     rows, errors = {}, []
     for video_id in videos:
-        counts: dict[str, int] = {}
-        frames = 0
+        counts, frames = Counter[str](), 0
         for path in files[video_id]:
             try:
                 recording = upper_body(read_file(path))
@@ -50,8 +46,7 @@ def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, li
                 continue
             seen = reduce(present(recording.skeleton, recording.layout.axes), "m t v -> t v", "max")
             frames += len(seen)
-            for joint, count in zip(recording.layout.joints, seen.sum(axis=0), strict=True):
-                counts[joint] = counts.get(joint, 0) + int(count)
+            counts.update(dict(zip(recording.layout.joints, seen.sum(axis=0), strict=True)))
         if frames:
             rows[video_id] = {"frames": frames} | {j: n / frames for j, n in counts.items()}
     return pd.DataFrame.from_dict(rows, orient="index"), errors
@@ -59,10 +54,7 @@ def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, li
 
 def joint_quality(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     """Share of frames in which each joint of `imigue22` was detected: a bar for all videos
-    together, a mark for each.
-
-    Args:
-        limit: maximum number of videos, spread evenly over the split; 0 for all.
+    together, a mark for each; see `joint_shares`.
     """
     shares, errors = joint_shares(index, split, limit)
     notes = notes_on(index)
@@ -72,15 +64,13 @@ def joint_quality(index: Index, split: str = "train", limit: int = 12) -> go.Fig
     if shares.empty:
         return empty_figure(f"No keypoints of {split} can be read under this root.", title, notes)
     frames = shares.pop("frames")
-    mean = shares.mul(frames, axis=0).sum() / frames.sum()
     names = [joint.replace("_", " ") for joint in shares]
-    colours = [side_colour(joint) for joint in shares]
     figure = go.Figure()
     figure.add_bar(
-        x=100 * mean,
+        x=100 * shares.mul(frames, axis=0).sum() / frames.sum(),
         y=names,
         orientation="h",
-        marker={"color": colours, "opacity": 0.55},
+        marker={"color": [side_colour(joint) for joint in shares], "opacity": 0.55},
         name="all frames",
         hovertemplate="%{y}: detected in %{x:.1f} % of frames<extra></extra>",
     )
@@ -105,8 +95,7 @@ def joint_quality(index: Index, split: str = "train", limit: int = 12) -> go.Fig
 def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     """One example picture a class: the centre frame of one of its clips.
 
-    Args:
-        limit: maximum number of videos that are opened, selected to show many classes; 0 for any.
+    At most `limit` videos are opened, selected to show many classes; 0 for any number.
     """
     title = f"One picture of each class, {split}"
     clips = index.clips[(index.clips.split == split) & index.clips.label.notna()]
@@ -121,9 +110,8 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     shots, errors = centre_frames(selected)
     hidden = sorted(set(clips.label) - set(selected.label))
     if hidden:
-        notes.append(
-            f"not in the {limit} videos that were opened: {some(CLASSES[h] for h in hidden)}"
-        )
+        names = some(CLASSES[label] for label in hidden)
+        notes.append(f"not in the {limit} videos that were opened: {names}")
     if errors:
         notes.append(f"{len(selected) - len(shots)} pictures were skipped; {errors[0]}")
     notes.append(f"{clips.label.nunique()} of {len(CLASSES)} classes have a clip with a picture")
@@ -133,11 +121,7 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
 
 
 def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """A clip of each class from few videos, greedily: the next video adds the most new classes.
-
-    Args:
-        clips: labelled, with a video.
-    """
+    """A labelled clip of each class, greedily: the next video adds the most new classes."""
     shows = clips.groupby("video_id").label.agg(set).to_dict()
     missing = set(clips.label)
     selected: list[int] = []
@@ -149,19 +133,10 @@ def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
     return clips.loc[selected].sort_values("label")
 
 
-class Shot(NamedTuple):
-    """A frame of a clip, and its number in the video file."""
-
-    clip_id: str
-    number: int
-    picture: Frame
-
-
-def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, Shot], list[str]]:
+def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, go.Image], list[str]]:
     """The centre frame of each clip by class, and an error sentence for each unreadable file.
 
-    Args:
-        clips: one a class, with `video`, and `own`: whether that file contains only the clip.
+    In `clips`, one a class, `own` states whether the file `video` contains only the clip.
     """
     shots, errors = {}, []
     for path, part in clips.sort_values("start").groupby("video", sort=False):
@@ -170,13 +145,17 @@ def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, Shot], list[str]]:
                 for clip in part.itertuples():
                     first = 0 if clip.own else clip.start
                     number = segment_centres(first, first + clip.end - clip.start, 1)[0]
-                    shots[int(clip.label)] = Shot(clip.clip_id, number, video.frame(number))
+                    shots[int(clip.label)] = go.Image(
+                        source=as_source(video.frame(number)),
+                        name=clip.clip_id,
+                        hovertemplate=f"clip {clip.clip_id}, frame {number}<extra></extra>",
+                    )
         except DataError as error:
             errors.append(str(error))
     return dict(sorted(shots.items())), errors
 
 
-def grid(shots: dict[int, Shot], title: str, notes: list[str]) -> go.Figure:
+def grid(shots: dict[int, go.Image], title: str, notes: list[str]) -> go.Figure:
     """The pictures in order of their classes, each with its class name above."""
     rows = -(-len(shots) // COLUMNS)
     figure = make_subplots(
@@ -187,13 +166,7 @@ def grid(shots: dict[int, Shot], title: str, notes: list[str]) -> go.Figure:
         vertical_spacing=0.3 / rows,
     )
     for place, shot in enumerate(shots.values()):
-        figure.add_image(
-            source=as_source(shot.picture),
-            name=shot.clip_id,
-            hovertemplate=f"clip {shot.clip_id}, frame {shot.number}<extra></extra>",
-            row=place // COLUMNS + 1,
-            col=place % COLUMNS + 1,
-        )
+        figure.add_trace(shot, row=place // COLUMNS + 1, col=place % COLUMNS + 1)
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
     figure = styled(figure, title, notes, height=140 + 20 * len(notes) + 150 * rows)

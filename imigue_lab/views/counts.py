@@ -26,12 +26,9 @@ def split_counts(index: Index) -> pd.DataFrame:
     table["clips"] = clips.groupby("split").size()
     table["clips without class"] = clips[clips.label.isna()].groupby("split").size()
     table["subjects"] = videos.groupby("split").subject.nunique()
-    for name, chosen in (
-        ("lose", videos.outcome == 0),
-        ("win", videos.outcome == 1),
-        ("outcome unknown", videos.outcome.isna()),
-    ):
-        table[name] = videos[chosen.fillna(False)].groupby("split").size()
+    outcomes = videos.outcome.map({0: "lose", 1: "win"}).fillna("outcome unknown")
+    for name in ("lose", "win", "outcome unknown"):
+        table[name] = videos[outcomes == name].groupby("split").size()
     if not index.synthetic:
         for name in ("videos", "clips", "subjects"):
             table[f"published {name}"] = [getattr(OFFICIAL[split], name) for split in SPLITS]
@@ -55,37 +52,31 @@ def class_counts(index: Index) -> go.Figure:
     names = [f"{CLASSES[label]} · {label}" for label in order]
     groups = [group for group, members in GROUPS.items() for _ in members]
     figure = go.Figure()
+    marks = []  # name, counts by class, symbol, size, colour
     if not index.synthetic:
-        published = [OFFICIAL_TRAIN[label] for label in order]
-        rings = {"symbol": "circle-open", "size": 15, "color": NEUTRAL}
-        add_counts(figure, published, [groups, names], PUBLISHED, rings)
+        marks.append((PUBLISHED, OFFICIAL_TRAIN, "circle-open", 15, NEUTRAL))
     for split, symbol in zip(SPLITS, SYMBOLS, strict=True):
         if counts[split].any():
-            marker = {"symbol": symbol, "size": 9, "color": SPLIT_COLOURS[split]}
-            values = counts[split][order].tolist()
-            add_counts(figure, values, [groups, names], split, marker)
+            marks.append((split, counts[split], symbol, 9, SPLIT_COLOURS[split]))
+    for name, of_class, symbol, size, colour in marks:
+        values = [int(of_class[label]) for label in order]
+        figure.add_scatter(
+            x=[max(count, ZERO) for count in values],
+            y=[groups, names],
+            customdata=values,
+            name=name,
+            mode="markers",
+            marker={"symbol": symbol, "size": size, "color": colour},
+            hovertemplate=f"%{{y}}<br>{name}: %{{customdata}}<extra></extra>",
+        )
     ticks = [1, 3, 10, 30, 100, 300, 1000, 3000]
     figure.update_xaxes(
         type="log", title_text="clips", tickvals=[ZERO, *ticks], ticktext=["0", *map(str, ticks)]
     )
     figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": 11})
     unlabelled = int(index.clips.label.isna().sum())
-    notes = [*notes_on(index), *[f"{unlabelled} clips have no class"] * (unlabelled > 0)]
+    notes = notes_on(index) + [f"{unlabelled} clips have no class"] * (unlabelled > 0)
     return styled(figure, "Clips of each class", notes, height=900)
-
-
-def add_counts(
-    figure: go.Figure, counts: list[int], places: list[list[str]], name: str, marker: dict
-) -> None:
-    figure.add_scatter(
-        x=[max(count, ZERO) for count in counts],
-        y=places,
-        customdata=counts,
-        name=name,
-        mode="markers",
-        marker=marker,
-        hovertemplate=f"%{{y}}<br>{name}: %{{customdata}}<extra></extra>",
-    )
 
 
 def clip_lengths(index: Index) -> go.Figure:
@@ -94,32 +85,31 @@ def clip_lengths(index: Index) -> go.Figure:
     In seconds; clips of videos without a frame rate are excluded and counted. In frames if no
     frame rate is known.
     """
-    title = "Clip lengths"
-    clips = index.clips
+    title, notes, clips = "Clip lengths", notes_on(index), index.clips
     if clips.empty:
-        return empty_figure("No clips are labelled under this root.", title, notes_on(index))
+        return empty_figure("No clips are labelled under this root.", title, notes)
     length = (clips.end - clips.start + 1).astype(float)
     rate = clips.video_id.map(index.videos.set_index("video_id").fps)
     unknown = int(rate.isna().sum())
-    unit = "frames" if unknown == len(clips) else "seconds"
-    notes = notes_on(index)
+    unit, frame = "seconds", 1 / rate.median()
+    if unknown == len(clips):
+        unit, frame = "frames", 1.0
+        notes.append("no frame rate is known: lengths are in frames")
+    elif unknown:
+        notes.append(f"{unknown} clips are excluded: the frame rate of their video is unknown")
     if unit == "seconds":
         length = length / rate
-        if unknown:
-            notes.append(f"{unknown} clips are excluded: the frame rate of their video is unknown")
-    else:
-        notes.append("no frame rate is known: lengths are in frames")
-    frame = 1 if unit == "frames" else 1 / rate.median()
     edges = frame * whole_frame_edges(length.min() / frame, length.max() / frame)
     figure = go.Figure()
     for split in SPLITS:
         part = length[clips.split == split].dropna()
         if len(part):
             count = np.histogram(part, edges)[0]
+            count = np.append(count, count[-1])  # the last step of the line
             figure.add_scatter(
                 x=edges,
-                y=100 * np.append(count, count[-1]) / len(part),
-                customdata=np.append(count, count[-1]),
+                y=100 * count / len(part),
+                customdata=count,
                 name=f"{split}: median {part.median():.3g}, 95 % under {part.quantile(0.95):.3g},"
                 f" longest {part.max():.4g}",
                 mode="lines",

@@ -37,10 +37,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 def write_page(target: Path, title: str, body: str, style: str = "body { margin: 0 }") -> Path:
     """Writes an HTML page with plotly.js embedded, in which `body` may contain `as_div` figures."""
-    head = (
-        f'<meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{style}</style><script>{get_plotlyjs()}</script>"
-    )
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
+    head += f"<script>{get_plotlyjs()}</script>"
     page = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
     write_atomically(target, page)
     return target
@@ -59,11 +57,7 @@ def height_of(figure: go.Figure) -> int:
 def save_figures(run: Run, page: str, figures: Mapping[str, go.Figure]) -> Path:
     """Writes `figures/<page>.html` of a run and, if Chromium is installed, a PNG of each figure.
 
-    Args:
-        figures: by the name of their file.
-
-    Returns:
-        The page.
+    The keys of `figures` are the names of these files. Returns the page.
     """
     divs = [as_div(figure, default_width=f"{WIDTH}px") for figure in figures.values()]
     target = write_page(run.folder / "figures" / f"{page}.html", page, "".join(divs))
@@ -108,19 +102,14 @@ class PlotlyAsHtml(Preprocessor):
                 parts = {k: content[k] for k in ("data", "layout", "frames") if k in content}
                 figure = from_json(json.dumps(parts))
                 div = figure.to_html(full_html=False, include_plotlyjs=False, auto_play=False)
-                if not embedded:
-                    div = f"<script>{get_plotlyjs()}</script>{div}"
-                    embedded = True
-                output["data"] = {"text/html": div}
+                script = "" if embedded else f"<script>{get_plotlyjs()}</script>"
+                output["data"] = {"text/html": script + div}
+                embedded = True
         return nb, resources
 
 
 def export_html(notebook: Path) -> Path:
-    """Writes `<notebook>.html` next to an executed notebook.
-
-    Raises:
-        DataError: the notebook does not exist.
-    """
+    """Writes `<notebook>.html` next to an executed notebook; DataError where that is absent."""
     if not notebook.is_file():
         raise DataError(f"{notebook}: no such notebook; run it with papermill first")
     exporter = HTMLExporter(preprocessors=[PlotlyAsHtml])

@@ -1,6 +1,7 @@
 """Strips of frames and selected faces along an interview, and a contact sheet of faces."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,43 +34,34 @@ class Strip(NamedTuple):
 def frame_strip(index: Index, video_id: str, windows: int, count: int = 12) -> Strip:
     """The middle frames of `count` windows spread over the interview."""
     path = index.videos.set_index("video_id").video.get(video_id)
-    title = "frames"
     if path is None:
-        return Strip(title, {}, f"the video of {video_id} is not under this root")
+        return Strip("frames", {}, f"the video of {video_id} is not under this root")
     try:
         with Video(path, short_side=SIDE) as video:
-            return Strip(title, {w: video.frame(middle(w)) for w in spread(windows, count)})
+            return Strip("frames", {w: video.frame(middle(w)) for w in spread(windows, count)})
     except DataError as error:
-        return Strip(title, {}, str(error))
+        return Strip("frames", {}, str(error))
 
 
 def face_strip(
-    index: Index,
-    source: EncoderStore | OwnFeatures,
-    video_id: str,
-    windows: int,
-    count: int = 12,
+    index: Index, source: EncoderStore | OwnFeatures, video_id: str, windows: int, count: int = 12
 ) -> Strip:
     """The faces that the run's face encoder received, in the windows of `frame_strip`."""
     title = "the selected face"
     path = index.videos.set_index("video_id").video.get(video_id)
     boxes = source.read(video_id).get("face_boxes")
-    if path is None or boxes is None:
-        why = "these features contain no face boxes" if boxes is None else "no video"
-        return Strip(title, {}, why)
+    if boxes is None:
+        return Strip(title, {}, "these features contain no face boxes")
+    if path is None:
+        return Strip(title, {}, "no video")
+    frames = {w: middle(w) for w in spread(windows, count) if middle(w) < len(boxes)}
+    selected = {w: n for w, n in frames.items() if not np.isnan(boxes[n]).any()}
     try:
         with Video(path) as video:
-            faces = {w: face_in(video, boxes, middle(w)) for w in spread(windows, count)}
+            faces = {w: square(video.frame(n), boxes[n, :4], SIDE) for w, n in selected.items()}
+            return Strip(title, faces)
     except DataError as error:
         return Strip(title, {}, str(error))
-    return Strip(title, {w: face for w, face in faces.items() if face is not None})
-
-
-def face_in(video: Video, boxes: Float32[np.ndarray, "frames 5"], frame: int) -> Frame | None:
-    """The selected face of a frame; None where no face was selected."""
-    if frame >= len(boxes) or np.isnan(boxes[frame]).any():
-        return None
-    return square(video.frame(frame), boxes[frame, :4], SIDE)
 
 
 def middle(window: int) -> int:
@@ -87,10 +79,9 @@ def add_strip(strip: Strip, figure: go.Figure, row: int) -> None:
     x_axis, y_axis = (axis.plotly_name for axis in figure.get_subplot(row, 1))
     places = {"xref": x_axis.replace("axis", ""), "yref": y_axis.replace("axis", "")}
     between = np.diff(sorted(strip.pictures)).min() if len(strip.pictures) > 1 else 1
+    places |= {"xanchor": "center", "yanchor": "middle", "sizex": int(between), "sizey": 1}
     for window, picture in strip.pictures.items():
-        centred = {"x": window, "y": 0.5, "xanchor": "center", "yanchor": "middle"}
-        size = {"sizex": int(between), "sizey": 1}
-        figure.add_layout_image(source=as_source(picture), **centred, **size, **places)
+        figure.add_layout_image(source=as_source(picture), x=window, y=0.5, **places)
     if not strip.pictures:
         sentence = strip.absent or "none in these windows"
         placed = {"x": 0, "xref": "x domain", "xanchor": "left", "y": 0.5}
@@ -105,17 +96,15 @@ def chosen_faces(
 ) -> Image.Image | None:
     """Contact sheet of one video whose faces were extracted; by default the first with a face.
 
-    Returns:
-        None where no face was extracted, or none was detected.
+    None where no face was extracted, or none was detected.
     """
     files = index.videos.set_index("video_id").video
-    for store in stores:
-        for video in [video_id] if video_id else files.index:
-            if store.path(video).exists():
-                boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
-                if np.isfinite(boxes).any():
-                    print(f"{video}: the face that {store.encoding.name} received")
-                    return contact_sheet(files[video], boxes, tiles=16)
+    for store, video in product(stores, [video_id] if video_id else files.index):
+        if store.path(video).exists():
+            boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
+            if np.isfinite(boxes).any():
+                print(f"{video}: the face that {store.encoding.name} received")
+                return contact_sheet(files[video], boxes, tiles=16)
     return None
 
 
@@ -125,11 +114,7 @@ def contact_sheet(
     """Frames spread evenly over a video: the selected face, or the whole picture, dimmed, where
     none was selected; below it the time in seconds and the detector's score.
 
-    Args:
-        boxes: `Choice.boxes` of this video.
-
-    Raises:
-        DataError: the video, or one of these frames, cannot be read.
+    `boxes`: `Choice.boxes` of this video. Raises DataError where one of the frames cannot be read.
     """
     fps = probe(path).fps
     moments = np.unique(np.linspace(0, len(boxes) - 1, min(tiles, len(boxes))).round().astype(int))

@@ -3,17 +3,16 @@
 Frame numbers always refer to the whole video, also where a file contains a single clip.
 """
 
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pandas as pd
 from PIL import Image
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.videos.video import Frame, Video, segment_centres
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError
-from imigue_lab.views.player.lanes import RATE, Moment, around
+from imigue_lab.views.player.lanes import RATE, Moment, around, class_name
 from imigue_lab.views.reel import Film, Paint, Reel
 from imigue_lab.views.skeletons import Skeleton, read_skeleton
 from imigue_lab.views.style import notes_on
@@ -63,12 +62,12 @@ def find_footage(moment: Moment) -> Footage:
     size = film.size if film else (4, 3)
     if skeleton and not film:
         skeleton, size = skeleton.framed()
-    if skeleton and film and skeleton.in_space:
+    elif skeleton and skeleton.in_space:
         notes.append("the skeleton is in depth-camera coordinates and is not drawn on the picture")
         skeleton = None
-    spans = [(film.first, film.first + film.frames - 1)] if film else []
-    spans += [(skeleton.first, skeleton.last)] if skeleton else []
-    first, last = min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
+    parts = [part for part in (film, skeleton) if part]
+    first = min((part.first for part in parts), default=0)
+    last = max((part.last for part in parts), default=0)
     marked = None
     if moment.clip is not None:
         marked = int(moment.clip.start), int(moment.clip.end)
@@ -78,13 +77,9 @@ def find_footage(moment: Moment) -> Footage:
 
 
 def open_film(moment: Moment) -> Film:
-    """The clip's own file if it has one, else the video's.
-
-    Raises:
-        DataError: it does not exist, or cannot be read.
-    """
-    clip, video = moment.clip, moment.video
-    path, first = video.video, 0
+    """The clip's own file if it has one, else the video's; DataError where it cannot be read."""
+    clip = moment.clip
+    path, first = moment.video.video, 0
     if clip is not None and clip.video is not None:
         path, first = clip.video, int(clip.start)
     if path is None:
@@ -98,25 +93,18 @@ def title_of(moment: Moment) -> str:
     clip = moment.clip
     if clip is None:
         return f"Video {moment.video_id}"
-    name = "class unknown" if pd.isna(clip.label) else CLASSES[clip.label]
-    return f"Clip {moment.clip_id}: {name}"
+    return f"Clip {moment.clip_id}: {class_name(clip)}"
 
 
-def still(
-    footage: Footage, frame: int, width: int = 480, paint: Paint | None = None
-) -> Image.Image:
+def still(footage: Footage, frame: int, width=480, paint: Paint | None = None) -> Image.Image:
     """One frame with its skeleton, for pages that cannot play the video."""
     scale = width / footage.size[0]
     size = width, max(1, round(footage.size[1] * scale))
     picture = Image.new("RGB", size, EMPTY)
     if footage.film:
         reel = Reel(footage.film, paint=paint)
-        try:
+        with closing(reel), suppress(DataError):  # the background stays empty, as in the player
             picture = Image.fromarray(reel.picture(frame)).resize(size)
-        except DataError:
-            pass  # the background stays empty, as in the player
-        finally:
-            reel.close()
     if footage.skeleton:
         footage.skeleton.draw(picture, frame, scale)
     return picture
@@ -141,11 +129,7 @@ class Pictures(NamedTuple):
 def clip_pictures(
     index: Index, clip_id: str, count: int, size: tuple[int, int] | None = None
 ) -> Pictures:
-    """The middle frames of `count` equal segments of a clip.
-
-    Args:
-        size: of the picture, returned where the video is not available.
-    """
+    """The middle frames of `count` equal segments of a clip; `size` where there is no video."""
     moment = Moment(index, clip_id=clip_id)
     clip = moment.clip
     assert clip is not None

@@ -33,6 +33,10 @@ class Film(NamedTuple):
     frames: int
     size: tuple[int, int]  # width, height
 
+    @property
+    def last(self) -> int:
+        return self.first + self.frames - 1
+
     def open(self) -> Video:
         """Opens the file, scaled down to the displayed size."""
         return Video(self.path, short_side=min(SHORT_SIDE, *self.size))
@@ -41,11 +45,8 @@ class Film(NamedTuple):
 class Reel:
     """Reads frames of a film; the file stays open between calls.
 
-    Args:
-        span: first and last frame to cache when decoding is slow; None: no cache.
-
-    Attributes:
-        paint: draws on each picture, at its displayed size.
+    `span` is the first and last frame to cache when decoding is slow (None: no cache); `paint`
+    draws on each picture, at its displayed size.
     """
 
     def __init__(self, film: Film, span: tuple[int, int] | None = None, paint: Paint | None = None):
@@ -54,11 +55,7 @@ class Reel:
         self.prints: Prints | None = None
 
     def picture(self, frame: int) -> Frame:
-        """A frame of the video.
-
-        Raises:
-            DataError: it does not exist, or is damaged.
-        """
+        """A frame of the video; DataError where it does not exist, or is damaged."""
         printed = self.printed(frame)
         picture = np.array(Image.open(io.BytesIO(printed))) if printed else self.decode(frame)
         return picture if self.paint is None else self.paint(frame, picture)

@@ -1,4 +1,4 @@
-"""A skeleton as views draw it: points in the picture, bones between them, colours by body side.
+"""A skeleton as views draw it: on pictures, and as a plotly animation that needs no kernel.
 
 Letters in shapes: M persons, T frames, V joints, C channels, P = M x V points.
 """
@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import plotly.graph_objects as go
 from einops import rearrange
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from PIL import Image, ImageDraw
 
-from imigue_lab.data.keypoint_files.clips import read_file, upper_body
+from imigue_lab.data.index import Index
+from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, read_file, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.errors import DataError
-from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL
+from imigue_lab.views.player.lanes import RATE, Moment, class_name
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, empty_figure, notes_on, styled
 
+MOST = 600  # frames that a page plays smoothly; of longer clips every n-th is drawn
 MARGIN = 0.08  # around a skeleton that is drawn without a video, as a share of its longer side
 Places = Float32[np.ndarray, "T P 2"]
 
@@ -70,8 +73,7 @@ class Skeleton:
     def draw(self, picture: Image.Image, frame: int, scale: float) -> None:
         """Draws a frame's bones and joints on a picture; `player.js` does the same on its canvas.
 
-        Args:
-            scale: pixels of this picture per pixel of the video.
+        `scale` is the number of pixels of this picture per pixel of the video.
         """
         pen = ImageDraw.Draw(picture)
         for colour, ends in self.lines(frame):
@@ -97,8 +99,7 @@ class Skeleton:
 def read_skeleton(moment: Moment) -> Skeleton:
     """The keypoints of the moment's clip if it has its own file, else of its video.
 
-    Raises:
-        DataError: there are none, or they cannot be used.
+    Raises DataError where there are none, or they cannot be used.
     """
     clip, video = moment.clip, moment.video
     if clip is not None and clip.keypoints is not None:
@@ -114,18 +115,118 @@ def read_skeleton(moment: Moment) -> Skeleton:
 def skeleton_of(recording: Recording, first: int = 0) -> Skeleton:
     """The points of all persons, one person after the other.
 
-    Args:
-        first: frame number in the video of the recording's first frame.
+    `first` is the frame number in the video of the recording's first frame.
     """
     layout = recording.layout
     persons, joints = recording.skeleton.shape[0], len(layout.joints)
-    bones = [
-        (person * joints + parent, person * joints + child)
-        for person in range(persons)
-        for parent, child in layout.bones
-    ]
+    starts = range(0, persons * joints, joints)
+    bones = [(start + parent, start + child) for start in starts for parent, child in layout.bones]
     seen = present(recording.skeleton, layout.axes)[..., None]
-    places = rearrange(
-        np.where(seen, recording.skeleton[..., :2], np.nan), "m t v c -> t (m v) c"
-    ).astype(np.float32)
+    places = np.where(seen, recording.skeleton[..., :2], np.nan).astype(np.float32)
+    places = rearrange(places, "m t v c -> t (m v) c")
     return Skeleton(places, first, list(layout.joints) * persons, bones, layout.axes == 3)
+
+
+def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go.Figure:
+    """Plays the keypoints of a clip in picture coordinates; undetected joints are not drawn.
+
+    By default the first clip of `split` that has keypoints. Raises DataError where the clip or its
+    keypoints do not exist, or cannot be used.
+    """
+    clip_id = clip_id or first_with_keypoints(index, split)
+    if not clip_id:
+        why = f"No clip of {split} has keypoints under this root."
+        return empty_figure(why, f"A clip of {split}", notes_on(index))
+    recording = upper_body(read_clip(index, clip_id))
+    clip = index.clips.set_index("clip_id").loc[clip_id]
+    fps = index.videos.set_index("video_id").fps[clip.video_id]
+    seen = present(recording.skeleton, recording.layout.axes)
+    frames = seen.shape[1]
+    step = -(-frames // MOST)
+    notes = notes_on(index)
+    if np.isnan(fps):
+        notes.append(f"the frame rate is unknown: played at {RATE} frames a second")
+        fps = RATE
+    if step > 1:
+        notes.append(f"one frame in {step} is drawn")
+    if not seen.any():
+        return empty_figure("No joint was detected in this clip.", f"Clip {clip_id}", notes)
+    share = f"{100 * seen.mean():.0f} % of joints detected"
+    notes.append(f"{clip.split}, {frames} frames, {frames / fps:.2f} s; {share}")
+    figure = animation(skeleton_of(recording), fps, step)
+    return styled(figure, f"Clip {clip_id}: {class_name(clip)}", notes, height=640)
+
+
+def first_with_keypoints(index: Index, split: str) -> str:
+    """The first clip of a split that has keypoints; empty where there is none."""
+    part = index.clips[index.clips.split == split]
+    for video_id in part.video_id.unique():
+        if keypoint_files(index, video_id):
+            clips = part[part.video_id == video_id]
+            own = clips.dropna(subset=["keypoints"])
+            return str((clips if own.empty else own).clip_id.iloc[0])
+    return ""
+
+
+def animation(skeleton: Skeleton, fps: float, step: int) -> go.Figure:
+    """Bones and joints frame by frame, one in `step`, with buttons and a slider in seconds."""
+    places = skeleton.places
+    numbers = range(0, len(places), step)
+    frames = [go.Frame(name=str(number), data=traces(skeleton, number)) for number in numbers]
+    figure = go.Figure(data=frames[0].data, frames=frames)
+    immediate = {"mode": "immediate", "transition": {"duration": 0}}
+    pace = {"duration": 1000 * step / fps, "redraw": False}
+    play = immediate | {"frame": pace, "fromcurrent": True}
+    stop = immediate | {"frame": {"duration": 0, "redraw": False}}
+    buttons = [
+        {"label": "play", "method": "animate", "args": [None, play]},
+        {"label": "pause", "method": "animate", "args": [[None], stop]},
+    ]
+    menu = {"type": "buttons", "direction": "left", "buttons": buttons, "showactive": False}
+    menu |= {"x": 0, "y": -0.08, "xanchor": "left", "yanchor": "top"}
+    steps = [
+        {"label": f"{number / fps:.2f}", "method": "animate", "args": [[str(number)], stop]}
+        for number in numbers
+    ]
+    slider = {"steps": steps, "x": 0.2, "len": 0.8, "y": -0.06}
+    slider["currentvalue"] = {"prefix": "second ", "xanchor": "right"}
+    figure.update_layout(updatemenus=[menu], sliders=[slider])
+    (left, top), (right, bottom) = np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1))
+    margin = MARGIN * max(right - left, bottom - top, 1e-6)
+    vertical = [bottom + margin, top - margin]  # in a picture y points down
+    if skeleton.in_space:
+        vertical.reverse()
+    unit = "" if skeleton.in_space else ", pixels"
+    figure.update_xaxes(range=[left - margin, right + margin], title_text=f"x{unit}")
+    return figure.update_yaxes(range=vertical, scaleanchor="x", title_text=f"y{unit}")
+
+
+def traces(skeleton: Skeleton, frame: int) -> list[go.Scatter]:
+    """One frame: the bones, a trace a side, and the joints; lines break at undetected joints."""
+    gap = np.full((1, 2), np.nan)
+    sides: dict[str, list[Float[np.ndarray, "N 2"]]] = {colour: [] for colour in skeleton.colours}
+    for colour, ends in skeleton.lines(frame):
+        sides[colour] += [ends, gap]
+    line = {"mode": "lines", "line_width": 3, "hoverinfo": "skip", "showlegend": False}
+    bones = [
+        go.Scatter(**coordinates(np.concatenate(ends or [gap])), line_color=colour, **line)
+        for colour, ends in sides.items()
+    ]
+    joints = go.Scatter(
+        **coordinates(skeleton.at(frame)),
+        mode="markers",
+        marker={"size": 7, "color": skeleton.colours},
+        text=[joint.replace("_", " ") for joint in skeleton.joints],
+        hovertemplate="%{text}<extra></extra>",
+        name="joints",
+        showlegend=False,
+    )
+    return [*bones, joints]
+
+
+def coordinates(points: Float[np.ndarray, "N 2"]) -> dict[str, list[float | None]]:
+    """x and y for plotly, rounded; None leaves a gap."""
+    return {
+        axis: [None if np.isnan(value) else round(float(value), 4) for value in values]
+        for axis, values in zip("xy", points.T, strict=True)
+    }

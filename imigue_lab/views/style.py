@@ -1,11 +1,10 @@
 """Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import plotly.graph_objects as go
 
-from imigue_lab.data.index import Index
+from imigue_lab.data.index import Index, is_synthetic
 from imigue_lab.training.runs import Run
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
@@ -16,21 +15,13 @@ DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": WIN}
 
 
-def styled(
-    figure: go.Figure, title: str, notes: Iterable[str] = (), height: int = 360
-) -> go.Figure:
+def styled(figure: go.Figure, title: str, notes: Iterable[str] = (), height=360) -> go.Figure:
     """Applies the shared look; `notes` appear below the title, one a line."""
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
     figure.update_layout(
         template="plotly_white",
-        title={
-            "text": title + below,
-            "x": 0.02,
-            "yref": "container",
-            "y": 1,
-            "yanchor": "top",
-            "pad": {"t": 24},  # from the edge to the baseline of the first line, at any height
-        },
+        title={"text": title + below, "x": 0.02, "yref": "container", "y": 1, "yanchor": "top"},
+        title_pad_t=24,  # from the edge to the baseline of the first line, at any height
         margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
         height=height,
         font={"size": 13},
@@ -63,8 +54,7 @@ def notes_of(run: Run) -> list[str]:
         return []
     provenance = run.provenance()
     notes = [remark for remark in provenance["remarks"] if "features (" in remark]
-    data = provenance.get("where", {}).get("data", "")
-    synthetic = data == "synthetic" or (Path(data) / "synthetic.json").exists()
+    synthetic = is_synthetic(provenance.get("where", {}).get("data", ""))
     if synthetic and not any("synthetic" in note for note in notes):
         notes.append(SYNTHETIC)
     return notes

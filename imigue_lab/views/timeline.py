@@ -39,8 +39,7 @@ def segment_table(analysis: Analysis) -> pd.DataFrame:
 def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     """Gestures as bars, paler at low confidence, and below them the probability of a win.
 
-    Args:
-        running: `withholding.running_probability` of the video.
+    `running` is `withholding.running_probability` of the video.
     """
     segments, fps = analysis.segments, analysis.own.fps
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
@@ -61,15 +60,9 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     if segments.empty:
         figure.add_annotation(text="no gesture was detected", showarrow=False, row=1, col=1)
         figure.update_yaxes(visible=False, row=1, col=1)
-    seconds = (running.window + 1) * WINDOW / fps
-    figure.add_scatter(
-        x=seconds,
-        y=running.probability,
-        name="win, from the video so far",
-        line_color=WIN,
-        row=2,
-        col=1,
-    )
+    seconds, name = (running.window + 1) * WINDOW / fps, "win, from the video so far"
+    win = go.Scatter(x=seconds, y=running.probability, name=name, line_color=WIN)
+    figure.add_trace(win, row=2, col=1)
     figure.add_hline(0.5, line_color=NEUTRAL, line_dash="dot", row=2, col=1)
     figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
     figure.update_xaxes(range=[0, analysis.own.frames / fps])
@@ -85,14 +78,9 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
 
 def gates_of(analysis: Analysis, shown: GatedInterview) -> go.Figure:
     """The gates over the video, under the remarks on it: it was not among the run's interviews."""
-    return gates_over_time(
-        analysis.emotion.run,
-        shown.gates,
-        shown.strips,
-        shown.face_share,
-        shown.running,
-        analysis.remarks,
-    )
+    run, remarks = analysis.emotion.run, analysis.remarks
+    gates, strips, share, running = shown.gates, shown.strips, shown.face_share, shown.running
+    return gates_over_time(run, gates, strips, share, running, remarks)
 
 
 def look(
@@ -112,18 +100,13 @@ def look(
 
 
 def class_lanes(curves: Curves, count: int) -> list[Lane]:
-    """The probability of each of the most confident classes, in the colour of its group."""
+    """The probability of the classes with the highest maxima, in the colour of their group."""
     lanes = []
-    for label in most_confident(curves):
+    for label in np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist():
         values = window_confidence(curves, label, count)
         title = f"{CLASSES[label]}, up to {values.max():.2f}"
         lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
     return lanes
-
-
-def most_confident(curves: Curves) -> list[int]:
-    """The classes with the highest maximum, in descending order."""
-    return np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist()
 
 
 def window_confidence(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:

@@ -8,9 +8,8 @@ import pytest
 from imigue_lab.data.keypoint_files.clips import read_clip, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.views import animation as module
-from imigue_lab.views.animation import animation, skeleton_player
-from imigue_lab.views.skeletons import skeleton_of
+from imigue_lab.views import skeletons as module
+from imigue_lab.views.skeletons import animation, skeleton_of, skeleton_player
 
 LAYOUT = LAYOUTS["imigue22"]
 

@@ -111,7 +111,8 @@ def test_accuracies_come_with_n_and_wilsons_interval(predictions):
     assert table.loc["ann", ["low", "high"]].tolist() == pytest.approx(wilson_interval(2, 3))
     by_class = accuracy_table(predictions, "truth")
     assert by_class.index.tolist() == [CLASSES[n] for n in (0, 1, 2, 31)]
-    assert by_class.confused_with.tolist() == [CLASSES[1], "", CLASSES[0], CLASSES[2]]
+    assert by_class.confused_with.isna().tolist() == [False, True, False, False]
+    assert by_class.confused_with.dropna().tolist() == [CLASSES[1], CLASSES[0], CLASSES[2]]
 
 
 def test_reliability_bins_count_every_item_once():

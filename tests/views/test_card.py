@@ -16,10 +16,16 @@ from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
+from imigue_lab.views import card
 from imigue_lab.views.answers import hardest, read_predictions
-from imigue_lab.views.card import facts as card_facts
-from imigue_lab.views.card.facts import LIMITS, findings_of, setting_table, split_table, verdict
-from imigue_lab.views.card.page import write_card
+from imigue_lab.views.card import (
+    LIMITS,
+    findings_of,
+    setting_table,
+    split_table,
+    verdict,
+    write_card,
+)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +130,7 @@ def test_the_verdict_compares_the_better_constant_predictor_with_the_interval(co
 
 
 def test_a_card_reports_that_the_data_are_missing(trained, monkeypatch):
-    monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "gone")
+    monkeypatch.setattr(card, "find_root", lambda *_: trained[0].folder / "gone")
     assert "can no longer be checked" in findings_of(trained[0])[0]
     assert "gone: no such folder" in text_of(trained[0])[0]
 
@@ -138,7 +144,7 @@ def test_a_run_of_an_older_version_is_refused(trained, tmp_path):
 
 
 def test_names_of_files_are_escaped(trained, monkeypatch):
-    monkeypatch.setattr(card_facts, "find_root", lambda *_: trained[0].folder / "<b>bold")
+    monkeypatch.setattr(card, "find_root", lambda *_: trained[0].folder / "<b>bold")
     assert "<b>bold" not in text_of(trained[0])[1]
 
 

@@ -10,7 +10,6 @@ from imigue_lab.data.segments import as_segments
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.views.timeline import (
     class_lanes,
-    most_confident,
     over_time,
     segment_table,
     window_confidence,
@@ -80,7 +79,6 @@ def test_a_lane_shows_the_probability_at_the_middle_of_each_window():
         window_confidence(curves, 2, 3), [0.08, 0.24, 0.39]
     )  # the last is short
     assert window_confidence(curves, 5, 3).tolist() == [0, 0.95, 0]
-    assert most_confident(curves)[:2] == [5, 2]
     lanes = class_lanes(curves, 3)
     assert [lane.title for lane in lanes[:2]] == [
         f"{CLASSES[5]}, up to 0.95",

@@ -12,8 +12,7 @@ from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import draw_groups
 from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
-from imigue_lab.views.learning import notes_of
-from imigue_lab.views.style import LOSE, WIN, empty_figure, styled
+from imigue_lab.views.style import LOSE, WIN, empty_figure, notes_of, styled
 
 LOOKS = {"correct": (WIN, "circle"), "incorrect": (LOSE, "diamond")}
 

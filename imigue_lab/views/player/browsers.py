@@ -23,18 +23,14 @@ HEIGHT = "430px"
 
 
 class Matrix(AnyWidget):
-    """A confusion matrix of buttons.
-
-    Attributes:
-        cell: row and column name of the selected cell; empty where none is selected.
-    """
+    """A confusion matrix of buttons."""
 
     _esm = Path(__file__).with_name("matrix.js")
     _css = Path(__file__).with_name("matrix.css")
     rows: traitlets.List = traitlets.List().tag(sync=True)
     columns: traitlets.List = traitlets.List().tag(sync=True)
     counts: traitlets.List = traitlets.List().tag(sync=True)
-    cell: traitlets.List = traitlets.List().tag(sync=True)
+    cell: traitlets.List = traitlets.List().tag(sync=True)  # its row and column name, or empty
 
     def __init__(self, counts: pd.DataFrame, **traits: Any):
         super().__init__(**traits)
@@ -48,11 +44,7 @@ class Matrix(AnyWidget):
 
 
 def browse_clips(index: Index, split: str = "train") -> VBox:
-    """A player with a list of the clips of a split.
-
-    Raises:
-        DataError: the split has no clip.
-    """
+    """A player with a list of the clips of a split; DataError where it has none."""
     part = index.clips[index.clips.split == split]
     if part.empty:
         raise DataError(f"{index.root}: no clip of {split}; choose another split")
@@ -63,33 +55,23 @@ def browse_clips(index: Index, split: str = "train") -> VBox:
 def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
     """A list of clips, linked to the moment in both directions; empty if its clip is not listed.
 
-    Args:
-        clips: clip_id and label, at least.
+    `clips` has the columns clip_id and label, at least.
     """
     names = clips.label.map(lambda label: CLASSES[label], na_action="ignore").fillna("?")
     options = [(f"{i} · {name}", i) for i, name in zip(clips.clip_id, names, strict=True)]
     choice = Dropdown(options=[("", ""), *options], description="clip")
     ids = {"", *clips.clip_id}
-    link(
-        (moment, "clip_id"),
-        (choice, "value"),
-        transform=(lambda clip_id: clip_id if clip_id in ids else "", lambda clip_id: clip_id),
-    )
+    ways = (lambda clip_id: clip_id if clip_id in ids else "", lambda clip_id: clip_id)
+    link((moment, "clip_id"), (choice, "value"), transform=ways)
     return choice
 
 
 class ErrorBrowser(VBox):
     """Click a cell to list its clips or interviews, the most confident first; select one to play.
 
-    Initially the list contains the hardest items: incorrect, with the lowest probability of the
-    truth.
-
-    Args:
-        predictions: of `read_predictions`.
-
-    Attributes:
-        moment: shared with the player; other views may follow it.
-        matrix, items, player: the widgets.
+    Initially the list contains the hardest items of `read_predictions`: incorrect, with the lowest
+    probability of the truth. Other views may follow `moment`, which is the player's. The widgets
+    are `matrix`, `items` and `player`.
     """
 
     def __init__(self, predictions: pd.DataFrame, index: Index):
@@ -97,9 +79,8 @@ class ErrorBrowser(VBox):
         first = predictions if predictions.correct.all() else hardest(predictions)
         self.of_clips = "p_win" not in predictions
         self.moment = Moment(index, first.video_id.iloc[0])
-        self.by = ToggleButtons(
-            options=["class", "group"], layout=Layout(display="" if self.of_clips else "none")
-        )
+        shown = Layout(display="" if self.of_clips else "none")
+        self.by = ToggleButtons(options=["class", "group"], layout=shown)
         self.matrix = Matrix(confusion_counts(predictions, self.by.value))
         self.items = Select(layout=Layout(width="360px", height=HEIGHT))
         self.fill(first)

@@ -26,15 +26,13 @@ from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Paint, Reel, as_base64
 
 MOST = 16  # pictures per request, so that the kernel can serve other views in between
+Weights = Float[np.ndarray, "T P"]
 
 
 class Player(AnyWidget):
     """Plays the video or clip of a moment; `frame`, `video_id` and `clip_id` are the moment's.
 
     Without a video it plays the skeleton only; without either it displays a sentence.
-
-    Attributes:
-        playing: set it to start and stop.
     """
 
     _esm = Path(__file__).with_name("player.js")
@@ -42,13 +40,13 @@ class Player(AnyWidget):
     video_id = traitlets.Unicode().tag(sync=True)
     clip_id = traitlets.Unicode().tag(sync=True)
     frame = traitlets.Int().tag(sync=True)
-    playing = traitlets.Bool().tag(sync=True)
+    playing = traitlets.Bool().tag(sync=True)  # set it to start and stop
 
     def __init__(self, moment: Moment, **traits: Any):
         super().__init__(**traits)
         self.moment = moment
         self.paint: Paint | None = None
-        self.weights: Float[np.ndarray, "T P"] | None = None
+        self.weights: Weights | None = None
         self.edition = 0  # of footage and overlay: requests for an older edition are dropped
         self.reel: Reel | None = None
         self.lock = Lock()  # JupyterLab processes the messages of each widget in its own thread
@@ -58,16 +56,11 @@ class Player(AnyWidget):
         moment.observe(self.follow, ["video_id", "clip_id", "frame"])
         self.observe(self.lead, "frame")
 
-    def dress(
-        self, paint: Paint | None = None, weights: Float[np.ndarray, "T P"] | None = None
-    ) -> None:
+    def dress(self, paint: Paint | None = None, weights: Weights | None = None) -> None:
         """Sets the overlay; without arguments, removes it.
 
-        The overlay is kept when the moment moves to other footage.
-
-        Args:
-            paint: maps each frame's number and picture to the picture to display.
-            weights: 0 to 1 for each point of `footage.skeleton`: its size.
+        `paint` maps each frame's number and picture to the picture to display; `weights` are the
+        sizes, 0 to 1, of the points of `footage.skeleton`. Both are kept with other footage.
         """
         self.paint, self.weights = paint, weights
         self.change()
@@ -77,8 +70,7 @@ class Player(AnyWidget):
         moment = self.moment
         self.footage = footage = find_footage(moment)
         with self.hold_sync():
-            self.video_id, self.clip_id = moment.video_id, moment.clip_id
-            self.frame = moment.frame
+            self.video_id, self.clip_id, self.frame = moment.video_id, moment.clip_id, moment.frame
         with self.lock:
             self.edition += 1
             if self.reel:
@@ -129,20 +121,11 @@ class Player(AnyWidget):
 
     def send_scene(self) -> None:
         """Sends everything but the pictures."""
-        footage, skeleton = self.footage, self.footage.skeleton
-        scene: dict[str, Any] = {
-            "kind": "scene",
-            "edition": self.edition,
-            "title": footage.title,
-            "notes": footage.notes,
-            "first": footage.first,
-            "last": footage.last,
-            "marked": footage.marked,
-            "fps": footage.fps,
-            "size": footage.size,
-            "film": footage.film and [footage.film.first, footage.film.first + footage.film.frames],
-            "skeleton": None,
-        }
+        footage, film, skeleton = self.footage, self.footage.film, self.footage.skeleton
+        names = ("title", "notes", "first", "last", "marked", "fps", "size")
+        scene: dict[str, Any] = {name: getattr(footage, name) for name in names}
+        scene |= {"kind": "scene", "edition": self.edition, "skeleton": None}
+        scene["film"] = film and [film.first, film.last + 1]
         buffers = []
         if skeleton:
             scene["skeleton"] = {
@@ -152,9 +135,8 @@ class Player(AnyWidget):
                 "bones": skeleton.bones,
                 "weighted": self.weights is not None,
             }
-            buffers.append(np.ascontiguousarray(skeleton.places, np.float32).tobytes())
-            if self.weights is not None:
-                buffers.append(np.ascontiguousarray(self.weights, np.float32).tobytes())
+            arrays = (skeleton.places, self.weights)
+            buffers = [np.asarray(n, np.float32).tobytes() for n in arrays if n is not None]
         self.send(scene, buffers)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -24,6 +24,7 @@ from anywidget import AnyWidget
 from jaxtyping import Float
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.style import CONTEXT
@@ -36,20 +37,13 @@ class Moment(traitlets.HasTraits):
     """The selected video, clip and frame, always consistent with each other.
 
     Selecting a clip moves to its video and first frame; selecting another video, or a frame more
-    than a second outside the clip, deselects the clip.
-
-    Attributes:
-        video_id: of the index.
-        clip_id: empty where no clip is selected.
-        frame: number in the whole video, from 0.
-
-    Raises:
-        DataError: a video or clip is not in the index.
+    than a second outside the clip, deselects the clip. Raises DataError where a video or clip is
+    not in the index.
     """
 
     video_id = traitlets.Unicode()
-    clip_id = traitlets.Unicode()
-    frame = traitlets.Int(min=0)
+    clip_id = traitlets.Unicode()  # empty where no clip is selected
+    frame = traitlets.Int(min=0)  # number in the whole video
 
     def __init__(self, index: Index, video_id: str = "", clip_id: str = ""):
         if index.videos.empty:
@@ -94,12 +88,11 @@ class Moment(traitlets.HasTraits):
     @traitlets.observe("clip_id")
     def _go_to_clip(self, _: object) -> None:
         clip = self.clip
-        if clip is None or (
-            clip.video_id == self.video_id and clip.start <= self.frame <= clip.end
-        ):
+        if clip is None:
             return
-        with self.hold_trait_notifications():
-            self.video_id, self.frame = clip.video_id, int(clip.start)
+        if clip.video_id != self.video_id or not clip.start <= self.frame <= clip.end:
+            with self.hold_trait_notifications():
+                self.video_id, self.frame = clip.video_id, int(clip.start)
 
     @traitlets.observe("video_id")
     def _leave_clip_of_another_video(self, _: object) -> None:
@@ -109,10 +102,9 @@ class Moment(traitlets.HasTraits):
 
     @traitlets.observe("frame")
     def _leave_clip_that_is_past(self, _: object) -> None:
-        clip = self.clip
+        clip, margin = self.clip, around(self.fps)
         if clip is None or clip.video_id != self.video_id:
             return
-        margin = around(self.fps)
         if not clip.start - margin <= self.frame <= clip.end + margin:
             self.clip_id = ""
 
@@ -126,6 +118,11 @@ def known(name: str, table: pd.DataFrame, kind: str) -> str:
 def around(fps: float) -> int:
     """Number of frames shown before and after a clip."""
     return round(AROUND * fps)
+
+
+def class_name(clip: pd.Series) -> str:
+    """The class of a row of the index's clips."""
+    return "class unknown" if pd.isna(clip.label) else CLASSES[clip.label]
 
 
 class Lane(NamedTuple):
@@ -145,34 +142,24 @@ class Lane(NamedTuple):
 
 
 class Lanes(AnyWidget):
-    """Lanes of one video; `frame` is the moment's.
-
-    Attributes:
-        shown: whether the moment is in this video; otherwise no cursor is drawn.
-    """
+    """Lanes of one video; `frame` is the moment's."""
 
     _esm = Path(__file__).with_name("lanes.js")
     _css = Path(__file__).with_name("player.css")
     frame = traitlets.Int().tag(sync=True)
-    shown = traitlets.Bool(True).tag(sync=True)
+    shown = traitlets.Bool(True).tag(sync=True)  # whether the moment is in this video
     fps = traitlets.Float().tag(sync=True)
     window = traitlets.Int(WINDOW).tag(sync=True)
     lanes: traitlets.List = traitlets.List().tag(sync=True)
     values = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, moment: Moment, video_id: str, lanes: list[Lane], **traits: Any):
-        described = [
-            {
-                "title": lane.title,
-                "rows": lane.values.shape[0],
-                "windows": lane.values.shape[1],
-                "low": lane.low,
-                "high": lane.high,
-                "lines": lane.lines,
-            }
-            for lane in lanes
-        ]
-        content = b"".join(np.ascontiguousarray(n.values, np.float32).tobytes() for n in lanes)
+        described = []
+        for lane in lanes:
+            form = lane._asdict()
+            rows, windows = form.pop("values").shape
+            described.append(form | {"rows": rows, "windows": windows})
+        content = b"".join(np.asarray(lane.values, np.float32).tobytes() for lane in lanes)
         super().__init__(lanes=described, values=content, fps=moment.fps, **traits)
         self.moment, self.own_video = moment, video_id
         self.follow(None)

@@ -1,16 +1,39 @@
-"""Contents of a run's card: intended use, limitations, verdict, and tables of data and cost."""
+"""The card of a finished run: one page with its settings, data, scores, errors, use and limits.
 
+The page needs no network. It identifies clips and videos by id and contains no picture of a person,
+so it may be shared where the data may not.
+"""
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.source import find_root
+from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import LabError
-from imigue_lab.results.open import base_of, explicit_settings, settings_of
+from imigue_lab.results import fuse as fusion
+from imigue_lab.results.open import base_of, command_of, explicit_settings, settings_of
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import show_scores
+from imigue_lab.views.answers import (
+    confusion,
+    hardest,
+    learning_curves,
+    read_predictions,
+    reliability,
+)
+from imigue_lab.views.export import as_div, write_page
+from imigue_lab.views.style import notes_of
+
+STYLE = Path(__file__).with_name("card.css")
+HARDEST = 12
 
 INTENDED = {
     "emotion": "Research: whether the video of a press interview predicts if the player had just"
@@ -52,6 +75,140 @@ NOT_FOR = (
     " emotions of people at work or in schools is prohibited (Regulation 2024/1689, article 5),"
     " with few exceptions. Not for people who have not consented to such an analysis."
 )
+
+
+def write_card(run: Run) -> Path:
+    """Writes `card.html` into the folder of a finished run, whether trained or a fusion."""
+    task = run.settings()["task"]
+    fused = task == "fusion"
+    use = [paragraph(INTENDED[task]), bullets(LIMITS[task]), paragraph(NOT_FOR, "note")]
+    sections = [
+        opening(run, task),
+        *section("Settings", settings_section(run)),
+        *section("Data", data_section(run)),
+        *section("Scores", score_section(run, task)),
+        *(section("Fused runs", member_section(run)) if fused else []),
+        *([] if fused else section("Learning curves", [draw(learning_curves(run))])),
+        *error_sections(run, task),
+        *section("Intended use and limitations", use),
+        *([] if fused else section("Cost", [table(cost_table(run))])),
+        *section("Environment", [table(environment_table(run))]),
+        *section("How to reproduce it", reproduction_section(run)),
+    ]
+    body = f"<main>{''.join(sections)}</main>"
+    return write_page(run.folder / "card.html", run.folder.name, body, STYLE.read_text())
+
+
+def section(title: str, parts: Iterable[str]) -> list[str]:
+    return [f"<h2>{escape(title)}</h2>", *parts]
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
+def table(rows: pd.DataFrame, kind: str = "") -> str:
+    html = rows.to_html(index=False, border=0, justify="left", na_rep="–")
+    return f'<div class="wide {kind}">{html}</div>'
+
+
+def draw(figure: go.Figure) -> str:
+    return f'<div class="figure">{as_div(figure, config={"displayModeBar": False})}</div>'
+
+
+def opening(run: Run, task: str) -> str:
+    """Name, task, folder, the verdict, and notes on synthetic data or untrained features."""
+    settings = run.settings()["settings"]
+    if task == "baseline":
+        name = f"Micro-gestures, {settings['model']} of Table 1, {settings['stream']} stream"
+    elif task == "fusion":
+        name = f"Micro-gestures, fusion of {settings['runs'].count(',') + 1} runs"
+    else:
+        name = "Emotion: win or lose" if task == "emotion" else "Micro-gestures, RGB and pose"
+    parts = [
+        f"<h1>{escape(run.folder.name)}</h1>",
+        paragraph(f"{name} · {run.provenance()['time'][:10]}"),
+        paragraph(str(run.folder), "where"),
+        paragraph(verdict(run.scores(), task), "verdict"),
+        *(paragraph(note[0].upper() + note[1:] + ".", "note") for note in notes_of(run)),
+    ]
+    return "".join(parts)
+
+
+def settings_section(run: Run) -> list[str]:
+    differing = setting_table(run)
+    if differing.empty:
+        return [paragraph("All settings have their default values.")]
+    return [paragraph(f"Settings that differ from the {differing.columns[2]}:"), table(differing)]
+
+
+def data_section(run: Run) -> list[str]:
+    return [
+        table(split_table(run.predictions())),
+        paragraph("Remarks on the training data, recorded by the run:"),
+        bullets(run.provenance()["remarks"] or ["none"]),
+        paragraph("Findings of the data check when this page was written (frames not counted):"),
+        bullets(findings_of(run)),
+    ]
+
+
+def score_section(run: Run, task: str) -> list[str]:
+    how = "In brackets: 95 % intervals, bootstrap over videos."
+    if task == "emotion":
+        how = (
+            "In brackets: 95 % intervals, Wilson for accuracy, bootstrap over subjects for balanced"
+            " accuracy and AUC; p by permutation of the outcomes."
+        )
+    if task != "fusion":
+        how += " The test split was evaluated once, at the epoch that was best on validation."
+    return [table(show_scores(run.scores()), "scores"), paragraph(how)]
+
+
+def member_section(run: Run) -> list[str]:
+    shown, sentences = fusion.show_members(run)
+    how = "The fusion is the weighted sum of probabilities. In brackets: 95 % intervals, by video."
+    return [table(shown), bullets(sentences), paragraph(how)]
+
+
+def error_sections(run: Run, task: str) -> list[str]:
+    """Confusion, reliability and hardest items, of the last split with known truth."""
+    found = run.scores()
+    if found.empty:
+        return []
+    split = found.split.iloc[-1]
+    predictions = read_predictions(run, split)
+    grouping = ["class"] if task == "emotion" else ["class", "group"]
+    matrices = [draw(confusion(run, predictions, by)) for by in grouping]
+    hard = hardest(predictions, HARDEST)[["item", "truth", "predicted", "p_truth", "p_predicted"]]
+    errors = [paragraph("All predictions are correct.")]
+    if len(hard):
+        which = f"The {len(hard)} incorrect predictions on {split} with the lowest probability of"
+        errors = [paragraph(f"{which} the true class."), table(hard.round(3))]
+    return [
+        *section(f"Confusion on {split}", matrices),
+        *section(f"Reliability on {split}", [draw(reliability(run, predictions))]),
+        *section(f"Hardest {'interviews' if task == 'emotion' else 'clips'}", errors),
+    ]
+
+
+def reproduction_section(run: Run) -> list[str]:
+    everything = pd.DataFrame(settings_of(run).model_dump().items(), columns=["setting", "value"])
+    elsewhere = (
+        "With another workspace (IMIGUE_LAB_HOME) it trains again, with identical results on the"
+        " same device, package versions and number of threads."
+    )
+    if run.settings()["task"] == "fusion":
+        elsewhere = "In another workspace, first reproduce the fused runs as their cards describe."
+    return [
+        f"<pre>{escape(command_of(run))}</pre>",
+        paragraph(f"In the workspace {workspace()} this returns the existing run. {elsewhere}"),
+        f"<details><summary>All settings, in case a default changes</summary>{table(everything)}"
+        "</details>",
+    ]
 
 
 def verdict(scores: pd.DataFrame, task: str) -> str:
@@ -147,14 +304,13 @@ def environment_table(run: Run) -> pd.DataFrame:
     """Versions, commit and machine of the run."""
     provenance = run.provenance()
     machine, git = provenance["machine"], provenance["git"]
-    packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
     memory = f"{machine['memory_gb']} GB of memory" if machine["memory_gb"] else "memory unknown"
     rows = {
         "created": provenance["time"],
         "revision": f"{git['revision'] or '–'}{', with local changes' if git['dirty'] else ''}",
         "machine": f"{machine['processor']}, {machine['cores']} cores, {memory}",
         "system": f"{machine['system']}, Python {provenance['python']}",
-        "packages": packages,
+        "packages": ", ".join(map(" ".join, provenance["packages"].items())),
         "data": ", ".join(f"{name} {value}" for name, value in run.settings()["data"].items()),
     }
     return pd.DataFrame(rows.items(), columns=["item", "value"])

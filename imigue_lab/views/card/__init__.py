@@ -1,1 +1,0 @@
-"""The run card: one page about one finished run."""
