@@ -1,1 +1,1 @@
-"""A synthetic iMiGUE in the real layout: `story` plans it, `recording` draws it, `tree` writes it."""
+"""A synthetic iMiGUE in the real layout: `story` plans, `recording` draws, `tree` writes it."""
