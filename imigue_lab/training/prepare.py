@@ -8,8 +8,8 @@ from imigue_lab.data.index import Index
 from imigue_lab.features.catalogue import build_streams, parse_names
 from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extraction import Report
-from imigue_lab.features.plan import Plan, Trial, plan_extraction
+from imigue_lab.features.extraction import Report, run_extraction
+from imigue_lab.features.plan import Plan, Trial, plan_extraction, run_trial
 from imigue_lab.training.ranks import find_process
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
@@ -63,7 +63,7 @@ def extract_features(settings: ExtractSettings, index: Index) -> Report:
     plan = plan_features(settings, index)
     if process.rank == 0:
         print(plan)
-    return extract(plan, (process.rank, process.count))
+    return run_extraction(plan, (process.rank, process.count))
 
 
 def plan_features(settings: ExtractSettings, index: Index) -> Plan:
@@ -85,4 +85,4 @@ def try_features(settings: ExtractSettings, index: Index) -> Trial:
     """Prints the plan and estimates its duration from two windows."""
     plan = plan_features(settings, index)
     print(plan)
-    return try_out(plan)
+    return run_trial(plan)
