@@ -36,12 +36,7 @@ def crop_rule(has_points: bool, side: int = 112) -> str:
 
 
 def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112) -> Crop:
-    """The crop of one face, aligned if the detector gives points.
-
-    Args:
-        face: index in `faces`.
-        side: pixels.
-    """
+    """The crop of one face by index, aligned if the detector gives points; `side` in pixels."""
     if faces.points is None:
         return square(frame, faces.boxes[face], side)
     return aligned(frame, faces.points[face], side)

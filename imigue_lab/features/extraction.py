@@ -24,18 +24,13 @@ WHOLE = ""  # key of the windows of a whole file, shared by its video items
 
 @dataclass
 class Report:
-    """The outcome of an extraction.
-
-    Attributes:
-        extracted: number of items written.
-        failed: (encoder, item) -> the error message.
-    """
+    """The outcome of an extraction."""
 
     stores: list[EncoderStore]
-    extracted: int = 0
+    extracted: int = 0  # items written
     windows: int = 0
     seconds: float = 0
-    failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    failed: dict[tuple[str, str], str] = field(default_factory=dict)  # (encoder, item) -> error
 
     def fail(self, pending: Pending, error: LabError) -> None:
         """Records the first error of an item, here and, if possible, in the store."""
@@ -66,17 +61,12 @@ class Item:
     collector: Collector
     remaining: int
 
-    def add(self, window: Window) -> None:
-        self.collector.add(window)
-        self.remaining -= 1
-
 
 def run_extraction(plan: Plan, process: tuple[int, int] = (0, 1)) -> Report:
     """Extracts all pending items; a file that cannot be read is recorded and the others continue.
 
-    Args:
-        process: rank and number of processes, such as (0, 2). Each takes every n-th file of the
-            data, so that a process that starts late omits no file and repeats none.
+    `process` is a rank and the number of processes, such as (0, 2). Each takes every n-th file of
+    the data, so that a process that starts late omits no file and repeats none.
     """
     rank, processes = process
     jobs = [job for job in plan.jobs if job.number % processes == rank]
@@ -88,7 +78,7 @@ def run_extraction(plan: Plan, process: tuple[int, int] = (0, 1)) -> Report:
             unwritten += encode_file(job, report, bar)
             unwritten = write_finished(unwritten, report)
         for item in unwritten:
-            item.pending.stream.flush()
+            item.pending.stream.batches.flush()
         write_finished(unwritten, report)
     report.seconds = time.perf_counter() - started
     for store in plan.stores if jobs else []:
@@ -114,7 +104,8 @@ def encode_file(job: Job, report: Report, bar: tqdm) -> list[Item]:
             with closing(prefetch(video.clips(wanted))) as clips:
                 for (name, number), frames in clips:
                     for item in items[name]:
-                        item.add(Window(number, frames, wanted[name, number]))
+                        item.collector.add(Window(number, frames, wanted[name, number]))
+                        item.remaining -= 1
                     report.windows += 1
                     bar.update()
     except DataError as error:
@@ -153,8 +144,7 @@ def start_items(
 def frames_of(pending: Pending, video: Video) -> list[list[int]]:
     """Frame indices of each window of an item.
 
-    Raises:
-        DataError: a video too short for a window, or a clip outside of its file.
+    Raises DataError for a video too short for a window, or a clip outside of its file.
     """
     if pending.stream.unit == "video":
         if windows := window_frames(len(video)):

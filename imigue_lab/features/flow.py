@@ -15,14 +15,10 @@ Receiver = Callable[[np.ndarray], None]
 POLL_S = 0.1  # how often a waiting thread checks whether the consumer has stopped
 
 
-class Failure(NamedTuple):
-    """An error of the source, raised again in the consumer."""
-
-    error: BaseException
-
-
 class End(NamedTuple):
-    """The end of the source."""
+    """The end of the source; an error is raised again in the consumer."""
+
+    error: BaseException | None = None
 
 
 def prefetch(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
@@ -31,10 +27,10 @@ def prefetch(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     An error of the source is raised after the items before it; the thread ends when the generator
     is closed.
     """
-    queue: Queue[T | Failure | End] = Queue(depth)
+    queue: Queue[T | End] = Queue(depth)
     stopped = Event()
 
-    def put(item: T | Failure | End) -> None:
+    def put(item: T | End) -> None:
         while not stopped.is_set():
             with suppress(Full):
                 queue.put(item, timeout=POLL_S)
@@ -48,7 +44,7 @@ def prefetch(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
                     return
             put(End())
         except BaseException as error:
-            put(Failure(error))
+            put(End(error))
         finally:
             if isinstance(source, Generator):
                 source.close()
@@ -57,19 +53,15 @@ def prefetch(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     thread.start()
     try:
         while not isinstance(item := queue.get(), End):
-            if isinstance(item, Failure):
-                raise item.error
             yield item
+        if item.error is not None:
+            raise item.error
     finally:
         stopped.set()
-        empty(queue)
+        with suppress(Empty):  # a waiting source continues at once
+            while True:
+                queue.get_nowait()
         thread.join()
-
-
-def empty(queue: Queue) -> None:
-    with suppress(Empty):
-        while True:
-            queue.get_nowait()
 
 
 class Batches:
@@ -79,9 +71,7 @@ class Batches:
     example does not depend on what else is encoded in the same call. The results of a batch are
     delivered after the next one has been started, so that a GPU works meanwhile.
 
-    Args:
-        network: (B, ...) of examples -> (B, ...), rows in the same order.
-        size: examples a batch.
+    `network` maps (B, ...) examples to (B, ...) results in the same order; `size` is B.
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], size: int):

@@ -22,51 +22,39 @@ Span = tuple[int, int]
 
 
 class Pending(NamedTuple):
-    """An item to extract.
-
-    Attributes:
-        span: first and last frame of a clip inside a longer file; None for the whole file.
-    """
+    """An item to extract."""
 
     stream: Stream
     store: EncoderStore
     item: str
-    span: Span | None
+    span: Span | None  # first and last frame of a clip; None for the whole file
 
 
 @dataclass(frozen=True)
 class Job:
     """One file and its pending items.
 
-    Attributes:
-        number: index of the file among all files of the data, including finished ones, so that it
-            does not depend on what has been extracted meanwhile.
-        windows: number of 16-frame windows to encode, according to the file's header.
+    It is numbered among all files of the data, including finished ones, so that the number does
+    not depend on what has been extracted meanwhile.
     """
 
     number: int
     source: Path
     pending: list[Pending]
-    windows: int
+    windows: int  # 16-frame windows to encode, according to the file's header
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of an extraction.
-
-    Attributes:
-        finished: number of items already in the store.
-        without_file: videos and clips that have no video file.
-        size: approximate number of bytes to be written.
-    """
+    """All jobs of an extraction."""
 
     root: Path
     folder: Path
     stores: list[EncoderStore]
     jobs: list[Job]
-    finished: int
-    without_file: list[str]
-    size: int
+    finished: int  # items already in the store
+    without_file: list[str]  # videos and clips
+    size: int  # approximate number of bytes to be written
 
     def __str__(self) -> str:
         encodings = [store.encoding for store in self.stores]
@@ -84,7 +72,7 @@ class Plan:
         windows = sum(job.windows for job in self.jobs)
         todo = f"to extract: {items} items of {len(self.jobs)} files, {windows} windows"
         size = f"about {max(0.1, self.size / 1e6):,.1f} MB"
-        return ", ".join([todo, size, *([finished] if finished else [])])
+        return ", ".join(filter(None, [todo, size, finished]))
 
 
 def plan_extraction(
@@ -92,11 +80,8 @@ def plan_extraction(
 ) -> Plan:
     """Plans the extraction of all items that are not in the store or whose file has changed.
 
-    Args:
-        limit: the first videos of the index only; 0 for all.
-
-    Raises:
-        LabError: the store cannot be written to.
+    `limit` takes the first videos of the index only; 0 is all. Raises LabError for a store that
+    cannot be written to.
     """
     videos = index.videos.head(limit) if limit else index.videos
     clips = index.clips[index.clips.video_id.isin(videos.video_id)]
@@ -149,15 +134,10 @@ def windows_to_encode(pending: list[Pending], frames: int) -> int:
 
 
 class Trial(NamedTuple):
-    """The time of a few windows; the first includes one-time costs.
+    """The time of a few windows; the first includes one-time costs."""
 
-    Attributes:
-        seconds: of each window, for all streams together.
-        windows: number of windows of the whole extraction.
-    """
-
-    seconds: list[float]
-    windows: int
+    seconds: list[float]  # of each window, for all streams together
+    windows: int  # of the whole extraction
 
     def __str__(self) -> str:
         total = self.seconds[-1] * self.windows
@@ -165,17 +145,14 @@ class Trial(NamedTuple):
         estimate = time.strftime("%H:%M:%S", time.gmtime(total % 86_400))
         days = int(total // 86_400)
         estimate = f"{days} days and {estimate}" if days else estimate
-        return (
-            f"{len(self.seconds)} windows took {measured} s; all {self.windows} take about"
-            f" {estimate}"
-        )
+        took = f"{len(self.seconds)} windows took {measured} s"
+        return f"{took}; all {self.windows} take about {estimate}"
 
 
 def run_trial(plan: Plan, windows: int = 2) -> Trial:
     """Encodes the first windows of the first pending file by all of its streams.
 
-    Raises:
-        DataError: nothing is pending, or the file is too short or cannot be read.
+    Raises DataError if nothing is pending, or the file is too short or cannot be read.
     """
     if not plan.jobs:
         raise DataError(f"{plan.root}: {plan.summary()}; no trial is needed")
@@ -192,6 +169,6 @@ def run_trial(plan: Plan, windows: int = 2) -> Trial:
             window = Window(number, np.stack([video.frame(i) for i in indices]), indices)
             for stream, collector in zip(streams, collectors, strict=True):
                 collector.add(window)
-                stream.flush()
+                stream.batches.flush()
             seconds.append(time.perf_counter() - started)
     return Trial(seconds, sum(job.windows for job in plan.jobs))

@@ -20,7 +20,7 @@ from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError, some
-from imigue_lab.features.estimators import PoseEstimator, open_estimator, track_person
+from imigue_lab.features.estimators import PoseEstimator, middle, open_estimator, track_person
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 
@@ -40,10 +40,8 @@ def find_poses(video: Path, source: str, layout: str) -> Poses | None:
             `read_recording`, or a CSV of frame number and x, y, score of each joint.
         layout: name of the layout that the gesture run was trained on.
 
-    Raises:
-        DataError: the file cannot be used, has another number of frames than the video, or lacks
-            too many joints.
-        SettingsError: the estimator is unknown or not installed.
+    Raises DataError for a file that cannot be used, has another number of frames than the video,
+    or lacks too many joints; SettingsError for an estimator unknown or not installed.
     """
     if not source:
         return None
@@ -90,10 +88,7 @@ def fit_layout(recording: Recording, layout: str) -> tuple[Skeleton, list[str]]:
     """The first person's joints in another layout, matched by name, and remarks on missing joints.
 
     A missing neck is the midpoint of the shoulders; any other joint that the recording lacks is
-    missing in all frames.
-
-    Raises:
-        DataError: more than half of the joints are missing, or the recording is in space.
+    missing in all frames. Raises DataError if these are more than half, or for joints in space.
     """
     column = {joint: number for number, joint in enumerate(recording.layout.joints)}
     wanted = LAYOUTS[layout].joints
@@ -116,13 +111,6 @@ def fit_layout(recording: Recording, layout: str) -> tuple[Skeleton, list[str]]:
         )
     what = f"{recording.layout.name} has no {some(absent)}: missing in all frames"
     return fitted, [what] * bool(absent)
-
-
-def middle(pair: Float32[np.ndarray, "M T 2 3"]) -> Float32[np.ndarray, "M T 3"]:
-    """Midpoint of two joints with the lower of their scores; missing where either is missing."""
-    mean = pair.mean(axis=2)
-    mean[..., 2] = pair[..., 2].min(axis=2)
-    return mean * (mean[..., 2:] > 0)
 
 
 def estimate(video: Path, estimator: PoseEstimator) -> Recording:

@@ -24,16 +24,11 @@ Facts = dict[str, object]
 
 
 class Window(NamedTuple):
-    """16 frames of one file.
+    """16 frames of one file."""
 
-    Attributes:
-        number: from 0 in the item.
-        indices: their frame numbers in the file; a short window repeats its last one.
-    """
-
-    number: int
+    number: int  # from 0 in the item
     frames: Frames
-    indices: list[int]
+    indices: list[int]  # frame numbers in the file; a short window repeats its last one
 
 
 @runtime_checkable
@@ -51,22 +46,15 @@ class Collector(Protocol):
 
 @runtime_checkable
 class Stream(Protocol):
-    """One kind of features: an encoder and the kind of item that it encodes.
-
-    Attributes:
-        unit: an item is a whole video, or one gesture clip.
-        bytes_a_window: approximate size of the stored arrays.
-    """
+    """One kind of features: an encoder and the kind of item that it encodes."""
 
     encoding: Encoding
-    unit: Literal["video", "clip"]
-    bytes_a_window: int
+    batches: Batches
+    unit: Literal["video", "clip"]  # an item is a whole video, or one gesture clip
+    bytes_a_window: int  # approximate size of the stored arrays
 
     def start(self, frames: int) -> Collector:
         """Starts an item of a file of `frames` frames."""
-
-    def flush(self) -> None:
-        """Encodes examples that wait for a full batch."""
 
 
 class Rows:
@@ -107,17 +95,12 @@ class ContextStream:
     def start(self, frames: int) -> Collector:
         return Rows(self.encoder, self.batches, "context", window_facts(frames))
 
-    def flush(self) -> None:
-        self.batches.flush()
-
 
 class ClipStream:
     """`rgb (T', h, w, D)`: MViTv2's token of each place of a gesture clip.
 
-    The 16 frames are the centres of equal segments of the clip.
-
-    Args:
-        grid: 0 keeps the encoder's token map, 1 stores its mean over places, (T', 1, 1, D).
+    The 16 frames are the centres of equal segments of the clip. `grid` 0 keeps the encoder's token
+    map, 1 stores its mean over places, (T', 1, 1, D).
     """
 
     unit: Literal["video", "clip"] = "clip"
@@ -139,19 +122,13 @@ class ClipStream:
     def start(self, frames: int) -> Collector:
         return Rows(self.encoder, self.batches, "rgb", {})
 
-    def flush(self) -> None:
-        self.batches.flush()
-
 
 class FaceStream:
     """`face (T, D)` and `face_share (T,)`: the interviewee's face, averaged over each window.
 
     A window without the interviewee's face is a row of zeros. Also stored, for the views:
     `face_boxes (frames, 5)`, the chosen face of each frame as x0, y0, x1, y1 in pixels and score,
-    NaN where there is none.
-
-    Args:
-        threads: number of frames of a window in which faces are detected at the same time.
+    NaN where there is none. Faces are detected in `threads` frames of a window at the same time.
     """
 
     unit: Literal["video", "clip"] = "video"
@@ -170,9 +147,6 @@ class FaceStream:
 
     def start(self, frames: int) -> Collector:
         return TrackedFace(self, frames)
-
-    def flush(self) -> None:
-        self.batches.flush()
 
 
 class TrackedFace:

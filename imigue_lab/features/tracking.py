@@ -93,11 +93,8 @@ class Tracks:
     def update(self, frame: int, boxes: Boxes) -> list[int]:
         """The track of each box.
 
-        Boxes are matched to tracks in order of decreasing overlap; an unmatched box starts a track.
-
-        Args:
-            frame: its number, increasing from call to call.
-            boxes: of one frame; new tracks are numbered in their order.
+        Boxes are matched to tracks in order of decreasing overlap; an unmatched box starts a track,
+        numbered in the order of the boxes. Frame numbers increase from call to call.
         """
         self.live = {t: s for t, s in self.live.items() if frame - s[0] - 1 <= PATIENCE}
         known = list(self.live)
@@ -167,25 +164,15 @@ class Sighting(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The chosen face of each window.
+    """The chosen face of each window, and counts of frames and tracks."""
 
-    Attributes:
-        tracks: the tracks of each window's face, at most one per frame; empty: no face.
-        face_share: share of each window that shows the face, counting repeated frames.
-        boxes: x0, y0, x1, y1 and score of the chosen face of each frame; NaN where there is none.
-        with_face: number of frames in which any face was detected.
-        chosen: number of frames with a chosen face.
-        audience: number of frames with faces in windows for which none was chosen.
-        seen_tracks: number of tracks of all faces.
-    """
-
-    tracks: list[list[int]]
-    face_share: Float32[np.ndarray, " T"]
-    boxes: Float32[np.ndarray, "frames 5"]
-    with_face: int
-    chosen: int
-    audience: int
-    seen_tracks: int
+    tracks: list[list[int]]  # of each window's face, at most one per frame; empty: no face
+    face_share: Float32[np.ndarray, " T"]  # of each window, counting repeated frames
+    boxes: Float32[np.ndarray, "frames 5"]  # x0, y0, x1, y1 and score; NaN where there is none
+    with_face: int  # frames in which any face was detected
+    chosen: int  # frames with a chosen face
+    audience: int  # frames with faces in windows for which none was chosen
+    seen_tracks: int  # tracks of all faces
 
 
 class FaceTracker:
@@ -204,8 +191,7 @@ class FaceTracker:
     def add(self, number: int, frame: Frame, faces: Faces) -> list[Candidate]:
         """The faces of a frame that must be encoded, the most prominent first.
 
-        Args:
-            number: of the frame, increasing from call to call.
+        The frame's `number` increases from call to call.
         """
         if (view := self.views.view_of(frame)) != self.view:
             self.tracks.end()
@@ -225,12 +211,9 @@ class FaceTracker:
         return candidates
 
     def choose(self, frames: int, size: int = 16, least: int | None = None) -> Choice:
-        """The face of each window of `plan_windows`.
+        """The face of each window of `size` frames, of a video of `frames`.
 
-        Args:
-            frames: number of frames of the video.
-            size: of a window, in frames.
-            least: number of frames in which a person must be visible; None is the rule above.
+        A person must be visible in at least `least` frames; None is the rule above.
         """
         windows = plan_windows(frames, size).windows
         seen = pd.DataFrame(self.sightings, columns=Sighting._fields)
@@ -288,11 +271,7 @@ def name_persons(seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def choose_persons(seen: pd.DataFrame, least: int) -> pd.DataFrame:
-    """The chosen rows `window`, `track`; of equal persons, the one whose track started first.
-
-    Args:
-        least: number of frames in which a person must be visible.
-    """
+    """The chosen rows `window`, `track`; of equal persons, the one whose track started first."""
     seen = seen[seen.groupby("person").frame.transform("size") >= least]
     weight = seen.groupby("person").prominence.sum()
     if weight.empty:

@@ -32,12 +32,7 @@ LICENCE = "its code is GPL-3.0, its trainer ultralytics AGPL-3.0; here the file 
 class YoloFace:
     """A network with either form of output as a `FaceDetector`.
 
-    Args:
-        weights: the ONNX file.
-        threads: number of onnxruntime threads.
-
-    Raises:
-        DataError: no such file, or it contains another network.
+    Raises DataError if there is no such file, or it contains another network.
     """
 
     has_points = False

@@ -27,6 +27,7 @@ from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import LabError
 from imigue_lab.features.extraction import run_extraction
+from imigue_lab.features.flow import Batches
 from imigue_lab.features.plan import plan_extraction
 
 
@@ -38,13 +39,11 @@ class Brightness:
     def __init__(self, unit: Literal["video", "clip"] = "video", name="brightness"):
         self.unit = unit
         self.encoding = Encoding(name, f"mean of {unit}")
+        self.batches = Batches(lambda examples: examples, 1)
         self.windows = 0
 
     def start(self, frames):
         return BrightnessOf(self)
-
-    def flush(self):
-        pass
 
 
 class BrightnessOf:

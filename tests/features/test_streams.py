@@ -33,7 +33,7 @@ def collect(stream, frames):
     collector = stream.start(len(frames))
     for window in windows(frames):
         collector.add(window)
-    stream.flush()
+    stream.batches.flush()
     assert collector.waiting == 0
     return collector.features()
 

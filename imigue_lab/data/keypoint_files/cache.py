@@ -13,6 +13,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from glob import escape
 from pathlib import Path
 from threading import Thread
 
@@ -32,8 +33,7 @@ Parser = Callable[[Path], Keypoints]
 def read_keypoints(source: Path, parse: Parser) -> Keypoints:
     """The keypoints of one file or folder, read-only; parsed first if not in the cache.
 
-    Raises:
-        DataError: the file is absent, or the parser raises it.
+    Raises DataError for an absent file, or as the parser does.
     """
     cached = array_path(source, parse)
     if not cached.exists():
@@ -44,14 +44,12 @@ def read_keypoints(source: Path, parse: Parser) -> Keypoints:
 def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
     """Parses those of `sources` that are new or have changed; a killed run keeps finished files.
 
-    Args:
-        jobs: processes; 0 is one per available core, but a single one below `PARALLEL_FROM`.
-
-    Raises:
-        DataError: the parser rejects a file; the others are converted first.
+    `jobs` are processes; 0 is one per available core, but a single one below `PARALLEL_FROM`.
+    Raises DataError if the parser rejects a file; the others are converted first.
     """
     new = [source for source in sources if not array_path(source, parse).exists()]
-    jobs = min(jobs or (cores() if total_size(new) > PARALLEL_FROM else 1), len(new))
+    total = sum(size for source in new for _, size, _ in state_of(source))
+    jobs = min(jobs or (cores() if total > PARALLEL_FROM else 1), len(new))
     failed = []
     with tqdm(total=len(new), desc="keypoints", unit="file", disable=not new) as bar:
         if jobs <= 1:
@@ -72,10 +70,6 @@ def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
     if failed:
         more = f" ({len(failed) - 1} more files failed)" if len(failed) > 1 else ""
         raise DataError(f"{sorted(failed)[0]}{more}")
-
-
-def total_size(sources: Sequence[Path]) -> int:
-    return sum(size for source in sources for _, size, _ in state_of(source))
 
 
 def cores() -> int:
@@ -108,19 +102,13 @@ def attempt(source: Path, parse: Parser) -> list[str]:
 
 def convert_one(source: Path, parse: Parser) -> None:
     """Parses and stores one file, and removes arrays of its earlier states."""
-    target = array_path(
-        source, parse
-    )  # before parsing: if the file changes meanwhile, the array is stale
+    target = array_path(source, parse)  # if the file changes while it is parsed, this is stale
     array = io.BytesIO()
     np.save(array, parse(source), allow_pickle=False)
     write_atomically(target, array.getvalue())
-    for old in target.parent.glob(f"{glob_safe(target.stem.rpartition('-')[0])}-*.npy"):
+    for old in target.parent.glob(f"{escape(target.stem.rpartition('-')[0])}-*.npy"):
         if old != target:
             old.unlink(missing_ok=True)
-
-
-def glob_safe(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in name)
 
 
 def array_path(source: Path, parse: Parser) -> Path:

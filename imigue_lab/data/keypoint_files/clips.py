@@ -16,12 +16,7 @@ from jaxtyping import Float32
 from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
-from imigue_lab.data.keypoint_files.tables import (
-    BY_JOINTS,
-    Recording,
-    layout_of_shape,
-    read_recording,
-)
+from imigue_lab.data.keypoint_files.tables import Recording, layout_of_shape, read_recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.errors import DataError, some
 
@@ -29,8 +24,7 @@ from imigue_lab.errors import DataError, some
 def read_clip(index: Index, clip_id: str) -> Recording:
     """The frames of one clip.
 
-    Raises:
-        DataError: there is no such clip, it has no keypoints, or they end before the clip does.
+    Raises DataError if there is no such clip, it has no keypoints, or they end before it does.
     """
     rows = index.clips[index.clips.clip_id == clip_id]
     if rows.empty:
@@ -54,28 +48,19 @@ def read_clip(index: Index, clip_id: str) -> Recording:
 
 
 class MappedClips(NamedTuple):
-    """Clips and keypoint files, the input of `data.clips.ClipDataset`.
+    """Clips and keypoint files, the input of `data.clips.ClipDataset`."""
 
-    Attributes:
-        clips: `video_id` is the key of the keypoint file, start and end are frames of that file.
-        keypoints: by key, memory-mapped.
-        layout: of all files.
-        persons: the largest number in a file.
-        without: ids of the clips that have no keypoints.
-    """
-
-    clips: pd.DataFrame
-    keypoints: KeypointFiles
-    layout: Layout
-    persons: int
-    without: list[str]
+    clips: pd.DataFrame  # `video_id` is the key of the file, start and end are frames of it
+    keypoints: KeypointFiles  # by key, memory-mapped
+    layout: Layout  # of all files
+    persons: int  # the largest number in a file
+    without: list[str]  # ids of the clips that have no keypoints
 
 
 def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
     """Memory-maps the keypoints of clips, after parsing files that are not in the cache.
 
-    Raises:
-        DataError: a file cannot be used, there is none, or the files have several layouts.
+    Raises DataError for files that cannot be used or have several layouts, or if there is none.
     """
     whole = index.videos.set_index("video_id").keypoints
     alone = clips.keypoints.notna()
@@ -128,15 +113,11 @@ def keypoint_files(index: Index, video_id: str) -> list[Path]:
 
 
 def read_file(path: Path) -> Recording:
-    """As `read_recording`, from the cache for formats that are slow to parse.
-
-    Raises:
-        DataError: it cannot be used.
-    """
+    """As `read_recording`, from the cache for formats that are slow to parse."""
     if path.suffix == ".npy":
         return read_recording(path)
     points = np.asarray(read_keypoints(path, first_person))
-    return Recording(points[None], LAYOUTS[BY_JOINTS[points.shape[1]]])
+    return Recording(points[None], layout_of_shape(points.shape, path))
 
 
 def first_person(path: Path) -> Float32[np.ndarray, "T V 3"]:

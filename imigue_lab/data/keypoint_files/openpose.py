@@ -33,12 +33,7 @@ def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M
     Each frame contributes the persons with the highest sum of scores; OpenPose does not track them
     between frames. Undetected joints, and frames without persons, are (0, 0, 0).
 
-    Args:
-        persons: M.
-
-    Raises:
-        DataError: no such files, a missing or duplicate frame, or a file that OpenPose did not
-            write.
+    Raises DataError for no such files, a missing or duplicate frame, or a file of another form.
     """
     files = frame_files(folder)
     skeleton = np.zeros((persons, len(files), 137, 3), dtype=np.float32)
@@ -83,11 +78,10 @@ def read_people(path: Path) -> list[Float32[np.ndarray, "137 3"]]:
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise DataError(f'{path}: has no list "people"; run OpenPose again')
-    layout = LAYOUTS["openpose137"]
     found = []
     for person in people:
         points = np.concatenate([read_part(path, person, *part) for part in PARTS.items()])
-        found.append(checked(points[None], layout, f"{path}")[0])
+        found.append(checked(points[None], LAYOUTS["openpose137"], f"{path}")[0])
     return found
 
 
@@ -102,11 +96,11 @@ def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.nd
             f"{path}: {part}: expected {3 * points} numbers, got {found}; run OpenPose with its"
             " BODY_25 model, and with face and hands or without them"
         )
-    for number in numbers:
-        if type(number) not in (int, float):
-            raise DataError(
-                f"{path}: {part}: expected a number, got {number!r:.40}; run OpenPose again"
-            )
+    wrong = [number for number in numbers if type(number) not in (int, float)]
+    if wrong:
+        raise DataError(
+            f"{path}: {part}: expected a number, got {wrong[0]!r:.40}; run OpenPose again"
+        )
     try:
         return np.array(numbers, dtype=np.float64).reshape(points, 3)
     except OverflowError:
@@ -118,8 +112,7 @@ def checked(
 ) -> Float32[np.ndarray, "T V 3"]:
     """Validated keypoints; a joint with score 0, or at (0, 0), becomes all 0.
 
-    Raises:
-        DataError: a value is not finite, or not a valid position or score.
+    Raises DataError for a value that is not finite, or not a valid position or score.
     """
     valid = np.abs(values) <= LARGEST  # False for NaN
     valid[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= HIGHEST)

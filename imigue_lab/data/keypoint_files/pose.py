@@ -29,15 +29,15 @@ class PoseFile(NamedTuple):
 def read_pose(path: Path) -> tuple[Skeleton, Layout]:
     """The person of highest confidence in each frame, as `openpose137` or `mediapipe65`.
 
-    Raises:
-        DataError: not a ``.pose`` file, no frames, or points of another estimator.
+    Raises DataError for no ``.pose`` file, no frames, or points of another estimator.
     """
     file = read_points(path)
     parts = {component for component, _ in file.points}
     if set(PARTS) <= parts:
         layout, names = "openpose137", openpose_names(file.points)
     elif "POSE_LANDMARKS" in parts:
-        layout, names = "mediapipe65", mediapipe_names()
+        layout = "mediapipe65"
+        names = [mediapipe_name(joint) for joint in LAYOUTS[layout].joints]
     else:
         raise DataError(
             f"{path}: expected points of OpenPose or of MediaPipe Holistic, got"
@@ -75,16 +75,8 @@ def read_points(path: Path) -> PoseFile:
 
 def openpose_names(points: Points) -> list[tuple[str, str]]:
     """In the order of `openpose137`: within a component, points are in OpenPose's order."""
-    return [
-        name
-        for part, count in PARTS.items()
-        for name in [name for name in points if name[0] == part][:count]
-    ]
-
-
-def mediapipe_names() -> list[tuple[str, str]]:
-    """In the order of `mediapipe65`."""
-    return [mediapipe_name(joint) for joint in LAYOUTS["mediapipe65"].joints]
+    own = {part: [name for name in points if name[0] == part] for part in PARTS}
+    return [name for part, count in PARTS.items() for name in own[part][:count]]
 
 
 def mediapipe_name(joint: str) -> tuple[str, str]:

@@ -44,10 +44,7 @@ def read_recording(path: Path) -> Recording:
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
     JSON files `openpose137`; an ``.npy`` has the layout in `BY_JOINTS` of its number of joints; a
-    ``.pose`` names its points.
-
-    Raises:
-        DataError: another file, or one that cannot be used.
+    ``.pose`` names its points. Raises DataError for other files, and for any that cannot be used.
     """
     if path.is_dir():
         return Recording(read_openpose_json(path), LAYOUTS["openpose137"])
@@ -79,8 +76,7 @@ def read_array(path: Path) -> Recording:
 def layout_of_shape(shape: tuple[int, ...], path: Path) -> Layout:
     """The layout of an array (T, V, 3) or (M, T, V, 3), determined by its number of joints.
 
-    Raises:
-        DataError: another shape, or no layout has this number of joints.
+    Raises DataError for another shape, or if no layout has this number of joints.
     """
     if len(shape) not in (3, 4) or shape[-1] != 3 or shape[-2] not in BY_JOINTS:
         raise DataError(
@@ -97,10 +93,8 @@ def not_an_array(path: Path, error: Exception) -> DataError:
 def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 3"]:
     """A CSV of frame number and x, y, score of each joint of `layout`.
 
-    The first line is always a header. Frames must be numbered contiguously from 0 or 1.
-
-    Raises:
-        DataError: the file is empty, has no header, or a line has another form.
+    The first line is always a header. Frames must be numbered contiguously from 0 or 1. Raises
+    DataError if the file is empty, has no header, or a line has another form.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -117,8 +111,7 @@ def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 
     rows = [numbers(line, width, f"{path}: line {n}") for n, line in enumerate(lines[1:], 2)]
     table = np.array(rows)
     check_frame_numbers(table[:, 0], path)
-    points = rearrange(table[:, 1:], "t (v c) -> t v c", c=3)
-    return checked(points, layout, f"{path}")[None]
+    return checked(rearrange(table[:, 1:], "t (v c) -> t v c", c=3), layout, f"{path}")[None]
 
 
 def check_header(cells: list[str], width: int, path: Path) -> None:
@@ -128,7 +121,7 @@ def check_header(cells: list[str], width: int, path: Path) -> None:
             f"{path}: line 1: expected a header of {width} columns, frame and x, y, score of"
             f" {width // 3} joints, got {len(cells)}; write the file again"
         )
-    if all(is_number(cell) for cell in cells):
+    if all(map(is_number, cells)):
         values = np.array([float(cell) for cell in cells])
         if np.any(values != values[0] + np.arange(width)):
             raise DataError(
@@ -179,10 +172,8 @@ def check_frame_numbers(frames: Float64[np.ndarray, " T"], path: Path) -> None:
 def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
     """The first sheet of a workbook without header, 411 columns: `openpose137`.
 
-    About 21 MB and slow to read; `cache.py` stores the array.
-
-    Raises:
-        DataError: the reader is not installed, or the file is not as described.
+    About 21 MB and slow to read; `cache.py` stores the array. Raises DataError if the reader is not
+    installed, or the file is not as described.
     """
     try:
         import python_calamine as calamine
@@ -206,10 +197,8 @@ def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
 def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
     """An ``.npy`` of floats, (T, V, C) or (M, T, V, C), joints as in `layout`.
 
-    In a layout of the picture, C is 3: x, y in pixels and a score.
-
-    Raises:
-        DataError: another shape or dtype, no frames, or an invalid number.
+    In a layout of the picture, C is 3: x, y in pixels and a score. Raises DataError for another
+    shape or dtype, no frames, or an invalid number.
     """
     try:
         with path.open("rb") as file:

@@ -9,9 +9,9 @@ Source: pyskl's RandomScale, RandomRot and Flip.
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from numpy.random import RandomState
 
-from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton, with_places
 from imigue_lab.data.skeletons.keypoints import Layout
 
 Augment = Literal["none", "turn", "mirror"]
@@ -19,14 +19,11 @@ Augment = Literal["none", "turn", "mirror"]
 SCALE, TURN_2D, TURN_3D = 0.1, 0.15, 0.3  # share of the size; radians
 
 
-def augmented(
-    skeleton: Skeleton, layout: Layout, rng: np.random.RandomState, how: Augment
-) -> Skeleton:
+def augmented(skeleton: Skeleton, layout: Layout, rng: RandomState, how: Augment) -> Skeleton:
     """A training clip, normalised about 0, after one of three recipes.
 
-    Args:
-        how: `none`; `turn` scales each axis by up to 10 % and rotates by up to 0.15 radians in the
-            picture, 0.3 about each axis in space; `mirror` also flips half of the clips.
+    `none`; `turn` scales each axis by up to 10 % and rotates by up to 0.15 radians in the picture,
+    0.3 about each axis in space; `mirror` also flips half of the clips.
     """
     if how == "none":
         return skeleton
@@ -39,34 +36,29 @@ def augmented(
 
 
 def random_scale(
-    skeleton: Skeleton, rng: np.random.RandomState, amount: float = 0.2, axes: int = 2
+    skeleton: Skeleton, rng: RandomState, amount: float = 0.2, axes: int = 2
 ) -> Skeleton:
-    """Each axis times ``1 + amount U(-1, 1)``, drawn once a clip; scores stay.
-
-    Args:
-        axes: how many channels are coordinates.
-    """
+    """Each of `axes` coordinates times ``1 + amount U(-1, 1)``, drawn once a clip; scores stay."""
     factors = np.ones(skeleton.shape[-1])
     factors[:axes] += rng.uniform(-1, 1, size=axes) * amount
     return (skeleton * factors).astype(np.float32)
 
 
 def random_turn_2d(
-    skeleton: Skeleton, rng: np.random.RandomState, low: float = -0.3, high: float = 0.3
+    skeleton: Skeleton, rng: RandomState, low: float = -0.3, high: float = 0.3
 ) -> Skeleton:
     """Rotates the picture about (0, 0), so normalise first; scores stay.
 
-    Args:
-        low, high: range of the angle in radians. (pyskl: -0.3 to 1.0.)
+    The angle is between `low` and `high` in radians. (pyskl: -0.3 to 1.0.)
     """
     if np.isclose(skeleton[..., :2], 0).all():
         return skeleton
     angle = rng.uniform(low, high)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return rotated(skeleton, turn)
+    return with_places(skeleton, skeleton[..., :2] @ turn.T)
 
 
-def random_turn_3d(skeleton: Skeleton, rng: np.random.RandomState, theta: float = 0.3) -> Skeleton:
+def random_turn_3d(skeleton: Skeleton, rng: RandomState, theta: float = 0.3) -> Skeleton:
     """``x' = R_z R_y R_x x`` with three clockwise angles within ±`theta` radians."""
     if np.isclose(skeleton, 0).all():
         return skeleton
@@ -75,21 +67,11 @@ def random_turn_3d(skeleton: Skeleton, rng: np.random.RandomState, theta: float 
     about_x = np.array([[1, 0, 0], [0, a, p], [0, -p, a]])
     about_y = np.array([[b, 0, -q], [0, 1, 0], [q, 0, b]])
     about_z = np.array([[c, r, 0], [-r, c, 0], [0, 0, 1]])
-    return rotated(skeleton, about_z @ about_y @ about_x)
-
-
-def rotated(skeleton: Skeleton, turn: Float[np.ndarray, "A A"]) -> Skeleton:
-    axes = len(turn)
-    places = skeleton[..., :axes] @ turn.T
-    return np.concatenate([places.astype(np.float32), skeleton[..., axes:]], axis=-1)
+    return with_places(skeleton, skeleton[..., :3] @ (about_z @ about_y @ about_x).T)
 
 
 def flip(skeleton: Skeleton, layout: Layout, width: int = 0) -> Skeleton:
-    """The mirrored picture: x is mirrored and left and right joints are swapped.
-
-    Args:
-        width: of the picture in pixels; 0 for coordinates normalised about 0.
-    """
+    """Mirrors x in a picture of `width` pixels (0: about 0), and swaps left and right joints."""
     flipped = skeleton[:, :, layout.mirrored]
     x = flipped[..., 0]
     flipped[..., 0] = np.where(x != 0, width - x, 0)
@@ -97,11 +79,7 @@ def flip(skeleton: Skeleton, layout: Layout, width: int = 0) -> Skeleton:
 
 
 def random_flip(
-    skeleton: Skeleton,
-    layout: Layout,
-    rng: np.random.RandomState,
-    width: int = 0,
-    probability: float = 0.5,
+    skeleton: Skeleton, layout: Layout, rng: RandomState, probability: float = 0.5
 ) -> Skeleton:
     """`flip` with a probability; one number is drawn in either case."""
-    return flip(skeleton, layout, width) if rng.rand() < probability else skeleton
+    return flip(skeleton, layout) if rng.rand() < probability else skeleton

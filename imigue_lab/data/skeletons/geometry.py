@@ -7,7 +7,7 @@ Source: resampling as in the published code of CTR-GCN (Chen et al., ICCV 2021).
 """
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32
 
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.errors import DataError
@@ -16,11 +16,16 @@ SHOULDERS = ("right_shoulder", "left_shoulder")
 Skeleton = Float32[np.ndarray, "M T V C"]
 
 
+def with_places(skeleton: Skeleton, places: Float[np.ndarray, "M T V axes"]) -> Skeleton:
+    """The skeleton with other coordinates; scores stay."""
+    others = skeleton[..., places.shape[-1] :]
+    return np.concatenate([places.astype(np.float32), others], axis=-1)
+
+
 def present(skeleton: Skeleton, axes: int = 2) -> Bool[np.ndarray, "M T V"]:
     """True where a joint was found: a positive score, or without scores a nonzero coordinate.
 
-    Args:
-        axes: coordinates: 2 for x and y (a third channel is a score), 3 in space.
+    `axes` are 2 for x and y (a third channel is a score), 3 in space.
     """
     if skeleton.shape[-1] > axes:
         return skeleton[..., axes] > 0
@@ -32,10 +37,8 @@ def normalise_body(skeleton: Skeleton, layout: Layout) -> Skeleton:
 
     Midpoint and width are medians over the frames of a person's clip, so that movement is kept and
     neither the camera nor a hidden hand changes the other joints. Missing joints become 0; a person
-    whose shoulders never appear in the same frame keeps the coordinates.
-
-    Raises:
-        DataError: the layout has no shoulders.
+    whose shoulders never appear in the same frame keeps the coordinates. Raises DataError for a
+    layout without shoulders.
     """
     sides = [index for index, joint in enumerate(layout.joints) if joint in SHOULDERS]
     if len(sides) != 2:
@@ -62,10 +65,7 @@ def resample(
     """Resamples to `frames` frames, linear in time, each at the centre of its time step.
 
     Between a frame with a joint and one without it the nearer of the two is used, so that no joint
-    is interpolated towards (0, 0).
-
-    Raises:
-        DataError: the clip has no frames.
+    is interpolated towards (0, 0). Raises DataError for a clip without frames.
     """
     length = skeleton.shape[1]
     if not length:

@@ -55,8 +55,7 @@ def spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
 
     ``A = (I, norm(inward), norm(outward))``; used by 2s-AGCN, AAGCN, CTR-GCN and ST-GCN++.
 
-    Args:
-        links: (child, parent) pairs instead of the layout's bones, such as `pyskl_edges`.
+    `links` are (child, parent) pairs instead of the layout's bones, such as `pyskl_edges`.
     """
     joints = len(layout.joints)
     inward = np.zeros((joints, joints))
@@ -72,9 +71,7 @@ def stgcn_spatial(layout: Layout, links: Edges | None = None, reach: int = 1) ->
     published code computes distances up to `reach` only and treats all others as infinite, hence
     equal: with reach 1 only the edges at the root are split. This is reproduced here.
 
-    Args:
-        links: (child, parent) pairs instead of the layout's bones.
-        reach: hops that one layer spans; K = 1 + 2 * reach.
+    `links` are as in `spatial`, `reach` the hops that one layer spans; K = 1 + 2 * reach.
     """
     hops = hop_distances(layout, reach, links)
     weight = normalise_columns((hops <= reach).astype(float))
@@ -87,16 +84,10 @@ def stgcn_spatial(layout: Layout, links: Edges | None = None, reach: int = 1) ->
     return np.stack(subsets)
 
 
-def random_start(
-    layout: Layout,
-    rng: np.random.RandomState,
-    subsets: int = 8,
-    spread: float = 0.02,
-    mean: float = 0.04,
-) -> Adjacency:
-    """DG-STGCN's initial graph: ``A ~ N(mean, spread²)``, without bones; all of it is learned."""
+def random_start(layout: Layout, rng: np.random.RandomState, subsets: int = 8) -> Adjacency:
+    """DG-STGCN's initial graph: ``A ~ N(0.04, 0.02²)``, without bones; all of it is learned."""
     joints = len(layout.joints)
-    return rng.randn(subsets, joints, joints) * spread + mean
+    return rng.randn(subsets, joints, joints) * 0.02 + 0.04
 
 
 def normalise_columns(links: Float[np.ndarray, "V V"]) -> Float[np.ndarray, "V V"]:

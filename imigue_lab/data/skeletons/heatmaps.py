@@ -1,7 +1,8 @@
-"""Heatmaps of joints and limbs, the input of PoseConv3D, drawn on the device of the skeletons.
+"""Heatmaps of joints and limbs, the input of PoseConv3D.
 
 Letters in shapes: M persons, T frames, V joints, K joints or limbs, C channels: x, y in pixels and
-optionally a score; H rows and W columns. Leading axes, such as clips, are kept.
+optionally a score; H rows and W columns. Leading axes, such as clips, are kept. A size is height
+and width, sigma the deviation, in pixels; heatmaps have the dtype and device of the skeletons.
 
 Source: Duan et al., CVPR 2022 (PoseConv3D), section 3.2; pyskl's GeneratePoseTarget. With several
 persons, each pixel is the maximum over them.
@@ -37,15 +38,7 @@ def limbs(layout: Layout) -> Limbs:
 
 
 def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:
-    """Per joint a Gaussian ``score · exp(-|p - joint|² / 2σ²)``, cut off at 3σ.
-
-    Args:
-        size: height and width in pixels.
-        sigma: pixels.
-
-    Returns:
-        Joints as channels, in the dtype and on the device of the input.
-    """
+    """Per joint a Gaussian ``score · exp(-|p - joint|² / 2σ²)``, cut off at 3σ."""
     drawn = skeleton.new_zeros(map_shape(skeleton, skeleton.shape[-2], size))
     for person in skeleton.unbind(dim=-4):
         x, y, score = person[..., 0], person[..., 1], scores(person)
@@ -56,20 +49,13 @@ def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:
 def limb_heatmaps(skeleton: Posed, limbs: Limbs, size: Size, sigma: float = SIGMA) -> Maps:
     """Per limb a Gaussian around its segment, scaled by the lower score of its two ends.
 
-    Args:
-        limbs: pairs of joints, see `limbs`. One shorter than a pixel is drawn as its first joint.
-        size: height and width in pixels.
-        sigma: pixels.
-
-    Returns:
-        Limbs as channels, in the dtype and on the device of the input.
+    One shorter than a pixel is drawn as its first joint.
     """
     starts, ends = zip(*limbs, strict=True)
     drawn = skeleton.new_zeros(map_shape(skeleton, len(limbs), size))
     for person in skeleton.unbind(dim=-4):
         start, end = person[..., starts, :], person[..., ends, :]
-        strokes = segments(*limb_ends(start, end), size, sigma)
-        torch.maximum(drawn, strokes, out=drawn)
+        torch.maximum(drawn, segments(*limb_ends(start, end), size, sigma), out=drawn)
     return rearrange(drawn, "... t k h w -> ... k t h w")
 
 

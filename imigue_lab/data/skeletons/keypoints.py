@@ -50,18 +50,14 @@ FACE70 = [
 ]
 OPENPOSE137 = [*BODY25, *FACE70, *hand("left"), *hand("right")]
 
-# The 36 of MM-Gesture: imigue22 without fingers, 12 of the face, wrist and tips of each hand.
-MMGESTURE_BODY = [*BODY25[:8], *BODY25[15:19]]
+UPPER12 = [*BODY25[:8], *BODY25[15:19]]  # imigue22 without fingers
+
+# The 36 of MM-Gesture: upper body, 12 of the face, wrist and tips of each hand.
 MMGESTURE_FACE = (
     "right_jaw_2 right_jaw_4 chin left_jaw_4 left_jaw_2 right_brow_2 left_brow_2 nose_bridge_0"
     " right_lip_corner lip_top left_lip_corner lip_bottom"
 ).split()
-MMGESTURE36 = [
-    *MMGESTURE_BODY,
-    *MMGESTURE_FACE,
-    *("left_hand_wrist", *LEFT_TIPS),
-    *("right_hand_wrist", *RIGHT_TIPS),
-]
+HANDS12 = ["left_hand_wrist", *LEFT_TIPS, "right_hand_wrist", *RIGHT_TIPS]
 
 OPENPOSE18 = [
     *BODY25[:8],
@@ -105,22 +101,18 @@ MSRACTION20 = (
 ).split()
 
 
+Pairs = tuple[tuple[int, int], ...]  # of indices of joints
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A keypoint layout.
-
-    Attributes:
-        joints: names in the order of the columns.
-        bones: (parent, child) indices; every joint but the root is a child once.
-        mirror: (right, left) index pairs, swapped when the picture is flipped.
-        axes: 2 for joints in the picture, x, y and a score; 3 for joints in space, x, y, z.
-    """
+    """A keypoint layout."""
 
     name: str
-    joints: tuple[str, ...]
-    bones: tuple[tuple[int, int], ...]
-    mirror: tuple[tuple[int, int], ...]
-    axes: int = 2
+    joints: tuple[str, ...]  # names in the order of the columns
+    bones: Pairs  # (parent, child); every joint but the root is a child once
+    mirror: Pairs  # (right, left), swapped when the picture is flipped
+    axes: int = 2  # 2 for joints in the picture, x, y and a score; 3 in space, x, y, z
 
     @property
     def root(self) -> int:
@@ -131,24 +123,8 @@ class Layout:
     @property
     def mirrored(self) -> list[int]:
         """For each joint, the index of its source when left and right are swapped."""
-        order = list(range(len(self.joints)))
-        for right, left in self.mirror:
-            order[right], order[left] = left, right
-        return order
-
-
-def mirror_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Pairs `right_x` with `left_x`; a layout of a single hand has no pairs."""
-    place = {joint: index for index, joint in enumerate(joints)}
-    sides = ((index, joint.replace("right_", "left_", 1)) for joint, index in place.items())
-    return tuple((index, place[left]) for index, left in sides if place.get(left, index) != index)
-
-
-def named_bones(joints: tuple[str, ...], bones: str) -> tuple[tuple[int, int], ...]:
-    """Reads ``"neck-nose neck-right_shoulder"`` as index pairs."""
-    place = {joint: index for index, joint in enumerate(joints)}
-    pairs = (bone.split("-") for bone in bones.split())
-    return tuple((place[parent], place[child]) for parent, child in pairs)
+        swapped = dict(self.mirror) | {left: right for right, left in self.mirror}
+        return [swapped.get(joint, joint) for joint in range(len(self.joints))]
 
 
 def chain(*joints: str) -> str:
@@ -163,8 +139,7 @@ def both_sides(bones: str) -> str:
 
 def hand_bones(side: str) -> str:
     root, *rest = hand(side)
-    fingers = [rest[start : start + 4] for start in range(0, len(rest), 4)]
-    return "".join(chain(root, *finger) for finger in fingers)
+    return "".join(chain(root, *rest[start : start + 4]) for start in range(0, len(rest), 4))
 
 
 HEAD_BONES = both_sides("nose-right_eye right_eye-right_ear")
@@ -174,6 +149,7 @@ LEG_BONES = " neck-mid_hip" + both_sides(
     "mid_hip-right_hip right_hip-right_knee right_knee-right_ankle right_ankle-right_big_toe"
     " right_big_toe-right_small_toe right_ankle-right_heel"
 )
+BODY_BONES = UPPER_BONES + LEG_BONES
 FINGER_BONES = both_sides(" ".join(f"right_wrist-{tip}" for tip in RIGHT_TIPS))
 # Down the nose to the lips and the chin, from there along the jaw; brows and eyes from the bridge.
 FACE_BONES = chain(
@@ -190,8 +166,9 @@ FACE_BONES = chain(
     + chain("right_eye_inner", "right_eye_lower_inner", "right_eye_lower_outer")
     + " right_eye_inner-right_pupil"
 )
-BRIDGE_BONES = chain(*(f"nose_bridge_{number}" for number in (3, 2, 1, 0)))
+FACE_BONES += chain(*(f"nose_bridge_{number}" for number in (3, 2, 1, 0)))
 PALM_BONES = both_sides("right_wrist-right_hand_wrist")
+HAND_BONES = hand_bones("right") + hand_bones("left")
 MMGESTURE_BONES = (
     chain("nose", "lip_top", "lip_bottom", "chin")
     + " nose-nose_bridge_0"
@@ -203,9 +180,12 @@ MMGESTURE_BONES = (
     + both_sides(" ".join(f"right_hand_wrist-{tip}" for tip in RIGHT_TIPS))
 )
 THIGH_BONES = both_sides("right_shoulder-right_hip right_hip-right_knee right_knee-right_ankle")
-COCO_BONES = both_sides(
-    "nose-right_eye right_eye-right_ear nose-right_shoulder right_shoulder-right_elbow"
-    " right_elbow-right_wrist"
+COCO_BONES = (
+    both_sides(
+        "nose-right_eye right_eye-right_ear nose-right_shoulder right_shoulder-right_elbow"
+        " right_elbow-right_wrist"
+    )
+    + THIGH_BONES
 )
 MEDIAPIPE_BONES = PALM_BONES + both_sides(
     "nose-right_lip_corner right_ankle-right_heel right_ankle-right_big_toe"
@@ -219,53 +199,42 @@ NTU_BONES = (
         + chain("spine_base", "right_hip", "right_knee", "right_ankle", "right_foot")
     )
 )
-KINECT_BONES = chain("shoulder_center", "spine", "hip_center") + both_sides(
+KINECT_BONES = " shoulder_center-head shoulder_center-spine spine-hip_center" + both_sides(
     chain("shoulder_center", "right_shoulder", "right_elbow", "right_wrist", "right_hand")
     + chain("hip_center", "right_hip", "right_knee", "right_ankle", "right_foot")
 )
 
 
 def build_layout(name: str, joints: list[str], bones: str, axes: int = 2) -> Layout:
-    names = tuple(joints)
-    return Layout(name, names, named_bones(names, bones), mirror_pairs(names), axes)
+    """Reads bones such as ``"neck-nose neck-right_shoulder"``; pairs `right_x` with `left_x`."""
+    place = {joint: index for index, joint in enumerate(joints)}
+    ends = (bone.split("-") for bone in bones.split())
+    pairs = tuple((place[parent], place[child]) for parent, child in ends)
+    sides = (
+        (index, place.get(joint.replace("right_", "left_", 1))) for joint, index in place.items()
+    )
+    mirror = tuple((right, left) for right, left in sides if left not in (None, right))
+    return Layout(name, tuple(joints), pairs, mirror, axes)
 
 
 LAYOUTS = {
     layout.name: layout
     for layout in (
-        build_layout("body25", BODY25, UPPER_BONES + LEG_BONES),
+        build_layout("body25", BODY25, BODY_BONES),
+        build_layout("light_hand35", BODY25 + RIGHT_TIPS + LEFT_TIPS, BODY_BONES + FINGER_BONES),
+        build_layout("imigue22", UPPER12 + RIGHT_TIPS + LEFT_TIPS, UPPER_BONES + FINGER_BONES),
         build_layout(
-            "light_hand35", BODY25 + RIGHT_TIPS + LEFT_TIPS, UPPER_BONES + LEG_BONES + FINGER_BONES
+            "mmgesture36", UPPER12 + MMGESTURE_FACE + HANDS12, UPPER_BONES + MMGESTURE_BONES
         ),
-        build_layout(
-            "imigue22",
-            [*BODY25[:8], *BODY25[15:19], *RIGHT_TIPS, *LEFT_TIPS],
-            UPPER_BONES + FINGER_BONES,
-        ),
-        build_layout("mmgesture36", MMGESTURE36, UPPER_BONES + MMGESTURE_BONES),
-        build_layout(
-            "openpose137",
-            OPENPOSE137,
-            UPPER_BONES
-            + LEG_BONES
-            + FACE_BONES
-            + BRIDGE_BONES
-            + PALM_BONES
-            + hand_bones("right")
-            + hand_bones("left"),
-        ),
+        build_layout("openpose137", OPENPOSE137, BODY_BONES + FACE_BONES + PALM_BONES + HAND_BONES),
         build_layout("openpose18", OPENPOSE18, UPPER_BONES + THIGH_BONES),
-        build_layout("coco17", COCO17, COCO_BONES + THIGH_BONES),
-        build_layout(
-            "mediapipe65",
-            MEDIAPIPE65,
-            COCO_BONES + THIGH_BONES + MEDIAPIPE_BONES + hand_bones("right") + hand_bones("left"),
-        ),
+        build_layout("coco17", COCO17, COCO_BONES),
+        build_layout("mediapipe65", MEDIAPIPE65, COCO_BONES + MEDIAPIPE_BONES + HAND_BONES),
         build_layout("right_hand21", hand("right"), hand_bones("right")),
         build_layout("left_hand21", hand("left"), hand_bones("left")),
         build_layout("ntu25", NTU25, NTU_BONES, axes=3),
-        build_layout("kinect20", KINECT20, " shoulder_center-head" + KINECT_BONES, axes=3),
-        build_layout("msraction20", MSRACTION20, " shoulder_center-head" + KINECT_BONES, axes=3),
+        build_layout("kinect20", KINECT20, KINECT_BONES, axes=3),
+        build_layout("msraction20", MSRACTION20, KINECT_BONES, axes=3),
     )
 }
 
@@ -273,8 +242,7 @@ LAYOUTS = {
 def subset(name: str, of: str) -> list[int]:
     """Indices of the joints of layout `name` within layout `of`, in the order of `name`.
 
-    Raises:
-        DataError: `of` lacks some of the joints.
+    Raises DataError if `of` lacks some of them.
     """
     place = {joint: index for index, joint in enumerate(LAYOUTS[of].joints)}
     absent = [joint for joint in LAYOUTS[name].joints if joint not in place]

@@ -29,11 +29,9 @@ def sample_uniform(
     segment skips `frames - length` frames at random.
 
     Args:
-        clips: number of clips, N.
         spread: clips of short recordings start at evenly spaced frames, as in pyskl's evaluation
             (`UniformSample` with `RandomState(TEST_SEED)`), instead of random ones.
-        share: sample from a random contiguous part of the recording, of a size between these
-            shares of it.
+        share: size of a random contiguous part of the recording to sample from, as a range.
     """
     draws = []
     for clip in range(clips):

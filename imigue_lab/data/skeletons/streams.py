@@ -36,21 +36,17 @@ def parents(layout: Layout) -> list[int]:
 def bone(skeleton: Skeleton, layout: Layout, drop_missing: bool = True) -> Skeleton:
     """``b_v = x_v - x_parent(v)``, 0 at the root; its score is the mean of both ends'.
 
-    Args:
-        drop_missing: a bone with a missing end is all 0. False is the published reading: it
-            starts or ends at (0, 0), with half a score.
+    With `drop_missing` a bone with a missing end is all 0. False is the published reading: it
+    starts or ends at (0, 0), with half a score.
     """
-    start = parents(layout)
-    return step(skeleton[:, :, start], skeleton, layout.axes, drop_missing)
+    return step(skeleton[:, :, parents(layout)], skeleton, layout.axes, drop_missing)
 
 
 def motion(skeleton: Skeleton, axes: int = 2, drop_missing: bool = True) -> Skeleton:
     """``m_t = x_{t+1} - x_t``, 0 in the last frame; its score is the mean of both frames'.
 
-    Args:
-        axes: 2 when the third channel is a score, 3 when all channels are differences. (pyskl
-            subtracts the scores of its `handmp` layout too: 3 reproduces that.)
-        drop_missing: see `bone`.
+    `axes` are 2 when the third channel is a score, 3 when all channels are differences. (pyskl
+    subtracts the scores of its `handmp` layout too: 3 reproduces that.) `drop_missing`: see `bone`.
     """
     moved = step(skeleton[:, :-1], skeleton[:, 1:], axes, drop_missing)
     return np.concatenate([moved, np.zeros_like(skeleton[:, -1:])], axis=1)

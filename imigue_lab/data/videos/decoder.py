@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
 from imigue_lab.data.videos.frame_table import FrameTable, open_stream
 
@@ -16,16 +14,13 @@ from imigue_lab.data.videos.frame_table import FrameTable, open_stream
 class Decoder:
     """Moves to a frame: forward by decoding, backward or past a keyframe by a seek.
 
-    Args:
-        threads: decoder threads; 0 is one a core.
+    `threads` is the number of decoder threads; 0 is one a core.
     """
 
     def __init__(self, path: Path, table: FrameTable, threads: int):
         self.path = path
         self.table = table
         self.threads = threads
-        self.container: InputContainer
-        self.stream: VideoStream
         self.open()
 
     def open(self) -> None:
@@ -62,16 +57,15 @@ class Decoder:
         key = self.table.key_before(index)
         if index < self.next or key > self.next:
             self.seek(key)
-        self.target = index
         number, frame = self.decode_until(index)
         if number != index and not self.from_start:  # the seek overshot
             self.restart()
-            self.target = index
             number, frame = self.decode_until(index)
         return frame if number == index else None
 
     def decode_until(self, index: int) -> tuple[int, av.VideoFrame | None]:
         """The first undamaged frame from `index` on."""
+        self.target = index
         for number, frame in self.frames:
             self.next = number + 1
             if number >= index:

@@ -17,18 +17,13 @@ from imigue_lab.errors import DataError
 class FrameTable:
     """The frames of one file in presentation order.
 
-    Attributes:
-        frames: number of frames.
-        header: number of frames in the header; 0 where it has none.
-        times: time stamp of each frame, ascending, in ticks of the stream; None where the packets
-            have no unique stamps (AVI), so that frames can only be counted.
-        keys: indices of the keyframes, which decode without earlier frames.
+    Where the packets have no unique time stamps (AVI), frames can only be counted.
     """
 
     frames: int
-    header: int
-    times: Int64[np.ndarray, " frames"] | None
-    keys: Int64[np.ndarray, " keys"]
+    header: int  # number of frames in the header; 0 where it has none
+    times: Int64[np.ndarray, " frames"] | None  # ascending, in ticks of the stream
+    keys: Int64[np.ndarray, " keys"]  # keyframes, which decode without earlier frames
 
     def key_before(self, index: int) -> int:
         """The keyframe from which `index` is decoded; 0 is the start of the file."""
@@ -46,8 +41,7 @@ class FrameTable:
 def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     """Opens a file and its first video stream.
 
-    Raises:
-        DataError: the file is not a video, is truncated before its header, or is audio only.
+    Raises DataError for a file that is no video, is truncated before its header, or audio only.
     """
     try:
         container = av.open(str(path))
@@ -72,12 +66,10 @@ def frame_table(path: Path) -> FrameTable:
     are stored before earlier ones, truncation leaves gaps. In Matroska and transport streams a
     truncation cannot be detected: the last few frames before it may be misnumbered.
 
-    Raises:
-        DataError: the file is not a video, or contains no complete frame.
+    Raises DataError for a file that is no video, or contains no complete frame.
     """
     container, stream = open_stream(path)
-    times, keys, last_stored = array("q"), array("q"), None
-    stamped = True
+    times, keys, last_stored, stamped = array("q"), array("q"), None, True
     with container:
         stored = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
         try:
@@ -110,8 +102,7 @@ def frame_table(path: Path) -> FrameTable:
 def counted_table(path: Path, header: int) -> FrameTable:
     """The table of a file without time stamps, whose frames are all decoded from the start.
 
-    Raises:
-        DataError: a frame is damaged, which would shift the index of all later frames.
+    Raises DataError for a damaged frame, which would shift the index of all later frames.
     """
     container, stream = open_stream(path)
     frames = 0

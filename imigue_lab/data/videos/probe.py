@@ -21,19 +21,15 @@ Known = dict[str, tuple[list[int], list]]  # path -> [size in bytes, change time
 
 
 def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo], list[Problem]]:
-    """Probes every file that is new or has changed since the last call for `root`.
+    """Properties by path, and a problem for each file that cannot be opened.
 
-    Returns:
-        path -> properties; and a problem for each file that cannot be opened.
+    Only files that are new or have changed since the last call for `root` are read.
     """
     file = workspace() / "probes" / f"{root.name}-{short_hash(root)}.json"
     cached = read_cache(file)
     stamps = {path: stamp(path) for path in paths}
-    known: Known = {
-        str(path): cached[str(path)]
-        for path in paths
-        if str(path) in cached and cached[str(path)][0] == stamps[path]
-    }
+    fresh = (str(path) for path in paths if cached.get(str(path), [None])[0] == stamps[path])
+    known = {path: cached[path] for path in fresh}
     problems = []
     new = [path for path in paths if str(path) not in known]
     with ThreadPoolExecutor(THREADS) as pool:
@@ -62,9 +58,7 @@ def read_cache(file: Path) -> Known:
         stored = json.loads(file.read_text())
         if (stored["version"], stored["facts"]) != (VERSION, FACTS):
             return {}
-        return {
-            path: (list(known), list(facts)) for path, (known, facts) in stored["videos"].items()
-        }
+        return {path: (list(s), list(facts)) for path, (s, facts) in stored["videos"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

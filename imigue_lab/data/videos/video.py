@@ -36,11 +36,7 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Reads the header only; nothing is decoded.
-
-    Raises:
-        DataError: the file is not a video, or is truncated.
-    """
+    """Reads the header only; raises DataError for a file that is no video, or is truncated."""
     container, stream = open_stream(path)
     with container:
         rate = stream.average_rate or Fraction(0)
@@ -78,24 +74,17 @@ def segment_centres(start: int, end: int, count: int = 16) -> list[int]:
 
 
 class FrameCount(NamedTuple):
-    """The number of frames of a file, counted and according to its header.
+    """The number of frames of a file, counted and according to its header."""
 
-    Attributes:
-        frames: frames that can be read by index.
-        header: the number in the header; 0 where it has none (Matroska, transport streams).
-        damaged: indices of frames that do not decode; empty where decoding was not requested.
-    """
-
-    frames: int
-    header: int
-    damaged: tuple[int, ...] = ()
+    frames: int  # that can be read by index
+    header: int  # 0 where it has none (Matroska, transport streams)
+    damaged: tuple[int, ...] = ()  # frames that do not decode; empty if not decoded
 
 
 def count_frames(path: Path, decode: bool = False) -> FrameCount:
     """Counts frames packet by packet; `decode` also decodes each of them.
 
-    Raises:
-        DataError: the file is not a video, or contains no complete frame.
+    Raises DataError for a file that is no video, or contains no complete frame.
     """
     with Video(path) as video:
         damaged = tuple(video.damaged()) if decode else ()
@@ -109,8 +98,7 @@ class Video:
         short_side: the shorter side is resized to this number of pixels; 0 keeps the size.
         threads: decoder threads; 0 is one a core, for one pass over a long file.
 
-    Raises:
-        DataError: the file is not a video, or contains no complete frame.
+    Raises DataError for a file that is no video, or contains no complete frame.
     """
 
     def __init__(self, path: Path, short_side: int = 0, threads: int = 1):
@@ -131,12 +119,10 @@ class Video:
     def frame(self, index: int) -> Frame:
         """One frame; fast for increasing indices, a seek otherwise.
 
-        Raises:
-            DataError: the frame is past the end, or damaged.
+        Raises DataError for a frame past the end, or damaged.
         """
         self.check_range(index)
-        found = self.decoder.go_to(index)
-        if found is None:
+        if (found := self.decoder.go_to(index)) is None:
             raise DataError(
                 f"{self.path}: frame {index} is damaged and does not decode; copy the file again,"
                 " or leave out what needs this frame"
@@ -146,16 +132,12 @@ class Video:
     def clips(self, wanted: Mapping[Name, Sequence[int]]) -> Iterator[tuple[Name, Frames]]:
         """Many clips in one forward pass; a frame shared by several clips is decoded once.
 
-        Args:
-            wanted: clip id -> frame indices, such as ``range(start, end + 1)`` or
-                `segment_centres`; clips may overlap and come in any order.
+        `wanted` are frame indices by clip id, such as ``range(start, end + 1)`` or
+        `segment_centres`; clips may overlap and come in any order. Each clip is yielded, with its
+        frames in the requested order, as soon as its last frame is decoded; only frames of clips
+        that have started and not ended are kept in memory.
 
-        Yields:
-            (clip id, its frames in the requested order), as soon as its last frame is decoded.
-            Only frames of clips that have started and not ended are kept in memory.
-
-        Raises:
-            DataError: a clip is empty, or includes a frame that is past the end or damaged.
+        Raises DataError for an empty clip, or a frame that is past the end or damaged.
         """
         for name, indices in wanted.items():
             if not len(indices):
@@ -217,8 +199,7 @@ def write_video(
 ) -> None:
     """Writes RGB frames as H.264 in an mp4; sides must be even.
 
-    Args:
-        quality: x264's constant rate factor; lower is better and larger.
+    `quality` is x264's constant rate factor; lower is better and larger.
     """
     options = {"preset": "veryfast", "crf": str(quality)}
     with av.open(str(path), "w", format="mp4") as container:
@@ -251,8 +232,7 @@ def frames_at(frames: int, fps: int | float, rate: int | float) -> Int[np.ndarra
 def resample_video(source: Path, target: Path, rate: int | float) -> None:
     """Writes a copy at another frame rate, atomically; an odd last row or column is removed.
 
-    Raises:
-        DataError: the source is not a video, or one of its frames is damaged.
+    Raises DataError for a source that is no video, or has a damaged frame.
     """
     fps = probe(source).fps
     with Video(source, threads=0) as video, atomic_path(target) as path:
