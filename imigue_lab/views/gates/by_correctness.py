@@ -78,14 +78,14 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
     for correctness, (colour, symbol) in LOOKS.items():
         own = table[table.correctness == correctness]
         long = own.melt(["video_id", "subject", "correctness"], var_name="quantity").dropna()
-        shared = {"mode": "markers", "offsetgroup": correctness, "orientation": "h"}
-        shared |= {"cliponaxis": False}
+        shared: dict[str, object] = {"mode": "markers", "orientation": "h", "cliponaxis": False}
         figure.add_scatter(
             x=long.value,
             y=long.quantity,
             customdata=long.video_id,
             marker={"color": colour, "symbol": symbol, "size": 7, "opacity": 0.55},
             name=f"{correctness} (n={len(own)})",
+            offsetgroup=correctness,
             hovertemplate="interview %{customdata}: %{x:.3f}<extra></extra>",
             **shared,
         )
@@ -94,6 +94,7 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
             y=compared.quantity,
             marker={"color": colour, "symbol": "line-ns-open", "size": 26, "line_width": 3},
             name=f"mean of {correctness}",
+            offsetgroup=correctness,
             hovertemplate="mean: %{x:.3f}<extra></extra>",
             **shared,
         )

@@ -95,8 +95,8 @@ def gates_over_time(
 
 def add_face_share(share: Float[np.ndarray, " T"], figure: go.Figure, row: int) -> None:
     hover = "window %{x}: %{y:.0%} of frames<extra></extra>"
-    look = {"marker": {"color": FACE}, "showlegend": False, "hovertemplate": hover}
-    figure.add_bar(y=share, **look, row=row, col=1)
+    look = {"marker": {"color": FACE}, "hovertemplate": hover}
+    figure.add_bar(y=share, showlegend=False, **look, row=row, col=1)
     figure.update_yaxes(range=[0, 1.05], row=row, col=1)
 
 
@@ -120,8 +120,8 @@ def add_curves(gates: Gates, quantities: tuple[str, ...], figure: go.Figure, row
 
 def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:
     look = {"mode": "lines+markers", "marker": {"size": 4}, "line": {"color": WIN}}
-    look |= {"hovertemplate": "after window %{x}: %{y:.2f}<extra></extra>", "showlegend": False}
-    figure.add_scatter(x=running.window, y=running.probability, **look, row=row, col=1)
+    hover, x, y = "after window %{x}: %{y:.2f}<extra></extra>", running.window, running.probability
+    figure.add_scatter(x=x, y=y, showlegend=False, hovertemplate=hover, **look, row=row, col=1)
     figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, row=row, col=1)
     figure.update_yaxes(range=[0, 1], row=row, col=1)
 

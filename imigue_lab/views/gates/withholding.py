@@ -167,20 +167,14 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
 
 @dataclass(frozen=True)
 class GatedInterview:
-    """One interview as a run's best model sees it.
-
-    Attributes:
-        face_share: share of each window's frames that show the face; None where it is not stored.
-        strips: frames, and the face crops that the encoder received.
-        running: the table of `running_probability`.
-    """
+    """One interview as a run's best model sees it."""
 
     model: EmotionModel
     batch: Batch
     gates: Gates
-    face_share: Float32[np.ndarray, " T"] | None
-    strips: tuple[Strip, Strip]
-    running: pd.DataFrame
+    face_share: Float32[np.ndarray, " T"] | None  # of frames with a face; None if not stored
+    strips: tuple[Strip, Strip]  # frames, and the face crops that the encoder received
+    running: pd.DataFrame  # of `running_probability`
 
     @property
     def video_id(self) -> str:
