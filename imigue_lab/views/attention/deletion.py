@@ -8,7 +8,7 @@ Letters in shapes: W masked copies of a clip, R RGB tokens, P pose tokens, N tok
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ def delete_tokens(
     draws: int = 4,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Masks growing shares of both modalities' tokens.
+    """Masks growing shares of both modalities' tokens. Raises RunError where no clip has both.
 
     Args:
         clip_ids: those that lack a modality are left out.
@@ -62,9 +62,6 @@ def delete_tokens(
     Returns:
         A row a clip, order (`MOST`, `RANDOM`, `LEAST`) and share: clip_id, video_id, order, share,
         and probability, of the class that is predicted from the whole clip; its mean over draws.
-
-    Raises:
-        RunError: no clip has both modalities.
     """
     lacking = {*gesture.data.without_rgb, *gesture.data.without_pose}
     videos = gesture.data.gestures.split.clips.set_index("clip_id").video_id
@@ -91,21 +88,18 @@ def deletion_masks(
     """
     weights = attention.on_places(layer).ravel(), attention.on_joints(layer).ravel()
     valid = [np.flatnonzero(~np.isnan(values)) for values in weights]
-    rows: list[tuple[str, float]] = []
-    kept: tuple[list, list] = ([], [])
-    for share in (0.0, *SHARES):
-        for order in (MOST, LEAST, *[RANDOM] * (draws if share else 1)):
-            rows.append((order, share))
-            for values, own, masks in zip(weights, valid, kept, strict=True):
-                tokens = rng.permutation(own)
-                if order != RANDOM:
-                    tokens = tokens[np.argsort(values[tokens])]  # ties in random order
-                if order == MOST:
-                    tokens = tokens[::-1]
-                mask = np.ones(len(values), dtype=bool)
-                mask[tokens[: min(round(share * len(own)), len(own) - 1)]] = False
-                masks.append(mask)
-    return np.stack(kept[0]), np.stack(kept[1]), pd.DataFrame(rows, columns=["order", "share"])
+    rows = [(order, 0.0) for order in (MOST, LEAST, RANDOM)]
+    rows += [(order, share) for share in SHARES for order in (MOST, LEAST, *[RANDOM] * draws)]
+    rgb, pose = (np.ones((len(rows), len(values)), dtype=bool) for values in weights)
+    for row, (order, share) in enumerate(rows):
+        for values, own, kept in zip(weights, valid, (rgb, pose), strict=True):
+            tokens = rng.permutation(own)
+            if order != RANDOM:
+                tokens = tokens[np.argsort(values[tokens])]  # ties in random order
+            if order == MOST:
+                tokens = tokens[::-1]
+            kept[row, tokens[: min(round(share * len(own)), len(own) - 1)]] = False
+    return rgb, pose, pd.DataFrame(rows, columns=["order", "share"])
 
 
 @torch.no_grad()
@@ -115,12 +109,7 @@ def probabilities_when(
     rgb: Bool[np.ndarray, "W R"],
     pose: Bool[np.ndarray, "W P"],
 ) -> Float[np.ndarray, "W classes"]:
-    """The prediction for one clip under each pair of masks.
-
-    Args:
-        batch: of one clip.
-        rgb, pose: tokens that are kept.
-    """
+    """The prediction for a batch of one clip under each pair of masks, true of kept tokens."""
     tokens = system.rgb_tokens(batch), system.pose_tokens(batch)
     # A token's cell of the map, whose times all have as many tokens, or a person's joint
     cells = int((tokens[0].times[0] == tokens[0].times[0, 0]).sum())
@@ -128,8 +117,8 @@ def probabilities_when(
     of_joints = torch.arange(persons * joints).view(persons, 1, joints)
     spots = torch.arange(rgb.shape[1]) % cells, of_joints.expand(-1, steps, -1).flatten()
     found = []
-    for start in range(0, len(rgb), AT_ONCE):
-        kept = (torch.from_numpy(masks[start : start + AT_ONCE]) for masks in (rgb, pose))
+    masks = (torch.from_numpy(kept).split(AT_ONCE) for kept in (rgb, pose))
+    for kept in zip(*masks, strict=True):
         copies = [keep_tokens(*each) for each in zip(tokens, kept, spots, strict=True)]
         ids = batch.clip_ids * len(copies[0].mask)
         found.append(system.gesture(copies[0], copies[1], ids).logits.float().softmax(dim=1))
@@ -144,10 +133,9 @@ def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " 
     Args:
         spots: number of the cell, or of the person's joint, that each token belongs to.
     """
-    values = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
     copies = {
         name: repeat(value, "1 ... -> w ...", w=len(kept))
-        for name, value in values.items()
+        for name, value in vars(tokens).items()
         if value is not None
     }
     mask = copies["mask"] & kept
@@ -155,8 +143,7 @@ def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " 
         known = copies["values"].masked_fill(~mask[..., None], 0)
         total = known.new_zeros(len(mask), int(spots.max()) + 1, known.shape[2])
         count = total[..., 0].index_add(1, spots, mask.to(total.dtype)).clamp(min=1)
-        mean = total.index_add(1, spots, known) / count[..., None]
-        copies["rest"] = mean[:, spots]
+        copies["rest"] = (total.index_add(1, spots, known) / count[..., None])[:, spots]
     return replace(tokens, **(copies | {"mask": mask}))
 
 
@@ -171,11 +158,7 @@ def mean_with_interval(
 
 
 def deletion_means(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Columns order, share, probability (mean over clips), low and high (95 %).
-
-    Args:
-        table: of `delete_tokens`.
-    """
+    """Means over clips of `delete_tokens`: order, share, probability, low and high (95 %)."""
     rows = [
         (order, share, *mean_with_interval(own.probability.to_numpy(), own.video_id, seed))
         for (order, share), own in table.groupby(["order", "share"], sort=False)
@@ -186,10 +169,9 @@ def deletion_means(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     """How much more the most attended tokens matter than random ones: mean over shares above 0.
 
-    Returns:
-        difference (probability without random tokens minus that without the most attended), low,
-        high (95 %), clips and videos. An interval that contains 0 does not show that predictions
-        depend on what is attended to.
+    Its keys are difference (probability without random tokens minus that without the most
+    attended), low, high (95 %), clips and videos. An interval that contains 0 does not show that
+    predictions depend on what is attended to.
     """
     means = table[table.share > 0].pivot_table("probability", ["clip_id", "video_id"], "order")
     gain, videos = (means[RANDOM] - means[MOST]).to_numpy(), means.reset_index().video_id
@@ -199,26 +181,15 @@ def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, float]:
 
 
 def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
-    """Probability left by share of tokens; bands are 95 % over draws of whole videos.
-
-    Args:
-        table: of `delete_tokens`.
-    """
+    """Probability left in `delete_tokens` by share; bands are 95 % over draws of whole videos."""
     means, found = deletion_means(table, seed), faithfulness(table, seed)
     figure = go.Figure()
     for order, (colour, dash, symbol) in LOOKS.items():
         own = means[means.order == order]
-        x = 100 * own.share
-        figure.add_scatter(
-            x=pd.concat([x, x[::-1]]),
-            y=pd.concat([own.high, own.low[::-1]]),
-            mode="lines",
-            fill="toself",
-            fillcolor=f"rgba({colour},0.15)",
-            line={"width": 0},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        x, y = 100 * own.share, pd.concat([own.high, own.low[::-1]])
+        band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        band |= {"fill": "toself", "fillcolor": f"rgba({colour},0.15)"}
+        figure.add_scatter(x=pd.concat([x, x[::-1]]), y=y, **band)
         figure.add_scatter(
             x=x,
             y=own.probability,

@@ -20,37 +20,34 @@ from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.maps import one_clip
+from imigue_lab.views.attention.over_clip import Place
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_of, styled
 
+Places = Float[np.ndarray, "V 2"]
 MOST = 14  # connections drawn
 COLOURS = dict(zip(STREAMS, (CONTEXT, FACE), strict=True))
 
 
 class LayerGraph(NamedTuple):
-    """B + C of one layer, averaged over subsets; entry [i, j]: weight from joint i to joint j.
-
-    Attributes:
-        layer: from 1.
-    """
+    """B + C of one layer, averaged over subsets; entry [i, j]: weight from joint i to joint j."""
 
     stream: Stream
-    layer: int
+    layer: int  # from 1
     graph: Float[np.ndarray, "V V"]
 
     def strongest(self) -> list[tuple[int, int, float]]:
         """From, to and weight of the strongest connections between different joints."""
         between = self.graph - np.diag(np.diag(self.graph))
         order = np.argsort(-between, axis=None, kind="stable")[:MOST]
-        pairs = [np.unravel_index(number, between.shape) for number in order]
-        return [(int(i), int(j), float(between[i, j])) for i, j in pairs]
+        pairs = np.transpose(np.unravel_index(order, between.shape)).tolist()
+        return [(i, j, float(between[i, j])) for i, j in pairs]
 
 
 @torch.no_grad()
 def read_graphs(gesture: GestureRun, system: GestureSystem, clip_id: str) -> list[LayerGraph]:
-    """First, middle and last layer of both streams, for the first person in the clip.
+    """First, middle and last layer of both streams, for the clip's first person.
 
-    Raises:
-        RunError: the clip is not in the run's data, or lacks a modality.
+    Errors as of `one_clip`.
     """
     batch = one_clip(gesture, clip_id)
     found = []
@@ -64,7 +61,7 @@ def read_graphs(gesture: GestureRun, system: GestureSystem, clip_id: str) -> lis
     return found
 
 
-def joint_middles(gesture: GestureRun, clip_id: str) -> Float[np.ndarray, "V 2"]:
+def joint_middles(gesture: GestureRun, clip_id: str) -> Places:
     """Median position of each joint of the first person, x right and y down; NaN if never seen.
 
     In pixels where the picture's size is known; else about the body, as in the network's input.
@@ -95,9 +92,9 @@ def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph
         horizontal_spacing=0.02,
         vertical_spacing=0.06,
     )
+    bones = [ends for parent, child in layout.bones for ends in (parent, child, None)]
     for graph in graphs:
         place = {"row": STREAMS.index(graph.stream) + 1, "col": layers.index(graph.layer) + 1}
-        bones = [ends for parent, child in layout.bones for ends in (parent, child, None)]
         add_line(figure, places, bones, {"color": NEUTRAL, "width": 1}, place)
         add_connections(figure, names, graph, places, place)
         subplot = figure.get_subplot(**place)
@@ -107,21 +104,16 @@ def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph
     figure.update_xaxes(range=[low[0] - margin, high[0] + margin], visible=False)
     figure.update_yaxes(range=[high[1] + margin, low[1] - margin], visible=False)
     figure.update_annotations(font_size=12)
-    notes = [
-        *notes_of(gesture.run),
-        f"the {MOST} strongest of B + C; width and hover: weight; joints at their median position",
-    ]
+    what = (
+        f"the {MOST} strongest of B + C; width and hover: weight; joints at their median position"
+    )
     title = f"Adaptive graph of 2s-AGCN in clip {clip_id}"
-    figure = styled(figure, title, notes, height=600)
+    figure = styled(figure, title, [*notes_of(gesture.run), what], height=600)
     return figure.update_layout(margin={"t": figure.layout.margin.t + 20, "b": 20})
 
 
 def add_line(
-    figure: go.Figure,
-    places: Float[np.ndarray, "V 2"],
-    joints: list[int | None],
-    line: dict[str, object],
-    place: dict[str, int],
+    figure: go.Figure, places: Places, joints: list[int | None], line: dict, place: Place
 ) -> None:
     """Through joints; None lifts the pen."""
     x, y = ([None if j is None else places[j, axis] for j in joints] for axis in (0, 1))
@@ -130,34 +122,26 @@ def add_line(
 
 
 def add_connections(
-    figure: go.Figure,
-    names: list[str],
-    graph: LayerGraph,
-    places: Float[np.ndarray, "V 2"],
-    place: dict[str, int],
+    figure: go.Figure, names: list[str], graph: LayerGraph, places: Places, place: Place
 ) -> None:
     strongest, colour = graph.strongest(), COLOURS[graph.stream]
-    top = max(weight for *_, weight in strongest)
     for i, j, weight in strongest:
-        line = {"color": colour, "width": 0.5 + 3 * max(weight, 0) / top}
+        line = {"color": colour, "width": 0.5 + 3 * max(weight, 0) / strongest[0][2]}
         add_line(figure, places, [i, j], line, place)
     passed = graph.graph.sum(axis=1) - np.diag(graph.graph)
     targets = [
         "<br>".join(f"to {names[j]}: {w:.3f}" for i, j, w in strongest if i == joint)
         for joint in range(len(names))
     ]
+    size = 3 + 9 * np.sqrt(np.clip(passed / passed.max(), 0, 1))
+    hover = "%{customdata[0]}: passes on %{customdata[1]}<br>%{customdata[2]}<extra></extra>"
     figure.add_scatter(
         x=places[:, 0],
         y=places[:, 1],
         mode="markers",
-        marker={
-            "color": colour,
-            "size": 3 + 9 * np.sqrt(np.clip(passed / passed.max(), 0, 1)),
-            "line": {"width": 1, "color": "white"},
-        },
+        marker={"color": colour, "size": size, "line": {"width": 1, "color": "white"}},
         customdata=np.stack([names, passed.round(2).astype(str), targets], axis=-1),
-        hovertemplate="%{customdata[0]}: passes on %{customdata[1]}<br>%{customdata[2]}"
-        "<extra></extra>",
+        hovertemplate=hover,
         showlegend=False,
         **place,
     )

@@ -39,17 +39,12 @@ class AttentionSettings(Settings):
 
 
 class Pair(NamedTuple):
-    """One token's attention to a token of the other modality, in equal shares.
+    """One token's attention to a token of the other modality, in equal shares."""
 
-    Attributes:
-        place, joint: numbers of the tokens, in R and in P.
-        to_rgb: whether the place attends to the joint; else the joint to the place.
-    """
-
-    place: int
-    joint: int
+    place: int  # number in R
+    joint: int  # number in P
     weight: float
-    to_rgb: bool
+    to_rgb: bool  # the place attends to the joint; else the joint to the place
 
 
 @dataclass(frozen=True)
@@ -83,10 +78,7 @@ class ClipAttention:
     def layers(self) -> dict[str, list[int]]:
         """The heads averaged in each layer that can be shown; `AFTER` has its own."""
         heads = range(len(self.criteria))
-        by_criterion = {
-            name: [n for n in heads if self.criteria[n] == name]
-            for name in dict.fromkeys(self.criteria)
-        }
+        by_criterion = {c: [n for n in heads if self.criteria[n] == c] for c in self.criteria}
         single = {f"head {n + 1}, {self.criteria[n]}": [n] for n in heads}
         return {ALL: list(heads), **by_criterion, **single, AFTER: []}
 
@@ -143,26 +135,18 @@ class ClipAttention:
 
     def merged(self) -> list[Int[np.ndarray, " tokens"]]:
         """Numbers in N of the tokens of each merged token that contains more than one."""
-        order = np.argsort(self.slot, kind="stable")
-        order = order[self.slot[order] >= 0]
-        borders = np.flatnonzero(np.diff(self.slot[order])) + 1
-        return [group for group in np.split(order, borders) if len(group) > 1]
+        slots, counts = np.unique(self.slot[self.slot >= 0], return_counts=True)
+        return [np.flatnonzero(self.slot == slot) for slot in slots[counts > 1]]
 
 
 def one_clip(gesture: GestureRun, clip_id: str) -> GestureBatch:
-    """A batch of one.
-
-    Raises:
-        RunError: the clip is not in the run's data, or lacks a modality.
-    """
+    """A batch of one. Raises RunError where the clip is not in the data, or lacks a modality."""
     clips = gesture.data.gestures.split.clips
-    known = clips[clips.clip_id == clip_id]
+    known, ids = clips[clips.clip_id == clip_id], clips.clip_id
     if known.empty:
-        raise RunError(
-            f"clip {clip_id!r} is not in the run's data; choose one of {some(clips.clip_id)}"
-        )
-    for what, ids in (("rgb", gesture.data.without_rgb), ("pose", gesture.data.without_pose)):
-        if clip_id in ids:
+        raise RunError(f"clip {clip_id!r} is not in the run's data; choose one of {some(ids)}")
+    for what, bare in (("rgb", gesture.data.without_rgb), ("pose", gesture.data.without_pose)):
+        if clip_id in bare:
             raise RunError(
                 f"clip {clip_id} has no {what} tokens, so there is no attention between"
                 " modalities; choose another clip"
@@ -172,11 +156,7 @@ def one_clip(gesture: GestureRun, clip_id: str) -> GestureBatch:
 
 
 def load_attentive(gesture: GestureRun) -> GestureSystem:
-    """The run's best model.
-
-    Raises:
-        RunError: its fusion has no attention.
-    """
+    """The run's best model. Raises RunError where its fusion has no attention."""
     if gesture.settings.fusion not in ATTENTIVE:
         raise RunError(
             f"{gesture.run.folder.name}: fusion {gesture.settings.fusion!r} has no attention;"
@@ -187,11 +167,7 @@ def load_attentive(gesture: GestureRun) -> GestureSystem:
 
 @torch.no_grad()
 def read_attention(gesture: GestureRun, system: GestureSystem, clip_id: str) -> ClipAttention:
-    """Runs the model on one clip.
-
-    Raises:
-        RunError: the clip is not in the run's data, or lacks a modality.
-    """
+    """Runs the model on one clip; errors as of `one_clip`."""
     batch = one_clip(gesture, clip_id)
     output = system(batch, return_attention=True)
     attention, merged = output.fusion.attention, output.fusion.merged

@@ -22,6 +22,8 @@ from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import as_source
 from imigue_lab.views.style import DISTINCT, notes_of, styled
 
+Place = dict[str, int]  # row and column of a subplot
+Edges = Float[np.ndarray, " edges"]  # of the columns or rows of the encoder's map
 UNKNOWN = (4, 3)  # width and height of a picture of unknown size
 TILE = 118  # pixels of a tile's width
 HEAT, LIGHT, DEEP = (213, 94, 0), (232, 241, 250), (8, 48, 107)  # of places; of joints
@@ -29,6 +31,7 @@ HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
 TO_RGB, TO_POSE = "#0072b2", "#d55e00"  # blue, orange
 MERGED = "merged tokens"
+Path = list[float | None]  # of corners; None is a gap
 LINES = (
     "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
 )
@@ -54,19 +57,13 @@ class Outline(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One layer at one time.
+    """One layer at one time; attention is in equal shares."""
 
-    Attributes:
-        heat: attention to each cell, in equal shares.
-        columns, rows: borders of the cells.
-        joints, weight, names: position of each joint, and the attention to it.
-    """
-
-    heat: Float[np.ndarray, "h w"]
-    columns: Float[np.ndarray, " columns"]
+    heat: Float[np.ndarray, "h w"]  # attention to each cell
+    columns: Float[np.ndarray, " columns"]  # borders of the cells
     rows: Float[np.ndarray, " rows"]
     joints: Float[np.ndarray, "J 2"]
-    weight: Float[np.ndarray, " J"]
+    weight: Float[np.ndarray, " J"]  # attention to each joint
     names: list[str]
     lines: list[Line]
     outlines: list[Outline]
@@ -80,11 +77,9 @@ class Snapshot(NamedTuple):
 def snapshot_at(
     attention: ClipAttention, size: tuple[int, int], time: int, layer: str = ALL, most: int = 4
 ) -> Snapshot:
-    """
+    """One of `attention.layers` at a time of the map, in a picture of this width and height.
+
     Args:
-        size: width and height of the picture.
-        time: of the encoder's map.
-        layer: one of `attention.layers`.
         most: pairs of each direction.
     """
     _, height, width = attention.grid
@@ -105,29 +100,19 @@ def snapshot_at(
         own = joints[np.isin(joints + first_joint, group)]
         if len(cells) + len(own):
             outlines.append(Outline(number, cells, position[own]))
+    heat, weight = attention.on_places(layer)[time], attention.on_joints(layer).ravel()[joints]
     names = [attention.joints[n % len(attention.joints)] for n in joints]
-    return Snapshot(
-        attention.on_places(layer)[time],
-        columns,
-        rows,
-        position[joints],
-        attention.on_joints(layer).ravel()[joints],
-        names,
-        lines,
-        outlines,
-    )
+    return Snapshot(heat, columns, rows, position[joints], weight, names, lines, outlines)
 
 
-def borders(
-    width: int, height: int, size: tuple[int, int]
-) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " rows"]]:
+def borders(width: int, height: int, size: tuple[int, int]) -> tuple[Edges, Edges]:
     """Borders of the columns and of the rows of the encoder's map."""
     shares = [np.linspace(0, 1, n + 1) for n in (width, height)]
     x, y = (np.stack([share, share], axis=-1) for share in shares)
     return picture_places(x, *size)[:, 0], picture_places(y, *size)[:, 1]
 
 
-def middles(edges: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " between"]:
+def middles(edges: Edges) -> Float[np.ndarray, " between"]:
     return (edges[1:] + edges[:-1]) / 2
 
 
@@ -136,11 +121,7 @@ def attention_over_clip(
 ) -> go.Figure:
     """Heat is the attention of the joints to a place, a joint's size and colour that of the places.
 
-    A place without heat got an equal share or less. Lines are the strongest pairs: blue, a place
-    attends to a joint; orange, a joint to a place.
-
-    Args:
-        why: reason for the choice of the clip.
+    A place without heat got an equal share or less; see `LINES`. `why` the clip was chosen.
     """
     size = pictures.size or UNKNOWN
     layers = [ALL, *dict.fromkeys(attention.criteria), AFTER]
@@ -176,10 +157,8 @@ def attention_over_clip(
     )
     predicted = int(attention.probability.argmax())
     clip = title_of(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
-    title = (
-        f"Attention over clip {clip}<br>predicted {CLASSES[predicted]}"
-        f" ({attention.probability[predicted]:.2f})"
-    )
+    answer = f"{CLASSES[predicted]} ({attention.probability[predicted]:.2f})"
+    title = f"Attention over clip {clip}<br>predicted {answer}"
     notes = [*notes_of(run), *([why] if why else []), LINES]
     if pictures.absent:
         notes.append(f"no pictures: {pictures.absent}")
@@ -192,39 +171,20 @@ def attention_over_clip(
 
 
 def add_picture(
-    figure: go.Figure, pictures: Pictures, time: int, size: tuple[int, int], place: dict[str, int]
+    figure: go.Figure, pictures: Pictures, time: int, size: tuple[int, int], place: Place
 ) -> None:
-    if not pictures.pictures:
-        return
-    x, y = (axis.plotly_name.replace("axis", "") for axis in figure.get_subplot(**place))
-    figure.add_layout_image(
-        source=as_source(pictures.pictures[time]),
-        xref=x,
-        yref=y,
-        x=0,
-        y=0,
-        sizex=size[0],
-        sizey=size[1],
-        sizing="stretch",
-        layer="below",
-    )
+    if pictures.pictures:
+        span = {"x": 0, "y": 0, "sizex": size[0], "sizey": size[1], "sizing": "stretch"}
+        source = as_source(pictures.pictures[time])
+        figure.add_layout_image(source=source, layer="below", **span, **place)
 
 
 def add_heat(
-    figure: go.Figure,
-    heat: Float[np.ndarray, "h w"],
-    columns: Float[np.ndarray, " columns"],
-    rows: Float[np.ndarray, " rows"],
-    place: dict[str, int],
+    figure: go.Figure, heat: Float[np.ndarray, "h w"], columns: Edges, rows: Edges, place: Place
 ) -> None:
-    figure.add_heatmap(
-        z=heat.round(3),
-        x=middles(columns),
-        y=middles(rows),
-        coloraxis="coloraxis",
-        hovertemplate="place: %{z:.1f} × equal share<extra></extra>",
-        **place,
-    )
+    hover = "place: %{z:.1f} × equal share<extra></extra>"
+    look = {"coloraxis": "coloraxis", "hovertemplate": hover}
+    figure.add_heatmap(z=heat.round(3), x=middles(columns), y=middles(rows), **look, **place)
 
 
 def colour_axis(what: str, scale: list, low: float, high: float, **bar: float) -> dict:
@@ -241,21 +201,16 @@ def fit_tiles(figure: go.Figure, size: tuple[int, int]) -> go.Figure:
     return figure.update_annotations(font_size=11)
 
 
-def add_joints(figure: go.Figure, snapshot: Snapshot, place: dict[str, int]) -> None:
+def add_joints(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
     """The joints, and the lines of the strongest pairs."""
     for line in snapshot.lines:
-        figure.add_scatter(
-            x=line.ends[:, 0],
-            y=line.ends[:, 1],
-            mode="lines",
-            line={"color": line.colour, "width": 1.4},
-            hoverinfo="skip",
-            showlegend=False,
-            **place,
-        )
+        look = {"mode": "lines", "line": {"color": line.colour, "width": 1.4}, "hoverinfo": "skip"}
+        x, y = line.ends.T
+        figure.add_scatter(x=x, y=y, showlegend=False, **look, **place)
+    x, y = snapshot.joints.T
     figure.add_scatter(
-        x=snapshot.joints[:, 0],
-        y=snapshot.joints[:, 1],
+        x=x,
+        y=y,
         mode="markers",
         marker={
             "color": snapshot.weight,
@@ -270,35 +225,22 @@ def add_joints(figure: go.Figure, snapshot: Snapshot, place: dict[str, int]) -> 
     )
 
 
-def add_outlines(figure: go.Figure, snapshot: Snapshot, place: dict[str, int]) -> None:
+def add_outlines(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
     for outline in snapshot.outlines:
-        x, y = outline_path(snapshot, outline)
         dash = "dot" if outline.number >= len(DISTINCT) else "solid"
-        shared = {
-            "hovertemplate": f"merged token {outline.number + 1}<extra></extra>",
-            "showlegend": False,
-        }
+        shared = {"hovertemplate": f"merged token {outline.number + 1}<extra></extra>", **place}
         line = {"color": outline.colour, "width": 2, "dash": dash}
-        figure.add_scatter(x=x, y=y, mode="lines", line=line, **shared, **place)
-        figure.add_scatter(
-            x=outline.joints[:, 0],
-            y=outline.joints[:, 1],
-            mode="markers",
-            marker={"color": outline.colour, "size": 6, "line": {"width": 1, "color": "white"}},
-            **shared,
-            **place,
-        )
+        marker = {"color": outline.colour, "size": 6, "line": {"width": 1, "color": "white"}}
+        x, y = outline_path(snapshot, outline)
+        figure.add_scatter(x=x, y=y, mode="lines", line=line, showlegend=False, **shared)
+        x, y = outline.joints.T
+        figure.add_scatter(x=x, y=y, mode="markers", marker=marker, showlegend=False, **shared)
 
 
-def outline_path(
-    snapshot: Snapshot, outline: Outline
-) -> tuple[list[float | None], list[float | None]]:
+def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Path, Path]:
     """Corners of a merged token's cells, slightly inset, with gaps between the cells."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    inset = 0.06 * float(snapshot.columns[1] - snapshot.columns[0])
-    for row, column in outline.cells.tolist():
-        left, top, right, bottom = snapshot.cell(row, column) + inset * np.array([1, 1, -1, -1])
-        x += [left, right, right, left, left, None]
-        y += [top, top, bottom, bottom, top, None]
+    inset = 0.06 * np.diff(snapshot.columns[:2]) * [1, 1, -1, -1]
+    cells = [snapshot.cell(row, column) + inset for row, column in outline.cells]
+    x = [corner for left, _, right, _ in cells for corner in (left, right, right, left, left, None)]
+    y = [corner for _, top, _, low in cells for corner in (top, top, low, low, top, None)]
     return x, y

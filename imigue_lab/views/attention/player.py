@@ -33,12 +33,9 @@ class AttentionPlayer(VBox):
     """Plays a clip with the attention of one layer drawn over it.
 
     Args:
+        moment: shared with the player; other views may follow it.
         clips: to choose from, with their label.
         read: the attention of a clip by its id; raises RunError where there is none.
-
-    Attributes:
-        layer, pairs, merged: the controls.
-        moment: shared with the player; other views may follow it.
     """
 
     def __init__(self, moment: Moment, clips: pd.DataFrame, read: Callable[[str], ClipAttention]):
@@ -120,20 +117,15 @@ def painter(
 
 
 def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> Frame:
-    """A picture with one snapshot over it.
-
-    Args:
-        scale: pixels of the picture a pixel of the whole picture.
-    """
+    """A picture, of `scale` pixels a pixel of the whole picture, with one snapshot over it."""
     ground = Image.fromarray(picture).convert("RGBA")
     over = Image.new("RGBA", ground.size)
     pen = ImageDraw.Draw(over)
     unit = min(picture.shape[:2]) / 100
     width = round(unit) or 1
-    for row, column in np.ndindex(snapshot.heat.shape):
-        share = np.clip((float(snapshot.heat[row, column]) - 1) / (FULL - 1), 0, 1)
-        box = scale * snapshot.cell(row, column)
-        pen.rectangle(box.tolist(), fill=(*HEAT, round(200 * share)))
+    for place, heat in np.ndenumerate(snapshot.heat):
+        opacity = round(200 * np.clip((float(heat) - 1) / (FULL - 1), 0, 1))
+        pen.rectangle((scale * snapshot.cell(*place)).tolist(), fill=(*HEAT, opacity))
     for line in snapshot.lines:
         pen.line([tuple(end) for end in (scale * line.ends).tolist()], line.colour, width)
     for spot, weight in zip(scale * snapshot.joints, snapshot.weight.tolist(), strict=True):
@@ -141,8 +133,8 @@ def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> F
         radius = unit * (0.9 + 1.1 * weight**0.5)
         pen.circle(tuple(spot.tolist()), radius, tuple(colour.round().astype(int).tolist()), "#333")
     for outline in snapshot.outlines if merged else []:
-        for row, column in outline.cells.tolist():
-            box = scale * snapshot.cell(row, column) + unit * np.array([1, 1, -1, -1])
+        for place in outline.cells:
+            box = scale * snapshot.cell(*place) + unit * np.array([1, 1, -1, -1])
             pen.rectangle(box.tolist(), None, outline.colour, width)
         for spot in (scale * outline.joints).tolist():
             pen.circle(tuple(spot), 2.5 * unit, None, outline.colour, width)

@@ -35,29 +35,20 @@ SEEN = 16  # frames of the encoder's input
 
 @dataclass(frozen=True)
 class Rollout:
-    """The share of the class token that stems from each place, in equal shares.
-
-    Attributes:
-        own: share of the class token that stems from itself.
-        note: which weights computed it.
-        absent: why there is none.
-    """
+    """The share of the class token that stems from each place, in equal shares."""
 
     places: Float[np.ndarray, "t h w"]
-    own: float
-    note: str
-    absent: str = ""
+    own: float  # share of the class token that stems from itself
+    note: str  # which weights computed it
+    absent: str = ""  # why there is none
 
 
 def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -> Rollout:
-    """Runs MViTv2 on the frames of a clip.
+    """Runs MViTv2 on the frames of a clip; errors as of `load_mvit`.
 
     Args:
         weights: see `load_mvit`; empty: the tiny untrained network, which only shows the method.
         rgb: the recipe of the RGB tokens that the gesture model was trained on.
-
-    Raises:
-        DataError: the weights are missing, or belong to another network.
     """
     model, loaded = load_mvit(weights, "small" if weights else "tiny")
     encoder = VideoEncoder(model, loaded, torch.device("cpu"), "float32")

@@ -1,6 +1,6 @@
 """Gates of the interviews that a run predicts correctly and of those it predicts incorrectly.
 
-Letters in shapes: N interviews, R resamples.
+Letters in shapes: N interviews, Q quantities, R resamples.
 """
 
 import numpy as np
@@ -18,13 +18,10 @@ LOOKS = {"correct": (WIN, "circle"), "incorrect": (LOSE, "diamond")}
 
 
 def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame:
-    """One row for each interview of a split whose outcome is known.
+    """One row for each interview of a split whose outcome is known; errors as of `load_gated`.
 
     Columns: video_id, subject, correctness (`correct` or `incorrect`) and the columns of
     `Gates.per_window`, averaged over windows with a face; null where an interview shows no face.
-
-    Raises:
-        RunError: the run's model has no gates.
     """
     model = load_gated(run, data)
     predictions = run.predictions()
@@ -33,59 +30,45 @@ def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame
     for interview in known.itertuples():
         gates = compute_gates(model, whole_interview(data, str(interview.video_id)))
         correct = (interview.probability >= 0.5) == (interview.outcome == 1)
-        row = {
-            "video_id": interview.video_id,
-            "subject": interview.subject,
-            "correctness": "correct" if correct else "incorrect",
-        }
+        row = {"video_id": interview.video_id, "subject": interview.subject}
+        row["correctness"] = "correct" if correct else "incorrect"
         rows.append(row | gates.per_window[gates.face_seen].astype(float).mean().to_dict())
     return pd.DataFrame(rows)
 
 
 def compare_by_correctness(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Mean of each quantity over correct and incorrect predictions, and their difference.
+    """Mean of each quantity in `mean_gates` by correctness, and the difference of the two.
 
     The intervals are 95 % percentiles over draws of whole subjects, because interviews of one
     subject are not independent; an interval that contains 0 shows no difference. Null where either
     group has fewer than two interviews.
-
-    Args:
-        table: of `mean_gates`.
     """
     subject, names = pd.factorize(table.subject)
     draws = draw_groups(len(names), seed)[:, subject]
-    once = np.ones((1, len(table)))
-    correct = (table.correctness == "correct").to_numpy()
-    counts = {"n correct": int(correct.sum()), "n incorrect": int((~correct).sum())}
-    rows = []
-    for name in (column for column in table.columns if "stage" in column):
-        value = table[name].to_numpy(dtype=float)
-        means = [float(weighted_mean(value, once * group)[0]) for group in (correct, ~correct)]
-        difference = weighted_mean(value, draws * correct) - weighted_mean(value, draws * ~correct)
-        low = high = np.nan
-        if min(counts.values()) > 1:
-            low, high = np.nanquantile(difference, [0.025, 0.975])
-        row = {"quantity": name, "correct": means[0], "incorrect": means[1]}
-        rows.append(row | {"difference": means[0] - means[1], "low": low, "high": high} | counts)
-    return pd.DataFrame(rows)
+    values = table.filter(like="stage").astype(float)
+    groups = [(table.correctness == name).to_numpy(dtype=float) for name in LOOKS]
+    means = [weighted_means(values.to_numpy(), group[None])[0] for group in groups]
+    drawn = [weighted_means(values.to_numpy(), draws * group) for group in groups]
+    low = high = np.nan
+    if min(group.sum() for group in groups) > 1:
+        low, high = np.nanquantile(drawn[0] - drawn[1], [0.025, 0.975], axis=0)
+    compared = pd.DataFrame({"quantity": values.columns, **dict(zip(LOOKS, means, strict=True))})
+    compared = compared.assign(difference=means[0] - means[1], low=low, high=high)
+    counts = {f"n {name}": int(group.sum()) for name, group in zip(LOOKS, groups, strict=True)}
+    return compared.assign(**counts)
 
 
-def weighted_mean(
-    value: Float[np.ndarray, " N"], weights: Float[np.ndarray, "R N"]
-) -> Float[np.ndarray, " R"]:
+def weighted_means(
+    values: Float[np.ndarray, "N Q"], weights: Float[np.ndarray, "R N"]
+) -> Float[np.ndarray, "R Q"]:
     """Of the values that are not null; NaN where none of them has weight."""
-    known = ~np.isnan(value)
-    total = weights[:, known].sum(axis=1)
-    sums = weights[:, known] @ value[known]
-    return np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    total = weights @ ~np.isnan(values)
+    sums = weights @ np.nan_to_num(values)
+    return np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
 def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> go.Figure:
-    """A mark for each interview, a bar for each mean, and the difference of the means at the right.
-
-    Args:
-        table: of `mean_gates`.
-    """
+    """`mean_gates`: a mark an interview, a bar a mean, and the difference of means at the right."""
     title = f"Gates of correctly and incorrectly predicted {split} interviews"
     if table.empty:
         return empty_figure(f"No outcome of {split} is known.", title, notes_of(run))
@@ -94,15 +77,15 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
     for correctness, (colour, symbol) in LOOKS.items():
         own = table[table.correctness == correctness]
         long = own.melt(["video_id", "subject", "correctness"], var_name="quantity").dropna()
-        shared = {"mode": "markers", "offsetgroup": correctness, "orientation": "h"}
+        shared: dict[str, object] = {"mode": "markers", "orientation": "h", "cliponaxis": False}
         figure.add_scatter(
             x=long.value,
             y=long.quantity,
             customdata=long.video_id,
             marker={"color": colour, "symbol": symbol, "size": 7, "opacity": 0.55},
             name=f"{correctness} (n={len(own)})",
+            offsetgroup=correctness,
             hovertemplate="interview %{customdata}: %{x:.3f}<extra></extra>",
-            cliponaxis=False,
             **shared,
         )
         figure.add_scatter(
@@ -110,19 +93,17 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
             y=compared.quantity,
             marker={"color": colour, "symbol": "line-ns-open", "size": 26, "line_width": 3},
             name=f"mean of {correctness}",
+            offsetgroup=correctness,
             hovertemplate="mean: %{x:.3f}<extra></extra>",
-            cliponaxis=False,
             **shared,
         )
     figure.update_layout(scattermode="group", scattergap=0.4)
     beside = {"x": 1.01, "xref": "paper", "xanchor": "left", "showarrow": False}
     for row in compared.itertuples():
-        text = f"{row.difference:+.3f}"
-        if not np.isnan(row.low):
-            text += f" ({row.low:+.3f} to {row.high:+.3f})"
-        figure.add_annotation(text=text, y=row.quantity, **beside)
-    head = "correct − incorrect (95 %)"
-    figure.add_annotation(text=head, y=1.02, yref="paper", yanchor="bottom", **beside)
+        interval = "" if np.isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})"
+        figure.add_annotation(text=f"{row.difference:+.3f}{interval}", y=row.quantity, **beside)
+    head = {"text": "correct − incorrect (95 %)", "y": 1.02, "yref": "paper", "yanchor": "bottom"}
+    figure.add_annotation(**head, **beside)
     figure.update_xaxes(title_text="mean gate, or share by vector length")
     figure.update_yaxes(autorange="reversed", automargin=True)
     remark = "intervals over draws of subjects; one that contains 0 shows no difference"

@@ -5,7 +5,6 @@ Letters in shapes: T windows of 16 frames, G groups of channels.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,14 +27,8 @@ RUNNING = "probability of a win if the interview ended here"
 # Colour of each quantity in the first and the second stage
 COLOURS = {MEAN: (NEUTRAL, "#222222"), FROM_FACE: (FACE, FACE), FROM_CONTEXT: (CONTEXT, CONTEXT)}
 DASHES = ("solid", "dot")  # of the stages
-
-
-class Band(NamedTuple):
-    """One row of the figure: its title, its height in pixels, and what draws its traces."""
-
-    title: str
-    height: int
-    add: Callable[[go.Figure, int], None]
+# A row of the figure: its title, its height in pixels, and what draws its traces
+Band = tuple[str, int, Callable[[go.Figure, int], None]]
 
 
 def line_style(column: str) -> dict[str, str]:
@@ -62,8 +55,16 @@ def gates_over_time(
         running: `withholding.running_probability` of the interview.
         notes: for an interview outside the run's data; None: the notes of the run.
     """
-    bands = bands_of(gates, strips, face_share, running)
-    heights = [band.height for band in bands]
+    bands: list[Band] = [(s.title, 80 if s.pictures else 24, partial(add_strip, s)) for s in strips]
+    if face_share is not None:
+        bands.append((FACE_SHARE, 70, partial(add_face_share, face_share)))
+    for stage, gate in enumerate(gates.by_group(), start=1):
+        bands.append((f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
+    bands.append((MEAN, 120, partial(add_curves, gates, (MEAN,))))
+    bands.append((SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
+    if running is not None:
+        bands.append((RUNNING, 120, partial(add_running, running)))
+    titles, heights, draw = zip(*bands, strict=True)
     total = sum(heights) + BETWEEN * (len(bands) - 1)
     figure = make_subplots(
         rows=len(bands),
@@ -71,70 +72,39 @@ def gates_over_time(
         shared_xaxes=True,
         vertical_spacing=BETWEEN / total,
         row_heights=heights,
-        subplot_titles=[band.title for band in bands],
+        subplot_titles=titles,
     )
     figure.update_annotations(font_size=12, xanchor="left", x=0)  # the titles of the bands
-    for row, band in enumerate(bands, start=1):
-        band.add(figure, row)
+    for row, add in enumerate(draw, start=1):
+        add(figure, row)
     for window in np.flatnonzero(~gates.face_seen):
         figure.add_vrect(window - 0.5, window + 0.5, fillcolor="grey", opacity=0.3, line_width=0)
     windows = len(gates.face_seen)
-    figure.update_xaxes(range=[-0.5, windows - 0.5], showgrid=False)
-    figure.update_xaxes(dtick=1 if windows <= FEW else None)
+    each = 1 if windows <= FEW else None
+    figure.update_xaxes(range=[-0.5, windows - 0.5], showgrid=False, dtick=each)
     figure.update_xaxes(title_text="window of 16 frames", row=len(bands), col=1)
     title = (
         f"Gates of interview {gates.video_id}: probability of a win {gates.probability:.2f},"
         f" windows without a face: {(~gates.face_seen).sum()}"
     )
     figure = styled(figure, title, notes_of(run) if notes is None else notes)
-    top = figure.layout.margin.t
-    return figure.update_layout(
-        height=total + top + 130, margin_b=130, margin_t=top + 20, legend_tracegroupgap=0
-    )
-
-
-def bands_of(
-    gates: Gates,
-    strips: tuple[Strip, ...],
-    face_share: Float[np.ndarray, " T"] | None,
-    running: pd.DataFrame | None,
-) -> list[Band]:
-    bands = [
-        Band(strip.title, 80 if strip.pictures else 24, partial(add_strip, strip))
-        for strip in strips
-    ]
-    if face_share is not None:
-        bands.append(Band(FACE_SHARE, 70, partial(add_face_share, face_share)))
-    for stage, gate in enumerate(gates.by_group(), start=1):
-        bands.append(Band(f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
-    bands.append(Band(MEAN, 120, partial(add_curves, gates, (MEAN,))))
-    bands.append(Band(SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
-    if running is not None:
-        bands.append(Band(RUNNING, 120, partial(add_running, running)))
-    return bands
+    figure.layout.height = total + figure.layout.margin.t + 130
+    figure.layout.margin.update(b=130, t=figure.layout.margin.t + 20)
+    return figure.update_layout(legend_tracegroupgap=0)
 
 
 def add_face_share(share: Float[np.ndarray, " T"], figure: go.Figure, row: int) -> None:
-    figure.add_bar(
-        y=share,
-        marker={"color": FACE},
-        showlegend=False,
-        hovertemplate="window %{x}: %{y:.0%} of frames<extra></extra>",
-        row=row,
-        col=1,
-    )
+    hover = "window %{x}: %{y:.0%} of frames<extra></extra>"
+    look = {"marker": {"color": FACE}, "hovertemplate": hover}
+    figure.add_bar(y=share, showlegend=False, **look, row=row, col=1)
     figure.update_yaxes(range=[0, 1.05], row=row, col=1)
 
 
 def add_gate_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -> None:
     """Red passes the other stream, blue blocks it; white is half."""
-    figure.add_heatmap(
-        z=gate.T.round(3),
-        coloraxis="coloraxis",
-        hovertemplate="window %{x}<br>group %{y}<br>gate %{z:.2f}<extra></extra>",
-        row=row,
-        col=1,
-    )
+    hover = "window %{x}<br>group %{y}<br>gate %{z:.2f}<extra></extra>"
+    look = {"coloraxis": "coloraxis", "hovertemplate": hover}
+    figure.add_heatmap(z=gate.T.round(3), **look, row=row, col=1)
     figure.update_yaxes(title_text="group", row=row, col=1)
     bar = {"title": "gate", "len": 0.4, "thickness": 14}
     figure.update_layout(coloraxis={"colorscale": "RdBu_r", "cmin": 0, "cmax": 1, "colorbar": bar})
@@ -142,30 +112,16 @@ def add_gate_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -
 
 def add_curves(gates: Gates, quantities: tuple[str, ...], figure: go.Figure, row: int) -> None:
     for name in gates.columns(*quantities):
-        figure.add_scatter(
-            y=gates.per_window[name],
-            name=name,
-            mode="lines",
-            line=line_style(name),
-            row=row,
-            col=1,
-        )
+        look = {"name": name, "mode": "lines", "line": line_style(name)}
+        figure.add_scatter(y=gates.per_window[name], **look, row=row, col=1)
     if MEAN not in quantities:
         figure.update_yaxes(rangemode="tozero", row=row, col=1)
 
 
 def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:
-    figure.add_scatter(
-        x=running.window,
-        y=running.probability,
-        mode="lines+markers",
-        marker={"size": 4},
-        line={"color": WIN},
-        showlegend=False,
-        hovertemplate="after window %{x}: %{y:.2f}<extra></extra>",
-        row=row,
-        col=1,
-    )
+    look = {"mode": "lines+markers", "marker": {"size": 4}, "line": {"color": WIN}}
+    hover, x, y = "after window %{x}: %{y:.2f}<extra></extra>", running.window, running.probability
+    figure.add_scatter(x=x, y=y, showlegend=False, hovertemplate=hover, **look, row=row, col=1)
     figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, row=row, col=1)
     figure.update_yaxes(range=[0, 1], row=row, col=1)
 
@@ -176,31 +132,22 @@ def gate_lanes(
     running: pd.DataFrame,
     face_share: Float[np.ndarray, " T"] | None = None,
 ) -> Lanes:
-    """The same bands as lanes: press where a gate changes, and the player shows the frame.
-
-    Args:
-        running: `withholding.running_probability` of the interview.
-        face_share: share of each window's frames that show the face.
-    """
-    lanes = [
-        Lane(f"stage {stage}: {HEAT}", gate.T)
-        for stage, gate in enumerate(gates.by_group(), start=1)
-    ]
+    """The bands of `gates_over_time` as lanes: press one, and the player shows the frame."""
+    lanes = [Lane(f"stage {n}: {HEAT}", gate.T) for n, gate in enumerate(gates.by_group(), start=1)]
     means = gates.per_window[gates.columns(MEAN)]
-    lanes.append(curve_lane(MEAN, means, float(means.min(axis=None)), float(means.max(axis=None))))
+    lanes.append(curve_lane(MEAN, means, *np.nanquantile(means, [0, 1]).tolist()))
     for columns in zip(gates.columns(FROM_FACE), gates.columns(FROM_CONTEXT), strict=True):
         shares = gates.per_window[list(columns)]
         high = float(np.ceil(10 * shares.max(axis=None)) / 10)
         lanes.append(curve_lane("share of the other stream", shares, 0.0, high))
     if face_share is not None:
         lanes.append(line_lane(FACE_SHARE, face_share, FACE))
-    windows = np.arange(len(gates.face_seen))
-    win = np.interp(windows, running.window, running.probability)
+    win = np.interp(range(len(gates.face_seen)), running.window, running.probability)
     lanes.append(line_lane(RUNNING, win, WIN))
     return Lanes(moment, gates.video_id, lanes)
 
 
 def curve_lane(title: str, curves: pd.DataFrame, low: float, high: float) -> Lane:
-    """A lane of columns of `Gates.per_window`; it names each of its lines."""
+    """A lane of columns of `Gates.per_window`."""
     lines = tuple((name, line_style(name)["color"]) for name in curves)
     return Lane(f"{title}, {low:.2f} to {high:.2f}", curves.to_numpy().T, low, high, lines)

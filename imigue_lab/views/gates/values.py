@@ -3,6 +3,7 @@
 Letters in shapes: T windows of 16 frames, D channels of the tokens, G groups of channels.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
+from scipy.special import expit
 from torch import Tensor, nn
 
 from imigue_lab.data.datasets import Batch, InterviewDataset, collate
@@ -21,6 +23,8 @@ from imigue_lab.training.emotion.train import load_emotion
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import Settings
 
+Tokens = Float[Tensor, "1 T D"]
+Windows = Bool[np.ndarray, " T"]
 MEAN, FROM_FACE, FROM_CONTEXT = "mean gate", "face in context", "context in face"
 
 
@@ -38,11 +42,10 @@ class Gates:
     """The gates of one interview.
 
     Attributes:
-        stages: one array a stage; 1 passes everything of the other stream, 0 nothing.
-        per_window: a row a window and for each stage n the columns `mean gate, stage n` (over
-            channels), `face in context, stage n` and `context in face, stage n`: the share of the
-            other stream in InterFusion's output for a stream, by vector length; 0 where the other
-            stream is masked, null where the stream itself is.
+        stages: 1 passes everything of the other stream, 0 nothing.
+        per_window: for each stage n `mean gate, stage n` (over channels), `face in context, stage
+            n` and `context in face, stage n`: the share of the other stream in InterFusion's output
+            for a stream, by vector length; 0 where the other is masked, null where the stream is.
         face_seen: whether the window contains a face.
         logit: of a win.
     """
@@ -50,23 +53,22 @@ class Gates:
     video_id: str
     stages: list[Float[np.ndarray, "T D"]]
     per_window: pd.DataFrame
-    face_seen: Bool[np.ndarray, " T"]
+    face_seen: Windows
     logit: float
 
     @property
     def probability(self) -> float:
         """Of a win."""
-        return float(1 / (1 + np.exp(-self.logit)))
+        return float(expit(self.logit))
 
     def columns(self, *quantities: str) -> list[str]:
         """The columns of `per_window` for `MEAN`, `FROM_FACE` or `FROM_CONTEXT`, in all stages."""
         return [name for name in self.per_window if name.split(", ")[0] in quantities]
 
     def by_group(self, groups: int = 16) -> list[Float[np.ndarray, "T G"]]:
-        """Mean gate of groups of channels, an array a stage.
+        """Mean gates of equal groups of channels, sorted by mean gate in the first stage.
 
-        Channels are sorted by their mean gate in the first stage and cut into equal groups, so a
-        group contains the same channels in both stages.
+        A group contains the same channels in both stages.
         """
         order = np.argsort(self.stages[0].mean(axis=0), kind="stable")
         channels = np.array_split(order, min(groups, len(order)))
@@ -74,11 +76,7 @@ class Gates:
 
 
 def whole_interview(data: EmotionData, video_id: str) -> Batch:
-    """A batch of one.
-
-    Raises:
-        RunError: the interview is not in the data.
-    """
+    """A batch of one. Raises RunError where the data do not contain the interview."""
     videos = data.split.videos[data.split.videos.video_id == video_id]
     if videos.empty:
         raise RunError(
@@ -89,11 +87,7 @@ def whole_interview(data: EmotionData, video_id: str) -> Batch:
 
 
 def load_gated(run: Run, data: EmotionData) -> EmotionModel:
-    """The run's best model.
-
-    Raises:
-        RunError: it has no gates.
-    """
+    """The run's best model. Raises RunError where it has no gates."""
     model = load_emotion(run, data)
     if not isinstance(model, EmotionModel) or not len(model.fusions):
         raise RunError(f"{run.folder.name}: its fusion has no gates; choose an interfusion run")
@@ -101,11 +95,7 @@ def load_gated(run: Run, data: EmotionData) -> EmotionModel:
 
 
 def read_gates(run: Run, data: EmotionData, video_id: str) -> Gates:
-    """Runs the run's best model on one whole interview.
-
-    Raises:
-        RunError: the model has no gates, or the interview is not in the data.
-    """
+    """Gates of one whole interview; errors as of `load_gated` and `whole_interview`."""
     return compute_gates(load_gated(run, data), whole_interview(data, video_id))
 
 
@@ -117,28 +107,24 @@ def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
     def keep(_: nn.Module, streams: tuple[Tensor, Tensor]) -> None:
         inputs.append(streams)
 
-    hooks = [fusion.register_forward_pre_hook(keep) for fusion in model.fusions]
-    try:
+    with ExitStack() as hooks:
+        for fusion in model.fusions:
+            hooks.enter_context(fusion.register_forward_pre_hook(keep))
         output = model(**batch.inputs(), return_gates=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
     stages = [gate[0].numpy() for gate in output.gates]
     context_seen, face_seen = batch.context_mask[0].numpy(), batch.face_mask[0].numpy()
     columns = {}
-    for stage, (fusion, streams) in enumerate(zip(model.fusions, inputs, strict=True), start=1):
+    for stage, (fusion, gate) in enumerate(zip(model.fusions, stages, strict=True), start=1):
         assert isinstance(fusion, InterFusion)
-        (context, from_face), (from_context, face) = fusion.parts(*streams)
-        columns[f"{MEAN}, stage {stage}"] = stages[stage - 1].mean(axis=1)
+        (context, from_face), (from_context, face) = fusion.parts(*inputs[stage - 1])
+        columns[f"{MEAN}, stage {stage}"] = gate.mean(axis=1)
         columns[f"{FROM_FACE}, stage {stage}"] = share(from_face, context, context_seen)
         columns[f"{FROM_CONTEXT}, stage {stage}"] = share(from_context, face, face_seen)
     per_window = pd.DataFrame(columns).rename_axis("window")
     return Gates(batch.video_ids[0], stages, per_window, face_seen, float(output.logit[0]))
 
 
-def share(
-    other: Float[Tensor, "1 T D"], own: Float[Tensor, "1 T D"], seen: Bool[np.ndarray, " T"]
-) -> Float[np.ndarray, " T"]:
+def share(other: Tokens, own: Tokens, seen: Windows) -> Float[np.ndarray, " T"]:
     """``|other| / (|other| + |own|)``; NaN where the stream has no window."""
     lengths = [tokens[0].norm(dim=-1).numpy() for tokens in (other, own)]
     return np.divide(lengths[0], sum(lengths), out=np.full(len(seen), np.nan), where=seen)

@@ -8,8 +8,8 @@ gated term, and are left out of every mean. This shows what the prediction is ba
 Letters in shapes: T windows of 16 frames, B masked copies of the interview.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ import torch
 from einops import repeat
 from jaxtyping import Bool, Float, Float32
 from plotly.subplots import make_subplots
+from scipy.special import expit
 from torch import Tensor, nn
 
 from imigue_lab.data.datasets import Batch
@@ -42,18 +43,11 @@ LINES = {"both": (WIN, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "d
 def logits_when(
     model: nn.Module, batch: Batch, context: Shown, face: Shown
 ) -> Float[np.ndarray, " B"]:
-    """The logit of one interview under each pair of masks.
-
-    Args:
-        batch: of one interview.
-        context, face: windows of either stream that the model sees, a row a masked copy.
-    """
+    """The logit of a batch of one interview under each pair of masks of its streams."""
     logits = []
     for rows in torch.arange(len(context)).split(AT_ONCE):
-        inputs = {
-            name: repeat(value, "1 ... -> b ...", b=len(rows))
-            for name, value in batch.inputs().items()
-        }
+        copies = partial(repeat, pattern="1 ... -> b ...", b=len(rows))
+        inputs = {name: copies(value) for name, value in batch.inputs().items()}
         inputs["context_mask"] = inputs["context_mask"] & context[rows]
         inputs["face_mask"] = inputs["face_mask"] & face[rows]
         logits.append(model(**inputs).logit)
@@ -61,19 +55,16 @@ def logits_when(
 
 
 def running_probability(model: nn.Module, batch: Batch, moments: int = 60) -> pd.DataFrame:
-    """The prediction from the first windows alone.
+    """Columns window (the last one that the model sees) and probability (of a win).
 
     Args:
         moments: at which it is computed, at most; spread evenly up to the end.
-
-    Returns:
-        window (the last one that the model sees) and probability (of a win).
     """
     windows = batch.context.shape[1]
     last = np.unique(np.linspace(0, windows - 1, min(moments, windows)).round().astype(int))
     shown = torch.arange(windows) <= torch.from_numpy(last)[:, None]
     logit = logits_when(model, batch, shown, shown)
-    return pd.DataFrame({"window": last, "probability": sigmoid(logit)})
+    return pd.DataFrame({"window": last, "probability": expit(logit)})
 
 
 def without_modality(model: nn.Module, batch: Batch) -> pd.DataFrame:
@@ -87,7 +78,7 @@ def without_modality(model: nn.Module, batch: Batch) -> pd.DataFrame:
     face = repeat(torch.tensor([True, False, True]), "b -> b t", t=windows)
     logit = logits_when(model, batch, context, face)
     names = ["both", "context alone", "face alone"]
-    return pd.DataFrame({"shown": names, "logit": logit, "probability": sigmoid(logit)})
+    return pd.DataFrame({"shown": names, "logit": logit, "probability": expit(logit)})
 
 
 def without_span(
@@ -108,7 +99,8 @@ def without_span(
     windows = batch.context.shape[1]
     span = min(windows, span or max(1, windows // 8))
     first = np.unique(np.linspace(0, windows - span, min(places, windows)).round().astype(int))
-    hidden = span_masks(first.tolist(), span, windows)
+    window, begin = torch.arange(windows), torch.from_numpy(first)[:, None]
+    hidden = (window >= begin) & (window < begin + span)
     rng = np.random.default_rng(seed)
     random = torch.zeros(draws, windows, dtype=torch.bool)
     for row in random:
@@ -124,40 +116,26 @@ def without_span(
     return table.assign(**dict(zip(LINES, changes, strict=True)), low=low, high=high)
 
 
-def span_masks(first: Sequence[int], span: int, windows: int) -> Bool[Tensor, "B T"]:
-    """True from each first window on, `span` windows long."""
-    window, begin = torch.arange(windows), torch.tensor(first)[:, None]
-    return (window >= begin) & (window < begin + span)
-
-
-def sigmoid(logit: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
-    return 1 / (1 + np.exp(-logit))
-
-
 def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFrame) -> go.Figure:
-    """Left the probability from both streams and from either; right the change by span of time.
+    """Left `without_modality`: the probability by streams shown; right `without_span`.
 
     The grey band is the change under random windows: a span inside it shows no effect of its place.
-
-    Args:
-        modality: the table of `without_modality`.
-        spans: the table of `without_span`.
     """
     length = int(spans["last"].iloc[0] - spans["first"].iloc[0] + 1)
     titles = ("streams shown to the model", f"{length} windows withheld, by position")
     figure = make_subplots(
         rows=1, cols=2, column_widths=[0.3, 0.7], subplot_titles=titles, horizontal_spacing=0.1
     )
+    left, right = {"row": 1, "col": 1}, {"row": 1, "col": 2}
     figure.add_bar(
         x=modality.shown,
         y=modality.probability,
         text=modality.probability.map("{:.2f}".format),
         marker={"color": [LINES[name.split()[0]][0] for name in modality.shown]},
         showlegend=False,
-        row=1,
-        col=1,
+        **left,
     )
-    figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, row=1, col=1)
+    figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, **left)
     centre = (spans["first"] + spans["last"]) / 2
     figure.add_scatter(
         x=[*centre, *centre[::-1]],
@@ -167,8 +145,7 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
         line={"width": 0},
         hoverinfo="skip",
         name=f"{length} random windows, 95 %",
-        row=1,
-        col=2,
+        **right,
     )
     for name, (colour, dash) in LINES.items():
         figure.add_scatter(
@@ -178,12 +155,11 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
             mode="lines",
             line={"color": colour, "dash": dash},
             hovertemplate="around window %{x}: %{y:+.3f}<extra>" + name + "</extra>",
-            row=1,
-            col=2,
+            **right,
         )
-    figure.update_yaxes(title_text="probability of a win", range=[0, 1.05], row=1, col=1)
-    figure.update_yaxes(title_text="change of the logit, up: towards a win", row=1, col=2)
-    figure.update_xaxes(title_text="middle of the span, window of 16 frames", row=1, col=2)
+    figure.update_yaxes(title_text="probability of a win", range=[0, 1.05], **left)
+    figure.update_yaxes(title_text="change of the logit, up: towards a win", **right)
+    figure.update_xaxes(title_text="middle of the span, window of 16 frames", **right)
     title = f"Interview {video_id} with streams or spans withheld"
     notes = [*notes_of(run), "this shows what the prediction is based on, not why"]
     return styled(figure, title, notes, height=470)
@@ -191,20 +167,14 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
 
 @dataclass(frozen=True)
 class GatedInterview:
-    """One interview as a run's best model sees it.
-
-    Attributes:
-        face_share: share of each window's frames that show the face; None where it is not stored.
-        strips: frames, and the face crops that the encoder received.
-        running: the table of `running_probability`.
-    """
+    """One interview as a run's best model sees it."""
 
     model: EmotionModel
     batch: Batch
     gates: Gates
-    face_share: Float32[np.ndarray, " T"] | None
-    strips: tuple[Strip, Strip]
-    running: pd.DataFrame
+    face_share: Float32[np.ndarray, " T"] | None  # of frames with a face; None if not stored
+    strips: tuple[Strip, Strip]  # frames, and the face crops that the encoder received
+    running: pd.DataFrame  # of `running_probability`
 
     @property
     def video_id(self) -> str:
@@ -212,23 +182,17 @@ class GatedInterview:
 
 
 def choose_interview(emotion: EmotionRun, video_id: str = "") -> GatedInterview:
-    """Reads one interview.
+    """Reads one interview; an empty id is that of `longest_hidden`.
 
-    Args:
-        video_id: empty: the held-out interview with most windows without a face.
-
-    Raises:
-        RunError: the run's model has no gates, or its data do not contain the interview.
+    Raises RunError where the run's model has no gates, or its data do not contain the interview.
     """
     video_id = video_id or longest_hidden(emotion)
     model = load_gated(emotion.run, emotion.data)
     batch = whole_interview(emotion.data, video_id)
     windows = batch.context.shape[1]
     source = open_features(emotion.settings.face, emotion.settings.store, emotion.index)
-    strips = (
-        frame_strip(emotion.index, video_id, windows),
-        face_strip(emotion.index, source, video_id, windows),
-    )
+    frames = frame_strip(emotion.index, video_id, windows)
+    strips = frames, face_strip(emotion.index, source, video_id, windows)
     share = source.read(video_id).get("face_share")
     running = running_probability(model, batch)
     return GatedInterview(model, batch, compute_gates(model, batch), share, strips, running)

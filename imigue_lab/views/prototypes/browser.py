@@ -16,13 +16,8 @@ from jaxtyping import Float, Int
 from imigue_lab.results.open import GestureRun
 from imigue_lab.views.player.film import Player, still_as_jpeg
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.prototypes.plane import (
-    COLOUR_BY,
-    UNKNOWN,
-    Colouring,
-    colour_points,
-    hover_names,
-)
+from imigue_lab.views.prototypes import plane
+from imigue_lab.views.prototypes.plane import COLOUR_BY, UNKNOWN, Colouring, colour_points
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE
 from imigue_lab.views.prototypes.projection import PlaneProjection
 
@@ -30,12 +25,10 @@ KINDS = (ENTRY, CLIP, PROTOTYPE)  # drawn filled, open, and large with an edge
 
 
 class PointMap(AnyWidget):
-    """Draws points; `chosen` is the number of the point that was pressed last, -1 at first.
+    """Draws points, x to the right and y up, of kinds that are indices into `KINDS`.
 
-    Args:
-        places: x to the right and y up.
-        kinds: of each point, an index into `KINDS`.
-        names: of each point, shown when the pointer is over it.
+    `chosen` is the number of the point that was pressed last, -1 at first. A point's name is shown
+    when the pointer is over it.
     """
 
     _esm = Path(__file__).with_name("points.js")
@@ -74,39 +67,24 @@ class PointMap(AnyWidget):
     def send_scene(self) -> None:
         """Sends places, looks and kinds as bytes."""
         low, high = self.places.min(axis=0), self.places.max(axis=0)
-        scene = {
-            "kind": "scene",
-            "low": low.tolist(),
-            "high": high.tolist(),
-            "palette": self.colouring.colours,
-            "names": self.colouring.names,
-            "marks": self.colouring.marks,
-            "kinds": KINDS,
-            "unknown": UNKNOWN,
-        }
-        arrays = (
-            (self.places, np.float32),
-            (self.colouring.number, np.int8),
-            (self.kinds, np.uint8),
-        )
-        self.send(scene, [np.ascontiguousarray(a, kind).tobytes() for a, kind in arrays])
+        number, colours, names, marks = self.colouring
+        scene = {"kind": "scene", "low": low.tolist(), "high": high.tolist(), "palette": colours}
+        scene |= {"names": names, "marks": marks, "kinds": KINDS, "unknown": UNKNOWN}
+        arrays = self.places.astype(np.float32), number.astype(np.int8), self.kinds.astype(np.uint8)
+        self.send(scene, [array.tobytes() for array in arrays])
 
 
 class PrototypeBrowser(VBox):
     """Press an entry or a clip to play it; for a prototype the nearest clip plays.
 
-    Choosing a clip in another view of the same moment marks its point.
-
-    Attributes:
-        moment: shared with the player; other views may follow it.
-        by, map, label, player: the child widgets.
+    Choosing a clip in another view of the same `moment` marks its point.
     """
 
     def __init__(self, gesture: GestureRun, projection: PlaneProjection):
         self.points, table = projection.points, projection.table
         self.clips = table.clip_id.to_numpy()
         self.by = ToggleButtons(options=COLOUR_BY)
-        names = [name.replace("<br>", " · ") for name in hover_names(table)]
+        names = [name.replace("<br>", " · ") for name in plane.hover_names(table)]
         kinds = table.kind.map(KINDS.index).to_numpy()
         places = table[["x", "y"]].to_numpy(float)
         self.map = PointMap(places, kinds, names, colour_points(table, COLOUR_BY[0]))
@@ -133,8 +111,7 @@ class PrototypeBrowser(VBox):
             near = self.points.nearest(point, 1).iloc[0]
             self.clip_id = str(near.clip_id)
             name += f" · nearest: {near.kind} {near.clip_id}, cosine {near.cosine:.2f}"
-        self.label.value = name
-        self.moment.clip_id = self.clip_id
+        self.label.value, self.moment.clip_id = name, self.clip_id
 
     def follow(self, _: object) -> None:
         """The moment has moved to another clip."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Int
+from plotly.colors import sequential
 from plotly.subplots import make_subplots
 
 from imigue_lab.data.vocabulary import GROUPS
@@ -24,11 +25,7 @@ from imigue_lab.views.style import DISTINCT, LOSE, WIN, empty_figure, notes_of, 
 MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one look for each class
 UNKNOWN = "#c4c7cc"
 STEPS = 9
-# Cividis, dark to light
-RAMP = (
-    *("#00224e", "#123570", "#3b496c", "#575d6d", "#707173"),
-    *("#8a8678", "#a59c74", "#c3b369", "#e1cc55"),
-)
+RAMP = sequential.Cividis[:STEPS]  # dark to light
 COLOUR_BY = ("class", "group", "confidence", "age", "correctness")
 SIZES = {ENTRY: 7, CLIP: 7, PROTOTYPE: 14}  # pixels
 BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 1.5}
@@ -37,44 +34,38 @@ DRAWN = 2500  # points at most, so that a page stays small; the widget draws all
 
 
 class Colouring(NamedTuple):
-    """The look of each point, and what each look means.
+    """The number of each point's look, and colours, names and marks by number."""
 
-    Attributes:
-        number: of its look; -1 where the value is unknown, drawn as a grey circle.
-        colours, names: of each number.
-        marks: of each number, one of `MARKS`.
-    """
-
-    number: Int[np.ndarray, " N"]
+    number: Int[np.ndarray, " N"]  # -1 where the value is unknown, drawn as a grey circle
     colours: list[str]
     names: list[str]
     marks: list[str]
 
 
 def colour_points(table: pd.DataFrame, by: str) -> Colouring:
-    """Colours the points of `Points.table`.
+    """Colours the points of `Points.table` by one of `COLOUR_BY`.
 
-    Args:
-        by: one of `COLOUR_BY`. A class looks the same in every run: the eight colours are combined
-            with one mark after the other, so that all 32 classes look different.
+    A class looks the same in every run: the eight colours are combined with one mark after the
+    other, so that all 32 classes look different.
     """
     marks = []
     if by == "class":
-        classes = sorted(set(table.label.dropna().tolist()))
-        place = {label: n for n, label in enumerate(classes)}
-        number = table.label.map(place, na_action="ignore").fillna(-1)
+        number, found = pd.factorize(table.label, sort=True)
+        classes = [int(label) for label in found]
         colours = [DISTINCT[label % len(DISTINCT)] for label in classes]
         marks = [MARKS[label // len(DISTINCT)] for label in classes]
         names = [f"{label} · {name_of(label)}" for label in classes]
     elif by == "group":
-        number, names = pd.Series(table.group.cat.codes), list(GROUPS)
+        number, names = table.group.cat.codes, list(GROUPS)
         colours = list(DISTINCT[: len(names)])
     elif by == "correctness":
         names, colours = ["correct", "incorrect"], [WIN, LOSE]
-        number = table.correctness.map({"correct": 0, "incorrect": 1}).fillna(-1)
+        number = pd.Categorical(table.correctness, names).codes
     else:
         return ramp(table[by], by)
-    return Colouring(number.to_numpy(dtype=int), colours, names, marks or [MARKS[0]] * len(names))
+    return Colouring(
+        np.asarray(number, dtype=int), colours, names, marks or [MARKS[0]] * len(names)
+    )
 
 
 def ramp(values: pd.Series, name: str) -> Colouring:
@@ -84,10 +75,9 @@ def ramp(values: pd.Series, name: str) -> Colouring:
     share = (values - low) / max(high - low, 1e-9)
     number = np.floor(share * STEPS).clip(upper=STEPS - 1).fillna(-1).to_numpy(dtype=int)
     edges = np.linspace(low, high, STEPS + 1)
-    unit = " steps" if name == "age" else ""
-    digits = 0 if name == "age" else 2
+    digits, unit = (0, " steps") if name == "age" else (2, "")
     names = [f"{a:.{digits}f} to {b:.{digits}f}{unit}" for a, b in pairwise(edges)]
-    return Colouring(number, list(RAMP), names, [MARKS[0]] * STEPS)
+    return Colouring(number, RAMP, names, [MARKS[0]] * STEPS)
 
 
 def hover_names(table: pd.DataFrame) -> list[str]:
@@ -104,22 +94,21 @@ def hover_names(table: pd.DataFrame) -> list[str]:
 
 def points_on_plane(gesture: GestureRun, projection: PlaneProjection) -> go.Figure:
     """Filled: entries; open: clips; large: learned prototypes. A menu chooses the colours."""
-    points, table = projection.points, projection.table
-    rows = drawn_rows(table)
-    table = table.loc[rows]
+    points, rows = projection.points, drawn_rows(projection.points.table)
+    table = projection.table.loc[rows]
     hover = np.array(hover_names(table))
     figure = go.Figure()
     owners: list[str] = []
     for by in COLOUR_BY:
-        colouring = colour_points(points.table, by)
-        colouring = colouring._replace(number=colouring.number[rows])
+        number, *looks = colour_points(points.table, by)
+        colouring = Colouring(number[rows], *looks)
         owners += [by] * add_points(figure, table, colouring, hover, by == COLOUR_BY[0])
     buttons = [
         {"label": by, "method": "update", "args": [{"visible": [by == owner for owner in owners]}]}
         for by in COLOUR_BY
     ]
-    menu = {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.02}
-    menu |= {"xanchor": "left", "yanchor": "bottom"}
+    place = {"x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
+    menu = {"buttons": buttons, "type": "buttons", "direction": "right", **place}
     figure.update_layout(updatemenus=[menu])
     add_class_numbers(figure, table)
     figure.update_xaxes(title_text="no unit: only neighbourhoods have a meaning")
@@ -204,22 +193,18 @@ def nearest_clips(
     """Middle frames of the clips nearest to the prototypes of the classes with most entries."""
     title = "Clips nearest to some prototypes"
     counts = points.of(ENTRY).label.value_counts()
-    prototypes = points.of(PROTOTYPE).set_index("label", drop=False)
+    prototypes = points.of(PROTOTYPE).reset_index(names="point").set_index("label")
     chosen = [label for label in counts.index if label in prototypes.index][:classes]
     notes = notes_of(gesture.run)
     if not chosen:
         return empty_figure("No class has an entry and a prototype.", title, notes)
-    lists = {
-        label: points.nearest(points.table.index[points.table.id == f"prototype-{label}"][0], most)
-        for label in chosen
-    }
+    lists = [points.nearest(int(prototypes.point[label]), most) for label in chosen]
     titles = []
-    for near in lists.values():
+    for near in lists:
         labels = near.label.astype("string").fillna("?")
         rows = zip(near.clip_id, labels, near.cosine, strict=True)
         titles += [f"{clip} · {label} · {cosine:.2f}" for clip, label, cosine in rows]
         titles += [""] * (most - len(near))
-    names = [prototypes.name[label] for label in chosen]
     figure = make_subplots(
         rows=len(chosen),
         cols=most,
@@ -228,24 +213,20 @@ def nearest_clips(
         subplot_titles=titles,
     )
     absent = ""
-    for row, near in enumerate(lists.values(), start=1):
+    for row, near in enumerate(lists, start=1):
         for col, clip in enumerate(near.itertuples(), start=1):
             shot = clip_pictures(gesture.index, clip.clip_id, 1)
             absent = absent or shot.absent
             if shot.pictures:
-                figure.add_image(
-                    source=as_source(shot.pictures[0]),
-                    hovertemplate=f"{clip.kind} {clip.clip_id}: {clip.name}<extra></extra>",
-                    row=row,
-                    col=col,
-                )
+                hover = f"{clip.kind} {clip.clip_id}: {clip.name}<extra></extra>"
+                source = as_source(shot.pictures[0])
+                figure.add_image(source=source, hovertemplate=hover, row=row, col=col)
     if absent:
-        notes = [*notes, f"no pictures: {absent}"]
+        notes.append(f"no pictures: {absent}")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
-    each = "; ".join(f"{label} {name}" for label, name in zip(chosen, names, strict=True))
-    notes = [*notes, f"rows, by class: {each}", "above a picture: clip, class, cosine"]
+    each = "; ".join(f"{label} {prototypes.name[label]}" for label in chosen)
+    notes += [f"rows, by class: {each}", "above a picture: clip, class, cosine"]
     figure = styled(figure, title, notes, height=180 + 125 * len(chosen))
-    return figure.update_layout(
-        margin={"t": figure.layout.margin.t + 10, "b": 20, "r": 20, "l": 20}
-    )
+    margin = {"t": figure.layout.margin.t + 10, "b": 20, "r": 20, "l": 20}
+    return figure.update_layout(margin=margin)

@@ -21,13 +21,8 @@ from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.scores import name_of, probabilities
 
 ENTRY, PROTOTYPE, CLIP = "bank entry", "learned prototype", "clip"
-NULLABLE = {
-    "label": "Int64",
-    "confidence": float,
-    "age": float,
-    "predicted": "Int64",
-    "correctness": object,
-}
+NULLABLE = {"label": "Int64", "confidence": float, "age": float, "predicted": "Int64"}
+NULLABLE["correctness"] = object
 COLUMNS = ["id", "kind", "clip_id", *NULLABLE]
 
 
@@ -54,9 +49,8 @@ class Points:
         """The entries and clips nearest to a point by cosine, one a source clip, with `cosine`."""
         lengths = np.linalg.norm(self.vectors, axis=1)
         cosine = self.vectors @ self.vectors[point] / (lengths * lengths[point]).clip(min=1e-12)
-        others = self.table.assign(cosine=cosine).drop(index=point)
-        others = others[(others.kind != PROTOTYPE)]
-        others = others[others.clip_id != self.table.clip_id[point]]
+        own = self.table.clip_id[point]  # empty for a prototype, as for all others
+        others = self.table.assign(cosine=cosine)[~self.table.clip_id.isin(["", own])]
         others = others.sort_values("cosine", ascending=False, kind="stable")
         return others.drop_duplicates("clip_id").head(most)
 
@@ -64,8 +58,7 @@ class Points:
 def read_points(gesture: GestureRun, split: str = "test") -> Points:
     """Every entry and prototype of the run's best model, and the features of a split's clips.
 
-    Raises:
-        RunError: the run has no memory.
+    Raises RunError where the run has no memory.
     """
     system = load_gesture(gesture.run, gesture.data)
     memory = system.gesture.memory
@@ -73,11 +66,8 @@ def read_points(gesture: GestureRun, split: str = "test") -> Points:
         raise RunError(
             f"{gesture.run.folder.name}: was trained without memory; choose a run of memory=true"
         )
-    found = [
-        entry_points(gesture, memory),
-        prototype_points(memory),
-        clip_points(gesture, system, split),
-    ]
+    found = [entry_points(gesture, memory), prototype_points(memory)]
+    found.append(clip_points(gesture, system, split))
     vectors = np.concatenate([vectors for vectors, _ in found]).astype(np.float32)
     tables = [table.reindex(columns=COLUMNS).astype(NULLABLE) for _, table in found]
     table = pd.concat(tables, ignore_index=True)
@@ -133,8 +123,8 @@ def clip_points(
         vectors.append(fused[kept].float().numpy())
         ids += [batch.clip_ids[n] for n in kept]
     known = gesture.run.predictions().set_index("clip_id").loc[ids]
-    correct = np.where(known.label == known.predicted, "correct", "incorrect")
-    correctness = pd.Series(correct, dtype=object)
+    correctness = np.where(known.label == known.predicted, "correct", "incorrect").astype(object)
+    correctness[known.label.isna()] = None
     table = pd.DataFrame(
         {
             "id": [f"clip-{clip_id}" for clip_id in ids],
@@ -143,7 +133,7 @@ def clip_points(
             "label": known.label.array,
             "confidence": probabilities(known).max(axis=1),
             "predicted": known.predicted.array,
-            "correctness": correctness.mask(known.label.isna().to_numpy(), None),
+            "correctness": correctness,
         }
     )
     return np.concatenate(vectors), table

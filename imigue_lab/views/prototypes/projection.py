@@ -3,7 +3,6 @@
 Letters in shapes: N points, D width.
 """
 
-import io
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -44,21 +43,15 @@ SAMPLE = 2000  # points used for the measures, which compare all pairs
 class PlaneProjection:
     """Points on a plane.
 
-    Attributes:
-        points: in the original space.
-        places: id, x and y.
-        method: name and parameters.
-        trust: trustworthiness, 0 to 1: whether neighbours on the plane are neighbours in the space.
-        silhouette: separation of the classes in the space and on the plane, -1 to 1.
-        measured: number of points that both are computed from.
+    Trustworthiness is 0 to 1: whether neighbours on the plane are neighbours in the space.
     """
 
-    points: Points
-    places: pd.DataFrame
-    method: str
+    points: Points  # in the original space
+    places: pd.DataFrame  # id, x and y
+    method: str  # name and parameters
     trust: float
-    silhouette: tuple[float, float]
-    measured: int
+    silhouette: tuple[float, float]  # of the classes in the space and on the plane, -1 to 1
+    measured: int  # points that both are computed from
 
     @property
     def table(self) -> pd.DataFrame:
@@ -74,11 +67,7 @@ class PlaneProjection:
 
 
 def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProjection:
-    """Projects the points to a plane, or reads their places where the run has them.
-
-    Raises:
-        RunError: fewer than three points.
-    """
+    """Projects three or more points to a plane, or reads their places where the run has them."""
     count = len(points.vectors)
     if count < 3:
         raise RunError(
@@ -97,9 +86,7 @@ def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProj
     else:
         xy = by_umap(points.vectors, settings) if method == "umap" else by_pca(points, settings)
         places = pd.DataFrame({"id": ids, "x": xy[:, 0], "y": xy[:, 1]})
-        content = io.BytesIO()
-        places.to_parquet(content, index=False)
-        write_atomically(file, content.getvalue())
+        write_atomically(file, places.to_parquet(index=False))
     used = ", ".join([method.upper(), *(f"{name} {value}" for name, value in parameters.items())])
     return PlaneProjection(points, places, used, *measure(points, places, settings))
 

@@ -12,7 +12,6 @@ from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.views.gates.values import whole_interview
 from imigue_lab.views.gates.withholding import (
     running_probability,
-    span_masks,
     withheld,
     without_modality,
     without_span,
@@ -86,8 +85,9 @@ def test_the_change_of_a_span_is_that_of_windows_set_to_zero(model, batch):
         assert row[name] == pytest.approx(logit(model, shown) - whole, abs=1e-5)
 
 
-def test_spans_have_the_requested_length_and_position():
-    assert span_masks([0, 2], 2, 4).int().tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
+def test_spans_have_the_requested_length_and_position(model, batch):
+    table = without_span(model, batch, span=2, places=3)
+    assert table[["first", "last"]].to_numpy().tolist() == [[0, 1], [4, 5], [7, 8]]
 
 
 def test_an_interview_shorter_than_the_span_is_withheld_entirely(model, batch):
