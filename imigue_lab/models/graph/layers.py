@@ -183,6 +183,11 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def check_width(width: int) -> None:
+    if width % 4:
+        raise ValueError(f"width must be a multiple of 4; got {width}")
+
+
 class SubsetConvolutions(nn.Module):
     """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
 
@@ -191,6 +196,7 @@ class SubsetConvolutions(nn.Module):
 
     def __init__(self, in_width: int, width: int):
         super().__init__()
+        check_width(width)
         self.theta, self.phi, self.weights = (
             nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
             for out in (width // 4, width // 4, width)

@@ -20,6 +20,7 @@ from imigue_lab.models.graph.layers import (
     Own,
     Shorter,
     at_least_float32,
+    check_width,
     norm_side_by_side,
     normed,
     normed_convolution,
@@ -142,14 +143,15 @@ class FourBranches(nn.Module):
 
     def __init__(self, width: int, stride: int, rectify: bool):
         super().__init__()
-        part, last = width // 4, width - width // 4 * 3
+        check_width(width)
+        part = width // 4
         near, far = (AlongTime(part, part, 5, stride, dilation) for dilation in (1, 2))
         self.branches = nn.ModuleList(
             [
                 Branch(width, part, near, norm=True),
                 Branch(width, part, far, norm=True),
                 Branch(width, part, Maximum(stride), norm=True),
-                Direct(width, last, stride, norm=True),
+                Direct(width, part, stride, norm=True),
             ]
         )
         self.rectify = rectify
