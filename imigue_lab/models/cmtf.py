@@ -246,10 +246,8 @@ def match_both_ways(
 
     `forth` tokens of the first set, those with the highest row maximum, merge into their best match
     of the second; then `back` tokens of the second, with all that merged into them, merge into
-    their best match among the remaining tokens of the first. Scores are not recomputed.
-
-    Args:
-        scores: -inf for pairs that must not merge.
+    their best match among the remaining tokens of the first. Scores are not recomputed; those of
+    pairs that must not merge are -inf.
     """
     clips, rows, columns = scores.shape
     best, target = scores.max(dim=2)

@@ -203,11 +203,8 @@ def unwrap(content: Mapping[str, Any], name: str) -> State:
     }
     if parts:
         content = {f"{part}.{key}": parts[part][key] for part in parts for key in parts[part]}
-    state = {
-        PREFIXES.sub("", str(key)): weight
-        for key, weight in content.items()
-        if isinstance(weight, Tensor)
-    }
+    weights = {key: weight for key, weight in content.items() if isinstance(weight, Tensor)}
+    state = {PREFIXES.sub("", str(key)): weight for key, weight in weights.items()}
     if not state:
         raise DataError(f"{name}: holds no weights; give a checkpoint or a state dict")
     return state
@@ -217,10 +214,8 @@ def fill(model: nn.Module, state: State, family: Family, complaint: str) -> None
     """Copies every weight of a state dict into its place in the model.
 
     Integer buffers (indices, counts of batches) and buffers outside the model's state dict (fixed
-    graphs) may be absent; axes of length 1 may differ.
-
-    Raises:
-        DataError: a weight is missing, left over, or of another shape.
+    graphs) may be absent; axes of length 1 may differ. Raises DataError if a weight is missing,
+    left over, or of another shape.
     """
     weights = model.state_dict()
     places = dict(model.named_buffers()) | weights

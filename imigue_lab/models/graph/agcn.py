@@ -135,11 +135,7 @@ class AGCN(GraphNetwork):
 
 
 class TwoStream(nn.Module):
-    """``logits = f_joint(joints) + f_bone(bones)``.
-
-    Args:
-        joint, bone: of one layout and one number of classes and persons.
-    """
+    """``f_joint(joints) + f_bone(bones)``, of one layout and one number of classes and persons."""
 
     def __init__(self, joint: AGCN, bone: AGCN):
         super().__init__()
@@ -153,8 +149,7 @@ class TwoStream(nn.Module):
                     f"{what}: the joint network has {a}, the bone network {b}; use two networks"
                     " that were trained alike"
                 )
-        self.joint = joint
-        self.bone = bone
+        self.joint, self.bone = joint, bone
 
     def forward(
         self, joints: Skeletons, bones: Skeletons, frame_mask: FrameMask | None = None

@@ -69,8 +69,7 @@ class Refinement(nn.Module):
 class RefinedGraphConvolution(nn.Module):
     """``y = ReLU(BN(Σ_k (W_k x) R_k) + skip(x))``, a graph R for every channel.
 
-    Args:
-        transposed: ``R[u, v]`` leads from v to u, as in the authors' code; in pyskl from u to v.
+    ``R[u, v]`` leads from u to v as in pyskl; `transposed`, as in the authors' code, from v to u.
     """
 
     def __init__(self, graph: Graph, in_width: int, width: int, transposed: bool):

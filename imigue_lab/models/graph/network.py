@@ -78,12 +78,10 @@ class GraphNetwork(nn.Module):
     def forward(
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B classes"]:
-        """Logits.
+        """Logits of normalised coordinates; a missing joint is all 0.
 
-        Args:
-            skeleton: normalised coordinates; a missing joint is all 0.
-            frame_mask: False for padded frames: then a clip's result does not depend on its batch.
-                (In training, batch statistics count the padding, as published.)
+        The mask is False for padded frames: then a clip's result does not depend on its batch. (In
+        training, batch statistics count the padding, as published.)
         """
         return self.head(self.pooled(skeleton, frame_mask))
 
