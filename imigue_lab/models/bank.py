@@ -74,13 +74,8 @@ class Bank(nn.Module):
         return self.source != EMPTY
 
     def source_ids(self, clip_ids: Iterable[str]) -> list[list[str]]:
-        """The clip of each entry by class and slot, "" if free.
-
-        Args:
-            clip_ids: of all clips that the bank may have been written from.
-
-        Raises:
-            DataError: an entry's clip is not among them.
+        """The clip of each entry by class and slot, "" if free; `clip_ids` are of all clips that
+        the bank may have been written from. Raises DataError if an entry's clip is not among them.
         """
         names = {clip_code(clip_id): clip_id for clip_id in clip_ids} | {EMPTY: ""}
         rows = self.source.tolist()
@@ -146,17 +141,9 @@ class Bank(nn.Module):
             weakest    else the least confident entry is replaced if p is larger: m <- f
             kept out   else nothing is written
 
-        Confidence is p after "free" and "weakest", otherwise 0.9 c + 0.1 p.
-
-        Args:
-            f: unrefined, of all clips of the step (under DDP: of all ranks).
-            logits: unrefined C.
-
-        Returns:
-            The rule that applied to each candidate, by clip id.
-
-        Raises:
-            RunError: features of another width than the bank's.
+        Confidence is p after "free" and "weakest", otherwise 0.9 c + 0.1 p. f and the logits C are
+        unrefined, of all clips of the step (under DDP: of all ranks). Returns the rule that applied
+        to each candidate, by clip id. Raises RunError for features of another width than the bank.
         """
         if f.shape[1] != self.entries.shape[2]:
             raise RunError(
@@ -202,11 +189,7 @@ class Bank(nn.Module):
 
 
 def refuse_another_size(bank: Bank, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Before weights are loaded.
-
-    Raises:
-        RunError: the checkpoint's bank has another size.
-    """
+    """Before weights are loaded; raises RunError if the checkpoint's bank has another size."""
     found, expected = state.get(f"{prefix}entries"), bank.entries
     if found is not None and found.shape != expected.shape:
         sizes = (" x ".join(map(str, shape)) for shape in (found.shape, expected.shape))

@@ -63,22 +63,9 @@ POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", bal
 RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
 
-Name = Literal[
-    "tsm",
-    "video-swin-t",
-    "video-swin-s",
-    "video-swin-b",
-    "st-gcn",
-    "st-gcn++",
-    "strongaug",
-    "aagcn",
-    "ctr-gcn",
-    "dg-stgcn",
-    "poseconv3d",
-    "dscnet",
-    "2s-agcn",
-    "mvitv2-s",
-]
+Videos = Literal["tsm", "video-swin-t", "video-swin-s", "video-swin-b"]
+Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
+Name = Literal[Videos, Skeletons, "poseconv3d", "dscnet", "2s-agcn", "mvitv2-s"]
 Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton"]
 
 
@@ -185,9 +172,6 @@ def build_baseline(
         keypoints: name of a layout, which gives the joints and the graph.
         channels, persons: of the skeletons; networks with one shared norm accept more persons.
         sizes: other arguments of the builder, such as those of `SIZES`; by default as published.
-
-    Raises:
-        ValueError: no such name.
     """
     if name in SKELETON_BUILDERS:
         apart = persons if name in NORM_PER_PERSON else 1

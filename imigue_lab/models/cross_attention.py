@@ -22,11 +22,8 @@ FAR = 1e4  # above any logit, and within the range of float16
 
 def gaps_between(x: Tokens, y: Tokens) -> Gaps:
     """Distances of the tokens of two modalities: ``|t_i - t_j|``; ``‖x_i - x_j‖``, 0 where a place
-    is unknown; and 0 for valid pairs, FAR or more if one of the tokens is invalid.
-
-    Raises:
-        DataError: tokens without places.
-    """
+    is unknown; and 0 for valid pairs, FAR or more if one of the tokens is invalid. Raises DataError
+    for tokens without places."""
     if x.places is None or y.places is None:
         raise DataError(
             "tokens without places, which the spatial heads need: give places (B, N, 2), 0 to 1"
@@ -113,7 +110,8 @@ class CrossAttention(nn.Module):
         self.context = ContextHeads(dim, shared, dim // heads) if shared else None
         self.slopes = None
         if "spatial" in criteria:
-            slopes = geometric(*SLOPES, roles.count("spatial"))
+            first, last = (math.log(slope) for slope in SLOPES)
+            slopes = torch.linspace(first, last, roles.count("spatial")).exp()
             self.slopes = nn.Parameter(repeat(slopes.expm1().log(), "g -> g two", two=2).clone())
         start_attention(self)
 
@@ -139,7 +137,9 @@ class CrossAttention(nn.Module):
             gaps = rearrange(~y_mask * FAR, "b j -> b 1 1 j")
         received, weights = None, None
         if return_received or return_weights:
-            clips = clips_at_a_time(q, k)
+            clips = len(q)
+            if q.device.type == "cpu":  # few enough that their attention weights fit its cache
+                clips = max(1, IN_CACHE // (self.own_heads * q.shape[2] * k.shape[2]))
             pieces = zip(*(part.split(clips) for part in (q, k, v, gaps, share)), strict=True)
             parts = [self.attend(*piece, keep=return_weights) for piece in pieces]
             values, received, weights = (joined(part) for part in zip(*parts, strict=True))
@@ -170,11 +170,8 @@ class CrossAttention(nn.Module):
         keep: bool,
     ) -> tuple[Float[Tensor, "B I hd"], Float[Tensor, "B J"], Float[Tensor, "B h I J"] | None]:
         """The output of the h heads that compare each query with each key, the attention that each
-        key receives over these heads, and the weights if kept; the softmax sums in float32.
-
-        Args:
-            share: weight of each query in its clip's received attention; 0 for an invalid one.
-        """
+        key receives over these heads, and the weights if kept; the softmax sums in float32. `share`
+        is the weight of each query in its clip's received attention; 0 for an invalid one."""
         heads = q.shape[1]
         bias = self.bias(gaps, q.dtype).expand(-1, heads, q.shape[2], -1).flatten(end_dim=1)
         q, k, v = (part.flatten(end_dim=1) for part in (q, k, v))
@@ -243,18 +240,6 @@ def start_attention(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def clips_at_a_time(q: Float[Tensor, "B h I d"], k: Float[Tensor, "B h J d"]) -> int:
-    """On a CPU few enough that their attention weights fit its cache."""
-    clips, heads, rows, _ = q.shape
-    if q.device.type != "cpu":
-        return clips
-    return max(1, IN_CACHE // (heads * rows * k.shape[2]))
-
-
 def joined(parts: tuple[Any, ...]) -> Any:
     """Concatenated over clips; a single part as it is, None if the parts are None."""
     return torch.cat(parts) if len(parts) > 1 and parts[0] is not None else parts[0]
-
-
-def geometric(first: float, last: float, steps: int) -> Float[Tensor, " steps"]:
-    return torch.linspace(math.log(first), math.log(last), steps).exp()

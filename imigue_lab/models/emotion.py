@@ -9,15 +9,72 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from imigue_lab.models.interfusion import Gate, InterFusion, Tokens
+from imigue_lab.models.tokens import masked_mean
 
 Fusion = Literal["interfusion", "late", "concat", "context_only", "face_only"]
+Gate = Literal["shared", "cross", "convex"]
+Context = Float[Tensor, "B T C"]
+Face = Float[Tensor, "B T F"]
+Tokens = Float[Tensor, "B T D"]
 Mask = Bool[Tensor, "B T"]
 Pooled = Float[Tensor, "B D"]
+
+
+class AlphaGate(nn.Module):
+    """One element-wise gate for both directions: ``α = σ(W [x; y] + b)``."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.to_gate = nn.Linear(2 * dim, dim)
+
+    def forward(self, x: Tokens, y: Tokens) -> Tokens:
+        return torch.sigmoid(self.to_gate(torch.cat([x, y], dim=-1)))
+
+
+class InterFusion(nn.Module):
+    """Each stream adds the other's gated tokens to its own.
+
+    The paper describes "a shared element-wise gate" and "a residual gated-sum fusion in both
+    directions" without an equation; docs/paper_gaps.md lists the three readings and how to choose.
+    With ``α = AlphaGate(x, y)``:
+
+        shared   u = x + α ⊙ y              v = y + α ⊙ x
+        cross    u = x + α ⊙ y              v = y + (1 - α) ⊙ x
+        convex   u = x + z                  v = y + z,    z = α ⊙ x + (1 - α) ⊙ y
+
+    A token that is missing in one stream must arrive as zeros: its gated term is then 0.
+    """
+
+    def __init__(self, dim: int, gate: Gate = "shared"):
+        super().__init__()
+        if gate not in get_args(Gate):
+            raise ValueError(f"gate must be one of {', '.join(get_args(Gate))}; got {gate!r}")
+        self.reading = gate
+        self.gate = AlphaGate(dim)
+
+    def forward(self, x: Tokens, y: Tokens) -> tuple[Tokens, Tokens, Tokens]:
+        """u, v and the gate α."""
+        alpha = self.gate(x, y)
+        if self.reading == "shared":
+            return x + alpha * y, y + alpha * x, alpha
+        if self.reading == "cross":
+            return x + alpha * y, y + (1 - alpha) * x, alpha
+        z = alpha * x + (1 - alpha) * y
+        return x + z, y + z, alpha
+
+    def parts(self, x: Tokens, y: Tokens) -> tuple[tuple[Tokens, Tokens], tuple[Tokens, Tokens]]:
+        """u and v, each as (contribution of x, contribution of y); the sums equal `forward`'s."""
+        alpha = self.gate(x, y)
+        if self.reading == "shared":
+            return (x, alpha * y), (alpha * x, y)
+        if self.reading == "cross":
+            return (x, alpha * y), ((1 - alpha) * x, y)
+        from_x, from_y = alpha * x, (1 - alpha) * y
+        return (x + from_x, from_y), (from_x, y + from_y)
 
 
 class EmotionOutput(NamedTuple):
@@ -37,21 +94,10 @@ class EmotionOutput(NamedTuple):
 
 def sinusoidal_code(window: Int[Tensor, "B T"], dim: int) -> Float[Tensor, "B T D"]:
     """The sine and cosine code of the window's number in its interview (Vaswani et al. 2017)."""
-    frequency = torch.exp(
-        torch.arange(0, dim, 2, device=window.device) * (-math.log(10_000.0) / dim)
-    )
+    even = torch.arange(0, dim, 2, device=window.device)
+    frequency = torch.exp(even * (-math.log(10_000.0) / dim))
     angle = window[..., None] * frequency
     return rearrange([angle.sin(), angle.cos()], "two b t half -> b t (half two)")[..., :dim]
-
-
-def zero_outside(tokens: Tokens, mask: Mask) -> Tokens:
-    return tokens * mask[..., None]
-
-
-def masked_mean(tokens: Tokens, mask: Mask) -> Pooled:
-    """Mean over the valid windows; 0 where there is none."""
-    total = reduce(zero_outside(tokens, mask), "b t d -> b d", "sum")
-    return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class Stream(nn.Module):
@@ -87,12 +133,12 @@ class Stream(nn.Module):
         """Attention within the interviews with a valid window, zeros elsewhere."""
         present = mask.any(dim=1)
         if present.all():
-            return zero_outside(encoder(tokens, src_key_padding_mask=~mask), mask)
+            return encoder(tokens, src_key_padding_mask=~mask) * mask[..., None]
         attended = torch.zeros_like(tokens)
         if present.any():
             encoded = encoder(tokens[present], src_key_padding_mask=~mask[present])
             attended = attended.index_put((present,), encoded.to(tokens.dtype))
-        return zero_outside(attended, mask)
+        return attended * mask[..., None]
 
 
 def build_encoder(dim: int, depth: int, heads: int, dropout: float) -> nn.TransformerEncoder:
@@ -117,15 +163,14 @@ class EmotionModel(nn.Module):
 
     def __init__(self, context: Stream, face: Stream, fusions: list[InterFusion], dropout: float):
         super().__init__()
-        self.context = context
-        self.face = face
+        self.context, self.face = context, face
         self.fusions = nn.ModuleList(fusions)
         self.head = build_head(2 * context.project.out_features, dropout)
 
     def forward(
         self,
-        context: Float[Tensor, "B T C"],
-        face: Float[Tensor, "B T F"],
+        context: Context,
+        face: Face,
         context_mask: Mask,
         face_mask: Mask,
         window: Int[Tensor, "B T"],
@@ -150,19 +195,17 @@ class EmotionModel(nn.Module):
 class LateEmotionModel(nn.Module):
     """Separate streams with one head each; the logit is the mean over the streams with input."""
 
-    def __init__(self, context: Stream | None, face: Stream | None, dropout: float):
+    def __init__(self, streams: dict[str, Stream], dropout: float):
         super().__init__()
-        streams = {"context": context, "face": face}
-        present = {name: stream for name, stream in streams.items() if stream is not None}
-        self.streams = nn.ModuleDict(present)
+        self.streams = nn.ModuleDict(streams)
         self.heads = nn.ModuleDict(
-            {name: build_head(s.project.out_features, dropout) for name, s in present.items()}
+            {name: build_head(s.project.out_features, dropout) for name, s in streams.items()}
         )
 
     def forward(
         self,
-        context: Float[Tensor, "B T C"],
-        face: Float[Tensor, "B T F"],
+        context: Context,
+        face: Face,
         context_mask: Mask,
         face_mask: Mask,
         window: Int[Tensor, "B T"],
@@ -219,11 +262,10 @@ def build_emotion(
     if fusion in ("interfusion", "concat"):
         fusions = [InterFusion(width, gate) for _ in range(0 if fusion == "concat" else stages)]
         return EmotionModel(context, face, fusions, dropout)
-    return LateEmotionModel(
-        None if fusion == "face_only" else context,
-        None if fusion == "context_only" else face,
-        dropout,
-    )
+    streams = {"context": context, "face": face}
+    if fusion != "late":
+        streams = {name: s for name, s in streams.items() if fusion == f"{name}_only"}
+    return LateEmotionModel(streams, dropout)
 
 
 class FocalLoss(nn.Module):

@@ -149,13 +149,9 @@ class GestureModel(nn.Module):
         clip_ids: Sequence[str] | None = None,
         return_attention: bool = False,
     ) -> GestureOutput:
-        """
-        Args:
-            clip_ids: required in training with memory, so that no clip retrieves its own entry. In
-                evaluation they do the same for training clips.
-
-        Raises:
-            DataError: tokens that do not fit the model or each other, or missing ids.
+        """With `clip_ids` no clip retrieves its own entry: required in training with memory, and of
+        use for training clips in evaluation. Raises DataError for tokens that do not fit the model
+        or each other, and for missing ids.
         """
         check(rgb, self.rgb, "rgb")
         check(pose, self.pose, "pose")
@@ -214,11 +210,7 @@ class GestureModel(nn.Module):
         return Candidates(f, logits, label, [*clip_ids])
 
     def remember(self, candidates: Candidates) -> dict[str, Rule]:
-        """Writes the clips of a step into the memory, after the step has read from it.
-
-        Returns:
-            The rule that applied to each candidate, see `Bank.write`.
-        """
+        """Writes the clips of a step into the memory, after reading; see `Bank.write`."""
         return {} if self.memory is None else self.memory.bank.write(*candidates)
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
@@ -231,7 +223,6 @@ class GestureModel(nn.Module):
 
 
 def check(tokens: Tokens, projection: Projection, name: str) -> None:
-    """Refuses tokens of another width than the model was built for."""
     found, expected = tokens.values.shape[2], projection.linear.in_features
     if found != expected:
         raise DataError(
@@ -243,13 +234,9 @@ def check(tokens: Tokens, projection: Projection, name: str) -> None:
 def build_fusion(
     name: FusionName, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
 ) -> CMTF | ConcatFusion | LateFusion:
-    """A fusion by its name; `heads`, `criteria` and `merge` are CMTF's.
-
-    Raises:
-        SettingsError: values that do not fit together.
-    """
-    names = ", ".join(get_args(FusionName))
+    """`heads`, `criteria` and `merge` are CMTF's; raises SettingsError if they do not fit."""
     if name not in get_args(FusionName):
+        names = ", ".join(get_args(FusionName))
         raise SettingsError(f"fusion must be one of {names}; got {name!r}")
     if name == "late":
         return LateFusion(dim)
@@ -280,7 +267,8 @@ def build_gesture(
     momentum: int | float = 0.9,
     warmup: int = 5,
 ) -> GestureModel:
-    """The paper's gesture model (Fig. 1a), or a variant by name.
+    """The paper's gesture model (Fig. 1a), or a variant by name; raises SettingsError for values
+    that do not fit together.
 
     Args:
         rgb_dim, pose_dim: widths of the encoders' tokens (MViTv2-S; 2s-AGCN joint and bone).
@@ -292,20 +280,14 @@ def build_gesture(
         memory: refinement by the bank, and prototypes; False leaves out both.
         bank, top_k, momentum: entries per class, entries read, inertia (paper: 50, 5, 0.9).
         warmup: epochs in which the bank is written but not read.
-
-    Raises:
-        SettingsError: values that do not fit together.
     """
     if width % heads:
         raise SettingsError(f"width ({width}) must be a multiple of heads ({heads})")
     if memory and fusion == "late":
         raise SettingsError("late fusion has no feature of the clip to remember: set memory=false")
-    model = GestureModel(
-        Projection(rgb_dim, width),
-        Projection(pose_dim, width),
-        build_fusion(fusion, width, heads, criteria, merge),
-        classes,
-    )
+    rgb, pose = Projection(rgb_dim, width), Projection(pose_dim, width)
+    fuse = build_fusion(fusion, width, heads, criteria, merge)
+    model = GestureModel(rgb, pose, fuse, classes)
     if memory:  # initialised last: with one seed, the other weights start alike without it
         model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup)
     return model

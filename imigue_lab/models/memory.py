@@ -112,13 +112,8 @@ class Memory(nn.Module):
         found = self.bank.read(f, logits.argmax(dim=1), self.top_k, clip_ids)
         context, weights = self.attend(f, found.entries.to(f.dtype), found.valid)
         used = found.valid.any(dim=1) & (self.epoch >= self.warmup)
-        return Recalled(
-            context * used[:, None],
-            found,
-            weights,
-            self.prototypes(f),
-            self.class_cosine(f, clip_ids),
-        )
+        cosines = self.prototypes(f), self.class_cosine(f, clip_ids)
+        return Recalled(context * used[:, None], found, weights, *cosines)
 
     def attend(
         self,
@@ -155,11 +150,7 @@ def build_memory(
     momentum: int | float = 0.9,
     warmup: int = 5,
 ) -> Memory:
-    """A bank of `bank` entries per class, `top_k` of them read, and a prototype per class.
-
-    Raises:
-        SettingsError: values that do not fit together.
-    """
+    """A bank of `bank` entries per class, `top_k` of them read, and a prototype per class."""
     if not 1 <= top_k <= bank:
         raise SettingsError(f"top_k must be from 1 to the bank's {bank} entries; got {top_k}")
     entries = Bank(classes, bank, dim, momentum)

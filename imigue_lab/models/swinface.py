@@ -79,9 +79,8 @@ class FaceBranch(nn.Module):
 
     def forward(self, maps: Maps) -> dict[str, Float[Tensor, "B n"]]:
         refined = self.refine(self.attend(maps))
-        return {
-            name: output(refined) for name, output in zip(self.names, self.outputs, strict=True)
-        }
+        pairs = zip(self.names, self.outputs, strict=True)
+        return {name: output(refined) for name, output in pairs}
 
 
 class Patches(nn.Module):
@@ -161,8 +160,7 @@ class SwinFace(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleList(heads)
-        self.side = side
-        self.dim = dim
+        self.side, self.dim = side, dim
 
     def forward(self, faces: Faces) -> Float[Tensor, "B D"]:
         """Embeddings of RGB faces, (x / 255 - 0.5) / 0.5, without the heads."""

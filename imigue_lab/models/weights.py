@@ -36,15 +36,11 @@ class Weights:
 
 
 def load_mvit(weights: str = "", size: mvit.Size = "small") -> tuple[mvit.MViT, Weights]:
-    """The context encoder, in evaluation mode.
+    """The context encoder, in evaluation mode, of a size of `build_mvit`.
 
-    Args:
-        weights: `kinetics400` downloads torchvision's; a path is a state dict of torchvision, a
-            PySlowFast `.pyth`, or our own of this size; empty: untrained.
-        size: see `build_mvit`.
-
-    Raises:
-        DataError: no download, no such file, or not these weights; one sentence.
+    `kinetics400` downloads torchvision's weights; a path is a state dict of torchvision, a
+    PySlowFast `.pyth`, or our own of this size; empty: untrained. Raises DataError, one sentence,
+    for no download, no such file, or not these weights.
     """
     if not weights:
         return untrained(lambda: mvit.build_mvit(size))
@@ -58,14 +54,10 @@ def load_mvit(weights: str = "", size: mvit.Size = "small") -> tuple[mvit.MViT, 
 def load_swinface(
     weights: str = "", size: swinface.Size = "full"
 ) -> tuple[swinface.SwinFace, Weights]:
-    """The face encoder, in evaluation mode.
+    """The face encoder, in evaluation mode, of a size of `build_swinface`.
 
-    Args:
-        weights: path of the published checkpoint, or of our own of this size; empty: untrained.
-        size: see `build_swinface`.
-
-    Raises:
-        DataError: no such file, or not these weights; one sentence.
+    `weights` is the path of the published checkpoint, or of our own of this size; empty: untrained.
+    Raises DataError, one sentence, for no such file, or not these weights.
     """
     if not weights:
         return untrained(lambda: swinface.build_swinface(size))

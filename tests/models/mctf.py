@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from imigue_lab.models.token_merging import assign_slots, match_both_ways, readiness, similarity
+from imigue_lab.models.cmtf import assign_slots, match_both_ways, readiness, similarity
 
 Pooling = Literal["importance", "size", "mean", "max"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.interfusion import InterFusion
+from imigue_lab.models.emotion import InterFusion
 
 
 @pytest.fixture

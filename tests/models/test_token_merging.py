@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.token_merging import (
+from imigue_lab.models.cmtf import (
     Slots,
     among_highest,
     assign_slots,

@@ -111,6 +111,12 @@ class Keys(NamedTuple):
     norms: str
 
 
+def keys_of(graph: str, entrance: str) -> Keys:
+    """Of files whose blocks have a norm `bn` and a convolution `entrance` beside the graph."""
+    block = graph.rpartition(".")[0]
+    return Keys(graph, f"{block}.{entrance}.weight", f".{block.rpartition('.')[2]}.bn.weight")
+
+
 Rest = Callable[[State, Keys, Layout], dict[str, Any]]
 
 
@@ -177,7 +183,7 @@ def stgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
     return {"graph": state.get("A")}
 
 
-def pyskl_stgcn_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
+def pyskl_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
     """The first block's fixed graph; those in the file are then loaded like weights."""
     graph = state.get("gcn.0.gcn.A")
     if graph is None:

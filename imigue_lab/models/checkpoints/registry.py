@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from imigue_lab.errors import DataError, some
 from imigue_lab.models import import_builder
-from imigue_lab.models.checkpoints import graph_networks as graphs
+from imigue_lab.models.checkpoints import graph_networks as nets
 from imigue_lab.models.checkpoints import pictures
-from imigue_lab.models.checkpoints.graph_networks import Keys
+from imigue_lab.models.checkpoints.graph_networks import Keys, keys_of
 from imigue_lab.models.checkpoints.pictures import Names
 
 
@@ -53,69 +53,43 @@ class Family(NamedTuple):
         return None if re.search(self.dropped, key) else pictures.rename(key, self.names)
 
 
-def graph_family(builder: str, names: Names, rest: graphs.Rest, keys: Keys, **fixed: Any) -> Family:
-    read = partial(graphs.read_network, keys=keys, rest=rest)
-    return Family(f"graph.{builder}", names, read, fixed, graphs.DROPPED)
+def graph_family(
+    builder: str, names: Names, keys: Keys, rest: nets.Rest = nets.learned_graph, **fixed: Any
+) -> Family:
+    read = partial(nets.read_network, keys=keys, rest=rest)
+    return Family(f"graph.{builder}", names, read, fixed, nets.DROPPED)
 
 
+ST_GCN = Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight")
 FAMILIES = {
     "2s-agcn": graph_family(
-        "agcn:build_agcn",
-        graphs.AGCN,
-        graphs.agcn_rest,
-        Keys("l1.gcn1.PA", "l1.gcn1.conv_d.0.weight", ".gcn1.bn.weight"),
+        "agcn:build_agcn", nets.AGCN, keys_of("l1.gcn1.PA", "conv_d.0"), nets.agcn_rest
     ),
-    "st-gcn": graph_family(
-        "stgcn:build_stgcn",
-        graphs.STGCN,
-        graphs.stgcn_rest,
-        Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight"),
-    ),
+    "st-gcn": graph_family("stgcn:build_stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
     "pyskl/stgcn": graph_family(
-        "stgcn:build_stgcn",
-        graphs.PYSKL_STGCN,
-        graphs.pyskl_stgcn_rest,
-        Keys("gcn.0.gcn.PA", "gcn.0.gcn.conv.weight", ".gcn.bn.weight"),
+        "stgcn:build_stgcn", nets.PYSKL_STGCN, keys_of("gcn.0.gcn.PA", "conv"), nets.pyskl_rest
     ),
     "pyskl/stgcn++": graph_family(
-        "stgcn:build_stgcnpp",
-        graphs.STGCNPP,
-        graphs.learned_graph,
-        Keys("gcn.0.gcn.A", "gcn.0.gcn.conv.weight", ".gcn.bn.weight"),
+        "stgcn:build_stgcnpp", nets.STGCNPP, keys_of("gcn.0.gcn.A", "conv")
     ),
     "aagcn": graph_family(
-        "aagcn:build_aagcn",
-        graphs.AAGCN,
-        graphs.aagcn_rest,
-        Keys("l1.gcn1.PA", "l1.gcn1.conv_d.0.weight", ".gcn1.bn.weight"),
-        original=True,
+        "aagcn:build_aagcn", nets.AAGCN, keys_of("l1.gcn1.PA", "conv_d.0"), nets.aagcn_rest
     ),
     "pyskl/aagcn": graph_family(
         "aagcn:build_aagcn",
-        graphs.AAGCN,
-        graphs.aagcn_rest,
-        Keys("gcn.0.gcn.A", "gcn.0.gcn.conv_d.0.weight", ".gcn.bn.weight"),
+        nets.AAGCN,
+        keys_of("gcn.0.gcn.A", "conv_d.0"),
+        nets.aagcn_rest,
         original=False,
     ),
     "ctr-gcn": graph_family(
-        "ctrgcn:build_ctrgcn",
-        graphs.CTRGCN,
-        graphs.learned_graph,
-        Keys("l1.gcn1.PA", "l1.gcn1.convs.0.conv3.weight", ".gcn1.bn.weight"),
-        original=True,
+        "ctrgcn:build_ctrgcn", nets.CTRGCN, keys_of("l1.gcn1.PA", "convs.0.conv3")
     ),
     "pyskl/ctrgcn": graph_family(
-        "ctrgcn:build_ctrgcn",
-        graphs.CTRGCN,
-        graphs.learned_graph,
-        Keys("net.0.gcn1.A", "net.0.gcn1.convs.0.conv3.weight", ".gcn1.bn.weight"),
-        original=False,
+        "ctrgcn:build_ctrgcn", nets.CTRGCN, keys_of("net.0.gcn1.A", "convs.0.conv3"), original=False
     ),
     "pyskl/dgstgcn": graph_family(
-        "dgstgcn:build_dgstgcn",
-        graphs.DGSTGCN,
-        graphs.dgstgcn_rest,
-        Keys("gcn.0.gcn.A", "gcn.0.gcn.pre.0.weight", ".gcn.bn.weight"),
+        "dgstgcn:build_dgstgcn", nets.DGSTGCN, keys_of("gcn.0.gcn.A", "pre.0"), nets.dgstgcn_rest
     ),
     "pyskl/posec3d": Family(
         "pictures.poseconv3d:build_poseconv3d", pictures.POSEC3D, pictures.read_posec3d
@@ -229,11 +203,8 @@ def unwrap(content: Mapping[str, Any], name: str) -> State:
     }
     if parts:
         content = {f"{part}.{key}": parts[part][key] for part in parts for key in parts[part]}
-    state = {
-        PREFIXES.sub("", str(key)): weight
-        for key, weight in content.items()
-        if isinstance(weight, Tensor)
-    }
+    weights = {key: weight for key, weight in content.items() if isinstance(weight, Tensor)}
+    state = {PREFIXES.sub("", str(key)): weight for key, weight in weights.items()}
     if not state:
         raise DataError(f"{name}: holds no weights; give a checkpoint or a state dict")
     return state
@@ -243,10 +214,8 @@ def fill(model: nn.Module, state: State, family: Family, complaint: str) -> None
     """Copies every weight of a state dict into its place in the model.
 
     Integer buffers (indices, counts of batches) and buffers outside the model's state dict (fixed
-    graphs) may be absent; axes of length 1 may differ.
-
-    Raises:
-        DataError: a weight is missing, left over, or of another shape.
+    graphs) may be absent; axes of length 1 may differ. Raises DataError if a weight is missing,
+    left over, or of another shape.
     """
     weights = model.state_dict()
     places = dict(model.named_buffers()) | weights

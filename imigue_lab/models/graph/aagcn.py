@@ -7,8 +7,8 @@ Letters in shapes as in `layers`: N clips and persons, C channels going in and D
 joints, T frames, K = 3 subsets of a joint's neighbours.
 """
 
-from collections.abc import Sequence
 from functools import partial
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +27,9 @@ from imigue_lab.models.graph.layers import (
     SubsetConvolutions,
 )
 from imigue_lab.models.graph.network import (
-    DEPTHS,
     GraphNetwork,
-    build_network,
-    check_width,
+    Sizes,
+    build_parts,
     layout_of,
     mean_over_time,
     start_as_published,
@@ -105,32 +104,25 @@ def to_one_channel(x: Float[Tensor, "N D L"], conv: nn.Conv1d) -> Float[Tensor, 
 def build_aagcn(
     keypoints: str | Layout,
     classes: int,
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
     graph: Graph | None = None,
     emphasis: bool = True,
     original: bool = True,
+    **sizes: Unpack[Sizes],
 ) -> GraphNetwork:
     """AAGCN, one stream.
 
-    Args, beside those of `build_network`:
+    Args, beside `Sizes`:
         emphasis: on joints, frames and channels; mmaction2 calls the network without it 2s-AGCN,
             which it is not.
         original: graph and start of the authors' code, else of pyskl's; the equations are the same.
     """
-    check_width(width)
     layout = layout_of(keypoints)
     if graph is None:
         links = edges(layout) if original else pyskl_edges(layout)
         graph = torch.tensor(spatial(layout, links), dtype=torch.float32)
     graph_part = partial(CorrectedGraphConvolution, graph, emphasis=emphasis)
     time_part = OneConvolution
-    model = build_network(
-        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
-    )
+    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     start_as_published(model)
     for part in model.modules():
         if isinstance(part, Emphasis):

@@ -9,8 +9,9 @@ strides), V joints, C channels going in and D coming out, DD of both networks, K
 joint's neighbours.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -34,17 +35,15 @@ from imigue_lab.models.graph.layers import (
     SubsetConvolutions,
 )
 from imigue_lab.models.graph.network import (
-    DEPTHS,
-    block_shapes,
-    check_width,
-    last_width,
+    Encoded,
+    GraphBlock,
+    GraphNetwork,
+    Sizes,
+    build_parts,
     layout_of,
-    own_frames,
     start_as_published,
-    to_features,
 )
-
-KERNEL = 9  # frames
+from imigue_lab.models.graph.temporal import KERNEL, without_padding
 
 
 class Graphs(NamedTuple):
@@ -77,103 +76,66 @@ class AdaptiveGraphConvolution(SubsetConvolutions):
         self.register_buffer("fixed", graph.clone(), persistent=False)  # follows from the layout
         self.learned = nn.Parameter(torch.full_like(graph, 1e-6))
 
-    def forward(self, x: GraphFeatures, own: Own | None) -> tuple[Mixed, Attention]:
-        attention = self.attend(x, own)
-        y = self.mix(x, self.fixed + self.learned + attention)
-        return F.relu_(y.add_(self.skip(x))), attention
+    def forward(self, x: GraphFeatures, own: Own | None) -> Mixed:
+        y = self.mix(x, self.fixed + self.learned + self.attend(x, own))
+        return F.relu_(y.add_(self.skip(x)))
 
     def attend(self, x: GraphFeatures, own: Own | None) -> Attention:
         return torch.softmax(self.compare(x, own), dim=-2)
 
 
-class Block(nn.Module):
-    """``ReLU(BN(conv_9(graph(x))) + residual(x))``; with a stride of 2, of every second frame."""
+class TimeConvolution(NormedConvolution):
+    """``BN(conv_9(x))`` of a clip's own frames."""
 
-    def __init__(self, graph: Graph, widths: tuple[int, int], stride: int, residual: bool):
-        super().__init__()
-        self.stride = stride
-        self.graph = AdaptiveGraphConvolution(graph, *widths)
-        self.time = NormedConvolution(widths[1], widths[1], KERNEL, stride)
-        self.residual = NormedConvolution(*widths, 1, stride) if residual else None
+    def __init__(self, width: int, stride: int):
+        super().__init__(width, width, KERNEL, stride)
 
-    def forward(self, x: GraphFeatures, own: Own | None) -> tuple[Shorter, Attention]:
-        y, attention = self.graph(x, own)
-        if own is not None:
-            y = y * own  # the convolution reaches into the padding
-        y = self.time(y)
-        return F.relu_(y if self.residual is None else y.add_(self.residual(x))), attention
+    def forward(self, x: GraphFeatures, own: Own | None = None) -> Shorter:
+        return super().forward(without_padding(x, own))
 
 
-class AGCN(nn.Module):
-    """Norm of the input, blocks, mean over frames, joints and persons, one linear layer.
+class AGCN(GraphNetwork):
+    """A graph network with tokens and graphs; persons are of `layout` and `persons` at most.
 
-    Persons are of `layout` and `persons` at most; absent ones are zeros and count in the mean, as
-    published.
+    More persons are refused, also more than 1.
     """
 
-    def __init__(self, layout: Layout, norm: JointNorm, blocks: list[Block], head: nn.Linear):
-        super().__init__()
-        self.layout = layout
-        self.persons = norm.persons
-        self.norm = norm
-        self.blocks = nn.ModuleList(blocks)
-        self.head = head
+    def __init__(self, norm: JointNorm, blocks: list[GraphBlock], head: nn.Linear):
+        super().__init__(norm, blocks, head)
+        self.layout, self.persons = norm.layout, norm.persons
 
-    def forward(
+    def layers(self, skeleton: Skeletons, frame_mask: FrameMask | None) -> Iterator[Encoded]:
+        return super().layers(self.norm.fill_persons(skeleton), frame_mask)
+
+    def pooled(
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
-    ) -> Float[Tensor, "B classes"]:
-        """Logits.
-
-        Args:
-            skeleton: normalised coordinates; a missing joint is all 0. Persons may be fewer than
-                `persons`.
-            frame_mask: False for padded frames: then a clip's result does not depend on its batch.
-                (In training, batch statistics count the padding, as published.)
-        """
-        x, own, _ = self.encode(skeleton, frame_mask)
+    ) -> Float[Tensor, "B D"]:
+        x, own = self.encode(skeleton, frame_mask)
         x = reduce(x, "(b m) d v t -> b d t", "mean", m=self.persons)
         if own is None:
-            return self.head(x.mean(dim=-1))
+            return x.mean(dim=-1)
         share = own[:: self.persons, 0]
-        return self.head((x * share).sum(dim=-1) / share.sum(dim=-1))
+        return (x * share).sum(dim=-1) / share.sum(dim=-1)
 
     def tokens(
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B persons S V D"]:
         """The features before pooling, one token per joint and four frames; 0 in the padding."""
-        x, own, _ = self.encode(skeleton, frame_mask)
-        x = x if own is None else x * own
+        x = without_padding(*self.encode(skeleton, frame_mask))
         return rearrange(x, "(b m) d v s -> b m s v d", m=self.persons)
 
     def graphs(self, skeleton: Skeletons, frame_mask: FrameMask | None = None) -> list[Graphs]:
         """The adaptive graph of each layer."""
-        layers: list[Any] = [block.graph for block in self.blocks]
-        attentions = [
-            rearrange(attention, "(b m) k i j -> b m k i j", m=self.persons)
-            for attention in self.encode(skeleton, frame_mask)[2]
-        ]
-        return [Graphs(g.fixed, g.learned, a) for g, a in zip(layers, attentions, strict=True)]
-
-    def encode(
-        self, skeleton: Skeletons, frame_mask: FrameMask | None
-    ) -> tuple[Shorter, Float[Tensor, "N 1 1 S"] | None, list[Attention]]:
-        """Features, their frames that are a clip's own, and each layer's attention."""
-        x = to_features(self.norm(skeleton))
-        own = own_frames(frame_mask, x, self.persons)
-        attentions = []
-        for block in self.blocks:
-            x, attention = block(x, own)
-            own = None if own is None else own[..., :: block.stride]
-            attentions.append(attention)
-        return x, own, attentions
+        parts: list[Any] = [block.graph for block in self.blocks]
+        graphs = []
+        for part, (x, own) in zip(parts, self.layers(skeleton, frame_mask), strict=False):
+            c = rearrange(part.attend(x, own), "(b m) k i j -> b m k i j", m=self.persons)
+            graphs.append(Graphs(part.fixed, part.learned, c))
+        return graphs
 
 
 class TwoStream(nn.Module):
-    """``logits = f_joint(joints) + f_bone(bones)``.
-
-    Args:
-        joint, bone: of one layout and one number of classes and persons.
-    """
+    """``f_joint(joints) + f_bone(bones)``, of one layout and one number of classes and persons."""
 
     def __init__(self, joint: AGCN, bone: AGCN):
         super().__init__()
@@ -187,8 +149,7 @@ class TwoStream(nn.Module):
                     f"{what}: the joint network has {a}, the bone network {b}; use two networks"
                     " that were trained alike"
                 )
-        self.joint = joint
-        self.bone = bone
+        self.joint, self.bone = joint, bone
 
     def forward(
         self, joints: Skeletons, bones: Skeletons, frame_mask: FrameMask | None = None
@@ -205,24 +166,12 @@ class TwoStream(nn.Module):
 
 
 def build_agcn(
-    keypoints: str | Layout,
-    classes: int,
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
-    graph: Graph | None = None,
+    keypoints: str | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> AGCN:
-    """One stream of 2s-AGCN, started as published; arguments as of `build_network`.
-
-    More than `persons` persons are refused, also more than 1.
-    """
-    check_width(width)
+    """One stream of 2s-AGCN, started as published."""
     layout = layout_of(keypoints)
     fixed = torch.tensor(spatial(layout), dtype=torch.float32) if graph is None else graph
-    blocks = [Block(fixed, *shape) for shape in block_shapes(channels, width, depths)]
-    norm = JointNorm(layout, persons, channels, mask_missing)
-    model = AGCN(layout, norm, blocks, nn.Linear(last_width(width, depths), classes))
+    graph_part = partial(AdaptiveGraphConvolution, fixed)
+    model = AGCN(*build_parts(graph_part, TimeConvolution, layout, classes, **sizes))
     start_as_published(model)
     return model

@@ -7,9 +7,8 @@ Letters in shapes as in `layers`: N clips and persons, C channels going in and D
 channels of the refinement, V joints, T frames, K = 3 subsets of a joint's neighbours.
 """
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -29,10 +28,9 @@ from imigue_lab.models.graph.layers import (
     at_least_float32,
 )
 from imigue_lab.models.graph.network import (
-    DEPTHS,
     GraphNetwork,
-    build_network,
-    check_width,
+    Sizes,
+    build_parts,
     layout_of,
     mean_over_time,
     start_as_published,
@@ -71,8 +69,7 @@ class Refinement(nn.Module):
 class RefinedGraphConvolution(nn.Module):
     """``y = ReLU(BN(Σ_k (W_k x) R_k) + skip(x))``, a graph R for every channel.
 
-    Args:
-        transposed: ``R[u, v]`` leads from v to u, as in the authors' code; in pyskl from u to v.
+    ``R[u, v]`` leads from u to v as in pyskl; `transposed`, as in the authors' code, from v to u.
     """
 
     def __init__(self, graph: Graph, in_width: int, width: int, transposed: bool):
@@ -111,30 +108,23 @@ class RefinedGraphConvolution(nn.Module):
 def build_ctrgcn(
     keypoints: str | Layout,
     classes: int,
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
     graph: Graph | None = None,
     original: bool = True,
+    **sizes: Unpack[Sizes],
 ) -> GraphNetwork:
     """CTR-GCN, one stream.
 
-    Args, beside those of `build_network`:
+    Args, beside `Sizes`:
         original: the authors' code, else pyskl's, where graphs lead the other way and a ReLU
             follows the branches over time. Their outputs differ.
     """
-    check_width(width)
     layout = layout_of(keypoints)
     if graph is None:
         links = edges(layout) if original else pyskl_edges(layout)
         graph = torch.tensor(spatial(layout, links), dtype=torch.float32)
     graph_part = partial(RefinedGraphConvolution, graph, transposed=original)
     time_part = partial(FourBranches, rectify=not original)
-    model = build_network(
-        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
-    )
+    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     start_as_published(model)
     if not original:
         start_head(model)

@@ -7,8 +7,8 @@ Letters in shapes as in `layers`: N clips and persons, C channels going in and D
 channels of each of K groups, V joints, T frames.
 """
 
-from collections.abc import Sequence
 from functools import partial
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -29,9 +29,9 @@ from imigue_lab.models.graph.layers import (
     normed_convolution,
 )
 from imigue_lab.models.graph.network import (
-    DEPTHS,
     GraphNetwork,
-    build_network,
+    Sizes,
+    build_parts,
     layout_of,
     mean_over_time,
     start_head,
@@ -85,18 +85,14 @@ class DynamicGraphConvolution(nn.Module):
 def build_dgstgcn(
     keypoints: str | Layout,
     classes: int,
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
     graph: Graph | None = None,
     ratio: float = 0.125,
     entries: int | None = None,
+    **sizes: Unpack[Sizes],
 ) -> GraphNetwork:
     """DG-STGCN, one stream; by default its graph is drawn by torch's generator.
 
-    Args, beside those of `build_network`:
+    Args, beside `Sizes`:
         ratio: of a group's channels to a block's (paper: 1/8, with 8 groups).
         entries: of the body joint's weights, at least the number of joints, which is the default.
     """
@@ -109,8 +105,6 @@ def build_dgstgcn(
         return DynamicGraphConvolution(graph, in_width, width, int(ratio * width + 1e-6))
 
     time_part = partial(MultiScaleWithBody, entries=entries or len(layout.joints))
-    model = build_network(
-        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
-    )
+    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     start_head(model)
     return model

@@ -47,8 +47,7 @@ def normed(
 ) -> Tensor:
     """``BN(linear(W, b))``; in evaluation, where BN is linear too, it is folded into W and b.
 
-    Args:
-        norms: one, or several for consecutive groups of channels.
+    There are several norms for consecutive groups of channels, or one.
     """
     if not norms[0].training:
         return linear(*fold_norm(weight, bias, *norms))
@@ -112,17 +111,16 @@ class JointNorm(nn.BatchNorm1d):
 
     def __init__(self, layout: Layout, persons: int, channels: int, mask_missing: bool):
         super().__init__(persons * len(layout.joints) * channels)
-        self.layout = layout
-        self.persons = persons
-        self.channels = channels
+        self.layout, self.persons, self.channels = layout, persons, channels
         self.mask_missing = mask_missing
 
     def forward(self, skeleton: Skeletons) -> Float[Tensor, "B persons T V C"]:
         skeleton = self.fill_persons(skeleton)
         x = rearrange(skeleton, "b m t v c -> (b t) (m v c)")
         if self.mask_missing:
-            seen = repeat(self.seen(skeleton), "b m t v -> (b t) (m v c)", c=self.channels)
-            x = self.norm_seen(x, seen)
+            a = self.layout.axes
+            seen = skeleton[..., a] > 0 if self.channels > a else (skeleton != 0).any(dim=-1)
+            x = self.norm_seen(x, repeat(seen, "b m t v -> (b t) (m v c)", c=self.channels))
         else:
             x = super().forward(x)
         sizes = {"b": len(skeleton), "m": self.persons, "c": self.channels}
@@ -138,10 +136,6 @@ class JointNorm(nn.BatchNorm1d):
                 f" {self.channels} channels"
             )
         return F.pad(skeleton, (0, 0, 0, 0, 0, 0, 0, self.persons - persons))
-
-    def seen(self, skeleton: Skeletons) -> Bool[Tensor, "B M T V"]:
-        axes = self.layout.axes
-        return skeleton[..., axes] > 0 if self.channels > axes else (skeleton != 0).any(dim=-1)
 
     def norm_seen(
         self, x: Float[Tensor, "frames places"], seen: Bool[Tensor, "frames places"]
@@ -183,6 +177,11 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def check_width(width: int) -> None:
+    if width % 4:
+        raise ValueError(f"width must be a multiple of 4; got {width}")
+
+
 class SubsetConvolutions(nn.Module):
     """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
 
@@ -191,6 +190,7 @@ class SubsetConvolutions(nn.Module):
 
     def __init__(self, in_width: int, width: int):
         super().__init__()
+        check_width(width)
         self.theta, self.phi, self.weights = (
             nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
             for out in (width // 4, width // 4, width)

@@ -7,8 +7,10 @@ Source: ST-GCN (Yan et al., AAAI 2018, section 3) and what its successors kept o
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +30,8 @@ from imigue_lab.models.graph.layers import (
     Skeletons,
 )
 
-DEPTHS = (4, 3, 3)  # blocks of one, two and four times the width; time halves between them
+# Features, and 1 for a clip's own frames; None without padding.
+Encoded = tuple[Shorter, Float[Tensor, "N 1 1 S"] | None]
 
 
 class GraphBlock(nn.Module):
@@ -45,8 +48,8 @@ class GraphBlock(nn.Module):
         graph: nn.Module,
         time: nn.Module,
         widths: tuple[int, int],
-        stride: int = 1,
-        residual: bool = True,
+        stride: int,
+        residual: bool,
     ):
         super().__init__()
         self.graph = graph
@@ -75,12 +78,10 @@ class GraphNetwork(nn.Module):
     def forward(
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B classes"]:
-        """Logits.
+        """Logits of normalised coordinates; a missing joint is all 0.
 
-        Args:
-            skeleton: normalised coordinates; a missing joint is all 0.
-            frame_mask: False for padded frames: then a clip's result does not depend on its batch.
-                (In training, batch statistics count the padding, as published.)
+        The mask is False for padded frames: then a clip's result does not depend on its batch. (In
+        training, batch statistics count the padding, as published.)
         """
         return self.head(self.pooled(skeleton, frame_mask))
 
@@ -88,27 +89,26 @@ class GraphNetwork(nn.Module):
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B D"]:
         """The linear layer's input: the mean over all joints, persons and frames of a clip."""
-        clips = len(skeleton)
+        x, own = self.encode(skeleton, frame_mask)
+        return reduce(mean_over_time(x, own), "(b m) d v -> b d", "mean", b=len(skeleton))
+
+    def encode(self, skeleton: Skeletons, frame_mask: FrameMask | None) -> Encoded:
+        return deque(self.layers(skeleton, frame_mask), maxlen=1).pop()
+
+    def layers(self, skeleton: Skeletons, frame_mask: FrameMask | None) -> Iterator[Encoded]:
+        """The input of each block, then the last one's output."""
+        clips, own = len(skeleton), None
         if self.norm.persons == 1:
             skeleton = rearrange(skeleton, "b m t v c -> (b m) 1 t v c")
-        x = to_features(self.norm(skeleton))
-        own = own_frames(frame_mask, x, len(x) // clips)
+        x = rearrange(self.norm(skeleton), "b m t v c -> (b m) c v t")
+        x = x.contiguous(memory_format=torch.channels_last)
+        if frame_mask is not None and not frame_mask.all():
+            own = repeat(frame_mask, "b t -> (b m) 1 1 t", m=len(x) // clips).to(x.dtype)
+        yield x, own
         for block in self.blocks:
             x = block(x, own)
             own = None if own is None else own[..., :: block.stride]
-        return reduce(mean_over_time(x, own), "(b m) d v -> b d", "mean", b=clips)
-
-
-def to_features(skeleton: Skeletons) -> GraphFeatures:
-    x = rearrange(skeleton, "b m t v c -> (b m) c v t")
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def own_frames(frame_mask: FrameMask | None, x: GraphFeatures, persons: int) -> Own | None:
-    """The mask for the features of all persons; None without padding."""
-    if frame_mask is None or frame_mask.all():
-        return None
-    return repeat(frame_mask, "b t -> (b m) 1 1 t", m=persons).to(x.dtype)
+            yield x, own
 
 
 def mean_over_time(x: GraphFeatures, own: Own | None) -> Float[Tensor, "N C V"]:
@@ -119,62 +119,58 @@ def mean_over_time(x: GraphFeatures, own: Own | None) -> Float[Tensor, "N C V"]:
     return (x * own).sum(dim=-1) / own.sum(dim=-1)
 
 
-def build_network(
-    graph: Callable[[int, int], nn.Module],
-    time: Callable[[int, int], nn.Module],
-    layout: Layout,
-    classes: int,
-    channels: int,
-    persons: int,
-    width: int,
-    depths: Sequence[int],
-    mask_missing: bool,
-) -> GraphNetwork:
-    """The structure of all graph networks; their builders share these arguments.
+class Sizes(TypedDict, total=False):
+    """Keyword arguments of every graph network's builder.
 
     A builder's `keypoints` is a layout or its name, and its `graph`, (K, V, V), replaces the one
     that the network's graphs start from; by default it follows from the layout.
 
+    Attributes:
+        channels: numbers of a joint, such as x, y, score; 3 by default.
+        persons: with separate statistics in the input norm, and their maximum; 1, the default: any
+            number of persons shares the statistics.
+        width: of the first blocks (paper and default: 64).
+        depths: how many blocks have `width`, twice, four times it (paper and default: 4, 3, 3).
+        mask_missing: missing joints enter as zeros, see `JointNorm`, the default; False is as
+            published.
+    """
+
+    channels: int
+    persons: int
+    width: int
+    depths: Sequence[int]
+    mask_missing: bool
+
+
+def build_parts(
+    graph: Callable[[int, int], nn.Module],
+    time: Callable[[int, int], nn.Module],
+    layout: Layout,
+    classes: int,
+    channels: int = 3,
+    persons: int = 1,
+    width: int = 64,
+    depths: Sequence[int] = (4, 3, 3),
+    mask_missing: bool = True,
+) -> tuple[JointNorm, list[GraphBlock], nn.Linear]:
+    """The norm, blocks and linear layer of any graph network; the last arguments are `Sizes`.
+
     Args:
         graph: creates a block's graph part from the widths before and after.
         time: creates a block's time part from its width and stride.
-        layout: of the joints.
-        channels: numbers of a joint, such as x, y, score.
-        persons: with separate statistics in the input norm, and their maximum; 1: any number of
-            persons shares the statistics.
-        width: of the first blocks (paper: 64).
-        depths: how many blocks have `width`, twice, four times it (paper: 4, 3, 3).
-        mask_missing: missing joints enter as zeros, see `JointNorm`; False is as published.
     """
-    blocks = [
-        GraphBlock(graph(*widths), time(widths[1], stride), widths, stride, residual)
-        for widths, stride, residual in block_shapes(channels, width, depths)
-    ]
-    norm = JointNorm(layout, persons, channels, mask_missing)
-    return GraphNetwork(norm, blocks, nn.Linear(last_width(width, depths), classes))
-
-
-def block_shapes(
-    channels: int, width: int, depths: Sequence[int]
-) -> Iterator[tuple[tuple[int, int], int, bool]]:
-    """Of each block the widths before and after, the stride, and whether it has a residual."""
     widths = [channels] + [width * 2**stage for stage, n in enumerate(depths) for _ in range(n)]
-    begins = {sum(depths[:stage]) for stage in range(1, len(depths))}
+    halved = {sum(depths[:stage]) for stage in range(1, len(depths))}
+    blocks = []
     for number, pair in enumerate(pairwise(widths)):
-        yield pair, 2 if number in begins else 1, number > 0
-
-
-def last_width(width: int, depths: Sequence[int]) -> int:
-    return width * 2 ** (len(depths) - 1)
+        stride = 2 if number in halved else 1
+        blocks.append(GraphBlock(graph(*pair), time(pair[1], stride), pair, stride, number > 0))
+    norm = JointNorm(layout, persons, channels, mask_missing)
+    return norm, blocks, nn.Linear(widths[-1], classes)
 
 
 def layout_of(keypoints: str | Layout) -> Layout:
     return LAYOUTS[keypoints] if isinstance(keypoints, str) else keypoints
-
-
-def check_width(width: int) -> None:
-    if width % 4:
-        raise ValueError(f"width must be a multiple of 4; got {width}")
 
 
 def start_as_published(model: nn.Module) -> None:

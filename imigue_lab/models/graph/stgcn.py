@@ -8,8 +8,8 @@ Letters in shapes as in `layers`: N clips and persons, C channels going in and D
 joints, T frames, K = 3 subsets of a joint's neighbours.
 """
 
-from collections.abc import Sequence
 from functools import partial
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -28,9 +28,9 @@ from imigue_lab.models.graph.layers import (
     normed,
 )
 from imigue_lab.models.graph.network import (
-    DEPTHS,
     GraphNetwork,
-    build_network,
+    Sizes,
+    build_parts,
     layout_of,
     start_head,
 )
@@ -90,17 +90,13 @@ class LearnedGraphConvolution(GraphConvolution):
 def build_stgcn(
     keypoints: str | Layout,
     classes: int,
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
     graph: Graph | None = None,
     dropout: float = 0.0,
+    **sizes: Unpack[Sizes],
 ) -> GraphNetwork:
     """ST-GCN, the original's and pyskl's, which differ in the graph of `ntu25` only.
 
-    Args, beside those of `build_network`:
+    Args, beside `Sizes`:
         dropout: after each block's time part but the first's (paper: 0.5; in pyskl 0).
     """
     layout = layout_of(keypoints)
@@ -108,9 +104,7 @@ def build_stgcn(
         graph = torch.tensor(stgcn_spatial(layout), dtype=torch.float32)
     graph_part = partial(WeightedGraphConvolution, graph)
     time_part = partial(OneConvolution, dropout=dropout)
-    model = build_network(
-        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
-    )
+    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     model.get_submodule("blocks.0.time").dropout = nn.Identity()
     start_head(model)
     return model
@@ -119,20 +113,14 @@ def build_stgcn(
 def build_stgcnpp(
     keypoints: str | Layout,
     classes: int,
-    channels: int = 3,
-    persons: int = 1,
-    width: int = 64,
-    depths: Sequence[int] = DEPTHS,
-    mask_missing: bool = True,
     graph: Graph | None = None,
+    **sizes: Unpack[Sizes],
 ) -> GraphNetwork:
-    """ST-GCN++: graphs learned per layer, time at six scales; arguments as of `build_network`."""
+    """ST-GCN++: graphs learned per layer, time at six scales."""
     layout = layout_of(keypoints)
     if graph is None:
         graph = torch.tensor(spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
     graph_part, time_part = partial(LearnedGraphConvolution, graph), MultiScale
-    model = build_network(
-        graph_part, time_part, layout, classes, channels, persons, width, depths, mask_missing
-    )
+    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     start_head(model)
     return model

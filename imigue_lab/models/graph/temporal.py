@@ -20,6 +20,7 @@ from imigue_lab.models.graph.layers import (
     Own,
     Shorter,
     at_least_float32,
+    check_width,
     norm_side_by_side,
     normed,
     normed_convolution,
@@ -119,8 +120,7 @@ class MultiScaleWithBody(MultiScale):
 
         x_{V+1} = mean_v x_v        y_v = look(x)_v + γ_v look(x)_{V+1}
 
-    Args:
-        entries: length of γ, at least the number of joints; published files always have 25.
+    γ has `entries` numbers, at least one a joint; published files always have 25.
     """
 
     def __init__(self, width: int, stride: int, entries: int):
@@ -136,22 +136,18 @@ class MultiScaleWithBody(MultiScale):
 class FourBranches(nn.Module):
     """Two convolutions over 5 frames, a maximum over 3, the frame itself, a norm each: CTR-GCN's.
 
-    Args:
-        rectify: a ReLU over all, as in pyskl; the original has none.
+    `rectify` adds a ReLU over all, as in pyskl; the original has none.
     """
 
     def __init__(self, width: int, stride: int, rectify: bool):
         super().__init__()
-        part, last = width // 4, width - width // 4 * 3
+        check_width(width)
+        part = width // 4
         near, far = (AlongTime(part, part, 5, stride, dilation) for dilation in (1, 2))
         self.branches = nn.ModuleList(
-            [
-                Branch(width, part, near, norm=True),
-                Branch(width, part, far, norm=True),
-                Branch(width, part, Maximum(stride), norm=True),
-                Direct(width, last, stride, norm=True),
-            ]
+            Branch(width, part, look, norm=True) for look in (near, far, Maximum(stride))
         )
+        self.branches.append(Direct(width, part, stride, norm=True))
         self.rectify = rectify
 
     def forward(self, x: GraphFeatures, own: Own | None) -> Shorter:

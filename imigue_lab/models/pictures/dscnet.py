@@ -42,20 +42,11 @@ def branch(in_width: int, width: int, kernels: Sequence[Kernel], stride: int) ->
     """A sequence of convolutions; the first one over several frames has the stride."""
     layers = nn.Sequential()
     strider = min(1, len(kernels) - 1)
-    for number, (frames, joints) in enumerate(kernels):
-        layers.extend(
-            [
-                nn.Conv2d(
-                    in_width if number == 0 else width,
-                    width,
-                    (frames, joints),
-                    stride=(stride if number == strider else 1, 1),
-                    padding=(frames // 2, joints // 2),
-                ),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-            ]
-        )
+    for number, kernel in enumerate(kernels):
+        steps = (stride if number == strider else 1, 1)
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        conv = nn.Conv2d(width if number else in_width, width, kernel, steps, padding)
+        layers.extend([conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)])
     return layers
 
 
@@ -117,24 +108,17 @@ def build_msstnet(
         Inception(before, pair, stride=2 if number == HALVES_TIME else 1)
         for number, ((before, _), pair) in enumerate(zip(pairwise(sums), widths, strict=True))
     ]
-    pools: list[nn.Module] = [
-        nn.Sequential(
-            nn.AvgPool2d(3, stride=(1, 2), padding=1),
-            nn.BatchNorm2d(sums[number + 1]),
-            nn.ReLU(inplace=True),
-        )
-        for number in POOLED_AFTER
-    ]
+    pools: list[nn.Module] = []
+    for number in POOLED_AFTER:
+        pool, norm = nn.AvgPool2d(3, (1, 2), padding=1), nn.BatchNorm2d(sums[number + 1])
+        pools.append(nn.Sequential(pool, norm, nn.ReLU(inplace=True)))
     return MSSTNet(blocks, pools, nn.Linear(sums[-1], classes), dropout)
 
 
 class MotionExcitation(nn.Module):
-    """STMEM: consecutive frames to one picture that emphasises motion.
+    """STMEM: L consecutive frames to one picture that emphasises motion.
 
     ``Conv([x, d]) ⊙ σ(Conv(max_l d_l))``, d_l the difference of a frame and the one before.
-
-    Args:
-        frames: L, of a segment.
     """
 
     def __init__(self, frames: int):
@@ -153,19 +137,11 @@ class MotionTSM(nn.Module):
 
     def __init__(self, motion: MotionExcitation, tsm: TSM, frames: int):
         super().__init__()
-        self.motion = motion
-        self.tsm = tsm
-        self.frames = frames
+        self.motion, self.tsm, self.frames = motion, tsm, frames
 
     def forward(self, frames: Float[Tensor, "B stacked H W"]) -> Float[Tensor, "B classes"]:
-        """Logits.
-
-        Args:
-            frames: RGB of each frame of each segment, concatenated, 3 S L channels.
-
-        Raises:
-            ValueError: another number of frames.
-        """
+        """Logits of the RGB of each frame of each segment, concatenated to 3 S L channels. Raises
+        ValueError for another number of frames."""
         if frames.shape[1] != 3 * self.frames * self.tsm.segments:
             raise ValueError(
                 f"this network takes {self.tsm.segments} segments of {self.frames} frames of 3"
@@ -199,12 +175,8 @@ def build_dscnet_rgb(
     inner: int = 64,
     dropout: float = 0.5,
 ) -> MotionTSM:
-    """DSCNet's untrained stream of pictures from (B, segments * frames * 3, H, W) to (B, classes).
-
-    Args:
-        frames: consecutive ones of each segment.
-        depths, inner: see `build_tsm`.
-    """
+    """DSCNet's untrained stream of pictures from (B, segments * frames * 3, H, W) to (B, classes);
+    `frames` are consecutive ones of each segment, the rest is as for `build_tsm`."""
     tsm = build_tsm(classes, segments, depths, inner, dropout=dropout)
     return MotionTSM(MotionExcitation(frames), tsm, frames)
 
@@ -220,8 +192,6 @@ def build_dscnet(
 ) -> DSCNet:
     """All of DSCNet, untrained; see `build_dscnet_rgb` and `build_msstnet`."""
     pairs = [(narrow, wide) for narrow, wide in widths]
-    return DSCNet(
-        build_dscnet_rgb(classes, segments, frames, depths, inner),
-        build_msstnet(classes, channels, pairs),
-        build_msstnet(classes, channels, pairs),
-    )
+    rgb = build_dscnet_rgb(classes, segments, frames, depths, inner)
+    joint, bone = (build_msstnet(classes, channels, pairs) for _ in range(2))
+    return DSCNet(rgb, joint, bone)

@@ -69,10 +69,7 @@ def rollout(model: MViT, frames: Float[Tensor, "1 3 T H W"]) -> Float[Tensor, "t
 
     One row is propagated from the last block to the first, without N x N matrices. A pooled place
     counts as the cell of places that it replaces, the usual simplification: the pooling
-    convolutions reach one place further.
-
-    Args:
-        frames: normalised, as for the model.
+    convolutions reach one place further. Frames are normalised, as for the model.
     """
     with kept_attention(model) as blocks:
         model(frames)

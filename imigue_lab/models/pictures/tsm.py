@@ -29,8 +29,7 @@ class TemporalShift(nn.Module):
 
     def __init__(self, segments: int, share: int = 8):
         super().__init__()
-        self.segments = segments
-        self.share = share
+        self.segments, self.share = segments, share
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
         x = rearrange(x, "(b s) c h w -> b s c h w", s=self.segments)
@@ -53,19 +52,12 @@ class TSM(nn.Module):
         super().__init__()
         self.head = nn.Linear(net.fc.in_features, classes)
         net.register_module("fc", nn.Identity())
-        self.net = net
-        self.segments = segments
+        self.net, self.segments = net, segments
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, frames: Float[Tensor, "B stacked H W"]) -> Float[Tensor, "B classes"]:
-        """Logits.
-
-        Args:
-            frames: RGB of each segment, concatenated, 3 S channels, normalised as for ImageNet.
-
-        Raises:
-            ValueError: another number of segments.
-        """
+        """Logits of the segments' RGB, concatenated to 3 S channels, normalised as for ImageNet.
+        Raises ValueError for another number of segments."""
         if frames.shape[1] != 3 * self.segments:
             raise ValueError(
                 f"this TSM takes {self.segments} segments of 3 channels, got {frames.shape[1]}"
@@ -90,22 +82,14 @@ def build_tsm(
 ) -> TSM:
     """An untrained TSM from (B, segments * 3, H, W) to (B, classes).
 
+    It is torchvision's ResNet with a shift before the first convolution of each block; of every
+    second block if the third stage has 23 or more, as published for ResNet-101.
+
     Args:
         depths: blocks of the four stages, whose outputs are 256 to 2048 wide.
         inner: width inside the first stage's blocks (paper: 64); twice as wide in each later one.
         share: see `TemporalShift`.
         dropout: before the linear layer (paper: 0.5).
-    """
-    return TSM(build_shifted_resnet(segments, depths, inner, share), classes, segments, dropout)
-
-
-def build_shifted_resnet(
-    segments: int, depths: Sequence[int] = RESNET50, inner: int = 64, share: int = 8
-) -> ResNet:
-    """torchvision's ResNet of bottlenecks with a shift before each one's first convolution.
-
-    If the third stage has 23 blocks or more, every second block of each stage shifts, as published
-    for ResNet-101.
     """
     net = ResNet(Bottleneck, list(depths), width_per_group=inner)
     every = 2 if depths[2] >= 23 else 1
@@ -114,4 +98,4 @@ def build_shifted_resnet(
             assert isinstance(block, Bottleneck)
             shifted = nn.Sequential(TemporalShift(segments, share), block.conv1)
             block.register_module("conv1", shifted)
-    return net
+    return TSM(net, classes, segments, dropout)

@@ -4,8 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from imigue_lab.models.emotion import Fusion
-from imigue_lab.models.interfusion import Gate
+from imigue_lab.models.emotion import Fusion, Gate
 from imigue_lab.training.settings import TrainSettings
 
 

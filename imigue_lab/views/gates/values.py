@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.datasets import Batch, InterviewDataset, collate
 from imigue_lab.errors import RunError, some
-from imigue_lab.models.emotion import EmotionModel
-from imigue_lab.models.interfusion import InterFusion
+from imigue_lab.models.emotion import EmotionModel, InterFusion
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.train import load_emotion
 from imigue_lab.training.runs import Run
