@@ -31,7 +31,7 @@ HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
 TO_RGB, TO_POSE = "#0072b2", "#d55e00"  # blue, orange
 MERGED = "merged tokens"
-Path = list[float | None]  # of corners; None is a gap
+Corners = list[float | None]  # None is a gap
 LINES = (
     "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
 )
@@ -121,7 +121,7 @@ def attention_over_clip(
 ) -> go.Figure:
     """Heat is the attention of the joints to a place, a joint's size and colour that of the places.
 
-    A place without heat got an equal share or less; see `LINES`. `why` the clip was chosen.
+    A place without heat got an equal share or less. `why` is the reason for the choice of the clip.
     """
     size = pictures.size or UNKNOWN
     layers = [ALL, *dict.fromkeys(attention.criteria), AFTER]
@@ -237,10 +237,10 @@ def add_outlines(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
         figure.add_scatter(x=x, y=y, mode="markers", marker=marker, showlegend=False, **shared)
 
 
-def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Path, Path]:
+def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Corners, Corners]:
     """Corners of a merged token's cells, slightly inset, with gaps between the cells."""
     inset = 0.06 * np.diff(snapshot.columns[:2]) * [1, 1, -1, -1]
-    cells = [snapshot.cell(row, column) + inset for row, column in outline.cells]
+    cells = [snapshot.cell(row, column) + inset for row, column in outline.cells.tolist()]
     x = [corner for left, _, right, _ in cells for corner in (left, right, right, left, left, None)]
     y = [corner for _, top, _, low in cells for corner in (top, top, low, low, top, None)]
     return x, y

@@ -133,7 +133,7 @@ def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> F
         radius = unit * (0.9 + 1.1 * weight**0.5)
         pen.circle(tuple(spot.tolist()), radius, tuple(colour.round().astype(int).tolist()), "#333")
     for outline in snapshot.outlines if merged else []:
-        for place in outline.cells:
+        for place in outline.cells.tolist():
             box = scale * snapshot.cell(*place) + unit * np.array([1, 1, -1, -1])
             pen.rectangle(box.tolist(), None, outline.colour, width)
         for spot in (scale * outline.joints).tolist():

@@ -41,11 +41,9 @@ class PointMap(AnyWidget):
         kinds: Int[np.ndarray, " N"],
         names: Sequence[str],
         colouring: Colouring,
-        **traits: Any,
     ):
-        super().__init__(**traits)
-        self.places, self.kinds, self.names = places, kinds, names
-        self.colouring = colouring
+        super().__init__()
+        self.places, self.kinds, self.names, self.colouring = places, kinds, names, colouring
         self.displayed = False  # by a page
         self.on_msg(self.reply)
 

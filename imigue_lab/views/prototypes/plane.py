@@ -140,24 +140,20 @@ def add_points(
     """Adds a trace a kind and colour, and returns their number."""
     before = len(figure.data)
     named: set[int] = set()
+    looks = [*zip(*colouring[1:], strict=True), (UNKNOWN, "unknown", MARKS[0])]  # the last of -1
     for kind, size in SIZES.items():
         for number in range(-1, len(colouring.colours)):
             own = ((table.kind == kind) & (colouring.number == number)).to_numpy()
             if not own.any():
                 continue
-            known = number >= 0
-            name = colouring.names[number] if known else "unknown"
-            mark = colouring.marks[number] if known else MARKS[0]
+            colour, name, mark = looks[number]
+            line = {"width": BORDERS[kind], "color": INK if kind == PROTOTYPE else None}
+            symbol = mark + "-open" * (kind == CLIP)
             figure.add_scatter(
                 x=table.x[own].to_numpy(np.float32),
                 y=table.y[own].to_numpy(np.float32),
                 mode="markers",
-                marker={
-                    "symbol": mark + "-open" * (kind == CLIP),
-                    "size": size,
-                    "color": colouring.colours[number] if known else UNKNOWN,
-                    "line": {"width": BORDERS[kind], "color": INK if kind == PROTOTYPE else None},
-                },
+                marker={"symbol": symbol, "size": size, "color": colour, "line": line},
                 name=name,
                 legendgroup=name,
                 legendrank=1000 + number,
@@ -172,19 +168,12 @@ def add_points(
 
 def add_class_numbers(figure: go.Figure, table: pd.DataFrame) -> None:
     """The number of each class at the median of its entries, or of its clips if it has none."""
+    look = {"showarrow": False, "yshift": 13, "borderpad": 1, "bgcolor": "rgba(255,255,255,0.65)"}
+    look["font"] = {"size": 12, "color": INK}
     for label, own in table.dropna(subset=["label"]).groupby("label"):
         entries = own[own.kind == ENTRY]
         place = (own if entries.empty else entries)[["x", "y"]].median()
-        figure.add_annotation(
-            x=place.x,
-            y=place.y,
-            text=f"<b>{label}</b>",
-            showarrow=False,
-            yshift=13,
-            font={"size": 12, "color": INK},
-            bgcolor="rgba(255,255,255,0.65)",
-            borderpad=1,
-        )
+        figure.add_annotation(x=place.x, y=place.y, text=f"<b>{label}</b>", **look)
 
 
 def nearest_clips(

@@ -1,6 +1,6 @@
 """A run's points projected to a plane by UMAP or PCA, stored in the run, with quality measures.
 
-Letters in shapes: N points, D width.
+Letters in shapes: N points.
 """
 
 import warnings
@@ -84,16 +84,14 @@ def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProj
     if file.exists():
         places = pd.read_parquet(file)
     else:
-        xy = by_umap(points.vectors, settings) if method == "umap" else by_pca(points, settings)
+        xy = by_umap(points, settings) if method == "umap" else by_pca(points, settings)
         places = pd.DataFrame({"id": ids, "x": xy[:, 0], "y": xy[:, 1]})
         write_atomically(file, places.to_parquet(index=False))
     used = ", ".join([method.upper(), *(f"{name} {value}" for name, value in parameters.items())])
     return PlaneProjection(points, places, used, *measure(points, places, settings))
 
 
-def by_umap(
-    vectors: Float[np.ndarray, "N D"], settings: PrototypesSettings
-) -> Float[np.ndarray, "N 2"]:
+def by_umap(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "N 2"]:
     """Deterministic for a seed on one machine; other machines may give another picture."""
     with warnings.catch_warnings():
         # About missing parallel libraries and few points; both are harmless.
@@ -101,12 +99,12 @@ def by_umap(
         from umap import UMAP
 
         xy = UMAP(
-            n_neighbors=min(settings.neighbours, len(vectors) - 1),
+            n_neighbors=min(settings.neighbours, len(points.vectors) - 1),
             min_dist=settings.min_dist,
             metric=settings.metric,
             random_state=settings.seed,
             n_jobs=1,  # required for a fixed seed
-        ).fit_transform(vectors)
+        ).fit_transform(points.vectors)
     return np.asarray(xy, dtype=float)
 
 
