@@ -48,7 +48,7 @@ def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):
     assert "always win" in capsys.readouterr().out
 
 
-def test_extract_says_what_it_made_and_the_second_time_that_there_is_nothing_to_do(
+def test_extract_prints_what_it_extracted_and_the_second_time_that_nothing_is_left(
     tmp_path, capsys
 ):
     folder, store = tmp_path / "videos", str(tmp_path / "store")
@@ -58,14 +58,14 @@ def test_extract_says_what_it_made_and_the_second_time_that_there_is_nothing_to_
     assert run(*words) == 0
     printed = capsys.readouterr().out
     assert "context-tiny-" in printed and "(untrained weights)" in printed
-    assert "made 1 items: 1 windows" in printed
+    assert "extracted 1 items: 1 windows" in printed
     assert run(*words) == 0
     assert "nothing to do: 1 items already extracted" in capsys.readouterr().out
     assert run(*words, "--trial") == 1
     assert "nothing to try" in capsys.readouterr().err
 
 
-def test_extract_ends_with_status_1_when_a_video_failed_and_makes_the_others(tmp_path, capsys):
+def test_extract_ends_with_status_1_when_a_video_failed_and_extracts_the_others(tmp_path, capsys):
     folder, store = tmp_path / "videos", str(tmp_path / "store")
     folder.mkdir()
     write_video(folder / "anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
@@ -73,7 +73,7 @@ def test_extract_ends_with_status_1_when_a_video_failed_and_makes_the_others(tmp
     words = ["extract", "--data", str(folder), "--store", store, "--encoders", "context-tiny"]
     assert run(*words) == 1
     printed = capsys.readouterr().out
-    assert "made 1 items" in printed
+    assert "extracted 1 items" in printed
     assert printed.count("bert.mp4: not a readable video") == 1
 
 
@@ -81,7 +81,7 @@ def test_extract_ends_with_status_1_when_a_video_failed_and_makes_the_others(tmp
     ("words", "complaint"),
     [
         (["--detector-weights", "y.onnx"], "leave detector_weights empty"),
-        (["--preset", "paper"], "detector yolo-face has no weights: fetch"),
+        (["--preset", "paper"], "detector yolo-face needs weights: download"),
         (["--encoders", "context-mvitv2s", "--context-weights", "y.pyth"], "y.pyth: no such file"),
     ],
     ids=["detector", "paper", "weights"],
@@ -96,7 +96,7 @@ def test_extract_stops_with_a_sentence_where_weights_are_missing(
     assert printed.startswith("imigue-lab: ") and printed.count("\n") == 1
 
 
-def test_two_processes_of_torchrun_make_together_what_one_makes(tmp_path):
+def test_two_processes_of_torchrun_extract_together_what_one_extracts(tmp_path):
     folder, rng = tmp_path / "videos", np.random.default_rng(0)
     folder.mkdir()
     for name, frames in (("anna", 20), ("bert", 50), ("cleo", 35)):
@@ -109,7 +109,8 @@ def test_two_processes_of_torchrun_make_together_what_one_makes(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert sorted(re.findall(r"made \d items", done.stdout)) == ["made 1 items", "made 2 items"]
+    extracted = sorted(re.findall(r"extracted \d items", done.stdout))
+    assert extracted == ["extracted 1 items", "extracted 2 items"]
     assert run(*words, str(tmp_path / "one")) == 0
     index = read_index(folder)
     two, one = (find_store(str(tmp_path / name), index, "context-tiny") for name in ("two", "one"))
@@ -136,7 +137,7 @@ def test_make_data_writes_every_layout(tmp_path, capsys, layout):
         (["train", "emotion", "--gamma", "high"], 2, "gamma: input should be a valid number"),
         (["train"], 2, "required"),
         (["make-data", "here", "--videos", "0"], 2, "at least 1"),
-        (["extract", "--encoders", "huge"], 2, "encoders: 'huge' is not known; there are: tiny"),
+        (["extract", "--encoders", "huge"], 2, "encoders: unknown 'huge'; choose from tiny"),
         (["train", "emotion", "--data", "/nowhere"], 1, "/nowhere: no such folder"),
         (["html", "none.ipynb"], 1, "none.ipynb: no such notebook"),
     ],

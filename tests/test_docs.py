@@ -19,17 +19,10 @@ from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.studies.settings import AblationSettings, SearchSettings
-from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.tasks import TASKS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
-OF_COMMANDS = {
-    "run_ablation": AblationSettings,
-    "run_search": SearchSettings,
-    "train_emotion": EmotionSettings,
-    "train_baseline": BaselineSettings,
-}
 README = CHECKOUT / "README.md"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 
@@ -92,8 +85,8 @@ def test_every_command_of_the_readme_is_valid():
     assert len(lines) == 3
     for line in lines:
         options = build_parser().parse_args(shlex.split(line)[1:])
-        if options.run.__name__ in OF_COMMANDS:
-            given_settings(OF_COMMANDS[options.run.__name__], options)
+        if hasattr(options, "task"):
+            given_settings(TASKS[options.task].settings, options)
 
 
 def test_the_page_on_checkpoints_names_every_family_and_its_own_options():
@@ -154,7 +147,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
         else:
             main(words)
     output = capsys.readouterr().out
-    assert "always win" in output and "made 1 items" in output
+    assert "always win" in output and "extracted 1 items" in output
     assert "error, " not in output
 
 
@@ -167,7 +160,8 @@ def test_every_command_of_the_page_on_scaling_is_valid():
     for program, rest in lines:
         words = shlex.split(rest.partition("-m imigue_lab")[2] if program == "torchrun" else rest)
         options = build_parser().parse_args(words)
-        given_settings(OF_COMMANDS[options.run.__name__], options)
+        studies = {"run_ablation": AblationSettings, "run_search": SearchSettings}
+        given_settings(studies.get(options.run.__name__) or TASKS[options.task].settings, options)
 
 
 def texts_in_code():
