@@ -62,7 +62,7 @@ def test_extract_prints_what_it_extracted_and_the_second_time_that_nothing_is_le
     assert run(*words) == 0
     assert "nothing to do: 1 items already extracted" in capsys.readouterr().out
     assert run(*words, "--trial") == 1
-    assert "nothing to try" in capsys.readouterr().err
+    assert "no trial is needed" in capsys.readouterr().err
 
 
 def test_extract_ends_with_status_1_when_a_video_failed_and_extracts_the_others(tmp_path, capsys):

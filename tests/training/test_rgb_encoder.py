@@ -202,7 +202,7 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
     kept = tuned.predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
     np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
     assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
-    with pytest.raises(RunError, match="'rgb-trained-mvitv2-s', which nothing here can make of a"):
+    with pytest.raises(RunError, match="'rgb-trained-mvitv2-s', which cannot be extracted from a"):
         open_encoder(tuned, "rgb", AnalyseSettings(), CPU)
 
 
