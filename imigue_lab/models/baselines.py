@@ -172,6 +172,8 @@ def build_baseline(
         keypoints: name of a layout, which gives the joints and the graph.
         channels, persons: of the skeletons; networks with one shared norm accept more persons.
         sizes: other arguments of the builder, such as those of `SIZES`; by default as published.
+
+    Raises ValueError for an unknown name.
     """
     if name in SKELETON_BUILDERS:
         apart = persons if name in NORM_PER_PERSON else 1

@@ -150,7 +150,10 @@ def build_memory(
     momentum: int | float = 0.9,
     warmup: int = 5,
 ) -> Memory:
-    """A bank of `bank` entries per class, `top_k` of them read, and a prototype per class."""
+    """A bank of `bank` entries per class, `top_k` of them read, and a prototype per class.
+
+    Raises SettingsError if `top_k` exceeds `bank`.
+    """
     if not 1 <= top_k <= bank:
         raise SettingsError(f"top_k must be from 1 to the bank's {bank} entries; got {top_k}")
     entries = Bank(classes, bank, dim, momentum)
