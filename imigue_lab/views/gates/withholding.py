@@ -158,7 +158,7 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
             **right,
         )
     figure.update_yaxes(title_text="probability of a win", range=[0, 1.05], **left)
-    figure.update_yaxes(title_text="change of the logit, up: towards a win", **right)
+    figure.update_yaxes(title_text="change of the logit (up: win)", **right)
     figure.update_xaxes(title_text="middle of the span, window of 16 frames", **right)
     title = f"Interview {video_id} with streams or spans withheld"
     notes = [*notes_of(run), "this shows what the prediction is based on, not why"]
