@@ -1,6 +1,7 @@
 """What holds the project together: rooms in order, bounds in step, a light import, no leftovers."""
 
 import ast
+import builtins
 import os
 import re
 import subprocess
@@ -101,6 +102,7 @@ def imports_at_load(path):
         ("training.emotion.train", 40, 4_600),
         ("training.gestures.train", 90, None),
         ("training.settings", 6, None),
+        ("studies.settings", 12, None),
         ("views.answers", 30, None),
     ],
 )
@@ -125,6 +127,93 @@ print(*(name for name in sys.modules if name.split(".")[0] == "imigue_lab"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()[-1].split()) <= 60, done.stdout
+
+
+FOLLOWED = """
+import pkgutil, sys
+from importlib import import_module
+from pathlib import Path
+import nbformat, imigue_lab
+from imigue_lab.training import settings
+
+home, ran = Path(imigue_lab.__file__).parent, set()
+for module in pkgutil.walk_packages(imigue_lab.__path__, "imigue_lab."):
+    if not module.name.endswith("__main__"):
+        import_module(module.name)  # what runs at import is not followed
+
+def profile(frame, event, _):
+    path = Path(frame.f_code.co_filename)
+    if event == "call" and frame.f_code.co_flags & 1 and home in path.parents:  # in a function
+        ran.add(path.relative_to(home).with_suffix("").as_posix())
+
+settings.guard = lambda cls: cls.from_arguments(GIVEN)
+cells = [c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code"]
+scored = next(n for n, cell in enumerate(cells) if "show_scores(run" in cell)
+sys.setprofile(profile)
+for cell in cells[1 : scored + 1]:
+    exec(cell)
+sys.setprofile(None)
+print(*sorted(ran))
+"""
+BESIDE = r"data/(layouts|videos|synthetic|keypoint_files)/|data/(workspace|vocabulary)$"
+BESIDE += r"|training/(ranks|provenance)$|errors$"
+
+
+def reading_order(notebook):
+    """The files that CONTRIBUTING lists for a notebook."""
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    own = re.search(rf"notebook {notebook}.*?:\s(`data/`.*?)[.;] (?:What|its)", text, re.S | re.I)[
+        1
+    ]
+    rooms = re.findall(r"`(\w+)/` ([^`]*)", own)
+    return {f"{room}/{name}" for room, names in rooms for name in re.findall(r"[\w/]+", names)}
+
+
+def test_the_reading_order_of_notebook_02_names_every_file_that_runs_up_to_its_score(synthetic):
+    given = {"data": str(synthetic), "epochs": 1, "width": 8, "heads": 2, "name": "followed"}
+    notebook = str(CHECKOUT / "notebooks" / "02_train_emotion.ipynb")
+    code = FOLLOWED.replace("GIVEN", repr(given)).replace("NOTEBOOK", repr(notebook))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ran = set(done.stdout.splitlines()[-1].split())
+    listed = reading_order("02")
+    assert {name for name in ran if not re.match(BESIDE, name)} == listed
+    assert len(listed) <= 18
+
+
+def test_the_reading_order_of_notebook_01_is_loaded_by_its_training():
+    listed = reading_order("01")
+    assert len(listed) <= 30
+    loaded = loaded_by("imigue_lab.training.gestures.train")
+    assert {f"imigue_lab.{name.replace('/', '.')}" for name in listed} <= set(loaded)
+
+
+def test_no_module_uses_a_name_that_it_does_not_define():
+    # ruff and mypy cannot look: names inside shapes are strings that they would not find
+    unknown = []
+    for path in modules():
+        tree = ast.parse(path.read_text())
+        known = {*dir(builtins), "__file__", "__name__", "__path__"}
+        for node in ast.walk(tree):
+            match node:
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                    known.add(name)
+                case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                    known.add(name)
+                case ast.Import(names=names) | ast.ImportFrom(names=names):
+                    known |= {(alias.asname or alias.name).split(".")[0] for alias in names}
+                case ast.ExceptHandler(name=str(name)):
+                    known.add(name)
+                case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                    known.add(name)
+        unknown += [
+            f"{name_of(path)}:{node.lineno}: {node.id}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Load)
+            and node.id not in known
+        ]
+    assert not unknown
 
 
 def test_the_package_stays_within_its_lines_and_files():

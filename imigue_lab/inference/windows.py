@@ -49,9 +49,9 @@ class AnalyseSettings(Settings):
     threshold: float = Field(
         0.0, ge=0, le=1, description="confidence of a gesture; 0: as tuned for the run, else 0.5"
     )
-    context_weights: str = Field("", description="of the run's MViTv2-S, as in 00")
-    face_weights: str = Field("", description="of the run's SwinFace, as in 00")
-    detector: Detector = Field("centerface", description="of the run's faces, as in 00")
+    context_weights: str = Field("", description="weights of the run's MViTv2-S, as for 00")
+    face_weights: str = Field("", description="weights of the run's SwinFace, as for 00")
+    detector: Detector = Field("centerface", description="face detector of the run, as for 00")
     detector_weights: str = Field("", description="ONNX file, for yolo-face only")
 
 

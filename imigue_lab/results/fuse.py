@@ -211,9 +211,16 @@ def search_weights(validation: list[pd.DataFrame]) -> Weights:
 
 
 def combine(tables: list[pd.DataFrame], weights: Weights) -> pd.DataFrame:
-    """The weighted mean of the probabilities, one row per clip."""
+    """The weighted mean of the probabilities, one row per clip; `based_on` unites the members'."""
     probability = np.tensordot(weights, [probabilities(table) for table in tables], axes=1)
-    known = tables[0][["clip_id", *SHARED]].assign(predicted=probability.argmax(axis=1))
+    used = [table.based_on for table, weight in zip(tables, weights, strict=True) if weight]
+    rgb, pose = (
+        np.any([own.isin([name, "both"]) for own in used], axis=0) for name in ("rgb", "pose")
+    )
+    known = tables[0][["clip_id", *SHARED]].assign(
+        predicted=probability.argmax(axis=1),
+        based_on=np.select([rgb & pose, rgb, pose], ["both", "rgb", "pose"], "nothing"),
+    )
     return known.join(pd.DataFrame(probability).add_prefix("p"))
 
 

@@ -55,7 +55,9 @@ class SearchSettings(StudySettings):
         "epochs:4 width:16", description="settings of all runs, such as epochs:20 labels:x.csv"
     )
     trials: int = Field(8, ge=0, description="total of all calls; 0: until the minutes end")
-    minutes: float = Field(0.0, ge=0, description="no trial starts after these; 0: no limit")
+    minutes: float = Field(
+        0.0, ge=0, description="start no trial after so many minutes; 0: no limit"
+    )
     folds: int = Field(3, ge=1, le=5, description="of five, scored in each trial")
     study: str = Field(
         "",

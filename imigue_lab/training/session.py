@@ -125,7 +125,7 @@ def open_device(name: str, precision: Precision = "float32", deterministic: bool
     if name == "auto":
         name = next(kind for kind, found in available.items() if found)
     if not available.get(name):
-        raise RunError(f"device {name!r} is not here; use auto or cpu")
+        raise RunError(f"device: expected one of this machine, got {name!r}; use auto or cpu")
     if name == "cpu":
         return Device(torch.device("cpu"), precision)
     local = find_process().local

@@ -10,13 +10,15 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from imigue_lab.data.index import Index
-from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import Settings
+
+if TYPE_CHECKING:  # a command's help reads this table without torch
+    from torch import nn
+
+    from imigue_lab.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Task:
         return find(self.data_place)
 
     @property
-    def train(self) -> Callable[..., Run]:
+    def train(self) -> "Callable[..., Run]":
         """Settings (and their data, if loaded already) to a finished run."""
         return find(self.train_place)
 
     @property
-    def load_model(self) -> Callable[..., nn.Module]:
+    def load_model(self) -> "Callable[..., nn.Module]":
         """A finished run to its best model in eval mode."""
         return find(self.model_place)
 
@@ -90,7 +92,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def train_quietly(task: str, settings: Settings, data: Any) -> Run:
+def train_quietly(task: str, settings: Settings, data: Any) -> "Run":
     """Trains one model without printing, or returns the finished run."""
     with quiet():
         return TASKS[task].train(settings, data)

@@ -35,7 +35,7 @@ def predict(known, skill, seed):
     logits = np.random.default_rng(seed).normal(size=(len(known), CLASSES))
     logits[np.arange(len(known)), known.label.fillna(0).to_numpy(dtype=int)] += skill
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    table = known.assign(predicted=probability.argmax(axis=1))
+    table = known.assign(predicted=probability.argmax(axis=1), based_on="pose")
     return pd.concat([table, pd.DataFrame(probability).add_prefix("p")], axis=1)
 
 
@@ -65,6 +65,18 @@ def test_given_weights_average_the_probabilities_by_clip_id(finished):
     np.testing.assert_allclose(probabilities(fused), expected, atol=1e-12)
     assert (fused.predicted == expected.argmax(axis=1)).all()
     assert (fused.label == one.label).all()
+
+
+def test_a_fused_prediction_is_based_on_what_its_members_with_weight_are_based_on(finished):
+    finished("bones")
+    finished("frames", change=lambda table: table.assign(based_on="rgb"))
+    finished("blind", change=lambda table: table.assign(based_on="nothing"))
+    for members, weights, expected in (
+        (["bones", "frames"], "1:1", "both"),
+        (["bones", "frames"], "1:0", "pose"),
+        (["frames", "blind"], "1:1", "rgb"),
+    ):
+        assert set(fuse(members, weights).predictions().based_on) == {expected}
 
 
 def test_a_fusion_is_a_finished_run_with_all_remarks_and_returns_at_once(finished, capsys):

@@ -60,6 +60,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
     assert (table.predicted == probability.argmax(axis=1)).all()
     assert table.seen.between(0.5, 1).all()
+    assert set(table.based_on) == {"pose"}
     scores = pose_run.scores().set_index(["split", "predictor"])
     test = table[table.split == "test"]
     assert scores.loc[("test", "model")].top1 == pytest.approx(point_scores(test)["top1"])

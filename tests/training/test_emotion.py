@@ -154,7 +154,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(plain):
 def test_an_absent_device_is_refused(quick):
     if torch.backends.mps.is_available():
         pytest.skip("this machine has one")
-    with pytest.raises(RunError, match="device 'mps' is not here; use auto or cpu"):
+    with pytest.raises(RunError, match="device: expected one of this machine, got 'mps'; use auto"):
         train_emotion(quick(device="mps", name="elsewhere"))
 
 

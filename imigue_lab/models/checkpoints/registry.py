@@ -175,8 +175,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     except Exception as error:  # on other files torch raises anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise DataError(
-                f"{path}: holds more than weights ({code[1]}), and opening that would run code;"
-                " if you trust the file, open it yourself and save its state dict alone"
+                f"{path}: expected weights alone, got code that would run ({code[1]}); if you"
+                " trust the file, open it yourself and save its state dict alone"
             ) from error
         raise DataError(
             f"{path}: no checkpoint of torch, or a damaged one ({type(error).__name__});"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
@@ -55,6 +57,12 @@ class BaselineData:
         """What a reader of the scores should know."""
         notes = [note for own in (self.gestures, self.pictures) if own for note in own.notes]
         return notes + self.split.remarks
+
+    def based_on(self, share: Float[Tensor, " B"]) -> list[str]:
+        """For each clip, by its share of visible joints: both, rgb, pose or nothing."""
+        without, with_joints = ("nothing", "pose") if self.pictures is None else ("rgb", "both")
+        seen = (share > 0).tolist() if self.gestures else [False] * len(share)
+        return [with_joints if own else without for own in seen]
 
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split."""

@@ -131,8 +131,8 @@ def take_over(model: nn.Module, start: Start) -> list[str]:
     for name in new:
         if not (OF_CLASSES.search(name) or OF_JOINTS.search(name)):
             raise DataError(
-                f"{start.file}: is of another size than the model, at {name}; set size=paper, and"
-                " frames to as many as it was trained with"
+                f"{start.file}: expected the sizes of the model, got another at {name};"
+                " set size=paper, and frames to as many as it was trained with"
             )
     for name in own.keys() - set(new):
         own[name].copy_(published[name])

@@ -146,7 +146,8 @@ def predict(
     """One row per clip, keyed by id.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), predicted (most probable
-    class), seen (share of visible joints; 1 for pictures), p0 ... of the classes.
+    class), based_on (both, rgb, pose or nothing), seen (share of visible joints; 1 for pictures),
+    p0 ... of the classes.
     """
     model.eval()
     rows = []
@@ -154,7 +155,11 @@ def predict(
         inputs = [clips.enter(draw.to(device.torch_device)) for draw in draws]
         with device.autocast():
             probability = average_probability(model, inputs).cpu().numpy()
-        rows.append(clip_rows(draws[0].clip_ids, probability, seen=draws[0].share.numpy()))
+        share = draws[0].share
+        inputs_of = data.based_on(share)
+        rows.append(
+            clip_rows(draws[0].clip_ids, probability, based_on=inputs_of, seen=share.numpy())
+        )
     return prediction_table(rows, data.split, ranks)
 
 

@@ -270,7 +270,9 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path):
     path, victim = tmp_path / "trap.pt", tmp_path / "victim"
     torch.save({"state_dict": {}, "hook": Trap(victim)}, path)
     sentence = refusal(path)
-    assert sentence.startswith(f"{path}: holds more than weights (posix.mkdir)")
+    assert sentence.startswith(
+        f"{path}: expected weights alone, got code that would run (posix.mkdir)"
+    )
     assert not victim.exists()
     torch.save({"state_dict": {}, "args": argparse.Namespace(lr=1)}, path)
     assert "argparse.Namespace" in refusal(path)
