@@ -31,7 +31,7 @@ def read_pose(path: Path) -> tuple[Skeleton, Layout]:
 
     Raises DataError for no ``.pose`` file, no frames, or points of another estimator.
     """
-    file = read_points(path)
+    file = read_pose_file(path)
     parts = {component for component, _ in file.points}
     if set(PARTS) <= parts:
         layout, names = "openpose137", openpose_names(file.points)
@@ -56,7 +56,7 @@ def read_pose(path: Path) -> tuple[Skeleton, Layout]:
     return checked(values, known, f"{path}")[None], known
 
 
-def read_points(path: Path) -> PoseFile:
+def read_pose_file(path: Path) -> PoseFile:
     from pose_format import Pose
 
     try:
