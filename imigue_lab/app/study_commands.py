@@ -57,7 +57,9 @@ def add_study_commands(commands: Any) -> None:
         help="compare finished runs: settings that differ, paired tests against the first",
     )
     compare.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
-    compare.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    compare.add_argument(
+        "--split", choices=SPLITS, default="validation", help="default: validation"
+    )
     compare.set_defaults(run=compare_runs)
 
 
@@ -70,11 +72,12 @@ def run_ablation(options: argparse.Namespace) -> None:
     settings = given_settings(AblationSettings, options)
     if options.workers > 1:
         share_among(options.workers, ablate, settings)
-    print(show_comparison(ablation_table(ablate(settings))).to_string(index=False))
+    table = ablation_table(ablate(settings), settings.split)
+    print(show_comparison(table).to_string(index=False))
 
 
 def run_search(options: argparse.Namespace) -> None:
-    from imigue_lab.studies.search import keep_best, search, show_trials
+    from imigue_lab.studies.search import describe_best, keep_best, search, show_trials
     from imigue_lab.studies.settings import SearchSettings
     from imigue_lab.studies.trials import share_among
 
@@ -84,6 +87,7 @@ def run_search(options: argparse.Namespace) -> None:
     study = search(settings)
     print(show_trials(study).to_string(index=False))
     print(f"best settings: --preset {keep_best(study, settings)}")
+    print(describe_best(study, settings))
 
 
 def compare_runs(options: argparse.Namespace) -> None:

@@ -64,7 +64,7 @@ def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
     return bool(len(shared)) and known.loc[shared, columns].equals(other.loc[shared, columns])
 
 
-def compare(variants: Variants, reference: str = "", split: str = "test") -> pd.DataFrame:
+def compare(variants: Variants, reference: str = "", split: str = "validation") -> pd.DataFrame:
     """One row per variant, each against the reference on the same items and seeds.
 
     An item's value is its mean over seeds, so that seeds do not count as items; `p` and the
@@ -75,11 +75,11 @@ def compare(variants: Variants, reference: str = "", split: str = "test") -> pd.
         reference: the variant that the others are compared with; empty: the first.
 
     Returns:
-        Columns: variant, seeds, n items, clusters, accuracy (mean over seeds), sd, low, high;
-        difference to the reference, difference_low, difference_high, p (sign flips of clusters),
-        p_holm, effect (standard deviations between clusters), discordant (items on which the two
-        differ), worse and better (predictions that only the reference, and only the variant, got
-        correct), mcnemar_p (descriptive: it assumes independent predictions).
+        Columns: variant, split, seeds, n items, clusters, accuracy (mean over seeds), sd, low,
+        high; difference to the reference, difference_low, difference_high, p (sign flips of
+        clusters), p_holm, effect (standard deviations between clusters), discordant (items on which
+        the two differ), worse and better (predictions that only the reference, and only the
+        variant, got correct), mcnemar_p (descriptive: it assumes independent predictions).
 
     Raises:
         RunError: a variant shares neither seed nor item with the reference, or has two runs of one
@@ -89,7 +89,7 @@ def compare(variants: Variants, reference: str = "", split: str = "test") -> pd.
     pooled = pool(variants, split)
     rows = []
     for name, by_seed in pooled.items():
-        row = {"variant": name, **accuracy_of(by_seed)}
+        row = {"variant": name, "split": split, **accuracy_of(by_seed)}
         if name != reference:
             row |= paired_columns(name, by_seed, reference, pooled[reference])
         rows.append(row)
@@ -189,7 +189,7 @@ def unique_names(runs: Sequence[Run]) -> list[str]:
 
 def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     """For display: percent and points with their intervals, a dash for missing values."""
-    shown = table[["variant", "seeds", "n", "clusters"]].copy()
+    shown = table[["variant", "split", "seeds", "n", "clusters"]].copy()
     rows = list(table.itertuples())
     shown["accuracy %"] = [percent(row.accuracy, row.low, row.high, row.sd) for row in rows]
     if "p" not in table:

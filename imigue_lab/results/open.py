@@ -14,7 +14,7 @@ from torch import nn
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
-from imigue_lab.errors import RunError
+from imigue_lab.errors import RunError, some
 from imigue_lab.results.fuse import FusionSettings
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
@@ -68,7 +68,7 @@ class OpenRun(Generic[S, D]):
     @cached_property
     def index(self) -> Index:
         labels = getattr(self.settings, "labels", "")
-        return open_data(self.settings.data, labels, self.settings.store)
+        return open_index(self.run, self.settings.data, labels, self.settings.store)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -159,6 +159,24 @@ def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
             f"{run.folder}: was trained on other data ({', '.join(differing)} differ); name their"
             " root with `data`, or train again"
         )
+
+
+def open_index(run: Run, data: str, labels: str = "", store: str = "") -> Index:
+    """The videos and clips of a data root; RunError if the run knows an item by another class."""
+    index = open_data(data, labels, store)
+    predictions = run.predictions()
+    item, truth = predictions.columns[0], "outcome" if "outcome" in predictions else "label"
+    table = (index.videos if item == "video_id" else index.clips).set_index(item)
+    known = predictions[predictions[item].isin(table.index)]
+    now = table[truth].loc[known[item]].astype("Int64").to_numpy()
+    changed = known[item][(known[truth].astype("Int64") != now).fillna(False)]
+    if len(changed):
+        raise RunError(
+            f"{index.root}: {len(changed)} items have another {truth} than in run"
+            f" {run.folder.name}, {some(changed)}; name the data that it was trained on, or train"
+            " again"
+        )
+    return index
 
 
 def settings_class(task: str) -> type[Settings]:

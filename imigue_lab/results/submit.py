@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import CLASSES, OUTCOMES, to_csv_id
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
+from imigue_lab.results.open import open_index
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import probabilities
@@ -78,7 +78,7 @@ def submit(
         raise SettingsError("header: the 2023 form has none; omit it, or use --format 2025")
     refuse_other_classes(run, chosen)
     where = run.provenance()["where"]
-    index = open_data(data or where["data"], where.get("labels", ""), where.get("store", ""))
+    index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
     items = index.clips if track == 1 else index.videos
     ids = items[chosen.item][items.split == "test"].tolist()
     if not ids:

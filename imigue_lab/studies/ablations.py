@@ -1,15 +1,19 @@
 """Ablations: named variants of a model, each trained with several seeds (paper section 5, Table 2).
 
+Variants are compared on validation, or on a fold that none of them was trained on (`fold` among the
+given settings). The test split is for a final choice; the study records each time it is scored.
+
 A variant is what it sets differently from the full model. Each cell of the grid, a variant with a
 seed, is one ticket of a study; its run folder is the source of truth. Any number of workers share
 the grid, the cell of a killed worker is resumed, and no finished cell is trained twice.
 """
 
+import json
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import compare, scored_items
 from imigue_lab.studies.settings import AblationSettings
@@ -106,9 +110,13 @@ def cell_settings(variant: str, seed: int, settings: AblationSettings) -> Settin
 
 
 def study_name(settings: AblationSettings) -> str:
-    """Independent of variants and seeds: the grid of the same settings and data may grow."""
-    values = settings.of_run().model_dump(exclude={"seed", "name", "device"})
-    return f"ablation-{settings.task}-{short_hash(sorted(values.items()))}"
+    """Independent of variants and further seeds: the grid of the same settings and data may grow.
+
+    The data count by their content, those of the first seed.
+    """
+    own = settings.of_run(seed=settings.seed)
+    identity = json.dumps(load_cached(settings.task, own).identity(), sort_keys=True)
+    return f"ablation-{settings.task}-{own.fingerprint(identity)}"
 
 
 def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
@@ -130,12 +138,25 @@ def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
         own = cell_settings(*cell, settings)
         run = train_quietly(settings.task, own, load_cached(settings.task, own))
         trial.set_user_attr("run", run.folder.name)
-        accuracy = float(scored_items(run).correct.mean())
-        print(f"{cell}: {accuracy:.3f} ({run.folder.name})", flush=True)
+        accuracy = float(scored_items(run, "validation").correct.mean())
+        print(f"{cell}: {accuracy:.3f} on validation ({run.folder.name})", flush=True)
         return accuracy
 
     work(study, do)
-    return finished_cells(study, grid)
+    runs = finished_cells(study, grid)
+    for remark in record_looks(study, settings):
+        print(f"note: {remark}")
+    return runs
+
+
+def record_looks(study: "Study", settings: AblationSettings) -> list[str]:
+    """Records that the test split is scored; one sentence if it is now or was before."""
+    looks = dict(study.user_attrs.get("test scored", {}))
+    if settings.final and settings.variants not in looks:
+        looks[settings.variants] = time.strftime("%Y-%m-%d %H:%M")
+        study.set_user_attr("test scored", looks)
+    each = "; ".join(f"variants {names} on {when}" for names, when in looks.items())
+    return [f"the test split of this ablation has been scored: {each}"] if looks else []
 
 
 def enqueue(study: "Study", grid: Grid) -> None:
@@ -199,6 +220,6 @@ def refuse_other_data(runs: dict[str, list[Run]]) -> None:
                 )
 
 
-def ablation_table(runs: dict[str, list[Run]], split: str = "test") -> pd.DataFrame:
+def ablation_table(runs: dict[str, list[Run]], split: str = "validation") -> pd.DataFrame:
     """Each variant against the full model, see `compare`."""
     return compare(runs, FULL, split)

@@ -6,17 +6,20 @@ centred on the values that it prints.
 A trial trains one model per fold on the nested splits of `data.splits.nest`: early stopping uses a
 part of the fold's own train split, the fold is scored once at the end, and the official test split
 is removed before anything is read. The value of a trial is the mean over folds; a trial below the
-median of the others after some fold is pruned.
+median of the others after some fold is pruned. The value of the best trial is optimistic, because
+it was selected; so the best settings are also scored on the next fold, which no trial is scored on.
 """
 
+import json
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
-from imigue_lab.data.splits import nest
+from imigue_lab.data.splits import FOLDS, nest
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies.settings import PLACES, SearchSettings
@@ -87,11 +90,10 @@ def search(settings: SearchSettings) -> "Study":
         RunError: the study was started with other settings, or no trial finished.
         SettingsError: the settings leave nothing to search.
     """
-    study, task = open_search(settings), settings.task
-    labels = getattr(settings.of_run(), "labels", "")
-    whole = open_data(settings.data, labels, settings.store)
-    nested = [nest(whole, STRATA[task], fold, settings.seed) for fold in range(settings.folds)]
-    folds = load_folds(task, fold_settings(settings, {}), nested)
+    task, whole = settings.task, whole_index(settings)
+    folds = load_searched(settings, whole, range(settings.folds))
+    digest = short_hash(*(json.dumps(data.identity(), sort_keys=True) for data in folds))
+    study = open_search(settings, digest)
     study.set_user_attr("remarks", folds[0].remarks())
 
     def do(trial: "Trial") -> float:
@@ -101,11 +103,7 @@ def search(settings: SearchSettings) -> "Study":
         scores: list[float] = []
         mean = 0.0
         for fold, data in enumerate(folds):
-            run = train_quietly(task, fold_settings(settings, values), data)
-            refuse_test(run, whole)
-            for name in HEAVY:  # only scores and predictions are kept
-                (run.folder / name).unlink(missing_ok=True)
-            scores.append(score_of(run, task))
+            scores.append(score_of(train_fold(settings, values, data, whole), task))
             mean = sum(scores) / len(scores)
             trial.set_user_attr("folds", scores)
             trial.report(mean, fold)
@@ -120,28 +118,50 @@ def search(settings: SearchSettings) -> "Study":
     return study
 
 
-def open_search(settings: SearchSettings) -> "Study":
-    """The study with sampler, pruner, and tickets up to `trials`."""
+def whole_index(settings: SearchSettings) -> Index:
+    labels = getattr(settings.of_run(), "labels", "")
+    return open_data(settings.data, labels, settings.store)
+
+
+def load_searched(settings: SearchSettings, whole: Index, folds: Iterable[int]) -> list[Any]:
+    """The data of some folds; each fold is the test split of its own data."""
+    nested = [nest(whole, STRATA[settings.task], fold, settings.seed) for fold in folds]
+    return load_folds(settings.task, fold_settings(settings, {}), nested)
+
+
+def train_fold(settings: SearchSettings, values: dict[str, Any], data: Any, whole: Index) -> Run:
+    """Trains on one fold; of the run only scores and predictions are kept."""
+    run = train_quietly(settings.task, fold_settings(settings, values), data)
+    refuse_test(run, whole)
+    for name in HEAVY:
+        (run.folder / name).unlink(missing_ok=True)
+    return run
+
+
+def open_search(settings: SearchSettings, digest: str) -> "Study":
+    """The study with sampler, pruner, and tickets up to `trials`; `digest` is that of the data."""
     from optuna.pruners import MedianPruner
     from optuna.samplers import TPESampler
 
-    base = settings.of_run().model_dump(exclude={"seed", "name", "device"})
+    base = settings.of_run().model_dump(exclude={"seed", "name", *PLACES})
     values = sorted(base.items())
-    derived = f"search-{settings.task}-{short_hash(values, settings.folds, settings.seed)}"
+    identity = short_hash(values, settings.folds, settings.seed, digest)
+    derived = f"search-{settings.task}-{identity}"
     study = open_study(settings.study or derived, settings.storage)
     study.sampler = TPESampler(n_startup_trials=0, constant_liar=True, seed=settings.seed)
     study.pruner = MedianPruner(n_startup_trials=5)
     with locked(study.study_name):
-        record_settings(study, settings)
+        record_settings(study, settings, digest)
         known = len(tickets(study, "WAITING", "RUNNING", "COMPLETE", "PRUNED"))
         for number in range(known, settings.trials or STARTUP):
             study.enqueue_trial(first_values(number, settings), skip_if_exists=False)
     return study
 
 
-def record_settings(study: "Study", settings: SearchSettings) -> None:
-    """Stores what is searched, or refuses a study of that name with other settings."""
-    wanted = {"task": settings.task, "folds": settings.folds, "seed": settings.seed}
+def record_settings(study: "Study", settings: SearchSettings, digest: str) -> None:
+    """Stores what is searched, or refuses a study of that name with other settings or data."""
+    wanted: dict[str, Any] = {"task": settings.task, "digest of the data": digest}
+    wanted |= {"folds": settings.folds, "seed": settings.seed}
     aside = {*PLACES, "name", "seed"}
     wanted |= settings.of_run().model_dump(exclude=aside, mode="json")
     kept = study.user_attrs.get("settings")
@@ -215,6 +235,34 @@ def show_trials(study: "Study") -> pd.DataFrame:
         if column.dtype == float:
             shown[name] = [f"{number:.3g}" for number in column]
     return shown
+
+
+def score_best(study: "Study", settings: SearchSettings) -> dict[str, Any]:
+    """The best settings on the first fold that no trial is scored on: one row of a score table.
+
+    Empty if all folds are searched.
+    """
+    if settings.folds == FOLDS:
+        return {}
+    whole = whole_index(settings)
+    [data] = load_searched(settings, whole, [settings.folds])
+    scores = train_fold(settings, study.best_params, data, whole).scores()
+    return scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0].to_dict()
+
+
+def describe_best(study: "Study", settings: SearchSettings) -> str:
+    """What to expect of the best settings, in one sentence."""
+    metric = METRICS[settings.task]
+    searched = f"mean {metric} {study.best_value:.3f} over {settings.folds} searched folds"
+    row = score_best(study, settings)
+    if not row:
+        return f"{searched}; it is optimistic, because no fold is left that the search did not use"
+    interval = row[f"{metric}_interval"]
+    low_high = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return (
+        f"{metric} {row[metric]:.3f}{low_high} (n = {row['n']}) on a fold that no trial was scored"
+        f" on; the {searched} is optimistic, because these settings were selected by it"
+    )
 
 
 def keep_best(study: "Study", settings: SearchSettings) -> str:

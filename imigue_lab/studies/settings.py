@@ -46,6 +46,18 @@ class AblationSettings(StudySettings):
     )
     variants: str = Field("main", description="main, all, or names with commas")
     seeds: int = Field(2, ge=1, description="runs of each variant, from `seed` on")
+    final: bool = Field(False, description="score the named variants on test; false: on validation")
+
+    @property
+    def split(self) -> str:
+        return "test" if self.final else "validation"
+
+    def model_post_init(self, _: Any) -> None:
+        if self.final and self.variants.strip() == "all":
+            raise ValueError(
+                "final: expected the variants of a final choice, got all; name those that you"
+                " chose on validation, with commas"
+            )
 
 
 class SearchSettings(StudySettings):

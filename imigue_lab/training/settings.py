@@ -12,13 +12,14 @@ result is the same under papermill, in JupyterLab, and when a cell is run again.
 
 import ast
 import json
+import os
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import SettingsError
@@ -34,6 +35,7 @@ PLACES = (
     *("checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
+PATHS = ("data", "store", "context", "face", "rgb", "labels", "checkpoint")
 
 
 class Settings(BaseModel):
@@ -54,6 +56,13 @@ class Settings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto, cpu, cuda or mps"
     )
+
+    @field_validator(*PATHS, check_fields=False)
+    @classmethod
+    def from_any_folder(cls, value: str) -> str:
+        """An absolute path where it exists: commands in other folders read the same files."""
+        path = os.path.abspath(os.path.expanduser(value))
+        return path if value and os.path.exists(path) else value
 
     @classmethod
     def from_arguments(cls: type[S], arguments: dict[str, Any]) -> S:

@@ -14,11 +14,16 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.index import SPLITS
-from imigue_lab.data.source import find_root
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import LabError
 from imigue_lab.results import fuse as fusion
-from imigue_lab.results.open import base_of, command_of, explicit_settings, settings_of
+from imigue_lab.results.open import (
+    base_of,
+    command_of,
+    explicit_settings,
+    open_index,
+    settings_of,
+)
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import show_scores
@@ -271,7 +276,8 @@ def findings_of(run: Run) -> list[str]:
     """Findings of the data check now, trusting file headers; a sentence if the data are missing."""
     settings = settings_of(run)
     try:
-        report = check_root(find_root(settings.data, settings.store), decode="none")
+        index = open_index(run, settings.data, getattr(settings, "labels", ""), settings.store)
+        report = check_root(index.root, decode="none")
     except LabError as error:
         return [f"the data can no longer be checked: {error}"]
     return [str(finding) for finding in report.findings] or ["no findings"]

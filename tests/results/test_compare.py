@@ -23,7 +23,7 @@ from imigue_lab.training.runs import Run
 def finished(tmp_path):
     """Writes a finished emotion run with the given interviews correct; returns it."""
 
-    def write(name, correct, seed=0, subjects=5, split="test", flip=False, **given):
+    def write(name, correct, seed=0, subjects=5, split="validation", flip=False, **given):
         n = len(correct)
         outcome = np.arange(n) % 2 == flip
         predicted = np.where(correct, outcome, ~outcome)
@@ -111,8 +111,8 @@ def test_runs_of_other_interviews_are_refused_by_name(finished):
     full, late = finished("full", all_but(20)), finished("late", all_but(19))
     with pytest.raises(RunError, match="late and full: 0019 not in both"):
         compare({"full": [full], "late": [late]})
-    with pytest.raises(RunError, match="full: no labelled item in validation"):
-        scored_items(full, "validation")
+    with pytest.raises(RunError, match="full: no labelled item in test"):
+        scored_items(full, "test")
 
 
 def test_runs_are_grouped_by_their_settings(finished):

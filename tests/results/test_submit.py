@@ -63,6 +63,17 @@ def test_track_1_has_every_test_clip_in_the_order_of_the_labels(finished, index)
     assert rows == [f"{clip},{place % 32}" for place, clip in test.clip_id.items()]
 
 
+def test_labels_that_have_changed_since_are_refused_with_their_number(finished):
+    def relabel(table):
+        changed = table.index == table.index[0]
+        return table.assign(label=table.label.where(~changed, (table.label + 1) % 32))
+
+    with pytest.raises(
+        RunError, match=r"1 items have another label than in run changed, \S+; name"
+    ):
+        submit(finished("changed", relabel), 1)
+
+
 def test_the_2023_form_has_another_file_name_and_no_header(finished, index):
     path = submit(finished(), 1, "2023")
     name, lines = lines_of(path)

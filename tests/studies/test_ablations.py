@@ -5,6 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from imigue_lab.data.synthetic.story import SyntheticSpec
+from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.published_tables import table_three, table_two
 from imigue_lab.studies import ablations
@@ -24,6 +26,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.runs import runs_folder
+from imigue_lab.training.tasks import load_once
 from imigue_lab.views.studies import gains
 
 TINY = "epochs:1 width:8 heads:2 lr:1e-3"
@@ -106,11 +109,61 @@ def test_table_and_figure_compare_every_variant_with_the_full_model(settings_of)
     assert table.variant.tolist() == ["full", "late", "bce"]
     assert table.seeds.eq(2).all()
     assert (table.p_holm.dropna() >= table.p.dropna()).all()
-    n = len(runs["full"][0].predictions().query("split == 'test'"))
-    assert table.n.eq(n).all()
+    n = len(runs["full"][0].predictions().query("split == 'validation'"))
+    assert table.n.eq(n).all() and table.split.eq("validation").all()
     figure = gains(table, runs)
     np.testing.assert_allclose(figure.data[0].x, 100 * table.difference[1:])
     assert "are synthetic" in figure.layout.title.text
+
+
+def test_variants_are_compared_on_validation_and_a_final_choice_on_test_is_recorded(
+    settings_of, capsys
+):
+    settings = settings_of(seeds=1)
+    runs = ablate(settings)
+    validation = runs["late"][0].scores().query("split == 'validation' and predictor == 'model'")
+    [trial] = [
+        t
+        for t in open_study(study_name(settings)).trials
+        if t.user_attrs.get("variant") == "late" and t.user_attrs["seed"] == 0
+    ]
+    assert trial.value == pytest.approx(validation.accuracy.iloc[0])
+    assert "has been scored" not in capsys.readouterr().out
+    final = settings_of(seeds=1, variants="late", final=True)
+    table = ablation_table(ablate(final), final.split)
+    assert table.split.eq("test").all()
+    assert "the test split of this ablation has been scored: variants late on" in (
+        capsys.readouterr().out
+    )
+    ablate(settings)  # a later look at validation still says so
+    assert "has been scored: variants late on" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match="final: expected the variants of a final choice"):
+        settings_of(final=True, variants="all")
+
+
+def test_folders_of_one_name_and_corrected_labels_are_studies_of_their_own(
+    settings_of, tmp_path, monkeypatch
+):
+    names, first = [], None
+    for place, seed in (("mine", 0), ("theirs", 1)):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        index = make_data("data", SyntheticSpec(videos=24, pictures=False, seed=seed))
+        settings = settings_of(data="data", seeds=1, variants="late")
+        runs = ablate(settings)
+        names.append(study_name(settings))
+        assert set(runs["full"][0].predictions().video_id) <= set(index.videos.video_id)
+        assert runs["full"][0].provenance()["where"]["data"] == str(tmp_path / place / "data")
+        assert first is None or runs["full"][0].folder != first
+        first = runs["full"][0].folder
+    labels = index.videos.assign(label=1 - index.videos.outcome)[["video_id", "label"]]
+    labels.to_csv("labels.csv", index=False)
+    load_once.cache_clear()
+    corrected = settings_of(
+        data="data", given=f"{TINY} labels:labels.csv", seeds=1, variants="late"
+    )
+    assert ablate(corrected)["full"][0].folder != first
+    assert len({*names, study_name(corrected)}) == 3
 
 
 def test_all_variants_of_both_tasks_are_valid_and_distinct():

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from imigue_lab.data.splits import nest
 from imigue_lab.data.store import open_features
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
@@ -12,8 +13,10 @@ from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies import search as searching
 from imigue_lab.studies.search import (
     SPACES,
+    describe_best,
     keep_best,
     refuse_test,
+    score_best,
     search,
     suggest,
     trials_table,
@@ -144,6 +147,36 @@ def test_the_best_settings_become_a_preset_for_training(settings_of):
         EmotionSettings.from_arguments({"preset": "keptt"})
 
 
+def test_the_best_settings_are_scored_on_a_fold_that_no_trial_used(settings_of, whole):
+    settings = settings_of(study="nested", trials=3)
+    study = search(settings)
+    row = score_best(study, settings)
+    unseen = nest(whole, "outcome", settings.folds, settings.seed).videos
+    unseen = set(unseen.subject[unseen.split == "test"])
+    for fold in range(settings.folds):
+        searched = nest(whole, "outcome", fold, settings.seed).videos
+        assert not unseen & set(searched.subject[searched.split == "test"])
+    assert row["n"] == whole.videos[whole.videos.split != "test"].subject.isin(unseen).sum()
+    assert "on a fold that no trial was scored on" in describe_best(study, settings)
+    everything = settings_of(study="nested-all", trials=1, folds=5)
+    assert "it is optimistic, because no fold is left" in describe_best(
+        search(everything), everything
+    )
+
+
+def test_a_study_of_a_given_name_refuses_other_data_and_derived_names_differ(settings_of, tmp_path):
+    other = make_data(tmp_path / "tree", SyntheticSpec(videos=60, pictures=False, seed=1)).root
+    search(settings_of(study="mine", trials=1))
+    with pytest.raises(RunError, match="other settings: digest of the data is"):
+        search(settings_of(study="mine", trials=1, data=str(other)))
+    names = {
+        search(settings_of(trials=1, data=str(d))).study_name
+        for d in (other, other.parent / "tree")
+    }
+    assert len(names) == 1
+    assert search(settings_of(trials=1)).study_name not in names
+
+
 def test_a_preset_of_another_task_falls_back_to_its_base_preset():
     write_preset("bare", "GestureSettings", "", {"width": 24}, {})
     write_preset("paperlike", "GestureSettings", "paper", {"width": 512, "lr": 3e-4}, {})
@@ -186,8 +219,12 @@ def test_a_gesture_search_never_uses_the_test_split(whole):
     given = {"task": "gesture", "data": str(whole.root), "trials": 1, "folds": 1, "study": "g"}
     small = "frames:8 epochs:1 warmup:0"
     study = search(SearchSettings.from_arguments(given | {"given": small}))
-    assert 0 <= study.best_value <= 1
     hidden = set(whole.videos.video_id[whole.videos.split == "test"])
     last = max(runs_folder().glob("gesture-*/scores.json"), key=lambda path: path.stat().st_mtime)
-    assert not hidden & set(Run(last.parent).predictions().video_id)
+    predictions = Run(last.parent).predictions()
+    assert not hidden & set(predictions.video_id)
+    scored = predictions[predictions.split == "test"]
+    fold = nest(whole, "label", 0, 0).clips
+    assert set(scored.clip_id) == set(fold.clip_id[fold.split == "test"])
+    assert study.best_value == pytest.approx((scored.predicted == scored.label).mean())
     shutil.rmtree(last.parent)

@@ -8,7 +8,7 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.results.fuse import fuse, show_members
-from imigue_lab.results.open import command_of
+from imigue_lab.results.open import command_of, open_index
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gestures.settings import GestureSettings
@@ -127,13 +127,23 @@ def test_the_verdict_compares_the_better_constant_predictor_with_the_interval(co
 
 
 def test_a_card_reports_that_the_data_are_missing(trained, monkeypatch):
-    monkeypatch.setattr(card, "find_root", lambda *_: trained[0].folder / "gone")
+    gone = str(trained[0].folder / "gone")
+    monkeypatch.setattr(card, "open_index", lambda run, *_: open_index(run, gone))
     assert "can no longer be checked" in findings_of(trained[0])[0]
     assert "gone: no such folder" in text_of(trained[0])[0]
 
 
+def test_a_card_reports_that_the_labels_have_changed(trained, index, tmp_path, monkeypatch):
+    labels = index.videos.assign(label=1 - index.videos.outcome)[["video_id", "label"]]
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    changed = str(index.root), str(tmp_path / "labels.csv")
+    monkeypatch.setattr(card, "open_index", lambda run, *_: open_index(run, *changed))
+    assert f"{len(index.videos)} items have another outcome" in findings_of(trained[0])[0]
+
+
 def test_names_of_files_are_escaped(trained, monkeypatch):
-    monkeypatch.setattr(card, "find_root", lambda *_: trained[0].folder / "<b>bold")
+    gone = str(trained[0].folder / "<b>bold")
+    monkeypatch.setattr(card, "open_index", lambda run, *_: open_index(run, gone))
     assert "<b>bold" not in text_of(trained[0])[1]
 
 
