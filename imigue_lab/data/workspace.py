@@ -16,6 +16,7 @@ UNWRITABLE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED),
     errno.ENOTDIR: ("its parent is a file", "choose a folder"),
+    errno.ENAMETOOLONG: ("the name is too long for a file", "shorten this id or name"),
 }
 
 
@@ -48,6 +49,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         temporary.chmod(0o644)
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name with no content
         os.replace(temporary, path)
     except OSError as error:
         if error.errno not in UNWRITABLE:

@@ -6,7 +6,6 @@ or pose and pictures. Weights are uniform, given, or searched on validation; nev
 Letters in shapes: R runs, N clips, K classes.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -245,7 +244,7 @@ def member_row(
 
 def fusion_table(run: Run) -> pd.DataFrame:
     """One row per split and run; `best` marks the run with the best validation accuracy."""
-    table = pd.DataFrame(json.loads((run.folder / "fusion.json").read_text()))
+    table = pd.DataFrame(run.read_json("fusion.json"))
     validation = table[table.split == "validation"]
     best = validation.run[validation.top1.idxmax()] if len(validation) else None
     return table.assign(best=table.run == best)

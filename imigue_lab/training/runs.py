@@ -13,7 +13,10 @@ runs/<task>-<8 hex digits of settings and data>/
 
 import io
 import json
-from collections.abc import Callable, Iterable
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -31,6 +34,14 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
 
 Row = dict[str, float | int]  # one epoch of metrics.csv
+NEW = "delete the folder and train again"
+REWRITE = "delete scores.json and start the same command again, which writes the results anew"
+LAST = f"copy last.safetensors over it to go on with the last epoch's weights, or {NEW}"
+ADVICE = {"settings.json": NEW, "resume.pt": NEW, "best.safetensors": LAST}
+UNREADABLE = (  # what the readers of these formats raise for a cut, empty or other file
+    *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError),
+    *(SafetensorError, pickle.UnpicklingError),
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,29 @@ class Run:
 
     folder: Path
 
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """The path of a file; if it is damaged, a RunError says what to do."""
+        path, advice = self.folder / name, ADVICE.get(name, REWRITE)
+        try:
+            yield path
+        except FileNotFoundError:
+            raise RunError(f"{path}: not found; {advice}") from None
+        except UNREADABLE as error:
+            raise RunError(f"{path}: cannot be read ({type(error).__name__}); {advice}") from error
+
+    def read_json(self, name: str, *keys: str) -> Any:
+        """An object with these keys, or without keys a list of rows."""
+        with self.reading(name) as path:
+            content = json.loads(path.read_text())
+            rows = [content] if keys else content
+            fits = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+            if not fits or not all(key in row for row in rows for key in keys):
+                raise ValueError("other content")
+            return content
+
     def settings(self) -> dict[str, Any]:
-        return json.loads((self.folder / "settings.json").read_text())
+        return self.read_json("settings.json", "task", "settings", "data")
 
     def refuse_other(self, parameter: str, expected: dict[str, Any]) -> None:
         """Raises a RunError if a setting differs; `parameter` is the one that names this run."""
@@ -65,17 +97,22 @@ class Run:
         return True
 
     def metrics(self) -> pd.DataFrame:
-        return pd.read_csv(self.folder / "metrics.csv")
+        with self.reading("metrics.csv") as path:
+            metrics = pd.read_csv(path)
+            if "epoch" not in metrics:
+                raise ValueError("other content")
+            return metrics
 
     def predictions(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "predictions.parquet")
+        with self.reading("predictions.parquet") as path:
+            return pd.read_parquet(path)
 
     def scores(self) -> pd.DataFrame:
-        return pd.DataFrame(json.loads((self.folder / "scores.json").read_text()))
+        return pd.DataFrame(self.read_json("scores.json"))
 
     def provenance(self) -> dict[str, Any]:
         """Environment, cost, sources and remarks."""
-        return json.loads((self.folder / "provenance.json").read_text())
+        return self.read_json("provenance.json", "where", "remarks")
 
     @property
     def synthetic(self) -> bool:
@@ -111,19 +148,13 @@ class Run:
         path = self.folder / f"{name}.safetensors"
         if checkpoint is not None:
             refuse_mismatch(path, self.read_checkpoint(name), checkpoint)
-        with safe_open(path, framework="pt") as file:
+        with self.reading(path.name), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}
 
     def read_checkpoint(self, name: str) -> dict:
         """The description of the weights, see `save_weights`."""
-        path = self.folder / f"{name}.safetensors"
-        try:
-            with safe_open(path, framework="pt") as file:
-                return json.loads((file.metadata() or {})["checkpoint"])
-        except FileNotFoundError:
-            raise RunError(f"{path}: not found; the run has not finished an epoch") from None
-        except (SafetensorError, KeyError) as error:
-            raise RunError(f"{path}: not a checkpoint of imigue_lab ({error})") from error
+        with self.reading(f"{name}.safetensors") as path, safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["checkpoint"])
 
     def load_model(self, build: Callable[[dict], nn.Module], **expected: Any) -> Any:
         """The model of the best epoch in eval mode.
@@ -148,8 +179,10 @@ class Run:
 
     def load_resume(self) -> dict[str, Any] | None:
         """The state after the last complete epoch; None in a new run."""
-        path = self.folder / "resume.pt"
-        return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+        if not (self.folder / "resume.pt").exists():
+            return None
+        with self.reading("resume.pt") as path:
+            return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def refuse_mismatch(path: Path, found: dict, expected: dict) -> None:
@@ -208,15 +241,23 @@ def flatten(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def finished_runs(*tasks: str) -> list[Run]:
-    """All of these tasks, sorted by folder name."""
-    runs = [Run(path.parent) for path in sorted(runs_folder().glob("*/scores.json"))]
-    return [run for run in runs if run.settings()["task"] in tasks]
+    """All of these tasks, sorted by folder name; a damaged one is named and left out."""
+    runs = []
+    for path in sorted(runs_folder().glob("*/scores.json")):
+        run = Run(path.parent)
+        try:
+            if run.settings()["task"] in tasks:
+                run.scores(), run.provenance()
+                runs.append(run)
+        except RunError as error:
+            print(f"note: left out: {error}")
+    return runs
 
 
 def find_run(name: str) -> Run:
     """A finished run by the name or path of its folder; RunError lists those that exist."""
     for folder in (runs_folder() / name, Path(name).expanduser()):
-        if (folder / "scores.json").exists():
+        if os.path.exists(folder / "scores.json"):  # false, too, for a name that is too long
             return Run(folder.resolve())
     known = sorted(path.parent.name for path in runs_folder().glob("*/scores.json"))
     raise RunError(

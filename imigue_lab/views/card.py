@@ -289,6 +289,8 @@ def cost_table(run: Run) -> pd.DataFrame:
     machine = provenance["machine"]
     cards = f" ({', '.join(machine['cards'])})" if provenance["device"].startswith("cuda") else ""
     gpu = provenance.get("peak_device_memory_mib")
+    with run.reading("best.safetensors") as path:
+        size = path.stat().st_size / MIB
     rows = {
         "device": provenance["device"] + cards,
         "processes, threads per process": f"{machine['processes']}, {machine['threads']}",
@@ -296,7 +298,7 @@ def cost_table(run: Run) -> pd.DataFrame:
         "epochs": f"{len(run.metrics())}",
         "peak process memory": mebibytes(provenance.get("peak_memory_mib")),
         **({"peak GPU memory": mebibytes(gpu)} if gpu else {}),
-        "weights": mebibytes((run.folder / "best.safetensors").stat().st_size / MIB),
+        "weights": mebibytes(size),
     }
     return pd.DataFrame(rows.items(), columns=["item", "value"])
 
