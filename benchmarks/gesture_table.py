@@ -11,7 +11,8 @@ python -m benchmarks.gesture_table [seeds] [videos] [epochs]        8 to 10 minu
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,18 +44,26 @@ BASELINES = ("late", "rgb only", "pose only", "cmtf, no memory")
 
 def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict[str, Run]:
     """The run of each row on one synthetic set; finished runs are read."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / f"gestures-{seed}"
-        make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
-        common = {"data": str(root), "seed": seed, **given}
-        common |= pose_runs(common)
-        data = load_gesture_tokens(GestureSettings.from_arguments(common))
+    with prepared(seed, videos, **given) as (common, data):
         return {
             row: train_gesture(
                 GestureSettings.from_arguments({**common, **ROWS[row]}), visible_to(row, data)
             )
             for row in rows
         }
+
+
+@contextmanager
+def prepared(
+    seed: int, videos: int, **given: object
+) -> Iterator[tuple[dict[str, object], GestureTokens]]:
+    """The arguments common to all models of one synthetic set, and its data, while these exist."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / f"gestures-{seed}"
+        make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
+        common = {"data": str(root), "seed": seed, **given}
+        common |= pose_runs(common)
+        yield common, load_gesture_tokens(GestureSettings.from_arguments(common))
 
 
 def pose_runs(common: dict[str, object]) -> dict[str, object]:
