@@ -109,6 +109,14 @@ def score(run: Run) -> dict[str, float]:
     }
 
 
+def paired(ours: pd.Series, theirs: pd.Series) -> str:
+    """The mean difference over seeds with its 95 % interval."""
+    test = ttest_rel(ours, theirs)
+    low, high = test.confidence_interval()
+    gain = f"{(ours - theirs).mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{gain}, paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
+
+
 def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
     runs: dict[str, list[Run]] = {row: [] for row in ROWS}
     found: dict[int, dict[str, dict[str, float]]] = {}
@@ -124,13 +132,7 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
         print(f"\n{metric} on test\n{table.round(3).to_string()}")
         print(f"mean {table.mean().round(3).to_dict()}")
         for baseline in BASELINES if seeds > 1 else ():
-            gain = table.cmtf - table[baseline]
-            test = ttest_rel(table.cmtf, table[baseline])
-            low, high = test.confidence_interval()
-            print(
-                f"cmtf - {baseline}: {gain.mean():+.3f} [{low:+.3f}, {high:+.3f}],"
-                f" paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
-            )
+            print(f"cmtf - {baseline}: {paired(table.cmtf, table[baseline])}")
     print("\npaired over the videos of all seeds, against cmtf")
     print(show_comparison(compare(runs, "cmtf")).to_string(index=False))
 
