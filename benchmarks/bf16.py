@@ -1,8 +1,7 @@
-"""Do the same tokens merge in bfloat16 as in float32? CMTF at 392 RGB and 352 pose tokens a clip.
+"""Do the same tokens merge in bfloat16 as in float32? 392 RGB and 352 pose tokens a clip.
 
-`groups` is the share of float32's merged tokens that consist of exactly the same tokens under
-autocast. "Scores in bfloat16" is what autocast does to the scores without a guard: their best
-matches tie, and of equal scores the first tokens merge.
+"Scores in bfloat16" is what autocast would do to the scores: their best matches tie, and of equal
+scores the first tokens merge.
 
 python -m benchmarks.bf16        10 seconds
 """
@@ -16,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from imigue_lab.models import cmtf
-from imigue_lab.models.cmtf import CMTF, Slots
+from imigue_lab.models.cmtf import match_both_ways
+from imigue_lab.models.gesture import build_gesture
 from imigue_lab.models.tokens import Tokens
 
 RGB, POSE = 8 * 7 * 7, 16 * 22
@@ -25,9 +25,9 @@ RGB, POSE = 8 * 7 * 7, 16 * 22
 class Merging(NamedTuple):
     """How merging under autocast differs from float32."""
 
-    groups: float  # share of merged tokens that have the same sources
+    overlap: float  # share of the tokens that merge into another in float32, and here too
     distinct: int  # different best scores of the RGB tokens of a clip, of 392
-    deviation: float  # of f, in its standard deviations: the largest
+    deviation: float  # of a logit, in the logits' standard deviations: the largest
 
 
 def random_tokens(clips: int, tokens: int, width: int) -> Tokens:
@@ -41,48 +41,41 @@ def in_bfloat16(a: Tensor, b: Tensor) -> Tensor:
     return torch.baddbmm(a.new_tensor(0.5), a, b.mT, alpha=0.5)
 
 
-def groups_of(slots: Slots) -> set[tuple[int, ...]]:
-    """The tokens of each merged token, after the number of its clip."""
-    return {
-        (clip, *own.nonzero()[:, 0].tolist())
-        for clip, sources in enumerate(slots.source)
-        for own in sources[sources.sum(dim=1) > 1]
-    }
-
-
 @torch.no_grad()
 def compare_precisions(
     width: int, heads: int, clips: int, seed: int, score: Callable = cmtf.similarity
 ) -> Merging:
-    """One untrained CMTF on random tokens, in float32 and under autocast with this score."""
+    """One untrained model on random tokens, in float32 and under autocast with this score."""
     torch.manual_seed(seed)
-    model = CMTF(width, heads).eval()
+    model = build_gesture(width, width, width=width, heads=heads, memory=False).eval()
     rgb, pose = random_tokens(clips, RGB, width), random_tokens(clips, POSE, width)
-    best: list[int] = []
+    seen: list[tuple[Tensor, Tensor]] = []
 
-    def spy(a: Tensor, b: Tensor) -> Tensor:
-        scores = score(a, b)
-        best.append(len(scores[0].amax(dim=1).unique()))
-        return scores
+    def spy(scores: Tensor, *counts: Tensor) -> Tensor:
+        destination = match_both_ways(scores, *counts)
+        seen.append((scores, destination != torch.arange(RGB + POSE)))
+        return destination
 
-    whole = model(rgb, pose)
-    with patch.object(cmtf, "similarity", spy), torch.autocast("cpu", torch.bfloat16):
-        mixed = model(rgb, pose)
-    ours, theirs = (groups_of(out.merged.slots) for out in (mixed, whole))
-    deviation = (mixed.f.float() - whole.f).abs().max() / whole.f.std()
-    return Merging(len(ours & theirs) / len(theirs), best[0], float(deviation))
+    with patch.object(cmtf, "match_both_ways", spy):
+        whole = model(rgb, pose).logits
+        with patch.object(cmtf, "similarity", score), torch.autocast("cpu", torch.bfloat16):
+            mixed = model(rgb, pose).logits.float()
+    (_, theirs), (scores, ours) = seen
+    distinct = len(scores[0].amax(dim=1).unique())
+    deviation = (mixed - whole).abs().max() / whole.std()
+    return Merging(float((ours & theirs).sum() / theirs.sum()), distinct, float(deviation))
 
 
 def main() -> None:
     for name, score in (("in bfloat16", in_bfloat16), ("in float32", cmtf.similarity)):
         for width, heads in ((48, 6), (512, 8)):
             found = [compare_precisions(width, heads, 4, seed, score) for seed in range(4)]
-            groups = [one.groups for one in found]
+            overlap = [one.overlap for one in found]
             print(
-                f"scores {name}, width {width}: {sum(groups) / 4:.3f} of the merged tokens have the"
-                f" same sources ({min(groups):.3f} to {max(groups):.3f} over 4 seeds); {RGB} best"
-                f" scores have {min(one.distinct for one in found)} values or more; f deviates by"
-                f" up to {max(one.deviation for one in found):.3f} sd"
+                f"scores {name}, width {width}: {sum(overlap) / 4:.3f} of the tokens that merge are"
+                f" those of float32 ({min(overlap):.3f} to {max(overlap):.3f} over 4 seeds); {RGB}"
+                f" best scores have {min(one.distinct for one in found)} values or more; logits"
+                f" deviate by up to {100 * max(one.deviation for one in found):.1f} % of their sd"
             )
 
 
