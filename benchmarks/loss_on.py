@@ -22,6 +22,7 @@ from imigue_lab.models.gesture_loss import LossOn
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import train_gesture
+from imigue_lab.training.tasks import quiet
 
 FUSIONS = ("late", "concat", "cmtf")
 LOSSES: tuple[LossOn, ...] = get_args(LossOn)
@@ -65,7 +66,8 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = EPOCHS, noise: floa
     rows = []
     for seed in range(seeds):
         start = time.perf_counter()
-        rows += scores_of_seed(seed, videos, epochs, noise)
+        with quiet():
+            rows += scores_of_seed(seed, videos, epochs, noise)
         print(pd.DataFrame(rows[-9:]).round(3).to_string(index=False, header=not seed))
         print(f"seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
     table = pd.DataFrame(rows).set_index(["fusion", "loss_on", "seed"])
