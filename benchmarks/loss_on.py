@@ -74,7 +74,7 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = EPOCHS, noise: floa
     print("\nmean accuracy on test")
     print(table.groupby(["fusion", "loss_on"], sort=False).mean().round(3).to_string())
     for fusion in FUSIONS if seeds > 1 else ():
-        own = {loss_on: table.loc[fusion, loss_on] for loss_on in LOSSES}
+        own = {loss_on: table.sort_index().loc[fusion, loss_on] for loss_on in LOSSES}
         print(f"\n{fusion}")
         for loss_on in LOSSES[1:]:
             gain = paired(own[loss_on].model, own["averaged"].model)
