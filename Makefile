@@ -52,6 +52,7 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.agcn_step
 	$(BIN)/python -m benchmarks.baseline_step
 	$(BIN)/python -m benchmarks.cmtf
+	$(BIN)/python -m benchmarks.bf16
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
 
@@ -60,6 +61,7 @@ soak: $(READY)  ## long checks: signal tables, gesture detection in long intervi
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.correspondence
 	$(BIN)/python -m benchmarks.gesture_table
+	$(BIN)/python -m benchmarks.loss_on
 	$(BIN)/python -m benchmarks.online
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.null_ablation

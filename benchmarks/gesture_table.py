@@ -11,7 +11,8 @@ python -m benchmarks.gesture_table [seeds] [videos] [epochs]        8 to 10 minu
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,18 +44,26 @@ BASELINES = ("late", "rgb only", "pose only", "cmtf, no memory")
 
 def trained(seed: int, rows: Iterable[str], videos: int, **given: object) -> dict[str, Run]:
     """The run of each row on one synthetic set; finished runs are read."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / f"gestures-{seed}"
-        make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
-        common = {"data": str(root), "seed": seed, **given}
-        common |= pose_runs(common)
-        data = load_gesture_tokens(GestureSettings.from_arguments(common))
+    with prepared(seed, videos, **given) as (common, data):
         return {
             row: train_gesture(
                 GestureSettings.from_arguments({**common, **ROWS[row]}), visible_to(row, data)
             )
             for row in rows
         }
+
+
+@contextmanager
+def prepared(
+    seed: int, videos: int, **given: object
+) -> Iterator[tuple[dict[str, object], GestureTokens]]:
+    """The arguments common to all models of one synthetic set, and its data, while these exist."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / f"gestures-{seed}"
+        make_data(root, SyntheticSpec(videos=videos, seed=seed, pictures=False))
+        common = {"data": str(root), "seed": seed, **given}
+        common |= pose_runs(common)
+        yield common, load_gesture_tokens(GestureSettings.from_arguments(common))
 
 
 def pose_runs(common: dict[str, object]) -> dict[str, object]:
@@ -100,6 +109,14 @@ def score(run: Run) -> dict[str, float]:
     }
 
 
+def paired(ours: pd.Series, theirs: pd.Series) -> str:
+    """The mean difference over seeds with its 95 % interval."""
+    test = ttest_rel(ours, theirs)
+    low, high = test.confidence_interval()
+    gain = f"{(ours - theirs).mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{gain}, paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
+
+
 def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
     runs: dict[str, list[Run]] = {row: [] for row in ROWS}
     found: dict[int, dict[str, dict[str, float]]] = {}
@@ -115,13 +132,7 @@ def main(seeds: int = 8, videos: int = VIDEOS, epochs: int = 7) -> None:
         print(f"\n{metric} on test\n{table.round(3).to_string()}")
         print(f"mean {table.mean().round(3).to_dict()}")
         for baseline in BASELINES if seeds > 1 else ():
-            gain = table.cmtf - table[baseline]
-            test = ttest_rel(table.cmtf, table[baseline])
-            low, high = test.confidence_interval()
-            print(
-                f"cmtf - {baseline}: {gain.mean():+.3f} [{low:+.3f}, {high:+.3f}],"
-                f" paired t {test.statistic:.2f}, p {test.pvalue:.2g}"
-            )
+            print(f"cmtf - {baseline}: {paired(table.cmtf, table[baseline])}")
     print("\npaired over the videos of all seeds, against cmtf")
     print(show_comparison(compare(runs, "cmtf")).to_string(index=False))
 

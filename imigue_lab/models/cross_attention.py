@@ -180,7 +180,8 @@ class CrossAttention(nn.Module):
         weights = logits.softmax(dim=-1, dtype=torch.float32)
         values = rearrange(weights.to(v.dtype) @ v, "(b h) i d -> b i (h d)", h=heads)
         rows = weights.unflatten(0, (-1, heads))
-        received = repeat(share, "b i -> b 1 (h i)", h=heads) @ rows.flatten(1, 2)
+        with torch.autocast(q.device.type, enabled=False):
+            received = repeat(share, "b i -> b 1 (h i)", h=heads) @ rows.flatten(1, 2)
         return values, received[:, 0], rows if keep else None
 
     def bias(

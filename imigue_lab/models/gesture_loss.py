@@ -13,7 +13,7 @@ from torch import Tensor
 from imigue_lab.models.gesture import GestureOutput
 from imigue_lab.models.memory import angular_cross_entropy
 
-LossOn = Literal["averaged", "weighted"]
+LossOn = Literal["averaged", "weighted", "each"]
 
 
 class GestureLoss(NamedTuple):
@@ -21,7 +21,7 @@ class GestureLoss(NamedTuple):
 
     Attributes:
         total: the sum that is minimised.
-        classification: L_c, on averaged or weighted logits.
+        classification: L_c, on averaged or weighted logits, or on each head.
         prototype: P1, towards the prototype of the class.
         bank: P2, towards the mean entry of the class.
         weighting: has a gradient for θ only; 0 with `loss_on="weighted"`.
@@ -46,6 +46,7 @@ def gesture_loss(
 
         averaged    L_c = CE((y_pose + y_rgb) / 2); only the last term trains θ
         weighted    L_c = CE(C), which trains θ too; no last term
+        each        L_c = (CE(y_pose) + CE(y_rgb)) / 2; only the last term trains θ
         P1 = CE(cos(f, prototypes) / 0.1)      P2 = CE(cos(f, class means of the bank) / 0.1)
 
     A clip with one modality trains only that head and not θ; a clip with none trains nothing.
@@ -70,11 +71,12 @@ def gesture_loss(
     if loss_on == "weighted":
         classification = total(cross_entropy(output.logits), some)
     else:
-        averaged = (output.y_pose + output.y_rgb) / 2
-        alone = torch.where(output.has_rgb[:, None], output.y_rgb, output.y_pose)
-        classification = total(cross_entropy(torch.where(both[:, None], averaged, alone)), some)
-        heads = output.y_pose.detach(), output.y_rgb.detach()
-        weighted = output.w_pose * heads[0] + (1 - output.w_pose) * heads[1]
+        pose, rgb = output.heads
+        if loss_on == "each":
+            classification = total((cross_entropy(pose) + cross_entropy(rgb)) / 2, some)
+        else:
+            classification = total(cross_entropy((pose + rgb) / 2), some)
+        weighted = output.w_pose * pose.detach() + (1 - output.w_pose) * rgb.detach()
         weighting = total(cross_entropy(weighted), both)
     if output.recalled is not None:
         prototype = total(angular_cross_entropy(output.recalled.prototypes, label, margin), some)

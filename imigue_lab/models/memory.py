@@ -22,14 +22,15 @@ TEMPERATURE = 0.1
 
 
 class Prototypes(nn.Module):
-    """One learned vector per class; returns ``cos(f, prototype_c)``."""
+    """One learned vector per class; returns ``cos(f, prototype_c)``, in float32."""
 
     def __init__(self, classes: int, dim: int):
         super().__init__()
         self.vectors = nn.Parameter(torch.randn(classes, dim) / math.sqrt(dim))
 
     def forward(self, f: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
-        return F.normalize(f.float(), dim=-1) @ F.normalize(self.vectors.float(), dim=-1).T
+        with torch.autocast(f.device.type, enabled=False):
+            return F.normalize(f.float(), dim=-1) @ F.normalize(self.vectors.float(), dim=-1).T
 
 
 def angular_cross_entropy(
@@ -135,8 +136,9 @@ class Memory(nn.Module):
     def class_cosine(
         self, f: Float[Tensor, "B D"], clip_ids: Sequence[str] | None = None
     ) -> Float[Tensor, "B C"]:
-        """``cos(f, mean entry of c)``, -inf for a class without entries."""
-        means, known = self.bank.class_means(len(f), clip_ids)
+        """``cos(f, mean entry of c)``, in float32; -inf for a class without entries."""
+        with torch.autocast(f.device.type, enabled=False):
+            means, known = self.bank.class_means(len(f), clip_ids)
         cosine = F.cosine_similarity(f.float()[:, None], means.float(), dim=-1)
         return cosine.masked_fill(~known, -torch.inf)
 

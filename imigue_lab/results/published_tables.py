@@ -20,6 +20,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
 from imigue_lab.training.runs import Run, finished_runs
+from imigue_lab.training.scores import constant_rows
 from imigue_lab.training.statistics import wilson_interval
 
 GESTURE_TASKS = ("baseline", "gesture", "fusion")
@@ -105,8 +106,7 @@ def our_method_row(run: Run, split: str) -> dict[str, Any]:
     own = scores[scores.split == split] if len(scores) else scores
     if own.empty:
         return row
-    is_model = own.predictor == "model"
-    model, majority = own[is_model].iloc[0], own[~is_model].iloc[0]
+    model, majority = own[own.predictor == "model"].iloc[0], constant_rows(own).iloc[0]
     return row | {
         "top-1 %": 100 * model.top1,
         "95 % interval": in_percent(*model.top1_interval),
@@ -198,7 +198,7 @@ def board_row(who: str, score: float, n: int, correct: int, sign: str, origin: s
 
 def our_board_row(runs: list[Run], split: str) -> tuple:
     found, scores = compare({"ours": runs}, split=split).iloc[0], runs[0].scores()
-    majority = scores[(scores.split == split) & (scores.predictor != "model")].correct.max()
+    majority = constant_rows(scores[scores.split == split]).correct.max()
     correct, interval = found.accuracy * found.n, f"{found.low:.3f} to {found.high:.3f}"
     score, over = f"{mean_of(found)} %", f"{correct - majority:+.1f}"
     origin = f"ours: {split} of {data_of(runs[0])}"

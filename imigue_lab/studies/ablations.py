@@ -61,6 +61,7 @@ GESTURE: dict[str, Change] = {
     "no-prototypes": {"alpha": 0.0},
     "alpha-at-once": {"warmup": 0, "ramp": 1},
     "weighted-loss": {"loss_on": "weighted"},
+    "loss-per-head": {"loss_on": "each"},
 }
 VARIANTS = {"emotion": EMOTION, "gesture": GESTURE}
 MAIN = {  # those of the paper's Table 2; for emotion the kinds of fusion

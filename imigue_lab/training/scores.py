@@ -3,7 +3,8 @@
 Predictions are a table with one row per item:
 
     emotion   video_id, subject, split, outcome (1 win, 0 lose), probability (of a win)
-    gestures  clip_id, video_id, subject, split, label, p0, p1, ... (probability of each class)
+    gestures  clip_id, video_id, subject, split, label, p0, p1, ... (probability of each class);
+              of the gesture model also pose0, ..., rgb0, ... (logits of its heads)
 
 `outcome` and `label` are null where they are hidden. Intervals resample whole subjects (emotion)
 or whole videos (gestures), because the items of one cluster are not independent.
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy.special import softmax
 
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.training.statistics import (
@@ -176,21 +178,45 @@ def bootstrap_intervals(
 
 
 def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The model and the constant predictors on validation and test, where these are labelled.
+    """The model, its heads and constant predictors on validation and test, where labelled.
 
     Columns: split, predictor, n items, correct, each metric, and its 95 % interval in
     `<metric>_interval`. Emotion: always win and always lose; Wilson intervals of accuracy,
     bootstrap intervals of balanced accuracy and AUC, and `p` (permutation). Gestures: also
     `videos`; the majority class of train, with the class shares of train as its probabilities.
     """
-    predictors = {"model": dict[str, float]()} | constant_predictors(predictions)
+    constants = constant_predictors(predictions)
     parts = {split: labelled(predictions, split) for split in ("validation", "test")}
     return pd.DataFrame(
-        score_row(part.assign(**columns), split, name, seed)
+        score_row(predicted, split, name, seed)
         for split, part in parts.items()
         if len(part)
-        for name, columns in predictors.items()
+        for name, predicted in {
+            "model": part,
+            **heads_alone(part),
+            **{name: part.assign(**columns) for name, columns in constants.items()},
+        }.items()
     )
+
+
+def heads_alone(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The predictions of a gesture model's heads: of the plain average of their logits, and of
+    each alone; where a clip lacks a modality, the other head's. Empty for other models.
+    """
+    if "pose0" not in predictions:
+        return {}
+    pose, rgb = (predictions.filter(regex=rf"^{head}\d+$").to_numpy() for head in ("pose", "rgb"))
+    logits = {"average of heads": (pose + rgb) / 2, "pose head": pose, "rgb head": rgb}
+    columns = [f"p{number}" for number in range(pose.shape[1])]
+    return {
+        name: predictions.assign(**dict(zip(columns, softmax(values, axis=1).T, strict=True)))
+        for name, values in logits.items()
+    }
+
+
+def constant_rows(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a score table that are of constant predictors."""
+    return scores[scores.predictor.str.startswith("always ")]
 
 
 def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -204,16 +230,17 @@ def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]
 
 
 def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict[str, Any]:
-    """One row of the score table; bootstrap intervals and p for the model alone."""
+    """One row of the score table; no bootstrap intervals and p for constant predictors."""
     emotion, scores = is_emotion(part), point_scores(part)
     metrics = EMOTION_METRICS if emotion else GESTURE_METRICS
     correct = round(scores[metrics[0]] * len(part))
-    intervals: dict[str, Any] = bootstrap_intervals(part, seed) if predictor == "model" else {}
+    constant = predictor.startswith("always ")
+    intervals: dict[str, Any] = {} if constant else bootstrap_intervals(part, seed)
     row: dict[str, Any] = {"split": split, "predictor": predictor, "n": len(part)}
     if emotion:
         intervals = {name: intervals.get(name) for name in ("balanced_accuracy", "auc")}
         intervals["accuracy"] = wilson_interval(correct, len(part))
-        tested = predictor == "model" and part.outcome.nunique() == 2
+        tested = not constant and part.outcome.nunique() == 2
         row["p"] = permutation_p(part, seed) if tested else np.nan
     else:
         intervals = {name: intervals.get(name) for name in metrics}

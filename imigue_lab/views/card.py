@@ -26,7 +26,7 @@ from imigue_lab.results.open import (
 )
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import show_scores
+from imigue_lab.training.scores import constant_rows, show_scores
 from imigue_lab.views.answers import (
     confusion,
     hardest,
@@ -223,7 +223,7 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
     metric, split = "accuracy" if task == "emotion" else "top1", scores.split.iloc[-1]
     part = scores[scores.split == split]
     model = part[part.predictor == "model"].iloc[0]
-    constants = part[part.predictor != "model"]
+    constants = constant_rows(part)
     constant = constants.loc[constants[metric].idxmax()]
     low, high = model[f"{metric}_interval"]
     if constant[metric] < low:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from benchmarks.bf16 import RGB, compare_precisions, in_bfloat16
 from imigue_lab.models.cmtf import CMTF
 from imigue_lab.models.tokens import Tokens
 
@@ -179,6 +180,16 @@ def test_a_clip_without_one_modality_uses_only_the_other():
     assert_close(together.f[1], y.mean(dim=0))
     assert_close(together.f_rgb[1], y.mean(dim=0))
     assert_close(model(cut(rgb, 1), cut(pose, 1)).f[0], together.f[1])
+
+
+def test_under_autocast_the_same_tokens_merge_as_in_float32():
+    """At the paper's width and numbers of tokens; scores rounded to bfloat16 lose this overlap."""
+    found = [compare_precisions(512, 8, clips=2, seed=seed) for seed in range(2)]
+    assert sum(one.overlap for one in found) / 2 > 0.98
+    assert min(one.distinct for one in found) > 0.98 * RGB
+    assert max(one.deviation for one in found) < 0.06
+    rounded = compare_precisions(512, 8, clips=2, seed=0, score=in_bfloat16)
+    assert rounded.overlap < 0.9 and rounded.distinct < 50
 
 
 def test_gradients_are_finite_when_modalities_are_missing():

@@ -102,18 +102,22 @@ def test_every_parameter_learns(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
 def test_bfloat16_stays_near_float32(variant):
-    # Which tokens merge may hang on a rounding: nothing merges here.
-    model, (rgb, pose) = remembering(build(**{**variant, "merge": 0})).eval(), clips()
+    """With merging and the memory: the same tokens merge, and the same entries are read."""
+    model, (rgb, pose) = remembering(build(**variant)).eval(), clips()
     whole = model(rgb, pose)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = model(rgb, pose)
     half = model.to(torch.bfloat16)(rgb, pose)
     for out in (mixed, half):
-        # A prediction on the edge may look into another class: only f is compared with memory.
-        ours, theirs = (
-            (out.fusion.f_rgb, whole.fusion.f_rgb) if out.recalled else (out.logits, whole.logits)
-        )
-        assert_close(ours.float(), theirs, atol=0.1, rtol=0.1)
+        assert_close(out.unrefined.float(), whole.unrefined, atol=0.03, rtol=0)
+        assert_close(out.logits.float(), whole.logits, atol=0.03, rtol=0)
+        if out.fusion.merged:
+            assert torch.equal(out.fusion.merged.slots.slot, whole.fusion.merged.slots.slot)
+        if out.recalled:
+            refined = out.logits - out.unrefined, whole.logits - whole.unrefined
+            assert torch.equal(out.recalled.retrieved.label, whole.recalled.retrieved.label)
+            assert_close(refined[0].float(), refined[1], atol=0.03, rtol=0)
+            assert out.recalled.prototypes.dtype == torch.float32
 
 
 def test_the_decision_is_weighted_and_the_weight_of_pose_is_above_half():

@@ -81,10 +81,24 @@ def test_loss_on_weighted_is_one_term_over_the_decision():
     assert theta.grad != 0
 
 
+def test_loss_on_each_is_the_mean_over_the_heads_that_a_clip_has():
+    out, theta = output()
+    loss = gesture_loss(out, LABEL, alpha=1.0, batch_size=4, loss_on="each")
+    by_pose = F.cross_entropy(out.y_pose, LABEL, reduction="none")
+    by_rgb = F.cross_entropy(out.y_rgb, LABEL, reduction="none")
+    by_hand = ((by_pose + by_rgb) / 2)[:2].sum() + by_rgb[2] + by_pose[3]
+    assert_close(loss.classification, by_hand / 4)
+    assert_close(loss.weighting, gesture_loss(out, LABEL, 1.0, 4).weighting)
+    assert_close(loss.total, loss.classification + loss.weighting)
+    inputs = (theta, out.y_pose)
+    by_first = torch.autograd.grad(loss.classification, inputs, allow_unused=True)
+    assert by_first[0] is None and not by_first[1][2].any() and by_first[1][[0, 1, 3]].any(1).all()
+
+
 def test_a_clip_without_any_token_trains_nothing():
     out, _ = output()
     out = out._replace(has_rgb=out.has_rgb & False, has_pose=out.has_pose & False)
-    for kind in ("averaged", "weighted"):
+    for kind in ("averaged", "weighted", "each"):
         assert gesture_loss(out, LABEL, 1.0, 4, kind).total == 0
 
 

@@ -110,6 +110,16 @@ def test_class_cosines_use_the_mean_entry_without_the_clips_own():
     assert (cosine[:, 1:] == -torch.inf).all()
 
 
+def test_cosines_are_exact_under_autocast():
+    memory = build(dim=64)
+    f, labels = torch.randn(6, 64), torch.arange(6) % 3
+    memory.bank.write(f, 9 * torch.eye(3)[labels], labels, [str(n) for n in range(6)])
+    exact = memory.prototypes(f), memory.class_cosine(f)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = memory.prototypes(f), memory.class_cosine(f)
+    assert torch.equal(found[0], exact[0]) and torch.equal(found[1], exact[1])
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

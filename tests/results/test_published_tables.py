@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from imigue_lab.app import main
@@ -69,6 +70,17 @@ def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
     ours = shown.loc["st-gcn, joint, small size"]
     assert (ours[["top-1 %", "95 % interval", "n", "majority class %"]] == "–").all()
     assert shown.loc["st-gcn"]["top-1 %"] == "46.38"
+
+
+def test_the_majority_class_is_that_of_the_constant_predictor_not_of_a_head(runs, tmp_path):
+    headed = Run(tmp_path / "headed")
+    shutil.copytree(runs[0].folder, headed.folder)
+    scores = headed.scores()
+    head = scores[scores.predictor == "model"].assign(predictor="pose head", top1=0.99)
+    headed.write_scores(pd.concat([scores, head]).sort_values("predictor", ascending=False))
+    own, plain = (table_one([run]).set_index("source") for run in (headed, runs[0]))
+    columns = ["top-1 %", "majority class %"]
+    assert own.loc["headed", columns].tolist() == plain.loc["t1-joint", columns].tolist()
 
 
 def test_a_run_of_a_removed_network_keeps_its_score(runs, tmp_path):

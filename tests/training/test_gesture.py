@@ -155,6 +155,8 @@ def test_a_clip_without_a_modality_uses_the_other_and_is_counted(tiny, data):
     columns = [f"p{c}" for c in range(32)]
     alone = alone.set_index("clip_id").loc[[blind, dark], columns]
     np.testing.assert_allclose(alone, table.loc[[blind, dark], columns], atol=1e-5)
+    heads = [table[[f"{head}{c}" for c in range(32)]].to_numpy() for head in ("pose", "rgb")]
+    assert set(table.index[(heads[0] == heads[1]).all(axis=1)]) == {blind, dark}
     assert bare not in table.index and bare not in set(less.part("train").clip_id)
     remarks = " ".join(run.provenance()["remarks"])
     assert f"1 clips have no rgb tokens: only pose is used: {dark}" in remarks
@@ -169,8 +171,9 @@ def test_a_clip_without_a_modality_uses_the_other_and_is_counted(tiny, data):
     "variant",
     [
         {"fusion": "late"},
-        {"fusion": "concat", "loss_on": "weighted"},
-        {"fusion": "cross_attention", "criteria": "spatial", "memory": False},
+        {"fusion": "concat", "loss_on": "each"},
+        {"fusion": "cross_attention", "criteria": "spatial", "memory": False}
+        | {"loss_on": "weighted"},
         {"margin": 0.2, "fold": 1, "joint_run": "", "bone_run": ""},
     ],
     ids=["late", "concat", "cross_attention", "fold"],

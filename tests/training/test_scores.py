@@ -9,6 +9,7 @@ from imigue_lab.training.scores import (
     bootstrap_intervals,
     class_table,
     confusion_table,
+    constant_rows,
     in_top,
     outcome_scores,
     permutation_p,
@@ -201,6 +202,21 @@ def test_the_constant_predictor_is_the_majority_class_of_train():
     assert low <= 0.75 <= high and scores.top1_interval.iloc[1] is None
     shown = show_scores(score_table(pd.concat([train, part])))
     assert shown["top1"][1] == "0.25" and shown["top1"][0].startswith("0.75 [0.50, 1.00]")
+
+
+def test_the_heads_of_a_gesture_model_are_scored_on_the_same_items_with_intervals():
+    part = certain([("a", 2, 2), ("a", 1, 1), ("b", 1, 0), ("b", 1, 1)])
+    pose, rgb = np.eye(3)[[2, 0, 0, 1]], 3 * np.eye(3)[[2, 1, 1, 0]]  # 2 and 3 of 4 correct
+    for head, logits in (("pose", pose), ("rgb", rgb)):
+        part[[f"{head}{c}" for c in range(3)]] = logits
+    train = part.assign(split="train")
+    scores = score_table(pd.concat([train, part], ignore_index=True)).set_index("predictor")
+    assert scores.index[:4].tolist() == ["model", "average of heads", "pose head", "rgb head"]
+    assert scores.correct.tolist()[:4] == [3, 3, 2, 3] and (scores.n == 4).all()
+    for name in ("average of heads", "pose head", "rgb head"):
+        low, high = scores.top1_interval[name]
+        assert low <= scores.top1[name] <= high
+    assert len(constant_rows(scores.reset_index())) == 1
 
 
 def test_hidden_labels_are_not_scored():

@@ -126,6 +126,17 @@ def test_the_verdict_compares_the_better_constant_predictor_with_the_interval(co
     assert "0.60, 95 % interval 0.45 to 0.74" in sentence
 
 
+def test_the_verdict_does_not_take_a_head_for_a_constant_predictor():
+    row = {"split": "test", "n": 40, "top1_interval": None}
+    rows = [
+        {**row, "predictor": "model", "top1": 0.6, "top1_interval": [0.45, 0.74]},
+        {**row, "predictor": "average of heads", "top1": 0.9},
+        {**row, "predictor": "always touching hat", "top1": 0.3},
+    ]
+    sentence = verdict(pd.DataFrame(rows), "gesture")
+    assert "The constant predictor, “always touching hat”, has 0.30, below that" in sentence
+
+
 def test_a_card_reports_that_the_data_are_missing(trained, monkeypatch):
     gone = str(trained[0].folder / "gone")
     monkeypatch.setattr(card, "open_index", lambda run, *_: open_index(run, gone))

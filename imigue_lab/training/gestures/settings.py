@@ -24,6 +24,7 @@ class GestureSettings(TrainSettings):
             "epochs": 60,
             "warmup": 5,
             "ramp": 5,
+            "loss_on": "averaged",
             "patience": 15,
             "lr": 1e-4,
             "weight_decay": 1e-4,
@@ -52,7 +53,9 @@ class GestureSettings(TrainSettings):
     warmup: int = Field(3, ge=0, description="epochs in which the bank is only written")
     ramp: int = Field(3, ge=1, description="epochs after warm-up until alpha is reached")
     alpha: float = Field(1.0, ge=0, description="weight of the prototype loss (paper: 1)")
-    loss_on: LossOn = Field("averaged", description="averaged logits (paper), or weighted")
+    loss_on: LossOn = Field(
+        "averaged", description="averaged logits (paper), weighted, or each head by itself"
+    )
     margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
     finetune: bool = Field(False, description="fine-tune the pose encoder; false keeps it frozen")
     finetune_rgb: bool = Field(False, description="fine-tune the RGB encoder; needs rgb_run")

@@ -193,7 +193,8 @@ def predict(
     """One row per clip of a split, keyed by id; a clip never retrieves its own entry.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), predicted (most probable
-    class), based_on (both, rgb, pose or nothing), p0 ... of the classes.
+    class), based_on (both, rgb, pose or nothing), w_pose, p0 ... of the classes, and the logits of
+    the heads, pose0 ... and rgb0 ... (`GestureOutput.heads`): p = softmax(w_pose pose + w_rgb rgb).
     """
     model.eval()
     rows = []
@@ -201,5 +202,10 @@ def predict(
         with device.autocast():
             output = model(batch.to(device.torch_device))
         probability = output.logits.float().softmax(dim=1).cpu().numpy()
-        rows.append(clip_rows(batch.clip_ids, probability, based_on=output.based_on))
+        how = {"based_on": output.based_on, "w_pose": float(output.w_pose)}
+        heads = [
+            pd.DataFrame(logits.float().cpu().numpy()).add_prefix(name)
+            for name, logits in zip(("pose", "rgb"), output.heads, strict=True)
+        ]
+        rows.append(clip_rows(batch.clip_ids, probability, **how).join(heads))
     return prediction_table(rows, data.gestures.split, ranks)
