@@ -3,7 +3,9 @@
 The order depends on seed and epoch only: a resumed run sets `epoch` and continues identically.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -12,6 +14,29 @@ from torch.utils.data import Sampler
 Numbers = Int[np.ndarray, " N"]
 
 BUCKET = 8  # batches in a bucket that is sorted by length
+
+
+class Draw(NamedTuple):
+    """An item of an epoch.
+
+    Attributes:
+        ordinal: how often the item came before in this epoch; seeds its augmentation, so that an
+            oversampled item differs from draw to draw.
+    """
+
+    number: int
+    ordinal: int = 0
+
+
+def with_ordinals(batches: Iterable[list[int]]) -> Iterator[list[Draw]]:
+    """The batches of one epoch, before they are divided among pieces and processes."""
+    drawn: Counter[int] = Counter()
+    for numbers in batches:
+        draws = []
+        for number in numbers:
+            draws.append(Draw(number, drawn[number]))
+            drawn[number] += 1
+        yield draws
 
 
 class BucketSampler(Sampler[list[int]]):

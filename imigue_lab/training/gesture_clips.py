@@ -84,7 +84,8 @@ class GestureClips(Dataset[Clip]):
     Args:
         names: of the streams, concatenated in the channels.
         augment: see `skeletons.augment.augmented`.
-        seed: determines the augmentation, with `epoch` and the clip's number.
+        seed: determines the augmentation, with `epoch`, the clip's number and the
+            draw's ordinal within the epoch.
     """
 
     def __init__(
@@ -109,9 +110,13 @@ class GestureClips(Dataset[Clip]):
         return self.clips.labels
 
     def __getitem__(self, number: int) -> Clip:
+        return self.draw(number)
+
+    def draw(self, number: int, ordinal: int = 0) -> Clip:
+        """A clip, augmented for its nth draw of the epoch."""
         clip = self.clips[number]
         skeleton = normalise_body(clip.skeleton.numpy(), self.layout)
-        rng = np.random.RandomState([self.seed, self.epoch, number])
+        rng = np.random.RandomState([self.seed, self.epoch, number, ordinal])
         skeleton = augmented(skeleton, self.layout, rng, self.augment)
         skeleton = streams(skeleton, self.layout, self.names)
         return clip._replace(skeleton=torch.from_numpy(skeleton))

@@ -12,7 +12,7 @@ from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines.clips import SkeletonClips, training_batches
 from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.ranks import ALONE
+from imigue_lab.training.ranks import ALONE, Ranks
 
 IMIGUE = LAYOUTS["imigue22"]
 
@@ -102,6 +102,27 @@ def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_orde
     numbers = [n for batch in ALONE.batches_by_length(clips.lengths, 8) for n in batch]
     assert sorted(numbers) == list(range(len(clips)))
     assert [clips.lengths[n] for n in numbers] == sorted(clips.lengths)
+
+
+def test_an_oversampled_clip_differs_from_draw_to_draw_however_a_step_is_divided(own_tree):
+    root = own_tree()
+    table = pd.read_csv(root / "clips.csv")
+    table["class"] = np.where(table.clip_id.isin(["v0_0", "v2_0"]), 2, 1)
+    table.to_csv(root / "clips.csv", index=False)
+    clips = SkeletonClips(load_gesture_data(str(root)).clips("train", 0, ["joint"], "turn", seed=5))
+
+    def drawn(*shares):
+        found = []
+        for ranks in shares:
+            for pieces in training_batches(clips, 5, seed=5, balance=1.0).steps(2, ranks):
+                for batch, _ in pieces:
+                    found += zip(batch.clip_ids, batch.inputs[0], strict=True)
+        return sorted((clip_id, skeleton.numpy().tobytes()) for clip_id, skeleton in found)
+
+    whole = drawn(ALONE)
+    rare = [skeleton for clip_id, skeleton in whole if clip_id == "v0_0"]
+    assert len(rare) == 9 == len(set(rare))
+    assert drawn(Ranks(0, 2, 3), Ranks(1, 2, 3)) == whole
 
 
 def test_the_digest_identifies_data_independent_of_their_location(own_tree, tmp_path):

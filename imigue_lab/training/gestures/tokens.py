@@ -253,7 +253,7 @@ def training_batches(
     clips = data.part("train")
     labels = clips.label.tolist()
     sampler = BalancedSampler(data.lengths(clips), labels, batch_size, seed, balance)
-    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[own]))
+    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[[draw.number for draw in own]]))
 
 
 def in_order(
