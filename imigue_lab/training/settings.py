@@ -104,6 +104,9 @@ class Settings(BaseModel):
         return short_hash(sorted(self.result_settings().items()), data_digest)
 
 
+Prior = Literal["natural", "sampled"]
+
+
 class TrainSettings(Settings):
     """Settings of every trainer."""
 

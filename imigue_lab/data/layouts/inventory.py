@@ -167,6 +167,7 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
         "label file": files.get(("label", None)),
         "video": files.get(("video", None)),
         "keypoints": poses[0] if poses else None,
+        "richer": files.get(("openpose", None)) if ("light_hand", None) in files else None,
         "clip video": {r: p for (k, r), p in files.items() if k == "clip video"},
         "clip keypoints": {r: p for (k, r), p in files.items() if k == "clip keypoints"},
     }

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from imigue_lab.data.clips import Clip, collate
-from imigue_lab.data.samplers import BalancedSampler
+from imigue_lab.data.samplers import BalancedSampler, Draw
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
 from imigue_lab.features.flow import prefetch
 from imigue_lab.training.gesture_clips import GestureClips
@@ -77,7 +77,11 @@ class BatchesAhead(EpochBatches):
 def training_batches(clips: Clips, batch_size: int, seed: int, balance: float) -> EpochBatches:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
-    return BatchesAhead(sampler, lambda own: clips.collate([clips.draws(*d)[0] for d in own]), clips)
+
+    def read(own: list[Draw]) -> Seen:
+        return clips.collate([clips.draws(*draw)[0] for draw in own])
+
+    return BatchesAhead(sampler, read, clips)
 
 
 def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS, is_synthetic
+from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import (
@@ -98,6 +99,7 @@ def start(
     remarks = take_over(model, published) if published else []
     for remark in remarks:
         print(f"note: {remark}")
+    labels = data.clips("train", settings).labels
     checkpoint = {
         "task": "baseline",
         "classes": list(CLASSES),
@@ -106,8 +108,18 @@ def start(
         "stream": settings.stream,
         "frames": settings.frames,
         "arguments": arguments,
+        "prior": log_prior(labels, settings.corrected, len(CLASSES)).tolist(),
     }
-    return checkpoint, model, remarks
+    return checkpoint, correct_prior(model, checkpoint), remarks
+
+
+def correct_prior(model: nn.Module, checkpoint: dict[str, Any]) -> nn.Module:
+    """Adds the checkpoint's `prior` to the model's logits in eval mode; see `log_prior`."""
+    model.register_buffer("prior", torch.tensor(checkpoint["prior"]), persistent=False)
+    model.register_forward_hook(
+        lambda net, _, logits: logits if net.training else logits + net.get_buffer("prior")
+    )
+    return model
 
 
 def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
@@ -120,7 +132,7 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
         RunError: not a baseline, or trained on other classes or another keypoint layout.
     """
     return run.load_model(
-        lambda checkpoint: build_baseline(checkpoint["model"], **checkpoint["arguments"]),
+        lambda found: correct_prior(build_baseline(found["model"], **found["arguments"]), found),
         task="baseline",
         classes=list(CLASSES),
         **({"keypoints": data.layout.name} if data else {}),

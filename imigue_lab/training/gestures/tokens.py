@@ -224,7 +224,9 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         DataError, RunError: the data or the named runs do not fit.
     """
     index = index or open_data(settings.data, store=settings.store)
-    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
+    gestures = load_gesture_data(
+        settings.data, settings.fold, settings.seed, settings.store, index, settings.keypoints
+    )
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
         filmed = open_filmed(settings.rgb_run, settings.fold, index, gestures.split)
@@ -253,7 +255,7 @@ def training_batches(
     clips = data.part("train")
     labels = clips.label.tolist()
     sampler = BalancedSampler(data.lengths(clips), labels, batch_size, seed, balance)
-    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[[draw.number for draw in own]]))
+    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[[n for n, _ in own]]))
 
 
 def in_order(
