@@ -24,7 +24,12 @@ from imigue_lab.training.baselines.clips import (
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
+from imigue_lab.training.baselines.start import (
+    identity_of_start,
+    missing_start,
+    read_start,
+    take_over,
+)
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
@@ -96,7 +101,7 @@ def start(
         published = read_start(settings.checkpoint, settings.model, layout, arguments)
         arguments |= published.options
     model = build_baseline(settings.model, **arguments)
-    remarks = take_over(model, published) if published else []
+    remarks = take_over(model, published) if published else missing_start(settings.model)
     for remark in remarks:
         print(f"note: {remark}")
     labels = data.clips("train", settings).labels
