@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import SettingsError
+from imigue_lab.errors import SettingsError, without_password
 
 S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
@@ -129,7 +129,8 @@ def describe_error(cls: type[BaseModel], error: ValidationError) -> str:
             f"{name}: expected text, got the number {value!r}; papermill converts -p values to"
             f" numbers where it can: use -r {name} {value} as you typed it"
         )
-    return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
+    got = without_password(repr(value))
+    return f"{name}: {first['msg'].lower()}, got {got} ({help_text})"
 
 
 def presets_folder() -> Path:

@@ -70,7 +70,7 @@ def take_inventory(root: Path) -> Inventory:
     """Lists a tree; hidden files are skipped, linked folders followed once."""
     inventory = Inventory(root)
     seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
         resolved = Path(folder).resolve()
         if resolved in seen:
             folders.clear()
@@ -85,6 +85,11 @@ def take_inventory(root: Path) -> Inventory:
             if not name.startswith("."):
                 add_file(inventory, path / name, split)
     return inventory
+
+
+def refuse(error: OSError) -> None:
+    """A folder that cannot be listed: without this, `os.walk` passes over it."""
+    raise error
 
 
 def add_file(inventory: Inventory, path: Path, split: str | None) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines import ROWS
+from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
 
 FAMILIES_OF = {
@@ -41,7 +41,7 @@ OF_JOINTS = re.compile(
 RANDOM = "started from random weights"
 
 
-def missing_start(name: str) -> list[str]:
+def missing_start(name: Name) -> list[str]:
     """The remark of a run without a checkpoint whose paper starts from pretrained weights."""
     if not (data := ROWS[name].start):
         return []
