@@ -14,13 +14,13 @@ from pathlib import Path
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.errors import some
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+VIDEO_SUFFIXES = tuple(f".{end}" for end in "mp4 mkv mov avi webm m4v mts m2ts ts mpg".split())
 NAME = re.compile(
     r"(?P<video>\d{4})(_(?P<row>\d{1,6}))?(_(?P<part>label|light_hand|light|openpose))?"
-    r"(?P<suffix>\.csv|\.xlsx|\.mp4|\.mkv|\.mov|\.avi|\.webm)",
+    rf"(?P<suffix>\.csv|\.xlsx|(?i:{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",
     re.ASCII,
 )
-DATA_ENDINGS = (*VIDEO_SUFFIXES, "_label.csv", "_light_hand.csv", ".xlsx")
+DATA_ENDINGS = ("_label.csv", "_light_hand.csv", ".xlsx")
 SPLIT_FOLDER = re.compile(
     r"(.*[_-])?(?P<split>train|val|valid|validate|validation|test|phase_?2)([_-](data|set))?",
     re.IGNORECASE,
@@ -63,7 +63,7 @@ class Inventory:
     @property
     def videos_of_any_name(self) -> list[Path]:
         """Videos whose names no layout of iMiGUE has."""
-        return [path for path in self.unknown if path.suffix in VIDEO_SUFFIXES]
+        return [path for path in self.unknown if is_video(path)]
 
 
 def take_inventory(root: Path) -> Inventory:
@@ -98,15 +98,20 @@ def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
     if name and kind:
         row = None if name["row"] is None else int(name["row"])
         inventory.found.append(Found(path, kind, name["video"], row, split))
-    elif path.name.endswith(DATA_ENDINGS):
+    elif is_video(path) or path.name.endswith(DATA_ENDINGS):
         inventory.unknown.append(path)
     elif path.suffix == ".csv":
         inventory.tables.setdefault(path.name, path)
 
 
+def is_video(path: Path) -> bool:
+    """Whether the ending, in upper or lower case, is that of a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
 def kind_of(name: re.Match[str]) -> str | None:
     row, part, suffix = name["row"], name["part"], name["suffix"]
-    if suffix in VIDEO_SUFFIXES and part is None:
+    if suffix.lower() in VIDEO_SUFFIXES and part is None:
         return "video" if row is None else "clip video"
     if suffix == ".csv" and row is None and part in ("label", "light_hand", "light"):
         return part

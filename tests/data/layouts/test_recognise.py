@@ -474,3 +474,23 @@ def test_a_plain_root_that_may_not_be_read_is_an_error_too(tmp_path, monkeypatch
     monkeypatch.setattr(Path, "exists", exists)
     with pytest.raises(DataError, match=r"videos\.csv: .* got Permission denied; give yourself"):
         survey_root(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".MP4", ".m4v", ".MTS", ".ts", ".mkv"])
+def test_every_part_of_the_program_accepts_the_same_endings(tmp_path, ending):
+    picture = np.zeros((4, 32, 32, 3), np.uint8)
+    write_video(tmp_path / "film.mp4", picture, 30)
+    for name in ("plain/videos/a", "folder/one", "miga/train/0001/0001", "miga/val/0002/0002_3"):
+        path = tmp_path / f"{name}{ending}"
+        path.parent.mkdir(parents=True)
+        shutil.copy(tmp_path / "film.mp4", path)
+    rows = "video_id,split\na,train\nb,train\n"
+    (tmp_path / "plain" / "videos.csv").write_text(rows)
+    (tmp_path / "miga" / "train" / "0001" / "0001_label.csv").write_text("class,start,end\n")
+    plain, folder, miga = (survey_root(tmp_path / n) for n in ("plain", "folder", "miga"))
+    assert [row["video"] is not None for row in plain.videos] == [True, False]
+    assert "videos.csv names videos without a video file: b" in plain.absent
+    assert [row["video_id"] for row in folder.videos] == ["one"]
+    first, second = miga.videos
+    assert first["video"].suffix == ending and list(second["clip video"]) == [3]
+    assert not [line for line in miga.absent if "unknown names" in line]
