@@ -65,6 +65,7 @@ soak: $(READY)  ## long checks: signal tables, gesture detection in long intervi
 	$(BIN)/python -m benchmarks.online
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.null_ablation
+	$(BIN)/python -m benchmarks.prior
 	$(BIN)/python -m benchmarks.study_workers
 	$(BIN)/python -m benchmarks.kill_training emotion
 	$(BIN)/python -m benchmarks.kill_training gesture

@@ -1,5 +1,6 @@
 """Errors that stop a run: one sentence with the place, what is wrong, and what to do."""
 
+import re
 from collections.abc import Iterable
 
 
@@ -24,3 +25,9 @@ def some(ids: Iterable[object], limit: int = 5) -> str:
     names = [str(i) for i in ids]
     more = len(names) - limit
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:limit])} and {more} more"
+
+
+def without_password(text: str) -> str:
+    """Masks the passwords of a database URL, before the host or among the parameters."""
+    text = re.sub(r"(\w:/{0,2}[^:/@\s?]*):\S*@", r"\1:***@", text)
+    return re.sub(r"((?:^|[?&;\s'])\w*(?:password|passwd|pwd)\s*=)[^&;\s']*", r"\1***", text)

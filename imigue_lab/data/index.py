@@ -65,6 +65,7 @@ class Index:
     videos: pd.DataFrame
     clips: pd.DataFrame
     absent: list[str] = field(default_factory=list)  # what the tree lacks and what was left out
+    richer: dict[str, Path] = field(default_factory=dict)  # by video: a second file of more joints
 
     @property
     def key(self) -> str:
@@ -118,7 +119,9 @@ class Survey:
     def to_index(self) -> Index:
         """The index of what can be used."""
         videos = videos_table(self.videos)
-        return Index(self.root, self.layout, videos, clips_table(self.clips, videos), self.absent)
+        clips = clips_table(self.clips, videos)
+        richer = {row["video_id"]: row["richer"] for row in self.videos if row.get("richer")}
+        return Index(self.root, self.layout, videos, clips, self.absent, richer)
 
 
 def videos_table(rows: list[Row]) -> pd.DataFrame:

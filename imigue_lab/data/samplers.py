@@ -3,15 +3,40 @@
 The order depends on seed and epoch only: a resumed run sets `epoch` and continues identically.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch.utils.data import Sampler
 
 Numbers = Int[np.ndarray, " N"]
 
 BUCKET = 8  # batches in a bucket that is sorted by length
+
+
+class Draw(NamedTuple):
+    """An item of an epoch.
+
+    Attributes:
+        ordinal: how often the item came before in this epoch; seeds its augmentation, so that an
+            oversampled item differs from draw to draw.
+    """
+
+    number: int
+    ordinal: int = 0
+
+
+def with_ordinals(batches: Iterable[list[int]]) -> Iterator[list[Draw]]:
+    """The batches of one epoch, before they are divided among pieces and processes."""
+    drawn: Counter[int] = Counter()
+    for numbers in batches:
+        draws = []
+        for number in numbers:
+            draws.append(Draw(number, drawn[number]))
+            drawn[number] += 1
+        yield draws
 
 
 class BucketSampler(Sampler[list[int]]):
@@ -70,9 +95,9 @@ class BalancedSampler(BucketSampler):
         balance: float = 0.5,
     ):
         super().__init__(lengths, batch_size, seed)
-        classes, sizes = np.unique(labels, return_counts=True)
+        classes = np.unique(labels)
         self.members = [np.flatnonzero(np.array(labels) == label) for label in classes]
-        self.quotas = shares(sizes ** (1 - balance), len(lengths))
+        self.quotas = quotas(np.array([len(own) for own in self.members]), balance)
 
     def draw(self, rng: np.random.Generator) -> Numbers:
         drawn = []
@@ -81,6 +106,23 @@ class BalancedSampler(BucketSampler):
             drawn += [rng.permutation(members) for _ in range(passes - 1)]
             drawn.append(rng.permutation(members)[: quota - (passes - 1) * len(members)])
         return rng.permutation(np.concatenate(drawn))
+
+
+def quotas(sizes: Numbers, balance: float) -> Numbers:
+    """Draws of each class in an epoch of `BalancedSampler`, from the numbers of its items."""
+    return shares(sizes ** (1 - balance), int(sizes.sum()))
+
+
+def log_prior(labels: list[int], balance: float, classes: int) -> Float[np.ndarray, " classes"]:
+    """``log(p_train / p_sampled)`` of each class under `BalancedSampler`; 0 for one without items.
+
+    Added to the logits of a classifier trained on balanced draws, it gives those of the posterior
+    at the frequencies of the training split (Menon et al., ICLR 2021, logit adjustment).
+    """
+    sizes = np.bincount(labels, minlength=classes)
+    found, offset = sizes > 0, np.zeros(classes)
+    offset[found] = np.log(sizes[found] / quotas(sizes[found], balance))
+    return offset
 
 
 def shares(weights: np.ndarray, total: int) -> np.ndarray:

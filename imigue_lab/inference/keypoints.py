@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float32
 
 from imigue_lab.data.index import Index, clips_table
-from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES
+from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import slide
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
@@ -105,7 +105,7 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
 
 def place_video(source: Path, target: Path, rate: float | None) -> None:
     """A link to the video, or a copy at another rate, written once."""
-    if rate or source.suffix.lower() not in VIDEO_SUFFIXES:
+    if rate or not is_video(source):
         copy = target.with_suffix(".mp4")
         if not copy.exists():
             resample_video(source, copy, rate or probe(source).fps)

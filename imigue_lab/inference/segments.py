@@ -26,6 +26,7 @@ from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.keypoints import with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
+from imigue_lab.training.gesture_clips import with_richer_files
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -128,7 +129,8 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         RunError: the run's encoder cannot be built.
     """
     trained = stored_settings(run, "gesture")
-    index = open_data(trained["data"], store=trained["store"])
+    layout = run.read_checkpoint("best")["keypoints"]
+    index = with_richer_files(open_data(trained["data"], store=trained["store"]), layout)
     labelled = index.clips[index.clips.label.notna()]
     videos = index.videos[(index.videos.split == split) & index.videos.video.notna()]
     videos = videos[videos.keypoints.notna() & videos.video_id.isin(labelled.video_id)]
@@ -139,7 +141,6 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
             f" frame rate, got {len(videos)} at {videos.fps.nunique()}; name another run or split"
         )
     fps = float(videos.fps.iloc[0])
-    layout = run.read_checkpoint("best")["keypoints"]
     points, ranges = {}, {}
     for video in videos.itertuples():
         points[video.video_id] = fit_layout(read_user_recording(video.keypoints), layout)[0][0]

@@ -87,11 +87,18 @@ class Baseline(NamedTuple):
     published: float | None
     recipe: Recipe
 
+    @property
+    def start(self) -> str:
+        """Data of the weights that its authors start from; empty where these are random."""
+        if self.name == "mvitv2-s":
+            return "Kinetics-400"
+        return "ImageNet" if "RGB" in self.modality else ""
+
     def __str__(self) -> str:
         score = "not in Table 1" if self.published is None else f"{self.published:.2f} % published"
         return (
             f"{self.name:12} {self.modality:16} {self.parameters / 1e6:6.2f} M  {self.paper:25}"
-            f" {score:17}  {self.recipe}"
+            f" {score:17}  {self.recipe}{f', from {self.start}' if self.start else ''}"
         )
 
 

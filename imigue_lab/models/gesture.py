@@ -130,7 +130,13 @@ class GestureModel(nn.Module):
         f' = LN(f + A)                        A from the memory; unrefined: A = 0
 
     For a clip without a valid token of one modality, C is the other head's logits.
+
+    In evaluation `prior`, 0 unless it is set, is added to both heads' logits, and so to C: the log
+    ratio of the classes' frequencies in the data and in the draws of training. The memory then
+    reads the class that is predicted; what training writes and reads does not depend on it.
     """
+
+    prior: Tensor
 
     def __init__(
         self,
@@ -146,6 +152,7 @@ class GestureModel(nn.Module):
         self.norm = None if isinstance(fusion, LateFusion) else nn.LayerNorm(dim)
         self.head_rgb, self.head_pose = nn.Linear(dim, classes), nn.Linear(dim, classes)
         self.theta = nn.Parameter(torch.zeros(()))
+        self.register_buffer("prior", torch.zeros(classes))
 
     @property
     def w_pose(self) -> Float[Tensor, ""]:
@@ -198,6 +205,8 @@ class GestureModel(nn.Module):
     ) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"], Float[Tensor, "B C"]]:
         """y_rgb, y_pose and C."""
         y_rgb, y_pose = self.head_rgb(fused.f_rgb + refined), self.head_pose(fused.f_pose + refined)
+        if not self.training:
+            y_rgb, y_pose = y_rgb + self.prior, y_pose + self.prior
         weighted = self.w_pose * y_pose + (1 - self.w_pose) * y_rgb
         alone = torch.where(has_rgb[:, None], y_rgb, y_pose)
         return y_rgb, y_pose, torch.where((has_rgb == has_pose)[:, None], weighted, alone)

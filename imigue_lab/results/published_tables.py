@@ -124,7 +124,9 @@ def describe(run: Run) -> tuple[str, str]:
         size = "" if settings["size"] == "paper" else f", {settings['size']} size"
         known = ROWS.get(settings["model"])  # a run may outlive its network
         modality = known.modality if known else "unknown network"
-        return f"{settings['model']}, {settings['stream']}{size}", modality
+        random = known is not None and known.start and "checkpoint" not in kept["data"]
+        start = ", random start" if random else ""
+        return f"{settings['model']}, {settings['stream']}{size}{start}", modality
     if kept["task"] == "fusion":
         return f"fusion ({settings['weights']}) of {settings['runs'].replace(',', ', ')}", "scores"
     memory = "with" if settings["memory"] else "without"

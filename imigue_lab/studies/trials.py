@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from imigue_lab.data.workspace import workspace
-from imigue_lab.errors import LabError, RunError
-from imigue_lab.training.provenance import without_password
+from imigue_lab.errors import LabError, RunError, without_password
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -77,7 +76,8 @@ def open_study(name: str, storage: str = "") -> "Study":
                 " pip install 'imigue_lab[postgresql]'"
             ) from error
         except Exception as error:  # SQLAlchemy's, of many kinds
-            where, reason = without_password(storage or url), str(error).splitlines()[0]
+            where = without_password(storage or url)
+            reason = without_password(str(error).splitlines()[0])
             raise RunError(f"storage: {where} cannot be opened ({reason})") from error
         return optuna.create_study(
             storage=kept, study_name=name, direction="maximize", load_if_exists=True

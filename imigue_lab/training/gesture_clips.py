@@ -3,7 +3,7 @@
 Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -24,10 +24,10 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import some
+from imigue_lab.errors import DataError, SettingsError, some
 from imigue_lab.training.ranks import Ranks
 
-UPPER_BODY = "imigue22"  # used in place of larger layouts that contain its joints
+RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
 UNLABELLED = -1
 
 
@@ -84,7 +84,8 @@ class GestureClips(Dataset[Clip]):
     Args:
         names: of the streams, concatenated in the channels.
         augment: see `skeletons.augment.augmented`.
-        seed: determines the augmentation, with `epoch` and the clip's number.
+        seed: determines the augmentation, with `epoch`, the clip's number and the
+            draw's ordinal within the epoch.
     """
 
     def __init__(
@@ -109,16 +110,25 @@ class GestureClips(Dataset[Clip]):
         return self.clips.labels
 
     def __getitem__(self, number: int) -> Clip:
+        return self.draw(number)
+
+    def draw(self, number: int, ordinal: int = 0) -> Clip:
+        """A clip, augmented for its nth draw of the epoch."""
         clip = self.clips[number]
         skeleton = normalise_body(clip.skeleton.numpy(), self.layout)
-        rng = np.random.RandomState([self.seed, self.epoch, number])
+        rng = np.random.RandomState([self.seed, self.epoch, number, ordinal])
         skeleton = augmented(skeleton, self.layout, rng, self.augment)
         skeleton = streams(skeleton, self.layout, self.names)
         return clip._replace(skeleton=torch.from_numpy(skeleton))
 
 
 def load_gesture_data(
-    data: str, fold: int = -1, seed: int = 0, store: str = "", index: Index | None = None
+    data: str,
+    fold: int = -1,
+    seed: int = 0,
+    store: str = "",
+    index: Index | None = None,
+    keypoints: str = "auto",
 ) -> GestureData:
     """Reads index, split and keypoints.
 
@@ -127,17 +137,17 @@ def load_gesture_data(
 
     Args:
         index: replaces the index of `data`; only its files are read.
+        keypoints: name of the layout to use; `auto` is the first of `RICHEST` that the files
+            contain, else their own.
 
     Raises:
-        DataError: the data are incomplete or inconsistent.
+        DataError: the data are incomplete or inconsistent, or lack joints of that layout.
     """
-    index = index or open_data(data, store=store)
+    index = with_richer_files(index or open_data(data, store=store), keypoints)
     split = split_gestures(index, fold, seed)
     mapped = map_clips(index, split.clips)
-    joints = None
-    layout = mapped.layout
-    if set(LAYOUTS[UPPER_BODY].joints) <= set(layout.joints):
-        joints, layout = subset(UPPER_BODY, layout.name), LAYOUTS[UPPER_BODY]
+    layout = choose_layout(keypoints, mapped.layout, index)
+    joints = subset(layout.name, mapped.layout.name) if layout != mapped.layout else None
     clips = mapped.clips
     digest, empty = digest_clips(clips, mapped.keypoints, joints)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
@@ -154,6 +164,36 @@ def load_gesture_data(
     return GestureData(
         split, clips, mapped.keypoints, layout, joints, mapped.persons, digest, notes
     )
+
+
+def with_richer_files(index: Index, keypoints: str) -> Index:
+    """The index with the files of more joints, if every video has one and they are needed."""
+    if keypoints not in ("auto", *LAYOUTS):
+        names = ", ".join(LAYOUTS)
+        raise SettingsError(f"keypoints: expected auto or one of {names}, got {keypoints!r}")
+    wanted = RICHEST[0] if keypoints == "auto" else keypoints
+    suffices = set(LAYOUTS[wanted].joints) <= set(LAYOUTS["light_hand35"].joints)
+    videos = index.videos
+    found = set(videos.video_id[videos.keypoints.notna()])
+    if suffices or not index.richer or not found <= set(index.richer):
+        return index
+    richer = [index.richer.get(video_id) for video_id in videos.video_id]
+    return replace(index, videos=videos.assign(keypoints=pd.Series(richer, videos.index, object)))
+
+
+def choose_layout(keypoints: str, carried: Layout, index: Index) -> Layout:
+    """The layout of this name, or for `auto` the richest that is part of the files' layout."""
+    known = set(carried.joints)
+    if keypoints == "auto":
+        parts = (LAYOUTS[name] for name in RICHEST if set(LAYOUTS[name].joints) <= known)
+        return next(parts, carried)
+    layout = LAYOUTS[keypoints]
+    if lacking := [joint for joint in layout.joints if joint not in known]:
+        raise DataError(
+            f"keypoints: expected the joints of {keypoints}, got files of {carried.name} in"
+            f" {index.root}, which lack {some(lacking)}; choose auto, or a layout that they contain"
+        )
+    return layout
 
 
 def digest_clips(

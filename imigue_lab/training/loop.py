@@ -15,7 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau
 from tqdm import tqdm
 
-from imigue_lab.data.samplers import BucketSampler
+from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
 from imigue_lab.errors import RunError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
@@ -55,12 +55,12 @@ class EpochBatches:
 
     Args:
         sampler: item numbers of each global batch.
-        read: a batch of the items with these numbers.
+        read: a batch of these draws.
         dataset: its `epoch` is set first, on which random augmentation depends.
     """
 
     def __init__(
-        self, sampler: BucketSampler, read: Callable[[list[int]], Any], dataset: Any = None
+        self, sampler: BucketSampler, read: Callable[[list[Draw]], Any], dataset: Any = None
     ):
         self.sampler, self.read, self.dataset = sampler, read, dataset
 
@@ -72,8 +72,8 @@ class EpochBatches:
         self.sampler.epoch = epoch
         if self.dataset is not None:
             self.dataset.epoch = epoch
-        for numbers in self.sampler:
-            yield [Piece(self.read(own), weight) for own, weight in ranks.deal(numbers)]
+        for draws in with_ordinals(self.sampler):
+            yield [Piece(self.read(own), weight) for own, weight in ranks.deal(draws)]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from imigue_lab.errors import without_password
+
 MIB = 2**20
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of getrusage
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -54,11 +56,6 @@ def describe_environment(processes: int = 1) -> dict[str, Any]:
         "packages": packages(),
         "machine": machine() | {"processes": processes},
     }
-
-
-def without_password(text: str) -> str:
-    """Masks the password of a database URL."""
-    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 def revision(checkout: Path) -> dict[str, Any]:

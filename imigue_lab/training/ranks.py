@@ -95,15 +95,15 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def deal(self, numbers: list[int]) -> list[tuple[list[int], float]]:
+    def deal(self, items: list[T]) -> list[tuple[list[T], float]]:
         """This process's items of a global batch as weighted pieces; [] if it has none.
 
         Over all processes each item occurs once and the weights sum to 1.
         """
-        own = numbers[self.rank :: self.count]
+        own = items[self.rank :: self.count]
         size = max(1, -(-len(own) // self.pieces))
         pieces = [own[start : start + size] for start in range(0, len(own), size)]
-        return [(piece, len(piece) / len(numbers)) for piece in pieces]
+        return [(piece, len(piece) / len(items)) for piece in pieces]
 
     def batches_by_length(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         """Item numbers in batches of similar length; each item once over all processes."""

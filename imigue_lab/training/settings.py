@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import SettingsError
+from imigue_lab.errors import SettingsError, without_password
 
 S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
@@ -113,6 +113,9 @@ class Settings(BaseModel):
         return short_hash(sorted(self.result_settings().items()), data_digest)
 
 
+Prior = Literal["natural", "sampled"]
+
+
 class TrainSettings(Settings):
     """Settings of every trainer."""
 
@@ -135,7 +138,8 @@ def describe_error(cls: type[BaseModel], error: ValidationError) -> str:
             f"{name}: expected text, got the number {value!r}; papermill converts -p values to"
             f" numbers where it can: use -r {name} {value} as you typed it"
         )
-    return f"{name}: {first['msg'].lower()}, got {value!r} ({help_text})"
+    got = without_password(repr(value))
+    return f"{name}: {first['msg'].lower()}, got {got} ({help_text})"
 
 
 def presets_folder() -> Path:

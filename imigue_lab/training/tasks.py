@@ -72,8 +72,8 @@ TASKS = {
         "gestures.train:train_gesture",
         "gestures.train:load_gesture",
         (
-            *("data", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "fold"),
-            *("finetune", "finetune_rgb", "preset", "seed", "device"),
+            *("data", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "keypoints"),
+            *("fold", "finetune", "finetune_rgb", "preset", "seed", "device"),
         ),
         "rgb",
     ),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.samplers import BalancedSampler, BucketSampler
+from imigue_lab.data.samplers import BalancedSampler, BucketSampler, log_prior, with_ordinals
 
 
 def items(sampler):
@@ -65,6 +65,24 @@ def test_no_clip_is_drawn_twice_more_than_another_of_its_class():
     for label in SIZES:
         own = times[np.array(MANY) == label]
         assert own.max() - own.min() <= 1
+
+
+def test_the_correction_of_the_prior_is_that_of_the_draws():
+    sampler = BalancedSampler([64] * 400, MANY, batch_size=32, seed=0)
+    drawn = np.bincount([MANY[n] for n in items(sampler)])
+    np.testing.assert_allclose(
+        log_prior(MANY, 0.5, 5), [*np.log(np.array([1, 9, 90, 300]) / drawn), 0]
+    )
+    assert not log_prior(MANY, 0.0, 5).any()
+
+
+def test_the_draws_of_an_item_are_counted_within_its_epoch():
+    sampler = BalancedSampler([64] * 400, MANY, batch_size=32, seed=0, balance=1.0)
+    for epoch in range(2):
+        sampler.epoch = epoch
+        draws = [draw for batch in with_ordinals(sampler) for draw in batch]
+        assert [draw.ordinal for draw in draws if draw.number == 0] == list(range(100))
+        assert len(set(draws)) == 400 and [draw.number for draw in draws] == items(sampler)
 
 
 def test_a_large_class_has_other_clips_in_another_epoch():

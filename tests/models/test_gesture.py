@@ -76,6 +76,27 @@ def test_a_clip_has_the_same_result_alone_and_in_a_padded_batch(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
+def test_the_prior_shifts_every_decision_of_evaluation_and_none_of_training(variant):
+    model, (rgb, pose) = remembering(build(**variant)), clips()
+    prior = torch.tensor([0.5, -1.0, 0.0, 2.0])
+    for training in (True, False):
+        model.train(training)
+        model.prior.zero_()
+        before = model(rgb, pose, IDS)
+        model.prior.copy_(prior)
+        after = model(rgb, pose, IDS)
+        shift = torch.zeros(4) if training else prior
+        assert_close(after.unrefined - before.unrefined, shift.expand(4, -1))
+        averages = [w.w_pose * w.y_pose + (1 - w.w_pose) * w.y_rgb for w in (before, after)]
+        assert_close(after.logits[:2], averages[1][:2])
+        if model.memory is None:
+            assert_close(averages[1] - averages[0], shift.expand(4, -1))
+        elif not training:  # it reads the class that the corrected decision names
+            read = model.memory.bank.read(after.fusion.f, after.unrefined.argmax(dim=1), 2, IDS)
+            assert torch.equal(read.entries, after.recalled.retrieved.entries)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
 def test_masked_values_have_no_effect(variant):
     model, (rgb, pose) = remembering(build(**variant)).eval(), clips()
     clean = model(rgb, pose).logits

@@ -1,6 +1,7 @@
 """Skeleton classifiers end to end: exact resume, tables by id, described checkpoints."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.app import main
+from imigue_lab.data.samplers import quotas
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import RunError
@@ -26,6 +28,7 @@ from imigue_lab.training.baselines.train import (
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import class_table, point_scores
 from imigue_lab.training.session import open_device
+from imigue_lab.training.settings import Prior
 from tests.models.skeleton_recordings import recording
 
 
@@ -231,3 +234,17 @@ def test_the_command_line_trains_and_prints_the_constant_predictors(synthetic, c
         main([*words[:4], "--stream", "skin"])
     assert end.value.code == 2
     assert "stream: input should be 'joint', 'bone'" in capsys.readouterr().err
+
+
+def test_the_natural_prior_takes_the_balance_of_the_draws_out_of_the_scores(data, tiny):
+    given = {"epochs": 1, "balance": 0.5}
+    runs = [train_baseline(tiny(prior=prior, **given), data) for prior in get_args(Prior)]
+    natural, sampled = (run.load_weights("last") for run in runs)
+    assert all(torch.equal(natural[key], sampled[key]) for key in natural)
+    columns = [f"p{c}" for c in range(32)]
+    logits = [np.log(run.predictions()[columns].to_numpy()) for run in runs]
+    labels = data.split.part("train").label.astype(int)
+    counts = np.bincount(labels, minlength=32)
+    expected = np.log(counts[counts > 0] / quotas(counts[counts > 0], 0.5))
+    found = (logits[0] - logits[1])[:, counts > 0]
+    assert abs(found - found[:, :1] - (expected - expected[0])).max() < 1e-3

@@ -20,7 +20,7 @@ IMIGUE = LAYOUTS["imigue22"]
 class AsTheyAre(GestureClips):
     """Clips that are neither normalised nor turned into streams."""
 
-    def __getitem__(self, number):
+    def draw(self, number, ordinal=0):
         return self.clips[number]
 
 
@@ -71,6 +71,12 @@ def test_training_draws_anew_in_each_epoch_and_tests_draw_the_same(counted):
     test.epoch = 1
     assert [frames_of(clip) for clip in test.draws(0)] == draws
     assert len({tuple(draw) for draw in draws}) == 4
+
+
+def test_training_draws_other_frames_each_time_within_an_epoch(counted):
+    training, test = counted(draws=0), counted(draws=4)
+    assert len({tuple(frames_of(training.draws(0, n)[0])) for n in range(13)}) == 13
+    assert [frames_of(c) for c in test.draws(0, 5)] == [frames_of(c) for c in test.draws(0)]
 
 
 def test_missing_joints_stay_missing_in_a_draw(counted):

@@ -62,7 +62,9 @@ def test_limbs_are_strokes_as_many_as_the_layout_has(clips):
 
 def test_draws_are_as_many_as_asked_for_in_evaluation_and_one_in_training(clips):
     assert len(clips(draws=3).draws(0)) == 3
-    assert len(clips(draws=0, training=True).draws(0)) == 1
+    training = clips(augment="mirror", draws=0, training=True)
+    assert len(training.draws(0)) == 1
+    assert len({training.draws(0, n)[0].skeleton.numpy().tobytes() for n in range(6)}) == 6
     assert clips().lengths == [4]
 
 

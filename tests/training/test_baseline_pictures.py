@@ -176,6 +176,8 @@ def test_augmented_clips_move_with_the_epoch_and_some_are_mirrored(halves):
         bright_left.append(bool(bright[0]))
         borders.add(int(bright.diff().abs().argmax()))
     assert 4 < sum(bright_left) < 20 and len(borders) > 2
+    drawn = {clips.draws(0, n)[0].frames.numpy().tobytes() for n in range(8)}
+    assert len(drawn) > 4  # several draws of an epoch differ as well
     turned = halves("turn")
     for turned.epoch in range(8):
         assert not turned.draws(0)[0].frames[0, 1, 14, 0] > 140

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from imigue_lab.app import main
+from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import Encoding
 from imigue_lab.data.vocabulary import CLASSES
@@ -195,6 +196,14 @@ def test_the_pose_encoder_changes_only_when_it_is_fine_tuned(tiny, data, finetun
     before = data.runs[0].load_weights("best")["blocks.0.graph.learned"]
     after = run.load_weights("last")["encoder.joint.blocks.0.graph.learned"]
     assert torch.equal(before, after) != finetune
+
+
+def test_the_correction_of_the_prior_is_stored_with_the_weights(tiny, data, written):
+    labels = data.part("train").label.tolist()
+    expected = torch.tensor(log_prior(labels, 0.5, len(CLASSES))).float()
+    assert torch.equal(written[0].load_weights("best")["gesture.prior"], expected)
+    sampled = train_gesture(tiny(prior="sampled", epochs=1), data)
+    assert expected.any() and not sampled.load_weights("best")["gesture.prior"].any()
 
 
 def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):

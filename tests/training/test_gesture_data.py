@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import collate
+from imigue_lab.data.keypoint_files.tables import BY_JOINTS, read_recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
-from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.errors import DataError
+from imigue_lab.data.synthetic.tree import make_data, to_openpose, write_spreadsheet
+from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines.clips import SkeletonClips, training_batches
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.ranks import ALONE
+from imigue_lab.training.ranks import ALONE, Ranks
 
 IMIGUE = LAYOUTS["imigue22"]
 
@@ -63,11 +66,72 @@ def test_layouts_with_a_file_a_clip_give_the_same_skeletons(tmp_path):
     whole = make_data(tmp_path / "whole", SyntheticSpec(layout="miga2023", **spec))
     single = make_data(tmp_path / "single", SyntheticSpec(layout="full", **spec))
     assert single.clips.keypoints.notna().all() and whole.clips.keypoints.isna().all()
-    first, second = (load_gesture_data(str(index.root)) for index in (whole, single))
+    first, second = (
+        load_gesture_data(str(index.root), keypoints="imigue22") for index in (whole, single)
+    )
     a, b = (d.clips("train", 16, ["joint"]) for d in (first, second))
     by_id = {clip.clip_id: clip for clip in (b[n] for n in range(len(b)))}
     for number in range(5):
         assert torch.equal(a[number].skeleton, by_id[a[number].clip_id].skeleton)
+
+
+@pytest.mark.parametrize(
+    ("joints", "keypoints", "used"),
+    [
+        (137, "auto", "mmgesture36"),
+        (137, "imigue22", "imigue22"),
+        (137, "openpose137", "openpose137"),
+        (36, "auto", "mmgesture36"),
+        (35, "auto", "imigue22"),
+        (35, "light_hand35", "light_hand35"),
+        (17, "auto", "coco17"),
+    ],
+)
+def test_the_layout_is_the_richest_in_the_files_or_the_one_asked_for(
+    own_tree, joints, keypoints, used
+):
+    root = own_tree(joints)
+    data = load_gesture_data(str(root), keypoints=keypoints)
+    assert data.layout.name == used == data.identity()["keypoints"]
+    carried = LAYOUTS[BY_JOINTS[joints]].joints
+    own = [carried.index(joint) for joint in data.layout.joints]
+    clips = data.skeletons("train", 0)
+    video = clips.clip_ids[0].split("_")[0]
+    points = np.load(root / "keypoints" / f"{video}.npy")[:10, own]
+    assert torch.equal(clips[0].skeleton[0], torch.from_numpy(points))
+
+
+def test_a_layout_that_the_files_do_not_contain_is_refused_in_a_sentence(own_tree):
+    root = str(own_tree(35))
+    complaint = r"expected the joints of mmgesture36, got files of light_hand35 .* lack right_jaw_2"
+    with pytest.raises(DataError, match=complaint):
+        load_gesture_data(root, keypoints="mmgesture36")
+    with pytest.raises(SettingsError, match=r"keypoints: expected auto or one of .*, got 'face'"):
+        load_gesture_data(root, keypoints="face")
+
+
+def test_the_larger_of_two_files_of_a_video_is_read_where_every_video_has_it(tmp_path):
+    spec = SyntheticSpec(videos=4, pictures=False, layout="miga2023")
+    root = make_data(tmp_path / "both", spec).root
+    small = load_gesture_data(str(root))
+    for path in root.rglob("*_light_hand.csv"):
+        points = to_openpose(read_recording(path).skeleton[0])
+        name = path.name.replace("light_hand.csv", "openpose.xlsx")
+        write_spreadsheet(path.with_name(name), points.reshape(len(points), -1))
+    large = load_gesture_data(str(root))
+    assert small.layout.name == "imigue22" and large.layout.name == "mmgesture36"
+    assert load_gesture_data(str(root), keypoints="imigue22").identity() == small.identity()
+    next(root.rglob("*_openpose.xlsx")).unlink()
+    assert load_gesture_data(str(root)).identity() == small.identity()
+    with pytest.raises(DataError, match="got files of light_hand35"):
+        load_gesture_data(str(root), keypoints="mmgesture36")
+
+
+def test_face_joints_train_a_graph_network(own_tree):
+    given = {"data": str(own_tree(137)), "epochs": 1, "frames": 8, "device": "cpu"}
+    run = train_baseline(BaselineSettings.from_arguments(given))
+    found = run.read_checkpoint("best")
+    assert found["keypoints"] == found["arguments"]["keypoints"] == "mmgesture36"
 
 
 def test_what_is_changed_at_random_depends_on_seed_epoch_and_clip_alone(data):
@@ -102,6 +166,27 @@ def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_orde
     numbers = [n for batch in ALONE.batches_by_length(clips.lengths, 8) for n in batch]
     assert sorted(numbers) == list(range(len(clips)))
     assert [clips.lengths[n] for n in numbers] == sorted(clips.lengths)
+
+
+def test_an_oversampled_clip_differs_from_draw_to_draw_however_a_step_is_divided(own_tree):
+    root = own_tree()
+    table = pd.read_csv(root / "clips.csv")
+    table["class"] = np.where(table.clip_id.isin(["v0_0", "v2_0"]), 2, 1)
+    table.to_csv(root / "clips.csv", index=False)
+    clips = SkeletonClips(load_gesture_data(str(root)).clips("train", 0, ["joint"], "turn", seed=5))
+
+    def drawn(*shares):
+        found = []
+        for ranks in shares:
+            for pieces in training_batches(clips, 5, seed=5, balance=1.0).steps(2, ranks):
+                for batch, _ in pieces:
+                    found += zip(batch.clip_ids, batch.inputs[0], strict=True)
+        return sorted((clip_id, skeleton.numpy().tobytes()) for clip_id, skeleton in found)
+
+    whole = drawn(ALONE)
+    rare = [skeleton for clip_id, skeleton in whole if clip_id == "v0_0"]
+    assert len(rare) == 9 == len(set(rare))
+    assert drawn(Ranks(0, 2, 3), Ranks(1, 2, 3)) == whole
 
 
 def test_the_digest_identifies_data_independent_of_their_location(own_tree, tmp_path):

@@ -6,12 +6,13 @@ import sys
 import pytest
 import torch
 
+from imigue_lab.errors import SettingsError, without_password
+from imigue_lab.studies.settings import SearchSettings
 from imigue_lab.training.provenance import (
     CHECKOUT,
     describe_environment,
     processor,
     revision,
-    without_password,
 )
 
 
@@ -61,6 +62,29 @@ def test_the_password_of_a_database_is_not_kept_with_a_run(monkeypatch, password
     monkeypatch.setattr(sys, "argv", words)
     output = describe_environment()["command"]
     assert output == ["ablate", "--storage", "postgresql://me:***@host:5432/studies"]
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        (
+            "postgresql://host/db?user=me&password=secret",
+            "postgresql://host/db?user=me&password=***",
+        ),
+        (
+            "postgresql://host/db?password=secret&user=me",
+            "postgresql://host/db?password=***&user=me",
+        ),
+        ("postgresql:/me:secret@host/db", "postgresql:/me:***@host/db"),
+        ("postgresql:me:secret@", "postgresql:me:***@"),
+        ("host=h user=me password=secret", "host=h user=me password=***"),
+    ],
+)
+def test_a_password_is_masked_in_every_form(word, kept):
+    assert without_password(word) == kept
+    with pytest.raises(SettingsError) as caught:
+        SearchSettings.from_arguments({"storage": f"/{word}"})
+    assert "secret@" not in str(caught.value) and "=secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("word", ["postgresql://me@host:5432/x", "sqlite:////a/b.db", "epochs:3"])

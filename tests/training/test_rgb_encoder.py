@@ -15,6 +15,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder
 from imigue_lab.results.open import open_gesture_run
+from imigue_lab.results.published_tables import table_one
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
@@ -84,6 +85,16 @@ def test_frozen_tokens_are_the_output_of_the_network_on_the_centre_of_the_strip(
         assert_close(frozen.rgb[clip_id].float(), own, atol=4e-3, rtol=2e-3)  # float16
     assert frozen.grid(batch.clip_ids[0]) == (2, 4, 4) and frozen.rgb_dim == own.shape[-1]
     assert not frozen.without_rgb and not frozen.unplaced
+
+
+def test_a_random_start_is_reported_wherever_the_network_counts(frozen, along):
+    run = frozen.filmed.run
+    (own,) = (r for r in run.provenance()["remarks"] if r.startswith("started from random weights"))
+    assert "its paper from Kinetics-400's: set size=paper and checkpoint" in own
+    for data in (frozen, along):
+        assert f"{run.folder.name}: {own}" in data.remarks()
+    assert any("mvitv2-s, joint, small size, random start" in m for m in table_one([run]).method)
+    assert not any("random weights" in r for r in frozen.runs[0].provenance()["remarks"])
 
 
 def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights(

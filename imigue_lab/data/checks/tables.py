@@ -4,7 +4,7 @@ import pandas as pd
 
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
-from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES
+from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.vocabulary import CLASSES, OFFICIAL
 
 # Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
@@ -24,7 +24,7 @@ def check_problems(problems: list[Problem]) -> list[Finding]:
     """The problems of the readers, grouped by kind."""
     groups: dict[tuple[Severity, str, str], list[Problem]] = {}
     for problem in problems:
-        if problem.file.suffix.lower() in VIDEO_SUFFIXES and problem.kind == "unreadable":
+        if is_video(problem.file) and problem.kind == "unreadable":
             continue  # reported by `checks/videos.py`
         severity, kind = KINDS.get(problem.kind, ("error", "unreadable"))
         groups.setdefault((severity, kind, problem.advice), []).append(problem)

@@ -14,13 +14,13 @@ from pathlib import Path
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.errors import some
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+VIDEO_SUFFIXES = tuple(f".{end}" for end in "mp4 mkv mov avi webm m4v mts m2ts ts mpg".split())
 NAME = re.compile(
     r"(?P<video>\d{4})(_(?P<row>\d{1,6}))?(_(?P<part>label|light_hand|light|openpose))?"
-    r"(?P<suffix>\.csv|\.xlsx|\.mp4|\.mkv|\.mov|\.avi|\.webm)",
+    rf"(?P<suffix>\.csv|\.xlsx|(?i:{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",
     re.ASCII,
 )
-DATA_ENDINGS = (*VIDEO_SUFFIXES, "_label.csv", "_light_hand.csv", ".xlsx")
+DATA_ENDINGS = ("_label.csv", "_light_hand.csv", ".xlsx")
 SPLIT_FOLDER = re.compile(
     r"(.*[_-])?(?P<split>train|val|valid|validate|validation|test|phase_?2)([_-](data|set))?",
     re.IGNORECASE,
@@ -63,14 +63,14 @@ class Inventory:
     @property
     def videos_of_any_name(self) -> list[Path]:
         """Videos whose names no layout of iMiGUE has."""
-        return [path for path in self.unknown if path.suffix in VIDEO_SUFFIXES]
+        return [path for path in self.unknown if is_video(path)]
 
 
 def take_inventory(root: Path) -> Inventory:
     """Lists a tree; hidden files are skipped, linked folders followed once."""
     inventory = Inventory(root)
     seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
         resolved = Path(folder).resolve()
         if resolved in seen:
             folders.clear()
@@ -87,21 +87,31 @@ def take_inventory(root: Path) -> Inventory:
     return inventory
 
 
+def refuse(error: OSError) -> None:
+    """A folder that cannot be listed: without this, `os.walk` passes over it."""
+    raise error
+
+
 def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
     name = NAME.fullmatch(path.name)
     kind = kind_of(name) if name else None
     if name and kind:
         row = None if name["row"] is None else int(name["row"])
         inventory.found.append(Found(path, kind, name["video"], row, split))
-    elif path.name.endswith(DATA_ENDINGS):
+    elif is_video(path) or path.name.endswith(DATA_ENDINGS):
         inventory.unknown.append(path)
     elif path.suffix == ".csv":
         inventory.tables.setdefault(path.name, path)
 
 
+def is_video(path: Path) -> bool:
+    """Whether the ending, in upper or lower case, is that of a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
 def kind_of(name: re.Match[str]) -> str | None:
     row, part, suffix = name["row"], name["part"], name["suffix"]
-    if suffix in VIDEO_SUFFIXES and part is None:
+    if suffix.lower() in VIDEO_SUFFIXES and part is None:
         return "video" if row is None else "clip video"
     if suffix == ".csv" and row is None and part in ("label", "light_hand", "light"):
         return part
@@ -167,6 +177,7 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
         "label file": files.get(("label", None)),
         "video": files.get(("video", None)),
         "keypoints": poses[0] if poses else None,
+        "richer": files.get(("openpose", None)) if ("light_hand", None) in files else None,
         "clip video": {r: p for (k, r), p in files.items() if k == "clip video"},
         "clip keypoints": {r: p for (k, r), p in files.items() if k == "clip keypoints"},
     }

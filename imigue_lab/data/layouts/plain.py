@@ -61,11 +61,16 @@ def add_videos(path: Path, survey: Survey) -> None:
         survey.absent.append("videos.csv has no subjects: each video is its own subject")
     for row in videos.to_dict("records"):
         survey.videos.append(row | find_files(survey.root, row["video_id"]))
+    for kind in ("video", "keypoints"):
+        without = [row["video_id"] for row in survey.videos if row[kind] is None]
+        if 0 < len(without) < len(survey.videos):
+            survey.absent.append(f"videos.csv names videos without a {kind} file: {some(without)}")
 
 
 def find_files(root: Path, video_id: str) -> Row:
     """The paths of video and keypoints of one id, or null."""
-    videos = [root / "videos" / f"{video_id}{suffix}" for suffix in VIDEO_SUFFIXES]
+    endings = [form for suffix in VIDEO_SUFFIXES for form in (suffix, suffix.upper())]
+    videos = [root / "videos" / f"{video_id}{ending}" for ending in endings]
     poses = [root / "keypoints" / f"{video_id}{end}" for end in (".npy", ".pose", "")]
     return {
         "video": next((path for path in videos if path.exists()), None),

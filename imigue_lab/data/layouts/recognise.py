@@ -52,9 +52,19 @@ def with_outcomes(index: Index, labels: str) -> Index:
 def survey_root(root: Path | str) -> Survey:
     """Reads everything without refusing anything: the usable rows, and every problem.
 
-    Raises DataError if the folder does not exist, or has no known layout.
+    Raises DataError if the folder does not exist, has no known layout, or may not be read.
     """
     root = Path(root).expanduser().resolve()
+    try:
+        return survey_layout(root)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or root}: expected a file or folder that can be read, got"
+            f" {error.strerror}; give yourself permission (chmod -R u+rX), or move it elsewhere"
+        ) from error
+
+
+def survey_layout(root: Path) -> Survey:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from jaxtyping import Int64
 
@@ -39,7 +40,7 @@ class FrameTable:
 
 
 def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Opens a file and its first video stream.
+    """Opens a file and its default video stream, else its first; covers are not video.
 
     Raises DataError for a file that is no video, is truncated before its header, or audio only.
     """
@@ -49,10 +50,11 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         raise DataError(
             f"{path}: not a readable video ({error.strerror}); copy it again"
         ) from error
-    if not container.streams.video:
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not films:
         container.close()
         raise DataError(f"{path}: contains no video stream; copy it again, or name another file")
-    stream = container.streams.video[0]
+    stream = next((s for s in films if s.disposition & Disposition.default), films[0])
     if stream.codec_context is None:
         container.close()
         raise DataError(f"{path}: not a readable video (unknown codec); copy it again")

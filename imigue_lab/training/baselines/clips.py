@@ -1,8 +1,8 @@
 """Clips of one split as a network of Table 1 sees them: sampled, collated, converted to its input.
 
 The clips of a split are a `SkeletonClips`, or of a class in `heatmaps` or `pictures`, with the
-same interface. `draws` samples frames of a clip: once in training, at random by the epoch; else as
-often as the settings say, always the same ones.
+same interface. `draws` samples frames of a clip: once in training, at random by the epoch and
+how often the clip came before in it; else as often as the settings say, always the same ones.
 
 Letters in shapes: B clips, M persons, T frames, V joints, C channels; N draws of L frames.
 """
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from imigue_lab.data.clips import Clip, collate
-from imigue_lab.data.samplers import BalancedSampler
+from imigue_lab.data.samplers import BalancedSampler, Draw
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
 from imigue_lab.features.flow import prefetch
 from imigue_lab.training.gesture_clips import GestureClips
@@ -58,7 +58,7 @@ class Clips(Protocol):
 
     def __len__(self) -> int: ...
 
-    def draws(self, number: int) -> list[Any]: ...
+    def draws(self, number: int, ordinal: int = 0) -> list[Any]: ...
 
     def collate(self, draws: list[Any]) -> Seen: ...
 
@@ -77,7 +77,11 @@ class BatchesAhead(EpochBatches):
 def training_batches(clips: Clips, batch_size: int, seed: int, balance: float) -> EpochBatches:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
-    return BatchesAhead(sampler, lambda own: clips.collate([clips.draws(n)[0] for n in own]), clips)
+
+    def read(own: list[Draw]) -> Seen:
+        return clips.collate([clips.draws(*draw)[0] for draw in own])
+
+    return BatchesAhead(sampler, read, clips)
 
 
 def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:
@@ -97,7 +101,7 @@ class Draws:
     Args:
         frames: per draw, see `sample_uniform`.
         number: of draws in evaluation; 0 in training, where one depends on the epoch.
-        seed: with the epoch and a clip's number it determines a draw of training.
+        seed: with the epoch, a clip's number and its ordinal it determines a draw of training.
     """
 
     def __init__(self, frames: int, number: int, seed: int):
@@ -105,13 +109,13 @@ class Draws:
         self.number = number
         self.seed = seed
 
-    def __call__(self, length: int, epoch: int, clip: int) -> Int[Tensor, "N L"]:
+    def __call__(self, length: int, epoch: int, clip: int, ordinal: int) -> Int[Tensor, "N L"]:
         """Frame numbers within a clip of this length, one row per draw."""
         if self.number:
             rng = np.random.RandomState(TEST_SEED)
             numbers = sample_uniform(length, self.frames, rng, self.number, spread=True)
         else:
-            rng = np.random.RandomState([self.seed, epoch, clip, 1])
+            rng = np.random.RandomState([self.seed, epoch, clip, 1, ordinal])
             numbers = sample_uniform(length, self.frames, rng)
         return torch.from_numpy(numbers)
 
@@ -145,11 +149,11 @@ class SkeletonClips:
     def labels(self) -> list[int]:
         return self.clips.labels
 
-    def draws(self, number: int) -> list[Clip]:
-        clip = self.clips[number]
+    def draws(self, number: int, ordinal: int = 0) -> list[Clip]:
+        clip = self.clips.draw(number, ordinal)
         if self.drawn is None:
             return [clip]
-        return take(clip, self.drawn(clip.skeleton.shape[1], self.epoch, number))
+        return take(clip, self.drawn(clip.skeleton.shape[1], self.epoch, number, ordinal))
 
     def collate(self, draws: list[Clip]) -> Seen:
         return collate_skeletons(draws)

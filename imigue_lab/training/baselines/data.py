@@ -178,7 +178,13 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     modality = ROWS[settings.model].modality
     gestures = pictures = None
     if modality != "RGB":
-        gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store)
+        gestures = load_gesture_data(
+            settings.data,
+            settings.fold,
+            settings.seed,
+            settings.store,
+            keypoints=settings.keypoints,
+        )
     if "RGB" in modality:
         from imigue_lab.training.baselines.strips import open_pictures
 

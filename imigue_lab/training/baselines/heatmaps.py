@@ -80,14 +80,14 @@ class HeatmapClips:
     def labels(self) -> list[int]:
         return self.whole.labels
 
-    def draws(self, number: int) -> list[Clip]:
+    def draws(self, number: int, ordinal: int = 0) -> list[Clip]:
         clip = self.whole[number]
         draws = [clip]
         if self.drawn:
-            draws = take(clip, self.drawn(clip.skeleton.shape[1], self.epoch, number))
-        return [self.placed(draw, number) for draw in draws]
+            draws = take(clip, self.drawn(clip.skeleton.shape[1], self.epoch, number, ordinal))
+        return [self.placed(draw, number, ordinal) for draw in draws]
 
-    def placed(self, clip: Clip, number: int) -> Clip:
+    def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:
         """A draw in pixels of its heatmap."""
         skeleton = clip.skeleton.numpy()
         edge = np.maximum(
@@ -95,15 +95,15 @@ class HeatmapClips:
         )  # the size of the picture is unknown
         cut, size = compact(skeleton, (int(edge[1]) + 1, int(edge[0]) + 1))
         if self.training and self.augment != "none":
-            cut = self.changed(cut, size, number)
+            cut = self.changed(cut, size, [number, 2, ordinal])
         else:
             cut = resize(cut, size, (self.side, self.side))
         seen = torch.from_numpy(present(cut))
         return clip._replace(skeleton=torch.from_numpy(cut.astype(np.float32)), present=seen)
 
-    def changed(self, skeleton: Skeleton, size: tuple[int, int], number: int) -> Skeleton:
+    def changed(self, skeleton: Skeleton, size: tuple[int, int], seeds: list[int]) -> Skeleton:
         """A random crop, resized; mirrored by chance."""
-        rng = np.random.RandomState([self.seed, self.epoch, number, 2])
+        rng = np.random.RandomState([self.seed, self.epoch, *seeds])
         offsets = random.Random(int(rng.randint(2**31)))
         larger = short_side(size, self.sides[1])
         skeleton = resize(skeleton, size, larger)

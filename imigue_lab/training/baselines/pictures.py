@@ -109,13 +109,13 @@ class PictureClips:
     def lengths(self) -> list[int]:
         return [1] * len(self)
 
-    def draws(self, number: int) -> list[Picture]:
+    def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         clip = self.clips.iloc[number]
         if self.augment == "none":
             seen = self.pictures.middle(clip.strip, self.crop)
         else:
             frames = self.pictures.read(clip.strip)
-            rng = np.random.RandomState([self.seed, self.epoch, number])
+            rng = np.random.RandomState([self.seed, self.epoch, number, ordinal])
             top, left = rng.randint(self.pictures.side - self.crop + 1, size=2).tolist()
             if self.augment == "mirror" and rng.rand() < 0.5:
                 frames = frames[:, :, ::-1]
@@ -181,10 +181,10 @@ class DenseSparseClips:
     def labels(self) -> list[int]:
         return [self.pictures.labels[number] for number, _ in self.pairs]
 
-    def draws(self, number: int) -> list[Pair]:
+    def draws(self, number: int, ordinal: int = 0) -> list[Pair]:
         picture, skeleton = self.pairs[number]
-        (frames,) = self.pictures.draws(picture)
-        (joint,), (bone,) = self.joints.draws(skeleton), self.bones.draws(skeleton)
+        (frames,) = self.pictures.draws(picture, ordinal)
+        (joint,), (bone,) = (s.draws(skeleton, ordinal) for s in (self.joints, self.bones))
         return [(frames, joint, bone)]
 
     def collate(self, draws: list[Pair]) -> Seen:

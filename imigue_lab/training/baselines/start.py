@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
+from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
 
 FAMILIES_OF = {
@@ -35,6 +36,17 @@ OF_JOINTS = re.compile(
     r"^norm\.(weight|bias|running_mean|running_var)$|^stem\.0\.weight$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
+
+
+RANDOM = "started from random weights"
+
+
+def missing_start(name: Name) -> list[str]:
+    """The remark of a run without a checkpoint whose paper starts from pretrained weights."""
+    if not (data := ROWS[name].start):
+        return []
+    how = ": set size=paper and checkpoint" if name in FAMILIES_OF else ""
+    return [f"{RANDOM}, its paper from {data}'s{how}; expect less than published"]
 
 
 class Start(NamedTuple):

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS, is_synthetic
+from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import (
@@ -23,7 +24,12 @@ from imigue_lab.training.baselines.clips import (
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
+from imigue_lab.training.baselines.start import (
+    identity_of_start,
+    missing_start,
+    read_start,
+    take_over,
+)
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
@@ -95,9 +101,10 @@ def start(
         published = read_start(settings.checkpoint, settings.model, layout, arguments)
         arguments |= published.options
     model = build_baseline(settings.model, **arguments)
-    remarks = take_over(model, published) if published else []
+    remarks = take_over(model, published) if published else missing_start(settings.model)
     for remark in remarks:
         print(f"note: {remark}")
+    labels = data.clips("train", settings).labels
     checkpoint = {
         "task": "baseline",
         "classes": list(CLASSES),
@@ -106,8 +113,18 @@ def start(
         "stream": settings.stream,
         "frames": settings.frames,
         "arguments": arguments,
+        "prior": log_prior(labels, settings.corrected, len(CLASSES)).tolist(),
     }
-    return checkpoint, model, remarks
+    return checkpoint, correct_prior(model, checkpoint), remarks
+
+
+def correct_prior(model: nn.Module, checkpoint: dict[str, Any]) -> nn.Module:
+    """Adds the checkpoint's `prior` to the model's logits in eval mode; see `log_prior`."""
+    model.register_buffer("prior", torch.tensor(checkpoint["prior"]), persistent=False)
+    model.register_forward_hook(
+        lambda net, _, logits: logits if net.training else logits + net.get_buffer("prior")
+    )
+    return model
 
 
 def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
@@ -120,7 +137,7 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
         RunError: not a baseline, or trained on other classes or another keypoint layout.
     """
     return run.load_model(
-        lambda checkpoint: build_baseline(checkpoint["model"], **checkpoint["arguments"]),
+        lambda found: correct_prior(build_baseline(found["model"], **found["arguments"]), found),
         task="baseline",
         classes=list(CLASSES),
         **({"keypoints": data.layout.name} if data else {}),

@@ -112,7 +112,7 @@ def training_batches(data: EmotionData, settings: EmotionSettings) -> EpochBatch
     videos = data.split.part("train")
     dataset = InterviewDataset(data.features, videos, settings.max_windows, settings.seed)
     sampler = BucketSampler(dataset.lengths, settings.batch_size, settings.seed)
-    return EpochBatches(sampler, lambda own: collate([dataset[n] for n in own]), dataset)
+    return EpochBatches(sampler, lambda own: collate([dataset[n] for n, _ in own]), dataset)
 
 
 @torch.no_grad()

@@ -110,7 +110,7 @@ def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
             expected = {"model": "2s-agcn", "stream": stream, **shared}
             run.refuse_other(f"{stream}_run", expected)
         else:
-            names = ("data", "store", "preset", "seed", "device", "frames", "fold")
+            names = ("data", "store", "preset", "seed", "device", "frames", "fold", "keypoints")
             arguments = {field: getattr(settings, field) for field in names} | {"stream": stream}
             run = train_baseline(BaselineSettings.from_arguments(arguments), data)
         runs.append(run)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.gesture import FusionName
 from imigue_lab.models.gesture_loss import LossOn
-from imigue_lab.training.settings import TrainSettings
+from imigue_lab.training.settings import Prior, TrainSettings
 
 ATTENTIVE = ("cmtf", "cross_attention")  # fusions in which modalities attend to each other
 
@@ -28,6 +28,7 @@ class GestureSettings(TrainSettings):
             "patience": 15,
             "lr": 1e-4,
             "weight_decay": 1e-4,
+            "prior": "sampled",
         }
     }
 
@@ -38,6 +39,7 @@ class GestureSettings(TrainSettings):
     frames: int = Field(
         16, ge=0, description="resampled frames of pose; 0: not resampled (paper: 0)"
     )
+    keypoints: str = Field("auto", description="layout of joints; auto: the richest in the files")
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     fusion: FusionName = Field("cmtf", description="late, concat, cross_attention or cmtf")
     memory: bool = Field(True, description="refinement by the memory bank; not with late fusion")
@@ -61,6 +63,9 @@ class GestureSettings(TrainSettings):
     finetune_rgb: bool = Field(False, description="fine-tune the RGB encoder; needs rgb_run")
     balance: float = Field(
         0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
+    )
+    prior: Prior = Field(
+        "natural", description="natural: scores are corrected for balance; sampled: they are not"
     )
     epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
     patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
@@ -108,3 +113,8 @@ class GestureSettings(TrainSettings):
     @property
     def criteria_on(self) -> tuple[Criterion, ...]:
         return tuple(name for name in CRITERIA if name in self.criteria_named)
+
+    @property
+    def corrected(self) -> float:
+        """The balance for which scores are corrected; 0: they are not."""
+        return self.balance if self.prior == "natural" else 0.0

@@ -21,6 +21,7 @@ from imigue_lab.errors import some
 from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
+from imigue_lab.training.baselines.start import RANDOM
 from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
@@ -154,7 +155,10 @@ class GestureTokens:
         notes *= bool(self.encoding.note)
         if self.filmed:
             how = "fine-tuned" if self.rgb_input else "frozen"
-            notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
+            run = self.filmed.run
+            notes.append(f"rgb tokens are those of the run {run.folder.name}, {how}")
+            own = run.provenance()["remarks"]
+            notes += [f"{run.folder.name}: {remark}" for remark in own if remark.startswith(RANDOM)]
         bare = self.bare
         counted = [
             f"{len(ids)} clips {what}: {some(sorted(ids))}"
@@ -224,7 +228,9 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         DataError, RunError: the data or the named runs do not fit.
     """
     index = index or open_data(settings.data, store=settings.store)
-    gestures = load_gesture_data(settings.data, settings.fold, settings.seed, settings.store, index)
+    gestures = load_gesture_data(
+        settings.data, settings.fold, settings.seed, settings.store, index, settings.keypoints
+    )
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
         filmed = open_filmed(settings.rgb_run, settings.fold, index, gestures.split)
@@ -253,7 +259,7 @@ def training_batches(
     clips = data.part("train")
     labels = clips.label.tolist()
     sampler = BalancedSampler(data.lengths(clips), labels, batch_size, seed, balance)
-    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[own]))
+    return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[[n for n, _ in own]]))
 
 
 def in_order(

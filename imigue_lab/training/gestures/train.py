@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS
+from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
@@ -98,6 +99,8 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         checkpoint = checkpoint_of(settings, data)
         encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
+        labels = data.part("train").label.tolist()
+        gesture.prior.copy_(torch.tensor(log_prior(labels, settings.corrected, len(CLASSES))))
         rgb_encoder = load_rgb_encoder(data.rgb_input.run) if data.rgb_input else None
         system = GestureSystem(encoder, gesture, rgb_encoder)
         optimizer = torch.optim.AdamW(

@@ -79,7 +79,7 @@ def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProj
         parameters |= {"neighbours": settings.neighbours, "min_dist": settings.min_dist}
         parameters |= {"seed": settings.seed, "umap-learn": version("umap-learn")}
     ids = points.table.id.tolist()
-    key = short_hash(method, sorted(parameters.items()), ids, points.vectors.tobytes())
+    key = short_hash(method, "shuffled", sorted(parameters.items()), ids, points.vectors.tobytes())
     file = run.folder / "views" / f"{method}-{key}.parquet"
     if file.exists():
         places = pd.read_parquet(file)
@@ -98,14 +98,17 @@ def by_umap(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "
         warnings.simplefilter("ignore")
         from umap import UMAP
 
-        xy = UMAP(
+        # Neighbours of equal distance are taken in the order of rows, which is that of the files.
+        order = np.random.default_rng(settings.seed).permutation(len(points.vectors))
+        xy = np.empty((len(order), 2))
+        xy[order] = UMAP(
             n_neighbors=min(settings.neighbours, len(points.vectors) - 1),
             min_dist=settings.min_dist,
             metric=settings.metric,
             random_state=settings.seed,
             n_jobs=1,  # required for a fixed seed
-        ).fit_transform(points.vectors)
-    return np.asarray(xy, dtype=float)
+        ).fit_transform(points.vectors[order])
+    return xy
 
 
 def by_pca(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "N 2"]:

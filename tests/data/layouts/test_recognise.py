@@ -1,6 +1,9 @@
 """The index of trees of any nesting and of a plain folder, and what is refused."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -445,3 +448,49 @@ def test_other_data_sets_are_read_through_the_plain_layout(shared, tmp_path, nam
     assert (index.clips.end + 1).tolist() == stored["lengths"].tolist()
     assert index.videos.subject.nunique() == 10
     assert len(np.load(index.videos.keypoints[0])) == index.clips.end[0] + 1
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_and_not_left_out(tmp_path, monkeypatch):
+    make_data(tmp_path / "tree", SyntheticSpec(videos=4, pictures=False))
+    closed = tmp_path / "tree" / "imigue_data_phase1"
+    assert closed.is_dir()
+    listed = os.scandir
+
+    def scandir(folder="."):
+        if str(folder) == str(closed):
+            raise PermissionError(errno.EACCES, "Permission denied", str(closed))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    complaint = rf"{closed}: .* got Permission denied; give yourself permission \(chmod"
+    with pytest.raises(DataError, match=complaint):
+        read_index(tmp_path / "tree")
+
+
+def test_a_plain_root_that_may_not_be_read_is_an_error_too(tmp_path, monkeypatch):
+    def exists(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+    with pytest.raises(DataError, match=r"videos\.csv: .* got Permission denied; give yourself"):
+        survey_root(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".MP4", ".m4v", ".MTS", ".ts", ".mkv"])
+def test_every_part_of_the_program_accepts_the_same_endings(tmp_path, ending):
+    picture = np.zeros((4, 32, 32, 3), np.uint8)
+    write_video(tmp_path / "film.mp4", picture, 30)
+    for name in ("plain/videos/a", "folder/one", "miga/train/0001/0001", "miga/val/0002/0002_3"):
+        path = tmp_path / f"{name}{ending}"
+        path.parent.mkdir(parents=True)
+        shutil.copy(tmp_path / "film.mp4", path)
+    rows = "video_id,split\na,train\nb,train\n"
+    (tmp_path / "plain" / "videos.csv").write_text(rows)
+    (tmp_path / "miga" / "train" / "0001" / "0001_label.csv").write_text("class,start,end\n")
+    plain, folder, miga = (survey_root(tmp_path / n) for n in ("plain", "folder", "miga"))
+    assert [row["video"] is not None for row in plain.videos] == [True, False]
+    assert "videos.csv names videos without a video file: b" in plain.absent
+    assert [row["video_id"] for row in folder.videos] == ["one"]
+    first, second = miga.videos
+    assert first["video"].suffix == ending and list(second["clip video"]) == [3]
+    assert not [line for line in miga.absent if "unknown names" in line]

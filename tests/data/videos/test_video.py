@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from imigue_lab.data.videos.decoder import Decoder
 from imigue_lab.data.videos.video import (
@@ -287,6 +288,26 @@ def test_a_clip_without_frames_is_refused_by_name(films):
         pytest.raises(DataError, match="clip 7 contains no"),
     ):
         next(video.clips({"7": range(9, 9)}))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "frames"),
+    [("attached_pic", "default", 9), ("captions", "default", 9), ("default", "captions", 4)],
+)
+def test_covers_are_skipped_and_the_default_stream_is_read(tmp_path, first, second, frames):
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=30) for _ in range(2)]
+        for stream, kind in zip(streams, (first, second), strict=True):
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.disposition = Disposition[kind]
+        for stream, count in zip(streams, (4, 9), strict=True):
+            for number in range(count):
+                frame = av.VideoFrame.from_ndarray(paint(number), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    with Video(path) as video:
+        assert len(video) == frames
 
 
 def test_a_file_that_is_not_a_video_is_refused(tmp_path):

@@ -113,6 +113,24 @@ def test_umap_keeps_neighbours_together_and_is_deterministic(tmp_path):
     assert "neighbours 8" in one.method and "seed 0" in one.method
 
 
+def test_umap_sees_the_points_in_no_order_of_files_and_places_them_by_id(tmp_path, monkeypatch):
+    groups, seen = blobs(40), []
+
+    class Rows:
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, vectors):
+            seen.append(vectors)
+            return vectors[:, :2]
+
+    monkeypatch.setattr("umap.UMAP", Rows)
+    found = project(Run(tmp_path / "run"), groups, PrototypesSettings())
+    assert_allclose(found.places[["x", "y"]], groups.vectors[:, :2], rtol=1e-6)
+    order = [np.flatnonzero((groups.vectors == row).all(axis=1))[0] for row in seen[0]]
+    assert sorted(order) == list(range(40)) and np.abs(np.diff(order)).mean() > 5
+
+
 def test_places_are_stored_in_the_run_by_id_and_read_again(tmp_path, monkeypatch):
     run, groups = Run(tmp_path / "run"), blobs(40)
     settings = PrototypesSettings(method="pca")
