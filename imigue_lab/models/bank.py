@@ -114,9 +114,9 @@ class Bank(nn.Module):
     def class_similarity(
         self, f: Float[Tensor, "B D"], top_k: int, clip_ids: Sequence[str] | None = None
     ) -> Float[Tensor, "B C"]:
-        """Mean cosine of f to the `top_k` nearest entries of each class, or to all that it has; -inf
-        for a class without entries. Without the clip's own entry if ids are passed. In float32,
-        with a gradient for f."""
+        """Mean cosine of f to the `top_k` nearest entries of each class, or to all it has; -inf for
+        a class without entries. Without the clip's own entry if ids are passed. In float32, with a
+        gradient for f."""
         readable = self.filled
         if clip_ids is not None:
             readable = readable & ~self.own(clip_ids)
