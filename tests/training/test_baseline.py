@@ -23,7 +23,7 @@ from imigue_lab.training.baselines.train import (
     predict,
     train_baseline,
 )
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import class_table, point_scores
 from imigue_lab.training.session import open_device
 from tests.models.skeleton_recordings import recording
@@ -230,3 +230,14 @@ def test_the_command_line_trains_and_prints_the_constant_predictors(synthetic, c
         main([*words[:4], "--stream", "skin"])
     assert end.value.code == 2
     assert "stream: input should be 'joint', 'bone'" in capsys.readouterr().err
+
+
+def test_a_refit_trains_on_validation_and_does_not_score_it(tiny, data):
+    run = train_baseline(tiny(name="refit", refit=True, keep="last", scheduler="steps:1"), data)
+    first = find_run("refit-selection")
+    assert run.metrics().lr.tolist() == first.metrics().lr.tolist() == pytest.approx([3e-3, 3e-4])
+    assert set(run.predictions().split) == {"train", "test"}
+    assert set(run.scores().split) == {"test"}
+    assert set(first.scores().split) == {"validation", "test"}
+    assert (run.metrics().train_loss != first.metrics().train_loss).all()
+    assert any("refit-selection" in remark for remark in run.provenance()["remarks"])
