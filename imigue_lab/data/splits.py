@@ -37,6 +37,14 @@ class EmotionSplit:
     def part(self, split: str) -> pd.DataFrame:
         return self.videos[self.videos.split == split]
 
+    def refitted(self, remark: str) -> "EmotionSplit":
+        return EmotionSplit(with_validation(self.videos), [*self.remarks, remark])
+
+
+def with_validation(items: pd.DataFrame) -> pd.DataFrame:
+    """A table whose validation items belong to train."""
+    return items.assign(split=items.split.replace("validation", "train"))
+
 
 def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> EmotionSplit:
     """Chooses train and validation; the test split is never changed.
@@ -88,6 +96,9 @@ class GestureSplit:
 
     def part(self, split: str) -> pd.DataFrame:
         return self.clips[self.clips.split == split]
+
+    def refitted(self, remark: str) -> "GestureSplit":
+        return GestureSplit(with_validation(self.clips), [*self.remarks, remark])
 
 
 def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:

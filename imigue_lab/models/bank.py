@@ -111,6 +111,23 @@ class Bank(nn.Module):
         entries = candidates.take_along_dim(best.indices[..., None], dim=1)
         return Retrieved(label, best.indices, best.values, best.values > -torch.inf, entries)
 
+    def class_similarity(
+        self, f: Float[Tensor, "B D"], top_k: int, clip_ids: Sequence[str] | None = None
+    ) -> Float[Tensor, "B C"]:
+        """Mean cosine of f to the `top_k` nearest entries of each class, or to all it has; -inf for
+        a class without entries. Without the clip's own entry if ids are passed. In float32, with a
+        gradient for f."""
+        readable = self.filled
+        if clip_ids is not None:
+            readable = readable & ~self.own(clip_ids)
+        with torch.autocast(f.device.type, enabled=False):
+            entries = F.normalize(self.entries.float(), dim=-1)
+            cosine = torch.einsum("bd,csd->bcs", F.normalize(f.float(), dim=-1), entries)
+        best = cosine.masked_fill(~readable, -torch.inf).topk(top_k, dim=2).values
+        valid = best > -torch.inf
+        mean = best.masked_fill(~valid, 0).sum(dim=2) / valid.sum(dim=2).clamp(min=1)
+        return mean.masked_fill(~valid.any(dim=2), -torch.inf)
+
     @torch.no_grad()
     def class_means(
         self, batch: int, clip_ids: Sequence[str] | None = None

@@ -17,7 +17,7 @@ from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.models.bank import Rule
 from imigue_lab.models.cmtf import CMTF, Fusion
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
-from imigue_lab.models.memory import Memory, Recalled, build_memory
+from imigue_lab.models.memory import Memory, Reads, Recalled, build_memory
 from imigue_lab.models.tokens import Projection, Tokens, masked_mean
 
 FusionName = Literal["late", "concat", "cross_attention", "cmtf"]
@@ -129,6 +129,8 @@ class GestureModel(nn.Module):
         C = w_pose y_pose + w_rgb y_rgb       w_pose = (1 + σ(θ)) / 2 > 1/2,  w_rgb = 1 - w_pose
         f' = LN(f + A)                        A from the memory; unrefined: A = 0
 
+    A memory that reads every class adds its evidence to y_rgb and y_pose instead of A to f.
+
     For a clip without a valid token of one modality, C is the other head's logits.
 
     In evaluation `prior`, 0 unless it is set, is added to both heads' logits, and so to C: the log
@@ -182,12 +184,12 @@ class GestureModel(nn.Module):
             )
         present = rgb.present, pose.present
         fused = self.fusion(self.rgb(rgb), self.pose(pose), return_attention)
-        refined, recalled = self.normalise(fused), None
+        refined, recalled, evidence = self.normalise(fused), None, None
         unrefined = self.decide(fused, refined, *present)[2].detach()
         if self.memory is not None and fused.f is not None:
             recalled = self.memory(fused.f, unrefined, clip_ids)
-            refined = self.normalise(fused, recalled.context)
-        decision = self.decide(fused, refined, *present)
+            refined, evidence = self.normalise(fused, recalled.context), recalled.evidence
+        decision = self.decide(fused, refined, *present, evidence)
         return GestureOutput(*decision, unrefined, self.w_pose, *present, refined, fused, recalled)
 
     def normalise(self, fused: Fusion, context: Tensor | float = 0.0) -> Float[Tensor, "B D"]:
@@ -202,11 +204,14 @@ class GestureModel(nn.Module):
         refined: Float[Tensor, "B D"],
         has_rgb: Bool[Tensor, " B"],
         has_pose: Bool[Tensor, " B"],
+        evidence: Float[Tensor, "B C"] | None = None,
     ) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"], Float[Tensor, "B C"]]:
         """y_rgb, y_pose and C."""
         y_rgb, y_pose = self.head_rgb(fused.f_rgb + refined), self.head_pose(fused.f_pose + refined)
         if not self.training:
             y_rgb, y_pose = y_rgb + self.prior, y_pose + self.prior
+        if evidence is not None:
+            y_rgb, y_pose = y_rgb + evidence, y_pose + evidence
         weighted = self.w_pose * y_pose + (1 - self.w_pose) * y_rgb
         alone = torch.where(has_rgb[:, None], y_rgb, y_pose)
         return y_rgb, y_pose, torch.where((has_rgb == has_pose)[:, None], weighted, alone)
@@ -284,6 +289,7 @@ def build_gesture(
     top_k: int = 5,
     momentum: int | float = 0.9,
     warmup: int = 5,
+    reads: Reads = "predicted",
 ) -> GestureModel:
     """The paper's gesture model (Fig. 1a), or a variant by name; raises SettingsError for values
     that do not fit together.
@@ -298,6 +304,7 @@ def build_gesture(
         memory: refinement by the bank, and prototypes; False leaves out both.
         bank, top_k, momentum: entries per class, entries read, inertia (paper: 50, 5, 0.9).
         warmup: epochs in which the bank is written but not read.
+        reads: entries of the predicted class refine f, or those of all classes the logits.
     """
     if width % heads:
         raise SettingsError(f"width ({width}) must be a multiple of heads ({heads})")
@@ -307,5 +314,5 @@ def build_gesture(
     fuse = build_fusion(fusion, width, heads, criteria, merge)
     model = GestureModel(rgb, pose, fuse, classes)
     if memory:  # initialised last: with one seed, the other weights start alike without it
-        model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup)
+        model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup, reads)
     return model

@@ -6,7 +6,7 @@ Letters in shapes: B clips, C classes, K entries retrieved, D width, H heads.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from imigue_lab.models.bank import Bank, Retrieved
 from imigue_lab.models.cross_attention import start_attention
 
 TEMPERATURE = 0.1
+Reads = Literal["predicted", "all"]
 
 
 class Prototypes(nn.Module):
@@ -62,14 +63,17 @@ class Recalled(NamedTuple):
     """The memory's output for each clip.
 
     Attributes:
-        context: A, (B, D); 0 in warm-up and for a clip without entries.
-        retrieved: the entries that A was computed from.
-        weights: attention of the clip to itself, then to each entry, (B, H, 1 + K).
+        context: A, (B, D); 0 in warm-up, for a clip without entries, and if `all` is read.
+        evidence: logits to add, (B, C); 0 in warm-up and if `predicted` is read.
+        retrieved: the nearest entries of the predicted class, from which A is computed.
+        weights: attention of the clip to itself, then to each entry, (B, H, 1 + K); no heads if
+            `all` is read.
         prototypes: cosine of f to each learned prototype, (B, C).
         class_cosine: of f to the mean entry of each class, (B, C); -inf for one without entries.
     """
 
     context: Float[Tensor, "B D"]
+    evidence: Float[Tensor, "B C"]
     retrieved: Retrieved
     weights: Float[Tensor, "B H _"]
     prototypes: Float[Tensor, "B C"]
@@ -77,11 +81,16 @@ class Recalled(NamedTuple):
 
 
 class Memory(nn.Module):
-    """``A = first row of MHSA([f; entries])`` over the nearest entries of the predicted class.
+    """Refines a prediction by the `top_k` entries nearest to f.
 
-    The model then predicts from ``f' = LN(f + A)``. Reading starts at epoch `warmup`; the epoch is
-    in the state dict, so that a loaded model reads or not as before. Prototypes and class means are
-    for the loss. Nothing is written in a forward pass.
+        predicted    A = first row of MHSA([f; entries]), those of the predicted class;
+                     the model then predicts from f' = LN(f + A)
+        all          y_c + s e_c / 0.1, e_c = mean cosine of f to the nearest entries of class c;
+                     a class without entries has the lowest e of the others
+
+    The output layer of MHSA and s start at 0, so that a prediction does not change when reading
+    starts, at epoch `warmup`. The epoch is in the state dict: a loaded model reads or not as
+    before. Prototypes and class means are for the loss. Nothing is written in a forward pass.
     """
 
     epoch: Tensor
@@ -93,14 +102,19 @@ class Memory(nn.Module):
         heads: int,
         top_k: int = 5,
         warmup: int = 5,
+        reads: Reads = "predicted",
     ):
         super().__init__()
         dim = bank.entries.shape[2]
         self.bank, self.prototypes = bank, prototypes
-        self.heads, self.top_k, self.warmup = heads, top_k, warmup
-        self.to_q, self.to_kv = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
-        self.out = nn.Linear(dim, dim)
-        start_attention(self)
+        self.heads, self.top_k, self.warmup, self.reads = heads, top_k, warmup, reads
+        if reads == "predicted":
+            self.to_q, self.to_kv = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
+            self.out = nn.Linear(dim, dim)
+            start_attention(self)
+            nn.init.zeros_(self.out.weight)
+        else:
+            self.scale = nn.Parameter(torch.zeros(()))
         self.register_buffer("epoch", torch.tensor(0))
 
     def forward(
@@ -109,12 +123,29 @@ class Memory(nn.Module):
         logits: Float[Tensor, "B C"],
         clip_ids: Sequence[str] | None = None,
     ) -> Recalled:
-        """Reads the class with the highest logit; without the clips' own entries, given ids."""
+        """Retrieves from the class with the highest logit, or also compares with every class;
+        without the clips' own entries, given ids."""
         found = self.bank.read(f, logits.argmax(dim=1), self.top_k, clip_ids)
-        context, weights = self.attend(f, found.entries.to(f.dtype), found.valid)
-        used = found.valid.any(dim=1) & (self.epoch >= self.warmup)
+        reading = self.epoch >= self.warmup
+        if self.reads == "all":
+            context, weights = torch.zeros_like(f), f.new_zeros(len(f), 0, 1 + self.top_k)
+            evidence = (self.evidence(f, clip_ids) * reading).to(logits.dtype)
+        else:
+            context, weights = self.attend(f, found.entries.to(f.dtype), found.valid)
+            context = context * (found.valid.any(dim=1) & reading)[:, None]
+            evidence = torch.zeros_like(logits)
         cosines = self.prototypes(f), self.class_cosine(f, clip_ids)
-        return Recalled(context * used[:, None], found, weights, *cosines)
+        return Recalled(context, evidence, found, weights, *cosines)
+
+    def evidence(
+        self, f: Float[Tensor, "B D"], clip_ids: Sequence[str] | None = None
+    ) -> Float[Tensor, "B C"]:
+        """``s e_c / 0.1``; 0 without any entry."""
+        similarity = self.bank.class_similarity(f, self.top_k, clip_ids)
+        known = similarity > -torch.inf
+        lowest = similarity.masked_fill(~known, torch.inf).amin(dim=1, keepdim=True)
+        similarity = torch.where(known, similarity, lowest)
+        return self.scale * similarity.masked_fill(similarity == torch.inf, 0) / TEMPERATURE
 
     def attend(
         self,
@@ -151,12 +182,15 @@ def build_memory(
     top_k: int = 5,
     momentum: int | float = 0.9,
     warmup: int = 5,
+    reads: Reads = "predicted",
 ) -> Memory:
     """A bank of `bank` entries per class, `top_k` of them read, and a prototype per class.
 
     Raises SettingsError if `top_k` exceeds `bank`.
     """
+    if reads not in get_args(Reads):
+        raise SettingsError(f"reads must be one of {', '.join(get_args(Reads))}; got {reads!r}")
     if not 1 <= top_k <= bank:
         raise SettingsError(f"top_k must be from 1 to the bank's {bank} entries; got {top_k}")
     entries = Bank(classes, bank, dim, momentum)
-    return Memory(entries, Prototypes(classes, dim), heads, top_k, warmup)
+    return Memory(entries, Prototypes(classes, dim), heads, top_k, warmup, reads)

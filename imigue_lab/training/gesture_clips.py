@@ -21,7 +21,7 @@ from imigue_lab.data.skeletons.geometry import normalise_body
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.data.source import open_data
-from imigue_lab.data.splits import GestureSplit, split_gestures
+from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
@@ -62,6 +62,11 @@ class GestureData:
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
         return self.notes + self.split.remarks
+
+    def refitted(self, remark: str) -> "GestureData":
+        """With validation as a part of train."""
+        split, sources = self.split.refitted(remark), with_validation(self.sources)
+        return replace(self, split=split, sources=sources)
 
     def clips(
         self, split: str, frames: int, names: list[Stream], augment: Augment = "none", seed: int = 0

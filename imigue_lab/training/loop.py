@@ -7,12 +7,19 @@ processes can share the work (`ranks`).
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LRScheduler,
+    MultiStepLR,
+    ReduceLROnPlateau,
+)
 from tqdm import tqdm
 
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
@@ -20,7 +27,9 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
 from imigue_lab.training.session import Session, seed_everything
+from imigue_lab.training.settings import TrainSettings
 
+S = TypeVar("S", bound=TrainSettings)
 SCHEDULERS = r"^(none|plateau|cosine|steps(:\d+)+)$"
 
 
@@ -81,6 +90,7 @@ class Stopping:
     """When to stop, and which epoch is best: the lowest `monitor`.
 
     Attributes:
+        keep: the epoch whose weights are the model, `best` or `last`.
         settled: the first epoch that may be best: before it parts of the model are inactive. A run
             that ends earlier selects among all its epochs.
     """
@@ -89,6 +99,7 @@ class Stopping:
     patience: int
     monitor: str = "validation_loss"
     settled: int = 0
+    keep: str = "best"
 
 
 @dataclass(frozen=True)
@@ -110,26 +121,32 @@ def fit(
     checkpoint: dict,
     stopping: Stopping,
     hooks: Hooks = Hooks(),
+    selection: Run | None = None,
 ) -> nn.Module:
-    """Trains until the last epoch or until patience ends; returns the model of the best epoch.
+    """Trains until the last epoch or until patience ends; returns the model of the kept epoch.
 
     Args:
         loss_of: the mean loss of a batch.
         evaluate: validation scores after each epoch, `stopping.monitor` among them.
         checkpoint: describes the weights, see `Run.save_weights`.
         hooks: whatever they change must be in the model's state dict.
+        selection: a run whose number of epochs and learning rates are repeated, without validation
+            (`refit`).
 
     Raises:
         RunError: the loss is not finite, or another process is lost.
     """
     run, ranks = session.run, session.ranks
     seed = session.settings.seed * 100_003
+    if selection is not None:
+        stopping, scheduler = repeat(selection, stopping, optimizer)
     model.to(session.device.torch_device)
     ranks.broadcast(model)
     history = restore(run, model, optimizer, scheduler, checkpoint)
     if len({len(own) for own in ranks.gather(history)}) > 1:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
     steps = len(batches)
+    rising = max(1, session.settings.lr_warmup * steps)
     with tqdm(
         total=stopping.epochs * steps,
         initial=len(history) * steps,
@@ -141,14 +158,17 @@ def fit(
         while not is_over(history, stopping):
             epoch = len(history)
             seed_everything(seed + epoch + 7_919 * ranks.rank)
+            if epoch == stopping.settled:
+                restart_plateau(scheduler)
             hooks.begin_epoch(epoch)
             row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
             pieces = batches.steps(epoch, ranks)
+            shares = [min(1.0, (epoch * steps + n) / rising) for n in range(1, steps + 1)]
             row["train_loss"] = train_epoch(
-                session, model, optimizer, pieces, loss_of, hooks.after_step, bar
+                session, model, optimizer, pieces, loss_of, hooks.after_step, bar, shares
             )
             ranks.average_statistics(model)
-            row |= evaluate(model)
+            row |= {} if selection else evaluate(model)
             step_scheduler(scheduler, row[stopping.monitor])
             history = [*history, row]
             if ranks.first:
@@ -167,9 +187,11 @@ def train_epoch(
     loss_of: Callable[[nn.Module, Any], Tensor],
     after_step: Callable[[], object],
     bar: tqdm,
+    shares: list[float],
 ) -> float:
-    """One pass over the training batches; the mean of their losses."""
-    device, ranks = session.device, session.ranks
+    """One pass over the training batches, each at a share of the learning rates; the mean of their
+    losses."""
+    device, ranks, settings = session.device, session.ranks, session.settings
     model.train()
     losses = []
     for number, pieces in enumerate(steps):
@@ -186,11 +208,23 @@ def train_epoch(
             loss.backward()
             total += loss.detach()
         ranks.sum_gradients(model.parameters())
-        optimizer.step()
+        if settings.clip_grad:
+            clip_grad_norm_(model.parameters(), settings.clip_grad)
+        step_at(optimizer, shares[number])
         after_step()
         losses.append(total)
         bar.update()
     return float(ranks.sum(torch.stack(losses)).mean())
+
+
+def step_at(optimizer: Optimizer, share: float) -> None:
+    """One step at a share of the learning rates."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] *= share
+    optimizer.step()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
 
 
 def is_over(history: list[Row], stopping: Stopping) -> bool:
@@ -207,6 +241,40 @@ def best_epoch(history: list[Row], stopping: Stopping) -> int:
     values = [row[stopping.monitor] for row in history]
     first = stopping.settled if len(values) > stopping.settled else 0
     return values.index(min(values[first:]), first)
+
+
+def kept_epoch(history: list[Row], stopping: Stopping) -> int:
+    return len(history) - 1 if stopping.keep == "last" else best_epoch(history, stopping)
+
+
+def selecting(settings: S) -> S:
+    """The settings of the run that finds the number of epochs for a refit."""
+    name = settings.name and f"{settings.name}-selection"
+    return settings.model_copy(update={"refit": False, "name": name})
+
+
+def refit_remark(selection: Run) -> str:
+    return (
+        "refit: validation is part of train, for the epochs that the run"
+        f" {selection.folder.name} found; only test is held out"
+    )
+
+
+def repeat(
+    selection: Run, stopping: Stopping, optimizer: Optimizer
+) -> tuple[Stopping, LRScheduler]:
+    """Stops after as many epochs as a run kept, at the learning rates of that run."""
+    metrics = selection.metrics()
+    epochs = 1 + kept_epoch(metrics.to_dict("records"), stopping)
+    shares = (metrics.lr / metrics.lr[0]).tolist()
+    schedule = LambdaLR(optimizer, lambda epoch: shares[min(epoch, epochs - 1)])
+    return Stopping(epochs, epochs, "train_loss", keep="last"), schedule
+
+
+def restart_plateau(scheduler: LRScheduler | None) -> None:
+    """Forgets earlier epochs, in which parts of the model were inactive."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.best, scheduler.num_bad_epochs, scheduler.cooldown_counter = torch.inf, 0, 0
 
 
 def step_scheduler(scheduler: LRScheduler | None, monitored: float) -> None:
@@ -227,7 +295,7 @@ def save_epoch(
 ) -> None:
     """Weights first, then the resume state: a run killed in between repeats the epoch."""
     weights = model.state_dict()
-    if best_epoch(history, stopping) == len(history) - 1:
+    if kept_epoch(history, stopping) == len(history) - 1:
         run.save_weights("best", weights, checkpoint)
     run.save_weights("last", weights, checkpoint)
     run.save_resume(

@@ -301,3 +301,23 @@ def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         table["f1"] = 2 * correct / (occurring + predicted)
     table["confused_with"] = [names[e.argmax()] if e.any() else None for e in errors]
     return table[(occurring + predicted) > 0].rename_axis("label")
+
+
+def changed_decisions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """What the memory changed: predicted classes before (`unrefined`) and after it was read.
+
+    One row per split with labelled clips. Columns: split, n, changed, right_to_wrong,
+    wrong_to_right; other changes are from one wrong class to another.
+    """
+    rows = []
+    for split in ("train", "validation", "test"):
+        part = labelled(predictions, split)
+        before, after = part.unrefined == part.label, part.predicted == part.label
+        counts = {
+            "n": len(part),
+            "changed": (part.unrefined != part.predicted).sum(),
+            "right_to_wrong": (before & ~after).sum(),
+            "wrong_to_right": (~before & after).sum(),
+        }
+        rows += [{"split": split, **counts}] if len(part) else []
+    return pd.DataFrame(rows)

@@ -124,6 +124,10 @@ class TrainSettings(Settings):
     )
     accumulate: int = Field(1, ge=1, description="passes per step (gradient accumulation)")
     deterministic: bool = Field(False, description="bit-identical results; slower on a GPU")
+    keep: Literal["best", "last"] = Field("best", description="epoch that is kept: best or last")
+    refit: bool = Field(False, description="then train on train + validation for as many epochs")
+    lr_warmup: int = Field(0, ge=0, description="epochs of linearly rising learning rate")
+    clip_grad: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: no limit")
 
 
 def describe_error(cls: type[BaseModel], error: ValidationError) -> str:

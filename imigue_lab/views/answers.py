@@ -43,6 +43,7 @@ LINES = {  # by the monitored column: column, name, colour, subplot
         ("validation_top5", "top-5", NEUTRAL, 2),
         ("validation_macro_f1", "macro F1", FACE, 2),
     ),
+    "train_loss": (TRAIN,),  # after a refit there is no validation
 }
 INDEPENDENCE = "intervals assume independent items; items of one video or subject are not"
 
@@ -244,6 +245,8 @@ def learning_curves(run: Run) -> go.Figure:
     settings = run.settings()["settings"]
     warmup = settings["warmup"] if settings.get("memory") else 0
     best = metrics[monitor][warmup if len(metrics) > warmup else 0 :].idxmin() + 1
+    if settings.get("keep") == "last" or monitor == "train_loss":
+        best = len(metrics)
     figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "validation"))
     for column, name, colour, place in LINES[monitor]:
         look = {"name": name, "mode": "lines+markers", "line_color": colour}

@@ -169,7 +169,7 @@ def score_section(run: Run, task: str) -> list[str]:
             " accuracy and AUC; p by permutation of the outcomes."
         )
     if task != "fusion":
-        how += " The test split was evaluated once, at the epoch that was best on validation."
+        how += " The test split was evaluated once, by the weights of the kept epoch."
     return [table(show_scores(run.scores()), "scores"), paragraph(how)]
 
 

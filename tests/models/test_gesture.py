@@ -17,6 +17,7 @@ VARIANTS = [
     {"fusion": "cmtf", "memory": False},
     {"fusion": "cmtf", "criteria": ["semantic"]},
     {"fusion": "cmtf", "criteria": []},
+    {"fusion": "cmtf", "reads": "all"},
 ]
 NAMES = ["-".join(map(str, variant.values())) for variant in VARIANTS]
 IDS = ["clip-0", "clip-1", "clip-2", "clip-3"]
@@ -27,7 +28,7 @@ def build(seed=0, **variant):
     small = {"rgb_dim": 6, "pose_dim": 5, "classes": 4, "width": 12, "heads": 3, "bank": 5}
     model = build_gesture(**small | {"top_k": 2, "warmup": 0} | variant)
     for name, parameter in model.named_parameters():
-        if name.endswith(("absent", "to_rest.weight")):
+        if name.endswith(("absent", "to_rest.weight", "memory.out.weight", "memory.scale")):
             torch.nn.init.normal_(parameter, std=0.3)
     return model
 
@@ -255,6 +256,18 @@ def test_the_epoch_starts_the_reading():
         assert bool((out.logits != out.unrefined).any()) == reads
 
 
+@pytest.mark.parametrize("reads", ["predicted", "all"])
+def test_a_prediction_does_not_change_when_reading_starts_and_then_learns(reads):
+    torch.manual_seed(0)
+    model = build_gesture(6, 5, 4, width=12, heads=3, bank=5, top_k=2, warmup=2, reads=reads)
+    model, (rgb, pose) = remembering(model).eval(), clips()
+    before, after = (model.begin_epoch(epoch) or model(rgb, pose) for epoch in (1, 2))
+    assert torch.equal(before.logits, after.logits)
+    after.logits.square().sum().backward()
+    start = model.memory.scale if reads == "all" else model.memory.out.weight
+    assert start.grad.any()
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
 def test_a_saved_model_restores_outputs_and_bank(variant):
     model, (rgb, pose) = remembering(build(**variant)).eval(), clips()
@@ -281,12 +294,15 @@ def test_theta_does_not_decay():
         ({"merge": 0.6}, "merge must be a share from 0 to 0.5; got 0.6"),
         ({"criteria": ["spatial", "temporal"]}, "temporal"),
         ({"fusion": "early"}, "early"),
+        ({"reads": "none"}, "none"),
     ],
 )
 def test_inconsistent_settings_are_refused(wrong, words):
     with pytest.raises(Exception, match=words) as error:
         build(**wrong)
-    if "criteria" not in wrong and wrong.get("fusion") != "early":  # types, checked in tests alone
+    if (
+        not {"criteria", "reads"} & wrong.keys() and wrong.get("fusion") != "early"
+    ):  # types, checked in tests alone
         assert isinstance(error.value, SettingsError)
         assert "\n" not in str(error.value)
 

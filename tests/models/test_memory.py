@@ -16,6 +16,9 @@ def build(**changes):
     torch.manual_seed(0)
     memory = build_memory(**{"classes": 3, "dim": WIDTH, "heads": HEADS, "bank": 6} | changes)
     memory.epoch.fill_(memory.warmup)
+    for parameter in memory.parameters():  # trained: the output layer starts at 0
+        if not parameter.any() and parameter.ndim != 1:
+            torch.nn.init.normal_(parameter, std=0.3)
     return memory
 
 
@@ -171,3 +174,38 @@ def test_alpha_is_a_linear_ramp_after_warm_up():
     ramp = [alpha_at(epoch, alpha=2.0, warmup=3, ramp=4) for epoch in range(9)]
     assert ramp == [0, 0, 0, 0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
     assert [alpha_at(epoch, 1.0, 2, 0) for epoch in range(4)] == [0, 0, 1, 1]
+
+
+def test_every_class_is_compared_and_gives_a_logit():
+    memory = build(reads="all", top_k=2)
+    entries = [fill(memory, 0, 4), fill(memory, 1, 1)]
+    f = torch.randn(2, WIDTH)
+    found = memory(f, towards(1, 0))
+    cosines = [torch.cosine_similarity(f[:, None], own, dim=-1) for own in entries]
+    two = cosines[0].topk(2, dim=1).values.mean(dim=1)
+    similarity = torch.stack([two, cosines[1][:, 0], torch.minimum(two, cosines[1][:, 0])], dim=1)
+    assert_close(found.evidence, memory.scale * similarity / 0.1)  # class 2 has the lowest
+    assert (found.context == 0).all()
+    assert found.retrieved.label.tolist() == [1, 0] and found.retrieved.valid[1].all()
+
+
+def test_evidence_leaves_out_the_clips_own_entry_and_starts_after_warm_up():
+    memory = build(reads="all", top_k=3)
+    assert (memory(torch.randn(1, WIDTH), towards(0)).evidence == 0).all()
+    entries = fill(memory, 0, 2)
+    f, other = entries[:1], entries[1:]
+    whole, less = (memory(f, towards(0), ids).evidence[0, 0] for ids in (None, ["0-0"]))
+    cosine = torch.cosine_similarity(f, other)[0]
+    assert_close(less, memory.scale * cosine / 0.1)
+    assert_close(whole, memory.scale * (1 + cosine) / 2 / 0.1)
+    memory.epoch.fill_(memory.warmup - 1)
+    assert (memory(f, towards(0)).evidence == 0).all()
+
+
+def test_the_evidence_of_a_class_without_entries_has_no_nan_gradient():
+    memory = build(reads="all")
+    fill(memory, 1, 2)
+    f = torch.randn(2, WIDTH, requires_grad=True)
+    memory(f, towards(0, 1), ["1-0", "1-1"]).evidence[:, 1].sum().backward()
+    assert torch.isfinite(f.grad).all() and (f.grad != 0).any()
+    assert memory.scale.grad != 0

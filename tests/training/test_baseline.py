@@ -25,7 +25,7 @@ from imigue_lab.training.baselines.train import (
     predict,
     train_baseline,
 )
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import class_table, point_scores
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Prior
@@ -248,3 +248,14 @@ def test_the_natural_prior_takes_the_balance_of_the_draws_out_of_the_scores(data
     expected = np.log(counts[counts > 0] / quotas(counts[counts > 0], 0.5))
     found = (logits[0] - logits[1])[:, counts > 0]
     assert abs(found - found[:, :1] - (expected - expected[0])).max() < 1e-3
+
+
+def test_a_refit_trains_on_validation_and_does_not_score_it(tiny, data):
+    run = train_baseline(tiny(name="refit", refit=True, keep="last", scheduler="steps:1"), data)
+    first = find_run("refit-selection")
+    assert run.metrics().lr.tolist() == first.metrics().lr.tolist() == pytest.approx([3e-3, 3e-4])
+    assert set(run.predictions().split) == {"train", "test"}
+    assert set(run.scores().split) == {"test"}
+    assert set(first.scores().split) == {"validation", "test"}
+    assert (run.metrics().train_loss != first.metrics().train_loss).all()
+    assert any("refit-selection" in remark for remark in run.provenance()["remarks"])

@@ -167,20 +167,31 @@ def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
     assert not (Path(os.environ["IMIGUE_LAB_HOME"]) / "runs" / "never").exists()
 
 
-def start_training(folder, synthetic):
+def start_training(folder, synthetic, more):
     """The same small training in a process of its own, with a workspace of its own."""
     words = f"train emotion --data {synthetic} --store {os.environ['IMIGUE_LAB_HOME']}/features"
     words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
-    words += " --scheduler plateau --name run"
+    words += f" --scheduler plateau --name run {more}"
     return start(words.split(), IMIGUE_LAB_HOME=str(folder))
 
 
-def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, synthetic):
-    """kill -9 after the first and after the third epoch; the numbers agree to the last digit."""
-    whole = start_training(tmp_path / "whole", synthetic)
-    for epochs in (1, 3):
-        process = start_training(tmp_path / "killed", synthetic)
-        metrics = tmp_path / "killed" / "runs" / "run" / "metrics.csv"
+@pytest.mark.parametrize(
+    ("more", "kills"),
+    [
+        ("", (("run", 1), ("run", 3))),
+        (
+            "--keep last --refit true --lr-warmup 2 --clip-grad 0.1",
+            (("run-selection", 2), ("run", 1), ("run", 3)),
+        ),
+    ],
+    ids=["plain", "refit"],
+)
+def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, synthetic, more, kills):
+    """kill -9 after some epochs; the numbers agree to the last digit."""
+    whole = start_training(tmp_path / "whole", synthetic, more)
+    for run, epochs in kills:
+        process = start_training(tmp_path / "killed", synthetic, more)
+        metrics = tmp_path / "killed" / "runs" / run / "metrics.csv"
         while process.is_alive():
             if metrics.exists() and len(pd.read_csv(metrics)) >= epochs:
                 process.kill()
@@ -188,7 +199,7 @@ def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, synthetic):
             time.sleep(0.002)
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    last = start_training(tmp_path / "killed", synthetic)
+    last = start_training(tmp_path / "killed", synthetic, more)
     for process in (last, whole):
         process.join()
         assert process.exitcode == 0

@@ -23,7 +23,11 @@ from imigue_lab.training.gestures.pose_encoder import open_pose_store
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens, training_batches
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
+from imigue_lab.training.runs import find_run
+from imigue_lab.training.scores import changed_decisions
 from imigue_lab.training.session import open_device
+from imigue_lab.views.answers import learning_curves
+from imigue_lab.views.card import write_card
 
 
 @pytest.fixture(scope="module")
@@ -101,30 +105,104 @@ def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_correctly(wri
     assert all(len(set(ids) - {""}) == sum(map(bool, ids)) for ids in bank.source_ids(train.index))
 
 
+EVERYTHING = {"reads": "all", "keep": "last", "refit": True, "lr_warmup": 2, "clip_grad": 0.5}
+EVERYTHING |= {"epochs": 4, "warmup": 2, "ramp": 1}
+
+
+@pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["plain", "refit"])
 def test_a_run_that_was_stopped_ends_with_the_same_numbers_and_the_same_bank(
-    written, tiny, data, monkeypatch
+    written, tiny, data, monkeypatch, changes
 ):
-    whole, _ = written
-    count = iter(range(1000))
+    whole = train_gesture(tiny(name="whole", **changes), data) if changes else written[0]
     remember = Steps.remember
+    for steps in (30, 30) if changes else (50,):  # of a refit, both runs are interrupted
+        count = iter(range(1000))
 
-    def stop(self):
-        remember(self)
-        if next(count) == 50:
-            raise KeyboardInterrupt
+        def stop(self, count=count, steps=steps):
+            remember(self)
+            if next(count) == steps:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(Steps, "remember", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train_gesture(tiny(name="stopped"), data)
+        monkeypatch.setattr(Steps, "remember", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_gesture(tiny(name=f"stopped{len(changes)}", **changes), data)
     monkeypatch.setattr(Steps, "remember", remember)
-    again = train_gesture(tiny(name="stopped"), data)
+    again = train_gesture(tiny(name=f"stopped{len(changes)}", **changes), data)
     for name in ("metrics.csv", "scores.json"):
         assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes()
     a, b = whole.load_weights("last"), again.load_weights("last")
     assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
     assert a["gesture.memory.epoch"] == len(whole.metrics()) - 1
-    assert (a["gesture.memory.bank.source"] >= 0).sum() >= 10
+    assert changes or (a["gesture.memory.bank.source"] >= 0).sum() >= 10
     pd.testing.assert_frame_equal(whole.predictions(), again.predictions(), check_exact=True)
+
+
+def test_stagnation_before_the_memory_is_read_does_not_lower_the_learning_rate(
+    tiny, data, monkeypatch
+):
+    monkeypatch.setattr(gesture, "validation_scores", lambda _: {"validation_error": 0.5})
+    remember, count = Steps.remember, iter(range(1000))
+    settings = tiny(name="stagnant", warmup=2, patience=2, epochs=4)  # halves after 2 epochs
+    steps = len(training_batches(data, 8, 0, settings.balance))
+
+    def stop(self):
+        remember(self)
+        if next(count) == 2 * steps:  # the first step that reads
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Steps, "remember", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_gesture(settings, data)
+    monkeypatch.setattr(Steps, "remember", remember)
+    rates = train_gesture(settings, data).metrics().lr
+    assert (rates == settings.lr).all() and len(rates) == 4
+
+
+def test_changed_decisions_are_counted_by_split(written):
+    table = written[0].predictions()
+    table["predicted"] = (table.unrefined + np.arange(len(table)) % 3) % 32  # some change
+    table.loc[:4, "label"] = np.nan
+    changes = changed_decisions(table).set_index("split")
+    assert set(changes.index) == {"train", "validation", "test"}
+    for split, row in changes.iterrows():
+        own = table[(table.split == split) & table.label.notna()]
+        before, after, truth = (own[c].to_numpy() for c in ("unrefined", "predicted", "label"))
+        assert row.n == len(own) and row.changed == sum(before != after) > 0
+        assert row.right_to_wrong == sum((before == truth) & (after != truth))
+        assert row.wrong_to_right == sum((before != truth) & (after == truth))
+    assert changes[["right_to_wrong", "wrong_to_right"]].to_numpy().sum() > 0
+
+
+def test_the_unrefined_class_is_the_argmax_before_the_memory(written, data):
+    run, _ = written
+    model = load_gesture(run, data)
+    model.gesture.memory.warmup = 1000
+    unread = predict(open_device("cpu"), model, data, "test", 8).set_index("clip_id")
+    table = run.predictions().set_index("clip_id").loc[unread.index]
+    assert (table.unrefined == unread.predicted).all()
+
+
+def test_a_refit_trains_on_validation_for_the_epochs_of_the_first_run(tiny, data):
+    given = {"refit": True, "epochs": 3, "warmup": 1}
+    run = train_gesture(tiny(name="refit", **given), data)
+    first = find_run("refit-selection")
+    kept = 1 + first.metrics().validation_error[1:].idxmin()
+    assert len(run.metrics()) == kept and "validation_error" not in run.metrics()
+    assert (run.metrics().lr == first.metrics().lr[:kept]).all()
+    counts = data.gestures.split.clips.split.value_counts()
+    assert (run.predictions().split == "train").sum() == counts.train + counts.validation
+    assert set(run.scores().split) == {"test"} and "validation" in set(first.scores().split)
+    assert any("validation is part of train" in r for r in run.provenance()["remarks"])
+    assert learning_curves(run).data and write_card(run).exists()
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_kept_epoch_is_the_best_or_the_last(tiny, data, monkeypatch, keep):
+    errors = iter([0.9, 0.1, 0.5])
+    monkeypatch.setattr(gesture, "validation_scores", lambda _: {"validation_error": next(errors)})
+    run = train_gesture(tiny(name=f"kept-{keep}", epochs=3, warmup=0, keep=keep), data)
+    epoch = run.load_weights("best")["gesture.memory.epoch"]
+    assert epoch == {"best": 1, "last": 2}[keep]
 
 
 def test_predictions_do_not_depend_on_the_batch(tiny, synthetic, pose):
@@ -176,8 +254,9 @@ def test_a_clip_without_a_modality_uses_the_other_and_is_counted(tiny, data):
         {"fusion": "cross_attention", "criteria": "spatial", "memory": False}
         | {"loss_on": "weighted"},
         {"margin": 0.2, "fold": 1, "joint_run": "", "bone_run": ""},
+        {"reads": "all", "warmup": 0, "lr_warmup": 1, "clip_grad": 1.0, "keep": "last"},
     ],
-    ids=["late", "concat", "cross_attention", "fold"],
+    ids=["late", "concat", "cross_attention", "fold", "all"],
 )
 def test_every_variant_trains_and_scores(tiny, data, variant, monkeypatch):
     if "fold" in variant:

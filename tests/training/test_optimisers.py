@@ -1,9 +1,23 @@
 """Optimisers and schedules match their names."""
 
+from itertools import pairwise
+
 import pytest
+import torch
 from torch import nn
 
-from imigue_lab.training.loop import build_optimizer, build_scheduler
+from imigue_lab.data.samplers import BucketSampler
+from imigue_lab.training.loop import (
+    EpochBatches,
+    Hooks,
+    Stopping,
+    build_optimizer,
+    build_scheduler,
+    fit,
+)
+from imigue_lab.training.runs import Run
+from imigue_lab.training.session import open_session
+from imigue_lab.training.settings import TrainSettings
 
 
 def rates(name, epochs, watched=1.0, patience=4):
@@ -39,3 +53,41 @@ def test_no_schedule_is_none_and_optimizers_are_as_named():
     assert len(group["params"]) == 1
     assert type(build_optimizer("adamw", model, 0.1, 0.0)).__name__ == "AdamW"
     assert build_scheduler("none", sgd, 5, 5) is None
+
+
+def trained(tmp_path, epochs=3, **changes):
+    """Two steps an epoch of one weight that rises by lr times the gradient 3; its course."""
+    settings = TrainSettings(**changes)
+    tmp_path.mkdir(exist_ok=True)
+    model, course = nn.Linear(1, 1, bias=False), []
+    nn.init.zeros_(model.weight)
+    batches = EpochBatches(
+        BucketSampler([1] * 4, 2, 0), lambda own: torch.full((len(own), 1), -3.0)
+    )
+    with open_session(Run(tmp_path), settings, []) as session:
+        fit(
+            session,
+            model,
+            torch.optim.SGD(model.parameters(), lr=1.0),
+            None,
+            batches,
+            lambda model, x: model(x).mean(),
+            lambda model: {"validation_loss": 1.0},
+            {},
+            Stopping(epochs, epochs),
+            Hooks(after_step=lambda: course.append(model.weight.item())),
+        )
+    return course
+
+
+def test_the_learning_rate_rises_linearly_over_the_steps_of_warm_up(tmp_path):
+    rising = trained(tmp_path, lr_warmup=2)
+    shares = [(b - a) / 3 for a, b in pairwise([0.0, *rising])]
+    assert shares == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+    assert Run(tmp_path).metrics().lr.tolist() == [1, 1, 1]  # before the share
+
+
+def test_the_gradients_norm_is_clipped(tmp_path):
+    assert trained(tmp_path / "free", 1) == pytest.approx([3, 6])
+    assert trained(tmp_path / "clipped", 1, clip_grad=0.5) == pytest.approx([0.5, 1.0])
+    assert trained(tmp_path / "below", 1, clip_grad=5.0) == pytest.approx([3, 6])

@@ -93,9 +93,19 @@ def trained_twice(synthetic):
     # No merging: where two scores are as near as rounding (here to 1e-6, about once an epoch), the
     # other pair may merge in half a batch. That a clip's merging is its own is held by test_cmtf.
     streams["merge"] = 0
-    small = {"frames": 8, "epochs": 9, "warmup": 2, "ramp": 1, "lr": 2e-3, "bank": 4, "top_k": 2}
+    small = {
+        "clip_grad": 1.0,
+        "frames": 8,
+        "epochs": 9,
+        "warmup": 2,
+        "ramp": 1,
+        "lr": 2e-3,
+        "bank": 4,
+        "top_k": 2,
+    }
     asked = {
-        "emotion": {"dropout": 0.0, "epochs": 3, "width": 8, "heads": 2, "batch_size": 5},
+        "emotion": {"dropout": 0.0, "epochs": 3, "width": 8, "heads": 2, "batch_size": 5}
+        | {"clip_grad": 0.05, "lr_warmup": 2},
         "gesture": small | streams,
         "baseline": {"frames": 8, "epochs": 2, "batch_size": odd},
     }

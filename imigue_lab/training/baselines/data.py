@@ -3,7 +3,7 @@
 What only networks of heatmaps or pictures need is imported when they are used.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import pandas as pd
@@ -13,7 +13,7 @@ from torch import Tensor
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
-from imigue_lab.data.splits import GestureSplit, split_gestures
+from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.baselines import ROWS
@@ -63,6 +63,14 @@ class BaselineData:
         without, with_joints = ("nothing", "pose") if self.pictures is None else ("rgb", "both")
         seen = (share > 0).tolist() if self.gestures else [False] * len(share)
         return [with_joints if own else without for own in seen]
+
+    def refitted(self, remark: str) -> "BaselineData":
+        """With validation as a part of train."""
+        gestures = self.gestures and self.gestures.refitted(remark)
+        pictures = self.pictures and replace(
+            self.pictures, clips=with_validation(self.pictures.clips)
+        )
+        return BaselineData(self.split.refitted(remark), gestures, pictures)
 
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split."""

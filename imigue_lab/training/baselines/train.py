@@ -31,7 +31,14 @@ from imigue_lab.training.baselines.start import (
     take_over,
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
-from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
+from imigue_lab.training.loop import (
+    Stopping,
+    build_optimizer,
+    build_scheduler,
+    fit,
+    refit_remark,
+    selecting,
+)
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import point_scores, score_table
@@ -43,7 +50,8 @@ def train_baseline(
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the best validation epoch.
+    The test split is read once, after the last epoch, by the model of the kept epoch.
+    With `refit` another run finds the number of epochs first.
 
     Args:
         data: as `load_baseline_data(settings)` returns it, if loaded already.
@@ -51,6 +59,8 @@ def train_baseline(
     if isinstance(data, GestureData):
         data = BaselineData(data.split, data)
     data = data or load_baseline_data(settings)
+    selection = train_baseline(selecting(settings), data) if settings.refit else None
+    data = data.refitted(refit_remark(selection)) if selection else data
     run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
@@ -78,7 +88,8 @@ def train_baseline(
             loss_of,
             evaluate,
             checkpoint,
-            Stopping(settings.epochs, settings.patience, "validation_error"),
+            Stopping(settings.epochs, settings.patience, "validation_error", keep=settings.keep),
+            selection=selection,
         )
         tables = (
             predict(device, best, clips, data, batch_size, ranks)

@@ -1,6 +1,6 @@
 """The input of the emotion model: split, features, and remarks on both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -23,6 +23,10 @@ class EmotionData:
     features: EmotionFeatures
     context: Encoding
     face: Encoding
+
+    def refitted(self, remark: str) -> "EmotionData":
+        """With validation as a part of train."""
+        return replace(self, split=self.split.refitted(remark))
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""

@@ -14,7 +14,14 @@ from imigue_lab.data.vocabulary import OUTCOMES
 from imigue_lab.models.emotion import FocalLoss, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.loop import EpochBatches, Stopping, build_scheduler, fit
+from imigue_lab.training.loop import (
+    EpochBatches,
+    Stopping,
+    build_scheduler,
+    fit,
+    refit_remark,
+    selecting,
+)
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import point_scores, score_table
@@ -26,12 +33,15 @@ MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stage
 def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the best validation epoch.
+    The test split is read once, after the last epoch, by the model of the kept epoch.
+    With `refit` another run finds the number of epochs first.
 
     Args:
         data: as `load_emotion_data(settings)` returns it, if loaded already.
     """
     data = data or load_emotion_data(settings)
+    selection = train_emotion(selecting(settings), data) if settings.refit else None
+    data = data.refitted(refit_remark(selection)) if selection else data
     run = open_run("emotion", settings, data.identity())
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
@@ -57,7 +67,8 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
             lambda model, batch: loss(model(**batch.inputs()).logit, batch.outcome),
             evaluate,
             checkpoint,
-            Stopping(settings.epochs, settings.patience),
+            Stopping(settings.epochs, settings.patience, keep=settings.keep),
+            selection=selection,
         )
         tables = (
             predict(device, best, data, split, settings, ranks)

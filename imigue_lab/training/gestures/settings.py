@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.gesture import FusionName
 from imigue_lab.models.gesture_loss import LossOn
+from imigue_lab.models.memory import Reads
 from imigue_lab.training.settings import Prior, TrainSettings
 
 ATTENTIVE = ("cmtf", "cross_attention")  # fusions in which modalities attend to each other
@@ -50,6 +51,7 @@ class GestureSettings(TrainSettings):
     heads: int = Field(6, ge=1, description="attention heads; must divide width (paper: 8)")
     merge: float = Field(0.25, ge=0, le=0.5, description="share of tokens that merge, 0-0.5")
     bank: int = Field(50, ge=1, description="entries per class (paper: 50)")
+    reads: Reads = Field("predicted", description="entries of the predicted class, or of all")
     top_k: int = Field(5, ge=1, description="entries retrieved per clip (paper: 5)")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of an entry (paper: 0.9)")
     warmup: int = Field(3, ge=0, description="epochs in which the bank is only written")

@@ -172,6 +172,10 @@ class GestureTokens:
         ]
         return notes + counted + self.gestures.split.remarks
 
+    def refitted(self, remark: str) -> "GestureTokens":
+        """With validation as a part of train."""
+        return replace(self, gestures=self.gestures.refitted(remark))
+
     def batch(self, clips: pd.DataFrame) -> GestureBatch:
         """Clips of `part`, padded to the longest of them."""
         ids = clips.clip_id.tolist()

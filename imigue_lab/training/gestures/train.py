@@ -28,7 +28,7 @@ from imigue_lab.training.gestures.tokens import (
     load_gesture_tokens,
     training_batches,
 )
-from imigue_lab.training.loop import Hooks, Stopping, build_scheduler, fit
+from imigue_lab.training.loop import Hooks, Stopping, build_scheduler, fit, refit_remark, selecting
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import score_table
@@ -36,6 +36,7 @@ from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = (
     *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
+    "reads",
 )
 
 
@@ -85,12 +86,15 @@ def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
 def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) -> Run:
     """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the best validation epoch.
+    The test split is read once, after the last epoch, by the model of the kept epoch.
+    With `refit` another run finds the number of epochs first.
 
     Args:
         data: as `load_gesture_tokens(settings)` returns it, if loaded already.
     """
     data = data or load_gesture_tokens(settings)
+    selection = train_gesture(selecting(settings), data) if settings.refit else None
+    data = data.refitted(refit_remark(selection)) if selection else data
     run = open_run("gesture", settings, data.identity())
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
@@ -121,8 +125,15 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
             steps.loss,
             evaluate,
             checkpoint,
-            Stopping(settings.epochs, settings.patience, "validation_error", settings.settled),
+            Stopping(
+                settings.epochs,
+                settings.patience,
+                "validation_error",
+                settings.settled,
+                settings.keep,
+            ),
             Hooks(steps.begin_epoch, steps.remember),
+            selection,
         )
         tables = (
             predict(device, best, data, split, batch_size, ranks)
@@ -196,8 +207,9 @@ def predict(
     """One row per clip of a split, keyed by id; a clip never retrieves its own entry.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), predicted (most probable
-    class), based_on (both, rgb, pose or nothing), w_pose, p0 ... of the classes, and the logits of
-    the heads, pose0 ... and rgb0 ... (`GestureOutput.heads`): p = softmax(w_pose pose + w_rgb rgb).
+    class), based_on (both, rgb, pose or nothing), w_pose, unrefined (predicted class before the
+    memory is read), p0 ... of the classes, and the logits of the heads, pose0 ... and rgb0 ...
+    (`GestureOutput.heads`): p = softmax(w_pose pose + w_rgb rgb).
     """
     model.eval()
     rows = []
@@ -205,7 +217,8 @@ def predict(
         with device.autocast():
             output = model(batch.to(device.torch_device))
         probability = output.logits.float().softmax(dim=1).cpu().numpy()
-        how = {"based_on": output.based_on, "w_pose": float(output.w_pose)}
+        how: dict[str, Any] = {"based_on": output.based_on, "w_pose": float(output.w_pose)}
+        how["unrefined"] = output.unrefined.argmax(dim=1).cpu().numpy()
         heads = [
             pd.DataFrame(logits.float().cpu().numpy()).add_prefix(name)
             for name, logits in zip(("pose", "rgb"), output.heads, strict=True)
