@@ -65,6 +65,7 @@ class Index:
     videos: pd.DataFrame
     clips: pd.DataFrame
     absent: list[str] = field(default_factory=list)  # what the tree lacks and what was left out
+    remarks: list[str] = field(default_factory=list)  # on its splits, for a reader of the scores
 
     @property
     def key(self) -> str:

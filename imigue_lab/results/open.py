@@ -67,8 +67,8 @@ class OpenRun(Generic[S, D]):
 
     @cached_property
     def index(self) -> Index:
-        labels = getattr(self.settings, "labels", "")
-        return open_data(self.settings.data, labels, self.settings.store)
+        labels, subjects = (getattr(self.settings, n, "") for n in ("labels", "subjects"))
+        return open_data(self.settings.data, labels, self.settings.store, subjects)
 
     @cached_property
     def model(self) -> nn.Module:

@@ -31,7 +31,7 @@ INJECTED = "# Parameters"  # first line of papermill's cell
 # EXECUTION changes a result by rounding only.
 PLACES = (
     *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
-    *("checkpoint", "preset", "name", "device"),
+    *("subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
 
@@ -107,6 +107,7 @@ class Settings(BaseModel):
 class TrainSettings(Settings):
     """Settings of every trainer."""
 
+    subjects: str = Field("", description="CSV (video_id,subject); empty: those of the data")
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="float32, or bf16: products in bfloat16"
     )

@@ -61,7 +61,10 @@ TASKS = {
         "emotion.data:load_emotion_data",
         "emotion.train:train_emotion",
         "emotion.train:load_emotion",
-        ("data", "labels", "store", "context", "face", "fold", "move_negatives", "seed"),
+        (
+            *("data", "labels", "subjects", "store", "context", "face", "fold", "move_negatives"),
+            "seed",
+        ),
         "features",
     ),
     "gesture": Task(
@@ -70,7 +73,7 @@ TASKS = {
         "gestures.train:train_gesture",
         "gestures.train:load_gesture",
         (
-            *("data", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "fold"),
+            *("data", "subjects", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "fold"),
             *("finetune", "finetune_rgb", "preset", "seed", "device"),
         ),
         "rgb",

@@ -271,7 +271,8 @@ def findings_of(run: Run) -> list[str]:
     """Findings of the data check now, trusting file headers; a sentence if the data are missing."""
     settings = settings_of(run)
     try:
-        report = check_root(find_root(settings.data, settings.store), decode="none")
+        root, subjects = find_root(settings.data, settings.store), getattr(settings, "subjects", "")
+        report = check_root(root, decode="none", subjects=subjects)
     except LabError as error:
         return [f"the data can no longer be checked: {error}"]
     return [str(finding) for finding in report.findings] or ["no findings"]

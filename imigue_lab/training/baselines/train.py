@@ -25,6 +25,7 @@ from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import identity_of_start, read_start, take_over
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
+from imigue_lab.training.leaks import record_training_clips
 from imigue_lab.training.loop import Stopping, build_optimizer, build_scheduler, fit
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
@@ -50,6 +51,8 @@ def train_baseline(
         if session is None:
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
+        if ranks.first:
+            record_training_clips(run, **data.training_clips)
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
