@@ -73,7 +73,17 @@ TASKS = {
         "gestures.train:train_gesture",
         "gestures.train:load_gesture",
         (
-            *("data", "subjects", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "fold"),
+            *(
+                "data",
+                "subjects",
+                "store",
+                "rgb",
+                "rgb_run",
+                "joint_run",
+                "bone_run",
+                "frames",
+                "fold",
+            ),
             *("finetune", "finetune_rgb", "preset", "seed", "device"),
         ),
         "rgb",

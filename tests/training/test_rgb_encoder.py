@@ -206,6 +206,12 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
         open_encoder(tuned, "rgb", AnalyseSettings(), CPU)
 
 
+def unknown(index):
+    """An index whose videos are subjects of their own in folds."""
+    tables = {name: getattr(index, name).assign(subject=None) for name in ("videos", "clips")}
+    return replace(index, **tables)
+
+
 def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, tuned):
     with pytest.raises(
         RunError, match="rgb_run: run 'seen-joint' has model 2s-agcn, expected mvitv2-s"
@@ -214,15 +220,15 @@ def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, 
     with pytest.raises(RunError, match="nobody: no finished run"):
         load_gesture_tokens(tiny(rgb_run="nobody"))
     split = frozen.gestures.split
-    with pytest.raises(
-        RunError, match="rgb_run: run 'seen-pictures' has fold -1, expected 1; choose"
-    ):
-        open_filmed("seen-pictures", 1, open_data(str(filmed)), split)
+    with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
+        load_gesture_tokens(
+            tiny(fold=0, joint_run="", bone_run=""), unknown(open_data(str(filmed)))
+        )
     relabelled = replace(split, clips=split.clips.assign(label=split.clips.label[::-1].array))
-    with pytest.raises(
-        RunError, match="run 'seen-pictures' was trained on other clips, splits or labe"
-    ):
-        open_filmed("seen-pictures", -1, open_data(str(filmed)), relabelled)
+    with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
+        open_filmed("seen-pictures", open_data(str(filmed)), relabelled)
+    with pytest.raises(RunError, match=r"rgb: expected tokens of a published encoder, .*rgb_run"):
+        load_gesture_tokens(tiny(rgb_run="", rgb="rgb-trained-mvitv2-s"))
     with pytest.raises(RunError, match=r"rgb_encoder is \{.*, expected None; choose another run"):
         load_gesture(tuned, frozen)
     with pytest.raises(

@@ -47,7 +47,7 @@ class ClipPictures:
     """Strips of frames by clip id.
 
     Attributes:
-        clips: clip_id, split, subject, label, `strip` (file), `made_of` (digest of what determines it).
+        clips: clip_id, split, subject, label, `strip` (file), `made_of` (digest of its sources).
         side: S in pixels; networks see 7/8 of it.
         notes: what was left out.
     """
