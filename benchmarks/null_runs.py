@@ -93,7 +93,11 @@ def scores_of(seed: int) -> dict[str, float]:
 
 
 def main(sets: str = str(SETS)) -> None:
-    table = pd.DataFrame([scores_of(seed) for seed in range(int(sets))])
+    rows = []
+    for seed in range(int(sets)):
+        rows.append(scores_of(seed))
+        print(seed, *(f"{name} {value:+.3f}" for name, value in rows[-1].items()), flush=True)
+    table = pd.DataFrame(rows)
     away = table.mean() / table.sem()
     shown = pd.DataFrame({"above chance": table.mean(), "standard error": table.sem(), "z": away})
     print(f"{sets} sets of {VIDEOS} interviews without signal:", shown.round(4), sep="\n")
