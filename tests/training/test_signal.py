@@ -35,7 +35,7 @@ def above_chance(index, seed, leak=0.0):
     """AUC minus 0.5 of five held-out folds; `leak` is the share of them that is in train too."""
     found = []
     for fold in range(5):
-        given = {"data": str(index.root), "epochs": 12, "patience": 12, "lr": 3e-3, "width": 16}
+        given = {"data": str(index.root), "epochs": 6, "lr": 3e-3, "width": 16}
         settings = EmotionSettings.from_arguments(given | {"move_negatives": 0, "seed": seed})
         data = load_emotion_data(settings, nest(index, "outcome", fold, seed))
         videos = data.split.videos
