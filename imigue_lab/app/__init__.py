@@ -70,6 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     decode = "all: decode every frame; sample: count frames and check some for faces; none: read"
     decode += " headers only"
     add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
+    subjects = "CSV of video_id,subject (default: those of the data)"
+    check.add_argument("--subjects", default="", metavar="FILE", help=subjects)
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
     check.set_defaults(run=check_data)
 
@@ -164,7 +166,7 @@ def check_data(options: argparse.Namespace) -> None:
     from imigue_lab.data.checks.root import check_root
     from imigue_lab.data.workspace import write_atomically
 
-    report = check_root(options.root, options.decode)
+    report = check_root(options.root, options.decode, options.subjects)
     print(report)
     if options.json:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))
@@ -193,11 +195,13 @@ def extract_features(options: argparse.Namespace) -> None:
 def train_model(options: argparse.Namespace) -> None:
     from imigue_lab.training.scores import show_scores
     from imigue_lab.training.tasks import TASKS
+    from imigue_lab.views.style import notes_of
 
     task = TASKS[options.task]
     run = task.train(given_settings(task.settings, options))
     if os.environ.get("RANK", "0") == "0":  # the first process, where several train together
         print(show_scores(run.scores()).to_string(index=False))
+        print(*(f"note: {note}" for note in notes_of(run)), sep="\n")
 
 
 def fuse_runs(options: argparse.Namespace) -> None:

@@ -80,12 +80,14 @@ def run_search(options: argparse.Namespace) -> None:
     from imigue_lab.studies.search import describe_best, keep_best, search, show_trials
     from imigue_lab.studies.settings import SearchSettings
     from imigue_lab.studies.trials import share_among
+    from imigue_lab.views.style import headlines
 
     settings = given_settings(SearchSettings, options)
     if options.workers > 1:
         share_among(options.workers, search, settings)
     study = search(settings)
     print(show_trials(study).to_string(index=False))
+    print(*(f"note: {note}" for note in headlines(study.user_attrs["remarks"])), sep="\n")
     print(f"best settings: --preset {keep_best(study, settings)}")
     print(describe_best(study, settings))
 

@@ -66,6 +66,7 @@ class Index:
     clips: pd.DataFrame
     absent: list[str] = field(default_factory=list)  # what the tree lacks and what was left out
     richer: dict[str, Path] = field(default_factory=dict)  # by video: a second file of more joints
+    remarks: list[str] = field(default_factory=list)  # on its splits, for a reader of the scores
 
     @property
     def key(self) -> str:

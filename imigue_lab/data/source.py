@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from imigue_lab.data.checks.report import Report
 
 
-def open_data(data: str, labels: str = "", store: str = "") -> Index:
-    """The index of a data root; see `read_index` for its labels and errors.
+def open_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
+    """The index of a data root; see `read_index` for its labels, subjects and errors.
 
     `data` is the path of a root, or ``"synthetic"``: the synthetic set, generated on first use. Its
     features are in the feature store, the folder `store`.
     """
-    return read_index(find_root(data, store), labels)
+    return read_index(find_root(data, store), labels, subjects)
 
 
-def check_data(data: str, labels: str = "", store: str = "") -> "Report":
+def check_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> "Report":
     """The data check of the same root: findings, and an index of what can be used."""
     from imigue_lab.data.checks.root import check_root
 
-    report = check_root(find_root(data, store))
+    report = check_root(find_root(data, store), subjects=subjects)
     return replace(report, index=with_outcomes(report.index, labels))
 
 

@@ -14,13 +14,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from imigue_lab.data.index import SPLITS, Index
 from imigue_lab.data.vocabulary import OUTCOMES
 from imigue_lab.errors import DataError, some
 
 FOLDS = 5
+UNKNOWN_SUBJECTS = "subjects are unknown"  # the first words of a remark that figures repeat
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     """
     videos = with_subjects(index.videos[["video_id", "subject", "split", "outcome"]])
     videos, remarks = leave_out(videos, videos.split.isna(), "interviews belong to no split")
+    remarks = index.remarks + (unknown_subjects(index) if fold >= 0 else []) + remarks
     unlabelled = videos.outcome.isna() & (videos.split != "test")
     videos, dropped = leave_out(videos, unlabelled, "interviews have no outcome")
     remarks += dropped
@@ -122,12 +123,26 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
         for split in ("validation", "test")
         if split in labels and (missing := sorted(labels["train"] - labels[split]))
     ]
-    return GestureSplit(clips.reset_index(drop=True), left_out + shared_subjects(clips) + remarks)
+    unknown = index.remarks + (unknown_subjects(index) if fold >= 0 else [])
+    remarks = unknown + left_out + shared_subjects(clips) + remarks
+    return GestureSplit(clips.reset_index(drop=True), remarks)
 
 
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:
     """A copy in which a video of an unknown subject is a subject by itself."""
     return table.assign(subject=table.subject.where(table.subject.notna(), table.video_id))
+
+
+def unknown_subjects(index: Index) -> list[str]:
+    """The warning that folds of this index are of videos, not of people."""
+    unknown = index.videos.subject.isna() & index.videos.split.notna()
+    if not unknown.any():
+        return []
+    return [
+        f"{UNKNOWN_SUBJECTS} for {unknown.sum()} of {index.videos.split.notna().sum()} videos: each"
+        " counts as a subject of its own, so a person may be in both train and validation; give a"
+        " CSV of video_id,subject by `subjects`"
+    ]
 
 
 def leave_out(table: pd.DataFrame, rows: pd.Series, what: str) -> tuple[pd.DataFrame, list[str]]:
@@ -156,10 +171,29 @@ def regroup(
             f"expected at least {count} subjects in train and validation for {count} folds, got"
             f" {known.subject.nunique()}; use fold=-1"
         )
-    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    validating = list(folds.split(known.index, strata, groups=known.subject))[fold][1]
+    validating = known.subject.map(subject_folds(known.subject, strata, seed, count)) == fold
     table.loc[known.index, "split"] = "train"
     table.loc[known.index[validating], "split"] = "validation"
+
+
+def subject_folds(subjects: pd.Series, strata: pd.Series, seed: int, count: int) -> pd.Series:
+    """The fold of each subject: in random order, each to where shares of strata stay most even.
+
+    scikit-learn's `StratifiedGroupKFold` orders subjects by size, so that its seed only decides
+    between subjects with equal counts: with iMiGUE's the folds of all seeds are the same. Here
+    sizes count within a factor of three.
+    """
+    table = pd.crosstab(subjects, strata)
+    rng = np.random.default_rng(seed)
+    order = np.argsort(-table.sum(axis=1).to_numpy() * rng.uniform(0.5, 1.5, len(table)))
+    shares = (table / table.sum()).to_numpy()
+    filled, folds = np.zeros((count, shares.shape[1])), np.empty(len(table), int)
+    for subject in order:
+        after = filled[None] + np.eye(count)[:, :, None] * shares[subject]  # one row per choice
+        uneven = after.std(axis=1).mean(axis=1).round(12)
+        folds[subject] = np.lexsort((filled.sum(axis=1), uneven))[0]
+        filled[folds[subject]] += shares[subject]
+    return pd.Series(folds, table.index)
 
 
 def move_to_validation(videos: pd.DataFrame, count: int, seed: int) -> str:
@@ -225,4 +259,4 @@ def nest(index: Index, by: Literal["outcome", "label"], fold: int, seed: int) ->
         kept.assign(split=kept.video_id.map(split)).reset_index(drop=True)
         for kept in (t[t.video_id.isin(split.index)] for t in (index.videos, index.clips))
     )
-    return replace(index, videos=videos, clips=clips)
+    return replace(index, videos=videos, clips=clips, remarks=unknown_subjects(index))

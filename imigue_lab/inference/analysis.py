@@ -42,6 +42,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.training.leaks import refuse_leaked
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
@@ -132,6 +133,8 @@ def chosen_run(
     """A finished run; the demo run is trained where absent."""
     run = demo(settings) if name == DEMO else find_run(name)
     stored_settings(run, task)  # refuses another task
+    if task == "gesture":
+        refuse_leaked(run)
     return run
 
 

@@ -67,8 +67,8 @@ class OpenRun(Generic[S, D]):
 
     @cached_property
     def index(self) -> Index:
-        labels = getattr(self.settings, "labels", "")
-        return open_index(self.run, self.settings.data, labels, self.settings.store)
+        labels, subjects = (getattr(self.settings, n, "") for n in ("labels", "subjects"))
+        return open_index(self.run, self.settings.data, labels, self.settings.store, subjects)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -161,9 +161,9 @@ def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
         )
 
 
-def open_index(run: Run, data: str, labels: str = "", store: str = "") -> Index:
+def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
     """The videos and clips of a data root; RunError if the run knows an item by another class."""
-    index = open_data(data, labels, store)
+    index = open_data(data, labels, store, subjects)
     predictions = run.predictions()
     item, truth = predictions.columns[0], "outcome" if "outcome" in predictions else "label"
     table = (index.videos if item == "video_id" else index.clips).set_index(item)

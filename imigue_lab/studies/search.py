@@ -24,6 +24,7 @@ from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies.settings import PLACES, SearchSettings
 from imigue_lab.studies.trials import locked, open_study, tickets, work
+from imigue_lab.training.leaks import RECORD
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import Settings, write_preset
 from imigue_lab.training.tasks import load_folds, train_quietly
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 METRICS = {"emotion": "balanced_accuracy", "gesture": "top1"}
 STRATA: dict[str, Literal["outcome", "label"]] = {"emotion": "outcome", "gesture": "label"}
 STARTUP = 10  # random trials before TPE uses any
-HEAVY = ("best.safetensors", "last.safetensors", "resume.pt")
+HEAVY = ("best.safetensors", "last.safetensors", "resume.pt", RECORD)
 
 
 class Range(NamedTuple):
@@ -119,8 +120,9 @@ def search(settings: SearchSettings) -> "Study":
 
 
 def whole_index(settings: SearchSettings) -> Index:
-    labels = getattr(settings.of_run(), "labels", "")
-    return open_data(settings.data, labels, settings.store)
+    base = settings.of_run()
+    labels, subjects = getattr(base, "labels", ""), getattr(base, "subjects", "")
+    return open_data(settings.data, labels, settings.store, subjects)
 
 
 def load_searched(settings: SearchSettings, whole: Index, folds: Iterable[int]) -> list[Any]:

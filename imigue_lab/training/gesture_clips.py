@@ -3,7 +3,7 @@
 Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -42,8 +42,9 @@ class GestureData:
         layout: of the skeletons of `clips`.
         joints: numbers of these joints in the file; None is all.
         persons: maximum number in a file.
-        digest: changes when a keypoint, a label or the split does.
+        digest: changes when a keypoint, a label, a subject or the split does.
         notes: what was left out.
+        contents: a digest of the keypoints and the label of each clip.
     """
 
     split: GestureSplit
@@ -54,6 +55,13 @@ class GestureData:
     persons: int
     digest: str
     notes: list[str]
+    contents: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def training_clips(self) -> dict[str, str]:
+        """See `training.leaks`."""
+        clips = self.sources.clip_id[self.sources.split == "train"]
+        return {clip_id: self.contents[clip_id] for clip_id in clips}
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""
@@ -154,7 +162,9 @@ def load_gesture_data(
     layout = choose_layout(keypoints, mapped.layout, index)
     joints = subset(layout.name, mapped.layout.name) if layout != mapped.layout else None
     clips = mapped.clips
-    digest, empty = digest_clips(clips, mapped.keypoints, joints)
+    contents, empty = digest_clips(clips, mapped.keypoints, joints)
+    known = clips[["clip_id", "split", "subject"]].sort_values("clip_id").to_csv(index=False)
+    digest = short_hash(CLASSES, sorted(contents.items()), known)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
     notes = [
         f"{len(ids)} clips {what}: {some(sorted(ids))}"
@@ -167,7 +177,7 @@ def load_gesture_data(
     ]
     clips = clips[~clips.clip_id.isin(blind)]
     return GestureData(
-        split, clips, mapped.keypoints, layout, joints, mapped.persons, digest, notes
+        split, clips, mapped.keypoints, layout, joints, mapped.persons, digest, notes, contents
     )
 
 
@@ -203,20 +213,20 @@ def choose_layout(keypoints: str, carried: Layout, index: Index) -> Layout:
 
 def digest_clips(
     clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | None
-) -> tuple[str, list[str]]:
-    """A digest of labels, splits and keypoints, and the clips without any visible joint."""
-    digest, empty = blake2b(digest_size=8), []
-    digest.update(str(CLASSES).encode())
-    for key, own in clips.sort_values("clip_id").groupby("video_id"):
+) -> tuple[dict[str, str], list[str]]:
+    """A digest of each clip's label and keypoints, and the clips without any visible joint."""
+    contents, empty = dict[str, str](), []
+    for key, own in clips.groupby("video_id"):
         array = as_persons(keypoints(str(key)))
         for clip in own.itertuples():
             points = array[:, clip.start : clip.end + 1]
             points = np.ascontiguousarray(points if joints is None else points[:, :, joints])
-            digest.update(f"{clip.clip_id} {clip.split} {clip.label} {points.shape}".encode())
+            digest = blake2b(f"{clip.label} {points.shape}".encode(), digest_size=8)
             digest.update(points.tobytes())
+            contents[clip.clip_id] = digest.hexdigest()
             if not points.any():
                 empty.append(clip.clip_id)
-    return short_hash(digest.digest()), empty
+    return contents, empty
 
 
 def clip_rows(

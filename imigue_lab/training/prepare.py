@@ -48,6 +48,7 @@ class PrepareSettings(ExtractSettings):
         "train", description="split to browse: train, validation or test"
     )
     labels: str = Field("", description="outcome CSV (video_id,label); empty: that of the data")
+    subjects: str = Field("", description="CSV (video_id,subject); empty: those of the data")
     limit: int = Field(
         12, ge=0, description="maximum number of videos to extract and browse; 0 all"
     )

@@ -32,10 +32,10 @@ INJECTED = "# Parameters"  # first line of papermill's cell
 # EXECUTION changes a result by rounding only.
 PLACES = (
     *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
-    *("checkpoint", "preset", "name", "device"),
+    *("subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
-PATHS = ("data", "store", "context", "face", "rgb", "labels", "checkpoint")
+PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "checkpoint")
 
 
 class Settings(BaseModel):
@@ -119,6 +119,7 @@ Prior = Literal["natural", "sampled"]
 class TrainSettings(Settings):
     """Settings of every trainer."""
 
+    subjects: str = Field("", description="CSV (video_id,subject); empty: those of the data")
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="float32, or bf16: products in bfloat16"
     )

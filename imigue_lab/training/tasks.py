@@ -63,7 +63,10 @@ TASKS = {
         "emotion.data:load_emotion_data",
         "emotion.train:train_emotion",
         "emotion.train:load_emotion",
-        ("data", "labels", "store", "context", "face", "fold", "move_negatives", "seed"),
+        (
+            *("data", "labels", "subjects", "store", "context", "face", "fold", "move_negatives"),
+            "seed",
+        ),
         "features",
     ),
     "gesture": Task(
@@ -72,8 +75,8 @@ TASKS = {
         "gestures.train:train_gesture",
         "gestures.train:load_gesture",
         (
-            *("data", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames", "keypoints"),
-            *("fold", "finetune", "finetune_rgb", "preset", "seed", "device"),
+            *("data", "subjects", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames"),
+            *("keypoints", "fold", "finetune", "finetune_rgb", "preset", "seed", "device"),
         ),
         "rgb",
     ),

@@ -276,8 +276,9 @@ def findings_of(run: Run) -> list[str]:
     """Findings of the data check now, trusting file headers; a sentence if the data are missing."""
     settings = settings_of(run)
     try:
-        index = open_index(run, settings.data, getattr(settings, "labels", ""), settings.store)
-        report = check_root(index.root, decode="none")
+        labels, subjects = (getattr(settings, name, "") for name in ("labels", "subjects"))
+        index = open_index(run, settings.data, labels, settings.store, subjects)
+        report = check_root(index.root, decode="none", subjects=subjects)
     except LabError as error:
         return [f"the data can no longer be checked: {error}"]
     return [str(finding) for finding in report.findings] or ["no findings"]

@@ -6,7 +6,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from imigue_lab.training.runs import Run
-from imigue_lab.views.style import CONTEXT, NEUTRAL, empty_figure, interval_bars, notes_of, styled
+from imigue_lab.views.style import (
+    CONTEXT,
+    NEUTRAL,
+    empty_figure,
+    headlines,
+    interval_bars,
+    notes_of,
+    styled,
+)
 
 
 def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
@@ -71,7 +79,7 @@ def plot(study: "Study", title: str, kind: str, height: int = 360, **options: An
     complete = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
     title = f"{title} ({complete} trials)"
     notes = ["scores are means over held-out folds of subjects; the test split is not used"]
-    notes += [note for note in study.user_attrs.get("remarks", []) if "features (" in note]
+    notes += headlines(study.user_attrs.get("remarks", []))
     if complete < 3:
         few = "Fewer than three trials are complete; increase `trials` and run again."
         return empty_figure(few, title, notes)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import plotly.graph_objects as go
 
 from imigue_lab.data.index import Index, is_synthetic
+from imigue_lab.data.splits import UNKNOWN_SUBJECTS
 from imigue_lab.training.runs import Run
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
@@ -48,12 +49,17 @@ def notes_on(index: Index) -> list[str]:
     return [SYNTHETIC] * index.synthetic
 
 
+def headlines(remarks: Iterable[str]) -> list[str]:
+    """Those on which the meaning of every score depends."""
+    return [remark for remark in remarks if "features (" in remark or UNKNOWN_SUBJECTS in remark]
+
+
 def notes_of(run: Run) -> list[str]:
-    """Notes on synthetic data or untrained features, for every figure of the run."""
+    """Notes on synthetic data, untrained features or unknown subjects, for every figure of it."""
     if not (run.folder / "provenance.json").exists():
         return []
     provenance = run.provenance()
-    notes = [remark for remark in provenance["remarks"] if "features (" in remark]
+    notes = headlines(provenance["remarks"])
     synthetic = is_synthetic(provenance.get("where", {}).get("data", ""))
     if synthetic and not any("synthetic" in note for note in notes):
         notes.append(SYNTHETIC)

@@ -1,14 +1,16 @@
 """Train, validation and test: the official split, folds, moved negatives, and refusals."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.splits import pool_rare, split_emotion, split_gestures
-from imigue_lab.data.synthetic.story import SyntheticSpec
+from imigue_lab.data.splits import nest, pool_rare, split_emotion, split_gestures
+from imigue_lab.data.synthetic.story import FULL_VIDEOS, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
 
@@ -182,3 +184,67 @@ def test_an_empty_split_is_refused_with_the_interviews_left_out(plain):
     rows = [("a", "train", "win", "s"), ("b", "train", "lose", "t"), ("c", "validation", "", "u")]
     with pytest.raises(DataError, match=r"validation split is empty \(1 interviews .*: c\)"):
         split_emotion(read_index(plain(rows)), -1, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Tables as large as iMiGUE's: 72 subjects, 359 videos, 18,232 clips."""
+    rows = [
+        (f"{i.video_id}_{n}", i.video_id, i.subject, i.split, g.label)
+        for i in plan(SyntheticSpec(size="full", videos=FULL_VIDEOS))
+        for n, g in enumerate(i.gestures)
+    ]
+    clips = pd.DataFrame(rows, columns=["clip_id", "video_id", "subject", "split", "label"])
+    videos = clips.drop_duplicates("video_id").drop(columns=["clip_id", "label"])
+    outcome = np.random.default_rng(0).integers(2, size=len(videos))
+    return Index(Path("full"), "plain", videos.assign(outcome=outcome), clips)
+
+
+def test_folds_follow_the_seed_at_full_size_and_stay_disjoint_and_stratified(full):
+    official = full.clips.set_index("clip_id").split
+    shares = full.clips[full.clips.split != "test"].label.value_counts(normalize=True)
+    seen = {"clips": set(), "videos": set(), "nested": set()}
+    for seed in range(5):
+        whole: list[str] = []
+        for fold in range(5):
+            split = split_gestures(full, fold, seed)
+            train, validation = split.part("train"), split.part("validation")
+            assert not set(train.subject) & set(validation.subject)
+            assert 0.85 < 5 * len(validation) / (official != "test").sum() < 1.15
+            own = validation.label.value_counts(normalize=True).reindex(shares.index, fill_value=0)
+            assert (own - shares).abs().sum() / 2 < 0.06
+            whole += validation.clip_id.tolist()
+        assert sorted(whole) == sorted(official.index[official != "test"])
+        seen["clips"].add(frozenset(split.part("validation").subject))
+        videos = split_emotion(full, 0, 0, seed).part("validation")
+        assert abs(videos.outcome.mean() - full.videos.outcome.mean()) < 0.1
+        seen["videos"].add(frozenset(videos.subject))
+        nested = nest(full, "label", 0, seed).clips
+        seen["nested"].add(frozenset(nested.subject[nested.split == "test"]))
+    assert all(len(folds) == 5 for folds in seen.values())
+
+
+def test_five_subjects_give_five_folds_of_one(index):
+    changed = dataclasses.replace(index, clips=gestures({0: 50, 3: 4}, subjects=5))
+    folds = [set(split_gestures(changed, fold, 0).part("validation").subject) for fold in range(5)]
+    assert sorted(map(len, folds)) == [1] * 5 and len(set.union(*folds)) == 5
+
+
+def test_unknown_subjects_are_a_remark_of_every_fold_and_of_folds_within_folds(index):
+    videos = index.videos.copy()
+    videos["subject"] = videos.subject.where(videos.video_id > "0005")
+    clips = index.clips.assign(
+        subject=index.clips.video_id.map(videos.set_index("video_id").subject)
+    )
+    partial = dataclasses.replace(index, videos=videos, clips=clips)
+    remark = "subjects are unknown for 5 of 32 videos: each counts as a subject of its own"
+    nested = nest(partial, "label", 0, 0)
+    for split in (
+        split_emotion(partial, 0, 0, 0),
+        split_gestures(partial, 0, 0),
+        split_gestures(nested, -1, 0),
+        split_emotion(nested, -1, 0, 0),
+    ):
+        assert sum(note.startswith(remark) for note in split.remarks) == 1
+    assert not any("unknown" in note for note in split_gestures(partial, -1, 0).remarks)
+    assert not any("unknown" in note for note in split_gestures(index, 0, 0).remarks)

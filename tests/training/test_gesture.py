@@ -10,7 +10,10 @@ import torch
 from imigue_lab.app import main
 from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.splits import nest
 from imigue_lab.data.store import Encoding
+from imigue_lab.data.synthetic.story import SyntheticSpec
+from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
@@ -38,6 +41,15 @@ def pose(synthetic):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
     return {"joint_run": "tiny-joint", "bone_run": "tiny-bone"}
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory):
+    """The run of that name, trained on other interviews with the same ids."""
+    root = tmp_path_factory.mktemp("strangers") / "interviews"
+    make_data(root, SyntheticSpec(videos=24, pictures=False, seed=5))
+    given = {"data": str(root), "frames": 8, "epochs": 1, "name": "strangers"}
+    train_baseline(BaselineSettings.from_arguments(given))
 
 
 @pytest.fixture(scope="module")
@@ -351,13 +363,25 @@ def test_a_bank_of_another_width_is_refused(written, data, tiny):
     [
         ({"joint_run": "tiny-bone"}, "joint_run: run 'tiny-bone' has stream bone, expected joint"),
         ({"frames": 16}, "joint_run: run 'tiny-joint' has frames 8, expected 16"),
-        ({"fold": 2}, "joint_run: run 'tiny-joint' has fold -1, expected 2"),
+        ({"fold": 2}, "joint_run: .* got run 'tiny-joint', of whose 86 clips 23 are held out here"),
+        ({"joint_run": "strangers"}, "joint_run: .* got run 'strangers', of whose .* differ: 0"),
         ({"joint_run": "nobody"}, "nobody: no finished run"),
     ],
 )
-def test_a_pose_run_that_does_not_fit_is_refused(tiny, changes, complaint):
+def test_a_pose_run_that_does_not_fit_is_refused(tiny, strangers, changes, complaint):
     with pytest.raises(RunError, match=complaint):
         load_gesture_tokens(tiny(**changes))
+
+
+def test_a_pose_run_of_the_whole_train_split_is_refused_in_folds_within_folds(tiny, index):
+    # eight subjects are too few to nest: each video is one here
+    tables = {name: getattr(index, name).assign(subject=None) for name in ("videos", "clips")}
+    nested = nest(replace(index, **tables), "label", 0, seed=0)
+    train = (set(i.clips.clip_id[i.clips.split == "train"]) for i in (index, nested))
+    held_out = len(next(train) - next(train))
+    assert held_out > 15
+    with pytest.raises(RunError, match=f"'tiny-joint', of whose 86 clips {held_out} are held out"):
+        load_gesture_tokens(tiny(), nested)
 
 
 def test_rgb_tokens_of_a_users_own_folder_train_and_odd_ones_are_refused(tiny, index, tmp_path):

@@ -225,15 +225,15 @@ def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, 
     with pytest.raises(RunError, match="nobody: no finished run"):
         load_gesture_tokens(tiny(rgb_run="nobody"))
     split = frozen.gestures.split
-    with pytest.raises(
-        RunError, match="rgb_run: run 'seen-pictures' has fold -1, expected 1; choose"
-    ):
-        open_filmed("seen-pictures", 1, open_data(str(filmed)), split)
+    first = split.clips.video_id == split.part("train").video_id.iloc[0]
+    held_out = split.clips.assign(split=split.clips.split.where(~first, "validation"))
+    with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
+        open_filmed("seen-pictures", open_data(str(filmed)), replace(split, clips=held_out))
     relabelled = replace(split, clips=split.clips.assign(label=split.clips.label[::-1].array))
-    with pytest.raises(
-        RunError, match="run 'seen-pictures' was trained on other clips, splits or labe"
-    ):
-        open_filmed("seen-pictures", -1, open_data(str(filmed)), relabelled)
+    with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
+        open_filmed("seen-pictures", open_data(str(filmed)), relabelled)
+    with pytest.raises(RunError, match=r"rgb: expected tokens of a published encoder, .*rgb_run"):
+        load_gesture_tokens(tiny(rgb_run="", rgb="rgb-trained-mvitv2-s"))
     with pytest.raises(RunError, match=r"rgb_encoder is \{.*, expected None; choose another run"):
         load_gesture(tuned, frozen)
     with pytest.raises(

@@ -20,7 +20,7 @@ from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_vide
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import first_person, read_file
-from imigue_lab.data.layouts.recognise import survey_root
+from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
 from imigue_lab.errors import DataError
@@ -29,17 +29,18 @@ Decode = Literal["all", "sample", "none"]
 THREADS = 2
 
 
-def check_root(root: Path | str, decode: Decode = "sample") -> Report:
+def check_root(root: Path | str, decode: Decode = "sample", subjects: str = "") -> Report:
     """Checks everything under a root.
 
     Args:
         decode: `all` decodes every frame of every video, `sample` counts the frames of every video
             without decoding and inspects a few faces, `none` trusts the headers.
+        subjects: see `read_index`.
 
     Raises DataError if the folder does not exist, or has no known layout.
     """
     survey = survey_root(root)
-    index = survey.to_index()
+    index = with_people(survey.to_index(), subjects)
     findings = tables.check_problems(survey.problems) + check_survey(survey)
     files = files_of(index, "video")
     probed, _ = probe_all(sorted(files.values()), survey.root)

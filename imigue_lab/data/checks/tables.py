@@ -48,7 +48,11 @@ def check_subjects(index: Index) -> list[Finding]:
     ]
     what = "subjects are in more than one split, so scores are partly on known people"
     advice = "report it with the scores, or use subject folds (fold=0..4)"
-    return found("warning", "subject leak", what, both, advice)
+    leaks = found("warning", "subject leak", what, both, advice)
+    unknown = index.videos.video_id[index.videos.subject.isna()]
+    what = "subjects are unknown, so a person may be in both train and validation of a fold"
+    advice = "give a CSV of video_id,subject by `subjects`"
+    return leaks + found("warning", "unknown subjects", what, unknown, advice)
 
 
 def check_duplicate_clips(index: Index) -> list[Finding]:

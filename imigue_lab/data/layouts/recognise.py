@@ -4,6 +4,7 @@ Three families, each described in its file: the full distribution (`full.py`), t
 challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`).
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,20 +15,21 @@ from imigue_lab.data.layouts.full import label_file, read_full
 from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.miga import read_miga
 from imigue_lab.data.layouts.plain import read_folder, read_plain
-from imigue_lab.data.layouts.tables import read_outcomes
+from imigue_lab.data.layouts.tables import read_outcomes, read_subjects
 from imigue_lab.errors import DataError, some
 
 
-def read_index(root: Path | str, labels: str = "") -> Index:
+def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
     """The index of the tree at `root`.
 
     `labels` is an outcome CSV that replaces the outcomes of the tree, with the columns
-    `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``. Raises DataError for no known
-    layout or a faulty table; the message names file and row, and counts further problems.
+    `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``. `subjects`, a CSV of
+    `video_id,subject`, replaces the subjects. Raises DataError for no known layout or a faulty
+    table; the message names file and row, and counts further problems.
     """
     survey = survey_root(root)
     raise_first(survey.problems)
-    return with_outcomes(survey.to_index(), labels)
+    return with_people(with_outcomes(survey.to_index(), labels), subjects)
 
 
 def with_outcomes(index: Index, labels: str) -> Index:
@@ -39,14 +41,35 @@ def with_outcomes(index: Index, labels: str) -> Index:
         return index
     outcomes, _, problems = read_outcomes(labels)
     raise_first(problems)
-    unknown = sorted(set(outcomes) - set(index.videos.video_id))
-    if unknown:
-        raise DataError(
-            f"{labels}: expected labels of videos in {index.root}, got {some(unknown)}; remove them"
-        )
+    refuse_unknown(index, labels, "labels", outcomes)
     values = [outcomes.get(video_id) for video_id in index.videos.video_id]
     videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
     return replace(index, videos=videos)
+
+
+def with_people(index: Index, subjects: str) -> Index:
+    """The index with the subjects of another CSV (see `read_index`); unchanged if it is empty.
+
+    A video that is not in the CSV, or without a name there, has no known subject. Raises DataError
+    if the CSV is faulty, or names videos that do not exist.
+    """
+    if not subjects:
+        return index
+    people, problems = read_subjects(subjects)
+    raise_first(problems)
+    refuse_unknown(index, subjects, "subjects", people)
+    videos, clips = (
+        table.assign(subject=table.video_id.map(people).astype(str))
+        for table in (index.videos, index.clips)
+    )
+    return replace(index, videos=videos, clips=clips)
+
+
+def refuse_unknown(index: Index, file: str, what: str, named: Iterable[str]) -> None:
+    if unknown := sorted(set(named) - set(index.videos.video_id)):
+        raise DataError(
+            f"{file}: expected {what} of videos in {index.root}, got {some(unknown)}; remove them"
+        )
 
 
 def survey_root(root: Path | str) -> Survey:

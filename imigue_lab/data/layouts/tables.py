@@ -165,3 +165,14 @@ def read_outcomes(labels: str) -> tuple[dict[str, int], dict[str, str], list[Pro
     outcomes = values.set_axis(table.index).dropna().astype(int).to_dict()
     subjects = table.subject[table.subject != ""].to_dict() if "subject" in table else {}
     return outcomes, subjects, problems + value_problems
+
+
+def read_subjects(subjects: str) -> tuple[dict[str, str], list[Problem]]:
+    """video_id -> subject of a CSV with these columns, without empty cells; problems."""
+    path = Path(subjects).expanduser()
+    if not path.is_file():
+        advice = "name the CSV of video_id,subject, or leave `subjects` empty"
+        return {}, [Problem("unreadable", path, None, "no such file", advice)]
+    table, problems = read_rows(path, ["video_id", "subject"])
+    named = table[table.subject != ""]
+    return dict(zip(named.video_id, named.subject, strict=True)), problems

@@ -53,6 +53,12 @@ class BaselineData:
         both = self.gestures.identity(), self.pictures.identity()
         return both[0] | {"digest": short_hash(*(own["digest"] for own in both))}
 
+    @property
+    def training_clips(self) -> dict[str, dict[str, str]]:
+        """By kind, see `training.leaks`."""
+        kinds = {"skeleton": self.gestures, "picture": self.pictures}
+        return {kind: own.training_clips for kind, own in kinds.items() if own}
+
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
         notes = [note for own in (self.gestures, self.pictures) if own for note in own.notes]
@@ -183,21 +189,17 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     Raises:
         DataError: the data are incomplete or inconsistent.
     """
-    modality = ROWS[settings.model].modality
-    gestures = pictures = None
+    modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
+    index = open_data(settings.data, store=settings.store, subjects=settings.subjects)
+    gestures = None
     if modality != "RGB":
         gestures = load_gesture_data(
-            settings.data,
-            settings.fold,
-            settings.seed,
-            settings.store,
-            keypoints=settings.keypoints,
+            settings.data, fold, seed, settings.store, index, settings.keypoints
         )
     if "RGB" in modality:
         from imigue_lab.training.baselines.strips import open_pictures
 
-        index = open_data(settings.data, store=settings.store)
-        split = split_gestures(index, settings.fold, settings.seed)
+        split = split_gestures(index, fold, seed)
         beside = BESIDE if settings.model == "dscnet" else 0
         crop = SIDES[settings.size]
         pictures = open_pictures(index, split.clips, settings.frames, beside, crop)

@@ -47,7 +47,7 @@ class ClipPictures:
     """Strips of frames by clip id.
 
     Attributes:
-        clips: clip_id, split, label, `strip` (file), `made_of` (digest of what determines it).
+        clips: clip_id, split, subject, label, `strip` (file), `made_of` (digest of its sources).
         side: S in pixels; networks see 7/8 of it.
         notes: what was left out.
     """
@@ -58,8 +58,15 @@ class ClipPictures:
 
     def identity(self) -> dict[str, Any]:
         """Identifies videos, ranges, labels and split, independent of their location."""
-        clips = self.clips[["clip_id", "split", "label", "made_of"]]
+        clips = self.clips[["clip_id", "split", "subject", "label", "made_of"]]
         return {"digest": short_hash(clips.to_csv(index=False))}
+
+    @property
+    def training_clips(self) -> dict[str, str]:
+        """See `training.leaks`."""
+        train = self.clips[self.clips.split == "train"]
+        columns = zip(train.clip_id, train.made_of, train.label, strict=True)
+        return {clip_id: short_hash(made_of, label) for clip_id, made_of, label in columns}
 
     def read(self, path: Path) -> UInt8[np.ndarray, "T S S 3"]:
         """The frames of one strip, RGB."""

@@ -62,7 +62,7 @@ def open_pictures(
         strips.append(folder / f"{clip.clip_id}-{short_hash(made_of[-1], kept.st_mtime_ns)}.jpg")
         wanted.setdefault(path, {})[strips[-1]] = span
     make_strips(wanted, folder, segments, beside, side)
-    table = clips[["clip_id", "split", "label"]].assign(strip=strips, made_of=made_of)
+    table = clips[["clip_id", "split", "subject", "label"]].assign(strip=strips, made_of=made_of)
     return ClipPictures(table, side, notes if without else [])
 
 

@@ -31,6 +31,7 @@ from imigue_lab.training.baselines.start import (
     take_over,
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
+from imigue_lab.training.leaks import record_training_clips
 from imigue_lab.training.loop import (
     Stopping,
     build_optimizer,
@@ -66,6 +67,8 @@ def train_baseline(
         if session is None:
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
+        if ranks.first:
+            record_training_clips(run, **data.training_clips)
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)

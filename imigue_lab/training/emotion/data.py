@@ -77,7 +77,7 @@ def load_emotion_data(settings: EmotionSettings, index: Index | None = None) -> 
     Raises:
         DataError: the data are incomplete or inconsistent.
     """
-    index = index or open_data(settings.data, settings.labels, settings.store)
+    index = index or open_data(settings.data, settings.labels, settings.store, settings.subjects)
     split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)
     context = open_features(settings.context, settings.store, index)
     face = open_features(settings.face, settings.store, index)

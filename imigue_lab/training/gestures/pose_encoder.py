@@ -28,6 +28,7 @@ from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import GestureClips, GestureData
 from imigue_lab.training.gestures.rgb_encoder import Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.leaks import refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
 Skeleton = Float[Tensor, "M T V CC"]
@@ -99,22 +100,21 @@ def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
     """The runs of both streams, joint first; one without a name is trained, with defaults.
 
     Raises:
-        RunError: a named run has another stream, fold or number of frames.
+        RunError: a named run has another stream or number of frames, or was trained on clips that
+            this one holds out.
     """
-    runs = []
-    for stream, name in zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True):
-        if name:
-            run = find_run(name)
-            load_baseline(run, data)
-            shared = {"fold": settings.fold, "frames": settings.frames, "sampling": "resample"}
-            expected = {"model": "2s-agcn", "stream": stream, **shared}
-            run.refuse_other(f"{stream}_run", expected)
-        else:
-            names = ("data", "store", "preset", "seed", "device", "frames", "fold", "keypoints")
-            arguments = {field: getattr(settings, field) for field in names} | {"stream": stream}
-            run = train_baseline(BaselineSettings.from_arguments(arguments), data)
-        runs.append(run)
-    return runs
+    named = dict(zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True))
+    runs = {stream: find_run(name) for stream, name in named.items() if name}
+    for stream, run in runs.items():  # before anything is trained
+        load_baseline(run, data)
+        shared = {"frames": settings.frames, "sampling": "resample"}
+        run.refuse_other(f"{stream}_run", {"model": "2s-agcn", "stream": stream, **shared})
+        refuse_leak(f"{stream}_run", run, "skeleton", data.training_clips)
+    names = ("data", "store", "preset", "seed", "device", "frames", "fold", "keypoints", "subjects")
+    for stream in [stream for stream in STREAMS if stream not in runs]:
+        arguments = {name: getattr(settings, name) for name in names} | {"stream": stream}
+        runs[stream] = train_baseline(BaselineSettings.from_arguments(arguments), data)
+    return [runs[stream] for stream in STREAMS]
 
 
 def load_pose_encoder(runs: list[Run], data: GestureData) -> TwoStream:

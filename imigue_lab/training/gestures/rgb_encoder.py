@@ -24,12 +24,13 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError, RunError
+from imigue_lab.errors import DataError
 from imigue_lab.features.flow import Batches
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.pictures.mvit import MViT
 from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, normalise
 from imigue_lab.training.baselines.train import load_baseline
+from imigue_lab.training.leaks import refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
 Map = Float[Tensor, "t h w D"]
@@ -82,6 +83,7 @@ def picture_sizes(index: Index) -> Sizes:
 
 
 MODEL = "mvitv2-s"
+TRAINED = "rgb-trained"  # tokens of a run, in the feature store
 AT_ONCE = 8  # clips that are encoded together
 BYTES_A_VALUE = 2e-9  # of float16, in GB
 
@@ -139,28 +141,24 @@ class FilmedClips:
         weights = short_hash((self.run.folder / "best.safetensors").read_bytes())
         frames, crop, _ = self.arguments["clip"]
         seen = f"{frames} centre frames, shorter side {self.pictures.side}, centre {crop}"
-        return Encoding(f"rgb-trained-{MODEL}", f"weights {weights}; {seen}; float32")
+        return Encoding(f"{TRAINED}-{MODEL}", f"weights {weights}; {seen}; float32")
 
 
-def open_filmed(name: str, fold: int, index: Index, split: GestureSplit) -> FilmedClips:
+def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:
     """A finished run by name, and the pictures of a split's clips, decoded if absent.
 
     Raises:
-        RunError: the run is of another network, fold or data.
+        RunError: the run is of another network, or was trained on clips that the split holds out.
         DataError: a video cannot be read.
     """
     from imigue_lab.training.baselines.strips import open_pictures
 
     run = find_run(name)
     net = load_baseline(run)
-    run.refuse_other("rgb_run", {"model": MODEL, "fold": fold})
+    run.refuse_other("rgb_run", {"model": MODEL})
     frames, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
     pictures = open_pictures(index, split.clips, frames, beside=0, crop=crop)
-    if run.settings()["data"]["digest"] != pictures.identity()["digest"]:
-        raise RunError(
-            f"rgb_run: run {run.folder.name!r} was trained on other clips, splits or labels than"
-            f" {index.root} has now; train one on these with notebook 04, or leave it empty"
-        )
+    refuse_leak("rgb_run", run, "picture", pictures.training_clips)
     network = rgb_encoder_of(net).mvit
     return FilmedClips(run, pictures, (*network.grid, network.dim))
 

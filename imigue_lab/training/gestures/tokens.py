@@ -17,7 +17,7 @@ from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import some
+from imigue_lab.errors import RunError, some
 from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
@@ -32,6 +32,7 @@ from imigue_lab.training.gestures.pose_encoder import (
     pose_runs,
 )
 from imigue_lab.training.gestures.rgb_encoder import (
+    TRAINED,
     FilmedClips,
     Map,
     Sizes,
@@ -114,6 +115,13 @@ class GestureTokens:
                 "without pose": splits.no_pose.sum(),
             }
         )
+
+    @property
+    def training_clips(self) -> dict[str, dict[str, str]]:
+        """By kind, see `training.leaks`; a clip with stored tokens alone has no digest."""
+        seen = dict.fromkeys(self.part("train").clip_id, "") | self.gestures.training_clips
+        pictures = {"picture": self.filmed.pictures.training_clips} if self.filmed else {}
+        return {"skeleton": seen, **pictures}
 
     @property
     def without_pose(self) -> list[str]:
@@ -231,18 +239,23 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     Raises:
         DataError, RunError: the data or the named runs do not fit.
     """
-    index = index or open_data(settings.data, store=settings.store)
+    index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
     gestures = load_gesture_data(
         settings.data, settings.fold, settings.seed, settings.store, index, settings.keypoints
     )
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
-        filmed = open_filmed(settings.rgb_run, settings.fold, index, gestures.split)
+        filmed = open_filmed(settings.rgb_run, index, gestures.split)
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
         rgb = encode_pictures(filmed, settings.store, index, device) if frozen else {}
     else:
         features = open_features(settings.rgb, settings.store, index)
+        if features.encoding.encoder.startswith(TRAINED):
+            raise RunError(
+                f"rgb: expected tokens of a published encoder, got {features.encoding.name}, which"
+                " a run computed; name the run by rgb_run, so that its training clips are checked"
+            )
         (rgb, sizes), encoding = read_maps(features, index), features.encoding
     runs = pose_runs(settings, gestures)
     encoder = load_pose_encoder(runs, gestures)

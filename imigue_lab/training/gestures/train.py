@@ -28,6 +28,7 @@ from imigue_lab.training.gestures.tokens import (
     load_gesture_tokens,
     training_batches,
 )
+from imigue_lab.training.leaks import record_training_clips, refuse_leaked
 from imigue_lab.training.loop import Hooks, Stopping, build_scheduler, fit, refit_remark, selecting
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
@@ -100,6 +101,8 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         if session is None:
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
+        if ranks.first:
+            record_training_clips(run, **data.training_clips)
         checkpoint = checkpoint_of(settings, data)
         encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
@@ -178,8 +181,10 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
         data: what it is to be applied to.
 
     Raises:
-        RunError: not a gesture model, or trained on other classes, keypoints or RGB tokens.
+        RunError: not a gesture model, trained on other classes, keypoints or RGB tokens, or with
+            an encoder that had seen what the run holds out.
     """
+    refuse_leaked(run)
     expected: dict[str, Any] = {}
     if data:
         expected = {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
