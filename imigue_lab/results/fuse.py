@@ -18,10 +18,13 @@ from pydantic import Field
 
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError, SettingsError, some
+from imigue_lab.results.compare import percent
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run, open_run
 from imigue_lab.training.scores import (
     bootstrap_intervals,
+    clusters_of,
+    counted,
     labelled,
     point_scores,
     probabilities,
@@ -29,7 +32,7 @@ from imigue_lab.training.scores import (
     with_intervals,
 )
 from imigue_lab.training.settings import Settings
-from imigue_lab.training.statistics import resampled_means
+from imigue_lab.training.statistics import interval_of_mean
 
 SHARED = ("video_id", "subject", "split", "label")
 ROUNDS = 1000  # of the weight search
@@ -51,15 +54,14 @@ class Gain(NamedTuple):
     """How many more clips the first model gets correct."""
 
     top1: float  # difference of the accuracies, first minus second
-    interval: tuple[float, float]  # 95 %; whole videos are drawn, the same ones for both
+    interval: tuple[float, float]  # 95 %; whole clusters are drawn, the same ones for both
     n: int  # clips
-    videos: int  # clusters
+    clusters: int
+    unit: str  # of the clusters, see `scores.clusters_of`
 
 
-def paired_gain(
-    first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, unit: str = "video_id"
-) -> Gain:
-    """Two tables of labelled predictions, joined by clip id; `unit` is the column of the clusters.
+def paired_gain(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Gain:
+    """Two tables of labelled predictions, joined by clip id.
 
     Raises RunError if they are not of the same clips.
     """
@@ -70,8 +72,9 @@ def paired_gain(
             f" {len(set(first.clip_id) & set(other.index))} in both; score them on one split"
         )
     gain = correct(first) - correct(other.loc[first.clip_id])
-    low, high = np.quantile(resampled_means(gain, first[unit], seed), [0.025, 0.975])
-    return Gain(float(gain.mean()), (float(low), float(high)), len(first), first[unit].nunique())
+    cluster, unit = clusters_of(first)
+    interval = interval_of_mean(gain, cluster, seed)
+    return Gain(float(gain.mean()), interval, len(first), cluster.nunique(), unit)
 
 
 def correct(predictions: pd.DataFrame) -> np.ndarray:
@@ -228,9 +231,10 @@ def member_row(
         "run": run,
         "weight": weight,
         "n": gain.n,
-        "videos": gain.videos,
+        "clusters": gain.clusters,
+        "unit": gain.unit,
         "top1": point_scores(own)["top1"],
-        "top1_interval": bootstrap_intervals(own, seed)["top1"],
+        "top1_interval": bootstrap_intervals(own, seed).get("top1"),
         "fusion_gains": gain.top1,
         "fusion_gains_interval": gain.interval,
     }
@@ -247,14 +251,17 @@ def fusion_table(run: Run) -> pd.DataFrame:
 def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
     """The runs with intervals in brackets; one sentence per split on the gain over the best run."""
     table = fusion_table(run)
-    shown = table[["split", "run", "n", "videos"]].assign(weight=table.weight.round(3))
+    shown = table[["split", "run", "n"]].assign(
+        clusters=counted(table), weight=table.weight.round(3)
+    )
     for column in ("top1", "fusion_gains"):
         shown[column.replace("_", " ")] = with_intervals(table, column)
     sentences = []
     for row in table[table.best].itertuples():
-        gain, low, high = (100 * x for x in (row.fusion_gains, *row.fusion_gains_interval))
+        low, high = row.fusion_gains_interval
+        gain = percent(row.fusion_gains, low, high, sign="+")
         sentences.append(
-            f"{row.split}: {gain:+.1f} points [{low:+.1f}, {high:+.1f}] over {row.run}, the best on"
-            f" validation ({row.n} clips of {row.videos} videos)"
+            f"{row.split}: {gain} points over {row.run}, the best on"
+            f" validation ({row.n} clips of {row.clusters} {row.unit})"
         )
     return shown, sentences

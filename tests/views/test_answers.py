@@ -117,7 +117,7 @@ def test_accuracies_come_with_n_and_wilsons_interval(predictions):
 
 def test_reliability_bins_count_every_item_once():
     probability = np.array([0.05, 0.15, 0.95, 1.0, 0.5])
-    bins = reliability_bins(probability, np.array([0, 1, 1, 1, 0]) == 1, bins=5)
+    bins = reliability_bins(probability, np.array([0, 1, 1, 1, 0]) == 1, 5, np.arange(5))
     assert bins.n.tolist() == [2, 1, 2]
     assert bins.share.tolist() == [0.5, 0.0, 1.0]
     np.testing.assert_allclose(bins.probability, [0.1, 0.5, 0.975])
@@ -126,7 +126,7 @@ def test_reliability_bins_count_every_item_once():
 
 def test_reliability_of_clips_is_of_correct_predictions_by_confidence(run, predictions):
     correct = predictions.correct.to_numpy()
-    binned = reliability_bins(predictions.p_predicted.to_numpy(), correct, bins=10)
+    binned = reliability_bins(predictions.p_predicted.to_numpy(), correct, 10, predictions.subject)
     dots = reliability(run, predictions).data[1]
     np.testing.assert_allclose(dots.x, binned.probability)
     np.testing.assert_allclose(dots.y, binned.share)
@@ -138,7 +138,7 @@ def test_reliability_of_interviews_is_of_wins_by_their_probability(trained):
     table = run.predictions()
     test = table[(table.split == "test") & table.outcome.notna()]
     won = test.outcome.to_numpy().astype(int) == 1
-    binned = reliability_bins(test.probability.to_numpy(), won, bins=5)
+    binned = reliability_bins(test.probability.to_numpy(), won, 5, test.subject)
     dots = reliability(run, read_predictions(run)).data[1]
     np.testing.assert_allclose(dots.x, binned.probability)
     np.testing.assert_allclose(dots.y, binned.share)

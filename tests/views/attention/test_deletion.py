@@ -151,14 +151,18 @@ def synthetic_table(fall):
         for share in (0.0, *SHARES):
             for order, down in ((MOST, fall[video]), (RANDOM, 0.0), (LEAST, 0.0)):
                 rows.append((clip, video, order, share, 0.8 - down * (share > 0)))
-    return pd.DataFrame(rows, columns=["clip_id", "video_id", "order", "share", "probability"])
+    table = pd.DataFrame(rows, columns=["clip_id", "video_id", "order", "share", "probability"])
+    return table.assign(subject=table.video_id)
 
 
 def test_faithfulness_gives_the_difference_and_its_interval():
     found = faithfulness(synthetic_table({"v": 0.2, "w": 0.4}))
     assert found["difference"] == pytest.approx(0.3)
     assert (found["low"], found["high"]) == (pytest.approx(0.2), pytest.approx(0.4))
-    assert (found["clips"], found["videos"]) == (4, 2)
+    assert (found["clips"], found["clusters"], found["unit"]) == (4, 2, "videos")
+    one = synthetic_table({"v": 0.2, "w": 0.4}).assign(subject="s")
+    assert faithfulness(one)["clusters"] == 1 and np.isnan(faithfulness(one)["low"])
+    assert conclusion(faithfulness(one)).startswith("not shown")
     assert conclusion(found).startswith("yes, more than on random tokens")
     assert conclusion(faithfulness(synthetic_table({"v": 0.2, "w": -0.2}))).startswith("not shown")
     assert conclusion(faithfulness(synthetic_table({"v": -0.2, "w": -0.3}))).startswith(
