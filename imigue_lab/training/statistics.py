@@ -32,7 +32,7 @@ class McNemar(NamedTuple):
     p: float
 
 
-def wilson_interval(correct: float, n: int) -> tuple[float, float]:
+def wilson_interval(correct: int | float, n: int) -> tuple[float, float]:
     """95 % interval of a proportion of independent items (Wilson 1927)."""
     share, z = correct / n, float(norm.ppf(0.975))
     centre, scale = share + z**2 / (2 * n), 1 + z**2 / n

@@ -80,15 +80,15 @@ def test_holm_by_hand():
 
 
 def test_a_proportion_is_wilsons_only_where_draws_of_clusters_cannot_be_had():
-    correct, subject = (
-        np.array([True, True, False, True, True, False]),
-        np.array([0, 0, 0, 1, 2, 2]),
-    )
+    correct = np.array([True, True, False, True, True, False] * 2)
+    subject = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 5, 5])
     assert interval_of_share(correct, subject) == interval_of_mean(correct.astype(float), subject)
-    assert interval_of_share(correct, np.arange(6)) == wilson_interval(4, 6)
-    for alike, count in ((correct | True, 3), (correct & False, 0)):
-        assert interval_of_share(alike, subject) == wilson_interval(count, 3)
-    assert np.isnan(interval_of_share(correct, np.zeros(6))).all()
+    assert interval_of_share(correct, np.arange(12)) == wilson_interval(8, 12)
+    for alike, count in ((correct | True, 6), (correct & False, 0)):
+        assert interval_of_share(alike, subject) == wilson_interval(count, 6)
+    assert interval_of_share(correct, subject // 2) == wilson_interval(2, 3)  # two thirds of three
+    low, high = interval_of_share(correct, np.zeros(12))
+    assert low < 0.2 and high > 0.9
 
 
 def crossed(seeds, of_seed, clusters=200, size=3, seed=0):

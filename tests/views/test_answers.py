@@ -7,7 +7,7 @@ import pytest
 from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.statistics import wilson_interval
+from imigue_lab.training.statistics import interval_of_share, wilson_interval
 from imigue_lab.views.answers import (
     accuracies,
     accuracy_table,
@@ -105,10 +105,15 @@ def test_the_hardest_are_incorrect_and_give_the_truth_the_least_probability(pred
     assert hardest(predictions, 1).item.tolist() == ["c5"]
 
 
-def test_accuracies_come_with_n_and_wilsons_interval(predictions):
+def test_accuracies_come_with_n_and_an_interval_over_videos_or_subjects(predictions):
     table = accuracy_table(predictions, "subject")
     assert table.loc["ann", ["n", "correct"]].tolist() == [3, 2]
-    assert table.loc["ann", ["low", "high"]].tolist() == pytest.approx(wilson_interval(2, 3))
+    two_videos = wilson_interval(2 * 2 / 3, 2)  # of three clips
+    assert table.loc["ann", ["low", "high"]].tolist() == pytest.approx(two_videos)
+    many = pd.concat([predictions] * 5, ignore_index=True)
+    many["subject"] = [f"s{n // 3}" for n in range(30)]
+    row = accuracy_table(many.assign(truth="any"), "truth").iloc[0]
+    assert (row.low, row.high) == interval_of_share(many.correct.to_numpy(), many.subject)
     by_class = accuracy_table(predictions, "truth")
     assert by_class.index.tolist() == [CLASSES[n] for n in (0, 1, 2, 31)]
     assert by_class.confused_with.isna().tolist() == [False, True, False, False]
