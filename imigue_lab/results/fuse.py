@@ -25,10 +25,12 @@ from imigue_lab.training.scores import (
     bootstrap_intervals,
     clusters_of,
     counted,
+    fit_temperature,
     labelled,
     point_scores,
     probabilities,
     score_table,
+    temper,
     with_intervals,
 )
 from imigue_lab.training.settings import Settings
@@ -47,6 +49,9 @@ class FusionSettings(Settings):
         "uniform",
         pattern=r"^(uniform|search|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
         description="uniform, search (on validation), or one for each run such as 2:2:1:1",
+    )
+    temperature: bool = Field(
+        False, description="calibrate the fused probabilities by a temperature fitted on validation"
     )
 
 
@@ -135,13 +140,20 @@ def classes_of(run: Run) -> list[str]:
     return run.read_checkpoint("best")["classes"] if has_weights else []
 
 
-def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: int = 0) -> Run:
+def fuse(
+    names: Sequence[str],
+    weights: str = "uniform",
+    name: str = "",
+    seed: int = 0,
+    temperature: bool = False,
+) -> Run:
     """A run folder with predictions, scores, and in `fusion.json` the weight of each run.
 
     Args:
         names: of finished runs that predict the classes of clips, or their paths.
         weights: `uniform`, `search`, or `2:1:...` in the order of the names.
         name: of the folder; empty: derived from the runs.
+        temperature: whether the fused probabilities are calibrated, see `fit_temperature`.
 
     Raises:
         RunError: the runs are not of the same clips of validation and test, or differ in labels,
@@ -150,7 +162,8 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
     """
     runs = [find_run(own) for own in names]
     requested = {"runs": ",".join(run.folder.name for run in runs), "weights": weights}
-    settings = FusionSettings.from_arguments({**requested, "name": name, "seed": seed})
+    given = {**requested, "temperature": temperature, "name": name, "seed": seed}
+    settings = FusionSettings.from_arguments(given)
     tables = join_runs(runs)
     shares = weigh(weights, tables)
     content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]
@@ -159,6 +172,10 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
         if not fused.announce([]):
             return fused
         predictions = combine(tables, shares)
+        if temperature:
+            fitted = fit_temperature(labelled(predictions, "validation"))
+            calibrated = temper(probabilities(predictions), fitted)
+            predictions[[f"p{k}" for k in range(calibrated.shape[1])]] = calibrated
         fused.write_predictions(predictions)
         members = list(zip(tables, requested["runs"].split(","), shares.tolist(), strict=True))
         rows = [

@@ -17,7 +17,13 @@ from imigue_lab.results.fuse import (
     show_members,
 )
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.scores import point_scores, probabilities
+from imigue_lab.training.scores import (
+    fit_temperature,
+    labelled,
+    point_scores,
+    probabilities,
+    temper,
+)
 from imigue_lab.training.statistics import interval_of_mean, resampled_means
 
 CLASSES, CLIPS = 4, 240
@@ -178,6 +184,27 @@ def test_the_interval_of_a_gain_is_widened_for_few_subjects():
     raw = np.quantile(means, [0.025, 0.975])
     assert gain.interval == interval_of_mean(own, few[0].subject)
     assert gain.interval[0] < raw[0] and raw[1] < gain.interval[1]
+
+
+def test_a_temperature_of_validation_calibrates_the_test_and_keeps_its_predictions(finished):
+    def certain(table):  # far too certain
+        p = probabilities(table) ** 10
+        columns = [f"p{c}" for c in range(CLASSES)]
+        table[columns] = p / p.sum(axis=1, keepdims=True)
+        return table
+
+    finished("a", seed=1, change=certain), finished("b", seed=1, change=certain)
+    plain, fitted = fuse(["a", "b"]), fuse(["a", "b"], temperature=True)
+    assert plain.folder != fitted.folder
+    before, after = (run.scores().set_index(["split", "predictor"]) for run in (plain, fitted))
+    test = ("test", "model")
+    assert after.calibration_error[test] < 0.8 * before.calibration_error[test]
+    assert after.top1[test] == before.top1[test]
+    tables = [run.predictions() for run in (plain, fitted)]
+    own = fit_temperature(labelled(tables[0], "validation"))
+    assert own > 1.1
+    np.testing.assert_allclose(probabilities(tables[1]), temper(probabilities(tables[0]), own))
+    assert fit_temperature(labelled(tables[1], "validation")) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize(
