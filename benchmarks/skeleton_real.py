@@ -199,7 +199,7 @@ def test(actions: Actions, how: Network) -> None:
     for name, table in predictions.items():
         top1 = point_scores(table)["top1"]
         correct = round(top1 * len(table))
-        low, high = bootstrap_intervals(table, seed=0, unit="subject")["top1"]
+        low, high = bootstrap_intervals(table, seed=0)["top1"]
         wilson = wilson_interval(correct, len(table))
         print(
             f"{how.name} {name:12} {100 * top1:.1f} % ({correct} of {len(table)});"
@@ -207,13 +207,12 @@ def test(actions: Actions, how: Network) -> None:
             f" {100 * high:.1f}, Wilson {100 * wilson[0]:.1f} to {100 * wilson[1]:.1f}"
         )
     for name in how.streams if "all" in predictions else []:
-        for unit in ("subject", "clip_id"):
-            gain = paired_gain(predictions["all"], predictions[name], unit=unit)
-            low, high = (100 * end for end in gain.interval)
-            print(
-                f"all over {name}: {100 * gain.top1:+.1f} points, {low:+.1f} to {high:+.1f} over"
-                f" draws of {gain.videos} {'subjects' if unit == 'subject' else 'clips'}"
-            )
+        gain = paired_gain(predictions["all"], predictions[name])
+        low, high = (100 * end for end in gain.interval)
+        print(
+            f"all over {name}: {100 * gain.top1:+.1f} points, {low:+.1f} to {high:+.1f} over"
+            f" draws of {gain.clusters} {gain.unit}"
+        )
     print(f"{RECIPE}, {how}, {seconds:.0f} s")
 
 

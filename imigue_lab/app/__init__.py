@@ -102,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     name = "name of the new run (default: derived from the runs)"
     fusion.add_argument("--name", default="", help=name)
     add_option(fusion, "--seed", 0, "random seed of the intervals", type=int)
+    calibrate = "calibrate by a temperature that is fitted on validation"
+    fusion.add_argument("--temperature", action="store_true", help=calibrate)
     fusion.set_defaults(run=fuse_runs)
 
     table = commands.add_parser(
@@ -208,7 +210,7 @@ def fuse_runs(options: argparse.Namespace) -> None:
     from imigue_lab.results.fuse import fuse, show_members
     from imigue_lab.training.scores import show_scores
 
-    run = fuse(options.runs, options.weights, options.name, options.seed)
+    run = fuse(options.runs, options.weights, options.name, options.seed, options.temperature)
     print(show_scores(run.scores()).to_string(index=False))
     shown, sentences = show_members(run)
     print(shown.to_string(index=False), *sentences, sep="\n")

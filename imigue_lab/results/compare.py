@@ -12,17 +12,19 @@ import pandas as pd
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.runs import Run, flatten
-from imigue_lab.training.scores import show_p
+from imigue_lab.training.scores import clusters_of, counted, show_p
 from imigue_lab.training.statistics import effect_size, holm, interval_of_mean, mcnemar, sign_flip_p
 
-CLUSTER = {"clip_id": "video_id", "video_id": "subject"}  # column of an item's cluster
 SEED_ONLY = ("seed", "joint_run", "bone_run")
 Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)
 Variants = Mapping[str, Sequence[Run]]
 
 
 def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
-    """The labelled items of a split by id; RunError if none. Columns: cluster, truth, correct."""
+    """The labelled items of a split by id; RunError if none.
+
+    Columns: cluster, unit (`clusters_of`), truth, correct.
+    """
     predictions = run.predictions()
     item = "clip_id" if "clip_id" in predictions else "video_id"
     truth = "label" if "label" in predictions else "outcome"
@@ -30,7 +32,8 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
     if part.empty:
         raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")
     predicted = part.predicted if "predicted" in part else (part.probability >= 0.5).astype(int)
-    items = {"cluster": part[CLUSTER[item]].astype(str), "truth": part[truth].astype(int)}
+    cluster, unit = clusters_of(part)
+    items = {"cluster": cluster, "unit": unit, "truth": part[truth].astype(int)}
     items["correct"] = predicted.to_numpy() == part[truth].to_numpy(dtype=int)
     return pd.DataFrame(items).set_axis(part[item].astype(str), axis=0).sort_index()
 
@@ -52,7 +55,7 @@ def pool(variants: Variants, split: str) -> dict[str, Items]:
                     f"{run.folder.name}: {name} has another run of seed {seed} on these items;"
                     " name one of them"
                 )
-            own = items.assign(cluster=f"{number}/" + items.cluster)
+            own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     return pooled
 
@@ -67,16 +70,17 @@ def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
 def compare(variants: Variants, reference: str = "", split: str = "validation") -> pd.DataFrame:
     """One row per variant, each against the reference on the same items and seeds.
 
-    An item's value is its mean over seeds, so that seeds do not count as items; `p` and the
-    intervals describe other videos or subjects with these seeds, `sd` other seeds.
+    Seeds do not count as items. The intervals are of other subjects and other seeds together
+    (`statistics.variance_of_runs`); with one seed they, and `p` always, are of other subjects with
+    these seeds: `p` is of an item's mean over seeds. `sd` is between seeds.
 
     Args:
         variants: one or more finished runs per name.
         reference: the variant that the others are compared with; empty: the first.
 
     Returns:
-        Columns: variant, split, seeds, n items, clusters, accuracy (mean over seeds), sd, low,
-        high; difference to the reference, difference_low, difference_high, p (sign flips of
+        Columns: variant, split, seeds, n items, clusters, unit, accuracy (mean over seeds), sd,
+        low, high; difference to the reference, difference_low, difference_high, p (sign flips of
         clusters), p_holm, effect (standard deviations between clusters), discordant (items on which
         the two differ), worse and better (predictions that only the reference, and only the
         variant, got correct), mcnemar_p (descriptive: it assumes independent predictions).
@@ -103,13 +107,12 @@ def accuracy_of(by_seed: Items) -> dict[str, Any]:
     """Accuracy over seeds and items, with both spreads."""
     each = [float(items.correct.mean()) for items in by_seed.values()]
     items = pd.concat(by_seed.values())
-    correct = items.correct.astype(float).groupby(level=0).mean()
-    cluster = items.cluster.groupby(level=0).first()
-    low, high = interval_of_mean(correct.to_numpy(), cluster)
+    low, high = interval_of_mean(items.correct.to_numpy(float), items.cluster, run=items.run)
     return {
         "seeds": len(each),
-        "n": len(correct),
-        "clusters": cluster.nunique(),
+        "n": items.index.nunique(),
+        "clusters": items.cluster.nunique(),
+        "unit": items.unit.iloc[0],
         "accuracy": float(np.mean(each)),
         "sd": float(np.std(each, ddof=1)) if len(each) > 1 else np.nan,
         "low": low,
@@ -133,9 +136,9 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
             )
         pairs.append(ours.assign(full=theirs.correct.loc[ours.index]))
     both = pd.concat(pairs)
-    gain = (both.correct.astype(float) - both.full).groupby(level=0).mean()
-    cluster = both.cluster.groupby(level=0).first()
-    low, high = interval_of_mean(gain.to_numpy(), cluster)
+    each = both.correct.astype(float) - both.full
+    low, high = interval_of_mean(each.to_numpy(), both.cluster, run=both.run)
+    gain, cluster = each.groupby(level=0).mean(), both.cluster.groupby(level=0).first()
     described = mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool))
     return {
         "difference": float(gain.mean()),
@@ -189,7 +192,7 @@ def unique_names(runs: Sequence[Run]) -> list[str]:
 
 def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     """For display: percent and points with their intervals, a dash for missing values."""
-    shown = table[["variant", "split", "seeds", "n", "clusters"]].copy()
+    shown = table[["variant", "split", "seeds", "n"]].assign(clusters=counted(table))
     rows = list(table.itertuples())
     shown["accuracy %"] = [percent(row.accuracy, row.low, row.high, row.sd) for row in rows]
     if "p" not in table:

@@ -17,18 +17,23 @@ from pydantic import Field
 
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError, SettingsError, some
+from imigue_lab.results.compare import percent
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run, open_run
 from imigue_lab.training.scores import (
     bootstrap_intervals,
+    clusters_of,
+    counted,
+    fit_temperature,
     labelled,
     point_scores,
     probabilities,
     score_table,
+    temper,
     with_intervals,
 )
 from imigue_lab.training.settings import Settings
-from imigue_lab.training.statistics import resampled_means
+from imigue_lab.training.statistics import interval_of_mean
 
 SHARED = ("video_id", "subject", "split", "label")
 ROUNDS = 1000  # of the weight search
@@ -44,21 +49,23 @@ class FusionSettings(Settings):
         pattern=r"^(uniform|search|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
         description="uniform, search (on validation), or one for each run such as 2:2:1:1",
     )
+    temperature: bool = Field(
+        False, description="calibrate the fused probabilities by a temperature fitted on validation"
+    )
 
 
 class Gain(NamedTuple):
     """How many more clips the first model gets correct."""
 
     top1: float  # difference of the accuracies, first minus second
-    interval: tuple[float, float]  # 95 %; whole videos are drawn, the same ones for both
+    interval: tuple[float, float]  # 95 %; whole clusters are drawn, the same ones for both
     n: int  # clips
-    videos: int  # clusters
+    clusters: int
+    unit: str  # of the clusters, see `scores.clusters_of`
 
 
-def paired_gain(
-    first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, unit: str = "video_id"
-) -> Gain:
-    """Two tables of labelled predictions, joined by clip id; `unit` is the column of the clusters.
+def paired_gain(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Gain:
+    """Two tables of labelled predictions, joined by clip id.
 
     Raises RunError if they are not of the same clips.
     """
@@ -69,8 +76,9 @@ def paired_gain(
             f" {len(set(first.clip_id) & set(other.index))} in both; score them on one split"
         )
     gain = correct(first) - correct(other.loc[first.clip_id])
-    low, high = np.quantile(resampled_means(gain, first[unit], seed), [0.025, 0.975])
-    return Gain(float(gain.mean()), (float(low), float(high)), len(first), first[unit].nunique())
+    cluster, unit = clusters_of(first)
+    interval = interval_of_mean(gain, cluster, seed)
+    return Gain(float(gain.mean()), interval, len(first), cluster.nunique(), unit)
 
 
 def correct(predictions: pd.DataFrame) -> np.ndarray:
@@ -131,13 +139,20 @@ def classes_of(run: Run) -> list[str]:
     return run.read_checkpoint("best")["classes"] if has_weights else []
 
 
-def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: int = 0) -> Run:
+def fuse(
+    names: Sequence[str],
+    weights: str = "uniform",
+    name: str = "",
+    seed: int = 0,
+    temperature: bool = False,
+) -> Run:
     """A run folder with predictions, scores, and in `fusion.json` the weight of each run.
 
     Args:
         names: of finished runs that predict the classes of clips, or their paths.
         weights: `uniform`, `search`, or `2:1:...` in the order of the names.
         name: of the folder; empty: derived from the runs.
+        temperature: whether the fused probabilities are calibrated, see `fit_temperature`.
 
     Raises:
         RunError: the runs are not of the same clips of validation and test, or differ in labels,
@@ -146,7 +161,8 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
     """
     runs = [find_run(own) for own in names]
     requested = {"runs": ",".join(run.folder.name for run in runs), "weights": weights}
-    settings = FusionSettings.from_arguments({**requested, "name": name, "seed": seed})
+    given = {**requested, "temperature": temperature, "name": name, "seed": seed}
+    settings = FusionSettings.from_arguments(given)
     tables = join_runs(runs)
     shares = weigh(weights, tables)
     content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]
@@ -155,6 +171,10 @@ def fuse(names: Sequence[str], weights: str = "uniform", name: str = "", seed: i
         if not fused.announce([]):
             return fused
         predictions = combine(tables, shares)
+        if temperature:
+            fitted = fit_temperature(labelled(predictions, "validation"))
+            calibrated = temper(probabilities(predictions), fitted)
+            predictions[[f"p{k}" for k in range(calibrated.shape[1])]] = calibrated
         fused.write_predictions(predictions)
         members = list(zip(tables, requested["runs"].split(","), shares.tolist(), strict=True))
         rows = [
@@ -234,9 +254,10 @@ def member_row(
         "run": run,
         "weight": weight,
         "n": gain.n,
-        "videos": gain.videos,
+        "clusters": gain.clusters,
+        "unit": gain.unit,
         "top1": point_scores(own)["top1"],
-        "top1_interval": bootstrap_intervals(own, seed)["top1"],
+        "top1_interval": bootstrap_intervals(own, seed).get("top1"),
         "fusion_gains": gain.top1,
         "fusion_gains_interval": gain.interval,
     }
@@ -253,14 +274,17 @@ def fusion_table(run: Run) -> pd.DataFrame:
 def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
     """The runs with intervals in brackets; one sentence per split on the gain over the best run."""
     table = fusion_table(run)
-    shown = table[["split", "run", "n", "videos"]].assign(weight=table.weight.round(3))
+    shown = table[["split", "run", "n"]].assign(
+        clusters=counted(table), weight=table.weight.round(3)
+    )
     for column in ("top1", "fusion_gains"):
         shown[column.replace("_", " ")] = with_intervals(table, column)
     sentences = []
     for row in table[table.best].itertuples():
-        gain, low, high = (100 * x for x in (row.fusion_gains, *row.fusion_gains_interval))
+        low, high = row.fusion_gains_interval
+        gain = percent(row.fusion_gains, low, high, sign="+")
         sentences.append(
-            f"{row.split}: {gain:+.1f} points [{low:+.1f}, {high:+.1f}] over {row.run}, the best on"
-            f" validation ({row.n} clips of {row.videos} videos)"
+            f"{row.split}: {gain} points over {row.run}, the best on"
+            f" validation ({row.n} clips of {row.clusters} {row.unit})"
         )
     return shown, sentences

@@ -214,6 +214,7 @@ def command_of(run: Run) -> str:
     explicit = explicit_settings(settings := settings_of(run))
     if isinstance(settings, FusionSettings):
         words = ["imigue-lab", "fuse", *settings.runs.split(",")]
+        words += ["--temperature"] * settings.temperature
         explicit = {n: explicit[n] for n in ("weights", "name", "seed") if n in explicit}
     else:
         words = ["imigue-lab", "train", run.settings()["task"]]

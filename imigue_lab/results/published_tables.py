@@ -20,7 +20,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
 from imigue_lab.training.runs import Run, finished_runs
-from imigue_lab.training.scores import constant_rows
+from imigue_lab.training.scores import constant_rows, has_interval
 from imigue_lab.training.statistics import wilson_interval
 
 GESTURE_TASKS = ("baseline", "gesture", "fusion")
@@ -31,7 +31,7 @@ PUBLISHED_BASELINES = {
 }
 PAPER, PAPER_SCORE = "CMTF with memory", 62.87
 COLUMNS = [
-    *("method", "modality", "origin", "top-1 %", "95 % interval", "n", "videos"),
+    *("method", "modality", "origin", "top-1 %", "95 % interval", "n", "clusters"),
     *("majority class %", "data", "source"),
 ]
 
@@ -63,8 +63,8 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
     """One row per published number, followed by one per run of that method.
 
     Columns: method, modality, origin (published or ours), top-1 in percent, its interval over draws
-    of whole videos, n clips and videos, the score of the majority class, the data, and the source:
-    the publication, or our run.
+    of clusters, n clips, clusters with their unit (subjects, or videos where subjects are unknown),
+    the score of the majority class, the data, and the source: the publication, or our run.
 
     Args:
         runs: finished gesture runs (RunError for another task); by default all in the workspace.
@@ -107,11 +107,12 @@ def our_method_row(run: Run, split: str) -> dict[str, Any]:
     if own.empty:
         return row
     model, majority = own[own.predictor == "model"].iloc[0], constant_rows(own).iloc[0]
+    interval = model.top1_interval
     return row | {
         "top-1 %": 100 * model.top1,
-        "95 % interval": in_percent(*model.top1_interval),
+        "95 % interval": in_percent(*interval) if has_interval(interval) else None,
         "n": int(model.n),
-        "videos": int(model.videos),
+        "clusters": f"{model.clusters} {model.unit}",
         "majority class %": 100 * majority.top1,
     }
 
@@ -146,7 +147,7 @@ def data_of(run: Run) -> str:
 def show_table(table: pd.DataFrame) -> pd.DataFrame:
     """For display: two digits as published, a dash for missing values."""
     shown = table.astype(object)
-    for column in ("top-1 %", "majority class %", "n", "videos"):
+    for column in ("top-1 %", "majority class %", "n"):
         form = "{:.2f}" if "%" in column else "{:.0f}"
         shown[column] = [form.format(v) if pd.notna(v) else None for v in table[column]]
     return shown.where(shown.notna(), "–")

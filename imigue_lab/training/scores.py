@@ -6,8 +6,8 @@ Predictions are a table with one row per item:
     gestures  clip_id, video_id, subject, split, label, p0, p1, ... (probability of each class);
               of the gesture model also pose0, ..., rgb0, ... (logits of its heads)
 
-`outcome` and `label` are null where they are hidden. Intervals resample whole subjects (emotion)
-or whole videos (gestures), because the items of one cluster are not independent.
+`outcome` and `label` are null where they are hidden. Intervals resample whole subjects, because
+their items are not independent; the video takes the place of a subject that is not known.
 Letters in shapes: N items, K classes, G clusters, R resamples; [r, i, j] counts the clips of class
 i that are classified as j.
 """
@@ -18,20 +18,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.training.statistics import (
-    RESAMPLES,
     PerResample,
     draw_groups,
+    interval_of_share,
     percentiles,
-    wilson_interval,
+    sign_flip_p,
 )
 
 BINS = 10  # of the calibration error
 EMOTION_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
-GESTURE_METRICS = ("top1", "top5", "macro_f1", "mean_class_accuracy")
+GESTURE_METRICS = ("top1", "top5", "macro_f1", "mean_class_accuracy", "calibration_error")
 
 Labels = Int[np.ndarray, " N"]
 Probabilities = Float[np.ndarray, "N K"]
@@ -45,6 +46,18 @@ def labelled(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """The rows of one split whose true class is known."""
     truth = predictions["outcome" if is_emotion(predictions) else "label"]
     return predictions[(predictions.split == split) & truth.notna()]
+
+
+def clusters_of(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
+    """The independent unit of each item and what it is: subjects, videos, or some of each.
+
+    The video takes the place of a subject that is not known, here or in `data.splits`.
+    """
+    video = predictions.video_id.astype(str)
+    subject = predictions.subject.astype(object).where(predictions.subject.notna(), video)
+    unknown = subject.astype(str) == video
+    unit = "videos" if unknown.all() else "subjects and videos" if unknown.any() else "subjects"
+    return subject.astype(str), unit
 
 
 def probabilities(predictions: pd.DataFrame) -> Probabilities:
@@ -82,30 +95,39 @@ def outcome_scores(
         f1_win = 2 * true_win / (true_win + false_win + wins)
         f1_lose = 2 * true_lose / (2 * true_lose + (wins - true_win) + false_win)
         above = np.sign(probability[win][:, None] - probability[~win][None, :]) / 2 + 0.5
-        pairs = np.einsum("rp,pn,rn->r", weights[:, win], above, weights[:, ~win])
-        bins = np.minimum((probability * BINS).astype(int), BINS - 1)[:, None] == np.arange(BINS)
+        pairs = (weights[:, win] @ above * weights[:, ~win]).sum(axis=1)
         return {
             "accuracy": (true_win + true_lose) / total,
             "balanced_accuracy": (true_win / wins + true_lose / losses) / 2,
             "macro_f1": (f1_win + f1_lose) / 2,
             "auc": pairs / (wins * losses),
             "calibration_error": (
-                np.abs(weights @ ((win - probability)[:, None] * bins)).sum(axis=1) / total
+                np.abs(weights @ calibration_gaps(probability, win)).sum(axis=1) / total
             ),
         }
 
 
-def permutation_p(predictions: pd.DataFrame, seed: int) -> float:
-    """Share of shuffled outcomes that are predicted at least as well, by balanced accuracy."""
+def calibration_gaps(
+    probability: Float[np.ndarray, " N"], occurred: np.ndarray
+) -> Float[np.ndarray, "N bins"]:
+    """Of each item what occurred minus its probability, in the column of its probability's bin."""
+    bins = np.minimum((probability * BINS).astype(int), BINS - 1)[:, None] == np.arange(BINS)
+    return (occurred - probability)[:, None] * bins
+
+
+def skill_p(predictions: pd.DataFrame, seed: int) -> float:
+    """One-sided p of a balanced accuracy of 0.5: are outcomes and predictions independent?
+
+    Shuffling outcomes would also break what the interviews of a subject have in common, and
+    subjects with other numbers of interviews cannot be exchanged. So the excess is written as a sum
+    over interviews, ``2 (BA - ½) = Σ_i (ŷ_i - mean ŷ) c_i`` with ``c = 1 / wins`` or
+    ``-1 / losses``, and each subject's part, which has mean 0 without skill, keeps or changes its
+    sign at random: a sign-flip test of the score (Hemerik et al. 2020).
+    """
     outcome, probability = outcome_columns(predictions)
-    predicted, win = probability >= 0.5, outcome == 1
-
-    def balanced(win: np.ndarray) -> np.ndarray:
-        recall = (predicted & win).sum(-1) / win.sum(-1)
-        return recall + (~predicted & ~win).sum(-1) / (~win).sum(-1)
-
-    shuffled = np.random.default_rng(seed).permuted(np.tile(win, (RESAMPLES, 1)), axis=1)
-    return float((1 + (balanced(shuffled) >= balanced(win[None]) - 1e-12).sum()) / (1 + RESAMPLES))
+    predicted, win = (probability >= 0.5).astype(float), outcome == 1
+    excess = (predicted - predicted.mean()) * np.where(win, 1 / win.sum(), -1 / (~win).sum())
+    return sign_flip_p(excess, clusters_of(predictions)[0], seed, two_sided=False)
 
 
 def confusion_scores(confusions: Float[np.ndarray, "R K K"]) -> PerResample:
@@ -133,6 +155,12 @@ def in_top(label: Labels, probability: Probabilities, k: int = 5) -> Float[np.nd
     return (order == label[:, None]).any(axis=1).astype(float)
 
 
+def confidence_gaps(label: Labels, probability: Probabilities) -> Float[np.ndarray, "N bins"]:
+    """`calibration_gaps` of the most probable class: Guo et al. 2017, 10 bins of equal width."""
+    correct = probability.argmax(axis=1) == label
+    return calibration_gaps(probability.max(axis=1), correct)
+
+
 def confusion_counts(
     label: Labels, probability: Probabilities, cluster: Labels
 ) -> Float[np.ndarray, "G K K"]:
@@ -152,20 +180,16 @@ def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
     label, probability = label_columns(predictions)
     scores = confusion_scores(confusion_counts(label, probability, np.zeros_like(label)))
     scores["top5"] = in_top(label, probability).mean(keepdims=True)
+    gaps = confidence_gaps(label, probability).mean(axis=0)
+    scores["calibration_error"] = np.abs(gaps).sum(keepdims=True)
     return {name: float(value[0]) for name, value in scores.items()}
 
 
-def bootstrap_intervals(
-    predictions: pd.DataFrame, seed: int, unit: str = ""
-) -> dict[str, tuple[float, float]]:
-    """95 % intervals over draws of whole clusters.
-
-    `unit` is the column of the clusters; empty: `subject` for emotion, `video_id` for gestures.
-    """
-    emotion = is_emotion(predictions)
-    group, names = pd.factorize(predictions[unit or ("subject" if emotion else "video_id")])
+def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
+    """95 % interval of every metric over draws of whole clusters."""
+    group, names = pd.factorize(clusters_of(predictions)[0])
     draws = draw_groups(len(names), seed)
-    if emotion:
+    if is_emotion(predictions):
         scores = outcome_scores(*outcome_columns(predictions), draws[:, group])
         return percentiles(scores, len(names))
     label, probability = label_columns(predictions)
@@ -174,16 +198,40 @@ def bootstrap_intervals(
     found = np.bincount(group, weights=in_top(label, probability))
     confusions = (draws @ counts.reshape(len(names), -1)).reshape(-1, *counts.shape[1:])
     scores = {**confusion_scores(confusions), "top5": draws @ found / (draws @ clips)}
+    gaps = np.zeros((len(names), BINS))
+    np.add.at(gaps, group, confidence_gaps(label, probability))
+    scores["calibration_error"] = np.abs(draws @ gaps).sum(axis=1) / (draws @ clips)
     return percentiles(scores, len(names))
+
+
+def temper(probability: Probabilities, temperature: float) -> Probabilities:
+    """``softmax(log p / T)``: flatter for T > 1; the most probable class stays the same."""
+    return softmax(np.log(np.maximum(probability, 1e-12)) / temperature, axis=1)
+
+
+def fit_temperature(validation: pd.DataFrame) -> float:
+    """The T, 0.05 to 20, of the best likelihood of labelled clips (Guo et al. 2017); 1 of none.
+
+    On these clips themselves the calibration error is then optimistic: read that of the test.
+    """
+    label, probability = label_columns(validation)
+    if not len(label):
+        return 1.0
+
+    def loss(log_t: float) -> float:
+        own = temper(probability, float(np.exp(log_t)))[range(len(label)), label]
+        return -float(np.log(np.maximum(own, 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
 def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The model, its heads and constant predictors on validation and test, where labelled.
 
-    Columns: split, predictor, n items, correct, each metric, and its 95 % interval in
-    `<metric>_interval`. Emotion: always win and always lose; Wilson intervals of accuracy,
-    bootstrap intervals of balanced accuracy and AUC, and `p` (permutation). Gestures: also
-    `videos`; the majority class of train, with the class shares of train as its probabilities.
+    Columns: split, predictor, n items, clusters and their unit (`clusters_of`), correct, each
+    metric, and its 95 % interval in `<metric>_interval`. Emotion: always win and always lose;
+    intervals of accuracy (`interval_of_share`), balanced accuracy and AUC, and `p` (`skill_p`).
+    Gestures: the majority class of train, with the class shares of train as its probabilities.
     """
     constants = constant_predictors(predictions)
     parts = {split: labelled(predictions, split) for split in ("validation", "test")}
@@ -236,15 +284,17 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
     correct = round(scores[metrics[0]] * len(part))
     constant = predictor.startswith("always ")
     intervals: dict[str, Any] = {} if constant else bootstrap_intervals(part, seed)
+    cluster, unit = clusters_of(part)
     row: dict[str, Any] = {"split": split, "predictor": predictor, "n": len(part)}
+    row |= {"clusters": cluster.nunique(), "unit": unit}
     if emotion:
         intervals = {name: intervals.get(name) for name in ("balanced_accuracy", "auc")}
-        intervals["accuracy"] = wilson_interval(correct, len(part))
+        right = (part.probability >= 0.5) == (part.outcome == 1)
+        intervals["accuracy"] = interval_of_share(right.to_numpy(dtype=bool), cluster, seed)
         tested = not constant and part.outcome.nunique() == 2
-        row["p"] = permutation_p(part, seed) if tested else np.nan
+        row["p"] = skill_p(part, seed) if tested else np.nan
     else:
         intervals = {name: intervals.get(name) for name in metrics}
-        row["videos"] = part.video_id.nunique()
     row |= {"correct": correct, **{name: scores[name] for name in metrics}}
     return row | {f"{name}_interval": interval for name, interval in intervals.items()}
 
@@ -252,7 +302,8 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
 def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     """The score table for display: two digits, intervals in brackets, a dash for missing values."""
     emotion = "accuracy" in table
-    shown = table[["split", "predictor", "n", *([] if emotion else ["videos"]), "correct"]].copy()
+    shown = table[["split", "predictor", "n", "correct"]].copy()
+    shown.insert(3, "clusters", counted(table))
     for metric in EMOTION_METRICS if emotion else GESTURE_METRICS:
         shown[metric.replace("_", " ")] = with_intervals(table, metric)
     if emotion:
@@ -260,14 +311,24 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def counted(table: pd.DataFrame) -> list[str]:
+    """The clusters of each row with their unit: ``36 subjects``."""
+    return [f"{row.clusters} {row.unit}" for row in table.itertuples()]
+
+
 def with_intervals(table: pd.DataFrame, column: str) -> list[str]:
     """A column with its `<column>_interval`: ``0.63 [0.54, 0.72]``; a dash for NaN."""
     shown = ["–" if pd.isna(value) else f"{value:.2f}" for value in table[column]]
     intervals = table.get(f"{column}_interval", [None] * len(table))
     return [
-        f"{text} [{own[0]:.2f}, {own[1]:.2f}]" if isinstance(own, tuple | list) else text
+        f"{text} [{own[0]:.2f}, {own[1]:.2f}]" if has_interval(own) else text
         for text, own in zip(shown, intervals, strict=True)
     ]
+
+
+def has_interval(interval: Any) -> bool:
+    """False for the null or NaN of a single cluster."""
+    return isinstance(interval, tuple | list) and not pd.isna(interval[0])
 
 
 def show_p(p: float) -> str:

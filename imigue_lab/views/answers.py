@@ -22,8 +22,8 @@ from plotly.subplots import make_subplots
 from imigue_lab.data.vocabulary import GROUPS, OUTCOMES, group_of
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import labelled, name_of, probabilities
-from imigue_lab.training.statistics import wilson_interval
+from imigue_lab.training.scores import clusters_of, labelled, name_of, probabilities
+from imigue_lab.training.statistics import Clusters, interval_of_share
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, interval_bars, notes_of, styled
 
 NAME_WIDTH = 30  # characters
@@ -45,7 +45,6 @@ LINES = {  # by the monitored column: column, name, colour, subplot
     ),
     "train_loss": (TRAIN,),  # after a refit there is no validation
 }
-INDEPENDENCE = "intervals assume independent items; items of one video or subject are not"
 
 
 def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
@@ -72,7 +71,7 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
         {
             "item": part.clip_id.to_numpy(),
             "video_id": part.video_id.to_numpy(),
-            "subject": part.subject.to_numpy() if "subject" in part else part.video_id.to_numpy(),
+            "subject": clusters_of(part)[0].to_numpy(),
             "split": split,
             "truth": pd.Categorical.from_codes(truth, names, ordered=True),
             "predicted": pd.Categorical.from_codes(predicted, names, ordered=True),
@@ -114,16 +113,16 @@ def hardest(predictions: pd.DataFrame, most: int = 20) -> pd.DataFrame:
 
 
 def accuracy_table(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Accuracy by `subject`, `truth` or another column, with Wilson's interval.
+    """Accuracy by `subject`, `truth` or another column, with its interval over other subjects.
 
-    Clips of one video, and interviews of one person, are not independent: the true intervals are
-    wider. Columns: n, correct, accuracy, low, high (95 %), confused_with (the most frequent
-    incorrect class; null where all are correct).
+    Of one subject, over other videos; see `interval_of_share`. Columns: n, correct, accuracy, low,
+    high (95 %), confused_with (the most frequent incorrect class; null where all are correct).
     """
     rows = {}
     for name, part in predictions.groupby(by, observed=True):
         n, correct = len(part), int(part.correct.sum())
-        low, high = wilson_interval(correct, n)
+        cluster = part.video_id if by == "subject" else part.subject
+        low, high = interval_of_share(part.correct.to_numpy(), cluster)
         incorrect = part.predicted[~part.correct].value_counts()
         confused_with = incorrect.index[0] if n > correct else None
         rows[name] = (n, correct, correct / n, low, high, confused_with)
@@ -132,16 +131,19 @@ def accuracy_table(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def reliability_bins(
-    probability: Float[np.ndarray, " N"], occurred: Bool[np.ndarray, " N"], bins: int
+    probability: Float[np.ndarray, " N"],
+    occurred: Bool[np.ndarray, " N"],
+    bins: int,
+    cluster: Clusters,
 ) -> pd.DataFrame:
-    """Mean probability of an event, how often it occurred with Wilson's interval, and n, by bin.
+    """Mean probability of an event, how often it occurred with its interval, and n, by bin.
 
     Columns: probability, share, low, high (95 %), n; bins without items are left out.
     """
     number = np.minimum((probability * bins).astype(int), bins - 1)
     rows = []
     for own in (number == n for n in np.unique(number)):
-        low, high = wilson_interval(int(occurred[own].sum()), int(own.sum()))
+        low, high = interval_of_share(occurred[own], cluster[own])
         rows.append((probability[own].mean(), occurred[own].mean(), low, high, own.sum()))
     return pd.DataFrame(rows, columns=["probability", "share", "low", "high", "n"])
 
@@ -185,7 +187,8 @@ def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
 
     Of interviews: share of wins by the probability of a win, in 5 bins. Of clips: share of correct
     predictions by their confidence, in 10. Calibrated probabilities follow the diagonal; below it
-    the model is overconfident. Bars are 95 % Wilson intervals, long where a bin has few items.
+    the model is overconfident. Bars are 95 % intervals over other subjects, long where a bin has
+    few of them.
     """
     if "p_win" in predictions:
         probability, occurred, bins = predictions.p_win, predictions.truth == "win", 5
@@ -193,7 +196,8 @@ def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
     else:
         probability, occurred, bins = predictions.p_predicted, predictions.correct, 10
         items, x, y = "clips", "mean confidence", "share of correct predictions"
-    binned = reliability_bins(probability.to_numpy(), occurred.to_numpy(), bins)
+    subject = predictions.subject
+    binned = reliability_bins(probability.to_numpy(), occurred.to_numpy(), bins, subject)
     figure = go.Figure()
     line = {"color": NEUTRAL, "dash": "dash"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, name="calibrated")
@@ -209,7 +213,7 @@ def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title_text=x, range=[0, 1.08])
     figure.update_yaxes(title_text=y, range=[-0.02, 1.04])
-    notes = [*notes_of(run), INDEPENDENCE]
+    notes = [*notes_of(run), f"intervals over {subject.nunique()} {clusters_of(predictions)[1]}"]
     return styled(figure, f"Reliability on {split_of(predictions)}", notes, height=480)
 
 
@@ -230,7 +234,7 @@ def accuracies(run: Run, predictions: pd.DataFrame, by: str = "subject") -> go.F
     figure.update_xaxes(title_text="accuracy", range=[-0.02, 1.02])
     figure.update_yaxes(automargin=True, dtick=1)
     title = f"Accuracy by {'class' if by == 'truth' else by} on {split_of(predictions)}"
-    notes = [*notes_of(run), INDEPENDENCE]
+    notes = [*notes_of(run), "intervals over the videos of a subject, or the subjects of a class"]
     return styled(figure, title, notes, height=230 + 24 * len(table))
 
 

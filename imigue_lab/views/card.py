@@ -26,7 +26,7 @@ from imigue_lab.results.open import (
 )
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import constant_rows, show_scores
+from imigue_lab.training.scores import constant_rows, has_interval, show_scores
 from imigue_lab.views.answers import (
     confusion,
     hardest,
@@ -162,12 +162,9 @@ def data_section(run: Run) -> list[str]:
 
 
 def score_section(run: Run, task: str) -> list[str]:
-    how = "In brackets: 95 % intervals, bootstrap over videos."
+    how = "In brackets: 95 % intervals over draws of the clusters."
     if task == "emotion":
-        how = (
-            "In brackets: 95 % intervals, Wilson for accuracy, bootstrap over subjects for balanced"
-            " accuracy and AUC; p by permutation of the outcomes."
-        )
+        how += " p: without skill, by sign flips of subjects."
     if task != "fusion":
         how += " The test split was evaluated once, by the weights of the kept epoch."
     return [table(show_scores(run.scores()), "scores"), paragraph(how)]
@@ -175,7 +172,7 @@ def score_section(run: Run, task: str) -> list[str]:
 
 def member_section(run: Run) -> list[str]:
     shown, sentences = fusion.show_members(run)
-    how = "The fusion is the weighted sum of probabilities. In brackets: 95 % intervals, by video."
+    how = "The fusion is the weighted sum of probabilities. In brackets: 95 % intervals."
     return [table(shown), bullets(sentences), paragraph(how)]
 
 
@@ -225,6 +222,8 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
     model = part[part.predictor == "model"].iloc[0]
     constants = constant_rows(part)
     constant = constants.loc[constants[metric].idxmax()]
+    if not has_interval(model[f"{metric}_interval"]):
+        return f"On {split} all {model.n} items are of one subject or video: there is no interval."
     low, high = model[f"{metric}_interval"]
     if constant[metric] < low:
         result = "below that interval: the model is better"

@@ -41,7 +41,7 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
     figure.update_xaxes(title_text="accuracy minus that of the full model, in points")
     figure.update_yaxes(autorange="reversed", automargin=True)
     first = table.iloc[0]
-    sizes = f"{first.n} items, {first.seeds} seeds"
+    sizes = f"{first.n} items of {first.clusters} {first.unit}, {first.seeds} seeds"
     title = f"{len(shown)} variants compared with the full model on {first.split} ({sizes})"
     notes = notes_of(next(iter(runs.values()))[0])
     return styled(figure, title, notes, height=220 + 40 * len(shown))

@@ -74,9 +74,37 @@ def test_seeds_do_not_count_as_items(finished):
     table = compare({"full": full, "same": same}).set_index("variant")
     once = compare({"full": full[:1], "same": same[:1]}).set_index("variant")
     assert table.n.tolist() == [20, 20] and table.seeds.tolist() == [4, 4]
-    for column in ("p", "difference_low", "discordant", "effect"):
+    for column in ("p", "discordant", "effect"):
         assert table.loc["same", column] == pytest.approx(once.loc["same", column])
+    for column in ("difference_low", "difference_high"):  # seeds that agree add next to nothing
+        assert table.loc["same", column] == pytest.approx(once.loc["same", column], abs=0.01)
     assert table.loc["same", "worse"] == 4 * once.loc["same", "worse"]
+
+
+def test_the_interval_of_a_difference_is_wider_where_seeds_disagree(finished):
+    full = [finished(f"full{seed}", all_but(40), seed=seed) for seed in range(4)]
+    alike = [finished(f"a{seed}", all_but(40, 0, 1, 2, 3, 4), seed=seed) for seed in range(4)]
+    counts = (0, 10, 0, 10)  # as many incorrect in all, of every subject
+    apart = [
+        finished(f"b{seed}", all_but(40, *range(counts[seed])), seed=seed) for seed in range(4)
+    ]
+    table = compare({"full": full, "alike": alike, "apart": apart}).set_index("variant")
+    assert table.difference["alike"] == table.difference["apart"]
+    width = table.difference_high - table.difference_low
+    assert width["apart"] > 3 * width["alike"]
+    assert table.difference_high["apart"] > 0 > table.difference_high["alike"]
+
+
+def test_gestures_are_compared_over_subjects_where_they_are_known(finished):
+    run = finished("clips", all_but(20))
+    table = run.predictions()
+    clips = table.assign(clip_id=table.video_id, video_id=[f"v{n // 2}" for n in range(20)])
+    clips = clips.drop(columns=["outcome", "probability"]).assign(label=1, predicted=1)
+    for subject, clusters, unit in ((clips.subject, 5, "subjects"), (clips.video_id, 10, "videos")):
+        run.write_predictions(clips.assign(subject=subject))
+        row = compare({"own": [run]}).iloc[0]
+        assert (row.clusters, row.unit) == (clusters, unit)
+    assert show_comparison(compare({"own": [run]})).clusters[0] == "10 videos"
 
 
 def test_clusters_of_different_synthetic_sets_are_kept_apart(finished):

@@ -8,9 +8,23 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.results.fuse import fuse, fusion_table, paired_gain, search_weights, show_members
+from imigue_lab.results.fuse import (
+    correct,
+    fuse,
+    fusion_table,
+    paired_gain,
+    search_weights,
+    show_members,
+)
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.scores import point_scores, probabilities
+from imigue_lab.training.scores import (
+    fit_temperature,
+    labelled,
+    point_scores,
+    probabilities,
+    temper,
+)
+from imigue_lab.training.statistics import interval_of_mean, resampled_means
 
 CLASSES, CLIPS = 4, 240
 
@@ -130,7 +144,8 @@ def test_gains_over_each_run_are_paired_and_the_best_is_chosen_on_validation(fin
     assert row.fusion_gains == pytest.approx(difference)
     low, high = row.fusion_gains_interval
     assert low < difference < high
-    assert (row.n, row.videos) == (78, 13)
+    assert (row.n, row.clusters, row.unit) == (78, 10, "subjects")
+    assert "(78 clips of 10 subjects)" in show_members(run)[1][-1]
     assert "over unlucky, the best on validation" in show_members(run)[1][0]
 
 
@@ -157,17 +172,51 @@ def test_searched_weights_maximise_the_validation_likelihood_and_ignore_the_test
     assert search_weights(parts)[1] == pytest.approx(grid[total.argmax()], abs=2e-3)
 
 
-def test_the_interval_of_a_gain_in_one_video_only_contains_zero():
+def test_the_interval_of_a_gain_in_one_subject_only_contains_zero():
     best = predict(clips(), 50, 0)
     worse = best.copy()
-    own = worse.video_id == "0003"  # the whole gain is in one video
+    own = worse.video_id == "0003"  # the whole gain is in one subject
     worse.loc[own, [f"p{c}" for c in range(CLASSES)]] = np.roll(probabilities(worse[own]), 1, 1)
     gain = paired_gain(best, worse.sample(frac=1, random_state=1))
     assert gain.top1 == pytest.approx(6 / CLIPS)
     assert gain.interval[0] == 0 < gain.interval[1]
+    assert gain.clusters == best.subject.nunique() and gain.unit == "subjects"
     assert paired_gain(best, best).interval == (0, 0)
     with pytest.raises(RunError, match="expected the same clips, got 240 and 239 with 239"):
         paired_gain(best, worse.iloc[1:])
+
+
+def test_the_interval_of_a_gain_is_widened_for_few_subjects():
+    """As that of every score: the middle 95 % of the draws of five are too narrow."""
+    best, worse = (predict(clips(), skill, 0) for skill in (1.5, 1.0))
+    few = [table.assign(subject="s" + (table.index % 5).astype(str)) for table in (best, worse)]
+    gain = paired_gain(*few)
+    own = correct(few[0]) - correct(few[1])
+    means = resampled_means(own, few[0].subject, 0)
+    raw = np.quantile(means, [0.025, 0.975])
+    assert gain.interval == interval_of_mean(own, few[0].subject)
+    assert gain.interval[0] < raw[0] and raw[1] < gain.interval[1]
+
+
+def test_a_temperature_of_validation_calibrates_the_test_and_keeps_its_predictions(finished):
+    def certain(table):  # far too certain
+        p = probabilities(table) ** 10
+        columns = [f"p{c}" for c in range(CLASSES)]
+        table[columns] = p / p.sum(axis=1, keepdims=True)
+        return table
+
+    finished("a", seed=1, change=certain), finished("b", seed=1, change=certain)
+    plain, fitted = fuse(["a", "b"]), fuse(["a", "b"], temperature=True)
+    assert plain.folder != fitted.folder
+    before, after = (run.scores().set_index(["split", "predictor"]) for run in (plain, fitted))
+    test = ("test", "model")
+    assert after.calibration_error[test] < 0.8 * before.calibration_error[test]
+    assert after.top1[test] == before.top1[test]
+    tables = [run.predictions() for run in (plain, fitted)]
+    own = fit_temperature(labelled(tables[0], "validation"))
+    assert own > 1.1
+    np.testing.assert_allclose(probabilities(tables[1]), temper(probabilities(tables[0]), own))
+    assert fit_temperature(labelled(tables[1], "validation")) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_published_scores_are_as_printed_without_n_or_interval(runs):
             row["top-1 %"] == score
             and row[list(PUBLISHED_BASELINES)].to_dict() == PUBLISHED_BASELINES
         )
-        assert row[["95 % interval", "n", "videos", "majority class %"]].isna().all()
+        assert row[["95 % interval", "n", "clusters", "majority class %"]].isna().all()
     assert "2s-agcn" not in table.index  # without a published number
 
 
@@ -52,7 +52,7 @@ def test_our_runs_follow_their_method_with_n_interval_and_source(runs):
     majority = scores[(scores.split == "test") & (scores.predictor != "model")].iloc[0]
     bone = ours.iloc[1]
     assert bone["top-1 %"] == 100 * model.top1 and bone["majority class %"] == 100 * majority.top1
-    assert (bone.n, bone.videos) == (model.n, model.videos)
+    assert (bone.n, bone.clusters) == (model.n, f"{model.clusters} {model.unit}")
     low, high = (float(end) for end in bone["95 % interval"].split(" to "))
     assert low <= bone["top-1 %"] + 0.05 and bone["top-1 %"] - 0.05 <= high
     last = table.iloc[-1]

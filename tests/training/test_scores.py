@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm, t
 from sklearn import metrics
 
 from imigue_lab.training.scores import (
@@ -12,11 +13,12 @@ from imigue_lab.training.scores import (
     constant_rows,
     in_top,
     outcome_scores,
-    permutation_p,
     point_scores,
     score_table,
     show_scores,
+    skill_p,
 )
+from imigue_lab.training.statistics import wilson_interval
 
 CLASSES = 6
 
@@ -73,11 +75,46 @@ def test_the_bootstrap_draws_whole_subjects():
     assert np.ptp(clustered) > 1.6 * np.ptp(as_if_independent)
 
 
-def test_the_permutation_test_distinguishes_skill_from_chance():
-    assert permutation_p(interviews(skill=2.0), seed=0) < 0.001
-    by_chance = [permutation_p(interviews(skill=0.0, seed=s), seed=0) for s in range(40)]
-    assert np.mean(np.array(by_chance) < 0.1) < 0.3
-    assert np.mean(by_chance) > 0.3
+def test_sign_flips_distinguish_skill_from_luck_at_the_nominal_rate():
+    """Outcomes and predictions that both follow the subject are often alike by luck."""
+    assert skill_p(interviews(skill=2.0), seed=0) < 0.001
+
+    def by_luck(seed, subjects=20, each=6):
+        rng = np.random.default_rng(seed)
+        table = interviews(subjects * each, per_subject=each)
+        of_subject = rng.normal(0, 3, (2, subjects)).repeat(each, axis=1)
+        noisy = of_subject + rng.logistic(size=of_subject.shape)
+        return table.assign(outcome=(noisy[0] > 0).astype(int), probability=noisy[1] > 0)
+
+    found = np.array([skill_p(by_luck(seed), seed=0) for seed in range(400)])
+    for level in (0.05, 0.1, 0.2):
+        assert abs((found <= level).mean() - level) < 3 * np.sqrt(level * (1 - level) / 400)
+
+
+def test_the_skill_test_sums_to_the_balanced_accuracy():
+    predictions = interviews(skill=0.5)
+    alone = predictions.assign(subject=predictions.video_id)  # each interview is a cluster
+    exact = skill_p(alone.head(12), seed=0)
+    outcome = alone.outcome[:12].to_numpy() == 1
+    predicted = (alone.probability[:12] >= 0.5).to_numpy()
+    part = (
+        (predicted - predicted.mean())
+        * np.where(outcome, 1, -1)
+        / [outcome.sum() if won else (~outcome).sum() for won in outcome]
+    )
+    balanced = metrics.balanced_accuracy_score(outcome, predicted)
+    assert part.sum() == pytest.approx(2 * balanced - 1)
+    signs = 1 - 2 * (np.arange(2**12)[:, None] >> np.arange(12) & 1)
+    assert exact == pytest.approx((signs @ part >= part.sum() - 1e-9).mean())
+
+
+def test_the_interval_of_accuracy_is_over_draws_of_subjects():
+    doubled = pd.concat([interviews(n=60, per_subject=1)] * 4, ignore_index=True)
+    model = score_table(doubled).iloc[0]
+    assert (model.n, model.clusters, model.unit) == (240, 60, "subjects")
+    assert model.accuracy_interval == bootstrap_intervals(doubled, seed=0)["accuracy"]
+    independent = score_table(interviews(n=60, per_subject=1)).iloc[0]
+    assert independent.accuracy_interval == wilson_interval(int(independent.correct), 60)
 
 
 def test_the_emotion_table_contains_both_constant_predictors():
@@ -102,7 +139,8 @@ def test_metrics_that_need_two_classes_are_dashes_for_one():
     shown = show_scores(score_table(predictions)).set_index("predictor")
     assert shown.loc["model", "auc"] == "–"
     assert shown.loc["model", "p"] == "–"
-    assert shown.loc["always win", "accuracy"].startswith("1.00 [0.84")
+    # of 7 subjects, all of whose interviews are correct, as Wilson's of 7 of 7
+    assert shown.loc["always win", "accuracy"].startswith("1.00 [0.65, 1.00]")
 
 
 def clips(n=120, skill=1.5, seed=0, per_video=6, split="test"):
@@ -162,13 +200,13 @@ def test_the_bootstrap_over_two_videos_by_hand():
     """One video all correct, one all incorrect: a draw gives 0, 0.5 or 1 at odds of 1, 2, 1."""
     predictions = certain([("a", 0, 0)] * 30 + [("b", 1, 2)] * 30)
     assert bootstrap_intervals(predictions, seed=0)["top1"] == (0.0, 1.0)
-    apart = predictions.assign(video_id=predictions.clip_id)
+    apart = predictions.assign(subject=predictions.clip_id)
     low, high = bootstrap_intervals(apart, seed=0)["top1"]
     half_width = 1.96 * np.sqrt(0.25 / 60)
     assert (low, high) == pytest.approx((0.5 - half_width, 0.5 + half_width), abs=0.02)
 
 
-def test_a_video_is_weighted_by_its_number_of_clips():
+def test_a_cluster_is_weighted_by_its_number_of_clips():
     """Three videos of 8, 1 and 1 clips; only the first is correct."""
     predictions = certain([("a", 0, 0)] * 8 + [("b", 0, 1), ("c", 0, 1)])
     draws = {(x, y, z) for x in range(4) for y in range(4) for z in range(4) if x + y + z == 3}
@@ -177,12 +215,64 @@ def test_a_video_is_weighted_by_its_number_of_clips():
         assert min(abs(bound - share) for share in possible) < 1e-12
 
 
-def test_intervals_can_resample_subjects_instead():
+def test_gestures_cluster_by_subject_or_by_video_where_that_is_unknown():
     predictions = clips(n=360, skill=0.5)
     predictions.loc[predictions.subject.isin(["s0", "s1", "s2"]), "p5"] = 9  # all incorrect there
-    of_videos = np.ptp(bootstrap_intervals(predictions, seed=0)["top1"])
-    of_subjects = np.ptp(bootstrap_intervals(predictions, seed=0, unit="subject")["top1"])
+    unknown = predictions.assign(subject=predictions.video_id)  # as data.splits writes them
+    some = predictions.assign(subject=predictions.subject.mask(predictions.subject == "s0"))
+    tables = [score_table(table).iloc[0] for table in (predictions, unknown, some)]
+    assert [table.clusters for table in tables] == [20, 60, 22]
+    assert [table.unit for table in tables] == ["subjects", "videos", "subjects and videos"]
+    of_subjects, of_videos, _ = (np.ptp(table.top1_interval) for table in tables)
     assert of_subjects > 1.2 * of_videos
+    assert show_scores(score_table(predictions)).clusters[0] == "20 subjects"
+
+
+def test_a_single_subject_has_no_interval():
+    predictions = clips().assign(subject="s")
+    assert score_table(predictions).top1_interval[0] is None
+    assert "[" not in show_scores(score_table(predictions)).top1[0]
+
+
+def test_the_calibration_error_of_clips_is_that_of_the_most_probable_class():
+    rows = pd.DataFrame(
+        {"p0": [0.7, 0.1, 0.75, 0.5], "p1": [0.2, 0.8, 0.15, 0.4], "p2": [0.1, 0.1, 0.1, 0.1]}
+    ).assign(label=[0, 1, 1, 2], video_id=list("aabb"), subject=list("ssuu"))
+    # bin 0.7: share 1/2 against 0.725; bin 0.8: 1 against 0.8; bin 0.5: 0 against 0.5
+    by_hand = (2 * 0.225 + 0.2 + 0.5) / 4
+    assert point_scores(rows)["calibration_error"] == pytest.approx(by_hand)
+    low, high = bootstrap_intervals(rows, seed=0)["calibration_error"]
+    assert low < by_hand < high
+
+
+def test_every_figure_of_the_gesture_table_follows_from_the_predictions():
+    """With plain NumPy, as a reader would check a run's predictions.parquet."""
+    predictions = pd.concat([clips(), clips(seed=1, split="train")])
+    model = score_table(predictions).iloc[0]
+    part = predictions[predictions.split == "test"]
+    probability = part[[f"p{c}" for c in range(CLASSES)]].to_numpy()
+    label, predicted = part.label.to_numpy(dtype=int), probability.argmax(axis=1)
+    right, best = label == predicted, probability.max(axis=1)
+    assert (model.n, model.correct) == (len(part), right.sum())
+    assert (model.clusters, model.unit) == (len(set(part.subject)), "subjects")
+    assert model.top1 == pytest.approx(right.mean())
+    above = (probability > probability[range(len(part)), label][:, None]).sum(axis=1)
+    assert model.top5 == pytest.approx((above < 5).mean())
+    recalls = [right[label == c].mean() for c in set(label)]
+    assert model.mean_class_accuracy == pytest.approx(np.mean(recalls))
+    f1 = [
+        2 * (right & (label == c)).sum() / ((label == c).sum() + (predicted == c).sum())
+        for c in {*label, *predicted}
+    ]
+    assert model.macro_f1 == pytest.approx(np.mean(f1))
+    inside = [(best >= b / 10) & ((best < (b + 1) / 10) | (b == 9)) for b in range(10)]
+    gaps = [abs(right[own].sum() - best[own].sum()) / len(part) for own in inside]
+    assert model.calibration_error == pytest.approx(sum(gaps))
+    subject, names = pd.factorize(part.subject)
+    draws = np.random.default_rng(0).multinomial(len(names), [1 / len(names)] * len(names), 2000)
+    of_draws = [np.average(right, weights=draw[subject]) for draw in draws]
+    tail = norm.cdf(np.sqrt(len(names) / (len(names) - 1)) * t.ppf(0.025, len(names) - 1))
+    assert model.top1_interval == pytest.approx(np.quantile(of_draws, [tail, 1 - tail]))
 
 
 def test_the_same_seed_gives_the_same_interval():
@@ -197,7 +287,7 @@ def test_the_constant_predictor_is_the_majority_class_of_train():
     assert scores.index.tolist() == ["model", "always touching hat"]
     assert scores.top1.tolist() == [0.75, 0.25]
     assert scores.correct.tolist() == [3, 1]
-    assert (scores.n == 4).all() and (scores.videos == 2).all()
+    assert (scores.n == 4).all() and (scores.clusters == 2).all()
     low, high = scores.top1_interval["model"]
     assert low <= 0.75 <= high and scores.top1_interval.iloc[1] is None
     shown = show_scores(score_table(pd.concat([train, part])))

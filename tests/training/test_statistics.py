@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
-from benchmarks.coverage import coverage, false_positives
+from benchmarks.coverage import VIDEOS, simulate
 from imigue_lab.training.statistics import (
     effect_size,
     holm,
     interval_of_mean,
+    interval_of_share,
     mcnemar,
     sign_flip_p,
+    variance_of_runs,
     wilson_interval,
 )
 
@@ -77,11 +79,73 @@ def test_holm_by_hand():
     assert adjusted[0] == pytest.approx(0.04) and np.isnan(adjusted[1])
 
 
-@pytest.mark.parametrize("clusters", [8, 40])
-def test_the_95_percent_interval_covers_the_true_value_in_95_percent_of_sets(clusters):
-    assert 0.92 <= coverage(sets=300, clusters=clusters) <= 0.98
+def test_a_proportion_is_wilsons_only_where_draws_of_clusters_cannot_be_had():
+    correct = np.array([True, True, False, True, True, False] * 2)
+    subject = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 5, 5])
+    assert interval_of_share(correct, subject) == interval_of_mean(correct.astype(float), subject)
+    assert interval_of_share(correct, np.arange(12)) == wilson_interval(8, 12)
+    for alike, count in ((correct | True, 6), (correct & False, 0)):
+        assert interval_of_share(alike, subject) == wilson_interval(count, 6)
+    assert interval_of_share(correct, subject // 2) == wilson_interval(2, 3)  # two thirds of three
+    low, high = interval_of_share(correct, np.zeros(12))
+    assert low < 0.2 and high > 0.9
 
 
-@pytest.mark.parametrize("clusters", [8, 40])
-def test_two_equal_models_differ_significantly_in_at_most_7_percent_of_sets(clusters):
-    assert false_positives(sets=300, clusters=clusters) <= 0.07
+def crossed(seeds, of_seed, clusters=200, size=3, seed=0):
+    """Values of clusters that are scored under each seed, with an effect of clusters of sd 1."""
+    rng = np.random.default_rng(seed)
+    of_cluster, of_seeds = rng.normal(size=clusters), rng.normal(0, of_seed, seeds)
+    cluster, run = np.repeat(np.tile(np.arange(clusters), seeds), size), np.arange(seeds)
+    run = np.repeat(run, clusters * size)
+    return of_cluster[cluster] + of_seeds[run] + rng.normal(size=len(run)), cluster, run
+
+
+def test_the_variance_of_seeds_is_that_of_their_effects_over_their_number():
+    found = [variance_of_runs(*crossed(40, 0.5, seed=s))[0] for s in range(20)]
+    assert np.mean(found) == pytest.approx(0.5**2 / 40, rel=0.15)
+    without = [variance_of_runs(*crossed(5, 0.0, seed=s)) for s in range(20)]
+    assert np.mean([added for added, _ in without]) < 0.1 / 200  # of clusters: about 1 / 200
+    assert np.median([groups for _, groups in without]) == pytest.approx(200, rel=0.05)
+
+
+def test_an_interval_over_seeds_is_wider_only_where_seeds_differ():
+    alike, cluster, run = crossed(5, 0.0)
+    same = np.ptp(interval_of_mean(alike, cluster, run=run))
+    assert same == pytest.approx(np.ptp(interval_of_mean(alike, cluster)), rel=0.1)
+    apart, cluster, run = crossed(5, 0.5)
+    wide = np.ptp(interval_of_mean(apart, cluster, run=run))
+    assert wide > 3 * np.ptp(interval_of_mean(apart, cluster))
+    assert interval_of_mean(apart, cluster, run=np.zeros(len(run))) == interval_of_mean(
+        apart, cluster
+    )
+
+
+def test_data_sets_of_a_seed_each_vary_as_their_means_do():
+    values, cluster, run = crossed(8, 0.5, clusters=50)
+    of_set = cluster + 50 * run  # no cluster is in two sets
+    values = values + np.random.default_rng(1).normal(size=400)[of_set]
+    means = [values[run == own].mean() for own in range(8)]
+    total = np.var(means, ddof=1) / 8
+    groups = 400 * len(values) / len(values)
+    of_clusters = np.var([values[of_set == own].mean() for own in range(400)], ddof=1) / groups
+    added, _ = variance_of_runs(values, of_set, run)
+    assert of_clusters + added == pytest.approx(total, rel=0.15)
+
+
+@pytest.mark.parametrize("subjects", VIDEOS)
+@pytest.mark.parametrize("kind", ["gesture", "emotion", "difference", "seeds"])
+def test_the_95_percent_interval_covers_the_true_value_in_95_percent_of_sets(kind, subjects):
+    """With effects of subjects and of videos."""
+    covered, significant = simulate(kind, sets=300, subjects=subjects)
+    assert 0.91 <= covered <= 0.985
+    assert significant <= 0.09  # the sign-flip test of the difference of equal models
+
+
+def test_clustering_by_video_would_cover_less_than_85_percent():
+    covered, _ = simulate("gesture", sets=300, subjects=10, known=False)
+    assert covered < 0.85
+
+
+@pytest.mark.parametrize("subjects", VIDEOS)
+def test_skill_is_found_without_skill_in_at_most_9_percent_of_sets(subjects):
+    assert simulate("skill", sets=300, subjects=subjects)[1] <= 0.09

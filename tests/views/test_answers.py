@@ -7,7 +7,7 @@ import pytest
 from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.statistics import wilson_interval
+from imigue_lab.training.statistics import interval_of_share, wilson_interval
 from imigue_lab.views.answers import (
     accuracies,
     accuracy_table,
@@ -105,10 +105,15 @@ def test_the_hardest_are_incorrect_and_give_the_truth_the_least_probability(pred
     assert hardest(predictions, 1).item.tolist() == ["c5"]
 
 
-def test_accuracies_come_with_n_and_wilsons_interval(predictions):
+def test_accuracies_come_with_n_and_an_interval_over_videos_or_subjects(predictions):
     table = accuracy_table(predictions, "subject")
     assert table.loc["ann", ["n", "correct"]].tolist() == [3, 2]
-    assert table.loc["ann", ["low", "high"]].tolist() == pytest.approx(wilson_interval(2, 3))
+    two_videos = wilson_interval(2 * 2 / 3, 2)  # of three clips
+    assert table.loc["ann", ["low", "high"]].tolist() == pytest.approx(two_videos)
+    many = pd.concat([predictions] * 5, ignore_index=True)
+    many["subject"] = [f"s{n // 3}" for n in range(30)]
+    row = accuracy_table(many.assign(truth="any"), "truth").iloc[0]
+    assert (row.low, row.high) == interval_of_share(many.correct.to_numpy(), many.subject)
     by_class = accuracy_table(predictions, "truth")
     assert by_class.index.tolist() == [CLASSES[n] for n in (0, 1, 2, 31)]
     assert by_class.confused_with.isna().tolist() == [False, True, False, False]
@@ -117,7 +122,7 @@ def test_accuracies_come_with_n_and_wilsons_interval(predictions):
 
 def test_reliability_bins_count_every_item_once():
     probability = np.array([0.05, 0.15, 0.95, 1.0, 0.5])
-    bins = reliability_bins(probability, np.array([0, 1, 1, 1, 0]) == 1, bins=5)
+    bins = reliability_bins(probability, np.array([0, 1, 1, 1, 0]) == 1, 5, np.arange(5))
     assert bins.n.tolist() == [2, 1, 2]
     assert bins.share.tolist() == [0.5, 0.0, 1.0]
     np.testing.assert_allclose(bins.probability, [0.1, 0.5, 0.975])
@@ -126,7 +131,7 @@ def test_reliability_bins_count_every_item_once():
 
 def test_reliability_of_clips_is_of_correct_predictions_by_confidence(run, predictions):
     correct = predictions.correct.to_numpy()
-    binned = reliability_bins(predictions.p_predicted.to_numpy(), correct, bins=10)
+    binned = reliability_bins(predictions.p_predicted.to_numpy(), correct, 10, predictions.subject)
     dots = reliability(run, predictions).data[1]
     np.testing.assert_allclose(dots.x, binned.probability)
     np.testing.assert_allclose(dots.y, binned.share)
@@ -138,7 +143,7 @@ def test_reliability_of_interviews_is_of_wins_by_their_probability(trained):
     table = run.predictions()
     test = table[(table.split == "test") & table.outcome.notna()]
     won = test.outcome.to_numpy().astype(int) == 1
-    binned = reliability_bins(test.probability.to_numpy(), won, bins=5)
+    binned = reliability_bins(test.probability.to_numpy(), won, 5, test.subject)
     dots = reliability(run, read_predictions(run)).data[1]
     np.testing.assert_allclose(dots.x, binned.probability)
     np.testing.assert_allclose(dots.y, binned.share)

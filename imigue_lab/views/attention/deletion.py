@@ -9,6 +9,7 @@ Letters in shapes: W masked copies of a clip, R RGB tokens, P pose tokens, N tok
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,8 @@ from imigue_lab.models.tokens import Tokens
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.runs import Run
-from imigue_lab.training.statistics import draw_groups
+from imigue_lab.training.scores import clusters_of
+from imigue_lab.training.statistics import interval_of_mean
 from imigue_lab.views.attention.maps import ALL, ClipAttention, one_clip, read_attention
 from imigue_lab.views.style import notes_of, styled
 
@@ -60,11 +62,12 @@ def delete_tokens(
         draws: random sets of tokens at each share.
 
     Returns:
-        A row a clip, order (`MOST`, `RANDOM`, `LEAST`) and share: clip_id, video_id, order, share,
-        and probability, of the class that is predicted from the whole clip; its mean over draws.
+        A row a clip, order (`MOST`, `RANDOM`, `LEAST`) and share: clip_id, video_id, subject (the
+        video where unknown), order, share, and probability, of the class that is predicted from the
+        whole clip; its mean over draws.
     """
     lacking = {*gesture.data.without_rgb, *gesture.data.without_pose}
-    videos = gesture.data.gestures.split.clips.set_index("clip_id").video_id
+    known = gesture.data.gestures.split.clips.set_index("clip_id")[["video_id", "subject"]]
     tables = []
     rng = np.random.default_rng(seed)
     for clip_id in (name for name in clip_ids if name not in lacking):
@@ -72,10 +75,10 @@ def delete_tokens(
         rgb, pose, masked = deletion_masks(attention, layer, draws, rng)
         predicted = int(attention.probability.argmax())
         left = probabilities_when(system, one_clip(gesture, clip_id), rgb, pose)[:, predicted]
-        tables.append(masked.assign(probability=left, clip_id=clip_id, video_id=videos[clip_id]))
+        tables.append(masked.assign(probability=left, clip_id=clip_id, **known.loc[clip_id]))
     if not tables:
         raise RunError(f"{gesture.run.folder.name}: none of the clips has both modalities")
-    keys = ["clip_id", "video_id", "order", "share"]
+    keys = ["clip_id", "video_id", "subject", "order", "share"]
     return pd.concat(tables).groupby(keys, sort=False).probability.mean().reset_index()
 
 
@@ -147,41 +150,33 @@ def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " 
     return replace(tokens, **(copies | {"mask": mask}))
 
 
-def mean_with_interval(
-    values: Float[np.ndarray, " clips"], videos: pd.Series, seed: int
-) -> tuple[float, float, float]:
-    """Mean over clips, and its 95 % interval over draws of whole videos."""
-    video, names = pd.factorize(videos)
-    draws = draw_groups(len(names), seed)[:, video]
-    low, high = np.quantile(draws @ values / draws.sum(axis=1), [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
-
-
 def deletion_means(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Means over clips of `delete_tokens`: order, share, probability, low and high (95 %)."""
-    rows = [
-        (order, share, *mean_with_interval(own.probability.to_numpy(), own.video_id, seed))
-        for (order, share), own in table.groupby(["order", "share"], sort=False)
-    ]
+    rows = []
+    for (order, share), own in table.groupby(["order", "share"], sort=False):
+        values = own.probability.to_numpy()
+        interval = interval_of_mean(values, clusters_of(own)[0], seed)
+        rows.append((order, share, values.mean(), *interval))
     return pd.DataFrame(rows, columns=["order", "share", "probability", "low", "high"])
 
 
-def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, float]:
+def faithfulness(table: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """How much more the most attended tokens matter than random ones: mean over shares above 0.
 
     Its keys are difference (probability without random tokens minus that without the most
-    attended), low, high (95 %), clips and videos. An interval that contains 0 does not show that
-    predictions depend on what is attended to.
+    attended), low, high (95 %), clips, clusters and unit (`scores.clusters_of`). An interval that
+    contains 0 does not show that predictions depend on what is attended to.
     """
-    means = table[table.share > 0].pivot_table("probability", ["clip_id", "video_id"], "order")
-    gain, videos = (means[RANDOM] - means[MOST]).to_numpy(), means.reset_index().video_id
-    difference, low, high = mean_with_interval(gain, videos, seed)
-    found = {"difference": difference, "low": low, "high": high}
-    return found | {"clips": len(gain), "videos": videos.nunique()}
+    keys = ["clip_id", "video_id", "subject"]
+    means = table[table.share > 0].pivot_table("probability", keys, "order").reset_index()
+    gain, (cluster, unit) = (means[RANDOM] - means[MOST]).to_numpy(), clusters_of(means)
+    low, high = interval_of_mean(gain, cluster, seed)
+    found = {"difference": float(gain.mean()), "low": low, "high": high}
+    return found | {"clips": len(gain), "clusters": cluster.nunique(), "unit": unit}
 
 
 def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
-    """Probability left in `delete_tokens` by share; bands are 95 % over draws of whole videos."""
+    """Probability left in `delete_tokens` by share; bands are 95 % over draws of clusters."""
     means, found = deletion_means(table, seed), faithfulness(table, seed)
     figure = go.Figure()
     for order, (colour, dash, symbol) in LOOKS.items():
@@ -201,12 +196,12 @@ def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
         )
     figure.update_xaxes(title_text="% of the tokens of both modalities masked")
     figure.update_yaxes(title_text="probability of the predicted class", range=[0, 1.02])
-    counts = f"{found['clips']} clips of {found['videos']} videos"
+    counts = f"{found['clips']} clips; intervals over {found['clusters']} {found['unit']}"
     notes = [*notes_of(run), conclusion(found), counts]
     return styled(figure, "Does the prediction depend on the attended tokens?", notes, height=480)
 
 
-def conclusion(found: dict[str, float]) -> str:
+def conclusion(found: dict[str, Any]) -> str:
     """One sentence on the result of `faithfulness`."""
     by = f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
     if found["low"] > 0:

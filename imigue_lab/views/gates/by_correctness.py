@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import draw_groups
+from imigue_lab.training.scores import clusters_of
+from imigue_lab.training.statistics import draw_groups, percentiles
 from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
 from imigue_lab.views.style import LOSE, WIN, empty_figure, notes_of, styled
 
@@ -39,19 +40,20 @@ def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame
 def compare_by_correctness(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Mean of each quantity in `mean_gates` by correctness, and the difference of the two.
 
-    The intervals are 95 % percentiles over draws of whole subjects, because interviews of one
-    subject are not independent; an interval that contains 0 shows no difference. Null where either
-    group has fewer than two interviews.
+    The 95 % intervals are over draws of whole subjects, because interviews of one subject are not
+    independent; an interval that contains 0 shows no difference. Null where either group has fewer
+    than two interviews.
     """
-    subject, names = pd.factorize(table.subject)
+    subject, names = pd.factorize(clusters_of(table)[0])
     draws = draw_groups(len(names), seed)[:, subject]
     values = table.filter(like="stage").astype(float)
     groups = [(table.correctness == name).to_numpy(dtype=float) for name in LOOKS]
     means = [weighted_means(values.to_numpy(), group[None])[0] for group in groups]
     drawn = [weighted_means(values.to_numpy(), draws * group) for group in groups]
-    low = high = np.nan
+    found: dict[str, tuple[float, float]] = {}
     if min(group.sum() for group in groups) > 1:
-        low, high = np.nanquantile(drawn[0] - drawn[1], [0.025, 0.975], axis=0)
+        found = percentiles(dict(zip(values, (drawn[0] - drawn[1]).T, strict=True)), len(names))
+    low, high = zip(*(found.get(name, (np.nan, np.nan)) for name in values), strict=True)
     compared = pd.DataFrame({"quantity": values.columns, **dict(zip(LOOKS, means, strict=True))})
     compared = compared.assign(difference=means[0] - means[1], low=low, high=high)
     counts = {f"n {name}": int(group.sum()) for name, group in zip(LOOKS, groups, strict=True)}
@@ -106,6 +108,7 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
     figure.add_annotation(**head, **beside)
     figure.update_xaxes(title_text="mean gate, or share by vector length")
     figure.update_yaxes(autorange="reversed", automargin=True)
-    remark = "intervals over draws of subjects; one that contains 0 shows no difference"
+    drawn = f"{table.subject.nunique()} {clusters_of(table)[1]}"
+    remark = f"intervals over draws of {drawn}; one that contains 0 shows no difference"
     figure = styled(figure, title, [*notes_of(run), remark], height=230 + 62 * len(compared))
     return figure.update_layout(margin_r=190)

@@ -15,6 +15,7 @@ from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError
 from imigue_lab.results.open import open_gesture_run
 from imigue_lab.training.gestures.train import train_gesture
+from imigue_lab.training.statistics import resampled_means
 from imigue_lab.views.attention import maps as views
 from imigue_lab.views.attention.deletion import (
     LEAST,
@@ -151,19 +152,37 @@ def synthetic_table(fall):
         for share in (0.0, *SHARES):
             for order, down in ((MOST, fall[video]), (RANDOM, 0.0), (LEAST, 0.0)):
                 rows.append((clip, video, order, share, 0.8 - down * (share > 0)))
-    return pd.DataFrame(rows, columns=["clip_id", "video_id", "order", "share", "probability"])
+    table = pd.DataFrame(rows, columns=["clip_id", "video_id", "order", "share", "probability"])
+    return table.assign(subject=table.video_id)
 
 
 def test_faithfulness_gives_the_difference_and_its_interval():
     found = faithfulness(synthetic_table({"v": 0.2, "w": 0.4}))
     assert found["difference"] == pytest.approx(0.3)
     assert (found["low"], found["high"]) == (pytest.approx(0.2), pytest.approx(0.4))
-    assert (found["clips"], found["videos"]) == (4, 2)
+    assert (found["clips"], found["clusters"], found["unit"]) == (4, 2, "videos")
+    one = synthetic_table({"v": 0.2, "w": 0.4}).assign(subject="s")
+    assert faithfulness(one)["clusters"] == 1 and np.isnan(faithfulness(one)["low"])
+    assert conclusion(faithfulness(one)).startswith("not shown")
     assert conclusion(found).startswith("yes, more than on random tokens")
     assert conclusion(faithfulness(synthetic_table({"v": 0.2, "w": -0.2}))).startswith("not shown")
     assert conclusion(faithfulness(synthetic_table({"v": -0.2, "w": -0.3}))).startswith(
         "no: random"
     )
+
+
+def test_the_interval_of_few_clusters_is_that_of_every_score():
+    few = pd.concat(
+        synthetic_table({"v": fall, "w": fall + 0.1}).assign(
+            video_id=f"v{n}", clip_id=lambda table, n=n: table.clip_id + str(n), subject=f"s{n}"
+        )
+        for n, fall in enumerate((0.0, 0.1, 0.2, 0.3, 0.5))
+    )
+    found = faithfulness(few)
+    gain = np.repeat([0.0, 0.1, 0.2, 0.3, 0.5], 4) + np.tile([0, 0, 0.1, 0.1], 5)
+    raw = np.quantile(resampled_means(gain, np.repeat(np.arange(5), 4), 0), [0.025, 0.975])
+    assert (found["clusters"], found["unit"]) == (5, "subjects")
+    assert found["low"] < raw[0] and raw[1] < found["high"]
 
 
 def test_curves_are_means_over_clips_with_draws_of_whole_videos(looked):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imigue_lab.training.statistics import draw_groups
 from imigue_lab.views.gates.by_correctness import (
     compare_by_correctness,
     gates_by_correctness,
@@ -54,6 +55,15 @@ def test_a_real_difference_has_an_interval_without_zero():
         synthetic(rng.normal(0.5, 0.05, 12), rng.normal(0.5, 0.05, 8))
     ).iloc[0]
     assert same.low < 0 < same.high
+
+
+def test_the_interval_of_few_subjects_is_widened():
+    """Of five, each with one correct and one incorrect prediction."""
+    own, gain = np.array([0.1, 0.3, 0.4, 0.6, 0.9]), np.array([0.1, 0.2, 0.4, 0.0, 0.3])
+    table = synthetic(own + gain, own).assign(subject=[*"abcde"] * 2, video_id=range(10))
+    row = compare_by_correctness(table).iloc[0]
+    low, high = np.quantile(draw_groups(5, 0) @ gain / 5, [0.025, 0.975])
+    assert row.low < low and high < row.high
 
 
 def test_null_values_are_left_out_of_a_mean():
