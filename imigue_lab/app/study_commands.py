@@ -99,5 +99,7 @@ def compare_runs(options: argparse.Namespace) -> None:
     runs = [find_run(name) for name in options.runs]
     grouped = compare.group_runs(runs)
     print(compare.settings_that_differ(runs).to_string(), end="\n\n")
-    table = compare.compare(grouped, split=options.split)
+    # runs that differ in the seed alone are groups of their own
+    seeds_alone = list(grouped) == compare.unique_names(runs)
+    table = compare.compare(grouped, split=options.split, across_seeds=seeds_alone)
     print(compare.show_comparison(table).to_string(index=False))

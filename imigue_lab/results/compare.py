@@ -38,7 +38,7 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
     return pd.DataFrame(items).set_axis(part[item].astype(str), axis=0).sort_index()
 
 
-def pool(variants: Variants, split: str) -> dict[str, Items]:
+def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]:
     """The items of each variant; data sets are distinguished by the truth of their items."""
     sets: list[pd.DataFrame] = []
     pooled: dict[str, Items] = {}
@@ -49,7 +49,7 @@ def pool(variants: Variants, split: str) -> dict[str, Items]:
             number = next((n for n, known in enumerate(sets) if same(known, items)), len(sets))
             if number == len(sets):
                 sets.append(items)
-            seed = int(run.settings()["settings"]["seed"])
+            seed = 0 if across_seeds else int(run.settings()["settings"]["seed"])
             if (number, seed) in pooled[name]:
                 raise RunError(
                     f"{run.folder.name}: {name} has another run of seed {seed} on these items;"
@@ -67,7 +67,9 @@ def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
     return bool(len(shared)) and known.loc[shared, columns].equals(other.loc[shared, columns])
 
 
-def compare(variants: Variants, reference: str = "", split: str = "validation") -> pd.DataFrame:
+def compare(
+    variants: Variants, reference: str = "", split: str = "validation", across_seeds: bool = False
+) -> pd.DataFrame:
     """One row per variant, each against the reference on the same items and seeds.
 
     Seeds do not count as items. The intervals are of other subjects and other seeds together
@@ -77,6 +79,7 @@ def compare(variants: Variants, reference: str = "", split: str = "validation") 
     Args:
         variants: one or more finished runs per name.
         reference: the variant that the others are compared with; empty: the first.
+        across_seeds: variants of one run each are paired although their seeds differ.
 
     Returns:
         Columns: variant, split, seeds, n items, clusters, unit, accuracy (mean over seeds), sd,
@@ -90,7 +93,7 @@ def compare(variants: Variants, reference: str = "", split: str = "validation") 
             seed and set.
     """
     reference = reference or next(iter(variants))
-    pooled = pool(variants, split)
+    pooled = pool(variants, split, across_seeds)
     rows = []
     for name, by_seed in pooled.items():
         row = {"variant": name, "split": split, **accuracy_of(by_seed)}

@@ -197,6 +197,15 @@ def test_the_command_line_prints_settings_and_paired_tests(quick, capsys):
     assert "nowhere: no finished run" in capsys.readouterr().err
 
 
+def test_runs_that_differ_in_the_seed_alone_are_compared_item_by_item(quick, capsys):
+    runs = [train_emotion(quick(epochs=1, seed=seed)) for seed in (21, 22)]
+    capsys.readouterr()
+    main(["compare", *(run.folder.name for run in runs)])
+    printed = capsys.readouterr().out
+    assert "points over the reference" in printed
+    assert all(run.folder.name in printed for run in runs)
+
+
 def test_a_comparison_is_shown_with_intervals_and_dashes(finished):
     full = [finished(f"full{seed}", all_but(20, 1 + seed), seed=seed) for seed in range(2)]
     late = [finished(f"late{seed}", all_but(20, 3, 4), seed=seed) for seed in range(2)]

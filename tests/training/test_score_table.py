@@ -6,7 +6,12 @@ import pytest
 
 from imigue_lab.data.vocabulary import CLASSES
 
-WITHOUT = {"split", "predictor", "p"}  # not figures, or of random draws, as are the intervals
+WITHOUT = {
+    "split",
+    "predictor",
+    "unit",
+    "p",
+}  # not figures, or of random draws, as are the intervals
 
 
 def rows_of(run):
@@ -35,9 +40,12 @@ def softmax(logits):
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def gesture_figures(label, probability, video):
+def gesture_figures(label, probability, subject):
     predicted = probability.argmax(axis=1)
     top5 = np.argsort(-probability, axis=1, kind="stable")[:, :5]
+    confidence, right = probability.max(axis=1), predicted == label
+    bins = np.minimum(np.floor(confidence * 10), 9)
+    gaps = [abs(np.sum((right - confidence)[bins == b])) / len(label) for b in range(10)]
     f1, recall = [], []
     for c in range(len(CLASSES)):
         correct = np.sum((label == c) & (predicted == c))
@@ -46,12 +54,13 @@ def gesture_figures(label, probability, video):
         recall += [correct / occurs] if occurs else []
     return {
         "n": len(label),
-        "videos": len(np.unique(video)),
+        "clusters": len(np.unique(subject)),
         "correct": np.sum(predicted == label),
         "top1": np.mean(predicted == label),
         "top5": np.mean((top5 == label[:, None]).any(axis=1)),
         "macro_f1": np.mean(f1),
         "mean_class_accuracy": np.mean(recall),
+        "calibration_error": np.sum(gaps),
     }
 
 
@@ -65,7 +74,7 @@ def test_every_figure_of_a_gesture_run_follows_from_its_predictions(looked):
     assert list(rows) == [(split, name) for split in ("validation", "test") for name in names]
     for split in ("validation", "test"):
         keep = known & (columns["split"] == split)
-        label, video = columns["label"][keep].astype(int), columns["video_id"][keep]
+        label, subject = columns["label"][keep].astype(int), columns["subject"][keep]
         pose, rgb = stack(columns, "pose", keep), stack(columns, "rgb", keep)
         w_pose = columns["w_pose"][keep][:, None]
         probability = stack(columns, "p", keep)
@@ -80,10 +89,10 @@ def test_every_figure_of_a_gesture_run_follows_from_its_predictions(looked):
             np.tile(shares, (len(label), 1)),
         )
         for name, own in zip(names, predictions, strict=True):
-            assert rows[split, name] == pytest.approx(gesture_figures(label, own, video)), name
+            assert rows[split, name] == pytest.approx(gesture_figures(label, own, subject)), name
 
 
-def emotion_figures(outcome, probability):
+def emotion_figures(outcome, probability, subject):
     predicted, win = probability >= 0.5, outcome == 1
     hit, false = np.sum(predicted & win), np.sum(predicted & ~win)
     missed, rejected = np.sum(~predicted & win), np.sum(~predicted & ~win)
@@ -95,6 +104,7 @@ def emotion_figures(outcome, probability):
     f1 = 2 * hit / (2 * hit + false + missed), 2 * rejected / (2 * rejected + false + missed)
     return {
         "n": len(win),
+        "clusters": len(np.unique(subject)),
         "correct": hit + rejected,
         "accuracy": (hit + rejected) / len(win),
         "balanced_accuracy": (hit / np.sum(win) + rejected / np.sum(~win)) / 2,
@@ -114,4 +124,6 @@ def test_every_figure_of_an_emotion_run_follows_from_its_predictions(trained):
         outcome, probability = columns["outcome"][keep].astype(int), columns["probability"][keep]
         predictions = probability, 0 * probability + 1, 0 * probability
         for name, own in zip(names, predictions, strict=True):
-            assert rows[split, name] == pytest.approx(emotion_figures(outcome, own)), name
+            assert rows[split, name] == pytest.approx(
+                emotion_figures(outcome, own, columns["subject"][keep])
+            ), name
