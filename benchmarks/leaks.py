@@ -8,6 +8,7 @@ test split's, with the check of `training.leaks` switched off. `none` is noise w
 where a score above chance is a leak and nothing else.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -74,6 +75,7 @@ def scores(settings: SearchSettings, folds: list[Any], encoders: list[dict[str, 
 
 
 def main(trials: str = "10", signal: str = "joint") -> None:
+    logging.getLogger("optuna").setLevel(logging.ERROR)
     rows: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["IMIGUE_LAB_HOME"] = f"{folder}/workspace"
@@ -95,8 +97,8 @@ def main(trials: str = "10", signal: str = "joint") -> None:
                 with patch("imigue_lab.training.gestures.train.refuse_leaked"):
                     rows[name] = scores(settings, folds, encoders)
         trials_of = [first_values(number, settings) for number in range(settings.trials)]
-    table = pd.DataFrame(trials_of)[list(SPACES["gesture"])].assign(**rows).round(3)
-    print(table.to_string())
+    table = pd.DataFrame(trials_of)[list(SPACES["gesture"])].assign(**rows)
+    print(table.to_string(float_format="{:.3g}".format))
     leaky, own = table.leaked, table["per fold"]
     gain = leaky - own
     print(
