@@ -285,7 +285,7 @@ def test_papermill_shows_a_faulty_tree_and_names_what_is_wrong(tmp_path):
     ("words", "complaint"),
     [
         (["-p", "gama", "0.5"], "gama: no such parameter; did you mean gamma?"),
-        (["-p", "name", "0001"], "use -r name 1"),
+        (["-p", "name", "0001"], "use -r name, with the text as you typed it"),
     ],
     ids=["gama", "name"],
 )

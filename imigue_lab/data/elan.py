@@ -154,6 +154,10 @@ def to_frames(
     begin, end = times
     if begin is None or end is None:
         raise DataError(f"{where}: has no time; align it in ELAN")
+    if min(begin, end) < 0:
+        raise DataError(
+            f"{where}: expected a time from 0 on, got {min(begin, end)} ms; correct it in ELAN"
+        )
     start, last = round(begin * fps / 1000), round(end * fps / 1000) - 1
     if last < start:
         raise DataError(
@@ -181,7 +185,7 @@ def remarks_on(eaf: Eaf, read: list[str], segments: pd.DataFrame, fps: int | flo
     if others:
         remarks.append(f"tiers without gestures were ignored: {some(others)}")
     rate = dict(eaf.get_properties()).get(RATE)
-    if rate and float(rate) != float(fps):
+    if rate and pd.to_numeric(rate, errors="coerce") != float(fps):
         remarks.append(f"annotated at {rate} frames per second, converted by seconds to {fps:g}")
     tiers = len(in_tiers(segments))
     if tiers > 1:

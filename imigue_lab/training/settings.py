@@ -141,7 +141,7 @@ def describe_error(cls: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "string_type":
         return (
             f"{name}: expected text, got the number {value!r}; papermill converts -p values to"
-            f" numbers where it can: use -r {name} {value} as you typed it"
+            f" numbers where it can: use -r {name}, with the text as you typed it"
         )
     got = without_password(repr(value))
     return f"{name}: {first['msg'].lower()}, got {got} ({help_text})"

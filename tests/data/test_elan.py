@@ -87,6 +87,10 @@ def test_a_file_of_another_frame_rate_is_converted_by_its_seconds_with_a_remark(
         [50, 99, 1.0, 2.0]
     ]
     assert read.remarks == ["annotated at 25.0 frames per second, converted by seconds to 50"]
+    change(file, ">25.0<", ">fast<", 1)
+    assert read_eaf(file, 25, FRAMES).remarks == [
+        "annotated at fast frames per second, converted by seconds to 25"
+    ]
 
 
 def test_other_tiers_are_ignored_and_named(file):
@@ -120,6 +124,7 @@ def test_an_unknown_class_is_refused_with_its_time_or_renamed(file):
         ),
         ('TIME_VALUE="2000"', 'TIME_VALUE="1010"', "shorter than a frame"),
         ('TIME_VALUE="2000"', "", "has no time"),
+        ('TIME_VALUE="1000"', 'TIME_VALUE="-40"', "expected a time from 0 on, got -40 ms"),
         ('TIER_ID="gestures"', 'TIER_ID="speech"', "expected a tier named 'gestures', got speech"),
         (
             "<ANNOTATION_VALUE>0.9",

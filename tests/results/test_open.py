@@ -121,7 +121,7 @@ def test_a_missing_run_or_one_of_another_task_is_refused(trained, tmp_path):
 
 
 def test_a_video_given_as_a_number_is_refused():
-    with pytest.raises(SettingsError, match="use -r video 3"):
+    with pytest.raises(SettingsError, match="use -r video, with"):
         requested(video=3)
 
 

@@ -173,8 +173,9 @@ def test_a_run_of_another_track_and_an_unknown_form_are_refused(finished):
         submit(finished(task="emotion", classes=OUTCOMES), 1)
     with pytest.raises(SettingsError, match="2023 exists for track 1 only"):
         submit(finished(), 3, "2023")
-    with pytest.raises(SettingsError, match="expected two names"):
-        submit(finished(), 1, header="Id")
+    for header in ("Id", "Id,Tar\nget", "Id,Id"):
+        with pytest.raises(SettingsError, match="expected two names"):
+            submit(finished(), 1, header=header)
 
 
 def test_the_command_prints_the_path_of_the_zip(finished, tmp_path, capsys):

@@ -50,7 +50,7 @@ def test_other_cells_are_not_mistaken_for_parameters():
     [
         ("gama = 0.5", "did you mean gamma"),
         ("gamma = -1", "greater than or equal to 0"),
-        ("name = 1", "use -r name 1"),
+        ("name = 1", "use -r name, with the text"),
         ("gamma = [0.5]", "valid number"),
     ],
 )

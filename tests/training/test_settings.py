@@ -45,7 +45,7 @@ def test_invalid_settings_are_reported_in_one_sentence(given, complaint):
 
 
 def test_a_number_for_text_names_the_raw_option():
-    with pytest.raises(SettingsError, match="use -r name 1 "):
+    with pytest.raises(SettingsError, match="use -r name, with the text as"):
         EmotionSettings.from_arguments({"name": 1})
 
 
