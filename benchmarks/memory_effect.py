@@ -27,11 +27,11 @@ from benchmarks.gesture_table import pose_runs
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.models.gesture import GestureModel, build_gesture
+from imigue_lab.results.score_tables import changed_decisions
 from imigue_lab.training.gestures import train
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import changed_decisions
 
 EPOCHS, WARMUP, RAMP = 14, 4, 3
 

@@ -195,7 +195,7 @@ def extract_features(options: argparse.Namespace) -> None:
 
 
 def train_model(options: argparse.Namespace) -> None:
-    from imigue_lab.training.scores import show_scores
+    from imigue_lab.results.score_tables import show_scores
     from imigue_lab.training.tasks import TASKS
     from imigue_lab.views.style import notes_of
 
@@ -208,7 +208,7 @@ def train_model(options: argparse.Namespace) -> None:
 
 def fuse_runs(options: argparse.Namespace) -> None:
     from imigue_lab.results.fuse import fuse, show_members
-    from imigue_lab.training.scores import show_scores
+    from imigue_lab.results.score_tables import show_scores
 
     run = fuse(options.runs, options.weights, options.name, options.seed, options.temperature)
     print(show_scores(run.scores()).to_string(index=False))

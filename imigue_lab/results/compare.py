@@ -5,15 +5,23 @@ trained on several synthetic data sets, items and clusters of different sets are
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
+from imigue_lab.results.score_tables import counted, show_p
 from imigue_lab.training.runs import Run, flatten
-from imigue_lab.training.scores import clusters_of, counted, show_p
-from imigue_lab.training.statistics import effect_size, holm, interval_of_mean, mcnemar, sign_flip_p
+from imigue_lab.training.scores import clusters_of
+from imigue_lab.training.statistics import (
+    Clusters,
+    Values,
+    interval_of_mean,
+    sign_flip_p,
+    sums_of,
+)
 
 SEED_ONLY = ("seed", "joint_run", "bone_run")
 Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)
@@ -154,6 +162,40 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
         "better": described.only_second,
         "mcnemar_p": described.p,
     }
+
+
+class McNemar(NamedTuple):
+    """Items that only one of two predictors gets correct. The p assumes independent items."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def effect_size(gain: Values, cluster: Clusters) -> float:
+    """Mean over clusters of their mean gain, in standard deviations between clusters."""
+    sums, sizes = sums_of(gain, cluster)
+    means = sums / sizes
+    spread = means.std(ddof=1) if len(means) > 1 else 0.0
+    return float(means.mean() / spread) if spread > 1e-12 else float("nan")
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
+    """Exact McNemar test of which items two predictors get correct; descriptive, see the class."""
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    discordant = only_first + only_second
+    p = binomtest(only_first, discordant).pvalue if discordant else 1.0
+    return McNemar(only_first, only_second, float(p))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values after Holm's step-down correction; NaN stays NaN and is not counted."""
+    raw = np.asarray(p, dtype=float)
+    order = np.argsort(raw, kind="stable")[: np.isfinite(raw).sum()]  # NaN comes last
+    steps = raw[order] * np.arange(len(order), 0, -1)
+    adjusted = raw.copy()
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted.tolist()
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:

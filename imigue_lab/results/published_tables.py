@@ -19,8 +19,8 @@ import pandas as pd
 from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
+from imigue_lab.results.score_tables import constant_rows, has_interval
 from imigue_lab.training.runs import Run, finished_runs
-from imigue_lab.training.scores import constant_rows, has_interval
 from imigue_lab.training.statistics import wilson_interval
 
 GESTURE_TASKS = ("baseline", "gesture", "fusion")

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from imigue_lab.data.vocabulary import CLASSES
@@ -204,27 +203,6 @@ def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple
     return percentiles(scores, len(names))
 
 
-def temper(probability: Probabilities, temperature: float) -> Probabilities:
-    """``softmax(log p / T)``: flatter for T > 1; the most probable class stays the same."""
-    return softmax(np.log(np.maximum(probability, 1e-12)) / temperature, axis=1)
-
-
-def fit_temperature(validation: pd.DataFrame) -> float:
-    """The T, 0.05 to 20, of the best likelihood of labelled clips (Guo et al. 2017); 1 of none.
-
-    On these clips themselves the calibration error is then optimistic: read that of the test.
-    """
-    label, probability = label_columns(validation)
-    if not len(label):
-        return 1.0
-
-    def loss(log_t: float) -> float:
-        own = temper(probability, float(np.exp(log_t)))[range(len(label)), label]
-        return -float(np.log(np.maximum(own, 1e-12)).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-
-
 def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The model, its heads and constant predictors on validation and test, where labelled.
 
@@ -262,11 +240,6 @@ def heads_alone(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def constant_rows(scores: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a score table that are of constant predictors."""
-    return scores[scores.predictor.str.startswith("always ")]
-
-
 def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
     """By name, the probabilities that each predicts for every item."""
     if is_emotion(predictions):
@@ -297,88 +270,3 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
         intervals = {name: intervals.get(name) for name in metrics}
     row |= {"correct": correct, **{name: scores[name] for name in metrics}}
     return row | {f"{name}_interval": interval for name, interval in intervals.items()}
-
-
-def show_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """The score table for display: two digits, intervals in brackets, a dash for missing values."""
-    emotion = "accuracy" in table
-    shown = table[["split", "predictor", "n", "correct"]].copy()
-    shown.insert(3, "clusters", counted(table))
-    for metric in EMOTION_METRICS if emotion else GESTURE_METRICS:
-        shown[metric.replace("_", " ")] = with_intervals(table, metric)
-    if emotion:
-        shown["p"] = [show_p(p) for p in table["p"]]
-    return shown
-
-
-def counted(table: pd.DataFrame) -> list[str]:
-    """The clusters of each row with their unit: ``36 subjects``."""
-    return [f"{row.clusters} {row.unit}" for row in table.itertuples()]
-
-
-def with_intervals(table: pd.DataFrame, column: str) -> list[str]:
-    """A column with its `<column>_interval`: ``0.63 [0.54, 0.72]``; a dash for NaN."""
-    shown = ["–" if pd.isna(value) else f"{value:.2f}" for value in table[column]]
-    intervals = table.get(f"{column}_interval", [None] * len(table))
-    return [
-        f"{text} [{own[0]:.2f}, {own[1]:.2f}]" if has_interval(own) else text
-        for text, own in zip(shown, intervals, strict=True)
-    ]
-
-
-def has_interval(interval: Any) -> bool:
-    """False for the null or NaN of a single cluster."""
-    return isinstance(interval, tuple | list) and not pd.isna(interval[0])
-
-
-def show_p(p: float) -> str:
-    return "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"
-
-
-def confusion_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Clips by true class (rows) and predicted class (columns)."""
-    part = labelled(predictions, split)
-    label, probability = label_columns(part)
-    counts = confusion_counts(label, probability, np.zeros_like(label))[0]
-    return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("predicted", axis=1)
-
-
-def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """One row per class that occurs or is predicted, indexed by class id.
-
-    Columns: name, n, correct, predicted, recall, precision (null where never predicted), f1, and
-    `confused_with`, the class that its other clips are most often classified as.
-    """
-    counts = confusion_table(predictions, split).to_numpy()
-    correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    errors = counts - np.diag(correct)
-    names = [name_of(label) for label in range(len(counts))]
-    table = pd.DataFrame(
-        {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
-    )
-    with np.errstate(invalid="ignore"):
-        table["recall"] = correct / occurring
-        table["precision"] = correct / predicted
-        table["f1"] = 2 * correct / (occurring + predicted)
-    table["confused_with"] = [names[e.argmax()] if e.any() else None for e in errors]
-    return table[(occurring + predicted) > 0].rename_axis("label")
-
-
-def changed_decisions(predictions: pd.DataFrame) -> pd.DataFrame:
-    """What the memory changed: predicted classes before (`unrefined`) and after it was read.
-
-    One row per split with labelled clips. Columns: split, n, changed, right_to_wrong,
-    wrong_to_right; other changes are from one wrong class to another.
-    """
-    rows = []
-    for split in ("train", "validation", "test"):
-        part = labelled(predictions, split)
-        before, after = part.unrefined == part.label, part.predicted == part.label
-        counts = {
-            "n": len(part),
-            "changed": (part.unrefined != part.predicted).sum(),
-            "right_to_wrong": (before & ~after).sum(),
-            "wrong_to_right": (~before & after).sum(),
-        }
-        rows += [{"split": split, **counts}] if len(part) else []
-    return pd.DataFrame(rows)

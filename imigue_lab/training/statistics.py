@@ -6,13 +6,12 @@ Letters in shapes: N items, G clusters, S runs (seeds), R resamples.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from scipy.stats import binomtest, norm, t
+from scipy.stats import norm, t
 
 RESAMPLES = 2000
 FLIPS = 10_000
@@ -22,14 +21,6 @@ EXACT = 13  # clusters up to which all 2^13 sign assignments are enumerated
 Values = Float[np.ndarray, " N"]
 Clusters: TypeAlias = pd.Series | np.ndarray  # cluster of each item
 PerResample = dict[str, Float[np.ndarray, " R"]]
-
-
-class McNemar(NamedTuple):
-    """Items that only one of two predictors gets correct. The p assumes independent items."""
-
-    only_first: int
-    only_second: int
-    p: float
 
 
 def wilson_interval(correct: int | float, n: int) -> tuple[float, float]:
@@ -150,29 +141,3 @@ def sign_flip_p(gain: Values, cluster: Clusters, seed: int = 0, two_sided: bool 
         return float((size((1 - 2 * bits) @ sums) >= observed).mean())
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(FLIPS, len(sums)))
     return float((1 + (size(signs @ sums) >= observed).sum()) / (1 + FLIPS))
-
-
-def effect_size(gain: Values, cluster: Clusters) -> float:
-    """Mean over clusters of their mean gain, in standard deviations between clusters."""
-    sums, sizes = sums_of(gain, cluster)
-    means = sums / sizes
-    spread = means.std(ddof=1) if len(means) > 1 else 0.0
-    return float(means.mean() / spread) if spread > 1e-12 else float("nan")
-
-
-def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact McNemar test of which items two predictors get correct; descriptive, see the class."""
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    discordant = only_first + only_second
-    p = binomtest(only_first, discordant).pvalue if discordant else 1.0
-    return McNemar(only_first, only_second, float(p))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p values after Holm's step-down correction; NaN stays NaN and is not counted."""
-    raw = np.asarray(p, dtype=float)
-    order = np.argsort(raw, kind="stable")[: np.isfinite(raw).sum()]  # NaN comes last
-    steps = raw[order] * np.arange(len(order), 0, -1)
-    adjusted = raw.copy()
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted.tolist()

@@ -24,9 +24,9 @@ from imigue_lab.results.open import (
     open_index,
     settings_of,
 )
+from imigue_lab.results.score_tables import constant_rows, has_interval, show_scores
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import constant_rows, has_interval, show_scores
 from imigue_lab.views.answers import (
     confusion,
     hardest,

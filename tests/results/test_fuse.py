@@ -10,20 +10,16 @@ from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.fuse import (
     correct,
+    fit_temperature,
     fuse,
     fusion_table,
     paired_gain,
     search_weights,
     show_members,
-)
-from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.scores import (
-    fit_temperature,
-    labelled,
-    point_scores,
-    probabilities,
     temper,
 )
+from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.training.scores import labelled, point_scores, probabilities
 from imigue_lab.training.statistics import interval_of_mean, resampled_means
 
 CLASSES, CLIPS = 4, 240

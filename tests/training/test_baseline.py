@@ -16,6 +16,7 @@ from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.checkpoints.registry import load_published
+from imigue_lab.results.score_tables import class_table
 from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -26,7 +27,7 @@ from imigue_lab.training.baselines.train import (
     train_baseline,
 )
 from imigue_lab.training.runs import Run, find_run
-from imigue_lab.training.scores import class_table, point_scores
+from imigue_lab.training.scores import point_scores
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Prior
 from tests.models.skeleton_recordings import recording
@@ -86,7 +87,7 @@ def test_predictions_do_not_depend_on_the_batch(data, tiny, frames):
 
 def test_an_interrupted_run_ends_with_the_same_numbers(data, tiny, monkeypatch):
     given = {"epochs": 4, "stream": "bone", "augment": "mirror", "patience": 2, "lr": 1e-2}
-    whole = train_baseline(tiny(name="whole", **given), data)
+    whole = train_baseline(tiny(name="whole-baseline", **given), data)
     write = Run.write_history
 
     def stop_after(epochs):
@@ -251,11 +252,13 @@ def test_the_natural_prior_takes_the_balance_of_the_draws_out_of_the_scores(data
 
 
 def test_a_refit_trains_on_validation_and_does_not_score_it(tiny, data):
-    run = train_baseline(tiny(name="refit", refit=True, keep="last", scheduler="steps:1"), data)
-    first = find_run("refit-selection")
+    run = train_baseline(
+        tiny(name="refit-baseline", refit=True, keep="last", scheduler="steps:1"), data
+    )
+    first = find_run("refit-baseline-selection")
     assert run.metrics().lr.tolist() == first.metrics().lr.tolist() == pytest.approx([3e-3, 3e-4])
     assert set(run.predictions().split) == {"train", "test"}
     assert set(run.scores().split) == {"test"}
     assert set(first.scores().split) == {"validation", "test"}
     assert (run.metrics().train_loss != first.metrics().train_loss).all()
-    assert any("refit-selection" in remark for remark in run.provenance()["remarks"])
+    assert any("refit-baseline-selection" in remark for remark in run.provenance()["remarks"])

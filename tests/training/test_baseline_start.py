@@ -167,7 +167,9 @@ def test_a_start_is_identified_by_the_content_of_its_file(tmp_path):
 def test_weights_of_another_size_or_network_are_refused(publish):
     path, _ = publish("aagcn", "aagcn", width=32)
     start = read_start(str(path), "aagcn", IMIGUE, SMALL)
-    with pytest.raises(DataError, match=r"of another size than the model, at blocks.* size=paper"):
+    with pytest.raises(
+        DataError, match=r"expected the sizes of the model, got another at blocks.* size=paper"
+    ):
         take_over(build_baseline("aagcn", **SMALL), start)
     with pytest.raises(DataError, match=r"not a checkpoint of ctr-gcn: .* is missing"):
         read_start(str(path), "ctr-gcn", IMIGUE, SMALL)

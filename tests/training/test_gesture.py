@@ -17,6 +17,7 @@ from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
+from imigue_lab.results.score_tables import changed_decisions
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
@@ -27,7 +28,6 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens, training_batches
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.runs import find_run
-from imigue_lab.training.scores import changed_decisions
 from imigue_lab.training.session import open_device
 from imigue_lab.views.answers import learning_curves
 from imigue_lab.views.card import write_card

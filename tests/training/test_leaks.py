@@ -91,7 +91,7 @@ def test_a_search_and_an_ablation_refuse_it(other, looked, tmp_path):
     with pytest.raises(RunError, match=r"joint_run: .* run 'other-joint', of whose"):
         search(SearchSettings.from_arguments(given))
     given = {"task": "gesture", "data": looked.settings.data, "variants": "late", "seeds": 1}
-    with pytest.raises(RunError, match=r"cells are not finished: .* got run 'other-bone'"):
+    with pytest.raises(RunError, match=r"bone_run: .* got run 'other-bone'"):
         ablate(AblationSettings.from_arguments(given | {"given": "frames:8 bone_run:other-bone"}))
 
 

@@ -233,7 +233,7 @@ def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, 
     with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
         open_filmed("seen-pictures", open_data(str(filmed)), relabelled)
     with pytest.raises(RunError, match=r"rgb: expected tokens of a published encoder, .*rgb_run"):
-        load_gesture_tokens(tiny(rgb_run="", rgb="rgb-trained-mvitv2-s"))
+        load_gesture_tokens(tiny(rgb_run="", rgb=frozen.encoding.name))
     with pytest.raises(RunError, match=r"rgb_encoder is \{.*, expected None; choose another run"):
         load_gesture(tuned, frozen)
     with pytest.raises(

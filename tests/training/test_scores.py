@@ -6,16 +6,18 @@ import pytest
 from scipy.stats import norm, t
 from sklearn import metrics
 
-from imigue_lab.training.scores import (
-    bootstrap_intervals,
+from imigue_lab.results.score_tables import (
     class_table,
     confusion_table,
     constant_rows,
+    show_scores,
+)
+from imigue_lab.training.scores import (
+    bootstrap_intervals,
     in_top,
     outcome_scores,
     point_scores,
     score_table,
-    show_scores,
     skill_p,
 )
 from imigue_lab.training.statistics import wilson_interval

@@ -5,12 +5,10 @@ import pytest
 from scipy.stats import permutation_test
 
 from benchmarks.coverage import VIDEOS, simulate
+from imigue_lab.results.compare import effect_size, holm, mcnemar
 from imigue_lab.training.statistics import (
-    effect_size,
-    holm,
     interval_of_mean,
     interval_of_share,
-    mcnemar,
     sign_flip_p,
     variance_of_runs,
     wilson_interval,

@@ -13,7 +13,7 @@ from imigue_lab.views.gates.values import read_gates
 def gesture(tmp_path):
     """A gesture run of three epochs, the second of which is best."""
     run = Run(tmp_path / "some")
-    run.write_json("settings.json", {"task": "baseline", "settings": {}})
+    run.write_json("settings.json", {"task": "baseline", "settings": {}, "data": {}})
     run.write_history(
         [
             {"epoch": e, "train_loss": 3.0 - e, "validation_error": error}
@@ -21,7 +21,7 @@ def gesture(tmp_path):
             for e, error in enumerate((0.9, 0.4, 0.5))
         ]
     )
-    run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"]})
+    run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"], "where": {}})
     return run
 
 
@@ -45,7 +45,9 @@ def test_learning_curves_of_gestures_draw_their_scores_and_mark_the_kept_epoch(g
 
 
 def test_with_memory_the_kept_epoch_is_the_best_after_warm_up(gesture):
-    gesture.write_json("settings.json", {"settings": {"memory": True, "warmup": 2}})
+    gesture.write_json(
+        "settings.json", {"task": "gesture", "settings": {"memory": True, "warmup": 2}, "data": {}}
+    )
     assert {shape.x0 for shape in learning_curves(gesture).layout.shapes} == {3}
 
 
