@@ -203,7 +203,8 @@ def train_model(options: argparse.Namespace) -> None:
     run = task.train(given_settings(task.settings, options))
     if os.environ.get("RANK", "0") == "0":  # the first process, where several train together
         print(show_scores(run.scores()).to_string(index=False))
-        print(*(f"note: {note}" for note in notes_of(run)), sep="\n")
+        for note in notes_of(run):
+            print(f"note: {note}")
 
 
 def fuse_runs(options: argparse.Namespace) -> None:

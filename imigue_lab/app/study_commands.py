@@ -87,7 +87,8 @@ def run_search(options: argparse.Namespace) -> None:
         share_among(options.workers, search, settings)
     study = search(settings)
     print(show_trials(study).to_string(index=False))
-    print(*(f"note: {note}" for note in headlines(study.user_attrs["remarks"])), sep="\n")
+    for note in headlines(study.user_attrs["remarks"]):
+        print(f"note: {note}")
     print(f"best settings: --preset {keep_best(study, settings)}")
     print(describe_best(study, settings))
 
