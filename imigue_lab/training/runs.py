@@ -108,7 +108,11 @@ class Run:
             return pd.read_parquet(path)
 
     def scores(self) -> pd.DataFrame:
-        return pd.DataFrame(self.read_json("scores.json"))
+        scores = pd.DataFrame(self.read_json("scores.json"))
+        if len(scores) and "clusters" not in scores:
+            path = self.folder / "scores.json"
+            raise RunError(f"{path}: was written by an earlier version; {REWRITE}")
+        return scores
 
     def provenance(self) -> dict[str, Any]:
         """Environment, cost, sources and remarks."""

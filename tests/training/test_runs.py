@@ -108,6 +108,13 @@ def test_lists_of_runs_name_a_damaged_one_and_show_the_others(damaged, trained, 
     )
 
 
+def test_scores_of_an_earlier_version_are_left_out_of_lists_and_named(damaged, trained, capsys):
+    run = damaged("metrics.csv", "empty")
+    run.write_scores(trained[0].scores().drop(columns=["clusters", "unit"]))
+    assert run.folder not in [own.folder for own in finished_runs("emotion")]
+    assert "damaged/scores.json: was written by an earlier version" in capsys.readouterr().out
+
+
 def test_a_name_that_is_too_long_for_a_file_is_an_unknown_run(trained):
     with pytest.raises(RunError, match=r"no finished run; there are: .*trained"):
         find_run("x" * 300)
