@@ -126,10 +126,10 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
 
 def clips_of(run: Run) -> pd.DataFrame:
     predictions = run.predictions()
-    if "clip_id" not in predictions or "p0" not in predictions:
+    if not {"clip_id", "p0", "based_on"} <= set(predictions):
         raise RunError(
-            f"{run.folder.name}: expected predictions of clip classes, got"
-            f" {some(predictions.columns, 4)}; name another run"
+            f"{run.folder.name}: expected predictions of clip classes with based_on, got"
+            f" {some(predictions.columns, 4)}; name another run, or train an older one again"
         )
     return predictions.sort_values("clip_id", ignore_index=True)
 

@@ -112,7 +112,7 @@ def submit(
 
 def header_names(header: str) -> list[str]:
     names = [name.strip() for name in header.split(",")]
-    if len(names) != 2 or not all(map(str.isprintable, names)) or len({"", *names}) < 3:
+    if len(names) != 2 or len({*names} - {""}) != 2 or not header.isprintable():
         raise SettingsError(
             f"header: expected two names with a comma, got {header!r}; write e.g. Id,Target"
         )

@@ -234,7 +234,8 @@ def accuracies(run: Run, predictions: pd.DataFrame, by: str = "subject") -> go.F
     figure.update_xaxes(title_text="accuracy", range=[-0.02, 1.02])
     figure.update_yaxes(automargin=True, dtick=1)
     title = f"Accuracy by {'class' if by == 'truth' else by} on {split_of(predictions)}"
-    notes = [*notes_of(run), "intervals over the videos of a subject, or the subjects of a class"]
+    unit = "subjects of each class" if by == "truth" else "videos of each subject"
+    notes = [*notes_of(run), f"intervals over the {unit}"]
     return styled(figure, title, notes, height=230 + 24 * len(table))
 
 

@@ -89,6 +89,13 @@ def test_a_fused_prediction_is_based_on_what_its_members_with_weight_are_based_o
         assert set(fuse(members, weights).predictions().based_on) == {expected}
 
 
+def test_an_older_run_that_does_not_say_what_it_is_based_on_is_refused(finished):
+    finished("new")
+    finished("old", change=lambda table: table.drop(columns="based_on"))
+    with pytest.raises(RunError, match="old: expected predictions of clip classes with based_on"):
+        fuse(["new", "old"])
+
+
 def test_a_fusion_is_a_finished_run_with_all_remarks_and_returns_at_once(finished, capsys):
     finished("a", seed=1), finished("b", seed=2)
     run = fuse(["a", "b"], name="both")
