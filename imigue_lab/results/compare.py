@@ -118,7 +118,8 @@ def accuracy_of(by_seed: Items) -> dict[str, Any]:
     """Accuracy over seeds and items, with both spreads."""
     each = [float(items.correct.mean()) for items in by_seed.values()]
     items = pd.concat(by_seed.values())
-    low, high = interval_of_mean(items.correct.to_numpy(float), items.cluster, run=items.run)
+    ends = interval_of_mean(items.correct.to_numpy(float), items.cluster, run=items.run)
+    low, high = np.clip(ends, 0, 1).tolist()  # that of seeds and subjects together has no bounds
     return {
         "seeds": len(each),
         "n": items.index.nunique(),
@@ -148,7 +149,8 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
         pairs.append(ours.assign(full=theirs.correct.loc[ours.index]))
     both = pd.concat(pairs)
     each = both.correct.astype(float) - both.full
-    low, high = interval_of_mean(each.to_numpy(), both.cluster, run=both.run)
+    ends = interval_of_mean(each.to_numpy(), both.cluster, run=both.run)
+    low, high = np.clip(ends, -1, 1).tolist()
     gain, cluster = each.groupby(level=0).mean(), both.cluster.groupby(level=0).first()
     described = mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool))
     return {

@@ -42,8 +42,8 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", automargin=True)
     first = table.iloc[0]
     sizes = f"{first.n} items of {first.clusters} {first.unit}, {first.seeds} seeds"
-    title = f"{len(shown)} variants compared with the full model on {first.split} ({sizes})"
-    notes = notes_of(next(iter(runs.values()))[0])
+    title = f"{len(shown)} variants against the full model on {first.split}"
+    notes = [sizes, *notes_of(next(iter(runs.values()))[0])]
     return styled(figure, title, notes, height=220 + 40 * len(shown))
 
 

@@ -68,6 +68,12 @@ def test_items_are_joined_by_id_and_compared_with_the_reference(finished):
     assert np.isnan(table.p.full)
 
 
+def test_the_interval_of_an_accuracy_stays_between_0_and_1_where_seeds_differ_much(finished):
+    full = [finished("good", all_but(20)), finished("bad", all_but(20, *range(8)), seed=1)]
+    row = compare({"full": full}).iloc[0]
+    assert 0 <= row.low < row.accuracy < row.high == 1
+
+
 def test_seeds_do_not_count_as_items(finished):
     full = [finished(f"full{seed}", all_but(20), seed=seed) for seed in range(4)]
     same = [finished(f"same{seed}", all_but(20, 0, 1, 2), seed=seed) for seed in range(4)]
