@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.samplers import BalancedSampler, log_prior
-from imigue_lab.data.vocabulary import OFFICIAL, OFFICIAL_TRAIN
 
 CLASSES, DIM = len(OFFICIAL_TRAIN), 16
 LABELS = [label for label, count in enumerate(OFFICIAL_TRAIN) for _ in range(count)]

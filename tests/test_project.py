@@ -99,7 +99,7 @@ def imports_at_load(path):
 @pytest.mark.parametrize(
     ("module", "most", "lines"),
     [
-        ("training.emotion.train", 40, 4_600),
+        ("training.emotion.train", 40, 4_650),
         ("training.gestures.train", 90, None),
         ("training.settings", 6, None),
         ("studies.settings", 12, None),
@@ -218,8 +218,8 @@ def test_no_module_uses_a_name_that_it_does_not_define():
 
 def test_the_package_stays_within_its_lines_and_files():
     lengths = {path: len(path.read_text().splitlines()) for path in modules()}
-    assert sum(lengths.values()) <= 26_300
-    assert len(lengths) <= 190
+    assert sum(lengths.values()) <= 27_800
+    assert len(lengths) <= 200
     assert median(n for path, n in lengths.items() if path.name != "__init__.py") > 120
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 
 SPLITS = ("train", "validation", "test")
@@ -67,6 +68,7 @@ class Index:
     absent: list[str] = field(default_factory=list)  # what the tree lacks and what was left out
     richer: dict[str, Path] = field(default_factory=dict)  # by video: a second file of more joints
     remarks: list[str] = field(default_factory=list)  # on its splits, for a reader of the scores
+    vocabulary: Vocabulary = field(default_factory=lambda: builtin("imigue"))
 
     @property
     def key(self) -> str:
@@ -113,6 +115,7 @@ class Survey:
     absent: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     in_train_too: list[str] = field(default_factory=list)
+    vocabulary: Vocabulary = field(default_factory=lambda: builtin("imigue"))
 
     def report(self, kind: str, file: Path, row: int | None, what: str, advice: str) -> None:
         self.problems.append(Problem(kind, file, row, what, advice))
@@ -122,7 +125,15 @@ class Survey:
         videos = videos_table(self.videos)
         clips = clips_table(self.clips, videos)
         richer = {row["video_id"]: row["richer"] for row in self.videos if row.get("richer")}
-        return Index(self.root, self.layout, videos, clips, self.absent, richer)
+        return Index(
+            self.root,
+            self.layout,
+            videos,
+            clips,
+            self.absent,
+            richer,
+            vocabulary=self.vocabulary,
+        )
 
 
 def videos_table(rows: list[Row]) -> pd.DataFrame:

@@ -60,7 +60,7 @@ GESTURE: dict[str, Change] = {
     "momentum-0.99": {"momentum": 0.99},
     "no-prototypes": {"alpha": 0.0},
     "alpha-at-once": {"warmup": 0, "ramp": 1},
-    "weighted-loss": {"loss_on": "weighted"},
+    "averaged-loss": {"loss_on": "averaged"},
     "loss-per-head": {"loss_on": "each"},
 }
 VARIANTS = {"emotion": EMOTION, "gesture": GESTURE}

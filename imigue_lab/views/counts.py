@@ -5,8 +5,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
+from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.index import SPLITS, Index
-from imigue_lab.data.vocabulary import CLASSES, GROUPS, OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
 PUBLISHED = "published (MiGA track 1, train)"

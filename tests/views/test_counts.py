@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.vocabulary import CLASSES, OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.views.counts import (
     PUBLISHED,
     class_counts,

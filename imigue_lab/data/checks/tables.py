@@ -1,11 +1,13 @@
 """Faults in the label files: ids, classes, ranges, splits, subjects, counts."""
 
+from typing import NamedTuple
+
 import pandas as pd
 
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.vocabulary import CLASSES, OFFICIAL
+from imigue_lab.data.vocabulary import CLASSES
 
 # Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
 KINDS: dict[str, tuple[Severity, str]] = {
@@ -18,6 +20,25 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "subject": ("error", "two subjects of a video"),
     "unknown video": ("error", "unknown video"),
 }
+
+
+class Counts(NamedTuple):
+    """Size of one split."""
+
+    videos: int
+    subjects: int
+    clips: int
+
+
+OFFICIAL = {  # track 1 of the MiGA challenge
+    "train": Counts(241, 38, 12_893),
+    "validation": Counts(10, 5, 777),
+    "test": Counts(104, 36, 4_562),
+}
+OFFICIAL_TRAIN = (  # clips of each class in its train split
+    *(10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1),
+    *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
+)
 
 
 def check_problems(problems: list[Problem]) -> list[Finding]:

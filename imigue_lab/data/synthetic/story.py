@@ -31,7 +31,8 @@ from typing import Literal
 
 import numpy as np
 
-from imigue_lab.data.vocabulary import ILLUSTRATIVE, OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.vocabulary import ILLUSTRATIVE
 from imigue_lab.data.workspace import short_hash
 
 FORMAT = 2  # of the files on disk; increment it when they change and no number does

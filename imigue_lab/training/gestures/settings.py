@@ -58,7 +58,7 @@ class GestureSettings(TrainSettings):
     ramp: int = Field(3, ge=1, description="epochs after warm-up until alpha is reached")
     alpha: float = Field(1.0, ge=0, description="weight of the prototype loss (paper: 1)")
     loss_on: LossOn = Field(
-        "averaged", description="averaged logits (paper), weighted, or each head by itself"
+        "weighted", description="weighted logits, averaged (paper), or each head by itself"
     )
     margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
     finetune: bool = Field(False, description="fine-tune the pose encoder; false keeps it frozen")
