@@ -127,8 +127,7 @@ def fit(
 
     Args:
         loss_of: the mean loss of a batch.
-        evaluate: validation scores after each epoch, `stopping.monitor` among them; None without
-            a validation split.
+        evaluate: validation scores after each epoch, with `stopping.monitor`; None: no split.
         checkpoint: describes the weights, see `Run.save_weights`.
         hooks: whatever they change must be in the model's state dict.
         selection: a run whose number of epochs and learning rates are repeated, without validation
@@ -194,8 +193,7 @@ def train_epoch(
     bar: tqdm,
     shares: list[float],
 ) -> float:
-    """One pass over the training batches, each at a share of the learning rates; the mean of their
-    losses."""
+    """The mean loss of one pass over the training batches, at shares of the learning rates."""
     device, ranks, settings = session.device, session.ranks, session.settings
     model.train()
     losses = []
@@ -279,10 +277,8 @@ def repeat(
 def without_validation(stopping: Stopping) -> Stopping:
     """Trains all epochs and keeps the last; SettingsError if the best was requested."""
     if stopping.keep != "last":
-        raise SettingsError(
-            "keep: expected last, since there is no validation split that finds the best epoch, got"
-            f" {stopping.keep}; set keep=last, or fold=0 to 4 for a subject fold of train"
-        )
+        what = "keep: expected last without a validation split, got best"
+        raise SettingsError(f"{what}; set keep=last, or fold=0 to 4")
     return replace(stopping, patience=stopping.epochs, monitor="train_loss")
 
 

@@ -271,5 +271,5 @@ def test_without_a_validation_split_all_epochs_are_trained_and_the_last_is_kept(
     assert len(run.metrics()) == 3
     best, last = run.load_weights("best"), run.load_weights("last")
     assert all(torch.equal(best[key], last[key]) for key in last)
-    with pytest.raises(SettingsError, match="keep: expected last, since there is no validation"):
+    with pytest.raises(SettingsError, match="keep: expected last without a validation split"):
         train_baseline(tiny(name="best-alone"), alone)
