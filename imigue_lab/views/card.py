@@ -183,7 +183,7 @@ def error_sections(run: Run, task: str) -> list[str]:
         return []
     split = found.split.iloc[-1]
     predictions = read_predictions(run, split)
-    grouping = ["class"] if task == "emotion" else ["class", "group"]
+    grouping = ["class", *["group"] * ("truth_group" in predictions)]
     matrices = [draw(confusion(run, predictions, by)) for by in grouping]
     hard = hardest(predictions, HARDEST)[["item", "truth", "predicted", "p_truth", "p_predicted"]]
     errors = [paragraph("All predictions are correct.")]
