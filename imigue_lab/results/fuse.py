@@ -189,7 +189,7 @@ def fuse(
             "remarks": list(dict.fromkeys(own for origin in origins for own in origin["remarks"])),
         }
         fused.write_json("provenance.json", provenance)
-        fused.write_scores(score_table(predictions, seed, vocabulary))
+        fused.write_scores(score_table(predictions, seed, vocabulary.classes))
     return fused
 
 

@@ -12,6 +12,7 @@ Letters in shapes: N items, K classes, G clusters, R resamples; [r, i, j] counts
 i that are classified as j.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.training.statistics import (
     PerResample,
     draw_groups,
@@ -62,6 +62,10 @@ def probabilities(predictions: pd.DataFrame) -> Probabilities:
     """The columns p0, p1, ... of gesture predictions in the order of classes."""
     classes = sum(name[0] == "p" and name[1:].isdigit() for name in predictions.columns)
     return predictions[[f"p{number}" for number in range(classes)]].to_numpy(dtype=float)
+
+
+def name_of(label: int, names: Sequence[str]) -> str:
+    return names[label] if label < len(names) else str(label)
 
 
 def outcome_columns(predictions: pd.DataFrame) -> tuple[Labels, Float[np.ndarray, " N"]]:
@@ -199,16 +203,17 @@ def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple
 
 
 def score_table(
-    predictions: pd.DataFrame, seed: int = 0, vocabulary: Vocabulary | None = None
+    predictions: pd.DataFrame, seed: int = 0, names: Sequence[str] = ()
 ) -> pd.DataFrame:
     """The model, its heads and constant predictors on validation and test, where labelled.
 
-    Columns: split, predictor, n items, clusters and their unit (`clusters_of`), correct, each
-    metric, and its 95 % interval in `<metric>_interval`. Emotion: always win and always lose;
-    intervals of accuracy (`interval_of_share`), balanced accuracy and AUC, and `p` (`skill_p`).
-    Gestures: the majority class of train, with the class shares of train as its probabilities.
+    `names` are of the classes. Columns: split, predictor, n items, clusters and their unit
+    (`clusters_of`), correct, each metric, and its 95 % interval in `<metric>_interval`. Emotion:
+    always win and always lose; intervals of accuracy (`interval_of_share`), balanced accuracy and
+    AUC, and `p` (`skill_p`). Gestures: the majority class of train, with the class shares of train
+    as its probabilities.
     """
-    constants = constant_predictors(predictions, vocabulary)
+    constants = constant_predictors(predictions, names)
     parts = {split: labelled(predictions, split) for split in ("validation", "test")}
     return pd.DataFrame(
         score_row(predicted, split, name, seed)
@@ -238,15 +243,14 @@ def heads_alone(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def constant_predictors(
-    predictions: pd.DataFrame, vocabulary: Vocabulary | None
+    predictions: pd.DataFrame, names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """By name, the probabilities that each predicts for every item."""
     if is_emotion(predictions):
         return {"always win": {"probability": 1.0}, "always lose": {"probability": 0.0}}
     shares = labelled(predictions, "train").label.value_counts(normalize=True)
     shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)
-    most = int(shares.to_numpy().argmax())
-    majority = vocabulary.classes[most] if vocabulary else f"class {most}"
+    majority = name_of(int(shares.to_numpy().argmax()), names)
     return {f"always {majority}": {f"p{label}": float(share) for label, share in shares.items()}}
 
 

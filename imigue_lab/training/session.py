@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from filelock import FileLock
 
-from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import RunError
 from imigue_lab.training.provenance import cost_of, describe_environment
 from imigue_lab.training.ranks import Ranks, find_process, open_ranks
@@ -54,7 +53,7 @@ class Session:
     def finish(
         self,
         tables: Iterable[pd.DataFrame],
-        score_table: Callable[[pd.DataFrame, int, Vocabulary], pd.DataFrame],
+        score_table: Callable[[pd.DataFrame, int], pd.DataFrame],
         remarks: list[str],
         **sources: Any,
     ) -> None:
@@ -62,7 +61,7 @@ class Session:
 
         Args:
             tables: predictions of each split; the first column is the id.
-            score_table: scores of predictions, with intervals from a seed, and named classes.
+            score_table: scores of predictions, with intervals from a seed.
             sources: further entries of the provenance.
         """
         predictions = pd.concat(tables)
@@ -80,8 +79,7 @@ class Session:
             | cost_of(self.device.torch_device, seconds)
             | {"remarks": remarks},
         )
-        vocabulary = self.run.vocabulary()
-        self.run.write_scores(score_table(predictions, self.settings.seed, vocabulary))
+        self.run.write_scores(score_table(predictions, self.settings.seed))
 
 
 @contextmanager

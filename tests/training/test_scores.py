@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import norm, t
 from sklearn import metrics
 
+from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.results.score_tables import (
     class_table,
     confusion_table,
@@ -285,7 +286,9 @@ def test_the_same_seed_gives_the_same_interval():
 def test_the_constant_predictor_is_the_majority_class_of_train():
     train = certain([("t", 2, 0)] * 5 + [("t", 1, 0)] * 3).assign(split="train")
     part = certain([("a", 2, 2), ("a", 1, 1), ("b", 1, 0), ("b", 1, 1)])
-    scores = score_table(pd.concat([train, part]), 0, builtin("imigue")).set_index("predictor")
+    scores = score_table(pd.concat([train, part]), 0, builtin("imigue").classes).set_index(
+        "predictor"
+    )
     assert scores.index.tolist() == ["model", "always touching hat"]
     assert scores.top1.tolist() == [0.75, 0.25]
     assert scores.correct.tolist() == [3, 1]

@@ -3,6 +3,7 @@
 Settings in, a finished run folder out. `Clips.enter` gives the input of each network.
 """
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -101,7 +102,8 @@ def train_baseline(
             if len(clips)
         )
         remarks = data.remarks() + remarks
-        session.finish(tables, score_table, remarks, synthetic=is_synthetic(settings.data))
+        named = partial(score_table, names=data.split.vocabulary.classes)
+        session.finish(tables, named, remarks, synthetic=is_synthetic(settings.data))
     return run
 
 
@@ -116,7 +118,9 @@ def start(
         published = read_start(settings.checkpoint, settings.model, layout, arguments)
         arguments |= published.options
     model = build_baseline(settings.model, **arguments)
-    remarks = take_over(model, published) if published else missing_start(settings.model)
+    remarks = missing_start(settings.model)
+    if published:
+        remarks = take_over(model, published, data.split.vocabulary)
     for remark in remarks:
         print(f"note: {remark}")
     labels = data.clips("train", settings).labels

@@ -1,5 +1,6 @@
 """Trains and scores the gesture model: settings in, a finished run folder out (paper section 2)."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -145,7 +146,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         )
         session.finish(
             tables,
-            score_table,
+            partial(score_table, names=checkpoint["classes"]),
             data.remarks(),
             pose=[run.folder.name for run in data.runs],
             rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,
