@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from imigue_lab.errors import DataError, some
 
@@ -74,7 +74,7 @@ class Vocabulary:
             return names.index(wanted.lower())
         raise DataError(f"expected a class of {self.known_ids}, got {text!r}")
 
-    def label(self, place: int) -> str:
+    def label(self, place: SupportsIndex) -> str:
         """A class as tables and figures show it: ``"7 rubbing eyes"``, or its name if equal."""
         own, name = self.ids[place], self.classes[place]
         return name if own == name else f"{own} {name}"

@@ -76,7 +76,7 @@ def read_points(gesture: GestureRun, split: str = "test") -> Points:
     labels = [None if pd.isna(label) else int(label) for label in table.label]
     vocabulary = gesture.run.vocabulary()
     table["name"] = ["?" if label is None else vocabulary.label(label) for label in labels]
-    groups = [None if label is None else vocabulary.groups[label] for label in labels]
+    groups = [None if label is None else vocabulary.groups[label] or None for label in labels]
     table["group"] = pd.Categorical(groups, vocabulary.group_names, ordered=True)
     bare = gesture.data.bare & set(gesture.data.part(split).clip_id)
     notes = [f"{len(bare)} clips without any token are left out"] if bare else []

@@ -21,9 +21,8 @@ def write(tmp_path):
         ]
         (tmp_path / "clips.csv").write_text("\n".join(["clip_id,video_id,start,end,class", *rows]))
         if classes:
-            header = ("class,name", "class,name,group,background")[
-                classes.splitlines()[0].count(",") > 1
-            ]
+            short = classes.splitlines()[0].count(",") == 1
+            header = "class,name" if short else "class,name,group,background"
             (tmp_path / "classes.csv").write_text(f"{header}\n{classes}\n")
         return tmp_path
 
