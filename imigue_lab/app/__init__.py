@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from imigue_lab.data.vocabulary import BUILTIN
     from imigue_lab.training.prepare import ExtractSettings
     from imigue_lab.training.tasks import TASKS
 
@@ -74,6 +75,11 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--subjects", default="", metavar="FILE", help=subjects)
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
     check.set_defaults(run=check_data)
+
+    classes = commands.add_parser("classes", help="list the classes in the form of classes.csv")
+    known = f"root folder of the data, or {', '.join(BUILTIN)} (default: imigue)"
+    classes.add_argument("data", nargs="?", default="imigue", metavar="ROOT", help=known)
+    classes.set_defaults(run=print_classes)
 
     extract = commands.add_parser(
         "extract", help="extract features of videos and clips with frozen encoders (notebook 00)"
@@ -174,6 +180,20 @@ def check_data(options: argparse.Namespace) -> None:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))
     if not report.usable:
         sys.exit(1)
+
+
+def print_classes(options: argparse.Namespace) -> None:
+    from imigue_lab.data.source import survey_data
+    from imigue_lab.data.vocabulary import BUILTIN, builtin
+
+    if options.data in BUILTIN:
+        vocabulary = builtin(options.data)
+    else:
+        index, problems = survey_data(options.data)
+        vocabulary = index.vocabulary
+        for problem in problems:
+            print(f"left out: {problem}", file=sys.stderr)
+    print(vocabulary.to_csv(), end="")
 
 
 def extract_features(options: argparse.Namespace) -> None:

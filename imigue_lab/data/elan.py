@@ -10,6 +10,7 @@ ELAN stores milliseconds; the time of a frame is rounded to them, and import res
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,7 +19,7 @@ import pandas as pd
 from pympi.Elan import Eaf, to_string
 
 from imigue_lab.data.segments import as_segments
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError, some
 
@@ -26,7 +27,9 @@ TIER = "gestures"
 RATE = "imigue_lab:fps"  # property of the file: the frame rate of its segments
 
 
-def write_eaf(segments: pd.DataFrame, video: Path, fps: int | float, path: Path) -> None:
+def write_eaf(
+    segments: pd.DataFrame, video: Path, fps: int | float, path: Path, vocabulary: Vocabulary
+) -> None:
     """Writes a file that opens in ELAN with the video, of at most 500 frames per second."""
     eaf = Eaf(author="imigue_lab")
     eaf.remove_tier("default")
@@ -34,11 +37,11 @@ def write_eaf(segments: pd.DataFrame, video: Path, fps: int | float, path: Path)
     eaf.add_property(RATE, repr(float(fps)))
     eaf.add_language("und", None, "undetermined")
     eaf.add_controlled_vocabulary("gestures")
-    for label, name in enumerate(CLASSES):
+    for label, name in enumerate(vocabulary.classes):
         eaf.add_cv_entry("gestures", f"class{label}", [(name, "und", None)])
-    vocabulary = {"LINGUISTIC_TYPE_ID": "gesture", "TIME_ALIGNABLE": "true"}
-    vocabulary |= {"GRAPHIC_REFERENCES": "false", "CONTROLLED_VOCABULARY_REF": "gestures"}
-    eaf.add_linguistic_type("gesture", param_dict=vocabulary)
+    kind = {"LINGUISTIC_TYPE_ID": "gesture", "TIME_ALIGNABLE": "true"}
+    kind |= {"GRAPHIC_REFERENCES": "false", "CONTROLLED_VOCABULARY_REF": "gestures"}
+    eaf.add_linguistic_type("gesture", param_dict=kind)
     eaf.add_linguistic_type("number", "Symbolic_Association", timealignable=False)
     for number, rows in enumerate(in_tiers(segments), start=1):
         suffix = f" {number}" if number > 1 else ""
@@ -47,7 +50,7 @@ def write_eaf(segments: pd.DataFrame, video: Path, fps: int | float, path: Path)
         eaf.add_tier(child, "number", parent=tier)
         for row in rows.itertuples():
             begin, end = round(1000 * row.start / fps), round(1000 * (row.end + 1) / fps)
-            eaf.add_annotation(tier, begin, end, CLASSES[row.label])
+            eaf.add_annotation(tier, begin, end, vocabulary.classes[row.label])
             if not pd.isna(row.confidence):
                 eaf.add_ref_annotation(child, tier, (begin + end) // 2, repr(row.confidence))
     write_atomically(path, to_string(eaf, encoding="UTF-8"))
@@ -75,7 +78,11 @@ class Corrected:
 
 
 def read_eaf(
-    path: Path, fps: int | float, frames: int, renamed: Mapping[str, str] | None = None
+    path: Path,
+    fps: int | float,
+    frames: int,
+    vocabulary: Vocabulary,
+    renamed: Mapping[str, str] | None = None,
 ) -> Corrected:
     """The gestures of a file that people have corrected.
 
@@ -96,7 +103,8 @@ def read_eaf(
         confidence = confidences(eaf, tier, path)
         for number, (begin, end, name, _) in eaf.tiers[tier][0].items():
             times = eaf.timeslots.get(begin), eaf.timeslots.get(end)
-            label = class_named(name, f"{path}, {tier}, {clock(times[0])}", renamed or {})
+            where = f"{path}, {tier}, {clock(times[0])}"
+            label = class_named(name, where, vocabulary, renamed or {})
             start, last = to_frames(times, fps, frames, f"{path}, {tier}, {name!r}")
             rows.append((label, start, last, confidence.get(number)))
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
@@ -134,12 +142,14 @@ def confidences(eaf: Eaf, tier: str, path: Path) -> dict[str, float]:
     return found
 
 
-def class_named(annotation: str, where: str, renamed: Mapping[str, str]) -> int:
-    """The label of a class name, ignoring case."""
+def class_named(
+    annotation: str, where: str, vocabulary: Vocabulary, renamed: Mapping[str, str]
+) -> int:
+    """The label of a class name or id, ignoring case."""
     name = renamed.get(annotation.strip(), annotation).strip().lower()
-    known = {known.lower(): label for label, known in enumerate(CLASSES)}
-    if name in known:
-        return known[name]
+    with suppress(DataError):
+        return vocabulary.place(name)
+    known = [known.lower() for known in vocabulary.classes]
     near = get_close_matches(name, known, n=1)
     hint = f"use {near[0]!r}" if near else "use a class of the file's vocabulary"
     raise DataError(

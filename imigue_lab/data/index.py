@@ -1,9 +1,9 @@
 """The index of a data root: a table of videos, a table of clips, and what is missing.
 
 `write_index` stores both tables in a form that pandas, R or a database reads without this package;
-paths are absolute and text:
+paths are absolute and text; a label is the number of its row in classes.csv, from 0:
 
-    <workspace>/index/<folder>-<hash of its path>/{videos,clips}.parquet
+    <workspace>/index/<folder>-<hash of its path>/{videos.parquet,clips.parquet,classes.csv}
 """
 
 import io
@@ -42,7 +42,7 @@ CLIPS = pa.DataFrameSchema(
         "split": pa.Column(str, pa.Check.isin(SPLITS), nullable=True),
         "start": pa.Column(int, pa.Check.ge(0)),
         "end": pa.Column(int, pa.Check.ge(0)),
-        "label": pa.Column("Int64", pa.Check.in_range(0, 31), nullable=True),
+        "label": pa.Column("Int64", pa.Check.ge(0), nullable=True),
         **{name: pa.Column(object, nullable=True) for name in PATHS},
     },
     strict=True,
@@ -57,8 +57,8 @@ class Index:
     Videos have video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
     the paths `video` and `keypoints`; null where the layout does not provide a value. Clips have
     clip_id, video_id, subject, split, start, end (frames of the video from 0, end inclusive), label
-    (0-based class; null where a test split hides it), and the paths `video` and `keypoints` of
-    files with this clip alone, null in most layouts.
+    (place of the class in the vocabulary; null where a test split hides it), and the paths `video`
+    and `keypoints` of files with this clip alone, null in most layouts.
     """
 
     root: Path
@@ -85,7 +85,7 @@ class Problem:
     """A row or file that cannot be used: where it is, what is wrong, and what to do.
 
     The kind is `columns`, `unreadable`, `id`, `duplicate id`, `split`, `outcome`, `subject`, `row`,
-    `class`, `range` or `unknown video`.
+    `class`, `classes`, `range` or `unknown video`.
     """
 
     kind: str
@@ -123,7 +123,7 @@ class Survey:
     def to_index(self) -> Index:
         """The index of what can be used."""
         videos = videos_table(self.videos)
-        clips = clips_table(self.clips, videos)
+        clips = clips_table(self.clips, videos, len(self.vocabulary))
         richer = {row["video_id"]: row["richer"] for row in self.videos if row.get("richer")}
         return Index(
             self.root,
@@ -143,14 +143,15 @@ def videos_table(rows: list[Row]) -> pd.DataFrame:
     return VIDEOS.validate(typed(rows, VIDEOS, types))
 
 
-def clips_table(rows: list[Row], videos: pd.DataFrame) -> pd.DataFrame:
+def clips_table(rows: list[Row], videos: pd.DataFrame, classes: int) -> pd.DataFrame:
     """Completes, types and checks the table of clips; subject and split come from `videos`."""
     types = {"clip_id": str, "video_id": str, "start": int, "end": int, "label": "Int64"}
     clips = typed(rows, CLIPS, types)
-    known = videos.set_index("video_id")
+    own = videos.set_index("video_id")
     for column in ("subject", "split"):
-        clips[column] = clips.video_id.map(known[column]).astype(str)
-    return CLIPS.validate(clips)
+        clips[column] = clips.video_id.map(own[column]).astype(str)
+    known = CLIPS.update_column("label", checks=pa.Check.isin(range(classes)))
+    return known.validate(clips)
 
 
 def typed(rows: list[Row], schema: pa.DataFrameSchema, types: dict[str, Any]) -> pd.DataFrame:
@@ -162,6 +163,7 @@ def typed(rows: list[Row], schema: pa.DataFrameSchema, types: dict[str, Any]) ->
 def write_index(index: Index) -> Path:
     """Writes both tables atomically and returns their folder; an earlier version is replaced."""
     folder = workspace() / "index" / index.key
+    write_atomically(folder / "classes.csv", index.vocabulary.to_csv())
     for name, table in (("videos", index.videos), ("clips", index.clips)):
         texts = {c: table[c].map(str, na_action="ignore").astype("string") for c in PATHS}
         content = io.BytesIO()

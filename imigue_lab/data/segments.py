@@ -1,8 +1,8 @@
 """Gestures in time: windows over a whole video, the segments found in them, and their files.
 
-Segments are a table: label (0-based class), start and end (frames from 0, end inclusive), start_s
-and end_s (seconds; end_s is the end of the last frame), confidence (0 to 1, null for annotations by
-people).
+Segments are a table: label (place of the class), start and end (frames from 0, end inclusive),
+start_s and end_s (seconds; end_s is the end of the last frame), confidence (0 to 1, null for
+annotations by people).
 Letters in shapes: N, M segments; F frames of a video, C classes.
 """
 
@@ -16,13 +16,13 @@ import pandas as pd
 import pandera.pandas as pa
 from jaxtyping import Float
 
-from imigue_lab.data.vocabulary import CLASSES, to_csv_id
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError
 
 SEGMENTS = pa.DataFrameSchema(
     {
-        "label": pa.Column(int, pa.Check.in_range(0, len(CLASSES) - 1)),
+        "label": pa.Column(int, pa.Check.ge(0)),
         "start": pa.Column(int, pa.Check.ge(0)),
         "end": pa.Column(int, pa.Check.ge(0)),
         "start_s": pa.Column(float),
@@ -112,29 +112,34 @@ def find_segments(
     return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), fps)
 
 
-def write_csv(segments: pd.DataFrame, path: Path) -> None:
-    """class,start_s,end_s,confidence, then the frames and iMiGUE's CSV id of the class."""
-    table = named(segments).assign(csv_class=segments.label.map(to_csv_id))
+def write_csv(segments: pd.DataFrame, path: Path, vocabulary: Vocabulary) -> None:
+    """class,start_s,end_s,confidence, then the frames and the id of the class."""
+    ids = segments.label.map(dict(enumerate(vocabulary.ids)))
+    table = named(segments, vocabulary).assign(csv_class=ids)
     write_atomically(path, table.to_csv(index=False))
 
 
-def write_json(segments: pd.DataFrame, path: Path, facts: dict[str, object]) -> None:
+def write_json(
+    segments: pd.DataFrame, path: Path, facts: dict[str, object], vocabulary: Vocabulary
+) -> None:
     """The same as a list, after facts on the video and the run."""
-    rows = named(segments).astype(object).replace({np.nan: None}).to_dict("records")
+    rows = named(segments, vocabulary).astype(object).replace({np.nan: None}).to_dict("records")
     write_atomically(path, json.dumps({**facts, "segments": rows}, indent=2))
 
 
-def named(segments: pd.DataFrame) -> pd.DataFrame:
+def named(segments: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame:
     columns = ["start_s", "end_s", "confidence", "start", "end"]
-    names = segments.label.map(dict(enumerate(CLASSES))).rename("class")
+    names = segments.label.map(dict(enumerate(vocabulary.classes))).rename("class")
     return pd.concat([names, segments[columns]], axis=1)
 
 
-def write_clips(segments: pd.DataFrame, video_id: str, path: Path) -> None:
-    """`clips.csv` of the plain layout, clip_id,video_id,start,end,class; DataError without any."""
+def write_clips(segments: pd.DataFrame, video_id: str, path: Path, vocabulary: Vocabulary) -> None:
+    """`clips.csv` of the plain layout, with `classes.csv` beside it; DataError without any."""
     if segments.empty:
         raise DataError(f"{path}: expected at least one gesture, got none; annotate one first")
-    table = segments[["start", "end"]].assign(**{"class": segments.label.map(to_csv_id)})
+    ids = segments.label.map(dict(enumerate(vocabulary.ids)))
+    table = segments[["start", "end"]].assign(**{"class": ids})
     table.insert(0, "clip_id", [f"{video_id}_{number}" for number in range(len(table))])
     table.insert(1, "video_id", video_id)
+    write_atomically(path.with_name("classes.csv"), vocabulary.to_csv())
     write_atomically(path, table.to_csv(index=False))

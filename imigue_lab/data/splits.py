@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Index
-from imigue_lab.data.vocabulary import OUTCOMES
+from imigue_lab.data.vocabulary import OUTCOMES, Vocabulary
 from imigue_lab.errors import DataError, some
 
 FOLDS = 5
@@ -87,16 +87,18 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
 
 @dataclass(frozen=True)
 class GestureSplit:
-    """The index's clips with the chosen split, and remarks for a reader of the scores."""
+    """The index's clips with the chosen split, their classes, and remarks on the scores."""
 
     clips: pd.DataFrame  # subject is the video itself where unknown
+    vocabulary: Vocabulary
     remarks: list[str] = field(default_factory=list)
 
     def part(self, split: str) -> pd.DataFrame:
         return self.clips[self.clips.split == split]
 
     def refitted(self, remark: str) -> "GestureSplit":
-        return GestureSplit(with_validation(self.clips), [*self.remarks, remark])
+        clips, remarks = with_validation(self.clips), [*self.remarks, remark]
+        return replace(self, clips=clips, remarks=remarks)
 
 
 def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
@@ -113,15 +115,15 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
         regroup(clips, pool_rare(known.label), fold, seed)
     if not (clips.split == "train").any():
         raise DataError(f"{index.root}: no clip in the train split; check its label files")
-    labels = clips.groupby("split").label.agg(set)
+    labels, ids = clips.groupby("split").label.agg(set), index.vocabulary.ids
     remarks = [
-        f"{split} lacks the classes {some(missing, limit=32)} of train"
+        f"{split} lacks the classes {', '.join(ids[label] for label in missing)} of train"
         for split in ("validation", "test")
-        if split in labels and (missing := sorted(labels["train"] - labels[split]))
+        if split in labels and (missing := sorted((labels["train"] - labels[split]) - {pd.NA}))
     ]
     unknown = index.remarks + (unknown_subjects(index) if fold >= 0 else [])
     remarks = unknown + left_out + shared_subjects(clips) + remarks + unvalidated(clips)
-    return GestureSplit(clips.reset_index(drop=True), remarks)
+    return GestureSplit(clips.reset_index(drop=True), index.vocabulary, remarks)
 
 
 def unvalidated(items: pd.DataFrame) -> list[str]:

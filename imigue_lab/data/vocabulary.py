@@ -6,15 +6,21 @@ the data's own files write it. Built-in lists are `vocabularies/<name>.csv`, in 
 """
 
 import csv
+import io
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from imigue_lab.errors import DataError, some
 
 BUILTIN = {"imigue": "iMiGUE", "smg": "SMG", "ma52": "MA-52"}  # file -> name of the data set
+OWN = "own"
+HEADER = ("class", "name", "group", "background")
+WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
+YES = ("1", "true", "yes", "x")
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Vocabulary:
     """The names of one data set; two are the same if they are equal.
 
     Attributes:
-        name: of the data set, such as iMiGUE; "own" for a root's own list.
+        name: of the data set, such as iMiGUE; `OWN` for a root's own list.
         classes: names in order, unique.
         ids: of each class in the data's own files, unique: ``("1", ..., "31", "99")`` for iMiGUE.
         groups: of each class; all "" where there are none.
@@ -41,19 +47,34 @@ class Vocabulary:
         """Number of classes."""
         return len(self.classes)
 
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """In the order of their first classes; empty where there are no groups."""
+        return tuple(dict.fromkeys(self.groups)) if any(self.groups) else ()
+
+    @property
+    def known_ids(self) -> str:
+        """For messages: ``1 to 31 or 99``."""
+        if not all(WHOLE.fullmatch(own) for own in self.ids):
+            return some(self.ids)
+        numbers = sorted(map(int, self.ids))
+        first = [number for number in numbers if number - 1 not in numbers]
+        last = [number for number in numbers if number + 1 not in numbers]
+        spans = zip(first, last, strict=True)
+        return " or ".join(str(a) if a == b else f"{a} to {b}" for a, b in spans)
+
     def place(self, text: str) -> int:
         """The place of a class, given by its id or its name; DataError if it has none."""
         wanted = text.strip()
-        if wanted in self.ids:
-            return self.ids.index(wanted)
+        for own in (wanted, str(int(wanted)) if WHOLE.fullmatch(wanted) else ""):
+            if own in self.ids:
+                return self.ids.index(own)
         names = [name.lower() for name in self.classes]
         if wanted.lower() in names:
             return names.index(wanted.lower())
-        raise DataError(
-            f"expected a class of {self.name} ({some(self.ids, limit=3)}), got {text!r}"
-        )
+        raise DataError(f"expected a class of {self.known_ids}, got {text!r}")
 
-    def label(self, place: int) -> str:
+    def label(self, place: SupportsIndex) -> str:
         """A class as tables and figures show it: ``"7 rubbing eyes"``, or its name if equal."""
         own, name = self.ids[place], self.classes[place]
         return name if own == name else f"{own} {name}"
@@ -70,27 +91,42 @@ class Vocabulary:
         }
         return Vocabulary(**known)
 
+    def to_csv(self) -> str:
+        """As `classes.csv` of a plain root; the inverse of `from_rows`."""
+        marks = ["1" if n == self.background else "" for n in range(len(self))]
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([HEADER, *zip(self.ids, self.classes, self.groups, marks, strict=True)])
+        return file.getvalue()
+
     @staticmethod
     def from_rows(name: str, rows: Iterable[Mapping[str, str]]) -> "Vocabulary":
         """The list of a table with columns `class`, `name`, and perhaps `group`, `background`.
 
-        Raises DataError for no class, doubled ids or names, or several background classes.
+        A list that is equal to a built-in one is that one. Raises DataError for no class, an empty
+        or doubled id or name, a name that is another's id, or several background classes.
         """
         table = list(rows)
         ids = tuple(row["class"].strip() for row in table)
         names = tuple(row["name"].strip() or own for row, own in zip(table, ids, strict=True))
         marked = [n for n, row in enumerate(table) if row.get("background", "").strip() in YES]
-        for what, values in (("ids", ids), ("names", names)):
+        lower = [name.lower() for name in names]
+        for what, values in (("ids", ids), ("names", lower)):
             if doubled := sorted({value for value in values if values.count(value) > 1}):
                 raise DataError(f"expected unique {what} of classes, got {some(doubled)} twice")
-        if not table or len(marked) > 1:
-            found = f"{len(table)} classes" if not table else f"{len(marked)} background classes"
+        taken = [name for own, name in zip(ids, names, strict=True) if name != own and name in ids]
+        if taken:
+            raise DataError(f"expected names that are no other class's id, got {some(taken)}")
+        if "" in ids or not table or len(marked) > 1:
+            found = f"{len(marked)} background classes" if table else "no class"
+            found = "an empty id" if "" in ids else found
             raise DataError(f"expected classes and at most one background class, got {found}")
         groups = tuple((row.get("group") or "").strip() for row in table)
-        return Vocabulary(name, names, ids, groups, marked[0] if marked else None)
-
-
-YES = ("1", "true", "yes", "x")
+        if any(groups):
+            groups = tuple(group or "other" for group in groups)
+        own = Vocabulary(name, names, ids, groups, marked[0] if marked else None)
+        known = (builtin(file) for file in BUILTIN if name == OWN)
+        return next((found for found in known if replace(own, name=found.name) == found), own)
 
 
 @cache
@@ -101,29 +137,4 @@ def builtin(name: str) -> Vocabulary:
         return Vocabulary.from_rows(BUILTIN[name], csv.DictReader(file))
 
 
-CLASSES = builtin("imigue").classes
-ILLUSTRATIVE = 31  # not a micro-gesture; its CSV id is 99
-
-_groups = builtin("imigue").groups
-GROUPS = {g: tuple(n for n, own in enumerate(_groups) if own == g) for g in dict.fromkeys(_groups)}
-
 OUTCOMES = ("lose", "win")  # emotion label 0 and 1
-
-
-def from_csv_id(value: int) -> int:
-    """The 0-based class of a CSV id: 1 to 31 are 0 to 30, 99 is 31."""
-    if value == 99:
-        return ILLUSTRATIVE
-    if 1 <= value <= 31:
-        return value - 1
-    raise DataError(f"expected a class of 1 to 31 or 99, got {value}")
-
-
-def to_csv_id(label: int) -> int:
-    """The CSV id of a 0-based class; the inverse of `from_csv_id`."""
-    return 99 if label == ILLUSTRATIVE else label + 1
-
-
-def group_of(label: int) -> str:
-    """The group of a 0-based class, a key of `GROUPS`."""
-    return next(name for name, members in GROUPS.items() if label in members)

@@ -91,7 +91,8 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     rgb, *rest = (open_encoder(*own, settings, device.torch_device) for own in encoders)
     video, keypoints, synthetic = chosen_video(settings)
     layout = gesture.read_checkpoint("best")["keypoints"]
-    own = prepare_video(video, keypoints, layout, training_rate(gesture, settings))
+    rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
+    own = prepare_video(video, keypoints, layout, rate, vocabulary)
     extract_missing(own.index, [rgb, *rest], settings.store)
     points = {own.video_id: own.keypoints}
     windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
@@ -202,11 +203,12 @@ def export(analysis: Analysis) -> dict[str, Path]:
     own, base = analysis.own, analysis.folder / analysis.own.video_id
     paths = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "eaf")}
     paths["emotion"] = base.with_name(f"{base.name}_emotion.csv")
+    vocabulary = analysis.gesture_run.vocabulary()
     written = None  # digest of the annotation file as an earlier export wrote it
     if paths["json"].exists():
         written = json.loads(paths["json"].read_text()).get("eaf_as_written")
     if not paths["eaf"].exists() or short_hash(paths["eaf"].read_bytes()) == written:
-        write_eaf(analysis.segments, own.source, own.fps, paths["eaf"])
+        write_eaf(analysis.segments, own.source, own.fps, paths["eaf"], vocabulary)
         written = short_hash(paths["eaf"].read_bytes())
     prediction = analysis.prediction
     facts = {
@@ -221,8 +223,8 @@ def export(analysis: Analysis) -> dict[str, Path]:
         "remarks": analysis.remarks,
         "eaf_as_written": written,
     }
-    write_csv(analysis.segments, paths["csv"])
-    write_json(analysis.segments, paths["json"], facts)
+    write_csv(analysis.segments, paths["csv"], vocabulary)
+    write_json(analysis.segments, paths["json"], facts, vocabulary)
     columns = ["video_id", "probability", "based_on", "windows", "windows_with_face"]
     write_atomically(paths["emotion"], prediction[columns].to_frame().T.to_csv(index=False))
     return paths
@@ -233,7 +235,9 @@ def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
 
     With these the folder is a data root of the plain layout. For errors see `read_eaf`.
     """
-    corrected = read_eaf(eaf, analysis.own.fps, analysis.own.frames)
+    own, vocabulary = analysis.own, analysis.gesture_run.vocabulary()
+    corrected = read_eaf(eaf, own.fps, own.frames, vocabulary)
     if len(corrected.segments):
-        write_clips(corrected.segments, analysis.own.video_id, analysis.folder / "clips.csv")
+        path = analysis.folder / "clips.csv"
+        write_clips(corrected.segments, own.video_id, path, vocabulary)
     return corrected

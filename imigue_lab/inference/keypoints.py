@@ -23,6 +23,7 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import slide
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.videos.video import count_frames, differ, frames_at, probe, resample_video
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import find_poses
@@ -52,13 +53,16 @@ class OwnVideo:
         return len(self.keypoints)
 
 
-def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> OwnVideo:
+def prepare_video(
+    source: Path, given: str, layout: str, rate: float | None, vocabulary: Vocabulary
+) -> OwnVideo:
     """Finds the keypoints, resamples the video to the training rate, and defines windows.
 
     Args:
         given: keypoints, as in `find_poses`.
         layout: of the gesture run's joints.
         rate: frames per second of the training data; None if unknown.
+        vocabulary: of the gesture run; that of the index.
 
     Raises:
         DataError: the video or its keypoints cannot be used.
@@ -98,7 +102,7 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
         write_atomically(root / "keypoints" / f"{name}.npy", content.getvalue())
     else:
         remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
-    index = read_index(root)
+    index = replace(read_index(root), vocabulary=vocabulary)
     windows = {name: slide(len(kept), float(index.videos.fps.iloc[0]))}
     return OwnVideo(source, with_windows(index, windows), points, remarks)
 
@@ -123,4 +127,5 @@ def with_windows(index: Index, windows: dict[str, pd.DataFrame]) -> Index:
         for video, own in windows.items()
         for row in own[[c for c in ("start", "end", "label") if c in own]].to_dict("records")
     ]
-    return replace(index, clips=clips_table(rows, index.videos))
+    classes = len(index.vocabulary)
+    return replace(index, clips=clips_table(rows, index.videos, classes))

@@ -12,15 +12,15 @@ the confidence threshold on validation, `compare_online` scores it against a con
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.index import Index
 from imigue_lab.data.segments import as_segments, by_frame, find_segments, overlap, slide, spans
 from imigue_lab.data.source import open_data
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.keypoints import with_windows
@@ -119,6 +119,7 @@ class Interviews:
     windows: dict[str, pd.DataFrame]
     true: dict[str, pd.DataFrame]
     fps: float
+    vocabulary: Vocabulary
 
 
 def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int = 0) -> Interviews:
@@ -145,7 +146,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     for video in videos.itertuples():
         points[video.video_id] = fit_layout(read_user_recording(video.keypoints), layout)[0][0]
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
-    chosen = Index(index.root, index.layout, videos.assign(split="test"), index.clips)
+    chosen = replace(index, videos=videos.assign(split="test"))
     windowed = with_windows(chosen, ranges)
     rgb = open_encoder(run, "rgb", settings, open_device(settings.device).torch_device)
     scored = score_windows(run, windowed, points, rgb, settings.store, settings.device)
@@ -154,7 +155,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         video: as_segments(labelled[labelled.video_id == video].assign(confidence=None), fps)
         for video in points
     }
-    return Interviews(windows, true, fps)
+    return Interviews(windows, true, fps, run.vocabulary())
 
 
 def find_threshold(run: Run, settings: AnalyseSettings) -> float:
@@ -180,7 +181,8 @@ def compare_online(found: Interviews, threshold: float) -> pd.DataFrame:
     label = int(pd.concat(found.true.values()).label.mode().iloc[0])
     constant = constant_predictor(found.windows, label, found.fps)
     rows = []
-    for name, segments in (("model", predicted), (f"always class {label}", constant)):
+    majority = f"always {found.vocabulary.classes[label]}"
+    for name, segments in (("model", predicted), (majority, constant)):
         score = online_score(segments, found.true)
         row = {"predictor": name, "interviews": len(found.true), **score._asdict()}
         rows.append(row | {n: getattr(score, n) for n in ("precision", "recall", "f1")})

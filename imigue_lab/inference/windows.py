@@ -136,7 +136,11 @@ def encode_windows(
     features = open_features(rgb.encoding.name, store, index)
     maps, sizes = read_maps(features, index)
     found = run.read_checkpoint("best")
-    split, clips, layout = GestureSplit(index.clips), index.clips, LAYOUTS[found["keypoints"]]
+    split, clips, layout = (
+        GestureSplit(index.clips, run.vocabulary()),
+        index.clips,
+        LAYOUTS[found["keypoints"]],
+    )
     gestures = GestureData(
         split, clips, keypoints.__getitem__, layout, joints=None, persons=1, digest="", notes=[]
     )

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
-from imigue_lab.training.runs import Run, flatten
+from imigue_lab.training.runs import Run, describe_difference, flatten
 from imigue_lab.training.scores import clusters_of
 from imigue_lab.training.statistics import (
     Clusters,
@@ -48,6 +48,7 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
 
 def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]:
     """The items of each variant; data sets are distinguished by the truth of their items."""
+    refuse_other_classes([run for runs in variants.values() for run in runs])
     sets: list[pd.DataFrame] = []
     pooled: dict[str, Items] = {}
     for name, runs in variants.items():
@@ -66,6 +67,19 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
             own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     return pooled
+
+
+def refuse_other_classes(runs: Sequence[Run]) -> None:
+    """Raises RunError unless the runs that predict classes have the same ones."""
+    clips = [run for run in runs if "clip_id" in run.predictions()]
+    for run in clips[1:]:
+        names, first = (list(own.vocabulary().classes) for own in (run, clips[0]))
+        if names != first:
+            raise RunError(
+                f"{clips[0].folder.name} and {run.folder.name}: their classes differ:"
+                f" {describe_difference('the second', names, first)}; compare runs of one"
+                " vocabulary"
+            )
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:

@@ -22,7 +22,7 @@ from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
 from imigue_lab.results.score_tables import counted, with_intervals
 from imigue_lab.training.provenance import describe_environment
-from imigue_lab.training.runs import Run, find_run, open_run
+from imigue_lab.training.runs import Run, describe_difference, find_run, open_run
 from imigue_lab.training.scores import (
     Probabilities,
     bootstrap_intervals,
@@ -97,13 +97,14 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
         raise RunError("runs: expected two or more different runs; name others")
     tables = [clips_of(run) for run in runs]
     held_out = [set(table.clip_id[table.split != "train"]) for table in tables]
-    classes = [classes_of(run) for run in runs]
+    classes = [list(run.vocabulary().classes) for run in runs]
     pairs = [f"{runs[0].folder.name} and {run.folder.name}" for run in runs[1:]]
     for pair, table, names, held in zip(pairs, tables[1:], classes[1:], held_out[1:], strict=True):
         if probabilities(table).shape[1] != probabilities(tables[0]).shape[1]:
             raise RunError(f"{pair}: predict different numbers of classes; fuse runs of one task")
-        if classes[0] and names and names != classes[0]:
-            raise RunError(f"{pair}: their classes have other names; fuse runs of one task")
+        if names != classes[0]:
+            other = describe_difference("the second", names, classes[0])
+            raise RunError(f"{pair}: their classes differ: {other}; fuse runs of one vocabulary")
         if differing := held_out[0] ^ held:
             raise RunError(
                 f"{pair}: {len(differing)} clips are not held out in both,"
@@ -134,12 +135,6 @@ def clips_of(run: Run) -> pd.DataFrame:
     return predictions.sort_values("clip_id", ignore_index=True)
 
 
-def classes_of(run: Run) -> list[str]:
-    """The names of its classes; empty for a fusion, which has no checkpoint."""
-    has_weights = (run.folder / "best.safetensors").exists()
-    return run.read_checkpoint("best")["classes"] if has_weights else []
-
-
 def fuse(
     names: Sequence[str],
     weights: str = "uniform",
@@ -167,7 +162,8 @@ def fuse(
     tables = join_runs(runs)
     shares = weigh(weights, tables)
     content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]
-    fused = open_run("fusion", settings, {"digest": short_hash(*content)})
+    vocabulary = runs[0].vocabulary()
+    fused = open_run("fusion", settings, {"digest": short_hash(*content)}, vocabulary)
     with FileLock(fused.folder / ".lock"):
         if not fused.announce([]):
             return fused
@@ -193,7 +189,7 @@ def fuse(
             "remarks": list(dict.fromkeys(own for origin in origins for own in origin["remarks"])),
         }
         fused.write_json("provenance.json", provenance)
-        fused.write_scores(score_table(predictions, seed))
+        fused.write_scores(score_table(predictions, seed, vocabulary.classes))
     return fused
 
 

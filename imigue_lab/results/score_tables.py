@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.training.scores import (
     EMOTION_METRICS,
     GESTURE_METRICS,
     confusion_counts,
     label_columns,
     labelled,
-    name_of,
 )
 
 
@@ -67,8 +67,8 @@ def confusion_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("predicted", axis=1)
 
 
-def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """One row per class that occurs or is predicted, indexed by class id.
+def class_table(predictions: pd.DataFrame, split: str, vocabulary: Vocabulary) -> pd.DataFrame:
+    """One row per class that occurs or is predicted, indexed by its id.
 
     Columns: name, n, correct, predicted, recall, precision (null where never predicted), f1, and
     `confused_with`, the class that its other clips are most often classified as.
@@ -76,7 +76,7 @@ def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     counts = confusion_table(predictions, split).to_numpy()
     correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     errors = counts - np.diag(correct)
-    names = [name_of(label) for label in range(len(counts))]
+    names = vocabulary.classes
     table = pd.DataFrame(
         {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
     )
@@ -85,7 +85,7 @@ def class_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         table["precision"] = correct / predicted
         table["f1"] = 2 * correct / (occurring + predicted)
     table["confused_with"] = [names[e.argmax()] if e.any() else None for e in errors]
-    return table[(occurring + predicted) > 0].rename_axis("label")
+    return table.set_axis(pd.Index(vocabulary.ids, name="class"))[(occurring + predicted) > 0]
 
 
 def changed_decisions(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ Header and numbering differ between years and are arguments. `made_from.json` re
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.vocabulary import CLASSES, OUTCOMES, to_csv_id
+from imigue_lab.data.vocabulary import OUTCOMES, builtin
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
 from imigue_lab.results.open import open_index
@@ -27,6 +28,7 @@ from imigue_lab.training.scores import probabilities
 
 Form = Literal["2023", "2025"]
 Numbering = Literal["zero", "csv"]
+CHALLENGE = re.compile(r"[0-9]{4}(_[0-9]+)?")  # ids of videos and clips
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of zip; equal rows give equal bytes
 
 
@@ -40,7 +42,7 @@ class Track(NamedTuple):
 
 
 TRACKS = {
-    1: Track(1, "clip_id", "Id,Target", CLASSES),
+    1: Track(1, "clip_id", "Id,Target", builtin("imigue").classes),
     3: Track(3, "video_id", "video_id,label", OUTCOMES),
 }
 
@@ -67,7 +69,7 @@ def submit(
     Raises:
         RunError: the run is of another task or order of classes, or its predictions lack an
             expected id, contain one twice or an unexpected one, or an invalid class.
-        DataError: the data have no test split.
+        DataError: the data have no test split, or ids that no challenge has.
         SettingsError: the header is not two names, or the track has no such form.
     """
     chosen = TRACKS[track]
@@ -83,9 +85,14 @@ def submit(
     ids = items[chosen.item][items.split == "test"].tolist()
     if not ids:
         raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
+    if foreign := [name for name in ids if not CHALLENGE.fullmatch(name)]:
+        raise DataError(
+            f"{index.root}: expected ids of the challenge's test split, such as 0054_17, got"
+            f" {some(foreign, 3)}; the predictions of other data are in predictions.parquet"
+        )
     predicted = predicted_classes(run, chosen, ids)
     if track == 1 and numbering == "csv":
-        predicted = [to_csv_id(label) for label in predicted]
+        predicted = [int(builtin("imigue").ids[label]) for label in predicted]
     name = {"2023": "Submission", "2025": "prediction"}[form]
     rows = pd.DataFrame({names[0]: ids, names[1]: predicted})
     text = rows.to_csv(index=False, header=form != "2023", lineterminator="\n")

@@ -22,7 +22,6 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
 from imigue_lab.training.ranks import Ranks
@@ -164,7 +163,7 @@ def load_gesture_data(
     clips = mapped.clips
     contents, empty = digest_clips(clips, mapped.keypoints, joints)
     known = clips[["clip_id", "split", "subject"]].sort_values("clip_id").to_csv(index=False)
-    digest = short_hash(CLASSES, sorted(contents.items()), known)
+    digest = short_hash(split.vocabulary.classes, sorted(contents.items()), known)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
     notes = [
         f"{len(ids)} clips {what}: {some(sorted(ids))}"

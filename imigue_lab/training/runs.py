@@ -2,6 +2,7 @@
 
 runs/<task>-<8 hex digits of settings and data>/
     settings.json         task, settings, and the identity of the data
+    vocabulary.json       classes of the data: names, ids, groups
     provenance.json       versions, git commit, device, times, remarks on the data
     metrics.csv           one row per epoch, without clock times
     best.safetensors      weights of the best epoch, with a description of what they fit
@@ -29,6 +30,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from imigue_lab.data.index import is_synthetic
+from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import workspace, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
@@ -73,6 +75,12 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         return self.read_json("settings.json", "task", "settings", "data")
+
+    def vocabulary(self) -> Vocabulary:
+        """Of the data that it was trained on; iMiGUE's where none is stored."""
+        if not (self.folder / "vocabulary.json").exists():
+            return builtin("imigue")
+        return Vocabulary.from_dict(self.read_json("vocabulary.json", "name", "classes", "ids"))
 
     def refuse_other(self, parameter: str, expected: dict[str, Any]) -> None:
         """Raises a RunError if a setting differs; `parameter` is the one that names this run."""
@@ -213,11 +221,14 @@ def runs_folder() -> Path:
     return workspace() / "runs"
 
 
-def open_run(task: str, settings: Settings, data: dict[str, Any]) -> Run:
+def open_run(
+    task: str, settings: Settings, data: dict[str, Any], vocabulary: Vocabulary | None = None
+) -> Run:
     """The folder for these settings and data, created if absent.
 
-    `data` identifies the data by content and must contain `digest`. Raises RunError if the named
-    folder is of other settings or data; the sentence lists the differences.
+    `data` identifies the data, names of classes included, by content and must contain `digest`; the
+    ids and groups of the vocabulary are those of the last call. Raises RunError if the named folder
+    is of other settings or data; the sentence lists the differences.
     """
     name = settings.name or f"{task}-{settings.fingerprint(json.dumps(data, sort_keys=True))}"
     run = Run(runs_folder() / name)
@@ -235,6 +246,8 @@ def open_run(task: str, settings: Settings, data: dict[str, Any]) -> Run:
             )
     else:
         run.write_json("settings.json", requested)
+    if vocabulary and vocabulary != run.vocabulary():
+        run.write_json("vocabulary.json", vocabulary.to_dict())
     return run
 
 

@@ -20,7 +20,6 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.training.statistics import (
     PerResample,
     draw_groups,
@@ -65,8 +64,8 @@ def probabilities(predictions: pd.DataFrame) -> Probabilities:
     return predictions[[f"p{number}" for number in range(classes)]].to_numpy(dtype=float)
 
 
-def name_of(label: int, classes: Sequence[str] = CLASSES) -> str:
-    return classes[label] if label < len(classes) else str(label)
+def name_of(label: int, names: Sequence[str]) -> str:
+    return names[label] if label < len(names) else str(label)
 
 
 def outcome_columns(predictions: pd.DataFrame) -> tuple[Labels, Float[np.ndarray, " N"]]:
@@ -203,15 +202,18 @@ def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple
     return percentiles(scores, len(names))
 
 
-def score_table(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def score_table(
+    predictions: pd.DataFrame, seed: int = 0, names: Sequence[str] = ()
+) -> pd.DataFrame:
     """The model, its heads and constant predictors on validation and test, where labelled.
 
-    Columns: split, predictor, n items, clusters and their unit (`clusters_of`), correct, each
-    metric, and its 95 % interval in `<metric>_interval`. Emotion: always win and always lose;
-    intervals of accuracy (`interval_of_share`), balanced accuracy and AUC, and `p` (`skill_p`).
-    Gestures: the majority class of train, with the class shares of train as its probabilities.
+    `names` are of the classes. Columns: split, predictor, n items, clusters and their unit
+    (`clusters_of`), correct, each metric, and its 95 % interval in `<metric>_interval`. Emotion:
+    always win and always lose; intervals of accuracy (`interval_of_share`), balanced accuracy and
+    AUC, and `p` (`skill_p`). Gestures: the majority class of train, with the class shares of train
+    as its probabilities.
     """
-    constants = constant_predictors(predictions)
+    constants = constant_predictors(predictions, names)
     parts = {split: labelled(predictions, split) for split in ("validation", "test")}
     return pd.DataFrame(
         score_row(predicted, split, name, seed)
@@ -240,13 +242,15 @@ def heads_alone(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def constant_predictors(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
+def constant_predictors(
+    predictions: pd.DataFrame, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
     """By name, the probabilities that each predicts for every item."""
     if is_emotion(predictions):
         return {"always win": {"probability": 1.0}, "always lose": {"probability": 0.0}}
     shares = labelled(predictions, "train").label.value_counts(normalize=True)
     shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)
-    majority = name_of(int(shares.to_numpy().argmax()))
+    majority = name_of(int(shares.to_numpy().argmax()), names)
     return {f"always {majority}": {f"p{label}": float(share) for label, share in shares.items()}}
 
 

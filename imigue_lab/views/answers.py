@@ -4,8 +4,8 @@ One row per clip or interview of a split whose truth is known. Columns:
 
     item               clip id, or video id of an interview
     video_id, subject, split
-    truth, predicted   class names, ordered categories
-    truth_group, predicted_group   of the body part; of interviews the class itself
+    truth, predicted   classes as `Vocabulary.label` shows them, or outcomes: ordered categories
+    truth_group, predicted_group   of clips whose classes have groups only
     p_truth, p_predicted           probabilities of these two classes
     correct            truth == predicted
     p_win              interviews only: probability of a win
@@ -19,10 +19,10 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.vocabulary import GROUPS, OUTCOMES, group_of
+from imigue_lab.data.vocabulary import OUTCOMES
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import clusters_of, labelled, name_of, probabilities
+from imigue_lab.training.scores import clusters_of, labelled, probabilities
 from imigue_lab.training.statistics import Clusters, interval_of_share
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, interval_bars, notes_of, styled
 
@@ -65,7 +65,8 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
         raise RunError(f"{run.folder}: no truth of {split} is known; choose another split")
     probability, truth = probabilities(part), part.label.to_numpy(dtype=int)
     predicted = (probability[:, 1] >= 0.5).astype(int) if interviews else probability.argmax(axis=1)
-    names = OUTCOMES if interviews else [name_of(n) for n in range(probability.shape[1])]
+    vocabulary = run.vocabulary()
+    names = OUTCOMES if interviews else list(map(vocabulary.label, range(probability.shape[1])))
     rows = np.arange(len(part))
     predictions = pd.DataFrame(
         {
@@ -82,9 +83,9 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
     )
     if interviews:
         predictions["p_win"] = part.probability.to_numpy()
-    groups = names if interviews else list(GROUPS)
-    for column, labels in (("truth", truth), ("predicted", predicted)):
-        of = predictions[column] if interviews else [group_of(label) for label in labels.tolist()]
+    groups = () if interviews else vocabulary.group_names
+    for column, labels in (("truth", truth), ("predicted", predicted)) if groups else ():
+        of = [vocabulary.groups[label] for label in labels.tolist()]
         predictions[f"{column}_group"] = pd.Categorical(of, groups, ordered=True)
     return predictions
 
@@ -152,6 +153,7 @@ def confusion(run: Run, predictions: pd.DataFrame, by: str = "class") -> go.Figu
     """`confusion_counts` as a heat map, coloured by their share of the true class."""
     counts = confusion_counts(predictions, by)
     names = [shorten(name) for name in counts.index]
+    names = names if len(set(names)) == len(names) else list(counts.index)
     figure = go.Figure()
     figure.add_heatmap(
         z=counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy(),
@@ -178,7 +180,7 @@ def split_of(predictions: pd.DataFrame) -> str:
 
 
 def shorten(name: str) -> str:
-    """At most `NAME_WIDTH` characters; the classes of iMiGUE stay distinct."""
+    """At most `NAME_WIDTH` characters."""
     return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + "…"
 
 
@@ -265,14 +267,14 @@ def learning_curves(run: Run) -> go.Figure:
 
 
 def error_figures(run: Run, predictions: pd.DataFrame) -> dict[str, go.Figure]:
-    """The figures of predictions by the name of their file; those of groups for clips only."""
+    """The figures of predictions by the name of their file; those of groups if there are any."""
     figures = {
         "confusion": confusion(run, predictions),
         "accuracy_by_class": accuracies(run, predictions, "truth"),
         "accuracy_by_subject": accuracies(run, predictions),
         "reliability": reliability(run, predictions),
     }
-    if "p_win" not in predictions:
+    if "truth_group" in predictions:
         figures["confusion_by_group"] = confusion(run, predictions, by="group")
     return figures
 
@@ -310,5 +312,5 @@ def choose_clip(run: Run, clip_id: str = "") -> Choice:
     return Choice(
         str(best.clip_id),
         f"clip {best.clip_id} of {best.split}: the most confident {kind} based on both modalities,"
-        f" {confidence.max():.2f} for {name_of(int(best.predicted))}",
+        f" {confidence.max():.2f} for {run.vocabulary().label(int(best.predicted))}",
     )

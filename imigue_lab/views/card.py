@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.index import SPLITS
+from imigue_lab.data.vocabulary import OWN
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import LabError
 from imigue_lab.results import fuse as fusion
@@ -43,7 +44,7 @@ HARDEST = 12
 INTENDED = {
     "emotion": "Research: whether the video of a press interview predicts if the player had just"
     " won or lost, and how such models arrive at their predictions.",
-    "gesture": "Research: classifying the micro-gestures of iMiGUE in clips with known start and"
+    "gesture": "Research: classifying the micro-gestures of {} in clips with known start and"
     " end, and how such models arrive at their predictions.",
 }
 INTENDED["baseline"] = INTENDED["fusion"] = INTENDED["gesture"]
@@ -68,11 +69,15 @@ LIMITS = {
         " continuous video, or ignores other movements.",
         "The classes are highly imbalanced, and top-1 accuracy mostly reflects the frequent ones;"
         " see the mean class accuracy and the confusion matrix.",
-        "The people in iMiGUE are tennis players in press interviews, seated and filmed from the"
-        " front. Other people sit, gesture and are filmed differently.",
+        "{} Other people sit, gesture and are filmed differently.",
     ),
 }
 LIMITS["baseline"] = LIMITS["fusion"] = LIMITS["gesture"]
+
+PEOPLE = {  # by the name of the vocabulary
+    "iMiGUE": "The people in iMiGUE are tennis players in press interviews, seated and filmed from"
+    " the front.",
+}
 
 NOT_FOR = (
     "Not for decisions about a person: hiring, lending, policing, border control, schools,"
@@ -86,7 +91,11 @@ def write_card(run: Run) -> Path:
     """Writes `card.html` into the folder of a finished run, whether trained or a fusion."""
     task = run.settings()["task"]
     fused = task == "fusion"
-    use = [paragraph(INTENDED[task]), bullets(LIMITS[task]), paragraph(NOT_FOR, "note")]
+    data = run.vocabulary().name
+    who = PEOPLE.get(data, "The people are those of the training data.")
+    limits = [limit.format(who) for limit in LIMITS[task]]
+    intended = INTENDED[task].format("the training data" if data == OWN else data)
+    use = [paragraph(intended), bullets(limits), paragraph(NOT_FOR, "note")]
     sections = [
         opening(run, task),
         *section("Settings", settings_section(run)),
@@ -183,7 +192,7 @@ def error_sections(run: Run, task: str) -> list[str]:
         return []
     split = found.split.iloc[-1]
     predictions = read_predictions(run, split)
-    grouping = ["class"] if task == "emotion" else ["class", "group"]
+    grouping = ["class", *["group"] * ("truth_group" in predictions)]
     matrices = [draw(confusion(run, predictions, by)) for by in grouping]
     hard = hardest(predictions, HARDEST)[["item", "truth", "predicted", "p_truth", "p_predicted"]]
     errors = [paragraph("All predictions are correct.")]

@@ -13,7 +13,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_file, upper_body
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.videos.video import Video, segment_centres
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.reel import as_source
 from imigue_lab.views.skeletons import side_colour
@@ -110,14 +110,15 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     shots, errors = centre_frames(selected)
     hidden = sorted(set(clips.label) - set(selected.label))
     if hidden:
-        names = some(CLASSES[label] for label in hidden)
+        names = some(index.vocabulary.label(label) for label in hidden)
         notes.append(f"not in the {limit} videos that were opened: {names}")
     if errors:
         notes.append(f"{len(selected) - len(shots)} pictures were skipped; {errors[0]}")
-    notes.append(f"{clips.label.nunique()} of {len(CLASSES)} classes have a clip with a picture")
+    found, classes = clips.label.nunique(), len(index.vocabulary)
+    notes.append(f"{found} of {classes} classes have a clip with a picture")
     if not shots:
         return empty_figure("No picture could be read.", title, notes)
-    return grid(shots, title, notes)
+    return grid(shots, title, notes, index.vocabulary)
 
 
 def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -155,13 +156,15 @@ def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, go.Image], list[str]]:
     return dict(sorted(shots.items())), errors
 
 
-def grid(shots: dict[int, go.Image], title: str, notes: list[str]) -> go.Figure:
+def grid(
+    shots: dict[int, go.Image], title: str, notes: list[str], vocabulary: Vocabulary
+) -> go.Figure:
     """The pictures in order of their classes, each with its class name above."""
     rows = -(-len(shots) // COLUMNS)
     figure = make_subplots(
         rows=rows,
         cols=COLUMNS,
-        subplot_titles=["<br>".join(wrap(CLASSES[label], NAME_WIDTH)) for label in shots],
+        subplot_titles=["<br>".join(wrap(vocabulary.label(n), NAME_WIDTH)) for n in shots],
         horizontal_spacing=0.01,
         vertical_spacing=0.3 / rows,
     )

@@ -5,9 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
+from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN, has_official
 from imigue_lab.data.index import SPLITS, Index
-from imigue_lab.data.vocabulary import CLASSES, GROUPS
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
 PUBLISHED = "published (MiGA track 1, train)"
@@ -19,7 +18,7 @@ WIDER = 1.12  # minimum ratio of the widths of consecutive bins of lengths
 def split_counts(index: Index) -> pd.DataFrame:
     """Videos, clips, subjects and outcomes by split, with the published counts of MiGA track 1.
 
-    Synthetic data have no published columns.
+    Only real iMiGUE in its own layouts has published columns.
     """
     videos, clips = index.videos, index.clips
     table = pd.DataFrame(index=pd.Index(SPLITS, name="split"))
@@ -30,31 +29,32 @@ def split_counts(index: Index) -> pd.DataFrame:
     outcomes = videos.outcome.map({0: "lose", 1: "win"}).fillna("outcome unknown")
     for name in ("lose", "win", "outcome unknown"):
         table[name] = videos[outcomes == name].groupby("split").size()
-    if not index.synthetic:
+    if has_official(index):
         for name in ("videos", "clips", "subjects"):
             table[f"published {name}"] = [getattr(OFFICIAL[split], name) for split in SPLITS]
     return table.fillna(0).astype(int)
 
 
 def class_table(index: Index) -> pd.DataFrame:
-    """Clips by class (rows, 0 to 31) and split (columns)."""
+    """Clips by class (rows, in order of the vocabulary) and split (columns)."""
     labelled = index.clips.dropna(subset=["label"])
     counts = labelled.groupby(["label", "split"]).size().unstack(fill_value=0)
-    return counts.reindex(index=range(len(CLASSES)), columns=list(SPLITS), fill_value=0)
+    return counts.reindex(index=range(len(index.vocabulary)), columns=list(SPLITS), fill_value=0)
 
 
 def class_counts(index: Index) -> go.Figure:
-    """Clips of each class and split on a logarithmic axis that includes 0, grouped by body part.
+    """Clips of each class and split on a logarithmic axis that includes 0, by group if any.
 
-    For real data a ring marks the published count of train.
+    For real iMiGUE a ring marks the published count of train.
     """
-    counts = class_table(index)
-    order = [label for members in GROUPS.values() for label in members]
-    names = [f"{CLASSES[label]} · {label}" for label in order]
-    groups = [group for group, members in GROUPS.items() for _ in members]
+    counts, vocabulary = class_table(index), index.vocabulary
+    order = list(range(len(vocabulary)))
+    order.sort(key=lambda label: (*vocabulary.group_names, "").index(vocabulary.groups[label]))
+    names = [vocabulary.label(label) for label in order]
+    groups = [vocabulary.groups[label] for label in order]
     figure = go.Figure()
     marks = []  # name, counts by class, symbol, size, colour
-    if not index.synthetic:
+    if has_official(index):
         marks.append((PUBLISHED, OFFICIAL_TRAIN, "circle-open", 15, NEUTRAL))
     for split, symbol in zip(SPLITS, SYMBOLS, strict=True):
         if counts[split].any():
@@ -63,7 +63,7 @@ def class_counts(index: Index) -> go.Figure:
         values = [int(of_class[label]) for label in order]
         figure.add_scatter(
             x=[max(count, ZERO) for count in values],
-            y=[groups, names],
+            y=[groups, names] if any(groups) else names,
             customdata=values,
             name=name,
             mode="markers",
@@ -77,7 +77,7 @@ def class_counts(index: Index) -> go.Figure:
     figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": 11})
     unlabelled = int(index.clips.label.isna().sum())
     notes = notes_on(index) + [f"{unlabelled} clips have no class"] * (unlabelled > 0)
-    return styled(figure, "Clips of each class", notes, height=900)
+    return styled(figure, "Clips of each class", notes, height=196 + 22 * len(order))
 
 
 def clip_lengths(index: Index) -> go.Figure:

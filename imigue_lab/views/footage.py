@@ -93,7 +93,7 @@ def title_of(moment: Moment) -> str:
     clip = moment.clip
     if clip is None:
         return f"Video {moment.video_id}"
-    return f"Clip {moment.clip_id}: {class_name(clip)}"
+    return f"Clip {moment.clip_id}: {class_name(moment.index, clip)}"
 
 
 def still(footage: Footage, frame: int, width=480, paint: Paint | None = None) -> Image.Image:

@@ -154,7 +154,7 @@ def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go
     share = f"{100 * seen.mean():.0f} % of joints detected"
     notes.append(f"{clip.split}, {frames} frames, {frames / fps:.2f} s; {share}")
     figure = animation(skeleton_of(recording), fps, step)
-    return styled(figure, f"Clip {clip_id}: {class_name(clip)}", notes, height=640)
+    return styled(figure, f"Clip {clip_id}: {class_name(index, clip)}", notes, height=640)
 
 
 def first_with_keypoints(index: Index, split: str) -> str:

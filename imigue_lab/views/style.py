@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.index import Index, is_synthetic
 from imigue_lab.data.splits import UNKNOWN_SUBJECTS
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.training.runs import Run
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
@@ -13,6 +14,7 @@ LOSE, WIN = "#7a4fa3", "#2f9e6e"
 SYNTHETIC = "these interviews are synthetic: nothing here was filmed"
 # Okabe and Ito's, with a violet instead of their yellow, which is invisible on white
 DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
+GROUP_COLOURS = (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL, *DISTINCT)
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": WIN}
 
 
@@ -29,6 +31,13 @@ def styled(figure: go.Figure, title: str, notes: Iterable[str] = (), height=360)
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )
     return figure
+
+
+def class_colours(vocabulary: Vocabulary) -> list[str]:
+    """A colour for each class: that of its group, or by its place where there are no groups."""
+    names = vocabulary.group_names
+    numbers = [names.index(own) for own in vocabulary.groups] if names else range(len(vocabulary))
+    return [GROUP_COLOURS[number % len(GROUP_COLOURS)] for number in numbers]
 
 
 def empty_figure(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:

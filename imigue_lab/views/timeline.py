@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.vocabulary import CLASSES, GROUPS, group_of
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.player import AttentionPlayer
@@ -20,19 +20,19 @@ from imigue_lab.views.gates.over_time import gates_over_time
 from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
-from imigue_lab.views.style import CONTEXT, FACE, LOSE, NEUTRAL, WIN, styled
+from imigue_lab.views.style import NEUTRAL, WIN, class_colours, styled
 
-COLOURS = dict(zip(GROUPS, (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL), strict=True))
 MOST = 6  # lanes of classes
 Curves = Float[np.ndarray, "F C"]
 
 
 def segment_table(analysis: Analysis) -> pd.DataFrame:
-    """The segments for display: class, group, start_s, end_s, confidence."""
-    segments = analysis.segments
+    """The segments for display: class, group if any, start_s, end_s, confidence."""
+    segments, vocabulary = analysis.segments, analysis.gesture_run.vocabulary()
     table = segments[["start_s", "end_s", "confidence"]].round(2)
-    table.insert(0, "class", [CLASSES[label] for label in segments.label])
-    table.insert(1, "group", [group_of(label) for label in segments.label])
+    table.insert(0, "class", [vocabulary.label(label) for label in segments.label])
+    if vocabulary.group_names:
+        table.insert(1, "group", [vocabulary.groups[label] for label in segments.label])
     return table
 
 
@@ -42,16 +42,22 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     `running` is `withholding.running_probability` of the video.
     """
     segments, fps = analysis.segments, analysis.own.fps
+    vocabulary = analysis.gesture_run.vocabulary()
+    colours = class_colours(vocabulary)
+    named = vocabulary.groups if vocabulary.group_names else vocabulary.classes
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    groups = pd.Series([group_of(label) for label in segments.label], segments.index, dtype=str)
+    groups = pd.Series([named[label] for label in segments.label], segments.index, dtype=str)
     for group, own in segments.groupby(groups):
         figure.add_bar(
             x=own.end_s - own.start_s,
             base=own.start_s,
-            y=[CLASSES[label] for label in own.label],
+            y=[vocabulary.label(label) for label in own.label],
             orientation="h",
             name=str(group),
-            marker={"color": COLOURS[str(group)], "opacity": (0.3 + 0.7 * own.confidence).tolist()},
+            marker={
+                "color": colours[own.label.iloc[0]],
+                "opacity": (0.3 + 0.7 * own.confidence).tolist(),
+            },
             customdata=own.confidence.round(2),
             hovertemplate="%{y}<br>%{base:.2f} s, confidence %{customdata}",
             row=1,
@@ -91,7 +97,8 @@ def look(
     If the modalities attend to each other, a selected gesture is shown with its attention.
     """
     player, gates = open_gate_player(analysis.emotion, shown)
-    lanes = class_lanes(analysis.curves, len(shown.gates.face_seen))
+    vocabulary = analysis.gesture_run.vocabulary()
+    lanes = class_lanes(analysis.curves, len(shown.gates.face_seen), vocabulary)
     gestures = Lanes(player.moment, analysis.own.video_id, lanes)
     if analysis.attending is None:
         return player, gestures, gates
@@ -99,13 +106,13 @@ def look(
     return AttentionPlayer(player.moment, analysis.emotion.index.clips, read), gestures, gates
 
 
-def class_lanes(curves: Curves, count: int) -> list[Lane]:
+def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:
     """The probability of the classes with the highest maxima, in the colour of their group."""
-    lanes = []
+    lanes, colours = [], class_colours(vocabulary)
     for label in np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist():
         values = window_confidence(curves, label, count)
-        title = f"{CLASSES[label]}, up to {values.max():.2f}"
-        lanes.append(line_lane(title, values, COLOURS[group_of(label)]))
+        title = f"{vocabulary.label(label)}, up to {values.max():.2f}"
+        lanes.append(line_lane(title, values, colours[label]))
     return lanes
 
 

@@ -14,6 +14,7 @@ from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.keypoint_files.tables import read_keypoint_csv
 from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 from tests.data.keypoint_files.pose_files import mediapipe, write
 
@@ -60,7 +61,7 @@ def one_sentence(error: DataError, file: Path) -> None:
 def try_label_file(content: bytes, folder: Path) -> None:
     file = folder / "0001_label.csv"
     file.write_bytes(content)
-    clips, problems = read_label_file(file)
+    clips, problems = read_label_file(file, False, builtin("imigue"))
     assert all(isinstance(problem, Problem) for problem in problems)
     for clip in clips.values():
         assert 0 <= clip["start"] <= clip["end"]

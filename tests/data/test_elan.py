@@ -7,8 +7,10 @@ from pandas.testing import assert_frame_equal
 
 from imigue_lab.data.elan import read_eaf, write_eaf
 from imigue_lab.data.segments import as_segments
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
+
+IMIGUE = builtin("imigue")
 
 FRAMES = 2000
 
@@ -31,35 +33,35 @@ def file(tmp_path):
 @pytest.mark.parametrize("fps", [25.0, 30.0, 30000 / 1001, 23.976, 120.0])
 def test_a_round_trip_is_exact(file, fps):
     segments = random_segments(0, fps)
-    write_eaf(segments, file.with_suffix(".mp4"), fps, file)
-    read = read_eaf(file, fps, FRAMES)
+    write_eaf(segments, file.with_suffix(".mp4"), fps, file, IMIGUE)
+    read = read_eaf(file, fps, FRAMES, IMIGUE)
     assert_frame_equal(read.segments, segments)
     assert read.remarks == []
 
 
 def test_a_round_trip_without_any_gesture_is_empty(file):
     segments = random_segments(0, 25).head(0)
-    write_eaf(segments, file.with_suffix(".mp4"), 25, file)
-    assert_frame_equal(read_eaf(file, 25, FRAMES).segments, segments, check_dtype=False)
+    write_eaf(segments, file.with_suffix(".mp4"), 25, file, IMIGUE)
+    assert_frame_equal(read_eaf(file, 25, FRAMES, IMIGUE).segments, segments, check_dtype=False)
 
 
 def test_overlapping_gestures_are_written_in_separate_tiers_and_read_again(file):
     rows = [(3, 0, 40, 0.9), (5, 10, 50, 0.8), (7, 20, 30, np.nan), (9, 41, 60, 0.5)]
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
     segments = as_segments(table, 25)
-    write_eaf(segments, file.with_suffix(".mp4"), 25, file)
+    write_eaf(segments, file.with_suffix(".mp4"), 25, file, IMIGUE)
     text = file.read_text()
     assert all(f'TIER_ID="{name}"' in text for name in ("gestures", "gestures 2", "gestures 3"))
     assert 'TIER_ID="gestures 4"' not in text
-    read = read_eaf(file, 25, FRAMES)
+    read = read_eaf(file, 25, FRAMES, IMIGUE)
     assert_frame_equal(read.segments, segments)
     assert read.remarks == ["gestures overlap, up to 3 at a time; each is a separate clip"]
 
 
 def test_the_vocabulary_offers_every_class_and_the_video_is_linked(file):
-    write_eaf(random_segments(0, 25).head(1), file.with_suffix(".mp4"), 25, file)
+    write_eaf(random_segments(0, 25).head(1), file.with_suffix(".mp4"), 25, file, IMIGUE)
     text = file.read_text()
-    assert all(f">{name}</CVE_VALUE>" in text for name in CLASSES)
+    assert all(f">{name}</CVE_VALUE>" in text for name in IMIGUE.classes)
     assert 'CONTROLLED_VOCABULARY_REF="gestures"' in text
     assert "anna.mp4" in text
 
@@ -72,46 +74,46 @@ def change(file, old, new, count=-1):
 
 def test_moved_and_renamed_gestures_are_read(file):
     rows = pd.DataFrame([(3, 25, 49, 0.9)], columns=["label", "start", "end", "confidence"])
-    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file)
+    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
     change(file, 'TIME_VALUE="1000"', 'TIME_VALUE="1210"')  # between frames 30 and 31
-    change(file, f"<ANNOTATION_VALUE>{CLASSES[3]}", "<ANNOTATION_VALUE>Touching Ears ")
-    segments = read_eaf(file, 25, FRAMES).segments
+    change(file, f"<ANNOTATION_VALUE>{IMIGUE.classes[3]}", "<ANNOTATION_VALUE>Touching Ears ")
+    segments = read_eaf(file, 25, FRAMES, IMIGUE).segments
     assert segments[["label", "start", "end"]].to_numpy().tolist() == [[8, 30, 49]]
 
 
 def test_a_file_of_another_frame_rate_is_converted_by_its_seconds_with_a_remark(file):
     rows = pd.DataFrame([(3, 25, 49, 0.9)], columns=["label", "start", "end", "confidence"])
-    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file)
-    read = read_eaf(file, 50, FRAMES)
+    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
+    read = read_eaf(file, 50, FRAMES, IMIGUE)
     assert read.segments[["start", "end", "start_s", "end_s"]].to_numpy().tolist() == [
         [50, 99, 1.0, 2.0]
     ]
     assert read.remarks == ["annotated at 25.0 frames per second, converted by seconds to 50"]
     change(file, ">25.0<", ">fast<", 1)
-    assert read_eaf(file, 25, FRAMES).remarks == [
+    assert read_eaf(file, 25, FRAMES, IMIGUE).remarks == [
         "annotated at fast frames per second, converted by seconds to 25"
     ]
 
 
 def test_other_tiers_are_ignored_and_named(file):
-    write_eaf(random_segments(0, 25).head(2), file.with_suffix(".mp4"), 25, file)
+    write_eaf(random_segments(0, 25).head(2), file.with_suffix(".mp4"), 25, file, IMIGUE)
     change(file, "<LINGUISTIC_TYPE ", '<TIER LINGUISTIC_TYPE_REF="gesture" TIER_ID="speech" />'
             "<LINGUISTIC_TYPE ", 1)  # fmt: skip
-    read = read_eaf(file, 25, FRAMES)
+    read = read_eaf(file, 25, FRAMES, IMIGUE)
     assert read.remarks == ["tiers without gestures were ignored: speech"]
     assert len(read.segments) == 2
 
 
 def test_an_unknown_class_is_refused_with_its_time_or_renamed(file):
     rows = pd.DataFrame([(3, 25, 49, 0.9)], columns=["label", "start", "end", "confidence"])
-    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file)
-    change(file, f"<ANNOTATION_VALUE>{CLASSES[3]}", "<ANNOTATION_VALUE>touching hair")
+    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
+    change(file, f"<ANNOTATION_VALUE>{IMIGUE.classes[3]}", "<ANNOTATION_VALUE>touching hair")
     with pytest.raises(
         DataError, match=r"gestures, 00:01.000: expected a class name, got 'touching hair'; use '"
     ):
-        read_eaf(file, 25, FRAMES)
-    renamed = {"touching hair": CLASSES[12]}
-    assert read_eaf(file, 25, FRAMES, renamed).segments.label.tolist() == [12]
+        read_eaf(file, 25, FRAMES, IMIGUE)
+    renamed = {"touching hair": IMIGUE.classes[12]}
+    assert read_eaf(file, 25, FRAMES, IMIGUE, renamed).segments.label.tolist() == [12]
 
 
 @pytest.mark.parametrize(
@@ -136,12 +138,12 @@ def test_an_unknown_class_is_refused_with_its_time_or_renamed(file):
 )
 def test_impossible_gestures_of_the_video_are_refused(file, old, new, complaint):
     rows = pd.DataFrame([(3, 25, 49, 0.9)], columns=["label", "start", "end", "confidence"])
-    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file)
+    write_eaf(as_segments(rows, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
     change(file, old, new, 1)
     with pytest.raises(DataError, match=complaint):
-        read_eaf(file, 25, FRAMES)
+        read_eaf(file, 25, FRAMES, IMIGUE)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="not an ELAN annotation file"):
-        read_eaf(tmp_path / "none.eaf", 25, FRAMES)
+        read_eaf(tmp_path / "none.eaf", 25, FRAMES, IMIGUE)

@@ -20,10 +20,11 @@ def test_written_tables_have_every_row_and_paths_as_text(index):
     assert keypoints.tolist() == [str(path) for path in index.videos.keypoints]
 
 
-def test_writing_again_replaces_both_tables_and_leaves_nothing_else(index):
+def test_writing_again_replaces_all_tables_and_leaves_nothing_else(index):
     for _ in range(2):
         folder = write_index(index)
-    assert sorted(path.name for path in folder.iterdir()) == ["clips.parquet", "videos.parquet"]
+    names = ["classes.csv", "clips.parquet", "videos.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == names
 
 
 def test_outcomes_of_another_csv_replace_those_of_the_tree(index, tmp_path):

@@ -17,8 +17,10 @@ from imigue_lab.data.segments import (
     write_csv,
     write_json,
 )
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
+
+IMIGUE = builtin("imigue")
 
 
 def windows(*rows):
@@ -91,12 +93,12 @@ def test_frames_below_the_threshold_are_in_no_segment():
 
 def test_csv_and_json_have_class_names_and_seconds(tmp_path):
     segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), 25)
-    write_csv(segments, tmp_path / "s.csv")
+    write_csv(segments, tmp_path / "s.csv", IMIGUE)
     table = pd.read_csv(tmp_path / "s.csv")
     assert table.columns.tolist()[:4] == ["class", "start_s", "end_s", "confidence"]
-    assert table["class"].tolist() == [CLASSES[31], CLASSES[7]]
+    assert table["class"].tolist() == [IMIGUE.classes[31], IMIGUE.classes[7]]
     assert table.csv_class.tolist() == [99, 8]
-    write_json(segments, tmp_path / "s.json", {"fps": 25})
+    write_json(segments, tmp_path / "s.json", {"fps": 25}, IMIGUE)
     content = json.loads((tmp_path / "s.json").read_text())
     assert content["fps"] == 25
     first, second = content["segments"]
@@ -107,9 +109,9 @@ def test_csv_and_json_have_class_names_and_seconds(tmp_path):
 def test_clips_are_read_back_by_the_plain_layout(tmp_path):
     (tmp_path / "videos.csv").write_text("video_id,split\nanna,test\n")
     segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), 25)
-    write_clips(segments, "anna", tmp_path / "clips.csv")
+    write_clips(segments, "anna", tmp_path / "clips.csv", IMIGUE)
     clips = read_index(tmp_path).clips
     assert clips.clip_id.tolist() == ["anna_0", "anna_1"]
     assert clips[["start", "end", "label"]].to_numpy().tolist() == [[10, 34, 31], [50, 74, 7]]
     with pytest.raises(DataError, match="expected at least one gesture"):
-        write_clips(segments.head(0), "anna", tmp_path / "none.csv")
+        write_clips(segments.head(0), "anna", tmp_path / "none.csv", IMIGUE)

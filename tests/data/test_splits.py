@@ -152,7 +152,7 @@ def test_leaks_and_missing_classes_of_a_gesture_split_are_remarks(index):
     remarks = split_gestures(changed, -1, seed=0).remarks
     assert remarks == [
         "3 subjects are in both train and validation: s00, s01, s02",
-        "validation lacks the classes 1, 18 of train",
+        "validation lacks the classes 2, 19 of train",
     ]
 
 

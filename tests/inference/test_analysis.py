@@ -8,7 +8,7 @@ import pytest
 
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.videos.video import write_video
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.analysis import analyse, export, read_corrections
@@ -18,6 +18,8 @@ from imigue_lab.results.open import stored_settings
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
+
+IMIGUE = builtin("imigue")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
     points[..., 0] = np.arange(1, 46)[:, None]
     np.save(half_a_second.with_suffix(".npy"), points)
     keypoints = str(half_a_second.with_suffix(".npy"))
-    own = prepare_video(half_a_second, keypoints, "imigue22", 25.0)
+    own = prepare_video(half_a_second, keypoints, "imigue22", 25.0, IMIGUE)
     assert (own.fps, own.frames) == (25, 38)
     assert int(own.index.videos.frames.iloc[0]) == 38
     assert own.keypoints[:4, 0, 0].tolist() == [1, 2, 4, 5]
@@ -157,20 +159,20 @@ def test_a_run_on_features_that_cannot_be_extracted_is_refused_by_name(analysis,
 
 def test_an_unusable_video_is_reported(tmp_path):
     with pytest.raises(DataError, match="no such video"):
-        prepare_video(tmp_path / "none.mp4", "", "imigue22", 25.0)
+        prepare_video(tmp_path / "none.mp4", "", "imigue22", 25.0, IMIGUE)
     write_video(tmp_path / "short.mp4", np.zeros((7, 64, 64, 3), np.uint8), 25)
     with pytest.raises(
         DataError,
         match=r"expected at least 8 frames .* got 7 frames at 25 per second",
     ):
-        prepare_video(tmp_path / "short.mp4", "", "imigue22", 25.0)
+        prepare_video(tmp_path / "short.mp4", "", "imigue22", 25.0, IMIGUE)
 
 
 def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):
     files = export(analysis)
     table = pd.read_csv(files["csv"])
     content = json.loads(files["json"].read_text())
-    assert table["class"].tolist() == [CLASSES[label] for label in analysis.segments.label]
+    assert table["class"].tolist() == [IMIGUE.classes[label] for label in analysis.segments.label]
     assert [row["start_s"] for row in content["segments"]] == table.start_s.tolist()
     assert content["based_on"] == "both" and content["remarks"] == analysis.remarks
     printed = pd.read_csv(files["emotion"], dtype={"video_id": str})
@@ -183,14 +185,14 @@ def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):
 
 def test_an_edited_annotation_file_is_kept_and_read(analysis):
     eaf = export(analysis)["eaf"]
-    first = CLASSES[analysis.segments.label.iloc[0]]
-    other = CLASSES[(analysis.segments.label.iloc[0] + 1) % 32]
+    first = IMIGUE.classes[analysis.segments.label.iloc[0]]
+    other = IMIGUE.classes[(analysis.segments.label.iloc[0] + 1) % 32]
     as_found = eaf.read_text()
     eaf.write_text(as_found.replace(f"<ANNOTATION_VALUE>{first}", f"<ANNOTATION_VALUE>{other}", 1))
     changed = eaf.read_text()
     assert changed != as_found
     assert export(analysis)["eaf"].read_text() == changed
     label = read_corrections(analysis, eaf).segments.label.iloc[0]
-    assert CLASSES[label] == other
+    assert IMIGUE.classes[label] == other
     eaf.unlink()
     assert export(analysis)["eaf"].exists()

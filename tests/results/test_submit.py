@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from imigue_lab.app import main
-from imigue_lab.data.vocabulary import CLASSES, OUTCOMES
+from imigue_lab.data.vocabulary import OUTCOMES, builtin
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.submit import submit
 from imigue_lab.training.runs import Run, runs_folder
+
+IMIGUE = builtin("imigue")
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def finished(monkeypatch, tmp_path, synthetic, index):
     monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path))
 
     def write(
-        name="gestures", change=lambda table: table, classes=CLASSES, task="gesture", runs=""
+        name="gestures", change=lambda table: table, classes=IMIGUE.classes, task="gesture", runs=""
     ):
         run = Run(runs_folder() / name)
         settings = {"task": task, "settings": {"runs": runs}, "data": {"digest": "d"}}
@@ -160,7 +162,7 @@ def test_anything_but_one_class_per_expected_id_is_refused(finished, change, com
 
 
 def test_a_run_whose_class_order_differs_is_refused_also_inside_a_fusion(finished):
-    finished("good"), finished("turned", classes=(CLASSES[-1], *CLASSES[:-1]))
+    finished("good"), finished("turned", classes=(IMIGUE.classes[-1], *IMIGUE.classes[:-1]))
     fused = finished("fused", task="fusion", runs="good,turned")
     for run in (Run(runs_folder() / "turned"), fused):
         with pytest.raises(RunError, match="turned: has the classes of track 1 in another order"):

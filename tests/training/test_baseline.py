@@ -12,12 +12,11 @@ from torch.testing import assert_close
 from imigue_lab.app import main
 from imigue_lab.data.samplers import quotas
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.checkpoints.registry import load_published
 from imigue_lab.results.score_tables import class_table
-from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import (
@@ -31,6 +30,8 @@ from imigue_lab.training.scores import point_scores
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Prior
 from tests.models.skeleton_recordings import recording
+
+IMIGUE = builtin("imigue")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_a_run_leaves_a_table_with_every_clip_by_its_id(pose_run, data, index):
     test = table[table.split == "test"]
     assert scores.loc[("test", "model")].top1 == pytest.approx(point_scores(test)["top1"])
     assert scores.loc[("test", "model")].n == len(test)
-    assert len(class_table(pose_run.predictions(), "test")) >= test.label.nunique()
+    assert len(class_table(pose_run.predictions(), "test", IMIGUE)) >= test.label.nunique()
     metrics = pose_run.metrics()
     np.testing.assert_allclose(metrics.validation_error, 1 - metrics.validation_top1)
 
@@ -123,7 +124,7 @@ def test_the_same_settings_return_at_once_and_other_streams_are_other_runs(data,
 
 def test_a_checkpoint_describes_classes_layout_and_arguments(pose_run):
     says = pose_run.read_checkpoint("best")
-    assert says["classes"] == list(CLASSES) and says["keypoints"] == "imigue22"
+    assert says["classes"] == list(IMIGUE.classes) and says["keypoints"] == "imigue22"
     assert (says["model"], says["stream"]) == ("2s-agcn", "joint")
     assert says["arguments"]["width"] == 16
 
@@ -136,11 +137,10 @@ def test_a_checkpoint_of_another_layout_is_refused_in_a_sentence(pose_run, data,
         load_baseline(pose_run, other)
 
 
-def test_a_checkpoint_of_other_classes_is_refused_by_the_first_that_differs(pose_run, monkeypatch):
-    renamed = ("turtle neck", "covering nose", *CLASSES[2:])
-    monkeypatch.setattr(baseline, "CLASSES", renamed)
+def test_a_checkpoint_of_other_classes_is_refused_by_the_first_that_differs(pose_run):
+    renamed = ("turtle neck", "covering nose", *IMIGUE.classes[2:])
     with pytest.raises(RunError) as caught:
-        load_baseline(pose_run)
+        load_baseline(pose_run, vocabulary=replace(IMIGUE, classes=renamed))
     assert "classes has 'bulging face, deep breath' at 1, expected 'covering nose'" in str(
         caught.value
     )

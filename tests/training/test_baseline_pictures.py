@@ -49,7 +49,7 @@ def graded(tmp_path, monkeypatch):
     ]
     clips[3]["video"] = film("0002_1", 8)
     videos = videos_table(rows)
-    return Index(tmp_path, "plain", videos, clips_table(clips, videos))
+    return Index(tmp_path, "plain", videos, clips_table(clips, videos, 32))
 
 
 def levels(pictures, clip_id):

@@ -1,6 +1,7 @@
 """Published weights as a start: what fits is taken over, what is new is said, the rest refused."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from benchmarks.agcn_step import Transcription
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import SIZES, SKELETON_BUILDERS, build_baseline
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -22,7 +24,7 @@ from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
 from tests.models.published_names import NAMES, published_name
 
-IMIGUE = LAYOUTS["imigue22"]
+IMIGUE, CLASSES = LAYOUTS["imigue22"], builtin("imigue")
 SMALL = {"width": 16, "depths": [2, 1, 1]}
 PAIRS = [
     (name, family)
@@ -72,7 +74,7 @@ def test_all_but_the_head_and_what_is_of_joints_is_taken_over(name, family, publ
     assert start.family == family
     model = build_baseline(name, **SMALL, **start.options)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    (remark,) = take_over(model, start)
+    (remark,) = take_over(model, start, CLASSES)
     new = 0
     for key, value in model.state_dict().items():
         is_new = key.startswith("head.") or bool(OF_JOINTS.search(key))
@@ -105,7 +107,9 @@ def test_networks_of_pictures_take_over_all_but_the_head(name, given, new, tmp_p
     model = build_baseline(name, 32, **own)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     layout = IMIGUE if name == "poseconv3d" else None
-    (remark,) = take_over(model, read_start(str(tmp_path / "video.pth"), name, layout, own))
+    (remark,) = take_over(
+        model, read_start(str(tmp_path / "video.pth"), name, layout, own), CLASSES
+    )
     for key, value in model.state_dict().items():
         kept = key.startswith("head.") or key in new
         assert torch.equal(value, (before if kept else published)[key]), key
@@ -121,9 +125,15 @@ def test_no_single_file_starts_all_streams_of_dscnet():
 def test_of_the_same_joints_persons_and_classes_everything_is_taken_over(publish):
     path, published = publish("ctr-gcn", "ctr-gcn", classes=32, keypoints="imigue22", persons=1)
     model = build_baseline("ctr-gcn", **SMALL)
-    (remark,) = take_over(model, read_start(str(path), "ctr-gcn", IMIGUE, SMALL))
+    (remark,) = take_over(model, read_start(str(path), "ctr-gcn", IMIGUE, SMALL), CLASSES)
     assert all(torch.equal(value, published[key]) for key, value in model.state_dict().items())
     assert "joints are taken to be ours" in remark and "new" not in remark
+    other = replace(CLASSES, classes=tuple(f"own {name}" for name in CLASSES.classes))
+    model = build_baseline("ctr-gcn", **SMALL)
+    head = model.head.weight.clone()
+    (remark,) = take_over(model, read_start(str(path), "ctr-gcn", IMIGUE, SMALL), other)
+    assert torch.equal(model.head.weight, head)
+    assert "the head is new (of other classes than the 32 there)" in remark
 
 
 @pytest.mark.parametrize("keypoints", ["imigue22", "ntu25"])
@@ -134,7 +144,9 @@ def test_a_file_without_its_fixed_graph_is_taken_over_whatever_its_joints(keypoi
     state["l4.gcn1.PA"] = torch.randn(graph.shape)
     torch.save(state, tmp_path / "agcn.pt")
     model = build_baseline("2s-agcn")
-    (remark,) = take_over(model, read_start(str(tmp_path / "agcn.pt"), "2s-agcn", IMIGUE, {}))
+    (remark,) = take_over(
+        model, read_start(str(tmp_path / "agcn.pt"), "2s-agcn", IMIGUE, {}), CLASSES
+    )
     assert torch.equal(model.blocks[9].time[0].weight, state["l10.tcn1.conv.weight"])
     same = torch.equal(model.blocks[3].graph.learned, state["l4.gcn1.PA"])
     assert same == (keypoints == "imigue22")
@@ -170,6 +182,6 @@ def test_weights_of_another_size_or_network_are_refused(publish):
     with pytest.raises(
         DataError, match=r"expected the sizes of the model, got another at blocks.* size=paper"
     ):
-        take_over(build_baseline("aagcn", **SMALL), start)
+        take_over(build_baseline("aagcn", **SMALL), start, CLASSES)
     with pytest.raises(DataError, match=r"not a checkpoint of ctr-gcn: .* is missing"):
         read_start(str(path), "ctr-gcn", IMIGUE, SMALL)

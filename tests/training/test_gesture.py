@@ -14,7 +14,7 @@ from imigue_lab.data.splits import nest
 from imigue_lab.data.store import Encoding
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
 from imigue_lab.results.score_tables import changed_decisions
@@ -31,6 +31,8 @@ from imigue_lab.training.runs import find_run
 from imigue_lab.training.session import open_device
 from imigue_lab.views.answers import learning_curves
 from imigue_lab.views.card import write_card
+
+IMIGUE = builtin("imigue")
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +293,7 @@ def test_the_pose_encoder_changes_only_when_it_is_fine_tuned(tiny, data, finetun
 
 def test_the_correction_of_the_prior_is_stored_with_the_weights(tiny, data, written):
     labels = data.part("train").label.tolist()
-    expected = torch.tensor(log_prior(labels, 0.5, len(CLASSES))).float()
+    expected = torch.tensor(log_prior(labels, 0.5, 32)).float()
     assert torch.equal(written[0].load_weights("best")["gesture.prior"], expected)
     sampled = train_gesture(tiny(prior="sampled", epochs=1), data)
     assert expected.any() and not sampled.load_weights("best")["gesture.prior"].any()
@@ -345,9 +347,10 @@ def test_checkpoints_of_other_rgb_tokens_keypoints_or_classes_are_refused(
     gestures = replace(data.gestures, layout=LAYOUTS["coco17"])
     with pytest.raises(RunError, match="keypoints is 'imigue22', expected 'coco17'"):
         load_gesture(run, replace(data, gestures=gestures))
-    monkeypatch.setattr(gesture, "CLASSES", ("shrug", *CLASSES[1:]))
+    vocabulary = replace(IMIGUE, classes=("shrug", *IMIGUE.classes[1:]))
+    split = replace(data.gestures.split, vocabulary=vocabulary)
     with pytest.raises(RunError, match="at 0, expected 'shrug'"):
-        load_gesture(run, data)
+        load_gesture(run, replace(data, gestures=replace(data.gestures, split=split)))
 
 
 def test_a_bank_of_another_width_is_refused(written, data, tiny):

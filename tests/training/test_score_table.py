@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
+
+CLASSES = builtin("imigue").classes
 
 WITHOUT = {
     "split",

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import norm, t
 from sklearn import metrics
 
+from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.results.score_tables import (
     class_table,
     confusion_table,
@@ -285,7 +286,9 @@ def test_the_same_seed_gives_the_same_interval():
 def test_the_constant_predictor_is_the_majority_class_of_train():
     train = certain([("t", 2, 0)] * 5 + [("t", 1, 0)] * 3).assign(split="train")
     part = certain([("a", 2, 2), ("a", 1, 1), ("b", 1, 0), ("b", 1, 1)])
-    scores = score_table(pd.concat([train, part])).set_index("predictor")
+    scores = score_table(pd.concat([train, part]), 0, builtin("imigue").classes).set_index(
+        "predictor"
+    )
     assert scores.index.tolist() == ["model", "always touching hat"]
     assert scores.top1.tolist() == [0.75, 0.25]
     assert scores.correct.tolist() == [3, 1]
@@ -321,11 +324,12 @@ def test_hidden_labels_are_not_scored():
 
 def test_the_class_table_by_hand():
     predictions = certain([("a", 0, 0), ("a", 0, 0), ("b", 0, 2), ("b", 2, 2)])
-    of_classes = class_table(predictions, "test")
-    assert of_classes.index.tolist() == [0, 2]
+    three = Vocabulary("own", ("turtle neck", "nod", "touching hat"), ("1", "2", "9"), ("",) * 3)
+    of_classes = class_table(predictions, "test", three)
+    assert of_classes.index.tolist() == ["1", "9"]
     assert of_classes.name.tolist() == ["turtle neck", "touching hat"]
     assert of_classes.n.tolist() == [3, 1] and of_classes.correct.tolist() == [2, 1]
     assert of_classes.recall.tolist() == pytest.approx([2 / 3, 1])
     assert of_classes.precision.tolist() == pytest.approx([1, 1 / 2])
     assert of_classes.f1.tolist() == pytest.approx([0.8, 2 / 3])
-    assert of_classes.confused_with[0] == "touching hat" and of_classes.confused_with.isna()[2]
+    assert of_classes.confused_with["1"] == "touching hat" and of_classes.confused_with.isna()["9"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imigue_lab.data.vocabulary import CLASSES, GROUPS
+from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.statistics import interval_of_share, wilson_interval
@@ -21,6 +21,8 @@ from imigue_lab.views.answers import (
     reliability_bins,
     shorten,
 )
+
+IMIGUE = builtin("imigue")
 
 LABELS = (0, 0, 1, 2, 2, 31)  # head twice, head, and head-hand
 PREDICTED = (0, 1, 1, 0, 2, 2)
@@ -56,7 +58,7 @@ def predictions(run):
 def test_only_clips_of_the_split_with_a_known_class_count(predictions, run):
     assert predictions.item.tolist() == ["c0", "c1", "c2", "c3", "c4", "c5"]
     assert predictions.correct.tolist() == [True, False, True, False, True, False]
-    assert predictions.truth.tolist() == [CLASSES[label] for label in LABELS]
+    assert predictions.truth.tolist() == [IMIGUE.label(label) for label in LABELS]
     np.testing.assert_allclose(predictions.p_predicted, CONFIDENCE)
     assert predictions.p_truth[1] == pytest.approx(0.2 / 31)
     assert set(predictions.split) == {"test"}
@@ -77,12 +79,12 @@ def test_where_the_truth_of_test_is_hidden_predictions_are_of_validation(run):
 
 def test_groups_are_those_of_the_body_part(predictions):
     assert predictions.truth_group.tolist() == [*["head"] * 3, *["head-hand"] * 2, "illustrative"]
-    assert list(predictions.truth_group.cat.categories) == list(GROUPS)
+    assert list(predictions.truth_group.cat.categories) == list(IMIGUE.group_names)
 
 
 def test_the_confusion_matrix_counts_each_item_once_in_the_order_of_classes(predictions):
     counts = confusion_counts(predictions)
-    assert list(counts.index) == list(counts) == [CLASSES[n] for n in (0, 1, 2, 31)]
+    assert list(counts.index) == list(counts) == [IMIGUE.label(n) for n in (0, 1, 2, 31)]
     expected = [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]]
     assert counts.to_numpy().tolist() == expected
     by_group = confusion_counts(predictions, "group")
@@ -91,7 +93,7 @@ def test_the_confusion_matrix_counts_each_item_once_in_the_order_of_classes(pred
 
 
 def test_a_cell_lists_only_its_items_the_most_confident_first(predictions):
-    assert in_cell(predictions, CLASSES[0], CLASSES[1]).item.tolist() == ["c1"]
+    assert in_cell(predictions, IMIGUE.label(0), IMIGUE.label(1)).item.tolist() == ["c1"]
     assert in_cell(predictions, "head", "head", "group").item.tolist() == ["c0", "c1", "c2"]
     counts = confusion_counts(predictions)
     for truth in counts.index:
@@ -115,9 +117,13 @@ def test_accuracies_come_with_n_and_an_interval_over_videos_or_subjects(predicti
     row = accuracy_table(many.assign(truth="any"), "truth").iloc[0]
     assert (row.low, row.high) == interval_of_share(many.correct.to_numpy(), many.subject)
     by_class = accuracy_table(predictions, "truth")
-    assert by_class.index.tolist() == [CLASSES[n] for n in (0, 1, 2, 31)]
+    assert by_class.index.tolist() == [IMIGUE.label(n) for n in (0, 1, 2, 31)]
     assert by_class.confused_with.isna().tolist() == [False, True, False, False]
-    assert by_class.confused_with.dropna().tolist() == [CLASSES[1], CLASSES[0], CLASSES[2]]
+    assert by_class.confused_with.dropna().tolist() == [
+        IMIGUE.label(1),
+        IMIGUE.label(0),
+        IMIGUE.label(2),
+    ]
 
 
 def test_reliability_bins_count_every_item_once():
@@ -190,5 +196,10 @@ def test_clips_have_all_figures_and_interviews_none_by_group(run, predictions, t
     assert "confusion_by_group" not in error_figures(emotion, read_predictions(emotion))
 
 
-def test_shortened_classes_stay_distinct():
-    assert len({shorten(name) for name in CLASSES}) == len(CLASSES)
+def test_names_that_are_long_and_begin_alike_keep_their_cells(run, predictions):
+    long = ["a hand that touches the left side of the face", "a hand that touches the left side of"]
+    assert shorten(long[0]) == shorten(long[1])
+    own = Vocabulary("own", (*long, *IMIGUE.classes[2:]), (*long, *IMIGUE.ids[2:]), ("",) * 32)
+    run.write_json("vocabulary.json", own.to_dict())
+    figure = confusion(run, read_predictions(run))
+    assert list(figure.data[0].x)[:2] == long

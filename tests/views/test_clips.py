@@ -13,7 +13,6 @@ from imigue_lab.data.skeletons.keypoints import subset
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.views.clips import joint_quality, joint_shares, montage, one_a_class
 
 
@@ -98,7 +97,7 @@ def test_the_montage_shows_the_middle_frame_of_one_clip_of_each_class(tree, requ
     shown = clips.set_index("clip_id").loc[[trace.name for trace in figure.data]]
     assert shown.label.tolist() == sorted(set(clips.label))
     names = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
-    assert names == [CLASSES[label] for label in shown.label]
+    assert names == [index.vocabulary.label(label) for label in shown.label]
     clip, trace = shown.iloc[0], figure.data[0]
     whole = index.videos.set_index("video_id").video[clip.video_id]
     path, first = (clip.video, 0) if tree == "cut" else (whole, clip.start)

@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.segments import as_segments
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.views.timeline import (
     class_lanes,
     over_time,
     segment_table,
     window_confidence,
 )
+
+IMIGUE = builtin("imigue")
 
 
 @pytest.fixture
@@ -24,6 +26,7 @@ def analysis():
         segments=as_segments(table, 25),
         own=SimpleNamespace(fps=25.0, frames=160, source=SimpleNamespace(name="anna.mp4")),
         prediction=SimpleNamespace(probability=0.25, based_on="context"),
+        gesture_run=SimpleNamespace(vocabulary=lambda: IMIGUE),
         remarks=["no face was found: the emotion estimate rests on context alone"],
     )
 
@@ -49,7 +52,7 @@ def test_bars_are_at_the_gestures_and_name_class_and_group(analysis, running):
     assert set(bars) == {"illustrative", "head-hand"}
     assert list(bars["head-hand"].base) == [2.0, 3.0]
     assert list(bars["head-hand"].x) == [1.0, 1.0]
-    assert list(bars["illustrative"].y) == [CLASSES[31]]
+    assert list(bars["illustrative"].y) == [IMIGUE.label(31)]
     line = next(trace for trace in figure.data if trace.type == "scatter")
     assert line.x[0] == 0.64 and line.x[-1] == 6.4
     title = figure.layout.title.text
@@ -67,7 +70,7 @@ def test_a_video_without_gestures_is_noted(analysis, running):
 
 def test_the_table_names_classes_and_seconds(analysis):
     table = segment_table(analysis)
-    assert table["class"].tolist() == [CLASSES[31], CLASSES[3], CLASSES[4]]
+    assert table["class"].tolist() == [IMIGUE.label(31), IMIGUE.label(3), IMIGUE.label(4)]
     assert table[["start_s", "end_s"]].iloc[1].tolist() == [2.0, 3.0]
 
 
@@ -79,10 +82,10 @@ def test_a_lane_shows_the_probability_at_the_middle_of_each_window():
         window_confidence(curves, 2, 3), [0.08, 0.24, 0.39]
     )  # the last is short
     assert window_confidence(curves, 5, 3).tolist() == [0, 0.95, 0]
-    lanes = class_lanes(curves, 3)
+    lanes = class_lanes(curves, 3, IMIGUE)
     assert [lane.title for lane in lanes[:2]] == [
-        f"{CLASSES[5]}, up to 0.95",
-        f"{CLASSES[2]}, up to 0.39",
+        f"{IMIGUE.label(5)}, up to 0.95",
+        f"{IMIGUE.label(2)}, up to 0.39",
     ]
     np.testing.assert_allclose(lanes[1].values, [[0.08, 0.24, 0.39]])
     assert (lanes[1].low, lanes[1].high) == (0, 1)

@@ -7,11 +7,11 @@ import pandas as pd
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.vocabulary import CLASSES
 
 # Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
 KINDS: dict[str, tuple[Severity, str]] = {
     "class": ("error", "unknown class"),
+    "classes": ("error", "faulty list of classes"),
     "range": ("error", "reversed range"),
     "id": ("error", "unsafe name"),
     "duplicate id": ("error", "duplicate video"),
@@ -39,6 +39,11 @@ OFFICIAL_TRAIN = (  # clips of each class in its train split
     *(10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1),
     *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
 )
+
+
+def has_official(index: Index) -> bool:
+    """Whether the counts of the challenge apply: to real iMiGUE, in one of its own layouts."""
+    return index.layout in ("full", "miga") and not index.synthetic
 
 
 def check_problems(problems: list[Problem]) -> list[Finding]:
@@ -101,7 +106,9 @@ def check_absent_classes(index: Index) -> list[Finding]:
         if len(labels):
             what = f"classes without a clip in {split}"
             present = set(labels)
-            names = [f"{n} {name}" for n, name in enumerate(CLASSES) if n not in present]
+            vocabulary = index.vocabulary
+            absent = [n for n in range(len(vocabulary)) if n not in present]
+            names = list(map(vocabulary.label, absent))
             advice = "scores per class are undefined there"
             findings += found("note", "absent class", what, names, advice)
     return findings

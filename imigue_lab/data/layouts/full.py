@@ -65,7 +65,7 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
             fileless.append(video_id)
         number, rows[video_id] = rows[video_id], rows[video_id] + 1
         survey.problems += set_subject(videos[video_id], subject, outcome, path, line)
-        clip = parse_clip(path, line, (label, start, end), hidden=False)
+        clip = parse_clip(path, line, (label, start, end), False, survey.vocabulary)
         if isinstance(clip, Problem):
             survey.problems.append(clip)
         else:

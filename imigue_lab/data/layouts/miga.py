@@ -40,7 +40,7 @@ def read_miga(inventory: Inventory) -> Survey:
         survey.absent.append(f"no {OUTCOME_FILE}: set outcomes by `labels`")
     for video_id, row in videos.items():
         if isinstance(path := row["label file"], Path):
-            clips, problems = read_label_file(path, hidden=row["split"] == "test")
+            clips, problems = read_label_file(path, row["split"] == "test", survey.vocabulary)
             survey.problems += problems
             for number, clip in clips.items():
                 ids = {"clip_id": f"{video_id}_{number}", "video_id": video_id}

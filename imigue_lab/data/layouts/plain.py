@@ -2,27 +2,37 @@
 
     videos.csv                    video_id,split[,outcome][,subject]
     clips.csv                     clip_id,video_id,start,end,class        if there are clips
+    classes.csv                   class,name[,group][,background]         names of the classes
     videos/<id>.mp4               if there are videos
     keypoints/<id>.npy            (frames, joints, 3), or <id>.pose, or a folder of OpenPose JSON
 
 Split is train, validation or test; outcome win, lose, 1, 0 or empty; frames count from 0, the end
-inclusive; class is 1 to 31 or 99 as in iMiGUE's files.
+inclusive. `class` in clips.csv is the id or the name of a class of classes.csv, whose `background`
+is 1 for the one that is no micro-gesture; without it the classes are those found in clips.csv.
 
 A folder of videos without a table is read as well: each video is its own subject, without a split.
 """
 
 from pathlib import Path
 
+import pandas as pd
+
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
-from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows
-from imigue_lab.errors import some
+from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows, read_table
+from imigue_lab.data.vocabulary import OWN, WHOLE, Vocabulary
+from imigue_lab.errors import DataError, some
 
 
 def read_plain(root: Path) -> Survey:
     """Surveys the data at `root`, which contains `videos.csv`."""
     survey = Survey(root, "plain")
     add_videos(root / "videos.csv", survey)
+    survey.vocabulary = Vocabulary(OWN, (), (), ())
+    if (path := root / "classes.csv").exists():
+        table, problems = read_table(path, ["class", "name"])
+        survey.problems += problems
+        set_classes(path, table.to_dict("records"), survey)
     if (path := root / "clips.csv").exists():
         add_clips(path, survey)
     else:
@@ -33,7 +43,7 @@ def read_plain(root: Path) -> Survey:
 
 def read_folder(inventory: Inventory) -> Survey:
     """Surveys a folder of videos; the id is the file name without its ending."""
-    survey = Survey(inventory.root, "plain")
+    survey = Survey(inventory.root, "plain", vocabulary=Vocabulary(OWN, (), (), ()))
     survey.absent.append("no videos.csv: no splits, outcomes, subjects or gestures are known")
     first: dict[str, Path] = {}
     for path in inventory.videos_of_any_name:
@@ -67,6 +77,26 @@ def add_videos(path: Path, survey: Survey) -> None:
             survey.absent.append(f"videos.csv names videos without a {kind} file: {some(without)}")
 
 
+def find_classes(path: Path, values: pd.Series, hidden: pd.Series, survey: Survey) -> None:
+    """Takes the values of clips.csv as the classes; of test, they may be placeholders."""
+    found = set(values if hidden.all() else values[~hidden]) - {""}
+    numbers = all(WHOLE.fullmatch(name) for name in found)
+    names = [str(n) for n in sorted({int(name) for name in found})] if numbers else sorted(found)
+    if names:
+        set_classes(path, [{"class": name, "name": ""} for name in names], survey)
+    if unseen := sorted(set(values) - found - {""}):
+        survey.absent.append(f"classes of the test split alone count as unknown: {some(unseen)}")
+
+
+def set_classes(path: Path, rows: list[dict[str, str]], survey: Survey) -> None:
+    """The vocabulary of these rows of classes.csv; unchanged where they are none."""
+    try:
+        survey.vocabulary = Vocabulary.from_rows(OWN, rows)
+    except DataError as error:
+        advice = "write class,name[,group][,background], a row a class"
+        survey.report("classes", path, None, str(error), advice)
+
+
 def find_files(root: Path, video_id: str) -> Row:
     """The paths of video and keypoints of one id, or null."""
     endings = [form for suffix in VIDEO_SUFFIXES for form in (suffix, suffix.upper())]
@@ -83,12 +113,15 @@ def add_clips(path: Path, survey: Survey) -> None:
     table, problems = read_rows(path, columns)
     survey.problems += problems
     splits = {row["video_id"]: row["split"] for row in survey.videos}
+    if not len(survey.vocabulary):
+        find_classes(path, table["class"], table.video_id.map(splits) == "test", survey)
     for row, clip_id, video_id, start, end, label in table[columns].itertuples():
         if video_id not in splits:
             what = f"expected a video of videos.csv for clip {clip_id}, got {video_id!r}"
             survey.report("unknown video", path, row, what, "add or correct it")
             continue
-        clip = parse_clip(path, row, (label, start, end), hidden=splits[video_id] == "test")
+        hidden = splits[video_id] == "test"
+        clip = parse_clip(path, row, (label, start, end), hidden, survey.vocabulary)
         if isinstance(clip, Problem):
             survey.problems.append(clip)
         else:

@@ -11,9 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from imigue_lab.data.index import Index, Problem, Survey
-from imigue_lab.data.layouts.full import label_file, read_full
 from imigue_lab.data.layouts.inventory import take_inventory
-from imigue_lab.data.layouts.miga import read_miga
 from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects
 from imigue_lab.errors import DataError, some
@@ -92,6 +90,10 @@ def survey_layout(root: Path) -> Survey:
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():
         return read_plain(root)
+    # most data have one layout, and the others' readers are not loaded
+    from imigue_lab.data.layouts.full import label_file, read_full
+    from imigue_lab.data.layouts.miga import read_miga
+
     inventory = take_inventory(root)
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:

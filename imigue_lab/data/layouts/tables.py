@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Problem, Row
-from imigue_lab.data.vocabulary import from_csv_id
+from imigue_lab.data.vocabulary import WHOLE, Vocabulary
 from imigue_lab.errors import DataError, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 WIN = {"win": 1, "1": 1, "1.0": 1, "lose": 0, "loss": 0, "0": 0, "0.0": 0}
 
 
@@ -96,31 +95,29 @@ def parse_range(start: str, end: str) -> tuple[int, int] | str:
     return first, last
 
 
-def parse_class(text: str) -> int | str:
-    """The 0-based class of 1 to 31 or 99; or a text that says what is wrong."""
-    if not WHOLE.fullmatch(text.strip()):
-        return f"expected an integer class, got {text!r}"
-    try:
-        return from_csv_id(int(text))
-    except DataError as error:
-        return str(error)
-
-
-def parse_clip(path: Path, row: int, cells: tuple[str, str, str], hidden: bool) -> Row | Problem:
-    """start, end and label of the cells class, start, end.
+def parse_clip(
+    path: Path, row: int, cells: tuple[str, str, str], hidden: bool, vocabulary: Vocabulary
+) -> Row | Problem:
+    """start, end and label (the place of the class) of the cells class, start, end.
 
     Where labels are `hidden`, as in a test split, an unknown class is a placeholder: null.
     """
-    label, frames = parse_class(cells[0]), parse_range(*cells[1:])
+    frames = parse_range(*cells[1:])
     if isinstance(frames, str):
         return Problem("range", path, row, frames, "correct it")
-    if isinstance(label, str) and not hidden:
-        return Problem("class", path, row, label, "correct it")
-    known = None if isinstance(label, str) else label
-    return {"start": frames[0], "end": frames[1], "label": known}
+    label = None
+    try:
+        label = vocabulary.place(cells[0])
+    except DataError as error:
+        if not hidden:
+            advice = "correct it; `imigue-lab classes` lists them"
+            return Problem("class", path, row, str(error), advice)
+    return {"start": frames[0], "end": frames[1], "label": label}
 
 
-def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], list[Problem]]:
+def read_label_file(
+    path: Path, hidden: bool, vocabulary: Vocabulary
+) -> tuple[dict[int, Row], list[Problem]]:
     """Clips of one `<id>_label.csv`: no header, `class,start,end` in frames from 0, end inclusive.
 
     Returns row -> start, end, label, and the problems. Rows are counted from 0 over the lines that
@@ -140,7 +137,7 @@ def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], l
             what = f"expected class,start,end, got {line!r}"
             problems.append(Problem("row", path, number, what, "correct it"))
             continue
-        clip = parse_clip(path, number, (cells[0], cells[1], cells[2]), hidden)
+        clip = parse_clip(path, number, (cells[0], cells[1], cells[2]), hidden, vocabulary)
         if isinstance(clip, Problem):
             problems.append(clip)
         else:

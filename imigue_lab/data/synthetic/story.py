@@ -32,7 +32,7 @@ from typing import Literal
 import numpy as np
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
-from imigue_lab.data.vocabulary import ILLUSTRATIVE
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import short_hash
 
 FORMAT = 2  # of the files on disk; increment it when they change and no number does
@@ -46,6 +46,7 @@ MOVERS = (
 QUARTERS = 4
 PATTERNS = ("up-down", "sideways", "circle", "twitch", "beat", "wave")
 BEAT, WAVE = 4, 5  # the pattern without information; the illustrative gesture
+ILLUSTRATIVE = builtin("imigue").place("99")
 
 POSE_ALONE = {0: 0, 19: 1, 30: 2, 27: 3}  # class -> pattern; hue 0
 PICTURE_ALONE = {13: 1, 17: 2, 25: 3}  # class -> hue; pattern "beat"

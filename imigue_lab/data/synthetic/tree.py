@@ -29,10 +29,11 @@ from imigue_lab.data.synthetic.features import write_clip_features, write_featur
 from imigue_lab.data.synthetic.recording import Recording, record
 from imigue_lab.data.synthetic.story import FPS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.videos.video import write_video
-from imigue_lab.data.vocabulary import OUTCOMES, to_csv_id
+from imigue_lab.data.vocabulary import OUTCOMES, builtin
 from imigue_lab.data.workspace import atomic_path, workspace, write_atomically
 from imigue_lab.errors import DataError
 
+IDS = builtin("imigue").ids
 OPENPOSE = 137  # points: BODY_25, face, left hand, right hand
 TIPS = {"left": 95, "right": 116}  # first point of each hand; its fingertips are 4, 8, 12, 16, 20
 SKELETONS = {
@@ -159,7 +160,7 @@ def write_frames(path: Path, recording: Recording, frames: range) -> None:
 
 def write_labels(folder: Path, interview: Interview) -> None:
     """`<id>_label.csv`: class,start,end without header."""
-    rows = [f"{to_csv_id(g.label)},{g.start},{g.end}\n" for g in interview.gestures]
+    rows = [f"{IDS[g.label]},{g.start},{g.end}\n" for g in interview.gestures]
     write_atomically(folder / f"{interview.video_id}_label.csv", "".join(rows))
 
 
@@ -168,13 +169,14 @@ def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -
     facts = [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews]
     videos = pd.DataFrame(facts, columns=["video_id", "split", "outcome", "subject"])
     rows = [
-        (f"{i.video_id}_{row}", i.video_id, g.start, g.end, to_csv_id(g.label))
+        (f"{i.video_id}_{row}", i.video_id, g.start, g.end, IDS[g.label])
         for i in interviews
         for row, g in enumerate(i.gestures)
     ]
     clips = pd.DataFrame(rows, columns=["clip_id", "video_id", "start", "end", "class"])
     if spec.layout == "plain":
         tables = {"videos.csv": videos, "clips.csv": clips}
+        write_atomically(root / "classes.csv", builtin("imigue").to_csv())
     elif spec.layout == "full":
         names = {"start": "start_frame", "end": "end_frame", "subject": "subject_id"}
         names |= {"outcome": "win_or_lose"}

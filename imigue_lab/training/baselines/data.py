@@ -14,7 +14,6 @@ from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import WHOLE, Clips, Draws, SkeletonClips
@@ -161,7 +160,7 @@ class BaselineData:
 
     def arguments(self, settings: BaselineSettings) -> dict[str, Any]:
         """The arguments of `build_baseline` that depend on the clips."""
-        known: dict[str, Any] = {"classes": len(CLASSES)}
+        known: dict[str, Any] = {"classes": len(self.split.vocabulary)}
         modality, model = ROWS[settings.model].modality, settings.model
         if modality == "skeleton":
             assert self.gestures is not None

@@ -1,6 +1,7 @@
 """Starts a network of Table 1 from published weights; what does not fit is new and reported.
 
-The head is new if the classes differ; weights that depend on joints or persons, if these differ.
+The head is new unless the classes are iMiGUE's, here and by their number there: published files do
+not name them. Weights that depend on joints or persons are new if these differ.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
+from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import ROWS, Name
@@ -126,8 +128,11 @@ def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
     return {"keypoints": fitting[0]} if fitting else {}
 
 
-def take_over(model: nn.Module, start: Start) -> list[str]:
+def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[str]:
     """Copies the weights that fit into the model.
+
+    Args:
+        vocabulary: of the model's classes; the head is kept for iMiGUE's alone.
 
     Returns:
         Remarks for the run: which weights are new, and why.
@@ -140,6 +145,8 @@ def take_over(model: nn.Module, start: Start) -> list[str]:
     new = [
         name for name in own if name not in published or published[name].shape != own[name].shape
     ]
+    if vocabulary.classes != builtin("imigue").classes:
+        new += [name for name in own if OF_CLASSES.search(name) and name not in new]
     for name in new:
         if not (OF_CLASSES.search(name) or OF_JOINTS.search(name)):
             raise DataError(
@@ -158,7 +165,9 @@ def describe(own: State, published: State, new: list[str]) -> str:
     joints = [name for name in new if name not in heads]
     if heads:
         before, after = (len(state[heads[0]]) for state in (published, own))
-        remarks.append(f"the head is new ({before} classes there, {after} here)")
+        which = f"{before} classes there, {after} here"
+        which = which if before != after else f"of other classes than the {before} there"
+        remarks.append(f"the head is new ({which})")
     if joints:
         shapes = " and ".join(str(tuple(state[joints[-1]].shape)) for state in (published, own))
         remarks.append(

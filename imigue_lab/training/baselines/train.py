@@ -3,6 +3,7 @@
 Settings in, a finished run folder out. `Clips.enter` gives the input of each network.
 """
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
-from imigue_lab.data.vocabulary import CLASSES
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import (
     Clips,
@@ -62,7 +63,8 @@ def train_baseline(
     data = data or load_baseline_data(settings)
     selection = train_baseline(selecting(settings), data) if settings.refit else None
     data = data.refitted(refit_remark(selection)) if selection else data
-    run = open_run("baseline", settings, data.identity() | identity_of_start(settings.checkpoint))
+    identity = data.identity() | identity_of_start(settings.checkpoint)
+    run = open_run("baseline", settings, identity, data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run
@@ -100,7 +102,8 @@ def train_baseline(
             if len(clips)
         )
         remarks = data.remarks() + remarks
-        session.finish(tables, score_table, remarks, synthetic=is_synthetic(settings.data))
+        named = partial(score_table, names=data.split.vocabulary.classes)
+        session.finish(tables, named, remarks, synthetic=is_synthetic(settings.data))
     return run
 
 
@@ -115,19 +118,22 @@ def start(
         published = read_start(settings.checkpoint, settings.model, layout, arguments)
         arguments |= published.options
     model = build_baseline(settings.model, **arguments)
-    remarks = take_over(model, published) if published else missing_start(settings.model)
+    remarks = missing_start(settings.model)
+    if published:
+        remarks = take_over(model, published, data.split.vocabulary)
     for remark in remarks:
         print(f"note: {remark}")
     labels = data.clips("train", settings).labels
+    names = list(data.split.vocabulary.classes)
     checkpoint = {
         "task": "baseline",
-        "classes": list(CLASSES),
+        "classes": names,
         "keypoints": data.gestures.layout.name if data.gestures else "",
         "model": settings.model,
         "stream": settings.stream,
         "frames": settings.frames,
         "arguments": arguments,
-        "prior": log_prior(labels, settings.corrected, len(CLASSES)).tolist(),
+        "prior": log_prior(labels, settings.corrected, len(names)).tolist(),
     }
     return checkpoint, correct_prior(model, checkpoint), remarks
 
@@ -141,19 +147,23 @@ def correct_prior(model: nn.Module, checkpoint: dict[str, Any]) -> nn.Module:
     return model
 
 
-def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
+def load_baseline(
+    run: Run, data: GestureData | None = None, vocabulary: Vocabulary | None = None
+) -> nn.Module:
     """The best model of a run in eval mode.
 
     Args:
         data: what it is to be applied to.
+        vocabulary: of what it is to be applied to; that of `data` if they are given.
 
     Raises:
         RunError: not a baseline, or trained on other classes or another keypoint layout.
     """
+    vocabulary = data.split.vocabulary if data else vocabulary
     return run.load_model(
         lambda found: correct_prior(build_baseline(found["model"], **found["arguments"]), found),
         task="baseline",
-        classes=list(CLASSES),
+        **({"classes": list(vocabulary.classes)} if vocabulary else {}),
         **({"keypoints": data.layout.name} if data else {}),
     )
 

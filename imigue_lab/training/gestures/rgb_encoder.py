@@ -154,7 +154,7 @@ def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:
     from imigue_lab.training.baselines.strips import open_pictures
 
     run = find_run(name)
-    net = load_baseline(run)
+    net = load_baseline(run, vocabulary=split.vocabulary)
     run.refuse_other("rgb_run", {"model": MODEL})
     frames, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
     pictures = open_pictures(index, split.clips, frames, beside=0, crop=crop)

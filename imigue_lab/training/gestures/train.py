@@ -1,5 +1,6 @@
 """Trains and scores the gesture model: settings in, a finished run folder out (paper section 2)."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -8,7 +9,6 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import log_prior
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.memory import alpha_at
@@ -96,7 +96,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
     data = data or load_gesture_tokens(settings)
     selection = train_gesture(selecting(settings), data) if settings.refit else None
     data = data.refitted(refit_remark(selection)) if selection else data
-    run = open_run("gesture", settings, data.identity())
+    run = open_run("gesture", settings, data.identity(), data.gestures.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run
@@ -107,7 +107,8 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
         labels = data.part("train").label.tolist()
-        gesture.prior.copy_(torch.tensor(log_prior(labels, settings.corrected, len(CLASSES))))
+        offsets = log_prior(labels, settings.corrected, len(checkpoint["classes"]))
+        gesture.prior.copy_(torch.tensor(offsets))
         rgb_encoder = load_rgb_encoder(data.rgb_input.run) if data.rgb_input else None
         system = GestureSystem(encoder, gesture, rgb_encoder)
         optimizer = torch.optim.AdamW(
@@ -145,7 +146,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         )
         session.finish(
             tables,
-            score_table,
+            partial(score_table, names=checkpoint["classes"]),
             data.remarks(),
             pose=[run.folder.name for run in data.runs],
             rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,
@@ -156,9 +157,10 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
 def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:
     """Describes the weights: which classes, keypoints, tokens and model they fit."""
     pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
+    names = list(data.gestures.split.vocabulary.classes)
     return {
         "task": "gesture",
-        "classes": list(CLASSES),
+        "classes": names,
         "keypoints": data.gestures.layout.name,
         "rgb": data.encoding.name,
         "frames": settings.frames,
@@ -167,7 +169,7 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
         "model": {
             "rgb_dim": data.rgb_dim,
             "pose_dim": token_width(build_pose_encoder(pose)),
-            "classes": len(CLASSES),
+            "classes": len(names),
             "criteria": list(settings.criteria_on),
             **{name: getattr(settings, name) for name in MODEL_SETTINGS},
         },
@@ -189,7 +191,8 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
     if data:
         expected = {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
         expected["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
-    return run.load_model(build_system, task="gesture", classes=list(CLASSES), **expected)
+        expected["classes"] = list(data.gestures.split.vocabulary.classes)
+    return run.load_model(build_system, task="gesture", **expected)
 
 
 def build_system(checkpoint: dict[str, Any]) -> GestureSystem:

@@ -14,7 +14,6 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import picture_places
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.maps import AFTER, ALL, ClipAttention
 from imigue_lab.views.footage import Pictures, title_of
@@ -157,7 +156,7 @@ def attention_over_clip(
     )
     predicted = int(attention.probability.argmax())
     clip = title_of(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
-    answer = f"{CLASSES[predicted]} ({attention.probability[predicted]:.2f})"
+    answer = f"{run.vocabulary().label(predicted)} ({attention.probability[predicted]:.2f})"
     title = f"Attention over clip {clip}<br>predicted {answer}"
     notes = [*notes_of(run), *([why] if why else []), LINES]
     if pictures.absent:

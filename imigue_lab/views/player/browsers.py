@@ -13,7 +13,6 @@ from ipywidgets import Dropdown, HBox, Layout, Select, ToggleButtons, VBox
 from traitlets import link
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell
 from imigue_lab.views.player.film import Player, still_as_jpeg
@@ -57,7 +56,7 @@ def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
 
     `clips` has the columns clip_id and label, at least.
     """
-    names = clips.label.map(lambda label: CLASSES[label], na_action="ignore").fillna("?")
+    names = clips.label.map(moment.index.vocabulary.label, na_action="ignore").fillna("?")
     options = [(f"{i} · {name}", i) for i, name in zip(clips.clip_id, names, strict=True)]
     choice = Dropdown(options=[("", ""), *options], description="clip")
     ids = {"", *clips.clip_id}
@@ -79,7 +78,7 @@ class ErrorBrowser(VBox):
         first = predictions if predictions.correct.all() else hardest(predictions)
         self.of_clips = "p_win" not in predictions
         self.moment = Moment(index, first.video_id.iloc[0])
-        shown = Layout(display="" if self.of_clips else "none")
+        shown = Layout(display="" if "truth_group" in predictions else "none")
         self.by = ToggleButtons(options=["class", "group"], layout=shown)
         self.matrix = Matrix(confusion_counts(predictions, self.by.value))
         self.items = Select(layout=Layout(width="360px", height=HEIGHT))

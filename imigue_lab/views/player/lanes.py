@@ -24,7 +24,6 @@ from anywidget import AnyWidget
 from jaxtyping import Float
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.style import CONTEXT
@@ -120,9 +119,9 @@ def around(fps: float) -> int:
     return round(AROUND * fps)
 
 
-def class_name(clip: pd.Series) -> str:
+def class_name(index: Index, clip: pd.Series) -> str:
     """The class of a row of the index's clips."""
-    return "class unknown" if pd.isna(clip.label) else CLASSES[clip.label]
+    return "class unknown" if pd.isna(clip.label) else index.vocabulary.label(clip.label)
 
 
 class Lane(NamedTuple):

@@ -17,7 +17,7 @@ from imigue_lab.results.open import GestureRun
 from imigue_lab.views.player.film import Player, still_as_jpeg
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.prototypes import plane
-from imigue_lab.views.prototypes.plane import COLOUR_BY, UNKNOWN, Colouring, colour_points
+from imigue_lab.views.prototypes.plane import UNKNOWN, Colouring, colour_points, ways_to_colour
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE
 from imigue_lab.views.prototypes.projection import PlaneProjection
 
@@ -68,7 +68,11 @@ class PointMap(AnyWidget):
         number, colours, names, marks = self.colouring
         scene = {"kind": "scene", "low": low.tolist(), "high": high.tolist(), "palette": colours}
         scene |= {"names": names, "marks": marks, "kinds": KINDS, "unknown": UNKNOWN}
-        arrays = self.places.astype(np.float32), number.astype(np.int8), self.kinds.astype(np.uint8)
+        arrays = (
+            self.places.astype(np.float32),
+            number.astype(np.int16),
+            self.kinds.astype(np.uint8),
+        )
         self.send(scene, [array.tobytes() for array in arrays])
 
 
@@ -81,11 +85,12 @@ class PrototypeBrowser(VBox):
     def __init__(self, gesture: GestureRun, projection: PlaneProjection):
         self.points, table = projection.points, projection.table
         self.clips = table.clip_id.to_numpy()
-        self.by = ToggleButtons(options=COLOUR_BY)
-        names = [name.replace("<br>", " · ") for name in plane.hover_names(table)]
+        vocabulary = self.points.vocabulary
+        self.by = ToggleButtons(options=ways_to_colour(vocabulary))
+        names = [name.replace("<br>", " · ") for name in plane.hover_names(table, vocabulary)]
         kinds = table.kind.map(KINDS.index).to_numpy()
         places = table[["x", "y"]].to_numpy(float)
-        self.map = PointMap(places, kinds, names, colour_points(table, COLOUR_BY[0]))
+        self.map = PointMap(places, kinds, names, colour_points(table, self.by.value, vocabulary))
         self.label = Label()
         self.clip_id = ""  # of the chosen point
         first = int(np.flatnonzero(table.kind != PROTOTYPE)[0])
@@ -99,7 +104,7 @@ class PrototypeBrowser(VBox):
 
     def recolour(self, _: object) -> None:
         """By class, group, confidence, age or correctness."""
-        self.map.recolour(colour_points(self.points.table, self.by.value))
+        self.map.recolour(colour_points(self.points.table, self.by.value, self.points.vocabulary))
 
     def press(self, _: object) -> None:
         """A point was pressed."""

@@ -13,16 +13,15 @@ from jaxtyping import Int
 from plotly.colors import sequential
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.vocabulary import GROUPS
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.results.open import GestureRun
-from imigue_lab.training.scores import name_of
 from imigue_lab.views.footage import clip_pictures
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points
 from imigue_lab.views.prototypes.projection import PlaneProjection
 from imigue_lab.views.reel import as_source
 from imigue_lab.views.style import DISTINCT, LOSE, WIN, empty_figure, notes_of, styled
 
-MARKS = ("circle", "square", "triangle-up", "cross")  # times DISTINCT: one look for each class
+MARKS = ("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "triangle-left")
 UNKNOWN = "#c4c7cc"
 STEPS = 9
 RAMP = sequential.Cividis[:STEPS]  # dark to light
@@ -42,22 +41,27 @@ class Colouring(NamedTuple):
     marks: list[str]
 
 
-def colour_points(table: pd.DataFrame, by: str) -> Colouring:
-    """Colours the points of `Points.table` by one of `COLOUR_BY`.
+def ways_to_colour(vocabulary: Vocabulary) -> list[str]:
+    """Those of `COLOUR_BY` that the vocabulary has."""
+    return [by for by in COLOUR_BY if by != "group" or vocabulary.group_names]
+
+
+def colour_points(table: pd.DataFrame, by: str, vocabulary: Vocabulary) -> Colouring:
+    """Colours the points of `Points.table` by one of `ways_to_colour`.
 
     A class looks the same in every run: the eight colours are combined with one mark after the
-    other, so that all 32 classes look different.
+    other, so that up to 56 classes look different.
     """
     marks = []
     if by == "class":
         number, found = pd.factorize(table.label, sort=True)
         classes = [int(label) for label in found]
         colours = [DISTINCT[label % len(DISTINCT)] for label in classes]
-        marks = [MARKS[label // len(DISTINCT)] for label in classes]
-        names = [f"{label} · {name_of(label)}" for label in classes]
+        marks = [MARKS[label // len(DISTINCT) % len(MARKS)] for label in classes]
+        names = list(map(vocabulary.label, classes))
     elif by == "group":
-        number, names = table.group.cat.codes, list(GROUPS)
-        colours = list(DISTINCT[: len(names)])
+        number, names = table.group.cat.codes, list(vocabulary.group_names)
+        colours = [DISTINCT[n % len(DISTINCT)] for n in range(len(names))]
     elif by == "correctness":
         names, colours = ["correct", "incorrect"], [WIN, LOSE]
         number = pd.Categorical(table.correctness, names).codes
@@ -80,14 +84,19 @@ def ramp(values: pd.Series, name: str) -> Colouring:
     return Colouring(number, RAMP, names, [MARKS[0]] * STEPS)
 
 
-def hover_names(table: pd.DataFrame) -> list[str]:
+def hover_names(table: pd.DataFrame, vocabulary: Vocabulary) -> list[str]:
     """Description of each point in one to four lines."""
+    unknown = " · group unknown" if vocabulary.group_names else ""
     return [
         f"{p.kind} {p.clip_id}".strip()
-        + f"<br>{p.name} · {p.group if isinstance(p.group, str) else 'group unknown'}"
+        + f"<br>{p.name}{f' · {p.group}' if isinstance(p.group, str) else unknown}"
         + (f"<br>confidence {p.confidence:.2f}" if p.confidence == p.confidence else "")
         + (f", {p.age:.0f} steps old" if p.age == p.age else "")
-        + (f"<br>predicted {name_of(int(p.predicted))}" if p.correctness == "incorrect" else "")
+        + (
+            f"<br>predicted {vocabulary.label(int(p.predicted))}"
+            if p.correctness == "incorrect"
+            else ""
+        )
         for p in table.rename_axis("row").itertuples()
     ]
 
@@ -95,22 +104,23 @@ def hover_names(table: pd.DataFrame) -> list[str]:
 def points_on_plane(gesture: GestureRun, projection: PlaneProjection) -> go.Figure:
     """Filled: entries; open: clips; large: learned prototypes. A menu chooses the colours."""
     points, rows = projection.points, drawn_rows(projection.points.table)
+    vocabulary, ways = points.vocabulary, ways_to_colour(points.vocabulary)
     table = projection.table.loc[rows]
-    hover = np.array(hover_names(table))
+    hover = np.array(hover_names(table, vocabulary))
     figure = go.Figure()
     owners: list[str] = []
-    for by in COLOUR_BY:
-        number, *looks = colour_points(points.table, by)
+    for by in ways:
+        number, *looks = colour_points(points.table, by, vocabulary)
         colouring = Colouring(number[rows], *looks)
         owners += [by] * add_points(figure, table, colouring, hover, by == COLOUR_BY[0])
     buttons = [
         {"label": by, "method": "update", "args": [{"visible": [by == owner for owner in owners]}]}
-        for by in COLOUR_BY
+        for by in ways
     ]
     place = {"x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
     menu = {"buttons": buttons, "type": "buttons", "direction": "right", **place}
     figure.update_layout(updatemenus=[menu])
-    add_class_numbers(figure, table)
+    add_class_ids(figure, table, vocabulary)
     figure.update_xaxes(title_text="no unit: only neighbourhoods have a meaning")
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
@@ -166,14 +176,14 @@ def add_points(
     return len(figure.data) - before
 
 
-def add_class_numbers(figure: go.Figure, table: pd.DataFrame) -> None:
-    """The number of each class at the median of its entries, or of its clips if it has none."""
+def add_class_ids(figure: go.Figure, table: pd.DataFrame, vocabulary: Vocabulary) -> None:
+    """The id of each class at the median of its entries, or of its clips if it has none."""
     look = {"showarrow": False, "yshift": 13, "borderpad": 1, "bgcolor": "rgba(255,255,255,0.65)"}
     look["font"] = {"size": 12, "color": INK}
     for label, own in table.dropna(subset=["label"]).groupby("label"):
         entries = own[own.kind == ENTRY]
         place = (own if entries.empty else entries)[["x", "y"]].median()
-        figure.add_annotation(x=place.x, y=place.y, text=f"<b>{label}</b>", **look)
+        figure.add_annotation(x=place.x, y=place.y, text=f"<b>{vocabulary.ids[label]}</b>", **look)
 
 
 def nearest_clips(
@@ -190,7 +200,8 @@ def nearest_clips(
     lists = [points.nearest(int(prototypes.point[label]), most) for label in chosen]
     titles = []
     for near in lists:
-        labels = near.label.astype("string").fillna("?")
+        ids = dict(enumerate(points.vocabulary.ids))
+        labels = near.label.map(ids, na_action="ignore").fillna("?")
         rows = zip(near.clip_id, labels, near.cosine, strict=True)
         titles += [f"{clip} · {label} · {cosine:.2f}" for clip, label, cosine in rows]
         titles += [""] * (most - len(near))
@@ -214,7 +225,7 @@ def nearest_clips(
         notes.append(f"no pictures: {absent}")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
-    each = "; ".join(f"{label} {prototypes.name[label]}" for label in chosen)
+    each = "; ".join(prototypes.name[label] for label in chosen)
     notes += [f"rows, by class: {each}", "above a picture: clip, class, cosine"]
     figure = styled(figure, title, notes, height=180 + 125 * len(chosen))
     margin = {"t": figure.layout.margin.t + 10, "b": 20, "r": 20, "l": 20}

@@ -21,6 +21,9 @@ const OUTLINES = {
   // corners of each mark, for radius 1
   square: [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]],
   "triangle-up": [[0, -1.1], [1.05, 0.8], [-1.05, 0.8]],
+  "triangle-down": [[0, 1.1], [1.05, -0.8], [-1.05, -0.8]],
+  "triangle-left": [[-1.1, 0], [0.8, 1.05], [0.8, -1.05]],
+  diamond: [[0, -1.15], [1.15, 0], [0, 1.15], [-1.15, 0]],
   cross: [
     [-0.38, -1.1], [0.38, -1.1], [0.38, -0.38], [1.1, -0.38], [1.1, 0.38], [0.38, 0.38],
     [0.38, 1.1], [-0.38, 1.1], [-0.38, 0.38], [-1.1, 0.38], [-1.1, -0.38], [-0.38, -0.38],
@@ -106,7 +109,7 @@ function render({ model, el }) {
     scene = content;
     const copy = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
     const own = new Float32Array(copy(buffers[0]));
-    looks = new Int8Array(copy(buffers[1]));
+    looks = new Int16Array(copy(buffers[1]));
     kinds = new Uint8Array(copy(buffers[2]));
     const { low, high } = scene;
     const scale = Math.min(

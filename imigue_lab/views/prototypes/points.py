@@ -11,14 +11,14 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from imigue_lab.data.vocabulary import GROUPS, group_of
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import RunError
 from imigue_lab.models.memory import Memory, Prototypes
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import in_order
 from imigue_lab.training.gestures.train import load_gesture
-from imigue_lab.training.scores import name_of, probabilities
+from imigue_lab.training.scores import probabilities
 
 ENTRY, PROTOTYPE, CLIP = "bank entry", "learned prototype", "clip"
 NULLABLE = {"label": "Int64", "confidence": float, "age": float, "predicted": "Int64"}
@@ -36,11 +36,13 @@ class Points:
             an entry, or in the predicted class), age (steps since an entry changed), predicted
             (class of a clip) and correctness (of a clip: correct or incorrect); else null.
         notes: what is left out.
+        vocabulary: of the run; a label is a place in it.
     """
 
     vectors: Float[np.ndarray, "N D"]
     table: pd.DataFrame
     notes: list[str]
+    vocabulary: Vocabulary
 
     def of(self, kind: str) -> pd.DataFrame:
         return self.table[self.table.kind == kind]
@@ -72,14 +74,15 @@ def read_points(gesture: GestureRun, split: str = "test") -> Points:
     tables = [table.reindex(columns=COLUMNS).astype(NULLABLE) for _, table in found]
     table = pd.concat(tables, ignore_index=True)
     labels = [None if pd.isna(label) else int(label) for label in table.label]
-    table["name"] = ["?" if label is None else name_of(label) for label in labels]
-    groups = [None if label is None else group_of(label) for label in labels]
-    table["group"] = pd.Categorical(groups, list(GROUPS), ordered=True)
+    vocabulary = gesture.run.vocabulary()
+    table["name"] = ["?" if label is None else vocabulary.label(label) for label in labels]
+    groups = [None if label is None else vocabulary.groups[label] or None for label in labels]
+    table["group"] = pd.Categorical(groups, vocabulary.group_names, ordered=True)
     bare = gesture.data.bare & set(gesture.data.part(split).clip_id)
     notes = [f"{len(bare)} clips without any token are left out"] if bare else []
     empty = int((~memory.bank.filled.any(dim=1)).sum())
     notes.append(f"{empty} of {len(memory.bank.filled)} classes have no entry")
-    return Points(vectors, table, notes)
+    return Points(vectors, table, notes, vocabulary)
 
 
 def entry_points(gesture: GestureRun, memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:

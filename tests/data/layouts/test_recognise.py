@@ -15,6 +15,7 @@ from imigue_lab.data.layouts.tables import read_label_file
 from imigue_lab.data.synthetic.story import SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 
 
@@ -107,7 +108,7 @@ def test_a_faulty_clip_is_refused_by_file_and_row(tmp_path):
     folder = tmp_path / "imigue_skeleton_train" / "0001"
     folder.mkdir(parents=True)
     (folder / "0001_label.csv").write_text("1,0,10\n55,20,30\n")
-    with pytest.raises(DataError, match=r"0001_label\.csv:2: expected a class of .*, got 55"):
+    with pytest.raises(DataError, match=r"0001_label\.csv:2: expected a class of .*, got '55'"):
         read_index(tmp_path)
 
 
@@ -221,7 +222,7 @@ def test_a_hidden_class_of_the_test_split_is_null_and_elsewhere_refused(tmp_path
     assert index.clips.label.isna().all()
     assert index.clips.start.tolist() == [5, 12]
     label(tmp_path, "imigue_skeleton_train/0001", "0,5,9\n")
-    with pytest.raises(DataError, match=r":1: expected a class of 1 to 31 or 99, got 0"):
+    with pytest.raises(DataError, match=r":1: expected a class of 1 to 31 or 99, got '0'"):
         read_index(tmp_path)
 
 
@@ -247,7 +248,7 @@ def test_every_problem_is_collected_and_the_valid_rows_are_kept(tmp_path):
 def test_a_label_file_is_read_with_any_line_ends(tmp_path):
     path = tmp_path / "0001_label.csv"
     path.write_bytes(b"\xef\xbb\xbf1,0,10\r\n99, 20 ,30\r\n")
-    clips, problems = read_label_file(path)
+    clips, problems = read_label_file(path, False, builtin("imigue"))
     assert not problems
     assert clips == {
         0: {"start": 0, "end": 10, "label": 0},
@@ -262,12 +263,12 @@ def test_no_label_file_causes_a_traceback(tmp_path):
     for _ in range(500):
         text = "".join(rng.choice(letters, size=rng.integers(0, 40)))
         path.write_text(text, newline="")
-        clips, problems = read_label_file(path)
+        clips, problems = read_label_file(path, False, builtin("imigue"))
         written = [line for line in path.read_text().split("\n") if line.strip()]
         assert len(clips) + len(problems) == len(written)
         assert all(0 <= clip["start"] <= clip["end"] for clip in clips.values())
     path.write_bytes(b"\xff\xfe1,2")
-    assert [p.kind for p in read_label_file(path)[1]] == ["unreadable"]
+    assert [p.kind for p in read_label_file(path, False, builtin("imigue"))[1]] == ["unreadable"]
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +308,7 @@ def test_the_full_label_file_is_read_without_leading_zeros_too(full):
         ),
         (1, "win_or_lose", "draw", ":3: expected the outcome win or lose, got 'draw'"),
         (1, "subject_id", "s99", ":3: expected subject s01 of video 0001 as above, got s99"),
-        (2, "class", "32", ":4: expected a class of 1 to 31 or 99, got 32"),
+        (2, "class", "32", ":4: expected a class of 1 to 31 or 99, got '32'"),
         (2, "end_frame", "0", ":4: expected an end from the start .* on, got 0"),
         (2, "start_frame", "", ":4: expected integer frame numbers, got '' to"),
     ],
@@ -377,6 +378,7 @@ def test_spreadsheets_of_clips_are_attached_to_the_clips_of_label_files(tmp_path
 def test_own_clips_and_keypoints_are_in_the_index(plain):
     root = plain()
     (root / "clips.csv").write_text("clip_id,video_id,start,end,class\na,v0,0,9,5\nb,v9,3,3,99\n")
+    (root / "classes.csv").write_text(builtin("imigue").to_csv())
     (root / "keypoints" / "v1").mkdir(parents=True)
     np.save(root / "keypoints" / "v0.npy", np.zeros((10, 20, 3), dtype=np.float32))
     index = read_index(root)
@@ -396,12 +398,13 @@ def test_own_clips_and_keypoints_are_in_the_index(plain):
         ("a,v0,0,9", ":2: expected 5 cells, got 4"),
         ("a,v0,-1,9,5", ":2: expected a first frame from 0 on, got -1"),
         ("a,v0,0,9.5,5", ":2: expected integer frame numbers, got '0' to '9.5'"),
-        ("a,v0,0,9,0", ":2: expected a class of 1 to 31 or 99, got 0"),
+        ("a,v0,0,9,0", ":2: expected a class of 1 to 31 or 99, got '0'"),
     ],
 )
 def test_a_faulty_row_of_own_clips_is_refused(plain, row, complaint):
     root = plain()
     (root / "clips.csv").write_text(f"clip_id,video_id,start,end,class\n{row}\n")
+    (root / "classes.csv").write_text(builtin("imigue").to_csv())
     with pytest.raises(DataError, match=complaint) as caught:
         read_index(root)
     assert "clips.csv" in str(caught.value)

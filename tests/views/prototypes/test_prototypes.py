@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.datasets import make_blobs
 
-from imigue_lab.data.vocabulary import CLASSES, GROUPS
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError
 from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.runs import Run
@@ -26,6 +26,8 @@ from imigue_lab.views.prototypes.plane import (
 )
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points, read_points
 from imigue_lab.views.prototypes.projection import PrototypesSettings, project
+
+IMIGUE = builtin("imigue")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_every_entry_has_its_vector_source_confidence_and_age(looked, points):
         assert entry.clip_id == sources[label][slot]
         assert entry.confidence == pytest.approx(float(bank.confidence[label, slot]))
         assert entry.age == float(bank.age[label, slot])
-        assert entry["name"] == CLASSES[label] and label in GROUPS[entry.group]
+        assert entry["name"] == IMIGUE.label(label) and entry.group == IMIGUE.groups[label]
 
 
 @torch.no_grad()
@@ -179,7 +181,7 @@ def test_unlabelled_clips_are_shown_without_a_silhouette(tmp_path):
 @pytest.mark.parametrize("by", COLOUR_BY)
 def test_each_colouring_names_what_is_known(points, by):
     table = points.table
-    colouring = colour_points(table, by)
+    colouring = colour_points(table, by, IMIGUE)
     known = {
         "class": table.label.notna(),
         "group": table.group.notna(),
@@ -206,12 +208,12 @@ def test_the_figure_draws_each_point_once_a_colouring_and_names_it(looked, point
     assert sum(len(trace.x) for trace in shown) == len(points.table)
     assert sum(len(trace.x) for trace in figure.data) == len(COLOUR_BY) * len(points.table)
     names = {text for trace in shown for text in trace.text}
-    assert names == set(hover_names(flat.table))
+    assert names == set(hover_names(flat.table, IMIGUE))
     title = figure.layout.title.text
     assert "trustworthiness" in title and "silhouette" in title and "synthetic" in title
     marks = {trace.marker.symbol for trace in shown}
     assert {mark.removesuffix("-open") for mark in marks} == set(
-        colour_points(flat.table, "class").marks
+        colour_points(flat.table, "class", IMIGUE).marks
     )
     classes = [trace.name for trace in shown if trace.showlegend]
     assert len(classes) == len(set(classes)) == flat.table.label.nunique()
