@@ -6,6 +6,7 @@ the data's own files write it. Built-in lists are `vocabularies/<name>.csv`, in 
 """
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -107,7 +108,31 @@ ILLUSTRATIVE = 31  # not a micro-gesture; its CSV id is 99
 _groups = builtin("imigue").groups
 GROUPS = {g: tuple(n for n, own in enumerate(_groups) if own == g) for g in dict.fromkeys(_groups)}
 
-OUTCOMES = ("lose", "win")  # emotion label 0 and 1
+WORDS = dict.fromkeys(("win", "1", "1.0"), "win")
+WORDS |= dict.fromkeys(("lose", "loss", "0", "0.0"), "lose")
+
+
+def code_outcomes(texts: Iterable[str | None]) -> tuple[tuple[str, ...], list[int | None]]:
+    """The categories in order, and for each video the place of its own; None where it is empty.
+
+    Case does not matter; a category is shown as it is first written. Where all are in `WORDS`, they
+    are lose and win. Others are in alphabetical order, numbers by value. Of two categories "win" or
+    1 is the last, which is the positive one.
+    """
+    own = [(text or "").strip() for text in texts]
+    known = {text.casefold() for text in own if text}
+    if known <= WORDS.keys():
+        outcomes = builtin("imigue").outcomes
+        return outcomes, [outcomes.index(WORDS[t.casefold()]) if t else None for t in own]
+    numbers = all(re.fullmatch(r"[+-]?\d+(\.\d+)?", text) for text in known)
+    key: Any = float if numbers else str.casefold
+    first: dict[Any, str] = {}
+    for text in filter(None, own):
+        first.setdefault(key(text), text)
+    order = sorted(first)
+    if len(order) == 2:
+        order.sort(key=lambda value: value in ("win", 1))
+    return tuple(first[o] for o in order), [order.index(key(t)) if t else None for t in own]
 
 
 def from_csv_id(value: int) -> int:

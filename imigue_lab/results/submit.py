@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.vocabulary import CLASSES, OUTCOMES, to_csv_id
+from imigue_lab.data.vocabulary import CLASSES, builtin, to_csv_id
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
 from imigue_lab.results.open import open_index
@@ -41,7 +41,7 @@ class Track(NamedTuple):
 
 TRACKS = {
     1: Track(1, "clip_id", "Id,Target", CLASSES),
-    3: Track(3, "video_id", "video_id,label", OUTCOMES),
+    3: Track(3, "video_id", "video_id,label", builtin("imigue").outcomes),
 }
 
 

@@ -16,6 +16,7 @@ from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.miga import read_miga
 from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects
+from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, some
 
 
@@ -42,9 +43,9 @@ def with_outcomes(index: Index, labels: str) -> Index:
     outcomes, _, problems = read_outcomes(labels)
     raise_first(problems)
     refuse_unknown(index, labels, "labels", outcomes)
-    values = [outcomes.get(video_id) for video_id in index.videos.video_id]
+    names, values = code_outcomes(outcomes.get(video_id) for video_id in index.videos.video_id)
     videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
-    return replace(index, videos=videos)
+    return replace(index, videos=videos, vocabulary=replace(index.vocabulary, outcomes=names))
 
 
 def with_people(index: Index, subjects: str) -> Index:
