@@ -25,12 +25,20 @@ def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
 
     `labels` is an outcome CSV that replaces the outcomes of the tree, with the columns
     `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``. `subjects`, a CSV of
-    `video_id,subject`, replaces the subjects. Raises DataError for no known layout or a faulty
-    table; the message names file and row, and counts further problems.
+    `video_id,subject`, replaces the subjects. Raises DataError for no known layout, a faulty table
+    (the message names file and row, and counts further problems), or a clip past the known end of
+    its video: what the data check calls an error and the tables show.
     """
     survey = survey_root(root)
     raise_first(survey.problems)
-    return with_people(with_outcomes(survey.to_index(), labels), subjects)
+    index = with_people(with_outcomes(survey.to_index(), labels), subjects)
+    lengths = index.videos.dropna(subset="frames").set_index("video_id").frames
+    if (index.clips.end >= index.clips.video_id.map(lengths).astype(float)).any():
+        from imigue_lab.data.checks.tables import check_ranges  # only here: the check is large
+
+        _, (finding,) = check_ranges(index.clips, lengths.to_dict())
+        raise DataError(f"{index.root}: {finding.sentence}")
+    return index
 
 
 def with_outcomes(index: Index, labels: str) -> Index:

@@ -168,7 +168,7 @@ def predict(
     return videos.merge(table, on="video_id", validate="one_to_one")
 
 
-def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[float]]:
+def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:
     """`logit`, or `predicted` and the probabilities of more than two outcomes."""
     if logit.ndim == 1:
         return {"logit": logit.tolist()}
