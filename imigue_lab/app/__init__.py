@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
     for task, effect in (
-        ("emotion", "win or lose from context and face (02)"),
+        ("emotion", "the outcome of a video from context and face (02)"),
         ("gesture", "micro-gestures from RGB and pose, with memory (01)"),
         ("baseline", "a baseline network of Table 1, one stream (04)"),
     ):

@@ -167,14 +167,17 @@ def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | 
                 f"{video_id}: expected more than {max(joints)} joints, got {width}; name the layout"
                 " of the keypoints"
             )
-        outside = own[(own.start < 0) | (own.start > own.end) | (own.end >= frames)]
+        outside = own[(own.start < 0) | (own.start > own.end)]
         if len(outside):
             clip = outside.iloc[0]
             raise DataError(
-                f"{clip.clip_id}: expected a range within the {frames} frames of its keypoints, got"
-                f" {clip.start} to {clip.end} ({len(outside)} such clips in this video); correct"
-                " the label file"
+                f"{clip.clip_id}: expected a range from 0 on, got {clip.start} to {clip.end}"
+                f" ({len(outside)} such clips in this video); correct the label file"
             )
+        if (own.end >= frames).any():
+            from imigue_lab.data.checks.tables import check_ranges as past_end
+
+            raise DataError(past_end(own, {str(video_id): frames})[1][0].sentence)
 
 
 def check_finite(clip_id: str, start: int, skeleton: Skeleton) -> None:

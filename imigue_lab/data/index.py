@@ -7,7 +7,7 @@ paths are absolute and text; a label is the number of its row in classes.csv, fr
 """
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from imigue_lab.data.vocabulary import Vocabulary, builtin
+from imigue_lab.data.vocabulary import Vocabulary, builtin, code_outcomes
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 
 SPLITS = ("train", "validation", "test")
@@ -27,7 +27,7 @@ VIDEOS = pa.DataFrameSchema(
         "video_id": pa.Column(str, unique=True),
         "subject": pa.Column(str, nullable=True),
         "split": pa.Column(str, pa.Check.isin(SPLITS), nullable=True),
-        "outcome": pa.Column("Int64", pa.Check.isin([0, 1]), nullable=True),
+        "outcome": pa.Column("Int64", pa.Check.ge(0), nullable=True),
         "fps": pa.Column(float, nullable=True),
         **{name: pa.Column("Int64", nullable=True) for name in ("width", "height", "frames")},
         **{name: pa.Column(object, nullable=True) for name in PATHS},
@@ -54,8 +54,9 @@ Row = dict[str, Any]
 class Index:
     """The contents of a data root.
 
-    Videos have video_id, subject, split, outcome (1 win, 0 lose), fps, width, height, frames, and
-    the paths `video` and `keypoints`; null where the layout does not provide a value. Clips have
+    Videos have video_id, subject, split, outcome (place in `vocabulary.outcomes`), fps, width,
+    height, frames, and the paths `video` and `keypoints`; null where the layout does not provide a
+    value. Clips have
     clip_id, video_id, subject, split, start, end (frames of the video from 0, end inclusive), label
     (place of the class in the vocabulary; null where a test split hides it), and the paths `video`
     and `keypoints` of files with this clip alone, null in most layouts.
@@ -104,7 +105,8 @@ class Survey:
     """The contents of a root with every problem, before anything is refused.
 
     Rows with a problem are in `problems` and not in the tables. `videos` and `clips` have columns
-    of the index; a column that a row lacks is null. Clips take subject and split from their video.
+    of the index; a column that a row lacks is null, and an outcome is the text of the data. Clips
+    take subject and split from their video.
     `in_train_too` are validation videos with a second copy in train, which is left out.
     """
 
@@ -122,7 +124,9 @@ class Survey:
 
     def to_index(self) -> Index:
         """The index of what can be used."""
-        videos = videos_table(self.videos)
+        outcomes, coded = code_outcomes(row.get("outcome") for row in self.videos)
+        rows = [row | {"outcome": own} for row, own in zip(self.videos, coded, strict=True)]
+        videos = videos_table(rows)
         clips = clips_table(self.clips, videos, len(self.vocabulary))
         richer = {row["video_id"]: row["richer"] for row in self.videos if row.get("richer")}
         return Index(
@@ -132,7 +136,7 @@ class Survey:
             clips,
             self.absent,
             richer,
-            vocabulary=self.vocabulary,
+            vocabulary=replace(self.vocabulary, outcomes=outcomes),
         )
 
 

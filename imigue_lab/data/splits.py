@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Index
-from imigue_lab.data.vocabulary import OUTCOMES, Vocabulary
+from imigue_lab.data.layouts.tables import doubtful_outcomes
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError, some
 
 FOLDS = 5
@@ -27,18 +28,19 @@ UNKNOWN_SUBJECTS = "subjects are unknown"  # the first words of a remark that fi
 class EmotionSplit:
     """Interviews with their split, and remarks for a reader of the scores.
 
-    `videos` has video_id, subject (the video itself where unknown), split and outcome (null only in
-    an unlabelled test).
+    `videos` has video_id, subject (the video itself where unknown), split and outcome (its place in
+    `outcomes`; null only in an unlabelled test).
     """
 
     videos: pd.DataFrame
+    outcomes: tuple[str, ...]  # of two, the last is the positive one
     remarks: list[str] = field(default_factory=list)
 
     def part(self, split: str) -> pd.DataFrame:
         return self.videos[self.videos.split == split]
 
     def refitted(self, remark: str) -> "EmotionSplit":
-        return EmotionSplit(with_validation(self.videos), [*self.remarks, remark])
+        return EmotionSplit(with_validation(self.videos), self.outcomes, [*self.remarks, remark])
 
 
 def with_validation(items: pd.DataFrame) -> pd.DataFrame:
@@ -52,12 +54,13 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     Args:
         fold: -1 is the official split; 0 to 4 is one of five folds over train and validation,
             grouped by subject and stratified by outcome.
-        move_negatives: on the official split, and only when its validation has one class: number of
-            interviews of the other class, of as many subjects, that move from train to validation
-            (paper section 5.2; which ones is our reading, docs/paper_gaps.md).
+        move_negatives: on the official split, and only when its validation has one of two outcomes:
+            number of interviews of the other, of as many subjects, that move from train to
+            validation (paper section 5.2; which ones is our reading, docs/paper_gaps.md).
 
-    Raises DataError if train is empty or has one class, or there are too few to move.
+    Raises DataError if train is empty or has one outcome, or there are too few to move.
     """
+    names = index.vocabulary.outcomes
     videos = with_subjects(index.videos[["video_id", "subject", "split", "outcome"]])
     videos, remarks = leave_out(videos, videos.split.isna(), "interviews belong to no split")
     remarks = index.remarks + (unknown_subjects(index) if fold >= 0 else []) + remarks
@@ -70,19 +73,26 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
         )
     if fold >= 0:
         regroup(videos, videos[videos.split != "test"].outcome.astype(int), fold, seed)
-    elif move_negatives and videos[videos.split == "validation"].outcome.nunique() == 1:
-        remarks.append(move_to_validation(videos, move_negatives, seed))
+    elif (
+        move_negatives
+        and len(names) == 2
+        and videos[videos.split == "validation"].outcome.nunique() == 1
+    ):
+        remarks.append(move_to_validation(videos, names, move_negatives, seed))
     if not (videos.split == "train").any():
         left_out = f" ({'; '.join(dropped)})" if dropped else ""
         raise DataError(f"{index.root}: the train split is empty{left_out}; check its label files")
-    train = videos[videos.split == "train"]
-    if train.outcome.nunique() == 1:
-        only = OUTCOMES[int(train.outcome.iloc[0])]
+    found = set(videos[videos.split == "train"].outcome)
+    if len(found) == 1:
         raise DataError(
-            f"{index.root}: every training interview is a {only}; training needs both outcomes"
+            f"{index.root}: the outcome of every training interview is {names[found.pop()]!r};"
+            " training needs two outcomes"
         )
+    remarks += [f"outcome {doubt}" for doubt in doubtful_outcomes(index)]
+    if lacking := [name for place, name in enumerate(names) if place not in found]:
+        remarks.append(f"train lacks the outcomes {some(lacking)}")
     remarks += shared_subjects(videos) + unvalidated(videos)
-    return EmotionSplit(videos.reset_index(drop=True), remarks)
+    return EmotionSplit(videos.reset_index(drop=True), names, remarks)
 
 
 @dataclass(frozen=True)
@@ -200,16 +210,18 @@ def subject_folds(subjects: pd.Series, strata: pd.Series, seed: int, count: int)
     return pd.Series(folds, table.index)
 
 
-def move_to_validation(videos: pd.DataFrame, count: int, seed: int) -> str:
-    """Moves `count` interviews of the class that validation lacks, one per subject."""
+def move_to_validation(
+    videos: pd.DataFrame, outcomes: tuple[str, ...], count: int, seed: int
+) -> str:
+    """Moves `count` interviews of the outcome that validation lacks, one per subject."""
     present = int(videos[videos.split == "validation"].outcome.iloc[0])
     candidates = videos[(videos.split == "train") & (videos.outcome != present)]
     rng = np.random.default_rng([seed, count])
     subjects = candidates.subject.unique()
     if len(subjects) < count:
         raise DataError(
-            f"move_negatives={count}: training has {len(subjects)} subjects with a"
-            f" {OUTCOMES[1 - present]}; reduce it to {len(subjects)}"
+            f"move_negatives={count}: training has {len(subjects)} subjects with the outcome"
+            f" {outcomes[1 - present]!r}; reduce it to {len(subjects)}"
         )
     moved = [
         rng.choice(candidates.index[candidates.subject == subject].to_numpy())

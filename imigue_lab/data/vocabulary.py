@@ -137,4 +137,28 @@ def builtin(name: str) -> Vocabulary:
         return Vocabulary.from_rows(BUILTIN[name], csv.DictReader(file))
 
 
-OUTCOMES = ("lose", "win")  # emotion label 0 and 1
+WORDS = dict.fromkeys(("win", "1", "1.0"), "win")
+WORDS |= dict.fromkeys(("lose", "loss", "0", "0.0"), "lose")
+
+
+def code_outcomes(texts: Iterable[str | None]) -> tuple[tuple[str, ...], list[int | None]]:
+    """The categories in order, and for each video the place of its own; None where it is empty.
+
+    Case does not matter; a category is shown as it is first written. Where all are in `WORDS`, they
+    are lose and win. Others are in alphabetical order, numbers by value. Of two categories "win" or
+    1 is the last, which is the positive one.
+    """
+    own = [(text or "").strip() for text in texts]
+    known = {text.casefold() for text in own if text}
+    if known <= WORDS.keys():
+        outcomes = builtin("imigue").outcomes
+        return outcomes, [outcomes.index(WORDS[t.casefold()]) if t else None for t in own]
+    numbers = all(re.fullmatch(r"[+-]?\d+(\.\d+)?", text) for text in known)
+    key: Any = float if numbers else str.casefold
+    first: dict[Any, str] = {}
+    for text in filter(None, own):
+        first.setdefault(key(text), text)
+    order = sorted(first)
+    if len(order) == 2:
+        order.sort(key=lambda value: value in ("win", 1))
+    return tuple(first[o] for o in order), [order.index(key(t)) if t else None for t in own]

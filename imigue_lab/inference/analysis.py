@@ -44,6 +44,7 @@ from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.leaks import refuse_leaked
 from imigue_lab.training.runs import Run, find_run
+from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
@@ -73,6 +74,23 @@ class Analysis:
     prediction: pd.Series  # the row of `training.emotion.train.predict`
     remarks: list[str]  # limitations to know before interpreting the result
     attending: tuple[GestureRun, GestureSystem] | None = None
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Of each outcome."""
+        values = probabilities(self.prediction.to_frame().T)[0].tolist()
+        return dict(zip(self.emotion.run.outcomes(), values, strict=True))
+
+    @property
+    def outcome(self) -> str:
+        """The one that figures show: of two the positive one, of more the most probable."""
+        of = self.probabilities
+        return [*of][-1] if len(of) == 2 else max(of, key=lambda name: of[name])
+
+    @property
+    def probability(self) -> float:
+        """Of `outcome`."""
+        return self.probabilities[self.outcome]
 
     @property
     def folder(self) -> Path:
@@ -178,7 +196,8 @@ def with_video(
     """The emotion run with this video as its data."""
     names = [stream.encoding.name for stream in streams]
     context, face = (open_features(name, store, own.index) for name in names)
-    split = EmotionSplit(own.index.videos[["video_id", "subject", "split", "outcome"]])
+    videos = own.index.videos[["video_id", "subject", "split", "outcome"]]
+    split = EmotionSplit(videos, run.outcomes())
     features = load_features(context, face, [own.video_id])
     data = EmotionData(split, features, context.encoding, face.encoding)
     where = {"context": names[0], "face": names[1], "store": store}
@@ -198,7 +217,8 @@ def export(analysis: Analysis) -> dict[str, Path]:
     """Writes the result into the video's folder; an annotation file edited since is kept.
 
     Returns:
-        the files by name: csv and json (segments), eaf (for annotators), emotion (one row).
+        the files by name: csv and json (segments), eaf (for annotators), emotion (one row, with
+        the probability of each outcome as `p_<outcome>`).
     """
     own, base = analysis.own, analysis.folder / analysis.own.video_id
     paths = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "eaf")}
@@ -218,15 +238,17 @@ def export(analysis: Analysis) -> dict[str, Path]:
         "gesture_run": analysis.gesture_run.folder.name,
         "emotion_run": analysis.emotion.run.folder.name,
         "threshold": analysis.threshold,
-        "probability_of_a_win": float(prediction.probability),
+        "probability": analysis.probabilities,
         "based_on": prediction.based_on,
         "remarks": analysis.remarks,
         "eaf_as_written": written,
     }
     write_csv(analysis.segments, paths["csv"], vocabulary)
     write_json(analysis.segments, paths["json"], facts, vocabulary)
-    columns = ["video_id", "probability", "based_on", "windows", "windows_with_face"]
-    write_atomically(paths["emotion"], prediction[columns].to_frame().T.to_csv(index=False))
+    estimate = {f"p_{name}": own for name, own in analysis.probabilities.items()}
+    seen = prediction[["based_on", "windows", "windows_with_face"]].to_dict()
+    row = pd.DataFrame([{"video_id": prediction.video_id, **estimate, **seen}])
+    write_atomically(paths["emotion"], row.to_csv(index=False))
     return paths
 
 

@@ -1,10 +1,11 @@
-"""Win or lose from context and face: two streams, joined twice by InterFusion (paper section 3).
+"""The outcome from context and face: two streams, joined twice by InterFusion (paper section 3).
 
 Letters in shapes: B interviews, T windows of 16 frames, C and F widths of the context and face
-features, D width of the tokens in both streams.
+features, D width of the tokens in both streams, K outcomes.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -81,12 +82,12 @@ class EmotionOutput(NamedTuple):
     """The model's output for B interviews.
 
     Attributes:
-        logit: of a win, (B,).
+        logit: of the second of two outcomes, (B,), or of each of more, (B, K).
         gates: gate of each InterFusion stage, (B, T, D) each; empty unless requested.
         has_context, has_face: whether the stream has at least one valid window, (B,).
     """
 
-    logit: Float[Tensor, " B"]
+    logit: Float[Tensor, "B *K"]
     gates: list[Float[Tensor, "B T D"]]
     has_context: Bool[Tensor, " B"]
     has_face: Bool[Tensor, " B"]
@@ -150,7 +151,7 @@ def build_encoder(dim: int, depth: int, heads: int, dropout: float) -> nn.Transf
 
 
 class EmotionModel(nn.Module):
-    """Two streams, `len(fusions)` gated exchanges between them, one logit for a win.
+    """Two streams, `len(fusions)` gated exchanges between them, one logit or K.
 
         E_c, E_f = Stream(X_ctx), Stream(X_face)
         (u, v)   = InterFusion_1(E_c, E_f);      c = E_c + u,  f = E_f + v
@@ -161,11 +162,13 @@ class EmotionModel(nn.Module):
     addition"; see docs/paper_gaps.md.
     """
 
-    def __init__(self, context: Stream, face: Stream, fusions: list[InterFusion], dropout: float):
+    def __init__(
+        self, context: Stream, face: Stream, fusions: list[InterFusion], dropout: float, logits: int
+    ):
         super().__init__()
         self.context, self.face = context, face
         self.fusions = nn.ModuleList(fusions)
-        self.head = build_head(2 * context.project.out_features, dropout)
+        self.head = build_head(2 * context.project.out_features, dropout, logits)
 
     def forward(
         self,
@@ -187,7 +190,7 @@ class EmotionModel(nn.Module):
                 c, f = c + u, f + v
                 gates.append(gate)
         c, f = self.context.pool(c, context_mask), self.face.pool(f, face_mask)
-        logit = rearrange(self.head(torch.cat([c, f], dim=-1)), "b 1 -> b")
+        logit = self.head(torch.cat([c, f], dim=-1)).squeeze(1)  # K logits are never one
         present = context_mask.any(dim=1), face_mask.any(dim=1)
         return EmotionOutput(logit, gates if return_gates else [], *present)
 
@@ -195,12 +198,11 @@ class EmotionModel(nn.Module):
 class LateEmotionModel(nn.Module):
     """Separate streams with one head each; the logit is the mean over the streams with input."""
 
-    def __init__(self, streams: dict[str, Stream], dropout: float):
+    def __init__(self, streams: dict[str, Stream], dropout: float, logits: int):
         super().__init__()
         self.streams = nn.ModuleDict(streams)
-        self.heads = nn.ModuleDict(
-            {name: build_head(s.project.out_features, dropout) for name, s in streams.items()}
-        )
+        widths = {name: stream.project.out_features for name, stream in streams.items()}
+        self.heads = nn.ModuleDict({n: build_head(w, dropout, logits) for n, w in widths.items()})
 
     def forward(
         self,
@@ -219,15 +221,15 @@ class LateEmotionModel(nn.Module):
             tokens = stream.refine(stream.encode(features, mask, window), mask)
             logits.append(self.heads[name](stream.pool(tokens, mask)))
             weights.append(mask.any(dim=1, keepdim=True))
-        logit, weight = torch.cat(logits, dim=1), torch.cat(weights, dim=1)
+        logit, weight = torch.stack(logits, dim=1), torch.stack(weights, dim=1)  # B streams K|1
         # An interview without any valid window is predicted from the learned `absent` vectors.
         weight = torch.where(weight.any(dim=1, keepdim=True), weight, True).to(logit.dtype)
         mean = (logit * weight).sum(dim=1) / weight.sum(dim=1)
-        return EmotionOutput(mean, [], context_mask.any(dim=1), face_mask.any(dim=1))
+        return EmotionOutput(mean.squeeze(1), [], context_mask.any(dim=1), face_mask.any(dim=1))
 
 
-def build_head(in_dim: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(in_dim, 1))
+def build_head(in_dim: int, dropout: float, logits: int) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(in_dim, logits))
 
 
 def build_emotion(
@@ -240,6 +242,7 @@ def build_emotion(
     fusion: Fusion = "interfusion",
     gate: Gate = "shared",
     stages: int = 2,
+    outcomes: int = 2,
 ) -> EmotionModel | LateEmotionModel:
     """The paper's emotion model, or one of its variants by name.
 
@@ -250,6 +253,7 @@ def build_emotion(
             per stream; `context_only` and `face_only` use one stream.
         gate: reading of the paper, see `InterFusion`.
         stages: number of InterFusion stages, 0 to 2 (paper: 2).
+        outcomes: K; the model has one logit for two (paper), K for more.
     """
     if fusion not in get_args(Fusion):
         raise ValueError(f"fusion must be one of {', '.join(get_args(Fusion))}; got {fusion!r}")
@@ -257,39 +261,51 @@ def build_emotion(
         raise ValueError(f"stages must be 0, 1 or 2; got {stages}")
     if width % heads:
         raise ValueError(f"width ({width}) must be a multiple of heads ({heads})")
+    logits = 1 if outcomes == 2 else outcomes
     context = Stream(context_dim, width, depth, heads, dropout)
     face = Stream(face_dim, width, depth, heads, dropout)
     if fusion in ("interfusion", "concat"):
         fusions = [InterFusion(width, gate) for _ in range(0 if fusion == "concat" else stages)]
-        return EmotionModel(context, face, fusions, dropout)
+        return EmotionModel(context, face, fusions, dropout, logits)
     streams = {"context": context, "face": face}
     if fusion != "late":
         streams = {name: s for name, s in streams.items() if fusion == f"{name}_only"}
-    return LateEmotionModel(streams, dropout)
+    return LateEmotionModel(streams, dropout, logits)
 
 
 class FocalLoss(nn.Module):
     """Mean over the batch of ``w_y (1 - p_y)^γ (-log p_y)`` (paper section 5.2; Lin et al. 2017).
 
-    p_y = σ(s z) with s = +1 for a win and -1 for a loss. Computed as ``exp(γ log σ(-s z)) · BCE``
-    in float32, with finite gradients at any logit: ``(1 - p)^γ`` itself has an infinite slope at
-    p = 1 for γ < 1. γ = 0 is weighted binary cross-entropy.
+    Of two outcomes p_y = σ(s z) with s = +1 for the second and -1 for the first; of more, p is the
+    softmax of K logits. Computed as ``exp(γ log(1 - p_y)) · (-log p_y)`` in float32, with finite
+    gradients at any logit: ``(1 - p)^γ`` itself has an infinite slope at p = 1 for γ < 1. γ = 0 is
+    weighted cross-entropy.
     """
 
     class_weights: Tensor
 
-    def __init__(self, gamma: float, class_weights: tuple[float, float] = (1.0, 1.0)):
+    def __init__(self, gamma: float, class_weights: tuple[float, ...] = (1.0, 1.0)):
         super().__init__()
         self.gamma = gamma
         self.register_buffer("class_weights", torch.tensor(class_weights, dtype=torch.float32))
 
-    def forward(self, logit: Float[Tensor, " B"], outcome: Int[Tensor, " B"]) -> Float[Tensor, ""]:
-        signed = torch.where(outcome == 1, logit, -logit).float()
-        focus = torch.exp(self.gamma * F.logsigmoid(-signed))
-        return (self.class_weights[outcome] * focus * -F.logsigmoid(signed)).mean()
+    def forward(
+        self, logit: Float[Tensor, "B *K"], outcome: Int[Tensor, " B"]
+    ) -> Float[Tensor, ""]:
+        if logit.ndim == 1:
+            signed = torch.where(outcome == 1, logit, -logit).float()
+            log_p, log_rest = F.logsigmoid(signed), F.logsigmoid(-signed)
+        else:
+            every, own = F.log_softmax(logit.float(), dim=1), outcome[:, None]
+            log_p = every.gather(1, own).squeeze(1)
+            log_rest = every.scatter(1, own, -torch.inf).logsumexp(dim=1)
+        focus = torch.exp(self.gamma * log_rest)
+        return (self.class_weights[outcome] * focus * -log_p).mean()
 
 
-def balanced_class_weights(losses: int, wins: int) -> tuple[float, float]:
-    """``w_c = N / (2 n_c)``: equal sums of weights for both classes, and a mean of 1."""
-    total = losses + wins
-    return total / (2 * losses), total / (2 * wins)
+def balanced_class_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """``w_c = N / (K n_c)``: equal sums of weights for all classes, and a mean of 1.
+
+    A class without an item, which then has no sum, is weighted as if it had one.
+    """
+    return tuple(sum(counts) / (len(counts) * max(n, 1)) for n in counts)

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
 from imigue_lab.training.runs import Run, describe_difference, flatten
-from imigue_lab.training.scores import clusters_of
+from imigue_lab.training.scores import clusters_of, predicted_of
 from imigue_lab.training.statistics import (
     Clusters,
     Values,
@@ -39,10 +39,10 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
     part = predictions[(predictions.split == split) & predictions[truth].notna()]
     if part.empty:
         raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")
-    predicted = part.predicted if "predicted" in part else (part.probability >= 0.5).astype(int)
+    predicted = part.predicted.to_numpy() if "predicted" in part else predicted_of(part)
     cluster, unit = clusters_of(part)
     items = {"cluster": cluster, "unit": unit, "truth": part[truth].astype(int)}
-    items["correct"] = predicted.to_numpy() == part[truth].to_numpy(dtype=int)
+    items["correct"] = predicted == part[truth].to_numpy(dtype=int)
     return pd.DataFrame(items).set_axis(part[item].astype(str), axis=0).sort_index()
 
 

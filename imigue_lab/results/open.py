@@ -6,6 +6,7 @@ first where it is absent.
 """
 
 import shlex
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -174,8 +175,13 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
     item, truth = predictions.columns[0], "outcome" if "outcome" in predictions else "label"
     table = (index.videos if item == "video_id" else index.clips).set_index(item)
     known = predictions[predictions[item].isin(table.index)]
-    now = table[truth].loc[known[item]].astype("Int64").to_numpy()
-    changed = known[item][(known[truth].astype("Int64") != now).fillna(False)]
+    before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")
+    if truth == "outcome":  # the order may be another one
+        before, now = (
+            name_places(before, run.outcomes()),
+            name_places(now, index.vocabulary.outcomes),
+        )
+    changed = known[item][(before != now.to_numpy()).fillna(False)]
     if len(changed):
         raise RunError(
             f"{index.root}: {len(changed)} items have another {truth} than in run"
@@ -183,6 +189,10 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
             " again"
         )
     return index
+
+
+def name_places(places: pd.Series, names: Sequence[str]) -> pd.Series:
+    return places.map(dict(enumerate(names))).astype("string")
 
 
 def settings_class(task: str) -> type[Settings]:

@@ -28,7 +28,8 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     emotion = "accuracy" in table
     shown = table[["split", "predictor", "n", "correct"]].copy()
     shown.insert(3, "clusters", counted(table))
-    for metric in EMOTION_METRICS if emotion else GESTURE_METRICS:
+    every = EMOTION_METRICS if emotion else GESTURE_METRICS
+    for metric in filter(table.columns.__contains__, every):
         shown[metric.replace("_", " ")] = with_intervals(table, metric)
     if emotion:
         shown["p"] = [show_p(p) for p in table["p"]]

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from imigue_lab.data.vocabulary import OUTCOMES, builtin
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
 from imigue_lab.results.open import open_index
@@ -43,7 +43,7 @@ class Track(NamedTuple):
 
 TRACKS = {
     1: Track(1, "clip_id", "Id,Target", builtin("imigue").classes),
-    3: Track(3, "video_id", "video_id,label", OUTCOMES),
+    3: Track(3, "video_id", "video_id,label", builtin("imigue").outcomes),
 }
 
 

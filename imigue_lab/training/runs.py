@@ -168,6 +168,10 @@ class Run:
         with self.reading(f"{name}.safetensors") as path, safe_open(path, framework="pt") as file:
             return json.loads((file.metadata() or {})["checkpoint"])
 
+    def outcomes(self) -> tuple[str, ...]:
+        """Of an emotion run, in the order of its predictions; of two the last is the positive."""
+        return tuple(self.read_checkpoint("best")["classes"])
+
     def load_model(self, build: Callable[[dict], nn.Module], **expected: Any) -> Any:
         """The model of the best epoch in eval mode.
 

@@ -2,13 +2,14 @@
 
 Predictions are a table with one row per item:
 
-    emotion   video_id, subject, split, outcome (1 win, 0 lose), probability (of a win)
+    emotion   video_id, subject, split, outcome, and of two outcomes probability (of the last), of
+              more p0, p1, ... (probability of each)
     gestures  clip_id, video_id, subject, split, label, p0, p1, ... (probability of each class);
               of the gesture model also pose0, ..., rgb0, ... (logits of its heads)
 
 `outcome` and `label` are null where they are hidden. Intervals resample whole subjects, because
 their items are not independent; the video takes the place of a subject that is not known.
-Letters in shapes: N items, K classes, G clusters, R resamples; [r, i, j] counts the clips of class
+Letters in shapes: N items, K classes, G clusters, R resamples; [r, i, j] counts the items of class
 i that are classified as j.
 """
 
@@ -30,6 +31,7 @@ from imigue_lab.training.statistics import (
 
 BINS = 10  # of the calibration error
 EMOTION_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "calibration_error")
+OF_OUTCOMES = {"top1": "accuracy", "mean_class_accuracy": "balanced_accuracy"}  # if more than two
 GESTURE_METRICS = ("top1", "top5", "macro_f1", "mean_class_accuracy", "calibration_error")
 
 Labels = Int[np.ndarray, " N"]
@@ -40,10 +42,26 @@ def is_emotion(predictions: pd.DataFrame) -> bool:
     return "outcome" in predictions
 
 
+def is_binary(predictions: pd.DataFrame) -> bool:
+    """Whether they are of two outcomes."""
+    return "probability" in predictions
+
+
+def truth_of(predictions: pd.DataFrame) -> pd.Series:
+    """The true class; null where it is hidden."""
+    return predictions["outcome" if is_emotion(predictions) else "label"]
+
+
+def predicted_of(predictions: pd.DataFrame) -> Labels:
+    """The predicted class: the most probable one, and the last of two equal outcomes."""
+    if is_binary(predictions):
+        return (predictions.probability.to_numpy(dtype=float) >= 0.5).astype(int)
+    return probabilities(predictions).argmax(axis=1)
+
+
 def labelled(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """The rows of one split whose true class is known."""
-    truth = predictions["outcome" if is_emotion(predictions) else "label"]
-    return predictions[(predictions.split == split) & truth.notna()]
+    return predictions[(predictions.split == split) & truth_of(predictions).notna()]
 
 
 def clusters_of(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
@@ -59,7 +77,10 @@ def clusters_of(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
 
 
 def probabilities(predictions: pd.DataFrame) -> Probabilities:
-    """The columns p0, p1, ... of gesture predictions in the order of classes."""
+    """The probability of each class, from the columns p0, p1, ..., or that of the last of two."""
+    if is_binary(predictions):
+        last = predictions.probability.to_numpy(dtype=float)
+        return np.stack([1 - last, last], axis=1)
     classes = sum(name[0] == "p" and name[1:].isdigit() for name in predictions.columns)
     return predictions[[f"p{number}" for number in range(classes)]].to_numpy(dtype=float)
 
@@ -69,38 +90,38 @@ def name_of(label: int, names: Sequence[str]) -> str:
 
 
 def outcome_columns(predictions: pd.DataFrame) -> tuple[Labels, Float[np.ndarray, " N"]]:
-    """Outcomes and probabilities of a win."""
+    """Outcomes, and probabilities of the last of two."""
     return predictions.outcome.to_numpy(dtype=int), predictions.probability.to_numpy(dtype=float)
 
 
 def label_columns(predictions: pd.DataFrame) -> tuple[Labels, Probabilities]:
     """Labels and probabilities of each class."""
-    return predictions.label.to_numpy(dtype=int), probabilities(predictions)
+    return truth_of(predictions).to_numpy(dtype=int), probabilities(predictions)
 
 
 def outcome_scores(
     outcome: Labels, probability: Float[np.ndarray, " N"], weights: Float[np.ndarray, "R N"]
 ) -> PerResample:
-    """Every emotion metric under R weightings of the items; NaN where one class has no weight.
+    """Every metric of two outcomes under R weightings of the items; NaN where one has no weight.
 
-    calibration_error: mean |share of wins - mean probability| over 10 bins of equal width.
+    calibration_error: mean |share of the last - its mean probability| over 10 bins of equal width.
     """
-    predicted, win = probability >= 0.5, outcome == 1
-    true_win, false_win = weights @ (predicted & win), weights @ (predicted & ~win)
-    wins, losses = weights @ win, weights @ ~win
-    true_lose, total = losses - false_win, wins + losses
+    predicted, positive = probability >= 0.5, outcome == 1
+    true_last, false_last = weights @ (predicted & positive), weights @ (predicted & ~positive)
+    lasts, firsts = weights @ positive, weights @ ~positive
+    true_first, total = firsts - false_last, lasts + firsts
     with np.errstate(invalid="ignore", divide="ignore"):
-        f1_win = 2 * true_win / (true_win + false_win + wins)
-        f1_lose = 2 * true_lose / (2 * true_lose + (wins - true_win) + false_win)
-        above = np.sign(probability[win][:, None] - probability[~win][None, :]) / 2 + 0.5
-        pairs = (weights[:, win] @ above * weights[:, ~win]).sum(axis=1)
+        f1_last = 2 * true_last / (true_last + false_last + lasts)
+        f1_first = 2 * true_first / (2 * true_first + (lasts - true_last) + false_last)
+        above = np.sign(probability[positive][:, None] - probability[~positive]) / 2 + 0.5
+        pairs = (weights[:, positive] @ above * weights[:, ~positive]).sum(axis=1)
         return {
-            "accuracy": (true_win + true_lose) / total,
-            "balanced_accuracy": (true_win / wins + true_lose / losses) / 2,
-            "macro_f1": (f1_win + f1_lose) / 2,
-            "auc": pairs / (wins * losses),
+            "accuracy": (true_last + true_first) / total,
+            "balanced_accuracy": (true_last / lasts + true_first / firsts) / 2,
+            "macro_f1": (f1_last + f1_first) / 2,
+            "auc": pairs / (lasts * firsts),
             "calibration_error": (
-                np.abs(weights @ calibration_gaps(probability, win)).sum(axis=1) / total
+                np.abs(weights @ calibration_gaps(probability, positive)).sum(axis=1) / total
             ),
         }
 
@@ -114,17 +135,17 @@ def calibration_gaps(
 
 
 def skill_p(predictions: pd.DataFrame, seed: int) -> float:
-    """One-sided p of a balanced accuracy of 0.5: are outcomes and predictions independent?
+    """One-sided p of a balanced accuracy of 1/K: are outcomes and predictions independent?
 
     Shuffling outcomes would also break what the interviews of a subject have in common, and
     subjects with other numbers of interviews cannot be exchanged. So the excess is written as a sum
-    over interviews, ``2 (BA - ½) = Σ_i (ŷ_i - mean ŷ) c_i`` with ``c = 1 / wins`` or
-    ``-1 / losses``, and each subject's part, which has mean 0 without skill, keeps or changes its
-    sign at random: a sign-flip test of the score (Hemerik et al. 2020).
+    over interviews, ``K BA - 1 = Σ_i ([ŷ_i = y_i] - share of predictions of y_i) / n of y_i``, and
+    each subject's part, which has mean 0 without skill, keeps or changes its sign at random: a
+    sign-flip test of the score (Hemerik et al. 2020). K is the number of outcomes that occur.
     """
-    outcome, probability = outcome_columns(predictions)
-    predicted, win = (probability >= 0.5).astype(float), outcome == 1
-    excess = (predicted - predicted.mean()) * np.where(win, 1 / win.sum(), -1 / (~win).sum())
+    truth, predicted = truth_of(predictions).to_numpy(dtype=int), predicted_of(predictions)
+    share = np.bincount(predicted, minlength=truth.max() + 1) / len(predicted)
+    excess = ((predicted == truth) - share[truth]) / np.bincount(truth)[truth]
     return sign_flip_p(excess, clusters_of(predictions)[0], seed, two_sided=False)
 
 
@@ -171,7 +192,7 @@ def confusion_counts(
 
 def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
     """Every metric of a table of labelled predictions."""
-    if is_emotion(predictions):
+    if is_binary(predictions):
         outcome, probability = outcome_columns(predictions)
         scores = outcome_scores(outcome, probability, np.ones((1, len(outcome))))
         return {name: float(value[0]) for name, value in scores.items()}
@@ -180,14 +201,21 @@ def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
     scores["top5"] = in_top(label, probability).mean(keepdims=True)
     gaps = confidence_gaps(label, probability).mean(axis=0)
     scores["calibration_error"] = np.abs(gaps).sum(keepdims=True)
-    return {name: float(value[0]) for name, value in scores.items()}
+    return {name: float(value[0]) for name, value in for_task(scores, predictions).items()}
+
+
+def for_task(scores: PerResample, predictions: pd.DataFrame) -> PerResample:
+    """The scores of a confusion matrix under the names of the emotion metrics, if of outcomes."""
+    if not is_emotion(predictions):
+        return scores
+    return {OF_OUTCOMES.get(name, name): own for name, own in scores.items() if name != "top5"}
 
 
 def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
     """95 % interval of every metric over draws of whole clusters."""
     group, names = pd.factorize(clusters_of(predictions)[0])
     draws = draw_groups(len(names), seed)
-    if is_emotion(predictions):
+    if is_binary(predictions):
         scores = outcome_scores(*outcome_columns(predictions), draws[:, group])
         return percentiles(scores, len(names))
     label, probability = label_columns(predictions)
@@ -199,7 +227,7 @@ def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple
     gaps = np.zeros((len(names), BINS))
     np.add.at(gaps, group, confidence_gaps(label, probability))
     scores["calibration_error"] = np.abs(draws @ gaps).sum(axis=1) / (draws @ clips)
-    return percentiles(scores, len(names))
+    return percentiles(for_task(scores, predictions), len(names))
 
 
 def score_table(
@@ -207,11 +235,11 @@ def score_table(
 ) -> pd.DataFrame:
     """The model, its heads and constant predictors on validation and test, where labelled.
 
-    `names` are of the classes. Columns: split, predictor, n items, clusters and their unit
-    (`clusters_of`), correct, each metric, and its 95 % interval in `<metric>_interval`. Emotion:
-    always win and always lose; intervals of accuracy (`interval_of_share`), balanced accuracy and
-    AUC, and `p` (`skill_p`). Gestures: the majority class of train, with the class shares of train
-    as its probabilities.
+    `names` are of the classes or outcomes. Columns: split, predictor, n items, clusters and their
+    unit (`clusters_of`), correct, each metric, and its 95 % interval in `<metric>_interval`.
+    Emotion: intervals of accuracy (`interval_of_share`), balanced accuracy and AUC, and `p`
+    (`skill_p`). Constant predictors are the two outcomes; of more, and of gestures, the majority
+    class of train, with the class shares of train as its probabilities.
     """
     constants = constant_predictors(predictions, names)
     parts = {split: labelled(predictions, split) for split in ("validation", "test")}
@@ -246,9 +274,9 @@ def constant_predictors(
     predictions: pd.DataFrame, names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """By name, the probabilities that each predicts for every item."""
-    if is_emotion(predictions):
-        return {"always win": {"probability": 1.0}, "always lose": {"probability": 0.0}}
-    shares = labelled(predictions, "train").label.value_counts(normalize=True)
+    if is_binary(predictions):
+        return {f"always {names[own]}": {"probability": float(own)} for own in (1, 0)}
+    shares = truth_of(labelled(predictions, "train")).value_counts(normalize=True)
     shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)
     majority = name_of(int(shares.to_numpy().argmax()), names)
     return {f"always {majority}": {f"p{label}": float(share) for label, share in shares.items()}}
@@ -257,7 +285,7 @@ def constant_predictors(
 def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict[str, Any]:
     """One row of the score table; no bootstrap intervals and p for constant predictors."""
     emotion, scores = is_emotion(part), point_scores(part)
-    metrics = EMOTION_METRICS if emotion else GESTURE_METRICS
+    metrics = [name for name in (EMOTION_METRICS if emotion else GESTURE_METRICS) if name in scores]
     correct = round(scores[metrics[0]] * len(part))
     constant = predictor.startswith("always ")
     intervals: dict[str, Any] = {} if constant else bootstrap_intervals(part, seed)
@@ -265,10 +293,11 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
     row: dict[str, Any] = {"split": split, "predictor": predictor, "n": len(part)}
     row |= {"clusters": cluster.nunique(), "unit": unit}
     if emotion:
-        intervals = {name: intervals.get(name) for name in ("balanced_accuracy", "auc")}
-        right = (part.probability >= 0.5) == (part.outcome == 1)
-        intervals["accuracy"] = interval_of_share(right.to_numpy(dtype=bool), cluster, seed)
-        tested = not constant and part.outcome.nunique() == 2
+        drawn = [name for name in ("balanced_accuracy", "auc") if name in scores]
+        intervals = {name: intervals.get(name) for name in drawn}
+        right = predicted_of(part) == part.outcome.to_numpy(dtype=int)
+        intervals["accuracy"] = interval_of_share(right, cluster, seed)
+        tested = not constant and part.outcome.nunique() > 1
         row["p"] = skill_p(part, seed) if tested else np.nan
     else:
         intervals = {name: intervals.get(name) for name in metrics}

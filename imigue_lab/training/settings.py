@@ -32,7 +32,7 @@ INJECTED = "# Parameters"  # first line of papermill's cell
 # EXECUTION changes a result by rounding only.
 PLACES = (
     *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
-    *("subjects", "checkpoint", "preset", "name", "device"),
+    *("positive", "subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
 PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "checkpoint")

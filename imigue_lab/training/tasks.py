@@ -64,8 +64,8 @@ TASKS = {
         "emotion.train:train_emotion",
         "emotion.train:load_emotion",
         (
-            *("data", "labels", "subjects", "store", "context", "face", "fold", "move_negatives"),
-            "seed",
+            *("data", "labels", "positive", "subjects", "store", "context", "face", "fold"),
+            *("move_negatives", "seed"),
         ),
         "features",
     ),

@@ -8,7 +8,7 @@ One row per clip or interview of a split whose truth is known. Columns:
     truth_group, predicted_group   of clips whose classes have groups only
     p_truth, p_predicted           probabilities of these two classes
     correct            truth == predicted
-    p_win              interviews only: probability of a win
+    p_positive         interviews only: probability of the last of two outcomes; null of more
 """
 
 from typing import NamedTuple
@@ -19,12 +19,18 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.vocabulary import OUTCOMES
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import clusters_of, labelled, probabilities
+from imigue_lab.training.scores import (
+    clusters_of,
+    is_binary,
+    labelled,
+    predicted_of,
+    probabilities,
+    truth_of,
+)
 from imigue_lab.training.statistics import Clusters, interval_of_share
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, interval_bars, notes_of, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, interval_bars, notes_of, styled
 
 NAME_WIDTH = 30  # characters
 COLUMNS = {"class": ("truth", "predicted"), "group": ("truth_group", "predicted_group")}
@@ -33,13 +39,13 @@ LINES = {  # by the monitored column: column, name, colour, subplot
     "validation_loss": (  # emotion
         TRAIN,
         ("validation_loss", "validation loss", FACE, 1),
-        ("validation_accuracy", "accuracy", WIN, 2),
+        ("validation_accuracy", "accuracy", POSITIVE, 2),
         ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
-        ("validation_auc", "AUC", CONTEXT, 2),
+        ("validation_auc", "AUC", CONTEXT, 2),  # of two outcomes
     ),
     "validation_error": (  # gestures and baselines
         TRAIN,
-        ("validation_top1", "top-1", WIN, 2),
+        ("validation_top1", "top-1", POSITIVE, 2),
         ("validation_top5", "top-5", NEUTRAL, 2),
         ("validation_macro_f1", "macro F1", FACE, 2),
     ),
@@ -55,22 +61,19 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
     """
     table = run.predictions()
     interviews = "outcome" in table
-    if interviews:
-        win = table.probability
-        table = table.assign(label=table.outcome, clip_id=table.video_id, p0=1 - win, p1=win)
     if not split:
         split = "validation" if labelled(table, "test").empty else "test"
     part = labelled(table, split)
     if part.empty:
         raise RunError(f"{run.folder}: no truth of {split} is known; choose another split")
-    probability, truth = probabilities(part), part.label.to_numpy(dtype=int)
-    predicted = (probability[:, 1] >= 0.5).astype(int) if interviews else probability.argmax(axis=1)
-    vocabulary = run.vocabulary()
-    names = OUTCOMES if interviews else list(map(vocabulary.label, range(probability.shape[1])))
+    probability, truth = probabilities(part), truth_of(part).to_numpy(dtype=int)
+    predicted, vocabulary = predicted_of(part), run.vocabulary()
+    names = list(map(vocabulary.label, range(len(vocabulary))))
+    names = list(run.outcomes()) if interviews else names
     rows = np.arange(len(part))
     predictions = pd.DataFrame(
         {
-            "item": part.clip_id.to_numpy(),
+            "item": part["video_id" if interviews else "clip_id"].to_numpy(),
             "video_id": part.video_id.to_numpy(),
             "subject": clusters_of(part)[0].to_numpy(),
             "split": split,
@@ -82,7 +85,7 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
         }
     )
     if interviews:
-        predictions["p_win"] = part.probability.to_numpy()
+        predictions["p_positive"] = probability[:, 1] if is_binary(part) else np.nan
     groups = () if interviews else vocabulary.group_names
     for column, labels in (("truth", truth), ("predicted", predicted)) if groups else ():
         of = [vocabulary.groups[label] for label in labels.tolist()]
@@ -187,17 +190,19 @@ def shorten(name: str) -> str:
 def reliability(run: Run, predictions: pd.DataFrame) -> go.Figure:
     """The reliability diagram: observed frequency against predicted probability, in bins.
 
-    Of interviews: share of wins by the probability of a win, in 5 bins. Of clips: share of correct
-    predictions by their confidence, in 10. Calibrated probabilities follow the diagonal; below it
-    the model is overconfident. Bars are 95 % intervals over other subjects, long where a bin has
-    few of them.
+    Of two outcomes: share of the positive one by its probability. Of more, and of clips: share of
+    correct predictions by their confidence. Interviews are in 5 bins, clips in 10. Calibrated
+    probabilities follow the diagonal; below it the model is overconfident. Bars are 95 % intervals
+    over other subjects, long where a bin has few of them.
     """
-    if "p_win" in predictions:
-        probability, occurred, bins = predictions.p_win, predictions.truth == "win", 5
-        items, x, y = "interviews", "mean predicted probability of a win", "share of wins"
+    items, bins = ("interviews", 5) if "p_positive" in predictions else ("clips", 10)
+    names = predictions.truth.cat.categories
+    if items == "interviews" and len(names) == 2:
+        probability, occurred = predictions.p_positive, predictions.truth == names[1]
+        x, y = f"mean predicted probability of {names[1]}", f"share of {names[1]}"
     else:
-        probability, occurred, bins = predictions.p_predicted, predictions.correct, 10
-        items, x, y = "clips", "mean confidence", "share of correct predictions"
+        probability, occurred = predictions.p_predicted, predictions.correct
+        x, y = "mean confidence", "share of correct predictions"
     subject = predictions.subject
     binned = reliability_bins(probability.to_numpy(), occurred.to_numpy(), bins, subject)
     figure = go.Figure()
@@ -255,7 +260,8 @@ def learning_curves(run: Run) -> go.Figure:
     if settings.get("keep") == "last" or monitor == "train_loss":
         best = len(metrics)
     figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "validation"))
-    for column, name, colour, place in LINES[monitor]:
+    lines = [line for line in LINES[monitor] if line[0] in metrics]
+    for column, name, colour, place in lines:
         look = {"name": name, "mode": "lines+markers", "line_color": colour}
         figure.add_scatter(x=metrics.epoch + 1, y=metrics[column], row=1, col=place, **look)
     figure.add_vline(x=best, line_dash="dot", annotation_text="kept", col=1)

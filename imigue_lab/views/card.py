@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.index import SPLITS
-from imigue_lab.data.vocabulary import OWN
+from imigue_lab.data.vocabulary import OWN, builtin
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import LabError
 from imigue_lab.results import fuse as fusion
@@ -42,8 +42,8 @@ STYLE = Path(__file__).with_name("card.css")
 HARDEST = 12
 
 INTENDED = {
-    "emotion": "Research: whether the video of a press interview predicts if the player had just"
-    " won or lost, and how such models arrive at their predictions.",
+    "emotion": "Research: whether the video of an interview predicts its outcome, and how such"
+    " models arrive at their predictions.",
     "gesture": "Research: classifying the micro-gestures of {} in clips with known start and"
     " end, and how such models arrive at their predictions.",
 }
@@ -51,14 +51,13 @@ INTENDED["baseline"] = INTENDED["fusion"] = INTENDED["gesture"]
 
 LIMITS = {
     "emotion": (
-        "The label is the outcome of a match, not a feeling: the players did not report how they"
-        " felt, and some winners are sad. A predicted probability is no evidence of the emotion,"
-        " mood, honesty, health or character of a person.",
-        "The people in iMiGUE are tennis players in press interviews, filmed by broadcasters. Other"
-        " people, cultures, occasions, cameras, and illnesses that affect the face are absent.",
+        "A predicted probability is no evidence of the emotion, mood, honesty, health or character"
+        " of a person.",
+        "Other people, cultures, occasions, cameras, and illnesses that affect the face may be"
+        " absent from the data.",
         "Splits share no subject unless a remark above reports it; for a subject seen in training"
         " the model may recognise the person rather than the outcome.",
-        "The context stream includes the room, the clothes and the sponsors' wall. Inspect which"
+        "The context stream includes the room, the clothes and the background. Inspect which"
         " features the model uses (notebook 07) rather than assume it.",
     ),
     "gesture": (
@@ -73,6 +72,11 @@ LIMITS = {
     ),
 }
 LIMITS["baseline"] = LIMITS["fusion"] = LIMITS["gesture"]
+OF_MATCHES = (  # iMiGUE's outcomes
+    "The label is the outcome of a match, not a feeling: the players did not report how they felt,"
+    " and some winners are sad. The people in iMiGUE are tennis players in press interviews, filmed"
+    " by broadcasters in front of a sponsors' wall."
+)
 
 PEOPLE = {  # by the name of the vocabulary
     "iMiGUE": "The people in iMiGUE are tennis players in press interviews, seated and filmed from"
@@ -93,7 +97,8 @@ def write_card(run: Run) -> Path:
     fused = task == "fusion"
     data = run.vocabulary().name
     who = PEOPLE.get(data, "The people are those of the training data.")
-    limits = [limit.format(who) for limit in LIMITS[task]]
+    matches = task == "emotion" and run.outcomes() == builtin("imigue").outcomes
+    limits = [*[OF_MATCHES] * matches, *(limit.format(who) for limit in LIMITS[task])]
     intended = INTENDED[task].format("the training data" if data == OWN else data)
     use = [paragraph(intended), bullets(limits), paragraph(NOT_FOR, "note")]
     sections = [
@@ -142,7 +147,8 @@ def opening(run: Run, task: str) -> str:
     elif task == "fusion":
         name = f"Micro-gestures, fusion of {settings['runs'].count(',') + 1} runs"
     else:
-        name = "Emotion: win or lose" if task == "emotion" else "Micro-gestures, RGB and pose"
+        outcomes = " or ".join(run.outcomes()) if task == "emotion" else ""
+        name = f"Emotion: {outcomes}" if outcomes else "Micro-gestures, RGB and pose"
     parts = [
         f"<h1>{escape(run.folder.name)}</h1>",
         paragraph(f"{name} · {run.provenance()['time'][:10]}"),
@@ -162,7 +168,7 @@ def settings_section(run: Run) -> list[str]:
 
 def data_section(run: Run) -> list[str]:
     return [
-        table(split_table(run.predictions())),
+        table(split_table(run)),
         paragraph("Remarks on the training data, recorded by the run:"),
         bullets(run.provenance()["remarks"] or ["none"]),
         paragraph("Findings of the data check when this page was written (frames not counted):"),
@@ -248,8 +254,9 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
     )
 
 
-def split_table(predictions: pd.DataFrame) -> pd.DataFrame:
+def split_table(run: Run) -> pd.DataFrame:
     """Clips or interviews, those with known truth, videos and subjects of each split."""
+    predictions = run.predictions()
     item, truth = ("clip", "label") if "clip_id" in predictions else ("interview", "outcome")
     rows = []
     for split in SPLITS:
@@ -259,7 +266,8 @@ def split_table(predictions: pd.DataFrame) -> pd.DataFrame:
         row["videos"] = part.video_id.nunique()
         row["subjects"] = part.subject.nunique() if "subject" in part else "–"
         if item == "interview":
-            row["wins"] = int((part[truth] == 1).sum())
+            names = enumerate(run.outcomes())
+            row |= {name: int((part[truth] == place).sum()) for place, name in names}
         else:
             row["classes"] = part[truth].nunique()
         rows.append(row)

@@ -26,8 +26,9 @@ def split_counts(index: Index) -> pd.DataFrame:
     table["clips"] = clips.groupby("split").size()
     table["clips without class"] = clips[clips.label.isna()].groupby("split").size()
     table["subjects"] = videos.groupby("split").subject.nunique()
-    outcomes = videos.outcome.map({0: "lose", 1: "win"}).fillna("outcome unknown")
-    for name in ("lose", "win", "outcome unknown"):
+    names = dict(enumerate(index.vocabulary.outcomes))
+    outcomes = videos.outcome.map(names).fillna("outcome unknown")
+    for name in (*names.values(), "outcome unknown"):
         table[name] = videos[outcomes == name].groupby("split").size()
     if has_official(index):
         for name in ("videos", "clips", "subjects"):

@@ -10,12 +10,12 @@ from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.training.runs import Run
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
-LOSE, WIN = "#7a4fa3", "#2f9e6e"
+NEGATIVE, POSITIVE = "#7a4fa3", "#2f9e6e"
 SYNTHETIC = "these interviews are synthetic: nothing here was filmed"
 # Okabe and Ito's, with a violet instead of their yellow, which is invisible on white
 DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
-GROUP_COLOURS = (CONTEXT, FACE, LOSE, "#b0413e", "#4c9aa8", NEUTRAL, *DISTINCT)
-SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": WIN}
+GROUP_COLOURS = (CONTEXT, FACE, NEGATIVE, "#b0413e", "#4c9aa8", NEUTRAL, *DISTINCT)
+SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": POSITIVE}
 
 
 def styled(figure: go.Figure, title: str, notes: Iterable[str] = (), height=360) -> go.Figure:

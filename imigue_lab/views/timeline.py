@@ -20,7 +20,7 @@ from imigue_lab.views.gates.over_time import gates_over_time
 from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
-from imigue_lab.views.style import NEUTRAL, WIN, class_colours, styled
+from imigue_lab.views.style import NEUTRAL, POSITIVE, class_colours, styled
 
 MOST = 6  # lanes of classes
 Curves = Float[np.ndarray, "F C"]
@@ -37,7 +37,7 @@ def segment_table(analysis: Analysis) -> pd.DataFrame:
 
 
 def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
-    """Gestures as bars, paler at low confidence, and below them the probability of a win.
+    """Gestures as bars, paler at low confidence, and below them the probability of the outcome.
 
     `running` is `withholding.running_probability` of the video.
     """
@@ -66,17 +66,19 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     if segments.empty:
         figure.add_annotation(text="no gesture was detected", showarrow=False, row=1, col=1)
         figure.update_yaxes(visible=False, row=1, col=1)
-    seconds, name = (running.window + 1) * WINDOW / fps, "win, from the video so far"
-    win = go.Scatter(x=seconds, y=running.probability, name=name, line_color=WIN)
-    figure.add_trace(win, row=2, col=1)
+    seconds, name = (
+        (running.window + 1) * WINDOW / fps,
+        f"{analysis.outcome}, from the video so far",
+    )
+    curve = go.Scatter(x=seconds, y=running.probability, name=name, line_color=POSITIVE)
+    figure.add_trace(curve, row=2, col=1)
     figure.add_hline(0.5, line_color=NEUTRAL, line_dash="dot", row=2, col=1)
     figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
     figure.update_xaxes(range=[0, analysis.own.frames / fps])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
-    prediction = analysis.prediction
     title = (
-        f"{analysis.own.source.name}: {len(segments)} gestures; probability of a win"
-        f" {prediction.probability:.2f}, based on {prediction.based_on}"
+        f"{analysis.own.source.name}: {len(segments)} gestures; probability of {analysis.outcome}"
+        f" {analysis.probability:.2f}, based on {analysis.prediction.based_on}"
     )
     height = 420 + 22 * segments.label.nunique()
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))

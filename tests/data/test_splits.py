@@ -80,7 +80,7 @@ def test_an_empty_train_split_is_refused_and_an_empty_validation_split_is_a_rema
 
 def test_training_on_one_outcome_is_refused(plain):
     root = plain([("a", "train", "win", "s"), ("b", "validation", "lose", "t")])
-    with pytest.raises(DataError, match="every training interview is a win"):
+    with pytest.raises(DataError, match="outcome of every training interview is 'win'"):
         split_emotion(read_index(root), -1, 0, 0)
 
 

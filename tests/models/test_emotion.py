@@ -222,5 +222,5 @@ def test_gradients_are_finite_at_any_logit(gamma, logit, outcome):
 
 
 def test_class_weights_balance_the_classes():
-    w_lose, w_win = balanced_class_weights(losses=30, wins=90)
+    w_lose, w_win = balanced_class_weights([30, 90])
     assert 30 * w_lose == 90 * w_win == 60

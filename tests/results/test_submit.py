@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from imigue_lab.app import main
-from imigue_lab.data.vocabulary import OUTCOMES, builtin
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.submit import submit
 from imigue_lab.training.runs import Run, runs_folder
@@ -92,7 +92,9 @@ def test_classes_can_be_numbered_as_in_the_label_files(finished):
 
 
 def test_track_3_predicts_a_win_from_one_half_on(finished, index):
-    path = submit(finished(task="emotion", classes=OUTCOMES), 3, header="video_id,prediction")
+    path = submit(
+        finished(task="emotion", classes=("lose", "win")), 3, header="video_id,prediction"
+    )
     _, (header, *rows, _) = lines_of(path)
     assert header == "video_id,prediction"
     videos = index.videos
@@ -172,7 +174,7 @@ def test_a_run_whose_class_order_differs_is_refused_also_inside_a_fusion(finishe
 
 def test_a_run_of_another_track_and_an_unknown_form_are_refused(finished):
     with pytest.raises(RunError, match=r"expected the classes turtle neck.* for track 1, got"):
-        submit(finished(task="emotion", classes=OUTCOMES), 1)
+        submit(finished(task="emotion", classes=("lose", "win")), 1)
     with pytest.raises(SettingsError, match="2023 exists for track 1 only"):
         submit(finished(), 3, "2023")
     for header in ("Id", "Id,Tar\nget", "Id,Id"):

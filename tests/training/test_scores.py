@@ -24,6 +24,7 @@ from imigue_lab.training.scores import (
 from imigue_lab.training.statistics import wilson_interval
 
 CLASSES = 6
+OUTCOMES = ("lose", "win")
 
 
 def interviews(n=60, skill=1.0, seed=0, per_subject=3):
@@ -121,7 +122,7 @@ def test_the_interval_of_accuracy_is_over_draws_of_subjects():
 
 
 def test_the_emotion_table_contains_both_constant_predictors():
-    scores = score_table(interviews()).set_index("predictor")
+    scores = score_table(interviews(), names=OUTCOMES).set_index("predictor")
     assert scores.index.tolist() == ["model", "always win", "always lose"]
     assert scores.accuracy["always win"] == scores.accuracy["always lose"] == 0.5
     assert scores.auc["always win"] == 0.5
@@ -139,7 +140,7 @@ def test_unlabelled_and_training_interviews_are_not_scored():
 def test_metrics_that_need_two_classes_are_dashes_for_one():
     predictions = interviews(20)
     predictions["outcome"] = 1
-    shown = show_scores(score_table(predictions)).set_index("predictor")
+    shown = show_scores(score_table(predictions, names=OUTCOMES)).set_index("predictor")
     assert shown.loc["model", "auc"] == "–"
     assert shown.loc["model", "p"] == "–"
     # of 7 subjects, all of whose interviews are correct, as Wilson's of 7 of 7

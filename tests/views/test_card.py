@@ -102,12 +102,12 @@ def test_settings_that_differ_are_listed_with_their_default(trained):
 
 def test_splits_are_counted_once_with_their_subjects(trained):
     run, data = trained
-    table = split_table(run.predictions()).set_index("split")
+    table = split_table(run).set_index("split")
     assert table.interviews.sum() == len(data.split.videos)
     for part in ("train", "validation", "test"):
         own = data.split.part(part)
         assert table.subjects[part] == own.subject.nunique()
-        assert table.wins[part] == (own.outcome == 1).sum()
+        assert table.win[part] == (own.outcome == 1).sum()
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ def analysis():
     return SimpleNamespace(
         segments=as_segments(table, 25),
         own=SimpleNamespace(fps=25.0, frames=160, source=SimpleNamespace(name="anna.mp4")),
-        prediction=SimpleNamespace(probability=0.25, based_on="context"),
         gesture_run=SimpleNamespace(vocabulary=lambda: IMIGUE),
+        outcome="tense",
+        probability=0.25,
+        prediction=SimpleNamespace(based_on="context"),
         remarks=["no face was found: the emotion estimate rests on context alone"],
     )
 
@@ -56,7 +58,7 @@ def test_bars_are_at_the_gestures_and_name_class_and_group(analysis, running):
     line = next(trace for trace in figure.data if trace.type == "scatter")
     assert line.x[0] == 0.64 and line.x[-1] == 6.4
     title = figure.layout.title.text
-    assert "anna.mp4: 3 gestures; probability of a win 0.25, based on context" in title
+    assert "anna.mp4: 3 gestures; probability of tense 0.25, based on context" in title
     assert analysis.remarks[0] in title
 
 

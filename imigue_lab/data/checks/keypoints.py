@@ -86,7 +86,7 @@ def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> 
             (by_one if difference == 1 else by_more).append(place)
     what = "keypoint files have one row more or fewer than there are frames"
     advice = "a header is missing or repeated, or a frame was lost: joints and frames do not match"
-    findings = found("error", "one row off", what, by_one, advice)
+    findings = found("warning", "one row off", what, by_one, advice)
     what = "keypoint files and videos have different numbers of frames"
     advice = "copy both again; frames after the end of the shorter one are not used"
     findings += found("warning", "frame counts disagree", what, by_more, advice)

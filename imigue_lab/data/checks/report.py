@@ -16,8 +16,8 @@ ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 class Finding:
     """One kind of fault, with every place where it was found.
 
-    An `error` must be fixed before the data are used, a `warning` changes what the scores mean, a
-    `note` is information.
+    An `error` must be fixed before the data are used: training stops where it reads the faulty
+    table or file. A `warning` changes what the scores mean, a `note` is information.
     """
 
     severity: Severity
@@ -26,9 +26,14 @@ class Finding:
     places: tuple[str, ...]  # video ids, clip ids, or files with a row
     advice: str
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What, where and what to do, as training refuses an error."""
         where = f" ({len(self.places)}: {some(self.places)})" if self.places else ""
-        return f"{self.severity}, {self.kind}: {self.what}{where}; {self.advice}"
+        return f"{self.what}{where}; {self.advice}"
+
+    def __str__(self) -> str:
+        return f"{self.severity}, {self.kind}: {self.sentence}"
 
     def as_json(self) -> dict[str, object]:
         return vars(self) | {"count": len(self.places), "places": list(self.places)}

@@ -49,12 +49,12 @@ def check_root(root: Path | str, decode: Decode = "sample", subjects: str = "") 
     videos = inspect_videos(files, headers, poses, decode)
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
     lengths = {name: fact.rows for name, fact in poses.items()} | frames
-    past_end, range_findings = tables.check_ranges(index, lengths)
+    past_end, range_findings = tables.check_ranges(index.clips, lengths)
     findings += pose_findings + range_findings
     findings += check_keypoints(poses, expected_rows(index, frames, past_end))
     findings += check_videos(videos, {n: header for n, header in headers.items() if header.frames})
     findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
-    findings += tables.check_placeholders(index)
+    findings += tables.check_placeholders(index) + tables.check_outcomes(index)
     if not index.synthetic:
         findings += tables.check_absent_classes(index)
     if tables.has_official(index):

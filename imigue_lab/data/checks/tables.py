@@ -7,6 +7,7 @@ import pandas as pd
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
+from imigue_lab.data.layouts.tables import doubtful_outcomes
 
 # Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
 KINDS: dict[str, tuple[Severity, str]] = {
@@ -88,10 +89,14 @@ def check_duplicate_clips(index: Index) -> list[Finding]:
     return found("warning", "duplicate row", what, index.clips.clip_id[same], advice)
 
 
-def check_ranges(index: Index, frames: dict[str, int]) -> tuple[list[str], list[Finding]]:
+def check_outcomes(index: Index) -> list[Finding]:
+    what, advice = "outcomes may be typos", "correct them, or leave them empty"
+    return found("warning", "doubtful outcome", what, doubtful_outcomes(index), advice)
+
+
+def check_ranges(clips: pd.DataFrame, frames: dict[str, int]) -> tuple[list[str], list[Finding]]:
     """Clips that end after the `frames` of their video, where known: their ids, and the finding."""
-    length = index.clips.video_id.map(frames).astype(float)
-    past = index.clips[index.clips.end >= length]
+    past = clips[clips.end >= clips.video_id.map(frames).astype(float)]
     places = [f"{c.clip_id} ends at {c.end} of {frames[c.video_id]}" for c in past.itertuples()]
     what = "clips end after the last frame of their video (frames count from 0, end inclusive)"
     advice = "correct the range, or copy the video again"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos, pick_files
-from imigue_lab.data.layouts.tables import WIN, outcome_problem, parse_clip, read_rows, read_table
+from imigue_lab.data.layouts.tables import outcome_problem, parse_clip, read_rows, read_table
+from imigue_lab.data.vocabulary import WORDS
 from imigue_lab.errors import some
 
 LABEL_FILE = re.compile(r"labels_\d+\.csv")
@@ -77,10 +78,10 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
 
 def set_subject(video: Row, subject: str, outcome: str, path: Path, line: int) -> list[Problem]:
     """Sets subject and outcome of a video from the first row with them; later rows must agree."""
-    if outcome and outcome.lower() not in WIN:
-        return [outcome_problem(path, line, outcome)]
+    if outcome and outcome.lower() not in WORDS:
+        return [outcome_problem(path, line, outcome, "win or lose")]
     problems = []
-    for column, value in (("subject", subject or None), ("outcome", WIN.get(outcome.lower()))):
+    for column, value in (("subject", subject or None), ("outcome", WORDS.get(outcome.lower()))):
         before = video.get(column)
         if before is None:
             video[column] = value

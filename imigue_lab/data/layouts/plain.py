@@ -6,9 +6,10 @@
     videos/<id>.mp4               if there are videos
     keypoints/<id>.npy            (frames, joints, 3), or <id>.pose, or a folder of OpenPose JSON
 
-Split is train, validation or test; outcome win, lose, 1, 0 or empty; frames count from 0, the end
-inclusive. `class` in clips.csv is the id or the name of a class of classes.csv, whose `background`
-is 1 for the one that is no micro-gesture; without it the classes are those found in clips.csv.
+Split is train, validation or test; outcome is any category, such as win or lose, or empty; frames
+count from 0, the end inclusive. `class` in clips.csv is the id or the name of a class of
+classes.csv, whose `background` is 1 for the one that is no micro-gesture; without it the classes
+are those found in clips.csv.
 
 A folder of videos without a table is read as well: each video is its own subject, without a split.
 """
@@ -19,7 +20,7 @@ import pandas as pd
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
-from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows, read_table
+from imigue_lab.data.layouts.tables import misspelt, parse_clip, read_rows, read_table
 from imigue_lab.data.vocabulary import OWN, WHOLE, Vocabulary
 from imigue_lab.errors import DataError, some
 
@@ -61,8 +62,8 @@ def add_videos(path: Path, survey: Survey) -> None:
     survey.problems += problems
     videos = table[["video_id", "split"]].copy()
     if "outcome" in table:
-        videos["outcome"], outcome_problems = parse_outcomes(path, table.outcome)
-        survey.problems += outcome_problems
+        videos["outcome"] = table.outcome
+        survey.problems += misspelt(path, table.outcome)
     else:
         survey.absent.append("videos.csv has no outcomes: the emotion track needs them")
     if "subject" in table:

@@ -14,6 +14,7 @@ from imigue_lab.data.index import Index, Problem, Survey
 from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects
+from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, some
 
 
@@ -22,12 +23,20 @@ def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
 
     `labels` is an outcome CSV that replaces the outcomes of the tree, with the columns
     `video_id,label`; other names as ``FILE:ID_COLUMN,LABEL_COLUMN``. `subjects`, a CSV of
-    `video_id,subject`, replaces the subjects. Raises DataError for no known layout or a faulty
-    table; the message names file and row, and counts further problems.
+    `video_id,subject`, replaces the subjects. Raises DataError for no known layout, a faulty table
+    (the message names file and row, and counts further problems), or a clip past the known end of
+    its video: what the data check calls an error and the tables show.
     """
     survey = survey_root(root)
     raise_first(survey.problems)
-    return with_people(with_outcomes(survey.to_index(), labels), subjects)
+    index = with_people(with_outcomes(survey.to_index(), labels), subjects)
+    lengths = index.videos.dropna(subset="frames").set_index("video_id").frames
+    if (index.clips.end >= index.clips.video_id.map(lengths).astype(float)).any():
+        from imigue_lab.data.checks.tables import check_ranges  # only here: the check is large
+
+        _, (finding,) = check_ranges(index.clips, lengths.to_dict())
+        raise DataError(f"{index.root}: {finding.sentence}")
+    return index
 
 
 def with_outcomes(index: Index, labels: str) -> Index:
@@ -40,9 +49,9 @@ def with_outcomes(index: Index, labels: str) -> Index:
     outcomes, _, problems = read_outcomes(labels)
     raise_first(problems)
     refuse_unknown(index, labels, "labels", outcomes)
-    values = [outcomes.get(video_id) for video_id in index.videos.video_id]
+    names, values = code_outcomes(outcomes.get(video_id) for video_id in index.videos.video_id)
     videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
-    return replace(index, videos=videos)
+    return replace(index, videos=videos, vocabulary=replace(index.vocabulary, outcomes=names))
 
 
 def with_people(index: Index, subjects: str) -> Index:

@@ -2,16 +2,19 @@
 
 import csv
 import re
+from collections import Counter
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pandas as pd
 
-from imigue_lab.data.index import SPLITS, Problem, Row
-from imigue_lab.data.vocabulary import WHOLE, Vocabulary
+from imigue_lab.data.index import SPLITS, Index, Problem, Row
+from imigue_lab.data.vocabulary import WHOLE, WORDS, Vocabulary
 from imigue_lab.errors import DataError, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-WIN = {"win": 1, "1": 1, "1.0": 1, "lose": 0, "loss": 0, "0": 0, "0.0": 0}
+MISSING = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
+TYPO, ALIKE = 0.65, 0.85  # similarity, 0 to 1: of an outcome of one video, and of any outcome
 
 
 def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
@@ -70,17 +73,42 @@ def read_rows(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Proble
     return table[good], problems
 
 
-def outcome_problem(path: Path, row: int, value: str) -> Problem:
-    what = f"expected the outcome win or lose, got {value!r}"
+def outcome_problem(path: Path, row: int, value: str, expected: str) -> Problem:
+    what = f"expected the outcome {expected}, got {value!r}"
     return Problem("outcome", path, row, what, "correct it, or leave it empty")
 
 
-def parse_outcomes(path: Path, values: pd.Series) -> tuple[pd.Series, list[Problem]]:
-    """win and lose, in any case, or 1 and 0, as 1 and 0; empty is null."""
-    text = values.str.strip().str.lower()
-    unknown = values[(text != "") & ~text.isin(WIN)]
-    problems = [outcome_problem(path, row, value) for row, value in unknown.items()]
-    return text.map(WIN).astype("Int64"), problems
+def misspelt(path: Path, outcomes: pd.Series) -> list[Problem]:
+    """The outcomes that one video has and that are spelt almost like a more frequent one."""
+    counts = Counter(outcomes.str.casefold())
+    frequent = [name for name, count in counts.items() if count > 1]
+    problems = []
+    for row, value in outcomes.items() if not counts.keys() <= {"", *WORDS} else ():
+        if counts[value.casefold()] == 1:
+            like = [name for name in frequent if similarity(value, name) >= TYPO]
+            problems += [outcome_problem(path, row, value, name) for name in like[:1]]
+    return problems
+
+
+def doubtful_outcomes(index: Index) -> list[str]:
+    """Categories that may be typos or stand for a missing value, each with the reason."""
+    names, doubts = index.vocabulary.outcomes, []
+    for place, name in enumerate(names if not {*names} <= WORDS.keys() else ()):
+        if name.casefold() in MISSING:
+            doubts.append(f"{name!r} looks like a missing value")
+        elif (index.videos.outcome == place).sum() == 1:
+            doubts.append(f"{name!r} is the outcome of one video")
+        elif alike := [own for own in names[:place] if similarity(name, own) >= ALIKE]:
+            doubts.append(f"{name!r} is almost {alike[0]!r}")
+    return doubts
+
+
+def similarity(name: str, other: str) -> float:
+    """0 to 1 of two names; 0 of numbers, and of a word and its negation, such as unhappy."""
+    one, two = sorted((name.casefold(), other.casefold()), key=len)
+    if not two.isalpha() or two.endswith(one):
+        return 0.0
+    return SequenceMatcher(None, one, two).ratio()
 
 
 def parse_range(start: str, end: str) -> tuple[int, int] | str:
@@ -145,10 +173,11 @@ def read_label_file(
     return clips, problems
 
 
-def read_outcomes(labels: str) -> tuple[dict[str, int], dict[str, str], list[Problem]]:
+def read_outcomes(labels: str) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
     """Outcomes and subjects of a CSV, ``FILE`` or ``FILE:ID_COLUMN,LABEL_COLUMN``.
 
-    Returns video_id -> 1 (win) or 0 (lose); video_id -> subject, if that column exists; problems.
+    Returns video_id -> category, without empty cells; video_id -> subject, if that column exists;
+    problems.
     """
     file, _, columns = labels.partition(":")
     id_column, _, label_column = (columns or "video_id,label").partition(",")
@@ -157,11 +186,11 @@ def read_outcomes(labels: str) -> tuple[dict[str, int], dict[str, str], list[Pro
         advice = "name the outcome CSV, or leave `labels` empty"
         return {}, {}, [Problem("unreadable", path, None, "no such file", advice)]
     table, problems = read_rows(path, [id_column, label_column])
-    values, value_problems = parse_outcomes(path, table[label_column])
+    problems += misspelt(path, table[label_column])
     table = table.set_index(id_column)
-    outcomes = values.set_axis(table.index).dropna().astype(int).to_dict()
+    outcomes = table[label_column][table[label_column] != ""].to_dict()
     subjects = table.subject[table.subject != ""].to_dict() if "subject" in table else {}
-    return outcomes, subjects, problems + value_problems
+    return outcomes, subjects, problems
 
 
 def read_subjects(subjects: str) -> tuple[dict[str, str], list[Problem]]:

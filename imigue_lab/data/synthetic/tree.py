@@ -29,7 +29,7 @@ from imigue_lab.data.synthetic.features import write_clip_features, write_featur
 from imigue_lab.data.synthetic.recording import Recording, record
 from imigue_lab.data.synthetic.story import FPS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.videos.video import write_video
-from imigue_lab.data.vocabulary import OUTCOMES, builtin
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import atomic_path, workspace, write_atomically
 from imigue_lab.errors import DataError
 
@@ -166,7 +166,7 @@ def write_labels(folder: Path, interview: Interview) -> None:
 
 def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
     """The tables that cover all interviews."""
-    facts = [(i.video_id, i.split, OUTCOMES[i.outcome].title(), i.subject) for i in interviews]
+    facts = [(i.video_id, i.split, ("Lose", "Win")[i.outcome], i.subject) for i in interviews]
     videos = pd.DataFrame(facts, columns=["video_id", "split", "outcome", "subject"])
     rows = [
         (f"{i.video_id}_{row}", i.video_id, g.start, g.end, IDS[g.label])

@@ -32,6 +32,7 @@ class EmotionSettings(TrainSettings):
     )
     face: str = Field("synthetic-face", description="face features: encoder name or folder")
     labels: str = Field("", description="outcome CSV (video_id,label); empty: that of the data")
+    positive: str = Field("", description="positive one of two outcomes; empty: docs/data.md")
     fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     move_negatives: int = Field(
         5, ge=0, description="interviews moved to a one-class validation (paper: 5)"

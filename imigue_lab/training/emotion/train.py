@@ -1,16 +1,18 @@
 """Trains and scores the emotion model: settings in, a finished run folder out (paper section 3)."""
 
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from imigue_lab.data.datasets import InterviewDataset, collate
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
-from imigue_lab.data.vocabulary import OUTCOMES
 from imigue_lab.models.emotion import FocalLoss, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
@@ -24,7 +26,7 @@ from imigue_lab.training.loop import (
 )
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import point_scores, score_table
+from imigue_lab.training.scores import point_scores, probabilities, score_table
 from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
@@ -75,7 +77,8 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
             for split in SPLITS
             if len(data.split.part(split))
         )
-        session.finish(tables, score_table, data.remarks())
+        named = partial(score_table, names=data.split.outcomes)
+        session.finish(tables, named, data.remarks())
     return run
 
 
@@ -83,9 +86,11 @@ def checkpoint_of(settings: EmotionSettings, data: EmotionData) -> dict[str, Any
     """Describes the weights: which features and model they fit."""
     context_dim, face_dim = data.features.widths
     arguments = {name: getattr(settings, name) for name in MODEL_SETTINGS}
+    if len(data.split.outcomes) > 2:
+        arguments["outcomes"] = len(data.split.outcomes)
     return {
         "task": "emotion",
-        "classes": list(OUTCOMES),
+        "classes": list(data.split.outcomes),
         "context": data.context.name,
         "face": data.face.name,
         "model": {"context_dim": context_dim, "face_dim": face_dim, **arguments},
@@ -99,22 +104,21 @@ def load_emotion(run: Run, data: EmotionData | None = None) -> nn.Module:
         data: what it is to be applied to.
 
     Raises:
-        RunError: not an emotion model, or trained on features of another encoder.
+        RunError: not an emotion model, or of features of another encoder or other outcomes.
     """
-    names = {"context": data.context.name, "face": data.face.name} if data else {}
-    return run.load_model(
-        lambda checkpoint: build_emotion(**checkpoint["model"]),
-        task="emotion",
-        classes=list(OUTCOMES),
-        **names,
-    )
+    expected: dict[str, Any] = {"task": "emotion"}
+    if data:
+        expected |= {"context": data.context.name, "face": data.face.name}
+        expected["classes"] = list(data.split.outcomes)
+    return run.load_model(lambda checkpoint: build_emotion(**checkpoint["model"]), **expected)
 
 
 def build_loss(settings: EmotionSettings, split: EmotionSplit) -> FocalLoss:
     """Focal loss or cross-entropy; class weights are counted after negatives have moved."""
-    counts = split.part("train").outcome.value_counts()
+    outcome = split.part("train").outcome
+    counts = [int((outcome == place).sum()) for place in range(len(split.outcomes))]
     balanced = settings.class_weights == "balanced"
-    weights = balanced_class_weights(int(counts[0]), int(counts[1])) if balanced else (1.0, 1.0)
+    weights = balanced_class_weights(counts) if balanced else (1.0,) * len(counts)
     return FocalLoss(settings.gamma if settings.loss == "focal" else 0.0, weights)
 
 
@@ -137,8 +141,9 @@ def predict(
 ) -> pd.DataFrame:
     """One row per interview of a split, not cropped, keyed by id.
 
-    Columns: video_id, subject, split, outcome, logit, probability (of a win), based_on (both,
-    context, face or nothing: the streams with a valid window), windows, windows_with_face.
+    Columns: video_id, subject, split, outcome, based_on (both, context, face or nothing: the
+    streams with a valid window), windows, windows_with_face; of two outcomes logit and probability
+    of the last; of more predicted and p0, p1, ... of each.
     """
     model.eval()
     videos = data.split.part(split)
@@ -151,15 +156,25 @@ def predict(
         present = zip(output.has_context.tolist(), output.has_face.tolist(), strict=True)
         columns = {
             "video_id": batch.video_ids,
-            "logit": output.logit.tolist(),
+            **logit_columns(output.logit),
             "based_on": [based_on(settings.fusion, *streams) for streams in present],
             "windows": (batch.context_mask | batch.face_mask).sum(dim=1).tolist(),
             "windows_with_face": batch.face_mask.sum(dim=1).tolist(),
         }
         rows.append(pd.DataFrame(columns))
     table = ranks.gather_rows(rows)
-    table["probability"] = torch.sigmoid(torch.tensor(table.logit.to_numpy())).numpy()
+    if "logit" in table:
+        table["probability"] = torch.sigmoid(torch.tensor(table.logit.to_numpy())).numpy()
     return videos.merge(table, on="video_id", validate="one_to_one")
+
+
+def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:
+    """`logit`, or `predicted` and the probabilities of more than two outcomes."""
+    if logit.ndim == 1:
+        return {"logit": logit.tolist()}
+    probability = logit.double().softmax(dim=1)
+    columns = {f"p{place}": own.tolist() for place, own in enumerate(probability.T)}
+    return {"predicted": probability.argmax(dim=1).tolist(), **columns}
 
 
 def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
@@ -175,7 +190,11 @@ def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
 def validation_scores(predictions: pd.DataFrame, loss: FocalLoss) -> Row:
     """Loss and scores of the validation split, a row of metrics.csv."""
     device = loss.class_weights.device
-    logit = torch.tensor(predictions.logit.to_numpy(), device=device, dtype=torch.float32)
+    if "logit" in predictions:
+        logits = predictions.logit.to_numpy()
+    else:  # a softmax of log probabilities gives these probabilities
+        logits = np.log(np.maximum(probabilities(predictions), 1e-300))
+    logit = torch.tensor(logits, device=device, dtype=torch.float32)
     outcome: Tensor = torch.tensor(predictions.outcome.to_numpy().astype(int), device=device)
     scores = point_scores(predictions)
     return {

@@ -10,12 +10,12 @@ from jaxtyping import Float
 
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import clusters_of
+from imigue_lab.training.scores import clusters_of, labelled, predicted_of
 from imigue_lab.training.statistics import draw_groups, percentiles
 from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
-from imigue_lab.views.style import LOSE, WIN, empty_figure, notes_of, styled
+from imigue_lab.views.style import NEGATIVE, POSITIVE, empty_figure, notes_of, styled
 
-LOOKS = {"correct": (WIN, "circle"), "incorrect": (LOSE, "diamond")}
+LOOKS = {"correct": (POSITIVE, "circle"), "incorrect": (NEGATIVE, "diamond")}
 
 
 def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame:
@@ -26,13 +26,13 @@ def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame
     """
     model = load_gated(run, data)
     predictions = run.predictions()
-    known = predictions[(predictions.split == split) & predictions.outcome.notna()]
-    rows = []
+    known = labelled(predictions, split)
+    known = known.assign(correct=predicted_of(known) == known.outcome)
+    names, rows = run.outcomes(), []
     for interview in known.itertuples():
-        gates = compute_gates(model, whole_interview(data, str(interview.video_id)))
-        correct = (interview.probability >= 0.5) == (interview.outcome == 1)
+        gates = compute_gates(model, whole_interview(data, str(interview.video_id)), names)
         row = {"video_id": interview.video_id, "subject": interview.subject}
-        row["correctness"] = "correct" if correct else "incorrect"
+        row["correctness"] = "correct" if interview.correct else "incorrect"
         rows.append(row | gates.per_window[gates.face_seen].astype(float).mean().to_dict())
     return pd.DataFrame(rows)
 

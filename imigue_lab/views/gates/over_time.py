@@ -16,14 +16,14 @@ from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, add_strip
 from imigue_lab.views.gates.values import FROM_CONTEXT, FROM_FACE, MEAN, Gates
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment, line_lane
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, notes_of, styled
 
 FEW = 12  # windows, up to which every window is numbered
 BETWEEN = 36  # pixels between two bands, for the title of the lower one
 HEAT = "gate by group of channels"
 SHARES = "share of the other stream in InterFusion's output for a stream"
 FACE_SHARE = "share of frames that show the face"
-RUNNING = "probability of a win if the interview ended here"
+RUNNING = "probability of {} if the interview ended here"
 # Colour of each quantity in the first and the second stage
 COLOURS = {MEAN: (NEUTRAL, "#222222"), FROM_FACE: (FACE, FACE), FROM_CONTEXT: (CONTEXT, CONTEXT)}
 DASHES = ("solid", "dot")  # of the stages
@@ -63,7 +63,7 @@ def gates_over_time(
     bands.append((MEAN, 120, partial(add_curves, gates, (MEAN,))))
     bands.append((SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
     if running is not None:
-        bands.append((RUNNING, 120, partial(add_running, running)))
+        bands.append((RUNNING.format(gates.outcome), 120, partial(add_running, running)))
     titles, heights, draw = zip(*bands, strict=True)
     total = sum(heights) + BETWEEN * (len(bands) - 1)
     figure = make_subplots(
@@ -84,8 +84,8 @@ def gates_over_time(
     figure.update_xaxes(range=[-0.5, windows - 0.5], showgrid=False, dtick=each)
     figure.update_xaxes(title_text="window of 16 frames", row=len(bands), col=1)
     title = (
-        f"Gates of interview {gates.video_id}: probability of a win {gates.probability:.2f},"
-        f" windows without a face: {(~gates.face_seen).sum()}"
+        f"Gates of interview {gates.video_id}: probability of {gates.outcome}"
+        f" {gates.probability:.2f}, windows without a face: {(~gates.face_seen).sum()}"
     )
     figure = styled(figure, title, notes_of(run) if notes is None else notes)
     figure.layout.height = total + figure.layout.margin.t + 130
@@ -119,7 +119,7 @@ def add_curves(gates: Gates, quantities: tuple[str, ...], figure: go.Figure, row
 
 
 def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:
-    look = {"mode": "lines+markers", "marker": {"size": 4}, "line": {"color": WIN}}
+    look = {"mode": "lines+markers", "marker": {"size": 4}, "line": {"color": POSITIVE}}
     hover, x, y = "after window %{x}: %{y:.2f}<extra></extra>", running.window, running.probability
     figure.add_scatter(x=x, y=y, showlegend=False, hovertemplate=hover, **look, row=row, col=1)
     figure.add_hline(0.5, line={"dash": "dash", "color": NEUTRAL, "width": 1}, row=row, col=1)
@@ -142,8 +142,8 @@ def gate_lanes(
         lanes.append(curve_lane("share of the other stream", shares, 0.0, high))
     if face_share is not None:
         lanes.append(line_lane(FACE_SHARE, face_share, FACE))
-    win = np.interp(range(len(gates.face_seen)), running.window, running.probability)
-    lanes.append(line_lane(RUNNING, win, WIN))
+    curve = np.interp(range(len(gates.face_seen)), running.window, running.probability)
+    lanes.append(line_lane(RUNNING.format(gates.outcome), curve, POSITIVE))
     return Lanes(moment, gates.video_id, lanes)
 
 

@@ -3,6 +3,7 @@
 Letters in shapes: T windows of 16 frames, D channels of the tokens, G groups of channels.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -46,18 +47,20 @@ class Gates:
             n` and `context in face, stage n`: the share of the other stream in InterFusion's output
             for a stream, by vector length; 0 where the other is masked, null where the stream is.
         face_seen: whether the window contains a face.
-        logit: of a win.
+        outcome: whose probability is shown: of two the positive one, of more the predicted one.
+        logit: of this outcome, against all others.
     """
 
     video_id: str
     stages: list[Float[np.ndarray, "T D"]]
     per_window: pd.DataFrame
     face_seen: Windows
+    outcome: str
     logit: float
 
     @property
     def probability(self) -> float:
-        """Of a win."""
+        """Of `outcome`."""
         return float(expit(self.logit))
 
     def columns(self, *quantities: str) -> list[str]:
@@ -95,11 +98,11 @@ def load_gated(run: Run, data: EmotionData) -> EmotionModel:
 
 def read_gates(run: Run, data: EmotionData, video_id: str) -> Gates:
     """Gates of one whole interview; errors as of `load_gated` and `whole_interview`."""
-    return compute_gates(load_gated(run, data), whole_interview(data, video_id))
+    return compute_gates(load_gated(run, data), whole_interview(data, video_id), run.outcomes())
 
 
 @torch.no_grad()
-def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
+def compute_gates(model: EmotionModel, batch: Batch, outcomes: Sequence[str]) -> Gates:
     """The gates of an interview that is alone in its batch."""
     inputs: list[tuple[Tensor, Tensor]] = []
 
@@ -120,7 +123,22 @@ def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
         columns[f"{FROM_FACE}, stage {stage}"] = share(from_face, context, context_seen)
         columns[f"{FROM_CONTEXT}, stage {stage}"] = share(from_context, face, face_seen)
     per_window = pd.DataFrame(columns).rename_axis("window")
-    return Gates(batch.video_ids[0], stages, per_window, face_seen, float(output.logit[0]))
+    place = shown_outcome(output.logit)
+    logit = float(log_odds(output.logit, place)[0])
+    return Gates(batch.video_ids[0], stages, per_window, face_seen, outcomes[place], logit)
+
+
+def shown_outcome(logit: Float[Tensor, "1 *K"]) -> int:
+    """The place of the outcome that figures of one interview show, from its logit; see `Gates`."""
+    return 1 if logit.ndim == 1 else int(logit[0].argmax())
+
+
+def log_odds(logit: Float[Tensor, "B *K"], place: int) -> Float[Tensor, " B"]:
+    """The logit of one outcome against all others: ``log p / (1 - p)``."""
+    if logit.ndim == 1:
+        return logit
+    others = [other for other in range(logit.shape[1]) if other != place]
+    return logit[:, place] - logit[:, others].logsumexp(dim=1)
 
 
 def share(other: Tokens, own: Tokens, seen: Windows) -> Float[np.ndarray, " T"]:

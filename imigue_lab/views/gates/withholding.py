@@ -29,33 +29,43 @@ from imigue_lab.results.open import EmotionRun
 from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, face_strip, frame_strip
 from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import Gates, compute_gates, load_gated, whole_interview
+from imigue_lab.views.gates.values import (
+    Gates,
+    compute_gates,
+    load_gated,
+    log_odds,
+    shown_outcome,
+    whole_interview,
+)
 from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, WIN, notes_of, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, notes_of, styled
 
 AT_ONCE = 16  # masked copies in a batch
 Shown = Bool[Tensor, "B T"]  # windows that the model sees
-LINES = {"both": (WIN, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "dot")}
+LINES = {"both": (POSITIVE, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "dot")}
 
 
 @torch.no_grad()
 def logits_when(
     model: nn.Module, batch: Batch, context: Shown, face: Shown
 ) -> Float[np.ndarray, " B"]:
-    """The logit of a batch of one interview under each pair of masks of its streams."""
-    logits = []
+    """The logit of a batch of one interview under each pair of masks of its streams.
+
+    It is of the outcome that the figures show, see `Gates`.
+    """
+    place, logits = shown_outcome(model(**batch.inputs()).logit), []
     for rows in torch.arange(len(context)).split(AT_ONCE):
         copies = partial(repeat, pattern="1 ... -> b ...", b=len(rows))
         inputs = {name: copies(value) for name, value in batch.inputs().items()}
         inputs["context_mask"] = inputs["context_mask"] & context[rows]
         inputs["face_mask"] = inputs["face_mask"] & face[rows]
-        logits.append(model(**inputs).logit)
+        logits.append(log_odds(model(**inputs).logit, place))
     return torch.cat(logits).numpy()
 
 
 def running_probability(model: nn.Module, batch: Batch, moments: int = 60) -> pd.DataFrame:
-    """Columns window (the last one that the model sees) and probability (of a win).
+    """Columns window (the last one that the model sees) and probability (of the outcome shown).
 
     Args:
         moments: at which it is computed, at most; spread evenly up to the end.
@@ -70,8 +80,8 @@ def running_probability(model: nn.Module, batch: Batch, moments: int = 60) -> pd
 def without_modality(model: nn.Module, batch: Batch) -> pd.DataFrame:
     """The prediction from both streams and from either alone.
 
-    Columns: shown, logit, probability (of a win). A stream that is withheld entirely is replaced by
-    a learned vector, which is trained only if some training interviews lack that stream.
+    Columns: shown, logit, probability (of the outcome shown). A stream that is withheld entirely is
+    replaced by a learned vector, which is trained only if some training interviews lack it.
     """
     windows = batch.context.shape[1]
     context = repeat(torch.tensor([True, True, False]), "b -> b t", t=windows)
@@ -116,7 +126,7 @@ def without_span(
     return table.assign(**dict(zip(LINES, changes, strict=True)), low=low, high=high)
 
 
-def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFrame) -> go.Figure:
+def withheld(run: Run, gates: Gates, modality: pd.DataFrame, spans: pd.DataFrame) -> go.Figure:
     """Left `without_modality`: the probability by streams shown; right `without_span`.
 
     The grey band is the change under random windows: a span inside it shows no effect of its place.
@@ -157,10 +167,10 @@ def withheld(run: Run, video_id: str, modality: pd.DataFrame, spans: pd.DataFram
             hovertemplate="around window %{x}: %{y:+.3f}<extra>" + name + "</extra>",
             **right,
         )
-    figure.update_yaxes(title_text="probability of a win", range=[0, 1.05], **left)
-    figure.update_yaxes(title_text="change of the logit (up: win)", **right)
+    figure.update_yaxes(title_text=f"probability of {gates.outcome}", range=[0, 1.05], **left)
+    figure.update_yaxes(title_text=f"change of the logit (up: {gates.outcome})", **right)
     figure.update_xaxes(title_text="middle of the span, window of 16 frames", **right)
-    title = f"Interview {video_id} with streams or spans withheld"
+    title = f"Interview {gates.video_id} with streams or spans withheld"
     notes = [*notes_of(run), "this shows what the prediction is based on, not why"]
     return styled(figure, title, notes, height=470)
 
@@ -195,7 +205,8 @@ def choose_interview(emotion: EmotionRun, video_id: str = "") -> GatedInterview:
     strips = frames, face_strip(emotion.index, source, video_id, windows)
     share = source.read(video_id).get("face_share")
     running = running_probability(model, batch)
-    return GatedInterview(model, batch, compute_gates(model, batch), share, strips, running)
+    gates = compute_gates(model, batch, emotion.run.outcomes())
+    return GatedInterview(model, batch, gates, share, strips, running)
 
 
 def longest_hidden(emotion: EmotionRun) -> str:

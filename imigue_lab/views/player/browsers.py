@@ -76,7 +76,7 @@ class ErrorBrowser(VBox):
     def __init__(self, predictions: pd.DataFrame, index: Index):
         self.predictions = predictions
         first = predictions if predictions.correct.all() else hardest(predictions)
-        self.of_clips = "p_win" not in predictions
+        self.of_clips = "p_positive" not in predictions
         self.moment = Moment(index, first.video_id.iloc[0])
         shown = Layout(display="" if "truth_group" in predictions else "none")
         self.by = ToggleButtons(options=["class", "group"], layout=shown)

@@ -19,7 +19,7 @@ from imigue_lab.views.footage import clip_pictures
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points
 from imigue_lab.views.prototypes.projection import PlaneProjection
 from imigue_lab.views.reel import as_source
-from imigue_lab.views.style import DISTINCT, LOSE, WIN, empty_figure, notes_of, styled
+from imigue_lab.views.style import DISTINCT, NEGATIVE, POSITIVE, empty_figure, notes_of, styled
 
 MARKS = ("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "triangle-left")
 UNKNOWN = "#c4c7cc"
@@ -63,7 +63,7 @@ def colour_points(table: pd.DataFrame, by: str, vocabulary: Vocabulary) -> Colou
         number, names = table.group.cat.codes, list(vocabulary.group_names)
         colours = [DISTINCT[n % len(DISTINCT)] for n in range(len(names))]
     elif by == "correctness":
-        names, colours = ["correct", "incorrect"], [WIN, LOSE]
+        names, colours = ["correct", "incorrect"], [POSITIVE, NEGATIVE]
         number = pd.Categorical(table.correctness, names).codes
     else:
         return ramp(table[by], by)

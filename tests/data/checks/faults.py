@@ -283,7 +283,7 @@ FAULTS = {
     "duplicate row": Fault(("warning", "duplicate row"), EVERY, duplicate_row),
     "empty skeleton": Fault(("warning", "empty skeleton"), WITH_KEYPOINTS, empty_skeleton),
     "NaN": Fault(("error", "unreadable keypoints"), WITH_KEYPOINTS, not_a_number),
-    "row lost": Fault(("error", "one row off"), ("full", *WHOLE), row_lost),
+    "row lost": Fault(("warning", "one row off"), ("full", *WHOLE), row_lost),
     "rows lost": Fault(("warning", "frame counts disagree"), ("full", *WHOLE), rows_lost),
     "missing wrist": Fault(("warning", "missing joints"), WITH_KEYPOINTS, wrist_missing),
     "swapped hands": Fault(("warning", "swapped hands"), WITH_KEYPOINTS, hands_swapped),

@@ -20,7 +20,7 @@ def hidden(trained):
 
 
 def gates_with(*stages):
-    return Gates("v", list(stages), pd.DataFrame(), np.ones(len(stages[0]), dtype=bool), 0.0)
+    return Gates("v", list(stages), pd.DataFrame(), np.ones(len(stages[0]), dtype=bool), "win", 0.0)
 
 
 def heats(figure):

@@ -9,7 +9,7 @@ from imigue_lab.models.emotion import build_emotion
 from imigue_lab.training.emotion.data import load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
-from imigue_lab.views.gates.values import whole_interview
+from imigue_lab.views.gates.values import read_gates, whole_interview
 from imigue_lab.views.gates.withholding import (
     running_probability,
     withheld,
@@ -137,7 +137,7 @@ def test_the_figure_draws_the_tables(embedded):
     batch = whole_interview(data, "v41")
     model = load_emotion(run, data)
     modality, table = without_modality(model, batch), without_span(model, batch, span=2)
-    figure = withheld(run, "v41", modality, table)
+    figure = withheld(run, read_gates(run, data, "v41"), modality, table)
     np.testing.assert_allclose(figure.data[0].y, modality.probability)
     lines = {trace.name: trace for trace in figure.data}
     np.testing.assert_allclose(lines["both streams"].y, table.both)
