@@ -25,6 +25,7 @@ PARTS = {  # points of each list, in the order of `openpose137`
 }
 LARGEST = 1e5  # pixels; no picture is larger
 HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
+PEAK = 20.0  # scores of SimCC estimators reach 10, see `units`
 
 
 def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M T 137 3"]:
@@ -108,22 +109,25 @@ def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.nd
 
 
 def checked(
-    values: Float[np.ndarray, "T V 3"], layout: Layout, where: str
+    values: Float[np.ndarray, "T V 3"], layout: Layout, where: str, highest: float = HIGHEST
 ) -> Float32[np.ndarray, "T V 3"]:
     """Validated keypoints; a joint with score 0, or at (0, 0), becomes all 0.
 
-    Raises DataError for a value that is not finite, or not a valid position or score.
+    Raises DataError for a value that is not finite, or not a valid position or score, which is at
+    most `highest`.
     """
     valid = np.abs(values) <= LARGEST  # False for NaN
-    valid[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= HIGHEST)
+    valid[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= highest)
     if not valid.all():
         frame, joint, channel = (int(n) for n in np.argwhere(~valid)[0])
         frames = f"frame {frame}, " if len(values) > 1 else ""
         allowed = "a score of 0 to 1" if channel == 2 else "a position in pixels"
+        advice = "write 0, 0, 0 where a joint is missing"
+        if channel == 2 and highest == PEAK:
+            advice += ", or declare a layout without scores or in space in keypoints.json"
         raise DataError(
             f"{where}: {frames}{('x', 'y', 'score')[channel]} of {layout.joints[joint]}: expected"
-            f" {allowed}, got {values[frame, joint, channel]:g}; write 0, 0, 0 where a joint is"
-            " missing"
+            f" {allowed}, got {values[frame, joint, channel]:g}; {advice}"
         )
     missing = (values[..., 2] == 0) | (values[..., :2] == 0).all(axis=-1)
     return np.where(missing[..., None], 0, values).astype(np.float32)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from imigue_lab.data.keypoint_files.openpose import PARTS, checked, message
 from imigue_lab.data.skeletons.geometry import Skeleton
-from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS
 from imigue_lab.errors import DataError, some
 
 Points = dict[tuple[str, str], int]  # column of a component's point, by both names
@@ -26,7 +26,7 @@ class PoseFile(NamedTuple):
     points: Points
 
 
-def read_pose(path: Path) -> tuple[Skeleton, Layout]:
+def read_pose(path: Path) -> Skeleton:
     """The person of highest confidence in each frame, as `openpose137` or `mediapipe65`.
 
     Raises DataError for no ``.pose`` file, no frames, or points of another estimator.
@@ -53,7 +53,7 @@ def read_pose(path: Path) -> tuple[Skeleton, Layout]:
     values = values[frames, surest][:, columns].astype(np.float64)
     values[values[..., 2] == 0] = 0  # undetected points may have any value
     known = LAYOUTS[layout]
-    return checked(values, known, f"{path}")[None], known
+    return checked(values, known, f"{path}")[None]
 
 
 def read_pose_file(path: Path) -> PoseFile:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import (
@@ -122,7 +123,7 @@ def start(
     checkpoint = {
         "task": "baseline",
         "classes": list(CLASSES),
-        "keypoints": data.gestures.layout.name if data.gestures else "",
+        "keypoints": to_stored(data.gestures.layout) if data.gestures else "",
         "model": settings.model,
         "stream": settings.stream,
         "frames": settings.frames,
@@ -154,7 +155,7 @@ def load_baseline(run: Run, data: GestureData | None = None) -> nn.Module:
         lambda found: correct_prior(build_baseline(found["model"], **found["arguments"]), found),
         task="baseline",
         classes=list(CLASSES),
-        **({"keypoints": data.layout.name} if data else {}),
+        **({"keypoints": to_stored(data.layout)} if data else {}),
     )
 
 

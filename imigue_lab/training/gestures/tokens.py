@@ -14,6 +14,7 @@ import torch
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
@@ -152,7 +153,7 @@ class GestureTokens:
         weights = [short_hash((run.folder / "best.safetensors").read_bytes()) for run in self.runs]
         return {
             "digest": short_hash(self.gestures.digest, digest.digest()),
-            "keypoints": self.gestures.layout.name,
+            "keypoints": to_stored(self.gestures.layout),
             "rgb": self.encoding.name,
             "pose": "-".join(weights),
         }

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import log_prior
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.vocabulary import CLASSES
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
@@ -159,7 +160,7 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
     return {
         "task": "gesture",
         "classes": list(CLASSES),
-        "keypoints": data.gestures.layout.name,
+        "keypoints": to_stored(data.gestures.layout),
         "rgb": data.encoding.name,
         "frames": settings.frames,
         "pose": pose,
@@ -187,7 +188,7 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
     refuse_leaked(run)
     expected: dict[str, Any] = {}
     if data:
-        expected = {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
+        expected = {"keypoints": to_stored(data.gestures.layout), "rgb": data.encoding.name}
         expected["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
     return run.load_model(build_system, task="gesture", classes=list(CLASSES), **expected)
 
