@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32
 
-from imigue_lab.data.skeletons.geometry import pick
+from imigue_lab.data.skeletons.geometry import distance, extent, pick
 from imigue_lab.data.skeletons.keypoints import subset
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.errors import DataError, SettingsError
@@ -119,16 +119,3 @@ def track_person(
         if min(distances) < extent(last):
             return int(np.argmin(distances))
     return int(np.argmax(sizes))
-
-
-def extent(person: Float32[np.ndarray, "V 3"]) -> float:
-    """Diagonal of the box around the detected joints, in pixels."""
-    seen = person[person[:, 2] > 0, :2]
-    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else 0.0
-
-
-def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
-    """Mean distance of the joints detected in both, in pixels; infinite if there are none."""
-    both = (person[:, 2] > 0) & (other[:, 2] > 0)
-    apart = np.linalg.norm((person - other)[both, :2], axis=1)
-    return float(apart.mean()) if both.any() else np.inf

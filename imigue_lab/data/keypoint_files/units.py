@@ -55,7 +55,9 @@ def in_pixels(recording: Recording, size: Size | None) -> Recording:
         remarks.append(f"coordinates are {unit} of the picture: scaled to its pixels")
         places = (skeleton[..., :2] - low) / (high - low) * size
         skeleton = with_places(skeleton, places * present(skeleton)[..., None])
-    layout = replace(recording.layout, unit="pixels", scores=True)
+    layout = recording.layout
+    if layout.unit != "pixels" or not layout.scores:
+        layout = replace(layout, unit="pixels", scores=True)
     return Recording(skeleton, layout, tuple(remarks))
 
 

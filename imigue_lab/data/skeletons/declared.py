@@ -10,17 +10,22 @@ layouts in this form, and known ones by name.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Pairs
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Pairs, Unit
 from imigue_lab.errors import DataError, some
 
 FILE = "keypoints.json"
-AXES = {2: ("pixels", "fractions", "signed fractions", "percent"), 3: ("metres", "pixels")}
+UNITS: dict[int, tuple[Unit, ...]] = {
+    2: ("pixels", "fractions", "signed fractions", "percent"),
+    3: ("metres", "pixels"),
+}
 REQUIRED = ("name", "joints", "bones")
 OPTIONAL = ("mirror", "axes", "unit", "scores")
+Refuse = Callable[..., DataError]  # what was expected, and what was found
 Stored = str | dict[str, Any]
 
 
@@ -50,8 +55,9 @@ def layout_of(stored: Stored | Layout) -> Layout:
 
 def to_stored(layout: Layout) -> Stored:
     """For checkpoints: the name of a known layout, the declaration of an own one."""
-    if LAYOUTS.get(layout.name) == layout:
-        return layout.name
+    if known := LAYOUTS.get(layout.name):
+        differing = {"unit": layout.unit, "scores": layout.scores}
+        return known.name if known == layout else {"layout": known.name} | differing
     pairs = {
         key: [[layout.joints[end] for end in pair] for pair in getattr(layout, key)]
         for key in ("bones", "mirror")
@@ -75,28 +81,30 @@ def parse_layout(content: Any, where: str) -> Layout:
     if not isinstance(content, dict):
         raise refuse('an object such as {"layout": "ntu25"}', content)
     known = content.get("layout")
-    if known is not None and known not in LAYOUTS:
+    if known is not None and (not isinstance(known, str) or known not in LAYOUTS):
         raise refuse(f"layout to be one of {', '.join(LAYOUTS)}", known)
     allowed = ("layout", "unit", "scores") if known else (*REQUIRED, *OPTIONAL)
     if other := set(content) - set(allowed):
         raise refuse(f"entries out of {', '.join(allowed)}", some(sorted(other)))
+    axes = LAYOUTS[known].axes if known else content.get("axes", 2)
+    if axes not in (2, 3):
+        raise refuse("axes to be 2 or 3", axes)
+    unit, scores = content.get("unit", UNITS[axes][0]), content.get("scores", axes == 2)
+    if unit not in UNITS[axes]:
+        raise refuse(f"unit of {axes} axes to be {' or '.join(UNITS[axes])}", unit)
+    if type(scores) is not bool or (scores and axes == 3):
+        raise refuse("scores to be true or false, and false in space", scores)
     if known:
-        start = LAYOUTS[known]
-        layout = replace(start, **{key: content[key] for key in content if key != "layout"})
-    else:
-        layout = own_layout(content, refuse)
-    if layout.unit not in AXES[layout.axes]:
-        allowed = AXES[layout.axes]
-        raise refuse(f"unit of {layout.axes} axes to be {' or '.join(allowed)}", layout.unit)
-    if type(layout.scores) is not bool or (layout.scores and layout.axes == 3):
-        raise refuse("scores to be true or false, and false in space", layout.scores)
-    return layout
+        return replace(LAYOUTS[known], unit=unit, scores=scores)
+    return own_layout(content, axes, unit, scores, refuse)
 
 
-def own_layout(content: dict[str, Any], refuse: Any) -> Layout:
+def own_layout(
+    content: dict[str, Any], axes: int, unit: Unit, scores: bool, refuse: Refuse
+) -> Layout:
     if absent := [key for key in REQUIRED if key not in content]:
         raise refuse(f"entries {', '.join(REQUIRED)}, or layout", f"no {some(absent)}")
-    name, joints, axes = content["name"], content["joints"], content.get("axes", 2)
+    name, joints = content["name"], content["joints"]
     if not isinstance(name, str) or not name.strip() or name in ("auto", "all", *LAYOUTS):
         raise refuse("a name of your own, of no known layout", name)
     if not isinstance(joints, list) or not all(isinstance(j, str) and j for j in joints):
@@ -104,9 +112,6 @@ def own_layout(content: dict[str, Any], refuse: Any) -> Layout:
     if not joints or len(set(joints)) < len(joints):
         twice = [joint for joint in dict.fromkeys(joints) if joints.count(joint) > 1]
         raise refuse("joints with a name each", some(twice))
-    if axes not in AXES:
-        raise refuse("axes to be 2 or 3", axes)
-    unit = content.get("unit", AXES[axes][0])
     bones, mirror = (
         pairs_of(content.get(key, []), key, joints, refuse) for key in ("bones", "mirror")
     )
@@ -115,10 +120,10 @@ def own_layout(content: dict[str, Any], refuse: Any) -> Layout:
     if len(set(swapped)) < len(swapped):
         twice = [joints[j] for j in dict.fromkeys(swapped) if swapped.count(j) > 1]
         raise refuse("each joint in at most one mirror pair of two joints", some(twice))
-    return Layout(name, tuple(joints), bones, mirror, axes, unit, content.get("scores", axes == 2))
+    return Layout(name, tuple(joints), bones, mirror, axes, unit, scores)
 
 
-def pairs_of(pairs: Any, key: str, joints: list[str], refuse: Any) -> Pairs:
+def pairs_of(pairs: Any, key: str, joints: list[str], refuse: Refuse) -> Pairs:
     if not isinstance(pairs, list):
         raise refuse(f"{key} to be a list of pairs of joints", pairs)
     found = []
@@ -129,7 +134,7 @@ def pairs_of(pairs: Any, key: str, joints: list[str], refuse: Any) -> Pairs:
     return tuple(found)
 
 
-def check_tree(bones: Pairs, joints: list[str], refuse: Any) -> None:
+def check_tree(bones: Pairs, joints: list[str], refuse: Refuse) -> None:
     """Bones lead from one root to every joint."""
     parent: dict[int, int] = {}
     for start, child in bones:

@@ -106,3 +106,16 @@ def resample(
     nearer = np.where(share < 0.5, first, second)
     both = seen[:, before] & seen[:, after]
     return np.where(both, between, nearer).astype(np.float32)
+
+
+def extent(person: Float32[np.ndarray, "V 3"]) -> float:
+    """Diagonal of the box around the detected joints, in pixels."""
+    seen = person[person[:, 2] > 0, :2]
+    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else 0.0
+
+
+def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
+    """Mean distance of the joints detected in both, in pixels; infinite if there are none."""
+    both = (person[:, 2] > 0) & (other[:, 2] > 0)
+    apart = np.linalg.norm((person - other)[both, :2], axis=1)
+    return float(apart.mean()) if both.any() else np.inf

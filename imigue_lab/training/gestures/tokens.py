@@ -56,7 +56,8 @@ class GestureTokens:
     Attributes:
         gestures: split, keypoints and layout.
         runs: of the pose encoder, joint and bone.
-        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned.
+        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned, and
+            without any RGB.
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         unplaced: clips with pictures of unknown size.
@@ -75,7 +76,9 @@ class GestureTokens:
 
     @property
     def rgb_dim(self) -> int:
-        return self.filmed.shape[-1] if self.filmed else next(iter(self.rgb.values())).shape[-1]
+        if self.filmed:
+            return self.filmed.shape[-1]
+        return next(iter(self.rgb.values())).shape[-1] if self.rgb else 1
 
     @property
     def rgb_input(self) -> FilmedClips | None:
@@ -250,6 +253,8 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
         rgb = encode_pictures(filmed, settings.store, index, device) if frozen else {}
+    elif settings.rgb == "none":
+        rgb, sizes, encoding = {}, {}, Encoding("none", "pose alone")
     else:
         features = open_features(settings.rgb, settings.store, index)
         if features.encoding.encoder.startswith(TRAINED):
