@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imigue_lab.data.skeletons.geometry import Skeleton, present, resample
+from imigue_lab.data.skeletons.geometry import Skeleton, pick, present, resample
+from imigue_lab.data.skeletons.keypoints import Source
 from imigue_lab.errors import DataError
 
 LONGEST = 256  # frames of a clip that is not resampled
@@ -63,7 +64,7 @@ class ClipDataset(Dataset[Clip]):
         keypoints: returns the keypoints of a video by id; called for every clip, so it should map a
             file (`KeypointFiles`) or be a dict lookup (``arrays.__getitem__``).
         frames: length that clips are resampled to; 0 keeps their own, cropped to the centre.
-        joints: indices of the joints to use, in order (`keypoints.subset`); all by default.
+        joints: the joints to use, in order (`keypoints.subset`); all by default.
         axes: 2 for image coordinates with a score as third channel; 3 for 3-D coordinates, where a
             joint is missing if all of them are 0.
         longest: maximum frames of a clip that is not resampled.
@@ -76,7 +77,7 @@ class ClipDataset(Dataset[Clip]):
         clips: pd.DataFrame,
         keypoints: Keypoints,
         frames: int = 64,
-        joints: Sequence[int] | None = None,
+        joints: Sequence[Source] | None = None,
         axes: int = 2,
         longest: int = LONGEST,
     ):
@@ -108,7 +109,7 @@ class ClipDataset(Dataset[Clip]):
             start, stop = middle(start, stop, self.longest)
         skeleton = as_persons(self.keypoints(self.video_ids[number]))[:, start:stop]
         if self.joints is not None:
-            skeleton = skeleton[:, :, self.joints]
+            skeleton = pick(skeleton, self.joints, self.axes)
         skeleton = np.array(skeleton, dtype=np.float32)
         check_finite(self.clip_ids[number], start, skeleton)
         if self.frames:
@@ -147,7 +148,7 @@ def collate(clips: list[Clip]) -> ClipBatch:
     return ClipBatch(skeleton, present, frame_mask, label, [clip.clip_id for clip in clips])
 
 
-def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | None) -> None:
+def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[Source] | None) -> None:
     """Checks that each video has keypoints and that its clips are within them."""
     for video_id, own in clips.groupby("video_id", sort=False):
         try:
@@ -162,9 +163,10 @@ def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | 
                 f" joints, 3), got {array.dtype} {array.shape}; save them in that form"
             )
         frames, width = as_persons(array).shape[1:3]
-        if joints is not None and max(joints) >= width:
+        last = -1 if joints is None else max(np.max(joint) for joint in joints)
+        if last >= width:
             raise DataError(
-                f"{video_id}: expected more than {max(joints)} joints, got {width}; name the layout"
+                f"{video_id}: expected more than {last} joints, got {width}; name the layout"
                 " of the keypoints"
             )
         outside = own[(own.start < 0) | (own.start > own.end)]

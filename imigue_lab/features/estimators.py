@@ -15,18 +15,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32
 
-from imigue_lab.data.skeletons.keypoints import COCO17, LAYOUTS, hand
+from imigue_lab.data.skeletons.geometry import distance, extent, pick
+from imigue_lab.data.skeletons.keypoints import subset
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.errors import DataError, SettingsError
 
 LEAST_SCORE = 0.3  # rtmlib's drawings omit joints below it
-WHOLE_BODY = [
-    *COCO17,
-    *(f"foot_{number}" for number in range(6)),
-    *(f"face_{number}" for number in range(68)),
-    *hand("left"),
-    *hand("right"),
-]
 Estimate = tuple[Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]]
 
 
@@ -62,21 +56,10 @@ def to_imigue22(
     positions: Float[np.ndarray, "N 133 2"], scores: Float[np.ndarray, "N 133"]
 ) -> Float32[np.ndarray, "N 22 3"]:
     """Joints by name; the neck is the midpoint of the shoulders."""
-    column = {joint: number for number, joint in enumerate(WHOLE_BODY)}
     scores = scores.clip(0, 1)  # SimCC's peaks exceed 1 now and then
-    points = np.concatenate([positions, scores[..., None]], axis=-1)
-    neck = middle(points[:, [column["right_shoulder"], column["left_shoulder"]]])
-    joints = LAYOUTS["imigue22"].joints
-    chosen = [neck if joint == "neck" else points[:, column[joint]] for joint in joints]
-    found = np.stack(chosen, axis=1)
+    points = np.concatenate([positions, scores[..., None]], axis=-1, dtype=np.float32)
+    found = pick(points[None], subset("imigue22", "coco_wholebody133"))[0]
     return (found * (found[..., 2:] >= LEAST_SCORE)).astype(np.float32)
-
-
-def middle(pair: Float[np.ndarray, "*rows 2 3"]) -> Float[np.ndarray, "*rows 3"]:
-    """Midpoint of two joints with the lower of their scores; missing where either is missing."""
-    mean = pair.mean(axis=-2)
-    mean[..., 2] = pair[..., 2].min(axis=-1)
-    return mean * (mean[..., 2:] > 0)
 
 
 def open_estimator(spec: str) -> PoseEstimator:
@@ -136,16 +119,3 @@ def track_person(
         if min(distances) < extent(last):
             return int(np.argmin(distances))
     return int(np.argmax(sizes))
-
-
-def extent(person: Float32[np.ndarray, "V 3"]) -> float:
-    """Diagonal of the box around the detected joints, in pixels."""
-    seen = person[person[:, 2] > 0, :2]
-    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else 0.0
-
-
-def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
-    """Mean distance of the joints detected in both, in pixels; infinite if there are none."""
-    both = (person[:, 2] > 0) & (other[:, 2] > 0)
-    apart = np.linalg.norm((person - other)[both, :2], axis=1)
-    return float(apart.mean()) if both.any() else np.inf

@@ -11,16 +11,19 @@ import numpy as np
 from jaxtyping import Float32
 
 from imigue_lab.data.keypoint_files.tables import (
-    BY_JOINTS,
+    NAMED,
     Recording,
+    layout_of_file,
     read_keypoint_csv,
     read_recording,
 )
-from imigue_lab.data.skeletons.geometry import Skeleton
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.videos.video import Video
+from imigue_lab.data.keypoint_files.units import Size, in_pixels
+from imigue_lab.data.skeletons.declared import declared_layout
+from imigue_lab.data.skeletons.geometry import Skeleton, pick
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources
+from imigue_lab.data.videos.video import Video, probe
 from imigue_lab.errors import DataError, some
-from imigue_lab.features.estimators import PoseEstimator, middle, open_estimator, track_person
+from imigue_lab.features.estimators import PoseEstimator, open_estimator, track_person
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 
@@ -32,13 +35,13 @@ class Poses(NamedTuple):
     remarks: list[str]
 
 
-def find_poses(video: Path, source: str, layout: str) -> Poses | None:
+def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
     """Keypoints of every frame; None without a source.
 
     Args:
         source: empty; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or folder for
             `read_recording`, or a CSV of frame number and x, y, score of each joint.
-        layout: name of the layout that the gesture run was trained on.
+        layout: that the gesture run was trained on.
 
     Raises DataError for a file that cannot be used, has another number of frames than the video,
     or lacks too many joints; SettingsError for an estimator unknown or not installed.
@@ -50,8 +53,9 @@ def find_poses(video: Path, source: str, layout: str) -> Poses | None:
         recording = estimate(video, estimator)
         remark = f"keypoints: estimated by {estimator.name}"
     else:
-        path = Path(source).expanduser()
-        recording, remark = read_user_recording(path), f"keypoints: {path.name}"
+        path, info = Path(source).expanduser(), probe(video)
+        size = Size(info.width, info.height)
+        recording, remark = read_user_recording(path, size, layout), f"keypoints: {path.name}"
         with Video(video) as pictures:
             frames = len(pictures)
         if recording.skeleton.shape[1] != frames:
@@ -63,54 +67,53 @@ def find_poses(video: Path, source: str, layout: str) -> Poses | None:
     return Poses(skeleton[0], [remark, *remarks])
 
 
-def read_user_recording(path: Path) -> Recording:
-    """As `read_recording`; the layout of a CSV with another name follows from its columns."""
-    known = path.name.endswith(("_light_hand.csv", "_light.csv"))
-    if path.suffix != ".csv" or known:
-        if not path.exists():
-            raise DataError(f"{path}: no such keypoints; name a file, a folder, or an estimator")
-        return read_recording(path)
+def read_user_recording(
+    path: Path, size: Size | None = None, wanted: Layout | None = None
+) -> Recording:
+    """As `read_recording`, in pixels; also of a CSV with any name.
+
+    A ``keypoints.json`` declares the layout beside the file or in the folder above. `size` is that
+    of the picture, `wanted` the layout that is needed, see `layout_of_file`.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such keypoints; name a file, a folder, or an estimator")
+    declared = declared_layout(path.parent) or declared_layout(path.parent.parent)
+    if path.suffix != ".csv" or path.name.endswith(tuple(NAMED)):
+        return in_pixels(read_recording(path, declared, wanted), size)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             columns = len(next(csv.reader(file), []))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error}); copy it again") from None
-    name = BY_JOINTS.get((columns - 1) // 3)
-    if name is None or (columns - 1) % 3:
+    if columns % 3 != 1:
         raise DataError(
-            f"{path}: expected frame and x, y, score of {', '.join(map(str, BY_JOINTS))} joints,"
-            f" got {columns} columns; write it in this form"
+            f"{path}: expected frame and x, y, score of each joint, got {columns} columns; write it"
+            " in this form"
         )
-    return Recording(read_keypoint_csv(path, LAYOUTS[name]), LAYOUTS[name])
+    layout = layout_of_file(path, (1, columns // 3, 3), declared, wanted)
+    return in_pixels(Recording(read_keypoint_csv(path, layout), layout), size)
 
 
-def fit_layout(recording: Recording, layout: str) -> tuple[Skeleton, list[str]]:
+def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str]]:
     """The first person's joints in another layout, matched by name, and remarks on missing joints.
 
-    A missing neck is the midpoint of the shoulders; any other joint that the recording lacks is
-    missing in all frames. Raises DataError if these are more than half, or for joints in space.
+    A missing neck or middle of the hips is a midpoint; any other joint that the recording lacks is
+    missing in all frames. Raises DataError if these are more than half, or for other axes.
     """
-    column = {joint: number for number, joint in enumerate(recording.layout.joints)}
-    wanted = LAYOUTS[layout].joints
-    points = recording.skeleton[:1]
-    fitted = np.zeros((*points.shape[:2], len(wanted), 3), np.float32)
-    absent = []
-    for place, joint in enumerate(wanted):
-        shoulders = [column[own] for own in ("right_shoulder", "left_shoulder") if own in column]
-        if joint in column:
-            fitted[:, :, place] = points[:, :, column[joint]]
-        elif joint == "neck" and len(shoulders) == 2:
-            fitted[:, :, place] = middle(points[:, :, shoulders])
-        else:
-            absent.append(joint)
-    if len(absent) > MOST_MISSING * len(wanted) or recording.layout.axes != LAYOUTS[layout].axes:
+    found = sources(layout.joints, recording.layout)
+    points, axes = recording.skeleton[:1], layout.axes
+    absent = [joint for joint, at in zip(layout.joints, found, strict=True) if at is None]
+    if len(absent) > MOST_MISSING * len(found) or recording.layout.axes != axes:
         raise DataError(
-            f"keypoints in {recording.layout.name} contain {len(wanted) - len(absent)} of the"
-            f" {len(wanted)} joints of {layout}; use a layout with more joints, or a run trained on"
-            f" {recording.layout.name}"
+            f"keypoints in {recording.layout.name} contain {len(found) - len(absent)} of the"
+            f" {len(found)} joints of {layout.name}; use a layout with more joints, or a run"
+            f" trained on {recording.layout.name}"
         )
+    fitted = np.zeros((*points.shape[:2], len(found), points.shape[-1]), np.float32)
+    places = [place for place, at in enumerate(found) if at is not None]
+    fitted[:, :, places] = pick(points, [at for at in found if at is not None], axes)
     what = f"{recording.layout.name} has no {some(absent)}: missing in all frames"
-    return fitted, [what] * bool(absent)
+    return fitted, [*recording.remarks, *[what] * bool(absent)]
 
 
 def estimate(video: Path, estimator: PoseEstimator) -> Recording:

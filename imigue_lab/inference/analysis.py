@@ -19,6 +19,7 @@ from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import by_frame, find_segments, write_clips, write_csv, write_json
+from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
@@ -108,7 +109,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     encoders = ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
     rgb, *rest = (open_encoder(*own, settings, device.torch_device) for own in encoders)
     video, keypoints, synthetic = chosen_video(settings)
-    layout = gesture.read_checkpoint("best")["keypoints"]
+    layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
     own = prepare_video(video, keypoints, layout, rate, vocabulary)
     extract_missing(own.index, [rgb, *rest], settings.store)

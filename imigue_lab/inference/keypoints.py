@@ -3,11 +3,12 @@
 analyses/<id>-<hash>/
     videos.csv         one row
     videos/<id>.mp4    the video, or a copy at the frame rate of the training data
-    keypoints/<id>.npy of its frames, if any
+    keypoints/<id>.npy of its frames, if any, and keypoints.json with their layout
     clips.csv          gestures that annotators have corrected
 """
 
 import io
+import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ from imigue_lab.data.index import Index, clips_table
 from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import slide
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.declared import FILE, to_declaration, to_stored
+from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.video import count_frames, differ, frames_at, probe, resample_video
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
@@ -54,7 +56,7 @@ class OwnVideo:
 
 
 def prepare_video(
-    source: Path, given: str, layout: str, rate: float | None, vocabulary: Vocabulary
+    source: Path, given: str, layout: Layout, rate: float | None, vocabulary: Vocabulary
 ) -> OwnVideo:
     """Finds the keypoints, resamples the video to the training rate, and defines windows.
 
@@ -79,7 +81,7 @@ def prepare_video(
         )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-") or "video"
     state = source.stat()
-    digest = short_hash(source, state.st_size, state.st_mtime_ns, given, layout, rate)
+    digest = short_hash(source, state.st_size, state.st_mtime_ns, given, to_stored(layout), rate)
     root = workspace() / "analyses" / f"{name}-{digest}"
     found = find_poses(source, given, layout)
     remarks = list(found.remarks) if found else []
@@ -94,8 +96,9 @@ def prepare_video(
         remarks.append("the training data are missing: their frame rate is unknown")
     place_video(source, root / "videos" / name, other)
     write_atomically(root / "videos.csv", f"video_id,split\n{name},test\n")
-    joints = len(LAYOUTS[layout].joints)
+    joints = len(layout.joints)
     points = found.skeleton[kept] if found else np.zeros((len(kept), joints, 3), np.float32)
+    write_atomically(root / FILE, json.dumps(to_declaration(layout)))
     if found:
         content = io.BytesIO()
         np.save(content, points)

@@ -18,11 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from imigue_lab.data.keypoint_files.clips import read_file
 from imigue_lab.data.segments import as_segments, by_frame, find_segments, overlap, slide, spans
+from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
-from imigue_lab.features.poses import fit_layout, read_user_recording
+from imigue_lab.features.poses import fit_layout
 from imigue_lab.inference.keypoints import with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
@@ -130,8 +132,8 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         RunError: the run's encoder cannot be built.
     """
     trained = stored_settings(run, "gesture")
-    layout = run.read_checkpoint("best")["keypoints"]
-    index = with_richer_files(open_data(trained["data"], store=trained["store"]), layout)
+    layout = layout_of(run.read_checkpoint("best")["keypoints"])
+    index = with_richer_files(open_data(trained["data"], store=trained["store"]), layout.name)
     labelled = index.clips[index.clips.label.notna()]
     videos = index.videos[(index.videos.split == split) & index.videos.video.notna()]
     videos = videos[videos.keypoints.notna() & videos.video_id.isin(labelled.video_id)]
@@ -144,7 +146,8 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     fps = float(videos.fps.iloc[0])
     points, ranges = {}, {}
     for video in videos.itertuples():
-        points[video.video_id] = fit_layout(read_user_recording(video.keypoints), layout)[0][0]
+        found = read_file(index, video.keypoints, video.video_id, layout)
+        points[video.video_id] = fit_layout(found, layout)[0][0]
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
     chosen = replace(index, videos=videos.assign(split="test"))
     windowed = with_windows(chosen, ranges)

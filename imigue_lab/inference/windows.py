@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from pydantic import Field
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError, RunError
@@ -136,11 +136,8 @@ def encode_windows(
     features = open_features(rgb.encoding.name, store, index)
     maps, sizes = read_maps(features, index)
     found = run.read_checkpoint("best")
-    split, clips, layout = (
-        GestureSplit(index.clips, run.vocabulary()),
-        index.clips,
-        LAYOUTS[found["keypoints"]],
-    )
+    split, clips = GestureSplit(index.clips, run.vocabulary()), index.clips
+    layout = layout_of(found["keypoints"])
     gestures = GestureData(
         split, clips, keypoints.__getitem__, layout, joints=None, persons=1, digest="", notes=[]
     )

@@ -7,7 +7,7 @@ separate learning rates and gradient clipping are not part of them.
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.models import import_builder
 
 if TYPE_CHECKING:  # the table is read without torch
@@ -163,7 +163,7 @@ SIZES: dict[str, Sizes] = {
 def build_baseline(
     name: str,
     classes: int = 32,
-    keypoints: str = "imigue22",
+    keypoints: Stored = "imigue22",
     channels: int = 3,
     persons: int = 1,
     **sizes: Any,
@@ -176,7 +176,7 @@ def build_baseline(
 
     Args:
         name: a row of `TABLE`; StrongAug is ST-GCN++ with another recipe.
-        keypoints: name of a layout, which gives the joints and the graph.
+        keypoints: a layout as checkpoints store it, which gives the joints and the graph.
         channels, persons: of the skeletons; networks with one shared norm accept more persons.
         sizes: other arguments of the builder, such as those of `SIZES`; by default as published.
 
@@ -190,7 +190,7 @@ def build_baseline(
         known = ", ".join([*SKELETON_BUILDERS, *PICTURE_BUILDERS])
         raise ValueError(f"name must be one of {known}; got {name!r}")
     if name == "poseconv3d":
-        sizes = {"joints": len(LAYOUTS[keypoints].joints), **sizes}
+        sizes = {"joints": len(layout_of(keypoints).joints), **sizes}
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
     return import_builder(PICTURE_BUILDERS[name])(classes=classes, **sizes)

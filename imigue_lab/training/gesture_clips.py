@@ -17,8 +17,9 @@ from imigue_lab.data.clips import Clip, ClipDataset, Keypoints, as_persons
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
 from imigue_lab.data.skeletons.augment import Augment, augmented
-from imigue_lab.data.skeletons.geometry import normalise_body
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
+from imigue_lab.data.skeletons.declared import declared_layout, to_stored
+from imigue_lab.data.skeletons.geometry import normalise_body, pick
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
@@ -39,7 +40,7 @@ class GestureData:
         sources: file, range within it and label of each clip, as `ClipDataset` expects them.
         keypoints: reads the keypoints of a file.
         layout: of the skeletons of `clips`.
-        joints: numbers of these joints in the file; None is all.
+        joints: where these joints are in the file; None is all.
         persons: maximum number in a file.
         digest: changes when a keypoint, a label, a subject or the split does.
         notes: what was left out.
@@ -50,7 +51,7 @@ class GestureData:
     sources: pd.DataFrame
     keypoints: Keypoints
     layout: Layout
-    joints: list[int] | None
+    joints: list[Source] | None
     persons: int
     digest: str
     notes: list[str]
@@ -64,7 +65,7 @@ class GestureData:
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""
-        return {"digest": self.digest, "keypoints": self.layout.name}
+        return {"digest": self.digest, "keypoints": to_stored(self.layout)}
 
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
@@ -150,22 +151,22 @@ def load_gesture_data(
     Args:
         index: replaces the index of `data`; only its files are read.
         keypoints: name of the layout to use; `auto` is the first of `RICHEST` that the files
-            contain, else their own.
+            contain, else their own, which `all` is.
 
     Raises:
         DataError: the data are incomplete or inconsistent, or lack joints of that layout.
     """
     index = with_richer_files(index or open_data(data, store=store), keypoints)
     split = split_gestures(index, fold, seed)
-    mapped = map_clips(index, split.clips)
+    mapped = map_clips(index, split.clips, LAYOUTS.get(keypoints))
     layout = choose_layout(keypoints, mapped.layout, index)
-    joints = subset(layout.name, mapped.layout.name) if layout != mapped.layout else None
+    joints = subset(layout, mapped.layout) if layout != mapped.layout else None
     clips = mapped.clips
-    contents, empty = digest_clips(clips, mapped.keypoints, joints)
+    contents, empty = digest_clips(clips, mapped.keypoints, joints, layout.axes)
     known = clips[["clip_id", "split", "subject"]].sort_values("clip_id").to_csv(index=False)
     digest = short_hash(split.vocabulary.classes, sorted(contents.items()), known)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
-    notes = [
+    notes = mapped.remarks + [
         f"{len(ids)} clips {what}: {some(sorted(ids))}"
         for ids, what in (
             (mapped.without, "have no keypoints and are left out"),
@@ -182,11 +183,12 @@ def load_gesture_data(
 
 def with_richer_files(index: Index, keypoints: str) -> Index:
     """The index with the files of more joints, if every video has one and they are needed."""
-    if keypoints not in ("auto", *LAYOUTS):
-        names = ", ".join(LAYOUTS)
-        raise SettingsError(f"keypoints: expected auto or one of {names}, got {keypoints!r}")
-    wanted = RICHEST[0] if keypoints == "auto" else keypoints
-    suffices = set(LAYOUTS[wanted].joints) <= set(LAYOUTS["light_hand35"].joints)
+    own = declared_layout(index.root)
+    if keypoints not in ("auto", "all", *LAYOUTS, own.name if own else ""):
+        names = ", ".join([*LAYOUTS, own.name] if own else LAYOUTS)
+        raise SettingsError(f"keypoints: expected auto, all or one of {names}, got {keypoints!r}")
+    wanted = LAYOUTS.get(keypoints, LAYOUTS[RICHEST[0]])
+    suffices = set(wanted.joints) <= set(LAYOUTS["light_hand35"].joints)
     videos = index.videos
     found = set(videos.video_id[videos.keypoints.notna()])
     if suffices or not index.richer or not found <= set(index.richer):
@@ -197,21 +199,23 @@ def with_richer_files(index: Index, keypoints: str) -> Index:
 
 def choose_layout(keypoints: str, carried: Layout, index: Index) -> Layout:
     """The layout of this name, or for `auto` the richest that is part of the files' layout."""
-    known = set(carried.joints)
     if keypoints == "auto":
-        parts = (LAYOUTS[name] for name in RICHEST if set(LAYOUTS[name].joints) <= known)
+        parts = (LAYOUTS[name] for name in RICHEST if contains(carried, LAYOUTS[name]))
         return next(parts, carried)
-    layout = LAYOUTS[keypoints]
-    if lacking := [joint for joint in layout.joints if joint not in known]:
+    layout = carried if keypoints in ("all", carried.name) else LAYOUTS[keypoints]
+    if not contains(carried, layout):
+        found = zip(layout.joints, sources(layout.joints, carried), strict=True)
+        lacking = [joint for joint, place in found if place is None]
         raise DataError(
             f"keypoints: expected the joints of {keypoints}, got files of {carried.name} in"
-            f" {index.root}, which lack {some(lacking)}; choose auto, or a layout that they contain"
+            f" {index.root}, which {f'lack {some(lacking)}' if lacking else 'are in space'}; choose"
+            " auto, or a layout that they contain"
         )
     return layout
 
 
 def digest_clips(
-    clips: pd.DataFrame, keypoints: Keypoints, joints: list[int] | None
+    clips: pd.DataFrame, keypoints: Keypoints, joints: list[Source] | None, axes: int
 ) -> tuple[dict[str, str], list[str]]:
     """A digest of each clip's label and keypoints, and the clips without any visible joint."""
     contents, empty = dict[str, str](), []
@@ -219,7 +223,8 @@ def digest_clips(
         array = as_persons(keypoints(str(key)))
         for clip in own.itertuples():
             points = array[:, clip.start : clip.end + 1]
-            points = np.ascontiguousarray(points if joints is None else points[:, :, joints])
+            points = points if joints is None else pick(points, joints, axes)
+            points = np.ascontiguousarray(points)
             digest = blake2b(f"{clip.label} {points.shape}".encode(), digest_size=8)
             digest.update(points.tobytes())
             contents[clip.clip_id] = digest.hexdigest()

@@ -213,7 +213,11 @@ def refuse_mismatch(path: Path, found: dict, expected: dict) -> None:
 
 
 def describe_difference(key: str, found: Any, expected: Any) -> str:
-    """Both values; of two lists, such as of classes, the first elements that differ."""
+    """Both values; of two lists, such as of classes, the first elements that differ; of two things
+    with a name, such as own keypoint layouts, their names."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        names = [value.get("name") for value in (found, expected)]
+        found, expected = names if names[0] != names[1] else (found, expected)
     if not (isinstance(found, list) and isinstance(expected, list)):
         return f"{key} is {found!r}, expected {expected!r}"
     pairs = enumerate(zip_longest(found, expected, fillvalue="nothing"))

@@ -40,7 +40,7 @@ def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, li
         counts, frames = Counter[str](), 0
         for path in files[video_id]:
             try:
-                recording = upper_body(read_file(path))
+                recording = upper_body(read_file(index, path, video_id))
             except DataError as error:
                 errors.append(str(error))
                 continue

@@ -103,13 +103,15 @@ def read_skeleton(moment: Moment) -> Skeleton:
     """
     clip, video = moment.clip, moment.video
     if clip is not None and clip.keypoints is not None:
-        return skeleton_of(upper_body(read_file(clip.keypoints)), int(clip.start))
+        return skeleton_of(
+            upper_body(read_file(moment.index, clip.keypoints, moment.video_id)), int(clip.start)
+        )
     if video.keypoints is None:
         clips = moment.index.clips
         of_clips = clips.keypoints[clips.video_id == moment.video_id].notna().any()
         why = "keypoints are stored by clip; choose a clip" if of_clips else "no keypoints found"
         raise DataError(f"video {moment.video_id}: {why}")
-    return skeleton_of(upper_body(read_file(video.keypoints)))
+    return skeleton_of(upper_body(read_file(moment.index, video.keypoints, moment.video_id)))
 
 
 def skeleton_of(recording: Recording, first: int = 0) -> Skeleton:
@@ -124,7 +126,7 @@ def skeleton_of(recording: Recording, first: int = 0) -> Skeleton:
     seen = present(recording.skeleton, layout.axes)[..., None]
     places = np.where(seen, recording.skeleton[..., :2], np.nan).astype(np.float32)
     places = rearrange(places, "m t v c -> t (m v) c")
-    return Skeleton(places, first, list(layout.joints) * persons, bones, layout.axes == 3)
+    return Skeleton(places, first, list(layout.joints) * persons, bones, layout.unit == "metres")
 
 
 def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go.Figure:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError
@@ -130,7 +131,7 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
     points[..., 0] = np.arange(1, 46)[:, None]
     np.save(half_a_second.with_suffix(".npy"), points)
     keypoints = str(half_a_second.with_suffix(".npy"))
-    own = prepare_video(half_a_second, keypoints, "imigue22", 25.0, IMIGUE)
+    own = prepare_video(half_a_second, keypoints, LAYOUTS["imigue22"], 25.0, IMIGUE)
     assert (own.fps, own.frames) == (25, 38)
     assert int(own.index.videos.frames.iloc[0]) == 38
     assert own.keypoints[:4, 0, 0].tolist() == [1, 2, 4, 5]
@@ -138,7 +139,7 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
         "has 30 frames per second, the training data 25: analysed as a resampled copy" in remark
         for remark in own.remarks
     )
-    same = prepare_video(half_a_second, keypoints, "imigue22", 30.0)
+    same = prepare_video(half_a_second, keypoints, LAYOUTS["imigue22"], 30.0)
     assert (same.fps, same.frames) == (30, 45)
     assert not any("copy" in remark for remark in same.remarks)
     assert same.index.root != own.index.root
@@ -146,7 +147,7 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
 
 def test_keypoints_read_through_the_tree_equal_those_of_the_file(analysis, index):
     source = index.videos.set_index("video_id").keypoints[analysis.own.video_id]
-    expected, _ = fit_layout(read_user_recording(source), "imigue22")
+    expected, _ = fit_layout(read_user_recording(source), LAYOUTS["imigue22"])
     np.testing.assert_array_equal(analysis.own.keypoints, expected[0])
 
 
@@ -159,13 +160,13 @@ def test_a_run_on_features_that_cannot_be_extracted_is_refused_by_name(analysis,
 
 def test_an_unusable_video_is_reported(tmp_path):
     with pytest.raises(DataError, match="no such video"):
-        prepare_video(tmp_path / "none.mp4", "", "imigue22", 25.0, IMIGUE)
+        prepare_video(tmp_path / "none.mp4", "", LAYOUTS["imigue22"], 25.0, IMIGUE)
     write_video(tmp_path / "short.mp4", np.zeros((7, 64, 64, 3), np.uint8), 25)
     with pytest.raises(
         DataError,
         match=r"expected at least 8 frames .* got 7 frames at 25 per second",
     ):
-        prepare_video(tmp_path / "short.mp4", "", "imigue22", 25.0, IMIGUE)
+        prepare_video(tmp_path / "short.mp4", "", LAYOUTS["imigue22"], 25.0, IMIGUE)
 
 
 def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import collate
-from imigue_lab.data.keypoint_files.tables import BY_JOINTS, read_recording
+from imigue_lab.data.keypoint_files.tables import layout_of_file, read_recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data, to_openpose, write_spreadsheet
@@ -93,7 +93,7 @@ def test_the_layout_is_the_richest_in_the_files_or_the_one_asked_for(
     root = own_tree(joints)
     data = load_gesture_data(str(root), keypoints=keypoints)
     assert data.layout.name == used == data.identity()["keypoints"]
-    carried = LAYOUTS[BY_JOINTS[joints]].joints
+    carried = layout_of_file(root / "a.npy", (1, joints, 3)).joints
     own = [carried.index(joint) for joint in data.layout.joints]
     clips = data.skeletons("train", 0)
     video = clips.clip_ids[0].split("_")[0]
@@ -106,7 +106,9 @@ def test_a_layout_that_the_files_do_not_contain_is_refused_in_a_sentence(own_tre
     complaint = r"expected the joints of mmgesture36, got files of light_hand35 .* lack right_jaw_2"
     with pytest.raises(DataError, match=complaint):
         load_gesture_data(root, keypoints="mmgesture36")
-    with pytest.raises(SettingsError, match=r"keypoints: expected auto or one of .*, got 'face'"):
+    with pytest.raises(
+        SettingsError, match=r"keypoints: expected auto, all or one of .*, got 'face'"
+    ):
         load_gesture_data(root, keypoints="face")
 
 
@@ -220,7 +222,9 @@ def test_clips_without_joints_or_file_are_counted_and_named(own_tree):
 def test_joints_in_space_and_several_persons_go_the_same_way(own_tree):
     rng = np.random.default_rng(1)
     two = rng.normal(size=(2, 30, 20, 3)).astype(np.float32)
-    data = load_gesture_data(str(own_tree(joints=20, v4=two)))
+    root = own_tree(joints=20, v4=two)
+    (root / "keypoints.json").write_text('{"layout": "kinect20"}')
+    data = load_gesture_data(str(root))
     assert data.layout.name == "kinect20" and data.persons == 2
     clips = data.clips("train", 8, ["bone"], "turn")
     batch = collate([clips[n] for n in range(len(clips))])
@@ -228,11 +232,12 @@ def test_joints_in_space_and_several_persons_go_the_same_way(own_tree):
 
 
 def test_files_of_two_layouts_are_refused_by_name(own_tree):
-    root = own_tree(v1=np.ones((30, 25, 3), np.float32))
-    with pytest.raises(DataError, match=r"v1\.npy: expected 22 joints as in .*v0\.npy, got 25"):
+    root = own_tree(v1=np.ones((30, 17, 3), np.float32))
+    complaint = r"v1\.npy: expected 22 joints of imigue22 as in .*v0\.npy, got 17 of coco17"
+    with pytest.raises(DataError, match=complaint):
         load_gesture_data(str(root))
-    root = own_tree(v1=np.ones((30, 22, 2), np.float32))
-    with pytest.raises(DataError, match=r"v1\.npy: expected .*, got \(30, 22, 2\)"):
+    root = own_tree(v1=np.ones((30, 22, 4), np.float32))
+    with pytest.raises(DataError, match=r"v1\.npy: expected .*, got \(30, 22, 4\)"):
         load_gesture_data(str(root))
 
 

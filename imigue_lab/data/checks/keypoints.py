@@ -1,6 +1,6 @@
 """Faults in keypoints: lost frames, empty skeletons, NaN, missing joints, swapped hands.
 
-Letters in shapes: T frames, V joints, each with x, y, score.
+Letters in shapes: T frames, V joints, each with x, y, score (or x, y, z).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from imigue_lab.data.checks.report import Finding, found
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.skeletons.geometry import present
+from imigue_lab.data.skeletons.keypoints import Layout
 
 Keypoints = Float[np.ndarray, "T V 3"]
 HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
@@ -27,19 +28,22 @@ class KeypointFacts:
     missing: tuple[str, ...]  # upper-body joints, missing in more than half of the frames
     swapped: bool  # fingertips are at the wrist of the other hand
     heads: dict[int, HeadBox]  # by frame
+    remarks: tuple[str, ...] = ()  # on units and scores
 
 
-def read_facts(keypoints: Keypoints, layout: str) -> KeypointFacts:
-    """Facts on the keypoints of a file in a named layout (`light_hand35`, `openpose137`, ...)."""
-    seen = keypoints[..., 2] > 0
+def read_facts(
+    keypoints: Keypoints, layout: Layout, remarks: tuple[str, ...] = ()
+) -> KeypointFacts:
+    """Facts on the keypoints of one person."""
+    seen = present(keypoints[None], layout.axes)[0]
     if not seen.any():
         return KeypointFacts(len(keypoints), 0.0, (), False, {})
-    joints = LAYOUTS[layout].joints
+    joints = layout.joints
     rare = {joint for joint, share in zip(joints, seen.mean(axis=0), strict=True) if share < OFTEN}
     missing = tuple(joint for joint in UPPER.split() if joint in rare)
     swapped = hands_swapped(keypoints, seen, joints)
-    heads = head_boxes(keypoints, joints)
-    return KeypointFacts(len(keypoints), float(seen.mean()), missing, swapped, heads)
+    heads = head_boxes(keypoints, seen, joints) if layout.axes == 2 else {}
+    return KeypointFacts(len(keypoints), float(seen.mean()), missing, swapped, heads, remarks)
 
 
 def hands_swapped(
@@ -55,19 +59,22 @@ def hands_swapped(
         frames = seen[:, numbers].all(axis=1)
         if not frames.any():
             return False
-        tips, own, others = (keypoints[frames, number, :2] for number in numbers)
+        tips, own, others = (keypoints[frames, number, :2] for number in numbers)  # x, y suffice
         to_own = np.linalg.norm(tips - own, axis=1)
         to_other = np.linalg.norm(tips - others, axis=1)
         nearer.append(np.median(to_other) < NEARER * np.median(to_own))
     return all(nearer)
 
 
-def head_boxes(keypoints: Keypoints, joints: tuple[str, ...]) -> dict[int, HeadBox]:
+def head_boxes(
+    keypoints: Keypoints, seen: Bool[np.ndarray, "T V"], joints: tuple[str, ...]
+) -> dict[int, HeadBox]:
     """The box of the head in the frames with nose and neck."""
     if not {"nose", "neck"} <= set(joints):
         return {}
-    nose, neck = (keypoints[:, joints.index(joint)] for joint in ("nose", "neck"))
-    frames = np.flatnonzero((nose[:, 2] > 0) & (neck[:, 2] > 0))
+    ends = [joints.index(joint) for joint in ("nose", "neck")]
+    nose, neck = (keypoints[:, end] for end in ends)
+    frames = np.flatnonzero(seen[:, ends].all(axis=1))
     half = 0.6 * np.linalg.norm(nose[:, :2] - neck[:, :2], axis=1)
     return {int(f): (float(nose[f, 0]), float(nose[f, 1]), float(half[f])) for f in frames}
 
@@ -97,6 +104,9 @@ def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> 
     what = "joints of the upper body are missing in more than half of the frames"
     advice = "they are masked; check the video"
     findings += found("warning", "missing joints", what, missing, advice)
+    remarks = [f"{name}: {remark}" for name, fact in facts.items() for remark in fact.remarks]
+    what, advice = "keypoints are read in other units than the file has", "correct the files if not"
+    findings += found("note", "units of keypoints", what, remarks, advice)
     swapped = [name for name, fact in facts.items() if fact.swapped]
     what = "fingertips are at the wrist of the other hand"
     advice = "the columns of left and right hand are exchanged: swap them back"

@@ -19,7 +19,7 @@ from imigue_lab.data.checks.report import ORDER, Finding, Report, found
 from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
-from imigue_lab.data.keypoint_files.clips import first_person, read_file
+from imigue_lab.data.keypoint_files.clips import parse, read_file
 from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
@@ -45,7 +45,7 @@ def check_root(root: Path | str, decode: Decode = "sample", subjects: str = "") 
     files = files_of(index, "video")
     probed, _ = probe_all(sorted(files.values()), survey.root)
     headers = {name: probed.get(path, VideoInfo(0.0, 0, 0, 0)) for name, path in files.items()}
-    poses, pose_findings = read_poses(files_of(index, "keypoints"))
+    poses, pose_findings = read_poses(index)
     videos = inspect_videos(files, headers, poses, decode)
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
     lengths = {name: fact.rows for name, fact in poses.items()} | frames
@@ -78,20 +78,21 @@ def files_of(index: Index, column: Literal["video", "keypoints"]) -> dict[str, P
     return whole[column].dropna().to_dict() | single[column].dropna().to_dict()
 
 
-def read_poses(files: dict[str, Path]) -> tuple[dict[str, KeypointFacts], list[Finding]]:
+def read_poses(index: Index) -> tuple[dict[str, KeypointFacts], list[Finding]]:
     """Reads every keypoint file once; unreadable files are grouped by the kind of error."""
     poses: dict[str, KeypointFacts] = {}
     unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
+    files, video_of = files_of(index, "keypoints"), index.clips.set_index("clip_id").video_id
     with suppress(DataError):  # errors are collected per file below
-        convert([path for path in files.values() if path.suffix != ".npy"], first_person)
+        convert([path for path in files.values() if path.suffix != ".npy"], parse)
     for name, path in files.items():
         try:
-            recording = read_file(path)
+            recording = read_file(index, path, video_of.get(name, name))
         except DataError as error:
             message = str(error).removeprefix(str(path)).lstrip(":, ")
             unreadable.setdefault(re.sub(r"\d+", "", message), []).append((name, message))
             continue
-        poses[name] = read_facts(recording.skeleton[0], recording.layout.name)
+        poses[name] = read_facts(recording.skeleton[0], recording.layout, recording.remarks)
     return poses, [
         Finding("error", "unreadable keypoints", what, tuple(name for name, _ in group), advice)
         for group in unreadable.values()

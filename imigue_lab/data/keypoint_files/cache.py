@@ -25,8 +25,9 @@ from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 
 PARALLEL_FROM = 64_000_000  # bytes of files; fewer are parsed before other processes have started
-VERSION = 1  # increase when a parser returns something else for the same file
-Keypoints = Float32[np.ndarray, "T V 3"]  # x, y in pixels, confidence; 0 where missing
+VERSION = 2  # increase when a parser returns something else for the same file
+# x, y in pixels, confidence; 0 where missing; or x, y, z in space
+Keypoints = Float32[np.ndarray, "*persons T V 3"]
 Parser = Callable[[Path], Keypoints]
 
 

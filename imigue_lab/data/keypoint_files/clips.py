@@ -6,6 +6,11 @@ A clip's own file takes precedence over the rows of its video's file. Files are 
 Letters in shapes: M persons, T frames, V joints, C channels.
 """
 
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +18,22 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from imigue_lab.data.clips import KeypointFiles
+from imigue_lab.data.clips import KeypointFiles, as_persons
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
-from imigue_lab.data.keypoint_files.tables import Recording, layout_of_shape, read_recording
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
+from imigue_lab.data.keypoint_files.tables import (
+    NAMED,
+    Recording,
+    layout_of_file,
+    not_an_array,
+    read_points,
+    read_recording,
+)
+from imigue_lab.data.keypoint_files.units import Size, in_pixels
+from imigue_lab.data.skeletons.declared import declared_layout
+from imigue_lab.data.skeletons.geometry import Skeleton, pick
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, contains, subset
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError, some
 
 
@@ -33,18 +49,18 @@ def read_clip(index: Index, clip_id: str) -> Recording:
         )
     clip = rows.iloc[0]
     if clip.keypoints is not None:
-        return read_file(clip.keypoints)
+        return read_file(index, clip.keypoints, clip.video_id)
     whole = index.videos.set_index("video_id").keypoints[clip.video_id]
     if whole is None:
         raise DataError(f"{index.root}: contains no keypoints of clip {clip_id}; choose another")
-    recording = read_file(whole)
+    recording = read_file(index, whole, clip.video_id)
     frames = recording.skeleton.shape[1]
     if clip.end >= frames:
         raise DataError(
             f"{whole}: expected frames up to {clip.end} for clip {clip_id}, got {frames} frames;"
             " correct its range, or copy the file again"
         )
-    return Recording(recording.skeleton[:, clip.start : clip.end + 1], recording.layout)
+    return replace(recording, skeleton=recording.skeleton[:, clip.start : clip.end + 1])
 
 
 class MappedClips(NamedTuple):
@@ -55,12 +71,14 @@ class MappedClips(NamedTuple):
     layout: Layout  # of all files
     persons: int  # the largest number in a file
     without: list[str]  # ids of the clips that have no keypoints
+    remarks: list[str]  # on units and scores
 
 
-def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
+def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -> MappedClips:
     """Memory-maps the keypoints of clips, after parsing files that are not in the cache.
 
-    Raises DataError for files that cannot be used or have several layouts, or if there is none.
+    `wanted` is the layout to train on, see `layout_of_file`. Raises DataError for files that cannot
+    be used or have several layouts, or if there is none.
     """
     whole = index.videos.set_index("video_id").keypoints
     alone = clips.keypoints.notna()
@@ -70,13 +88,22 @@ def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
     if not found.any():
         raise DataError(f"{index.root}: contains no keypoints of its clips; copy them, see `check`")
     files = dict(zip(key[found], source[found], strict=True))
-    convert([path for path in files.values() if path.suffix != ".npy"], first_person)
-    paths = {
-        key: path if path.suffix == ".npy" else array_path(path, first_person)
-        for key, path in files.items()
-    }
-    shapes = {key: np.load(path, mmap_mode="r").shape for key, path in paths.items()}
-    last = key[found].map({key: shape[-3] - 1 for key, shape in shapes.items()})
+    convert([path for path in files.values() if path.suffix != ".npy"], parse)
+    declared, videos = declared_layout(index.root), clips.set_index("clip_id").video_id
+    paths, layouts, remarks = {}, {}, []
+    for name, path in files.items():
+        layouts[name] = layout_of_file(path, shape_of(path), declared, wanted)
+        paths[name] = path if path.suffix == ".npy" else array_path(path, parse)
+        if not path.name.endswith(tuple(NAMED)):
+            raw = read_raw(path, declared, wanted)
+            size = picture_size(index, str(videos.get(name, name)))
+            recording = in_pixels(raw, size)
+            layouts[name] = recording.layout
+            if recording.remarks or np.load(paths[name], mmap_mode="r").shape[-1] == 2:
+                paths[name] = keep_copy(path, recording.skeleton)
+            remarks += [(remark, name) for remark in recording.remarks]
+    shapes = {name: np.load(path, mmap_mode="r").shape for name, path in paths.items()}
+    last = key[found].map({name: shape[-3] - 1 for name, shape in shapes.items()})
     mapped = clips[found].assign(
         video_id=key[found],
         start=clips.start.where(~alone, 0)[found],
@@ -85,23 +112,51 @@ def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
     return MappedClips(
         mapped,
         KeypointFiles(paths),
-        one_layout(shapes, files),
+        one_layout(layouts, files),
         max(shape[0] if len(shape) == 4 else 1 for shape in shapes.values()),
         clips.clip_id[~found].tolist(),
+        grouped(remarks),
     )
 
 
-def one_layout(shapes: dict[str, tuple[int, ...]], files: dict[str, Path]) -> Layout:
-    """The layout of all files, determined by their number of joints."""
-    first, expected = next(iter(shapes.items()))
-    for key, shape in shapes.items():
-        layout_of_shape(shape, files[key])
-        if shape[-2] != expected[-2]:
+def shape_of(path: Path) -> tuple[int, ...]:
+    """Of the keypoints in a file, those of other formats than ``.npy`` from the cache."""
+    array = path if path.suffix == ".npy" else array_path(path, parse)
+    try:
+        return np.load(array, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        raise not_an_array(path, error) from None
+
+
+def keep_copy(path: Path, skeleton: Skeleton) -> Path:
+    """A file of the workspace with the keypoints of another file, changed."""
+    digest = blake2b(np.ascontiguousarray(skeleton).tobytes(), digest_size=8).hexdigest()
+    copy = workspace() / "keypoints" / f"{path.stem}-{short_hash(path.absolute())}-{digest}.npy"
+    content = io.BytesIO()
+    np.save(content, skeleton, allow_pickle=False)
+    write_atomically(copy, content.getvalue())
+    return copy
+
+
+def grouped(remarks: Sequence[tuple[str, str]]) -> list[str]:
+    """One sentence for each kind of remark, with the names of the files."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for remark, name in remarks:
+        kinds.setdefault(re.sub(r"[\d.]+", "", remark), []).append((remark, name))
+    return [f"{own[0][0]} ({some(name for _, name in own)})" for own in kinds.values()]
+
+
+def one_layout(layouts: dict[str, Layout], files: dict[str, Path]) -> Layout:
+    """The layout of all files."""
+    first, expected = next(iter(layouts.items()))
+    for key, layout in layouts.items():
+        if layout != expected:
             raise DataError(
-                f"{files[key]}: expected {expected[-2]} joints as in {files[first]}, got"
-                f" {shape[-2]}; save all files in one layout"
+                f"{files[key]}: expected {len(expected.joints)} joints of {expected.name} as in"
+                f" {files[first]}, got {len(layout.joints)} of {layout.name}; save all files in one"
+                " layout"
             )
-    return layout_of_shape(expected, files[first])
+    return expected
 
 
 def keypoint_files(index: Index, video_id: str) -> list[Path]:
@@ -112,21 +167,38 @@ def keypoint_files(index: Index, video_id: str) -> list[Path]:
     return index.clips.keypoints[index.clips.video_id == video_id].dropna().tolist()
 
 
-def read_file(path: Path) -> Recording:
+def read_file(index: Index, path: Path, video_id: str, wanted: Layout | None = None) -> Recording:
+    """A keypoint file of a video or of one of its clips, in pixels, from the cache if possible."""
+    recording = read_raw(path, declared_layout(index.root), wanted)
+    return in_pixels(recording, picture_size(index, video_id))
+
+
+def read_raw(path: Path, declared: Layout | None = None, wanted: Layout | None = None) -> Recording:
     """As `read_recording`, from the cache for formats that are slow to parse."""
     if path.suffix == ".npy":
-        return read_recording(path)
-    points = np.asarray(read_keypoints(path, first_person))
-    return Recording(points[None], layout_of_shape(points.shape, path))
+        return read_recording(path, declared, wanted)
+    points = np.asarray(read_keypoints(path, parse))
+    return Recording(as_persons(points), layout_of_file(path, points.shape, declared, wanted))
 
 
-def first_person(path: Path) -> Float32[np.ndarray, "T V 3"]:
-    return read_recording(path).skeleton[0]
+def picture_size(index: Index, video_id: str) -> Size | None:
+    """Width and height of a video's picture; None if unknown."""
+    video = index.videos[index.videos.video_id == video_id]
+    if video.empty or video[["width", "height"]].isna().any(axis=None):
+        return None
+    return Size(int(video.width.iloc[0]), int(video.height.iloc[0]))
+
+
+def parse(path: Path) -> Float32[np.ndarray, "*persons T V 3"]:
+    """The keypoints of a file, (T, V, C) of one person, or (M, T, V, C)."""
+    skeleton = read_points(path)
+    return skeleton[0] if len(skeleton) == 1 else skeleton
 
 
 def upper_body(recording: Recording) -> Recording:
     """The 22 joints of `imigue22`; a layout that lacks some of them is returned unchanged."""
     layout = LAYOUTS["imigue22"]
-    if not set(layout.joints) <= set(recording.layout.joints):
+    if not contains(recording.layout, layout):
         return recording
-    return Recording(recording.skeleton[:, :, subset(layout.name, recording.layout.name)], layout)
+    points = pick(recording.skeleton, subset(layout, recording.layout))
+    return replace(recording, skeleton=points, layout=layout)

@@ -8,40 +8,122 @@ person as flat lists of x, y, score.
 
 import json
 import re
+from bisect import bisect_left
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from imigue_lab.data.skeletons.geometry import distance, extent
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
 FRAME_FILE = re.compile(r"(\d+)_keypoints\.json$")
+BODY = "pose_keypoints_2d"
 PARTS = {  # points of each list, in the order of `openpose137`
-    "pose_keypoints_2d": 25,
+    BODY: 25,
     "face_keypoints_2d": 70,
     "hand_left_keypoints_2d": 21,
     "hand_right_keypoints_2d": 21,
 }
+Person = Float32[np.ndarray, "V 3"]
+
+
+@dataclass(eq=False)
+class Track:
+    """One person in consecutive frames, some of which may lack the person."""
+
+    frames: dict[int, Person]
+
+    @property
+    def first(self) -> int:
+        return min(self.frames)
+
+    @property
+    def last(self) -> int:
+        return max(self.frames)
+
+
 LARGEST = 1e5  # pixels; no picture is larger
 HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
+LOST = 50  # frames after which a person who comes back is another one
+PEAK = 20.0  # scores of SimCC estimators reach 10, see `units`
 
 
-def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M T 137 3"]:
-    """A folder of ``<any>_<frame>_keypoints.json`` as `openpose137`.
+def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M T V 3"]:
+    """A folder of ``<any>_<frame>_keypoints.json``: `openpose137`, or of OpenPose's COCO model and
+    its version 1.1 `openpose18`.
 
-    Each frame contributes the persons with the highest sum of scores; OpenPose does not track them
-    between frames. Undetected joints, and frames without persons, are (0, 0, 0).
+    OpenPose does not follow persons from frame to frame: here each is followed by position, and
+    those with the highest sum of scores are returned. Undetected joints, and frames without the
+    person, are (0, 0, 0).
 
     Raises DataError for no such files, a missing or duplicate frame, or a file of another form.
     """
-    files = frame_files(folder)
-    skeleton = np.zeros((persons, len(files), 137, 3), dtype=np.float32)
-    for frame, path in enumerate(files):
-        seen = sorted(read_people(path), key=lambda person: -float(person[:, 2].sum()))
-        for number, person in enumerate(seen[:persons]):
-            skeleton[number, frame] = person
+    people = [read_people(path) for path in frame_files(folder)]
+    joints = {len(person) for own in people for person in own}
+    if len(joints) > 1:
+        raise DataError(
+            f"{folder}: expected one model of OpenPose, got persons of 18 and of 25 body points;"
+            " run OpenPose again"
+        )
+    return tracked(people, min(joints, default=137), persons)
+
+
+def tracked(
+    people: list[list[Person]], joints: int, persons: int = 1
+) -> Float32[np.ndarray, "M T V 3"]:
+    """Persons followed from frame to frame; the first has the highest sum of scores."""
+    skeleton = np.zeros((persons, len(people), joints, 3), dtype=np.float32)
+    tracks = follow(people)
+    for number in range(persons):
+        for track in in_turn(tracks):
+            tracks.remove(track)
+            for frame, person in track.frames.items():
+                skeleton[number, frame] = person
     return skeleton
+
+
+def follow(people: list[list[Person]]) -> list[Track]:
+    """The persons of all frames joined into tracks: each goes on with the nearest person of the
+    next frame that is less than its own size away, for up to `LOST` frames without one.
+    """
+    ended, tracks = list[Track](), list[Track]()
+    for frame, seen in enumerate(people):
+        ended += [track for track in tracks if frame - track.last > LOST]
+        tracks = [track for track in tracks if frame - track.last <= LOST]
+        before = [track.frames[track.last] for track in tracks]
+        sizes = [extent(person) for person in before]
+        pairs = [
+            (apart, number, place)
+            for place, person in enumerate(before)
+            for number, other in enumerate(seen)
+            if (apart := distance(other, person)) < sizes[place]
+        ]
+        free, going = set(range(len(seen))), set(range(len(tracks)))
+        for _, number, place in sorted(pairs):
+            if number in free and place in going:
+                tracks[place].frames[frame] = seen[number]
+                free.discard(number)
+                going.discard(place)
+        tracks += [Track({frame: seen[number]}) for number in sorted(free) if seen[number].any()]
+    return ended + tracks
+
+
+def in_turn(tracks: list[Track]) -> list[Track]:
+    """Of all tracks that can follow one another, those with the highest sum of scores."""
+    ordered = sorted(tracks, key=lambda track: track.last)
+    ends, best = [track.last for track in ordered], [(0.0, -1, 0)]  # score, track, before it
+    for number, track in enumerate(ordered):
+        earlier = bisect_left(ends, track.first, hi=number)
+        score = best[earlier][0] + sum(float(p[:, 2].sum()) for p in track.frames.values())
+        best.append((score, number, earlier) if score > best[-1][0] else best[-1])
+    chosen, (_, number, earlier) = list[Track](), best[-1]
+    while number >= 0:
+        chosen.append(ordered[number])
+        _, number, earlier = best[earlier]
+    return chosen
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -65,11 +147,14 @@ def frame_files(folder: Path) -> list[Path]:
     expected = range(min(*numbered, 1), last)  # from 0, or from 1 as picture files are numbered
     missing = next((number for number in expected if number not in numbered), None)
     if missing is not None:
-        raise DataError(f"{folder}: frame {missing} of {last} is missing; run OpenPose again")
+        raise DataError(
+            f"{folder}: frame {missing} of {last} is missing; run OpenPose again, or write"
+            ' {"people": []} as its file if it shows nobody'
+        )
     return [numbered[number] for number in sorted(numbered)]
 
 
-def read_people(path: Path) -> list[Float32[np.ndarray, "137 3"]]:
+def read_people(path: Path) -> list[Person]:
     """All persons of one frame."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -80,21 +165,27 @@ def read_people(path: Path) -> list[Float32[np.ndarray, "137 3"]]:
         raise DataError(f'{path}: has no list "people"; run OpenPose again')
     found = []
     for person in people:
-        points = np.concatenate([read_part(path, person, *part) for part in PARTS.items()])
-        found.append(checked(points[None], LAYOUTS["openpose137"], f"{path}")[0])
+        body = next((key for key in (BODY, "pose_keypoints") if key in person), BODY)
+        numbers = person.get(body)
+        if isinstance(numbers, list) and len(numbers) == 54:
+            points, layout = read_part(path, person, body, 18), LAYOUTS["openpose18"]
+        else:
+            points = np.concatenate([read_part(path, person, *part) for part in PARTS.items()])
+            layout = LAYOUTS["openpose137"]
+        found.append(checked(points[None], layout, f"{path}")[0])
     return found
 
 
 def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.ndarray, "P 3"]:
     """One flat list as points; hands and face that OpenPose was not run for are missing."""
-    numbers = person.get(part, None if part == "pose_keypoints_2d" else [])
-    if numbers == [] and part != "pose_keypoints_2d":
+    numbers = person.get(part, None if part == BODY else [])
+    if numbers == [] and part != BODY:
         return np.zeros((points, 3))
     if not isinstance(numbers, list) or len(numbers) != 3 * points:
         found = f"{len(numbers)} numbers" if isinstance(numbers, list) else "no list"
         raise DataError(
             f"{path}: {part}: expected {3 * points} numbers, got {found}; run OpenPose with its"
-            " BODY_25 model, and with face and hands or without them"
+            " BODY_25 or COCO model, and with face and hands or without them"
         )
     wrong = [number for number in numbers if type(number) not in (int, float)]
     if wrong:
@@ -108,22 +199,25 @@ def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.nd
 
 
 def checked(
-    values: Float[np.ndarray, "T V 3"], layout: Layout, where: str
+    values: Float[np.ndarray, "T V 3"], layout: Layout, where: str, highest: float = HIGHEST
 ) -> Float32[np.ndarray, "T V 3"]:
     """Validated keypoints; a joint with score 0, or at (0, 0), becomes all 0.
 
-    Raises DataError for a value that is not finite, or not a valid position or score.
+    Raises DataError for a value that is not finite, or not a valid position or score, which is at
+    most `highest`.
     """
     valid = np.abs(values) <= LARGEST  # False for NaN
-    valid[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= HIGHEST)
+    valid[..., 2] = (values[..., 2] >= 0) & (values[..., 2] <= highest)
     if not valid.all():
         frame, joint, channel = (int(n) for n in np.argwhere(~valid)[0])
         frames = f"frame {frame}, " if len(values) > 1 else ""
         allowed = "a score of 0 to 1" if channel == 2 else "a position in pixels"
+        advice = "write 0, 0, 0 where a joint is missing"
+        if channel == 2 and highest == PEAK:
+            advice += ", or declare a layout without scores or in space in keypoints.json"
         raise DataError(
             f"{where}: {frames}{('x', 'y', 'score')[channel]} of {layout.joints[joint]}: expected"
-            f" {allowed}, got {values[frame, joint, channel]:g}; write 0, 0, 0 where a joint is"
-            " missing"
+            f" {allowed}, got {values[frame, joint, channel]:g}; {advice}"
         )
     missing = (values[..., 2] == 0) | (values[..., :2] == 0).all(axis=-1)
     return np.where(missing[..., None], 0, values).astype(np.float32)

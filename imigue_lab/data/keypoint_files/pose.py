@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from imigue_lab.data.keypoint_files.openpose import PARTS, checked, message
+from imigue_lab.data.keypoint_files.openpose import PARTS, checked, message, tracked
 from imigue_lab.data.skeletons.geometry import Skeleton
-from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS
 from imigue_lab.errors import DataError, some
 
 Points = dict[tuple[str, str], int]  # column of a component's point, by both names
@@ -26,8 +26,8 @@ class PoseFile(NamedTuple):
     points: Points
 
 
-def read_pose(path: Path) -> tuple[Skeleton, Layout]:
-    """The person of highest confidence in each frame, as `openpose137` or `mediapipe65`.
+def read_pose(path: Path) -> Skeleton:
+    """The person of highest confidence, followed by position, as `openpose137` or `mediapipe65`.
 
     Raises DataError for no ``.pose`` file, no frames, or points of another estimator.
     """
@@ -47,13 +47,11 @@ def read_pose(path: Path) -> tuple[Skeleton, Layout]:
     if absent:
         raise DataError(f"{path}: contains no {' '.join(absent[0])}; write the file again")
     columns = [file.points[name] for name in names]
-    surest = file.confidence.sum(axis=2).argmax(axis=1)
-    frames = np.arange(len(surest))
     values = np.concatenate([file.positions[..., :2], file.confidence[..., None]], axis=-1)
-    values = values[frames, surest][:, columns].astype(np.float64)
+    values = values[:, :, columns].astype(np.float64)
     values[values[..., 2] == 0] = 0  # undetected points may have any value
-    known = LAYOUTS[layout]
-    return checked(values, known, f"{path}")[None], known
+    persons = [checked(person, LAYOUTS[layout], f"{path}") for person in values.swapaxes(0, 1)]
+    return tracked([list(frame) for frame in np.stack(persons, axis=1)], len(columns))
 
 
 def read_pose_file(path: Path) -> PoseFile:

@@ -12,78 +12,114 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Float64
 
-from imigue_lab.data.keypoint_files.openpose import checked, message, read_openpose_json
+from imigue_lab.data.keypoint_files.openpose import PEAK, checked, message, read_openpose_json
 from imigue_lab.data.keypoint_files.pose import read_pose
+from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
-BY_JOINTS = {  # of two layouts with the same number of joints, the picture's
-    35: "light_hand35",
-    137: "openpose137",
-    25: "body25",
-    22: "imigue22",
-    65: "mediapipe65",
-    36: "mmgesture36",
-    20: "kinect20",
-    18: "openpose18",
-    17: "coco17",
-}
+NAMED = {"_light_hand.csv": "light_hand35", "_light.csv": "body25", ".xlsx": "openpose137"}
+UNNAMED = (".npy", ".csv")  # files of joints without names, which `keypoints.json` declares
 
 
 @dataclass(frozen=True)
 class Recording:
-    """The keypoints of one recording, and their layout."""
+    """The keypoints of one recording, their layout, and what `units.in_pixels` changed."""
 
     skeleton: Skeleton
     layout: Layout
+    remarks: tuple[str, ...] = ()
 
 
-def read_recording(path: Path) -> Recording:
-    """Keypoints of one recording; the file name determines the layout.
+def read_recording(
+    path: Path, declared: Layout | None = None, wanted: Layout | None = None
+) -> Recording:
+    """Keypoints of one recording, as in the file; `units.in_pixels` converts them.
+
+    The arguments are those of `layout_of_file`. Raises DataError for files of another kind, and for
+    any that cannot be used.
+    """
+    if path.suffix == ".npy":
+        return read_array(path, declared, wanted)
+    skeleton = read_points(path)
+    return Recording(skeleton, layout_of_file(path, skeleton.shape, declared, wanted))
+
+
+def read_points(path: Path) -> Skeleton:
+    """The keypoints of a file of any format but ``.npy``.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
-    JSON files `openpose137`; an ``.npy`` has the layout in `BY_JOINTS` of its number of joints; a
-    ``.pose`` names its points. Raises DataError for other files, and for any that cannot be used.
+    JSON files OpenPose's; a ``.pose`` names its points.
     """
     if path.is_dir():
-        return Recording(read_openpose_json(path), LAYOUTS["openpose137"])
-    if path.suffix == ".npy":
-        return read_array(path)
+        return read_openpose_json(path)
     if path.suffix == ".pose":
-        return Recording(*read_pose(path))
+        return read_pose(path)
     if path.suffix == ".xlsx":
-        return Recording(read_openpose_xlsx(path), LAYOUTS["openpose137"])
-    for ending, name in (("_light_hand.csv", "light_hand35"), ("_light.csv", "body25")):
+        return read_openpose_xlsx(path)
+    for ending, name in NAMED.items():
         if path.name.endswith(ending):
-            return Recording(read_keypoint_csv(path, LAYOUTS[name]), LAYOUTS[name])
+            return read_keypoint_csv(path, LAYOUTS[name])
     raise DataError(
         f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose or a"
         " folder of OpenPose's JSON files; name one of these"
     )
 
 
-def read_array(path: Path) -> Recording:
-    """An ``.npy`` in the layout of its number of joints."""
+def read_array(path: Path, declared: Layout | None, wanted: Layout | None) -> Recording:
+    """An ``.npy`` in the layout that is declared, or of its number of joints."""
     try:
         shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, AttributeError) as error:
         raise not_an_array(path, error) from None
-    layout = layout_of_shape(shape, path)
+    layout = layout_of_file(path, shape, declared, wanted)
     return Recording(read_keypoint_array(path, layout), layout)
 
 
-def layout_of_shape(shape: tuple[int, ...], path: Path) -> Layout:
-    """The layout of an array (T, V, 3) or (M, T, V, 3), determined by its number of joints.
+def layout_of_file(
+    path: Path,
+    shape: tuple[int, ...],
+    declared: Layout | None = None,
+    wanted: Layout | None = None,
+) -> Layout:
+    """The layout of an array (T, V, C) or (M, T, V, C) that was read from a file.
 
-    Raises DataError for another shape, or if no layout has this number of joints.
+    Args:
+        declared: by the `keypoints.json` of the data, for files that do not name their points.
+        wanted: the layout to train on; decides between several known ones of as many joints, or
+            where there is none.
+
+    Raises DataError for another shape, or if several known layouts or none have as many joints.
     """
-    if len(shape) not in (3, 4) or shape[-1] != 3 or shape[-2] not in BY_JOINTS:
+    for ending, name in NAMED.items():
+        if path.name.endswith(ending):
+            return LAYOUTS[name]
+    joints = shape[-2] if len(shape) in (3, 4) and shape[-1] in (2, 3) else 0
+    if declared and joints and path.suffix in UNNAMED:
+        if len(declared.joints) != joints:
+            raise DataError(
+                f"{path}: expected the {len(declared.joints)} joints of {declared.name}, which"
+                f" {FILE} declares, got {joints}; correct either"
+            )
+        return declared
+    fitting = [layout for layout in LAYOUTS.values() if len(layout.joints) == joints]
+    if wanted and len(wanted.joints) == joints and len(fitting) != 1:
+        return wanted
+    if len(fitting) == 1:
+        return fitting[0]
+    known = sorted({len(layout.joints) for layout in LAYOUTS.values()})
+    if fitting:
+        names = [layout.name for layout in fitting]
         raise DataError(
-            f"{path}: expected (frames, joints, 3) with {', '.join(map(str, BY_JOINTS))} joints,"
-            f" got {shape}; save it in this form"
+            f"{path}: expected a declared layout for {joints} joints, which {' and '.join(names)}"
+            f' have, got none; write {FILE} into the root of the data, {{"layout":'
+            f' "{names[-1]}"}} or the other one, or set keypoints to its name'
         )
-    return LAYOUTS[BY_JOINTS[shape[-2]]]
+    raise DataError(
+        f"{path}: expected (frames, joints, 3) with {', '.join(map(str, known))} joints, got"
+        f" {shape}; save it in this form, or declare your own joints in {FILE}"
+    )
 
 
 def not_an_array(path: Path, error: Exception) -> DataError:
@@ -197,24 +233,28 @@ def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
 def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
     """An ``.npy`` of floats, (T, V, C) or (M, T, V, C), joints as in `layout`.
 
-    In a layout of the picture, C is 3: x, y in pixels and a score. Raises DataError for another
-    shape or dtype, no frames, or an invalid number.
+    In a layout of the picture, C is 3: x, y and a score, or 2 without scores, which become 1 where
+    a joint is not at (0, 0). Raises DataError for another shape or dtype, no frames, or an invalid
+    number.
     """
     try:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # any error of its header parser
         raise not_an_array(path, error) from None
-    joints = len(layout.joints)
+    joints, widths = len(layout.joints), (2, 3) if layout.axes == 2 else (3,)
     fits = array.ndim in (3, 4) and array.dtype.kind == "f" and array.size
-    if not fits or array.shape[-2:] != (joints, 3):
+    if not fits or array.shape[-2] != joints or array.shape[-1] not in widths:
         raise DataError(
             f"{path}: expected floats (frames, {joints}, 3) of {layout.name}, or (persons, frames,"
             f" {joints}, 3), got {array.dtype} {array.shape}; save it in this form"
         )
     persons = array[None] if array.ndim == 3 else array
     if layout.axes == 2:
-        return np.stack([checked(person, layout, f"{path}") for person in persons])
+        if array.shape[-1] == 2 or not layout.scores:
+            shown = (persons[..., :2] != 0).any(axis=-1, keepdims=True)
+            persons = np.concatenate([persons[..., :2], shown.astype(array.dtype)], axis=-1)
+        return np.stack([checked(person, layout, f"{path}", PEAK) for person in persons])
     if not (np.abs(persons) < np.finfo(np.float32).max).all():
         raise DataError(f"{path}: contains NaN or infinity; write 0, 0, 0 where a joint is missing")
     return persons.astype(np.float32)

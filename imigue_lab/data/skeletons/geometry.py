@@ -6,10 +6,12 @@ A missing joint has score 0 (in space: all zeros), and is never normalised into 
 Source: resampling as in the published code of CTR-GCN (Chen et al., ICCV 2021).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout, Source
 from imigue_lab.errors import DataError
 
 SHOULDERS = ("right_shoulder", "left_shoulder")
@@ -32,30 +34,52 @@ def present(skeleton: Skeleton, axes: int = 2) -> Bool[np.ndarray, "M T V"]:
     return (skeleton != 0).any(axis=-1)
 
 
+def midpoint(pair: Float[np.ndarray, "*rows 2 C"], axes: int = 2) -> Float[np.ndarray, "*rows C"]:
+    """Of two joints, with the lower of their scores; missing where either is missing."""
+    mean = pair.mean(axis=-2)
+    mean[..., axes:] = pair[..., axes:].min(axis=-2)
+    return mean * present(pair, axes).all(axis=-1)[..., None]
+
+
+def pick(
+    skeleton: Float[np.ndarray, "M T V C"], joints: Sequence[Source], axes: int = 2
+) -> Float[np.ndarray, "M T J C"]:
+    """The joints of `keypoints.subset`, those of two columns as midpoints; a copy."""
+    ends = [(joint, joint) if isinstance(joint, int) else joint for joint in joints]
+    picked = skeleton[:, :, [first for first, _ in ends]]
+    for place, pair in enumerate(ends):
+        if pair[0] != pair[1]:
+            picked[:, :, place] = midpoint(skeleton[:, :, list(pair)], axes)
+    return picked
+
+
 def normalise_body(skeleton: Skeleton, layout: Layout) -> Skeleton:
     """Coordinates relative to the midpoint of the shoulders, in units of the shoulder width.
 
     Midpoint and width are medians over the frames of a person's clip, so that movement is kept and
     neither the camera nor a hidden hand changes the other joints. Missing joints become 0; a person
-    whose shoulders never appear in the same frame keeps the coordinates. Raises DataError for a
-    layout without shoulders.
+    whose shoulders never appear in the same frame keeps the coordinates. In a layout without
+    shoulders, such as of a hand, the root takes their place, and the mean bone that of the width.
     """
-    sides = [index for index, joint in enumerate(layout.joints) if joint in SHOULDERS]
-    if len(sides) != 2:
-        raise DataError(
-            f"{layout.name} has no shoulders, by which a body is normalised; choose a body layout"
-        )
     seen = present(skeleton, layout.axes)
     normalised = skeleton * seen[..., None]
+    sides = [index for index, joint in enumerate(layout.joints) if joint in SHOULDERS]
+    bones = [sides] if len(sides) == 2 else [list(bone) for bone in layout.bones]
+    centre = sides if len(sides) == 2 else [layout.root]
     for person in range(len(skeleton)):
-        both = seen[person][:, sides].all(axis=1)
-        if not both.any():
+        shown, places = seen[person], skeleton[person, ..., : layout.axes]
+        whole = shown[:, centre].all(axis=1)
+        frames = [shown[:, ends].all(axis=1) for ends in bones]
+        lengths = [
+            np.median(np.linalg.norm(places[own, first] - places[own, last], axis=1))
+            for own, (first, last) in zip(frames, bones, strict=True)
+            if own.any()
+        ]
+        if not whole.any() or not lengths:
             continue
-        right, left = (skeleton[person, both, side, : layout.axes] for side in sides)
-        middle = np.median((right + left) / 2, axis=0)
-        width = np.median(np.linalg.norm(right - left, axis=1))
+        middle = np.median(places[whole][:, centre].mean(axis=1), axis=0)
         own = normalised[person, ..., : layout.axes]
-        own[seen[person]] = (own[seen[person]] - middle) / max(width, 1e-6)
+        own[shown] = (own[shown] - middle) / max(np.mean(lengths), 1e-6)
     return normalised
 
 
@@ -82,3 +106,16 @@ def resample(
     nearer = np.where(share < 0.5, first, second)
     both = seen[:, before] & seen[:, after]
     return np.where(both, between, nearer).astype(np.float32)
+
+
+def extent(person: Float32[np.ndarray, "V 3"]) -> float:
+    """Diagonal of the box around the detected joints, in pixels."""
+    seen = person[person[:, 2] > 0, :2]
+    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else 0.0
+
+
+def distance(person: Float32[np.ndarray, "V 3"], other: Float32[np.ndarray, "V 3"]) -> float:
+    """Mean distance of the joints detected in both, in pixels; infinite if there are none."""
+    both = (person[:, 2] > 0) & (other[:, 2] > 0)
+    apart = np.linalg.norm((person - other)[both, :2], axis=1)
+    return float(apart.mean()) if both.any() else np.inf

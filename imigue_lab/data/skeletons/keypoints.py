@@ -2,14 +2,20 @@
 
 A layout is a tuple of joint names; bones and mirror pairs are index pairs into it. Joint order is
 that of the detector or depth camera that writes it. Nobody counts columns: `imigue22` is a subset
-of `light_hand35`, and `subset("imigue22", "light_hand35")` gives the indices of its joints.
+of `light_hand35`, and `subset("imigue22", "light_hand35")` gives the indices of its joints. Where a
+layout has no neck or middle of the hips, these are midpoints (`DERIVED`).
 
 Left and right are the person's own: the right hand appears on the left of the picture. OpenPose's
 70 face points are the 68 of iBUG, numbered from the right ear along the jaw, and both pupils.
+Own layouts: `declared.py`.
+
+Sources: COCO-WholeBody (Jin et al., ECCV 2020) and Halpe (Fang et al., TPAMI 2022) for theirs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from imigue_lab.errors import DataError, some
 
@@ -73,6 +79,17 @@ COCO17 = [
     ),
 ]
 
+FEET6 = [
+    f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")
+]
+COCO_WHOLEBODY133 = [*COCO17, *FEET6, *FACE70[:68], *hand("left"), *hand("right")]
+HALPE26 = [
+    *COCO17,
+    *"head neck mid_hip left_big_toe right_big_toe left_small_toe right_small_toe".split(),
+    *"left_heel right_heel".split(),
+]
+HALPE136 = [*HALPE26, *FACE70[:68], *hand("left"), *hand("right")]
+
 # MediaPipe Holistic's body without what its hands and face locate better, and both hands.
 MEDIAPIPE65 = [
     *COCO17,
@@ -102,6 +119,11 @@ MSRACTION20 = (
 
 
 Pairs = tuple[tuple[int, int], ...]  # of indices of joints
+Source = int | tuple[int, int]  # a column, or two whose midpoint a joint is
+Unit = Literal["pixels", "fractions", "signed fractions", "percent", "metres"]
+
+# A joint that a layout lacks and two others define
+DERIVED = {"neck": ("right_shoulder", "left_shoulder"), "mid_hip": ("right_hip", "left_hip")}
 
 
 @dataclass(frozen=True)
@@ -113,6 +135,8 @@ class Layout:
     bones: Pairs  # (parent, child); every joint but the root is a child once
     mirror: Pairs  # (right, left), swapped when the picture is flipped
     axes: int = 2  # 2 for joints in the picture, x, y and a score; 3 in space, x, y, z
+    unit: Unit = "pixels"  # of files; fractions 0 to 1, signed -1 to 1; in metres y points up
+    scores: bool = True  # of files in the picture: whether a third channel is a score
 
     @property
     def root(self) -> int:
@@ -167,6 +191,7 @@ FACE_BONES = chain(
     + " right_eye_inner-right_pupil"
 )
 FACE_BONES += chain(*(f"nose_bridge_{number}" for number in (3, 2, 1, 0)))
+FACE68_BONES = " " + " ".join(bone for bone in FACE_BONES.split() if "pupil" not in bone)
 PALM_BONES = both_sides("right_wrist-right_hand_wrist")
 HAND_BONES = hand_bones("right") + hand_bones("left")
 MMGESTURE_BONES = (
@@ -187,6 +212,11 @@ COCO_BONES = (
     )
     + THIGH_BONES
 )
+FEET_BONES = both_sides(
+    "right_ankle-right_big_toe right_big_toe-right_small_toe right_ankle-right_heel"
+)
+FACE_AND_HANDS = FACE68_BONES + PALM_BONES + HAND_BONES
+HALPE_BONES = BODY_BONES + " neck-head"
 MEDIAPIPE_BONES = PALM_BONES + both_sides(
     "nose-right_lip_corner right_ankle-right_heel right_ankle-right_big_toe"
 )
@@ -205,8 +235,11 @@ KINECT_BONES = " shoulder_center-head shoulder_center-spine spine-hip_center" + 
 )
 
 
-def build_layout(name: str, joints: list[str], bones: str, axes: int = 2) -> Layout:
-    """Reads bones such as ``"neck-nose neck-right_shoulder"``; pairs `right_x` with `left_x`."""
+def build_layout(name: str, joints: list[str], bones: str, unit: Unit = "pixels") -> Layout:
+    """Reads bones such as ``"neck-nose neck-right_shoulder"``; pairs `right_x` with `left_x`.
+
+    Joints in metres are in space.
+    """
     place = {joint: index for index, joint in enumerate(joints)}
     ends = (bone.split("-") for bone in bones.split())
     pairs = tuple((place[parent], place[child]) for parent, child in ends)
@@ -214,7 +247,8 @@ def build_layout(name: str, joints: list[str], bones: str, axes: int = 2) -> Lay
         (index, place.get(joint.replace("right_", "left_", 1))) for joint, index in place.items()
     )
     mirror = tuple((right, left) for right, left in sides if left not in (None, right))
-    return Layout(name, tuple(joints), pairs, mirror, axes)
+    in_space = unit == "metres"
+    return Layout(name, tuple(joints), pairs, mirror, 2 + in_space, unit, not in_space)
 
 
 LAYOUTS = {
@@ -229,26 +263,49 @@ LAYOUTS = {
         build_layout("openpose137", OPENPOSE137, BODY_BONES + FACE_BONES + PALM_BONES + HAND_BONES),
         build_layout("openpose18", OPENPOSE18, UPPER_BONES + THIGH_BONES),
         build_layout("coco17", COCO17, COCO_BONES),
+        build_layout(
+            "coco_wholebody133", COCO_WHOLEBODY133, COCO_BONES + FEET_BONES + FACE_AND_HANDS
+        ),
+        build_layout("halpe26", HALPE26, HALPE_BONES),
+        build_layout("halpe136", HALPE136, HALPE_BONES + FACE_AND_HANDS),
         build_layout("mediapipe65", MEDIAPIPE65, COCO_BONES + MEDIAPIPE_BONES + HAND_BONES),
         build_layout("right_hand21", hand("right"), hand_bones("right")),
         build_layout("left_hand21", hand("left"), hand_bones("left")),
-        build_layout("ntu25", NTU25, NTU_BONES, axes=3),
-        build_layout("kinect20", KINECT20, KINECT_BONES, axes=3),
-        build_layout("msraction20", MSRACTION20, KINECT_BONES, axes=3),
+        build_layout("ntu25", NTU25, NTU_BONES, "metres"),
+        build_layout("kinect20", KINECT20, KINECT_BONES, "metres"),
+        build_layout("msraction20", MSRACTION20, KINECT_BONES, "metres"),
     )
 }
 
 
-def subset(name: str, of: str) -> list[int]:
-    """Indices of the joints of layout `name` within layout `of`, in the order of `name`.
+def sources(joints: Sequence[str], of: Layout) -> list[Source | None]:
+    """Where each joint is in a layout: its column, the two that it is between, or None."""
+    column: dict[str, int] = {joint: index for index, joint in enumerate(of.joints)}
+    found: list[Source | None] = []
+    for joint in joints:
+        ends = [column[end] for end in DERIVED.get(joint, ()) if end in column]
+        pair = (ends[0], ends[1]) if len(ends) == 2 else None
+        found.append(column.get(joint, pair))
+    return found
 
-    Raises DataError if `of` lacks some of them.
+
+def contains(whole: Layout, part: Layout) -> bool:
+    """Whether `subset` finds every joint."""
+    return whole.axes == part.axes and None not in sources(part.joints, whole)
+
+
+def subset(wanted: str | Layout, of: str | Layout) -> list[Source]:
+    """Where the joints of one layout are in another, in its order; for `geometry.pick`.
+
+    Raises DataError if the other lacks some of them, or has other axes.
     """
-    place = {joint: index for index, joint in enumerate(LAYOUTS[of].joints)}
-    absent = [joint for joint in LAYOUTS[name].joints if joint not in place]
-    if absent:
+    part, whole = (LAYOUTS[name] if isinstance(name, str) else name for name in (wanted, of))
+    found = sources(part.joints, whole)
+    absent = [joint for joint, place in zip(part.joints, found, strict=True) if place is None]
+    if absent or part.axes != whole.axes:
+        lacks = f"lacks {some(absent)}" if absent else f"has {whole.axes} axes, not {part.axes}"
         raise DataError(
-            f"{name} is not a subset of {of}, which lacks {some(absent)}; read a layout that"
+            f"{part.name} is not a subset of {whole.name}, which {lacks}; read a layout that"
             " contains them"
         )
-    return [place[joint] for joint in LAYOUTS[name].joints]
+    return [place for place in found if place is not None]

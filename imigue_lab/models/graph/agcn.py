@@ -19,6 +19,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
@@ -40,7 +41,6 @@ from imigue_lab.models.graph.network import (
     GraphNetwork,
     Sizes,
     build_parts,
-    layout_of,
     start_as_published,
 )
 from imigue_lab.models.graph.temporal import KERNEL, without_padding
@@ -166,7 +166,7 @@ class TwoStream(nn.Module):
 
 
 def build_agcn(
-    keypoints: str | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
+    keypoints: Stored | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> AGCN:
     """One stream of 2s-AGCN, started as published."""
     layout = layout_of(keypoints)

@@ -16,6 +16,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
@@ -31,7 +32,6 @@ from imigue_lab.models.graph.network import (
     GraphNetwork,
     Sizes,
     build_parts,
-    layout_of,
     mean_over_time,
     start_as_published,
     start_head,
@@ -106,7 +106,7 @@ class RefinedGraphConvolution(nn.Module):
 
 
 def build_ctrgcn(
-    keypoints: str | Layout,
+    keypoints: Stored | Layout,
     classes: int,
     graph: Graph | None = None,
     original: bool = True,

@@ -17,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.data.skeletons.graphs import random_start
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
@@ -32,7 +33,6 @@ from imigue_lab.models.graph.network import (
     GraphNetwork,
     Sizes,
     build_parts,
-    layout_of,
     mean_over_time,
     start_head,
 )
@@ -83,7 +83,7 @@ class DynamicGraphConvolution(nn.Module):
 
 
 def build_dgstgcn(
-    keypoints: str | Layout,
+    keypoints: Stored | Layout,
     classes: int,
     graph: Graph | None = None,
     ratio: float = 0.125,

@@ -18,7 +18,7 @@ from einops import rearrange, reduce, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     FrameMask,
@@ -122,8 +122,8 @@ def mean_over_time(x: GraphFeatures, own: Own | None) -> Float[Tensor, "N C V"]:
 class Sizes(TypedDict, total=False):
     """Keyword arguments of every graph network's builder.
 
-    A builder's `keypoints` is a layout or its name, and its `graph`, (K, V, V), replaces the one
-    that the network's graphs start from; by default it follows from the layout.
+    A builder's `keypoints` is a layout, or as checkpoints store it; its `graph`, (K, V, V),
+    replaces the one that the network's graphs start from; by default it follows from the layout.
 
     Attributes:
         channels: numbers of a joint, such as x, y, score; 3 by default.
@@ -167,10 +167,6 @@ def build_parts(
         blocks.append(GraphBlock(graph(*pair), time(pair[1], stride), pair, stride, number > 0))
     norm = JointNorm(layout, persons, channels, mask_missing)
     return norm, blocks, nn.Linear(widths[-1], classes)
-
-
-def layout_of(keypoints: str | Layout) -> Layout:
-    return LAYOUTS[keypoints] if isinstance(keypoints, str) else keypoints
 
 
 def start_as_published(model: nn.Module) -> None:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from einops import einsum, rearrange
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
@@ -31,7 +32,6 @@ from imigue_lab.models.graph.network import (
     GraphNetwork,
     Sizes,
     build_parts,
-    layout_of,
     start_head,
 )
 from imigue_lab.models.graph.temporal import MultiScale, OneConvolution
@@ -88,7 +88,7 @@ class LearnedGraphConvolution(GraphConvolution):
 
 
 def build_stgcn(
-    keypoints: str | Layout,
+    keypoints: Stored | Layout,
     classes: int,
     graph: Graph | None = None,
     dropout: float = 0.0,
@@ -111,7 +111,7 @@ def build_stgcn(
 
 
 def build_stgcnpp(
-    keypoints: str | Layout,
+    keypoints: Stored | Layout,
     classes: int,
     graph: Graph | None = None,
     **sizes: Unpack[Sizes],

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
@@ -165,7 +166,7 @@ class BaselineData:
         if modality == "skeleton":
             assert self.gestures is not None
             return known | {
-                "keypoints": self.gestures.layout.name,
+                "keypoints": to_stored(self.gestures.layout),
                 "persons": self.gestures.persons,
             }
         if modality == "heatmaps":

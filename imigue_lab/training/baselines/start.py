@@ -122,9 +122,8 @@ def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
         for key, weight in state.items()
         if key.endswith((".PA", ".A")) or key.startswith("edge_importance.")
     ]
-    fitting = [
-        other.name for other in (layout, *LAYOUTS.values()) if len(other.joints) in joints[:1]
-    ]
+    known = [other.name for other in (layout, *LAYOUTS.values()) if other.name in LAYOUTS]
+    fitting = [name for name in known if len(LAYOUTS[name].joints) in joints[:1]]
     return {"keypoints": fitting[0]} if fitting else {}
 
 

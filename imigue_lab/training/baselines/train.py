@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import (
@@ -128,7 +129,7 @@ def start(
     checkpoint = {
         "task": "baseline",
         "classes": names,
-        "keypoints": data.gestures.layout.name if data.gestures else "",
+        "keypoints": to_stored(data.gestures.layout) if data.gestures else "",
         "model": settings.model,
         "stream": settings.stream,
         "frames": settings.frames,
@@ -164,7 +165,7 @@ def load_baseline(
         lambda found: correct_prior(build_baseline(found["model"], **found["arguments"]), found),
         task="baseline",
         **({"classes": list(vocabulary.classes)} if vocabulary else {}),
-        **({"keypoints": data.layout.name} if data else {}),
+        **({"keypoints": to_stored(data.layout)} if data else {}),
     )
 
 

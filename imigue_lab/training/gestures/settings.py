@@ -33,7 +33,9 @@ class GestureSettings(TrainSettings):
         }
     }
 
-    rgb: str = Field("synthetic-rgb", description="RGB tokens of clips: encoder name or folder")
+    rgb: str = Field(
+        "synthetic-rgb", description="RGB tokens: encoder name or folder; none: pose alone"
+    )
     rgb_run: str = Field("", description="finished run of mvitv2-s (04) that computes them instead")
     joint_run: str = Field("", description="finished run of the joint stream; empty: trained first")
     bone_run: str = Field("", description="finished run of the bone stream; empty: trained first")

@@ -14,6 +14,7 @@ import torch
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
@@ -55,7 +56,8 @@ class GestureTokens:
     Attributes:
         gestures: split, keypoints and layout.
         runs: of the pose encoder, joint and bone.
-        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned.
+        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned, and
+            without any RGB.
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         unplaced: clips with pictures of unknown size.
@@ -74,7 +76,9 @@ class GestureTokens:
 
     @property
     def rgb_dim(self) -> int:
-        return self.filmed.shape[-1] if self.filmed else next(iter(self.rgb.values())).shape[-1]
+        if self.filmed:
+            return self.filmed.shape[-1]
+        return next(iter(self.rgb.values())).shape[-1] if self.rgb else 1
 
     @property
     def rgb_input(self) -> FilmedClips | None:
@@ -152,7 +156,7 @@ class GestureTokens:
         weights = [short_hash((run.folder / "best.safetensors").read_bytes()) for run in self.runs]
         return {
             "digest": short_hash(self.gestures.digest, digest.digest()),
-            "keypoints": self.gestures.layout.name,
+            "keypoints": to_stored(self.gestures.layout),
             "rgb": self.encoding.name,
             "pose": "-".join(weights),
         }
@@ -249,6 +253,8 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
         rgb = encode_pictures(filmed, settings.store, index, device) if frozen else {}
+    elif settings.rgb == "none":
+        rgb, sizes, encoding = {}, {}, Encoding("none", "pose alone")
     else:
         features = open_features(settings.rgb, settings.store, index)
         if features.encoding.encoder.startswith(TRAINED):

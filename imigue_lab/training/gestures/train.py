@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import log_prior
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.memory import alpha_at
@@ -161,7 +162,7 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
     return {
         "task": "gesture",
         "classes": names,
-        "keypoints": data.gestures.layout.name,
+        "keypoints": to_stored(data.gestures.layout),
         "rgb": data.encoding.name,
         "frames": settings.frames,
         "pose": pose,
@@ -189,7 +190,7 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
     refuse_leaked(run)
     expected: dict[str, Any] = {}
     if data:
-        expected = {"keypoints": data.gestures.layout.name, "rgb": data.encoding.name}
+        expected = {"keypoints": to_stored(data.gestures.layout), "rgb": data.encoding.name}
         expected["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
         expected["classes"] = list(data.gestures.split.vocabulary.classes)
     return run.load_model(build_system, task="gesture", **expected)

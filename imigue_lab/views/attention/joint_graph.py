@@ -67,14 +67,14 @@ def joint_middles(gesture: GestureRun, clip_id: str) -> Places:
     In pixels where the picture's size is known; else about the body, as in the network's input.
     """
     pose, size = gesture.data.poses[clip_id], gesture.data.sizes.get(clip_id)
-    axes = gesture.data.gestures.layout.axes
-    if size is not None and axes == 2:
+    layout = gesture.data.gestures.layout
+    if size is not None and layout.axes == 2:
         spots = picture_places(pose.places[0].numpy().astype(float), *size)
         seen = pose.seen[0].numpy()[..., None]
     else:
         joints = pose.skeleton[0].numpy()[..., :2].astype(float)
         seen = (joints != 0).any(axis=-1, keepdims=True)
-        spots = joints * [1, -1] if axes == 3 else joints  # in space y points up
+        spots = joints * [1, -1] if layout.unit == "metres" else joints  # in space y points up
     known = np.ma.masked_array(spots, np.broadcast_to(~seen, spots.shape))
     return np.ma.median(known, axis=0).filled(np.nan)
 

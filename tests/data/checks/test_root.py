@@ -14,11 +14,12 @@ from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.checks.videos import face_sharpness
 from imigue_lab.data.index import CLIPS, VIDEOS, Index
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from tests.data.checks.faults import FAULTS, faults_of, insert_faults
 
-LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
+ROOTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
 
 CAN_HAVE = """
                           full  miga2023  miga2024  miga2026  plain
@@ -49,7 +50,7 @@ def possible(layout):
     return {" ".join(row[:-5]) for row in rows if row[-5:][header.index(layout)] == "x"}
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
+@pytest.fixture(scope="module", params=ROOTS)
 def faulty(request, tmp_path_factory):
     """Each layout with every fault it can have: layout, clean report, fault -> video, report."""
     root = tmp_path_factory.mktemp("faulty") / request.param
@@ -170,13 +171,13 @@ def test_equal_test_labels_are_reported_as_placeholders():
 
 
 def test_crossed_arms_are_not_swapped_hands():
-    points = np.zeros((9, 35, 3))
+    layout, points = LAYOUTS["light_hand35"], np.zeros((9, 35, 3), np.float32)
     points[..., 2] = 0.9
     points[:, 4, :2], points[:, 7, :2] = (120, 80), (60, 80)  # crossed wrists
     points[:, 25:30, :2], points[:, 30:35, :2] = (122, 84), (58, 84)  # with their fingers
-    assert not read_facts(points, "light_hand35").swapped
+    assert not read_facts(points, layout).swapped
     points[:, 25:30], points[:, 30:35] = points[:, 30:35].copy(), points[:, 25:30].copy()
-    assert read_facts(points, "light_hand35").swapped
+    assert read_facts(points, layout).swapped
 
 
 def test_a_blurred_face_is_less_sharp_than_its_frame():

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
+from imigue_lab.data.keypoint_files.tables import read_recording
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 from imigue_lab.errors import DataError
@@ -52,11 +53,33 @@ def test_frames_are_numbered_from_zero_or_one_and_other_files_ignored(write, fir
     assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], np.arange(12) + 1)
 
 
-def test_the_person_of_highest_confidence_is_read(write):
-    folder = write([person(0.3), person(0.9, shift=50)], [person(0.4)])
-    assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], (51, 1))
+def test_the_person_of_highest_confidence_is_followed_by_position(write):
+    one, two = [person(0.5), person(0.9, shift=900)], [person(0.8, shift=901), person(0.4, shift=1)]
+    folder = write(one, two, [person(0.4, shift=2)], one[::-1])
+    assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], (901, 902, 0, 901))
     both = read_openpose_json(folder, persons=2)
-    assert_array_equal(both[:, :, 0, 0], [(51, 1), (1, 0)])
+    assert_array_equal(both[:, :, 0, 0], [(901, 902, 0, 901), (1, 2, 3, 1)])
+
+
+def test_who_moves_at_a_cut_is_the_same_person_though_another_is_always_seen(write):
+    other = person(0.3, shift=5000)
+    folder = write(*[[other, person(0.9)]] * 3, *[[person(0.9, shift=900), other]] * 3)
+    assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], [1] * 3 + [901] * 3)
+
+
+@pytest.mark.parametrize("name", ["pose_keypoints", "pose_keypoints_2d"])
+def test_the_18_points_of_the_coco_model_and_of_version_1_1_are_read(write, name):
+    folder = write(*[[{name: [1.0 + n, 2.0, 0.5] * 18}] for n in range(2)])
+    recording = read_recording(folder)
+    assert recording.layout.name == "openpose18"
+    assert_array_equal(recording.skeleton[0, :, 17], [(1, 2, 0.5), (2, 2, 0.5)])
+
+
+def test_a_gap_in_the_frame_numbers_says_what_to_write(write):
+    folder = write([person()], [], [person()])
+    (folder / "0001_000000000001_keypoints.json").unlink()
+    with pytest.raises(DataError, match=r'frame 1 of 2 is missing; .* write {"people": \[\]} as'):
+        read_openpose_json(folder)
 
 
 def test_frames_without_persons_and_undetected_hands_are_missing(write):
@@ -86,8 +109,8 @@ def pose(*numbers):
         ('{"people": [3]}', 'no list "people"'),
         ([{}], "pose_keypoints_2d: expected 75 numbers, got no list"),
         (
-            [{"pose_keypoints_2d": [1.0] * 54}],
-            "expected 75 numbers, got 54 numbers; run",
+            [{"pose_keypoints_2d": [1.0] * 45}],
+            "expected 75 numbers, got 45 numbers; run",
         ),
         (
             [person() | {"face_keypoints_2d": [1.0]}],

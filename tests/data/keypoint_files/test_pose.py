@@ -46,9 +46,9 @@ def test_a_recording_of_openpose_is_the_same_as_pose_file_and_as_json(tmp_path, 
     np.testing.assert_allclose(found.skeleton, known.skeleton, atol=1e-3)
 
 
-def test_the_person_of_highest_confidence_is_read_and_undetected_points_are_zero(tmp_path):
+def test_the_person_of_highest_confidence_is_followed_and_undetected_points_are_zero(tmp_path):
     def change(positions, confidence):
-        confidence[1, 1] = 0.1  # the second person has the lower confidence
+        confidence[1, 1] = 0.4  # lower than the first person's, in this frame alone
         confidence[2, :, 0] = 0
         positions[2, :, 0] = np.nan
 
@@ -56,7 +56,7 @@ def test_the_person_of_highest_confidence_is_read_and_undetected_points_are_zero
     skeleton = read_recording(path).skeleton[0]
     nose = skeleton[:, LAYOUTS["mediapipe65"].joints.index("nose")]
     assert nose == pytest.approx(
-        np.array([[0, 1001, 0.6], [1, 1, 0.5], [0, 0, 0], [3, 1001, 0.6]]), abs=1e-5
+        np.array([[0, 1001, 0.6], [1, 1001, 0.4], [0, 0, 0], [3, 1001, 0.6]]), abs=1e-5
     )
 
 

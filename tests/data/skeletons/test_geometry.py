@@ -114,5 +114,12 @@ def test_a_body_without_shoulders_keeps_its_coordinates():
     skeleton = np.ones((1, 4, 22, 3), np.float32)
     skeleton[:, :, 2] = 0
     assert_array_equal(normalise_body(skeleton, LAYOUTS["imigue22"]), skeleton)
-    with pytest.raises(DataError, match="right_hand21 has no shoulders"):
-        normalise_body(np.ones((1, 4, 21, 3), np.float32), LAYOUTS["right_hand21"])
+
+
+def test_a_hand_is_normalised_by_its_root_and_its_mean_bone():
+    hand, rng = LAYOUTS["right_hand21"], np.random.default_rng(0)
+    skeleton = rng.uniform(1, 2, (1, 4, 21, 3)).astype(np.float32)
+    normalised = normalise_body(skeleton, hand)
+    moved = normalise_body(skeleton * np.float32([3, 3, 1]) + np.float32([5, 9, 0]), hand)
+    assert_allclose(moved, normalised, atol=1e-5)
+    assert_allclose(np.median(normalised[0, :, hand.root, :2], axis=0), 0, atol=1e-6)

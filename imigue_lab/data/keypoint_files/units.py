@@ -1,0 +1,75 @@
+"""Keypoints of the picture in pixels, with scores up to 1, whatever unit their file has.
+
+OpenPose writes fractions of the picture on request (``--keypoint_scale 3``: 0 to 1, 4: -1 to 1, 5:
+0 to 100), as MediaPipe always does; SimCC estimators (RTMPose) write peaks of up to 10 as scores.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from imigue_lab.data.keypoint_files.openpose import HIGHEST
+from imigue_lab.data.keypoint_files.tables import Recording
+from imigue_lab.data.skeletons.geometry import present, with_places
+from imigue_lab.data.skeletons.keypoints import Unit
+
+BEYOND = 0.05  # share of the picture by which points may be outside
+LARGE = 300  # pixels; whoever never leaves the first 100 of a larger picture has percent
+
+
+class Size(NamedTuple):
+    """Of a picture, in pixels."""
+
+    width: int
+    height: int
+
+
+RANGES: dict[Unit, tuple[int, int]] = {
+    "fractions": (0, 1),
+    "signed fractions": (-1, 1),
+    "percent": (0, 100),
+}
+
+
+def in_pixels(recording: Recording, size: Size | None) -> Recording:
+    """The recording in pixels of its picture with scores up to 1; remarks say what was changed.
+
+    Joints in space are returned as they are. Without the picture's size, fractions stay.
+    """
+    skeleton, remarks = recording.skeleton, []
+    if recording.layout.axes == 3:
+        return recording
+    highest = float(skeleton[..., 2].max(initial=0))
+    if highest > HIGHEST:
+        remarks.append(f"scores reach {highest:.1f}: those above 1 are taken for 1")
+        skeleton = np.concatenate([skeleton[..., :2], skeleton[..., 2:].clip(max=1)], axis=-1)
+    unit = unit_of(recording, size)
+    if unit != "pixels" and size is None:
+        remarks.append(
+            f"coordinates are {unit} of a picture of unknown size: width and height are not to"
+            " scale until the video is added"
+        )
+    elif size is not None and unit != "pixels":
+        low, high = RANGES[unit]
+        remarks.append(f"coordinates are {unit} of the picture: scaled to its pixels")
+        places = (skeleton[..., :2] - low) / (high - low) * size
+        skeleton = with_places(skeleton, places * present(skeleton)[..., None])
+    layout = recording.layout
+    if layout.unit != "pixels" or not layout.scores:
+        layout = replace(layout, unit="pixels", scores=True)
+    return Recording(skeleton, layout, tuple(remarks))
+
+
+def unit_of(recording: Recording, size: Size | None) -> Unit:
+    """The declared unit, else the narrowest range that contains all points."""
+    if recording.layout.unit != "pixels":
+        return recording.layout.unit
+    shown = recording.skeleton[present(recording.skeleton)][:, :2]
+    if not len(shown):
+        return "pixels"
+    low, high = float(shown.min()), float(shown.max())
+    if high <= 1 + BEYOND and low >= -1 - 2 * BEYOND:
+        return "fractions" if low >= -BEYOND else "signed fractions"
+    percent = size is not None and min(size) >= LARGE and high <= 100 and low >= 0
+    return "percent" if percent else "pixels"
