@@ -42,9 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    make = commands.add_parser("make-data", help="write a synthetic data set in any iMiGUE layout")
+    make = commands.add_parser("make-data", help="write a synthetic data set in any layout")
     make.add_argument("root", type=Path, help="folder to create")
-    layouts = ["full", "miga2023", "miga2024", "miga2026", "plain"]
+    layouts = ["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"]
     add_option(make, "--layout", "miga2024", "layout of the files", choices=layouts)
     sizes = "long: longer gestures with pauses in between; full: 359 videos and 18,232 clips"
     sizes += " with tiny frames"

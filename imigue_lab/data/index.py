@@ -42,7 +42,7 @@ CLIPS = pa.DataFrameSchema(
         "split": pa.Column(str, pa.Check.isin(SPLITS), nullable=True),
         "start": pa.Column(int, pa.Check.ge(0)),
         "end": pa.Column(int, pa.Check.ge(0)),
-        "label": pa.Column("Int64", pa.Check.in_range(0, 31), nullable=True),
+        "label": pa.Column("Int64", pa.Check.ge(0), nullable=True),
         **{name: pa.Column(object, nullable=True) for name in PATHS},
     },
     strict=True,

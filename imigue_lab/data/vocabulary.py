@@ -14,7 +14,7 @@ from typing import Any
 
 from imigue_lab.errors import DataError, some
 
-BUILTIN = {"imigue": "iMiGUE", "smg": "SMG", "ma52": "MA-52"}  # file -> name of the data set
+BUILTIN = {"imigue": "iMiGUE", "smg": "SMG", "ma52": "MA-52", "bold": "BoLD"}  # by file
 
 
 @dataclass(frozen=True)

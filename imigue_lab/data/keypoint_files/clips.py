@@ -68,7 +68,10 @@ def map_clips(index: Index, clips: pd.DataFrame) -> MappedClips:
     key = clips.clip_id.where(alone, clips.video_id)
     found = source.notna()
     if not found.any():
-        raise DataError(f"{index.root}: contains no keypoints of its clips; copy them, see `check`")
+        raise DataError(
+            f"{index.root}: contains no keypoints of its clips; add them as docs/data.md describes,"
+            " or train from pictures, as with --model tsm"
+        )
     files = dict(zip(key[found], source[found], strict=True))
     convert([path for path in files.values() if path.suffix != ".npy"], first_person)
     paths = {

@@ -12,6 +12,12 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Float64
 
+from imigue_lab.data.keypoint_files.datasets import (
+    SKELETON,
+    file_of,
+    read_joints,
+    read_skeleton_csv,
+)
 from imigue_lab.data.keypoint_files.openpose import checked, message, read_openpose_json
 from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.skeletons.geometry import Skeleton
@@ -43,13 +49,18 @@ def read_recording(path: Path) -> Recording:
     """Keypoints of one recording; the file name determines the layout.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
-    JSON files `openpose137`; an ``.npy`` has the layout in `BY_JOINTS` of its number of joints; a
-    ``.pose`` names its points. Raises DataError for other files, and for any that cannot be used.
+    JSON files `openpose137`, ``*_skeleton.csv`` SMG's `ntu25`; an ``.npy`` has the layout in
+    `BY_JOINTS` of its number of joints; a ``.pose`` names its points. Raises DataError for other
+    files, and for any that cannot be used.
     """
     if path.is_dir():
         return Recording(read_openpose_json(path), LAYOUTS["openpose137"])
     if path.suffix == ".npy":
         return read_array(path)
+    if path.name.endswith(SKELETON):
+        return Recording(read_skeleton_csv(path), LAYOUTS["ntu25"])
+    if file_of(path) != path:
+        return Recording(read_joints(path), LAYOUTS["openpose18"])
     if path.suffix == ".pose":
         return Recording(*read_pose(path))
     if path.suffix == ".xlsx":
@@ -78,6 +89,8 @@ def layout_of_shape(shape: tuple[int, ...], path: Path) -> Layout:
 
     Raises DataError for another shape, or if no layout has this number of joints.
     """
+    if path.name.endswith(SKELETON):
+        return LAYOUTS["ntu25"]
     if len(shape) not in (3, 4) or shape[-1] != 3 or shape[-2] not in BY_JOINTS:
         raise DataError(
             f"{path}: expected (frames, joints, 3) with {', '.join(map(str, BY_JOINTS))} joints,"

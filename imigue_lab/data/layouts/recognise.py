@@ -1,7 +1,8 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 Three families, each described in its file: the full distribution (`full.py`), the trees of the MiGA
-challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`).
+challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`). Trees
+of other data sets are recognised by `others.py`.
 """
 
 from collections.abc import Iterable
@@ -92,7 +93,11 @@ def survey_layout(root: Path) -> Survey:
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():
         return read_plain(root)
+    from imigue_lab.data.layouts.others import survey_other
+
     inventory = take_inventory(root)
+    if other := survey_other(inventory):
+        return other
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:
         return read_full(inventory)
@@ -102,7 +107,7 @@ def survey_layout(root: Path) -> Survey:
         return read_folder(inventory)
     raise DataError(
         f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
-        " see docs/data.md for the layouts"
+        " unpack archives, and see docs/data.md for the layouts"
     )
 
 

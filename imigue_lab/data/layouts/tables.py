@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Problem, Row
-from imigue_lab.data.vocabulary import from_csv_id
+from imigue_lab.data.vocabulary import Vocabulary, from_csv_id
 from imigue_lab.errors import DataError, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -96,22 +96,24 @@ def parse_range(start: str, end: str) -> tuple[int, int] | str:
     return first, last
 
 
-def parse_class(text: str) -> int | str:
+def parse_class(text: str, vocabulary: Vocabulary | None) -> int | str:
     """The 0-based class of 1 to 31 or 99; or a text that says what is wrong."""
     if not WHOLE.fullmatch(text.strip()):
         return f"expected an integer class, got {text!r}"
     try:
-        return from_csv_id(int(text))
+        return vocabulary.place(text) if vocabulary else from_csv_id(int(text))
     except DataError as error:
         return str(error)
 
 
-def parse_clip(path: Path, row: int, cells: tuple[str, str, str], hidden: bool) -> Row | Problem:
+def parse_clip(
+    path: Path, row: int, cells: tuple[str, str, str], hidden: bool, own: Vocabulary | None = None
+) -> Row | Problem:
     """start, end and label of the cells class, start, end.
 
     Where labels are `hidden`, as in a test split, an unknown class is a placeholder: null.
     """
-    label, frames = parse_class(cells[0]), parse_range(*cells[1:])
+    label, frames = parse_class(cells[0], own), parse_range(*cells[1:])
     if isinstance(frames, str):
         return Problem("range", path, row, frames, "correct it")
     if isinstance(label, str) and not hidden:
@@ -120,7 +122,9 @@ def parse_clip(path: Path, row: int, cells: tuple[str, str, str], hidden: bool) 
     return {"start": frames[0], "end": frames[1], "label": known}
 
 
-def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], list[Problem]]:
+def read_label_file(
+    path: Path, hidden: bool = False, vocabulary: Vocabulary | None = None
+) -> tuple[dict[int, Row], list[Problem]]:
     """Clips of one `<id>_label.csv`: no header, `class,start,end` in frames from 0, end inclusive.
 
     Returns row -> start, end, label, and the problems. Rows are counted from 0 over the lines that
@@ -140,7 +144,7 @@ def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], l
             what = f"expected class,start,end, got {line!r}"
             problems.append(Problem("row", path, number, what, "correct it"))
             continue
-        clip = parse_clip(path, number, (cells[0], cells[1], cells[2]), hidden)
+        clip = parse_clip(path, number, (cells[0], cells[1], cells[2]), hidden, vocabulary)
         if isinstance(clip, Problem):
             problems.append(clip)
         else:
