@@ -3,7 +3,7 @@
 Letters in shapes: T frames, V joints.
 """
 
-import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,14 @@ def read_skeleton_csv(path: Path) -> Float32[np.ndarray, "1 T 25 3"]:
     Frames of zeros are missing. Raises DataError if a line has another form.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = np.array([line for line in csv.reader(file) if line], dtype=np.float32)
-    except (OSError, ValueError, csv.Error) as error:
+        with warnings.catch_warnings(action="ignore"):  # of an empty file; it is refused below
+            table = np.loadtxt(path, np.float32, delimiter=",", ndmin=2, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is not a table ({message(error)}); copy it again") from None
-    if table.ndim != 2 or table.shape[1] != 11 * KINECT or not np.isfinite(table).all():
+    if table.shape[1] != 11 * KINECT or not np.isfinite(table).all():
         raise DataError(
             f"{path}: expected {11 * KINECT} finite numbers a frame, 11 of each joint, got"
-            f" {table.shape[1:]}; copy it again"
+            f" {table.shape[1]} columns; copy it again"
         )
     return np.ascontiguousarray(table.reshape(1, -1, KINECT, 11)[..., :3])
 

@@ -32,7 +32,7 @@ def read_smg(inventory: Inventory) -> Survey:
     for video_id, own in files.items():
         number = video_id.removeprefix("Sample")
         by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
-        row = {"video_id": video_id, "subject": number, "split": own.get("split", by_number)}
+        row = {"video_id": video_id, "subject": number, "split": own["split"] or by_number}
         row |= {"video": own.get("color"), "keypoints": own.get("skeleton")}
         row |= dict.fromkeys(("clip video", "clip keypoints"))
         survey.videos.append(row | read_facts(own, survey))
