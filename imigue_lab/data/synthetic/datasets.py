@@ -102,7 +102,7 @@ def names_in_ma52(interview: Interview) -> Iterator[tuple[str, str, Gesture]]:
     """Split, file name and gesture of each film; train and validation share their persons."""
     for row, gesture in enumerate(interview.gestures):
         if interview.split == "test":
-            yield "test", f"test{100 * interview.number + row:04d}", gesture
+            yield "test", f"test{80 * interview.number + row:04d}", gesture
         else:
             person, session = int(interview.subject[1:]), interview.number + 1
             split = "val" if row % 3 == 2 else "train"
