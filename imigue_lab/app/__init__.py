@@ -43,9 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    make = commands.add_parser("make-data", help="write a synthetic data set in any iMiGUE layout")
+    make = commands.add_parser("make-data", help="write a synthetic data set in any layout")
     make.add_argument("root", type=Path, help="folder to create")
-    layouts = ["full", "miga2023", "miga2024", "miga2026", "plain"]
+    layouts = ["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"]
     add_option(make, "--layout", "miga2024", "layout of the files", choices=layouts)
     sizes = "long: longer gestures with pauses in between; full: 359 videos and 18,232 clips"
     sizes += " with tiny frames"
@@ -130,13 +130,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     submission.add_argument("name", metavar="RUN", help=RUN)
     submission.add_argument(
-        "--track", type=int, choices=[1, 3], required=True, help="of the MiGA challenge"
+        "--track", type=int, choices=[1, 3], required=True, help="of MiGA, or of MAC on MA-52"
     )
-    form = "2023: Submission.csv without a header"
-    add_option(submission, "--format", "2025", form, choices=["2023", "2025"])
-    header = "two column names, comma-separated (default: those of the track)"
+    form = "year of the challenge's form (default: the newest of the data set)"
+    submission.add_argument("--format", default="", choices=["2023", "2024", "2025"], help=form)
+    header = "column names, comma-separated (default: those of the form)"
     submission.add_argument("--header", default="", help=header)
-    numbers = "class numbers of track 1: zero, 0 to 31; csv, 1 to 31 and 99"
+    numbers = "class numbers of track 1: zero, from 0; csv, as in the label files"
     add_option(submission, "--numbering", "zero", numbers, choices=["zero", "csv"])
     data = "root with the test split (default: that of the run)"
     submission.add_argument("--data", default="", help=data)

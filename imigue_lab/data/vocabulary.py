@@ -16,7 +16,7 @@ from typing import Any, SupportsIndex
 
 from imigue_lab.errors import DataError, some
 
-BUILTIN = {"imigue": "iMiGUE", "smg": "SMG", "ma52": "MA-52"}  # file -> name of the data set
+BUILTIN = {"imigue": "iMiGUE", "smg": "SMG", "ma52": "MA-52", "bold": "BoLD"}  # by file
 OWN = "own"
 HEADER = ("class", "name", "group", "background")
 WHOLE = re.compile(r"[+-]?[0-9]{1,9}")

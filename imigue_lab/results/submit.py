@@ -1,10 +1,7 @@
 """Challenge submissions: a zip with one CSV, one row per expected id, in the order of the labels.
 
-    track 1, 2025    prediction.zip: prediction.csv, header Id,Target, rows 0054_0,25
-    track 1, 2023    Submission.zip: Submission.csv, no header
-    track 3          prediction.zip: prediction.csv, header video_id,label, rows 0054,1
-
-Header and numbering differ between years and are arguments. `made_from.json` records the origin.
+`FORMS` has the form of each data set, track and year: MiGA's on iMiGUE and SMG, MAC's on MA-52. The
+names of columns and the numbering of classes are arguments. `made_from.json` records the origin.
 """
 
 import io
@@ -17,8 +14,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
-from imigue_lab.data.vocabulary import builtin
+from imigue_lab.data.index import Index
+from imigue_lab.data.vocabulary import BUILTIN, Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
 from imigue_lab.results.open import open_index
@@ -26,31 +25,55 @@ from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import probabilities
 
-Form = Literal["2023", "2025"]
 Numbering = Literal["zero", "csv"]
-CHALLENGE = re.compile(r"[0-9]{4}(_[0-9]+)?")  # ids of videos and clips
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of zip; equal rows give equal bytes
+RANKS = range(1, 6)
+MAC_2025 = ("vid", *(f"{part}_pred_{rank}" for part in ("action", "body") for rank in RANKS))
+
+
+class Form(NamedTuple):
+    """One form of a submission.
+
+    `cells` follow the id: the class, the group of the class and the class, or both of the five most
+    probable classes; a group is numbered by its first class.
+    """
+
+    example: str  # an id of the test split; others have other digits
+    header: tuple[str, ...]  # empty: none
+    cells: Literal["class", "group, class", "top 5"] = "class"
+    ending: str = ""  # of ids in the file
+    file: str = "prediction"
+
+
+FORMS = {  # data set and track -> forms by year, the last is the default
+    ("imigue", 1): {
+        "2023": Form("0054_17", (), file="Submission"),
+        "2025": Form("0054_17", ("Id", "Target")),
+    },
+    ("imigue", 3): {"2025": Form("0054", ("video_id", "label"))},
+    ("smg", 1): {"2023": Form("Sample0036_0", (), file="Submission")},
+    ("ma52", 1): {
+        "2024": Form("test0000", ("id", "pred_label_1", "pred_label_2"), "group, class", ".mp4"),
+        "2025": Form("test0000", MAC_2025, "top 5", ".mp4"),
+    },
+}
+ITEMS = {1: "clip_id", 3: "video_id"}  # what a track predicts
 
 
 class Track(NamedTuple):
-    """What one track predicts: the column that names an item, and its header in a submission."""
+    """What a submission predicts, and the form of its file."""
 
     number: int
-    item: Literal["clip_id", "video_id"]
-    header: str
+    item: str
     classes: tuple[str, ...]
-
-
-TRACKS = {
-    1: Track(1, "clip_id", "Id,Target", builtin("imigue").classes),
-    3: Track(3, "video_id", "video_id,label", builtin("imigue").outcomes),
-}
+    year: str
+    form: Form
 
 
 def submit(
     run: Run,
     track: int,
-    form: Form = "2025",
+    form: str = "",
     header: str = "",
     numbering: Numbering = "zero",
     data: str = "",
@@ -60,9 +83,9 @@ def submit(
 
     Args:
         track: 1 gestures of clips, 3 outcomes of interviews.
-        form: 2023 has no header and other file names.
-        header: two names with a comma; empty: that of the track.
-        numbering: of track 1: `zero` is 0 to 31 as in the model, `csv` 1 to 31 and 99.
+        form: year, see `FORMS`; empty: the newest one of the data set and track.
+        header: names of the columns with commas; empty: those of the form.
+        numbering: of track 1: `zero` is the place of a class, from 0, `csv` its id in label files.
         data: root with the expected test split; empty: the one that the run was trained on.
         out: folder; empty: `submissions/track<n>-<form>` of the run.
 
@@ -70,32 +93,30 @@ def submit(
         RunError: the run is of another task or order of classes, or its predictions lack an
             expected id, contain one twice or an unexpected one, or an invalid class.
         DataError: the data have no test split, or ids that no challenge has.
-        SettingsError: the header is not two names, or the track has no such form.
+        SettingsError: the header has another number of names, or the track has no such form.
     """
-    chosen = TRACKS[track]
-    names = header_names(header or chosen.header)
-    if form == "2023" and track != 1:
-        raise SettingsError(f"format: 2023 exists for track 1 only; use 2025 for track {track}")
-    if form == "2023" and header:
-        raise SettingsError("header: the 2023 form has none; omit it, or use --format 2025")
-    refuse_other_classes(run, chosen)
     where = run.provenance()["where"]
     index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
+    chosen = choose_track(index, track, form)
+    names = header_names(header, chosen)
+    refuse_other_classes(run, chosen)
     items = index.clips if track == 1 else index.videos
     ids = items[chosen.item][items.split == "test"].tolist()
     if not ids:
         raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
-    if foreign := [name for name in ids if not CHALLENGE.fullmatch(name)]:
+    example = chosen.form.example
+    pattern = re.sub(r"\d+", lambda own: r"\d{4}" if len(own[0]) == 4 else r"\d+", example)
+    if foreign := [name for name in ids if not re.fullmatch(pattern, name)]:
         raise DataError(
-            f"{index.root}: expected ids of the challenge's test split, such as 0054_17, got"
+            f"{index.root}: expected ids of the challenge's test split, such as {example}, got"
             f" {some(foreign, 3)}; the predictions of other data are in predictions.parquet"
         )
-    predicted = predicted_classes(run, chosen, ids)
-    if track == 1 and numbering == "csv":
-        predicted = [int(builtin("imigue").ids[label]) for label in predicted]
-    name = {"2023": "Submission", "2025": "prediction"}[form]
-    rows = pd.DataFrame({names[0]: ids, names[1]: predicted})
-    text = rows.to_csv(index=False, header=form != "2023", lineterminator="\n")
+    ranked = predicted_classes(run, chosen, ids)
+    cells = cells_of(ranked, chosen.form, index.vocabulary, numbering) if track == 1 else ranked
+    rows = pd.DataFrame(cells)
+    rows.insert(0, "id", [f"{name}{chosen.form.ending}" for name in ids])
+    text = rows.to_csv(index=False, header=names or False, lineterminator="\n")
+    form, name = chosen.year, chosen.form.file
     place = out or run.folder / "submissions" / f"track{track}-{form}"
     origin = {
         "run": run.folder.name,
@@ -117,13 +138,52 @@ def submit(
     return place / f"{name}.zip"
 
 
-def header_names(header: str) -> list[str]:
-    names = [name.strip() for name in header.split(",")]
-    if len(names) != 2 or len({*names} - {""}) != 2 or not header.isprintable():
+def choose_track(index: Index, track: int, year: str) -> Track:
+    """The track of the challenge on this data set; of iMiGUE's where there is none."""
+    names = {name: data for data, name in BUILTIN.items()}
+    data = names.get(index.vocabulary.name, "")
+    data = data if (data, track) in FORMS else "imigue"
+    forms, own = FORMS[data, track], builtin(data)
+    year = year or list(forms)[-1]
+    if year not in forms:
         raise SettingsError(
-            f"header: expected two names with a comma, got {header!r}; write e.g. Id,Target"
+            f"format: track {track} of {own.name} has {' and '.join(forms)}, got {year}; choose"
+            " one of these"
+        )
+    return Track(
+        track, ITEMS[track], own.classes if track == 1 else own.outcomes, year, forms[year]
+    )
+
+
+def header_names(header: str, chosen: Track) -> list[str]:
+    """The names of the columns; none where the form has none."""
+    expected = chosen.form.header
+    if not header:
+        return list(expected)
+    if not expected:
+        raise SettingsError(f"header: the {chosen.year} form has none; omit it")
+    names = [name.strip() for name in header.split(",")]
+    if len(names) != len(expected) or len({*names} - {""}) < len(names) or not header.isprintable():
+        raise SettingsError(
+            f"header: expected {len(expected)} names with commas, got {header!r}; write e.g."
+            f" {','.join(expected)}"
         )
     return names
+
+
+def cells_of(
+    ranked: Int[np.ndarray, "N ranks"], form: Form, vocabulary: Vocabulary, numbering: Numbering
+) -> Int[np.ndarray, "N cells"]:
+    """The cells of each row after its id, of classes by falling probability."""
+    numbers = [int(own) for own in vocabulary.ids] if numbering == "csv" else range(len(vocabulary))
+    groups = list(dict.fromkeys(vocabulary.groups))
+    group = np.array([groups.index(own) for own in vocabulary.groups])[ranked]
+    label = np.array(numbers)[ranked]
+    if form.cells == "class":
+        return label[:, :1]
+    if form.cells == "group, class":
+        return np.hstack([group[:, :1], label[:, :1]])
+    return np.hstack([label[:, : len(RANKS)], group[:, : len(RANKS)]])
 
 
 def refuse_other_classes(run: Run, track: Track) -> None:
@@ -147,7 +207,8 @@ def refuse_other_classes(run: Run, track: Track) -> None:
     )
 
 
-def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
+def predicted_classes(run: Run, track: Track, ids: list[str]) -> Int[np.ndarray, "N ranks"]:
+    """Classes by falling probability; of track 3 the outcome alone."""
     table = run.predictions()
     table = table[(table.split == "test") | table[track.item].isin(ids)]
     found = table[track.item]
@@ -158,7 +219,7 @@ def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
     if track.item == "video_id":
         win = table.probability.to_numpy(dtype=float)
         refuse(run, table.index[~((win >= 0) & (win <= 1))], "has no probability of")
-        return (win >= 0.5).astype(int).tolist()
+        return (win >= 0.5).astype(int)[:, None]
     probability = probabilities(table)
     if probability.shape[1] != len(track.classes):
         raise RunError(
@@ -166,10 +227,10 @@ def predicted_classes(run: Run, track: Track, ids: list[str]) -> list[int]:
             f" {probability.shape[1]}; name another run"
         )
     refuse(run, table.index[~np.isfinite(probability).all(axis=1)], "has no probability of")
-    predicted = probability.argmax(axis=1)
-    differing = table.index[predicted != table.predicted]
+    ranked = np.argsort(-probability, axis=1, kind="stable")
+    differing = table.index[ranked[:, 0] != table.predicted]
     refuse(run, differing, "predicts a class that is not the most probable of")
-    return predicted.tolist()
+    return ranked
 
 
 def refuse(run: Run, ids: Iterable[str], what: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from imigue_lab.app import main
+from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.results.submit import submit
 from imigue_lab.training.runs import Run, runs_folder
 
@@ -174,12 +176,90 @@ def test_a_run_whose_class_order_differs_is_refused_also_inside_a_fusion(finishe
 
 def test_a_run_of_another_track_and_an_unknown_form_are_refused(finished):
     with pytest.raises(RunError, match=r"expected the classes turtle neck.* for track 1, got"):
-        submit(finished(task="emotion", classes=("lose", "win")), 1)
-    with pytest.raises(SettingsError, match="2023 exists for track 1 only"):
+        submit(finished(task="emotion", classes=IMIGUE.outcomes), 1)
+    with pytest.raises(SettingsError, match="format: track 3 of iMiGUE has 2025, got 2023"):
         submit(finished(), 3, "2023")
     for header in ("Id", "Id,Tar\nget", "Id,Id"):
-        with pytest.raises(SettingsError, match="expected two names"):
+        with pytest.raises(SettingsError, match="expected 2 names"):
             submit(finished(), 1, header=header)
+
+
+@pytest.fixture
+def others(tmp_path, monkeypatch):
+    """Writes a run on a tree of SMG or MA-52; the classes of its three test clips by probability
+    are 10 17 38 3 26 and the rest, each one place later than that of the clip before.
+    """
+    monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path / "home"))
+
+    def write(layout):
+        root = tmp_path / layout
+        for number in range(3):
+            if layout == "smg":
+                folder = root / f"smg_skeleton_test/Sample{36 + number:04d}"
+                folder.mkdir(parents=True)
+                (folder / f"{folder.name}_finelabels.csv").write_text("0,5,9\n")
+            else:
+                (root / "keypoints").mkdir(parents=True, exist_ok=True)
+                np.save(root / f"keypoints/test{number:04d}.npy", np.ones((4, 17, 3), np.float32))
+        if layout == "ma52":
+            lines = [f"test{number:04d}.mp4 0\n" for number in range(3)]
+            (root / "test_list_videos.txt").write_text("".join(lines))
+        index = read_index(root)
+        order = [c for c in (10, 17, 38, 3, 26) if c < len(index.vocabulary)]
+        order += [c for c in range(len(index.vocabulary)) if c not in order]
+        falling = 1 / np.arange(1, len(order) + 1) / sum(1 / np.arange(1, len(order) + 1))
+        probability = np.zeros((3, len(order)))
+        for row in range(3):
+            probability[row, np.add(order, row) % len(order)] = falling
+        table = index.clips[["clip_id", "video_id", "subject", "split", "label"]]
+        table = table.assign(predicted=probability.argmax(axis=1))
+        run = Run(runs_folder() / layout)
+        run.write_json("settings.json", {"task": "gesture", "settings": {}, "data": {}})
+        run.write_json("vocabulary.json", index.vocabulary.to_dict())
+        run.write_predictions(table.join(pd.DataFrame(probability).add_prefix("p")))
+        checkpoint = {"task": "gesture", "classes": list(index.vocabulary.classes)}
+        run.save_weights("best", {"w": torch.zeros(1)}, checkpoint)
+        run.write_json("provenance.json", {"where": {"data": str(root)}, "remarks": []})
+        run.write_scores(pd.DataFrame())
+        return run
+
+    return write
+
+
+def test_mac_of_2024_has_the_body_before_the_action(others):
+    name, lines = lines_of(submit(others("ma52"), 1, "2024"))
+    assert name == "prediction.csv"
+    head, body = "id,pred_label_1,pred_label_2", [1, 2, 2]  # head 5-10, upper limb 11-23
+    rows = [f"test{n:04d}.mp4,{body[n]},{10 + n}" for n in range(3)]
+    assert lines == [head, *rows, ""]
+
+
+def test_mac_of_2025_has_five_actions_and_their_bodies(others):
+    _, lines = lines_of(submit(others("ma52"), 1))
+    assert lines[0].startswith("vid,action_pred_1,") and lines[0].endswith(",body_pred_5")
+    assert lines[1] == "test0000.mp4,10,17,38,3,26,1,2,5,0,3"
+    assert lines[2] == "test0001.mp4,11,18,39,4,27,2,2,5,0,3"
+
+
+def test_miga_of_2023_on_smg_has_the_clips_of_smg_in_either_numbering(others):
+    run = others("smg")
+    name, lines = lines_of(submit(run, 1))
+    assert (name, lines) == (
+        "Submission.csv",
+        ["Sample0036_0,10", "Sample0037_0,11", "Sample0038_0,12", ""],
+    )
+    assert lines_of(submit(run, 1, numbering="csv"))[1][0] == "Sample0036_0,11"
+    with pytest.raises(SettingsError, match="track 1 of SMG has 2023, got 2025"):
+        submit(run, 1, "2025")
+
+
+def test_ids_that_no_challenge_has_are_refused(others):
+    run = others("ma52")
+    root = Path(run.provenance()["where"]["data"])
+    (root / "keypoints/test0002.npy").rename(root / "keypoints/mine.npy")
+    (root / "test_list_videos.txt").write_text("test0000.mp4 0\ntest0001.mp4 0\nmine.mp4 0\n")
+    with pytest.raises(DataError, match=r"such as test0000, got mine; the predictions"):
+        submit(run, 1)
 
 
 def test_the_command_prints_the_path_of_the_zip(finished, tmp_path, capsys):

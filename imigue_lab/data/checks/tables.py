@@ -41,6 +41,12 @@ OFFICIAL_TRAIN = (  # clips of each class in its train split
     *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
 )
 
+REFERENCE: dict[str, dict[str, tuple[int | None, int]]] = {  # layout -> videos and clips of a split
+    "smg": {"train": (30, 2_452), "validation": (5, 637), "test": (5, 610)},
+    "ma52": {s: (n, n) for s, n in zip(SPLITS, (11_250, 5_586, 5_586), strict=True)},
+    "bold": {s: (None, n) for s, n in zip(SPLITS, (9_222, 1_153, 2_864), strict=True)},
+}
+
 
 def has_official(index: Index) -> bool:
     """Whether the counts of the challenge apply: to real iMiGUE, in one of its own layouts."""
@@ -75,8 +81,10 @@ def check_subjects(index: Index) -> list[Finding]:
     ]
     what = "subjects are in more than one split, so scores are partly on known people"
     advice = "report it with the scores, or use subject folds (fold=0..4)"
-    leaks = found("warning", "subject leak", what, both, advice)
-    unknown = index.videos.video_id[index.videos.subject.isna()]
+    severity: Severity = "note" if index.layout == "ma52" else "warning"  # its official split
+    leaks = found(severity, "subject leak", what, both, advice)
+    known = index.videos.subject.notna() | (index.videos.split == "test")  # no fold has it
+    unknown = index.videos.video_id[~known]
     what = "subjects are unknown, so a person may be in both train and validation of a fold"
     advice = "give a CSV of video_id,subject by `subjects`"
     return leaks + found("warning", "unknown subjects", what, unknown, advice)
@@ -128,6 +136,22 @@ def check_official_counts(index: Index) -> list[Finding]:
             differing.append(f"{expected}, got {got[0]} with {got[1]}")
     what = "counts differ from those of the MiGA challenge"
     advice = "published scores are on the challenge's split"
+    return found("note", "official counts", what, differing, advice)
+
+
+def check_reference_counts(index: Index) -> list[Finding]:
+    """The same for the other data sets, against the counts that were published."""
+    differing = []
+    counts = {} if index.synthetic else REFERENCE.get(index.layout, {})
+    for split, expected in counts.items():
+        videos, clips = (int((table.split == split).sum()) for table in (index.videos, index.clips))
+        if (expected[0] or videos, expected[1]) != (videos, clips):
+            whole = f"{expected[0]} videos with " if expected[0] else ""
+            differing.append(
+                f"{split}: expected {whole}{expected[1]} clips, got {videos} with {clips}"
+            )
+    what = f"counts differ from those of {index.vocabulary.name}"
+    advice = "published scores are on the official split"
     return found("note", "official counts", what, differing, advice)
 
 

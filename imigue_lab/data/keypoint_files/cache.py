@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float32
 from tqdm import tqdm
 
+from imigue_lab.data.keypoint_files.datasets import file_of
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 
@@ -125,6 +126,6 @@ def array_path(source: Path, parse: Parser) -> Path:
 
 def state_of(source: Path) -> list[tuple[str, int, int]]:
     """Name, size and change time of a file, or of each file in a folder."""
-    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    files = sorted(source.iterdir()) if source.is_dir() else [file_of(source)]
     states = [(file.name, file.stat()) for file in files]
     return [(name, status.st_size, status.st_mtime_ns) for name, status in states]

@@ -86,7 +86,10 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
     key = clips.clip_id.where(alone, clips.video_id)
     found = source.notna()
     if not found.any():
-        raise DataError(f"{index.root}: contains no keypoints of its clips; copy them, see `check`")
+        raise DataError(
+            f"{index.root}: contains no keypoints of its clips; add them as docs/data.md describes,"
+            " or train from pictures, as with --model tsm"
+        )
     files = dict(zip(key[found], source[found], strict=True))
     convert([path for path in files.values() if path.suffix != ".npy"], parse)
     declared, videos = declared_layout(index.root), clips.set_index("clip_id").video_id

@@ -12,6 +12,12 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Float64
 
+from imigue_lab.data.keypoint_files.datasets import (
+    SKELETON,
+    file_of,
+    read_joints,
+    read_skeleton_csv,
+)
 from imigue_lab.data.keypoint_files.openpose import PEAK, checked, message, read_openpose_json
 from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.skeletons.declared import FILE
@@ -20,6 +26,7 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
 NAMED = {"_light_hand.csv": "light_hand35", "_light.csv": "body25", ".xlsx": "openpose137"}
+NAMED[SKELETON] = "ntu25"
 UNNAMED = (".npy", ".csv")  # files of joints without names, which `keypoints.json` declares
 
 
@@ -50,10 +57,14 @@ def read_points(path: Path) -> Skeleton:
     """The keypoints of a file of any format but ``.npy``.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
-    JSON files OpenPose's; a ``.pose`` names its points.
+    JSON files OpenPose's, ``*_skeleton.csv`` SMG's `ntu25`; a ``.pose`` names its points.
     """
     if path.is_dir():
         return read_openpose_json(path)
+    if path.name.endswith(SKELETON):
+        return read_skeleton_csv(path)
+    if file_of(path) != path:
+        return read_joints(path)
     if path.suffix == ".pose":
         return read_pose(path)
     if path.suffix == ".xlsx":

@@ -48,14 +48,19 @@ class Found:
 class Inventory:
     """All files of a root with a known name, in the order of their paths.
 
-    `tables` are other CSV files by name, the shallowest of each; `unknown` are files with an ending
-    of data and a name that no layout has.
+    `lists` are other CSV and text files; `unknown` are files with an ending of data and a name that
+    no layout of iMiGUE has.
     """
 
     root: Path
     found: list[Found] = field(default_factory=list)
-    tables: dict[str, Path] = field(default_factory=dict)
+    lists: list[Path] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        """The lists by name, the first of each."""
+        return {path.name: path for path in reversed(self.lists)}
 
     def of_kind(self, kind: str) -> list[Found]:
         return [item for item in self.found if item.kind == kind]
@@ -100,8 +105,8 @@ def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
         inventory.found.append(Found(path, kind, name["video"], row, split))
     elif is_video(path) or path.name.endswith(DATA_ENDINGS):
         inventory.unknown.append(path)
-    elif path.suffix == ".csv":
-        inventory.tables.setdefault(path.name, path)
+    elif path.suffix in (".csv", ".txt"):
+        inventory.lists.append(path)
 
 
 def is_video(path: Path) -> bool:

@@ -1,7 +1,8 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 Three families, each described in its file: the full distribution (`full.py`), the trees of the MiGA
-challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`).
+challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`). Trees
+of other data sets are recognised by `others.py`.
 """
 
 from collections.abc import Iterable
@@ -102,8 +103,11 @@ def survey_layout(root: Path) -> Survey:
     # most data have one layout, and the others' readers are not loaded
     from imigue_lab.data.layouts.full import label_file, read_full
     from imigue_lab.data.layouts.miga import read_miga
+    from imigue_lab.data.layouts.others import survey_other
 
     inventory = take_inventory(root)
+    if other := survey_other(inventory):
+        return other
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:
         return read_full(inventory)
@@ -113,7 +117,7 @@ def survey_layout(root: Path) -> Survey:
         return read_folder(inventory)
     raise DataError(
         f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
-        " see docs/data.md for the layouts"
+        " unpack archives, and see docs/data.md for the layouts"
     )
 
 

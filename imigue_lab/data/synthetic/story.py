@@ -58,6 +58,7 @@ LASTING_JOINTS = (0, 2, 4, 7)  # each moves in the first two patterns
 THROUGHOUT, UNMARKED = -1, -1  # a moment that is the whole clip; the hue of no mark
 
 LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
+DATA_SETS = ("smg", "ma52", "bold")  # layouts of others than iMiGUE, with their own classes
 FULL = OFFICIAL | {  # no video is excluded, and no subject is in two splits
     "train": OFFICIAL["train"]._replace(videos=245),
     "test": OFFICIAL["test"]._replace(subjects=29),
@@ -78,7 +79,7 @@ class SyntheticSpec:
         size: `full` has iMiGUE's shares of splits, subjects, clips and classes, clips of 4 to 8
             frames and pictures of 32 x 24; with 359 videos they are its counts. `long` has
             interviews of 30 to 40 s with 1 to 3 s without a signal between gestures.
-        layout: one of `LAYOUTS`; the plan does not depend on it.
+        layout: one of `LAYOUTS` or `DATA_SETS`; the plan does not depend on it.
     """
 
     videos: int = 120
@@ -88,7 +89,9 @@ class SyntheticSpec:
     all_win_validation: bool = False
     leak_subject: bool = False
     size: Literal["demo", "full", "long"] = "demo"
-    layout: Literal["full", "miga2023", "miga2024", "miga2026", "plain"] = "miga2024"
+    layout: Literal["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"] = (
+        "miga2024"
+    )
 
     @property
     def key(self) -> str:

@@ -24,10 +24,11 @@ from tqdm import tqdm
 from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.layouts.full import COLUMNS
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.synthetic import datasets
 from imigue_lab.data.synthetic.body import JOINTS
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
 from imigue_lab.data.synthetic.recording import Recording, record
-from imigue_lab.data.synthetic.story import FPS, VERSION, Interview, SyntheticSpec, plan
+from imigue_lab.data.synthetic.story import DATA_SETS, FPS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import atomic_path, workspace, write_atomically
@@ -76,9 +77,10 @@ def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
 
 
 def write_all_features(index: Index, spec: SyntheticSpec, store: str) -> None:
-    """Writes the features of interviews and clips that are missing."""
-    write_features(index, spec, store)
-    write_clip_features(index, spec, store)
+    """Writes the features of interviews and clips that are missing; other data sets have none."""
+    if spec.layout not in DATA_SETS:
+        write_features(index, spec, store)
+        write_clip_features(index, spec, store)
 
 
 def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path:
@@ -144,6 +146,9 @@ WRITERS: dict[str, Callable[[Path, Recording, SyntheticSpec], None]] = {
     "miga2024": write_miga2024,
     "miga2026": write_miga2026,
     "plain": write_plain,
+    "smg": datasets.write_smg,
+    "ma52": datasets.write_ma52,
+    "bold": datasets.write_bold,
 }
 
 
@@ -166,6 +171,10 @@ def write_labels(folder: Path, interview: Interview) -> None:
 
 def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
     """The tables that cover all interviews."""
+    if spec.layout in DATA_SETS:
+        for name, text in datasets.tables_of(interviews, spec.layout).items():
+            write_atomically(root / name, text)
+        return
     facts = [(i.video_id, i.split, ("Lose", "Win")[i.outcome], i.subject) for i in interviews]
     videos = pd.DataFrame(facts, columns=["video_id", "split", "outcome", "subject"])
     rows = [

@@ -1,0 +1,86 @@
+"""MA-52: a video file for each clip, and a list of names and classes for each split.
+
+    ma52/{train,val,test}_list_videos.txt        "0003_01_0001.mp4 9", class 0 to 51
+    ma52/videos_{train,val,test}/<name>.mp4
+    keypoints/<name>.npy, .pose or a folder      a user's own poses: the data set has none
+
+A clip is a whole file, so its id is that of its video, the name without ending. The first four
+digits are the person, whom the names of the test split hide. A test list whose classes are all the
+same has placeholders. `label_name.txt` is not read: names and body parts are built in.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from imigue_lab.data.index import Problem, Row, Survey
+from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
+from imigue_lab.data.layouts.plain import find_files
+from imigue_lab.data.layouts.tables import SAFE_ID, parse_clip
+from imigue_lab.data.vocabulary import builtin
+from imigue_lab.errors import some
+
+LISTS = {"train": "train", "val": "validation", "test": "test"}
+
+
+def read_ma52(inventory: Inventory) -> Survey:
+    """Surveys a tree, complete or partial."""
+    survey = Survey(inventory.root, "ma52", vocabulary=builtin("ma52"))
+    labels: dict[str, int | None] = {}
+    files = {path.stem: path for path in inventory.unknown if path.stem != path.name}
+    for prefix, split in LISTS.items():
+        if path := inventory.tables.get(f"{prefix}_list_videos.txt"):
+            labels |= read_list(path, split, files, survey)
+    add_picture_facts(survey)
+    without = []
+    for row in survey.videos:
+        name = row["video_id"]
+        frames = row.get("frames") or frames_of(row["keypoints"])
+        if frames:
+            clip = {"clip_id": name, "video_id": name, "label": labels[name]}
+            survey.clips.append(clip | {"start": 0, "end": frames - 1})
+        else:
+            without.append(name)
+    if without:
+        survey.absent.append(f"neither video nor keypoints of the listed clips {some(without)}")
+    list_absent(survey)
+    return survey
+
+
+def read_list(
+    path: Path, split: str, files: dict[str, Path], survey: Survey
+) -> dict[str, int | None]:
+    """Adds a video for each line of a list; its class by id, null for placeholders."""
+    labels: dict[str, int | None] = {}
+    known = {row["video_id"] for row in survey.videos}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not (cells := line.split()):
+            continue
+        name = Path(cells[0]).stem
+        if len(cells) != 2 or not SAFE_ID.fullmatch(name):
+            what = f"expected a file name and a class, got {line!r:.60}"
+            survey.report("row", path, number, what, "correct the line")
+            continue
+        if name in known:
+            what = f"expected each clip once, got {name} again"
+            survey.report("duplicate id", path, number, what, "keep one line for each")
+            continue
+        clip = parse_clip(path, number, (cells[1], "0", "0"), split == "test", survey.vocabulary)
+        if isinstance(clip, Problem):
+            survey.problems.append(clip)
+            continue
+        known.add(name)
+        labels[name] = clip["label"]
+        subject = None if split == "test" else name[:4]
+        row: Row = {"video_id": name, "subject": subject, "split": split}
+        row |= {"video": files.get(name), "keypoints": find_files(survey.root, name)["keypoints"]}
+        survey.videos.append(row | dict.fromkeys(("clip video", "clip keypoints")))
+    hidden = split == "test" and len(set(labels.values())) == 1
+    return dict.fromkeys(labels) if hidden else labels
+
+
+def frames_of(keypoints: Path | None) -> int:
+    """Frames of an ``.npy``, (T, V, C) or (M, T, V, C); 0 for other forms."""
+    if keypoints is None or keypoints.suffix != ".npy":
+        return 0
+    return int(np.load(keypoints, mmap_mode="r", allow_pickle=False).shape[-3])

@@ -1,0 +1,90 @@
+"""SMG: a folder for each sequence of one person, with skeletons of Kinect and gestures by frame.
+
+    smg_data_phase1/smg_skeleton_{train,validate}/Sample0001/Sample0001_{skeleton,finelabels,data}.csv
+    smg_data_phase2/smg_skeleton_test/Sample0036/...
+    SMG_RGB_Phase1/smg_rgb_{train,validate}/Sample0001/Sample0001_color.mp4
+    SMG_RGB_Phase2/smg_rgb_test/Sample0036/...
+    experimentWell_skeleton/Sample0001/...        older package; numbers define the split
+
+`_finelabels.csv` is `class,start,end` without header, class 1 to 17, where 17 is no micro-gesture;
+segments may overlap and need no order. `_data.csv` is `numFrames,fps,maxDepth`. Public code
+disagrees on the number of the first frame: frames count from 1 here, from 0 in a tree in which any
+segment starts at 0. The end is inclusive.
+"""
+
+import re
+
+from imigue_lab.data.index import Row, Survey
+from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent, split_of
+from imigue_lab.data.layouts.tables import parse_range, read_label_file
+from imigue_lab.data.vocabulary import builtin
+from imigue_lab.errors import some
+
+FILE = re.compile(r"(Sample(\d{4}))_(skeleton|finelabels|data|color)\.\w+")
+ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
+LAST = {"train": 30, "validation": 35, "test": 40}  # number of the last sequence of each split
+
+
+def read_smg(inventory: Inventory) -> Survey:
+    """Surveys a tree, complete or partial."""
+    survey = Survey(inventory.root, "smg", vocabulary=builtin("smg"))
+    files = list_files(inventory, survey)
+    for video_id, own in files.items():
+        number = video_id.removeprefix("Sample")
+        by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
+        row = {"video_id": video_id, "subject": number, "split": own["split"] or by_number}
+        row |= {"video": own.get("color"), "keypoints": own.get("skeleton")}
+        row |= dict.fromkeys(("clip video", "clip keypoints"))
+        survey.videos.append(row | read_facts(own, survey))
+        if labels := own.get("finelabels"):
+            clips, problems = read_label_file(labels, row["split"] == "test", survey.vocabulary)
+            survey.problems += problems
+            ids = ({"clip_id": f"{video_id}_{n}", "video_id": video_id} for n in clips)
+            survey.clips += [name | clip for name, clip in zip(ids, clips.values(), strict=True)]
+    if any(clip["start"] == 0 for clip in survey.clips):
+        survey.absent.append("frames count from 0, since a segment starts there")
+    else:
+        for clip in survey.clips:
+            clip["start"], clip["end"] = clip["start"] - 1, clip["end"] - 1
+    facts = [(row, row["fps"]) for row in survey.videos]
+    add_picture_facts(survey)
+    for row, fps in facts:  # the recorder's own rate, where the tree names it
+        row["fps"] = fps or row["fps"]
+    list_absent(survey)
+    return survey
+
+
+def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
+    """By sequence, the path of each kind of file, and the split that its folders name."""
+    files: dict[str, Row] = {}
+    others = []
+    for path in sorted([*inventory.lists, *inventory.unknown]):
+        if not (name := FILE.fullmatch(path.name)):
+            others.append(path.name)
+            continue
+        own = files.setdefault(name[1], {})
+        folders = [survey.root.name, *path.relative_to(survey.root).parts[:-1]]
+        split = split_of(folders) or own.get("split")
+        first = own.setdefault(name[3], path)
+        if first != path or own.setdefault("split", split) != split:
+            what = f"expected one copy of {name[1]}, got another at {path}"
+            survey.report("duplicate id", first, None, what, "keep one of them")
+    zips = [path.name for path in survey.root.rglob("*.zip") if ZIP.fullmatch(path.name)]
+    for names, what in ((others, "have unknown names"), (zips, "have to be unpacked")):
+        if names:
+            survey.absent.append(f"files that {what} are not read: {some(sorted(names))}")
+    return dict(sorted(files.items()))
+
+
+def read_facts(own: Row, survey: Survey) -> Row:
+    """Frames and frame rate of `_data.csv`; null without it."""
+    facts: Row = {"frames": None, "fps": None}
+    if path := own.get("data"):
+        cells = path.read_text(encoding="utf-8-sig", errors="replace").strip().split(",")
+        values = parse_range("0", cells[0]), parse_range("1", cells[1] if len(cells) > 1 else "")
+        if any(isinstance(value, str) for value in values):
+            what = f"expected numFrames,fps,maxDepth, got {','.join(cells)!r:.60}"
+            survey.report("row", path, 1, what, "copy the file again")
+        else:
+            facts = {"frames": int(cells[0]), "fps": float(cells[1])}
+    return facts
