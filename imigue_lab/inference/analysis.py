@@ -97,7 +97,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
     threshold, selected = threshold_of(gesture, settings)
     curves = by_frame(windows)
-    segments = find_segments(curves, own.fps, threshold)
+    segments = find_segments(curves, own.times, threshold)
     opened = with_video(emotion, own, segments, rest, settings.store)
     model = load_emotion(emotion, opened.data).to(device.torch_device)
     prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
@@ -233,7 +233,7 @@ def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
 
     With these the folder is a data root of the plain layout. For errors see `read_eaf`.
     """
-    corrected = read_eaf(eaf, analysis.own.fps, analysis.own.frames)
+    corrected = read_eaf(eaf, analysis.own.times, video=analysis.own.source.name)
     if len(corrected.segments):
         write_clips(corrected.segments, analysis.own.video_id, analysis.folder / "clips.csv")
     return corrected

@@ -41,7 +41,7 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
 
     `running` is `withholding.running_probability` of the video.
     """
-    segments, fps = analysis.segments, analysis.own.fps
+    segments, times = analysis.segments, analysis.own.times
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     groups = pd.Series([group_of(label) for label in segments.label], segments.index, dtype=str)
     for group, own in segments.groupby(groups):
@@ -60,12 +60,13 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     if segments.empty:
         figure.add_annotation(text="no gesture was detected", showarrow=False, row=1, col=1)
         figure.update_yaxes(visible=False, row=1, col=1)
-    seconds, name = (running.window + 1) * WINDOW / fps, "win, from the video so far"
+    ends = np.minimum((running.window.to_numpy() + 1) * WINDOW, len(times) - 1)
+    seconds, name = times[ends], "win, from the video so far"
     win = go.Scatter(x=seconds, y=running.probability, name=name, line_color=WIN)
     figure.add_trace(win, row=2, col=1)
     figure.add_hline(0.5, line_color=NEUTRAL, line_dash="dot", row=2, col=1)
     figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
-    figure.update_xaxes(range=[0, analysis.own.frames / fps])
+    figure.update_xaxes(range=[min(0, times[0]), times[-1]])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
     prediction = analysis.prediction
     title = (

@@ -20,9 +20,10 @@ from imigue_lab.views.timeline import (
 def analysis():
     rows = [(31, 0, 24, 0.9), (3, 50, 74, 0.6), (4, 75, 99, 0.7)]
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
+    times = np.arange(161) / 25
     return SimpleNamespace(
-        segments=as_segments(table, 25),
-        own=SimpleNamespace(fps=25.0, frames=160, source=SimpleNamespace(name="anna.mp4")),
+        segments=as_segments(table, times),
+        own=SimpleNamespace(times=times, source=SimpleNamespace(name="anna.mp4")),
         prediction=SimpleNamespace(probability=0.25, based_on="context"),
         remarks=["no face was found: the emotion estimate rests on context alone"],
     )
