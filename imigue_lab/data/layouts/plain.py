@@ -11,11 +11,12 @@ inclusive; class is 1 to 31 or 99 as in iMiGUE's files.
 A folder of videos without a table is read as well: each video is its own subject, without a split.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
-from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows
+from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows, restore_zeros
 from imigue_lab.errors import some
 
 
@@ -59,23 +60,40 @@ def add_videos(path: Path, survey: Survey) -> None:
         videos["subject"] = table.subject.replace("", None)
     else:
         survey.absent.append("videos.csv has no subjects: each video is its own subject")
+    files = {kind: list_files(survey.root / folder, is_one) for kind, folder, is_one in FILES}
+    ids = list(videos.video_id)
+    fit = restore_zeros(ids, {name for found in files.values() for name in found})
     for row in videos.to_dict("records"):
-        survey.videos.append(row | find_files(survey.root, row["video_id"]))
-    for kind in ("video", "keypoints"):
+        own = fit.get(row["video_id"], row["video_id"])
+        survey.videos.append(row | {kind: found.get(own) for kind, found in files.items()})
+    if fit:
+        pairs = some(f"{short} is {name}" for short, name in fit.items())
+        survey.absent.append(f"videos.csv lacks leading zeros of file names: {pairs}")
+    for kind, found in files.items():
         without = [row["video_id"] for row in survey.videos if row[kind] is None]
-        if 0 < len(without) < len(survey.videos):
+        over = [path.name for name, path in found.items() if name not in {*ids, *fit.values()}]
+        if without and found:
             survey.absent.append(f"videos.csv names videos without a {kind} file: {some(without)}")
+        if over:
+            survey.absent.append(f"videos.csv does not name these {kind} files: {some(over)}")
 
 
-def find_files(root: Path, video_id: str) -> Row:
-    """The paths of video and keypoints of one id, or null."""
-    endings = [form for suffix in VIDEO_SUFFIXES for form in (suffix, suffix.upper())]
-    videos = [root / "videos" / f"{video_id}{ending}" for ending in endings]
-    poses = [root / "keypoints" / f"{video_id}{end}" for end in (".npy", ".pose", "")]
-    return {
-        "video": next((path for path in videos if path.exists()), None),
-        "keypoints": next((path for path in poses if path.exists()), None),
-    }
+def list_files(folder: Path, is_one: Callable[[Path], bool]) -> dict[str, Path]:
+    """The files of a folder by id; of several, the one whose ending comes first in the lists."""
+    paths = [path for path in sorted(folder.iterdir()) if is_one(path)] if folder.is_dir() else []
+    paths.sort(key=lambda path: [*VIDEO_SUFFIXES, *KEYPOINTS].index(ending_of(path)), reverse=True)
+    return {path.name.removesuffix(path.suffix if ending_of(path) else ""): path for path in paths}
+
+
+def ending_of(path: Path) -> str:
+    return "" if path.is_dir() else path.suffix.lower()
+
+
+KEYPOINTS = (".npy", ".pose", "")  # the last is a folder of JSON files
+FILES: list[tuple[str, str, Callable[[Path], bool]]] = [
+    ("video", "videos", lambda path: path.suffix.lower() in VIDEO_SUFFIXES),
+    ("keypoints", "keypoints", lambda path: ending_of(path) in KEYPOINTS),
+]
 
 
 def add_clips(path: Path, survey: Survey) -> None:
@@ -83,6 +101,9 @@ def add_clips(path: Path, survey: Survey) -> None:
     table, problems = read_rows(path, columns)
     survey.problems += problems
     splits = {row["video_id"]: row["split"] for row in survey.videos}
+    if fit := restore_zeros(table.video_id, splits):
+        table = table.assign(video_id=table.video_id.replace(fit))
+        survey.absent.append(f"clips.csv lacks leading zeros, added to {some(fit)}")
     for row, clip_id, video_id, start, end, label in table[columns].itertuples():
         if video_id not in splits:
             what = f"expected a video of videos.csv for clip {clip_id}, got {video_id!r}"
