@@ -94,9 +94,7 @@ def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
     return total / count
 
 
-def find_segments(
-    curves: Float[np.ndarray, "F C"], times: Times, threshold: float
-) -> pd.DataFrame:
+def find_segments(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> pd.DataFrame:
     """Runs of frames of one class, in temporal order.
 
     Non-maximum suppression per frame: the most probable class is kept where it reaches the

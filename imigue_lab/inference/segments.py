@@ -100,7 +100,9 @@ def choose_threshold(
     confidence = np.concatenate([own.max(axis=1) for own in curves.values()])
     scores = {}
     for threshold in np.unique(np.quantile(confidence, np.arange(0, 1, 0.05))).tolist():
-        found = {video: find_segments(own, times[video], threshold) for video, own in curves.items()}
+        found = {
+            video: find_segments(own, times[video], threshold) for video, own in curves.items()
+        }
         scores[threshold] = online_score(found, true)
     best = max(scores, key=lambda threshold: scores[threshold].f1)
     return best, scores[best]

@@ -14,7 +14,8 @@ from pathlib import Path
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.errors import some
 
-VIDEO_SUFFIXES = tuple(f".{end}" for end in "mp4 mkv mov avi webm m4v mts m2ts ts mpg mpeg 3gp wmv flv".split())
+ENDINGS = "mp4 mkv mov avi webm m4v mts m2ts ts mpg mpeg 3gp wmv flv"
+VIDEO_SUFFIXES = tuple(f".{end}" for end in ENDINGS.split())
 NAME = re.compile(
     r"(?P<video>\d{4})(_(?P<row>\d{1,6}))?(_(?P<part>label|light_hand|light|openpose))?"
     rf"(?P<suffix>(?i:\.csv|\.xlsx|{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",

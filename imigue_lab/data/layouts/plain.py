@@ -14,7 +14,7 @@ A folder of videos without a table is read as well: each video is its own subjec
 from collections.abc import Callable
 from pathlib import Path
 
-from imigue_lab.data.index import Problem, Row, Survey
+from imigue_lab.data.index import Problem, Survey
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
 from imigue_lab.data.layouts.tables import parse_clip, parse_outcomes, read_rows, restore_zeros
 from imigue_lab.errors import some

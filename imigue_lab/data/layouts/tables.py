@@ -22,7 +22,8 @@ WIN = {"win": 1, "1": 1, "1.0": 1, "lose": 0, "loss": 0, "0": 0, "0.0": 0}
 def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
     """A CSV with a header as text, indexed by row; blank lines and outer spaces are dropped.
 
-    Cells are separated by commas, semicolons or tabs, as the header shows. The table is empty if one of `columns` is missing or the file cannot be read.
+    Cells are separated by commas, semicolons or tabs, as the header shows. The table is empty if
+    one of `columns` is missing or the file cannot be read.
     """
     empty = pd.DataFrame(columns=columns, dtype=str)
     try:
@@ -156,7 +157,9 @@ def parse_clip(path: Path, row: int, cells: tuple[str, str, str], hidden: bool) 
 def read_label_file(path: Path, hidden: bool = False) -> tuple[dict[int, Row], list[Problem]]:
     """Clips of one `<id>_label.csv`: `class,start,end` in frames from 0, end inclusive.
 
-    A header is not needed; one that names start and end gives the order of the columns. Returns row -> start, end, label, and the problems. Rows are counted from 0 over the lines that
+    A header is not needed; one that names start and end gives the order of the columns.
+
+    Returns row -> start, end, label, and the problems. Rows are counted from 0 over the lines that
     are not blank, including those with a problem, so `<id>_<row>` remains the clip's id.
     """
     try:

@@ -1,6 +1,7 @@
 """Time stamps and keyframes of a file, read from its packets without decoding."""
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -56,7 +57,8 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
             f"{path}: not a readable video ({error.strerror}); copy it again"
         ) from error
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    films = [s for s in films if s.codec_context and s.codec_context.name not in STILL] or films
+    moving = [s for s in films if s.codec_context and s.codec_context.name not in STILL]
+    films = [s for s in moving if s.frames != 1] or moving or films
     if not films:
         container.close()
         raise DataError(f"{path}: contains no video stream; copy it again, or name another file")
@@ -65,6 +67,11 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         container.close()
         raise DataError(f"{path}: not a readable video (unknown codec); copy it again")
     return container, stream
+
+
+def is_steady(stream: VideoStream) -> bool:
+    """Whether the header has a table of frames, at a constant rate; else its rate may be wrong."""
+    return stream.frames > 0 and stream.base_rate == stream.average_rate
 
 
 def frame_table(path: Path) -> FrameTable:
@@ -130,6 +137,18 @@ def frame_table(path: Path) -> FrameTable:
         np.unique(np.searchsorted(shown, np.array(own, dtype=np.int64))),
         seconds,
     )
+
+
+def seconds_of(path: Path | None, fps: float, frames: int) -> Float64[np.ndarray, " S"]:
+    """Seconds at which the frames of a video start and the last one ends, and after it by `fps`.
+
+    By the file's time stamps; without a readable file by the frame rate.
+    """
+    known = np.zeros(1)
+    if path is not None:
+        with suppress(DataError):
+            known = frame_table(path).seconds[: frames + 1]
+    return np.append(known, known[-1] + np.arange(1, frames + 2 - len(known)) / fps)
 
 
 def counted_table(path: Path, header: int, rate: Fraction | None) -> FrameTable:

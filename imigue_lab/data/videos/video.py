@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
 from imigue_lab.data.videos.decoder import Decoder
-from imigue_lab.data.videos.frame_table import frame_table, open_stream
+from imigue_lab.data.videos.frame_table import frame_table, is_steady, open_stream
 from imigue_lab.data.workspace import atomic_path
 from imigue_lab.errors import DataError
 
@@ -45,12 +45,12 @@ def probe(path: Path) -> VideoInfo:
     container, stream = open_stream(path)
     with container:
         rate, frames = float(stream.average_rate or 0), stream.frames
-        steady, base = stream.base_rate == stream.average_rate, float(stream.base_rate or 0)
+        steady, base = is_steady(stream), float(stream.base_rate or 0)
         width, height = stream.width, stream.height
         with suppress(av.FFmpegError, StopIteration):
             if next(container.decode(stream)).rotation % 180:
                 width, height = height, width
-    if not (steady and frames):
+    if not steady:
         table = frame_table(path)
         frames, measured = table.header or table.frames, table.frames / np.ptp(table.seconds)
         rounded = (own for own in (base, rate) if np.isclose(own, measured, rtol=0.003))

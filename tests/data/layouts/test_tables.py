@@ -1,4 +1,4 @@
-"""Tables as spreadsheet programs write them: separators, decimals, headers, lost zeros, encodings."""
+"""Tables as spreadsheet programs write them: separators, decimals, lost zeros, encodings."""
 
 import numpy as np
 import pytest
