@@ -6,24 +6,28 @@ Tiers of a file:
     confidence      its child, a number per gesture; a gesture added by a person has none
     gestures 2 ...  where gestures overlap: annotations of one ELAN tier cannot
 
-ELAN stores milliseconds; the time of a frame is rounded to them, and import restores the frame.
+ELAN stores milliseconds of the medium; the time stamp of a frame is rounded to them, and import
+restores the frame.
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 
+import numpy as np
 import pandas as pd
-from pympi.Elan import Eaf, to_string
+from pympi.Elan import Eaf, parse_eaf, to_string
 
-from imigue_lab.data.segments import as_segments
+from imigue_lab.data.segments import Times, as_segments
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError, some
 
 TIER = "gestures"
+SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
 RATE = "imigue_lab:fps"  # property of the file: the frame rate of its segments
 
 
@@ -49,7 +53,7 @@ def write_eaf(
         eaf.add_tier(tier, "gesture")
         eaf.add_tier(child, "number", parent=tier)
         for row in rows.itertuples():
-            begin, end = round(1000 * row.start / fps), round(1000 * (row.end + 1) / fps)
+            begin, end = round(1000 * row.start_s), round(1000 * row.end_s)
             eaf.add_annotation(tier, begin, end, vocabulary.classes[row.label])
             if not pd.isna(row.confidence):
                 eaf.add_ref_annotation(child, tier, (begin + end) // 2, repr(row.confidence))
@@ -79,17 +83,21 @@ class Corrected:
 
 def read_eaf(
     path: Path,
-    fps: int | float,
-    frames: int,
+    times: Times,
     vocabulary: Vocabulary,
     renamed: Mapping[str, str] | None = None,
+    video: str = "",
 ) -> Corrected:
     """The gestures of a file that people have corrected.
 
-    All tiers named ``gestures...`` are read, others are ignored and named. Times between two frames
-    are rounded to the nearer; a file of another frame rate is converted by its seconds. `renamed`
-    maps annotators' terms to class names. Raises DataError for another kind of file, an unknown
-    class, or a gesture outside the video's `frames`; it names the annotation and its time.
+    All tiers named ``gestures...`` are read, others are ignored and named. An annotation without
+    a time of its own (a symbolic child) has that of its parent. Times are those of the medium,
+    TIME_ORIGIN included; between two frames they are rounded to the nearer. A gesture that ends
+    after the video is cut to it, an empty one is skipped: with a remark.
+
+    `times` are the video's, see `segments`; `renamed` maps annotators' terms to class names;
+    `video` is its file name, to select one of several media. Raises DataError for another kind of
+    file, an unknown class, or a gesture outside of the video; it names the annotation and its time.
     """
     eaf = open_eaf(path)
     read = [tier for tier in eaf.get_tier_names() if tier.startswith(TIER)]
@@ -98,23 +106,69 @@ def read_eaf(
             f"{path}: expected a tier named {TIER!r}, got {some(eaf.get_tier_names()) or 'none'};"
             " rename the tier with the gestures"
         )
-    rows = []
+    origin = time_origin(eaf, path, video)
+    rows, empty, cut = [], [], []
     for tier in read:
         confidence = confidences(eaf, tier, path)
-        for number, (begin, end, name, _) in eaf.tiers[tier][0].items():
-            times = eaf.timeslots.get(begin), eaf.timeslots.get(end)
-            where = f"{path}, {tier}, {clock(times[0])}"
+        for number, name in values_of(eaf, tier).items():
+            span = time_span(eaf, number, origin)
+            if not name.strip():
+                empty.append(clock(span[0]))
+                continue
+            where = f"{path}, {tier}, {clock(span[0])}"
             label = class_named(name, where, vocabulary, renamed or {})
-            start, last = to_frames(times, fps, frames, f"{path}, {tier}, {name!r}")
+            start, last, over = to_frames(span, times, f"{path}, {tier}, {name!r}")
+            cut += [f"{name.strip()} at {clock(span[0])} by {over} ms"] * (over > 0)
             rows.append((label, start, last, confidence.get(number)))
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
-    segments = as_segments(table.sort_values(["start", "end", "label"]), fps)
-    return Corrected(segments, remarks_on(eaf, read, segments, fps))
+    segments = as_segments(table.sort_values(["start", "end", "label"]), times)
+    remarks = remarks_on(eaf, read, segments, (len(times) - 1) / (times[-1] - times[0]))
+    remarks += [f"annotations without a value were skipped: at {some(empty)}"] * bool(empty)
+    remarks += [f"gestures were cut to the end of the video: {some(cut)}"] * bool(cut)
+    return Corrected(segments, remarks)
+
+
+def values_of(eaf: Eaf, tier: str) -> dict[str, str]:
+    """The text of each annotation of a tier, aligned or symbolic, by its id."""
+    aligned, symbolic = eaf.tiers[tier][:2]
+    return {n: row[2] for n, row in aligned.items()} | {n: row[1] for n, row in symbolic.items()}
+
+
+def time_span(eaf: Eaf, number: str, origin: int) -> tuple[int | None, int | None]:
+    """Begin and end of an annotation in milliseconds; a symbolic one has those of its parent."""
+    for _ in eaf.annotations:  # a chain of parents is no longer
+        aligned, symbolic = eaf.tiers[eaf.annotations[number]][:2]
+        if number in aligned:
+            begin, end = (eaf.timeslots.get(slot) for slot in aligned[number][:2])
+            return None if begin is None else begin + origin, None if end is None else end + origin
+        number = symbolic[number][0]
+        if number not in eaf.annotations:
+            break
+    return None, None
+
+
+def time_origin(eaf: Eaf, path: Path, video: str) -> int:
+    """TIME_ORIGIN of the medium: where in it the times of the file start, in milliseconds."""
+    media = eaf.media_descriptors
+    own = [one for one in media if video and video in PurePath(one.get("MEDIA_URL", "")).parts]
+    films = [one for one in media if one.get("MIME_TYPE", "").startswith("video")]
+    origin = next((one.get("TIME_ORIGIN") for one in [*own, *films, *media]), None) or "0"
+    unit = eaf.header.get("TIME_UNITS", "milliseconds")
+    if not re.fullmatch(r"-?[0-9]+", origin) or unit != "milliseconds":
+        raise DataError(
+            f"{path}: expected times in milliseconds, got TIME_ORIGIN {origin!r} in {unit}; save it"
+            " again with ELAN"
+        )
+    return int(origin)
 
 
 def open_eaf(path: Path) -> Eaf:
     try:
-        return Eaf(str(path), suppress_version_warning=True)
+        eaf = Eaf()
+        eaf.remove_tier("default")
+        eaf.adocument[SCHEMA] = ""  # pympi fails on a file without it
+        parse_eaf(str(path), eaf, suppress_version_warning=True)
+        return eaf
     except Exception as error:  # pympi's XML reading raises many types
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
@@ -158,27 +212,28 @@ def class_named(
 
 
 def to_frames(
-    times: tuple[int | None, int | None], fps: int | float, frames: int, where: str
-) -> tuple[int, int]:
-    """First and last frame of a span in milliseconds."""
-    begin, end = times
+    span: tuple[int | None, int | None], times: Times, where: str
+) -> tuple[int, int, int]:
+    """First and last frame of a span in milliseconds, and by how much it is past the end."""
+    begin, end = span
     if begin is None or end is None:
         raise DataError(f"{where}: has no time; align it in ELAN")
     if min(begin, end) < 0:
         raise DataError(
             f"{where}: expected a time from 0 on, got {min(begin, end)} ms; correct it in ELAN"
         )
-    start, last = round(begin * fps / 1000), round(end * fps / 1000) - 1
-    if last < start:
+    start, stop = (int(np.abs(1000 * times - moment).argmin()) for moment in (begin, end))
+    if start == len(times) - 1:
+        raise DataError(
+            f"{where}: starts at {clock(begin)}, after the video's end at"
+            f" {clock(round(1000 * times[-1]))}; correct it, or name the annotated video"
+        )
+    if stop <= start:
         raise DataError(
             f"{where}: is shorter than a frame at {clock(begin)}; delete or lengthen it"
         )
-    if last >= frames:
-        raise DataError(
-            f"{where}: ends at {clock(end)}, after the video's end at"
-            f" {clock(round(1000 * frames / fps))}; correct it, or name the annotated video"
-        )
-    return start, last
+    over = end - 1000 * times[-1]
+    return start, stop - 1, round(over) if over > 500 * (times[-1] - times[-2]) else 0
 
 
 def clock(milliseconds: int | None) -> str:
@@ -195,7 +250,7 @@ def remarks_on(eaf: Eaf, read: list[str], segments: pd.DataFrame, fps: int | flo
     if others:
         remarks.append(f"tiers without gestures were ignored: {some(others)}")
     rate = dict(eaf.get_properties()).get(RATE)
-    if rate and pd.to_numeric(rate, errors="coerce") != float(fps):
+    if rate and not np.isclose(pd.to_numeric(rate, errors="coerce"), fps, rtol=0.01):
         remarks.append(f"annotated at {rate} frames per second, converted by seconds to {fps:g}")
     tiers = len(in_tiers(segments))
     if tiers > 1:

@@ -2,8 +2,9 @@
 
 Segments are a table: label (place of the class), start and end (frames from 0, end inclusive),
 start_s and end_s (seconds; end_s is the end of the last frame), confidence (0 to 1, null for
-annotations by people).
-Letters in shapes: N, M segments; F frames of a video, C classes.
+annotations by people). Seconds are those of the video's frame table: `times` has the second at
+which each frame starts, and that at which the last one ends.
+Letters in shapes: N, M segments; F frames of a video, S = F + 1 times, C classes.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
@@ -31,6 +32,7 @@ SEGMENTS = pa.DataFrameSchema(
     },
     strict=True,
 )
+Times = Float64[np.ndarray, " S"]  # seconds
 LENGTHS = (1.0, 2.0)  # seconds; most gestures of iMiGUE take 0.7 to 3 s
 STEP = 0.5  # seconds between the starts of two windows
 SHORTEST = 0.5  # seconds of a segment; windows of one second do not resolve less
@@ -53,11 +55,11 @@ def slide(
     return pd.DataFrame(sorted(ranges), columns=["start", "end"])
 
 
-def as_segments(rows: pd.DataFrame, fps: int | float) -> pd.DataFrame:
+def as_segments(rows: pd.DataFrame, times: Times) -> pd.DataFrame:
     """Checks label, start, end and confidence, and adds the seconds."""
     table = rows[["label", "start", "end"]].astype(int)
-    table["start_s"] = table.start / fps
-    table["end_s"] = (table.end + 1) / fps
+    table["start_s"] = times[table.start]
+    table["end_s"] = times[table.end + 1]
     table["confidence"] = rows.confidence.astype(float)
     return SEGMENTS.validate(table.reset_index(drop=True))
 
@@ -92,9 +94,7 @@ def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
     return total / count
 
 
-def find_segments(
-    curves: Float[np.ndarray, "F C"], fps: int | float, threshold: float
-) -> pd.DataFrame:
+def find_segments(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> pd.DataFrame:
     """Runs of frames of one class, in temporal order.
 
     Non-maximum suppression per frame: the most probable class is kept where it reaches the
@@ -107,9 +107,9 @@ def find_segments(
     rows = [
         (label[start], start, stop - 1, confidence[start:stop].mean())
         for start, stop in pairwise(edges.tolist())
-        if label[start] >= 0 and stop - start >= SHORTEST * fps
+        if label[start] >= 0 and times[stop] - times[start] >= SHORTEST - 1e-6
     ]
-    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), fps)
+    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), times)
 
 
 def write_csv(segments: pd.DataFrame, path: Path, vocabulary: Vocabulary) -> None:

@@ -19,7 +19,7 @@ from imigue_lab.errors import DataError, some
 BUILTIN = {"imigue": "iMiGUE", "smg": "SMG", "ma52": "MA-52", "bold": "BoLD"}  # by file
 OWN = "own"
 HEADER = ("class", "name", "group", "background")
-WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
+WHOLE = re.compile(r"([+-]?[0-9]{1,9})([.,]0*)?")  # spreadsheets write 7.0, or 7,0
 YES = ("1", "true", "yes", "x")
 
 
@@ -55,9 +55,10 @@ class Vocabulary:
     @property
     def known_ids(self) -> str:
         """For messages: ``1 to 31 or 99``."""
-        if not all(WHOLE.fullmatch(own) for own in self.ids):
+        found = [number for own in self.ids if (number := WHOLE.fullmatch(own))]
+        if len(found) < len(self.ids):
             return some(self.ids)
-        numbers = sorted(map(int, self.ids))
+        numbers = sorted(int(number[1]) for number in found)
         first = [number for number in numbers if number - 1 not in numbers]
         last = [number for number in numbers if number + 1 not in numbers]
         spans = zip(first, last, strict=True)
@@ -66,7 +67,8 @@ class Vocabulary:
     def place(self, text: str) -> int:
         """The place of a class, given by its id or its name; DataError if it has none."""
         wanted = text.strip()
-        for own in (wanted, str(int(wanted)) if WHOLE.fullmatch(wanted) else ""):
+        number = WHOLE.fullmatch(wanted)
+        for own in (wanted, str(int(number[1])) if number else ""):
             if own in self.ids:
                 return self.ids.index(own)
         names = [name.lower() for name in self.classes]

@@ -117,7 +117,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
     threshold, selected = threshold_of(gesture, settings)
     curves = by_frame(windows)
-    segments = find_segments(curves, own.fps, threshold)
+    segments = find_segments(curves, own.times, threshold)
     opened = with_video(emotion, own, segments, rest, settings.store)
     model = load_emotion(emotion, opened.data).to(device.torch_device)
     prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
@@ -259,7 +259,7 @@ def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
     With these the folder is a data root of the plain layout. For errors see `read_eaf`.
     """
     own, vocabulary = analysis.own, analysis.gesture_run.vocabulary()
-    corrected = read_eaf(eaf, own.fps, own.frames, vocabulary)
+    corrected = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
     if len(corrected.segments):
         path = analysis.folder / "clips.csv"
         write_clips(corrected.segments, own.video_id, path, vocabulary)

@@ -21,10 +21,11 @@ from jaxtyping import Float32
 from imigue_lab.data.index import Index, clips_table
 from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.segments import slide
+from imigue_lab.data.segments import Times, slide
 from imigue_lab.data.skeletons.declared import FILE, to_declaration, to_stored
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.videos.video import count_frames, differ, frames_at, probe, resample_video
+from imigue_lab.data.videos.frame_table import frame_table
+from imigue_lab.data.videos.video import differ, frames_at, probe, resample_video, varies
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
@@ -40,6 +41,7 @@ class OwnVideo:
     source: Path  # the user's file
     index: Index  # of the tree; its clips are the windows
     keypoints: Float32[np.ndarray, "T V 3"]  # all 0 if there are none
+    times: Times  # of the frames that are analysed, in seconds of the source
     remarks: list[str]  # limitations of the result
 
     @property
@@ -73,7 +75,8 @@ def prepare_video(
     source = source.expanduser().resolve()
     if not source.is_file():
         raise DataError(f"{source}: no such video; name an mp4 in `video`")
-    info, frames = probe(source), count_frames(source).frames
+    info, seconds = probe(source), frame_table(source).seconds
+    frames = len(seconds) - 1
     if frames < SHORTEST or info.fps <= 0:
         raise DataError(
             f"{source}: expected at least {SHORTEST} frames and a frame rate, got {frames} frames"
@@ -86,11 +89,14 @@ def prepare_video(
     found = find_poses(source, given, layout)
     remarks = list(found.remarks) if found else []
     kept, other = np.arange(frames), rate if rate and differ(info.fps, rate) else None
+    if uneven := varies(seconds):
+        other = rate or round(info.fps)
     if other:
-        kept = frames_at(frames, info.fps, other)
+        kept = frames_at(seconds, other)
+        seconds = seconds[0] + np.arange(len(kept) + 1) / other
         remarks.append(
-            f"the video has {info.fps:.4g} frames per second, the training data {other:.4g}:"
-            " analysed as a resampled copy"
+            f"the video has {info.fps:.4g} frames per second{' on average' * uneven}, the training"
+            f" data {f'{rate:.4g}' if rate else 'are missing'}: analysed as a resampled copy"
         )
     elif rate is None:
         remarks.append("the training data are missing: their frame rate is unknown")
@@ -107,7 +113,7 @@ def prepare_video(
         remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
     index = replace(read_index(root), vocabulary=vocabulary)
     windows = {name: slide(len(kept), float(index.videos.fps.iloc[0]))}
-    return OwnVideo(source, with_windows(index, windows), points, remarks)
+    return OwnVideo(source, with_windows(index, windows), points, seconds, remarks)
 
 
 def place_video(source: Path, target: Path, rate: float | None) -> None:

@@ -19,9 +19,18 @@ import numpy as np
 import pandas as pd
 
 from imigue_lab.data.keypoint_files.clips import read_file
-from imigue_lab.data.segments import as_segments, by_frame, find_segments, overlap, slide, spans
+from imigue_lab.data.segments import (
+    Times,
+    as_segments,
+    by_frame,
+    find_segments,
+    overlap,
+    slide,
+    spans,
+)
 from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data
+from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
@@ -82,7 +91,9 @@ def count_correct(found: pd.DataFrame, true: pd.DataFrame, iou: float) -> int:
     return correct
 
 
-def choose_threshold(windows: Tables, true: Tables, fps: int | float) -> tuple[float, OnlineScore]:
+def choose_threshold(
+    windows: Tables, true: Tables, times: Mapping[str, Times]
+) -> tuple[float, OnlineScore]:
     """The confidence threshold of a frame with the best F1 on validation videos.
 
     Windows have the columns start, end, p0 ...; 20 quantiles of the frames' confidences are tried.
@@ -91,13 +102,17 @@ def choose_threshold(windows: Tables, true: Tables, fps: int | float) -> tuple[f
     confidence = np.concatenate([own.max(axis=1) for own in curves.values()])
     scores = {}
     for threshold in np.unique(np.quantile(confidence, np.arange(0, 1, 0.05))).tolist():
-        found = {video: find_segments(own, fps, threshold) for video, own in curves.items()}
+        found = {
+            video: find_segments(own, times[video], threshold) for video, own in curves.items()
+        }
         scores[threshold] = online_score(found, true)
     best = max(scores, key=lambda threshold: scores[threshold].f1)
     return best, scores[best]
 
 
-def constant_predictor(windows: Tables, label: int, fps: int | float) -> dict[str, pd.DataFrame]:
+def constant_predictor(
+    windows: Tables, label: int, times: Mapping[str, Times]
+) -> dict[str, pd.DataFrame]:
     """One class throughout: the windows of each video that do not overlap."""
     segments = {}
     for video, own in windows.items():
@@ -107,7 +122,8 @@ def constant_predictor(windows: Tables, label: int, fps: int | float) -> dict[st
             if row.start > end:
                 kept.append(row.Index)
                 end = row.end
-        segments[video] = as_segments(own.loc[kept].assign(label=label, confidence=1.0), fps)
+        rows = own.loc[kept].assign(label=label, confidence=1.0)
+        segments[video] = as_segments(rows, times[video])
     return segments
 
 
@@ -116,11 +132,11 @@ THRESHOLD_FILE = "threshold.json"  # in a run's folder
 
 @dataclass(frozen=True)
 class Interviews:
-    """Scored windows and true segments of whole interviews, by video id."""
+    """Scored windows, true segments and times of the frames of whole interviews, by video id."""
 
     windows: dict[str, pd.DataFrame]
     true: dict[str, pd.DataFrame]
-    fps: float
+    times: dict[str, Times]
     vocabulary: Vocabulary
 
 
@@ -144,21 +160,22 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
             f" frame rate, got {len(videos)} at {videos.fps.nunique()}; name another run or split"
         )
     fps = float(videos.fps.iloc[0])
-    points, ranges = {}, {}
+    points, ranges, times = {}, {}, {}
     for video in videos.itertuples():
         found = read_file(index, video.keypoints, video.video_id, layout)
         points[video.video_id] = fit_layout(found, layout)[0][0]
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
+        times[video.video_id] = frame_table(video.video).seconds
     chosen = replace(index, videos=videos.assign(split="test"))
     windowed = with_windows(chosen, ranges)
     rgb = open_encoder(run, "rgb", settings, open_device(settings.device).torch_device)
     scored = score_windows(run, windowed, points, rgb, settings.store, settings.device)
     windows = {str(video): own for video, own in scored.groupby("video_id")}
     true = {
-        video: as_segments(labelled[labelled.video_id == video].assign(confidence=None), fps)
-        for video in points
+        video: as_segments(labelled[labelled.video_id == video].assign(confidence=None), own)
+        for video, own in times.items()
     }
-    return Interviews(windows, true, fps, run.vocabulary())
+    return Interviews(windows, true, times, run.vocabulary())
 
 
 def find_threshold(run: Run, settings: AnalyseSettings) -> float:
@@ -166,7 +183,7 @@ def find_threshold(run: Run, settings: AnalyseSettings) -> float:
     if (file := run.folder / THRESHOLD_FILE).exists():
         return float(json.loads(file.read_text())["threshold"])
     found = score_interviews(run, "validation", settings)
-    threshold, score = choose_threshold(found.windows, found.true, found.fps)
+    threshold, score = choose_threshold(found.windows, found.true, found.times)
     kept = {"threshold": threshold, "videos": len(found.true), "iou": 0.5, "f1": score.f1}
     run.write_json(THRESHOLD_FILE, kept)
     return threshold
@@ -178,11 +195,11 @@ def compare_online(found: Interviews, threshold: float) -> pd.DataFrame:
     Columns: predictor, interviews, correct, found, true, precision, recall, f1.
     """
     predicted = {
-        video: find_segments(by_frame(own), found.fps, threshold)
+        video: find_segments(by_frame(own), found.times[video], threshold)
         for video, own in found.windows.items()
     }
     label = int(pd.concat(found.true.values()).label.mode().iloc[0])
-    constant = constant_predictor(found.windows, label, found.fps)
+    constant = constant_predictor(found.windows, label, found.times)
     rows = []
     majority = f"always {found.vocabulary.classes[label]}"
     for name, segments in (("model", predicted), (majority, constant)):

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN, has_official
 from imigue_lab.data.index import SPLITS, Index
+from imigue_lab.data.videos.frame_table import is_steady, open_stream, seconds_of
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
 PUBLISHED = "published (MiGA track 1, train)"
@@ -100,7 +101,7 @@ def clip_lengths(index: Index) -> go.Figure:
     elif unknown:
         notes.append(f"{unknown} clips are excluded: the frame rate of their video is unknown")
     if unit == "seconds":
-        length = length / rate
+        length = clip_seconds(index)
     edges = frame * whole_frame_edges(length.min() / frame, length.max() / frame)
     figure = go.Figure()
     for split in SPLITS:
@@ -125,6 +126,23 @@ def clip_lengths(index: Index) -> go.Figure:
         figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(title_text="% of the split's clips", rangemode="tozero")
     return styled(figure, title, notes, height=440)
+
+
+def clip_seconds(index: Index) -> pd.Series:
+    """The length of each clip; by time stamps in videos whose rate may vary."""
+    videos, seconds = index.videos.set_index("video_id"), []
+    for video_id, own in index.clips.groupby("video_id"):
+        path, fps = videos.video[video_id], videos.fps[video_id]
+        length = (own.end - own.start + 1) / fps
+        if path is not None and fps > 0:
+            container, stream = open_stream(path)
+            with container:
+                steady = is_steady(stream)
+            if not steady:
+                times = seconds_of(path, float(fps), int(own.end.max()) + 1)
+                length = own.end.map(lambda end, t=times: t[end + 1]) - times[own.start]
+        seconds.append(length)
+    return pd.concat(seconds).reindex(index.clips.index)
 
 
 def whole_frame_edges(shortest: float, longest: float) -> Float[np.ndarray, " N"]:

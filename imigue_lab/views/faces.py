@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.store import EncoderStore, OwnFeatures
-from imigue_lab.data.videos.video import Frame, Video, probe
+from imigue_lab.data.videos.video import Frame, Video
 from imigue_lab.errors import DataError
 from imigue_lab.features.alignment import square
 from imigue_lab.views.reel import as_source
@@ -116,7 +116,6 @@ def contact_sheet(
 
     `boxes`: `Choice.boxes` of this video. Raises DataError where one of the frames cannot be read.
     """
-    fps = probe(path).fps
     moments = np.unique(np.linspace(0, len(boxes) - 1, min(tiles, len(boxes))).round().astype(int))
     height = -(-len(moments) // columns) * (TILE + CAPTION)
     sheet = Image.new("RGB", (columns * TILE, height), "white")
@@ -125,7 +124,7 @@ def contact_sheet(
         for tile, moment in enumerate(moments.tolist()):
             *box, score = boxes[moment].tolist()
             frame = video.frame(moment)
-            when = f"{moment / fps:.2f} s" if fps else f"frame {moment}"
+            when = f"{video.table.seconds[moment]:.2f} s"
             if np.isnan(score):
                 whole = ImageOps.pad(Image.fromarray(frame), (TILE, TILE))
                 picture, caption = ImageEnhance.Brightness(whole).enhance(DIM), f"{when}  no face"

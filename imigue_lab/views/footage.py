@@ -28,6 +28,7 @@ class Footage:
     Attributes:
         first, last: frames that can be shown.
         marked: first and last frame of the clip; None for a whole video.
+        times: seconds at which the frames start, from `first` on, and the last one ends.
         size: width and height of the picture that the skeleton's coordinates refer to.
         film: None where only a skeleton is available.
         notes: what is missing, and what else a viewer should know.
@@ -37,7 +38,7 @@ class Footage:
     first: int
     last: int
     marked: tuple[int, int] | None
-    fps: float
+    times: list[float]
     size: tuple[int, int]
     skeleton: Skeleton | None
     film: Film | None
@@ -73,7 +74,8 @@ def find_footage(moment: Moment) -> Footage:
         marked = int(moment.clip.start), int(moment.clip.end)
         first, last = max(first, marked[0] - around(fps)), min(last, marked[1] + around(fps))
         last = max(first, last)
-    return Footage(title_of(moment), first, last, marked, fps, size, skeleton, film, notes)
+    times = moment.times(last + 1)[first:].round(4).tolist()
+    return Footage(title_of(moment), first, last, marked, times, size, skeleton, film, notes)
 
 
 def open_film(moment: Moment) -> Film:

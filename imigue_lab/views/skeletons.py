@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plotly.graph_objects as go
 from einops import rearrange
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Float64
 from PIL import Image, ImageDraw
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, read_file, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.geometry import present
+from imigue_lab.data.videos.frame_table import seconds_of
 from imigue_lab.errors import DataError
 from imigue_lab.views.player.lanes import RATE, Moment, class_name
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, empty_figure, notes_on, styled
@@ -154,8 +155,10 @@ def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go
     if not seen.any():
         return empty_figure("No joint was detected in this clip.", f"Clip {clip_id}", notes)
     share = f"{100 * seen.mean():.0f} % of joints detected"
-    notes.append(f"{clip.split}, {frames} frames, {frames / fps:.2f} s; {share}")
-    figure = animation(skeleton_of(recording), fps, step)
+    path = index.videos.set_index("video_id").video[clip.video_id]
+    times = seconds_of(path, float(fps), int(clip.start) + frames)[clip.start :]
+    figure = animation(skeleton_of(recording), times - times[0], step)
+    notes.append(f"{clip.split}, {frames} frames, {times[-1] - times[0]:.2f} s; {share}")
     return styled(figure, f"Clip {clip_id}: {class_name(index, clip)}", notes, height=640)
 
 
@@ -170,14 +173,17 @@ def first_with_keypoints(index: Index, split: str) -> str:
     return ""
 
 
-def animation(skeleton: Skeleton, fps: float, step: int) -> go.Figure:
-    """Bones and joints frame by frame, one in `step`, with buttons and a slider in seconds."""
+def animation(skeleton: Skeleton, times: Float64[np.ndarray, " S"], step: int) -> go.Figure:
+    """Bones and joints frame by frame, one in `step`, with buttons and a slider in seconds.
+
+    `times` at which the frames start; they are played at an even pace.
+    """
     places = skeleton.places
     numbers = range(0, len(places), step)
     frames = [go.Frame(name=str(number), data=traces(skeleton, number)) for number in numbers]
     figure = go.Figure(data=frames[0].data, frames=frames)
     immediate = {"mode": "immediate", "transition": {"duration": 0}}
-    pace = {"duration": 1000 * step / fps, "redraw": False}
+    pace = {"duration": 1000 * step * float(np.diff(times).mean()), "redraw": False}
     play = immediate | {"frame": pace, "fromcurrent": True}
     stop = immediate | {"frame": {"duration": 0, "redraw": False}}
     buttons = [
@@ -187,7 +193,7 @@ def animation(skeleton: Skeleton, fps: float, step: int) -> go.Figure:
     menu = {"type": "buttons", "direction": "left", "buttons": buttons, "showactive": False}
     menu |= {"x": 0, "y": -0.08, "xanchor": "left", "yanchor": "top"}
     steps = [
-        {"label": f"{number / fps:.2f}", "method": "animate", "args": [[str(number)], stop]}
+        {"label": f"{times[number]:.2f}", "method": "animate", "args": [[str(number)], stop]}
         for number in numbers
     ]
     slider = {"steps": steps, "x": 0.2, "len": 0.8, "y": -0.06}

@@ -41,7 +41,7 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
 
     `running` is `withholding.running_probability` of the video.
     """
-    segments, fps = analysis.segments, analysis.own.fps
+    segments, times = analysis.segments, analysis.own.times
     vocabulary = analysis.gesture_run.vocabulary()
     colours = class_colours(vocabulary)
     named = vocabulary.groups if vocabulary.group_names else vocabulary.classes
@@ -66,15 +66,13 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     if segments.empty:
         figure.add_annotation(text="no gesture was detected", showarrow=False, row=1, col=1)
         figure.update_yaxes(visible=False, row=1, col=1)
-    seconds, name = (
-        (running.window + 1) * WINDOW / fps,
-        f"{analysis.outcome}, from the video so far",
-    )
+    ends = np.minimum((running.window.to_numpy() + 1) * WINDOW, len(times) - 1)
+    seconds, name = times[ends], f"{analysis.outcome}, from the video so far"
     curve = go.Scatter(x=seconds, y=running.probability, name=name, line_color=POSITIVE)
     figure.add_trace(curve, row=2, col=1)
     figure.add_hline(0.5, line_color=NEUTRAL, line_dash="dot", row=2, col=1)
     figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
-    figure.update_xaxes(range=[0, analysis.own.frames / fps])
+    figure.update_xaxes(range=[min(0, times[0]), times[-1]])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
     title = (
         f"{analysis.own.source.name}: {len(segments)} gestures; probability of {analysis.outcome}"

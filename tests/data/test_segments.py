@@ -21,6 +21,7 @@ from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 
 IMIGUE = builtin("imigue")
+TIMES = np.arange(101) / 25
 
 
 def windows(*rows):
@@ -70,29 +71,29 @@ def runs(*spans):
 
 def test_segments_are_runs_of_one_class_that_reach_the_threshold():
     curves = runs((10, 0.1, 0.2), (20, 0.6, 0.4), (10, 0.8, 0.2), (15, 0.3, 0.7), (5, 0.4, 0.4))
-    found = find_segments(curves, 25, threshold=0.5)
+    found = find_segments(curves, TIMES, threshold=0.5)
     assert found[["label", "start", "end"]].to_numpy().tolist() == [[0, 10, 39], [1, 40, 54]]
     assert found.start_s.tolist() == [0.4, 1.6] and found.end_s.tolist() == [1.6, 2.2]
     np.testing.assert_allclose(found.confidence, [(20 * 0.6 + 10 * 0.8) / 30, 0.7])
 
 
 def test_the_most_probable_class_of_a_frame_is_kept():
-    found = find_segments(runs((15, 0.6, 0.9), (15, 0.9, 0.6)), 25, threshold=0.5)
+    found = find_segments(runs((15, 0.6, 0.9), (15, 0.9, 0.6)), TIMES, threshold=0.5)
     assert found[["label", "start", "end"]].to_numpy().tolist() == [[1, 0, 14], [0, 15, 29]]
 
 
 def test_runs_shorter_than_half_a_second_are_dropped():
-    assert find_segments(runs((30, 0.1, 0.1), (12, 0.9, 0.1)), 25, threshold=0.5).empty
-    assert len(find_segments(runs((30, 0.1, 0.1), (13, 0.9, 0.1)), 25, threshold=0.5)) == 1
+    assert find_segments(runs((30, 0.1, 0.1), (12, 0.9, 0.1)), TIMES, threshold=0.5).empty
+    assert len(find_segments(runs((30, 0.1, 0.1), (13, 0.9, 0.1)), TIMES, threshold=0.5)) == 1
 
 
 def test_frames_below_the_threshold_are_in_no_segment():
-    assert find_segments(runs((50, 0.49, 0.2)), 25, threshold=0.5).empty
-    assert len(find_segments(runs((50, 0.5, 0.2)), 25, threshold=0.5)) == 1
+    assert find_segments(runs((50, 0.49, 0.2)), TIMES, threshold=0.5).empty
+    assert len(find_segments(runs((50, 0.5, 0.2)), TIMES, threshold=0.5)) == 1
 
 
 def test_csv_and_json_have_class_names_and_seconds(tmp_path):
-    segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), 25)
+    segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), TIMES)
     write_csv(segments, tmp_path / "s.csv", IMIGUE)
     table = pd.read_csv(tmp_path / "s.csv")
     assert table.columns.tolist()[:4] == ["class", "start_s", "end_s", "confidence"]
@@ -108,7 +109,7 @@ def test_csv_and_json_have_class_names_and_seconds(tmp_path):
 
 def test_clips_are_read_back_by_the_plain_layout(tmp_path):
     (tmp_path / "videos.csv").write_text("video_id,split\nanna,test\n")
-    segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), 25)
+    segments = as_segments(windows((10, 34, 31, 0.75), (50, 74, 7, None)), TIMES)
     write_clips(segments, "anna", tmp_path / "clips.csv", IMIGUE)
     clips = read_index(tmp_path).clips
     assert clips.clip_id.tolist() == ["anna_0", "anna_1"]

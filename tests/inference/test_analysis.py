@@ -1,14 +1,16 @@
 """Analysis of one video reproduces the predictions of training and reports what is missing."""
 
 import json
+from fractions import Fraction
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
 
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.poses import fit_layout, read_user_recording
@@ -143,6 +145,30 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
     assert (same.fps, same.frames) == (30, 45)
     assert not any("copy" in remark for remark in same.remarks)
     assert same.index.root != own.index.root
+
+
+def test_a_film_at_a_variable_rate_is_copied_and_exported_by_its_stamps(tmp_path):
+    stamps = np.cumsum([0, *[100] * 20, *[33] * 39])
+    levels = np.arange(60, dtype=np.uint8) * 4
+    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for level, stamp in zip(levels, stamps, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level), format="rgb24")
+            frame.pts, frame.time_base = int(stamp), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    own = prepare_video(
+        tmp_path / "phone.mp4", "", LAYOUTS["imigue22"], 18.0, IMIGUE
+    )  # its own rate on average
+    assert any("on average" in remark and "a resampled copy" in remark for remark in own.remarks)
+    with Video(own.index.videos.video.iloc[0]) as copy:
+        shown = [round(copy.frame(number).mean() / 4) for number in range(len(copy))]
+    moments = (own.times[:-1] + 1 / 36) * 1000
+    expected = np.searchsorted(stamps, moments, side="right") - 1
+    np.testing.assert_allclose(shown, expected, atol=1)  # of compression
+    assert own.times[36] == pytest.approx(2.0) and own.times[-1] == pytest.approx(3.3, abs=0.06)
 
 
 def test_keypoints_read_through_the_tree_equal_those_of_the_file(analysis, index):

@@ -1,5 +1,6 @@
 """The online metric by hand, its threshold, and gestures detected in long synthetic interviews."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,7 +20,10 @@ from imigue_lab.inference.windows import AnalyseSettings
 
 def segments(*rows):
     """(label, start, end, confidence), in frames of a tenth of a second."""
-    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), 10)
+    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), TIMES)
+
+
+TIMES = np.arange(101) / 10
 
 
 TRUE = segments((1, 0, 9, None), (2, 20, 29, None), (1, 40, 59, None))
@@ -68,7 +72,7 @@ def test_the_threshold_separates_gestures_from_the_rest_on_validation():
     windows["p0"] = [0.1, 0.1, 0.1, 0.6, 0.0, 0.0]
     windows["p1"] = [0.71, 0.5, 0.1, 0.2, 0.9, 0.1]
     windows["p2"] = [0.1, 0.4, 0.74, 0.2, 0.1, 0.52]
-    threshold, score = choose_threshold({"v": windows}, {"v": TRUE}, 10)
+    threshold, score = choose_threshold({"v": windows}, {"v": TRUE}, {"v": TIMES})
     assert 0.6 < threshold <= 0.71
     assert score == (3, 3, 3)
 
@@ -76,7 +80,7 @@ def test_the_threshold_separates_gestures_from_the_rest_on_validation():
 def test_the_constant_predictor_covers_the_video_with_one_class():
     rows = [(0, 9, 3, 0.5), (5, 14, 3, 0.9), (10, 19, 3, 0.9), (0, 4, 3, 0.9)]
     windows = pd.DataFrame(rows, columns=["start", "end", "label", "confidence"])
-    predicted = constant_predictor({"v": windows}, 2, 10)["v"]
+    predicted = constant_predictor({"v": windows}, 2, {"v": TIMES})["v"]
     assert predicted[["label", "start", "end"]].to_numpy().tolist() == [[2, 0, 9], [2, 10, 19]]
 
 

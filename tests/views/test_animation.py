@@ -52,7 +52,7 @@ def test_a_clip_plays_frame_by_frame_with_joints_where_its_keypoints_are(index):
 
 
 def test_a_missing_joint_is_a_gap_and_so_are_its_bones(recording):
-    figure = animation(skeleton_of(recording), fps=25.0, step=1)
+    figure = animation(skeleton_of(recording), times=np.arange(200) / 25, step=1)
     wrist = LAYOUT.joints.index("left_wrist")
     assert joints_of(figure.frames[2]).x[wrist] is None
     assert joints_of(figure.frames[1]).x[wrist] is not None
@@ -62,7 +62,7 @@ def test_a_missing_joint_is_a_gap_and_so_are_its_bones(recording):
 
 
 def test_bones_connect_the_joints_of_the_layout(recording):
-    frame = animation(skeleton_of(recording), fps=25.0, step=1).frames[0]
+    frame = animation(skeleton_of(recording), times=np.arange(200) / 25, step=1).frames[0]
     dots = joints_of(frame)
     expected = {
         frozenset(((dots.x[a], dots.y[a]), (dots.x[b], dots.y[b]))) for a, b in LAYOUT.bones
@@ -71,7 +71,7 @@ def test_bones_connect_the_joints_of_the_layout(recording):
 
 
 def test_y_points_down_in_a_picture_and_both_axes_are_equal(recording):
-    layout = animation(skeleton_of(recording), fps=25.0, step=1).layout
+    layout = animation(skeleton_of(recording), times=np.arange(200) / 25, step=1).layout
     bottom, top = layout.yaxis.range
     places = skeleton_of(recording).places
     assert bottom > np.nanmax(places[..., 1]) > np.nanmin(places[..., 1]) > top
@@ -79,7 +79,7 @@ def test_y_points_down_in_a_picture_and_both_axes_are_equal(recording):
 
 
 def test_the_slider_counts_seconds_and_play_keeps_the_rate(recording):
-    layout = animation(skeleton_of(recording), fps=25.0, step=1).layout
+    layout = animation(skeleton_of(recording), times=np.arange(200) / 25, step=1).layout
     labels = [step.label for step in layout.sliders[0].steps]
     assert labels == ["0.00", "0.04", "0.08", "0.12", "0.16"]
     play, pause = layout.updatemenus[0].buttons
@@ -89,7 +89,7 @@ def test_the_slider_counts_seconds_and_play_keeps_the_rate(recording):
 
 def test_both_persons_are_drawn(recording):
     two = Recording(np.concatenate([recording.skeleton, recording.skeleton + 50]), LAYOUT)
-    frame = animation(skeleton_of(two), fps=25.0, step=1).frames[0]
+    frame = animation(skeleton_of(two), times=np.arange(200) / 25, step=1).frames[0]
     assert len(joints_of(frame).x) == 44
     assert len(bones_of(frame)) == 2 * len(LAYOUT.bones)
 

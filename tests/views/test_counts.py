@@ -1,7 +1,9 @@
 """Counts in figures and tables equal the index; published counts are shown for real data only."""
 
 from dataclasses import replace
+from fractions import Fraction
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,3 +115,21 @@ def test_figures_of_synthetic_data_are_marked_and_those_of_real_data_are_not(ind
     for draw in (class_counts, clip_lengths):
         assert "are synthetic" in draw(index).layout.title.text
         assert "synthetic" not in draw(as_real(index, tmp_path)).layout.title.text
+
+
+def test_lengths_in_a_video_of_variable_rate_are_by_its_time_stamps(index, tmp_path):
+    stamps = [0, *range(500, 2500, 100)]
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for stamp in stamps:
+            frame = av.VideoFrame(32, 32, "yuv420p")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    clips = index.clips.head(1).assign(start=0, end=1, video_id="0001")
+    videos = index.videos.assign(fps=25.0, video=None).astype({"video": object})
+    videos.at[0, "video"] = tmp_path / "a.mkv"
+    figure = clip_lengths(replace(index, videos=videos, clips=clips))
+    assert "median 0.6," in figure.data[0].name

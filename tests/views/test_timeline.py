@@ -22,9 +22,10 @@ IMIGUE = builtin("imigue")
 def analysis():
     rows = [(31, 0, 24, 0.9), (3, 50, 74, 0.6), (4, 75, 99, 0.7)]
     table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
+    times = np.arange(161) / 25
     return SimpleNamespace(
-        segments=as_segments(table, 25),
-        own=SimpleNamespace(fps=25.0, frames=160, source=SimpleNamespace(name="anna.mp4")),
+        segments=as_segments(table, times),
+        own=SimpleNamespace(times=times, source=SimpleNamespace(name="anna.mp4")),
         gesture_run=SimpleNamespace(vocabulary=lambda: IMIGUE),
         outcome="tense",
         probability=0.25,

@@ -114,7 +114,7 @@ def inspect_videos(
         if decode == "none" and header:
             return VideoFacts(header, "", np.nan)
         heads = poses[name].heads if name in poses else {}
-        return inspect_video(files[name], header, decode == "all", heads)
+        return inspect_video(files[name], decode == "all", heads)
 
     with ThreadPoolExecutor(THREADS) as pool:
         facts = pool.map(inspect, files)

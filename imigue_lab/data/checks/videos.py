@@ -26,12 +26,10 @@ class VideoFacts:
     sharpness: float  # of the face relative to the whole frame; NaN if no face was inspected
 
 
-def inspect_video(
-    path: Path, header: int, decode: bool, heads: Mapping[int, HeadBox]
-) -> VideoFacts:
+def inspect_video(path: Path, decode: bool, heads: Mapping[int, HeadBox]) -> VideoFacts:
     """Counts the frames of one file, decoding them if requested, and inspects a few faces.
 
-    `header` is the container's number of frames, `heads` the boxes of the head by frame.
+    `heads` are the boxes of the head by frame.
     """
     try:
         count = count_frames(path, decode)
@@ -43,8 +41,8 @@ def inspect_video(
     except DataError as error:
         return VideoFacts(0, str(error).removeprefix(f"{path}: ").partition("; ")[0], np.nan)
     fault = ""
-    if header and count.frames != header:
-        fault = f"expected {header} frames by its header, got {count.frames}"
+    if count.header and count.frames != count.header:
+        fault = f"expected {count.header} frames by its header, got {count.frames}"
     elif count.damaged:
         fault = f"{len(count.damaged)} of {count.frames} frames do not decode"
     return VideoFacts(count.frames, fault, float(np.median(sharp)) if sharp else np.nan)

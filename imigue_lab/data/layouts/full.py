@@ -14,7 +14,13 @@ from pathlib import Path
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos, pick_files
-from imigue_lab.data.layouts.tables import outcome_problem, parse_clip, read_rows, read_table
+from imigue_lab.data.layouts.tables import (
+    outcome_problem,
+    parse_clip,
+    read_rows,
+    read_table,
+    restore_zeros,
+)
 from imigue_lab.data.vocabulary import WORDS
 from imigue_lab.errors import some
 
@@ -42,7 +48,8 @@ def read_full(inventory: Inventory) -> Survey:
     if "splits.csv" in inventory.tables:
         table, problems = read_rows(inventory.tables["splits.csv"], ["video_id", "split"])
         survey.problems += problems
-        splits = dict(zip(table.video_id, table.split, strict=True))
+        ids = table.video_id.replace(restore_zeros(table.video_id, videos))
+        splits = dict(zip(ids, table.split, strict=True))
         for video_id, row in videos.items():
             row["split"] = row["split"] or splits.get(video_id)
     finish(dict(sorted(videos.items())), survey)
@@ -56,11 +63,11 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
     rows: Counter[str] = Counter()
     fileless = []
     for line, name, label, start, end, subject, outcome in table[COLUMNS].itertuples():
-        if not re.fullmatch(r"[0-9]{1,4}", name):
+        if not re.fullmatch(r"[0-9]{1,4}(\.0)?", name):
             what = f"expected a video id of four digits, got {name!r}"
             survey.report("id", path, line, what, "correct it")
             continue
-        video_id = name.zfill(4)
+        video_id = name.removesuffix(".0").zfill(4)
         if video_id not in videos:
             videos[video_id] = {"video_id": video_id, "split": None} | pick_files([], survey)
             fileless.append(video_id)

@@ -14,10 +14,11 @@ from pathlib import Path
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.errors import some
 
-VIDEO_SUFFIXES = tuple(f".{end}" for end in "mp4 mkv mov avi webm m4v mts m2ts ts mpg".split())
+ENDINGS = "mp4 mkv mov avi webm m4v mts m2ts ts mpg mpeg 3gp wmv flv"
+VIDEO_SUFFIXES = tuple(f".{end}" for end in ENDINGS.split())
 NAME = re.compile(
     r"(?P<video>\d{4})(_(?P<row>\d{1,6}))?(_(?P<part>label|light_hand|light|openpose))?"
-    rf"(?P<suffix>\.csv|\.xlsx|(?i:{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",
+    rf"(?P<suffix>(?i:\.csv|\.xlsx|{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",
     re.ASCII,
 )
 DATA_ENDINGS = ("_label.csv", "_light_hand.csv", ".xlsx")
@@ -103,9 +104,9 @@ def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
     if name and kind:
         row = None if name["row"] is None else int(name["row"])
         inventory.found.append(Found(path, kind, name["video"], row, split))
-    elif is_video(path) or path.name.endswith(DATA_ENDINGS):
+    elif is_video(path) or path.name.lower().endswith(DATA_ENDINGS):
         inventory.unknown.append(path)
-    elif path.suffix in (".csv", ".txt"):
+    elif path.suffix.lower() in (".csv", ".txt"):
         inventory.lists.append(path)
 
 
@@ -115,8 +116,8 @@ def is_video(path: Path) -> bool:
 
 
 def kind_of(name: re.Match[str]) -> str | None:
-    row, part, suffix = name["row"], name["part"], name["suffix"]
-    if suffix.lower() in VIDEO_SUFFIXES and part is None:
+    row, part, suffix = name["row"], name["part"], name["suffix"].lower()
+    if suffix in VIDEO_SUFFIXES and part is None:
         return "video" if row is None else "clip video"
     if suffix == ".csv" and row is None and part in ("label", "light_hand", "light"):
         return part

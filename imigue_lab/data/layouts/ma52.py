@@ -15,7 +15,7 @@ import numpy as np
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
-from imigue_lab.data.layouts.plain import find_files
+from imigue_lab.data.layouts.plain import list_keypoints
 from imigue_lab.data.layouts.tables import SAFE_ID, parse_clip
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import some
@@ -28,9 +28,10 @@ def read_ma52(inventory: Inventory) -> Survey:
     survey = Survey(inventory.root, "ma52", vocabulary=builtin("ma52"))
     labels: dict[str, int | None] = {}
     files = {path.stem: path for path in inventory.unknown if path.stem != path.name}
+    poses = list_keypoints(survey.root)
     for prefix, split in LISTS.items():
         if path := inventory.tables.get(f"{prefix}_list_videos.txt"):
-            labels |= read_list(path, split, files, survey)
+            labels |= read_list(path, split, files, poses, survey)
     add_picture_facts(survey)
     without = []
     for row in survey.videos:
@@ -48,7 +49,7 @@ def read_ma52(inventory: Inventory) -> Survey:
 
 
 def read_list(
-    path: Path, split: str, files: dict[str, Path], survey: Survey
+    path: Path, split: str, files: dict[str, Path], poses: dict[str, Path], survey: Survey
 ) -> dict[str, int | None]:
     """Adds a video for each line of a list; its class by id, null for placeholders."""
     labels: dict[str, int | None] = {}
@@ -73,7 +74,7 @@ def read_list(
         labels[name] = clip["label"]
         subject = None if split == "test" else name[:4]
         row: Row = {"video_id": name, "subject": subject, "split": split}
-        row |= {"video": files.get(name), "keypoints": find_files(survey.root, name)["keypoints"]}
+        row |= {"video": files.get(name), "keypoints": poses.get(name)}
         survey.videos.append(row | dict.fromkeys(("clip video", "clip keypoints")))
     hidden = split == "test" and len(set(labels.values())) == 1
     return dict.fromkeys(labels) if hidden else labels

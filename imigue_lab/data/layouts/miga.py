@@ -14,7 +14,7 @@ from pathlib import Path
 
 from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos
-from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
+from imigue_lab.data.layouts.tables import read_label_file, read_outcomes, restore_zeros
 from imigue_lab.errors import some
 
 OUTCOME_FILE = "emotion_labels.csv"
@@ -32,6 +32,10 @@ def read_miga(inventory: Inventory) -> Survey:
     if OUTCOME_FILE in inventory.tables:
         outcomes, subjects, problems = read_outcomes(str(inventory.tables[OUTCOME_FILE]))
         survey.problems += problems
+        if fit := restore_zeros(outcomes, videos):
+            survey.absent.append(f"{OUTCOME_FILE} lacks leading zeros, added to {some(fit)}")
+        outcomes = {fit.get(name, name): value for name, value in outcomes.items()}
+        subjects = {fit.get(name, name): value for name, value in subjects.items()}
         for video_id, row in videos.items():
             row["outcome"], row["subject"] = outcomes.get(video_id), subjects.get(video_id)
         if others := sorted(set(outcomes) - set(videos)):

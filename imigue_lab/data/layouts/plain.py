@@ -14,15 +14,24 @@ are those found in clips.csv.
 A folder of videos without a table is read as well: each video is its own subject, without a split.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from imigue_lab.data.index import Problem, Row, Survey
-from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts
-from imigue_lab.data.layouts.tables import misspelt, parse_clip, read_rows, read_table
+from imigue_lab.data.index import Problem, Survey
+from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts, is_video
+from imigue_lab.data.layouts.tables import (
+    misspelt,
+    parse_clip,
+    read_rows,
+    read_table,
+    restore_zeros,
+)
 from imigue_lab.data.vocabulary import OWN, WHOLE, Vocabulary
 from imigue_lab.errors import DataError, some
+
+KEYPOINTS = (".npy", ".pose", "")  # the last is a folder of JSON files
 
 
 def read_plain(root: Path) -> Survey:
@@ -70,19 +79,34 @@ def add_videos(path: Path, survey: Survey) -> None:
         videos["subject"] = table.subject.replace("", None)
     else:
         survey.absent.append("videos.csv has no subjects: each video is its own subject")
+    files = {
+        "video": list_files(survey.root / "videos", is_video),
+        "keypoints": list_keypoints(survey.root),
+    }
+    ids = list(videos.video_id)
+    fit = restore_zeros(ids, {name for found in files.values() for name in found})
     for row in videos.to_dict("records"):
-        survey.videos.append(row | find_files(survey.root, row["video_id"]))
-    for kind in ("video", "keypoints"):
+        own = fit.get(row["video_id"], row["video_id"])
+        survey.videos.append(row | {kind: found.get(own) for kind, found in files.items()})
+    if fit:
+        pairs = some(f"{short} is {name}" for short, name in fit.items())
+        survey.absent.append(f"videos.csv lacks leading zeros of file names: {pairs}")
+    for kind, found in files.items():
         without = [row["video_id"] for row in survey.videos if row[kind] is None]
-        if 0 < len(without) < len(survey.videos):
+        over = [path.name for name, path in found.items() if name not in {*ids, *fit.values()}]
+        if without and found:
             survey.absent.append(f"videos.csv names videos without a {kind} file: {some(without)}")
+        if over:
+            survey.absent.append(f"videos.csv does not name these {kind} files: {some(over)}")
 
 
 def find_classes(path: Path, values: pd.Series, hidden: pd.Series, survey: Survey) -> None:
     """Takes the values of clips.csv as the classes; of test, they may be placeholders."""
     found = set(values if hidden.all() else values[~hidden]) - {""}
-    numbers = all(WHOLE.fullmatch(name) for name in found)
-    names = [str(n) for n in sorted({int(name) for name in found})] if numbers else sorted(found)
+    numbers = [number for name in found if (number := WHOLE.fullmatch(name))]
+    names = sorted(found)
+    if len(numbers) == len(found):
+        names = [str(own) for own in sorted({int(number[1]) for number in numbers})]
     if names:
         set_classes(path, [{"class": name, "name": ""} for name in names], survey)
     if unseen := sorted(set(values) - found - {""}):
@@ -98,15 +122,19 @@ def set_classes(path: Path, rows: list[dict[str, str]], survey: Survey) -> None:
         survey.report("classes", path, None, str(error), advice)
 
 
-def find_files(root: Path, video_id: str) -> Row:
-    """The paths of video and keypoints of one id, or null."""
-    endings = [form for suffix in VIDEO_SUFFIXES for form in (suffix, suffix.upper())]
-    videos = [root / "videos" / f"{video_id}{ending}" for ending in endings]
-    poses = [root / "keypoints" / f"{video_id}{end}" for end in (".npy", ".pose", "")]
-    return {
-        "video": next((path for path in videos if path.exists()), None),
-        "keypoints": next((path for path in poses if path.exists()), None),
-    }
+def list_files(folder: Path, is_one: Callable[[Path], bool]) -> dict[str, Path]:
+    """The files of a folder by id; of several, the one whose ending comes first in the lists."""
+    paths = [path for path in sorted(folder.iterdir()) if is_one(path)] if folder.is_dir() else []
+    paths.sort(key=lambda path: [*VIDEO_SUFFIXES, *KEYPOINTS].index(ending_of(path)), reverse=True)
+    return {path.name.removesuffix(path.suffix if ending_of(path) else ""): path for path in paths}
+
+
+def ending_of(path: Path) -> str:
+    return "" if path.is_dir() else path.suffix.lower()
+
+
+def list_keypoints(root: Path) -> dict[str, Path]:
+    return list_files(root / "keypoints", lambda path: ending_of(path) in KEYPOINTS)
 
 
 def add_clips(path: Path, survey: Survey) -> None:
@@ -114,6 +142,9 @@ def add_clips(path: Path, survey: Survey) -> None:
     table, problems = read_rows(path, columns)
     survey.problems += problems
     splits = {row["video_id"]: row["split"] for row in survey.videos}
+    if fit := restore_zeros(table.video_id, splits):
+        table = table.assign(video_id=table.video_id.replace(fit))
+        survey.absent.append(f"clips.csv lacks leading zeros, added to {some(fit)}")
     if not len(survey.vocabulary):
         find_classes(path, table["class"], table.video_id.map(splits) == "test", survey)
     for row, clip_id, video_id, start, end, label in table[columns].itertuples():

@@ -8,13 +8,14 @@ of other data sets are recognised by `others.py`.
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from imigue_lab.data.index import Index, Problem, Survey
 from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.plain import read_folder, read_plain
-from imigue_lab.data.layouts.tables import read_outcomes, read_subjects
+from imigue_lab.data.layouts.tables import read_outcomes, read_subjects, restore_zeros
 from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, some
 
@@ -49,6 +50,7 @@ def with_outcomes(index: Index, labels: str) -> Index:
         return index
     outcomes, _, problems = read_outcomes(labels)
     raise_first(problems)
+    outcomes, index = with_zeros(index, labels, outcomes)
     refuse_unknown(index, labels, "labels", outcomes)
     names, values = code_outcomes(outcomes.get(video_id) for video_id in index.videos.video_id)
     videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
@@ -65,12 +67,21 @@ def with_people(index: Index, subjects: str) -> Index:
         return index
     people, problems = read_subjects(subjects)
     raise_first(problems)
+    people, index = with_zeros(index, subjects, people)
     refuse_unknown(index, subjects, "subjects", people)
     videos, clips = (
         table.assign(subject=table.video_id.map(people).astype(str))
         for table in (index.videos, index.clips)
     )
     return replace(index, videos=videos, clips=clips)
+
+
+def with_zeros(index: Index, file: str, values: dict[str, Any]) -> tuple[dict[str, Any], Index]:
+    """Values by the ids of the index, where a table lacks their leading zeros, with a remark."""
+    fit = restore_zeros(values, index.videos.video_id)
+    remarks = [f"{Path(file).name} lacks leading zeros, added to {some(fit)}"] * bool(fit)
+    values = {fit.get(name, name): value for name, value in values.items()}
+    return values, replace(index, absent=[*index.absent, *remarks])
 
 
 def refuse_unknown(index: Index, file: str, what: str, named: Iterable[str]) -> None:

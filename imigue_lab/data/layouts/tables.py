@@ -1,8 +1,11 @@
 """Reads the CSV files of a data root: valid rows as values, the others as problems."""
 
+import codecs
 import csv
+import io
 import re
 from collections import Counter
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from imigue_lab.data.index import SPLITS, Index, Problem, Row
 from imigue_lab.data.vocabulary import WHOLE, WORDS, Vocabulary
 from imigue_lab.errors import DataError, some
 
-SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+START, END = re.compile("start|begin|first|from"), re.compile("end|stop|last|to$")  # of a header
 MISSING = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
 TYPO, ALIKE = 0.65, 0.85  # similarity, 0 to 1: of an outcome of one video, and of any outcome
 
@@ -20,13 +24,15 @@ TYPO, ALIKE = 0.65, 0.85  # similarity, 0 to 1: of an outcome of one video, and 
 def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
     """A CSV with a header as text, indexed by row; blank lines and outer spaces are dropped.
 
-    The table is empty if one of `columns` is missing or the file cannot be read.
+    Cells are separated by commas, semicolons or tabs, as the header shows. The table is empty if
+    one of `columns` is missing or the file cannot be read.
     """
     empty = pd.DataFrame(columns=columns, dtype=str)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            read = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        text = read_text(path)
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(first))
+        read = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"not a readable CSV ({error})"
         return empty, [Problem("unreadable", path, None, what, "save it again as UTF-8")]
@@ -47,6 +53,33 @@ def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Probl
     return pd.DataFrame(list(lines.values()), rows, header, dtype=str), problems
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, UTF-16 with its mark, or else Windows' western code page."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
+
+
+def separator(line: str) -> str:
+    """Between the cells of a line: a comma unless there are more semicolons or tabs."""
+    return max(",;\t", key=line.count)
+
+
+def restore_zeros(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Ids that lost zeros in a spreadsheet program (1 or 1.0 for 0001) -> the one id they fit."""
+    same: dict[str, tuple[list[str], list[str]]] = {}
+    lost, kept = set(names) - set(known), set(known) - set(names)
+    for side, ids in enumerate((lost, kept)):
+        for name in sorted(ids):
+            if (number := name.removesuffix(".0")).isdigit():
+                same.setdefault(number.lstrip("0"), ([], []))[side].append(name)
+    return {short[0]: own[0] for short, own in same.values() if len(short) == len(own) == 1}
+
+
 def read_rows(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
     """The rows of `read_table` with a valid id, and split if there is that column.
 
@@ -57,7 +90,7 @@ def read_rows(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Proble
     ids = table[columns[0]]
     safe = ids.map(lambda name: SAFE_ID.fullmatch(name) is not None).astype(bool)
     for row, name in ids[~safe].items():
-        what = f"expected an id of letters, digits, _ . -, got {name!r}"
+        what = f"expected an id of up to 200 letters, digits, _ . -, got {name!r:.60}"
         problems.append(Problem("id", path, row, what, "rename it"))
     duplicate = ids.duplicated()
     if names := sorted(set(ids[duplicate & safe])):
@@ -113,9 +146,10 @@ def similarity(name: str, other: str) -> float:
 
 def parse_range(start: str, end: str) -> tuple[int, int] | str:
     """Frames from 0, end inclusive; or a text that says what is wrong."""
-    if not (WHOLE.fullmatch(start.strip()) and WHOLE.fullmatch(end.strip())):
+    numbers = [WHOLE.fullmatch(cell.strip()) for cell in (start, end)]
+    if not (numbers[0] and numbers[1]):
         return f"expected integer frame numbers, got {start!r} to {end!r}"
-    first, last = int(start), int(end)
+    first, last = int(numbers[0][1]), int(numbers[1][1])
     if first < 0:
         return f"expected a first frame from 0 on, got {first}"
     if last < first:
@@ -146,26 +180,35 @@ def parse_clip(
 def read_label_file(
     path: Path, hidden: bool, vocabulary: Vocabulary
 ) -> tuple[dict[int, Row], list[Problem]]:
-    """Clips of one `<id>_label.csv`: no header, `class,start,end` in frames from 0, end inclusive.
+    """Clips of one `<id>_label.csv`: `class,start,end` in frames from 0, end inclusive.
+
+    A header is not needed; one that names start and end gives the order of the columns.
 
     Returns row -> start, end, label, and the problems. Rows are counted from 0 over the lines that
     are not blank, including those with a problem, so `<id>_<row>` remains the clip's id.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = re.split(r"\r\n|\n|\r", read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         what = f"not a readable text file ({error})"
         return {}, [Problem("unreadable", path, None, what, "save it again as UTF-8")]
     written = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
+    between = separator(written[0][1]) if written else ","
+    header = [cell.strip(' "').lower() for cell in written[0][1].split(between)] if written else []
+    kinds = [bool(START.match(cell)) + 2 * bool(END.match(cell)) for cell in header]
+    order = [0, 1, 2]  # of class, start, end
+    if sorted(kinds) == order:
+        written, order = written[1:], [kinds.index(kind) for kind in order]
     clips: dict[int, Row] = {}
     problems = []
     for row, (number, line) in enumerate(written):
-        cells = line.split(",")
+        cells = line.split(between)
         if len(cells) != 3:
             what = f"expected class,start,end, got {line!r}"
             problems.append(Problem("row", path, number, what, "correct it"))
             continue
-        clip = parse_clip(path, number, (cells[0], cells[1], cells[2]), hidden, vocabulary)
+        label, start, end = (cells[n].strip(' "') for n in order)
+        clip = parse_clip(path, number, (label, start, end), hidden, vocabulary)
         if isinstance(clip, Problem):
             problems.append(clip)
         else:

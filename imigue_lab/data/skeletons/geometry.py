@@ -38,7 +38,8 @@ def midpoint(pair: Float[np.ndarray, "*rows 2 C"], axes: int = 2) -> Float[np.nd
     """Of two joints, with the lower of their scores; missing where either is missing."""
     mean = pair.mean(axis=-2)
     mean[..., axes:] = pair[..., axes:].min(axis=-2)
-    return mean * present(pair, axes).all(axis=-1)[..., None]
+    both = np.asarray(present(pair, axes)).all(axis=-1, keepdims=True)
+    return mean * both
 
 
 def pick(

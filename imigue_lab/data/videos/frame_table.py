@@ -1,7 +1,9 @@
 """Time stamps and keyframes of a file, read from its packets without decoding."""
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,9 +11,11 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from imigue_lab.errors import DataError
+
+STILL = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")  # codecs of pictures beside a film
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class FrameTable:
     header: int  # number of frames in the header; 0 where it has none
     times: Int64[np.ndarray, " frames"] | None  # ascending, in ticks of the stream
     keys: Int64[np.ndarray, " keys"]  # keyframes, which decode without earlier frames
+    seconds: Float64[np.ndarray, " S"]  # at which each frame starts, and the last one ends
 
     def key_before(self, index: int) -> int:
         """The keyframe from which `index` is decoded; 0 is the start of the file."""
@@ -40,7 +45,8 @@ class FrameTable:
 
 
 def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Opens a file and its default video stream, else its first; covers are not video.
+    """Opens a file and its default video stream, else its first; pictures beside a film, such as
+    covers and thumbnails, are not video.
 
     Raises DataError for a file that is no video, is truncated before its header, or audio only.
     """
@@ -51,6 +57,8 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
             f"{path}: not a readable video ({error.strerror}); copy it again"
         ) from error
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    moving = [s for s in films if s.codec_context and s.codec_context.name not in STILL]
+    films = [s for s in moving if s.frames != 1] or moving or films
     if not films:
         container.close()
         raise DataError(f"{path}: contains no video stream; copy it again, or name another file")
@@ -61,6 +69,11 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     return container, stream
 
 
+def is_steady(stream: VideoStream) -> bool:
+    """Whether the header has a table of frames, at a constant rate; else its rate may be wrong."""
+    return stream.frames > 0 and stream.base_rate == stream.average_rate
+
+
 def frame_table(path: Path) -> FrameTable:
     """Lists the frames of a file without decoding (a file without time stamps is decoded once).
 
@@ -68,40 +81,77 @@ def frame_table(path: Path) -> FrameTable:
     are stored before earlier ones, truncation leaves gaps. In Matroska and transport streams a
     truncation cannot be detected: the last few frames before it may be misnumbered.
 
+    Frames that an edit list leaves out, or that need one before the start of a cut, are no frames
+    of the file. Second 0 is the container's; transport streams have none: it is their start.
+
     Raises DataError for a file that is no video, or contains no complete frame.
     """
     container, stream = open_stream(path)
-    times, keys, last_stored, stamped = array("q"), array("q"), None, True
+    times, lengths, keys, last_stored = array("q"), array("q"), array("q"), None
+    hidden, stamped = 0, True  # packets left out by an edit list
     with container:
         stored = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
         try:
             for packet in container.demux(stream):
-                if not packet.size or packet.is_corrupt or packet.is_discard:
+                if not packet.size or packet.is_corrupt:
                     continue
-                if packet.pts is None:
+                if packet.pts is None and (keys or packet.is_keyframe):
                     stamped = False
                     break
-                times.append(packet.pts)
-                last_stored = packet.dts
+                if packet.pts is None:
+                    continue  # before the first keyframe: never decodes
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+                if packet.is_discard:
+                    hidden += 1
+                    continue
+                times.append(packet.pts)
+                lengths.append(packet.duration or 0)
+                last_stored = packet.dts
         except av.FFmpegError as error:
             raise DataError(
                 f"{path}: truncated after {len(times)} frames ({error.strerror}); copy it again"
             ) from error
-        header, size = stream.frames, container.size
-    shown = np.unique(np.array(times, dtype=np.int64))
+        header, size, rate = stream.frames, container.size, stream.average_rate
+        tick, start = stream.time_base or Fraction(1), container.start_time or 0
+        zero = start / av.time_base if start < 0 or "mpeg" in container.format.name else 0.0
+    shown, first = np.unique(np.array(times, dtype=np.int64), return_index=True)
     if not stamped or len(shown) < len(times):
-        return counted_table(path, header)
+        return counted_table(path, header, rate)
+    ends = shown + np.array(lengths, dtype=np.int64)[first]
     if stored > size and last_stored is not None:
         shown = shown[shown <= last_stored]
+    before = int((shown < min(keys, default=0)).sum())  # these never decode
+    shown = shown[before:]
     if not len(shown):
         raise DataError(f"{path}: contains no complete frame; copy it again")
-    first_shown = np.array([time for time in keys if time <= shown[-1]], dtype=np.int64)
-    return FrameTable(len(shown), header, shown, np.sort(np.searchsorted(shown, first_shown)))
+    end = ends[before + len(shown) - 1]
+    if end == shown[-1] or not header:  # a length, where there is no table of them, is a guess
+        end = 2 * shown[-1] - shown[-2] if len(shown) > 1 else shown[-1] + 1 / (rate or 25) / tick
+    seconds = np.append(shown, float(end)) * tick.numerator / tick.denominator - zero
+    own = np.sort([key for key in keys if shown[0] <= key <= shown[-1]])
+    return FrameTable(
+        len(shown),
+        max(0, header - hidden - before),
+        shown,
+        np.unique(np.searchsorted(shown, np.array(own, dtype=np.int64))),
+        seconds,
+    )
 
 
-def counted_table(path: Path, header: int) -> FrameTable:
+def seconds_of(path: Path | None, fps: float, frames: int) -> Float64[np.ndarray, " S"]:
+    """Seconds at which the frames of a video start and the last one ends, and after it by `fps`.
+
+    By the file's time stamps; without a readable file by the frame rate.
+    """
+    known = np.zeros(1)
+    if path is not None:
+        with suppress(DataError):
+            known = frame_table(path).seconds[: frames + 1]
+    return np.append(known, known[-1] + np.arange(1, frames + 2 - len(known)) / fps)
+
+
+def counted_table(path: Path, header: int, rate: Fraction | None) -> FrameTable:
     """The table of a file without time stamps, whose frames are all decoded from the start.
 
     Raises DataError for a damaged frame, which would shift the index of all later frames.
@@ -118,7 +168,8 @@ def counted_table(path: Path, header: int) -> FrameTable:
             raise damaged_unstamped(path, frames) from error
     if not frames:
         raise DataError(f"{path}: contains no complete frame; copy it again")
-    return FrameTable(frames, header, None, np.zeros(1, dtype=np.int64))
+    seconds = np.arange(frames + 1) / float(rate or 25)
+    return FrameTable(frames, header, None, np.zeros(1, dtype=np.int64), seconds)
 
 
 def damaged_unstamped(path: Path, frame: int) -> DataError:

@@ -1,4 +1,4 @@
-"""Headers of many videos, read once and cached in the workspace: one JSON file a data root.
+"""Properties of many videos, read once and cached in the workspace: one JSON file a data root.
 
 <workspace>/probes/<root name>-<hash>.json      path -> size, change time, properties
 """
@@ -14,7 +14,7 @@ from imigue_lab.data.videos.video import VideoInfo, probe
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError
 
-VERSION = 1  # increase when `probe` returns something else
+VERSION = 2  # increase when `probe` returns something else
 FACTS = [field.name for field in fields(VideoInfo)]
 THREADS = 8  # opening files is bound by the disk or network
 Known = dict[str, tuple[list[int], list]]  # path -> [size in bytes, change time in ns], facts

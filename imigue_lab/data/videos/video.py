@@ -5,6 +5,7 @@ Models see windows of 16 frames over a whole video, or the segment centres of a 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
@@ -13,10 +14,10 @@ from typing import NamedTuple, TypeVar
 
 import av
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float64, Int, UInt8
 
 from imigue_lab.data.videos.decoder import Decoder
-from imigue_lab.data.videos.frame_table import frame_table, open_stream
+from imigue_lab.data.videos.frame_table import frame_table, is_steady, open_stream
 from imigue_lab.data.workspace import atomic_path
 from imigue_lab.errors import DataError
 
@@ -27,7 +28,7 @@ Name = TypeVar("Name", str, tuple[str, int])
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Properties in a file's header: frames a second, picture size in pixels, number of frames."""
+    """Frames a second on average, picture size in pixels as displayed, number of frames."""
 
     fps: float
     width: int
@@ -36,11 +37,25 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Reads the header only; raises DataError for a file that is no video, or is truncated."""
+    """Reads the header and the first frame, which has the rotation; where the header has no table
+    of frames, or the rate varies, the frames are listed: the header's rate may be wrong.
+
+    Raises DataError for a file that is no video, or is truncated.
+    """
     container, stream = open_stream(path)
     with container:
-        rate = stream.average_rate or Fraction(0)
-        return VideoInfo(float(rate), stream.width, stream.height, stream.frames)
+        rate, frames = float(stream.average_rate or 0), stream.frames
+        steady, base = is_steady(stream), float(stream.base_rate or 0)
+        width, height = stream.width, stream.height
+        with suppress(av.FFmpegError, StopIteration):
+            if next(container.decode(stream)).rotation % 180:
+                width, height = height, width
+    if not steady:
+        table = frame_table(path)
+        frames, measured = table.header or table.frames, table.frames / np.ptp(table.seconds)
+        rounded = (own for own in (base, rate) if np.isclose(own, measured, rtol=0.003))
+        rate = next(rounded, float(measured))
+    return VideoInfo(rate, width, height, frames)
 
 
 class Windows(NamedTuple):
@@ -106,6 +121,7 @@ class Video:
         self.short_side = short_side
         self.table = frame_table(path)
         self.decoder = Decoder(path, self.table, threads)
+        self.size = self.decoder.stream.width, self.decoder.stream.height
 
     def __enter__(self) -> "Video":
         return self
@@ -127,6 +143,7 @@ class Video:
                 f"{self.path}: frame {index} is damaged and does not decode; copy the file again,"
                 " or leave out what needs this frame"
             )
+        self.check_size(index, found)
         return picture(found, self.short_side)
 
     def clips(self, wanted: Mapping[Name, Sequence[int]]) -> Iterator[tuple[Name, Frames]]:
@@ -162,15 +179,27 @@ class Video:
                     yield name, np.stack([frames[i] for i in wanted[name]])
 
     def damaged(self) -> list[int]:
-        """Indices of the frames that do not decode; decodes the whole file."""
+        """Indices of the frames that do not decode; decodes the whole file.
+
+        Raises DataError where the size of the pictures changes.
+        """
         self.decoder.restart()
         failed: list[int] = []
         expected = 0
-        for number, _ in self.decoder.frames:
+        for number, frame in self.decoder.frames:
+            self.check_size(number, frame)
             failed += range(expected, number)
             expected = number + 1
         self.decoder.restart()
         return [*failed, *range(expected, len(self))]
+
+    def check_size(self, index: int, frame: av.VideoFrame) -> None:
+        """Raises DataError for a frame of another size than the file's."""
+        if (frame.width, frame.height) != self.size:
+            raise DataError(
+                f"{self.path}: expected pictures of {self.size[0]} x {self.size[1]} pixels, got"
+                f" {frame.width} x {frame.height} from frame {index} on; encode it at one size"
+            )
 
     def check_range(self, *indices: int) -> None:
         """Raises DataError for the first index outside of the file."""
@@ -222,20 +251,28 @@ def differ(fps: int | float, rate: int | float) -> bool:
     return abs(fps - rate) > SAME_RATE * rate
 
 
-def frames_at(frames: int, fps: int | float, rate: int | float) -> Int[np.ndarray, " F"]:
-    """For each frame at `rate`, the frame of a video of `fps` that is shown at its midpoint."""
-    count = max(1, round(frames * rate / fps))
-    shown = np.floor((np.arange(count) + 0.5) * fps / rate).astype(int)
-    return np.minimum(shown, frames - 1)
+def varies(seconds: Float64[np.ndarray, " S"]) -> bool:
+    """Whether frames are shown more than one frame earlier or later than at a constant rate."""
+    even = np.linspace(seconds[0], seconds[-1], len(seconds))
+    return bool(np.abs(seconds - even).max() > 1.5 * (even[1] - even[0]))
+
+
+def frames_at(seconds: Float64[np.ndarray, " S"], rate: int | float) -> Int[np.ndarray, " F"]:
+    """For each frame at a constant rate, the frame of a video that is shown at its midpoint.
+
+    `seconds` at which the video's frames start, and the last one ends; see `FrameTable`.
+    """
+    count = max(1, round(float(np.ptp(seconds)) * rate))
+    shown = np.searchsorted(seconds, seconds[0] + (np.arange(count) + 0.5) / rate, side="right")
+    return np.clip(shown - 1, 0, len(seconds) - 2)
 
 
 def resample_video(source: Path, target: Path, rate: int | float) -> None:
-    """Writes a copy at another frame rate, atomically; an odd last row or column is removed.
+    """Writes a copy at a constant frame rate, atomically; an odd last row or column is removed.
 
     Raises DataError for a source that is no video, or has a damaged frame.
     """
-    fps = probe(source).fps
     with Video(source, threads=0) as video, atomic_path(target) as path:
-        pictures = (video.frame(int(number)) for number in frames_at(len(video), fps, rate))
+        pictures = (video.frame(int(n)) for n in frames_at(video.table.seconds, rate))
         even = (shot[: len(shot) // 2 * 2, : shot.shape[1] // 2 * 2] for shot in pictures)
         write_video(path, even, Fraction(rate).limit_denominator(1001), FINE)

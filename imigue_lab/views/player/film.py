@@ -122,7 +122,7 @@ class Player(AnyWidget):
     def send_scene(self) -> None:
         """Sends everything but the pictures."""
         footage, film, skeleton = self.footage, self.footage.film, self.footage.skeleton
-        names = ("title", "notes", "first", "last", "marked", "fps", "size")
+        names = ("title", "notes", "first", "last", "marked", "times", "size")
         scene: dict[str, Any] = {name: getattr(footage, name) for name in names}
         scene |= {"kind": "scene", "edition": self.edition, "skeleton": None}
         scene["film"] = film and [film.first, film.last + 1]

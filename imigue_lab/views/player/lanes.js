@@ -107,7 +107,7 @@ function render({ model, el }) {
       return;
     }
     const window = Math.floor(frame / model.get("window"));
-    when.textContent = `window ${window} · second ${(frame / model.get("fps")).toFixed(2)}`;
+    when.textContent = `window ${window} · second ${model.get("times")[frame].toFixed(2)}`;
     pen.fillStyle = "#111";
     pen.fillRect((frame / frames) * WIDTH - 1, 0, 2, canvas.height);
   }

@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 import traitlets
 from anywidget import AnyWidget
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.videos.frame_table import seconds_of
 from imigue_lab.errors import DataError, some
 from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.style import CONTEXT
@@ -65,6 +66,10 @@ class Moment(traitlets.HasTraits):
     def fps(self) -> float:
         """Frames a second of the video; `RATE` where that is unknown."""
         return float(self.video.fps) if self.video.fps > 0 else RATE
+
+    def times(self, frames: int) -> Float64[np.ndarray, " S"]:
+        """Seconds at which the frames of the video start and the last one ends."""
+        return seconds_of(self.video.video, self.fps, frames)
 
     @property
     def clip(self) -> pd.Series | None:
@@ -147,7 +152,7 @@ class Lanes(AnyWidget):
     _css = Path(__file__).with_name("player.css")
     frame = traitlets.Int().tag(sync=True)
     shown = traitlets.Bool(True).tag(sync=True)  # whether the moment is in this video
-    fps = traitlets.Float().tag(sync=True)
+    times: traitlets.List = traitlets.List().tag(sync=True)  # seconds at which the frames start
     window = traitlets.Int(WINDOW).tag(sync=True)
     lanes: traitlets.List = traitlets.List().tag(sync=True)
     values = traitlets.Bytes().tag(sync=True)
@@ -159,7 +164,10 @@ class Lanes(AnyWidget):
             rows, windows = form.pop("values").shape
             described.append(form | {"rows": rows, "windows": windows})
         content = b"".join(np.asarray(lane.values, np.float32).tobytes() for lane in lanes)
-        super().__init__(lanes=described, values=content, fps=moment.fps, **traits)
+        video = moment.videos.loc[video_id]
+        frames = max(lane["windows"] for lane in described) * WINDOW
+        times = seconds_of(video.video, moment.fps, frames).round(4).tolist()
+        super().__init__(lanes=described, values=content, times=times, **traits)
         self.moment, self.own_video = moment, video_id
         self.follow(None)
         moment.observe(self.follow, ["video_id", "frame"])

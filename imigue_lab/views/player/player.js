@@ -1,4 +1,4 @@
-// Plays one video or clip at its frame rate: pictures on a canvas, and the skeleton drawn on them.
+// Plays one video or clip by the times of its frames: pictures on a canvas, and the skeleton drawn on them.
 //
 // Python sends a `scene` (all but the pictures), and `pictures` for the requested frames; `edition`
 // identifies the scene that pictures belong to. Shared traits: frame, playing.
@@ -58,6 +58,7 @@ function render({ model, el }) {
   const marked = () => scene.marked ?? [scene.first, scene.last];
   const inFilm = (n) => scene.film && n >= scene.film[0] && n < scene.film[1];
   const ready = (n) => !inFilm(n) || pictures.has(n);
+  const second = (n) => scene.times[n - scene.first];
   const clamp = (n) => Math.min(Math.max(n, scene.first), scene.last);
 
   function missing(reach) {
@@ -154,7 +155,7 @@ function render({ model, el }) {
   function show(frame) {
     shown = clamp(frame);
     scrub.value = shown;
-    when.textContent = `second ${(shown / scene.fps).toFixed(2)} · frame ${shown}`;
+    when.textContent = `second ${second(shown).toFixed(2)} · frame ${shown}`;
     draw();
     requestMore();
   }
@@ -190,8 +191,9 @@ function render({ model, el }) {
 
   function tick(now) {
     clock ??= { frame: shown, time: now };
-    const passed = ((now - clock.time) / 1000) * scene.fps * Number(speed.value);
-    const next = Math.min(clock.frame + Math.floor(passed), marked()[1]);
+    const passed = ((now - clock.time) / 1000) * Number(speed.value);
+    let next = Math.max(clock.frame, shown);
+    while (next < marked()[1] && second(next + 1) - second(clock.frame) <= passed) next++;
     if (!ready(next)) clock = null; // waits for pictures, then continues from here
     else if (next !== shown) show(next);
     requestMore();

@@ -23,7 +23,7 @@ from imigue_lab.data.videos.video import (
     ],
 )
 def test_each_frame_is_the_one_shown_at_its_midpoint(frames, fps, rate, expected):
-    assert frames_at(frames, fps, rate).tolist() == expected
+    assert frames_at(np.arange(frames + 1) / fps, rate).tolist() == expected
 
 
 def test_nearly_equal_rates_count_as_equal():
@@ -39,4 +39,4 @@ def test_a_copy_contains_those_frames_at_its_rate(tmp_path):
     assert probe(tmp_path / "b.mp4").fps == 25
     with Video(tmp_path / "b.mp4") as copy:
         seen = [copy.frame(number).mean() for number in range(len(copy))]
-    np.testing.assert_allclose(seen, levels[frames_at(20, 30, 25)], atol=3)
+    np.testing.assert_allclose(seen, levels[frames_at(np.arange(21) / 30, 25)], atol=3)

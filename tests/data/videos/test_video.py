@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+from imigue_lab.data.checks.videos import inspect_video
 from imigue_lab.data.videos.decoder import Decoder
 from imigue_lab.data.videos.video import (
     Video,
@@ -49,11 +50,11 @@ def variable(frames):
     return np.random.default_rng(0).integers(1, 201, frames).cumsum().tolist()
 
 
-def film(path, times, codec="libx264", options=None, gop=12, rotation=0):
+def film(path, times, codec="libx264", options=None, gop=12, rotation=0, size=64):
     """Writes painted frames shown at the given milliseconds, with B-frames."""
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = size, size * 3 // 4, "yuv420p"
         stream.codec_context.gop_size = gop
         stream.codec_context.max_b_frames = 3
         stream.codec_context.time_base = TICK
@@ -384,3 +385,105 @@ def test_random_access_to_real_recordings_equals_sequential_decoding(shared, nam
         clips = {"a": range(20, 40), "b": range(30, 50)}
         for clip_id, clip in video.clips(clips):
             assert [hash(f.tobytes()) for f in clip] == [sequential[i] for i in clips[clip_id]]
+
+
+def copy_from(source, target, start, first=0):
+    """Copies packets from the keyframe before `start` seconds on, as `ffmpeg -ss -c copy` does."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = old.streams.video[0]
+        copy, zero = new.add_stream_from_template(stream), int(start / stream.time_base)
+        old.seek(zero, stream=stream)
+        for number, packet in enumerate(old.demux(stream)):
+            if number < first or packet.pts is None or packet.dts is None:
+                continue
+            packet.pts, packet.dts, packet.stream = packet.pts - zero, packet.dts - zero, copy
+            new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(("first", "number"), [(0, 33), (1, 36)])
+def test_a_cut_without_reencoding_is_whole_from_its_first_picture_that_decodes(
+    tmp_path, first, number
+):
+    whole = film(tmp_path / "whole.mp4", [40 * n for n in range(100)])
+    path = copy_from(whole, tmp_path / "cut.mp4", Fraction(13, 10), first)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames > 100 - number  # packets that are not shown
+    with Video(path) as video:
+        assert [read(video.frame(n)) for n in range(len(video))] == list(range(number, 100))
+        assert video.table.header == len(video) == probe(path).frames
+        assert video.table.seconds[[0, -1]] == pytest.approx([number / 25 - 1.32, 2.68], abs=0.001)
+    facts = inspect_video(path, decode=True, heads={})
+    assert (facts.frames, facts.fault) == (100 - number, "")
+    assert probe(path).fps == 25
+
+
+def test_leading_packets_that_never_decode_are_no_frames_of_a_stream(tmp_path):
+    whole = film(tmp_path / "whole.ts", [40 * n for n in range(100)])
+    path = copy_from(whole, tmp_path / "cut.mkv", Fraction(13, 10), 1)
+    with Video(path) as video:
+        assert [read(video.frame(n)) for n in (0, 1, len(video) - 1)] == [36, 37, 99]
+        assert np.diff(video.table.seconds) == pytest.approx(0.04, abs=0.0011)
+
+
+@pytest.mark.parametrize("name", ["variable.mp4", "variable.mkv", "late_start.mp4"])
+def test_the_seconds_of_frames_are_their_time_stamps(films, name):
+    with Video(films[name]) as video:
+        expected = np.array(KINDS[name]["times"]) / 1000
+        assert video.table.seconds[:-1] == pytest.approx(expected, abs=0.0011)
+        assert video.table.seconds[-1] > video.table.seconds[-2]
+        between = (expected[0], expected[-1])
+        assert probe(films[name]).fps == pytest.approx(100 / np.ptp(between), rel=0.03)
+
+
+def test_a_transport_stream_starts_at_second_0_and_a_file_without_stamps_has_its_rate(films):
+    with Video(films["transport.ts"]) as video:
+        assert video.table.seconds[:3] == pytest.approx([0, 0.033, 0.066], abs=0.001)
+    with Video(films["stampless.avi"]) as video:
+        assert np.ptp(video.table.seconds) == pytest.approx(100 / probe(video.path).fps)
+
+
+def test_a_live_recording_has_the_rate_of_its_stamps_and_not_of_its_header(tmp_path):
+    path = film(tmp_path / "live.webm", [40 * n for n in range(50)], codec="libvpx")
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 30
+    info = probe(path)
+    assert (info.fps, info.frames) == (25, 50)
+
+
+def test_a_thumbnail_before_the_film_is_not_the_film(tmp_path):
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        small = container.add_stream("mjpeg", rate=25)
+        small.width, small.height, small.pix_fmt = 40, 40, "yuvj420p"
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(small.encode(av.VideoFrame(40, 40, "yuvj420p")))
+        container.mux(small.encode())
+        for number in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(paint(number))))
+        container.mux(stream.encode())
+    info = probe(tmp_path / "a.mov")
+    assert (info.width, info.height, info.frames) == (64, 48, 20)
+    with Video(tmp_path / "a.mov") as video:
+        assert read(video.frame(7)) == 7
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_the_size_is_that_of_the_upright_picture(tmp_path, rotation):
+    path = film(tmp_path / "phone.mp4", constant(10), rotation=rotation)
+    info = probe(path)
+    with Video(path) as video:
+        assert video.frame(3).shape == (info.height, info.width, 3)
+    assert (info.width, info.height) == ((64, 48) if rotation == 180 else (48, 64))
+
+
+def test_a_size_that_changes_in_mid_stream_is_one_sentence(tmp_path):
+    path = tmp_path / "call.ts"
+    parts = [film(tmp_path / "a.ts", constant(10)), film(tmp_path / "b.ts", constant(10), size=32)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    complaint = r"call\.ts: expected pictures of 64 x 48 pixels, got 32 x 24 from frame \d+ on"
+    with Video(path) as video, pytest.raises(DataError, match=complaint):
+        list(video.clips({"all": range(len(video))}))
+    with pytest.raises(DataError, match=complaint):
+        count_frames(path, decode=True)
+    assert "32 x 24" in inspect_video(path, decode=True, heads={}).fault
