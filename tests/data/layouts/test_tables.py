@@ -6,6 +6,7 @@ import pytest
 from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.layouts.tables import read_label_file, read_table, restore_zeros
 from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 
 FORMS = {
@@ -38,7 +39,7 @@ def test_a_table_is_read_in_the_form_that_a_spreadsheet_program_gives_it(tmp_pat
 )
 def test_label_files_with_decimals_a_header_or_another_separator_are_the_same_clips(tmp_path, text):
     (tmp_path / "0001_label.csv").write_text(text)
-    clips, problems = read_label_file(tmp_path / "0001_label.csv")
+    clips, problems = read_label_file(tmp_path / "0001_label.csv", False, builtin("imigue"))
     assert problems == [] and list(clips) == [0, 1]
     assert [(c["start"], c["end"], c["label"]) for c in clips.values()] == [
         (0, 39, 6),
@@ -48,7 +49,7 @@ def test_label_files_with_decimals_a_header_or_another_separator_are_the_same_cl
 
 def test_a_first_row_that_is_neither_numbers_nor_a_header_is_a_problem(tmp_path):
     (tmp_path / "0001_label.csv").write_text("nan,x,y\n7,0.5,39\n7,0,9\n")
-    clips, problems = read_label_file(tmp_path / "0001_label.csv")
+    clips, problems = read_label_file(tmp_path / "0001_label.csv", False, builtin("imigue"))
     assert list(clips) == [2] and [problem.row for problem in problems] == [1, 2]
 
 
