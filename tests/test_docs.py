@@ -17,6 +17,7 @@ import pytest
 from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.studies.settings import AblationSettings, SearchSettings
 from imigue_lab.training.tasks import TASKS
@@ -149,6 +150,12 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     output = capsys.readouterr().out
     assert "always win" in output and "extracted 1 items" in output
     assert "error, " not in output
+
+
+def test_the_page_on_data_lists_the_classes_of_imigue():
+    words = " ".join((CHECKOUT / "docs" / "data.md").read_text().split())
+    imigue = builtin("imigue")
+    assert all(imigue.label(place) in words for place in range(len(imigue)))
 
 
 def test_every_command_of_the_page_on_scaling_is_valid():

@@ -188,6 +188,23 @@ def test_the_reading_order_of_notebook_01_is_loaded_by_its_training():
     assert {f"imigue_lab.{name.replace('/', '.')}" for name in listed} <= set(loaded)
 
 
+def test_only_readers_checks_and_synthetic_data_know_the_ids_of_imigue():
+    own, found = ("vocabulary", "layouts", "checks", "synthetic"), []
+    for path in modules():
+        if path.parent.name in own or path.stem in own:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.BinOp(op=ast.Pow(), right=ast.Constant() as power):
+                    power.value = None
+                case ast.Constant(value=31 | 99):
+                    found.append(f"{path}:{node.lineno}")
+                case ast.Call(args=[ast.Constant(value="imigue")]):
+                    found.append(path.stem)
+    # the default of an index, the track, published heads, and runs from before there were others
+    assert set(found) == {"index", "submit", "start", "runs"}
+
+
 def test_no_module_uses_a_name_that_it_does_not_define():
     # ruff and mypy cannot look: names inside shapes are strings that they would not find
     unknown = []

@@ -116,7 +116,8 @@ class Vocabulary:
         for what, values in (("ids", ids), ("names", lower)):
             if doubled := sorted({value for value in values if values.count(value) > 1}):
                 raise DataError(f"expected unique {what} of classes, got {some(doubled)} twice")
-        taken = [name for own, name in zip(ids, names, strict=True) if name != own and name in ids]
+        known = [own.lower() for own in ids]
+        taken = [name for n, name in enumerate(lower) if name in known and name != known[n]]
         if taken:
             raise DataError(f"expected names that are no other class's id, got {some(taken)}")
         if "" in ids or not table or len(marked) > 1:
@@ -127,8 +128,8 @@ class Vocabulary:
         if any(groups):
             groups = tuple(group or "other" for group in groups)
         own = Vocabulary(name, names, ids, groups, marked[0] if marked else None)
-        known = (builtin(file) for file in BUILTIN if name == OWN)
-        return next((found for found in known if replace(own, name=found.name) == found), own)
+        lists = (builtin(file) for file in BUILTIN if name == OWN)
+        return next((found for found in lists if replace(own, name=found.name) == found), own)
 
 
 @cache

@@ -4,7 +4,7 @@ analyses/<id>-<hash>/
     videos.csv         one row
     videos/<id>.mp4    the video, or a copy at the frame rate of the training data
     keypoints/<id>.npy of its frames, if any, and keypoints.json with their layout
-    clips.csv          gestures that annotators have corrected
+    clips.csv          gestures that annotators have corrected, of the classes in classes.csv
 """
 
 import io

@@ -254,7 +254,8 @@ def open_run(
             )
     else:
         run.write_json("settings.json", requested)
-    if vocabulary and vocabulary != run.vocabulary():
+    stored = (run.folder / "vocabulary.json").exists()
+    if vocabulary and not (stored and vocabulary == run.vocabulary()):
         run.write_json("vocabulary.json", vocabulary.to_dict())
     return run
 

@@ -54,6 +54,7 @@ def test_a_list_equal_to_a_built_in_one_is_that_one():
         ("1,nod\n1,shrug", "expected unique ids of classes, got 1 twice"),
         ("1,nod\n2,Nod", "expected unique names of classes, got nod twice"),
         ("1,2\n2,1", "expected names that are no other class's id, got 2, 1"),
+        ("a,B\nb,nod", "expected names that are no other class's id, got b"),
         (",nod\n2,shrug", "got an empty id"),
         ("", "got no class"),
         ("1,nod,,x\n2,shrug,,1", "got 2 background classes"),

@@ -174,6 +174,16 @@ def test_a_run_whose_class_order_differs_is_refused_also_inside_a_fusion(finishe
     assert submit(finished("fine", task="fusion", runs="good"), 1).exists()
 
 
+def test_ids_that_no_challenge_has_are_refused(finished, tmp_path):
+    run, own = finished(), tmp_path / "talks"
+    own.mkdir()
+    (own / "videos.csv").write_text("video_id,split\nanna,test\n")
+    (own / "clips.csv").write_text("clip_id,video_id,start,end,class\nanna_0,anna,0,9,7\n")
+    (own / "classes.csv").write_text(IMIGUE.to_csv())
+    with pytest.raises(DataError, match=r"ids of the challenge's test split.*, got anna_0"):
+        submit(run, 1, data=str(own))
+
+
 def test_a_run_of_another_track_and_an_unknown_form_are_refused(finished):
     with pytest.raises(RunError, match=r"expected the classes turtle neck.* for track 1, got"):
         submit(finished(task="emotion", classes=IMIGUE.outcomes), 1)

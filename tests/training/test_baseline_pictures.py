@@ -13,9 +13,12 @@ from torch.testing import assert_close
 
 from imigue_lab.data.index import Index, clips_table, videos_table
 from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines import strips as picture_strips
+from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.pictures import (
     KINETICS,
     ClipPictures,
@@ -134,6 +137,10 @@ def test_the_same_files_elsewhere_are_the_same_data(graded, tmp_path):
     assert there.identity() == here.identity()
     relabelled = clips.assign(label=clips.label.fillna(7))
     assert open_pictures(graded, relabelled, 4, 0, 28).identity() != here.identity()
+    own = Vocabulary("own", *[tuple(map(str, range(32)))] * 2, ("",) * 32)
+    named = (split_gestures(replace(graded, vocabulary=v), -1, 0) for v in (own, graded.vocabulary))
+    one, other = (BaselineData(split, pictures=here) for split in named)
+    assert one.identity() != other.identity()  # the same clips of classes with other names
 
 
 @pytest.fixture

@@ -75,24 +75,16 @@ def pose_run(root, name, stream="joint", **given):
 
 @pytest.fixture(scope="module")
 def poses(root):
-    return [pose_run(root, f"own-{stream}", stream) for stream in ("joint", "bone")]
+    return [pose_run(root, f"talks-{stream}", stream) for stream in ("joint", "bone")]
 
 
 @pytest.fixture(scope="module")
 def opened(root, poses):
-    given = {"data": str(root), "rgb": str(root / "rgb"), "frames": 8, "epochs": 5, "warmup": 4}
-    given |= {
-        "ramp": 1,
-        "width": 12,
-        "heads": 3,
-        "bank": 3,
-        "top_k": 2,
-        "lr": 1e-2,
-        "name": "own-gesture",
-    }
-    given |= {"joint_run": "own-joint", "bone_run": "own-bone"}
+    given = {"data": str(root), "rgb": str(root / "rgb"), "frames": 8, "epochs": 8, "warmup": 6}
+    given |= {"width": 12, "heads": 3, "batch_size": 6, "bank": 3, "top_k": 2, "lr": 1e-2}
+    given |= {"name": "talks-gesture", "joint_run": "talks-joint", "bone_run": "talks-bone"}
     train_gesture(GestureSettings.from_arguments(given))
-    return load_run("own-gesture")
+    return load_run("talks-gesture")
 
 
 @pytest.fixture(scope="module")
@@ -165,15 +157,15 @@ def test_a_run_is_refused_by_name_on_data_of_other_classes(opened, poses, other)
         load_gesture(opened.run, replace(opened.data, gestures=data))
     with pytest.raises(RunError, match="it has 'tilt' at 1, expected 'shake'; give both data"):
         open_index(opened.run, str(other))
-    stranger = pose_run(other, "other-joint")
+    stranger = pose_run(other, "tilted-joint")
     with pytest.raises(RunError, match="the second has 'tilt' at 1, expected 'shake'; fuse runs"):
-        fuse(["own-joint", "other-joint"])
+        fuse(["talks-joint", "tilted-joint"])
     with pytest.raises(RunError, match="'tilt' at 1, expected 'shake'; compare runs"):
         compare({"own": [poses[0]], "other": [stranger]})
 
 
 def test_a_fusion_has_the_vocabulary_of_its_runs(poses):
-    fused = fuse(["own-joint", "own-bone"])
+    fused = fuse(["talks-joint", "talks-bone"])
     assert fused.vocabulary() == poses[0].vocabulary()
     assert list(answers.read_predictions(fused, "test").truth.cat.categories) == LABELS
 
@@ -182,18 +174,18 @@ def test_ids_and_groups_of_a_finished_run_are_those_of_the_data_now(poses, root)
     text = (root / "classes.csv").read_text()
     (root / "classes.csv").write_text(text.replace("1,nod,", "1,nod,head"))
     try:
-        assert pose_run(root, "own-joint").vocabulary().groups == ("head", *["other"] * 11)
+        assert pose_run(root, "talks-joint").vocabulary().groups == ("head", *["other"] * 11)
         shown = answers.read_predictions(poses[0], "test")
         assert set(shown.truth_group) == {"head", "other"}
         colours = class_colours(read_index(root).vocabulary)
         assert len(set(colours)) == 2 and colours[0] not in colours[1:]
     finally:
         (root / "classes.csv").write_text(text)
-        assert len(set(class_colours(pose_run(root, "own-joint").vocabulary()))) == 12
+        assert len(set(class_colours(pose_run(root, "talks-joint").vocabulary()))) == 12
 
 
 def test_scores_are_printed_by_the_command(root, capsys):
-    words = ["--frames", "8", "--epochs", "1", "--name", "own-joint"]
+    words = ["--frames", "8", "--epochs", "1", "--name", "talks-joint"]
     main(["train", "baseline", "--data", str(root), *words])
     assert f"always {NAMES[0]}" in capsys.readouterr().out
 

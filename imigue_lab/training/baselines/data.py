@@ -46,10 +46,12 @@ class BaselineData:
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""
-        if self.gestures is None or self.pictures is None:
-            own = self.gestures or self.pictures
-            assert own is not None
-            return own.identity()
+        if self.pictures is None:
+            assert self.gestures is not None
+            return self.gestures.identity()
+        if self.gestures is None:
+            seen, names = self.pictures.identity()["digest"], self.split.vocabulary.classes
+            return {"digest": short_hash(seen, names)}
         both = self.gestures.identity(), self.pictures.identity()
         return both[0] | {"digest": short_hash(*(own["digest"] for own in both))}
 

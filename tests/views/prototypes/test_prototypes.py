@@ -46,7 +46,7 @@ def blobs(count, seed=0):
     table = pd.DataFrame({"id": [f"clip-{n}" for n in range(count)], "kind": CLIP})
     table["clip_id"] = [f"{n:04d}_1" for n in range(count)]
     table["label"] = pd.array(label, dtype="Int64")
-    return Points(vectors.astype(np.float32), table, [])
+    return Points(vectors.astype(np.float32), table, [], IMIGUE)
 
 
 def test_every_entry_has_its_vector_source_confidence_and_age(looked, points):
@@ -194,7 +194,7 @@ def test_each_colouring_names_what_is_known(points, by):
     row = int(np.flatnonzero(known)[-1])
     name = colouring.names[colouring.number[row]]
     if by == "class":
-        assert name == f"{table.label[row]} · {table.name[row]}"
+        assert name == table.name[row] == IMIGUE.label(table.label[row])
     elif by == "correctness":
         assert name == table.correctness[row]
     elif by == "confidence":
@@ -229,7 +229,7 @@ def test_the_montage_names_the_nearest_clips_and_notes_missing_pictures(looked, 
     row = points.table.index[points.table.id == f"prototype-{counts.index[0]}"][0]
     first = points.nearest(row, 1).iloc[0]
     texts = [note.text for note in figure.layout.annotations]
-    assert texts[0] == f"{first.clip_id} · {first.label} · {first.cosine:.2f}"
+    assert texts[0] == f"{first.clip_id} · {IMIGUE.ids[first.label]} · {first.cosine:.2f}"
     assert "is not under this root" in figure.layout.title.text
 
 
