@@ -1,8 +1,15 @@
-"""The 32 classes, their CSV ids and groups."""
+"""The 32 classes, their CSV ids and groups; outcomes of videos as the data write them."""
 
 import pytest
 
-from imigue_lab.data.vocabulary import CLASSES, GROUPS, from_csv_id, group_of, to_csv_id
+from imigue_lab.data.vocabulary import (
+    CLASSES,
+    GROUPS,
+    code_outcomes,
+    from_csv_id,
+    group_of,
+    to_csv_id,
+)
 from imigue_lab.errors import DataError
 
 
@@ -25,3 +32,20 @@ def test_an_unknown_id_is_refused(value):
 def test_every_class_belongs_to_one_group():
     assert sorted(label for members in GROUPS.values() for label in members) == list(range(32))
     assert group_of(24) == "hand"
+
+
+@pytest.mark.parametrize(
+    ("texts", "names", "places"),
+    [
+        (["Win", "lose", "", "1", "LOSS", None], ("lose", "win"), [1, 0, None, 1, 0, None]),
+        (["1", "0.0"], ("lose", "win"), [1, 0]),
+        ([], ("lose", "win"), []),
+        (["tense", "Calm ", "calm"], ("Calm", "tense"), [1, 0, 0]),
+        (["win", "zero"], ("zero", "win"), [1, 0]),
+        (["1", "2"], ("2", "1"), [1, 0]),  # of two, 1 is the positive one
+        (["draw", "win", "lose"], ("draw", "lose", "win"), [0, 2, 1]),
+        (["10", "9", "2.0", "2"], ("2.0", "9", "10"), [2, 1, 0, 0]),
+    ],
+)
+def test_outcomes_are_the_categories_of_the_data_in_order(texts, names, places):
+    assert code_outcomes(texts) == (names, places)

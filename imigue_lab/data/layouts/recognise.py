@@ -11,9 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from imigue_lab.data.index import Index, Problem, Survey
-from imigue_lab.data.layouts.full import label_file, read_full
 from imigue_lab.data.layouts.inventory import take_inventory
-from imigue_lab.data.layouts.miga import read_miga
 from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects
 from imigue_lab.data.vocabulary import code_outcomes
@@ -32,12 +30,9 @@ def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
     survey = survey_root(root)
     raise_first(survey.problems)
     index = with_people(with_outcomes(survey.to_index(), labels), subjects)
-    lengths = index.videos.dropna(subset="frames").set_index("video_id").frames
-    if (index.clips.end >= index.clips.video_id.map(lengths).astype(float)).any():
-        from imigue_lab.data.checks.tables import check_ranges  # only here: the check is large
+    from imigue_lab.data.checks.tables import refuse_errors  # an import must not load the check
 
-        _, (finding,) = check_ranges(index.clips, lengths.to_dict())
-        raise DataError(f"{index.root}: {finding.sentence}")
+    refuse_errors(index)
     return index
 
 
@@ -101,6 +96,10 @@ def survey_layout(root: Path) -> Survey:
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():
         return read_plain(root)
+    # most data have one layout, and the others' readers are not loaded
+    from imigue_lab.data.layouts.full import label_file, read_full
+    from imigue_lab.data.layouts.miga import read_miga
+
     inventory = take_inventory(root)
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:
