@@ -155,7 +155,7 @@ for cell in cells[1 : scored + 1]:
 sys.setprofile(None)
 print(*sorted(ran))
 """
-BESIDE = r"data/(layouts|videos|synthetic|keypoint_files)/|data/(workspace|vocabulary)$"
+BESIDE = r"data/(checks|layouts|videos|synthetic|keypoint_files)/|data/(workspace|vocabulary)$"
 BESIDE += r"|training/(ranks|provenance)$|errors$"
 
 
@@ -351,6 +351,18 @@ def test_tracked_text_is_plain_technical_english():
         if name != "tests/test_project.py"
         for number, line in enumerate((CHECKOUT / name).read_text().splitlines(), 1)
         if private.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_only_the_data_and_the_challenge_know_the_outcomes_of_matches():
+    known = r"data/(vocabulary|layouts/|synthetic/)|results/submit|all-win-validation"
+    found = [
+        f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()}"
+        for path in [*modules(), *(CHECKOUT / "imigue_lab").rglob("*.js")]
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\b(win|wins|lose|loses)\b", line, re.IGNORECASE)
+        and not re.search(known, f"{path.as_posix()} {line}")
     ]
     assert not found, "\n".join(found)
 

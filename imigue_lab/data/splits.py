@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Index
-from imigue_lab.data.layouts.tables import doubtful_outcomes
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError, some
 
@@ -88,6 +87,8 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
             f"{index.root}: the outcome of every training interview is {names[found.pop()]!r};"
             " training needs two outcomes"
         )
+    from imigue_lab.data.checks.tables import doubtful_outcomes  # its module is large
+
     remarks += [f"outcome {doubt}" for doubt in doubtful_outcomes(index)]
     if lacking := [name for place, name in enumerate(names) if place not in found]:
         remarks.append(f"train lacks the outcomes {some(lacking)}")

@@ -89,11 +89,6 @@ def name_of(label: int, names: Sequence[str]) -> str:
     return names[label] if label < len(names) else str(label)
 
 
-def outcome_columns(predictions: pd.DataFrame) -> tuple[Labels, Float[np.ndarray, " N"]]:
-    """Outcomes, and probabilities of the last of two."""
-    return predictions.outcome.to_numpy(dtype=int), predictions.probability.to_numpy(dtype=float)
-
-
 def label_columns(predictions: pd.DataFrame) -> tuple[Labels, Probabilities]:
     """Labels and probabilities of each class."""
     return truth_of(predictions).to_numpy(dtype=int), probabilities(predictions)
@@ -192,11 +187,10 @@ def confusion_counts(
 
 def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
     """Every metric of a table of labelled predictions."""
-    if is_binary(predictions):
-        outcome, probability = outcome_columns(predictions)
-        scores = outcome_scores(outcome, probability, np.ones((1, len(outcome))))
-        return {name: float(value[0]) for name, value in scores.items()}
     label, probability = label_columns(predictions)
+    if is_binary(predictions):
+        scores = outcome_scores(label, probability[:, 1], np.ones((1, len(label))))
+        return {name: float(value[0]) for name, value in scores.items()}
     scores = confusion_scores(confusion_counts(label, probability, np.zeros_like(label)))
     scores["top5"] = in_top(label, probability).mean(keepdims=True)
     gaps = confidence_gaps(label, probability).mean(axis=0)
@@ -214,11 +208,10 @@ def for_task(scores: PerResample, predictions: pd.DataFrame) -> PerResample:
 def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
     """95 % interval of every metric over draws of whole clusters."""
     group, names = pd.factorize(clusters_of(predictions)[0])
-    draws = draw_groups(len(names), seed)
+    draws, (label, probability) = draw_groups(len(names), seed), label_columns(predictions)
     if is_binary(predictions):
-        scores = outcome_scores(*outcome_columns(predictions), draws[:, group])
+        scores = outcome_scores(label, probability[:, 1], draws[:, group])
         return percentiles(scores, len(names))
-    label, probability = label_columns(predictions)
     counts = confusion_counts(label, probability, group)
     clips = np.bincount(group).astype(float)
     found = np.bincount(group, weights=in_top(label, probability))

@@ -189,7 +189,7 @@ def test_memory_of_an_epoch_does_not_grow_with_the_number_of_clips(tmp_path):
     [
         (
             [("a", 0, 5), ("b", 15, 20)],
-            "b_1: expected a range within the 20 .*, got 15 to 20",
+            r"end after the last frame .* \(1: b_1 ends at 20 of 20\); correct the range",
         ),
         ([("b", 9, 8)], "b_0: expected a range .*, got 9 to 8"),
         ([("b", -1, 8)], "b_0: expected a range .*, got -1 to 8"),

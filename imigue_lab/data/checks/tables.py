@@ -7,7 +7,9 @@ import pandas as pd
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.layouts.tables import doubtful_outcomes
+from imigue_lab.data.layouts.tables import similarity
+from imigue_lab.data.vocabulary import WORDS
+from imigue_lab.errors import DataError
 
 # Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
 KINDS: dict[str, tuple[Severity, str]] = {
@@ -30,6 +32,9 @@ class Counts(NamedTuple):
     subjects: int
     clips: int
 
+
+MISSING = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
+ALIKE = 0.85  # similarity of two outcomes, 0 to 1, from which a person should look at them
 
 OFFICIAL = {  # track 1 of the MiGA challenge
     "train": Counts(241, 38, 12_893),
@@ -102,6 +107,19 @@ def check_outcomes(index: Index) -> list[Finding]:
     return found("warning", "doubtful outcome", what, doubtful_outcomes(index), advice)
 
 
+def doubtful_outcomes(index: Index) -> list[str]:
+    """Categories that may be typos or stand for a missing value, each with the reason."""
+    names, doubts = index.vocabulary.outcomes, []
+    for place, name in enumerate(names if not {*names} <= WORDS.keys() else ()):
+        if name.casefold() in MISSING:
+            doubts.append(f"{name!r} looks like a missing value")
+        elif (index.videos.outcome == place).sum() == 1:
+            doubts.append(f"{name!r} is the outcome of one video")
+        elif alike := [own for own in names[:place] if similarity(name, own) >= ALIKE]:
+            doubts.append(f"{name!r} is almost {alike[0]!r}")
+    return doubts
+
+
 def check_ranges(clips: pd.DataFrame, frames: dict[str, int]) -> tuple[list[str], list[Finding]]:
     """Clips that end after the `frames` of their video, where known: their ids, and the finding."""
     past = clips[clips.end >= clips.video_id.map(frames).astype(float)]
@@ -109,6 +127,14 @@ def check_ranges(clips: pd.DataFrame, frames: dict[str, int]) -> tuple[list[str]
     what = "clips end after the last frame of their video (frames count from 0, end inclusive)"
     advice = "correct the range, or copy the video again"
     return past.clip_id.tolist(), found("error", "range past the end", what, places, advice)
+
+
+def refuse_errors(index: Index) -> None:
+    """Raises DataError, by the sentence of the check, for what the tables alone show."""
+    frames = index.videos.dropna(subset="frames").set_index("video_id").frames.to_dict()
+    _, findings = check_ranges(index.clips, frames)
+    for finding in findings:
+        raise DataError(f"{index.root}: {finding.sentence}")
 
 
 def check_absent_classes(index: Index) -> list[Finding]:

@@ -32,12 +32,9 @@ def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
     survey = survey_root(root)
     raise_first(survey.problems)
     index = with_people(with_outcomes(survey.to_index(), labels), subjects)
-    lengths = index.videos.dropna(subset="frames").set_index("video_id").frames
-    if (index.clips.end >= index.clips.video_id.map(lengths).astype(float)).any():
-        from imigue_lab.data.checks.tables import check_ranges  # only here: the check is large
+    from imigue_lab.data.checks.tables import refuse_errors  # an import must not load the check
 
-        _, (finding,) = check_ranges(index.clips, lengths.to_dict())
-        raise DataError(f"{index.root}: {finding.sentence}")
+    refuse_errors(index)
     return index
 
 

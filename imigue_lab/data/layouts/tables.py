@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from imigue_lab.data.index import SPLITS, Index, Problem, Row
+from imigue_lab.data.index import SPLITS, Problem, Row
 from imigue_lab.data.vocabulary import WHOLE, WORDS, Vocabulary
 from imigue_lab.errors import DataError, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 START, END = re.compile("start|begin|first|from"), re.compile("end|stop|last|to$")  # of a header
-MISSING = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
-TYPO, ALIKE = 0.65, 0.85  # similarity, 0 to 1: of an outcome of one video, and of any outcome
+TYPO = 0.65  # similarity of two outcomes, 0 to 1, from which that of one video is a typo
 
 
 def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Problem]]:
@@ -121,19 +120,6 @@ def misspelt(path: Path, outcomes: pd.Series) -> list[Problem]:
             like = [name for name in frequent if similarity(value, name) >= TYPO]
             problems += [outcome_problem(path, row, value, name) for name in like[:1]]
     return problems
-
-
-def doubtful_outcomes(index: Index) -> list[str]:
-    """Categories that may be typos or stand for a missing value, each with the reason."""
-    names, doubts = index.vocabulary.outcomes, []
-    for place, name in enumerate(names if not {*names} <= WORDS.keys() else ()):
-        if name.casefold() in MISSING:
-            doubts.append(f"{name!r} looks like a missing value")
-        elif (index.videos.outcome == place).sum() == 1:
-            doubts.append(f"{name!r} is the outcome of one video")
-        elif alike := [own for own in names[:place] if similarity(name, own) >= ALIKE]:
-            doubts.append(f"{name!r} is almost {alike[0]!r}")
-    return doubts
 
 
 def similarity(name: str, other: str) -> float:

@@ -98,11 +98,11 @@ def with_positive(index: Index, positive: str) -> Index:
         close = get_close_matches(positive, names, 1)
         advice = f"did you mean {close[0]}?" if close else "name one of them, or leave it empty"
         raise SettingsError(f"positive: expected {some(names)}, got {positive!r}; {advice}")
-    if positive == names[-1] and len(names) == 2:
-        return index
     if len(names) != 2:
         raise SettingsError(
             f"positive: expected two outcomes, got {len(names)} ({some(names)}); leave it empty"
         )
+    if positive == names[1]:
+        return index
     videos = index.videos.assign(outcome=1 - index.videos.outcome)
     return replace(index, videos=videos, vocabulary=replace(index.vocabulary, outcomes=names[::-1]))

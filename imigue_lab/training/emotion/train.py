@@ -190,11 +190,10 @@ def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
 def validation_scores(predictions: pd.DataFrame, loss: FocalLoss) -> Row:
     """Loss and scores of the validation split, a row of metrics.csv."""
     device = loss.class_weights.device
-    if "logit" in predictions:
-        logits = predictions.logit.to_numpy()
-    else:  # a softmax of log probabilities gives these probabilities
+    logits = predictions.get("logit")
+    if logits is None:  # a softmax of log probabilities gives these probabilities
         logits = np.log(np.maximum(probabilities(predictions), 1e-300))
-    logit = torch.tensor(logits, device=device, dtype=torch.float32)
+    logit = torch.tensor(np.asarray(logits), device=device, dtype=torch.float32)
     outcome: Tensor = torch.tensor(predictions.outcome.to_numpy().astype(int), device=device)
     scores = point_scores(predictions)
     return {

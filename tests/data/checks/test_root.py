@@ -1,6 +1,7 @@
 """The data check finds every inserted fault, in every layout that can have it, and nothing else."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.errors import DataError
+from imigue_lab.training.gesture_clips import load_gesture_data
+from imigue_lab.training.tasks import TASKS
 from tests.data.checks.faults import FAULTS, faults_of, insert_faults
 
 ROOTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
@@ -96,6 +100,54 @@ def test_findings_name_the_faulty_videos_and_no_other(faulty):
     subjects = report.index.videos.set_index("video_id").subject
     both = next(f for f in important(report) if f.kind == "subject leak")
     assert both.places[0].startswith(f"{subjects[inserted['subject leak']]} (")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Trees of each kind of file: in the plain layout with videos, and keypoints in CSV files."""
+    root = tmp_path_factory.mktemp("small")
+    make_data(root / "plain", SyntheticSpec(videos=12, layout="plain"))
+    make_data(root / "miga2023", SyntheticSpec(videos=12, layout="miga2023", pictures=False))
+    return root
+
+
+ERRORS = [name for name, fault in FAULTS.items() if fault.finding[0] == "error"]
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_the_check_calls_an_error_stops_training_by_the_same_sentence(small, name, tmp_path):
+    layout = "plain" if name in ("truncated video", "unsafe name") else "miga2023"
+    root = shutil.copytree(small / layout, tmp_path / "tree")
+    insert_faults(read_index(root), [name])
+    errors = [f for f in check_root(root, "none").findings if f.severity == "error"]
+    with pytest.raises(DataError) as stopped:
+        load_gesture_data(str(root)).skeletons("train", 8)
+    (found,) = errors
+    of_file = found.places[0].partition(": ")[2]  # of a video: what is wrong with it
+    assert (of_file or found.what) in str(stopped.value)
+    assert name == "truncated video" or found.advice in str(stopped.value)
+
+
+def test_a_range_past_the_end_stops_every_task_before_any_feature_is_read(small, tmp_path):
+    root = shutil.copytree(small / "plain", tmp_path / "tree")
+    insert_faults(read_index(root), ["range past the end"])
+    (found,) = [f for f in check_root(root, "none").findings if f.severity == "error"]
+    for task in TASKS.values():
+        with pytest.raises(DataError) as stopped:
+            task.load_data(task.settings.from_arguments({"data": str(root)}))
+        assert str(stopped.value) == f"{root}: {found.sentence}"
+
+
+def test_doubtful_outcomes_are_a_warning(plain):
+    splits = ["train", "train", "validation"] * 3
+    names = ["calm", "Calm", "tense", "calms", "calms", "tense", "happy", "unhappy", "unhappy"]
+    rows = [(f"v{n}", splits[n], own, f"s{n}") for n, own in enumerate(names)]
+    findings = {f.kind: f for f in check_root(plain(rows)).findings}
+    assert findings["doubtful outcome"].severity == "warning"
+    assert findings["doubtful outcome"].places == (
+        "'calms' is almost 'calm'",
+        "'happy' is the outcome of one video",
+    )
 
 
 def test_the_command_exits_with_a_status_and_writes_json(synthetic, tmp_path, capsys):
