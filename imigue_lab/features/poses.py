@@ -54,7 +54,7 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
         remark = f"keypoints: estimated by {estimator.name}"
     else:
         path, info = Path(source).expanduser(), probe(video)
-        size = Size(info.width, info.height)
+        size = info.width, info.height
         recording, remark = read_user_recording(path, size, layout), f"keypoints: {path.name}"
         with Video(video) as pictures:
             frames = len(pictures)

@@ -263,7 +263,7 @@ def test_miga_of_2023_on_smg_has_the_clips_of_smg_in_either_numbering(others):
         submit(run, 1, "2025")
 
 
-def test_ids_that_no_challenge_has_are_refused(others):
+def test_ids_of_another_split_of_ma52_are_refused(others):
     run = others("ma52")
     root = Path(run.provenance()["where"]["data"])
     (root / "keypoints/test0002.npy").rename(root / "keypoints/mine.npy")

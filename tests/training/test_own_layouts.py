@@ -130,7 +130,7 @@ def test_scores_above_1_and_fractions_are_converted_and_said(tree):
     skeleton = data.skeletons("train", 0)[0].skeleton
     assert skeleton[..., 2].max() == 1
     remarks = "\n".join(data.remarks())
-    assert "those above 1 are taken for 1 (v0, v1, v2, v3, v4 and 3 more)" in remarks
+    assert "scores above 1 are taken for 1 (v0, v1, v2, v3, v4 and 3 more)" in remarks
     assert "coordinates are fractions of a picture of unknown size" in remarks
 
 

@@ -7,8 +7,6 @@ Letters in shapes: M persons, T frames, V joints, C channels.
 """
 
 import io
-import re
-from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -25,7 +23,6 @@ from imigue_lab.data.keypoint_files.tables import (
     NAMED,
     Recording,
     layout_of_file,
-    not_an_array,
     read_points,
     read_recording,
 )
@@ -92,19 +89,18 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
         )
     files = dict(zip(key[found], source[found], strict=True))
     convert([path for path in files.values() if path.suffix != ".npy"], parse)
-    declared, videos = declared_layout(index.root), clips.set_index("clip_id").video_id
-    paths, layouts, remarks = {}, {}, []
+    videos = clips.set_index("clip_id").video_id
+    paths, layouts, remarks = {}, {}, dict[str, list[str]]()
     for name, path in files.items():
-        layouts[name] = layout_of_file(path, shape_of(path), declared, wanted)
         paths[name] = path if path.suffix == ".npy" else array_path(path, parse)
-        if not path.name.endswith(tuple(NAMED)):
-            raw = read_raw(path, declared, wanted)
-            size = picture_size(index, str(videos.get(name, name)))
-            recording = in_pixels(raw, size)
-            layouts[name] = recording.layout
-            if recording.remarks or np.load(paths[name], mmap_mode="r").shape[-1] == 2:
-                paths[name] = keep_copy(path, recording.skeleton)
-            remarks += [(remark, name) for remark in recording.remarks]
+        if path.name.endswith(tuple(NAMED)):  # of data sets, in pixels
+            layouts[name] = layout_of_file(path, ())
+            continue
+        recording = read_file(index, path, str(videos.get(name, name)), wanted)
+        layouts[name] = recording.layout
+        for remark in recording.remarks:
+            remarks.setdefault(remark, []).append(str(name))
+            paths[name] = keep_copy(path, recording.skeleton)
     shapes = {name: np.load(path, mmap_mode="r").shape for name, path in paths.items()}
     last = key[found].map({name: shape[-3] - 1 for name, shape in shapes.items()})
     mapped = clips[found].assign(
@@ -118,17 +114,8 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
         one_layout(layouts, files),
         max(shape[0] if len(shape) == 4 else 1 for shape in shapes.values()),
         clips.clip_id[~found].tolist(),
-        grouped(remarks),
+        [f"{remark} ({some(names)})" for remark, names in remarks.items()],
     )
-
-
-def shape_of(path: Path) -> tuple[int, ...]:
-    """Of the keypoints in a file, those of other formats than ``.npy`` from the cache."""
-    array = path if path.suffix == ".npy" else array_path(path, parse)
-    try:
-        return np.load(array, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise not_an_array(path, error) from None
 
 
 def keep_copy(path: Path, skeleton: Skeleton) -> Path:
@@ -139,14 +126,6 @@ def keep_copy(path: Path, skeleton: Skeleton) -> Path:
     np.save(content, skeleton, allow_pickle=False)
     write_atomically(copy, content.getvalue())
     return copy
-
-
-def grouped(remarks: Sequence[tuple[str, str]]) -> list[str]:
-    """One sentence for each kind of remark, with the names of the files."""
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for remark, name in remarks:
-        kinds.setdefault(re.sub(r"[\d.]+", "", remark), []).append((remark, name))
-    return [f"{own[0][0]} ({some(name for _, name in own)})" for own in kinds.values()]
 
 
 def one_layout(layouts: dict[str, Layout], files: dict[str, Path]) -> Layout:
@@ -172,16 +151,13 @@ def keypoint_files(index: Index, video_id: str) -> list[Path]:
 
 def read_file(index: Index, path: Path, video_id: str, wanted: Layout | None = None) -> Recording:
     """A keypoint file of a video or of one of its clips, in pixels, from the cache if possible."""
-    recording = read_raw(path, declared_layout(index.root), wanted)
-    return in_pixels(recording, picture_size(index, video_id))
-
-
-def read_raw(path: Path, declared: Layout | None = None, wanted: Layout | None = None) -> Recording:
-    """As `read_recording`, from the cache for formats that are slow to parse."""
+    declared = declared_layout(index.root)
     if path.suffix == ".npy":
-        return read_recording(path, declared, wanted)
-    points = np.asarray(read_keypoints(path, parse))
-    return Recording(as_persons(points), layout_of_file(path, points.shape, declared, wanted))
+        recording = read_recording(path, declared, wanted)
+    else:
+        points = as_persons(read_keypoints(path, parse))
+        recording = Recording(points, layout_of_file(path, points.shape, declared, wanted))
+    return in_pixels(recording, picture_size(index, video_id))
 
 
 def picture_size(index: Index, video_id: str) -> Size | None:
@@ -189,7 +165,7 @@ def picture_size(index: Index, video_id: str) -> Size | None:
     video = index.videos[index.videos.video_id == video_id]
     if video.empty or video[["width", "height"]].isna().any(axis=None):
         return None
-    return Size(int(video.width.iloc[0]), int(video.height.iloc[0]))
+    return int(video.width.iloc[0]), int(video.height.iloc[0])
 
 
 def parse(path: Path) -> Float32[np.ndarray, "*persons T V 3"]:

@@ -9,7 +9,6 @@ person as flat lists of x, y, score.
 import json
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,23 +27,7 @@ PARTS = {  # points of each list, in the order of `openpose137`
     "hand_right_keypoints_2d": 21,
 }
 Person = Float32[np.ndarray, "V 3"]
-
-
-@dataclass(eq=False)
-class Track:
-    """One person in consecutive frames, some of which may lack the person."""
-
-    frames: dict[int, Person]
-
-    @property
-    def first(self) -> int:
-        return min(self.frames)
-
-    @property
-    def last(self) -> int:
-        return max(self.frames)
-
-
+Track = dict[int, Person]  # one person by frame, in order
 LARGEST = 1e5  # pixels; no picture is larger
 HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
 LOST = 50  # frames after which a person who comes back is another one
@@ -79,10 +62,14 @@ def tracked(
     tracks = follow(people)
     for number in range(persons):
         for track in in_turn(tracks):
-            tracks.remove(track)
-            for frame, person in track.frames.items():
+            tracks = [other for other in tracks if other is not track]
+            for frame, person in track.items():
                 skeleton[number, frame] = person
     return skeleton
+
+
+def last_of(track: Track) -> int:
+    return next(reversed(track))
 
 
 def follow(people: list[list[Person]]) -> list[Track]:
@@ -91,33 +78,31 @@ def follow(people: list[list[Person]]) -> list[Track]:
     """
     ended, tracks = list[Track](), list[Track]()
     for frame, seen in enumerate(people):
-        ended += [track for track in tracks if frame - track.last > LOST]
-        tracks = [track for track in tracks if frame - track.last <= LOST]
-        before = [track.frames[track.last] for track in tracks]
-        sizes = [extent(person) for person in before]
+        ended += [track for track in tracks if frame - last_of(track) > LOST]
+        tracks = [track for track in tracks if frame - last_of(track) <= LOST]
         pairs = [
             (apart, number, place)
-            for place, person in enumerate(before)
+            for place, person in enumerate(track[last_of(track)] for track in tracks)
             for number, other in enumerate(seen)
-            if (apart := distance(other, person)) < sizes[place]
+            if (apart := distance(other, person)) < extent(person)
         ]
         free, going = set(range(len(seen))), set(range(len(tracks)))
         for _, number, place in sorted(pairs):
             if number in free and place in going:
-                tracks[place].frames[frame] = seen[number]
+                tracks[place][frame] = seen[number]
                 free.discard(number)
                 going.discard(place)
-        tracks += [Track({frame: seen[number]}) for number in sorted(free) if seen[number].any()]
+        tracks += [{frame: seen[number]} for number in sorted(free) if seen[number].any()]
     return ended + tracks
 
 
 def in_turn(tracks: list[Track]) -> list[Track]:
     """Of all tracks that can follow one another, those with the highest sum of scores."""
-    ordered = sorted(tracks, key=lambda track: track.last)
-    ends, best = [track.last for track in ordered], [(0.0, -1, 0)]  # score, track, before it
+    ordered = sorted(tracks, key=last_of)
+    ends, best = [last_of(track) for track in ordered], [(0.0, -1, 0)]  # score, track, before it
     for number, track in enumerate(ordered):
-        earlier = bisect_left(ends, track.first, hi=number)
-        score = best[earlier][0] + sum(float(p[:, 2].sum()) for p in track.frames.values())
+        earlier = bisect_left(ends, next(iter(track)), hi=number)
+        score = best[earlier][0] + sum(float(person[:, 2].sum()) for person in track.values())
         best.append((score, number, earlier) if score > best[-1][0] else best[-1])
     chosen, (_, number, earlier) = list[Track](), best[-1]
     while number >= 0:

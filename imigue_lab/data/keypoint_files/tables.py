@@ -25,9 +25,14 @@ from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
-NAMED = {"_light_hand.csv": "light_hand35", "_light.csv": "body25", ".xlsx": "openpose137"}
-NAMED[SKELETON] = "ntu25"
-UNNAMED = (".npy", ".csv")  # files of joints without names, which `keypoints.json` declares
+NAMED = {
+    "_light_hand.csv": "light_hand35",
+    "_light.csv": "body25",
+    ".xlsx": "openpose137",
+    ".skeleton": "ntu25",
+    SKELETON: "ntu25",
+}
+UNNAMED = (".npy", ".csv", ".json")  # of joints without names: `keypoints.json` declares them
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ def read_points(path: Path) -> Skeleton:
     """The keypoints of a file of any format but ``.npy``.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
-    JSON files OpenPose's, ``*_skeleton.csv`` SMG's `ntu25`; a ``.pose`` names its points.
+    JSON files OpenPose's; a ``.pose`` names its points; a ``.json`` is RTMPose's, a ``.skeleton``
+    NTU's `ntu25`, and so is SMG's ``*_skeleton.csv``.
     """
     if path.is_dir():
         return read_openpose_json(path)
@@ -69,12 +75,16 @@ def read_points(path: Path) -> Skeleton:
         return read_pose(path)
     if path.suffix == ".xlsx":
         return read_openpose_xlsx(path)
+    if path.suffix in (".json", ".skeleton"):
+        from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
+
+        return read_rtmpose_json(path) if path.suffix == ".json" else read_ntu_skeleton(path)
     for ending, name in NAMED.items():
         if path.name.endswith(ending):
             return read_keypoint_csv(path, LAYOUTS[name])
     raise DataError(
-        f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose or a"
-        " folder of OpenPose's JSON files; name one of these"
+        f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose,"
+        " RTMPose's .json, NTU's .skeleton or a folder of OpenPose's JSON files; name one of these"
     )
 
 
@@ -85,7 +95,9 @@ def read_array(path: Path, declared: Layout | None, wanted: Layout | None) -> Re
     except (OSError, ValueError, EOFError, AttributeError) as error:
         raise not_an_array(path, error) from None
     layout = layout_of_file(path, shape, declared, wanted)
-    return Recording(read_keypoint_array(path, layout), layout)
+    alone = layout.axes == 2 and (shape[-1] == 2 or not layout.scores)
+    remarks = ("there are no scores: a joint is missing at (0, 0)",) * alone
+    return Recording(read_keypoint_array(path, layout), layout, remarks)
 
 
 def layout_of_file(
@@ -93,6 +105,7 @@ def layout_of_file(
     shape: tuple[int, ...],
     declared: Layout | None = None,
     wanted: Layout | None = None,
+    axes: int = 0,
 ) -> Layout:
     """The layout of an array (T, V, C) or (M, T, V, C) that was read from a file.
 
@@ -100,6 +113,7 @@ def layout_of_file(
         declared: by the `keypoints.json` of the data, for files that do not name their points.
         wanted: the layout to train on; decides between several known ones of as many joints, or
             where there is none.
+        axes: of the joints where the file says so; 0: it does not.
 
     Raises DataError for another shape, or if several known layouts or none have as many joints.
     """
@@ -114,12 +128,13 @@ def layout_of_file(
                 f" {FILE} declares, got {joints}; correct either"
             )
         return declared
-    fitting = [layout for layout in LAYOUTS.values() if len(layout.joints) == joints]
+    known = [layout for layout in LAYOUTS.values() if axes in (0, layout.axes)]
+    fitting = [layout for layout in known if len(layout.joints) == joints]
     if wanted and len(wanted.joints) == joints and len(fitting) != 1:
         return wanted
     if len(fitting) == 1:
         return fitting[0]
-    known = sorted({len(layout.joints) for layout in LAYOUTS.values()})
+    sizes = sorted({len(layout.joints) for layout in known})
     if fitting:
         names = [layout.name for layout in fitting]
         raise DataError(
@@ -128,7 +143,7 @@ def layout_of_file(
             f' "{names[-1]}"}} or the other one, or set keypoints to its name'
         )
     raise DataError(
-        f"{path}: expected (frames, joints, 3) with {', '.join(map(str, known))} joints, got"
+        f"{path}: expected (frames, joints, 3) with {', '.join(map(str, sizes))} joints, got"
         f" {shape}; save it in this form, or declare your own joints in {FILE}"
     )
 

@@ -5,7 +5,6 @@ OpenPose writes fractions of the picture on request (``--keypoint_scale 3``: 0 t
 """
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,13 +17,7 @@ BEYOND = 0.05  # share of the picture by which points may be outside
 LARGE = 300  # pixels; whoever never leaves the first 100 of a larger picture has percent
 
 
-class Size(NamedTuple):
-    """Of a picture, in pixels."""
-
-    width: int
-    height: int
-
-
+Size = tuple[int, int]  # width and height in pixels
 RANGES: dict[Unit, tuple[int, int]] = {
     "fractions": (0, 1),
     "signed fractions": (-1, 1),
@@ -37,19 +30,16 @@ def in_pixels(recording: Recording, size: Size | None) -> Recording:
 
     Joints in space are returned as they are. Without the picture's size, fractions stay.
     """
-    skeleton, remarks = recording.skeleton, []
+    skeleton, remarks = recording.skeleton, list(recording.remarks)
     if recording.layout.axes == 3:
         return recording
-    highest = float(skeleton[..., 2].max(initial=0))
-    if highest > HIGHEST:
-        remarks.append(f"scores reach {highest:.1f}: those above 1 are taken for 1")
+    if skeleton[..., 2].max(initial=0) > HIGHEST:
+        remarks.append("scores above 1 are taken for 1")
         skeleton = np.concatenate([skeleton[..., :2], skeleton[..., 2:].clip(max=1)], axis=-1)
     unit = unit_of(recording, size)
     if unit != "pixels" and size is None:
-        remarks.append(
-            f"coordinates are {unit} of a picture of unknown size: width and height are not to"
-            " scale until the video is added"
-        )
+        what = f"coordinates are {unit} of a picture of unknown size"
+        remarks.append(f"{what}: width and height are not to scale until the video is added")
     elif size is not None and unit != "pixels":
         low, high = RANGES[unit]
         remarks.append(f"coordinates are {unit} of the picture: scaled to its pixels")

@@ -1,8 +1,8 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 Three families, each described in its file: the full distribution (`full.py`), the trees of the MiGA
-challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`). Trees
-of other data sets are recognised by `others.py`.
+challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`), also
+of one annotation pickle (`pickles.py`). Trees of other data sets are recognised by `others.py`.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,8 @@ from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects, restore_zeros
 from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, some
+
+PICKLES = (".pkl", ".pickle")
 
 
 def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
@@ -104,6 +106,10 @@ def survey_root(root: Path | str) -> Survey:
 
 
 def survey_layout(root: Path) -> Survey:
+    if root.suffix in PICKLES and root.is_file():
+        from imigue_lab.data.layouts.pickles import read_pickle_root
+
+        return read_pickle_root(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():
@@ -123,6 +129,9 @@ def survey_layout(root: Path) -> Survey:
         return read_miga(inventory)
     if inventory.videos_of_any_name:
         return read_folder(inventory)
+    pickles = [path for ending in PICKLES for path in root.glob(f"*{ending}")]
+    if len(pickles) == 1:
+        return survey_layout(pickles[0])
     raise DataError(
         f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
         " unpack archives, and see docs/data.md for the layouts"

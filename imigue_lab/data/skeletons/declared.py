@@ -10,7 +10,6 @@ layouts in this form, and known ones by name.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ UNITS: dict[int, tuple[Unit, ...]] = {
 }
 REQUIRED = ("name", "joints", "bones")
 OPTIONAL = ("mirror", "axes", "unit", "scores")
-Refuse = Callable[..., DataError]  # what was expected, and what was found
 Stored = str | dict[str, Any]
 
 
@@ -75,17 +73,18 @@ def to_declaration(layout: Layout) -> dict[str, Any]:
 def parse_layout(content: Any, where: str) -> Layout:
     """Raises DataError, one sentence that starts with `where`, for the first fault."""
 
-    def refuse(expected: str, got: object, advice: str = "correct it") -> DataError:
-        return DataError(f"{where}: expected {expected}, got {got!r:.120}; {advice}")
+    def refuse(expected: str, got: object) -> DataError:
+        return DataError(f"{where}: expected {expected}, got {got!r:.120}; correct it")
 
     if not isinstance(content, dict):
         raise refuse('an object such as {"layout": "ntu25"}', content)
     known = content.get("layout")
-    if known is not None and (not isinstance(known, str) or known not in LAYOUTS):
+    if known is not None and known not in list(LAYOUTS):
         raise refuse(f"layout to be one of {', '.join(LAYOUTS)}", known)
-    allowed = ("layout", "unit", "scores") if known else (*REQUIRED, *OPTIONAL)
-    if other := set(content) - set(allowed):
-        raise refuse(f"entries out of {', '.join(allowed)}", some(sorted(other)))
+    entries = ("layout", "unit", "scores") if known else (*REQUIRED, *OPTIONAL)
+    absent = [f"no {key}" for key in REQUIRED if key not in content and not known]
+    if wrong := absent + [key for key in content if key not in entries]:
+        raise refuse(f"the entries {', '.join(entries)}", some(wrong))
     axes = LAYOUTS[known].axes if known else content.get("axes", 2)
     if axes not in (2, 3):
         raise refuse("axes to be 2 or 3", axes)
@@ -96,57 +95,29 @@ def parse_layout(content: Any, where: str) -> Layout:
         raise refuse("scores to be true or false, and false in space", scores)
     if known:
         return replace(LAYOUTS[known], unit=unit, scores=scores)
-    return own_layout(content, axes, unit, scores, refuse)
-
-
-def own_layout(
-    content: dict[str, Any], axes: int, unit: Unit, scores: bool, refuse: Refuse
-) -> Layout:
-    if absent := [key for key in REQUIRED if key not in content]:
-        raise refuse(f"entries {', '.join(REQUIRED)}, or layout", f"no {some(absent)}")
     name, joints = content["name"], content["joints"]
     if not isinstance(name, str) or not name.strip() or name in ("auto", "all", *LAYOUTS):
         raise refuse("a name of your own, of no known layout", name)
-    if not isinstance(joints, list) or not all(isinstance(j, str) and j for j in joints):
+    if not isinstance(joints, list) or not joints or not all(isinstance(j, str) for j in joints):
         raise refuse("joints to be a list of names", joints)
-    if not joints or len(set(joints)) < len(joints):
-        twice = [joint for joint in dict.fromkeys(joints) if joints.count(joint) > 1]
+    if twice := [joint for number, joint in enumerate(joints) if joint in joints[:number]]:
         raise refuse("joints with a name each", some(twice))
-    bones, mirror = (
-        pairs_of(content.get(key, []), key, joints, refuse) for key in ("bones", "mirror")
-    )
-    check_tree(bones, joints, refuse)
-    swapped = [joint for pair in mirror for joint in pair]
-    if len(set(swapped)) < len(swapped):
-        twice = [joints[j] for j in dict.fromkeys(swapped) if swapped.count(j) > 1]
+    pairs: dict[str, Pairs] = {}
+    for key in ("bones", "mirror"):
+        found = content.get(key, [])
+        for pair in found if isinstance(found, list) else [found]:
+            if not isinstance(pair, list) or len(pair) != 2 or not all(p in joints for p in pair):
+                raise refuse(f"a pair of {key} to be two names of joints", pair)
+        pairs[key] = tuple((joints.index(a), joints.index(b)) for a, b in found)
+    children, reached = [child for _, child in pairs["bones"]], set[int]()
+    root = next((joint for joint in range(len(joints)) if joint not in children), 0)
+    for _ in joints:
+        reached |= {root, *(child for parent, child in pairs["bones"] if parent in reached)}
+    lost = [joint for number, joint in enumerate(joints) if number not in reached]
+    if lost or len(children) != len(joints) - 1:
+        got = f"none to {some(lost)}" if lost else f"{len(children)} bones of {len(joints)} joints"
+        raise refuse(f"bones from {joints[root]} to each other joint, without a cycle", got)
+    swapped = [joints[end] for pair in pairs["mirror"] for end in pair]
+    if twice := [joint for number, joint in enumerate(swapped) if joint in swapped[:number]]:
         raise refuse("each joint in at most one mirror pair of two joints", some(twice))
-    return Layout(name, tuple(joints), bones, mirror, axes, unit, scores)
-
-
-def pairs_of(pairs: Any, key: str, joints: list[str], refuse: Refuse) -> Pairs:
-    if not isinstance(pairs, list):
-        raise refuse(f"{key} to be a list of pairs of joints", pairs)
-    found = []
-    for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(p in joints for p in pair):
-            raise refuse(f"a pair of {key} to be two names of joints", pair)
-        found.append((joints.index(pair[0]), joints.index(pair[1])))
-    return tuple(found)
-
-
-def check_tree(bones: Pairs, joints: list[str], refuse: Refuse) -> None:
-    """Bones lead from one root to every joint."""
-    parent: dict[int, int] = {}
-    for start, child in bones:
-        if child in parent:
-            raise refuse("one bone to each joint", f"several to {joints[child]}")
-        parent[child] = start
-    roots = [joint for index, joint in enumerate(joints) if index not in parent]
-    if len(roots) > 1:
-        raise refuse("bones from one root to all joints", f"no bone to {some(roots)}")
-    for joint in range(len(joints)):
-        steps, place = 0, joint
-        while place in parent and steps <= len(joints):
-            steps, place = steps + 1, parent[place]
-        if steps > len(joints):
-            raise refuse("bones without a cycle", f"a cycle at {joints[joint]}")
+    return Layout(name, tuple(joints), pairs["bones"], pairs["mirror"], axes, unit, scores)

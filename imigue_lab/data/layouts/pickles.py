@@ -1,0 +1,120 @@
+"""One annotation pickle of pyskl or mmaction2 as a data root: a plain tree in the workspace.
+
+    {split: {name: [ids]}, annotations: [{frame_dir, total_frames, label, keypoint (M, T, V, C)
+     [, keypoint_score (M, T, V)]}]}, or the list of annotations alone
+
+Each annotation becomes a video with one clip; without a split, all are in train. A
+``keypoints.json`` beside the pickle declares the layout where its joints fit several known ones.
+NTU's names give the subject.
+"""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imigue_lab.data.index import Survey
+from imigue_lab.data.keypoint_files.pickles import read_pickle
+from imigue_lab.data.keypoint_files.tables import layout_of_file
+from imigue_lab.data.layouts.plain import read_plain
+from imigue_lab.data.skeletons.declared import FILE, declared_layout, to_declaration
+from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.errors import DataError, some
+
+NTU = re.compile(r"S\d{3}C\d{3}P(\d{3})R\d{3}A\d{3}")
+SPLITS = {"train": "train", "val": "validation", "test": "test"}  # the end of a name: its split
+
+
+def read_pickle_root(path: Path) -> Survey:
+    """Surveys one pickle, which is converted first unless it has been.
+
+    Raises DataError for a pickle of another form.
+    """
+    state, declared = path.stat(), declared_layout(path.parent)
+    digest = short_hash(path, state.st_size, state.st_mtime_ns, declared)
+    root = workspace() / "pickles" / f"{path.stem}-{digest}"
+    if not (root / "videos.csv").exists():  # written last
+        convert_pickle(path, root, declared)
+    return read_plain(root)
+
+
+def convert_pickle(path: Path, root: Path, declared: Layout | None) -> None:
+    """Writes a plain tree of the annotations."""
+    content = read_pickle(path)
+    whole = content if isinstance(content, dict) else {"annotations": content}
+    annotations, named = whole.get("annotations"), whole.get("split", {})
+    if not isinstance(annotations, list) or not annotations or not isinstance(named, dict):
+        raise DataError(f"{path}: expected annotations of pyskl, got none; see docs/data.md")
+    splits = choose_splits(named)
+    videos, clips, layouts = dict[str, list[str]](), [], set()
+    for number, annotation in enumerate(annotations):
+        name, points, axes = read_annotation(annotation, f"{path}: annotation {number}")
+        video, subject = re.sub(r"[^\w.-]", "_", name), NTU.search(name)
+        if video in videos:
+            raise DataError(f"{path}: expected one annotation for each id, got {name} twice")
+        if splits and name not in splits:
+            continue
+        array = io.BytesIO()
+        np.save(array, points, allow_pickle=False)
+        write_atomically(root / "keypoints" / f"{video}.npy", array.getvalue())
+        videos[video] = [video, splits.get(name, "train"), subject[1] if subject else ""]
+        clips.append([f"{video}_0", video, 0, points.shape[1] - 1, int(annotation["label"])])
+        layouts.add((points.shape[-2], axes))
+    if len(layouts) != 1 or len(videos) < len(splits):
+        lost = f"{max(len(splits) - len(videos), 0)} ids without, {len(layouts)} layouts"
+        raise DataError(f"{path}: expected an annotation for each id, in one layout, got {lost}")
+    (joints, axes), shaped = layouts.pop(), path.with_suffix(".npy")
+    layout = layout_of_file(shaped, (1, joints, 3), declared, axes=axes)
+    write_atomically(root / FILE, json.dumps(to_declaration(layout)))
+    write_atomically(root / "clips.csv", as_csv("clip_id,video_id,start,end,class", clips))
+    write_atomically(root / "videos.csv", as_csv("video_id,split,subject", [*videos.values()]))
+
+
+def read_annotation(annotation: Any, where: str) -> tuple[str, Skeleton, int]:
+    """The name of an annotation, its keypoints with scores, or in space, and their axes."""
+    own: dict[str, Any] = annotation if isinstance(annotation, dict) else {}
+    name, label = own.get("frame_dir", own.get("filename")), own.get("label")
+    points, scores = (np.asarray(own.get(key, 0.0)) for key in ("keypoint", "keypoint_score"))
+    axes = 3 if points.shape[-1:] == (3,) and not scores.shape else 2
+    if points.ndim == 4 and points.shape[-1] == 2:
+        shown = (points != 0).any(axis=-1)
+        scores = scores if scores.shape == shown.shape else shown
+        points = np.concatenate([points, scores[..., None]], axis=-1)
+    fits = points.ndim == 4 and points.shape[-1] == 3 and points.dtype.kind == "f" and points.size
+    fits = fits and "raw_file" not in own
+    frames = own.get("total_frames", points.shape[1] if fits else 0)
+    numbered = isinstance(label, int | np.integer)
+    if not (fits and isinstance(name, str) and name and numbered and frames == points.shape[1]):
+        found = "arrays outside" if "raw_file" in own else f"{name!r:.40}, {points.shape}"
+        raise DataError(
+            f"{where}: expected frame_dir, a number as label, and keypoint (persons, total_frames,"
+            f" joints, 2 or 3), got {found}, label {label!r:.40}, {frames!r:.40} frames; write the"
+            " pickle again"
+        )
+    return name, points.astype(np.float32), axes
+
+
+def choose_splits(named: dict[str, Any]) -> dict[str, str]:
+    """The split of each id, by the first protocol: xsub of xsub_train, xsub_val, xview_train."""
+    protocols: dict[str, dict[str, str]] = {}
+    for name, ids in named.items():
+        for ending, split in SPLITS.items():
+            if ending in name.lower():
+                start = name.lower().partition(ending)[0].rstrip("_")
+                protocols.setdefault(start, {}).update(dict.fromkeys(ids, split))
+    if len(protocols) > 1:
+        first, *others = protocols
+        print(f"note: the splits are those of {first}; not used: {some(others)}")
+    return next(iter(protocols.values()), {})
+
+
+def as_csv(header: str, rows: list[list[Any]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
+    return file.getvalue()
