@@ -18,7 +18,7 @@ from imigue_lab.data.keypoint_files.tables import (
 )
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.videos.video import Video
+from imigue_lab.data.videos.video import Video, rates_of
 from imigue_lab.errors import DataError, some
 from imigue_lab.features.estimators import PoseEstimator, middle, open_estimator, track_person
 
@@ -57,7 +57,8 @@ def find_poses(video: Path, source: str, layout: str) -> Poses | None:
         if recording.skeleton.shape[1] != frames:
             raise DataError(
                 f"{path}: expected {frames} frames as in {video.name}, got"
-                f" {recording.skeleton.shape[1]}; name the keypoints of this video"
+                f" {recording.skeleton.shape[1]}{rates_of(recording.skeleton.shape[1], frames)};"
+                " name the keypoints of this video"
             )
     skeleton, remarks = fit_layout(recording, layout)
     return Poses(skeleton[0], [remark, *remarks])

@@ -76,7 +76,7 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
             f"{source}: expected at least {SHORTEST} frames and a frame rate, got {frames} frames"
             f" at {info.fps:g} per second; encode the file again"
         )
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-") or "video"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-")[:100] or "video"
     state = source.stat()
     digest = short_hash(source, state.st_size, state.st_mtime_ns, given, layout, rate)
     root = workspace() / "analyses" / f"{name}-{digest}"
@@ -94,8 +94,8 @@ def prepare_video(source: Path, given: str, layout: str, rate: float | None) -> 
         )
     elif rate is None:
         remarks.append("the training data are missing: their frame rate is unknown")
-    place_video(source, root / "videos" / name, other)
     write_atomically(root / "videos.csv", f"video_id,split\n{name},test\n")
+    place_video(source, root / "videos" / name, other)
     joints = len(LAYOUTS[layout].joints)
     points = found.skeleton[kept] if found else np.zeros((len(kept), joints, 3), np.float32)
     if found:

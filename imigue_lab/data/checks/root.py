@@ -23,7 +23,7 @@ from imigue_lab.data.keypoint_files.clips import first_person, read_file
 from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, LabError
 
 Decode = Literal["all", "sample", "none"]
 THREADS = 2
@@ -81,7 +81,7 @@ def read_poses(files: dict[str, Path]) -> tuple[dict[str, KeypointFacts], list[F
     """Reads every keypoint file once; unreadable files are grouped by the kind of error."""
     poses: dict[str, KeypointFacts] = {}
     unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
-    with suppress(DataError):  # errors are collected per file below
+    with suppress(LabError):  # errors are collected per file below; a cache is not needed
         convert([path for path in files.values() if path.suffix != ".npy"], first_person)
     for name, path in files.items():
         try:
