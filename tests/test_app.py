@@ -1,5 +1,6 @@
 """The command line: help, exit status, and the settings of the notebooks as options."""
 
+import os
 import re
 import subprocess
 import sys
@@ -147,3 +148,24 @@ def test_exit_status_distinguishes_usage_errors_from_data_errors(words, status, 
     printed = capsys.readouterr().err
     assert complaint in printed
     assert "Traceback" not in printed
+
+
+def test_check_needs_no_workspace_and_a_study_says_that_it_does(
+    filmed, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path / "file" / "workspace"))
+    assert run("check", str(filmed)) == 0
+    assert "6 videos" in capsys.readouterr().out
+    assert run("search", "--data", str(filmed), "--trials", "2") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_names_that_are_not_ascii_work_in_an_ascii_locale(tmp_path):
+    words = ["make-data", str(tmp_path / "Gespräche"), "--videos", "3", "--no-pictures"]
+    env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "imigue_lab", *words], env=env, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Gespräche".encode() in done.stdout and (tmp_path / "Gespräche").is_dir()

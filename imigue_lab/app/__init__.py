@@ -24,6 +24,8 @@ from imigue_lab.errors import LabError, SettingsError
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its status."""
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":  # names would be lost
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-m", "imigue_lab", *sys.argv[1:]])
     options = build_parser().parse_args(arguments)
     try:
         options.run(options)

@@ -191,6 +191,8 @@ class OwnFeatures:
             raise DataError(f"{path}: no such file; add it, or remove {item} from videos.csv")
         try:
             array = np.load(path, allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError("it is an .npz archive")
         except (ValueError, EOFError, OSError) as error:
             raise DataError(f"{path}: not a readable .npy file ({error}); save it again") from error
         return {"features": array}

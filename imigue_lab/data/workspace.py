@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
+from filelock import FileLock
+
 from imigue_lab.errors import LabError
 
 FULL = ("the disk is full", "free some space and run again")
@@ -15,7 +17,9 @@ DENIED = ("no permission to write here", "choose a folder of your own, or ask fo
 UNWRITABLE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FULL),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED),
-    errno.ENOTDIR: ("its parent is a file", "choose a folder"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("its parent is a file", "choose a folder")),
+    errno.EISDIR: ("a folder is in its place", "delete or rename it"),
+    errno.ELOOP: ("it is a link, which is not followed", "delete the link"),
     errno.ENAMETOOLONG: ("the name is too long for a file", "shorten this id or name"),
 }
 
@@ -53,13 +57,36 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())  # else a power cut may leave the new name with no content
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        what, advice = UNWRITABLE[error.errno]
-        raise LabError(f"{path}: {what}; nothing was changed, {advice}") from error
+        raise unwritable(path, error) from error
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> Exception:
+    """A sentence for the usual reasons; the error itself for others."""
+    if error.errno not in UNWRITABLE:
+        return error
+    what, advice = UNWRITABLE[error.errno]
+    return LabError(f"{path}: {what}; nothing was changed, {advice}")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time in the block, by a lock file that is created.
+
+    Raises LabError where the place is not writable.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -21,7 +21,7 @@ from imigue_lab.data.keypoint_files.units import Size, in_pixels
 from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources
-from imigue_lab.data.videos.video import Video, probe
+from imigue_lab.data.videos.video import Video, probe, rates_of
 from imigue_lab.errors import DataError, some
 from imigue_lab.features.estimators import PoseEstimator, open_estimator, track_person
 
@@ -61,7 +61,8 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
         if recording.skeleton.shape[1] != frames:
             raise DataError(
                 f"{path}: expected {frames} frames as in {video.name}, got"
-                f" {recording.skeleton.shape[1]}; name the keypoints of this video"
+                f" {recording.skeleton.shape[1]}{rates_of(recording.skeleton.shape[1], frames)};"
+                " name the keypoints of this video"
             )
     skeleton, remarks = fit_layout(recording, layout)
     return Poses(skeleton[0], [remark, *remarks])

@@ -5,11 +5,10 @@ runs use the tiny encoders instead. Their weights are untrained: gestures are re
 alone, and neither run is meaningful for a real person.
 """
 
-from filelock import FileLock
-
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import ensure_synthetic
+from imigue_lab.data.workspace import locked
 from imigue_lab.features.catalogue import build_streams
 from imigue_lab.inference.windows import extract_missing
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -50,7 +49,7 @@ def demo_emotion(settings: Settings) -> Run:
 def extract_tiny(spec: SyntheticSpec, settings: Settings, encoders: str) -> dict[str, str]:
     """Generates the interviews and extracts missing features; returns the places of a run."""
     root = ensure_synthetic(spec, settings.store)
-    with FileLock(root.with_suffix(".tiny.lock")):
+    with locked(root.with_suffix(".tiny.lock")):
         streams = build_streams(encoders, open_device(settings.device).torch_device)
         extract_missing(read_index(root), streams, settings.store)
     return {"data": str(root), "store": settings.store, "device": settings.device}

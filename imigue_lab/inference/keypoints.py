@@ -82,7 +82,7 @@ def prepare_video(
             f"{source}: expected at least {SHORTEST} frames and a frame rate, got {frames} frames"
             f" at {info.fps:g} per second; encode the file again"
         )
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-") or "video"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-")[:100] or "video"
     state = source.stat()
     digest = short_hash(source, state.st_size, state.st_mtime_ns, given, to_stored(layout), rate)
     root = workspace() / "analyses" / f"{name}-{digest}"
@@ -100,8 +100,8 @@ def prepare_video(
         )
     elif rate is None:
         remarks.append("the training data are missing: their frame rate is unknown")
-    place_video(source, root / "videos" / name, other)
     write_atomically(root / "videos.csv", f"video_id,split\n{name},test\n")
+    place_video(source, root / "videos" / name, other)
     joints = len(layout.joints)
     points = found.skeleton[kept] if found else np.zeros((len(kept), joints, 3), np.float32)
     write_atomically(root / FILE, json.dumps(to_declaration(layout)))

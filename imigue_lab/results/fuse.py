@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from jaxtyping import Float
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from imigue_lab.data.workspace import short_hash
+from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
 from imigue_lab.results.score_tables import counted, with_intervals
@@ -164,7 +163,7 @@ def fuse(
     content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]
     vocabulary = runs[0].vocabulary()
     fused = open_run("fusion", settings, {"digest": short_hash(*content)}, vocabulary)
-    with FileLock(fused.folder / ".lock"):
+    with locked(fused.folder / ".lock"):
         if not fused.announce([]):
             return fused
         predictions = combine(tables, shares)

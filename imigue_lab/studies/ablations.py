@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from imigue_lab.data.workspace import locked
 from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import compare, scored_items
 from imigue_lab.studies.settings import AblationSettings
-from imigue_lab.studies.trials import FAILED, locked, open_study, tickets, work
+from imigue_lab.studies.trials import FAILED, lock_of, open_study, tickets, work
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.tasks import load_cached, train_quietly
@@ -162,7 +163,7 @@ def record_looks(study: "Study", settings: AblationSettings) -> list[str]:
 
 def enqueue(study: "Study", grid: Grid) -> None:
     """One ticket for each cell that is neither finished nor enqueued."""
-    with locked(study.study_name):
+    with locked(lock_of(study.study_name)):
         known = {cell_of(t) for t in tickets(study, "WAITING", "RUNNING")}
         known |= runs_by_cell(study).keys()
         for cell in grid:

@@ -20,10 +20,10 @@ import pandas as pd
 from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import FOLDS, nest
-from imigue_lab.data.workspace import short_hash
+from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies.settings import PLACES, SearchSettings
-from imigue_lab.studies.trials import locked, open_study, tickets, work
+from imigue_lab.studies.trials import lock_of, open_study, tickets, work
 from imigue_lab.training.leaks import RECORD
 from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import Settings, write_preset
@@ -152,7 +152,7 @@ def open_search(settings: SearchSettings, digest: str) -> "Study":
     study = open_study(settings.study or derived, settings.storage)
     study.sampler = TPESampler(n_startup_trials=0, constant_liar=True, seed=settings.seed)
     study.pruner = MedianPruner(n_startup_trials=5)
-    with locked(study.study_name):
+    with locked(lock_of(study.study_name)):
         record_settings(study, settings, digest)
         known = len(tickets(study, "WAITING", "RUNNING", "COMPLETE", "PRUNED"))
         for number in range(known, settings.trials or STARTUP):

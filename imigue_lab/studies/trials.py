@@ -10,14 +10,11 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from imigue_lab.data.workspace import workspace
+from imigue_lab.data.workspace import locked, workspace
 from imigue_lab.errors import LabError, RunError, without_password
 
 if TYPE_CHECKING:
@@ -41,12 +38,9 @@ def url_of(name: str, storage: str) -> str:
     return storage.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-@contextmanager
-def locked(name: str) -> Iterator[None]:
-    """One process at a time: creating a SQLite file and filling a queue are race conditions."""
-    studies_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(studies_folder() / f".{name}.lock"):
-        yield
+def lock_of(name: str) -> Path:
+    """Of a study, since creating a SQLite file and filling a queue are race conditions."""
+    return studies_folder() / f".{name}.lock"
 
 
 def open_study(name: str, storage: str = "") -> "Study":
@@ -60,7 +54,7 @@ def open_study(name: str, storage: str = "") -> "Study":
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     url = url_of(name, storage)
     connect = {"timeout": BUSY_S} if url.startswith("sqlite") else {}
-    with locked(name), warnings.catch_warnings():
+    with locked(lock_of(name)), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             kept = RDBStorage(

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 
+from imigue_lab.data.workspace import locked
 from imigue_lab.errors import RunError
 from imigue_lab.training.provenance import cost_of, describe_environment
 from imigue_lab.training.ranks import Ranks, find_process, open_ranks
@@ -95,7 +95,7 @@ def open_session(
         RunError: the requested device is not available, or another process is lost.
     """
     ranks = open_ranks(settings.accumulate)
-    with FileLock(run.folder / ".lock") if ranks.first else nullcontext():
+    with locked(run.folder / ".lock") if ranks.first else nullcontext():
         if ranks.agree(run.announce(remarks) if ranks.first else True):
             start_s = time.monotonic()
             device = open_device(settings.device, settings.precision, settings.deterministic)

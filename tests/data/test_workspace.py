@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imigue_lab.data.workspace import atomic_path, short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace, write_atomically
 from imigue_lab.errors import LabError
 
 
@@ -44,3 +44,17 @@ def test_the_workspace_is_absolute_and_follows_the_environment(monkeypatch, tmp_
 def test_the_hash_depends_on_the_boundaries_of_parts():
     assert short_hash("ab", "c") != short_hash("a", "bc")
     assert short_hash("ab") == short_hash(b"ab")
+
+
+def test_a_lock_that_is_a_link_or_a_folder_is_one_sentence(tmp_path):
+    (tmp_path / "other").write_text("")
+    (tmp_path / ".lock").symlink_to(tmp_path / "other")
+    complaint = r"\.lock: it is a link, .*, delete the link"
+    with pytest.raises(LabError, match=complaint), locked(tmp_path / ".lock"):
+        pass
+    (tmp_path / "file").write_text("")
+    complaint = "its parent is a file; nothing was changed"
+    with pytest.raises(LabError, match=complaint), locked(tmp_path / "file" / ".lock"):
+        pass
+    with locked(tmp_path / "new" / ".lock"):
+        assert (tmp_path / "new" / ".lock").exists()

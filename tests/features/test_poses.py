@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
-from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.videos.video import rates_of, write_video
 from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.features.estimators import WholeBody, open_estimator, to_imigue22
 from imigue_lab.features.poses import estimate, find_poses, fit_layout
@@ -193,3 +193,12 @@ def test_keypoints_that_do_not_match_the_video_or_the_layout_are_refused(video):
 
 def test_without_a_source_there_are_no_poses(video):
     assert find_poses(video, "", LAYOUTS["imigue22"]) is None
+
+
+def test_keypoints_made_at_another_rate_are_refused_with_the_likely_cause(tmp_path):
+    write_video(tmp_path / "anna.mp4", np.zeros((240, 32, 32, 3), np.uint8), 30)
+    np.save(tmp_path / "anna.npy", np.full((200, 25, 3), 0.5, np.float32))
+    complaint = r"expected 240 frames .*, got 200 \(as at 25 frames a second of 30"
+    with pytest.raises(DataError, match=complaint):
+        find_poses(tmp_path / "anna.mp4", str(tmp_path / "anna.npy"), "imigue22")
+    assert rates_of(230, 240) == ""

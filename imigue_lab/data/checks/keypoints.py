@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from imigue_lab.data.checks.report import Finding, found
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.videos.video import rates_of
 
 Keypoints = Float[np.ndarray, "T V 3"]
 HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
@@ -89,7 +90,8 @@ def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> 
     for name, fact in facts.items():
         difference = abs(fact.rows - frames.get(name, fact.rows))
         if difference:
-            place = f"{name} has {fact.rows} rows for {frames[name]} frames"
+            why = rates_of(fact.rows, frames[name]) if difference > 1 else ""
+            place = f"{name} has {fact.rows} rows for {frames[name]} frames{why}"
             (by_one if difference == 1 else by_more).append(place)
     what = "keypoint files have one row more or fewer than there are frames"
     advice = "a header is missing or repeated, or a frame was lost: joints and frames do not match"

@@ -23,7 +23,7 @@ from imigue_lab.data.keypoint_files.clips import parse, read_file
 from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, LabError
 
 Decode = Literal["all", "sample", "none"]
 THREADS = 2
@@ -84,7 +84,7 @@ def read_poses(index: Index) -> tuple[dict[str, KeypointFacts], list[Finding]]:
     poses: dict[str, KeypointFacts] = {}
     unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
     files, video_of = files_of(index, "keypoints"), index.clips.set_index("clip_id").video_id
-    with suppress(DataError):  # errors are collected per file below
+    with suppress(LabError):  # errors are collected per file below; a cache is not needed
         convert([path for path in files.values() if path.suffix != ".npy"], parse)
     for name, path in files.items():
         try:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from imigue_lab.data.keypoint_files.datasets import file_of
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, LabError
 
 PARALLEL_FROM = 64_000_000  # bytes of files; fewer are parsed before other processes have started
 VERSION = 2  # increase when a parser returns something else for the same file
@@ -33,13 +33,19 @@ Parser = Callable[[Path], Keypoints]
 
 
 def read_keypoints(source: Path, parse: Parser) -> Keypoints:
-    """The keypoints of one file or folder, read-only; parsed first if not in the cache.
+    """The keypoints of one file or folder, read-only; parsed first if not in the cache, and each
+    time if the cache cannot be written to.
 
     Raises DataError for an absent file, or as the parser does.
     """
     cached = array_path(source, parse)
     if not cached.exists():
-        convert_one(source, parse)
+        try:
+            convert_one(source, parse)
+        except DataError:
+            raise
+        except LabError:
+            return parse(source)
     return np.load(cached, mmap_mode="r", allow_pickle=False)
 
 

@@ -26,6 +26,7 @@ PARTS = {  # points of each list, in the order of `openpose137`
     "hand_left_keypoints_2d": 21,
     "hand_right_keypoints_2d": 21,
 }
+MOST_PEOPLE, MOST_BYTES = 1000, 20_000_000  # of a frame
 Person = Float32[np.ndarray, "V 3"]
 Track = dict[int, Person]  # one person by frame, in order
 LARGEST = 1e5  # pixels; no picture is larger
@@ -142,12 +143,19 @@ def frame_files(folder: Path) -> list[Path]:
 def read_people(path: Path) -> list[Person]:
     """All persons of one frame."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES // 10**6} MB in one frame")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not JSON ({message(error)}); run OpenPose again") from None
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise DataError(f'{path}: has no list "people"; run OpenPose again')
+    if len(people) > MOST_PEOPLE:
+        raise DataError(
+            f"{path}: expected up to {MOST_PEOPLE} persons in a frame, got {len(people)}; run"
+            " OpenPose again"
+        )
     found = []
     for person in people:
         body = next((key for key in (BODY, "pose_keypoints") if key in person), BODY)

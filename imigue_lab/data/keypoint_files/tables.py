@@ -5,6 +5,9 @@ space x, y, z.
 """
 
 import csv
+import re
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,8 +94,11 @@ def read_points(path: Path) -> Skeleton:
 def read_array(path: Path, declared: Layout | None, wanted: Layout | None) -> Recording:
     """An ``.npy`` in the layout that is declared, or of its number of joints."""
     try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is an .npz archive")
+        shape = array.shape
+    except (OSError, ValueError, EOFError) as error:
         raise not_an_array(path, error) from None
     layout = layout_of_file(path, shape, declared, wanted)
     alone = layout.axes == 2 and (shape[-1] == 2 or not layout.scores)
@@ -244,6 +250,7 @@ def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
             f"{path}: Excel files need a package; run `pip install python-calamine`, or use"
             " the CSV files"
         ) from None
+    check_extent(path)
     try:
         sheet = calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
@@ -254,6 +261,24 @@ def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
     table = np.array([numbers(row, 411, f"{path}: row {n}") for n, row in enumerate(rows, 1)])
     points = rearrange(table, "t (v c) -> t v c", c=3)
     return checked(points, LAYOUTS["openpose137"], f"{path}")[None]
+
+
+def check_extent(path: Path) -> None:
+    """Refuses a sheet with a stray far cell: the parser would allocate all cells before it."""
+    try:
+        with zipfile.ZipFile(path) as book:
+            sheets = [n for n in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", n)]
+            xml = book.read(min(sheets, key=lambda n: (len(n), n))) if sheets else b""
+    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        return  # as the parser will say
+    rows = [int(row) for row in re.findall(rb'<row [^>]*?\br="([0-9]+)"', xml)]
+    far = re.search(rb'<c [^>]*?\br="((?:O[V-Z]|[P-Z][A-Z]|[A-Z]{3})[0-9]+)"', xml)
+    if far or max(rows, default=0) > 2 * len(rows) + 100:
+        where = far[1].decode() if far else f"row {max(rows)}"
+        raise DataError(
+            f"{path}: expected 411 columns and no gap between rows, got a cell at {where}; delete"
+            " it and save the sheet again"
+        )
 
 
 def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:

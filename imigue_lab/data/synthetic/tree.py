@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.csv
-from filelock import FileLock
 from jaxtyping import Float
 from tqdm import tqdm
 
@@ -31,7 +30,7 @@ from imigue_lab.data.synthetic.recording import Recording, record
 from imigue_lab.data.synthetic.story import DATA_SETS, FPS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import atomic_path, workspace, write_atomically
+from imigue_lab.data.workspace import atomic_path, locked, workspace, write_atomically
 from imigue_lab.errors import DataError
 
 IDS = builtin("imigue").ids
@@ -87,8 +86,7 @@ def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path
     """The root of a synthetic set in the workspace; generated with its features where missing."""
     spec = spec or SyntheticSpec()
     root = workspace() / "data" / f"synthetic-{spec.key}"
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.with_suffix(".lock")):
+    with locked(root.with_suffix(".lock")):
         if root.exists():
             write_all_features(read_index(root), spec, store)
         else:

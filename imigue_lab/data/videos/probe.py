@@ -6,13 +6,14 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
 from imigue_lab.data.index import Problem
 from imigue_lab.data.videos.video import VideoInfo, probe
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, LabError
 
 VERSION = 2  # increase when `probe` returns something else
 FACTS = [field.name for field in fields(VideoInfo)]
@@ -39,7 +40,9 @@ def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo],
             else:
                 known[str(path)] = stamps[path], [getattr(result, name) for name in FACTS]
     if new:
-        write_atomically(file, json.dumps({"version": VERSION, "facts": FACTS, "videos": known}))
+        with suppress(LabError):  # where the workspace is read-only, they are read again
+            content = {"version": VERSION, "facts": FACTS, "videos": known}
+            write_atomically(file, json.dumps(content))
     found = {path: VideoInfo(*known[str(path)][1]) for path in paths if str(path) in known}
     return found, problems
 

@@ -251,6 +251,18 @@ def differ(fps: int | float, rate: int | float) -> bool:
     return abs(fps - rate) > SAME_RATE * rate
 
 
+RATES = (25, 30, 50, 60, 15, 24, 12.5, 10)  # frames a second, the most usual first
+
+
+def rates_of(frames: int, others: int) -> str:
+    """Which two usual frame rates explain two numbers of frames of one film; empty where none."""
+    for rate in RATES:
+        for other in RATES:
+            if rate != other and abs(frames - others * rate / other) <= 1:
+                return f" (as at {rate:g} frames a second of {other:g}: made from another copy?)"
+    return ""
+
+
 def varies(seconds: Float64[np.ndarray, " S"]) -> bool:
     """Whether frames are shown more than one frame earlier or later than at a constant rate."""
     even = np.linspace(seconds[0], seconds[-1], len(seconds))

@@ -5,12 +5,14 @@ builder's arguments are read from the weights. The network is imported when a fi
 code in a file is executed.
 """
 
+import argparse
 import difflib
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,16 +120,20 @@ FAMILIES = {
 
 State = dict[str, Tensor]
 
-WRAPPERS = ("state_dict", "model_state")  # mmaction, pyskl, TSM; PySlowFast
+# mmaction, pyskl, TSM; PySlowFast; scripts that keep their arguments beside the weights
+WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "net", "weights")
 PREFIXES = re.compile(r"^(module\.)?(backbone\.)?")
 
-# Types of the numbers in the optimizer states of older files.
+# Types beside the weights that hold values alone: numbers, arrays, arguments, paths.
 to_scalar = np.float64(0).__reduce__()[0]
-NUMBERS: list[Any] = [
-    (to_scalar, "numpy.core.multiarray.scalar"),
-    (to_scalar, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("bool", "int32", "int64", "float32", "float64")),
+to_array = np.zeros(1).__reduce__()[0]
+VALUES: list[Any] = [
+    *((to_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((to_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *(np.ndarray, np.dtype),
+    *(type(np.dtype(kind)) for kind in ("bool", "int32", "int64", "float32", "float64", "U1")),
+    *(argparse.Namespace, SimpleNamespace, PurePosixPath, PureWindowsPath),
+    *((PurePosixPath, "pathlib.PosixPath"), (PureWindowsPath, "pathlib.WindowsPath")),
 ]
 
 
@@ -169,7 +175,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals(NUMBERS), warnings.catch_warnings():
+        with torch.serialization.safe_globals(VALUES), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of files that torch did not write
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on other files torch raises anything

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 from einops import rearrange
-from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
-from imigue_lab.data.workspace import atomic_path, short_hash, workspace
+from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
 from imigue_lab.errors import DataError, some
 from imigue_lab.training.baselines.pictures import ClipPictures
 
@@ -70,8 +69,7 @@ def make_strips(
     wanted: dict[Path, dict[Path, Range]], folder: Path, segments: int, beside: int, side: int
 ) -> None:
     """Creates absent strips, decoding each video once; prints their size first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         absent = {
             path: {strip: span for strip, span in strips.items() if not strip.exists()}
             for path, strips in wanted.items()

@@ -173,3 +173,10 @@ def test_a_real_signer_reads_into_137_and_22_joints(shared):
     joints = LAYOUTS["imigue22"].joints
     right, left, neck = (small[0, :, joints.index(j)] for j in ("right_eye", "left_eye", "neck"))
     assert (right[:, 0] < left[:, 0]).all() and (right[:, 1] < neck[:, 1]).all()
+
+
+def test_a_frame_of_too_many_persons_or_bytes_is_refused_at_once(write):
+    with pytest.raises(DataError, match="expected up to 1000 persons in a frame, got 200000"):
+        read_openpose_json(write([{}] * 200_000))
+    with pytest.raises(DataError, match=r"is not JSON .more than 20 MB in one frame."):
+        read_openpose_json(write(" " * 20_000_001))

@@ -1,6 +1,7 @@
 """Keypoint tables: headers, joints by column, and errors about invalid files."""
 
 import sys
+import zipfile
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -167,6 +168,28 @@ def test_a_workbook_has_no_header_and_411_columns(workbook):
 def test_an_invalid_workbook_is_named_with_its_error(workbook, content, sentence):
     with pytest.raises(DataError, match=rf"openpose\.xlsx:{sentence}"):
         read_openpose_xlsx(workbook(content))
+
+
+@pytest.mark.parametrize("cell", ["XFD1048576", "A900000", "PA3"])
+def test_a_stray_far_cell_is_refused_before_the_sheet_is_read(workbook, cell):
+    path = workbook([row(0, 137)[1:]])
+    number = cell.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    rows = '<row r="1"><c r="A1"><v>1</v></c><c r="OU1"><v>1</v></c></row>'
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("xl/worksheets/sheet1.xml", f"<sheetData>{rows}</sheetData>")
+    assert read_openpose_xlsx(path).shape == (1, 1, 137, 3)
+    rows += f'<row spans="1:2" r="{number}"><c s="1" r="{cell}"><v>1</v></c></row>'
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("xl/worksheets/sheet1.xml", f"<sheetData>{rows}</sheetData>")
+    with pytest.raises(DataError, match=r"expected 411 columns and no gap .*; delete it and save"):
+        read_openpose_xlsx(path)
+
+
+def test_an_archive_of_arrays_under_the_name_of_one_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((4, 25, 3)))
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(DataError, match=r"not an array \(it is an \.npz archive\); save it with"):
+        read_recording(tmp_path / "a.npy")
 
 
 def test_the_error_without_the_reader_names_the_package_to_install(monkeypatch, tmp_path):

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -251,6 +253,14 @@ def test_a_file_with_numpy_numbers_loads(mvit, slowfast, tmp_path):
     assert same(load_published(str(path), MVIT, size="tiny"), mvit.net)
 
 
+@pytest.mark.parametrize("wrapper", ["model", "model_state_dict", "net"])
+def test_weights_beside_arguments_paths_and_arrays_load(mvit, slowfast, tmp_path, wrapper):
+    values = argparse.Namespace(lr=0.1, out=Path("/runs"), mean=np.arange(3.0))
+    beside = {"args": values, "other": SimpleNamespace(a=1)}
+    torch.save({wrapper: slowfast, **beside}, tmp_path / "run.pth")
+    assert same(load_published(tmp_path / "run.pth", MVIT, size="tiny"), mvit.net)
+
+
 def test_a_safetensors_file_loads(mvit, tmp_path):
     save_file(mvit.state_dict(), tmp_path / "mine.safetensors")
     assert same(load_published(tmp_path / "mine.safetensors", MVIT, size="tiny"), mvit.net)
@@ -274,8 +284,8 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_runs(tmp_path):
         f"{path}: expected weights alone, got code that would run (posix.mkdir)"
     )
     assert not victim.exists()
-    torch.save({"state_dict": {}, "args": argparse.Namespace(lr=1)}, path)
-    assert "argparse.Namespace" in refusal(path)
+    torch.save({"state_dict": {}, "args": argparse.Namespace(hook=Trap(victim))}, path)
+    assert "posix.mkdir" in refusal(path) and not victim.exists()
 
 
 @pytest.mark.parametrize(
