@@ -207,4 +207,4 @@ def test_official_counts_are_compared_by_data_set(tmp_path):
     sequence(tmp_path, "Sample0001")
     finding = next(f for f in check_root(tmp_path).findings if f.kind == "official counts")
     assert finding.what == "counts differ from those of SMG"
-    assert finding.places[0] == "train: expected 30 videos with 2452 clips, got 1 with 1"
+    assert finding.places[0] == "train: expected 2452 clips, got 1"
