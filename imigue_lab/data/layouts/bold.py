@@ -72,7 +72,7 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
         video_id = "_".join(film.groups())
         clip_id = f"{video_id}_{person}"
         video, joints = root / "videos" / cells[0], root / "joints" / f"{cells[0][:-4]}.npy"
-        row = {"video_id": video_id, "split": split, "keypoints": None, "clip video": None}
+        row: Row = {"video_id": video_id, "split": split, "keypoints": None, "clip video": None}
         row |= {"video": video if video.exists() else None}
         row |= {"clip keypoints": joints if joints.exists() else None}
         row = videos.setdefault(video_id, row)
@@ -83,8 +83,8 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
             unrated.append(clip_id)
         else:
             label = int(rated.argmax()) if len(rated) else None
-            clip: Row = {"clip_id": clip_id, "video_id": video_id, "label": label}
-            survey.clips.append(clip | {"person": person})
+            clip = {"clip_id": clip_id, "video_id": video_id, "label": label, "person": person}
+            survey.clips.append(clip)
         known.add(clip_id)
     if unrated:
         survey.absent.append(f"persons without any category are left out: {some(unrated)}")

@@ -69,7 +69,8 @@ def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
         folders = [survey.root.name, *path.relative_to(survey.root).parts[:-1]]
         split = split_of(folders) or own.get("split")
         first = own.setdefault(name[3], path)
-        if first != path or own.setdefault("split", split) != split:
+        own["split"] = own.get("split") or split
+        if first != path or split != own["split"]:
             what = f"expected one copy of {name[1]}, got another at {path}"
             survey.report("duplicate id", first, None, what, "keep one of them")
     zips = [path.name for path in survey.root.rglob("*.zip") if ZIP.fullmatch(path.name)]

@@ -108,9 +108,8 @@ def write_bold(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
         numbers = np.arange(FIRST, FIRST + len(points))[:, None]
         seen = np.hstack([numbers, np.full_like(numbers, person), points])
         still = np.hstack([numbers, np.full_like(numbers, BYSTANDER), points * 0 + points[0]])
-        rows = np.vstack(
-            [np.delete(seen, slice(9, None, 10), axis=0), still if row % 2 else still[:0]]
-        )
+        seen = np.delete(seen, slice(9, None, 10), axis=0)
+        rows = np.vstack([seen, still]) if row % 2 else seen
         with atomic_path(root / f"joints/{film}.npy") as path:
             np.save(path, rows[np.argsort(rows[:, 0], kind="stable")])
         shares = [f"{0.75 * (n == class_of(gesture, 'bold')):g}" for n in range(26)]

@@ -98,10 +98,12 @@ def test_the_split_of_smg_is_its_folder_or_else_its_number(tmp_path):
     for number in (1, 30, 31, 35, 36, 40, 41):
         sequence(tmp_path, f"experimentWell_skeleton/Sample{number:04d}")
     sequence(tmp_path, "smg_data_phase1/smg_skeleton_validate/Sample0002")
+    facts = tmp_path / "a/smg_skeleton_train/Sample0041/Sample0041_data.csv"  # elsewhere, no label
+    facts.parent.mkdir(parents=True)
+    facts.write_text("90,28,4000\n")
     split = read_index(tmp_path).videos.set_index("video_id").split
-    expected = "train validation train validation validation test test".split()
-    assert split.dropna().tolist() == expected
-    assert split.index[split.isna()].tolist() == ["Sample0041"]
+    expected = "train validation train validation validation test test train".split()
+    assert split.tolist() == expected
 
 
 def test_what_cannot_be_read_of_smg_is_named(tmp_path):
