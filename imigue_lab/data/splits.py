@@ -117,7 +117,7 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     for split in ("train", "validation"):
         if not (clips.split == split).any():
             raise DataError(f"{index.root}: no clip in the {split} split; check its label files")
-    labels = clips.groupby("split").label.agg(set)
+    labels = clips[clips.label.notna()].groupby("split").label.agg(set)
     remarks = [
         f"{split} lacks the classes {some(missing, limit=32)} of train"
         for split in ("validation", "test")

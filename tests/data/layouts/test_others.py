@@ -9,6 +9,7 @@ from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.keypoint_files.clips import read_clip
 from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.synthetic.datasets import DISTANCE, METRES, class_of
 from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, record
 from imigue_lab.data.synthetic.story import DATA_SETS, SyntheticSpec, plan
@@ -133,6 +134,11 @@ def test_a_clip_of_ma52_is_a_file_and_its_person_is_named_outside_test(trees):
     lengths = sorted(g.end - g.start for _, g in gestures())
     assert sorted(index.clips.end) == lengths
     assert (index.clips.start == 0).all()
+
+
+def test_a_test_split_with_hidden_classes_is_not_said_to_lack_them(trees):
+    remarks = split_gestures(trees["ma52"], fold=-1, seed=0).remarks
+    assert not [remark for remark in remarks if remark.startswith("test lacks")]
 
 
 def test_persons_that_ma52_shares_between_its_splits_are_a_note(trees):
