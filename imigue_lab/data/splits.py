@@ -126,11 +126,12 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
         regroup(clips, pool_rare(known.label), fold, seed)
     if not (clips.split == "train").any():
         raise DataError(f"{index.root}: no clip in the train split; check its label files")
-    labels, ids = clips.groupby("split").label.agg(set), index.vocabulary.ids
+    labels = clips[clips.label.notna()].groupby("split").label.agg(set)
+    ids = index.vocabulary.ids
     remarks = [
         f"{split} lacks the classes {', '.join(ids[label] for label in missing)} of train"
         for split in ("validation", "test")
-        if split in labels and (missing := sorted((labels["train"] - labels[split]) - {pd.NA}))
+        if split in labels and (missing := sorted(labels["train"] - labels[split]))
     ]
     unknown = index.remarks + (unknown_subjects(index) if fold >= 0 else [])
     remarks = unknown + left_out + shared_subjects(clips) + remarks + unvalidated(clips)

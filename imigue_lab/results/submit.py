@@ -173,17 +173,15 @@ def header_names(header: str, chosen: Track) -> list[str]:
 
 def cells_of(
     ranked: Int[np.ndarray, "N ranks"], form: Form, vocabulary: Vocabulary, numbering: Numbering
-) -> Int[np.ndarray, "N cells"]:
+) -> np.ndarray:
     """The cells of each row after its id, of classes by falling probability."""
-    numbers = [int(own) for own in vocabulary.ids] if numbering == "csv" else range(len(vocabulary))
+    label = np.array(vocabulary.ids if numbering == "csv" else range(len(vocabulary)))[ranked]
     groups = list(dict.fromkeys(vocabulary.groups))
     group = np.array([groups.index(own) for own in vocabulary.groups])[ranked]
-    label = np.array(numbers)[ranked]
-    if form.cells == "class":
-        return label[:, :1]
-    if form.cells == "group, class":
-        return np.hstack([group[:, :1], label[:, :1]])
-    return np.hstack([label[:, : len(RANKS)], group[:, : len(RANKS)]])
+    first, five = slice(1), slice(len(RANKS))
+    if form.cells == "top 5":
+        return np.hstack([label[:, five], group[:, five]])
+    return np.hstack([group[:, first], label[:, first]][form.cells == "class" :])
 
 
 def refuse_other_classes(run: Run, track: Track) -> None:

@@ -27,10 +27,9 @@ from imigue_lab.errors import some
 
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
 FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4")
-ENDLESS = 10**9  # frames; of joints or video, the one that is there counts
 
 
-def read_bold(inventory: Inventory) -> Survey:
+def survey_tree(inventory: Inventory) -> Survey:
     """Surveys a tree, complete or partial."""
     survey = Survey(inventory.root, "bold", vocabulary=builtin("bold"))
     videos: dict[str, Row] = {}
@@ -40,14 +39,18 @@ def read_bold(inventory: Inventory) -> Survey:
             read_annotations(path, split, videos, survey)
     survey.videos = list(videos.values())
     add_picture_facts(survey)
-    clips, survey.clips = survey.clips, []
-    for clip in clips:
-        frames = min(clip["end"] + 1, videos[clip["video_id"]].get("frames") or ENDLESS)
-        if frames < ENDLESS:
-            survey.clips.append(clip | {"end": frames - 1})
-    if len(clips) > len(survey.clips):
+    persons, survey.clips = survey.clips, []
+    for clip in persons:
+        video = videos[clip["video_id"]]
+        lengths = [video.get("frames")]
+        if joints := video["clip keypoints"]:
+            lengths.append(open_joints(joints)[1])
+            clip["keypoints"] = of_person(joints, clip["person"])
+        if known := [frames for frames in lengths if frames]:
+            survey.clips.append(clip | {"start": 0, "end": min(known) - 1})
+    if len(survey.clips) < len(persons):
         what = "persons whose film has neither joints nor video are left out"
-        survey.absent.append(f"{what}: {len(clips) - len(survey.clips)}")
+        survey.absent.append(f"{what}: {len(persons) - len(survey.clips)}")
     list_absent(survey)
     return survey
 
@@ -68,28 +71,20 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
         person, rated = int(float(cells[1])), np.array(numbers[3:], float)
         video_id = "_".join(film.groups())
         clip_id = f"{video_id}_{person}"
-        row = videos.get(video_id) or film_row(root, cells[0], video_id, split)
+        video, joints = root / "videos" / cells[0], root / "joints" / f"{cells[0][:-4]}.npy"
+        row: Row = {"video_id": video_id, "split": split, "keypoints": None, "clip video": None}
+        row |= {"video": video if video.exists() else None}
+        row |= {"clip keypoints": joints if joints.exists() else None}
+        row = videos.setdefault(video_id, row)
         if clip_id in known or row["split"] != split or not SAFE_ID.fullmatch(video_id):
             what = f"expected each person of a film once and in one split, got {clip_id} again"
             survey.report("duplicate id", path, number, what, "keep one row for each")
-            continue
-        known.add(clip_id)
-        if len(rated) and not rated.max() > 0:
+        elif len(rated) and not rated.max() > 0:
             unrated.append(clip_id)
-            continue
-        videos[video_id] = row
-        label = int(rated.argmax()) if len(rated) else None
-        joints = row["joints"]
-        clip = {"clip_id": clip_id, "video_id": video_id, "label": label, "start": 0}
-        last = open_joints(joints)[1] - 1 if joints else ENDLESS
-        poses = of_person(joints, person) if joints else None
-        survey.clips.append(clip | {"end": last, "keypoints": poses})
+        else:
+            label = int(rated.argmax()) if len(rated) else None
+            clip = {"clip_id": clip_id, "video_id": video_id, "label": label, "person": person}
+            survey.clips.append(clip)
+        known.add(clip_id)
     if unrated:
         survey.absent.append(f"persons without any category are left out: {some(unrated)}")
-
-
-def film_row(root: Path, name: str, video_id: str, split: str) -> Row:
-    video, joints = root / "videos" / name, root / "joints" / f"{name.removesuffix('.mp4')}.npy"
-    row: Row = {"video_id": video_id, "split": split, "keypoints": None}
-    row |= {"video": video if video.exists() else None, "clip video": None}
-    return row | {"joints": joints if joints.exists() else None, "clip keypoints": joints.exists()}

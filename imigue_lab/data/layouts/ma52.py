@@ -23,23 +23,23 @@ from imigue_lab.errors import some
 LISTS = {"train": "train", "val": "validation", "test": "test"}
 
 
-def read_ma52(inventory: Inventory) -> Survey:
+def survey_tree(inventory: Inventory) -> Survey:
     """Surveys a tree, complete or partial."""
     survey = Survey(inventory.root, "ma52", vocabulary=builtin("ma52"))
-    labels: dict[str, int | None] = {}
-    files = {path.stem: path for path in inventory.unknown if path.stem != path.name}
+    files = {path.stem: path for path in inventory.unknown}
     poses = list_keypoints(survey.root)
     for prefix, split in LISTS.items():
         if path := inventory.tables.get(f"{prefix}_list_videos.txt"):
-            labels |= read_list(path, split, files, poses, survey)
+            read_list(path, split, files, poses, survey)
     add_picture_facts(survey)
+    hidden = len({row["label"] for row in survey.videos if row["split"] == "test"}) == 1
     without = []
     for row in survey.videos:
-        name = row["video_id"]
-        frames = row.get("frames") or frames_of(row["keypoints"])
-        if frames:
-            clip = {"clip_id": name, "video_id": name, "label": labels[name]}
-            survey.clips.append(clip | {"start": 0, "end": frames - 1})
+        name, label = row["video_id"], row["label"]
+        clip = {"clip_id": name, "video_id": name, "start": 0}
+        clip["label"] = None if hidden and row["split"] == "test" else label
+        if frames := row.get("frames") or frames_of(row["keypoints"]):
+            survey.clips.append(clip | {"end": frames - 1})
         else:
             without.append(name)
     if without:
@@ -50,34 +50,26 @@ def read_ma52(inventory: Inventory) -> Survey:
 
 def read_list(
     path: Path, split: str, files: dict[str, Path], poses: dict[str, Path], survey: Survey
-) -> dict[str, int | None]:
-    """Adds a video for each line of a list; its class by id, null for placeholders."""
-    labels: dict[str, int | None] = {}
+) -> None:
+    """Adds a video, with its label, for each line of a list."""
     known = {row["video_id"] for row in survey.videos}
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if not (cells := line.split()):
             continue
         name = Path(cells[0]).stem
-        if len(cells) != 2 or not SAFE_ID.fullmatch(name):
-            what = f"expected a file name and a class, got {line!r:.60}"
-            survey.report("row", path, number, what, "correct the line")
-            continue
-        if name in known:
-            what = f"expected each clip once, got {name} again"
-            survey.report("duplicate id", path, number, what, "keep one line for each")
+        if len(cells) != 2 or not SAFE_ID.fullmatch(name) or name in known:
+            what = f"expected the name of another file and a class, got {line!r:.60}"
+            survey.report("row", path, number, what, "correct the line, or remove it")
             continue
         clip = parse_clip(path, number, (cells[1], "0", "0"), split == "test", survey.vocabulary)
         if isinstance(clip, Problem):
             survey.problems.append(clip)
             continue
         known.add(name)
-        labels[name] = clip["label"]
         subject = None if split == "test" else name[:4]
-        row: Row = {"video_id": name, "subject": subject, "split": split}
+        row: Row = {"video_id": name, "subject": subject, "split": split, "label": clip["label"]}
         row |= {"video": files.get(name), "keypoints": poses.get(name)}
         survey.videos.append(row | dict.fromkeys(("clip video", "clip keypoints")))
-    hidden = split == "test" and len(set(labels.values())) == 1
-    return dict.fromkeys(labels) if hidden else labels
 
 
 def frames_of(keypoints: Path | None) -> int:

@@ -1,12 +1,13 @@
 """Recognises SMG, MA-52 and BoLD by a file that only one of them has; each has its own reader."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.inventory import Inventory
 
-SIGNS = {  # layout -> `sign_of` one of its files
+SIGNS = {  # module of the reader -> `sign_of` one of its files
     "smg": r".*/Sample\d{4}_(skeleton|finelabels|color)\.\w+",
     "ma52": r".*/(train|val|test)_list_videos\.txt",
     "bold": r"annotations/(train|val|test_meta)\.csv \d+/[^,]+\.mp4/\d+\.mp4,.*",
@@ -14,11 +15,12 @@ SIGNS = {  # layout -> `sign_of` one of its files
 
 
 def survey_other(inventory: Inventory) -> Survey | None:
-    """The survey of another data set; None for any other tree."""
+    """The survey of another data set, whose reader alone is imported; None for other trees."""
     signs = [sign_of(path) for path in (*inventory.lists, *inventory.unknown)]
-    for layout, pattern in SIGNS.items():
+    for name, pattern in SIGNS.items():
         if any(re.fullmatch(pattern, sign, re.DOTALL) for sign in signs):
-            return read(layout, inventory)
+            survey: Survey = import_module(f"{__package__}.{name}").survey_tree(inventory)
+            return survey
     return None
 
 
@@ -29,18 +31,3 @@ def sign_of(path: Path) -> str:
         return name
     with path.open(encoding="utf-8", errors="replace") as file:
         return f"{name} {file.readline(300)}"
-
-
-def read(layout: str, inventory: Inventory) -> Survey:
-    """Imports one reader and calls it."""
-    if layout == "smg":
-        from imigue_lab.data.layouts.smg import read_smg
-
-        return read_smg(inventory)
-    if layout == "ma52":
-        from imigue_lab.data.layouts.ma52 import read_ma52
-
-        return read_ma52(inventory)
-    from imigue_lab.data.layouts.bold import read_bold
-
-    return read_bold(inventory)

@@ -13,10 +13,11 @@ segment starts at 0. The end is inclusive.
 """
 
 import re
+from pathlib import Path
 
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent, split_of
-from imigue_lab.data.layouts.tables import parse_range, read_label_file
+from imigue_lab.data.layouts.tables import read_label_file
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import some
 
@@ -25,7 +26,7 @@ ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
 LAST = {"train": 30, "validation": 35, "test": 40}  # number of the last sequence of each split
 
 
-def read_smg(inventory: Inventory) -> Survey:
+def survey_tree(inventory: Inventory) -> Survey:
     """Surveys a tree, complete or partial."""
     survey = Survey(inventory.root, "smg", vocabulary=builtin("smg"))
     files = list_files(inventory, survey)
@@ -35,21 +36,23 @@ def read_smg(inventory: Inventory) -> Survey:
         row = {"video_id": video_id, "subject": number, "split": own["split"] or by_number}
         row |= {"video": own.get("color"), "keypoints": own.get("skeleton")}
         row |= dict.fromkeys(("clip video", "clip keypoints"))
-        survey.videos.append(row | read_facts(own, survey))
+        facts = read_facts(own["data"], survey) if "data" in own else {}
+        survey.videos.append(row | facts)
         if labels := own.get("finelabels"):
             clips, problems = read_label_file(labels, row["split"] == "test", survey.vocabulary)
             survey.problems += problems
-            ids = ({"clip_id": f"{video_id}_{n}", "video_id": video_id} for n in clips)
-            survey.clips += [name | clip for name, clip in zip(ids, clips.values(), strict=True)]
-    if any(clip["start"] == 0 for clip in survey.clips):
+            for place, clip in clips.items():
+                ids = {"clip_id": f"{video_id}_{place}", "video_id": video_id}
+                survey.clips.append(ids | clip)
+    first = min((clip["start"] for clip in survey.clips), default=1) > 0
+    if not first:
         survey.absent.append("frames count from 0, since a segment starts there")
-    else:
-        for clip in survey.clips:
-            clip["start"], clip["end"] = clip["start"] - 1, clip["end"] - 1
-    facts = [(row, row["fps"]) for row in survey.videos]
+    for clip in survey.clips:
+        clip["start"], clip["end"] = clip["start"] - first, clip["end"] - first
+    rates = [row.get("fps") for row in survey.videos]  # of the recorder
     add_picture_facts(survey)
-    for row, fps in facts:  # the recorder's own rate, where the tree names it
-        row["fps"] = fps or row["fps"]
+    for row, fps in zip(survey.videos, rates, strict=True):
+        row["fps"] = fps or row.get("fps")
     list_absent(survey)
     return survey
 
@@ -66,7 +69,8 @@ def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
         folders = [survey.root.name, *path.relative_to(survey.root).parts[:-1]]
         split = split_of(folders) or own.get("split")
         first = own.setdefault(name[3], path)
-        if first != path or own.setdefault("split", split) != split:
+        own["split"] = own.get("split") or split
+        if first != path or split != own["split"]:
             what = f"expected one copy of {name[1]}, got another at {path}"
             survey.report("duplicate id", first, None, what, "keep one of them")
     zips = [path.name for path in survey.root.rglob("*.zip") if ZIP.fullmatch(path.name)]
@@ -76,15 +80,11 @@ def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
     return dict(sorted(files.items()))
 
 
-def read_facts(own: Row, survey: Survey) -> Row:
-    """Frames and frame rate of `_data.csv`; null without it."""
-    facts: Row = {"frames": None, "fps": None}
-    if path := own.get("data"):
-        cells = path.read_text(encoding="utf-8-sig", errors="replace").strip().split(",")
-        values = parse_range("0", cells[0]), parse_range("1", cells[1] if len(cells) > 1 else "")
-        if any(isinstance(value, str) for value in values):
-            what = f"expected numFrames,fps,maxDepth, got {','.join(cells)!r:.60}"
-            survey.report("row", path, 1, what, "copy the file again")
-        else:
-            facts = {"frames": int(cells[0]), "fps": float(cells[1])}
-    return facts
+def read_facts(path: Path, survey: Survey) -> Row:
+    """Frames and frame rate of `_data.csv`."""
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    if found := re.match(r"(\d+),(\d+)", text):
+        return {"frames": int(found[1]), "fps": float(found[2])}
+    what = f"expected numFrames,fps,maxDepth, got {text!r:.60}"
+    survey.report("row", path, 1, what, "copy the file again")
+    return {}

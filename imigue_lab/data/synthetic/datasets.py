@@ -1,11 +1,10 @@
 """The synthetic interviews in the layouts of SMG, MA-52 and BoLD; see `data.layouts` for each.
 
 Classes of the story are spread over those of the data set; the illustrative one is SMG's own. SMG's
-persons are Kinect's in metres, at two metres from the camera. MA-52 and BoLD have a film for each
-gesture; in BoLD the joints of a bystander are in the same file, and joints begin at any frame.
+persons are Kinect's, two metres from the camera. MA-52 and BoLD have a film for each gesture; the
+persons of MA-52 are in train and validation, the joints of BoLD include those of a bystander.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from jaxtyping import Float, Float32
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.body import PLACE
 from imigue_lab.data.synthetic.recording import HEIGHT, TINY, WIDTH, Recording
-from imigue_lab.data.synthetic.story import FPS, Gesture, Interview, SyntheticSpec
+from imigue_lab.data.synthetic.story import FPS, Gesture, SyntheticSpec
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import atomic_path, write_atomically
@@ -24,7 +23,6 @@ SMG_FOLDERS = {
     "validation": ("smg_data_phase1/smg_skeleton_validate", "SMG_RGB_Phase1/smg_rgb_validate"),
     "test": ("smg_data_phase2/smg_skeleton_test", "SMG_RGB_Phase2/smg_rgb_test"),
 }
-SHORT = {"train": "train", "validation": "val", "test": "test"}
 KINECT = {  # joint -> the story's joint and an offset in heights; for the right side mirrored
     "spine_base": ("neck", 0.0, 0.75),
     "spine_mid": ("neck", 0.0, 0.4),
@@ -41,7 +39,7 @@ KINECT = {  # joint -> the story's joint and an offset in heights; for the right
 }
 METRES = 1.2  # height of the picture at the person's distance
 DISTANCE = 2.0  # metres
-BYSTANDER = 7  # the number of a person who is in every second film of BoLD, not annotated
+BYSTANDER = 7  # number of a person who is in every second film of BoLD, not annotated
 FIRST = 41  # number of the first frame in BoLD's joints
 
 
@@ -63,9 +61,7 @@ def write_smg(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     table[..., :3] = to_kinect(recording)
     with atomic_path(skeletons / f"{name}_skeleton.csv") as path:
         np.savetxt(path, table.reshape(len(table), -1), "%.5g", ",")
-    if spec.pictures:
-        with atomic_path(videos / f"{name}_color.mp4") as path:
-            write_video(path, map(recording.picture, range(interview.frames)), FPS)
+    write_film(videos / f"{name}_color.mp4", recording, range(interview.frames), spec)
 
 
 def to_kinect(recording: Recording) -> Float[np.ndarray, "N 25 3"]:
@@ -82,75 +78,59 @@ def to_kinect(recording: Recording) -> Float[np.ndarray, "N 25 3"]:
     return np.concatenate([flat, np.full((*flat.shape[:2], 1), DISTANCE)], axis=2)
 
 
-def joints_of(
-    recording: Recording, gesture: Gesture, layout: str
-) -> Float32[np.ndarray, "length V 3"]:
-    """The joints of a layout in pixels during one gesture."""
-    places = [PLACE[joint] for joint in LAYOUTS[layout].joints]
-    points = recording.keypoints[gesture.start : gesture.end + 1, places]
-    return points.astype(np.float32)
-
-
-def write_film(path: Path, recording: Recording, gesture: Gesture, spec: SyntheticSpec) -> None:
-    if spec.pictures:
-        with atomic_path(path) as unfinished:
-            frames = range(gesture.start, gesture.end + 1)
-            write_video(unfinished, map(recording.picture, frames), FPS)
-
-
-def names_in_ma52(interview: Interview) -> Iterator[tuple[str, str, Gesture]]:
-    """Split, file name and gesture of each film; train and validation share their persons."""
-    for row, gesture in enumerate(interview.gestures):
-        if interview.split == "test":
-            yield "test", f"test{80 * interview.number + row:04d}", gesture
-        else:
-            person, session = int(interview.subject[1:]), interview.number + 1
-            split = "val" if row % 3 == 2 else "train"
-            yield split, f"{person:04d}_{session:02d}_{row:04d}", gesture
-
-
 def write_ma52(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """A film and its poses for each gesture."""
-    for split, name, gesture in names_in_ma52(recording.interview):
-        write_film(root / f"ma52/videos_{split}/{name}.mp4", recording, gesture, spec)
-        with atomic_path(root / f"keypoints/{name}.npy") as path:
-            np.save(path, joints_of(recording, gesture, "coco17"))
-
-
-def films_in_bold(interview: Interview) -> Iterator[tuple[str, int, Gesture]]:
-    """The column `video` of each film, the number of its person, and the gesture."""
+    """A film, its poses and its line in a list for each gesture; test has placeholders."""
+    interview = recording.interview
     for row, gesture in enumerate(interview.gestures):
-        yield f"003/film{interview.video_id}.mp4/{row:04d}.mp4", row % 3, gesture
+        split = "val" if row % 3 == 2 else "train"
+        name = f"{int(interview.subject[1:]):04d}_{interview.number + 1:02d}_{row:04d}"
+        label = class_of(gesture, "ma52")
+        if interview.split == "test":
+            split, name, label = "test", f"test{80 * interview.number + row:04d}", 0
+        append(root / f"ma52/{split}_list_videos.txt", f"{name}.mp4 {label}")
+        frames = range(gesture.start, gesture.end + 1)
+        write_film(root / f"ma52/videos_{split}/{name}.mp4", recording, frames, spec)
+        with atomic_path(root / f"keypoints/{name}.npy") as path:
+            np.save(path, joints_of(recording, frames, "coco17"))
 
 
 def write_bold(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    """A film and the joints of everybody in it for each gesture; one frame in ten is lost."""
-    for film, person, gesture in films_in_bold(recording.interview):
-        write_film(root / "BOLD_public/videos" / film, recording, gesture, spec)
-        points = joints_of(recording, gesture, "openpose18").reshape(-1, 54)
-        frames = np.arange(FIRST, FIRST + len(points))[:, None]
-        seen = np.hstack([frames, np.full_like(frames, person), points])
-        still = np.hstack([frames, np.full_like(frames, BYSTANDER), points * 0 + points[0]])
-        rows = np.vstack([np.delete(seen, slice(9, None, 10), axis=0), still[:: 2 - person % 2]])
-        with atomic_path(root / f"BOLD_public/joints/{film.removesuffix('.mp4')}.npy") as path:
+    """A film, the joints of everybody in it and its ratings for each gesture; one frame in ten has
+    no joints of the person.
+    """
+    interview, root = recording.interview, root / "BOLD_public"
+    table = {"test": "test_meta", "validation": "val"}.get(interview.split, "train")
+    for row, gesture in enumerate(interview.gestures):
+        film, person = f"003/film{interview.video_id}.mp4/{row:04d}", row % 3
+        frames = range(gesture.start, gesture.end + 1)
+        write_film(root / f"videos/{film}.mp4", recording, frames, spec)
+        points = joints_of(recording, frames, "openpose18").reshape(-1, 54)
+        numbers = np.arange(FIRST, FIRST + len(points))[:, None]
+        seen = np.hstack([numbers, np.full_like(numbers, person), points])
+        still = np.hstack([numbers, np.full_like(numbers, BYSTANDER), points * 0 + points[0]])
+        seen = np.delete(seen, slice(9, None, 10), axis=0)
+        rows = np.vstack([seen, still]) if row % 2 else seen
+        with atomic_path(root / f"joints/{film}.npy") as path:
             np.save(path, rows[np.argsort(rows[:, 0], kind="stable")])
+        shares = [f"{0.75 * (n == class_of(gesture, 'bold')):g}" for n in range(26)]
+        rated = [] if interview.split == "test" else [*shares, "5,5,5,Male,Adult,White,0.5"]
+        line = ",".join([f"{film}.mp4,{person},0,{len(points) - 1}", *rated])
+        append(root / f"annotations/{table}.csv", line)
 
 
-def tables_of(interviews: list[Interview], layout: str) -> dict[str, str]:
-    """The tables that cover all interviews, by their place below the root."""
-    lines: dict[str, list[str]] = {}
-    for interview in interviews if layout == "ma52" else ():
-        for split, name, gesture in names_in_ma52(interview):
-            label = 0 if split == "test" else class_of(gesture, layout)  # test has placeholders
-            lines.setdefault(f"ma52/{split}_list_videos.txt", []).append(f"{name}.mp4 {label}\n")
-    for interview in interviews if layout == "bold" else ():
-        name = "test_meta" if interview.split == "test" else SHORT[interview.split]
-        rows = lines.setdefault(f"BOLD_public/annotations/{name}.csv", [])
-        for film, person, gesture in films_in_bold(interview):
-            row = f"{film},{person},0,{gesture.end - gesture.start}"
-            if interview.split != "test":
-                shares = np.zeros(len(builtin(layout)))
-                shares[class_of(gesture, layout)] = 0.75
-                row += "".join(f",{share:g}" for share in shares) + ",5,5,5,Male,Adult,White,0.5"
-            rows.append(f"{row}\n")
-    return {name: "".join(rows) for name, rows in lines.items()}
+def joints_of(recording: Recording, frames: range, layout: str) -> Float32[np.ndarray, "T V 3"]:
+    """The joints of a layout in pixels."""
+    places = [PLACE[joint] for joint in LAYOUTS[layout].joints]
+    return recording.keypoints[frames.start : frames.stop, places].astype(np.float32)
+
+
+def write_film(path: Path, recording: Recording, frames: range, spec: SyntheticSpec) -> None:
+    if spec.pictures:
+        with atomic_path(path) as unfinished:
+            write_video(unfinished, map(recording.picture, frames), FPS)
+
+
+def append(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(f"{line}\n")
