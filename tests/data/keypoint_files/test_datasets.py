@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.keypoint_files.cache import array_path
-from imigue_lab.data.keypoint_files.clips import parse
-from imigue_lab.data.keypoint_files.datasets import file_of, of_person
+from imigue_lab.data.keypoint_files.datasets import file_of, of_person, read_joints
 from imigue_lab.data.keypoint_files.tables import read_recording
 from imigue_lab.errors import DataError
 
@@ -66,10 +65,10 @@ def test_each_person_of_a_film_has_the_frames_from_its_first_to_its_last(joints)
 def test_persons_of_a_film_have_arrays_of_their_own_that_follow_the_file(joints):
     first, second = (of_person(joints, person) for person in (4, 9))
     assert file_of(first) == file_of(second) == file_of(joints) == joints
-    before = array_path(first, parse)
-    assert before != array_path(second, parse)
+    before = array_path(first, read_joints)
+    assert before != array_path(second, read_joints)
     np.save(joints, np.load(joints)[:-1])
-    assert array_path(first, parse) != before
+    assert array_path(first, read_joints) != before
 
 
 def test_other_arrays_are_no_joints_of_bold(tmp_path, joints):
