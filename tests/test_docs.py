@@ -148,7 +148,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
         else:
             main(words)
     output = capsys.readouterr().out
-    assert "always win" in output and "extracted 1 items" in output
+    assert "always tense" in output and "extracted 1 items" in output
     assert "error, " not in output
 
 

@@ -18,9 +18,13 @@ from imigue_lab.inference.analysis import analyse, export, read_corrections
 from imigue_lab.inference.keypoints import prepare_video, with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
+from imigue_lab.views.gates.withholding import choose_interview
+from imigue_lab.views.timeline import over_time
 
 IMIGUE = builtin("imigue")
 
@@ -204,10 +208,34 @@ def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):
     assert content["based_on"] == "both" and content["remarks"] == analysis.remarks
     printed = pd.read_csv(files["emotion"], dtype={"video_id": str})
     assert printed.video_id.tolist() == [analysis.own.video_id]
+    assert content["probability"].keys() == {"lose", "win"}
+    assert printed.p_win[0] == pytest.approx(content["probability"]["win"])
+    assert analysis.outcome == "win" and analysis.probability == analysis.prediction.probability
     corrected = read_corrections(analysis, files["eaf"])
     pd.testing.assert_frame_equal(corrected.segments, analysis.segments, check_dtype=False)
     clips = read_index(analysis.folder).clips
     assert clips.label.tolist() == analysis.segments.label.tolist()
+
+
+def test_outcomes_of_any_name_are_estimated_and_exported(analysis, tmp_path):
+    stored = stored_settings(analysis.emotion.run, "emotion")
+    videos = read_index(stored["data"]).videos
+    moods = [("calm", "tense", "glad")[n % 3] for n in range(len(videos))]
+    table = pd.DataFrame({"video_id": videos.video_id, "label": moods})
+    table.to_csv(tmp_path / "moods.csv", index=False)
+    own = stored | {"labels": str(tmp_path / "moods.csv"), "epochs": 1, "name": "moods"}
+    train_emotion(EmotionSettings.from_arguments(own))
+    found = analyse(AnalyseSettings(emotion_run="moods", threshold=0.01))
+    content = json.loads(export(found)["json"].read_text())
+    assert list(content["probability"]) == ["calm", "glad", "tense"]
+    assert content["probability"][found.outcome] == max(content["probability"].values())
+    shown = choose_interview(found.emotion, found.own.video_id)
+    assert shown.gates.outcome == found.outcome
+    assert shown.gates.probability == pytest.approx(found.probability, abs=1e-4)
+    figure = over_time(found, shown.running)
+    assert f"probability of {found.outcome} {found.probability:.2f}" in figure.layout.title.text
+    printed = export(found)["emotion"].read_text()
+    assert printed.startswith("video_id,p_calm,p_glad,p_tense,based_on,windows")
 
 
 def test_an_edited_annotation_file_is_kept_and_read(analysis):
