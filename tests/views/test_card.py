@@ -17,6 +17,7 @@ from imigue_lab.views import card
 from imigue_lab.views.answers import hardest, read_predictions
 from imigue_lab.views.card import (
     LIMITS,
+    PEOPLE,
     findings_of,
     setting_table,
     split_table,
