@@ -137,7 +137,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     for name, code in blocks(page, "python"):
         (tmp_path / name).write_text(code)
     lines = re.findall(r"^    ((?:mkdir|python|imigue-lab) .*)$", page.read_text(), re.MULTILINE)
-    assert len(lines) == 11
+    assert len(lines) == 12
     for line in lines:
         program, *words = shlex.split(line)
         if program == "mkdir":

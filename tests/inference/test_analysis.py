@@ -145,7 +145,7 @@ def test_a_video_at_another_rate_is_resampled_with_its_keypoints(half_a_second):
         "has 30 frames per second, the training data 25: analysed as a resampled copy" in remark
         for remark in own.remarks
     )
-    same = prepare_video(half_a_second, keypoints, LAYOUTS["imigue22"], 30.0)
+    same = prepare_video(half_a_second, keypoints, LAYOUTS["imigue22"], 30.0, IMIGUE)
     assert (same.fps, same.frames) == (30, 45)
     assert not any("copy" in remark for remark in same.remarks)
     assert same.index.root != own.index.root

@@ -17,6 +17,7 @@ from imigue_lab.views import card
 from imigue_lab.views.answers import hardest, read_predictions
 from imigue_lab.views.card import (
     LIMITS,
+    PEOPLE,
     findings_of,
     setting_table,
     split_table,
@@ -57,7 +58,7 @@ def test_a_card_is_complete_for_a_run_of_any_task(task, trained, clip_runs):
     text, page = text_of(run)
     assert verdict(run.scores(), task) in text
     assert command_of(run) in text
-    assert all(limit in text for limit in LIMITS[task])
+    assert all(limit.format(PEOPLE["iMiGUE"]) in text for limit in LIMITS[task])
     assert all(remark in text for remark in run.provenance()["remarks"])
     assert f"{run.provenance()['peak_memory_mib']:,} MiB" in text
     assert all(item in text for item in hardest(read_predictions(run), 12).item)
