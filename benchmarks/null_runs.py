@@ -31,7 +31,7 @@ from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, finished_runs
 from imigue_lab.training.tasks import quiet
 
 SETS, VIDEOS = 20, 60
@@ -75,6 +75,14 @@ def searched(root: Path, seed: int) -> float:
     return float(np.mean([trial.value for trial in study.trials]) - 0.5)
 
 
+def searched_gestures(root: Path, seed: int) -> float:
+    """The same of gestures, on average over the runs of two trials on two folds."""
+    small = " ".join(f"{name}:{value}" for name, value in GESTURE.items() if name != "bank")
+    given = {"task": "gesture", "data": str(root), "seed": seed, "trials": 2, "folds": 2}
+    search(SearchSettings.from_arguments(given | {"given": small, "study": f"null-{seed}-clips"}))
+    return float(np.mean([excess(run) for run in finished_runs("gesture")]))
+
+
 def scores_of(seed: int) -> dict[str, float]:
     """Every path's score above chance on one set."""
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +95,7 @@ def scores_of(seed: int) -> dict[str, float]:
             interviews, clips = (nest(whole, by, 0, seed) for by in ("outcome", "label"))
             found = {f"emotion {k}": v for k, v in emotion(root, interviews, seed).items()}
             found["emotion search"] = searched(root, seed)
+            found["gesture search"] = searched_gestures(root, seed)
             found["baseline top-1"] = baseline(root, clips, seed)
             found["gesture top-1"] = gesture(root, clips, seed)
         return found

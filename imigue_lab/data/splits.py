@@ -56,7 +56,7 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
             number of interviews of the other, of as many subjects, that move from train to
             validation (paper section 5.2; which ones is our reading, docs/paper_gaps.md).
 
-    Raises DataError if a split is empty, training has one outcome, or there are too few to move.
+    Raises DataError if train is empty or has one outcome, or there are too few to move.
     """
     names = index.vocabulary.outcomes
     videos = with_subjects(index.videos[["video_id", "subject", "split", "outcome"]])
@@ -77,12 +77,9 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
         and videos[videos.split == "validation"].outcome.nunique() == 1
     ):
         remarks.append(move_to_validation(videos, names, move_negatives, seed))
-    for split in ("train", "validation"):
-        if not (videos.split == split).any():
-            left_out = f" ({'; '.join(dropped)})" if dropped else ""
-            raise DataError(
-                f"{index.root}: the {split} split is empty{left_out}; check its label files"
-            )
+    if not (videos.split == "train").any():
+        left_out = f" ({'; '.join(dropped)})" if dropped else ""
+        raise DataError(f"{index.root}: the train split is empty{left_out}; check its label files")
     found = set(videos[videos.split == "train"].outcome)
     if len(found) == 1:
         raise DataError(
@@ -94,7 +91,7 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     remarks += [f"outcome {doubt}" for doubt in doubtful_outcomes(index)]
     if lacking := [name for place, name in enumerate(names) if place not in found]:
         remarks.append(f"train lacks the outcomes {some(lacking)}")
-    remarks += shared_subjects(videos)
+    remarks += shared_subjects(videos) + unvalidated(videos)
     return EmotionSplit(videos.reset_index(drop=True), names, remarks)
 
 
@@ -117,16 +114,15 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
 
     Fold -1 is the official split, whose validation subjects are all in training too; 0 to 4 is one
     of five folds over train and validation, grouped by subject and stratified by class. Raises
-    DataError if train or validation is empty, or there are too few subjects for five folds.
+    DataError if train is empty, or there are too few subjects for five folds.
     """
     clips = with_subjects(index.clips)
     clips, left_out = leave_out(clips, clips.split.isna(), "clips belong to no split")
     if fold >= 0:
         known = clips[clips.split != "test"]
         regroup(clips, pool_rare(known.label), fold, seed)
-    for split in ("train", "validation"):
-        if not (clips.split == split).any():
-            raise DataError(f"{index.root}: no clip in the {split} split; check its label files")
+    if not (clips.split == "train").any():
+        raise DataError(f"{index.root}: no clip in the train split; check its label files")
     labels = clips.groupby("split").label.agg(set)
     remarks = [
         f"{split} lacks the classes {some(missing, limit=32)} of train"
@@ -134,8 +130,14 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
         if split in labels and (missing := sorted(labels["train"] - labels[split]))
     ]
     unknown = index.remarks + (unknown_subjects(index) if fold >= 0 else [])
-    remarks = unknown + left_out + shared_subjects(clips) + remarks
+    remarks = unknown + left_out + shared_subjects(clips) + remarks + unvalidated(clips)
     return GestureSplit(clips.reset_index(drop=True), remarks)
+
+
+def unvalidated(items: pd.DataFrame) -> list[str]:
+    if (items.split == "validation").any():
+        return []
+    return ["there is no validation split: nothing was selected, the last epoch is scored"]
 
 
 def with_subjects(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ processes can share the work (`ranks`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import (
 from tqdm import tqdm
 
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
-from imigue_lab.errors import RunError
+from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
 from imigue_lab.training.session import Session, seed_everything
@@ -117,7 +117,7 @@ def fit(
     scheduler: LRScheduler | None,
     batches: EpochBatches,
     loss_of: Callable[[nn.Module, Any], Tensor],
-    evaluate: Callable[[nn.Module], Row],
+    evaluate: Callable[[nn.Module], Row] | None,
     checkpoint: dict,
     stopping: Stopping,
     hooks: Hooks = Hooks(),
@@ -127,7 +127,7 @@ def fit(
 
     Args:
         loss_of: the mean loss of a batch.
-        evaluate: validation scores after each epoch, `stopping.monitor` among them.
+        evaluate: validation scores after each epoch, with `stopping.monitor`; None: no split.
         checkpoint: describes the weights, see `Run.save_weights`.
         hooks: whatever they change must be in the model's state dict.
         selection: a run whose number of epochs and learning rates are repeated, without validation
@@ -135,11 +135,15 @@ def fit(
 
     Raises:
         RunError: the loss is not finite, or another process is lost.
+        SettingsError: without a validation split, the best epoch is to be kept.
     """
     run, ranks = session.run, session.ranks
     seed = session.settings.seed * 100_003
     if selection is not None:
         stopping, scheduler = repeat(selection, stopping, optimizer)
+        evaluate = None
+    elif evaluate is None:
+        stopping = without_validation(stopping)
     model.to(session.device.torch_device)
     ranks.broadcast(model)
     history = restore(run, model, optimizer, scheduler, checkpoint)
@@ -168,7 +172,7 @@ def fit(
                 session, model, optimizer, pieces, loss_of, hooks.after_step, bar, shares
             )
             ranks.average_statistics(model)
-            row |= {} if selection else evaluate(model)
+            row |= evaluate(model) if evaluate else {}
             step_scheduler(scheduler, row[stopping.monitor])
             history = [*history, row]
             if ranks.first:
@@ -189,8 +193,7 @@ def train_epoch(
     bar: tqdm,
     shares: list[float],
 ) -> float:
-    """One pass over the training batches, each at a share of the learning rates; the mean of their
-    losses."""
+    """The mean loss of one pass over the training batches, at shares of the learning rates."""
     device, ranks, settings = session.device, session.ranks, session.settings
     model.train()
     losses = []
@@ -269,6 +272,14 @@ def repeat(
     shares = (metrics.lr / metrics.lr[0]).tolist()
     schedule = LambdaLR(optimizer, lambda epoch: shares[min(epoch, epochs - 1)])
     return Stopping(epochs, epochs, "train_loss", keep="last"), schedule
+
+
+def without_validation(stopping: Stopping) -> Stopping:
+    """Trains all epochs and keeps the last; SettingsError if the best was requested."""
+    if stopping.keep != "last":
+        what = "keep: expected last without a validation split, got best"
+        raise SettingsError(f"{what}; set keep=last, or fold=0 to 4")
+    return replace(stopping, patience=stopping.epochs, monitor="train_loss")
 
 
 def restart_plateau(scheduler: LRScheduler | None) -> None:

@@ -69,9 +69,12 @@ def test_folds_separate_subjects_and_do_not_change_the_test_split(index):
     assert sorted(seen) == sorted(index.videos[index.videos.split != "test"].video_id)
 
 
-def test_an_empty_split_is_refused(plain):
+def test_an_empty_train_split_is_refused_and_an_empty_validation_split_is_a_remark(plain):
     root = plain([("a", "train", "win", "s"), ("b", "train", "lose", "t")])
-    with pytest.raises(DataError, match="the validation split is empty"):
+    remarks = split_emotion(read_index(root), -1, 5, 0).remarks
+    assert "there is no validation split: nothing was selected, the last epoch is scored" in remarks
+    root = plain([("a", "validation", "win", "s"), ("b", "validation", "lose", "t")])
+    with pytest.raises(DataError, match="the train split is empty"):
         split_emotion(read_index(root), -1, 5, 0)
 
 
@@ -153,12 +156,14 @@ def test_leaks_and_missing_classes_of_a_gesture_split_are_remarks(index):
     ]
 
 
-def test_gesture_folds_need_five_subjects_and_both_splits(index):
+def test_gesture_folds_need_five_subjects_and_a_train_split(index):
     changed = dataclasses.replace(index, clips=gestures({0: 50}, subjects=4))
     with pytest.raises(DataError, match=r"expected at least 5 subjects .* for 5 folds, got 4"):
         split_gestures(changed, 0, seed=0)
-    with pytest.raises(DataError, match="no clip in the validation split"):
-        split_gestures(changed, -1, seed=0)
+    assert "no validation split" in split_gestures(changed, -1, seed=0).remarks[-1]
+    clips = changed.clips.assign(split="validation")
+    with pytest.raises(DataError, match="no clip in the train split"):
+        split_gestures(dataclasses.replace(changed, clips=clips), -1, seed=0)
 
 
 def test_interviews_and_clips_without_a_split_are_counted_and_named(index):
@@ -181,8 +186,8 @@ def test_a_tree_without_outcomes_is_refused_with_the_fix(index):
 
 
 def test_an_empty_split_is_refused_with_the_interviews_left_out(plain):
-    rows = [("a", "train", "win", "s"), ("b", "train", "lose", "t"), ("c", "validation", "", "u")]
-    with pytest.raises(DataError, match=r"validation split is empty \(1 interviews .*: c\)"):
+    rows = [("a", "validation", "win", "s"), ("b", "test", "lose", "t"), ("c", "train", "", "u")]
+    with pytest.raises(DataError, match=r"train split is empty \(1 interviews .*: c\)"):
         split_emotion(read_index(plain(rows)), -1, 0, 0)
 
 

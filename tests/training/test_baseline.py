@@ -13,7 +13,7 @@ from imigue_lab.app import main
 from imigue_lab.data.samplers import quotas
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.vocabulary import CLASSES
-from imigue_lab.errors import RunError
+from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.checkpoints.registry import load_published
 from imigue_lab.results.score_tables import class_table
@@ -262,3 +262,14 @@ def test_a_refit_trains_on_validation_and_does_not_score_it(tiny, data):
     assert set(first.scores().split) == {"validation", "test"}
     assert (run.metrics().train_loss != first.metrics().train_loss).all()
     assert any("refit-baseline-selection" in remark for remark in run.provenance()["remarks"])
+
+
+def test_without_a_validation_split_all_epochs_are_trained_and_the_last_is_kept(tiny, data):
+    alone = data.refitted("none")
+    run = train_baseline(tiny(name="alone", epochs=3, patience=1, keep="last"), alone)
+    assert run.metrics().columns.tolist() == ["epoch", "lr", "train_loss"]
+    assert len(run.metrics()) == 3
+    best, last = run.load_weights("best"), run.load_weights("last")
+    assert all(torch.equal(best[key], last[key]) for key in last)
+    with pytest.raises(SettingsError, match="keep: expected last without a validation split"):
+        train_baseline(tiny(name="best-alone"), alone)

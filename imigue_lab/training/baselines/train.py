@@ -89,7 +89,7 @@ def train_baseline(
             build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
             training_batches(clips, batch_size, settings.seed, settings.balance),
             loss_of,
-            evaluate,
+            evaluate if len(validation) else None,
             checkpoint,
             Stopping(settings.epochs, settings.patience, "validation_error", keep=settings.keep),
             selection=selection,

@@ -67,7 +67,7 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
             build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
             training_batches(data, settings),
             lambda model, batch: loss(model(**batch.inputs()).logit, batch.outcome),
-            evaluate,
+            evaluate if len(data.split.part("validation")) else None,
             checkpoint,
             Stopping(settings.epochs, settings.patience, keep=settings.keep),
             selection=selection,

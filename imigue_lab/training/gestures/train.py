@@ -126,7 +126,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
             build_scheduler("plateau", optimizer, settings.epochs, settings.patience),
             training_batches(data, batch_size, settings.seed, settings.balance),
             steps.loss,
-            evaluate,
+            evaluate if len(data.part("validation")) else None,
             checkpoint,
             Stopping(
                 settings.epochs,
