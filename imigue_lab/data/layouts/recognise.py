@@ -15,7 +15,6 @@ from imigue_lab.data.index import Index, Problem, Survey
 from imigue_lab.data.layouts.full import label_file, read_full
 from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.miga import read_miga
-from imigue_lab.data.layouts.plain import read_folder, read_plain
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects, restore_zeros
 from imigue_lab.errors import DataError, some
 
@@ -102,6 +101,8 @@ def survey_layout(root: Path) -> Survey:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
     if (root / "videos.csv").exists():
+        from imigue_lab.data.layouts.plain import read_plain
+
         return read_plain(root)
     inventory = take_inventory(root)
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
@@ -110,6 +111,8 @@ def survey_layout(root: Path) -> Survey:
     if inventory.found:
         return read_miga(inventory)
     if inventory.videos_of_any_name:
+        from imigue_lab.data.layouts.plain import read_folder
+
         return read_folder(inventory)
     raise DataError(
         f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
