@@ -1,5 +1,6 @@
 """The command line: help, exit status, and the settings of the notebooks as options."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -8,12 +9,16 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from imigue_lab.app import main
+from imigue_lab.data.elan import read_eaf, write_eaf
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.segments import as_segments
 from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.story import LAYOUTS
-from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.videos.frame_table import frame_table
+from imigue_lab.data.videos.video import frames_at, write_video
 from imigue_lab.training.emotion.settings import EmotionSettings
 
 
@@ -169,3 +174,51 @@ def test_names_that_are_not_ascii_work_in_an_ascii_locale(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Gespräche".encode() in done.stdout and (tmp_path / "Gespräche").is_dir()
+
+
+def test_check_of_one_file_says_what_it_contains(tmp_path, capsys):
+    write_video(tmp_path / "IMG_1.MOV", np.zeros((30, 48, 64, 3), np.uint8), 25)
+    (tmp_path / "0007_label.csv").write_text("class;start;end\n7,0;0;39\n")
+    torch.save({"model": {"w": torch.zeros(3)}, "args": argparse.Namespace()}, tmp_path / "a.pth")
+    np.save(tmp_path / "k.npy", np.ones((4, 25, 3), np.float32))
+    rows = pd.DataFrame([(3, 20, 29, 0.5)], columns=["label", "start", "end", "confidence"])
+    film, notes = tmp_path / "IMG_1.MOV", tmp_path / "notes.eaf"
+    write_eaf(as_segments(rows, np.arange(31) / 25), film, 25, notes)
+    notes.write_text(notes.read_text().replace('"1200"', '"1300"'))
+    for name, expected in (
+        ("IMG_1.MOV", "30 frames of 64 x 48, 25 a second, second 0.000 to 1.200"),
+        ("0007_label.csv", "0007_0: 0 to 39, "),
+        ("a.pth", "1 weights, 3 numbers; no code in it was run"),
+        ("k.npy", "4 frames of 25 joints"),
+        ("notes.eaf", "gestures were cut to the end of the video: "),
+    ):
+        assert run("check", str(tmp_path / name)) == 0
+        assert expected in capsys.readouterr().out
+    assert run("check", __file__) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.shared
+def test_files_that_others_could_not_read_have_their_right_values(shared, capsys):
+    files = shared / "inputs"
+    for name, expected in {
+        "variable_rate.mp4": "60 frames of 64 x 48, 18.07 a second, at a variable rate",
+        "turned.mp4": "25 frames of 48 x 64, 25 a second",
+        "thumbnail_first.mov": "50 frames of 64 x 48",
+        "live_25_says_30.webm": "50 frames of 64 x 48, 25 a second",
+        "IMG_0001.MOV": "30 frames of 64 x 48",
+        "time_origin_1000.eaf": "75   99      3.0    4.0",
+        "symbolic_child.eaf": "10   29      0.4    1.2",
+        "empty_value.eaf": "annotations without a value were skipped: at 00:01.300",
+        "0001_label_decimals.csv": "0001_0: 0 to 39",
+        "0001_label_header.csv": "0001_0: 0 to 39",
+        "weights_with_namespace.pth": "2 weights",
+        "excel_ids": "1 is 0001, 2 is 0002",
+        "semicolons": "2 videos",
+    }.items():
+        assert run("check", str(files / name)) == 0
+        assert expected in capsys.readouterr().out
+    seconds = frame_table(files / "variable_rate.mp4").seconds
+    assert seconds[20] == 2 and frames_at(seconds, 25)[50] == 20
+    read = read_eaf(files / "past_the_end.eaf", np.arange(51) / 25)
+    assert read.segments.end.tolist() == [29, 49] and len(read.remarks) == 1

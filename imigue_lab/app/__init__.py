@@ -68,8 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
         make.add_argument(option, action="store_true", help=effect)
     make.set_defaults(run=make_data)
 
-    check = commands.add_parser("check", help="validate a copy of the data")
-    check.add_argument("root", type=Path, help="root folder of the data")
+    check = commands.add_parser("check", help="validate a copy of the data, or one file")
+    check.add_argument("root", type=Path, help="root folder of the data, or a file")
     decode = "all: decode every frame; sample: count frames and check some for faces; none: read"
     decode += " headers only"
     add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
@@ -176,6 +176,11 @@ def check_data(options: argparse.Namespace) -> None:
     from imigue_lab.data.checks.root import check_root
     from imigue_lab.data.workspace import write_atomically
 
+    if options.root.is_file() or any(options.root.glob("*_keypoints.json")):
+        from imigue_lab.app.one_file import describe
+
+        print(describe(options.root, options.decode == "all"))
+        return
     report = check_root(options.root, options.decode, options.subjects)
     print(report)
     if options.json:

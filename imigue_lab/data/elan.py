@@ -147,6 +147,13 @@ def time_span(eaf: Eaf, number: str, origin: int) -> tuple[int | None, int | Non
     return None, None
 
 
+def media_of(path: Path) -> list[str]:
+    """The file names of the videos of an annotation file, else of its other media."""
+    media = open_eaf(path).media_descriptors
+    media.sort(key=lambda one: not one.get("MIME_TYPE", "").startswith("video"))
+    return [PurePath(one["MEDIA_URL"]).name for one in media if one.get("MEDIA_URL")]
+
+
 def time_origin(eaf: Eaf, path: Path, video: str) -> int:
     """TIME_ORIGIN of the medium: where in it the times of the file start, in milliseconds."""
     media = eaf.media_descriptors

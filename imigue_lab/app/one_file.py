@@ -1,0 +1,78 @@
+"""`imigue-lab check FILE`: what a single file contains, as the rest of the program reads it."""
+
+from pathlib import Path
+
+from imigue_lab.data.videos.frame_table import frame_table, seconds_of
+from imigue_lab.data.videos.video import Video, count_frames, probe, varies
+from imigue_lab.errors import DataError
+
+ASSUMED = 25.0  # frames a second of an annotated video that is not there
+LONGEST = 900_000  # its frames
+
+
+def describe(path: Path, decode: bool = False) -> str:
+    """A video, label file, ELAN file, checkpoint or keypoints, by the ending; else DataError.
+
+    `decode` decodes every frame of a video.
+    """
+    from imigue_lab.data.layouts.inventory import is_video
+
+    ending = "" if path.is_dir() else path.suffix.lower()
+    if is_video(path):
+        return describe_video(path, decode)
+    if ending == ".eaf":
+        return describe_annotations(path)
+    if ending in (".pth", ".pt", ".pyth", ".ckpt", ".safetensors"):
+        from imigue_lab.models.checkpoints.registry import read_checkpoint, unwrap
+
+        weights = unwrap(read_checkpoint(path), str(path))
+        numbers = sum(weight.numel() for weight in weights.values())
+        return f"{path}: {len(weights)} weights, {numbers} numbers; no code in it was run"
+    if ending == ".csv" and "_label" in path.stem.lower():
+        return describe_labels(path)
+    from imigue_lab.features.poses import read_user_recording
+
+    recording = read_user_recording(path)
+    persons, frames, joints, _ = recording.skeleton.shape
+    return f"{path}: {recording.layout.name}, {persons} x {frames} frames of {joints} joints"
+
+
+def describe_video(path: Path, decode: bool) -> str:
+    count, info = count_frames(path, decode), probe(path)
+    with Video(path) as video:
+        video.frame(0)
+        seconds = video.table.seconds
+    if count.damaged or count.header not in (0, count.frames):
+        what = f"{len(count.damaged)} damaged" if count.damaged else f"{count.header} in the header"
+        raise DataError(f"{path}: expected {count.frames} frames, got {what}; copy it again")
+    rate = f"{info.fps:.4g} a second" + ", at a variable rate" * varies(seconds)
+    span = f"second {seconds[0]:.3f} to {seconds[-1]:.3f}"
+    return f"{path}: {count.frames} frames of {info.width} x {info.height}, {rate}, {span}"
+
+
+def describe_annotations(path: Path) -> str:
+    """The gestures of an ELAN file, by the video beside it that it names."""
+    from imigue_lab.data.elan import media_of, read_eaf
+    from imigue_lab.data.segments import named
+
+    film = next((path.parent / name for name in media_of(path)), None)
+    notes, times = [], seconds_of(None, ASSUMED, LONGEST)
+    if film and film.exists():
+        times = frame_table(film).seconds
+    else:
+        notes = [f"the video is not beside it: frames are counted at {ASSUMED:g} a second"]
+    read = read_eaf(path, times, video=film.name if film else "")
+    table = named(read.segments)[["class", "start", "end", "start_s", "end_s"]]
+    return "\n".join([f"{path}:", table.to_string(index=False), *notes, *read.remarks])
+
+
+def describe_labels(path: Path) -> str:
+    from imigue_lab.data.layouts.recognise import raise_first
+    from imigue_lab.data.layouts.tables import read_label_file
+    from imigue_lab.data.vocabulary import builtin
+
+    clips, problems = read_label_file(path)
+    raise_first(problems)
+    name, of = path.stem.lower().partition("_label")[0], builtin("imigue").label
+    shown = [f"{name}_{n}: {c['start']} to {c['end']}, {of(c['label'])}" for n, c in clips.items()]
+    return "\n".join([f"{path}: {len(clips)} clips", *shown[:5]])
