@@ -15,7 +15,6 @@ import numpy as np
 
 from imigue_lab.data.index import Problem, Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
-from imigue_lab.data.layouts.plain import find_files
 from imigue_lab.data.layouts.tables import SAFE_ID, parse_clip
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import some
@@ -50,6 +49,7 @@ def survey_tree(inventory: Inventory) -> Survey:
 def read_list(path: Path, split: str, files: dict[str, Path], survey: Survey) -> None:
     """Adds a video, with its label, for each line of a list."""
     known = {row["video_id"] for row in survey.videos}
+    poses = {path.stem: path for path in sorted(survey.root.glob("keypoints/*"))}
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if not (cells := line.split()):
             continue
@@ -65,7 +65,7 @@ def read_list(path: Path, split: str, files: dict[str, Path], survey: Survey) ->
         known.add(name)
         subject = None if split == "test" else name[:4]
         row: Row = {"video_id": name, "subject": subject, "split": split, "label": clip["label"]}
-        row |= {"video": files.get(name), "keypoints": find_files(survey.root, name)["keypoints"]}
+        row |= {"video": files.get(name), "keypoints": poses.get(name)}
         survey.videos.append(row | dict.fromkeys(("clip video", "clip keypoints")))
 
 
