@@ -4,6 +4,7 @@ from pathlib import Path
 
 from imigue_lab.data.videos.frame_table import frame_table, seconds_of
 from imigue_lab.data.videos.video import Video, count_frames, probe, varies
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 
 ASSUMED = 25.0  # frames a second of an annotated video that is not there
@@ -61,18 +62,19 @@ def describe_annotations(path: Path) -> str:
         times = frame_table(film).seconds
     else:
         notes = [f"the video is not beside it: frames are counted at {ASSUMED:g} a second"]
-    read = read_eaf(path, times, video=film.name if film else "")
-    table = named(read.segments)[["class", "start", "end", "start_s", "end_s"]]
+    imigue = builtin("imigue")
+    read = read_eaf(path, times, imigue, video=film.name if film else "")
+    table = named(read.segments, imigue)[["class", "start", "end", "start_s", "end_s"]]
     return "\n".join([f"{path}:", table.to_string(index=False), *notes, *read.remarks])
 
 
 def describe_labels(path: Path) -> str:
     from imigue_lab.data.layouts.recognise import raise_first
     from imigue_lab.data.layouts.tables import read_label_file
-    from imigue_lab.data.vocabulary import builtin
 
-    clips, problems = read_label_file(path)
+    imigue = builtin("imigue")
+    clips, problems = read_label_file(path, False, imigue)
     raise_first(problems)
-    name, of = path.stem.lower().partition("_label")[0], builtin("imigue").label
+    name, of = path.stem.lower().partition("_label")[0], imigue.label
     shown = [f"{name}_{n}: {c['start']} to {c['end']}, {of(c['label'])}" for n, c in clips.items()]
     return "\n".join([f"{path}: {len(clips)} clips", *shown[:5]])

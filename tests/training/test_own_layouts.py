@@ -123,15 +123,18 @@ def test_two_channels_are_places_whose_score_is_1(tree):
 
 
 def test_scores_above_1_and_fractions_are_converted_and_said(tree):
-    def change(points):
-        return np.abs(points) % 1 * [1, 1, 6]
+    root = tree(17, change=lambda points: np.abs(points) % 1 * [600, 600, 6])
+    data = load_gesture_data(str(root))
+    assert data.skeletons("train", 0)[0].skeleton[..., 2].max() == 1
+    assert "scores above 1 are taken for 1 (v0, v1, v2, v3, v4 and 3 more)" in data.remarks()
+    remarks = load_gesture_data(str(tree(17, change=lambda points: np.abs(points) % 1))).remarks()
+    assert any("coordinates are fractions of a picture of unknown size" in own for own in remarks)
 
-    data = load_gesture_data(str(tree(17, change=change)))
-    skeleton = data.skeletons("train", 0)[0].skeleton
-    assert skeleton[..., 2].max() == 1
-    remarks = "\n".join(data.remarks())
-    assert "scores above 1 are taken for 1 (v0, v1, v2, v3, v4 and 3 more)" in remarks
-    assert "coordinates are fractions of a picture of unknown size" in remarks
+
+def test_17_joints_in_metres_are_no_picture(tree):
+    root = tree(17, change=lambda points: 2 + np.abs(points))
+    with pytest.raises(DataError, match=r"neither pixels nor scores; declare joints in space"):
+        load_gesture_data(str(root))
 
 
 def test_a_neck_that_a_layout_lacks_is_between_the_shoulders(tree):

@@ -16,6 +16,7 @@ from imigue_lab.errors import DataError
 SKELETON = "_skeleton.csv"  # the ending of SMG's files
 KINECT = 25  # joints of a row; each has x, y, z in metres, 4 of its rotation, 4 pixels
 JOINTS = 18  # of BoLD, in the order of `openpose18`
+LONGEST = 1e6  # frames
 SCORED = 0.1  # below it a joint is missing, as the authors of BoLD's baseline read it
 
 
@@ -55,14 +56,17 @@ def open_joints(path: Path) -> tuple[Float[np.ndarray, "rows columns"], int]:
     """
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        shape = rows.shape
+    except (OSError, ValueError, EOFError, AttributeError) as error:
         raise DataError(f"{path}: is not an array ({message(error)}); copy it again") from None
-    if rows.ndim != 2 or rows.shape[1] != 2 + 3 * JOINTS or not len(rows):
+    if len(shape) != 2 or shape[1] != 2 + 3 * JOINTS or not len(rows) or rows.dtype.kind != "f":
         raise DataError(
-            f"{path}: expected rows of frame, person and {JOINTS} joints, got {rows.shape};"
+            f"{path}: expected rows of frame, person and {JOINTS} joints, got {shape};"
             " copy it again"
         )
-    return rows, int(rows[-1, 0] - rows[0, 0]) + 1
+    if not 0 <= (last := rows[-1, 0] - rows[0, 0]) < LONGEST:
+        raise DataError(f"{path}: expected rows in the order of frames; copy the file again")
+    return rows, int(last) + 1
 
 
 def read_joints(path: Path) -> Float32[np.ndarray, "1 T 18 3"]:

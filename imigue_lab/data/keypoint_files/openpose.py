@@ -31,6 +31,7 @@ Person = Float32[np.ndarray, "V 3"]
 Track = dict[int, Person]  # one person by frame, in order
 LARGEST = 1e5  # pixels; no picture is larger
 HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
+MOST = 20  # persons of a frame who are followed, those of the highest scores
 LOST = 50  # frames after which a person who comes back is another one
 PEAK = 20.0  # scores of SimCC estimators reach 10, see `units`
 
@@ -60,12 +61,14 @@ def tracked(
 ) -> Float32[np.ndarray, "M T V 3"]:
     """Persons followed from frame to frame; the first has the highest sum of scores."""
     skeleton = np.zeros((persons, len(people), joints, 3), dtype=np.float32)
-    tracks = follow(people)
+    surest = [sorted(own, key=lambda person: -float(person[:, 2].sum())) for own in people]
+    tracks = follow([own[:MOST] for own in surest])
     for number in range(persons):
-        for track in in_turn(tracks):
-            tracks = [other for other in tracks if other is not track]
-            for frame, person in track.items():
-                skeleton[number, frame] = person
+        chosen = in_turn(tracks)
+        for frame, person in (item for track in chosen for item in track.items()):
+            skeleton[number, frame] = person
+        taken = {id(track) for track in chosen}
+        tracks = [track for track in tracks if id(track) not in taken]
     return skeleton
 
 

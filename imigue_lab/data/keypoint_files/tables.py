@@ -21,7 +21,13 @@ from imigue_lab.data.keypoint_files.datasets import (
     read_joints,
     read_skeleton_csv,
 )
-from imigue_lab.data.keypoint_files.openpose import PEAK, checked, message, read_openpose_json
+from imigue_lab.data.keypoint_files.openpose import (
+    HIGHEST,
+    PEAK,
+    checked,
+    message,
+    read_openpose_json,
+)
 from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton
@@ -305,7 +311,13 @@ def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
         if array.shape[-1] == 2 or not layout.scores:
             shown = (persons[..., :2] != 0).any(axis=-1, keepdims=True)
             persons = np.concatenate([persons[..., :2], shown.astype(array.dtype)], axis=-1)
-        return np.stack([checked(person, layout, f"{path}", PEAK) for person in persons])
+        found = np.stack([checked(person, layout, f"{path}", PEAK) for person in persons])
+        if found[..., 2].max() > HIGHEST and np.abs(found[..., :2]).max() < PEAK:
+            raise DataError(
+                f"{path}: expected x, y and a score of 0 to 1 in {layout.name}, got numbers that"
+                f" are neither pixels nor scores; declare joints in space in {FILE}"
+            )
+        return found
     if not (np.abs(persons) < np.finfo(np.float32).max).all():
         raise DataError(f"{path}: contains NaN or infinity; write 0, 0, 0 where a joint is missing")
     return persons.astype(np.float32)

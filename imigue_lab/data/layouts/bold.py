@@ -23,10 +23,10 @@ from imigue_lab.data.keypoint_files.tables import is_number
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
 from imigue_lab.data.layouts.tables import SAFE_ID
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.errors import some
+from imigue_lab.errors import DataError, some
 
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
-FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4")
+FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4,(\d{1,9})(\.0)?")  # and the person
 
 
 def survey_tree(inventory: Inventory) -> Survey:
@@ -44,8 +44,12 @@ def survey_tree(inventory: Inventory) -> Survey:
         video = videos[clip["video_id"]]
         lengths = [video.get("frames")]
         if joints := video["clip keypoints"]:
-            lengths.append(open_joints(joints)[1])
             clip["keypoints"] = of_person(joints, clip["person"])
+            try:
+                lengths.append(open_joints(joints)[1])
+            except DataError as error:
+                what, _, advice = str(error).removeprefix(f"{joints}: ").rpartition("; ")
+                survey.report("unreadable", joints, None, what, advice)
         if known := [frames for frames in lengths if frames]:
             survey.clips.append(clip | {"start": 0, "end": min(known) - 1})
     if len(survey.clips) < len(persons):
@@ -60,16 +64,16 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
     root, shares = path.parent.parent, len(survey.vocabulary)
     known = {clip["clip_id"] for clip in survey.clips}
     unrated = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = [(number, cells) for number, cells in enumerate(csv.reader(file), 1) if cells]
     for number, cells in rows:
-        film, numbers = FILM.fullmatch(cells[0]), cells[1 : 4 + shares]
-        if not film or len(numbers) not in (3, 3 + shares) or not all(map(is_number, numbers)):
+        film, numbers = FILM.fullmatch(",".join(cells[:2])), cells[2 : 4 + shares]
+        if not film or len(numbers) not in (2, 2 + shares) or not all(map(is_number, numbers)):
             what = f"expected video, person, two frames and {shares} shares, got {cells[:4]}"
             survey.report("row", path, number, what, "copy the file again")
             continue
-        person, rated = int(float(cells[1])), np.array(numbers[3:], float)
-        video_id = "_".join(film.groups())
+        person, rated = int(film[4]), np.array(numbers[2:], float)
+        video_id = "_".join(film.groups()[:3])
         clip_id = f"{video_id}_{person}"
         video, joints = root / "videos" / cells[0], root / "joints" / f"{cells[0][:-4]}.npy"
         row: Row = {"video_id": video_id, "split": split, "keypoints": None, "clip video": None}

@@ -43,7 +43,7 @@ def survey_tree(inventory: Inventory) -> Survey:
         else:
             without.append(name)
     if without:
-        survey.absent.append(f"neither video nor keypoints of the listed clips {some(without)}")
+        survey.absent.append(f"no frames are known of the listed clips {some(without)}")
     list_absent(survey)
     return survey
 
@@ -53,7 +53,7 @@ def read_list(
 ) -> None:
     """Adds a video, with its label, for each line of a list."""
     known = {row["video_id"] for row in survey.videos}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1):
         if not (cells := line.split()):
             continue
         name = Path(cells[0]).stem
@@ -76,4 +76,7 @@ def frames_of(keypoints: Path | None) -> int:
     """Frames of an ``.npy``, (T, V, C) or (M, T, V, C); 0 for other forms."""
     if keypoints is None or keypoints.suffix != ".npy":
         return 0
-    return int(np.load(keypoints, mmap_mode="r", allow_pickle=False).shape[-3])
+    try:
+        return int(np.load(keypoints, mmap_mode="r", allow_pickle=False).shape[-3])
+    except (OSError, ValueError, EOFError, AttributeError, IndexError):  # `check` names it
+        return 0

@@ -1,5 +1,7 @@
 """SMG, MA-52 and BoLD: ids, splits, subjects, ranges and classes of their own trees."""
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +160,7 @@ def test_a_list_of_ma52_may_have_labels_of_test_and_no_film(tmp_path):
     index = read_index(tmp_path)
     assert index.clips.label.tolist() == [51, 9, 7]
     assert set(index.clips.end) == {6}
-    text = "neither video nor keypoints of the listed clips 0002_01_0001"
+    text = "no frames are known of the listed clips 0002_01_0001"
     assert text in index.absent
     for row in ("0003_01_0001.mp4", "0003_01_0001.mp4 52", "0001_01_0001.mp4 4"):
         (lists / "val_list_videos.txt").write_text(f"{row}\n")
@@ -201,6 +203,28 @@ def test_a_person_of_bold_has_its_most_frequent_category(tmp_path):
     (tmp_path / "annotations/val.csv").write_text(rated(film, 0, (1, 0.5)) + "003/x.mp4/1.mp4,0\n")
     places = [(p.kind, p.row) for p in survey_root(tmp_path).problems]
     assert places == [("duplicate id", 1), ("row", 2)]
+
+
+GARBAGE = (b"", b"\xff\xfe\x00a,b", b"1,2,3\n", b"0,0\n" * 3, b"nan,nan,nan\n", b"x.mp4 1\n")
+
+
+@pytest.mark.parametrize("layout", DATA_SETS)
+def test_no_content_of_a_file_causes_a_traceback(tmp_path, layout):
+    spec = SyntheticSpec(videos=3, pictures=False, layout=layout)
+    root = make_data(tmp_path / layout, spec).root
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".csv", ".txt", ".npy"))
+    kinds = {re.sub(r"\d", "", path.name): path for path in files}
+    assert len(kinds) == {"smg": 3, "ma52": 5, "bold": 4}[layout]
+    film, zeros = "003/film0001.mp4/0000.mp4", ",0" * 26
+    rated = f"{film},nan,0,9{zeros}\n{film},1e9,0,9{zeros}\n{film},0,x,9\n".encode()
+    for path in kinds.values():
+        whole = path.read_bytes()
+        for content in (*GARBAGE, rated, whole[: len(whole) // 2]):
+            path.write_bytes(content)
+            with suppress(DataError):
+                check_root(root)
+        path.write_bytes(whole)
+    assert check_root(root).usable
 
 
 def test_annotations_of_others_are_not_taken_for_bold(tmp_path):

@@ -97,6 +97,21 @@ def test_smaller_layouts_are_selected_from_the_137_by_name():
     assert subset("openpose18", "body25") == [*range(8), *range(9, 15), 15, 16, 17, 18]
 
 
+def test_smaller_layouts_are_selected_from_coco_wholebody_and_halpe_by_name():
+    upper = [6, 8, 10, 5, 7, 9, 2, 1, 4, 3]
+    right, left = [116, 120, 124, 128, 132], [95, 99, 103, 107, 111]
+    assert subset("imigue22", "coco_wholebody133") == [0, (6, 5), *upper, *right, *left]
+    face = [25, 27, 31, 35, 37, 42, 47, 50, 71, 74, 77, 80]
+    columns = [0, (6, 5), *upper, *face, 91, *left, 112, *right]
+    assert subset("mmgesture36", "coco_wholebody133") == columns
+    tips = [joint + 3 for joint in (*right, *left)]  # 9 points more before the face, 6 feet fewer
+    assert subset("imigue22", "halpe136") == [0, 18, *upper, *tips]
+    assert subset("body25", "halpe26")[8] == 19
+    assert subset("body25", "coco_wholebody133")[-6:] == [17, 18, 19, 20, 21, 22]
+    with pytest.raises(DataError, match="ntu25, which lacks nose"):
+        subset("coco17", "ntu25")
+
+
 def test_both_orders_of_the_20_kinect_joints_agree():
     order = subset("kinect20", "msraction20")
     kinect, msraction = LAYOUTS["kinect20"], LAYOUTS["msraction20"]
