@@ -24,7 +24,6 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import (
     clusters_of,
-    is_binary,
     labelled,
     name_of,
     predicted_of,
@@ -86,7 +85,7 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
         }
     )
     if interviews:
-        predictions["p_positive"] = probability[:, 1] if is_binary(part) else np.nan
+        predictions["p_positive"] = probability[:, 1] if "probability" in part else np.nan
     groups = names if interviews else list(GROUPS)
     for column, labels in (("truth", truth), ("predicted", predicted)):
         of = predictions[column] if interviews else [group_of(label) for label in labels.tolist()]
