@@ -70,13 +70,10 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
         raise DataError(
             f"{index.root}: no interview has an outcome; set `labels` to a CSV of video_id,label"
         )
+    held_out = videos[videos.split == "validation"]
     if fold >= 0:
         regroup(videos, videos[videos.split != "test"].outcome.astype(int), fold, seed)
-    elif (
-        move_negatives
-        and len(names) == 2
-        and videos[videos.split == "validation"].outcome.nunique() == 1
-    ):
+    elif move_negatives and len(names) == 2 and held_out.outcome.nunique() == 1:
         remarks.append(move_to_validation(videos, names, move_negatives, seed))
     if not (videos.split == "train").any():
         left_out = f" ({'; '.join(dropped)})" if dropped else ""
@@ -90,8 +87,8 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     from imigue_lab.data.checks.tables import doubtful_outcomes  # its module is large
 
     remarks += [f"outcome {doubt}" for doubt in doubtful_outcomes(index)]
-    if lacking := [name for place, name in enumerate(names) if place not in found]:
-        remarks.append(f"train lacks the outcomes {some(lacking)}")
+    lacking = [name for place, name in enumerate(names) if place not in found]
+    remarks += [f"train lacks the outcomes {some(lacking)}"] * bool(lacking)
     remarks += shared_subjects(videos) + unvalidated(videos)
     return EmotionSplit(videos.reset_index(drop=True), names, remarks)
 
@@ -212,9 +209,7 @@ def subject_folds(subjects: pd.Series, strata: pd.Series, seed: int, count: int)
     return pd.Series(folds, table.index)
 
 
-def move_to_validation(
-    videos: pd.DataFrame, outcomes: tuple[str, ...], count: int, seed: int
-) -> str:
+def move_to_validation(videos: pd.DataFrame, both: tuple[str, ...], count: int, seed: int) -> str:
     """Moves `count` interviews of the outcome that validation lacks, one per subject."""
     present = int(videos[videos.split == "validation"].outcome.iloc[0])
     candidates = videos[(videos.split == "train") & (videos.outcome != present)]
@@ -223,7 +218,7 @@ def move_to_validation(
     if len(subjects) < count:
         raise DataError(
             f"move_negatives={count}: training has {len(subjects)} subjects with the outcome"
-            f" {outcomes[1 - present]!r}; reduce it to {len(subjects)}"
+            f" {both[1 - present]!r}; reduce it to {len(subjects)}"
         )
     moved = [
         rng.choice(candidates.index[candidates.subject == subject].to_numpy())

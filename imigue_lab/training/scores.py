@@ -42,11 +42,6 @@ def is_emotion(predictions: pd.DataFrame) -> bool:
     return "outcome" in predictions
 
 
-def is_binary(predictions: pd.DataFrame) -> bool:
-    """Whether they are of two outcomes."""
-    return "probability" in predictions
-
-
 def truth_of(predictions: pd.DataFrame) -> pd.Series:
     """The true class; null where it is hidden."""
     return predictions["outcome" if is_emotion(predictions) else "label"]
@@ -54,7 +49,7 @@ def truth_of(predictions: pd.DataFrame) -> pd.Series:
 
 def predicted_of(predictions: pd.DataFrame) -> Labels:
     """The predicted class: the most probable one, and the last of two equal outcomes."""
-    if is_binary(predictions):
+    if "probability" in predictions:
         return (predictions.probability.to_numpy(dtype=float) >= 0.5).astype(int)
     return probabilities(predictions).argmax(axis=1)
 
@@ -78,7 +73,7 @@ def clusters_of(predictions: pd.DataFrame) -> tuple[pd.Series, str]:
 
 def probabilities(predictions: pd.DataFrame) -> Probabilities:
     """The probability of each class, from the columns p0, p1, ..., or that of the last of two."""
-    if is_binary(predictions):
+    if "probability" in predictions:
         last = predictions.probability.to_numpy(dtype=float)
         return np.stack([1 - last, last], axis=1)
     classes = sum(name[0] == "p" and name[1:].isdigit() for name in predictions.columns)
@@ -188,7 +183,7 @@ def confusion_counts(
 def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
     """Every metric of a table of labelled predictions."""
     label, probability = label_columns(predictions)
-    if is_binary(predictions):
+    if "probability" in predictions:
         scores = outcome_scores(label, probability[:, 1], np.ones((1, len(label))))
         return {name: float(value[0]) for name, value in scores.items()}
     scores = confusion_scores(confusion_counts(label, probability, np.zeros_like(label)))
@@ -209,7 +204,7 @@ def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple
     """95 % interval of every metric over draws of whole clusters."""
     group, names = pd.factorize(clusters_of(predictions)[0])
     draws, (label, probability) = draw_groups(len(names), seed), label_columns(predictions)
-    if is_binary(predictions):
+    if "probability" in predictions:
         scores = outcome_scores(label, probability[:, 1], draws[:, group])
         return percentiles(scores, len(names))
     counts = confusion_counts(label, probability, group)
@@ -267,7 +262,7 @@ def constant_predictors(
     predictions: pd.DataFrame, names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """By name, the probabilities that each predicts for every item."""
-    if is_binary(predictions):
+    if "probability" in predictions:  # of two outcomes
         return {f"always {names[own]}": {"probability": float(own)} for own in (1, 0)}
     shares = truth_of(labelled(predictions, "train")).value_counts(normalize=True)
     shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)

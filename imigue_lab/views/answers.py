@@ -23,7 +23,6 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import (
     clusters_of,
-    is_binary,
     labelled,
     predicted_of,
     probabilities,
@@ -85,7 +84,7 @@ def read_predictions(run: Run, split: str = "") -> pd.DataFrame:
         }
     )
     if interviews:
-        predictions["p_positive"] = probability[:, 1] if is_binary(part) else np.nan
+        predictions["p_positive"] = probability[:, 1] if "probability" in part else np.nan
     groups = () if interviews else vocabulary.group_names
     for column, labels in (("truth", truth), ("predicted", predicted)) if groups else ():
         of = [vocabulary.groups[label] for label in labels.tolist()]

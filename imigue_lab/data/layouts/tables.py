@@ -125,9 +125,8 @@ def misspelt(path: Path, outcomes: pd.Series) -> list[Problem]:
 def similarity(name: str, other: str) -> float:
     """0 to 1 of two names; 0 of numbers, and of a word and its negation, such as unhappy."""
     one, two = sorted((name.casefold(), other.casefold()), key=len)
-    if not two.isalpha() or two.endswith(one):
-        return 0.0
-    return SequenceMatcher(None, one, two).ratio()
+    comparable = two.isalpha() and not two.endswith(one)
+    return SequenceMatcher(None, one, two).ratio() if comparable else 0.0
 
 
 def parse_range(start: str, end: str) -> tuple[int, int] | str:
