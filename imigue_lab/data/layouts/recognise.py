@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from imigue_lab.data.index import Index, Problem, Survey
-from imigue_lab.data.layouts.inventory import take_inventory
 from imigue_lab.data.layouts.tables import read_outcomes, read_subjects, restore_zeros
 from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, some
@@ -117,6 +116,7 @@ def survey_layout(root: Path) -> Survey:
         return read_plain(root)
     # most data have one layout, and the others' readers are not loaded
     from imigue_lab.data.layouts.full import label_file, read_full
+    from imigue_lab.data.layouts.inventory import take_inventory
     from imigue_lab.data.layouts.miga import read_miga
     from imigue_lab.data.layouts.others import survey_other
     from imigue_lab.data.layouts.plain import read_folder
