@@ -31,6 +31,8 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     every = EMOTION_METRICS if emotion else GESTURE_METRICS
     for metric in filter(table.columns.__contains__, every):
         shown[metric.replace("_", " ")] = with_intervals(table, metric)
+    if "f1_mean" in table:
+        shown["f1 mean"] = with_intervals(table, "f1_mean")
     if emotion:
         shown["p"] = [show_p(p) for p in table["p"]]
     return shown

@@ -21,6 +21,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import softmax
 
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.training.statistics import (
     PerResample,
     draw_groups,
@@ -232,7 +233,7 @@ def score_table(
     constants = constant_predictors(predictions, names)
     parts = {split: labelled(predictions, split) for split in ("validation", "test")}
     return pd.DataFrame(
-        score_row(predicted, split, name, seed)
+        score_row(predicted, split, name, seed) | f1_mean(predicted, names)
         for split, part in parts.items()
         if len(part)
         for name, predicted in {
@@ -268,6 +269,18 @@ def constant_predictors(
     shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)
     majority = name_of(int(shares.to_numpy().argmax()), names)
     return {f"always {majority}": {f"p{label}": float(share) for label, share in shares.items()}}
+
+
+def f1_mean(part: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """MAC's measure on MA-52: the mean of macro and micro F1 of actions and of body parts."""
+    if is_emotion(part) or tuple(names) != (known := builtin("ma52")).classes:
+        return {}
+    label, probability = label_columns(part)
+    body = np.array([known.group_names.index(own) for own in known.groups])
+    bodies = np.eye(len(known.group_names))[body[probability.argmax(axis=1)]]
+    levels, one = ((label, probability), (body[label], bodies)), np.zeros_like(label)
+    scores = [confusion_scores(confusion_counts(true, found, one)) for true, found in levels]
+    return {"f1_mean": float(np.mean([s[m] for s in scores for m in ("top1", "macro_f1")]))}
 
 
 def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict[str, Any]:

@@ -166,13 +166,12 @@ def clips(n=120, skill=1.5, seed=0, per_video=6, split="test"):
     return pd.concat([known, pd.DataFrame(probability).add_prefix("p")], axis=1)
 
 
-def certain(rows):
+def certain(rows, classes=3):
     """Predictions with probability 1: rows of (video, label, predicted)."""
     frame = pd.DataFrame(rows, columns=["video_id", "label", "predicted"])
     frame["clip_id"] = [f"{v}_{n}" for n, v in enumerate(frame.video_id)]
-    for label in range(3):
-        frame[f"p{label}"] = (frame.predicted == label).astype(float)
-    return frame.assign(split="test", subject=frame.video_id)
+    probability = pd.DataFrame(np.eye(classes)[frame.predicted]).add_prefix("p")
+    return frame.join(probability).assign(split="test", subject=frame.video_id)
 
 
 def test_every_gesture_metric_agrees_with_scikit_learn():
@@ -321,6 +320,24 @@ def test_hidden_labels_are_not_scored():
     assert score_table(predictions).n.tolist() == [100, 100]
     hidden = predictions.assign(label=predictions.label.mask(predictions.split == "test"))
     assert score_table(hidden).empty
+
+
+def test_f1_mean_of_ma52_is_that_of_scikit_learn_over_actions_and_body_parts():
+    rng = np.random.default_rng(0)
+    items = [("a", *pair) for pair in rng.integers(0, 52, size=(60, 2))] + [("b", 7, 7)] * 20
+    predictions, vocabulary = certain(items, classes=52), builtin("ma52")
+    truth, found = np.array([pair[1:] for pair in items]).T
+    parts = [np.array(vocabulary.groups)[labels] for labels in (truth, found)]
+    expected = [
+        metrics.f1_score(*pair, average=kind, zero_division=0)
+        for pair in ((truth, found), parts)
+        for kind in ("macro", "micro")
+    ]
+    predictions = pd.concat([predictions, predictions.assign(split="train")])
+    table = score_table(predictions, 0, vocabulary.classes)
+    assert table.f1_mean[0] == pytest.approx(np.mean(expected))
+    assert show_scores(table)["f1 mean"][0] == f"{np.mean(expected):.2f}"
+    assert "f1_mean" not in score_table(predictions, 0)
 
 
 def test_the_class_table_by_hand():
