@@ -201,7 +201,7 @@ def test_only_readers_checks_and_synthetic_data_know_the_ids_of_imigue():
                     found.append(f"{path}:{node.lineno}")
                 case ast.Call(args=[ast.Constant(value="imigue")]):
                     found.append(path.stem)
-    # the default of an index, a file alone, outcomes of matches, published heads, runs without a list
+    # an index's default, a file alone, outcomes of matches, published heads, runs without a list
     assert set(found) == {"index", "one_file", "card", "start", "runs"}
 
 

@@ -134,8 +134,10 @@ def build_parser() -> argparse.ArgumentParser:
     submission.add_argument(
         "--track", type=int, choices=[1, 3], required=True, help="of MiGA, or of MAC on MA-52"
     )
-    form = "year of the challenge's form (default: the newest of the data set)"
-    submission.add_argument("--format", default="", choices=["2023", "2024", "2025"], help=form)
+    form = "year of a challenge's form, or plain (default: the newest of the data set)"
+    submission.add_argument(
+        "--format", default="", choices=["2023", "2024", "2025", "plain"], help=form
+    )
     header = "column names, comma-separated (default: those of the form)"
     submission.add_argument("--header", default="", help=header)
     numbers = "class numbers of track 1: zero, from 0; csv, as in the label files"

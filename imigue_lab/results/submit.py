@@ -1,7 +1,8 @@
 """Challenge submissions: a zip with one CSV, one row per expected id, in the order of the labels.
 
-`FORMS` has the form of each data set, track and year: MiGA's on iMiGUE and SMG, MAC's on MA-52. The
-names of columns and the numbering of classes are arguments. `made_from.json` records the origin.
+`FORMS` has the form of each data set, track and year: MiGA's on iMiGUE and SMG, MAC's on MA-52; and
+a plain one, with ids and classes as the data's own files write them, for any other data. The names
+of columns and the numbering of classes are arguments. `made_from.json` records the origin.
 """
 
 import io
@@ -23,7 +24,7 @@ from imigue_lab.errors import DataError, RunError, SettingsError, some
 from imigue_lab.results.open import open_index
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run
-from imigue_lab.training.scores import probabilities
+from imigue_lab.training.scores import predicted_of, probabilities
 
 Numbering = Literal["zero", "csv"]
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of zip; equal rows give equal bytes
@@ -35,12 +36,13 @@ class Form(NamedTuple):
     """One form of a submission.
 
     `cells` follow the id: the class, the group of the class and the class, or both of the five most
-    probable classes; a group is numbered by its first class.
+    probable classes; a group is numbered by its first class. `own` is the id of the class in the
+    data's files, or the name of the outcome.
     """
 
-    example: str  # an id of the test split; others have other digits
+    example: str  # an id of the test split; others have other digits; empty: any id
     header: tuple[str, ...]  # empty: none
-    cells: Literal["class", "group, class", "top 5"] = "class"
+    cells: Literal["class", "group, class", "top 5", "own"] = "class"
     ending: str = ""  # of ids in the file
     file: str = "prediction"
 
@@ -56,6 +58,10 @@ FORMS = {  # data set and track -> forms by year, the last is the default
         "2024": Form("test0000", ("id", "pred_label_1", "pred_label_2"), "group, class", ".mp4"),
         "2025": Form("test0000", MAC_2025, "top 5", ".mp4"),
     },
+}
+PLAIN = {
+    1: Form("", ("clip_id", "class"), "own"),
+    3: Form("", ("video_id", "outcome"), "own"),
 }
 ITEMS = {1: "clip_id", 3: "video_id"}  # what a track predicts
 
@@ -83,7 +89,7 @@ def submit(
 
     Args:
         track: 1 gestures of clips, 3 outcomes of interviews.
-        form: year, see `FORMS`; empty: the newest one of the data set and track.
+        form: year, see `FORMS`, or `plain`; empty: the newest one of the data set and track.
         header: names of the columns with commas; empty: those of the form.
         numbering: of track 1: `zero` is the place of a class, from 0, `csv` its id in label files.
         data: root with the expected test split; empty: the one that the run was trained on.
@@ -106,13 +112,19 @@ def submit(
         raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
     example = chosen.form.example
     pattern = re.sub(r"\d+", lambda own: r"\d{4}" if len(own[0]) == 4 else r"\d+", example)
-    if foreign := [name for name in ids if not re.fullmatch(pattern, name)]:
+    foreign = [name for name in ids if example and not re.fullmatch(pattern, name)]
+    if foreign:
         raise DataError(
             f"{index.root}: expected ids of the challenge's test split, such as {example}, got"
-            f" {some(foreign, 3)}; the predictions of other data are in predictions.parquet"
+            f" {some(foreign, 3)}; set the format to plain for a table of other data"
         )
     ranked = predicted_classes(run, chosen, ids)
-    cells = cells_of(ranked, chosen.form, index.vocabulary, numbering) if track == 1 else ranked
+    vocabulary, own = index.vocabulary, chosen.form.cells == "own"
+    if own:
+        shown = np.array(vocabulary.ids if track == 1 else vocabulary.outcomes)
+        cells = shown[ranked[:, :1]]
+    else:
+        cells = cells_of(ranked, chosen.form, vocabulary, numbering) if track == 1 else ranked
     rows = pd.DataFrame(cells)
     rows.insert(0, "id", [f"{name}{chosen.form.ending}" for name in ids])
     text = rows.to_csv(index=False, header=names or False, lineterminator="\n")
@@ -124,7 +136,7 @@ def submit(
         "predictions": short_hash((run.folder / "predictions.parquet").read_bytes()),
         "track": track,
         "format": form,
-        "numbering": numbering if track == 1 else "1 is a win",
+        "numbering": "own" if own else numbering if track == 1 else "1 is a win",
         "rows": len(rows),
         "csv": short_hash(text.encode()),
         "synthetic": index.synthetic,
@@ -139,20 +151,19 @@ def submit(
 
 
 def choose_track(index: Index, track: int, year: str) -> Track:
-    """The track of the challenge on this data set; of iMiGUE's where there is none."""
+    """The track of the challenge on this data set, or the plain form."""
     names = {name: data for data, name in BUILTIN.items()}
-    data = names.get(index.vocabulary.name, "")
-    data = data if (data, track) in FORMS else "imigue"
-    forms, own = FORMS[data, track], builtin(data)
+    data, own = names.get(index.vocabulary.name, ""), index.vocabulary
+    forms = {"plain": PLAIN[track], **FORMS.get((data, track), {})}
     year = year or list(forms)[-1]
     if year not in forms:
         raise SettingsError(
             f"format: track {track} of {own.name} has {' and '.join(forms)}, got {year}; choose"
             " one of these"
         )
-    return Track(
-        track, ITEMS[track], own.classes if track == 1 else own.outcomes, year, forms[year]
-    )
+    own = own if year == "plain" else builtin(data)
+    names_of = own.classes if track == 1 else own.outcomes
+    return Track(track, ITEMS[track], names_of, year, forms[year])
 
 
 def header_names(header: str, chosen: Track) -> list[str]:
@@ -215,9 +226,10 @@ def predicted_classes(run: Run, track: Track, ids: list[str]) -> Int[np.ndarray,
     refuse(run, sorted(set(found) - set(ids)), "predicts ids that are not in the test split,")
     table = table.set_index(track.item).loc[ids]
     if track.item == "video_id":
-        win = table.probability.to_numpy(dtype=float)
-        refuse(run, table.index[~((win >= 0) & (win <= 1))], "has no probability of")
-        return (win >= 0.5).astype(int)[:, None]
+        probability = probabilities(table)
+        unknown = ~((probability >= 0) & (probability <= 1)).all(axis=1)
+        refuse(run, table.index[unknown], "has no probability of")
+        return predicted_of(table)[:, None]
     probability = probabilities(table)
     if probability.shape[1] != len(track.classes):
         raise RunError(

@@ -184,10 +184,23 @@ def test_ids_that_no_challenge_has_are_refused(finished, tmp_path):
         submit(run, 1, data=str(own))
 
 
+def test_the_plain_form_has_ids_of_the_data_and_names_of_outcomes(finished, index):
+    _, (header, *rows, _) = lines_of(submit(finished(), 1, "plain"))
+    test = index.clips[index.clips.split == "test"]
+    assert header == "clip_id,class"
+    assert rows == [f"{clip},{IMIGUE.ids[place % 32]}" for place, clip in test.clip_id.items()]
+    run = finished("talks", task="emotion", classes=IMIGUE.outcomes)
+    _, (header, *rows, _) = lines_of(submit(run, 3, "plain"))
+    assert header == "video_id,outcome"
+    assert {row.split(",")[1] for row in rows} == {"win", "lose"}
+
+
 def test_a_run_of_another_track_and_an_unknown_form_are_refused(finished):
     with pytest.raises(RunError, match=r"expected the classes turtle neck.* for track 1, got"):
         submit(finished(task="emotion", classes=IMIGUE.outcomes), 1)
-    with pytest.raises(SettingsError, match="format: track 3 of iMiGUE has 2025, got 2023"):
+    with pytest.raises(
+        SettingsError, match="format: track 3 of iMiGUE has plain and 2025, got 2023"
+    ):
         submit(finished(), 3, "2023")
     for header in ("Id", "Id,Tar\nget", "Id,Id"):
         with pytest.raises(SettingsError, match="expected 2 names"):
@@ -259,7 +272,7 @@ def test_miga_of_2023_on_smg_has_the_clips_of_smg_in_either_numbering(others):
         ["Sample0036_0,10", "Sample0037_0,11", "Sample0038_0,12", ""],
     )
     assert lines_of(submit(run, 1, numbering="csv"))[1][0] == "Sample0036_0,11"
-    with pytest.raises(SettingsError, match="track 1 of SMG has 2023, got 2025"):
+    with pytest.raises(SettingsError, match="track 1 of SMG has plain and 2023, got 2025"):
         submit(run, 1, "2025")
 
 
@@ -268,7 +281,7 @@ def test_ids_of_another_split_of_ma52_are_refused(others):
     root = Path(run.provenance()["where"]["data"])
     (root / "keypoints/test0002.npy").rename(root / "keypoints/mine.npy")
     (root / "test_list_videos.txt").write_text("test0000.mp4 0\ntest0001.mp4 0\nmine.mp4 0\n")
-    with pytest.raises(DataError, match=r"such as test0000, got mine; the predictions"):
+    with pytest.raises(DataError, match=r"such as test0000, got mine; set the format to plain"):
         submit(run, 1)
 
 
