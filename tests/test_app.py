@@ -19,6 +19,7 @@ from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.story import LAYOUTS
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.videos.video import frames_at, write_video
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.training.emotion.settings import EmotionSettings
 
 
@@ -180,16 +181,16 @@ def test_check_of_one_file_says_what_it_contains(tmp_path, capsys):
     write_video(tmp_path / "IMG_1.MOV", np.zeros((30, 48, 64, 3), np.uint8), 25)
     (tmp_path / "0007_label.csv").write_text("class;start;end\n7,0;0;39\n")
     torch.save({"model": {"w": torch.zeros(3)}, "args": argparse.Namespace()}, tmp_path / "a.pth")
-    np.save(tmp_path / "k.npy", np.ones((4, 25, 3), np.float32))
+    np.save(tmp_path / "k.npy", np.ones((4, 22, 3), np.float32))
     rows = pd.DataFrame([(3, 20, 29, 0.5)], columns=["label", "start", "end", "confidence"])
     film, notes = tmp_path / "IMG_1.MOV", tmp_path / "notes.eaf"
-    write_eaf(as_segments(rows, np.arange(31) / 25), film, 25, notes)
+    write_eaf(as_segments(rows, np.arange(31) / 25), film, 25, notes, builtin("imigue"))
     notes.write_text(notes.read_text().replace('"1200"', '"1300"'))
     for name, expected in (
         ("IMG_1.MOV", "30 frames of 64 x 48, 25 a second, second 0.000 to 1.200"),
         ("0007_label.csv", "0007_0: 0 to 39, "),
         ("a.pth", "1 weights, 3 numbers; no code in it was run"),
-        ("k.npy", "4 frames of 25 joints"),
+        ("k.npy", "4 frames of 22 joints"),
         ("notes.eaf", "gestures were cut to the end of the video: "),
     ):
         assert run("check", str(tmp_path / name)) == 0
@@ -220,5 +221,5 @@ def test_files_that_others_could_not_read_have_their_right_values(shared, capsys
         assert expected in capsys.readouterr().out
     seconds = frame_table(files / "variable_rate.mp4").seconds
     assert seconds[20] == 2 and frames_at(seconds, 25)[50] == 20
-    read = read_eaf(files / "past_the_end.eaf", np.arange(51) / 25)
+    read = read_eaf(files / "past_the_end.eaf", np.arange(51) / 25, builtin("imigue"))
     assert read.segments.end.tolist() == [29, 49] and len(read.remarks) == 1

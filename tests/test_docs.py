@@ -136,8 +136,10 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     write_video(tmp_path / "recordings/anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
     for name, code in blocks(page, "python"):
         (tmp_path / name).write_text(code)
-    lines = re.findall(r"^    ((?:mkdir|python|imigue-lab) .*)$", page.read_text(), re.MULTILINE)
-    assert len(lines) == 12
+    lines = re.findall(
+        r"^    ((?:mkdir|python|papermill|imigue-lab) .*)$", page.read_text(), re.MULTILINE
+    )
+    assert len(lines) == 16
     for line in lines:
         program, *words = shlex.split(line)
         if program == "mkdir":
@@ -145,6 +147,9 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
                 (tmp_path / folder).mkdir(parents=True)
         elif program == "python":
             runpy.run_path(words[0])
+        elif program == "papermill":
+            notebook = str(CHECKOUT / "notebooks" / words[0])
+            call(["-m", "papermill", notebook, *words[1:]], tmp_path)
         else:
             main(words)
     output = capsys.readouterr().out

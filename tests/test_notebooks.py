@@ -277,7 +277,7 @@ def test_papermill_shows_a_faulty_tree_and_names_what_is_wrong(tmp_path):
     done = papermill("-p", "data", index.root, folder=tmp_path, notebook=PREPARE)
     assert done.returncode == 0, done.stderr[-2000:]
     _, text = outputs_of(tmp_path)
-    assert "got 32 (1: 0001_label.csv:1)" in text
+    assert "got '32' (1: 0001_label.csv:1)" in text
     assert text.count("\nerror, ") == 2
 
 

@@ -264,7 +264,7 @@ def constant_predictors(
 ) -> dict[str, dict[str, float]]:
     """By name, the probabilities that each predicts for every item."""
     if "probability" in predictions:  # of two outcomes
-        return {f"always {names[own]}": {"probability": float(own)} for own in (1, 0)}
+        return {f"always {name_of(own, names)}": {"probability": float(own)} for own in (1, 0)}
     shares = truth_of(labelled(predictions, "train")).value_counts(normalize=True)
     shares = shares.reindex(range(probabilities(predictions).shape[1]), fill_value=0.0)
     majority = name_of(int(shares.to_numpy().argmax()), names)

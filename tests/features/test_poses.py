@@ -197,8 +197,8 @@ def test_without_a_source_there_are_no_poses(video):
 
 def test_keypoints_made_at_another_rate_are_refused_with_the_likely_cause(tmp_path):
     write_video(tmp_path / "anna.mp4", np.zeros((240, 32, 32, 3), np.uint8), 30)
-    np.save(tmp_path / "anna.npy", np.full((200, 25, 3), 0.5, np.float32))
+    np.save(tmp_path / "anna.npy", np.full((200, 22, 3), 0.5, np.float32))
     complaint = r"expected 240 frames .*, got 200 \(as at 25 frames a second of 30"
     with pytest.raises(DataError, match=complaint):
-        find_poses(tmp_path / "anna.mp4", str(tmp_path / "anna.npy"), "imigue22")
+        find_poses(tmp_path / "anna.mp4", str(tmp_path / "anna.npy"), LAYOUTS["imigue22"])
     assert rates_of(220, 240) == ""

@@ -1,5 +1,6 @@
 """Somebody's own twelve classes: named by their data from training to the last figure."""
 
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from imigue_lab.app import main
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.errors import RunError
+from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.compare import compare
 from imigue_lab.results.fuse import fuse
 from imigue_lab.results.open import load_run, open_index
@@ -44,6 +45,7 @@ def write_root(root, names=NAMES, groups=("",) * 12):
         video_id = f"talk{number}"
         videos.append((video_id, SPLITS[number // 2], f"person{number // 2}"))
         points = rng.uniform(100, 400, size=(48, 22, 3)).astype(np.float32)
+        points[..., 2] = 0.9
         np.save(root / "keypoints" / f"{video_id}.npy", points)
         for row in range(6):
             label = (number % 2) * 6 + row
@@ -143,9 +145,13 @@ def test_the_card_does_not_speak_of_imigue(opened):
     assert "MiGA" not in page and "20 sit still" in page
 
 
-def test_no_challenge_takes_them(opened):
-    with pytest.raises(RunError, match=r"expected the classes turtle neck.* for track 1, got nod"):
-        submit(opened.run, 1)
+def test_no_challenge_takes_them_and_their_table_has_their_ids(opened):
+    with pytest.raises(SettingsError, match="track 1 of own has plain, got 2025"):
+        submit(opened.run, 1, "2025")
+    with zipfile.ZipFile(submit(opened.run, 1)) as file:
+        table = pd.read_csv(file.open("prediction.csv"), dtype=str)
+    assert table.columns.tolist() == ["clip_id", "class"]
+    assert len(table) == 12 and set(table["class"]) <= {*IDS}
 
 
 def test_a_run_is_refused_by_name_on_data_of_other_classes(opened, poses, other):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.views.prototypes.browser import KINDS, PrototypeBrowser
 from imigue_lab.views.prototypes.plane import COLOUR_BY
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, read_points
@@ -61,8 +62,9 @@ def test_the_page_receives_places_looks_kinds_and_names_on_request(browser, flat
     scene, (places, looks, kinds) = browser.sent[-1]
     places = np.frombuffer(places, np.float32).reshape(-1, 2)
     np.testing.assert_allclose(places, flat.table[["x", "y"]], rtol=1e-4, atol=1e-6)
-    looks = np.frombuffer(looks, np.int8)
-    assert [scene["names"][n].split(" · ")[0] for n in looks] == flat.table.label.map(str).tolist()
+    looks, label = np.frombuffer(looks, np.int16), builtin("imigue").label
+    shown = [scene["names"][n].split(" · ")[0] for n in looks]
+    assert shown == flat.table.label.map(label).tolist()
     assert len(set(zip(scene["palette"], scene["marks"], strict=True))) == len(scene["names"])
     assert scene["kinds"] == KINDS
     assert [KINDS[n] for n in np.frombuffer(kinds, np.uint8)] == flat.table.kind.tolist()
@@ -79,4 +81,4 @@ def test_another_colouring_reaches_the_page(browser, flat):
     scene, (_, colours, _) = browser.sent[-1]
     assert scene["names"] == ["correct", "incorrect"]
     incorrect = (flat.table.correctness == "incorrect").to_numpy()
-    assert (np.frombuffer(colours, np.int8)[incorrect] == 1).all()
+    assert (np.frombuffer(colours, np.int16)[incorrect] == 1).all()
