@@ -16,7 +16,7 @@ from imigue_lab.data.store import Encoding, Features
 from imigue_lab.data.videos.video import Frames, plan_windows
 from imigue_lab.features.alignment import crop_rule, face_crop
 from imigue_lab.features.detectors import FaceDetector
-from imigue_lab.features.encoders import FaceEncoder, VideoEncoder
+from imigue_lab.features.encoders import FaceEncoder, FrameEncoder, VideoEncoder
 from imigue_lab.features.flow import Batches
 from imigue_lab.features.tracking import RULE, FaceTracker
 
@@ -60,7 +60,9 @@ class Stream(Protocol):
 class Rows:
     """Collects one vector, or one map, a window."""
 
-    def __init__(self, encoder: VideoEncoder, batches: Batches, name: str, facts: Facts):
+    def __init__(
+        self, encoder: VideoEncoder | FrameEncoder, batches: Batches, name: str, facts: Facts
+    ):
         self.encoder = encoder
         self.batches = batches
         self.name = name
@@ -82,14 +84,14 @@ class Rows:
 
 
 class ContextStream:
-    """`context (T, D)`: the class token of MViTv2 for each window of 16 frames."""
+    """`context (T, D)`: the vector of each window of 16 frames, for MViTv2 its class token."""
 
     unit: Literal["video", "clip"] = "video"
 
-    def __init__(self, encoder: VideoEncoder, name: str, batch: int):
+    def __init__(self, encoder: VideoEncoder | FrameEncoder, name: str, batch: int):
         self.encoder = encoder
         self.batches = Batches(encoder.pooled, batch)
-        self.encoding = Encoding(name, f"class token; {encoder.recipe}", encoder.note)
+        self.encoding = Encoding(name, f"{encoder.output}; {encoder.recipe}", encoder.note)
         self.bytes_a_window = 2 * encoder.model.dim
 
     def start(self, frames: int) -> Collector:
