@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
     subjects = "CSV of video_id,subject (default: those of the data)"
     check.add_argument("--subjects", default="", metavar="FILE", help=subjects)
+    check.add_argument("--store", default="", help="feature store with extracted keypoints")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
     check.set_defaults(run=check_data)
 
@@ -173,7 +174,7 @@ def check_data(options: argparse.Namespace) -> None:
     from imigue_lab.data.checks.root import check_root
     from imigue_lab.data.workspace import write_atomically
 
-    report = check_root(options.root, options.decode, options.subjects)
+    report = check_root(options.root, options.decode, options.subjects, options.store)
     print(report)
     if options.json:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from imigue_lab.data.index import Index, Problem
 from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outcomes
+from imigue_lab.data.store import with_extracted
 
 if TYPE_CHECKING:
     from imigue_lab.data.checks.report import Report
@@ -18,16 +19,17 @@ def open_data(data: str, labels: str = "", store: str = "", subjects: str = "") 
     """The index of a data root; see `read_index` for its labels, subjects and errors.
 
     `data` is the path of a root, or ``"synthetic"``: the synthetic set, generated on first use. Its
-    features are in the feature store, the folder `store`.
+    features are in the feature store, the folder `store`, as are extracted keypoints, which are
+    used where the root has none.
     """
-    return read_index(find_root(data, store), labels, subjects)
+    return with_extracted(read_index(find_root(data, store), labels, subjects), store)
 
 
 def check_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> "Report":
     """The data check of the same root: findings, and an index of what can be used."""
     from imigue_lab.data.checks.root import check_root
 
-    report = check_root(find_root(data, store), subjects=subjects)
+    report = check_root(find_root(data, store), subjects=subjects, store=store)
     return replace(report, index=with_outcomes(report.index, labels))
 
 

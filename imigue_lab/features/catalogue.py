@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     Batches are large enough to fill a GPU, and on a CPU small enough for its cache.
     """
 
-    stream: Literal["context", "face", "rgb"]
+    stream: Literal["context", "face", "rgb", "keypoints"]
     size: Literal["tiny", "full", "shipped"]
     batch_cpu: int
     batch_gpu: int
@@ -41,6 +41,7 @@ CATALOGUE = {
     "rgb-mvitv2s": Entry("rgb", "full", 1, 32),
     "context-lite0": Entry("context", "shipped", 1, 16),
     "context-lite0x2": Entry("context", "shipped", 4, 64),  # two frames of a window
+    "keypoints": Entry("keypoints", "shipped", 1, 1),
 }
 
 
@@ -86,7 +87,7 @@ def build_streams(
     detectors = {
         name: open_detector(detector, detector_weights)
         for name in names
-        if CATALOGUE[name].stream == "face"
+        if CATALOGUE[name].stream in ("face", "keypoints")
     }
 
     def precision_for(full: bool) -> Precision:
@@ -110,6 +111,10 @@ def build_streams(
             frames = 2 if name.endswith("x2") else 16
             lite0 = FrameEncoder(*load_lite0(), device, frames)
             streams.append(ContextStream(lite0, name, batch))
+        elif entry.stream == "keypoints":
+            from imigue_lab.features.persons import KeypointStream
+
+            streams.append(KeypointStream(detectors[name], name))
         elif entry.stream == "context":
             streams.append(ContextStream(video(full), name, batch))
         elif entry.stream == "rgb":

@@ -50,7 +50,8 @@ class Stream(Protocol):
 
     encoding: Encoding
     batches: Batches
-    unit: Literal["video", "clip"]  # an item is a whole video, or one gesture clip
+    # An item is a whole video, in windows or to its last frame, or one gesture clip.
+    unit: Literal["video", "frames", "clip"]
     bytes_a_window: int  # approximate size of the stored arrays
 
     def start(self, frames: int) -> Collector:
@@ -86,7 +87,7 @@ class Rows:
 class ContextStream:
     """`context (T, D)`: the vector of each window of 16 frames, for MViTv2 its class token."""
 
-    unit: Literal["video", "clip"] = "video"
+    unit: Literal["video", "frames", "clip"] = "video"
 
     def __init__(self, encoder: VideoEncoder | FrameEncoder, name: str, batch: int):
         self.encoder = encoder
@@ -105,7 +106,7 @@ class ClipStream:
     map, 1 stores its mean over places, (T', 1, 1, D).
     """
 
-    unit: Literal["video", "clip"] = "clip"
+    unit: Literal["video", "frames", "clip"] = "clip"
 
     def __init__(self, encoder: VideoEncoder, name: str, batch: int, grid: int):
         self.encoder = encoder
@@ -133,7 +134,7 @@ class FaceStream:
     NaN where there is none. Faces are detected in `threads` frames of a window at the same time.
     """
 
-    unit: Literal["video", "clip"] = "video"
+    unit: Literal["video", "frames", "clip"] = "video"
 
     def __init__(
         self, encoder: FaceEncoder, detector: FaceDetector, name: str, batch: int, threads: int

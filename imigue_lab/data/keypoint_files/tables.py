@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Float64
+from safetensors import SafetensorError, safe_open
 
 from imigue_lab.data.keypoint_files.openpose import checked, message, read_openpose_json
 from imigue_lab.data.keypoint_files.pose import read_pose
@@ -44,7 +45,8 @@ def read_recording(path: Path) -> Recording:
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
     JSON files `openpose137`; an ``.npy`` has the layout in `BY_JOINTS` of its number of joints; a
-    ``.pose`` names its points. Raises DataError for other files, and for any that cannot be used.
+    ``.pose`` names its points, and extracted keypoints (``.safetensors``) their layout. Raises
+    DataError for other files, and for any that cannot be used.
     """
     if path.is_dir():
         return Recording(read_openpose_json(path), LAYOUTS["openpose137"])
@@ -52,6 +54,8 @@ def read_recording(path: Path) -> Recording:
         return read_array(path)
     if path.suffix == ".pose":
         return Recording(*read_pose(path))
+    if path.suffix == ".safetensors":
+        return read_extracted(path)
     if path.suffix == ".xlsx":
         return Recording(read_openpose_xlsx(path), LAYOUTS["openpose137"])
     for ending, name in (("_light_hand.csv", "light_hand35"), ("_light.csv", "body25")):
@@ -61,6 +65,16 @@ def read_recording(path: Path) -> Recording:
         f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose or a"
         " folder of OpenPose's JSON files; name one of these"
     )
+
+
+def read_extracted(path: Path) -> Recording:
+    """Keypoints of the feature store; DataError if the file is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            layout = LAYOUTS[(file.metadata() or {})["layout"]]
+            return Recording(checked(file.get_tensor("keypoints"), layout, f"{path}")[None], layout)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete it and extract it again") from None
 
 
 def read_array(path: Path) -> Recording:
