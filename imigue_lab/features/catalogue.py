@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 
@@ -15,6 +15,7 @@ from imigue_lab.features.encoders import (
     VideoEncoder,
     fastest_precision,
 )
+from imigue_lab.features.expressions import ExpressionEncoder, Name
 from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, Stream
 from imigue_lab.models.weights import load_lite0, load_mvit, load_swinface
 
@@ -41,6 +42,8 @@ CATALOGUE = {
     "rgb-mvitv2s": Entry("rgb", "full", 1, 32),
     "context-lite0": Entry("context", "shipped", 1, 16),
     "context-lite0x2": Entry("context", "shipped", 4, 64),  # two frames of a window
+    "face-expression": Entry("face", "shipped", 1, 1),
+    "face-blendshapes": Entry("face", "shipped", 1, 1),
     "keypoints": Entry("keypoints", "shipped", 1, 1),
 }
 
@@ -121,7 +124,9 @@ def build_streams(
             streams.append(ClipStream(video(full), name, batch, grid))
         else:
             threads = torch.get_num_threads()
-            streams.append(FaceStream(face(full), detectors[name], name, batch, threads))
+            shipped = entry.size == "shipped"
+            encoder = ExpressionEncoder(cast(Name, name)) if shipped else face(full)
+            streams.append(FaceStream(encoder, detectors[name], name, batch, threads))
     return streams
 
 

@@ -153,9 +153,8 @@ class Person:
         None if the person is not found. `face` is the person's, if it is known in this frame.
         """
         self.age += 1
-        due = face is not None and (self.region is None or self.age >= AGAIN)
-        if due and (found := self.networks.detect(picture, face)) is not None:
-            self.region, self.age = found, 0
+        if face is not None and (self.region is None or self.age >= AGAIN):
+            self.region, self.age = self.networks.detect(picture, face) or self.region, 0
         if self.region is None:
             return None
         points, scores = self.read_pose(self.region, picture)
@@ -168,9 +167,9 @@ class Person:
             return None
         self.region = upright(points[NEXT[0]], points[NEXT[1]], 1.25)
         self.nose = points[0]
-        found = [self.read_hand(side, picture, points) for side in WRIST_INDEX_PINKY]
-        joints = np.concatenate([points[PLACES], *(hand for hand, _ in found)])
-        score = np.concatenate([scores[PLACES], *(np.full(21, flag) for _, flag in found)])
+        hands = [self.read_hand(side, picture, points) for side in WRIST_INDEX_PINKY]
+        joints = np.concatenate([points[PLACES], *(hand for hand, _ in hands)])
+        score = np.concatenate([scores[PLACES], *(np.full(21, flag) for _, flag in hands)])
         inside = (joints.real >= 0) & (joints.real < picture.width)
         inside &= (joints.imag >= 0) & (joints.imag < picture.height)
         rows = np.stack([joints.real, joints.imag, score], axis=1)

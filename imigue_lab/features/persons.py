@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from imigue_lab.data.store import Encoding, Features
-from imigue_lab.data.videos.video import Frame, plan_windows
+from imigue_lab.data.videos.video import Frame
 from imigue_lab.features.detectors import FaceDetector
 from imigue_lab.features.flow import Batches
 from imigue_lab.features.landmarks import LAYOUT, Networks, Person
-from imigue_lab.features.streams import Collector, Facts, Window
+from imigue_lab.features.streams import Collector, Facts, Window, window_facts
 from imigue_lab.features.tracking import BRIEFEST, MOST, RULE, SHARE, FaceTracker
 
 EVERY = 4  # frames from one detection of faces to the next
@@ -23,7 +23,7 @@ EVERY = 4  # frames from one detection of faces to the next
 class KeypointStream:
     """`keypoints (frames, 65, 3)` in `mediapipe65`: x, y in pixels and score, 0 if missing."""
 
-    unit: Literal["frames"] = "frames"
+    unit: Literal["video", "frames", "clip"] = "frames"
     bytes_a_window = 16 * len(LAYOUT.joints) * 3 * 4
 
     def __init__(self, detector: FaceDetector, name: str):
@@ -104,6 +104,5 @@ class Followed:
                     keypoints[frame], last = pose, [person]
                     break
         found = (keypoints[..., 2] > 0).any(axis=1)
-        facts = {"frames": self.frames, "windows": plan_windows(self.frames).windows}
-        facts |= {"layout": LAYOUT.name, "frames_with_body": int(found.sum())}
-        return {"keypoints": keypoints}, facts
+        facts = window_facts(self.frames) | {"layout": LAYOUT.name}
+        return {"keypoints": keypoints}, facts | {"frames_with_body": int(found.sum())}

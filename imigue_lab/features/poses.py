@@ -47,9 +47,10 @@ def find_poses(video: Path, source: str, layout: str) -> Poses | None:
         return None
     if source == "mediapipe":
         recording = estimate_interviewee(video)
-        seen = (recording.skeleton[0, ..., 2] > 0).any(axis=1)
+        frames = recording.skeleton.shape[1]
+        seen = np.count_nonzero((recording.skeleton[0, ..., 2] > 0).any(axis=1))
         remark = "keypoints: estimated by MediaPipe's networks, which found the interviewee in"
-        remark += f" {seen.sum()} of {len(seen)} frames"
+        remark += f" {seen} of {frames} frames"
     elif source.partition(":")[0] == "rtmlib":
         estimator = open_estimator(source)
         recording = estimate(video, estimator)
