@@ -29,7 +29,7 @@ ARCFACE = np.array(
 MARGIN = 1.2  # side of the square, in longer sides of the box
 
 
-def crop_rule(has_points: bool, side: int = 112, margin: float = 0) -> str:
+def crop_rule(has_points: bool, side: int = 112, margin: float = 0.0) -> str:
     """Description of the crop for the fingerprint."""
     if margin:
         return f"square {margin} x longer side{', level' * has_points}, {side} px"
@@ -37,7 +37,7 @@ def crop_rule(has_points: bool, side: int = 112, margin: float = 0) -> str:
     return f"{rule}, {side} px"
 
 
-def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112, margin: float = 0) -> Crop:
+def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112, margin: float = 0.0) -> Crop:
     """The crop of one face by index, `side` in pixels.
 
     Aligned if the detector gives points, else a square about the box; with a margin, a square of so

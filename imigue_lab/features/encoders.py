@@ -105,7 +105,7 @@ def centre(frames: Frames, side: int, antialias: bool) -> UInt8[Tensor, "n 3 {si
 class FaceEncoder:
     """SwinFace on an aligned RGB face, colours from -1 to 1."""
 
-    margin = 0  # aligned by points
+    margin = 0.0  # aligned by points
 
     def __init__(
         self, model: SwinFace, weights: Weights, device: torch.device, precision: Precision
