@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, cast
 import torch
 
 from imigue_lab.errors import DataError, SettingsError
-from imigue_lab.features.detectors import Detector, FaceDetector
+from imigue_lab.features.detectors import Detector, FaceDetector, Shared
 from imigue_lab.features.encoders import (
     FaceEncoder,
     FrameEncoder,
@@ -87,11 +87,10 @@ def build_streams(
     another network.
     """
     names = parse_names(encoders)
-    detectors = {
-        name: open_detector(detector, detector_weights)
-        for name in names
-        if CATALOGUE[name].stream in ("face", "keypoints")
-    }
+
+    @cache
+    def faces() -> FaceDetector:
+        return Shared(open_detector(detector, detector_weights))
 
     def precision_for(full: bool) -> Precision:
         return precision or (fastest_precision(device) if full else "float32")
@@ -117,7 +116,7 @@ def build_streams(
         elif entry.stream == "keypoints":
             from imigue_lab.features.persons import KeypointStream
 
-            streams.append(KeypointStream(detectors[name], name))
+            streams.append(KeypointStream(faces(), name))
         elif entry.stream == "context":
             streams.append(ContextStream(video(full), name, batch))
         elif entry.stream == "rgb":
@@ -126,7 +125,7 @@ def build_streams(
             threads = torch.get_num_threads()
             shipped = entry.size == "shipped"
             encoder = ExpressionEncoder(cast(Name, name)) if shipped else face(full)
-            streams.append(FaceStream(encoder, detectors[name], name, batch, threads))
+            streams.append(FaceStream(encoder, faces(), name, batch, threads))
     return streams
 
 

