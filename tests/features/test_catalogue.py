@@ -44,7 +44,7 @@ def test_settings_that_change_the_result_change_the_fingerprint():
 
 
 def test_streams_of_faces_share_one_detector_that_sees_each_frame_once(interview):
-    context, face = build_streams("context-tiny,face-tiny", CPU)
+    (face,) = build_streams("face-tiny", CPU)
     calls = []
     shared, frame = face.detector, interview[0]
     none = Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
