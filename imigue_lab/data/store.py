@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -162,26 +162,6 @@ def find_store(store: str, index: Index, encoder: str) -> EncoderStore:
         names = ", ".join(matches)
         raise DataError(f"{base}: several features are named {encoder!r}; choose one of {names}")
     return EncoderStore(base / matches[0], encodings[matches[0]])
-
-
-def with_extracted(index: Index, store: str) -> Index:
-    """The index with extracted keypoints (encoder `keypoints`) of videos that have no file of them.
-
-    Raises DataError if there are several versions.
-    """
-    found = sorted(store_folder(store, index).glob("keypoints-*/"))
-    without = index.videos.keypoints.isna()
-    if not found or not without.any():
-        return index
-    if len(found) > 1:
-        raise DataError(
-            f"{found[0].parent}: expected one version of extracted keypoints, got"
-            f" {some(folder.name for folder in found)}; delete the others"
-        )
-    files = [found[0] / f"{video_id}.safetensors" for video_id in index.videos.video_id]
-    extracted = [path if path.exists() else None for path in files]
-    keypoints = index.videos.keypoints.where(~without, pd.Series(extracted, dtype=object))
-    return replace(index, videos=index.videos.assign(keypoints=keypoints))
 
 
 def read_encoding(file: Path) -> Encoding:

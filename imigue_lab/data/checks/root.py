@@ -19,9 +19,8 @@ from imigue_lab.data.checks.report import ORDER, Finding, Report, found
 from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
-from imigue_lab.data.keypoint_files.clips import first_person, read_file
+from imigue_lab.data.keypoint_files.clips import first_person, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
-from imigue_lab.data.store import with_extracted
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
 from imigue_lab.errors import DataError

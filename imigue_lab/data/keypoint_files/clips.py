@@ -6,6 +6,7 @@ A clip's own file takes precedence over the rows of its video's file. Files are 
 Letters in shapes: M persons, T frames, V joints, C channels.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
 from imigue_lab.data.keypoint_files.tables import Recording, layout_of_shape, read_recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
+from imigue_lab.data.store import store_folder
 from imigue_lab.errors import DataError, some
 
 
@@ -130,3 +132,23 @@ def upper_body(recording: Recording) -> Recording:
     if not set(layout.joints) <= set(recording.layout.joints):
         return recording
     return Recording(recording.skeleton[:, :, subset(layout.name, recording.layout.name)], layout)
+
+
+def with_extracted(index: Index, store: str) -> Index:
+    """The index with extracted keypoints (encoder `keypoints`) of videos that have no file of them.
+
+    Raises DataError if there are several versions.
+    """
+    found = sorted(store_folder(store, index).glob("keypoints-*/"))
+    without = index.videos.keypoints.isna()
+    if not found or not without.any():
+        return index
+    if len(found) > 1:
+        raise DataError(
+            f"{found[0].parent}: expected one version of extracted keypoints, got"
+            f" {some(folder.name for folder in found)}; delete the others"
+        )
+    files = [found[0] / f"{video_id}.safetensors" for video_id in index.videos.video_id]
+    extracted = [path if path.exists() else None for path in files]
+    keypoints = index.videos.keypoints.where(~without, pd.Series(extracted, dtype=object))
+    return replace(index, videos=index.videos.assign(keypoints=keypoints))
