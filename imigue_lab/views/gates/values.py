@@ -47,6 +47,7 @@ class Gates:
             for a stream, by vector length; 0 where the other is masked, null where the stream is.
         face_seen: whether the window contains a face.
         logit: of a win.
+        face: the features of the face.
     """
 
     video_id: str
@@ -54,6 +55,7 @@ class Gates:
     per_window: pd.DataFrame
     face_seen: Windows
     logit: float
+    face: Float[np.ndarray, "T W"] | None = None
 
     @property
     def probability(self) -> float:
@@ -120,7 +122,8 @@ def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
         columns[f"{FROM_FACE}, stage {stage}"] = share(from_face, context, context_seen)
         columns[f"{FROM_CONTEXT}, stage {stage}"] = share(from_context, face, face_seen)
     per_window = pd.DataFrame(columns).rename_axis("window")
-    return Gates(batch.video_ids[0], stages, per_window, face_seen, float(output.logit[0]))
+    logit, face = float(output.logit[0]), batch.face[0].float().numpy()
+    return Gates(batch.video_ids[0], stages, per_window, face_seen, logit, face)
 
 
 def share(other: Tokens, own: Tokens, seen: Windows) -> Float[np.ndarray, " T"]:
