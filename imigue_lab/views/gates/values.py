@@ -122,8 +122,8 @@ def compute_gates(model: EmotionModel, batch: Batch) -> Gates:
         columns[f"{FROM_FACE}, stage {stage}"] = share(from_face, context, context_seen)
         columns[f"{FROM_CONTEXT}, stage {stage}"] = share(from_context, face, face_seen)
     per_window = pd.DataFrame(columns).rename_axis("window")
-    logit, face = float(output.logit[0]), batch.face[0].float().numpy()
-    return Gates(batch.video_ids[0], stages, per_window, face_seen, logit, face)
+    logit, features = float(output.logit[0]), batch.face[0].float().numpy()
+    return Gates(batch.video_ids[0], stages, per_window, face_seen, logit, features)
 
 
 def share(other: Tokens, own: Tokens, seen: Windows) -> Float[np.ndarray, " T"]:
