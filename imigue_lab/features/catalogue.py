@@ -92,6 +92,9 @@ def build_streams(
     def faces() -> FaceDetector:
         return Shared(open_detector(detector, detector_weights))
 
+    if any(CATALOGUE[name].stream in ("face", "keypoints") for name in names):
+        faces()  # before larger weights are loaded
+
     def precision_for(full: bool) -> Precision:
         return precision or (fastest_precision(device) if full else "float32")
 
