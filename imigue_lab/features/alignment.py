@@ -29,25 +29,43 @@ ARCFACE = np.array(
 MARGIN = 1.2  # side of the square, in longer sides of the box
 
 
-def crop_rule(has_points: bool, side: int = 112) -> str:
+def crop_rule(has_points: bool, side: int = 112, margin: float = 0.0) -> str:
     """Description of the crop for the fingerprint."""
+    if margin:
+        return f"square {margin} x longer side{', level' * has_points}, {side} px"
     rule = "similarity to ArcFace's five points" if has_points else f"square {MARGIN} x longer side"
     return f"{rule}, {side} px"
 
 
-def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112) -> Crop:
-    """The crop of one face by index, aligned if the detector gives points; `side` in pixels."""
+def face_crop(frame: Frame, faces: Faces, face: int, side: int = 112, margin: float = 0.0) -> Crop:
+    """The crop of one face by index, `side` in pixels.
+
+    Aligned if the detector gives points, else a square about the box; with a margin, a square of so
+    many longer sides of the box, turned so that the eyes are level if the detector gives points.
+    """
     if faces.points is None:
-        return square(frame, faces.boxes[face], side)
-    return aligned(frame, faces.points[face], side)
+        return square(frame, faces.boxes[face], side, margin or MARGIN)
+    if not margin:
+        return aligned(frame, faces.points[face], side)
+    low, high = as_complex(rearrange(faces.boxes[face], "(corner xy) -> corner xy", xy=2))
+    right, left = as_complex(faces.points[face, :2])
+    longer = max((high - low).real, (high - low).imag)
+    scale = side / (margin * longer) * abs(left - right) / (left - right)
+    return warped(
+        frame, complex(scale), complex(side * (0.5 + 0.5j) - scale * (low + high) / 2), side
+    )
 
 
 def aligned(frame: Frame, points: Float32[np.ndarray, "5 2"], side: int = 112) -> Crop:
-    """The face rotated, scaled and shifted so that its points match ArcFace's.
+    """The face rotated, scaled and shifted so that its points match ArcFace's."""
+    return warped(frame, *similarity(points, (ARCFACE + 0.5) * side / 112), side)
+
+
+def warped(frame: Frame, scale: complex, shift: complex, side: int) -> Crop:
+    """The square of `scale` p + `shift` for pixels p of the frame.
 
     Bilinear; a face larger by half or more is first averaged over squares of pixels.
     """
-    scale, shift = similarity(points, (ARCFACE + 0.5) * side / 112)
     corners = (np.array([0, side, side * 1j, side * (1 + 1j)]) - shift) / scale
     left, top = math.floor(corners.real.min()) - 1, math.floor(corners.imag.min()) - 1
     right, bottom = math.ceil(corners.real.max()) + 1, math.ceil(corners.imag.max()) + 1
@@ -83,11 +101,13 @@ def as_complex(points: Float[np.ndarray, "n 2"]) -> Complex128[np.ndarray, " n"]
     return points[:, 0].astype(np.float64) + 1j * points[:, 1]
 
 
-def square(frame: Frame, box: Float32[np.ndarray, "4"], side: int = 112) -> Crop:
-    """A square of `MARGIN` times the box's longer side about its centre, resized (antialiased)."""
+def square(
+    frame: Frame, box: Float32[np.ndarray, "4"], side: int = 112, margin: float = MARGIN
+) -> Crop:
+    """A square of `margin` times the box's longer side about its centre, resized (antialiased)."""
     low, high = rearrange(box.astype(float), "(corner xy) -> corner xy", xy=2)
     x, y = (low + high) / 2
-    half = MARGIN * max(high - low) / 2
+    half = margin * max(high - low) / 2
     left, top = math.floor(x - half), math.floor(y - half)
     right, bottom = math.ceil(x + half), math.ceil(y + half)
     place = (x - half - left, y - half - top, x + half - left, y + half - top)

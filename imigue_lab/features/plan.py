@@ -85,7 +85,7 @@ def plan_extraction(
     """
     videos = index.videos.head(limit) if limit else index.videos
     clips = index.clips[index.clips.video_id.isin(videos.video_id)]
-    streams = [s for s in streams if s.unit == "video" or len(clips)]
+    streams = [s for s in streams if s.unit != "clip" or len(clips)]
     stores = [create_store(store, index, stream.encoding) for stream in streams]
     length = dict(zip(videos.video, videos.frames.fillna(0).astype(int), strict=True))
     by_file: dict[Path, list[Pending]] = {}
@@ -100,7 +100,7 @@ def plan_extraction(
                 finished += 1
             else:
                 pending.append(Pending(stream, encoder_store, item, span))
-                windows = plan_windows(length[source]).windows if stream.unit == "video" else 1
+                windows = plan_windows(length[source]).windows if stream.unit != "clip" else 1
                 size += windows * stream.bytes_a_window
     jobs = [
         Job(number, source, pending, windows_to_encode(pending, length.get(source, 0)))
@@ -115,7 +115,7 @@ def items_of(
     stream: Stream, videos: pd.DataFrame, clips: pd.DataFrame
 ) -> Iterator[tuple[str, Path | None, Span | None]]:
     """Id, file and span of each item of a stream; a clip's own file is preferred to its video's."""
-    if stream.unit == "video":
+    if stream.unit != "clip":
         for video in videos.itertuples():
             yield video.video_id, video.video, None
         return
@@ -128,9 +128,10 @@ def items_of(
 
 
 def windows_to_encode(pending: list[Pending], frames: int) -> int:
-    """Windows to encode: those of the whole file once, and one a clip."""
-    clips = sum(item.stream.unit == "clip" for item in pending)
-    return clips + (plan_windows(frames).windows if clips < len(pending) else 0)
+    """Windows to encode: those of the whole file once, all its frames once, and one a clip."""
+    units = [item.stream.unit for item in pending]
+    whole = plan_windows(frames).windows * ("video" in units)
+    return units.count("clip") + whole + -(-frames // 16) * ("frames" in units)
 
 
 class Trial(NamedTuple):

@@ -39,8 +39,8 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
     """Keypoints of every frame; None without a source.
 
     Args:
-        source: empty; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or folder for
-            `read_recording`, or a CSV of frame number and x, y, score of each joint.
+        source: empty; ``mediapipe``; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or
+            folder for `read_recording`, or a CSV of frame number and x, y, score of each joint.
         layout: that the gesture run was trained on.
 
     Raises DataError for a file that cannot be used, has another number of frames than the video,
@@ -48,7 +48,13 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
     """
     if not source:
         return None
-    if source.partition(":")[0] == "rtmlib":
+    if source == "mediapipe":
+        recording = estimate_interviewee(video)
+        frames = recording.skeleton.shape[1]
+        seen = np.count_nonzero((recording.skeleton[0, ..., 2] > 0).any(axis=1))
+        remark = "keypoints: estimated by MediaPipe's networks, which found the interviewee in"
+        remark += f" {seen} of {frames} frames"
+    elif source.partition(":")[0] == "rtmlib":
         estimator = open_estimator(source)
         recording = estimate(video, estimator)
         remark = f"keypoints: estimated by {estimator.name}"
@@ -115,6 +121,20 @@ def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str
     fitted[:, :, places] = pick(points, [at for at in found if at is not None], axes)
     what = f"{recording.layout.name} has no {some(absent)}: missing in all frames"
     return fitted, [*recording.remarks, *[what] * bool(absent)]
+
+
+def estimate_interviewee(video: Path) -> Recording:
+    """The person whom the faces choose (`persons.py`), in `mediapipe65`."""
+    from imigue_lab.features.catalogue import open_detector
+    from imigue_lab.features.persons import Followed, KeypointStream
+
+    stream = KeypointStream(open_detector("centerface"), "keypoints")
+    with Video(video, threads=0) as pictures:
+        followed = Followed(stream, len(pictures))
+        for frame in range(len(pictures)):
+            followed.see(frame, pictures.frame(frame))
+    keypoints = followed.features()[0]["keypoints"]
+    return Recording(keypoints[None], LAYOUTS["mediapipe65"])
 
 
 def estimate(video: Path, estimator: PoseEstimator) -> Recording:

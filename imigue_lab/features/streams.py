@@ -16,7 +16,8 @@ from imigue_lab.data.store import Encoding, Features
 from imigue_lab.data.videos.video import Frames, plan_windows
 from imigue_lab.features.alignment import crop_rule, face_crop
 from imigue_lab.features.detectors import FaceDetector
-from imigue_lab.features.encoders import FaceEncoder, VideoEncoder
+from imigue_lab.features.encoders import FaceEncoder, FrameEncoder, VideoEncoder
+from imigue_lab.features.expressions import ExpressionEncoder
 from imigue_lab.features.flow import Batches
 from imigue_lab.features.tracking import RULE, FaceTracker
 
@@ -50,7 +51,8 @@ class Stream(Protocol):
 
     encoding: Encoding
     batches: Batches
-    unit: Literal["video", "clip"]  # an item is a whole video, or one gesture clip
+    # An item is a whole video, in windows or to its last frame, or one gesture clip.
+    unit: Literal["video", "frames", "clip"]
     bytes_a_window: int  # approximate size of the stored arrays
 
     def start(self, frames: int) -> Collector:
@@ -60,7 +62,9 @@ class Stream(Protocol):
 class Rows:
     """Collects one vector, or one map, a window."""
 
-    def __init__(self, encoder: VideoEncoder, batches: Batches, name: str, facts: Facts):
+    def __init__(
+        self, encoder: VideoEncoder | FrameEncoder, batches: Batches, name: str, facts: Facts
+    ):
         self.encoder = encoder
         self.batches = batches
         self.name = name
@@ -82,14 +86,14 @@ class Rows:
 
 
 class ContextStream:
-    """`context (T, D)`: the class token of MViTv2 for each window of 16 frames."""
+    """`context (T, D)`: the vector of each window of 16 frames, for MViTv2 its class token."""
 
-    unit: Literal["video", "clip"] = "video"
+    unit: Literal["video", "frames", "clip"] = "video"
 
-    def __init__(self, encoder: VideoEncoder, name: str, batch: int):
+    def __init__(self, encoder: VideoEncoder | FrameEncoder, name: str, batch: int):
         self.encoder = encoder
         self.batches = Batches(encoder.pooled, batch)
-        self.encoding = Encoding(name, f"class token; {encoder.recipe}", encoder.note)
+        self.encoding = Encoding(name, f"{encoder.output}; {encoder.recipe}", encoder.note)
         self.bytes_a_window = 2 * encoder.model.dim
 
     def start(self, frames: int) -> Collector:
@@ -103,7 +107,7 @@ class ClipStream:
     map, 1 stores its mean over places, (T', 1, 1, D).
     """
 
-    unit: Literal["video", "clip"] = "clip"
+    unit: Literal["video", "frames", "clip"] = "clip"
 
     def __init__(self, encoder: VideoEncoder, name: str, batch: int, grid: int):
         self.encoder = encoder
@@ -131,19 +135,24 @@ class FaceStream:
     NaN where there is none. Faces are detected in `threads` frames of a window at the same time.
     """
 
-    unit: Literal["video", "clip"] = "video"
+    unit: Literal["video", "frames", "clip"] = "video"
 
     def __init__(
-        self, encoder: FaceEncoder, detector: FaceDetector, name: str, batch: int, threads: int
+        self,
+        encoder: FaceEncoder | ExpressionEncoder,
+        detector: FaceDetector,
+        name: str,
+        batch: int,
+        threads: int,
     ):
         self.encoder = encoder
         self.detector = detector
         self.batches = Batches(encoder.embed, batch)
         self.pool = ThreadPoolExecutor(threads)
-        crop = crop_rule(detector.has_points, encoder.side)
+        crop = crop_rule(detector.has_points, encoder.side, encoder.margin)
         recipe = f"{encoder.recipe}; {detector.recipe}; {crop}; {RULE}"
         self.encoding = Encoding(name, recipe, encoder.note)
-        self.bytes_a_window = 2 * encoder.model.dim + 4 + 16 * 5 * 4
+        self.bytes_a_window = 2 * encoder.dim + 4 + 16 * 5 * 4
 
     def start(self, frames: int) -> Collector:
         return TrackedFace(self, frames)
@@ -166,23 +175,24 @@ class TrackedFace:
         found = self.stream.pool.map(self.stream.detector, pictures.values())
         for (frame, picture), faces in zip(pictures.items(), found, strict=True):
             for track, face in self.tracker.add(frame, picture, faces):
-                crop = face_crop(picture, faces, face, self.stream.encoder.side)
+                encoder = self.stream.encoder
+                crop = face_crop(picture, faces, face, encoder.side, encoder.margin)
                 self.waiting += 1
                 receive = partial(self.receive, (window.number, track), repeats[frame])
-                self.stream.batches.put(self.stream.encoder.prepare(crop), receive)
+                self.stream.batches.put(encoder.prepare(crop), receive)
 
     def receive(self, key: tuple[int, int], times: int, embedding: np.ndarray) -> None:
-        self.sums[key] = self.sums.get(key, 0) + times * embedding
-        self.counts[key] += times
         self.waiting -= 1
+        if not np.isnan(embedding).any():
+            self.sums[key] = self.sums.get(key, 0) + times * embedding
+            self.counts[key] += times
 
     def features(self) -> tuple[Features, Facts]:
         choice = self.tracker.choose(self.frames)
-        face = np.zeros((len(choice.tracks), self.stream.encoder.model.dim), np.float16)
+        face = np.zeros((len(choice.tracks), self.stream.encoder.dim), np.float16)
         for window, tracks in enumerate(choice.tracks):
-            if tracks:
-                total = sum(self.sums[window, track] for track in tracks)
-                face[window] = total / sum(self.counts[window, track] for track in tracks)
+            if count := sum(self.counts[window, track] for track in tracks):
+                face[window] = sum(self.sums.get((window, track), 0) for track in tracks) / count
         arrays = {"face": face, "face_share": choice.face_share, "face_boxes": choice.boxes}
         facts = window_facts(self.frames) | {
             "windows_with_face": sum(map(bool, choice.tracks)),

@@ -43,7 +43,9 @@ class AnalyseSettings(Settings):
     """Parameters of 09_analyse_video."""
 
     video: str = Field("", description="an mp4 file; empty: a synthetic interview")
-    keypoints: str = Field("", description="file, folder of OpenPose JSON, or rtmlib; empty: none")
+    keypoints: str = Field(
+        "", description="mediapipe, rtmlib, a file, or OpenPose's folder; empty: none"
+    )
     gesture_run: str = Field("demo", description="finished run of 01; demo: tiny, trained first")
     emotion_run: str = Field("demo", description="finished run of 02; demo: tiny, trained first")
     threshold: float = Field(

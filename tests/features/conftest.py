@@ -21,3 +21,17 @@ def interview():
     recording = record(plan(spec)[0], spec)
     frame = int(np.flatnonzero(recording.scene.face_seen)[20])
     return recording.picture(frame), recording.keypoints[frame, 0, :2]
+
+
+@pytest.fixture(scope="session")
+def networks():
+    """Opens a network of `imigue-lab weights`; skips where they or their runtime are absent."""
+    from imigue_lab.errors import LabError
+    from imigue_lab.features.shipped import Network
+
+    try:
+        Network("pose_detector")
+        Network("expression")
+    except LabError as error:
+        pytest.skip(f"no fetched weights: {error}")
+    return Network

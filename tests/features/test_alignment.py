@@ -150,3 +150,17 @@ def test_the_rule_differs_by_method_and_side():
     rules = [crop_rule(points, side) for points in (True, False) for side in (112, 56)]
     assert len(set(rules)) == 4
     assert rules[2] == "square 1.2 x longer side, 112 px"
+
+
+def test_with_a_margin_a_face_is_a_square_with_level_eyes():
+    frame = np.zeros((90, 120, 3), np.uint8)
+    frame[28:32, 58:62] = 255  # the right eye
+    frame[48:52, 58:62, 0] = 255  # the left eye: the head is lying
+    points = np.float32([(60, 30), (60, 50), (50, 40), (44, 34), (44, 46)])
+    faces = Faces(np.float32([[30, 20, 70, 60]]), np.float32([1]), points[None])
+    crop = face_crop(frame, faces, 0, side=40, margin=2.0).astype(int)
+    white, red = (crop[..., 2] > 100), (crop[..., 0] > 100) & (crop[..., 2] < 50)
+    rows, columns = zip(*(np.argwhere(eye).mean(axis=0) for eye in (white, red)), strict=True)
+    assert_allclose(rows, 14.5, atol=0.6)
+    assert_allclose(columns, [14.5, 24.5], atol=0.6)
+    assert crop_rule(True, 64, 1.3) == "square 1.3 x longer side, level, 64 px"

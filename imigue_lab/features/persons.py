@@ -1,0 +1,108 @@
+"""The interviewee's keypoints in every frame: a stream of features, and for a user's video.
+
+Faces choose the person as in `tracking.py`: they are detected in every fourth frame and after a
+cut, each candidate's body is followed, and after the last frame the interviewee's is kept.
+"""
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from imigue_lab.data.store import Encoding, Features
+from imigue_lab.data.videos.video import Frame
+from imigue_lab.features.detectors import FaceDetector
+from imigue_lab.features.flow import Batches
+from imigue_lab.features.landmarks import LAYOUT, Networks, Person
+from imigue_lab.features.streams import Collector, Facts, Window, window_facts
+from imigue_lab.features.tracking import BRIEFEST, MOST, RULE, SHARE, FaceTracker
+
+EVERY = 4  # frames from one detection of faces to the next
+
+
+class KeypointStream:
+    """`keypoints (frames, 65, 3)` in `mediapipe65`: x, y in pixels and score, 0 if missing."""
+
+    unit: Literal["video", "frames", "clip"] = "frames"
+    bytes_a_window = 16 * len(LAYOUT.joints) * 3 * 4
+
+    def __init__(self, detector: FaceDetector, name: str):
+        self.detector = detector
+        self.networks = Networks()
+        self.batches = Batches(lambda examples: examples, 1)
+        recipe = f"{self.networks.recipe}; faces every {EVERY} frames, {detector.recipe}; {RULE}"
+        self.encoding = Encoding(name, recipe)
+
+    def start(self, frames: int) -> Collector:
+        return Followed(self, frames)
+
+
+class Followed:
+    """The bodies of the candidates of one video, and which track of faces each belongs to."""
+
+    waiting = 0
+
+    def __init__(self, stream: KeypointStream, frames: int):
+        self.stream = stream
+        self.frames = frames
+        self.tracker = FaceTracker()
+        self.live: list[int] = []  # indices of the persons who are followed
+        self.persons: list[Person] = []
+        self.poses: list[dict[int, np.ndarray]] = []  # of each person, by frame
+        self.person_of: dict[int, int] = {}  # track -> index
+
+    def add(self, window: Window) -> None:
+        for number, frame in zip(window.indices, window.frames, strict=True):
+            self.see(number, frame)
+
+    def see(self, number: int, frame: Frame) -> None:
+        """Follows all candidates into the next frame."""
+        boxes: dict[int, np.ndarray] = {}  # of the faces of persons in this frame
+        picture = Image.fromarray(frame)
+        cut = self.tracker.views.view_of(frame) != self.tracker.view
+        if cut:
+            self.live = []
+        if cut or number % EVERY == 0:
+            faces = self.stream.detector(frame)
+            for track, face in self.tracker.add(number, frame, faces):
+                box = faces.boxes[face].astype(np.float64)
+                boxes[self.person(track, box)] = box
+        self.live = [*boxes, *(person for person in self.live if person not in boxes)][:MOST]
+        for person in list(self.live):
+            pose = self.persons[person].see(picture, boxes.get(person))
+            if pose is not None:
+                self.poses[person][number] = pose
+            elif person not in boxes:
+                self.live.remove(person)
+
+    def person(self, track: int, box: np.ndarray) -> int:
+        """The person of a track of faces; a new track may be of a person who is followed."""
+        if track not in self.person_of:
+            same = (
+                person
+                for person in self.live
+                if box[0] <= self.persons[person].nose.real <= box[2]
+                and box[1] <= self.persons[person].nose.imag <= box[3]
+            )
+            if (known := next(same, None)) is None:
+                known = len(self.persons)
+                self.persons.append(Person(self.stream.networks))
+                self.poses.append({})
+            self.person_of[track] = known
+        return self.person_of[track]
+
+    def features(self) -> tuple[Features, Facts]:
+        """In a window without a face the body of the last chosen one is still followed."""
+        keypoints = np.zeros((self.frames, len(LAYOUT.joints), 3), np.float32)
+        least = max(1, min(BRIEFEST, self.frames // SHARE) // EVERY)
+        tracks = self.tracker.choose(16 * -(-self.frames // 16), least=least).tracks
+        last: list[int] = []
+        for frame in range(self.frames):
+            chosen = [self.person_of[track] for track in tracks[frame // 16]]
+            for person in [*chosen, *last]:
+                if (pose := self.poses[person].get(frame)) is not None:
+                    keypoints[frame], last = pose, [person]
+                    break
+        found = (keypoints[..., 2] > 0).any(axis=1)
+        facts = window_facts(self.frames) | {"layout": LAYOUT.name}
+        return {"keypoints": keypoints}, facts | {"frames_with_body": int(found.sum())}
