@@ -23,7 +23,7 @@ from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources
 from imigue_lab.data.videos.video import Video, probe, rates_of
 from imigue_lab.errors import DataError, some
-from imigue_lab.features.estimators import PoseEstimator, open_estimator, track_person
+from imigue_lab.features.estimators import WholeBody, open_estimator, track_person
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 
@@ -60,15 +60,14 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
         remark = f"keypoints: estimated by {estimator.name}"
     else:
         path, info = Path(source).expanduser(), probe(video)
-        size = info.width, info.height
-        recording, remark = read_user_recording(path, size, layout), f"keypoints: {path.name}"
+        recording = read_user_recording(path, (info.width, info.height), layout)
+        remark, got = f"keypoints: {path.name}", recording.skeleton.shape[1]
         with Video(video) as pictures:
             frames = len(pictures)
-        if recording.skeleton.shape[1] != frames:
+        if got != frames:
             raise DataError(
                 f"{path}: expected {frames} frames as in {video.name}, got"
-                f" {recording.skeleton.shape[1]}{rates_of(recording.skeleton.shape[1], frames)};"
-                " name the keypoints of this video"
+                f" {got}{rates_of(got, frames)}; name the keypoints of this video"
             )
     skeleton, remarks = fit_layout(recording, layout)
     return Poses(skeleton[0], [remark, *remarks])
@@ -117,8 +116,8 @@ def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str
             f" trained on {recording.layout.name}"
         )
     fitted = np.zeros((*points.shape[:2], len(found), points.shape[-1]), np.float32)
-    places = [place for place, at in enumerate(found) if at is not None]
-    fitted[:, :, places] = pick(points, [at for at in found if at is not None], axes)
+    known = {place: at for place, at in enumerate(found) if at is not None}
+    fitted[:, :, [*known]] = pick(points, [*known.values()], axes)
     what = f"{recording.layout.name} has no {some(absent)}: missing in all frames"
     return fitted, [*recording.remarks, *[what] * bool(absent)]
 
@@ -137,17 +136,13 @@ def estimate_interviewee(video: Path) -> Recording:
     return Recording(keypoints[None], LAYOUTS["mediapipe65"])
 
 
-def estimate(video: Path, estimator: PoseEstimator) -> Recording:
+def estimate(video: Path, estimator: WholeBody) -> Recording:
     """The largest person of the first frame with a person, tracked through the video."""
-    layout = LAYOUTS[estimator.layout]
-    chosen: list[np.ndarray] = []
     last = None
     with Video(video, threads=0) as pictures:
+        chosen = np.zeros((1, len(pictures), 22, 3), np.float32)
         for frame in range(len(pictures)):
             persons = estimator(pictures.frame(frame))
-            number = track_person(persons, last)
-            person = np.zeros((len(layout.joints), 3), np.float32)
-            if number is not None:
-                last = person = persons[number]
-            chosen.append(person)
-    return Recording(np.stack(chosen)[None].astype(np.float32), layout)
+            if (number := track_person(persons, last)) is not None:
+                last = chosen[0, frame] = persons[number]
+    return Recording(chosen, LAYOUTS["imigue22"])

@@ -90,7 +90,7 @@ class MViT(nn.Module):
         return MViTOutput(x[:, 0], rearrange(x[:, 1:], "b (t h w) d -> b t h w d", t=t, h=h, w=w))
 
 
-def build_mvit(size: Size = "small", classes: int = 400, clip: Clip | None = None) -> MViT:
+def build_mvit(size: Size = "small", classes: int = 400, clip: Sequence[int] | None = None) -> MViT:
     """An untrained MViTv2.
 
     Args:
@@ -101,13 +101,13 @@ def build_mvit(size: Size = "small", classes: int = 400, clip: Clip | None = Non
     """
     if size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")
-    clip = clip or CLIPS[size]
+    clip = CLIPS[size] if clip is None else clip
     if any(n % stride for n, stride in zip(clip, (2, 4, 4), strict=True)):
         raise ValueError(f"clip must be in multiples of 2 frames and 4 pixels; got {clip}")
     return MViT(build_net(STAGES[size], classes, clip))
 
 
-def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
+def build_net(stages: Stages, classes: int, clip: Sequence[int]) -> mvit.MViT:
     """torchvision's model for a clip of any size; its own `mvit_v2_s` takes 16 x 224 x 224 only.
 
     The first block of each later stage halves the picture (`stride_q`). Keys and values are pooled
@@ -116,8 +116,7 @@ def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
     blocks, width = [], stages.widths[0]
     for stage, (new_width, heads, depth) in enumerate(zip(*stages, strict=True)):
         for block in range(depth):
-            shrink = 2 if stage and not block else 1
-            pool = 8 // 2**stage
+            shrink, pool = 2 if stage and not block else 1, 8 // 2**stage
             blocks.append(
                 mvit.MSBlockConfig(
                     num_heads=heads,
@@ -131,7 +130,7 @@ def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
             )
             width = new_width
     return mvit.MViT(
-        spatial_size=clip[1:],
+        spatial_size=(clip[1], clip[2]),
         temporal_size=clip[0],
         block_setting=blocks,
         residual_pool=True,
@@ -152,7 +151,4 @@ def build_mvitv2(
         size: `tiny` for demo and tests, see `build_mvit`.
         clip: frames, rows and columns, see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
     """
-    if clip is None:
-        return build_mvit(size, classes).net
-    frames, rows, columns = clip
-    return build_mvit(size, classes, (frames, rows, columns)).net
+    return build_mvit(size, classes, clip).net

@@ -95,10 +95,8 @@ def build_poseconv3d(
         inflated: stages with convolutions over frames (paper: all but the first).
         time_strides: of each stage (paper: the last one halves the frames).
     """
-    if inflated is None:
-        inflated = [stage > 0 for stage in range(len(depths))]
-    if time_strides is None:
-        time_strides = [1] * (len(depths) - 1) + [2]
+    inflated = inflated or [stage > 0 for stage in range(len(depths))]
+    time_strides = time_strides or [1] * (len(depths) - 1) + [2]
     stages: list[nn.Module] = []
     before = width
     for stage, depth in enumerate(depths):
