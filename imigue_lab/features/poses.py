@@ -5,7 +5,6 @@ Letters in shapes: N persons, T frames, V joints of the requested layout.
 
 import csv
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -28,15 +27,10 @@ from imigue_lab.features.estimators import WholeBody, open_estimator, track_pers
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 
 
-class Poses(NamedTuple):
-    """One person's keypoints in the requested layout, and remarks for the user."""
-
-    skeleton: Float32[np.ndarray, "T V 3"]
-    remarks: list[str]
-
-
-def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
-    """Keypoints of every frame; None without a source.
+def find_poses(
+    video: Path, source: str, layout: Layout
+) -> tuple[Float32[np.ndarray, "T V 3"] | None, list[str]]:
+    """One person's keypoints in every frame, None without a source; and remarks for the user.
 
     Args:
         source: empty; ``mediapipe``; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or
@@ -47,7 +41,7 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
     or lacks too many joints; SettingsError for an estimator unknown or not installed.
     """
     if not source:
-        return None
+        return None, []
     if source == "mediapipe":
         recording = estimate_interviewee(video)
         frames = recording.skeleton.shape[1]
@@ -70,7 +64,7 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
                 f" {got}{rates_of(got, frames)}; name the keypoints of this video"
             )
     skeleton, remarks = fit_layout(recording, layout)
-    return Poses(skeleton[0], [remark, *remarks])
+    return skeleton[0], [remark, *remarks]
 
 
 def read_user_recording(

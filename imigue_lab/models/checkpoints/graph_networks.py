@@ -88,17 +88,11 @@ HEADS = ("cls_head.fc_cls.weight", "cls_head.fc.weight", "fc.weight", "fcn.weigh
 
 
 class Keys(NamedTuple):
-    """Published keys that the sizes are read from.
+    """Published keys that the sizes are read from."""
 
-    Attributes:
-        graph: of a tensor with the joints on its last axis.
-        entrance: of the first convolution.
-        norms: suffix of the keys of the norms that are as wide as each block.
-    """
-
-    graph: str
-    entrance: str
-    norms: str
+    graph: str  # of a tensor with the joints on its last axis
+    entrance: str  # of the first convolution
+    norms: str  # suffix of the keys of the norms that are as wide as each block
 
 
 def keys_of(graph: str, entrance: str) -> Keys:
@@ -128,9 +122,8 @@ def read_network(
         keys: as the family names them.
         rest: the graph, and arguments that only this network has.
 
-    Raises:
-        DataError: the layout has another number of joints than the tensors, or these disagree.
-        KeyError: a tensor is absent that the sizes are read from.
+    Raises DataError for a layout with another number of joints than the tensors, or if these
+    disagree; KeyError for an absent tensor that the sizes are read from.
     """
     joints, channels = state[keys.graph].shape[-1], state[keys.entrance].shape[1]
     blocks = Counter(len(state[key]) for key in state if key.endswith(keys.norms))

@@ -31,20 +31,15 @@ from imigue_lab.models.checkpoints.pictures import Names
 class Family(NamedTuple):
     """Files that one code base writes for one network.
 
-    Attributes:
-        builder: see `import_builder`.
-        names: regular expressions from published keys to ours, applied in this order.
-        read: the builder's arguments from a state dict by its published keys, and the options that
-            shapes do not show.
-        fixed: the builder's arguments that are the same for all files of the family.
-        dropped: a regular expression of keys that the model has no use for.
+    `read` gives the builder's arguments from a state dict by its published keys, and the options
+    that shapes do not show.
     """
 
-    builder: str
-    names: Names
+    builder: str  # see `import_builder`
+    names: Names  # regular expressions from published keys to ours, applied in this order
     read: Callable[..., dict[str, Any]]
-    fixed: Mapping[str, Any] = {}
-    dropped: str = pics.DROPPED
+    fixed: Mapping[str, Any] = {}  # the builder's arguments that are the same for all files
+    dropped: str = pics.DROPPED  # a regular expression of keys that the model has no use for
 
     def build(self, state: Mapping[str, Tensor], **options: Any) -> nn.Module:
         """An untrained network of the sizes that the weights have."""
@@ -128,8 +123,7 @@ def load_published(
         options: of the family's `read`, such as the clip of a video model; sizes are read from the
             weights.
 
-    Raises:
-        DataError: no such file, more than weights in it, or another family's; one sentence.
+    Raises DataError, one sentence, for no such file, more than weights in it, or another family's.
     """
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {family!r}")

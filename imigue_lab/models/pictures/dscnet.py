@@ -97,9 +97,8 @@ def build_msstnet(
 ) -> MSSTNet:
     """An untrained MS-STNet from (B, M, channels, T, V) to (B, classes).
 
-    Args:
-        widths: of each of the seven blocks: its 1 x 1 branch, and each of the other three.
-        dropout: before the linear layer (paper: 0.9).
+    Widths are of each of the seven blocks: its 1 x 1 branch, and each of the other three; the
+    dropout is before the linear layer (paper: 0.9).
     """
     if len(widths) != len(WIDTHS):
         raise ValueError(f"widths must be of {len(WIDTHS)} blocks; got {len(widths)}")

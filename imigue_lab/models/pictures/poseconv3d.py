@@ -31,9 +31,7 @@ def norm_conv(in_width: int, width: int, kernel: Kernel, stride: Kernel = (1, 1,
 class Bottleneck(nn.Module):
     """``ReLU(expand(look(squeeze(x))) + skip(x))``, four times as wide outside as inside.
 
-    Args:
-        inflated: `squeeze` spans three frames.
-        stride: of time, rows and columns.
+    If it is inflated, `squeeze` spans three frames. The stride is of time, rows and columns.
     """
 
     def __init__(self, in_width: int, inner: int, inflated: bool, stride: Kernel = (1, 1, 1)):
