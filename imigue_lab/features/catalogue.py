@@ -1,7 +1,6 @@
 """Encoders and face detectors by name, as used in settings and in the feature store."""
 
 from functools import cache
-from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -147,11 +146,6 @@ def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDe
         from imigue_lab.features.centerface import CenterFace
 
         return CenterFace(threads)
-    from imigue_lab.features.yolo_face import FILES, LICENCE, PLACE, YoloFace
+    from imigue_lab.features.yolo_face import YoloFace
 
-    if not weights:
-        raise DataError(
-            f"detector yolo-face needs weights: download {FILES} from {PLACE} ({LICENCE}) and set"
-            " detector_weights to its path, or choose detector centerface"
-        )
-    return YoloFace(Path(weights).expanduser(), threads)
+    return YoloFace(weights, threads)

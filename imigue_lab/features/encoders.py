@@ -38,13 +38,9 @@ class VideoEncoder:
         self.note = note_of(weights)
         frames, self.side, _ = model.clip
         self.recipe = (
-            f"MViTv2 {weights.digest}; {frames} frames, shorter side {self.shorter}, centre"
-            f" {self.side}, mean 0.45, deviation 0.225; {precision}"
+            f"MViTv2 {weights.digest}; {frames} frames, shorter side {round(self.side * SHORTER)},"
+            f" centre {self.side}, mean 0.45, deviation 0.225; {precision}"
         )
-
-    @property
-    def shorter(self) -> int:
-        return round(self.side * SHORTER)
 
     def prepare(self, frames: Frames) -> Clip:
         """The model's input before normalisation."""

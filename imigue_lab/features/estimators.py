@@ -1,4 +1,4 @@
-"""Pose estimators: a protocol, and rtmlib, which is an optional extra.
+"""Estimates of pose by rtmlib, which is an optional extra.
 
     pip install 'imigue_lab[poses]'
 
@@ -10,7 +10,6 @@ each hand, the left before the right.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -24,30 +23,19 @@ LEAST_SCORE = 0.3  # rtmlib's drawings omit joints below it
 Estimate = tuple[Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]]
 
 
-@runtime_checkable
-class PoseEstimator(Protocol):
-    """Estimates the joints of all persons in a picture."""
-
-    name: str  # shown to users
-    layout: str  # key of `LAYOUTS`
-
-    def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
-        """x, y in pixels and a score of each joint; all 0 for missing joints."""
-
-
 class WholeBody:
     """rtmlib's whole-body estimator as `imigue22`.
 
-    `infer` maps a BGR picture to positions and scores of COCO-WholeBody's 133 points.
+    `infer` maps a BGR picture to positions and scores of COCO-WholeBody's 133 points; `name` is
+    shown to users.
     """
-
-    layout = "imigue22"
 
     def __init__(self, infer: Callable[[Frame], Estimate], name: str = "rtmlib"):
         self.infer = infer
         self.name = name
 
-    def __call__(self, picture: Frame) -> Float32[np.ndarray, "N V 3"]:
+    def __call__(self, picture: Frame) -> Float32[np.ndarray, "N 22 3"]:
+        """x, y in pixels and a score of each joint of all persons; all 0 for missing joints."""
         positions, scores = self.infer(np.ascontiguousarray(picture[..., ::-1]))
         return to_imigue22(np.asarray(positions), np.asarray(scores))
 
@@ -62,7 +50,7 @@ def to_imigue22(
     return (found * (found[..., 2:] >= LEAST_SCORE)).astype(np.float32)
 
 
-def open_estimator(spec: str) -> PoseEstimator:
+def open_estimator(spec: str) -> WholeBody:
     """``rtmlib``, which downloads its weights on first use, or ``rtmlib:DETECTOR.onnx,POSE.onnx``.
 
     Raises SettingsError for another specification or if the extra is not installed, DataError for

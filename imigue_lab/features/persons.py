@@ -4,6 +4,7 @@ Faces choose the person as in `tracking.py`: they are detected in every fourth f
 cut, each candidate's body is followed, and after the last frame the interviewee's is kept.
 """
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -37,19 +38,18 @@ class KeypointStream:
         return Followed(self, frames)
 
 
+@dataclass
 class Followed:
     """The bodies of the candidates of one video, and which track of faces each belongs to."""
 
-    waiting = 0
-
-    def __init__(self, stream: KeypointStream, frames: int):
-        self.stream = stream
-        self.frames = frames
-        self.tracker = FaceTracker()
-        self.live: list[int] = []  # indices of the persons who are followed
-        self.persons: list[Person] = []
-        self.poses: list[dict[int, np.ndarray]] = []  # of each person, by frame
-        self.person_of: dict[int, int] = {}  # track -> index
+    stream: KeypointStream
+    frames: int
+    tracker: FaceTracker = field(default_factory=FaceTracker)
+    live: list[int] = field(default_factory=list)  # indices of the persons who are followed
+    persons: list[Person] = field(default_factory=list)
+    poses: list[dict[int, np.ndarray]] = field(default_factory=list)  # of each person, by frame
+    person_of: dict[int, int] = field(default_factory=dict)  # track -> index
+    waiting: int = 0
 
     def add(self, window: Window) -> None:
         for number, frame in zip(window.indices, window.frames, strict=True):

@@ -6,6 +6,7 @@ Nothing is decoded to plan; a trial encodes two windows and stores nothing.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,11 +142,8 @@ class Trial(NamedTuple):
     windows: int  # of the whole extraction
 
     def __str__(self) -> str:
-        total = self.seconds[-1] * self.windows
+        estimate = timedelta(seconds=int(self.seconds[-1] * self.windows))
         measured = " and ".join(f"{seconds:.2f}" for seconds in self.seconds)
-        estimate = time.strftime("%H:%M:%S", time.gmtime(total % 86_400))
-        days = int(total // 86_400)
-        estimate = f"{days} days and {estimate}" if days else estimate
         took = f"{len(self.seconds)} windows took {measured} s"
         return f"{took}; all {self.windows} take about {estimate}"
 

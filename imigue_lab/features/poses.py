@@ -5,7 +5,6 @@ Letters in shapes: N persons, T frames, V joints of the requested layout.
 
 import csv
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,20 +22,15 @@ from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources
 from imigue_lab.data.videos.video import Video, probe, rates_of
 from imigue_lab.errors import DataError, some
-from imigue_lab.features.estimators import PoseEstimator, open_estimator, track_person
+from imigue_lab.features.estimators import WholeBody, open_estimator, track_person
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 
 
-class Poses(NamedTuple):
-    """One person's keypoints in the requested layout, and remarks for the user."""
-
-    skeleton: Float32[np.ndarray, "T V 3"]
-    remarks: list[str]
-
-
-def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
-    """Keypoints of every frame; None without a source.
+def find_poses(
+    video: Path, source: str, layout: Layout
+) -> tuple[Float32[np.ndarray, "T V 3"] | None, list[str]]:
+    """One person's keypoints in every frame, None without a source; and remarks for the user.
 
     Args:
         source: empty; ``mediapipe``; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or
@@ -47,7 +41,7 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
     or lacks too many joints; SettingsError for an estimator unknown or not installed.
     """
     if not source:
-        return None
+        return None, []
     if source == "mediapipe":
         recording = estimate_interviewee(video)
         frames = recording.skeleton.shape[1]
@@ -60,18 +54,17 @@ def find_poses(video: Path, source: str, layout: Layout) -> Poses | None:
         remark = f"keypoints: estimated by {estimator.name}"
     else:
         path, info = Path(source).expanduser(), probe(video)
-        size = info.width, info.height
-        recording, remark = read_user_recording(path, size, layout), f"keypoints: {path.name}"
+        recording = read_user_recording(path, (info.width, info.height), layout)
+        remark, got = f"keypoints: {path.name}", recording.skeleton.shape[1]
         with Video(video) as pictures:
             frames = len(pictures)
-        if recording.skeleton.shape[1] != frames:
+        if got != frames:
             raise DataError(
                 f"{path}: expected {frames} frames as in {video.name}, got"
-                f" {recording.skeleton.shape[1]}{rates_of(recording.skeleton.shape[1], frames)};"
-                " name the keypoints of this video"
+                f" {got}{rates_of(got, frames)}; name the keypoints of this video"
             )
     skeleton, remarks = fit_layout(recording, layout)
-    return Poses(skeleton[0], [remark, *remarks])
+    return skeleton[0], [remark, *remarks]
 
 
 def read_user_recording(
@@ -117,8 +110,8 @@ def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str
             f" trained on {recording.layout.name}"
         )
     fitted = np.zeros((*points.shape[:2], len(found), points.shape[-1]), np.float32)
-    places = [place for place, at in enumerate(found) if at is not None]
-    fitted[:, :, places] = pick(points, [at for at in found if at is not None], axes)
+    known = {place: at for place, at in enumerate(found) if at is not None}
+    fitted[:, :, [*known]] = pick(points, [*known.values()], axes)
     what = f"{recording.layout.name} has no {some(absent)}: missing in all frames"
     return fitted, [*recording.remarks, *[what] * bool(absent)]
 
@@ -137,17 +130,13 @@ def estimate_interviewee(video: Path) -> Recording:
     return Recording(keypoints[None], LAYOUTS["mediapipe65"])
 
 
-def estimate(video: Path, estimator: PoseEstimator) -> Recording:
+def estimate(video: Path, estimator: WholeBody) -> Recording:
     """The largest person of the first frame with a person, tracked through the video."""
-    layout = LAYOUTS[estimator.layout]
-    chosen: list[np.ndarray] = []
     last = None
     with Video(video, threads=0) as pictures:
+        chosen = np.zeros((1, len(pictures), 22, 3), np.float32)
         for frame in range(len(pictures)):
             persons = estimator(pictures.frame(frame))
-            number = track_person(persons, last)
-            person = np.zeros((len(layout.joints), 3), np.float32)
-            if number is not None:
-                last = person = persons[number]
-            chosen.append(person)
-    return Recording(np.stack(chosen)[None].astype(np.float32), layout)
+            if (number := track_person(persons, last)) is not None:
+                last = chosen[0, frame] = persons[number]
+    return Recording(chosen, LAYOUTS["imigue22"])

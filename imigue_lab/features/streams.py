@@ -5,6 +5,7 @@ Letters in shapes: T windows, D width, t h w places of a clip's token map.
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -59,18 +60,16 @@ class Stream(Protocol):
         """Starts an item of a file of `frames` frames."""
 
 
+@dataclass
 class Rows:
     """Collects one vector, or one map, a window."""
 
-    def __init__(
-        self, encoder: VideoEncoder | FrameEncoder, batches: Batches, name: str, facts: Facts
-    ):
-        self.encoder = encoder
-        self.batches = batches
-        self.name = name
-        self.facts = facts
-        self.rows: dict[int, np.ndarray] = {}
-        self.waiting = 0
+    encoder: VideoEncoder | FrameEncoder
+    batches: Batches
+    name: str
+    facts: Facts
+    rows: dict[int, np.ndarray] = field(default_factory=dict)
+    waiting: int = 0
 
     def add(self, window: Window) -> None:
         self.waiting += 1
@@ -158,16 +157,16 @@ class FaceStream:
         return TrackedFace(self, frames)
 
 
+@dataclass
 class TrackedFace:
     """Sums face embeddings by window and track; the track is chosen after the last window."""
 
-    def __init__(self, stream: FaceStream, frames: int):
-        self.stream = stream
-        self.frames = frames
-        self.tracker = FaceTracker()
-        self.sums: dict[tuple[int, int], np.ndarray] = {}
-        self.counts: Counter[tuple[int, int]] = Counter()
-        self.waiting = 0
+    stream: FaceStream
+    frames: int
+    tracker: FaceTracker = field(default_factory=FaceTracker)
+    sums: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    waiting: int = 0
 
     def add(self, window: Window) -> None:
         repeats = Counter(window.indices)  # a short last window repeats its last frame

@@ -141,13 +141,6 @@ RULE = (
 BOX = ["x0", "y0", "x1", "y1"]
 
 
-class Candidate(NamedTuple):
-    """A face that may be the interviewee's: its track, and its index in the frame's `Faces`."""
-
-    track: int
-    face: int
-
-
 class Sighting(NamedTuple):
     """A stored candidate; `part` is its share of the prominence of all faces of the frame."""
 
@@ -188,8 +181,10 @@ class FaceTracker:
         self.sightings: list[Sighting] = []
         self.with_face = 0
 
-    def add(self, number: int, frame: Frame, faces: Faces) -> list[Candidate]:
+    def add(self, number: int, frame: Frame, faces: Faces) -> list[tuple[int, int]]:
         """The faces of a frame that must be encoded, the most prominent first.
+
+        Of each the track, and the index in `faces`.
 
         The frame's `number` increases from call to call.
         """
@@ -207,7 +202,7 @@ class FaceTracker:
                 part, score = float(p[face] / p.sum()), float(faces.scores[face])
                 seen = Sighting(number, view, track, float(p[face]), part, x0, y0, x1, y1, score)
                 self.sightings.append(seen)
-                candidates.append(Candidate(track, face))
+                candidates.append((track, face))
         return candidates
 
     def choose(self, frames: int, size: int = 16, least: int | None = None) -> Choice:

@@ -37,7 +37,7 @@ class YoloFace:
 
     has_points = False
 
-    def __init__(self, weights: Path, threads: int):
+    def __init__(self, weights: str | Path, threads: int):
         model = read(weights)
         try:
             self.session = open_session(model, threads)
@@ -75,17 +75,18 @@ class YoloFace:
         return found[0]
 
 
-def read(weights: Path) -> bytes:
+def read(weights: str | Path) -> bytes:
     try:
-        return weights.read_bytes()
+        return Path(weights).expanduser().read_bytes()
     except OSError as error:
+        problem = f"{weights}: no such weights;" if weights else "detector yolo-face needs weights:"
         raise DataError(
-            f"{weights}: no such weights; download {FILES} from {PLACE}"
-            " and set detector_weights to its path"
+            f"{problem} download {FILES} from {PLACE} ({LICENCE}) and set detector_weights to its"
+            " path, or choose detector centerface"
         ) from error
 
 
-def refused(weights: Path, why: str) -> DataError:
+def refused(weights: str | Path, why: str) -> DataError:
     return DataError(
         f"{weights}: not a network of yolo-face ({why}); expected one input picture and an output"
         f" (1, 5, n) or (1, n, 6): download {FILES} from {PLACE}"
@@ -95,10 +96,9 @@ def refused(weights: Path, why: str) -> DataError:
 def letterbox(
     frame: Frame, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "1 3 height_ width_"], float, tuple[int, int]]:
-    """The frame resized to fit `size` (height, width), centred on grey.
+    """The frame resized to fit `size` (height, width), centred on grey: the network's input.
 
-    Returns:
-        The network's input; its pixels per pixel of the frame; left and top of the frame in it.
+    Also returns its pixels per pixel of the frame, and left and top of the frame in it.
     """
     ratio = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
     height, width = (max(1, round(side * ratio)) for side in frame.shape[:2])

@@ -56,13 +56,8 @@ THRESHOLD = 0.5  # where none was selected for the run
 class Analysis:
     """The predictions of two runs on one video.
 
-    Letters in shapes: F frames, C classes.
-
-    Attributes:
-        emotion: the emotion run with this video as its data; the clips of its index are the
-            segments.
-        attending: the gesture run on the segments, and its model; None without attention: no
-            keypoints, no gesture, or a fusion without attention.
+    `attending` is the gesture run on the segments, and its model; None without attention: no
+    keypoints, no gesture, or a fusion without attention. Letters in shapes: F frames, C classes.
     """
 
     own: OwnVideo
@@ -71,7 +66,7 @@ class Analysis:
     curves: Float[np.ndarray, "F C"]  # class probabilities, see `by_frame`
     segments: pd.DataFrame  # gestures of sufficient confidence, see `find_segments`
     threshold: float  # minimum confidence of a frame of a segment
-    emotion: EmotionRun
+    emotion: EmotionRun  # with this video as its data; the clips of its index are the segments
     prediction: pd.Series  # the row of `training.emotion.train.predict`
     remarks: list[str]  # limitations to know before interpreting the result
     attending: tuple[GestureRun, GestureSystem] | None = None
@@ -169,9 +164,9 @@ def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
 
 def training_rate(run: Run, settings: AnalyseSettings) -> float | None:
     """The most frequent frame rate of the training data; None if these are missing."""
-    where = run.provenance()["where"]
+    stored = run.provenance()["where"]["data"]
     try:
-        data = settings.data if settings.data != "synthetic" else where["data"]
+        data = settings.data if settings.data != "synthetic" else stored
         rates = open_data(data, store=settings.store).videos.fps.dropna()
     except DataError:
         return None
@@ -217,17 +212,15 @@ def training_remarks(gesture: Run, emotion: Run, streams: list[Stream]) -> list[
 def export(analysis: Analysis) -> dict[str, Path]:
     """Writes the result into the video's folder; an annotation file edited since is kept.
 
-    Returns:
-        the files by name: csv and json (segments), eaf (for annotators), emotion (one row, with
-        the probability of each outcome as `p_<outcome>`).
+    Returns the files by name: csv and json (segments), eaf (for annotators), emotion (one row, with
+    the probability of each outcome as `p_<outcome>`).
     """
-    own, base = analysis.own, analysis.folder / analysis.own.video_id
-    paths = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "eaf")}
-    paths["emotion"] = base.with_name(f"{base.name}_emotion.csv")
+    own, folder = analysis.own, analysis.folder
+    paths = {kind: folder / f"{own.video_id}.{kind}" for kind in ("csv", "json", "eaf")}
+    paths["emotion"] = folder / f"{own.video_id}_emotion.csv"
     vocabulary = analysis.gesture_run.vocabulary()
-    written = None  # digest of the annotation file as an earlier export wrote it
-    if paths["json"].exists():
-        written = json.loads(paths["json"].read_text()).get("eaf_as_written")
+    before = json.loads(paths["json"].read_text()) if paths["json"].exists() else {}
+    written = before.get("eaf_as_written")  # digest of the annotation file as it was exported
     if not paths["eaf"].exists() or short_hash(paths["eaf"].read_bytes()) == written:
         write_eaf(analysis.segments, own.source, own.fps, paths["eaf"], vocabulary)
         written = short_hash(paths["eaf"].read_bytes())

@@ -62,15 +62,11 @@ def prepare_video(
 ) -> OwnVideo:
     """Finds the keypoints, resamples the video to the training rate, and defines windows.
 
-    Args:
-        given: keypoints, as in `find_poses`.
-        layout: of the gesture run's joints.
-        rate: frames per second of the training data; None if unknown.
-        vocabulary: of the gesture run; that of the index.
+    Keypoints are given as in `find_poses`; the layout of joints and the vocabulary, which the index
+    gets, are those of the gesture run; the rate is that of the training data, None if unknown.
 
-    Raises:
-        DataError: the video or its keypoints cannot be used.
-        SettingsError: the estimator is unknown or not installed.
+    Raises DataError if the video or its keypoints cannot be used, SettingsError if the estimator is
+    unknown or not installed.
     """
     source = source.expanduser().resolve()
     if not source.is_file():
@@ -86,8 +82,7 @@ def prepare_video(
     state = source.stat()
     digest = short_hash(source, state.st_size, state.st_mtime_ns, given, to_stored(layout), rate)
     root = workspace() / "analyses" / f"{name}-{digest}"
-    found = find_poses(source, given, layout)
-    remarks = list(found.remarks) if found else []
+    found, remarks = find_poses(source, given, layout)
     kept, other = np.arange(frames), rate if rate and differ(info.fps, rate) else None
     if uneven := varies(seconds):
         other = rate or round(info.fps)
@@ -102,15 +97,14 @@ def prepare_video(
         remarks.append("the training data are missing: their frame rate is unknown")
     write_atomically(root / "videos.csv", f"video_id,split\n{name},test\n")
     place_video(source, root / "videos" / name, other)
-    joints = len(layout.joints)
-    points = found.skeleton[kept] if found else np.zeros((len(kept), joints, 3), np.float32)
     write_atomically(root / FILE, json.dumps(to_declaration(layout)))
-    if found:
-        content = io.BytesIO()
+    if found is None:
+        points = np.zeros((len(kept), len(layout.joints), 3), np.float32)
+        remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
+    else:
+        points, content = found[kept], io.BytesIO()
         np.save(content, points)
         write_atomically(root / "keypoints" / f"{name}.npy", content.getvalue())
-    else:
-        remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
     index = replace(read_index(root), vocabulary=vocabulary)
     windows = {name: slide(len(kept), float(index.videos.fps.iloc[0]))}
     return OwnVideo(source, with_windows(index, windows), points, seconds, remarks)

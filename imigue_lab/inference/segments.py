@@ -66,11 +66,9 @@ Tables = Mapping[str, pd.DataFrame]  # video id -> segments
 
 
 def online_score(found: Tables, true: Tables, iou: float = 0.5) -> OnlineScore:
-    """Segments against segments, video by video.
+    """Segments against segments, video by video; `iou` is the least that matches.
 
-    Args:
-        true: of every video that counts; one without gestures is an empty table.
-        iou: minimum intersection over union of a match.
+    `true` is of every video that counts; one without gestures is an empty table.
     """
     unknown = set(found) - set(true)
     assert not unknown, f"segments of videos without true segments: {sorted(unknown)}"
@@ -143,9 +141,8 @@ class Interviews:
 def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int = 0) -> Interviews:
     """Windows over the interviews of a split; a limit takes the first ones only.
 
-    Raises:
-        DataError: none has a video, keypoints and labelled clips, or frame rates differ.
-        RunError: the run's encoder cannot be built.
+    Raises DataError if none has a video, keypoints and labelled clips, or frame rates differ,
+    RunError if the run's encoder cannot be built.
     """
     trained = stored_settings(run, "gesture")
     layout = layout_of(run.read_checkpoint("best")["keypoints"])

@@ -5,7 +5,6 @@ run was trained on; `score_windows` applies the run to new videos.
 """
 
 from collections.abc import Mapping
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -62,10 +61,8 @@ def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.d
 
     Precisions and, for rgb, grids are tried until the fingerprint matches.
 
-    Raises:
-        RunError: no encoder produces these features (synthetic, or a user's own), or the given
-            weights produce others.
-        DataError: weights are missing or belong to another network.
+    Raises RunError if no encoder produces these features (synthetic, or a user's own) or the given
+    weights produce others, DataError for weights that are missing or belong to another network.
     """
     wanted = run.read_checkpoint("best")[kind]
     encoder = wanted.rpartition("-")[0]
@@ -76,18 +73,12 @@ def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.d
             f" extracted from a video; name a run on one of {known}"
         )
     tried = []
-    for precision in ("auto", "float32", "bf16"):
+    weights = settings.context_weights, settings.face_weights
+    detector = settings.detector, settings.detector_weights
+    precisions: tuple[Precision | None, ...] = (None, "float32", "bf16")
+    for precision in precisions:
         for grid in (0, 1) if kind == "rgb" else (0,):
-            (stream,) = build_streams(
-                encoder,
-                device,
-                settings.context_weights,
-                settings.face_weights,
-                settings.detector,
-                settings.detector_weights,
-                grid,
-                None if precision == "auto" else cast(Precision, precision),
-            )
+            (stream,) = build_streams(encoder, device, *weights, *detector, grid, precision)
             if stream.encoding.name == wanted:
                 return stream
             tried.append(stream.encoding.name)
@@ -117,9 +108,7 @@ def score_windows(
         keypoints: of each video, in the run's layout; all 0 where there are none.
         rgb: the encoder that the run was trained on (`open_encoder`).
 
-    Raises:
-        RunError: the run was trained on other RGB tokens.
-        DataError: a video cannot be used.
+    Raises RunError if the run was trained on other RGB tokens, DataError for an unusable video.
     """
     opened = open_device(device)
     system, data = encode_windows(run, index, keypoints, rgb, store, opened.torch_device)

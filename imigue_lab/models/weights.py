@@ -88,7 +88,9 @@ def load_lite0() -> tuple[efficientnet.EfficientNetLite0, Weights]:
         )
     model = efficientnet.EfficientNetLite0().eval()
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    model.load_state_dict(efficientnet.published_names(state))
+    # published names have an underscore before each part
+    ours = {name.removeprefix("_").replace("._", "."): weight for name, weight in state.items()}
+    model.load_state_dict(ours)
     return model, Weights("imagenet", digest(model), trained=True)
 
 

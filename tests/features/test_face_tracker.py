@@ -69,7 +69,7 @@ def test_at_most_three_faces_of_similar_prominence_are_candidates():
     assert track((1, STUDIO, [small, GUEST]))[1] == [[(0, 1)]]
     four = [(5 + 38 * k, 30, 35 + 38 * k, 60) for k in range(4)]
     _, ((first, second, third, *more),) = track((1, STUDIO, four))
-    assert {first.face, second.face} == {1, 2} and third.face in (0, 3) and not more
+    assert {first[1], second[1]} == {1, 2} and third[1] in (0, 3) and not more
 
 
 def test_the_person_visible_longer_is_chosen_in_windows_with_both():
@@ -147,7 +147,7 @@ def test_a_cut_within_a_window_keeps_the_interviewees_part_of_it():
 
 def test_a_cut_ends_the_track_of_a_face_in_the_same_place():
     _, candidates = track((4, STUDIO, [GUEST]), (4, AUDIENCE, [GUEST]))
-    assert [c[0].track for c in candidates] == [0] * 4 + [1] * 4
+    assert [c[0][0] for c in candidates] == [0] * 4 + [1] * 4
 
 
 @pytest.mark.parametrize(("side", "taken"), [(18, True), (15, False)])

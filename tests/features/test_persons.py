@@ -128,12 +128,12 @@ def test_the_index_and_the_check_read_extracted_keypoints(stream, root, tmp_path
 @pytest.mark.shared
 def test_a_real_signer_is_found_in_every_frame_with_the_raised_hand(shared, networks):
     found = find_poses(shared / "data" / "video" / "signer.mp4", "mediapipe", "imigue22")
-    assert found.remarks[0].endswith("which found the interviewee in 58 of 58 frames")
+    assert found[1][0].endswith("which found the interviewee in 58 of 58 frames")
     joints = LAYOUTS["imigue22"].joints
-    seen = found.skeleton[..., 2] > 0
+    seen = found[0][..., 2] > 0
     for joint in ("nose", "neck", "right_shoulder", "left_shoulder", "right_elbow"):
         assert seen[:, joints.index(joint)].mean() > 0.9
-    tip, eye = (found.skeleton[20, joints.index(f"right_{part}")] for part in ("middle_tip", "eye"))
+    tip, eye = (found[0][20, joints.index(f"right_{part}")] for part in ("middle_tip", "eye"))
     assert tip[2] > 0.5 and tip[1] < eye[1]
 
 

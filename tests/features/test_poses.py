@@ -94,8 +94,8 @@ def test_rtmlib_is_imported_only_when_used(video, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "rtmlib", types.SimpleNamespace(Wholebody=Wholebody))
     found = find_poses(video, "rtmlib", LAYOUTS["imigue22"])
-    assert found.skeleton.shape == (6, 22, 3)
-    assert found.remarks == ["keypoints: estimated by rtmlib (balanced)"]
+    assert found[0].shape == (6, 22, 3)
+    assert found[1] == ["keypoints: estimated by rtmlib (balanced)"]
     folder = video.parent
     for name, size in (("det", (1, 3, 640, 480)), ("pose", (1, 3, 256, 192))):
         save_network(folder / f"{name}.onnx", size)
@@ -143,9 +143,9 @@ def test_the_layout_of_a_file_follows_from_its_number_of_joints_or_is_declared(v
         pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
     found = find_poses(video, str(path), LAYOUTS["imigue22"])
     wrist = LAYOUTS[layout].joints.index("right_wrist")
-    np.testing.assert_allclose(found.skeleton[:, JOINTS.index("right_wrist")], points[0, :, wrist])
+    np.testing.assert_allclose(found[0][:, JOINTS.index("right_wrist")], points[0, :, wrist])
     lacking = [joint for joint in JOINTS if joint not in LAYOUTS[layout].joints]
-    assert any("missing in all frames" in remark for remark in found.remarks) == bool(
+    assert any("missing in all frames" in remark for remark in found[1]) == bool(
         set(lacking) - {"neck"}
     )
 
@@ -155,8 +155,8 @@ def test_a_folder_of_openpose_json_is_read_directly(tmp_path, shared):
     folder = shared / "data" / "openpose" / "poseformat_json"
     write_video(tmp_path / "v.mp4", np.zeros((93, 48, 64, 3), np.uint8), 25)
     found = find_poses(tmp_path / "v.mp4", str(folder), LAYOUTS["imigue22"])
-    assert found.skeleton.shape == (93, 22, 3)
-    assert (found.skeleton[:, JOINTS.index("nose"), 2] > 0).all()
+    assert found[0].shape == (93, 22, 3)
+    assert (found[0][:, JOINTS.index("nose"), 2] > 0).all()
 
 
 def test_the_neck_of_coco_is_the_middle_of_the_shoulders():
@@ -192,7 +192,7 @@ def test_keypoints_that_do_not_match_the_video_or_the_layout_are_refused(video):
 
 
 def test_without_a_source_there_are_no_poses(video):
-    assert find_poses(video, "", LAYOUTS["imigue22"]) is None
+    assert find_poses(video, "", LAYOUTS["imigue22"]) == (None, [])
 
 
 def test_keypoints_made_at_another_rate_are_refused_with_the_likely_cause(tmp_path):

@@ -14,7 +14,7 @@ from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvitv2
 from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
 from imigue_lab.models.pictures.tsm import build_tsm
-from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
+from imigue_lab.models.pictures.video_swin import build_video_swin
 from imigue_lab.models.swinface import BRANCHES, build_swinface
 
 # Published names of ours, in the order in which they are replaced.
@@ -210,7 +210,7 @@ BUILT = {
     "dscnet/rgb": lambda: build_dscnet_rgb(4, segments=3, frames=3, depths=(1, 1, 2, 1), inner=8),
     "dscnet/msst": lambda: build_msstnet(4, channels=2, widths=((3, 2), *((2, 3),) * 6)),
     "video-swin": lambda: build_video_swin(
-        classes=4, stages=Stages(12, (1, 3), (3, 2)), patch=(1, 4, 4), window=(2, 3, 3), mlp_ratio=3
+        classes=4, stages=(12, (1, 3), (3, 2)), patch=(1, 4, 4), window=(2, 3, 3), mlp_ratio=3
     ),
     "slowfast/mvitv2-s": lambda: build_mvitv2(4, "tiny", clip=(4, 64, 64)),
     "swinface": lambda: build_swinface("tiny"),

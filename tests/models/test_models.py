@@ -11,7 +11,7 @@ from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvit
 from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
 from imigue_lab.models.pictures.tsm import build_tsm
-from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
+from imigue_lab.models.pictures.video_swin import build_video_swin
 from imigue_lab.models.swinface import build_swinface
 
 
@@ -58,7 +58,7 @@ def wake(model):
 
 SMALL = {"context_dim": 6, "face_dim": 4, "width": 8, "depth": 2, "heads": 2}
 RESNET = {"depths": (1, 1, 1, 1), "inner": 8}
-SWIN = {"stages": Stages(12, (2, 1), (2, 3)), "window": (2, 3, 3)}
+SWIN = {"stages": (12, (2, 1), (2, 3)), "window": (2, 3, 3)}
 MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
     "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), read),

@@ -18,6 +18,12 @@ from imigue_lab.models.checkpoints.pictures import Names, State
 
 DROPPED = r"^A$|^data_preprocessor\."  # A: a copy of the graph, which the builder gets
 
+
+def inside(part: str, **ours: str) -> Names:
+    """Our names of modules inside of a part, by their published names."""
+    return tuple((rf"\.{part}\.{name}\.", f".{part}.{to}.") for name, to in ours.items())
+
+
 NETWORK: Names = (
     (r"^l(\d+)\.", lambda block: f"blocks.{int(block[1]) - 1}."),
     (r"^data_bn\.", "norm."),
@@ -25,31 +31,20 @@ NETWORK: Names = (
     (r"^(?:gcn|net)\.(\d+)\.", r"blocks.\1."),
     (r"^(blocks\.\d+)\.gcn1?\.", r"\1.graph."),
     (r"^(blocks\.\d+)\.tcn1?\.", r"\1.time."),
-    (r"\.residual\.conv\.", ".residual.0."),
-    (r"\.residual\.bn\.", ".residual.1."),
-    (r"\.graph\.bn\.", ".graph.norm."),
-    (r"\.graph\.down\.", ".graph.skip."),
+    *inside("residual", conv="0", bn="1"),
+    *inside("graph", bn="norm", down="skip"),
     (r"\.graph\.(?:PA|A)$", ".graph.learned"),
-    (r"\.time\.bn\.", ".time.norm."),
+    *inside("time", bn="norm"),
 )
 BRANCHES: Names = (
     (r"\.branches\.(\d)\.3\.conv\.", r".branches.\1.look."),
     (r"\.branches\.(\d)\.(?:3\.bn|4)\.", r".branches.\1.norm."),
     (r"\.branches\.(\d)\.([01])\.", r".branches.\1.shrink.\2."),
     (r"\.branches\.5\.(weight|bias)$", r".branches.5.look.\1"),
-    (r"\.time\.transform\.", ".time.join."),
+    *inside("time", transform="join"),
 )
-SUBSETS: Names = (
-    (r"\.graph\.conv_a\.", ".graph.theta."),
-    (r"\.graph\.conv_b\.", ".graph.phi."),
-    (r"\.graph\.conv_d\.", ".graph.weights."),
-)
-AGCN: Names = (
-    *NETWORK,
-    *SUBSETS,
-    (r"\.time\.conv\.", ".time.0."),
-    (r"\.time\.norm\.", ".time.1."),
-)
+SUBSETS = inside("graph", conv_a="theta", conv_b="phi", conv_d="weights")
+AGCN: Names = (*NETWORK, *SUBSETS, *inside("time", conv="0", norm="1"))
 STGCN: Names = (
     *NETWORK,
     (r"^st_gcn_networks\.(\d+)\.", r"blocks.\1."),
@@ -64,16 +59,14 @@ PYSKL_STGCN: Names = (
     (r"^gcn\.(\d+)\.gcn\.A$", r"blocks.\1.graph.fixed"),
     (r"^gcn\.(\d+)\.gcn\.PA$", r"blocks.\1.graph.importance"),
     *NETWORK,
-    (r"\.graph\.conv\.", ".graph.weights."),
+    *inside("graph", conv="weights"),
 )
-STGCNPP: Names = (*NETWORK, *BRANCHES, (r"\.graph\.conv\.", ".graph.weights."))
+STGCNPP: Names = (*NETWORK, *BRANCHES, *inside("graph", conv="weights"))
 AAGCN: Names = (
     *NETWORK,
     *SUBSETS,
-    (r"\.graph\.conv_sa\.", ".graph.emphasis.joints."),
-    (r"\.graph\.conv_ta\.", ".graph.emphasis.frames."),
-    (r"\.graph\.fc1c\.", ".graph.emphasis.squeeze."),
-    (r"\.graph\.fc2c\.", ".graph.emphasis.restore."),
+    *inside("graph", conv_sa="emphasis.joints", conv_ta="emphasis.frames"),
+    *inside("graph", fc1c="emphasis.squeeze", fc2c="emphasis.restore"),
 )
 CTRGCN: Names = (
     *NETWORK,
@@ -88,27 +81,18 @@ CTRGCN: Names = (
 DGSTGCN: Names = (
     *NETWORK,
     *BRANCHES,
-    (r"\.graph\.pre\.", ".graph.before."),
-    (r"\.graph\.post\.", ".graph.after."),
-    (r"\.graph\.conv1\.", ".graph.first."),
-    (r"\.graph\.conv2\.", ".graph.second."),
+    *inside("graph", pre="before", post="after", conv1="first", conv2="second"),
     (r"\.time\.add_coeff$", ".time.gamma"),
 )
 HEADS = ("cls_head.fc_cls.weight", "cls_head.fc.weight", "fc.weight", "fcn.weight")
 
 
 class Keys(NamedTuple):
-    """Published keys that the sizes are read from.
+    """Published keys that the sizes are read from."""
 
-    Attributes:
-        graph: of a tensor with the joints on its last axis.
-        entrance: of the first convolution.
-        norms: suffix of the keys of the norms that are as wide as each block.
-    """
-
-    graph: str
-    entrance: str
-    norms: str
+    graph: str  # of a tensor with the joints on its last axis
+    entrance: str  # of the first convolution
+    norms: str  # suffix of the keys of the norms that are as wide as each block
 
 
 def keys_of(graph: str, entrance: str) -> Keys:
@@ -138,9 +122,8 @@ def read_network(
         keys: as the family names them.
         rest: the graph, and arguments that only this network has.
 
-    Raises:
-        DataError: the layout has another number of joints than the tensors, or these disagree.
-        KeyError: a tensor is absent that the sizes are read from.
+    Raises DataError for a layout with another number of joints than the tensors, or if these
+    disagree; KeyError for an absent tensor that the sizes are read from.
     """
     joints, channels = state[keys.graph].shape[-1], state[keys.entrance].shape[1]
     blocks = Counter(len(state[key]) for key in state if key.endswith(keys.norms))

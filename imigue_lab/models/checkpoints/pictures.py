@@ -131,12 +131,8 @@ def renamed(state: State, names: Names) -> State:
 def read_mvit(
     state: State, size: Literal["small", "tiny"] = "small", clip: Lengths | None = None
 ) -> dict[str, Any]:
-    """
-    Args:
-        size: which of our sizes the file has.
-        clip: frames, rows and columns; by default from the tables of relative positions, which
-            give the side of a square picture only.
-    """
+    """`size` is which of our sizes the file has, `clip` frames, rows and columns; by default from
+    the tables of relative positions, which give the side of a square picture only."""
     ours = renamed(state, MVIT)
     if clip is None:
         rows, frames = (
@@ -148,21 +144,14 @@ def read_mvit(
 
 
 def read_tsm(state: State, segments: int = 8, share: int = 8) -> dict[str, Any]:
-    """
-    Args:
-        segments: frames of a clip in training; the weights do not depend on it.
-        share: see `TemporalShift`.
-    """
+    """The weights do not depend on the `segments` of a clip; for `share` see `TemporalShift`."""
     ours = renamed(state, TSM)
     classes = len(ours["head.weight"])
     return {"classes": classes, "segments": segments, "share": share, **read_resnet(ours, "")}
 
 
 def read_dscnet_rgb(state: State, segments: int = 8) -> dict[str, Any]:
-    """
-    Args:
-        segments: of a clip in training; the weights give only the frames of each.
-    """
+    """The weights give only the frames of each of the `segments` of a clip in training."""
     ours = renamed(state, DSCNET_RGB)
     pictures = ours["motion.gather.weight"].shape[1] // 3  # the frames and their differences
     return {
@@ -196,10 +185,7 @@ def read_dscnet_msst(state: State) -> dict[str, Any]:
 
 
 def read_posec3d(state: State, time_strides: Sequence[int] | None = None) -> dict[str, Any]:
-    """
-    Args:
-        time_strides: of each stage, which no shape shows; as published the last halves time.
-    """
+    """No shape shows the `time_strides` of the stages; as published the last halves time."""
     first = [key for key in state if re.fullmatch(r"layer\d+\.\d+\.conv1\.conv\.weight", key)]
     depths = Counter(int(key.split(".")[0].removeprefix("layer")) for key in first)
     stages = range(1, max(depths, default=1) + 1)
@@ -215,13 +201,11 @@ def read_posec3d(state: State, time_strides: Sequence[int] | None = None) -> dic
 
 
 def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, Any]:
-    """
-    Args:
-        window: frames, rows and columns, in patches; by default from the tables of relative
-            positions, for windows as wide as high.
+    """`window` is frames, rows and columns, in patches; by default from the tables of relative
+    positions, for windows as wide as high.
 
-    Raises:
-        DataError: a Swin of single pictures; or the tables fit several windows and none was chosen.
+    Raises DataError for a Swin of single pictures, or tables that fit several windows if none was
+    chosen.
     """
     ours = renamed(state, VIDEO_SWIN)
     places = {m.groups() for key in ours if (m := re.match(r"features\.(\d+)\.(\d+)\.", key))}

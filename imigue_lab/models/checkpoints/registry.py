@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from imigue_lab.errors import DataError, some
 from imigue_lab.models import import_builder
 from imigue_lab.models.checkpoints import graph_networks as nets
-from imigue_lab.models.checkpoints import pictures
+from imigue_lab.models.checkpoints import pictures as pics
 from imigue_lab.models.checkpoints.graph_networks import Keys, keys_of
 from imigue_lab.models.checkpoints.pictures import Names
 
@@ -31,20 +31,15 @@ from imigue_lab.models.checkpoints.pictures import Names
 class Family(NamedTuple):
     """Files that one code base writes for one network.
 
-    Attributes:
-        builder: see `import_builder`.
-        names: regular expressions from published keys to ours, applied in this order.
-        read: the builder's arguments from a state dict by its published keys, and the options that
-            shapes do not show.
-        fixed: the builder's arguments that are the same for all files of the family.
-        dropped: a regular expression of keys that the model has no use for.
+    `read` gives the builder's arguments from a state dict by its published keys, and the options
+    that shapes do not show.
     """
 
-    builder: str
-    names: Names
+    builder: str  # see `import_builder`
+    names: Names  # regular expressions from published keys to ours, applied in this order
     read: Callable[..., dict[str, Any]]
-    fixed: Mapping[str, Any] = {}
-    dropped: str = pictures.DROPPED
+    fixed: Mapping[str, Any] = {}  # the builder's arguments that are the same for all files
+    dropped: str = pics.DROPPED  # a regular expression of keys that the model has no use for
 
     def build(self, state: Mapping[str, Tensor], **options: Any) -> nn.Module:
         """An untrained network of the sizes that the weights have."""
@@ -52,69 +47,49 @@ class Family(NamedTuple):
 
     def rename(self, key: str) -> str | None:
         """Our name of a published key, None for one that is not needed; an unknown key stays."""
-        return None if re.search(self.dropped, key) else pictures.rename(key, self.names)
+        return None if re.search(self.dropped, key) else pics.rename(key, self.names)
 
 
-def graph_family(
-    builder: str, names: Names, keys: Keys, rest: nets.Rest = nets.learned_graph, **fixed: Any
+def graphs(
+    network: str, names: Names, keys: Keys, rest: nets.Rest = nets.learned_graph, **fixed: Any
 ) -> Family:
+    builder = f"graph.{network.removesuffix('pp')}:build_{network}"  # ST-GCN++ is in `stgcn`
     read = partial(nets.read_network, keys=keys, rest=rest)
-    return Family(f"graph.{builder}", names, read, fixed, nets.DROPPED)
+    return Family(builder, names, read, fixed, nets.DROPPED)
 
 
 ST_GCN = Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight")
+AGCN, PYSKL_AGCN = (keys_of(graph, "conv_d.0") for graph in ("l1.gcn1.PA", "gcn.0.gcn.A"))
+CTRGCN, PYSKL_CTRGCN = (keys_of(graph, "convs.0.conv3") for graph in ("l1.gcn1.PA", "net.0.gcn1.A"))
 FAMILIES = {
-    "2s-agcn": graph_family(
-        "agcn:build_agcn", nets.AGCN, keys_of("l1.gcn1.PA", "conv_d.0"), nets.agcn_rest
+    "2s-agcn": graphs("agcn", nets.AGCN, AGCN, nets.agcn_rest),
+    "st-gcn": graphs("stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
+    "pyskl/stgcn": graphs(
+        "stgcn", nets.PYSKL_STGCN, keys_of("gcn.0.gcn.PA", "conv"), nets.pyskl_rest
     ),
-    "st-gcn": graph_family("stgcn:build_stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
-    "pyskl/stgcn": graph_family(
-        "stgcn:build_stgcn", nets.PYSKL_STGCN, keys_of("gcn.0.gcn.PA", "conv"), nets.pyskl_rest
-    ),
-    "pyskl/stgcn++": graph_family(
-        "stgcn:build_stgcnpp", nets.STGCNPP, keys_of("gcn.0.gcn.A", "conv")
-    ),
-    "aagcn": graph_family(
-        "aagcn:build_aagcn", nets.AAGCN, keys_of("l1.gcn1.PA", "conv_d.0"), nets.aagcn_rest
-    ),
-    "pyskl/aagcn": graph_family(
-        "aagcn:build_aagcn",
-        nets.AAGCN,
-        keys_of("gcn.0.gcn.A", "conv_d.0"),
-        nets.aagcn_rest,
-        original=False,
-    ),
-    "ctr-gcn": graph_family(
-        "ctrgcn:build_ctrgcn", nets.CTRGCN, keys_of("l1.gcn1.PA", "convs.0.conv3")
-    ),
-    "pyskl/ctrgcn": graph_family(
-        "ctrgcn:build_ctrgcn", nets.CTRGCN, keys_of("net.0.gcn1.A", "convs.0.conv3"), original=False
-    ),
-    "pyskl/dgstgcn": graph_family(
-        "dgstgcn:build_dgstgcn", nets.DGSTGCN, keys_of("gcn.0.gcn.A", "pre.0"), nets.dgstgcn_rest
+    "pyskl/stgcn++": graphs("stgcnpp", nets.STGCNPP, keys_of("gcn.0.gcn.A", "conv")),
+    "aagcn": graphs("aagcn", nets.AAGCN, AGCN, nets.aagcn_rest),
+    "pyskl/aagcn": graphs("aagcn", nets.AAGCN, PYSKL_AGCN, nets.aagcn_rest, original=False),
+    "ctr-gcn": graphs("ctrgcn", nets.CTRGCN, CTRGCN),
+    "pyskl/ctrgcn": graphs("ctrgcn", nets.CTRGCN, PYSKL_CTRGCN, original=False),
+    "pyskl/dgstgcn": graphs(
+        "dgstgcn", nets.DGSTGCN, keys_of("gcn.0.gcn.A", "pre.0"), nets.dgstgcn_rest
     ),
     "pyskl/posec3d": Family(
-        "pictures.poseconv3d:build_poseconv3d", pictures.POSEC3D, pictures.read_posec3d
+        "pictures.poseconv3d:build_poseconv3d", pics.POSEC3D, pics.read_posec3d
     ),
-    "tsm-r50": Family("pictures.tsm:build_tsm", pictures.TSM, pictures.read_tsm),
-    "dscnet/rgb": Family(
-        "pictures.dscnet:build_dscnet_rgb", pictures.DSCNET_RGB, pictures.read_dscnet_rgb
-    ),
-    "dscnet/msst": Family(
-        "pictures.dscnet:build_msstnet", pictures.DSCNET_MSST, pictures.read_dscnet_msst
-    ),
+    "tsm-r50": Family("pictures.tsm:build_tsm", pics.TSM, pics.read_tsm),
+    "dscnet/rgb": Family("pictures.dscnet:build_dscnet_rgb", pics.DSCNET_RGB, pics.read_dscnet_rgb),
+    "dscnet/msst": Family("pictures.dscnet:build_msstnet", pics.DSCNET_MSST, pics.read_dscnet_msst),
     "video-swin": Family(
         "pictures.video_swin:build_video_swin",
-        pictures.VIDEO_SWIN,
-        pictures.read_video_swin,
-        dropped=pictures.DROPPED_SWIN,
+        pics.VIDEO_SWIN,
+        pics.read_video_swin,
+        dropped=pics.DROPPED_SWIN,
     ),
-    "slowfast/mvitv2-s": Family("pictures.mvit:build_mvitv2", pictures.MVIT, pictures.read_mvit),
+    "slowfast/mvitv2-s": Family("pictures.mvit:build_mvitv2", pics.MVIT, pics.read_mvit),
     "swinface": Family(
-        "swinface:build_swinface",
-        pictures.SWINFACE,
-        pictures.read_swinface,
-        dropped=pictures.DROPPED_SWINFACE,
+        "swinface:build_swinface", pics.SWINFACE, pics.read_swinface, dropped=pics.DROPPED_SWINFACE
     ),
 }
 
@@ -148,8 +123,7 @@ def load_published(
         options: of the family's `read`, such as the clip of a video model; sizes are read from the
             weights.
 
-    Raises:
-        DataError: no such file, more than weights in it, or another family's; one sentence.
+    Raises DataError, one sentence, for no such file, more than weights in it, or another family's.
     """
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {family!r}")

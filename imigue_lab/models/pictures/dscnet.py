@@ -53,7 +53,7 @@ def branch(in_width: int, width: int, kernels: Sequence[Kernel], stride: int) ->
 class Inception(nn.Module):
     """Four parallel branches: 1 x 1, 3 x 3, 5 x 1 then 1 x 5, 7 x 1 then 1 x 7."""
 
-    def __init__(self, in_width: int, widths: tuple[int, int], stride: int = 1):
+    def __init__(self, in_width: int, widths: Sequence[int], stride: int = 1):
         super().__init__()
         narrow, wide = widths
         self.branches = nn.ModuleList(
@@ -92,14 +92,13 @@ class MSSTNet(nn.Module):
 def build_msstnet(
     classes: int = 32,
     channels: int = 3,
-    widths: Sequence[tuple[int, int]] = WIDTHS,
+    widths: Sequence[Sequence[int]] = WIDTHS,
     dropout: float = 0.9,
 ) -> MSSTNet:
     """An untrained MS-STNet from (B, M, channels, T, V) to (B, classes).
 
-    Args:
-        widths: of each of the seven blocks: its 1 x 1 branch, and each of the other three.
-        dropout: before the linear layer (paper: 0.9).
+    Widths are of each of the seven blocks: its 1 x 1 branch, and each of the other three; the
+    dropout is before the linear layer (paper: 0.9).
     """
     if len(widths) != len(WIDTHS):
         raise ValueError(f"widths must be of {len(WIDTHS)} blocks; got {len(widths)}")
@@ -191,7 +190,6 @@ def build_dscnet(
     widths: Sequence[Sequence[int]] = WIDTHS,
 ) -> DSCNet:
     """All of DSCNet, untrained; see `build_dscnet_rgb` and `build_msstnet`."""
-    pairs = [(narrow, wide) for narrow, wide in widths]
     rgb = build_dscnet_rgb(classes, segments, frames, depths, inner)
-    joint, bone = (build_msstnet(classes, channels, pairs) for _ in range(2))
+    joint, bone = (build_msstnet(classes, channels, widths) for _ in range(2))
     return DSCNet(rgb, joint, bone)

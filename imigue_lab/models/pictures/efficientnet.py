@@ -89,8 +89,3 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1000"]:
         return self.fc(self.features(x))
-
-
-def published_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published state dict, whose names have an underscore before each part."""
-    return {name.removeprefix("_").replace("._", "."): value for name, value in state.items()}

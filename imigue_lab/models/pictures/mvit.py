@@ -18,44 +18,29 @@ from torchvision.models.video import mvit
 
 Size = Literal["small", "tiny"]
 Clip = tuple[int, int, int]  # frames, rows, columns
+Stage = tuple[int, int, int]  # width, attention heads, number of blocks
 
 CLIPS: dict[str, Clip] = {"small": (16, 224, 224), "tiny": (16, 64, 64)}
 
 
-class Stages(NamedTuple):
-    """Width, attention heads and number of blocks of each stage."""
-
-    widths: tuple[int, ...]
-    heads: tuple[int, ...]
-    depths: tuple[int, ...]
-
-
-STAGES = {
-    "small": Stages((96, 192, 384, 768), (1, 2, 4, 8), (1, 2, 11, 2)),
-    "tiny": Stages((32, 64, 96), (1, 2, 3), (1, 1, 1)),
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "small": ((96, 1, 1), (192, 2, 2), (384, 4, 11), (768, 8, 2)),
+    "tiny": ((32, 1, 1), (64, 2, 1), (96, 3, 1)),
 }
 
 
 class MViTOutput(NamedTuple):
-    """Features of B windows after the last LayerNorm.
+    """Features of B windows after the last LayerNorm."""
 
-    Attributes:
-        pooled: the class token, (B, D).
-        tokens: one vector per place, (B, T', h, w, D).
-    """
-
-    pooled: Float[Tensor, "B D"]
-    tokens: Float[Tensor, "B T' h w D"]
+    pooled: Float[Tensor, "B D"]  # the class token
+    tokens: Float[Tensor, "B T' h w D"]  # one vector per place
 
 
 class MViT(nn.Module):
     """torchvision's MViT with all of its tokens as output.
 
-    Attributes:
-        net: torchvision's model, whose call gives logits.
-        clip: frames, rows and columns of its input; its tables of relative positions and its grid
-            fit no others.
-        dim: width D of its output.
+    `net` is torchvision's model, whose call gives logits; `clip` are the frames, rows and columns
+    of its input, as its tables of relative positions and its grid fit no others; `dim` is D.
     """
 
     def __init__(self, net: mvit.MViT):
@@ -90,8 +75,11 @@ class MViT(nn.Module):
         return MViTOutput(x[:, 0], rearrange(x[:, 1:], "b (t h w) d -> b t h w d", t=t, h=h, w=w))
 
 
-def build_mvit(size: Size = "small", classes: int = 400, clip: Clip | None = None) -> MViT:
-    """An untrained MViTv2.
+def build_mvit(size: Size = "small", classes: int = 400, clip: Sequence[int] | None = None) -> MViT:
+    """An untrained MViTv2: torchvision's own `mvit_v2_s` takes clips of 16 x 224 x 224 only.
+
+    The first block of each later stage halves the picture (`stride_q`). Keys and values are pooled
+    8-fold a side in the first stage and half as much in each stage after it (`stride_kv`).
 
     Args:
         size: `small` is torchvision's MViTv2-S; `tiny` is the same design for demo and tests, three
@@ -101,23 +89,13 @@ def build_mvit(size: Size = "small", classes: int = 400, clip: Clip | None = Non
     """
     if size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")
-    clip = clip or CLIPS[size]
+    clip = CLIPS[size] if clip is None else clip
     if any(n % stride for n, stride in zip(clip, (2, 4, 4), strict=True)):
         raise ValueError(f"clip must be in multiples of 2 frames and 4 pixels; got {clip}")
-    return MViT(build_net(STAGES[size], classes, clip))
-
-
-def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
-    """torchvision's model for a clip of any size; its own `mvit_v2_s` takes 16 x 224 x 224 only.
-
-    The first block of each later stage halves the picture (`stride_q`). Keys and values are pooled
-    8-fold a side in the first stage and half as much in each stage after it (`stride_kv`).
-    """
-    blocks, width = [], stages.widths[0]
-    for stage, (new_width, heads, depth) in enumerate(zip(*stages, strict=True)):
+    blocks, width = [], STAGES[size][0][0]
+    for stage, (new_width, heads, depth) in enumerate(STAGES[size]):
         for block in range(depth):
-            shrink = 2 if stage and not block else 1
-            pool = 8 // 2**stage
+            shrink, pool = 2 if stage and not block else 1, 8 // 2**stage
             blocks.append(
                 mvit.MSBlockConfig(
                     num_heads=heads,
@@ -130,8 +108,8 @@ def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
                 )
             )
             width = new_width
-    return mvit.MViT(
-        spatial_size=clip[1:],
+    net = mvit.MViT(
+        spatial_size=(clip[1], clip[2]),
         temporal_size=clip[0],
         block_setting=blocks,
         residual_pool=True,
@@ -141,6 +119,7 @@ def build_net(stages: Stages, classes: int, clip: Clip) -> mvit.MViT:
         stochastic_depth_prob=0.2,
         num_classes=classes,
     )
+    return MViT(net)
 
 
 def build_mvitv2(
@@ -148,11 +127,6 @@ def build_mvitv2(
 ) -> mvit.MViT:
     """torchvision's untrained model from (B, 3, T, H, W) to (B, classes).
 
-    Args:
-        size: `tiny` for demo and tests, see `build_mvit`.
-        clip: frames, rows and columns, see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
+    For size and clip see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
     """
-    if clip is None:
-        return build_mvit(size, classes).net
-    frames, rows, columns = clip
-    return build_mvit(size, classes, (frames, rows, columns)).net
+    return build_mvit(size, classes, clip).net

@@ -31,9 +31,7 @@ def norm_conv(in_width: int, width: int, kernel: Kernel, stride: Kernel = (1, 1,
 class Bottleneck(nn.Module):
     """``ReLU(expand(look(squeeze(x))) + skip(x))``, four times as wide outside as inside.
 
-    Args:
-        inflated: `squeeze` spans three frames.
-        stride: of time, rows and columns.
+    If it is inflated, `squeeze` spans three frames. The stride is of time, rows and columns.
     """
 
     def __init__(self, in_width: int, inner: int, inflated: bool, stride: Kernel = (1, 1, 1)):
@@ -95,10 +93,8 @@ def build_poseconv3d(
         inflated: stages with convolutions over frames (paper: all but the first).
         time_strides: of each stage (paper: the last one halves the frames).
     """
-    if inflated is None:
-        inflated = [stage > 0 for stage in range(len(depths))]
-    if time_strides is None:
-        time_strides = [1] * (len(depths) - 1) + [2]
+    inflated = inflated or [stage > 0 for stage in range(len(depths))]
+    time_strides = time_strides or [1] * (len(depths) - 1) + [2]
     stages: list[nn.Module] = []
     before = width
     for stage, depth in enumerate(depths):

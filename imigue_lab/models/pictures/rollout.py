@@ -7,7 +7,7 @@ from its attention, half from itself. Letters in shapes: t h w, places of the fi
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import torch
 from einops import rearrange, repeat
@@ -29,7 +29,7 @@ class Kept:
         self.pooled: dict[str, Tensor] = {}
         self.before: Grid = (0, 0, 0)
 
-    def keep(self, name: str, inputs: tuple, output: tuple) -> None:
+    def keep(self, name: str, _: nn.Module, inputs: tuple, output: tuple) -> None:
         """A forward hook of a pool, from tokens and their grid to tokens and their grid."""
         self.before = inputs[1]
         self.pooled[name], self.grids[name] = output
@@ -47,15 +47,11 @@ class Kept:
 def kept_attention(model: MViT) -> Iterator[list[Kept]]:
     """Records each block's queries and keys within the `with` block."""
     blocks = [Kept(block.attn) for block in model.net.blocks]
-    hooks = []
-    for block in blocks:
-        for name in ("q", "k"):
-            pool: nn.Module = getattr(block.attention, f"pool_{name}")
-
-            def keep(_: Any, inputs: tuple, output: tuple, b: Kept = block, n: str = name) -> None:
-                b.keep(n, inputs, output)
-
-            hooks.append(pool.register_forward_hook(keep))
+    hooks = [
+        getattr(block.attention, f"pool_{name}").register_forward_hook(partial(block.keep, name))
+        for block in blocks
+        for name in ("q", "k")
+    ]
     try:
         yield blocks
     finally:

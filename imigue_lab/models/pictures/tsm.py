@@ -20,11 +20,9 @@ RESNET50 = (3, 4, 6, 3)  # blocks a stage
 
 
 class TemporalShift(nn.Module):
-    """Some channels of each frame come from the next one, as many from the one before.
+    """1 / `share` of a frame's channels come from the next one, as many from the one before.
 
-    Attributes:
-        segments: frames of a clip; beyond its ends channels are 0.
-        share: 1 / share of the channels come from the next frame, as many from the one before.
+    A clip has `segments` frames; beyond its ends channels are 0.
     """
 
     def __init__(self, segments: int, share: int = 8):
@@ -43,9 +41,8 @@ class TemporalShift(nn.Module):
 class TSM(nn.Module):
     """torchvision's ResNet on every frame, shifts inside its blocks, the mean of their logits.
 
-    Attributes:
-        net: the ResNet without its linear layer, which is `head`, after a dropout.
-        segments: frames of a clip.
+    `net` is the ResNet without its linear layer, which is `head`, after a dropout; a clip has
+    `segments` frames.
     """
 
     def __init__(self, net: ResNet, classes: int, segments: int, dropout: float = 0.5):

@@ -5,7 +5,7 @@ B 61.73 % (Table 1 of the paper); 27,875,078, 49,533,686 and 87,671,784 paramete
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
@@ -14,20 +14,11 @@ Lengths = tuple[int, int, int]  # frames, rows, columns
 
 PATCH: Lengths = (2, 4, 4)
 WINDOW: Lengths = (8, 7, 7)  # patches; models of Something-Something v2 have (16, 7, 7)
-
-
-class Stages(NamedTuple):
-    """Width of the first stage, and blocks and attention heads of each; the width doubles."""
-
-    width: int
-    depths: tuple[int, ...]
-    heads: tuple[int, ...]
-
-
-STAGES = {
-    "tiny": Stages(96, (2, 2, 6, 2), (3, 6, 12, 24)),
-    "small": Stages(96, (2, 2, 18, 2), (3, 6, 12, 24)),
-    "base": Stages(128, (2, 2, 18, 2), (4, 8, 16, 32)),
+# Width of the first stage, which doubles; blocks and attention heads of each.
+STAGES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
+    "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
 }
 DROP_PATH = {"tiny": 0.1, "small": 0.1, "base": 0.3}  # as trained on Kinetics-400
 

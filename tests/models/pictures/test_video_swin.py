@@ -8,7 +8,7 @@ from torchvision.models import video
 from imigue_lab.errors import DataError
 from imigue_lab.models.checkpoints.pictures import read_window
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.pictures.video_swin import Stages, build_video_swin
+from imigue_lab.models.pictures.video_swin import build_video_swin
 from tests.models.recordings import made_weights, read_recording
 
 PARAMETERS = {"tiny": 27_875_078, "small": 49_533_686, "base": 87_671_784}
@@ -60,5 +60,5 @@ def test_windows_are_read_from_the_relative_positions():
 @torch.no_grad()
 @pytest.mark.parametrize("shape", [(5, 20, 36), (2, 16, 16)])
 def test_clips_of_any_length_and_size_work(shape):
-    model = build_video_swin(classes=3, stages=Stages(8, (1, 1), (1, 2)), window=(2, 2, 2)).eval()
+    model = build_video_swin(classes=3, stages=(8, (1, 1), (1, 2)), window=(2, 2, 2)).eval()
     assert model(torch.randn(2, 3, *shape)).shape == (2, 3)
