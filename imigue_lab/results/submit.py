@@ -10,6 +10,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -103,6 +104,9 @@ def submit(
     """
     where = run.provenance()["where"]
     index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
+    if run.settings()["task"] == "emotion" and {*run.outcomes()} == {*index.vocabulary.outcomes}:
+        ordered = replace(index.vocabulary, outcomes=run.outcomes())  # by its positive one
+        index = replace(index, vocabulary=ordered)
     chosen = choose_track(index, track, form)
     names = header_names(header, chosen)
     refuse_other_classes(run, chosen)

@@ -1,6 +1,7 @@
 """Outcomes of any names and number: training, scores, figures, card and export show the data's."""
 
 import re
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -101,8 +102,12 @@ def test_two_outcomes_of_other_names_are_shown_everywhere(trains):
         "Emotion: Tense or calm",
     ):
         assert phrase in text
-    with pytest.raises(RunError, match=r"expected the classes lose, win for track 3, got Tense, c"):
-        submit(run, 3)
+    with pytest.raises(SettingsError, match="track 3 of own has plain, got 2025"):
+        submit(run, 3, "2025")
+    with zipfile.ZipFile(submit(run, 3)) as file:
+        table = pd.read_csv(file.open("prediction.csv"), index_col="video_id")
+    predicted = run.predictions().set_index("video_id").loc[table.index]
+    assert (table.outcome == np.where(predicted.probability >= 0.5, "calm", "Tense")).all()
 
 
 def test_three_outcomes_have_macro_scores_and_a_confusion_matrix(trains):
@@ -144,13 +149,13 @@ def test_the_positive_outcome_is_one_of_two(trains):
 
 
 def test_a_run_is_of_its_outcomes(trains):
-    run, data = trains("tense", "calm", epochs=1, positive="calm", name="own")
+    run, data = trains("tense", "calm", epochs=1, positive="calm", name="own-outcomes")
     root = data.split.videos.pipe(lambda _: run.provenance()["where"]["data"])
     assert open_index(run, root).vocabulary.outcomes == ("calm", "tense")  # another order, as named
     _, other = trains("tense", "relaxed", epochs=1)
     with pytest.raises(RunError, match=r"classes has 'tense' at 0, expected 'relaxed'"):
         load_emotion(run, other)
-    with pytest.raises(RunError, match="items have another outcome than in run own"):
+    with pytest.raises(RunError, match="items have another outcome than in run own-outcomes"):
         open_index(run, root)
 
 
