@@ -214,6 +214,8 @@ def test_files_that_others_could_not_read_have_their_right_values(shared, capsys
         "0001_label_decimals.csv": "0001_0: 0 to 39",
         "0001_label_header.csv": "0001_0: 0 to 39",
         "weights_with_namespace.pth": "2 weights",
+        "rtmpose_coco17_scores_above_1.npy": "scores above 1 are taken for 1",
+        "fractions_of_the_picture": "coordinates are fractions of a picture of unknown size",
         "excel_ids": "1 is 0001, 2 is 0002",
         "semicolons": "2 videos",
     }.items():

@@ -35,7 +35,8 @@ def describe(path: Path, decode: bool = False) -> str:
 
     recording = read_user_recording(path)
     persons, frames, joints, _ = recording.skeleton.shape
-    return f"{path}: {recording.layout.name}, {persons} x {frames} frames of {joints} joints"
+    what = f"{path}: {recording.layout.name}, {persons} x {frames} frames of {joints} joints"
+    return "\n".join([what, *recording.remarks])
 
 
 def describe_video(path: Path, decode: bool) -> str:

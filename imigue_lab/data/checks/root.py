@@ -72,7 +72,7 @@ def check_survey(survey: Survey) -> list[Finding]:
     advice = "they are used for validation and left out of train; delete the copies"
     findings = found("warning", "validation inside train", what, survey.in_train_too, advice)
     lines = [line for line in survey.absent if "are also in train" not in line]
-    advice = "whatever needs it is left out"
+    advice = "what is missing is left out, all else is used"
     return findings + [Finding("note", "layout", line, (), advice) for line in lines]
 
 
