@@ -99,7 +99,7 @@ def test_simulated_gestures_are_detected_with_a_threshold_tuned_on_validation(ru
     threshold = find_threshold(run, AnalyseSettings())
     model, constant = compare_online(found, threshold).itertuples()
     assert model.interviews == constant.interviews == 4
-    assert model.f1 >= 0.5  # 0.56 to 0.78 over three training seeds
+    assert model.f1 >= 0.6
     assert constant.f1 < 0.2
 
 
