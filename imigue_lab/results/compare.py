@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
-from imigue_lab.training.runs import Run, describe_difference, flatten
-from imigue_lab.training.scores import clusters_of, predicted_of
+from imigue_lab.training.runs import Run, flatten, refuse_other_classes
+from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
 from imigue_lab.training.statistics import (
     Clusters,
     Values,
@@ -33,22 +33,22 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
 
     Columns: cluster, unit (`clusters_of`), truth, correct.
     """
-    predictions = run.predictions()
-    item = "clip_id" if "clip_id" in predictions else "video_id"
-    truth = "label" if "label" in predictions else "outcome"
-    part = predictions[(predictions.split == split) & predictions[truth].notna()]
+    part = labelled(run.predictions(), split)
     if part.empty:
         raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")
-    predicted = part.predicted.to_numpy() if "predicted" in part else predicted_of(part)
     cluster, unit = clusters_of(part)
-    items = {"cluster": cluster, "unit": unit, "truth": part[truth].astype(int)}
-    items["correct"] = predicted == part[truth].to_numpy(dtype=int)
-    return pd.DataFrame(items).set_axis(part[item].astype(str), axis=0).sort_index()
+    items = {"cluster": cluster, "unit": unit, "truth": truth_of(part).astype(int)}
+    items["correct"] = correct_of(part)
+    return pd.DataFrame(items).set_axis(part[part.columns[0]].astype(str), axis=0).sort_index()
 
 
 def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]:
     """The items of each variant; data sets are distinguished by the truth of their items."""
-    refuse_other_classes([run for runs in variants.values() for run in runs])
+    every = [run for runs in variants.values() for run in runs]
+    clips = [run for run in every if "clip_id" in run.predictions()]
+    for run in clips[1:]:
+        pair = f"{clips[0].folder.name} and {run.folder.name}"
+        refuse_other_classes(pair, clips[0].vocabulary(), run.vocabulary())
     sets: list[pd.DataFrame] = []
     pooled: dict[str, Items] = {}
     for name, runs in variants.items():
@@ -67,19 +67,6 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
             own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     return pooled
-
-
-def refuse_other_classes(runs: Sequence[Run]) -> None:
-    """Raises RunError unless the runs that predict classes have the same ones."""
-    clips = [run for run in runs if "clip_id" in run.predictions()]
-    for run in clips[1:]:
-        names, first = (list(own.vocabulary().classes) for own in (run, clips[0]))
-        if names != first:
-            raise RunError(
-                f"{clips[0].folder.name} and {run.folder.name}: their classes differ:"
-                f" {describe_difference('the second', names, first)}; compare runs of one"
-                " vocabulary"
-            )
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:

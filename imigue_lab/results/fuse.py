@@ -21,11 +21,12 @@ from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
 from imigue_lab.results.score_tables import counted, with_intervals
 from imigue_lab.training.provenance import describe_environment
-from imigue_lab.training.runs import Run, describe_difference, find_run, open_run
+from imigue_lab.training.runs import Run, find_run, open_run, refuse_other_classes
 from imigue_lab.training.scores import (
     Probabilities,
     bootstrap_intervals,
     clusters_of,
+    correct_of,
     label_columns,
     labelled,
     point_scores,
@@ -75,16 +76,10 @@ def paired_gain(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Gai
             f"two models: expected the same clips, got {len(first)} and {len(second)} with"
             f" {len(set(first.clip_id) & set(other.index))} in both; score them on one split"
         )
-    gain = correct(first) - correct(other.loc[first.clip_id])
+    gain = correct_of(first).astype(float) - correct_of(other.loc[first.clip_id])
     cluster, unit = clusters_of(first)
     interval = interval_of_mean(gain, cluster, seed)
     return Gain(float(gain.mean()), interval, len(first), cluster.nunique(), unit)
-
-
-def correct(predictions: pd.DataFrame) -> np.ndarray:
-    """1 where the most probable class is the label."""
-    predicted = probabilities(predictions).argmax(axis=1)
-    return (predicted == predictions.label.to_numpy(dtype=int)).astype(float)
 
 
 def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
@@ -96,14 +91,11 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
         raise RunError("runs: expected two or more different runs; name others")
     tables = [clips_of(run) for run in runs]
     held_out = [set(table.clip_id[table.split != "train"]) for table in tables]
-    classes = [list(run.vocabulary().classes) for run in runs]
     pairs = [f"{runs[0].folder.name} and {run.folder.name}" for run in runs[1:]]
-    for pair, table, names, held in zip(pairs, tables[1:], classes[1:], held_out[1:], strict=True):
+    for pair, run, table, held in zip(pairs, runs[1:], tables[1:], held_out[1:], strict=True):
         if probabilities(table).shape[1] != probabilities(tables[0]).shape[1]:
             raise RunError(f"{pair}: predict different numbers of classes; fuse runs of one task")
-        if names != classes[0]:
-            other = describe_difference("the second", names, classes[0])
-            raise RunError(f"{pair}: their classes differ: {other}; fuse runs of one vocabulary")
+        refuse_other_classes(pair, runs[0].vocabulary(), run.vocabulary())
         if differing := held_out[0] ^ held:
             raise RunError(
                 f"{pair}: {len(differing)} clips are not held out in both,"

@@ -25,7 +25,7 @@ from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies.settings import PLACES, SearchSettings
 from imigue_lab.studies.trials import lock_of, open_study, tickets, work
 from imigue_lab.training.leaks import RECORD
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, differences
 from imigue_lab.training.settings import Settings, write_preset
 from imigue_lab.training.tasks import load_folds, train_quietly
 
@@ -169,15 +169,10 @@ def record_settings(study: "Study", settings: SearchSettings, digest: str) -> No
     kept = study.user_attrs.get("settings")
     if kept is None:
         study.set_user_attr("settings", wanted)
-    elif kept != wanted:
-        differing = [
-            f"{name} is {kept.get(name)!r} there, {wanted.get(name)!r} here"
-            for name in wanted.keys() | kept.keys()
-            if kept.get(name) != wanted.get(name)
-        ]
+    elif differing := differences(kept, wanted):
         raise RunError(
-            f"study {study.study_name}: was started with other settings:"
-            f" {'; '.join(sorted(differing))}; choose another name with `study`"
+            f"study {study.study_name}: was started with other settings: {differing}; choose"
+            " another name with `study`"
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import softmax
 
 from imigue_lab.data.vocabulary import builtin
@@ -53,6 +53,11 @@ def predicted_of(predictions: pd.DataFrame) -> Labels:
     if "probability" in predictions:
         return (predictions.probability.to_numpy(dtype=float) >= 0.5).astype(int)
     return probabilities(predictions).argmax(axis=1)
+
+
+def correct_of(predictions: pd.DataFrame) -> Bool[np.ndarray, " N"]:
+    """Whether the predicted class is the true one, of labelled predictions."""
+    return predicted_of(predictions) == truth_of(predictions).to_numpy(dtype=int)
 
 
 def labelled(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -296,8 +301,7 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
     if emotion:
         drawn = [name for name in ("balanced_accuracy", "auc") if name in scores]
         intervals = {name: intervals.get(name) for name in drawn}
-        right = predicted_of(part) == part.outcome.to_numpy(dtype=int)
-        intervals["accuracy"] = interval_of_share(right, cluster, seed)
+        intervals["accuracy"] = interval_of_share(correct_of(part), cluster, seed)
         tested = not constant and part.outcome.nunique() > 1
         row["p"] = skill_p(part, seed) if tested else np.nan
     else:

@@ -9,7 +9,6 @@ import pytest
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.fuse import (
-    correct,
     fit_temperature,
     fuse,
     fusion_table,
@@ -19,7 +18,7 @@ from imigue_lab.results.fuse import (
     temper,
 )
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.scores import labelled, point_scores, probabilities
+from imigue_lab.training.scores import correct_of, labelled, point_scores, probabilities
 from imigue_lab.training.statistics import interval_of_mean, resampled_means
 
 CLASSES, CLIPS = 4, 240
@@ -109,7 +108,7 @@ def test_a_fusion_is_a_finished_run_with_all_remarks_and_returns_at_once(finishe
     capsys.readouterr()
     assert fuse(["a", "b"], name="both").folder == run.folder
     assert "already finished" in capsys.readouterr().out
-    with pytest.raises(RunError, match=r"belongs to another run: .*weights is 'uniform' there"):
+    with pytest.raises(RunError, match=r"belongs to another run: .*weights is 'uniform', expected"):
         fuse(["a", "b"], "2:1", name="both")
 
 
@@ -194,7 +193,7 @@ def test_the_interval_of_a_gain_is_widened_for_few_subjects():
     best, worse = (predict(clips(), skill, 0) for skill in (1.5, 1.0))
     few = [table.assign(subject="s" + (table.index % 5).astype(str)) for table in (best, worse)]
     gain = paired_gain(*few)
-    own = correct(few[0]) - correct(few[1])
+    own = correct_of(few[0]).astype(float) - correct_of(few[1])
     means = resampled_means(own, few[0].subject, 0)
     raw = np.quantile(means, [0.025, 0.975])
     assert gain.interval == interval_of_mean(own, few[0].subject)
