@@ -161,9 +161,7 @@ def test_a_run_is_refused_by_name_on_data_of_other_classes(opened, poses, other)
         load_baseline(poses[0], data)
     with pytest.raises(RunError, match=said):
         load_gesture(opened.run, replace(opened.data, gestures=data))
-    with pytest.raises(
-        RunError, match="the second has 'tilt' at 1, expected 'shake'; choose"
-    ):
+    with pytest.raises(RunError, match="the second has 'tilt' at 1, expected 'shake'; choose"):
         open_index(opened.run, str(other))
     stranger = pose_run(other, "tilted-joint")
     with pytest.raises(RunError, match="the second has 'tilt' at 1, expected 'shake'; choose runs"):

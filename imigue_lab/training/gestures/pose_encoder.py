@@ -23,9 +23,10 @@ from imigue_lab.data.store import EncoderStore, Encoding, create_store
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
+from imigue_lab.training.baselines.clips import SkeletonClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gesture_clips import GestureClips, GestureData
+from imigue_lab.training.gesture_clips import GestureData
 from imigue_lab.training.gestures.rgb_encoder import Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import refuse_leak
@@ -135,7 +136,7 @@ def token_width(encoder: TwoStream) -> int:
 
 def encode_clips(
     encoder: TwoStream,
-    clips: GestureClips,
+    clips: SkeletonClips,
     sizes: Sizes,
     device: torch.device,
     store: PoseStore | None,
@@ -179,7 +180,7 @@ def encode(
 
 
 def place(
-    clips: GestureClips, number: int, persons: int, size: tuple[int, int] | None
+    clips: SkeletonClips, number: int, persons: int, size: tuple[int, int] | None
 ) -> tuple[Float[Tensor, "M S V 2"], Bool[Tensor, "M S V"]]:
     """Positions of a clip's token joints in the RGB encoder's crop, and which are visible."""
     clip = clips.clips[number]

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.declared import to_stored
@@ -23,7 +24,7 @@ from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.baselines.start import RANDOM
-from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
+from imigue_lab.training.gesture_clips import GestureData, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
     PoseClip,
