@@ -5,7 +5,7 @@ trained on several synthetic data sets, items and clusters of different sets are
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -153,7 +153,6 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
     ends = interval_of_mean(each.to_numpy(), both.cluster, run=both.run)
     low, high = np.clip(ends, -1, 1).tolist()
     gain, cluster = each.groupby(level=0).mean(), both.cluster.groupby(level=0).first()
-    described = mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool))
     return {
         "difference": float(gain.mean()),
         "difference_low": low,
@@ -161,18 +160,8 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
         "p": sign_flip_p(gain.to_numpy(), cluster),
         "effect": effect_size(gain.to_numpy(), cluster),
         "discordant": int((gain.abs() > 1e-12).sum()),
-        "worse": described.only_first,
-        "better": described.only_second,
-        "mcnemar_p": described.p,
+        **mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool)),
     }
-
-
-class McNemar(NamedTuple):
-    """Items that only one of two predictors gets correct. The p assumes independent items."""
-
-    only_first: int
-    only_second: int
-    p: float
 
 
 def effect_size(gain: Values, cluster: Clusters) -> float:
@@ -183,12 +172,15 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
     return float(means.mean() / spread) if spread > 1e-12 else float("nan")
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact McNemar test of which items two predictors get correct; descriptive, see the class."""
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    discordant = only_first + only_second
-    p = binomtest(only_first, discordant).pvalue if discordant else 1.0
-    return McNemar(only_first, only_second, float(p))
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Exact McNemar test of which items two predictors get correct.
+
+    `worse` and `better` count items that only the first, and only the second, gets correct;
+    `mcnemar_p` is descriptive: it assumes independent items.
+    """
+    worse, better = int((first & ~second).sum()), int((second & ~first).sum())
+    p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
+    return {"worse": worse, "better": better, "mcnemar_p": float(p)}
 
 
 def holm(p: Sequence[float]) -> list[float]:

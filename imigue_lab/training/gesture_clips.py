@@ -195,6 +195,13 @@ def digest_clips(
     return contents, empty
 
 
+def count_clips(clips: pd.DataFrame) -> pd.DataFrame:
+    """Clips, videos and classes of each split."""
+    splits = clips.groupby("split", sort=False)
+    counts = {"clips": splits.size(), "videos": splits.video_id.nunique()}
+    return pd.DataFrame(counts | {"classes": splits.label.nunique()})
+
+
 def clip_rows(
     clip_ids: list[str], probability: Float[np.ndarray, "B classes"], **columns: Any
 ) -> pd.DataFrame:

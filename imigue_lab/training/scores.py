@@ -199,6 +199,13 @@ def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
     return {name: float(value[0]) for name, value in for_task(scores, predictions).items()}
 
 
+def validation_scores(predictions: pd.DataFrame, loss: float | None = None) -> dict[str, float]:
+    """A row of metrics.csv: what training monitors, the loss or else 1 - top1; then the scores."""
+    scores = point_scores(labelled(predictions, "validation"))
+    monitored = {"error": 1 - scores["top1"]} if loss is None else {"loss": loss}
+    return {f"validation_{name}": value for name, value in (monitored | scores).items()}
+
+
 def for_task(scores: PerResample, predictions: pd.DataFrame) -> PerResample:
     """The scores of a confusion matrix under the names of the emotion metrics, if of outcomes."""
     if not is_emotion(predictions):

@@ -26,7 +26,7 @@ from imigue_lab.training.baselines.pictures import (
     PictureClips,
 )
 from imigue_lab.training.baselines.settings import STREAMS, BaselineSettings
-from imigue_lab.training.gesture_clips import WHOLE, GestureData, load_gesture_data
+from imigue_lab.training.gesture_clips import WHOLE, GestureData, count_clips, load_gesture_data
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,7 @@ class BaselineData:
 
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split."""
-        splits = self.split.clips.groupby("split", sort=False)
-        return pd.DataFrame(
-            {
-                "clips": splits.size(),
-                "videos": splits.video_id.nunique(),
-                "classes": splits.label.nunique(),
-            }
-        )
+        return count_clips(self.split.clips)
 
     def clips(self, split: str, settings: BaselineSettings, training: bool = False) -> Clips:
         """The clips of one split as the network sees them, augmented in training."""

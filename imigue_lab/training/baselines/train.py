@@ -44,7 +44,7 @@ from imigue_lab.training.loop import (
 )
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import point_scores, score_table
+from imigue_lab.training.scores import score_table, validation_scores
 from imigue_lab.training.session import Device, open_session
 
 
@@ -83,7 +83,7 @@ def train_baseline(
 
         def evaluate(model: nn.Module) -> Row:
             predictions = predict(device, model, validation, data, batch_size, ranks)
-            return validation_scores(predictions[predictions.label.notna()])
+            return validation_scores(predictions)
 
         best = fit(
             session,
@@ -211,12 +211,3 @@ def average_probability(
     """``mean_n softmax(model(draw n))`` over the draws of the same clips."""
     logits = torch.stack([model(*inputs) for inputs in draws])
     return logits.float().softmax(dim=-1).mean(dim=0)
-
-
-def validation_scores(predictions: pd.DataFrame) -> Row:
-    """A row of metrics.csv; training monitors the error, 1 - top1."""
-    scores = point_scores(predictions)
-    return {
-        "validation_error": 1 - scores["top1"],
-        **{f"validation_{name}": value for name, value in scores.items()},
-    }

@@ -26,7 +26,7 @@ from imigue_lab.training.loop import (
 )
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import point_scores, probabilities, score_table
+from imigue_lab.training.scores import probabilities, score_table, validation_scores
 from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
@@ -58,7 +58,7 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
 
         def evaluate(model: nn.Module) -> Row:
             predictions = predict(device, model, data, "validation", settings, ranks)
-            return validation_scores(predictions, loss)
+            return validation_scores(predictions, loss_of(predictions, loss))
 
         best = fit(
             session,
@@ -187,16 +187,12 @@ def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
     return {0: "nothing", 1: "".join(streams), 2: "both"}[len(streams)]
 
 
-def validation_scores(predictions: pd.DataFrame, loss: FocalLoss) -> Row:
-    """Loss and scores of the validation split, a row of metrics.csv."""
+def loss_of(predictions: pd.DataFrame, loss: FocalLoss) -> float:
+    """The mean loss of a table of predictions."""
     device = loss.class_weights.device
     logits = predictions.get("logit")
     if logits is None:  # a softmax of log probabilities gives these probabilities
         logits = np.log(np.maximum(probabilities(predictions), 1e-300))
     logit = torch.tensor(np.asarray(logits), device=device, dtype=torch.float32)
     outcome: Tensor = torch.tensor(predictions.outcome.to_numpy().astype(int), device=device)
-    scores = point_scores(predictions)
-    return {
-        "validation_loss": float(loss(logit, outcome)),
-        **{f"validation_{name}": value for name, value in scores.items()},
-    }
+    return float(loss(logit, outcome))

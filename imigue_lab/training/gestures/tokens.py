@@ -24,7 +24,7 @@ from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.baselines.start import RANDOM
-from imigue_lab.training.gesture_clips import GestureData, load_gesture_data
+from imigue_lab.training.gesture_clips import GestureData, count_clips, load_gesture_data
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
     PoseClip,
@@ -106,20 +106,12 @@ class GestureTokens:
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split, and clips without a modality."""
         clips = self.gestures.split.clips
-        clips = clips.assign(
-            no_rgb=clips.clip_id.isin(self.without_rgb),
-            no_pose=clips.clip_id.isin(self.without_pose),
-        )
-        splits = clips.groupby("split", sort=False)
-        return pd.DataFrame(
-            {
-                "clips": splits.size(),
-                "videos": splits.video_id.nunique(),
-                "classes": splits.label.nunique(),
-                "without rgb": splits.no_rgb.sum(),
-                "without pose": splits.no_pose.sum(),
-            }
-        )
+        without = {"without rgb": self.without_rgb, "without pose": self.without_pose}
+        counts = {
+            name: clips.clip_id.isin(ids).groupby(clips.split, sort=False).sum()
+            for name, ids in without.items()
+        }
+        return count_clips(clips).assign(**counts)
 
     @property
     def training_clips(self) -> dict[str, dict[str, str]]:
