@@ -172,7 +172,7 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
     return float(means.mean() / spread) if spread > 1e-12 else float("nan")
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, int | float]:
     """Exact McNemar test of which items two predictors get correct.
 
     `worse` and `better` count items that only the first, and only the second, gets correct;

@@ -202,11 +202,14 @@ def refuse_test(run: Run, whole: Index) -> None:
         raise AssertionError(f"{run.folder}: the search has used the test split: {sorted(seen)}")
 
 
-def score_of(run: Run, task: str) -> float:
-    """The score of the held-out fold."""
+def held_out_scores(run: Run) -> pd.Series:
+    """The row of the score table on the held-out fold."""
     scores = run.scores()
-    own = scores[(scores.split == "test") & (scores.predictor == "model")]
-    value = float(own[METRICS[task]].iloc[0])
+    return scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
+
+
+def score_of(run: Run, task: str) -> float:
+    value = float(held_out_scores(run)[METRICS[task]])
     if math.isnan(value):
         raise RunError(f"{run.folder}: the held-out fold has one outcome only; use fewer folds")
     return value
@@ -243,8 +246,7 @@ def score_best(study: "Study", settings: SearchSettings) -> dict[str, Any]:
         return {}
     whole = whole_index(settings)
     [data] = load_searched(settings, whole, [settings.folds])
-    scores = train_fold(settings, study.best_params, data, whole).scores()
-    return scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0].to_dict()
+    return held_out_scores(train_fold(settings, study.best_params, data, whole)).to_dict()
 
 
 def describe_best(study: "Study", settings: SearchSettings) -> str:

@@ -3,6 +3,7 @@
 Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -128,15 +129,11 @@ def load_gesture_data(
     known = clips[["clip_id", "split", "subject"]].sort_values("clip_id").to_csv(index=False)
     digest = short_hash(split.vocabulary.classes, sorted(contents.items()), known)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
-    notes = mapped.remarks + [
-        f"{len(ids)} clips {what}: {some(sorted(ids))}"
-        for ids, what in (
-            (mapped.without, "have no keypoints and are left out"),
-            (blind, "of train have no visible joint and are left out"),
-            (set(empty) - blind, "have no visible joint and are predicted nevertheless"),
-        )
-        if ids
-    ]
+    notes = mapped.remarks + clip_notes(
+        (mapped.without, "have no keypoints and are left out"),
+        (blind, "of train have no visible joint and are left out"),
+        (set(empty) - blind, "have no visible joint and are predicted nevertheless"),
+    )
     clips = clips[~clips.clip_id.isin(blind)]
     return GestureData(
         split, clips, mapped.keypoints, layout, joints, mapped.persons, digest, notes, contents
@@ -193,6 +190,11 @@ def digest_clips(
             if not points.any():
                 empty.append(clip.clip_id)
     return contents, empty
+
+
+def clip_notes(*notes: tuple[Collection[str], str]) -> list[str]:
+    """A remark for each collection of clip ids that is not empty, and what is said of them."""
+    return [f"{len(ids)} clips {what}: {some(sorted(ids))}" for ids, what in notes if ids]
 
 
 def count_clips(clips: pd.DataFrame) -> pd.DataFrame:

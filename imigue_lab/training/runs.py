@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.vocabulary import Vocabulary, builtin
-from imigue_lab.data.workspace import workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
 
@@ -133,10 +133,13 @@ class Run:
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))
 
-    def write_predictions(self, predictions: pd.DataFrame) -> None:
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
         buffer = io.BytesIO()
-        predictions.to_parquet(buffer, index=False)
-        write_atomically(self.folder / "predictions.parquet", buffer.getvalue())
+        table.to_parquet(buffer, index=False)
+        write_atomically(self.folder / name, buffer.getvalue())
+
+    def write_predictions(self, predictions: pd.DataFrame) -> None:
+        self.write_table("predictions.parquet", predictions)
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Marks the run as finished, so it is written last."""
@@ -162,6 +165,10 @@ class Run:
             raise RunError(f"{path}: does not fit: {differing}; choose another run")
         with self.reading(path.name), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}
+
+    def weights_digest(self) -> str:
+        """Changes with the weights of the best epoch."""
+        return short_hash((self.folder / "best.safetensors").read_bytes())
 
     def read_checkpoint(self, name: str) -> dict:
         """The description of the weights, see `save_weights`."""

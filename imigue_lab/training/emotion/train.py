@@ -16,14 +16,7 @@ from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.models.emotion import FocalLoss, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.loop import (
-    EpochBatches,
-    Stopping,
-    build_scheduler,
-    fit,
-    refit_remark,
-    selecting,
-)
+from imigue_lab.training.loop import EpochBatches, Stopping, build_scheduler, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import probabilities, score_table, validation_scores
@@ -32,18 +25,17 @@ from imigue_lab.training.session import Device, open_session
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
 
 
-def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) -> Run:
+def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the kept epoch.
     With `refit` another run finds the number of epochs first.
 
     Args:
-        data: as `load_emotion_data(settings)` returns it, if loaded already.
+        loaded: what `load_emotion_data(settings)` returns, if it is loaded already.
     """
-    data = data or load_emotion_data(settings)
-    selection = train_emotion(selecting(settings), data) if settings.refit else None
-    data = data.refitted(refit_remark(selection)) if selection else data
+    data = loaded or load_emotion_data(settings)
+    selection, data = select_epochs(train_emotion, settings, data)
     run = open_run("emotion", settings, data.identity())
     with open_session(run, settings, data.remarks()) as session:
         if session is None:

@@ -20,7 +20,6 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, create_store
-from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
@@ -67,10 +66,9 @@ def open_pose_store(store: str, index: Index, runs: list[Run], frames: int) -> P
     Args:
         frames: number to which clips are resampled.
     """
-    files = [run.folder / "best.safetensors" for run in runs]
-    weights = "-".join(short_hash(file.read_bytes()) for file in files)
+    weights = "-".join(run.weights_digest() for run in runs)
     encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
-    return PoseStore(create_store(store, index, encoding), files[0])
+    return PoseStore(create_store(store, index, encoding), runs[0].folder / "best.safetensors")
 
 
 def digest_of(skeleton: Skeleton) -> str:

@@ -23,7 +23,6 @@ from tqdm import tqdm
 from imigue_lab.data.index import Index
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
-from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.features.flow import Batches
 from imigue_lab.models.pictures.mvit import MViT
@@ -138,10 +137,11 @@ class FilmedClips:
 
     @cached_property
     def encoding(self) -> Encoding:
-        weights = short_hash((self.run.folder / "best.safetensors").read_bytes())
         frames, crop, _ = self.arguments["clip"]
         seen = f"{frames} centre frames, shorter side {self.pictures.side}, centre {crop}"
-        return Encoding(f"{TRAINED}-{MODEL}", f"weights {weights}; {seen}; float32")
+        return Encoding(
+            f"{TRAINED}-{MODEL}", f"weights {self.run.weights_digest()}; {seen}; float32"
+        )
 
 
 def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:

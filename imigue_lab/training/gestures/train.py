@@ -31,7 +31,7 @@ from imigue_lab.training.gestures.tokens import (
     training_batches,
 )
 from imigue_lab.training.leaks import record_training_clips, refuse_leaked
-from imigue_lab.training.loop import Hooks, Stopping, build_scheduler, fit, refit_remark, selecting
+from imigue_lab.training.loop import Stopping, build_scheduler, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import score_table, validation_scores
@@ -86,18 +86,17 @@ def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
     )
 
 
-def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) -> Run:
+def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None) -> Run:
     """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the kept epoch.
     With `refit` another run finds the number of epochs first.
 
     Args:
-        data: as `load_gesture_tokens(settings)` returns it, if loaded already.
+        loaded: what `load_gesture_tokens(settings)` returns, if it is loaded already.
     """
-    data = data or load_gesture_tokens(settings)
-    selection = train_gesture(selecting(settings), data) if settings.refit else None
-    data = data.refitted(refit_remark(selection)) if selection else data
+    data = loaded or load_gesture_tokens(settings)
+    selection, data = select_epochs(train_gesture, settings, data)
     run = open_run("gesture", settings, data.identity(), data.gestures.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
@@ -138,8 +137,9 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
                 settings.settled,
                 settings.keep,
             ),
-            Hooks(steps.begin_epoch, steps.remember),
             selection,
+            steps.begin_epoch,
+            steps.remember,
         )
         tables = (
             predict(device, best, data, split, batch_size, ranks)
