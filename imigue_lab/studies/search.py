@@ -27,7 +27,7 @@ from imigue_lab.studies.trials import lock_of, open_study, tickets, work
 from imigue_lab.training.leaks import RECORD
 from imigue_lab.training.runs import Run, differences
 from imigue_lab.training.settings import Settings, write_preset
-from imigue_lab.training.tasks import load_folds, train_quietly
+from imigue_lab.training.tasks import TASKS, load_folds, train_quietly
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -145,8 +145,7 @@ def open_search(settings: SearchSettings, digest: str) -> "Study":
     from optuna.pruners import MedianPruner
     from optuna.samplers import TPESampler
 
-    base = settings.of_run().model_dump(exclude={"seed", "name", *PLACES})
-    values = sorted(base.items())
+    values = sorted(base_settings(settings).items())
     identity = short_hash(values, settings.folds, settings.seed, digest)
     derived = f"search-{settings.task}-{identity}"
     study = open_study(settings.study or derived, settings.storage)
@@ -160,12 +159,15 @@ def open_search(settings: SearchSettings, digest: str) -> "Study":
     return study
 
 
+def base_settings(settings: SearchSettings) -> dict[str, Any]:
+    """Those of a run that are not searched and change its result."""
+    return settings.of_run().model_dump(exclude={*PLACES, "name", "seed"})
+
+
 def record_settings(study: "Study", settings: SearchSettings, digest: str) -> None:
     """Stores what is searched, or refuses a study of that name with other settings or data."""
     wanted: dict[str, Any] = {"task": settings.task, "digest of the data": digest}
-    wanted |= {"folds": settings.folds, "seed": settings.seed}
-    aside = {*PLACES, "name", "seed"}
-    wanted |= settings.of_run().model_dump(exclude=aside, mode="json")
+    wanted |= {"folds": settings.folds, "seed": settings.seed, **base_settings(settings)}
     kept = study.user_attrs.get("settings")
     if kept is None:
         study.set_user_attr("settings", wanted)
@@ -267,14 +269,14 @@ def describe_best(study: "Study", settings: SearchSettings) -> str:
 def keep_best(study: "Study", settings: SearchSettings) -> str:
     """Writes the best settings as a preset with the name of the study; returns the name."""
     best = study.best_trial
-    base = settings.of_run()
+    kind = TASKS[settings.task].settings
     changed = {
         name: value
-        for name, value in base.model_dump().items()
-        if value != type(base).model_fields[name].default and name not in {*PLACES, "name", "seed"}
+        for name, value in base_settings(settings).items()
+        if value != kind.model_fields[name].default
     }
     origin = {"value": best.value, "folds": best.user_attrs["folds"], "trial": best.number}
     origin |= {"metric": METRICS[settings.task], "trials": len(study.trials), "data": settings.data}
     values = changed | best.params
-    write_preset(study.study_name, type(base).__name__, settings.preset, values, origin)
+    write_preset(study.study_name, kind.__name__, settings.preset, values, origin)
     return study.study_name

@@ -30,9 +30,8 @@ class Device:
     precision: Precision = "float32"
 
     def autocast(self) -> AbstractContextManager:
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.torch_device.type, dtype=torch.bfloat16)
+        reduced = self.precision == "bf16"
+        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=reduced)
 
 
 @dataclass(frozen=True)

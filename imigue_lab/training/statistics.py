@@ -33,8 +33,8 @@ def wilson_interval(correct: int | float, n: int) -> tuple[float, float]:
 
 def draw_groups(groups: int, seed: int) -> Float[np.ndarray, "R G"]:
     """How often each cluster occurs in R draws of G clusters with replacement."""
-    share = np.full(groups, 1 / groups)
-    return np.random.default_rng(seed).multinomial(groups, share, size=RESAMPLES).astype(float)
+    rng, shares = np.random.default_rng(seed), np.full(groups, 1 / groups)
+    return rng.multinomial(groups, shares, size=RESAMPLES).astype(float)
 
 
 def percentiles(scores: PerResample, groups: int | float) -> dict[str, tuple[float, float]]:

@@ -58,16 +58,11 @@ class EmotionData:
             for stream, encoding in (("context", self.context), ("face", self.face))
             if encoding.note
         ]
-        return notes + self.faceless() + self.split.remarks
-
-    def faceless(self) -> list[str]:
-        """Names the interviews without a detected face, predicted from context alone."""
         videos = self.split.videos.video_id
-        blank = [v for v in videos if not present_windows(self.features.face[v]).any()]
-        if not blank:
-            return []
-        count = f"{len(blank)} of {len(videos)} interviews"
-        return [f"no face in {count}: only context is used: {some(blank)}"]
+        if blank := [v for v in videos if not present_windows(self.features.face[v]).any()]:
+            count = f"{len(blank)} of {len(videos)} interviews"
+            notes.append(f"no face in {count}: only context is used: {some(blank)}")
+        return notes + self.split.remarks
 
 
 def load_emotion_data(settings: EmotionSettings, index: Index | None = None) -> EmotionData:

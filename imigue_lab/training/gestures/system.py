@@ -49,16 +49,6 @@ class GestureBatch(NamedTuple):
             x.to(device) if isinstance(x, Tensor | Tokens) else x for x in self
         )
 
-    def map(self, values: Float[Tensor, "B t h w D"]) -> Tokens:
-        """RGB tokens with times and places; those of clips without pictures are masked."""
-        assert self.pictured is not None
-        tokens = grid_tokens(values)
-        return replace(tokens, mask=tokens.mask & self.pictured[:, None])
-
-    def pose(self, tokens: Float[Tensor, "B M S V W"]) -> Tokens:
-        """Pose tokens with times, places and mask."""
-        return joint_tokens(tokens, self.places, self.seen, self.steps)
-
 
 def pad_time(clips: list[Tensor]) -> Tensor:
     """Stacks (M, time, ...), padded with zeros on both axes."""
@@ -95,11 +85,12 @@ class GestureSystem(nn.Module):
         return self.gesture(rgb, pose, batch.clip_ids, return_attention)
 
     def rgb_tokens(self, batch: GestureBatch) -> Tokens:
-        """Of the frozen encoder, or encoded now."""
+        """Of the frozen encoder, or encoded now; those of clips without pictures are masked."""
         if batch.rgb is not None:
             return batch.rgb
-        assert self.rgb_encoder is not None and batch.pictures is not None
-        return batch.map(self.rgb_encoder(batch.pictures))
+        assert self.rgb_encoder is not None and batch.pictured is not None
+        tokens = grid_tokens(self.rgb_encoder(batch.pictures))
+        return replace(tokens, mask=tokens.mask & batch.pictured[:, None])
 
     def pose_tokens(self, batch: GestureBatch) -> Tokens:
         """Of the frozen encoder, or encoded now."""
@@ -107,7 +98,7 @@ class GestureSystem(nn.Module):
         if tokens is None:
             joints, bones = batch.skeleton.chunk(2, dim=-1)
             tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
-        return batch.pose(tokens)
+        return joint_tokens(tokens, batch.places, batch.seen, batch.steps)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Of the gesture model, and one for each fine-tuned encoder."""

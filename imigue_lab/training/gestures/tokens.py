@@ -66,8 +66,7 @@ class GestureTokens:
             without any RGB.
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
-        unplaced: clips with pictures of unknown size.
-        sizes: width and height of the pictures of the other clips.
+        sizes: width and height of a clip's pictures, where they are known.
         filmed: the run that provides the RGB encoder, and its pictures; None for stored tokens.
     """
 
@@ -76,7 +75,6 @@ class GestureTokens:
     rgb: dict[str, Map]
     encoding: Encoding
     poses: dict[str, PoseClip]
-    unplaced: list[str] = field(default_factory=list)
     sizes: Sizes = field(default_factory=dict)
     filmed: FilmedClips | None = None
 
@@ -133,6 +131,12 @@ class GestureTokens:
     @property
     def without_rgb(self) -> list[str]:
         return [i for i in self.gestures.split.clips.clip_id if i not in self.with_rgb]
+
+    @property
+    def unplaced(self) -> list[str]:
+        """Clips with pictures of unknown size."""
+        shown = self.filmed.strips if self.filmed else self.rgb
+        return [i for i in self.poses if i in shown and i not in self.sizes]
 
     @property
     def bare(self) -> set[str]:
@@ -263,9 +267,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
         poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
-    shown = filmed.strips if filmed else rgb
-    unplaced = [clip_id for clip_id in poses if clip_id in shown and clip_id not in sizes]
-    return GestureTokens(gestures, runs, rgb, encoding, poses, unplaced, sizes, filmed)
+    return GestureTokens(gestures, runs, rgb, encoding, poses, sizes, filmed)
 
 
 def training_batches(
