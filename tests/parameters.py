@@ -1,6 +1,6 @@
 """The parameters cell of a notebook, printed from its settings."""
 
-from imigue_lab.training.settings import Settings, TrainSettings
+from imigue_lab.training.settings import ClipSettings, Settings, TrainSettings
 
 
 def parameters_cell(cls: type[Settings]) -> str:
@@ -14,9 +14,9 @@ def parameters_cell(cls: type[Settings]) -> str:
 
 
 def order(cls: type[Settings], name: str) -> tuple[int, int]:
-    """`data`, then a notebook's own parameters, those of all trainers, those of all notebooks."""
+    """`data`, then a notebook's own parameters, those of all clips, trainers and notebooks."""
     place = list(cls.model_fields).index(name)
     if name == "data":
         return 0, place
-    of_training = issubclass(cls, TrainSettings) and name in TrainSettings.model_fields
-    return 1 + of_training + (name in Settings.model_fields), place
+    shared = [own for own in (ClipSettings, TrainSettings, Settings) if issubclass(cls, own)]
+    return 1 + sum(name in own.model_fields for own in shared), place

@@ -113,9 +113,6 @@ class Settings(BaseModel):
         return short_hash(sorted(self.result_settings().items()), data_digest)
 
 
-Prior = Literal["natural", "sampled"]
-
-
 class TrainSettings(Settings):
     """Settings of every trainer."""
 
@@ -129,6 +126,27 @@ class TrainSettings(Settings):
     refit: bool = Field(False, description="then train on train + validation for as many epochs")
     lr_warmup: int = Field(0, ge=0, description="epochs of linearly rising learning rate")
     clip_grad: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: no limit")
+
+
+class ClipSettings(TrainSettings):
+    """Settings of the trainers that learn the classes of clips."""
+
+    keypoints: str = Field("auto", description="layout of joints; auto: the richest in the files")
+    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
+    balance: float = Field(
+        0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
+    )
+    prior: Literal["natural", "sampled"] = Field(
+        "natural", description="natural: scores are corrected for balance; sampled: they are not"
+    )
+    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
+    patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
+    batch_size: int = Field(32, ge=1, description="clips per step")
+
+    @property
+    def corrected(self) -> float:
+        """The balance for which scores are corrected; 0: they are not."""
+        return self.balance if self.prior == "natural" else 0.0
 
 
 def describe_error(cls: type[BaseModel], error: ValidationError) -> str:

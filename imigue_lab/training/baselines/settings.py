@@ -8,12 +8,12 @@ from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import ROWS, Name, Optimizer, Sampling
 from imigue_lab.training.loop import SCHEDULERS
-from imigue_lab.training.settings import Prior, TrainSettings
+from imigue_lab.training.settings import ClipSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
-class BaselineSettings(TrainSettings):
+class BaselineSettings(ClipSettings):
     """Parameters of 04_baselines.
 
     The preset `paper` is the recipe in the model's row of Table 1, at the published size.
@@ -34,21 +34,10 @@ class BaselineSettings(TrainSettings):
         "resample", description="resample evenly, or uniform: a random frame of each segment"
     )
     test_clips: int = Field(1, ge=1, description="uniform draws averaged in evaluation")
-    keypoints: str = Field("auto", description="layout of joints; auto: the richest in the files")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     augment: Augment = Field(
         "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
-    balance: float = Field(
-        0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
-    )
-    prior: Prior = Field(
-        "natural", description="natural: scores are corrected for balance; sampled: they are not"
-    )
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
-    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
-    batch_size: int = Field(32, ge=1, description="clips per step")
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
@@ -98,8 +87,3 @@ class BaselineSettings(TrainSettings):
                 f"test_clips: {self.test_clips} evenly resampled clips would be identical; set"
                 " sampling=uniform"
             )
-
-    @property
-    def corrected(self) -> float:
-        """The balance for which scores are corrected; 0: they are not."""
-        return self.balance if self.prior == "natural" else 0.0

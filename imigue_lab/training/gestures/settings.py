@@ -8,12 +8,12 @@ from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.gesture import FusionName
 from imigue_lab.models.gesture_loss import LossOn
 from imigue_lab.models.memory import Reads
-from imigue_lab.training.settings import Prior, TrainSettings
+from imigue_lab.training.settings import ClipSettings
 
 ATTENTIVE = ("cmtf", "cross_attention")  # fusions in which modalities attend to each other
 
 
-class GestureSettings(TrainSettings):
+class GestureSettings(ClipSettings):
     """Parameters of 01_train_gesture."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -42,8 +42,6 @@ class GestureSettings(TrainSettings):
     frames: int = Field(
         16, ge=0, description="resampled frames of pose; 0: not resampled (paper: 0)"
     )
-    keypoints: str = Field("auto", description="layout of joints; auto: the richest in the files")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
     fusion: FusionName = Field("cmtf", description="late, concat, cross_attention or cmtf")
     memory: bool = Field(True, description="refinement by the memory bank; not with late fusion")
     criteria: str = Field(
@@ -65,15 +63,6 @@ class GestureSettings(TrainSettings):
     margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
     finetune: bool = Field(False, description="fine-tune the pose encoder; false keeps it frozen")
     finetune_rgb: bool = Field(False, description="fine-tune the RGB encoder; needs rgb_run")
-    balance: float = Field(
-        0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
-    )
-    prior: Prior = Field(
-        "natural", description="natural: scores are corrected for balance; sampled: they are not"
-    )
-    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
-    batch_size: int = Field(32, ge=1, description="clips per step")
     lr: float = Field(1e-3, gt=0, le=1, description="AdamW learning rate (paper: 1e-4)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW weight decay (paper: 1e-4)")
 
@@ -117,8 +106,3 @@ class GestureSettings(TrainSettings):
     @property
     def criteria_on(self) -> tuple[Criterion, ...]:
         return tuple(name for name in CRITERIA if name in self.criteria_named)
-
-    @property
-    def corrected(self) -> float:
-        """The balance for which scores are corrected; 0: they are not."""
-        return self.balance if self.prior == "natural" else 0.0
