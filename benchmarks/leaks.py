@@ -40,7 +40,7 @@ ENCODER_EPOCHS = 40  # enough to memorise the clips, as an encoder of iMiGUE doe
 
 def encoders_of(index: Index, data: str, name: str) -> dict[str, str]:
     """Runs of both streams, trained on the train split of an index."""
-    clips = load_gesture_data(data, index=index)
+    clips = load_gesture_data(index)
     given: dict[str, Any] = {"data": data, "frames": 8, "epochs": ENCODER_EPOCHS}
     given |= {"patience": ENCODER_EPOCHS}
     for stream in ("joint", "bone"):

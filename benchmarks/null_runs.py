@@ -58,7 +58,7 @@ def emotion(root: Path, index: Index, seed: int, **given: object) -> dict[str, f
 
 def baseline(root: Path, index: Index, seed: int) -> float:
     given = {"data": str(root), "seed": seed, "frames": 8, "epochs": 4}
-    data = load_gesture_data(str(root), index=index)
+    data = load_gesture_data(index)
     return excess(train_baseline(BaselineSettings.from_arguments(given), data))
 
 

@@ -113,6 +113,7 @@ def trained(synthetic):
 @pytest.fixture(scope="session")
 def looked(synthetic):
     """An opened gesture run, named `looked`, over 32 interviews without videos."""
+    from imigue_lab.data.source import open_data
     from imigue_lab.results.open import open_gesture_run
     from imigue_lab.training.baselines.settings import BaselineSettings
     from imigue_lab.training.baselines.train import train_baseline
@@ -121,7 +122,7 @@ def looked(synthetic):
     from imigue_lab.training.gestures.train import train_gesture
     from imigue_lab.views.attention.maps import AttentionSettings
 
-    data = load_gesture_data(str(synthetic))
+    data = load_gesture_data(open_data(str(synthetic)))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"looked-{stream}"}
         train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)

@@ -21,7 +21,6 @@ from imigue_lab.data.skeletons.declared import declared_layout, to_stored
 from imigue_lab.data.skeletons.geometry import pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
@@ -99,27 +98,21 @@ class GestureData:
 
 
 def load_gesture_data(
-    data: str,
-    fold: int = -1,
-    seed: int = 0,
-    store: str = "",
-    index: Index | None = None,
-    keypoints: str = "auto",
+    index: Index, fold: int = -1, seed: int = 0, keypoints: str = "auto"
 ) -> GestureData:
-    """Reads index, split and keypoints.
+    """Reads the keypoints of an index's clips, and splits these.
 
     Clips without keypoints are left out, and so are training clips without any visible joint; the
     remarks count and name them.
 
     Args:
-        index: replaces the index of `data`; only its files are read.
         keypoints: name of the layout to use; `auto` is the first of `RICHEST` that the files
             contain, else their own, which `all` is.
 
     Raises:
         DataError: the data are incomplete or inconsistent, or lack joints of that layout.
     """
-    index = with_richer_files(index or open_data(data, store=store), keypoints)
+    index = with_richer_files(index, keypoints)
     split = split_gestures(index, fold, seed)
     mapped = map_clips(index, split.clips, LAYOUTS.get(keypoints))
     layout = choose_layout(keypoints, mapped.layout, index)

@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.provenance import cost_of, describe_environment
 from imigue_lab.training.ranks import Ranks, find_process, open_ranks
 from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import score_table
 from imigue_lab.training.settings import PLACES, TrainSettings
 
 Precision = Literal["float32", "bf16"]
@@ -52,7 +53,7 @@ class Session:
     def finish(
         self,
         tables: Iterable[pd.DataFrame],
-        score_table: Callable[[pd.DataFrame, int], pd.DataFrame],
+        names: Sequence[str],
         remarks: list[str],
         **sources: Any,
     ) -> None:
@@ -60,7 +61,7 @@ class Session:
 
         Args:
             tables: predictions of each split; the first column is the id.
-            score_table: scores of predictions, with intervals from a seed.
+            names: of the classes or outcomes.
             sources: further entries of the provenance.
         """
         predictions = pd.concat(tables)
@@ -78,7 +79,7 @@ class Session:
             | cost_of(self.device.torch_device, seconds)
             | {"remarks": remarks},
         )
-        self.run.write_scores(score_table(predictions, self.settings.seed))
+        self.run.write_scores(score_table(predictions, self.settings.seed, names))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.app import main
+from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError
 from imigue_lab.results.fuse import fuse
 from imigue_lab.results.published_tables import PAPER, PUBLISHED_BASELINES, show_table, table_one
@@ -17,7 +18,7 @@ from imigue_lab.training.runs import Run
 
 @pytest.fixture(scope="module")
 def runs(synthetic):
-    data = load_gesture_data(str(synthetic))
+    data = load_gesture_data(open_data(str(synthetic)))
     given = {"data": str(synthetic), "model": "st-gcn", "epochs": 1, "frames": 8}
     streams = [
         train_baseline(

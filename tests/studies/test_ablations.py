@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from imigue_lab.data.source import open_data
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError, SettingsError
@@ -227,7 +228,7 @@ def test_table_three_is_whole_under_104_and_not_under_100(settings_of):
 
 
 def test_gesture_ablations_appear_in_table_two(synthetic):
-    data = load_gesture_data(str(synthetic))
+    data = load_gesture_data(open_data(str(synthetic)))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)

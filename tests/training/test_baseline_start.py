@@ -9,6 +9,7 @@ import torch
 from benchmarks.agcn_step import Transcription
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import SIZES, SKELETON_BUILDERS, build_baseline
@@ -36,7 +37,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def data(synthetic):
-    return load_gesture_data(str(synthetic))
+    return load_gesture_data(open_data(str(synthetic)))
 
 
 @pytest.fixture

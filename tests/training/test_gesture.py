@@ -10,6 +10,7 @@ import torch
 from imigue_lab.app import main
 from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import nest
 from imigue_lab.data.store import Encoding
 from imigue_lab.data.synthetic.story import SyntheticSpec
@@ -38,7 +39,7 @@ IMIGUE = builtin("imigue")
 @pytest.fixture(scope="module")
 def pose(synthetic):
     """Runs of both streams at 8 frames, by name."""
-    data = load_gesture_data(str(synthetic))
+    data = load_gesture_data(open_data(str(synthetic)))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)

@@ -8,6 +8,7 @@ import torch
 from imigue_lab.data.clips import collate
 from imigue_lab.data.keypoint_files.tables import layout_of_file, read_recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.source import open_data
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data, to_openpose, write_spreadsheet
 from imigue_lab.errors import DataError, SettingsError
@@ -22,7 +23,7 @@ IMIGUE = LAYOUTS["imigue22"]
 
 @pytest.fixture(scope="module")
 def data(synthetic):
-    return load_gesture_data(str(synthetic))
+    return load_gesture_data(open_data(str(synthetic)))
 
 
 @pytest.fixture
@@ -67,7 +68,8 @@ def test_layouts_with_a_file_a_clip_give_the_same_skeletons(tmp_path):
     single = make_data(tmp_path / "single", SyntheticSpec(layout="full", **spec))
     assert single.clips.keypoints.notna().all() and whole.clips.keypoints.isna().all()
     first, second = (
-        load_gesture_data(str(index.root), keypoints="imigue22") for index in (whole, single)
+        load_gesture_data(open_data(str(index.root)), keypoints="imigue22")
+        for index in (whole, single)
     )
     a, b = (d.clips("train", 16, ["joint"]) for d in (first, second))
     by_id = {clip.clip_id: clip for clip in (b[n] for n in range(len(b)))}
@@ -91,7 +93,7 @@ def test_the_layout_is_the_richest_in_the_files_or_the_one_asked_for(
     own_tree, joints, keypoints, used
 ):
     root = own_tree(joints)
-    data = load_gesture_data(str(root), keypoints=keypoints)
+    data = load_gesture_data(open_data(str(root)), keypoints=keypoints)
     assert data.layout.name == used == data.identity()["keypoints"]
     carried = layout_of_file(root / "a.npy", (1, joints, 3)).joints
     own = [carried.index(joint) for joint in data.layout.joints]
@@ -105,28 +107,30 @@ def test_a_layout_that_the_files_do_not_contain_is_refused_in_a_sentence(own_tre
     root = str(own_tree(35))
     complaint = r"expected the joints of mmgesture36, got files of light_hand35 .* lack right_jaw_2"
     with pytest.raises(DataError, match=complaint):
-        load_gesture_data(root, keypoints="mmgesture36")
+        load_gesture_data(open_data(root), keypoints="mmgesture36")
     with pytest.raises(
         SettingsError, match=r"keypoints: expected auto, all or one of .*, got 'face'"
     ):
-        load_gesture_data(root, keypoints="face")
+        load_gesture_data(open_data(root), keypoints="face")
 
 
 def test_the_larger_of_two_files_of_a_video_is_read_where_every_video_has_it(tmp_path):
     spec = SyntheticSpec(videos=4, pictures=False, layout="miga2023")
     root = make_data(tmp_path / "both", spec).root
-    small = load_gesture_data(str(root))
+    small = load_gesture_data(open_data(str(root)))
     for path in root.rglob("*_light_hand.csv"):
         points = to_openpose(read_recording(path).skeleton[0])
         name = path.name.replace("light_hand.csv", "openpose.xlsx")
         write_spreadsheet(path.with_name(name), points.reshape(len(points), -1))
-    large = load_gesture_data(str(root))
+    large = load_gesture_data(open_data(str(root)))
     assert small.layout.name == "imigue22" and large.layout.name == "mmgesture36"
-    assert load_gesture_data(str(root), keypoints="imigue22").identity() == small.identity()
+    assert (
+        load_gesture_data(open_data(str(root)), keypoints="imigue22").identity() == small.identity()
+    )
     next(root.rglob("*_openpose.xlsx")).unlink()
-    assert load_gesture_data(str(root)).identity() == small.identity()
+    assert load_gesture_data(open_data(str(root))).identity() == small.identity()
     with pytest.raises(DataError, match="got files of light_hand35"):
-        load_gesture_data(str(root), keypoints="mmgesture36")
+        load_gesture_data(open_data(str(root)), keypoints="mmgesture36")
 
 
 def test_face_joints_train_a_graph_network(own_tree):
@@ -152,7 +156,7 @@ def test_missing_joints_stay_missing_whatever_is_changed(own_tree):
     points = np.full((30, 22, 3), 0.9, np.float32) * np.arange(1, 23, dtype=np.float32)[:, None]
     points[..., 2] = 0.9
     points[5:8, 4] = 0
-    data = load_gesture_data(str(own_tree(v0=points)))
+    data = load_gesture_data(open_data(str(own_tree(v0=points))))
     for names in (["joint"], ["bone"]):
         clip = data.clips("train", 0, names, "turn")[0]
         gone = (clip.skeleton[0, 5:8, 4] == 0).all()
@@ -176,7 +180,7 @@ def test_an_oversampled_clip_differs_from_draw_to_draw_however_a_step_is_divided
     table = pd.read_csv(root / "clips.csv")
     table["class"] = np.where(table.clip_id.isin(["v0_0", "v2_0"]), 2, 1)
     table.to_csv(root / "clips.csv", index=False)
-    clips = load_gesture_data(str(root)).clips("train", 0, ["joint"], "turn", seed=5)
+    clips = load_gesture_data(open_data(str(root))).clips("train", 0, ["joint"], "turn", seed=5)
 
     def drawn(*shares):
         found = []
@@ -194,22 +198,22 @@ def test_an_oversampled_clip_differs_from_draw_to_draw_however_a_step_is_divided
 
 def test_the_digest_identifies_data_independent_of_their_location(own_tree, tmp_path):
     root = own_tree()
-    first = load_gesture_data(str(root)).identity()
+    first = load_gesture_data(open_data(str(root))).identity()
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
     root.rename(moved)
-    assert load_gesture_data(str(moved)).identity() == first
+    assert load_gesture_data(open_data(str(moved))).identity() == first
     path = moved / "keypoints" / "v3.npy"
     points = np.load(path)
     points[12, 4, 0] += 1
     np.save(path, points)
-    assert load_gesture_data(str(moved)).identity() != first
+    assert load_gesture_data(open_data(str(moved))).identity() != first
 
 
 def test_clips_without_joints_or_file_are_counted_and_named(own_tree):
     blank = np.zeros((30, 22, 3), np.float32)
     root = own_tree(v0=blank, v3=blank)
     (root / "keypoints" / "v5.npy").unlink()
-    data = load_gesture_data(str(root))
+    data = load_gesture_data(open_data(str(root)))
     remarks = "\n".join(data.remarks())
     assert "3 clips have no keypoints and are left out: v5_0, v5_1, v5_2" in remarks
     assert "3 clips of train have no visible joint and are left out: v0_0, v0_1, v0_2" in remarks
@@ -225,7 +229,7 @@ def test_joints_in_space_and_several_persons_go_the_same_way(own_tree):
     two = rng.normal(size=(2, 30, 20, 3)).astype(np.float32)
     root = own_tree(joints=20, v4=two)
     (root / "keypoints.json").write_text('{"layout": "kinect20"}')
-    data = load_gesture_data(str(root))
+    data = load_gesture_data(open_data(str(root)))
     assert data.layout.name == "kinect20" and data.persons == 2
     clips = data.clips("train", 8, ["bone"], "turn")
     batch = collate([clips[n] for n in range(len(clips))])
@@ -236,10 +240,10 @@ def test_files_of_two_layouts_are_refused_by_name(own_tree):
     root = own_tree(v1=np.ones((30, 17, 3), np.float32))
     complaint = r"v1\.npy: expected 22 joints of imigue22 as in .*v0\.npy, got 17 of coco17"
     with pytest.raises(DataError, match=complaint):
-        load_gesture_data(str(root))
+        load_gesture_data(open_data(str(root)))
     root = own_tree(v1=np.ones((30, 22, 4), np.float32))
     with pytest.raises(DataError, match=r"v1\.npy: expected .*, got \(30, 22, 4\)"):
-        load_gesture_data(str(root))
+        load_gesture_data(open_data(str(root)))
 
 
 def test_a_tree_without_any_keypoints_is_refused(own_tree):
@@ -247,4 +251,4 @@ def test_a_tree_without_any_keypoints_is_refused(own_tree):
     for path in (root / "keypoints").iterdir():
         path.unlink()
     with pytest.raises(DataError, match="contains no keypoints of its clips"):
-        load_gesture_data(str(root))
+        load_gesture_data(open_data(str(root)))

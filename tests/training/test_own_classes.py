@@ -9,6 +9,7 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.compare import compare
@@ -155,7 +156,7 @@ def test_no_challenge_takes_them_and_their_table_has_their_ids(opened):
 
 
 def test_a_run_is_refused_by_name_on_data_of_other_classes(opened, poses, other):
-    data = load_gesture_data(str(other))
+    data = load_gesture_data(open_data(str(other)))
     said = "classes has 'shake' at 1, expected 'tilt'"
     with pytest.raises(RunError, match=said):
         load_baseline(poses[0], data)

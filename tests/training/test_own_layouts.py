@@ -10,6 +10,7 @@ from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.keypoint_files.clips import read_clip
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
@@ -64,27 +65,27 @@ def test_a_number_of_joints_that_two_layouts_have_is_asked_for(tree, joints, nam
     root = tree(joints)
     complaint = rf"v\d\.npy: .*{joints} joints, which {names} have.*keypoints\.json.*set keypoints"
     with pytest.raises(DataError, match=complaint):
-        load_gesture_data(str(root))
+        load_gesture_data(open_data(str(root)))
     findings = check_root(root).findings
     (found,) = [finding for finding in findings if finding.kind == "unreadable keypoints"]
     assert found.severity == "error" and names in found.what
     last = names.split()[-1]
-    assert load_gesture_data(str(root), keypoints=last).layout is LAYOUTS[last]
+    assert load_gesture_data(open_data(str(root)), keypoints=last).layout is LAYOUTS[last]
     tree(joints, {"layout": last})
-    assert load_gesture_data(str(root)).layout == LAYOUTS[last]
+    assert load_gesture_data(open_data(str(root))).layout == LAYOUTS[last]
     assert not [f for f in check_root(root).findings if f.kind == "unreadable keypoints"]
 
 
 def test_joints_in_space_are_no_scores_of_a_picture(tree):
     root = tree(25, {"layout": "body25"})
     with pytest.raises(DataError, match=r"score of .*expected a score of 0 to 1, got -"):
-        load_gesture_data(str(root))
+        load_gesture_data(open_data(str(root)))
 
 
 def test_own_joints_in_space_train_and_their_layout_travels(tree):
     root = tree(5, LAB)
     settings = BaselineSettings.from_arguments({"data": str(root), **TINY})
-    data = load_gesture_data(str(root))
+    data = load_gesture_data(open_data(str(root)))
     assert data.layout.name == "lab5" and data.layout.axes == 3
     run = train_baseline(settings, data)
     found = run.read_checkpoint("best")
@@ -92,7 +93,7 @@ def test_own_joints_in_space_train_and_their_layout_travels(tree):
     assert load_baseline(run, data).norm.layout == data.layout
     other = tree(5, LAB | {"name": "lab6"})
     with pytest.raises(RunError, match="keypoints is 'lab5', expected 'lab6'"):
-        load_baseline(run, load_gesture_data(str(other)))
+        load_baseline(run, load_gesture_data(open_data(str(other))))
 
 
 def test_pose_alone_in_space_trains_the_gesture_model(tree):
@@ -117,33 +118,40 @@ def test_pose_alone_in_space_trains_the_gesture_model(tree):
 
 def test_two_channels_are_places_whose_score_is_1(tree):
     root = tree(22, channels=2, change=lambda points: 100 + 10 * points)
-    clip = load_gesture_data(str(root)).skeletons("train", 0)[0]
+    clip = load_gesture_data(open_data(str(root))).skeletons("train", 0)[0]
     assert clip.skeleton.shape[-1] == 3 and (clip.skeleton[..., 2] == 1).all()
     assert (read_clip(read_index(root), "v0_0").skeleton == clip.skeleton.numpy()).all()
 
 
 def test_scores_above_1_and_fractions_are_converted_and_said(tree):
     root = tree(17, change=lambda points: np.abs(points) % 1 * [600, 600, 6])
-    data = load_gesture_data(str(root))
+    data = load_gesture_data(open_data(str(root)))
     assert data.skeletons("train", 0)[0].skeleton[..., 2].max() == 1
     assert "scores above 1 are taken for 1 (v0, v1, v2, v3, v4 and 3 more)" in data.remarks()
-    remarks = load_gesture_data(str(tree(17, change=lambda points: np.abs(points) % 1))).remarks()
+    remarks = load_gesture_data(
+        open_data(str(tree(17, change=lambda points: np.abs(points) % 1)))
+    ).remarks()
     assert any("coordinates are fractions of a picture of unknown size" in own for own in remarks)
 
 
 def test_17_joints_in_metres_are_no_picture(tree):
     root = tree(17, change=lambda points: 2 + np.abs(points))
     with pytest.raises(DataError, match=r"neither pixels nor scores; declare joints in space"):
-        load_gesture_data(str(root))
+        load_gesture_data(open_data(str(root)))
 
 
 def test_a_neck_that_a_layout_lacks_is_between_the_shoulders(tree):
     root = tree(133, change=lambda points: 0.5 + 50 * np.abs(points) % 1 * [600, 600, 1])
-    data = load_gesture_data(str(root))
+    data = load_gesture_data(open_data(str(root)))
     assert data.layout is LAYOUTS["mmgesture36"]
     points = np.load(root / "keypoints" / "v0.npy")[0]
     neck = data.skeletons("train", 0)[0].skeleton[0, 0, 1]
     np.testing.assert_allclose(neck[:2], points[5:7, :2].mean(axis=0), rtol=1e-6)
     assert neck[2] == points[5:7, 2].min()
-    assert load_gesture_data(str(root), keypoints="imigue22").layout is LAYOUTS["imigue22"]
-    assert load_gesture_data(str(root), keypoints="all").layout is LAYOUTS["coco_wholebody133"]
+    assert (
+        load_gesture_data(open_data(str(root)), keypoints="imigue22").layout is LAYOUTS["imigue22"]
+    )
+    assert (
+        load_gesture_data(open_data(str(root)), keypoints="all").layout
+        is LAYOUTS["coco_wholebody133"]
+    )

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from imigue_lab.data.source import open_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.emotion.settings import EmotionSettings
@@ -82,7 +83,7 @@ def test_training_does_not_join_under_srun_alone(monkeypatch):
 @pytest.fixture(scope="module")
 def trained_twice(synthetic):
     """Runs of each task by one process and by two: {task: (one, two)}; dropout 0, one last item."""
-    data = load_gesture_data(str(synthetic))
+    data = load_gesture_data(open_data(str(synthetic)))
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"tiny-{stream}"}
         train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)

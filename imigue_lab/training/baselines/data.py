@@ -148,9 +148,7 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     index = open_data(settings.data, store=settings.store, subjects=settings.subjects)
     gestures = None
     if modality != "RGB":
-        gestures = load_gesture_data(
-            settings.data, fold, seed, settings.store, index, settings.keypoints
-        )
+        gestures = load_gesture_data(index, fold, seed, settings.keypoints)
     if "RGB" in modality:
         from imigue_lab.training.baselines.strips import open_pictures
 

@@ -52,9 +52,7 @@ class HeatmapClips(SkeletonClips):
     def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:
         """A draw in pixels of its heatmap."""
         skeleton = clip.skeleton.numpy()
-        edge = np.maximum(
-            skeleton[..., :2].max(axis=(0, 1, 2)), 1
-        )  # the size of the picture is unknown
+        edge = np.maximum(skeleton[..., :2].max(axis=(0, 1, 2)), 1)  # of an unknown picture
         cut, size = compact(skeleton, (int(edge[1]) + 1, int(edge[0]) + 1))
         if self.augment != "none":
             cut = self.changed(cut, size, self.rng(number, 2, ordinal))

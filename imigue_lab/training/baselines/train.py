@@ -3,7 +3,6 @@
 Settings in, a finished run folder out. `Clips.enter` gives the input of each network.
 """
 
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -38,7 +37,7 @@ from imigue_lab.training.loop import (
 )
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import score_table, validation_scores
+from imigue_lab.training.scores import validation_scores
 from imigue_lab.training.session import Device, open_session
 
 
@@ -74,9 +73,11 @@ def train_baseline(
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             return loss(model, clips.enter(batch), batch.label, settings.smoothing)
 
+        def predicted(model: nn.Module, clips: Clips) -> pd.DataFrame:
+            return predict(device, model, clips, data, batch_size, ranks)
+
         def evaluate(model: nn.Module) -> Row:
-            predictions = predict(device, model, validation, data, batch_size, ranks)
-            return validation_scores(predictions)
+            return validation_scores(predicted(model, validation))
 
         best = fit(
             session,
@@ -90,14 +91,13 @@ def train_baseline(
             Stopping(settings.epochs, settings.patience, "validation_error", keep=settings.keep),
             selection=selection,
         )
-        tables = (
-            predict(device, best, clips, data, batch_size, ranks)
-            for clips in (data.clips(split, settings) for split in SPLITS)
-            if len(clips)
+        parts = [data.clips(split, settings) for split in SPLITS]
+        session.finish(
+            [predicted(best, part) for part in parts if len(part)],
+            checkpoint["classes"],
+            data.remarks() + remarks,
+            synthetic=is_synthetic(settings.data),
         )
-        remarks = data.remarks() + remarks
-        named = partial(score_table, names=data.split.vocabulary.classes)
-        session.finish(tables, named, remarks, synthetic=is_synthetic(settings.data))
     return run
 
 

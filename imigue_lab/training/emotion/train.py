@@ -1,6 +1,5 @@
 """Trains and scores the emotion model: settings in, a finished run folder out (paper section 3)."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.loop import EpochBatches, Stopping, build_scheduler, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import probabilities, score_table, validation_scores
+from imigue_lab.training.scores import probabilities, validation_scores
 from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
@@ -48,8 +47,11 @@ def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) 
             model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
         )
 
+        def predicted(split: str, model: nn.Module) -> pd.DataFrame:
+            return predict(device, model, data, split, settings, ranks)
+
         def evaluate(model: nn.Module) -> Row:
-            predictions = predict(device, model, data, "validation", settings, ranks)
+            predictions = predicted("validation", model)
             return validation_scores(predictions, loss_of(predictions, loss))
 
         best = fit(
@@ -64,13 +66,8 @@ def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) 
             Stopping(settings.epochs, settings.patience, keep=settings.keep),
             selection=selection,
         )
-        tables = (
-            predict(device, best, data, split, settings, ranks)
-            for split in SPLITS
-            if len(data.split.part(split))
-        )
-        named = partial(score_table, names=data.split.outcomes)
-        session.finish(tables, named, data.remarks())
+        tables = [predicted(split, best) for split in SPLITS if len(data.split.part(split))]
+        session.finish(tables, data.split.outcomes, data.remarks())
     return run
 
 

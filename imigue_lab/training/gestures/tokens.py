@@ -241,9 +241,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         DataError, RunError: the data or the named runs do not fit.
     """
     index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
-    gestures = load_gesture_data(
-        settings.data, settings.fold, settings.seed, settings.store, index, settings.keypoints
-    )
+    gestures = load_gesture_data(index, settings.fold, settings.seed, settings.keypoints)
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
         filmed = open_filmed(settings.rgb_run, index, gestures.split)

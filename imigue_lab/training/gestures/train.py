@@ -1,6 +1,5 @@
 """Trains and scores the gesture model: settings in, a finished run folder out (paper section 2)."""
 
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,7 +33,7 @@ from imigue_lab.training.leaks import record_training_clips, refuse_leaked
 from imigue_lab.training.loop import Stopping, build_scheduler, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import score_table, validation_scores
+from imigue_lab.training.scores import validation_scores
 from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = (
@@ -117,9 +116,11 @@ def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None
         )
         steps = Steps(system.gesture, settings, ranks)
 
+        def predicted(split: str, model: nn.Module) -> pd.DataFrame:
+            return predict(device, model, data, split, batch_size, ranks)
+
         def evaluate(model: nn.Module) -> Row:
-            predictions = predict(device, model, data, "validation", batch_size, ranks)
-            return validation_scores(predictions)
+            return validation_scores(predicted("validation", model))
 
         best = fit(
             session,
@@ -141,14 +142,9 @@ def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None
             steps.begin_epoch,
             steps.remember,
         )
-        tables = (
-            predict(device, best, data, split, batch_size, ranks)
-            for split in SPLITS
-            if len(data.part(split))
-        )
         session.finish(
-            tables,
-            partial(score_table, names=checkpoint["classes"]),
+            [predicted(split, best) for split in SPLITS if len(data.part(split))],
+            checkpoint["classes"],
             data.remarks(),
             pose=[run.folder.name for run in data.runs],
             rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,

@@ -16,6 +16,7 @@ from imigue_lab.data.checks.videos import face_sharpness
 from imigue_lab.data.index import CLIPS, VIDEOS, Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.source import open_data
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
@@ -121,7 +122,7 @@ def test_what_the_check_calls_an_error_stops_training_by_the_same_sentence(small
     insert_faults(read_index(root), [name])
     errors = [f for f in check_root(root, "none").findings if f.severity == "error"]
     with pytest.raises(DataError) as stopped:
-        load_gesture_data(str(root)).skeletons("train", 8)
+        load_gesture_data(open_data(str(root))).skeletons("train", 8)
     (found,) = errors
     of_file = found.places[0].partition(": ")[2]  # of a video: what is wrong with it
     assert (of_file or found.what) in str(stopped.value)

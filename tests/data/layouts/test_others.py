@@ -11,6 +11,7 @@ from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.keypoint_files.clips import read_clip
 from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.synthetic.datasets import DISTANCE, METRES, class_of
 from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, record
@@ -171,7 +172,7 @@ def test_a_list_of_ma52_may_have_labels_of_test_and_no_film(tmp_path):
 def test_without_poses_a_skeleton_model_says_what_to_do(trees, tmp_path):
     (tmp_path / "ma52").symlink_to(trees["ma52"].root / "ma52")
     with pytest.raises(DataError, match=r"no keypoints .* train from pictures, as with --model"):
-        load_gesture_data(str(tmp_path))
+        load_gesture_data(open_data(str(tmp_path)))
 
 
 def rated(film: str, person: int, *shares: tuple[int, float]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from imigue_lab.data.keypoint_files.clips import read_clip
 from imigue_lab.data.keypoint_files.pickles import read_pickle
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import load_gesture_data
 
@@ -53,7 +54,7 @@ def test_annotations_become_clips_with_labels_splits_and_subjects(save, protocol
     expected = content["annotations"][1]
     np.testing.assert_array_equal(clip.skeleton[..., :2], expected["keypoint"].astype(np.float32))
     assert (clip.skeleton[..., 2] == 0.5).all()
-    assert len(load_gesture_data(str(path)).skeletons("train", 0)) == 2
+    assert len(load_gesture_data(open_data(str(path))).skeletons("train", 0)) == 2
 
 
 def test_25_joints_in_space_without_scores_are_ntu25_and_20_are_asked_for(save):
