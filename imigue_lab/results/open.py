@@ -193,14 +193,10 @@ def name_places(places: pd.Series, names: Sequence[str]) -> pd.Series:
     return places.map(dict(enumerate(names))).astype("string")
 
 
-def settings_class(task: str) -> type[Settings]:
-    return FusionSettings if task == "fusion" else TASKS[task].settings
-
-
 def settings_of(run: Run) -> Settings:
     """Every setting of a run, its places, name, preset and device among them."""
     kept, where = run.settings(), run.provenance()["where"]  # of a fusion: its first member's
-    own = settings_class(kept["task"])
+    own = FusionSettings if kept["task"] == "fusion" else TASKS[kept["task"]].settings
     places = {name: value for name, value in where.items() if name in own.model_fields}
     return own.from_arguments(kept["settings"] | places)
 

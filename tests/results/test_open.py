@@ -16,7 +16,6 @@ from imigue_lab.results.open import (
     load_run,
     open_emotion_run,
     open_gesture_run,
-    settings_class,
     settings_of,
 )
 from imigue_lab.training.emotion.settings import EmotionSettings
@@ -161,7 +160,7 @@ def test_every_place_of_the_task_table_exists(name):
 
 def stored(folder, task, given):
     """A run folder as training writes it, and its settings."""
-    settings = settings_class(task).from_arguments(given)
+    settings = TASKS[task].settings.from_arguments(given)
     run = Run(folder)
     run.write_json(
         "settings.json", {"task": task, "settings": settings.result_settings(), "data": {}}
@@ -190,7 +189,7 @@ def test_the_command_reproduces_the_settings_of_the_run(tmp_path, task, given):
     assert settings_of(run) == settings
     program, *words = shlex.split(command_of(run))
     assert program == "imigue-lab"
-    assert given_settings(settings_class(task), build_parser().parse_args(words)) == settings
+    assert given_settings(TASKS[task].settings, build_parser().parse_args(words)) == settings
 
 
 def test_only_settings_that_differ_from_preset_and_defaults_are_explicit(tmp_path):

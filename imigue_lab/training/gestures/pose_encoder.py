@@ -128,10 +128,6 @@ def build_pose_encoder(arguments: list[dict]) -> TwoStream:
     return TwoStream(joint, bone)
 
 
-def token_width(encoder: TwoStream) -> int:
-    return encoder.joint.head.in_features + encoder.bone.head.in_features
-
-
 def encode_clips(
     encoder: TwoStream,
     clips: SkeletonClips,

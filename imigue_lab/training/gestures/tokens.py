@@ -4,7 +4,7 @@ Where an encoder is fine-tuned, its input (pictures or skeletons) takes the plac
 Batches are read in a thread while the model computes.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -89,10 +89,6 @@ class GestureTokens:
         """The pictures for a fine-tuned RGB encoder; None if `rgb` has its tokens."""
         return None if self.rgb else self.filmed
 
-    @property
-    def with_rgb(self) -> Collection[str]:
-        return self.rgb_input.strips if self.rgb_input else self.rgb
-
     def grid(self, clip_id: str) -> tuple[int, int, int]:
         """Times, rows and columns of a clip's RGB map."""
         times, rows, columns, _ = self.filmed.shape if self.filmed else self.rgb[clip_id].shape
@@ -130,7 +126,8 @@ class GestureTokens:
 
     @property
     def without_rgb(self) -> list[str]:
-        return [i for i in self.gestures.split.clips.clip_id if i not in self.with_rgb]
+        known = self.rgb_input.strips if self.rgb_input else self.rgb
+        return [i for i in self.gestures.split.clips.clip_id if i not in known]
 
     @property
     def unplaced(self) -> list[str]:

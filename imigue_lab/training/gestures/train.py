@@ -18,7 +18,6 @@ from imigue_lab.training.gesture_clips import clip_rows, prediction_table
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
-    token_width,
 )
 from imigue_lab.training.gestures.rgb_encoder import MODEL, RgbEncoder
 from imigue_lab.training.gestures.settings import GestureSettings
@@ -155,6 +154,7 @@ def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None
 def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:
     """Describes the weights: which classes, keypoints, tokens and model they fit."""
     pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
+    encoder = build_pose_encoder(pose)
     names = list(data.gestures.split.vocabulary.classes)
     return {
         "task": "gesture",
@@ -166,7 +166,7 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
         **({"rgb_encoder": data.rgb_input.arguments} if data.rgb_input else {}),
         "model": {
             "rgb_dim": data.rgb_dim,
-            "pose_dim": token_width(build_pose_encoder(pose)),
+            "pose_dim": encoder.joint.head.in_features + encoder.bone.head.in_features,
             "classes": len(names),
             "criteria": list(settings.criteria_on),
             **{name: getattr(settings, name) for name in MODEL_SETTINGS},
