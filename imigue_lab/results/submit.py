@@ -98,7 +98,7 @@ def submit(
         vocabulary = replace(vocabulary, outcomes=run.outcomes())  # by its positive one
     year, chosen, classes = choose_form(vocabulary, track, form)
     names = header_names(header, year, chosen)
-    refuse_other_classes(run, track, classes)
+    refuse_wrong_track(run, track, classes)
     items = index.clips if track == 1 else index.videos
     ids = items[ITEMS[track]][items.split == "test"].tolist()
     if not ids:
@@ -188,12 +188,12 @@ def cells_of(
     return np.hstack([group[:, first], label[:, first]][form.cells == "class" :])
 
 
-def refuse_other_classes(run: Run, track: int, classes: tuple[str, ...]) -> None:
+def refuse_wrong_track(run: Run, track: int, classes: tuple[str, ...]) -> None:
     """Compares the classes of the checkpoint, or of those of the runs that were fused."""
     settings = run.settings()
     if settings["task"] == "fusion":
         for member in settings["settings"]["runs"].split(","):
-            refuse_other_classes(find_run(member), track, classes)
+            refuse_wrong_track(find_run(member), track, classes)
         return
     found = run.read_checkpoint("best").get("classes", [])
     if found == list(classes):
