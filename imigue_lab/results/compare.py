@@ -205,8 +205,8 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
             f"compare: expected two or more runs of one task, got {len(runs)} of"
             f" {', '.join(sorted(tasks)) or 'none'}; name others"
         )
-    differing = [name for name in settings_that_differ(runs).index if name not in SEED_ONLY]
-    differing = [name for name in differing if not name.startswith("data ")]
+    names = settings_that_differ(runs).index
+    differing = [n for n in names if n not in SEED_ONLY and not n.startswith("data ")]
     grouped: dict[str, list[Run]] = {}
     for run, label, settings in zip(runs, unique_names(runs), flat, strict=True):
         name = ", ".join(f"{name}={settings.get(name, '–')}" for name in differing)

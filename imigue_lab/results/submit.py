@@ -59,10 +59,7 @@ FORMS = {  # data set and track -> forms by year, the last is the default
         "2025": Form("test0000", MAC_2025, "top 5", ".mp4"),
     },
 }
-PLAIN = {
-    1: Form("", ("clip_id", "class"), "own"),
-    3: Form("", ("video_id", "outcome"), "own"),
-}
+PLAIN = {1: Form("", ("clip_id", "class"), "own"), 3: Form("", ("video_id", "outcome"), "own")}
 ITEMS = {track: form.header[0] for track, form in PLAIN.items()}  # what a track predicts
 
 

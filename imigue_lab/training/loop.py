@@ -12,14 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    LambdaLR,
-    LRScheduler,
-    MultiStepLR,
-    ReduceLROnPlateau,
-)
+from torch.optim import SGD, AdamW, Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
@@ -52,11 +46,13 @@ def build_scheduler(
             has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
     """
     if name == "cosine":
-        return CosineAnnealingLR(optimizer, epochs)
+        return lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     if name == "plateau":
         return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, patience // 2))
     if name.startswith("steps:"):
-        return MultiStepLR(optimizer, [int(epoch) for epoch in name.split(":")[1:]], gamma=0.1)
+        return lr_scheduler.MultiStepLR(
+            optimizer, [int(epoch) for epoch in name.split(":")[1:]], gamma=0.1
+        )
     return None
 
 
@@ -261,7 +257,7 @@ def repeat(
     metrics = selection.metrics()
     epochs = 1 + kept_epoch(metrics.to_dict("records"), stopping)
     shares = (metrics.lr / metrics.lr[0]).tolist()
-    schedule = LambdaLR(optimizer, lambda epoch: shares[min(epoch, epochs - 1)])
+    schedule = lr_scheduler.LambdaLR(optimizer, lambda epoch: shares[min(epoch, epochs - 1)])
     return Stopping(epochs, epochs, "train_loss", keep="last"), schedule
 
 
