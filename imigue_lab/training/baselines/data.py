@@ -26,7 +26,7 @@ from imigue_lab.training.baselines.pictures import (
     PictureClips,
 )
 from imigue_lab.training.baselines.settings import STREAMS, BaselineSettings
-from imigue_lab.training.gesture_clips import WHOLE, GestureData, count_clips, load_gesture_data
+from imigue_lab.training.gesture_clips import GestureData, count_clips, load_gesture_data
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,15 @@ class BaselineData:
         uniform = None
         if settings.sampling == "uniform":
             uniform = Uniform(settings.frames, 0 if training else settings.test_clips)
-        if modality == "heatmaps":
-            from imigue_lab.training.baselines import heatmaps
-
-            assert self.gestures is not None
-            own = self.gestures.skeletons(split, 0 if uniform else settings.frames, WHOLE)
-            shown = (own, self.gestures.layout, [stream], augment, seed, uniform)
-            sides = heatmaps.SIDES[settings.size]
-            return heatmaps.HeatmapClips(*shown, sides=sides, training=training)
         if self.pictures is None:
             assert self.gestures is not None
-            return self.gestures.clips(split, settings.frames, [stream], augment, seed, uniform)
+            how = (settings.frames, [stream], augment, seed, uniform)
+            skeletons = self.gestures.clips(split, *how)
+            if modality == "skeleton":
+                return skeletons
+            from imigue_lab.training.baselines import heatmaps
+
+            return heatmaps.HeatmapClips(skeletons, heatmaps.SIDES[settings.size], training)
         frames = PictureClips(
             self.pictures,
             split,
@@ -117,20 +115,15 @@ class BaselineData:
     def arguments(self, settings: BaselineSettings) -> dict[str, Any]:
         """The arguments of `build_baseline` that depend on the clips."""
         known: dict[str, Any] = {"classes": len(self.split.vocabulary)}
-        modality, model = ROWS[settings.model].modality, settings.model
-        if modality == "skeleton":
-            assert self.gestures is not None
-            return known | {
-                "keypoints": to_stored(self.gestures.layout),
-                "persons": self.gestures.persons,
-            }
-        if modality == "heatmaps":
-            from imigue_lab.data.skeletons.heatmaps import limbs
-
+        modality, model, stream = ROWS[settings.model].modality, settings.model, settings.stream
+        if self.pictures is None:
             assert self.gestures is not None
             layout = self.gestures.layout
-            limbed = settings.stream == "bone"
-            return known | {"joints": len(limbs(layout) if limbed else layout.joints)}
+            if modality == "skeleton":
+                return known | {"keypoints": to_stored(layout), "persons": self.gestures.persons}
+            from imigue_lab.data.skeletons.heatmaps import limbs
+
+            return known | {"joints": len(limbs(layout) if stream == "bone" else layout.joints)}
         if model == "mvitv2-s":
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":
@@ -146,16 +139,14 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     """
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
     index = open_data(settings.data, store=settings.store, subjects=settings.subjects)
-    gestures = None
+    gestures = pictures = None
     if modality != "RGB":
         gestures = load_gesture_data(index, fold, seed, settings.keypoints)
+    split = gestures.split if gestures else split_gestures(index, fold, seed)
     if "RGB" in modality:
         from imigue_lab.training.baselines.strips import open_pictures
 
-        split = split_gestures(index, fold, seed)
         beside = BESIDE if settings.model == "dscnet" else 0
         crop = SIDES[settings.size]
         pictures = open_pictures(index, split.clips, settings.frames, beside, crop)
-        return BaselineData(split, gestures, pictures)
-    assert gestures is not None
-    return BaselineData(gestures.split, gestures)
+    return BaselineData(split, gestures, pictures)

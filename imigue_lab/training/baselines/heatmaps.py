@@ -9,7 +9,6 @@ Source: Duan et al., CVPR 2022 (PoseConv3D), section 3.2; pyskl's pipelines.
 """
 
 import random
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,13 +29,14 @@ class HeatmapClips(SkeletonClips):
     """Skeletons in pixels of their heatmap, which `enter` renders.
 
     Args:
-        names: of the stream: `joint` renders joints, `bone` limbs.
-        augment: `turn` crops at random, `mirror` also mirrors half of the clips.
+        own: the clips. Stream `joint` renders joints, `bone` limbs; augmentation `turn` crops at
+            random, `mirror` also mirrors half of the clips.
         sides: of the map in training, and in evaluation, which resizes directly to it.
     """
 
-    def __init__(self, *clips: Any, sides: tuple[int, int], training: bool):
-        super().__init__(*clips)
+    def __init__(self, own: SkeletonClips, sides: tuple[int, int], training: bool):
+        how = (own.augment, own.seed, own.uniform)
+        super().__init__(own.clips, own.layout, own.names, *how)
         if self.layout.axes != 2:
             raise DataError(
                 f"{self.layout.name}: expected joints in a picture for heatmaps, got joints in"

@@ -190,11 +190,9 @@ def predict(
         inputs = [clips.enter(draw.to(device.torch_device)) for draw in draws]
         with device.autocast():
             probability = average_probability(model, inputs).cpu().numpy()
-        share = draws[0].share
-        inputs_of = data.based_on(share)
-        rows.append(
-            clip_rows(draws[0].clip_ids, probability, based_on=inputs_of, seen=share.numpy())
-        )
+        first = draws[0]
+        how = {"based_on": data.based_on(first.share), "seen": first.share.numpy()}
+        rows.append(clip_rows(first.clip_ids, probability, **how))
     return prediction_table(rows, data.split, ranks)
 
 
