@@ -297,19 +297,17 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
     """One row of the score table; no bootstrap intervals and p for constant predictors."""
     emotion, scores = is_emotion(part), point_scores(part)
     metrics = [name for name in (EMOTION_METRICS if emotion else GESTURE_METRICS) if name in scores]
-    correct = round(scores[metrics[0]] * len(part))
-    constant = predictor.startswith("always ")
-    intervals: dict[str, Any] = {} if constant else bootstrap_intervals(part, seed)
     cluster, unit = clusters_of(part)
     row: dict[str, Any] = {"split": split, "predictor": predictor, "n": len(part)}
     row |= {"clusters": cluster.nunique(), "unit": unit}
+    constant = predictor.startswith("always ")
+    found: dict[str, Any] = {} if constant else bootstrap_intervals(part, seed)
+    drawn = ("balanced_accuracy", "auc") if emotion else metrics
+    intervals = {name: found.get(name) for name in drawn if name in scores}
     if emotion:
-        drawn = [name for name in ("balanced_accuracy", "auc") if name in scores]
-        intervals = {name: intervals.get(name) for name in drawn}
         intervals["accuracy"] = interval_of_share(correct_of(part), cluster, seed)
         tested = not constant and part.outcome.nunique() > 1
         row["p"] = skill_p(part, seed) if tested else np.nan
-    else:
-        intervals = {name: intervals.get(name) for name in metrics}
-    row |= {"correct": correct, **{name: scores[name] for name in metrics}}
+    row["correct"] = round(scores[metrics[0]] * len(part))
+    row |= {name: scores[name] for name in metrics}
     return row | {f"{name}_interval": interval for name, interval in intervals.items()}
