@@ -48,10 +48,9 @@ class BaselineData:
             assert self.gestures is not None
             return self.gestures.identity()
         if self.gestures is None:
-            seen, names = self.pictures.identity()["digest"], self.split.vocabulary.classes
-            return {"digest": short_hash(seen, names)}
-        both = self.gestures.identity(), self.pictures.identity()
-        return both[0] | {"digest": short_hash(*(own["digest"] for own in both))}
+            return {"digest": short_hash(self.pictures.digest, self.split.vocabulary.classes)}
+        digest = short_hash(self.gestures.digest, self.pictures.digest)
+        return self.gestures.identity() | {"digest": digest}
 
     @property
     def training_clips(self) -> dict[str, dict[str, str]]:

@@ -56,10 +56,11 @@ class ClipPictures:
     side: int
     notes: list[str]
 
-    def identity(self) -> dict[str, Any]:
+    @property
+    def digest(self) -> str:
         """Identifies videos, ranges, labels and split, independent of their location."""
         clips = self.clips[["clip_id", "split", "subject", "label", "made_of"]]
-        return {"digest": short_hash(clips.to_csv(index=False))}
+        return short_hash(clips.to_csv(index=False))
 
     @property
     def training_clips(self) -> dict[str, str]:

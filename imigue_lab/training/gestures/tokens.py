@@ -147,8 +147,7 @@ class GestureTokens:
         """
         digest = blake2b(str(self.without_pose).encode(), digest_size=8)
         if self.filmed:
-            pictures = self.filmed.pictures.identity()["digest"], self.without_rgb
-            digest.update(str(pictures).encode())
+            digest.update(str((self.filmed.pictures.digest, self.without_rgb)).encode())
         for clip_id, rgb in sorted(self.rgb.items()) if not self.filmed else ():
             digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
             digest.update(rgb.numpy().tobytes())
