@@ -18,6 +18,7 @@ from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.models.gesture import GestureModel
+from imigue_lab.models.tokens import joint_tokens
 from imigue_lab.results.score_tables import changed_decisions
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
@@ -309,7 +310,7 @@ def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
         own = data.rgb[clip_id].float().reshape(-1, data.rgb_dim)
         assert torch.equal(batch.rgb.values[row], own)
         assert torch.equal(batch.places[row], data.poses[clip_id].places)
-    pose = batch.pose(batch.tokens)
+    pose = joint_tokens(batch.tokens, batch.places, batch.seen, batch.steps)
     inside = pose.placed[pose.mask].float().mean()
     assert inside > 0.8  # elbows and fingers leave the crop
     assert pose.times.unique().tolist() == [0.25, 0.75]
