@@ -45,7 +45,7 @@ def softmax(logits):
 def by_hand(looked, system, clip_id):
     """Both directions' attention of head 1 (semantic) and 3 (spatial), in NumPy."""
     gesture, batch = system.gesture.double(), views.one_clip(looked, clip_id)
-    rgb, pose = gesture.rgb(batch.rgb), gesture.pose(batch.pose(batch.tokens))
+    rgb, pose = gesture.rgb(batch.rgb), gesture.pose(system.pose_tokens(batch))
     norms = gesture.fusion.rgb_norm, gesture.fusion.pose_norm
     values = [
         norm(t.values)[0].detach().numpy() for norm, t in zip(norms, (rgb, pose), strict=True)
