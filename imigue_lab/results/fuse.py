@@ -120,9 +120,9 @@ def fuse(
         SettingsError: the weights are not one for each run, or all 0.
     """
     runs = [find_run(own) for own in names]
-    requested = {"runs": ",".join(run.folder.name for run in runs), "weights": weights}
-    given = {**requested, "temperature": temperature, "name": name, "seed": seed}
-    settings = FusionSettings.from_arguments(given)
+    members = [run.folder.name for run in runs]
+    given = {"runs": ",".join(members), "weights": weights, "temperature": temperature}
+    settings = FusionSettings.from_arguments(given | {"name": name, "seed": seed})
     tables = join_runs(runs)
     shares = weigh(weights, tables)
     content = [(run.folder / "predictions.parquet").read_bytes() for run in runs]
@@ -137,13 +137,12 @@ def fuse(
             calibrated = temper(probabilities(predictions), fitted)
             predictions[[f"p{k}" for k in range(calibrated.shape[1])]] = calibrated
         fused.write_predictions(predictions)
-        members = list(zip(tables, requested["runs"].split(","), shares.tolist(), strict=True))
         rows = [
             {"split": split, "run": run, "weight": weight}
             | member_row(part, labelled(table, split), seed)
             for split in ("validation", "test")
             if len(part := labelled(predictions, split))
-            for table, run, weight in members
+            for table, run, weight in zip(tables, members, shares.tolist(), strict=True)
         ]
         fused.write_json("fusion.json", rows)
         origins = [run.provenance() for run in runs]

@@ -183,7 +183,6 @@ def losses_apart(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
     """The sum of the cross-entropies of DSCNet's streams: each is trained independently."""
-
     streams: Any = model.streams
     logits = [stream(x) for stream, x in zip(streams.values(), inputs, strict=True)]
     losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in logits]
