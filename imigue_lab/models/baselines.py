@@ -129,9 +129,9 @@ SKELETON_BUILDERS = {
     "st-gcn": "graph.stgcn:build_stgcn",
     "st-gcn++": "graph.stgcn:build_stgcnpp",
     "strongaug": "graph.stgcn:build_stgcnpp",
-    "aagcn": "graph.aagcn:build_aagcn",
+    "aagcn": "graph.agcn:build_aagcn",
     "ctr-gcn": "graph.ctrgcn:build_ctrgcn",
-    "dg-stgcn": "graph.dgstgcn:build_dgstgcn",
+    "dg-stgcn": "graph.ctrgcn:build_dgstgcn",
 }
 NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # the input norm has statistics for each person
 PICTURE_BUILDERS = {

@@ -18,10 +18,12 @@ from einops import rearrange, reduce, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     FrameMask,
+    Graph,
     GraphFeatures,
     JointNorm,
     NormedConvolution,
@@ -140,6 +142,12 @@ class Sizes(TypedDict, total=False):
     width: int
     depths: Sequence[int]
     mask_missing: bool
+
+
+def spatial_graph(layout: Layout, original: bool = True) -> Graph:
+    """Joint, inward and outward subsets, of the authors' edges or else of pyskl's."""
+    links = edges(layout) if original else pyskl_edges(layout)
+    return torch.tensor(spatial(layout, links), dtype=torch.float32)
 
 
 def build_parts(
