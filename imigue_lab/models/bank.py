@@ -21,21 +21,13 @@ Rule = Literal["own", "free", "near", "weakest", "kept out"]
 
 
 class Retrieved(NamedTuple):
-    """The entries nearest to each clip, within one class of the bank.
+    """The entries nearest to each clip, within one class of the bank."""
 
-    Attributes:
-        label: the class that was searched, (B,).
-        slot: indices of its entries, nearest first, (B, K).
-        cosine: of clip and entry, (B, K); -inf where `valid` is False.
-        valid: (B, K); False where the class has fewer entries.
-        entries: (B, K, D), no gradient.
-    """
-
-    label: Int[Tensor, " B"]
-    slot: Int[Tensor, "B K"]
-    cosine: Float[Tensor, "B K"]
-    valid: Bool[Tensor, "B K"]
-    entries: Float[Tensor, "B K D"]
+    label: Int[Tensor, " B"]  # the class that was searched
+    slot: Int[Tensor, "B K"]  # indices of its entries, nearest first
+    cosine: Float[Tensor, "B K"]  # of clip and entry; -inf where `valid` is False
+    valid: Bool[Tensor, "B K"]  # False where the class has fewer entries
+    entries: Float[Tensor, "B K D"]  # no gradient
 
 
 def clip_code(clip_id: str) -> int:

@@ -70,22 +70,14 @@ Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton"]
 
 
 class Baseline(NamedTuple):
-    """A row of Table 1.
-
-    Attributes:
-        modality: of the network's input; heatmaps are computed from skeletons.
-        parameters: for 32 classes, the joints of `imigue22` and one person, one stream.
-        paper: that published the network.
-        published: top-1 on iMiGUE in percent in Table 1; `None` if it has no row.
-        recipe: of its authors, or of pyskl.
-    """
+    """A row of Table 1."""
 
     name: Name
-    modality: Modality
-    parameters: int
-    paper: str
-    published: float | None
-    recipe: Recipe
+    modality: Modality  # of the network's input; heatmaps are computed from skeletons
+    parameters: int  # for 32 classes, the joints of `imigue22` and one person, one stream
+    paper: str  # that published the network
+    published: float | None  # top-1 on iMiGUE in percent in Table 1; None if it has no row
+    recipe: Recipe  # of its authors, or of pyskl
 
     @property
     def start(self) -> str:

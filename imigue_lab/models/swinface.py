@@ -7,6 +7,7 @@ Letters in shapes: B faces, h x w places of a stage, C its channels, D width of 
 of a branch (512), n logits of one output. Maps for the branches are of 7 x 7 places.
 """
 
+from collections import OrderedDict
 from typing import Literal, get_args
 
 import torch
@@ -15,6 +16,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
+from torchvision.ops import Permute
 
 Size = Literal["full", "tiny"]
 Faces = Float[Tensor, "B 3 side side"]
@@ -83,18 +85,6 @@ class FaceBranch(nn.Module):
         return {name: output(refined) for name, output in pairs}
 
 
-class Patches(nn.Module):
-    """Cuts the picture into patches, one LayerNormed vector each."""
-
-    def __init__(self, patch: int, dim: int):
-        super().__init__()
-        self.proj = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, faces: Faces) -> Places:
-        return self.norm(rearrange(self.proj(faces), "b c h w -> b h w c"))
-
-
 class Stage(nn.Module):
     """Blocks, every second one with windows shifted by half a window, then a halving of h and w.
 
@@ -124,7 +114,13 @@ class Swin(nn.Module):
     ):
         super().__init__()
         last = len(depths) - 1
-        self.patch_embed = Patches(patch, dim)
+        self.patch_embed = nn.Sequential(
+            OrderedDict(
+                proj=nn.Conv2d(3, dim, kernel_size=patch, stride=patch),
+                places_first=Permute([0, 2, 3, 1]),
+                norm=nn.LayerNorm(dim),
+            )
+        )
         self.layers = nn.ModuleList(
             Stage(dim * 2**i, depth, heads[i], last=i == last) for i, depth in enumerate(depths)
         )
@@ -149,12 +145,7 @@ class Swin(nn.Module):
 
 
 class SwinFace(nn.Module):
-    """Embedding of an aligned face, and the published model's other outputs.
-
-    Attributes:
-        side: of the face's picture in pixels.
-        dim: width D of the embedding.
-    """
+    """Embedding of an aligned face of `side` pixels, of width D = `dim`, and the other outputs."""
 
     def __init__(self, backbone: Swin, heads: list[FaceBranch], side: int, dim: int):
         super().__init__()

@@ -90,15 +90,12 @@ class SubsetConvolutions(nn.Module):
 class Graphs(NamedTuple):
     """The graph of one layer; entry [.., k, i, j] leads from joint i to joint j.
 
-    Attributes:
-        fixed: A, the bones of the layout.
-        learned: B, the same for all clips.
-        attention: C, of each clip and person; the entries that lead to a joint sum to 1.
+    The entries of `attention` that lead to a joint sum to 1.
     """
 
-    fixed: Graph
-    learned: Graph
-    attention: Float[Tensor, "B M K V V"]
+    fixed: Graph  # A, the bones of the layout
+    learned: Graph  # B, the same for all clips
+    attention: Float[Tensor, "B M K V V"]  # C, of each clip and person
 
 
 class AdaptiveGraphConvolution(SubsetConvolutions):

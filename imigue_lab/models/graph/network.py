@@ -126,22 +126,15 @@ class Sizes(TypedDict, total=False):
 
     A builder's `keypoints` is a layout, or as checkpoints store it; its `graph`, (K, V, V),
     replaces the one that the network's graphs start from; by default it follows from the layout.
-
-    Attributes:
-        channels: numbers of a joint, such as x, y, score; 3 by default.
-        persons: with separate statistics in the input norm, and their maximum; 1, the default: any
-            number of persons shares the statistics.
-        width: of the first blocks (paper and default: 64).
-        depths: how many blocks have `width`, twice, four times it (paper and default: 4, 3, 3).
-        mask_missing: missing joints enter as zeros, see `JointNorm`, the default; False is as
-            published.
+    `persons` have separate statistics in the input norm, and are the maximum; of 1, the default,
+    any number of persons shares the statistics.
     """
 
-    channels: int
+    channels: int  # numbers of a joint, such as x, y, score; 3 by default
     persons: int
-    width: int
-    depths: Sequence[int]
-    mask_missing: bool
+    width: int  # of the first blocks (paper and default: 64)
+    depths: Sequence[int]  # blocks of `width`, twice, four times it (paper and default: 4, 3, 3)
+    mask_missing: bool  # missing joints are zeros, see `JointNorm` (default); False: as published
 
 
 def spatial_graph(layout: Layout, original: bool = True) -> Graph:

@@ -112,10 +112,7 @@ def build_stgcn(
 
 
 def build_stgcnpp(
-    keypoints: Stored | Layout,
-    classes: int,
-    graph: Graph | None = None,
-    **sizes: Unpack[Sizes],
+    keypoints: Stored | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> GraphNetwork:
     """ST-GCN++: graphs learned per layer, time at six scales."""
     layout = layout_of(keypoints)

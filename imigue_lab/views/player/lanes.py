@@ -130,19 +130,13 @@ def class_name(index: Index, clip: pd.Series) -> str:
 
 
 class Lane(NamedTuple):
-    """One row of the widget: curves, or a heat map.
-
-    Attributes:
-        values: NaN leaves a gap.
-        low, high: values at the lower and upper edge, or of the darkest blue and red.
-        lines: name and colour of each row; empty draws a heat map.
-    """
+    """One row of the widget: curves, or a heat map."""
 
     title: str
-    values: Float[np.ndarray, "R T"]
-    low: float = 0.0
-    high: float = 1.0
-    lines: tuple[tuple[str, str], ...] = ()
+    values: Float[np.ndarray, "R T"]  # NaN leaves a gap
+    low: float = 0.0  # value at the lower edge, or of the darkest blue
+    high: float = 1.0  # at the upper edge, or of the darkest red
+    lines: tuple[tuple[str, str], ...] = ()  # name and colour of each row; empty draws a heat map
 
 
 class Lanes(AnyWidget):
