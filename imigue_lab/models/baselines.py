@@ -62,7 +62,6 @@ POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", bal
 """The paper's training of its encoders (section 5.1), which gives no number of epochs."""
 RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
-
 Videos = Literal["tsm", "video-swin-t", "video-swin-s", "video-swin-b"]
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
 Name = Literal[Videos, Skeletons, "poseconv3d", "dscnet", "2s-agcn", "mvitv2-s"]
@@ -111,7 +110,6 @@ TABLE = (
     Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
 )
 ROWS = {row.name: row for row in TABLE}
-
 
 Sizes = dict[str, dict[str, Any]]  # `small` and `paper`: the builder's arguments for the size
 

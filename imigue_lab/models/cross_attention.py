@@ -85,10 +85,7 @@ class CrossAttention(nn.Module):
 
     softplus(λ) starts geometrically from 4 to 16 over the spatial heads. Heads of a disabled
     criterion remain: spatial and contextual ones compute the semantic logit, semantic ones attend
-    uniformly.
-
-    Attributes:
-        criteria: of each of the H heads, or "uniform".
+    uniformly. `criteria` are those of each of the H heads, or "uniform".
     """
 
     def __init__(self, dim: int, heads: int, criteria: tuple[Criterion, ...] = CRITERIA):

@@ -45,7 +45,6 @@ BRANCHES = (
     ("Double Chin", "Goatee"),
     ("Wearing Necklace", "Wearing Necktie"),
 )
-BRANCH_OF = {name: branch for branch, names in enumerate(BRANCHES) for name in names}
 LOGITS = {"Age": 1, "Expression": 7}  # the others are binary: 2
 EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 
@@ -85,22 +84,15 @@ class FaceBranch(nn.Module):
         return {name: output(refined) for name, output in pairs}
 
 
-class Stage(nn.Module):
+def build_stage(dim: int, depth: int, heads: int, last: bool) -> nn.Sequential:
     """Blocks, every second one with windows shifted by half a window, then a halving of h and w.
 
-    The last stage is not halved.
+    The last stage is not halved. From (B, h, w, C) to twice the channels, except for the last.
     """
-
-    def __init__(self, dim: int, depth: int, heads: int, last: bool):
-        super().__init__()
-        shifts = [WINDOW // 2 * (block % 2) for block in range(depth)]
-        self.blocks = nn.Sequential(
-            *(SwinTransformerBlock(dim, heads, [WINDOW] * 2, [shift] * 2) for shift in shifts)
-        )
-        self.downsample = nn.Identity() if last else PatchMerging(dim)
-
-    def forward(self, x: Places) -> FewerPlaces:
-        return self.downsample(self.blocks(x))
+    shifts = [WINDOW // 2 * (block % 2) for block in range(depth)]
+    blocks = (SwinTransformerBlock(dim, heads, [WINDOW] * 2, [shift] * 2) for shift in shifts)
+    downsample = nn.Identity() if last else PatchMerging(dim)
+    return nn.Sequential(OrderedDict(blocks=nn.Sequential(*blocks), downsample=downsample))
 
 
 class Swin(nn.Module):
@@ -122,7 +114,7 @@ class Swin(nn.Module):
             )
         )
         self.layers = nn.ModuleList(
-            Stage(dim * 2**i, depth, heads[i], last=i == last) for i, depth in enumerate(depths)
+            build_stage(dim * 2**i, depth, heads[i], i == last) for i, depth in enumerate(depths)
         )
         width = dim * 2**last
         self.norm = nn.LayerNorm(width)
@@ -159,14 +151,10 @@ class SwinFace(nn.Module):
         return self.backbone.embed(self.backbone.stages(faces)[-1])
 
     def analyse(self, faces: Faces) -> dict[str, Float[Tensor, "B n"]]:
-        """All 42 outputs by their published names: `Age` is a number, the others are logits."""
+        """All 42 outputs by their published names: `Age` is a number, the others are logits, those
+        of `Expression` in the order of `EXPRESSIONS`."""
         maps = self.maps(faces)
         return {name: logits for head in self.heads for name, logits in head(maps).items()}
-
-    def expression(self, faces: Faces) -> Float[Tensor, "B 7"]:
-        """Logits of `EXPRESSIONS`; only their branch is computed."""
-        maps = self.maps(faces)
-        return self.heads[BRANCH_OF["Expression"]](maps)["Expression"]
 
     def maps(self, faces: Faces) -> Maps:
         """The heads' inputs: each stage averaged to 7 x 7, from local to global features."""
@@ -193,7 +181,7 @@ def build_swinface(size: Size = "full", heads: bool = True) -> SwinFace:
     Args:
         size: `full` is the published model: faces of 112 pixels, an embedding of 512 numbers;
             `tiny` is the same design for demo and tests, faces of 56 pixels, an embedding of 64.
-        heads: needed by `analyse` and `expression`, not by the embedding.
+        heads: needed by `analyse`, not by the embedding.
     """
     if size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")

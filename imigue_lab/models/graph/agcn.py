@@ -32,11 +32,11 @@ from imigue_lab.models.graph.layers import (
     Mixed,
     NormedConvolution,
     Own,
-    Shorter,
     Skeletons,
     check_width,
     mix_joints,
     normed,
+    without_padding,
 )
 from imigue_lab.models.graph.network import (
     Encoded,
@@ -49,7 +49,7 @@ from imigue_lab.models.graph.network import (
     start_as_published,
     start_head,
 )
-from imigue_lab.models.graph.temporal import KERNEL, OneConvolution, without_padding
+from imigue_lab.models.graph.temporal import KERNEL, OneConvolution
 
 
 class SubsetConvolutions(nn.Module):
@@ -120,16 +120,6 @@ class AdaptiveGraphConvolution(SubsetConvolutions):
 
     def attend(self, x: GraphFeatures, own: Own | None) -> Attention:
         return torch.softmax(self.compare(x, own), dim=-2)
-
-
-class TimeConvolution(NormedConvolution):
-    """``BN(conv_9(x))`` of a clip's own frames."""
-
-    def __init__(self, width: int, stride: int):
-        super().__init__(width, width, KERNEL, stride)
-
-    def forward(self, x: GraphFeatures, own: Own | None = None) -> Shorter:
-        return super().forward(without_padding(x, own))
 
 
 class AGCN(GraphNetwork):
@@ -210,9 +200,11 @@ def build_agcn(
     layout = layout_of(keypoints)
     graph = spatial_graph(layout) if graph is None else graph
     graph_part = partial(AdaptiveGraphConvolution, graph)
-    model = AGCN(*build_parts(graph_part, TimeConvolution, layout, classes, **sizes))
-    start_as_published(model)
-    return model
+
+    def time_part(width: int, stride: int) -> NormedConvolution:
+        return NormedConvolution(width, width, KERNEL, stride)
+
+    return start_as_published(AGCN(*build_parts(graph_part, time_part, layout, classes, **sizes)))
 
 
 class CorrectedGraphConvolution(SubsetConvolutions):
@@ -296,15 +288,12 @@ def build_aagcn(
     layout = layout_of(keypoints)
     graph = spatial_graph(layout, original) if graph is None else graph
     graph_part = partial(CorrectedGraphConvolution, graph, emphasis=emphasis)
-    time_part = OneConvolution
-    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
-    start_as_published(model)
+    parts = build_parts(graph_part, OneConvolution, layout, classes, **sizes)
+    model = start_as_published(GraphNetwork(*parts))
     for part in model.modules():
         if isinstance(part, Emphasis):
             nn.init.xavier_normal_(part.joints.weight)
             nn.init.zeros_(part.frames.weight)
             nn.init.kaiming_normal_(part.squeeze.weight)
             nn.init.zeros_(part.restore.weight)
-    if not original:
-        start_head(model)
-    return model
+    return model if original else start_head(model)

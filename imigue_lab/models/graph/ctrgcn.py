@@ -128,11 +128,9 @@ def build_ctrgcn(
     graph = spatial_graph(layout, original) if graph is None else graph
     graph_part = partial(RefinedGraphConvolution, graph, transposed=original)
     time_part = partial(FourBranches, rectify=not original)
-    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
-    start_as_published(model)
-    if not original:
-        start_head(model)
-    return model
+    parts = build_parts(graph_part, time_part, layout, classes, **sizes)
+    model = start_as_published(GraphNetwork(*parts))
+    return model if original else start_head(model)
 
 
 class DynamicGraphConvolution(nn.Module):
@@ -201,6 +199,4 @@ def build_dgstgcn(
         return DynamicGraphConvolution(graph, in_width, width, int(ratio * width + 1e-6))
 
     time_part = partial(MultiScaleWithBody, entries=entries or len(layout.joints))
-    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
-    start_head(model)
-    return model
+    return start_head(GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes)))

@@ -195,7 +195,7 @@ class AlongTime(nn.Conv2d):
 
 
 class NormedConvolution(nn.Sequential):
-    """``BN(conv(x))`` along time; x itself where kernel and stride are 1 and the width stays."""
+    """``BN(conv(x))`` of own frames; x itself where kernel and stride are 1 and the width stays."""
 
     def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1):
         super().__init__()
@@ -203,5 +203,10 @@ class NormedConvolution(nn.Sequential):
             self.append(AlongTime(in_width, width, kernel, stride))
             self.append(nn.BatchNorm2d(width))
 
-    def forward(self, x: GraphFeatures) -> Shorter:
-        return normed_convolution(x, *self) if len(self) else x
+    def forward(self, x: GraphFeatures, own: Own | None = None) -> Shorter:
+        return normed_convolution(without_padding(x, own), *self) if len(self) else x
+
+
+def without_padding(x: GraphFeatures, own: Own | None) -> GraphFeatures:
+    """Zeros in padded frames, which layers along time would read."""
+    return x if own is None else x * own

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -121,6 +121,9 @@ def mean_over_time(x: GraphFeatures, own: Own | None) -> Float[Tensor, "N C V"]:
     return (x * own).sum(dim=-1) / own.sum(dim=-1)
 
 
+Network = TypeVar("Network", bound=GraphNetwork)
+
+
 class Sizes(TypedDict, total=False):
     """Keyword arguments of every graph network's builder.
 
@@ -156,9 +159,8 @@ def build_parts(
 ) -> tuple[JointNorm, list[GraphBlock], nn.Linear]:
     """The norm, blocks and linear layer of any graph network; the last arguments are `Sizes`.
 
-    Args:
-        graph: creates a block's graph part from the widths before and after.
-        time: creates a block's time part from its width and stride.
+    `graph` creates a block's graph part from the widths before and after, `time` its time part from
+    the width and stride.
     """
     widths = [channels] + [width * 2**stage for stage, n in enumerate(depths) for _ in range(n)]
     halved = {sum(depths[:stage]) for stage in range(1, len(depths))}
@@ -170,7 +172,7 @@ def build_parts(
     return norm, blocks, nn.Linear(widths[-1], classes)
 
 
-def start_as_published(model: nn.Module) -> None:
+def start_as_published(model: Network) -> Network:
     """The start of 2s-AGCN's code: graph convolutions are their skip alone, as the weight of their
     norm is 1e-6."""
     for name, parameter in model.named_parameters():
@@ -184,9 +186,11 @@ def start_as_published(model: nn.Module) -> None:
             nn.init.zeros_(parameter)
     head = model.get_parameter("head.weight")
     nn.init.normal_(head, std=math.sqrt(2 / len(head)))
+    return model
 
 
-def start_head(model: GraphNetwork) -> None:
+def start_head(model: Network) -> Network:
     """The head starts near zero: ``N(0, 0.01²)``, bias 0, as in pyskl."""
     nn.init.normal_(model.head.weight, std=0.01)
     nn.init.zeros_(model.head.bias)
+    return model

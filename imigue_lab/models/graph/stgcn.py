@@ -107,8 +107,7 @@ def build_stgcn(
     time_part = partial(OneConvolution, dropout=dropout)
     model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     model.get_submodule("blocks.0.time").dropout = nn.Identity()
-    start_head(model)
-    return model
+    return start_head(model)
 
 
 def build_stgcnpp(
@@ -117,7 +116,5 @@ def build_stgcnpp(
     """ST-GCN++: graphs learned per layer, time at six scales."""
     layout = layout_of(keypoints)
     graph = spatial_graph(layout, original=False) if graph is None else graph
-    graph_part, time_part = partial(LearnedGraphConvolution, graph), MultiScale
-    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
-    start_head(model)
-    return model
+    graph_part = partial(LearnedGraphConvolution, graph)
+    return start_head(GraphNetwork(*build_parts(graph_part, MultiScale, layout, classes, **sizes)))

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.data.index import Index
 from imigue_lab.features.encoders import VideoEncoder, normalised
-from imigue_lab.models.pictures.rollout import rollout
+from imigue_lab.models.pictures.mvit import rollout
 from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.over_clip import (
@@ -77,5 +77,4 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
     top = float(np.quantile(found.places, 0.999))
     figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
     notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
-    figure = styled(fit_tiles(figure, pictures.size), title, notes, height=300)
-    return figure.update_layout(margin={"b": 20, "l": 20, "r": 80})
+    return styled(fit_tiles(figure, pictures.size), title, notes, height=300, b=20, l=20, r=80)
