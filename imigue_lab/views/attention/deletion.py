@@ -131,10 +131,8 @@ def probabilities_when(
 def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " N"]) -> Tokens:
     """A masked copy of one clip's tokens for each row of `kept`.
 
-    Masked tokens are also left out of `rest`, which is a mean over the clip.
-
-    Args:
-        spots: number of the cell, or of the person's joint, that each token belongs to.
+    Masked tokens are also left out of `rest`, which is a mean over the clip. `spots` is the number
+    of the cell, or of the person's joint, that each token belongs to.
     """
     copies = tokens.change(lambda t: repeat(t, "1 ... -> w ...", w=len(kept)))
     mask, rest = copies.mask & kept, None

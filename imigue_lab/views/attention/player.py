@@ -95,9 +95,7 @@ def painter(
 ) -> Paint:
     """Draws a layer on the pictures of a clip, and leaves other pictures unchanged.
 
-    Args:
-        size: width and height of the whole picture.
-        span: first and last frame of the clip.
+    `size` is that of the whole picture, `span` the first and last frame of the clip.
     """
     times, most = attention.grid[0], 4 if pairs else 0
     snapshots = [snapshot_at(attention, size, time, layer, most) for time in range(times)]

@@ -81,13 +81,13 @@ class Moment(traitlets.HasTraits):
         with self.hold_trait_notifications():
             self.clip_id, self.video_id, self.frame = "", video_id, frame
 
-    @traitlets.validate("video_id")
-    def _known_video(self, proposal: dict) -> str:
-        return known(proposal["value"], self.videos, "video")
-
-    @traitlets.validate("clip_id")
-    def _known_clip(self, proposal: dict) -> str:
-        return proposal["value"] and known(proposal["value"], self.clips, "clip")
+    @traitlets.validate("video_id", "clip_id")
+    def _known(self, proposal: dict) -> str:
+        name, kind = proposal["value"], proposal["trait"].name.removesuffix("_id")
+        table = self.videos if kind == "video" else self.clips
+        if name not in table.index and (name or kind == "video"):
+            raise DataError(f"{kind} {name!r} does not exist; choose one of {some(table.index)}")
+        return name
 
     @traitlets.observe("clip_id")
     def _go_to_clip(self, _: object) -> None:
@@ -111,12 +111,6 @@ class Moment(traitlets.HasTraits):
             return
         if not clip.start - margin <= self.frame <= clip.end + margin:
             self.clip_id = ""
-
-
-def known(name: str, table: pd.DataFrame, kind: str) -> str:
-    if name not in table.index:
-        raise DataError(f"{kind} {name!r} does not exist; choose one of {some(table.index)}")
-    return name
 
 
 def around(fps: float) -> int:
