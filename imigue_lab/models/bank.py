@@ -21,21 +21,13 @@ Rule = Literal["own", "free", "near", "weakest", "kept out"]
 
 
 class Retrieved(NamedTuple):
-    """The entries nearest to each clip, within one class of the bank.
+    """The entries nearest to each clip, within one class of the bank."""
 
-    Attributes:
-        label: the class that was searched, (B,).
-        slot: indices of its entries, nearest first, (B, K).
-        cosine: of clip and entry, (B, K); -inf where `valid` is False.
-        valid: (B, K); False where the class has fewer entries.
-        entries: (B, K, D), no gradient.
-    """
-
-    label: Int[Tensor, " B"]
-    slot: Int[Tensor, "B K"]
-    cosine: Float[Tensor, "B K"]
-    valid: Bool[Tensor, "B K"]
-    entries: Float[Tensor, "B K D"]
+    label: Int[Tensor, " B"]  # the class that was searched
+    slot: Int[Tensor, "B K"]  # indices of its entries, nearest first
+    cosine: Float[Tensor, "B K"]  # of clip and entry; -inf where `valid` is False
+    valid: Bool[Tensor, "B K"]  # False where the class has fewer entries
+    entries: Float[Tensor, "B K D"]  # no gradient
 
 
 def clip_code(clip_id: str) -> int:
@@ -47,18 +39,12 @@ class Bank(nn.Module):
     """C x S entries with confidence, age and source clip; all of it in the state dict.
 
     Nothing is written in a forward pass, see `write`.
-
-    Attributes:
-        entries: (C, S, D).
-        confidence: p of the entry's class when written, averaged like the entry, (C, S).
-        age: calls of `write` since the entry last changed, (C, S).
-        source: `clip_code` of the clip that each entry came from, (C, S); -1 in a free slot.
     """
 
-    entries: Tensor
-    confidence: Tensor
-    age: Tensor
-    source: Tensor
+    entries: Tensor  # (C, S, D)
+    confidence: Tensor  # p of the entry's class when written, averaged like the entry, (C, S)
+    age: Tensor  # calls of `write` since the entry last changed, (C, S)
+    source: Tensor  # `clip_code` of the clip that each entry came from, (C, S); -1 in a free slot
 
     def __init__(self, classes: int, size: int, dim: int, momentum: int | float = 0.9):
         super().__init__()
@@ -86,10 +72,13 @@ class Bank(nn.Module):
             )
         return [[names[code] for code in row] for row in rows]
 
-    def own(self, clip_ids: Sequence[str]) -> Bool[Tensor, "B C S"]:
-        """True for entries that came from the clip itself."""
+    def readable(self, batch: int, clip_ids: Sequence[str] | None) -> Bool[Tensor, "B C S"]:
+        """Entries for each clip; without those that came from the clip itself if ids are passed."""
+        filled = self.filled.expand(batch, -1, -1)
+        if clip_ids is None:
+            return filled
         codes = torch.tensor([clip_code(i) for i in clip_ids], device=self.source.device)
-        return self.source == codes[:, None, None]
+        return filled & (self.source != codes[:, None, None])
 
     @torch.no_grad()
     def read(
@@ -101,11 +90,8 @@ class Bank(nn.Module):
     ) -> Retrieved:
         """The `top_k` entries of class `label` nearest by cosine, without the clip's own if its id
         is passed."""
-        candidates = self.entries[label]
-        readable = self.filled[label]
-        if clip_ids is not None:
-            rows = torch.arange(len(label), device=label.device)
-            readable = readable & ~self.own(clip_ids)[rows, label]
+        candidates, rows = self.entries[label], torch.arange(len(label), device=label.device)
+        readable = self.readable(len(label), clip_ids)[rows, label]
         cosine = F.cosine_similarity(f.float()[:, None], candidates.float(), dim=-1)
         best = cosine.masked_fill(~readable, -torch.inf).topk(top_k, dim=1)
         entries = candidates.take_along_dim(best.indices[..., None], dim=1)
@@ -117,9 +103,7 @@ class Bank(nn.Module):
         """Mean cosine of f to the `top_k` nearest entries of each class, or to all it has; -inf for
         a class without entries. Without the clip's own entry if ids are passed. In float32, with a
         gradient for f."""
-        readable = self.filled
-        if clip_ids is not None:
-            readable = readable & ~self.own(clip_ids)
+        readable = self.readable(len(f), clip_ids)
         with torch.autocast(f.device.type, enabled=False):
             entries = F.normalize(self.entries.float(), dim=-1)
             cosine = torch.einsum("bd,csd->bcs", F.normalize(f.float(), dim=-1), entries)
@@ -134,9 +118,7 @@ class Bank(nn.Module):
     ) -> tuple[Float[Tensor, "B C D"], Bool[Tensor, "B C"]]:
         """The mean entry of each class for each of B clips, without the clip's own if ids are
         passed; and which classes have an entry. The mean of a class without one is 0."""
-        readable = self.filled.expand(batch, -1, -1)
-        if clip_ids is not None:
-            readable = readable & ~self.own(clip_ids)
+        readable = self.readable(batch, clip_ids)
         count = readable.sum(dim=2)
         total = torch.einsum("bcs,csd->bcd", readable.to(self.entries.dtype), self.entries)
         return total / count.clamp(min=1)[..., None], count > 0

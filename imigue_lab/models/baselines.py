@@ -62,7 +62,6 @@ POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", bal
 """The paper's training of its encoders (section 5.1), which gives no number of epochs."""
 RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
-
 Videos = Literal["tsm", "video-swin-t", "video-swin-s", "video-swin-b"]
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
 Name = Literal[Videos, Skeletons, "poseconv3d", "dscnet", "2s-agcn", "mvitv2-s"]
@@ -70,22 +69,14 @@ Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton"]
 
 
 class Baseline(NamedTuple):
-    """A row of Table 1.
-
-    Attributes:
-        modality: of the network's input; heatmaps are computed from skeletons.
-        parameters: for 32 classes, the joints of `imigue22` and one person, one stream.
-        paper: that published the network.
-        published: top-1 on iMiGUE in percent in Table 1; `None` if it has no row.
-        recipe: of its authors, or of pyskl.
-    """
+    """A row of Table 1."""
 
     name: Name
-    modality: Modality
-    parameters: int
-    paper: str
-    published: float | None
-    recipe: Recipe
+    modality: Modality  # of the network's input; heatmaps are computed from skeletons
+    parameters: int  # for 32 classes, the joints of `imigue22` and one person, one stream
+    paper: str  # that published the network
+    published: float | None  # top-1 on iMiGUE in percent in Table 1; None if it has no row
+    recipe: Recipe  # of its authors, or of pyskl
 
     @property
     def start(self) -> str:
@@ -120,7 +111,6 @@ TABLE = (
 )
 ROWS = {row.name: row for row in TABLE}
 
-
 Sizes = dict[str, dict[str, Any]]  # `small` and `paper`: the builder's arguments for the size
 
 # Builders are imported when their network is built.
@@ -129,9 +119,9 @@ SKELETON_BUILDERS = {
     "st-gcn": "graph.stgcn:build_stgcn",
     "st-gcn++": "graph.stgcn:build_stgcnpp",
     "strongaug": "graph.stgcn:build_stgcnpp",
-    "aagcn": "graph.aagcn:build_aagcn",
+    "aagcn": "graph.agcn:build_aagcn",
     "ctr-gcn": "graph.ctrgcn:build_ctrgcn",
-    "dg-stgcn": "graph.dgstgcn:build_dgstgcn",
+    "dg-stgcn": "graph.ctrgcn:build_dgstgcn",
 }
 NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # the input norm has statistics for each person
 PICTURE_BUILDERS = {

@@ -27,31 +27,19 @@ Scores = Float[Tensor, "B I J"]
 
 
 class Attention(NamedTuple):
-    """All attention weights of CMTF; rows of invalid queries are meaningless.
+    """All attention weights of CMTF; rows of invalid queries are meaningless."""
 
-    Attributes:
-        rgb_from_pose: RGB queries over pose keys, (B, H, R, P).
-        pose_from_rgb: pose queries over RGB keys, (B, H, P, R).
-        criteria: of each of the H heads of both directions.
-        joint: among the merged tokens, (B, H, M, M).
-    """
-
-    rgb_from_pose: Float[Tensor, "B H R P"]
-    pose_from_rgb: Float[Tensor, "B H P R"]
-    criteria: tuple[str, ...]
-    joint: Float[Tensor, "B H M M"]
+    rgb_from_pose: Float[Tensor, "B H R P"]  # RGB queries over pose keys
+    pose_from_rgb: Float[Tensor, "B H P R"]  # pose queries over RGB keys
+    criteria: tuple[str, ...]  # of each of the H heads of both directions
+    joint: Float[Tensor, "B H M M"]  # among the merged tokens
 
 
 class Slots(NamedTuple):
-    """The merged token, or slot, of every token.
+    """The merged token, or slot, of every token."""
 
-    Attributes:
-        slot: index of a token's merged token, (B, N); -1 for an invalid token.
-        mask: False for padding of the merged tokens, (B, M).
-    """
-
-    slot: Int[Tensor, "B N"]
-    mask: Bool[Tensor, "B M"]
+    slot: Int[Tensor, "B N"]  # index of a token's merged token; -1 for an invalid token
+    mask: Bool[Tensor, "B M"]  # False for padding of the merged tokens
 
     @property
     def source(self) -> Bool[Tensor, "B M N"]:
@@ -63,35 +51,28 @@ class Slots(NamedTuple):
 class Merged(NamedTuple):
     """The fused tokens, and the merged token of each input token.
 
-    Attributes:
-        tokens: (B, M, D), before the last projection, which acts on their means.
-        size_rgb, size_pose: number of tokens of a modality in each, (B, M); both 0 in padding.
-        slots: the slot of each of the R + P tokens; `slots.source` is the source matrix (B, M, N).
-        importance: n_m × the mean attention that a token received, (B, N): on average 1 over the
-            valid tokens of a modality; all 1 where nothing was merged.
+    `importance` is n_m × the mean attention that a token received: on average 1 over the valid
+    tokens of a modality; all 1 where nothing was merged.
     """
 
-    tokens: Float[Tensor, "B M D"]
-    size_rgb: Float[Tensor, "B M"]
+    tokens: Float[Tensor, "B M D"]  # before the last projection, which acts on their means
+    size_rgb: Float[Tensor, "B M"]  # number of tokens of the modality in each; 0 in padding
     size_pose: Float[Tensor, "B M"]
-    slots: Slots
+    slots: Slots  # of each of the R + P tokens; `slots.source` is the source matrix (B, M, N)
     importance: Float[Tensor, "B N"]
 
 
 class Fusion(NamedTuple):
     """The output of a fusion for B clips.
 
-    Attributes:
-        f: feature of the clip; None from late fusion.
-        f_rgb, f_pose: of its modalities; meaningless, and not used, where one has no valid token.
-        merged, attention: of CMTF; attention is None unless requested.
+    `f_rgb` and `f_pose` are meaningless, and not used, where the modality has no valid token.
     """
 
-    f: Float[Tensor, "B D"] | None
+    f: Float[Tensor, "B D"] | None  # feature of the clip; None from late fusion
     f_rgb: Float[Tensor, "B D"]
     f_pose: Float[Tensor, "B D"]
-    merged: Merged | None = None
-    attention: Attention | None = None
+    merged: Merged | None = None  # of CMTF
+    attention: Attention | None = None  # of CMTF, if requested
 
 
 class JointAttention(nn.Module):

@@ -59,18 +59,15 @@ KeyMask = Bool[Tensor, "B J"]
 
 
 class Attended(NamedTuple):
-    """The result of one direction of attention.
+    """The result of one direction of attention; what was not requested is None.
 
-    Attributes:
-        values: (B, I, D).
-        received: mean over heads and valid queries of a key's attention weight, (B, J); sums to 1
-            over the keys. None unless requested.
-        weights: (B, H, I, J), heads as in `CrossAttention.criteria`; None unless requested.
+    `received` is the mean over heads and valid queries of a key's attention weight; it sums to 1
+    over the keys.
     """
 
     values: Float[Tensor, "B I D"]
     received: Float[Tensor, "B J"] | None
-    weights: Float[Tensor, "B H I J"] | None
+    weights: Float[Tensor, "B H I J"] | None  # heads as in `CrossAttention.criteria`
 
 
 def heads_by_criterion(heads: int) -> dict[Criterion, int]:
@@ -88,10 +85,7 @@ class CrossAttention(nn.Module):
 
     softplus(λ) starts geometrically from 4 to 16 over the spatial heads. Heads of a disabled
     criterion remain: spatial and contextual ones compute the semantic logit, semantic ones attend
-    uniformly.
-
-    Attributes:
-        criteria: of each of the H heads, or "uniform".
+    uniformly. `criteria` are those of each of the H heads, or "uniform".
     """
 
     def __init__(self, dim: int, heads: int, criteria: tuple[Criterion, ...] = CRITERIA):

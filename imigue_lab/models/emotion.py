@@ -79,17 +79,11 @@ class InterFusion(nn.Module):
 
 
 class EmotionOutput(NamedTuple):
-    """The model's output for B interviews.
+    """The model's output for B interviews."""
 
-    Attributes:
-        logit: of the second of two outcomes, (B,), or of each of more, (B, K).
-        gates: gate of each InterFusion stage, (B, T, D) each; empty unless requested.
-        has_context, has_face: whether the stream has at least one valid window, (B,).
-    """
-
-    logit: Float[Tensor, "B *K"]
-    gates: list[Float[Tensor, "B T D"]]
-    has_context: Bool[Tensor, " B"]
+    logit: Float[Tensor, "B *K"]  # of the second of two outcomes, (B,), or of each of more, (B, K)
+    gates: list[Float[Tensor, "B T D"]]  # of each InterFusion stage; empty unless requested
+    has_context: Bool[Tensor, " B"]  # whether the stream has at least one valid window
     has_face: Bool[Tensor, " B"]
 
 

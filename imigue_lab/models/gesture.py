@@ -68,28 +68,20 @@ class ConcatFusion(nn.Module):
 class GestureOutput(NamedTuple):
     """The model's output for B clips, and the quantities it is based on.
 
-    Attributes:
-        y_rgb, y_pose: logits of the heads, (B, C).
-        logits: the paper's C: their weighted sum, or one of them if the other modality has no valid
-            token, (B, C).
-        unrefined: the same before the memory, (B, C), no gradient.
-        w_pose: weight of y_pose, above 1/2.
-        has_rgb, has_pose: whether the modality has a valid token, (B,).
-        refined: f', (B, D); 0 in late fusion.
-        fusion: f, f_rgb, f_pose, and CMTF's sizes, source matrix and attention.
-        recalled: the memory's output; None without memory.
+    `logits` are the paper's C: the weighted sum of both heads' logits, or one of them if the other
+    modality has no valid token.
     """
 
-    y_rgb: Float[Tensor, "B C"]
+    y_rgb: Float[Tensor, "B C"]  # logits of the heads
     y_pose: Float[Tensor, "B C"]
     logits: Float[Tensor, "B C"]
-    unrefined: Float[Tensor, "B C"]
-    w_pose: Float[Tensor, ""]
-    has_rgb: Bool[Tensor, " B"]
+    unrefined: Float[Tensor, "B C"]  # the same before the memory, no gradient
+    w_pose: Float[Tensor, ""]  # weight of y_pose, above 1/2
+    has_rgb: Bool[Tensor, " B"]  # whether the modality has a valid token
     has_pose: Bool[Tensor, " B"]
-    refined: Float[Tensor, "B D"]
-    fusion: Fusion
-    recalled: Recalled | None
+    refined: Float[Tensor, "B D"]  # f'; 0 in late fusion
+    fusion: Fusion  # f, f_rgb, f_pose, and CMTF's sizes, source matrix and attention
+    recalled: Recalled | None  # the memory's output; None without memory
 
     @property
     def heads(self) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
@@ -109,15 +101,10 @@ class GestureOutput(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Clips of a step, of all processes, that the memory may store.
+    """Clips of a step, of all processes, that the memory may store."""
 
-    Attributes:
-        f: unrefined features of the clips, no gradient.
-        logits: unrefined; 0 for a clip without any token.
-    """
-
-    f: Float[Tensor, "B D"]
-    logits: Float[Tensor, "B C"]
+    f: Float[Tensor, "B D"]  # unrefined features of the clips, no gradient
+    logits: Float[Tensor, "B C"]  # unrefined; 0 for a clip without any token
     label: Int[Tensor, " B"]
     clip_ids: list[str]
 

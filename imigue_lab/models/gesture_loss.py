@@ -17,21 +17,13 @@ LossOn = Literal["averaged", "weighted", "each"]
 
 
 class GestureLoss(NamedTuple):
-    """The terms, each a sum over the clips divided by the global batch size.
+    """The terms, each a sum over the clips divided by the global batch size."""
 
-    Attributes:
-        total: the sum that is minimised.
-        classification: L_c, on averaged or weighted logits, or on each head.
-        prototype: P1, towards the prototype of the class.
-        bank: P2, towards the mean entry of the class.
-        weighting: has a gradient for θ only; 0 with `loss_on="weighted"`.
-    """
-
-    total: Float[Tensor, ""]
-    classification: Float[Tensor, ""]
-    prototype: Float[Tensor, ""]
-    bank: Float[Tensor, ""]
-    weighting: Float[Tensor, ""]
+    total: Float[Tensor, ""]  # the sum that is minimised
+    classification: Float[Tensor, ""]  # L_c, on averaged or weighted logits, or on each head
+    prototype: Float[Tensor, ""]  # P1, towards the prototype of the class
+    bank: Float[Tensor, ""]  # P2, towards the mean entry of the class
+    weighting: Float[Tensor, ""]  # has a gradient for θ only; 0 with `loss_on="weighted"`
 
 
 def gesture_loss(

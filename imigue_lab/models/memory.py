@@ -62,22 +62,16 @@ def alpha_at(epoch: int, alpha: int | float, warmup: int, ramp: int) -> float:
 class Recalled(NamedTuple):
     """The memory's output for each clip.
 
-    Attributes:
-        context: A, (B, D); 0 in warm-up, for a clip without entries, and if `all` is read.
-        evidence: logits to add, (B, C); 0 in warm-up and if `predicted` is read.
-        retrieved: the nearest entries of the predicted class, from which A is computed.
-        weights: attention of the clip to itself, then to each entry, (B, H, 1 + K); no heads if
-            `all` is read.
-        prototypes: cosine of f to each learned prototype, (B, C).
-        class_cosine: of f to the mean entry of each class, (B, C); -inf for one without entries.
+    `weights`, (B, H, 1 + K), are the attention of the clip to itself, then to each entry; there are
+    no heads if `all` is read.
     """
 
-    context: Float[Tensor, "B D"]
-    evidence: Float[Tensor, "B C"]
-    retrieved: Retrieved
+    context: Float[Tensor, "B D"]  # A; 0 in warm-up, without entries, and if `all` is read
+    evidence: Float[Tensor, "B C"]  # logits to add; 0 in warm-up and if `predicted` is read
+    retrieved: Retrieved  # nearest entries of the predicted class, from which A is computed
     weights: Float[Tensor, "B H _"]
-    prototypes: Float[Tensor, "B C"]
-    class_cosine: Float[Tensor, "B C"]
+    prototypes: Float[Tensor, "B C"]  # cosine of f to each learned prototype
+    class_cosine: Float[Tensor, "B C"]  # of f to each class's mean entry; -inf without entries
 
 
 class Memory(nn.Module):
@@ -148,10 +142,7 @@ class Memory(nn.Module):
         return self.scale * similarity.masked_fill(similarity == torch.inf, 0) / TEMPERATURE
 
     def attend(
-        self,
-        f: Float[Tensor, "B D"],
-        entries: Float[Tensor, "B K D"],
-        valid: Bool[Tensor, "B K"],
+        self, f: Float[Tensor, "B D"], entries: Float[Tensor, "B K D"], valid: Bool[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B H _"]]:
         """f's row of the self-attention over [f; entries]; the softmax sums in float32."""
         tokens = torch.cat([f[:, None], entries], dim=1)

@@ -7,6 +7,7 @@ Letters in shapes: B faces, h x w places of a stage, C its channels, D width of 
 of a branch (512), n logits of one output. Maps for the branches are of 7 x 7 places.
 """
 
+from collections import OrderedDict
 from typing import Literal, get_args
 
 import torch
@@ -15,6 +16,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
+from torchvision.ops import Permute
 
 Size = Literal["full", "tiny"]
 Faces = Float[Tensor, "B 3 side side"]
@@ -43,7 +45,6 @@ BRANCHES = (
     ("Double Chin", "Goatee"),
     ("Wearing Necklace", "Wearing Necktie"),
 )
-BRANCH_OF = {name: branch for branch, names in enumerate(BRANCHES) for name in names}
 LOGITS = {"Age": 1, "Expression": 7}  # the others are binary: 2
 EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 
@@ -83,34 +84,15 @@ class FaceBranch(nn.Module):
         return {name: output(refined) for name, output in pairs}
 
 
-class Patches(nn.Module):
-    """Cuts the picture into patches, one LayerNormed vector each."""
-
-    def __init__(self, patch: int, dim: int):
-        super().__init__()
-        self.proj = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, faces: Faces) -> Places:
-        return self.norm(rearrange(self.proj(faces), "b c h w -> b h w c"))
-
-
-class Stage(nn.Module):
+def build_stage(dim: int, depth: int, heads: int, last: bool) -> nn.Sequential:
     """Blocks, every second one with windows shifted by half a window, then a halving of h and w.
 
-    The last stage is not halved.
+    The last stage is not halved. From (B, h, w, C) to twice the channels, except for the last.
     """
-
-    def __init__(self, dim: int, depth: int, heads: int, last: bool):
-        super().__init__()
-        shifts = [WINDOW // 2 * (block % 2) for block in range(depth)]
-        self.blocks = nn.Sequential(
-            *(SwinTransformerBlock(dim, heads, [WINDOW] * 2, [shift] * 2) for shift in shifts)
-        )
-        self.downsample = nn.Identity() if last else PatchMerging(dim)
-
-    def forward(self, x: Places) -> FewerPlaces:
-        return self.downsample(self.blocks(x))
+    shifts = [WINDOW // 2 * (block % 2) for block in range(depth)]
+    blocks = (SwinTransformerBlock(dim, heads, [WINDOW] * 2, [shift] * 2) for shift in shifts)
+    downsample = nn.Identity() if last else PatchMerging(dim)
+    return nn.Sequential(OrderedDict(blocks=nn.Sequential(*blocks), downsample=downsample))
 
 
 class Swin(nn.Module):
@@ -124,9 +106,15 @@ class Swin(nn.Module):
     ):
         super().__init__()
         last = len(depths) - 1
-        self.patch_embed = Patches(patch, dim)
+        self.patch_embed = nn.Sequential(
+            OrderedDict(
+                proj=nn.Conv2d(3, dim, kernel_size=patch, stride=patch),
+                places_first=Permute([0, 2, 3, 1]),
+                norm=nn.LayerNorm(dim),
+            )
+        )
         self.layers = nn.ModuleList(
-            Stage(dim * 2**i, depth, heads[i], last=i == last) for i, depth in enumerate(depths)
+            build_stage(dim * 2**i, depth, heads[i], i == last) for i, depth in enumerate(depths)
         )
         width = dim * 2**last
         self.norm = nn.LayerNorm(width)
@@ -149,12 +137,7 @@ class Swin(nn.Module):
 
 
 class SwinFace(nn.Module):
-    """Embedding of an aligned face, and the published model's other outputs.
-
-    Attributes:
-        side: of the face's picture in pixels.
-        dim: width D of the embedding.
-    """
+    """Embedding of an aligned face of `side` pixels, of width D = `dim`, and the other outputs."""
 
     def __init__(self, backbone: Swin, heads: list[FaceBranch], side: int, dim: int):
         super().__init__()
@@ -168,14 +151,10 @@ class SwinFace(nn.Module):
         return self.backbone.embed(self.backbone.stages(faces)[-1])
 
     def analyse(self, faces: Faces) -> dict[str, Float[Tensor, "B n"]]:
-        """All 42 outputs by their published names: `Age` is a number, the others are logits."""
+        """All 42 outputs by their published names: `Age` is a number, the others are logits, those
+        of `Expression` in the order of `EXPRESSIONS`."""
         maps = self.maps(faces)
         return {name: logits for head in self.heads for name, logits in head(maps).items()}
-
-    def expression(self, faces: Faces) -> Float[Tensor, "B 7"]:
-        """Logits of `EXPRESSIONS`; only their branch is computed."""
-        maps = self.maps(faces)
-        return self.heads[BRANCH_OF["Expression"]](maps)["Expression"]
 
     def maps(self, faces: Faces) -> Maps:
         """The heads' inputs: each stage averaged to 7 x 7, from local to global features."""
@@ -202,7 +181,7 @@ def build_swinface(size: Size = "full", heads: bool = True) -> SwinFace:
     Args:
         size: `full` is the published model: faces of 112 pixels, an embedding of 512 numbers;
             `tiny` is the same design for demo and tests, faces of 56 pixels, an embedding of 64.
-        heads: needed by `analyse` and `expression`, not by the embedding.
+        heads: needed by `analyse`, not by the embedding.
     """
     if size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")

@@ -4,6 +4,7 @@ Letters in shapes: B clips, N tokens, W width of a token, M persons, T steps in 
 frames; h and w, rows and columns of the RGB encoder's map.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,20 +18,15 @@ from torch import Tensor, nn
 class Tokens:
     """The tokens of one modality, padded to the longest clip of the batch.
 
-    Attributes:
-        values: features of the encoder.
-        times: 0 at the clip's start, 1 at its end.
-        mask: False for padding and for joints that were never seen; these count nowhere.
-        places: x and y, 0 to 1 over the RGB encoder's crop; None if the encoder has no places.
-        placed: tokens with a known place; None: all.
-        rest: mean over the clip of the features of the token's cell or joint; None: no such mean.
+    `rest` is the mean over the clip of the features of the token's cell or joint; None: no such
+    mean. `mask` is False for padding and for joints that were never seen; these count nowhere.
     """
 
-    values: Float[Tensor, "B N W"]
-    times: Float[Tensor, "B N"]
+    values: Float[Tensor, "B N W"]  # features of the encoder
+    times: Float[Tensor, "B N"]  # 0 at the clip's start, 1 at its end
     mask: Bool[Tensor, "B N"]
-    places: Float[Tensor, "B N 2"] | None = None
-    placed: Bool[Tensor, "B N"] | None = None
+    places: Float[Tensor, "B N 2"] | None = None  # x and y, 0 to 1 over the RGB encoder's crop
+    placed: Bool[Tensor, "B N"] | None = None  # tokens with a known place; None: all
     rest: Float[Tensor, "B N W"] | None = None
 
     @property
@@ -42,14 +38,14 @@ class Tokens:
         """With one invalid token if a whole batch has none, as maxima need an element."""
         if self.values.shape[1]:
             return self
-        fields = {name: t for name, t in vars(self).items() if t is not None}
-        return replace(
-            self, **{name: t.new_zeros(len(t), 1, *t.shape[2:]) for name, t in fields.items()}
-        )
+        return self.change(lambda t: t.new_zeros(len(t), 1, *t.shape[2:]))
 
     def to(self, device: torch.device) -> "Tokens":
-        fields = {name: t.to(device) for name, t in vars(self).items() if t is not None}
-        return replace(self, **fields)
+        return self.change(lambda t: t.to(device))
+
+    def change(self, each: Callable[[Tensor], Tensor]) -> "Tokens":
+        """The same change of every tensor."""
+        return replace(self, **{n: each(t) for n, t in vars(self).items() if t is not None})
 
 
 class Projection(nn.Module):

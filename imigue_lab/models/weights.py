@@ -26,17 +26,11 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Weights:
-    """The source of a model's weights.
+    """The source of a model's weights."""
 
-    Attributes:
-        name: `untrained`, `kinetics400`, or the path of the file.
-        digest: 8 hex digits of the weights, independent of the file's format.
-        trained: False for seeded ones: results based on them have to state it.
-    """
-
-    name: str
-    digest: str
-    trained: bool
+    name: str  # `untrained`, `kinetics400`, or the path of the file
+    digest: str  # 8 hex digits of the weights, independent of the file's format
+    trained: bool  # False for seeded ones: results based on them have to state it
 
 
 def load_mvit(weights: str = "", size: mvit.Size = "small") -> tuple[mvit.MViT, Weights]:

@@ -4,7 +4,7 @@ The page needs no network. It identifies clips and videos by id and contains no 
 so it may be shared where the data may not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -94,32 +94,43 @@ NOT_FOR = (
 def write_card(run: Run) -> Path:
     """Writes `card.html` into the folder of a finished run, whether trained or a fusion."""
     task = run.settings()["task"]
-    fused = task == "fusion"
-    data = run.vocabulary().name
-    who = PEOPLE.get(data, "The people are those of the training data.")
-    matches = task == "emotion" and run.outcomes() == builtin("imigue").outcomes
-    limits = [*[OF_MATCHES] * matches, *(limit.format(who) for limit in LIMITS[task])]
-    intended = INTENDED[task].format("the training data" if data == OWN else data)
-    use = [paragraph(intended), bullets(limits), paragraph(NOT_FOR, "note")]
-    sections = [
-        opening(run, task),
-        *section("Settings", settings_section(run)),
-        *section("Data", data_section(run)),
-        *section("Scores", score_section(run, task)),
-        *(section("Fused runs", member_section(run)) if fused else []),
-        *([] if fused else section("Learning curves", [draw(learning_curves(run))])),
-        *error_sections(run, task),
-        *section("Intended use and limitations", use),
-        *([] if fused else section("Cost", [table(cost_table(run))])),
-        *section("Environment", [table(environment_table(run))]),
-        *section("How to reproduce it", reproduction_section(run)),
-    ]
-    body = f"<main>{''.join(sections)}</main>"
+    parts = [opening(run, task)]
+    for title, own in sections(run, task):
+        parts += [f"<h2>{escape(title)}</h2>", *own]
+    body = f"<main>{''.join(parts)}</main>"
     return write_page(run.folder / "card.html", run.folder.name, body, STYLE.read_text())
 
 
-def section(title: str, parts: Iterable[str]) -> list[str]:
-    return [f"<h2>{escape(title)}</h2>", *parts]
+def sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
+    """Title and content of each section below the opening, in order."""
+    fused, differing = task == "fusion", setting_table(run)
+    changed = [paragraph("All settings have their default values.")]
+    if len(differing):
+        reference = differing.columns[2]
+        changed = [paragraph(f"Settings that differ from the {reference}:"), table(differing)]
+    yield "Settings", changed
+    recorded = "Remarks on the training data, recorded by the run:"
+    remarks = [paragraph(recorded), bullets(run.provenance()["remarks"] or ["none"])]
+    now = "Findings of the data check when this page was written (frames not counted):"
+    yield "Data", [table(split_table(run)), *remarks, paragraph(now), bullets(findings_of(run))]
+    how = "In brackets: 95 % intervals over draws of the clusters."
+    if task == "emotion":
+        how += " p: without skill, by sign flips of subjects."
+    if not fused:
+        how += " The test split was evaluated once, by the weights of the kept epoch."
+    yield "Scores", [table(show_scores(run.scores()), "scores"), paragraph(how)]
+    if fused:
+        shown, sentences = fusion.show_members(run)
+        how = "The fusion is the weighted sum of probabilities. In brackets: 95 % intervals."
+        yield "Fused runs", [table(shown), bullets(sentences), paragraph(how)]
+    else:
+        yield "Learning curves", [draw(learning_curves(run))]
+    yield from error_sections(run, task)
+    yield "Intended use and limitations", use_and_limits(run, task)
+    if not fused:
+        yield "Cost", [table(cost_table(run))]
+    yield "Environment", [table(environment_table(run))]
+    yield "How to reproduce it", reproduction(run)
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -159,43 +170,20 @@ def opening(run: Run, task: str) -> str:
     return "".join(parts)
 
 
-def settings_section(run: Run) -> list[str]:
-    differing = setting_table(run)
-    if differing.empty:
-        return [paragraph("All settings have their default values.")]
-    return [paragraph(f"Settings that differ from the {differing.columns[2]}:"), table(differing)]
+def use_and_limits(run: Run, task: str) -> list[str]:
+    data = run.vocabulary().name
+    who = PEOPLE.get(data, "The people are those of the training data.")
+    matches = task == "emotion" and run.outcomes() == builtin("imigue").outcomes
+    limits = [*[OF_MATCHES] * matches, *(limit.format(who) for limit in LIMITS[task])]
+    intended = INTENDED[task].format("the training data" if data == OWN else data)
+    return [paragraph(intended), bullets(limits), paragraph(NOT_FOR, "note")]
 
 
-def data_section(run: Run) -> list[str]:
-    return [
-        table(split_table(run)),
-        paragraph("Remarks on the training data, recorded by the run:"),
-        bullets(run.provenance()["remarks"] or ["none"]),
-        paragraph("Findings of the data check when this page was written (frames not counted):"),
-        bullets(findings_of(run)),
-    ]
-
-
-def score_section(run: Run, task: str) -> list[str]:
-    how = "In brackets: 95 % intervals over draws of the clusters."
-    if task == "emotion":
-        how += " p: without skill, by sign flips of subjects."
-    if task != "fusion":
-        how += " The test split was evaluated once, by the weights of the kept epoch."
-    return [table(show_scores(run.scores()), "scores"), paragraph(how)]
-
-
-def member_section(run: Run) -> list[str]:
-    shown, sentences = fusion.show_members(run)
-    how = "The fusion is the weighted sum of probabilities. In brackets: 95 % intervals."
-    return [table(shown), bullets(sentences), paragraph(how)]
-
-
-def error_sections(run: Run, task: str) -> list[str]:
+def error_sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
     """Confusion, reliability and hardest items, of the last split with known truth."""
     found = run.scores()
     if found.empty:
-        return []
+        return
     split = found.split.iloc[-1]
     predictions = read_predictions(run, split)
     grouping = ["class", *["group"] * ("truth_group" in predictions)]
@@ -205,14 +193,12 @@ def error_sections(run: Run, task: str) -> list[str]:
     if len(hard):
         which = f"The {len(hard)} incorrect predictions on {split} with the lowest probability of"
         errors = [paragraph(f"{which} the true class."), table(hard.round(3))]
-    return [
-        *section(f"Confusion on {split}", matrices),
-        *section(f"Reliability on {split}", [draw(reliability(run, predictions))]),
-        *section(f"Hardest {'interviews' if task == 'emotion' else 'clips'}", errors),
-    ]
+    yield f"Confusion on {split}", matrices
+    yield f"Reliability on {split}", [draw(reliability(run, predictions))]
+    yield f"Hardest {'interviews' if task == 'emotion' else 'clips'}", errors
 
 
-def reproduction_section(run: Run) -> list[str]:
+def reproduction(run: Run) -> list[str]:
     everything = pd.DataFrame(settings_of(run).model_dump().items(), columns=["setting", "value"])
     elsewhere = (
         "With another workspace (IMIGUE_LAB_HOME) it trains again, with identical results on the"

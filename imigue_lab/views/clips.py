@@ -172,5 +172,4 @@ def grid(
         figure.add_trace(shot, row=place // COLUMNS + 1, col=place % COLUMNS + 1)
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
-    figure = styled(figure, title, notes, height=140 + 20 * len(notes) + 150 * rows)
-    return figure.update_layout(margin_b=20, margin_t=110 + 20 * len(notes))
+    return styled(figure, title, notes, 140 + 20 * len(notes) + 150 * rows, above=30, b=20)

@@ -23,26 +23,17 @@ SHORT_SIDE = 144  # pixels
 
 @dataclass(frozen=True)
 class Footage:
-    """What can be shown of one video, or of one clip with a second before and after it.
-
-    Attributes:
-        first, last: frames that can be shown.
-        marked: first and last frame of the clip; None for a whole video.
-        times: seconds at which the frames start, from `first` on, and the last one ends.
-        size: width and height of the picture that the skeleton's coordinates refer to.
-        film: None where only a skeleton is available.
-        notes: what is missing, and what else a viewer should know.
-    """
+    """What can be shown of one video, or of one clip with a second before and after it."""
 
     title: str
-    first: int
+    first: int  # and last frame that can be shown
     last: int
-    marked: tuple[int, int] | None
-    times: list[float]
-    size: tuple[int, int]
+    marked: tuple[int, int] | None  # first and last frame of the clip; None for a whole video
+    times: list[float]  # seconds at which the frames start, from `first` on, and the last one ends
+    size: tuple[int, int]  # width and height of the picture that the skeleton's places refer to
     skeleton: Skeleton | None
-    film: Film | None
-    notes: list[str]
+    film: Film | None  # None where only a skeleton is available
+    notes: list[str]  # what is missing, and what else a viewer should know
 
 
 def find_footage(moment: Moment) -> Footage:
@@ -113,32 +104,32 @@ def still(footage: Footage, frame: int, width=480, paint: Paint | None = None) -
 
 
 class Pictures(NamedTuple):
-    """Frames of a clip as small pictures.
+    """Frames of a clip as pictures."""
 
-    Attributes:
-        frames: numbers in the whole video.
-        pictures: one a frame; empty where no video is available.
-        size: width and height of the full-size picture in pixels; None where unknown.
-        absent: why there are no pictures.
-    """
-
-    frames: list[int]
-    pictures: list[Frame]
-    size: tuple[int, int] | None
-    absent: str = ""
+    frames: list[int]  # numbers in the whole video
+    pictures: list[Frame]  # one a frame; empty where no video is available
+    size: tuple[int, int] | None  # width, height of the full-size picture in pixels, if known
+    absent: str = ""  # why there are no pictures
 
 
 def clip_pictures(
-    index: Index, clip_id: str, count: int, size: tuple[int, int] | None = None
+    index: Index,
+    clip_id: str,
+    count: int,
+    size: tuple[int, int] | None = None,
+    short_side: int = SHORT_SIDE,
 ) -> Pictures:
-    """The middle frames of `count` equal segments of a clip; `size` where there is no video."""
+    """The middle frames of `count` equal segments of a clip.
+
+    `size` is that where there is no video, `short_side` of the pictures in pixels; 0: as filmed.
+    """
     moment = Moment(index, clip_id=clip_id)
     clip = moment.clip
     assert clip is not None
     frames = segment_centres(int(clip.start), int(clip.end), count)
     try:
         film = open_film(moment)
-        with Video(film.path, short_side=min(SHORT_SIDE, *film.size)) as video:
+        with Video(film.path, short_side=min(short_side, *film.size)) as video:
             pictures = [video.frame(frame - film.first) for frame in frames]
     except DataError as error:
         return Pictures(frames, [], size, str(error))

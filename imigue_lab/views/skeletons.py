@@ -33,21 +33,13 @@ def side_colour(joint: str) -> str:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Coordinates of the joints of all persons; NaN where a joint was not detected.
+    """Coordinates of the joints of all persons; NaN where a joint was not detected."""
 
-    Attributes:
-        places: x to the right and y down in pixels; of depth cameras in metres and y up.
-        first: frame number in the video of `places[0]`.
-        joints: name of each point.
-        bones: index pairs into the points.
-        in_space: from a depth camera: the coordinates are not pixels of a picture.
-    """
-
-    places: Places
-    first: int
-    joints: list[str]
-    bones: list[tuple[int, int]]
-    in_space: bool = False
+    places: Places  # x to the right and y down in pixels; of depth cameras in metres and y up
+    first: int  # frame number in the video of `places[0]`
+    joints: list[str]  # name of each point
+    bones: list[tuple[int, int]]  # index pairs into the points
+    in_space: bool = False  # from a depth camera: the coordinates are not pixels of a picture
 
     @property
     def last(self) -> int:
@@ -103,16 +95,15 @@ def read_skeleton(moment: Moment) -> Skeleton:
     Raises DataError where there are none, or they cannot be used.
     """
     clip, video = moment.clip, moment.video
+    path, first = video.keypoints, 0
     if clip is not None and clip.keypoints is not None:
-        return skeleton_of(
-            upper_body(read_file(moment.index, clip.keypoints, moment.video_id)), int(clip.start)
-        )
-    if video.keypoints is None:
+        path, first = clip.keypoints, int(clip.start)
+    if path is None:
         clips = moment.index.clips
         of_clips = clips.keypoints[clips.video_id == moment.video_id].notna().any()
         why = "keypoints are stored by clip; choose a clip" if of_clips else "no keypoints found"
         raise DataError(f"video {moment.video_id}: {why}")
-    return skeleton_of(upper_body(read_file(moment.index, video.keypoints, moment.video_id)))
+    return skeleton_of(upper_body(read_file(moment.index, path, moment.video_id)), first)
 
 
 def skeleton_of(recording: Recording, first: int = 0) -> Skeleton:

@@ -18,14 +18,19 @@ GROUP_COLOURS = (CONTEXT, FACE, NEGATIVE, "#b0413e", "#4c9aa8", NEUTRAL, *DISTIN
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": POSITIVE}
 
 
-def styled(figure: go.Figure, title: str, notes: Iterable[str] = (), height=360) -> go.Figure:
-    """Applies the shared look; `notes` appear below the title, one a line."""
+def styled(
+    figure: go.Figure, title: str, notes: Iterable[str] = (), height=360, above=0, **margin: int
+) -> go.Figure:
+    """Applies the shared look; `notes` appear below the title, one a line, `above` pixels higher.
+
+    `margin` is that of other sides than the top, by plotly's names.
+    """
     below = "".join(f"<br><sub>{note}</sub>" for note in notes)
     figure.update_layout(
         template="plotly_white",
         title={"text": title + below, "x": 0.02, "yref": "container", "y": 1, "yanchor": "top"},
         title_pad_t=24,  # from the edge to the baseline of the first line, at any height
-        margin={"l": 60, "r": 20, "t": 80 + 20 * below.count("<br>"), "b": 90},
+        margin={"l": 60, "r": 20, "t": 80 + above + 20 * below.count("<br>"), "b": 90} | margin,
         height=height,
         font={"size": 13},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},

@@ -107,16 +107,13 @@ def look(
 
 
 def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:
-    """The probability of the classes with the highest maxima, in the colour of their group."""
+    """The probability of the classes with the highest maxima, in the colour of their group, at the
+    middle frame of each of `count` windows."""
     lanes, colours = [], class_colours(vocabulary)
+    middle = np.arange(count) * WINDOW + WINDOW // 2
+    at_windows = curves[np.minimum(middle, len(curves) - 1)]
     for label in np.argsort(-curves.max(axis=0), kind="stable")[:MOST].tolist():
-        values = window_confidence(curves, label, count)
+        values = at_windows[:, label]
         title = f"{vocabulary.label(label)}, up to {values.max():.2f}"
         lanes.append(line_lane(title, values, colours[label]))
     return lanes
-
-
-def window_confidence(curves: Curves, label: int, count: int) -> Float[np.ndarray, " T"]:
-    """The probability of a class at the middle frame of each window."""
-    middle = np.arange(count) * WINDOW + WINDOW // 2
-    return curves[np.minimum(middle, len(curves) - 1), label]

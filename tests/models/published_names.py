@@ -5,10 +5,8 @@ Unlike in the package, patterns are from our names to the published ones.
 
 import re
 
-from imigue_lab.models.graph.aagcn import build_aagcn
-from imigue_lab.models.graph.agcn import build_agcn
-from imigue_lab.models.graph.ctrgcn import build_ctrgcn
-from imigue_lab.models.graph.dgstgcn import build_dgstgcn
+from imigue_lab.models.graph.agcn import build_aagcn, build_agcn
+from imigue_lab.models.graph.ctrgcn import build_ctrgcn, build_dgstgcn
 from imigue_lab.models.graph.stgcn import build_stgcn, build_stgcnpp
 from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvitv2

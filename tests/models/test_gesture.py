@@ -232,7 +232,8 @@ def test_the_forward_pass_writes_nothing_and_remember_does():
     again = model(rgb, pose, IDS)
     assert not again.recalled.retrieved.valid.all()  # what it wrote itself it may not read
     codes = model.memory.bank.source[again.recalled.retrieved.label]
-    own = model.memory.bank.own(IDS)[torch.arange(4), again.recalled.retrieved.label]
+    own = model.memory.bank.filled & ~model.memory.bank.readable(4, IDS)
+    own = own[torch.arange(4), again.recalled.retrieved.label]
     picked = own.gather(1, again.recalled.retrieved.slot) & again.recalled.retrieved.valid
     assert own.any() and not picked.any() and codes.shape == own.shape
 

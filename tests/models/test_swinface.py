@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.models.swinface import BRANCHES, EXPRESSIONS, FaceBranch, build_swinface
+from imigue_lab.models.swinface import BRANCHES, EXPRESSIONS, build_swinface
 from tests.models.recordings import made_weights, read_recording
 
 
@@ -32,8 +32,6 @@ def test_embedding_and_outputs_equal_the_published_ones(recorded):
     with torch.inference_mode():
         assert_close(model(arrays["input"]), arrays["embedding"], **facts["tolerance"])
         outputs = model.analyse(arrays["input"])
-        expression = model.expression(arrays["input"])
-    assert_close(expression, arrays["expression"], **facts["tolerance"])
     for name in ("age", "gender", "smiling", "expression"):
         assert_close(outputs[name.capitalize()], arrays[name], **facts["tolerance"])
     everything = torch.cat([outputs[name] for name, _ in facts["all_tasks_order"]], dim=1)
@@ -76,24 +74,13 @@ def test_forty_two_outputs_have_names_and_widths(tiny):
     assert set(widths.values()) == {(2, 2)}
 
 
-def test_only_the_branch_of_expressions_runs_for_an_expression(tiny, monkeypatch):
-    faces = torch.randn(2, 3, 56, 56)
-    expected = tiny.analyse(faces)["Expression"]
-    ran, forward = [], FaceBranch.forward
-    monkeypatch.setattr(FaceBranch, "forward", lambda b, x: ran.append(b.names) or forward(b, x))
-    assert_close(tiny.expression(faces), expected)
-    tiny(faces)
-    assert ran == [("Expression", "Smiling")]
-
-
 def test_a_backbone_without_heads_has_embeddings_only(tiny):
     alone = build_swinface("tiny", heads=False).eval()
     alone.backbone.load_state_dict(tiny.backbone.state_dict())
     faces = torch.randn(2, 3, 56, 56)
     assert_close(alone(faces), tiny(faces))
-    for read in (alone.analyse, alone.expression):
-        with pytest.raises(ValueError, match="backbone alone; load the whole"):
-            read(faces)
+    with pytest.raises(ValueError, match="backbone alone; load the whole"):
+        alone.analyse(faces)
 
 
 def test_every_second_block_crosses_the_borders_of_windows(tiny):
@@ -112,7 +99,7 @@ def test_every_second_block_crosses_the_borders_of_windows(tiny):
 
 
 def test_a_face_of_another_size_is_refused_with_both_sizes(tiny):
-    for run in (tiny, tiny.expression):
+    for run in (tiny, tiny.analyse):
         with pytest.raises(ValueError, match="56 x 56 pixels, got 112 x 112; align"):
             run(torch.zeros(1, 3, 112, 112))
 

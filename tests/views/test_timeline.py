@@ -12,7 +12,6 @@ from imigue_lab.views.timeline import (
     class_lanes,
     over_time,
     segment_table,
-    window_confidence,
 )
 
 IMIGUE = builtin("imigue")
@@ -81,14 +80,11 @@ def test_a_lane_shows_the_probability_at_the_middle_of_each_window():
     curves = np.zeros((40, 6))
     curves[:, 2] = np.arange(40) / 100
     curves[24, 5] = 0.95
-    np.testing.assert_allclose(
-        window_confidence(curves, 2, 3), [0.08, 0.24, 0.39]
-    )  # the last is short
-    assert window_confidence(curves, 5, 3).tolist() == [0, 0.95, 0]
     lanes = class_lanes(curves, 3, IMIGUE)
     assert [lane.title for lane in lanes[:2]] == [
         f"{IMIGUE.label(5)}, up to 0.95",
         f"{IMIGUE.label(2)}, up to 0.39",
     ]
-    np.testing.assert_allclose(lanes[1].values, [[0.08, 0.24, 0.39]])
+    np.testing.assert_allclose(lanes[0].values, [[0, 0.95, 0]])
+    np.testing.assert_allclose(lanes[1].values, [[0.08, 0.24, 0.39]])  # the last is short
     assert (lanes[1].low, lanes[1].high) == (0, 1)

@@ -164,11 +164,15 @@ def read_dscnet_rgb(state: State, segments: int = 8) -> dict[str, Any]:
 
 def read_resnet(ours: State, prefix: str) -> dict[str, Any]:
     """Blocks of each stage and the width inside the first, by our names."""
-    pattern = re.compile(rf"{re.escape(prefix)}net\.layer(\d)\.(\d+)\.")
-    places = {match.groups() for match in map(pattern.match, ours) if match}
-    blocks = Counter(stage for stage, _ in places)
+    blocks = blocks_of(ours, rf"{re.escape(prefix)}net\.layer(\d)\.(\d+)\.")
     inner = len(ours[f"{prefix}net.layer1.0.conv2.weight"])
     return {"depths": [blocks[stage] for stage in "1234"], "inner": inner}
+
+
+def blocks_of(state: State, place: str) -> Counter[str]:
+    """The number of blocks of each stage, from an expression that finds stage and block in keys."""
+    found = {match.groups() for match in map(re.compile(place).match, state) if match}
+    return Counter(stage for stage, _ in found)
 
 
 def read_dscnet_msst(state: State) -> dict[str, Any]:
@@ -186,10 +190,8 @@ def read_dscnet_msst(state: State) -> dict[str, Any]:
 
 def read_posec3d(state: State, time_strides: Sequence[int] | None = None) -> dict[str, Any]:
     """No shape shows the `time_strides` of the stages; as published the last halves time."""
-    first = [key for key in state if re.fullmatch(r"layer\d+\.\d+\.conv1\.conv\.weight", key)]
-    depths = Counter(int(key.split(".")[0].removeprefix("layer")) for key in first)
-    stages = range(1, max(depths, default=1) + 1)
-    stem = state["conv1.conv.weight"]
+    stem, depths = state["conv1.conv.weight"], blocks_of(state, r"layer(\d+)\.(\d+)\.")
+    stages = sorted(depths, key=int) or ["1"]
     return {
         "classes": len(state["cls_head.fc_cls.weight"]),
         "joints": stem.shape[1],
@@ -208,10 +210,10 @@ def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, An
     chosen.
     """
     ours = renamed(state, VIDEO_SWIN)
-    places = {m.groups() for key in ours if (m := re.match(r"features\.(\d+)\.(\d+)\.", key))}
-    blocks = Counter(int(stage) for stage, _ in places)
-    depths = tuple(blocks[stage] for stage in sorted(blocks))
-    heads = tuple(ours[f"features.{stage}.0.{TABLE}"].shape[1] for stage in sorted(blocks))
+    blocks = blocks_of(ours, r"features\.(\d+)\.(\d+)\.")
+    stages = sorted(blocks, key=int)
+    depths = tuple(blocks[stage] for stage in stages)
+    heads = tuple(ours[f"features.{stage}.0.{TABLE}"].shape[1] for stage in stages)
     patches = ours["patch_embed.proj.weight"]
     if patches.ndim != 5:
         raise DataError(

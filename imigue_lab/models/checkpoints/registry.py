@@ -51,30 +51,29 @@ class Family(NamedTuple):
 
 
 def graphs(
-    network: str, names: Names, keys: Keys, rest: nets.Rest = nets.learned_graph, **fixed: Any
+    builder: str, names: Names, keys: Keys, rest: nets.Rest = nets.learned_graph, **fixed: Any
 ) -> Family:
-    builder = f"graph.{network.removesuffix('pp')}:build_{network}"  # ST-GCN++ is in `stgcn`
     read = partial(nets.read_network, keys=keys, rest=rest)
-    return Family(builder, names, read, fixed, nets.DROPPED)
+    return Family(f"graph.{builder}", names, read, fixed, nets.DROPPED)
 
 
+STGCNPP, DGSTGCN = (keys_of("gcn.0.gcn.A", entrance) for entrance in ("conv", "pre.0"))
+PYSKL_STGCN = keys_of("gcn.0.gcn.PA", "conv")
 ST_GCN = Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight")
 AGCN, PYSKL_AGCN = (keys_of(graph, "conv_d.0") for graph in ("l1.gcn1.PA", "gcn.0.gcn.A"))
 CTRGCN, PYSKL_CTRGCN = (keys_of(graph, "convs.0.conv3") for graph in ("l1.gcn1.PA", "net.0.gcn1.A"))
 FAMILIES = {
-    "2s-agcn": graphs("agcn", nets.AGCN, AGCN, nets.agcn_rest),
-    "st-gcn": graphs("stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
-    "pyskl/stgcn": graphs(
-        "stgcn", nets.PYSKL_STGCN, keys_of("gcn.0.gcn.PA", "conv"), nets.pyskl_rest
+    "2s-agcn": graphs("agcn:build_agcn", nets.AGCN, AGCN, nets.agcn_rest),
+    "st-gcn": graphs("stgcn:build_stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
+    "pyskl/stgcn": graphs("stgcn:build_stgcn", nets.PYSKL_STGCN, PYSKL_STGCN, nets.pyskl_rest),
+    "pyskl/stgcn++": graphs("stgcn:build_stgcnpp", nets.STGCNPP, STGCNPP),
+    "aagcn": graphs("agcn:build_aagcn", nets.AAGCN, AGCN, nets.aagcn_rest),
+    "pyskl/aagcn": graphs(
+        "agcn:build_aagcn", nets.AAGCN, PYSKL_AGCN, nets.aagcn_rest, original=False
     ),
-    "pyskl/stgcn++": graphs("stgcnpp", nets.STGCNPP, keys_of("gcn.0.gcn.A", "conv")),
-    "aagcn": graphs("aagcn", nets.AAGCN, AGCN, nets.aagcn_rest),
-    "pyskl/aagcn": graphs("aagcn", nets.AAGCN, PYSKL_AGCN, nets.aagcn_rest, original=False),
-    "ctr-gcn": graphs("ctrgcn", nets.CTRGCN, CTRGCN),
-    "pyskl/ctrgcn": graphs("ctrgcn", nets.CTRGCN, PYSKL_CTRGCN, original=False),
-    "pyskl/dgstgcn": graphs(
-        "dgstgcn", nets.DGSTGCN, keys_of("gcn.0.gcn.A", "pre.0"), nets.dgstgcn_rest
-    ),
+    "ctr-gcn": graphs("ctrgcn:build_ctrgcn", nets.CTRGCN, CTRGCN),
+    "pyskl/ctrgcn": graphs("ctrgcn:build_ctrgcn", nets.CTRGCN, PYSKL_CTRGCN, original=False),
+    "pyskl/dgstgcn": graphs("ctrgcn:build_dgstgcn", nets.DGSTGCN, DGSTGCN, nets.dgstgcn_rest),
     "pyskl/posec3d": Family(
         "pictures.poseconv3d:build_poseconv3d", pics.POSEC3D, pics.read_posec3d
     ),

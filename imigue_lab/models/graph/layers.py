@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce, repeat
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -182,41 +182,6 @@ def check_width(width: int) -> None:
         raise ValueError(f"width must be a multiple of 4; got {width}")
 
 
-class SubsetConvolutions(nn.Module):
-    """Weights for each subset of neighbours, and embeddings θ and φ that compare the joints.
-
-    Subclasses make a graph of the comparison; `skip` is the path around the mixing.
-    """
-
-    def __init__(self, in_width: int, width: int):
-        super().__init__()
-        check_width(width)
-        self.theta, self.phi, self.weights = (
-            nn.ModuleList(nn.Conv2d(in_width, out, 1) for _ in range(SUBSETS))
-            for out in (width // 4, width // 4, width)
-        )
-        self.norm = nn.BatchNorm2d(width)
-        self.skip = NormedConvolution(in_width, width)
-
-    def compare(self, x: GraphFeatures, own: Own | None) -> Attention:
-        """``(θ_k x)_i · (φ_k x)_j / E T`` of all subsets in one convolution and one product."""
-        maps: list[Any] = [*self.theta, *self.phi]
-        y = F.conv2d(x, torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]))
-        frames: int | Tensor = x.shape[-1]
-        if own is not None:
-            y, frames = y * own, reduce(own, "n 1 1 t -> n 1 1 1", "sum")
-        embedding = y.shape[1] // len(maps)
-        theta, phi = rearrange(y, "n (two k e) v t -> two n k v (t e)", two=2, k=SUBSETS)
-        return theta @ phi.mT / (embedding * frames)
-
-    def mix(self, x: GraphFeatures, graph: Attention) -> Mixed:
-        """``BN(Σ_k W_k x G_k)``."""
-        maps = list[Any](self.weights)
-        weight = torch.cat([m.weight for m in maps], dim=2)
-        bias = torch.stack([m.bias for m in maps]).sum(dim=0)
-        return normed(partial(mix_joints, x, graph), weight, bias, self.norm)
-
-
 class AlongTime(nn.Conv2d):
     """A convolution over frames, its weights (D, C, frames, 1) as published for (N, C, T, V)."""
 
@@ -230,7 +195,7 @@ class AlongTime(nn.Conv2d):
 
 
 class NormedConvolution(nn.Sequential):
-    """``BN(conv(x))`` along time; x itself where kernel and stride are 1 and the width stays."""
+    """``BN(conv(x))`` of own frames; x itself where kernel and stride are 1 and the width stays."""
 
     def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1):
         super().__init__()
@@ -238,5 +203,10 @@ class NormedConvolution(nn.Sequential):
             self.append(AlongTime(in_width, width, kernel, stride))
             self.append(nn.BatchNorm2d(width))
 
-    def forward(self, x: GraphFeatures) -> Shorter:
-        return normed_convolution(x, *self) if len(self) else x
+    def forward(self, x: GraphFeatures, own: Own | None = None) -> Shorter:
+        return normed_convolution(without_padding(x, own), *self) if len(self) else x
+
+
+def without_padding(x: GraphFeatures, own: Own | None) -> GraphFeatures:
+    """Zeros in padded frames, which layers along time would read."""
+    return x if own is None else x * own

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +18,12 @@ from einops import rearrange, reduce, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     FrameMask,
+    Graph,
     GraphFeatures,
     JointNorm,
     NormedConvolution,
@@ -119,27 +121,29 @@ def mean_over_time(x: GraphFeatures, own: Own | None) -> Float[Tensor, "N C V"]:
     return (x * own).sum(dim=-1) / own.sum(dim=-1)
 
 
+Network = TypeVar("Network", bound=GraphNetwork)
+
+
 class Sizes(TypedDict, total=False):
     """Keyword arguments of every graph network's builder.
 
     A builder's `keypoints` is a layout, or as checkpoints store it; its `graph`, (K, V, V),
     replaces the one that the network's graphs start from; by default it follows from the layout.
-
-    Attributes:
-        channels: numbers of a joint, such as x, y, score; 3 by default.
-        persons: with separate statistics in the input norm, and their maximum; 1, the default: any
-            number of persons shares the statistics.
-        width: of the first blocks (paper and default: 64).
-        depths: how many blocks have `width`, twice, four times it (paper and default: 4, 3, 3).
-        mask_missing: missing joints enter as zeros, see `JointNorm`, the default; False is as
-            published.
+    `persons` have separate statistics in the input norm, and are the maximum; of 1, the default,
+    any number of persons shares the statistics.
     """
 
-    channels: int
+    channels: int  # numbers of a joint, such as x, y, score; 3 by default
     persons: int
-    width: int
-    depths: Sequence[int]
-    mask_missing: bool
+    width: int  # of the first blocks (paper and default: 64)
+    depths: Sequence[int]  # blocks of `width`, twice, four times it (paper and default: 4, 3, 3)
+    mask_missing: bool  # missing joints are zeros, see `JointNorm` (default); False: as published
+
+
+def spatial_graph(layout: Layout, original: bool = True) -> Graph:
+    """Joint, inward and outward subsets, of the authors' edges or else of pyskl's."""
+    links = edges(layout) if original else pyskl_edges(layout)
+    return torch.tensor(spatial(layout, links), dtype=torch.float32)
 
 
 def build_parts(
@@ -155,9 +159,8 @@ def build_parts(
 ) -> tuple[JointNorm, list[GraphBlock], nn.Linear]:
     """The norm, blocks and linear layer of any graph network; the last arguments are `Sizes`.
 
-    Args:
-        graph: creates a block's graph part from the widths before and after.
-        time: creates a block's time part from its width and stride.
+    `graph` creates a block's graph part from the widths before and after, `time` its time part from
+    the width and stride.
     """
     widths = [channels] + [width * 2**stage for stage, n in enumerate(depths) for _ in range(n)]
     halved = {sum(depths[:stage]) for stage in range(1, len(depths))}
@@ -169,7 +172,7 @@ def build_parts(
     return norm, blocks, nn.Linear(widths[-1], classes)
 
 
-def start_as_published(model: nn.Module) -> None:
+def start_as_published(model: Network) -> Network:
     """The start of 2s-AGCN's code: graph convolutions are their skip alone, as the weight of their
     norm is 1e-6."""
     for name, parameter in model.named_parameters():
@@ -183,9 +186,11 @@ def start_as_published(model: nn.Module) -> None:
             nn.init.zeros_(parameter)
     head = model.get_parameter("head.weight")
     nn.init.normal_(head, std=math.sqrt(2 / len(head)))
+    return model
 
 
-def start_head(model: GraphNetwork) -> None:
+def start_head(model: Network) -> Network:
     """The head starts near zero: ``N(0, 0.01²)``, bias 0, as in pyskl."""
     nn.init.normal_(model.head.weight, std=0.01)
     nn.init.zeros_(model.head.bias)
+    return model

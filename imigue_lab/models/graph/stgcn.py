@@ -17,7 +17,7 @@ from einops import einsum, rearrange
 from torch import Tensor, nn
 
 from imigue_lab.data.skeletons.declared import Stored, layout_of
-from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.data.skeletons.graphs import stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.models.graph.layers import (
     Graph,
@@ -32,6 +32,7 @@ from imigue_lab.models.graph.network import (
     GraphNetwork,
     Sizes,
     build_parts,
+    spatial_graph,
     start_head,
 )
 from imigue_lab.models.graph.temporal import MultiScale, OneConvolution
@@ -106,21 +107,14 @@ def build_stgcn(
     time_part = partial(OneConvolution, dropout=dropout)
     model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
     model.get_submodule("blocks.0.time").dropout = nn.Identity()
-    start_head(model)
-    return model
+    return start_head(model)
 
 
 def build_stgcnpp(
-    keypoints: Stored | Layout,
-    classes: int,
-    graph: Graph | None = None,
-    **sizes: Unpack[Sizes],
+    keypoints: Stored | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> GraphNetwork:
     """ST-GCN++: graphs learned per layer, time at six scales."""
     layout = layout_of(keypoints)
-    if graph is None:
-        graph = torch.tensor(spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
-    graph_part, time_part = partial(LearnedGraphConvolution, graph), MultiScale
-    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
-    start_head(model)
-    return model
+    graph = spatial_graph(layout, original=False) if graph is None else graph
+    graph_part = partial(LearnedGraphConvolution, graph)
+    return start_head(GraphNetwork(*build_parts(graph_part, MultiScale, layout, classes, **sizes)))

@@ -24,6 +24,7 @@ from imigue_lab.models.graph.layers import (
     norm_side_by_side,
     normed,
     normed_convolution,
+    without_padding,
 )
 
 KERNEL = 9  # frames
@@ -44,23 +45,18 @@ class OneConvolution(nn.Module):
 
 
 class Branch(nn.Module):
-    """``BN(look(ReLU(BN(W x))))``: fewer channels, then a layer along time; see `all_branches`."""
+    """``BN(look(ReLU(BN(W x))))``: fewer channels, then a layer along time; see `all_branches`.
 
-    def __init__(self, in_width: int, width: int, look: nn.Module, norm: bool):
+    Without `in_width` it is ``BN(look(x))``: direct.
+    """
+
+    def __init__(self, in_width: int | None, width: int, look: nn.Module, norm: bool):
         super().__init__()
-        self.shrink = nn.Sequential(
-            nn.Conv2d(in_width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-        )
+        if in_width is not None:
+            self.shrink = nn.Sequential(
+                nn.Conv2d(in_width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            )
         self.look = look
-        self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
-
-
-class Direct(nn.Module):
-    """``BN(W x)`` of the frames that the stride keeps."""
-
-    def __init__(self, in_width: int, width: int, stride: int, norm: bool):
-        super().__init__()
-        self.look = AlongTime(in_width, width, kernel=1, stride=stride)
         self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
 
 
@@ -101,7 +97,7 @@ class MultiScale(nn.Module):
             look = AlongTime(size, size, 3, stride, dilation)
             self.branches.append(Branch(width, size, look, norm=False))
         self.branches.append(Branch(width, part, Maximum(stride), norm=False))
-        self.branches.append(Direct(width, part, stride, norm=False))
+        self.branches.append(Branch(None, part, AlongTime(width, part, 1, stride), norm=False))
         self.join = nn.Sequential(
             nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1)
         )
@@ -147,7 +143,7 @@ class FourBranches(nn.Module):
         self.branches = nn.ModuleList(
             Branch(width, part, look, norm=True) for look in (near, far, Maximum(stride))
         )
-        self.branches.append(Direct(width, part, stride, norm=True))
+        self.branches.append(Branch(None, part, AlongTime(width, part, 1, stride), norm=True))
         self.rectify = rectify
 
     def forward(self, x: GraphFeatures, own: Own | None) -> Shorter:
@@ -179,8 +175,3 @@ def shrunk_by(branches: list[Any], x: GraphFeatures) -> tuple[Tensor, ...]:
     weight, bias = (torch.cat([getattr(c, part) for c in convs]) for part in ("weight", "bias"))
     y = F.relu_(normed(partial(F.conv2d, x), weight, bias, *norms))
     return y.split([conv.out_channels for conv in convs], dim=1)
-
-
-def without_padding(x: GraphFeatures, own: Own | None) -> GraphFeatures:
-    """Zeros in padded frames, which layers along time would read."""
-    return x if own is None else x * own

@@ -1,27 +1,33 @@
-"""MViTv2-S, the context encoder: torchvision's model with its token map (Li et al. 2022).
+"""MViTv2-S, the context encoder: torchvision's model with its token map (Li et al. 2022), and how
+much each place contributes to the class token: attention rollout (Abnar and Zuidema 2020).
 
 `build_mvitv2` builds the same network as a classifier of clips. Table 1 of the paper has no row for
 it; 34,254,752 parameters for 32 classes and clips of 16 x 224 x 224.
 
 Letters in shapes: B windows, T frames of H x W pixels; T' = T/2 places in time, h x w places in the
-picture (8 x 7 x 7 for 16 x 224 x 224), D width of the last stage (768).
+picture (8 x 7 x 7 for 16 x 224 x 224; t h w of the first block, 8 x 56 x 56), D width of the last
+stage (768); N queries and M keys of a block, each a class token and places.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import product
 from typing import Literal, NamedTuple, get_args
 
-from einops import rearrange
+import torch
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.video import mvit
 
 Size = Literal["small", "tiny"]
 Clip = tuple[int, int, int]  # frames, rows, columns
+Grid = tuple[int, int, int]  # places in time, rows, columns
 Stage = tuple[int, int, int]  # width, attention heads, number of blocks
 
 CLIPS: dict[str, Clip] = {"small": (16, 224, 224), "tiny": (16, 64, 64)}
-
 
 STAGES: dict[str, tuple[Stage, ...]] = {
     "small": ((96, 1, 1), (192, 2, 2), (384, 4, 11), (768, 8, 2)),
@@ -130,3 +136,67 @@ def build_mvitv2(
     For size and clip see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
     """
     return build_mvit(size, classes, clip).net
+
+
+class Kept:
+    """Inputs of one block's attention: queries and keys after pooling, and their places."""
+
+    def __init__(self, attention: mvit.MultiscaleAttention):
+        self.attention = attention
+        self.grids: dict[str, Grid] = {}
+        self.pooled: dict[str, Tensor] = {}
+        self.before: Grid = (0, 0, 0)
+
+    def keep(self, name: str, _: nn.Module, inputs: tuple, output: tuple) -> None:
+        """A forward hook of a pool, from tokens and their grid to tokens and their grid."""
+        self.before = inputs[1]
+        self.pooled[name], self.grids[name] = output
+
+    def weights(self) -> Float[Tensor, "N M"]:
+        """The attention, mean over heads: ``softmax(q · k / √d + relative positions)``."""
+        own, q, k = self.attention, self.pooled["q"], self.pooled["k"]
+        logits = (own.scaler * q) @ k.mT
+        tables = own.rel_pos_h, own.rel_pos_w, own.rel_pos_t
+        logits = mvit._add_rel_pos(logits, q, self.grids["q"], self.grids["k"], *tables)
+        return logits.softmax(dim=-1)[0].mean(dim=0)
+
+
+@contextmanager
+def kept_attention(model: MViT) -> Iterator[list[Kept]]:
+    """Records each block's queries and keys within the `with` block."""
+    blocks = [Kept(block.attn) for block in model.net.blocks]
+    with ExitStack() as hooks:
+        for block, name in product(blocks, "qk"):
+            pool = getattr(block.attention, f"pool_{name}")
+            hooks.enter_context(pool.register_forward_hook(partial(block.keep, name)))
+        yield blocks
+
+
+@torch.inference_mode()
+def rollout(model: MViT, frames: Float[Tensor, "1 3 T H W"]) -> Float[Tensor, "t h w"]:
+    """The share of each place in the class token; with the token's own share they sum to 1.
+
+    Half of each block's token is from its attention, half from itself. One row is propagated from
+    the last block to the first, without N x N matrices. A pooled place counts as the cell of places
+    that it replaces, the usual simplification: the pooling convolutions reach one place further.
+    Frames are normalised, as for the model.
+    """
+    with kept_attention(model) as blocks:
+        model(frames)
+    last = blocks[-1].grids["q"]
+    row = torch.zeros(1 + last[0] * last[1] * last[2])
+    row[0] = 1
+    for block in reversed(blocks):
+        attended = row @ block.weights().float().cpu()
+        attended = spread(attended, block.grids["k"], block.before)
+        row = (attended + spread(row, block.grids["q"], block.before)) / 2
+    t, h, w = blocks[0].before
+    return rearrange(row[1:], "(t h w) -> t h w", t=t, h=h, w=w)
+
+
+def spread(row: Float[Tensor, " M"], pooled: Grid, grid: Grid) -> Float[Tensor, " N"]:
+    """Distributes the share of a pooled place equally over the places of its cell."""
+    t, h, w = (whole // part for whole, part in zip(grid, pooled, strict=True))
+    own, places = row[:1], row[1:].reshape(pooled) / (t * h * w)
+    wide = repeat(places, "t h w -> (t dt) (h dh) (w dw)", dt=t, dh=h, dw=w)
+    return torch.cat([own, wide.flatten()])

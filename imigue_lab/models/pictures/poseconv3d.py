@@ -8,12 +8,14 @@ in and D coming out.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchvision.ops import Conv3dNormActivation
 
 Volume = Float[Tensor, "B C T H W"]
 Kernel = tuple[int, int, int]
@@ -21,11 +23,8 @@ Kernel = tuple[int, int, int]
 SLOWONLY = (4, 6, 3)  # blocks a stage; Kinetics checkpoints have (3, 4, 6) too
 
 
-def norm_conv(in_width: int, width: int, kernel: Kernel, stride: Kernel = (1, 1, 1)) -> nn.Module:
-    """A convolution with centred kernels, and its norm."""
-    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    conv = nn.Conv3d(in_width, width, kernel, stride, padding, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm3d(width))
+# A convolution with centred kernels, and its norm.
+norm_conv = partial(Conv3dNormActivation, activation_layer=None)
 
 
 class Bottleneck(nn.Module):

@@ -12,10 +12,8 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.videos.video import Frames, Video, segment_centres
-from imigue_lab.errors import DataError
 from imigue_lab.features.encoders import VideoEncoder, normalised
-from imigue_lab.models.pictures.rollout import rollout
+from imigue_lab.models.pictures.mvit import rollout
 from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.over_clip import (
@@ -26,11 +24,10 @@ from imigue_lab.views.attention.over_clip import (
     colour_axis,
     fit_tiles,
 )
-from imigue_lab.views.footage import Pictures, open_film
-from imigue_lab.views.player.lanes import Moment
+from imigue_lab.views.footage import Pictures, clip_pictures
 from imigue_lab.views.style import empty_figure, notes_of, styled
 
-SEEN = 16  # frames of the encoder's input
+SEEN = 16  # frames of the encoder's input: centres of equal segments
 
 
 @dataclass(frozen=True)
@@ -55,23 +52,12 @@ def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -
     note = f"by {encoder.note or weights}"
     if loaded.digest not in rgb:
         note += ", not by the encoder that extracted this run's RGB tokens"
-    try:
-        frames = clip_frames(index, clip_id)
-    except DataError as error:
-        return Rollout(np.zeros((1, 1, 1)), 0.0, note, str(error))
-    pixels = encoder.prepare(frames)[None]
+    shown = clip_pictures(index, clip_id, SEEN, short_side=0)
+    if shown.absent:
+        return Rollout(np.zeros((1, 1, 1)), 0.0, note, shown.absent)
+    pixels = encoder.prepare(np.stack(shown.pictures))[None]
     places = rollout(model, normalised(pixels, encoder.device, 0.45, 0.225)).numpy()
     return Rollout(places * places.size, float(1 - places.sum()), note)
-
-
-def clip_frames(index: Index, clip_id: str) -> Frames:
-    """The frames of the RGB encoder's input: centres of 16 equal segments."""
-    moment = Moment(index, clip_id=clip_id)
-    assert moment.clip is not None
-    film = open_film(moment)
-    numbers = segment_centres(int(moment.clip.start), int(moment.clip.end), SEEN)
-    with Video(film.path) as video:
-        return np.stack([video.frame(number - film.first) for number in numbers])
 
 
 def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures) -> go.Figure:
@@ -91,5 +77,4 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
     top = float(np.quantile(found.places, 0.999))
     figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
     notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
-    figure = styled(fit_tiles(figure, pictures.size), title, notes, height=300)
-    return figure.update_layout(margin={"b": 20, "l": 20, "r": 80})
+    return styled(fit_tiles(figure, pictures.size), title, notes, height=300, b=20, l=20, r=80)

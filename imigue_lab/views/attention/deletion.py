@@ -131,23 +131,17 @@ def probabilities_when(
 def keep_tokens(tokens: Tokens, kept: Bool[Tensor, "W N"], spots: Int[Tensor, " N"]) -> Tokens:
     """A masked copy of one clip's tokens for each row of `kept`.
 
-    Masked tokens are also left out of `rest`, which is a mean over the clip.
-
-    Args:
-        spots: number of the cell, or of the person's joint, that each token belongs to.
+    Masked tokens are also left out of `rest`, which is a mean over the clip. `spots` is the number
+    of the cell, or of the person's joint, that each token belongs to.
     """
-    copies = {
-        name: repeat(value, "1 ... -> w ...", w=len(kept))
-        for name, value in vars(tokens).items()
-        if value is not None
-    }
-    mask = copies["mask"] & kept
+    copies = tokens.change(lambda t: repeat(t, "1 ... -> w ...", w=len(kept)))
+    mask, rest = copies.mask & kept, None
     if tokens.rest is not None:
-        known = copies["values"].masked_fill(~mask[..., None], 0)
+        known = copies.values.masked_fill(~mask[..., None], 0)
         total = known.new_zeros(len(mask), int(spots.max()) + 1, known.shape[2])
         count = total[..., 0].index_add(1, spots, mask.to(total.dtype)).clamp(min=1)
-        copies["rest"] = (total.index_add(1, spots, known) / count[..., None])[:, spots]
-    return replace(tokens, **(copies | {"mask": mask}))
+        rest = (total.index_add(1, spots, known) / count[..., None])[:, spots]
+    return replace(copies, mask=mask, rest=rest)
 
 
 def deletion_means(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

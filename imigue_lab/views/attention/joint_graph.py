@@ -108,8 +108,7 @@ def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph
         f"the {MOST} strongest of B + C; width and hover: weight; joints at their median position"
     )
     title = f"Adaptive graph of 2s-AGCN in clip {clip_id}"
-    figure = styled(figure, title, [*notes_of(gesture.run), what], height=600)
-    return figure.update_layout(margin={"t": figure.layout.margin.t + 20, "b": 20})
+    return styled(figure, title, [*notes_of(gesture.run), what], height=600, above=20, b=20)
 
 
 def add_line(

@@ -49,29 +49,18 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipAttention:
-    """All attention of CMTF in one clip, and which tokens it merged.
-
-    Attributes:
-        rgb_from_pose, pose_from_rgb: queries by keys.
-        joint: among the merged tokens in use.
-        criteria: of each head, in both directions.
-        slot: merged token that each token became part of; -1 of an invalid one.
-        seen: whether a pose token is valid.
-        places: of the pose tokens, 0 to 1 over the encoder's crop; NaN where unknown.
-        joints: names of the v joints.
-        probability: of each class.
-    """
+    """All attention of CMTF in one clip, and which tokens it merged."""
 
     clip_id: str
-    rgb_from_pose: Float[np.ndarray, "H R P"]
+    rgb_from_pose: Float[np.ndarray, "H R P"]  # queries by keys
     pose_from_rgb: Float[np.ndarray, "H P R"]
-    joint: Float[np.ndarray, "H K K"]
-    criteria: tuple[str, ...]
-    slot: Int[np.ndarray, " N"]
+    joint: Float[np.ndarray, "H K K"]  # among the merged tokens in use
+    criteria: tuple[str, ...]  # of each head, in both directions
+    slot: Int[np.ndarray, " N"]  # merged token that each became part of; -1 of an invalid one
     grid: tuple[int, int, int]
-    seen: Bool[np.ndarray, "m s v"]
-    places: Float[np.ndarray, "m s v 2"]
-    joints: tuple[str, ...]
+    seen: Bool[np.ndarray, "m s v"]  # whether a pose token is valid
+    places: Float[np.ndarray, "m s v 2"]  # 0 to 1 over the encoder's crop; NaN where unknown
+    joints: tuple[str, ...]  # names of the v joints
     probability: Float[np.ndarray, " classes"]
 
     @property

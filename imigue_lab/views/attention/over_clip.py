@@ -76,11 +76,8 @@ class Snapshot(NamedTuple):
 def snapshot_at(
     attention: ClipAttention, size: tuple[int, int], time: int, layer: str = ALL, most: int = 4
 ) -> Snapshot:
-    """One of `attention.layers` at a time of the map, in a picture of this width and height.
-
-    Args:
-        most: pairs of each direction.
-    """
+    """One of `attention.layers` at a time of the map, in a picture of this width and height; with
+    `most` pairs of each direction."""
     _, height, width = attention.grid
     columns, rows = borders(width, height, size)
     places, joints = attention.tokens_at(time)
@@ -163,10 +160,9 @@ def attention_over_clip(
         notes.append(f"no pictures: {pictures.absent}")
     if np.isnan(attention.places).all():
         notes.append("the joints are not drawn: their positions in the picture are unknown")
-    figure = styled(fit_tiles(figure, size), title, notes)
-    top = figure.layout.margin.t + 10
-    height = int(len(rows) * TILE * size[1] / size[0]) + top + 30
-    return figure.update_layout(height=height, margin={"t": top, "b": 20, "r": 110, "l": 20})
+    figure = styled(fit_tiles(figure, size), title, notes, above=10, b=20, l=20, r=110)
+    tiles = int(len(rows) * TILE * size[1] / size[0])
+    return figure.update_layout(height=tiles + figure.layout.margin.t + 30)
 
 
 def add_picture(

@@ -6,11 +6,10 @@ The player's slider is the slider of time; choosing another clip reads the atten
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from ipywidgets import Checkbox, Dropdown, HBox, VBox
+from ipywidgets import Checkbox, Dropdown, HBox
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
@@ -21,7 +20,7 @@ from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.maps import ALL, ClipAttention, read_attention
 from imigue_lab.views.attention.over_clip import DEEP, HEAT, LIGHT, Snapshot, snapshot_at
 from imigue_lab.views.player.browsers import clip_list
-from imigue_lab.views.player.film import Player, still_as_jpeg
+from imigue_lab.views.player.film import AroundPlayer, Player
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Paint
 from imigue_lab.views.skeletons import Skeleton
@@ -29,7 +28,7 @@ from imigue_lab.views.skeletons import Skeleton
 FULL = 4.0  # multiple of an equal share at which colours are deepest
 
 
-class AttentionPlayer(VBox):
+class AttentionPlayer(AroundPlayer):
     """Plays a clip with the attention of one layer drawn over it.
 
     Args:
@@ -75,10 +74,6 @@ class AttentionPlayer(VBox):
                 weights = joint_weights(self.attention, footage.skeleton, span, layer)
         self.player.dress(paint, weights)
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """The widget, and a still of its player for pages that cannot play it."""
-        return super()._repr_mimebundle_(**options) | {"image/jpeg": still_as_jpeg(self.player)}
-
 
 def open_attention_player(
     gesture: GestureRun, system: GestureSystem, clip_id: str
@@ -100,9 +95,7 @@ def painter(
 ) -> Paint:
     """Draws a layer on the pictures of a clip, and leaves other pictures unchanged.
 
-    Args:
-        size: width and height of the whole picture.
-        span: first and last frame of the clip.
+    `size` is that of the whole picture, `span` the first and last frame of the clip.
     """
     times, most = attention.grid[0], 4 if pairs else 0
     snapshots = [snapshot_at(attention, size, time, layer, most) for time in range(times)]

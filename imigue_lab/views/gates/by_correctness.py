@@ -110,5 +110,4 @@ def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> 
     figure.update_yaxes(autorange="reversed", automargin=True)
     drawn = f"{table.subject.nunique()} {clusters_of(table)[1]}"
     remark = f"intervals over draws of {drawn}; one that contains 0 shows no difference"
-    figure = styled(figure, title, [*notes_of(run), remark], height=230 + 62 * len(compared))
-    return figure.update_layout(margin_r=190)
+    return styled(figure, title, [*notes_of(run), remark], 230 + 62 * len(compared), r=190)

@@ -90,9 +90,8 @@ def gates_over_time(
         f"Gates of interview {gates.video_id}: probability of {gates.outcome}"
         f" {gates.probability:.2f}, windows without a face: {(~gates.face_seen).sum()}"
     )
-    figure = styled(figure, title, notes_of(run) if notes is None else notes)
-    figure.layout.height = total + figure.layout.margin.t + 130
-    figure.layout.margin.update(b=130, t=figure.layout.margin.t + 20)
+    figure = styled(figure, title, notes_of(run) if notes is None else notes, above=20, b=130)
+    figure.layout.height = total + figure.layout.margin.t + 110
     return figure.update_layout(legend_tracegroupgap=0)
 
 

@@ -41,24 +41,18 @@ class GatesSettings(Settings):
 class Gates:
     """The gates of one interview.
 
-    Attributes:
-        stages: 1 passes everything of the other stream, 0 nothing.
-        per_window: for each stage n `mean gate, stage n` (over channels), `face in context, stage
-            n` and `context in face, stage n`: the share of the other stream in InterFusion's output
-            for a stream, by vector length; 0 where the other is masked, null where the stream is.
-        face_seen: whether the window contains a face.
-        outcome: whose probability is shown: of two the positive one, of more the predicted one.
-        logit: of this outcome, against all others.
-        face: the features of the face.
+    `per_window` has for each stage n `mean gate, stage n` (over channels), `face in context, stage
+    n` and `context in face, stage n`: the share of the other stream in InterFusion's output for a
+    stream, by vector length; 0 where the other is masked, null where the stream is.
     """
 
     video_id: str
-    stages: list[Float[np.ndarray, "T D"]]
+    stages: list[Float[np.ndarray, "T D"]]  # 1 passes everything of the other stream, 0 nothing
     per_window: pd.DataFrame
-    face_seen: Windows
-    outcome: str
-    logit: float
-    face: Float[np.ndarray, "T W"] | None = None
+    face_seen: Windows  # whether the window contains a face
+    outcome: str  # whose probability is shown: of two the positive, of more the predicted one
+    logit: float  # of this outcome, against all others
+    face: Float[np.ndarray, "T W"] | None = None  # features
 
     @property
     def probability(self) -> float:

@@ -65,11 +65,8 @@ def logits_when(
 
 
 def running_probability(model: nn.Module, batch: Batch, moments: int = 60) -> pd.DataFrame:
-    """Columns window (the last one that the model sees) and probability (of the outcome shown).
-
-    Args:
-        moments: at which it is computed, at most; spread evenly up to the end.
-    """
+    """Columns window (the last one that the model sees) and probability (of the outcome shown), at
+    most `moments` rows, spread evenly up to the end."""
     windows = batch.context.shape[1]
     last = np.unique(np.linspace(0, windows - 1, min(moments, windows)).round().astype(int))
     shown = torch.arange(windows) <= torch.from_numpy(last)[:, None]

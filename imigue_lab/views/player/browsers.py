@@ -15,7 +15,7 @@ from traitlets import link
 from imigue_lab.data.index import Index
 from imigue_lab.errors import DataError
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell
-from imigue_lab.views.player.film import Player, still_as_jpeg
+from imigue_lab.views.player.film import AroundPlayer, Player
 from imigue_lab.views.player.lanes import Moment
 
 HEIGHT = "430px"
@@ -65,7 +65,7 @@ def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
     return choice
 
 
-class ErrorBrowser(VBox):
+class ErrorBrowser(AroundPlayer):
     """Click a cell to list its clips or interviews, the most confident first; select one to play.
 
     Initially the list contains the hardest items of `read_predictions`: incorrect, with the lowest
@@ -113,10 +113,6 @@ class ErrorBrowser(VBox):
         """An item of the list was selected."""
         if self.items.value is not None:
             self.go_to(self.items.value)
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """The widget, and a still of its player for static pages."""
-        return super()._repr_mimebundle_(**options) | {"image/jpeg": still_as_jpeg(self.player)}
 
     def go_to(self, item: str) -> None:
         if self.of_clips:

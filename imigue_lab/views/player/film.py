@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import traitlets
 from anywidget import AnyWidget
+from ipywidgets import VBox
 from jaxtyping import Float
 
 from imigue_lab.errors import DataError
@@ -142,9 +143,17 @@ class Player(AnyWidget):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and a still for static pages."""
         bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return bundle | {"image/jpeg": still_as_jpeg(self)}, metadata
+        return bundle | {"image/jpeg": self.still()}, metadata
+
+    def still(self) -> str:
+        """The current picture as a JPEG in base64."""
+        return as_base64(np.asarray(still(self.footage, self.frame, paint=self.paint)))
 
 
-def still_as_jpeg(player: Player) -> str:
-    """The player's current picture, in base64."""
-    return as_base64(np.asarray(still(player.footage, player.frame, paint=player.paint)))
+class AroundPlayer(VBox):
+    """Widgets around a `player`, whose still replaces them on static pages."""
+
+    player: Player
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        return super()._repr_mimebundle_(**options) | {"image/jpeg": self.player.still()}

@@ -81,13 +81,13 @@ class Moment(traitlets.HasTraits):
         with self.hold_trait_notifications():
             self.clip_id, self.video_id, self.frame = "", video_id, frame
 
-    @traitlets.validate("video_id")
-    def _known_video(self, proposal: dict) -> str:
-        return known(proposal["value"], self.videos, "video")
-
-    @traitlets.validate("clip_id")
-    def _known_clip(self, proposal: dict) -> str:
-        return proposal["value"] and known(proposal["value"], self.clips, "clip")
+    @traitlets.validate("video_id", "clip_id")
+    def _known(self, proposal: dict) -> str:
+        name, kind = proposal["value"], proposal["trait"].name.removesuffix("_id")
+        table = self.videos if kind == "video" else self.clips
+        if name not in table.index and (name or kind == "video"):
+            raise DataError(f"{kind} {name!r} does not exist; choose one of {some(table.index)}")
+        return name
 
     @traitlets.observe("clip_id")
     def _go_to_clip(self, _: object) -> None:
@@ -113,12 +113,6 @@ class Moment(traitlets.HasTraits):
             self.clip_id = ""
 
 
-def known(name: str, table: pd.DataFrame, kind: str) -> str:
-    if name not in table.index:
-        raise DataError(f"{kind} {name!r} does not exist; choose one of {some(table.index)}")
-    return name
-
-
 def around(fps: float) -> int:
     """Number of frames shown before and after a clip."""
     return round(AROUND * fps)
@@ -130,19 +124,13 @@ def class_name(index: Index, clip: pd.Series) -> str:
 
 
 class Lane(NamedTuple):
-    """One row of the widget: curves, or a heat map.
-
-    Attributes:
-        values: NaN leaves a gap.
-        low, high: values at the lower and upper edge, or of the darkest blue and red.
-        lines: name and colour of each row; empty draws a heat map.
-    """
+    """One row of the widget: curves, or a heat map."""
 
     title: str
-    values: Float[np.ndarray, "R T"]
-    low: float = 0.0
-    high: float = 1.0
-    lines: tuple[tuple[str, str], ...] = ()
+    values: Float[np.ndarray, "R T"]  # NaN leaves a gap
+    low: float = 0.0  # value at the lower edge, or of the darkest blue
+    high: float = 1.0  # at the upper edge, or of the darkest red
+    lines: tuple[tuple[str, str], ...] = ()  # name and colour of each row; empty draws a heat map
 
 
 class Lanes(AnyWidget):

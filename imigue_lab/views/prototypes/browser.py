@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import traitlets
 from anywidget import AnyWidget
-from ipywidgets import Label, ToggleButtons, VBox
+from ipywidgets import Label, ToggleButtons
 from jaxtyping import Float, Int
 
 from imigue_lab.results.open import GestureRun
-from imigue_lab.views.player.film import Player, still_as_jpeg
+from imigue_lab.views.player.film import AroundPlayer, Player
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.prototypes import plane
 from imigue_lab.views.prototypes.plane import UNKNOWN, Colouring, colour_points, ways_to_colour
@@ -76,7 +76,7 @@ class PointMap(AnyWidget):
         self.send(scene, [array.tobytes() for array in arrays])
 
 
-class PrototypeBrowser(VBox):
+class PrototypeBrowser(AroundPlayer):
     """Press an entry or a clip to play it; for a prototype the nearest clip plays.
 
     Choosing a clip in another view of the same `moment` marks its point.
@@ -121,7 +121,3 @@ class PrototypeBrowser(VBox):
         rows = np.flatnonzero(self.clips == self.moment.clip_id)
         if self.moment.clip_id not in ("", self.clip_id) and len(rows):
             self.map.chosen = int(rows[0])
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """The widget, and a still of its player for pages that cannot play it."""
-        return super()._repr_mimebundle_(**options) | {"image/jpeg": still_as_jpeg(self.player)}

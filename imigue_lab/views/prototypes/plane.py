@@ -129,10 +129,9 @@ def points_on_plane(gesture: GestureRun, projection: PlaneProjection) -> go.Figu
     if len(table) < len(points.table):
         notes.append(f"{len(table)} of {len(points.table)} points are drawn")
     title = f"Memory of {gesture.run.folder.name} and its clips"
-    figure = styled(figure, title, notes, height=820)
+    figure = styled(figure, title, notes, height=820, above=30, b=50, l=40, r=300)
     legend = {"orientation": "v", "x": 1.01, "y": 1, "yref": "paper", "yanchor": "top"}
-    margin = {"t": figure.layout.margin.t + 30, "b": 50, "l": 40, "r": 300}
-    return figure.update_layout(legend=legend | {"font": {"size": 11}}, margin=margin)
+    return figure.update_layout(legend=legend | {"font": {"size": 11}})
 
 
 def drawn_rows(table: pd.DataFrame) -> np.ndarray:
@@ -227,6 +226,4 @@ def nearest_clips(
     figure.update_annotations(font_size=11)
     each = "; ".join(prototypes.name[label] for label in chosen)
     notes += [f"rows, by class: {each}", "above a picture: clip, class, cosine"]
-    figure = styled(figure, title, notes, height=180 + 125 * len(chosen))
-    margin = {"t": figure.layout.margin.t + 10, "b": 20, "r": 20, "l": 20}
-    return figure.update_layout(margin=margin)
+    return styled(figure, title, notes, 180 + 125 * len(chosen), above=10, b=20, l=20)

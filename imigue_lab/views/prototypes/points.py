@@ -30,19 +30,16 @@ COLUMNS = ["id", "kind", "clip_id", *NULLABLE]
 class Points:
     """Vectors and what is known of each.
 
-    Attributes:
-        table: a row a point: id, kind (`ENTRY`, `PROTOTYPE`, `CLIP`), clip_id (the source; empty
-            for a prototype), label (null where hidden), name, group (of the class), confidence (of
-            an entry, or in the predicted class), age (steps since an entry changed), predicted
-            (class of a clip) and correctness (of a clip: correct or incorrect); else null.
-        notes: what is left out.
-        vocabulary: of the run; a label is a place in it.
+    The table has a row a point: id, kind (`ENTRY`, `PROTOTYPE`, `CLIP`), clip_id (the source; empty
+    for a prototype), label (null where hidden), name, group (of the class), confidence (of an
+    entry, or in the predicted class), age (steps since an entry changed), predicted (class of a
+    clip) and correctness (of a clip: correct or incorrect); else null.
     """
 
     vectors: Float[np.ndarray, "N D"]
     table: pd.DataFrame
-    notes: list[str]
-    vocabulary: Vocabulary
+    notes: list[str]  # what is left out
+    vocabulary: Vocabulary  # of the run; a label is a place in it
 
     def of(self, kind: str) -> pd.DataFrame:
         return self.table[self.table.kind == kind]

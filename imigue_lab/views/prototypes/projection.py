@@ -113,14 +113,13 @@ def by_umap(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "
 
 def by_pca(points: Points, settings: PrototypesSettings) -> Float[np.ndarray, "N 2"]:
     """The two axes of largest variance, of unit vectors where the metric is cosine."""
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import normalize
+
     vectors = points.vectors.astype(float)
-    if settings.metric == "cosine":
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
-    centred = vectors - vectors.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    # The sign of an axis is arbitrary: its largest component is made positive.
-    signs = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])
-    return centred @ (axes[:2] * signs[:, None]).T
+    return PCA(2, svd_solver="full").fit_transform(
+        normalize(vectors) if settings.metric == "cosine" else vectors
+    )
 
 
 def measure(

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.pictures.mvit import build_mvit
-from imigue_lab.models.pictures.rollout import kept_attention, rollout, spread
+from imigue_lab.models.pictures.mvit import build_mvit, kept_attention, rollout, spread
 
 
 @pytest.fixture(scope="module")

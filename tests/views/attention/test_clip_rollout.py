@@ -6,15 +6,15 @@ import torch
 from numpy.testing import assert_allclose
 
 from imigue_lab.data.videos.video import Video
-from imigue_lab.models.pictures.rollout import rollout
+from imigue_lab.models.pictures.mvit import rollout
 from imigue_lab.models.weights import load_mvit
-from imigue_lab.views.attention.clip_rollout import clip_frames, read_rollout, rollout_over_clip
+from imigue_lab.views.attention.clip_rollout import SEEN, read_rollout, rollout_over_clip
 from imigue_lab.views.footage import clip_pictures
 
 
 def test_the_encoder_sees_the_centres_of_sixteen_segments(filmed):
     clip = filmed.clips.set_index("clip_id").loc["0001_2"]
-    frames = clip_frames(filmed, "0001_2")
+    frames = clip_pictures(filmed, "0001_2", SEEN, short_side=0).pictures
     length = clip.end - clip.start + 1
     with Video(filmed.videos.video[0]) as video:
         for place in (0, 7, 15):
@@ -26,7 +26,8 @@ def test_the_figure_draws_the_models_rollout_and_names_its_weights(filmed, looke
     found = read_rollout(filmed, "0001_2")
     model, _ = load_mvit("", "tiny")
     pictures = torch.nn.functional.interpolate  # the crop by hand: 144 rows to 73, the middle 64
-    frames = torch.from_numpy(clip_frames(filmed, "0001_2")).permute(3, 0, 1, 2).float()
+    filmed_frames = clip_pictures(filmed, "0001_2", SEEN, short_side=0).pictures
+    frames = torch.from_numpy(np.stack(filmed_frames)).permute(3, 0, 1, 2).float()
     small = pictures(frames, size=(73, 97), mode="bilinear", align_corners=False)
     crop = small[:, :, 4:68, 16:80].round()
     own = rollout(model, ((crop / 255 - 0.45) / 0.225)[None])
