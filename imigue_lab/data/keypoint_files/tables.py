@@ -77,16 +77,11 @@ def read_points(path: Path) -> Skeleton:
     """
     if path.is_dir():
         return read_openpose_json(path)
-    if path.name.endswith(SKELETON):
-        return read_skeleton_csv(path)
     if file_of(path) != path:
         return read_joints(path)
-    if path.suffix == ".pose":
-        return read_pose(path)
-    if path.suffix == ".safetensors":
-        return read_extracted(path)
-    if path.suffix == ".xlsx":
-        return read_openpose_xlsx(path)
+    for ending, read in READERS.items():
+        if path.name.endswith(ending):
+            return read(path)
     if path.suffix in (".json", ".skeleton"):
         from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
 
@@ -334,3 +329,11 @@ def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
     if not (np.abs(persons) < np.finfo(np.float32).max).all():
         raise DataError(f"{path}: contains NaN or infinity; write 0, 0, 0 where a joint is missing")
     return persons.astype(np.float32)
+
+
+READERS = {  # ending of the name -> its reader
+    SKELETON: read_skeleton_csv,
+    ".pose": read_pose,
+    ".safetensors": read_extracted,
+    ".xlsx": read_openpose_xlsx,
+}
