@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imigue_lab.data.skeletons.geometry import Skeleton, pick, present, resample
+from imigue_lab.data.skeletons.geometry import Skeleton, as_persons, pick, present, resample
 from imigue_lab.data.skeletons.keypoints import Source
 from imigue_lab.errors import DataError
 
@@ -118,12 +118,6 @@ class ClipDataset(Dataset[Clip]):
         skeleton *= seen[..., None]
         tensors = torch.from_numpy(skeleton), torch.from_numpy(seen)
         return Clip(self.clip_ids[number], *tensors, self.labels[number])
-
-
-def as_persons(keypoints: np.ndarray) -> np.ndarray:
-    """(T, V, C) of one person as (1, T, V, C); a view."""
-    plain = np.asarray(keypoints)  # slicing a memmap is slower
-    return plain if plain.ndim == 4 else plain[None]
 
 
 def middle(start: int, stop: int, longest: int) -> tuple[int, int]:

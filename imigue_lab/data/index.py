@@ -7,6 +7,7 @@ paths are absolute and text; a label is the number of its row in classes.csv, fr
 """
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pandera.pandas as pa
 
 from imigue_lab.data.vocabulary import Vocabulary, builtin, code_outcomes
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.errors import some
 
 SPLITS = ("train", "validation", "test")
 MARKER = "synthetic.json"  # in the root of synthetic data: the arguments of the generator
@@ -85,8 +87,7 @@ class Index:
 class Problem:
     """A row or file that cannot be used: where it is, what is wrong, and what to do.
 
-    The kind is `columns`, `unreadable`, `id`, `duplicate id`, `split`, `outcome`, `subject`, `row`,
-    `class`, `classes`, `range` or `unknown video`.
+    The kind is that of the data check's finding, such as `unknown class`.
     """
 
     kind: str
@@ -121,6 +122,11 @@ class Survey:
 
     def report(self, kind: str, file: Path, row: int | None, what: str, advice: str) -> None:
         self.problems.append(Problem(kind, file, row, what, advice))
+
+    def note(self, what: str, names: Iterable[object]) -> None:
+        """Adds what is absent or left out, and of which; nothing if there is none."""
+        if shown := some(names):
+            self.absent.append(f"{what} {shown}")
 
     def to_index(self) -> Index:
         """The index of what can be used."""

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import Dataset
 
-from imigue_lab.data.clips import Clip, ClipDataset, Keypoints, as_persons
+from imigue_lab.data.clips import Clip, ClipDataset, Keypoints
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
 from imigue_lab.data.skeletons.augment import Augment, augmented
 from imigue_lab.data.skeletons.declared import declared_layout, to_stored
-from imigue_lab.data.skeletons.geometry import normalise_body, pick
+from imigue_lab.data.skeletons.geometry import as_persons, normalise_body, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.data.source import open_data

@@ -19,7 +19,7 @@ from imigue_lab.data.checks.report import ORDER, Finding, Report, found
 from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
-from imigue_lab.data.keypoint_files.clips import parse, read_file, with_extracted
+from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
@@ -88,7 +88,7 @@ def read_poses(index: Index) -> tuple[dict[str, KeypointFacts], list[Finding]]:
     unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
     files, video_of = files_of(index, "keypoints"), index.clips.set_index("clip_id").video_id
     with suppress(LabError):  # errors are collected per file below; a cache is not needed
-        convert([path for path in files.values() if path.suffix != ".npy"], parse)
+        convert([path for path in files.values() if not is_array(path)], parse)
     for name, path in files.items():
         try:
             recording = read_file(index, path, video_of.get(name, name))

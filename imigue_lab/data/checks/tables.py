@@ -11,19 +11,6 @@ from imigue_lab.data.layouts.tables import similarity
 from imigue_lab.data.vocabulary import WORDS
 from imigue_lab.errors import DataError
 
-# Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
-KINDS: dict[str, tuple[Severity, str]] = {
-    "class": ("error", "unknown class"),
-    "classes": ("error", "faulty list of classes"),
-    "range": ("error", "reversed range"),
-    "id": ("error", "unsafe name"),
-    "duplicate id": ("error", "duplicate video"),
-    "split": ("error", "unknown split"),
-    "outcome": ("error", "unknown outcome"),
-    "subject": ("error", "two subjects of a video"),
-    "unknown video": ("error", "unknown video"),
-}
-
 
 class Counts(NamedTuple):
     """Size of one split."""
@@ -60,15 +47,13 @@ def has_official(index: Index) -> bool:
 
 def check_problems(problems: list[Problem]) -> list[Finding]:
     """The problems of the readers, grouped by kind."""
-    groups: dict[tuple[Severity, str, str], list[Problem]] = {}
+    groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
-        if is_video(problem.file) and problem.kind == "unreadable":
-            continue  # reported by `checks/videos.py`
-        severity, kind = KINDS.get(problem.kind, ("error", "unreadable"))
-        groups.setdefault((severity, kind, problem.advice), []).append(problem)
+        if not is_video(problem.file) or problem.kind != "unreadable":  # see `checks/videos.py`
+            groups.setdefault((problem.kind, problem.advice), []).append(problem)
     return [
-        Finding(severity, kind, members[0].what, tuple(map(place_of, members)), advice)
-        for (severity, kind, advice), members in groups.items()
+        Finding("error", kind, members[0].what, tuple(map(place_of, members)), advice)
+        for (kind, advice), members in groups.items()
     ]
 
 

@@ -5,15 +5,17 @@ space x, y, z.
 """
 
 import csv
+import io
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 from safetensors import SafetensorError, safe_open
 
 from imigue_lab.data.keypoint_files.datasets import (
@@ -22,6 +24,7 @@ from imigue_lab.data.keypoint_files.datasets import (
     read_joints,
     read_skeleton_csv,
 )
+from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import (
     HIGHEST,
     PEAK,
@@ -30,8 +33,9 @@ from imigue_lab.data.keypoint_files.openpose import (
     read_openpose_json,
 )
 from imigue_lab.data.keypoint_files.pose import read_pose
+from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.declared import FILE
-from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
@@ -62,37 +66,50 @@ def read_recording(
     The arguments are those of `layout_of_file`. Raises DataError for files of another kind, and for
     any that cannot be used.
     """
-    if path.suffix == ".npy":
-        return read_array(path, declared, wanted)
-    skeleton = read_points(path)
-    return Recording(skeleton, layout_of_file(path, skeleton.shape, declared, wanted))
+    return as_recording(path, read_points(path), declared, wanted)
 
 
-def read_points(path: Path) -> Skeleton:
-    """The keypoints of a file of any format but ``.npy``.
+def as_recording(
+    path: Path,
+    points: np.ndarray,
+    declared: Layout | None = None,
+    wanted: Layout | None = None,
+) -> Recording:
+    """The same of what `read_points` gave for a file: (T, V, C) or (M, T, V, C)."""
+    layout = layout_of_file(path, points.shape, declared, wanted)
+    if path.suffix.lower() not in (".npy", ".csv") or named_layout(path):
+        return Recording(as_persons(points), layout)
+    alone = layout.axes == 2 and (points.shape[-1] == 2 or not layout.scores)
+    remarks = ("there are no scores: a joint is missing at (0, 0)",) * alone
+    return Recording(with_scores(path, points, layout), layout, remarks)
+
+
+def read_points(path: Path) -> np.ndarray:
+    """The numbers of a file of any format, whose name may end in capitals; an array is mapped.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
     JSON files OpenPose's; a ``.pose`` names its points; a ``.json`` is RTMPose's, a ``.skeleton``
     NTU's `ntu25`, and so is SMG's ``*_skeleton.csv``; ``.safetensors`` are extracted keypoints.
+    Of ``.npy`` and other ``.csv`` the layout decides what the third number of a joint is.
     """
     if path.is_dir():
         return read_openpose_json(path)
     if file_of(path) != path:
         return read_joints(path)
     for ending, read in READERS.items():
-        if path.name.endswith(ending):
+        if path.name.lower().endswith(ending):
             return read(path)
-    if path.suffix in (".json", ".skeleton"):
-        from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
-
-        return read_rtmpose_json(path) if path.suffix == ".json" else read_ntu_skeleton(path)
-    for ending, name in NAMED.items():
-        if path.name.endswith(ending):
-            return read_keypoint_csv(path, LAYOUTS[name])
     raise DataError(
-        f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose,"
-        " RTMPose's .json, NTU's .skeleton or a folder of OpenPose's JSON files; name one of these"
+        f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose, a .csv of"
+        " frame and x, y, score of each joint, RTMPose's .json, NTU's .skeleton or a folder of"
+        " OpenPose's JSON files; name one of these"
     )
+
+
+def named_layout(path: Path) -> Layout | None:
+    """That of all files with this ending."""
+    names = (name for ending, name in NAMED.items() if path.name.lower().endswith(ending))
+    return next((LAYOUTS[name] for name in names), None)
 
 
 def read_extracted(path: Path) -> Skeleton:
@@ -105,19 +122,17 @@ def read_extracted(path: Path) -> Skeleton:
         raise DataError(f"{path}: is damaged ({error}); delete it and extract it again") from None
 
 
-def read_array(path: Path, declared: Layout | None, wanted: Layout | None) -> Recording:
-    """An ``.npy`` in the layout that is declared, or of its number of joints."""
+def map_array(path: Path) -> np.ndarray:
+    """The array of an ``.npy``, mapped."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it is an .npz archive")
-        shape = array.shape
-    except (OSError, ValueError, EOFError) as error:
-        raise not_an_array(path, error) from None
-    layout = layout_of_file(path, shape, declared, wanted)
-    alone = layout.axes == 2 and (shape[-1] == 2 or not layout.scores)
-    remarks = ("there are no scores: a joint is missing at (0, 0)",) * alone
-    return Recording(read_keypoint_array(path, layout), layout, remarks)
+        return array
+    except Exception as error:  # any error of its header parser
+        raise DataError(
+            f"{path}: is not an array ({message(error)}); save it with numpy.save"
+        ) from None
 
 
 def layout_of_file(
@@ -137,15 +152,16 @@ def layout_of_file(
 
     Raises DataError for another shape, or if several known layouts or none have as many joints.
     """
-    for ending, name in NAMED.items():
-        if path.name.endswith(ending):
-            return LAYOUTS[name]
-    joints = shape[-2] if len(shape) in (3, 4) and shape[-1] in (2, 3) else 0
-    if declared and joints and path.suffix in UNNAMED:
-        if len(declared.joints) != joints:
+    if named := named_layout(path):
+        return named
+    joints, ending = shape[-2] if len(shape) in (3, 4) and shape[-1] in (2, 3) else 0, path.suffix
+    axes = 2 if ending.lower() == ".json" else axes  # with scores
+    if declared and joints and ending.lower() in UNNAMED:
+        if len(declared.joints) != joints or axes not in (0, declared.axes):
+            found = f"{joints} in the picture" if axes == 2 else joints
             raise DataError(
                 f"{path}: expected the {len(declared.joints)} joints of {declared.name}, which"
-                f" {FILE} declares, got {joints}; correct either"
+                f" {FILE} declares, got {found}; correct either"
             )
         return declared
     known = [layout for layout in LAYOUTS.values() if axes in (0, layout.axes)]
@@ -168,19 +184,18 @@ def layout_of_file(
     )
 
 
-def not_an_array(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is not an array ({message(error)}); save it with numpy.save")
+def read_keypoint_csv(path: Path) -> Float[np.ndarray, "1 T V 3"]:
+    """A CSV of frame number and x, y, score of each joint, checked if its name gives the layout.
 
-
-def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 3"]:
-    """A CSV of frame number and x, y, score of each joint of `layout`.
-
-    The first line is always a header. Frames must be numbered contiguously from 0 or 1. Raises
-    DataError if the file is empty, has no header, or a line has another form.
+    Cells are separated by commas, semicolons or tabs; a decimal comma is read. The first line is
+    always a header. Frames must be numbered contiguously from 0 or 1. Raises DataError if the file
+    is empty, has no header, or a line has another form.
     """
+    layout = named_layout(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
+        text = read_text(path)
+        between = separator(text.partition("\n")[0])
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({message(error)}); copy it again") from None
     while lines and not lines[-1]:
@@ -188,12 +203,18 @@ def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 
     if len(lines) < 2:
         found = "a header only" if lines else "an empty file"
         raise DataError(f"{path}: expected frames, got {found}; copy it again, or leave it out")
-    width = 1 + 3 * len(layout.joints)
+    width = 1 + 3 * len(layout.joints) if layout else len(lines[0])
+    if width % 3 != 1 or width < 4:
+        raise DataError(
+            f"{path}: expected frame and x, y, score of each joint, got {width} columns; write it"
+            " in this form"
+        )
     check_header(lines[0], width, path)
     rows = [numbers(line, width, f"{path}: line {n}") for n, line in enumerate(lines[1:], 2)]
     table = np.array(rows)
     check_frame_numbers(table[:, 0], path)
-    return checked(rearrange(table[:, 1:], "t (v c) -> t v c", c=3), layout, f"{path}")[None]
+    points = rearrange(table[:, 1:], "t (v c) -> t v c", c=3)
+    return (checked(points, layout, f"{path}") if layout else points)[None]
 
 
 def check_header(cells: list[str], width: int, path: Path) -> None:
@@ -219,7 +240,7 @@ def numbers(cells: list, width: int, where: str) -> list[float]:
             f"{where}: expected {width} columns, got {len(cells)}; write the file again"
         )
     try:
-        return [float(cell) for cell in cells]
+        return [float(cell.replace(",", ".") if type(cell) is str else cell) for cell in cells]
     except (TypeError, ValueError, OverflowError):
         column = next(n for n, cell in enumerate(cells, 1) if not is_number(cell))
         raise DataError(
@@ -295,26 +316,20 @@ def check_extent(path: Path) -> None:
         )
 
 
-def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
-    """An ``.npy`` of floats, (T, V, C) or (M, T, V, C), joints as in `layout`.
+def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:
+    """Floats (T, V, C) or (M, T, V, C) of a file, joints as in `layout`, checked.
 
     In a layout of the picture, C is 3: x, y and a score, or 2 without scores, which become 1 where
     a joint is not at (0, 0). Raises DataError for another shape or dtype, no frames, or an invalid
     number.
     """
-    try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # any error of its header parser
-        raise not_an_array(path, error) from None
     joints, widths = len(layout.joints), (2, 3) if layout.axes == 2 else (3,)
-    fits = array.ndim in (3, 4) and array.dtype.kind == "f" and array.size
-    if not fits or array.shape[-2] != joints or array.shape[-1] not in widths:
+    if array.dtype.kind != "f" or not array.size or array.shape[-1] not in widths:
         raise DataError(
             f"{path}: expected floats (frames, {joints}, 3) of {layout.name}, or (persons, frames,"
             f" {joints}, 3), got {array.dtype} {array.shape}; save it in this form"
         )
-    persons = array[None] if array.ndim == 3 else array
+    persons = as_persons(array)
     if layout.axes == 2:
         if array.shape[-1] == 2 or not layout.scores:
             shown = (persons[..., :2] != 0).any(axis=-1, keepdims=True)
@@ -331,9 +346,13 @@ def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
     return persons.astype(np.float32)
 
 
-READERS = {  # ending of the name -> its reader
+READERS: dict[str, Callable[[Path], np.ndarray]] = {  # ending of the name -> its reader
     SKELETON: read_skeleton_csv,
+    ".csv": read_keypoint_csv,
+    ".npy": map_array,
     ".pose": read_pose,
     ".safetensors": read_extracted,
     ".xlsx": read_openpose_xlsx,
+    ".json": read_rtmpose_json,
+    ".skeleton": read_ntu_skeleton,
 }

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from imigue_lab.data.keypoint_files.openpose import HIGHEST
+from imigue_lab.data.keypoint_files.openpose import HIGHEST, LARGEST
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.geometry import present, with_places
-from imigue_lab.data.skeletons.keypoints import Unit
+from imigue_lab.data.skeletons.keypoints import Layout, Unit
 
 BEYOND = 0.05  # share of the picture by which points may be outside
+SAMPLE = 1000  # joints by which a file in pixels is recognised quickly
 LARGE = 300  # pixels; whoever never leaves the first 100 of a larger picture has percent
 
 
@@ -49,6 +50,19 @@ def in_pixels(recording: Recording, size: Size | None) -> Recording:
     if layout.unit != "pixels" or not layout.scores:
         layout = replace(layout, unit="pixels", scores=True)
     return Recording(skeleton, layout, tuple(remarks))
+
+
+def needs_nothing(points: np.ndarray, layout: Layout) -> bool:
+    """Whether an array is valid, in pixels and with scores up to 1; quicker than to convert it."""
+    values = np.asarray(points).reshape(-1, points.shape[-1])
+    if layout.axes == 3 or not layout.scores or layout.unit != "pixels" or values.shape[1:] != (3,):
+        return False
+    if values.dtype.kind != "f" or not len(values):
+        return False
+    few = values[:: max(1, len(values) // SAMPLE)]
+    far = few[few[:, 2] > 0, :2].max(initial=0) > RANGES["percent"][1]
+    score, most = values[:, 2], max(values.max(), -values.min())  # NaN where any is
+    return bool(far and most <= LARGEST and score.min() >= 0 and score.max() <= HIGHEST)
 
 
 def unit_of(recording: Recording, size: Size | None) -> Unit:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imigue_lab.data.index import SPLITS, Row, Survey
-from imigue_lab.errors import some
 
 ENDINGS = "mp4 mkv mov avi webm m4v mts m2ts ts mpg mpeg 3gp wmv flv"
 VIDEO_SUFFIXES = tuple(f".{end}" for end in ENDINGS.split())
@@ -157,16 +156,13 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
             survey.in_train_too.append(video_id)
         elif len(splits) > 1:
             what = f"video {video_id} is in {' and '.join(sorted(map(str, splits)))}"
-            survey.report("duplicate id", survey.root, None, what, "keep it in one split")
+            survey.report("duplicate video", survey.root, None, what, "keep it in one split")
             continue
         used = [item for item in items if item.split in (split, None)]
         videos[video_id] = {"video_id": video_id, "split": split} | pick_files(used, survey)
-    if survey.in_train_too:
-        names = some(survey.in_train_too)
-        survey.absent.append(f"validation videos are also in train and left out there: {names}")
-    if inventory.unknown:
-        names = some(str(path.relative_to(survey.root)) for path in inventory.unknown)
-        survey.absent.append(f"files with unknown names are not read: {names}")
+    survey.note("validation videos are also in train and left out there:", survey.in_train_too)
+    unknown = [path.relative_to(survey.root) for path in inventory.unknown]
+    survey.note("files with unknown names are not read:", unknown)
     return videos
 
 
@@ -177,7 +173,7 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
         first = files.setdefault((item.kind, item.row), item.path)
         if first != item.path and item.kind != "folder":
             what = f"the same file exists at {item.path}"
-            survey.report("duplicate id", first, None, what, "keep one of them")
+            survey.report("duplicate video", first, None, what, "keep one of them")
     poses = [files[kind, None] for kind in POSE_KINDS if (kind, None) in files]
     return {
         "label file": files.get(("label", None)),
@@ -242,26 +238,26 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
                     clip[column] = path
                 else:
                     unmatched.append(path.name)
-        if unmatched:
-            survey.absent.append(f"files that belong to no labelled clip: {some(unmatched)}")
-        if missing := [name for name, c in clips.items() if c.get(column) is None]:
-            survey.absent.append(f"no {column} file for the clips {some(missing)}")
+        survey.note("files that belong to no labelled clip:", unmatched)
+        missing = [name for name, clip in clips.items() if clip.get(column) is None]
+        survey.note(f"no {column} file for the clips", missing)
 
 
 def list_absent(survey: Survey) -> None:
     """Adds one sentence for each kind of file or value that some videos lack."""
     rows = survey.videos
-    if any(row["clip video"] for row in rows):
+    if any(row.get("clip video") for row in rows):
         survey.absent.append("no whole videos: one file per clip, the length of videos is unknown")
     labelled = {clip["video_id"] for clip in survey.clips}
     lacking = {
-        "video file for": [row for row in rows if not (row["video"] or row["clip video"])],
-        "keypoints for": [row for row in rows if not (row["keypoints"] or row["clip keypoints"])],
+        "video file for": [row for row in rows if not any(map(row.get, ("video", "clip video")))],
+        "keypoints for": [
+            row for row in rows if not (row["keypoints"] or row.get("clip keypoints"))
+        ],
         "labelled clips of": [row for row in rows if row["video_id"] not in labelled],
         "known split of": [row for row in rows if row["split"] is None],
     }
     for what, videos in lacking.items():
-        if videos:
-            survey.absent.append(f"no {what} {some(row['video_id'] for row in videos)}")
+        survey.note(f"no {what}", [row["video_id"] for row in videos])
     splits = {row["split"] for row in rows}
     survey.absent += [f"no {split} split" for split in SPLITS if split not in splits]

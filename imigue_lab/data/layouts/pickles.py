@@ -24,7 +24,7 @@ from imigue_lab.data.layouts.plain import read_plain
 from imigue_lab.data.skeletons.declared import FILE, declared_layout, to_declaration
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_array, write_atomically
 from imigue_lab.errors import DataError, some
 
 NTU = re.compile(r"S\d{3}C\d{3}P(\d{3})R\d{3}A\d{3}")
@@ -60,9 +60,7 @@ def convert_pickle(path: Path, root: Path, declared: Layout | None) -> None:
             raise DataError(f"{path}: expected one annotation for each id, got {name} twice")
         if splits and name not in splits:
             continue
-        array = io.BytesIO()
-        np.save(array, points, allow_pickle=False)
-        write_atomically(root / "keypoints" / f"{video}.npy", array.getvalue())
+        write_array(root / "keypoints" / f"{video}.npy", points)
         videos[video] = [video, splits.get(name, "train"), subject[1] if subject else ""]
         clips.append([f"{video}_0", video, 0, points.shape[1] - 1, int(annotation["label"])])
         layouts.add((points.shape[-2], axes))

@@ -30,7 +30,13 @@ from imigue_lab.data.synthetic.recording import Recording, record
 from imigue_lab.data.synthetic.story import DATA_SETS, FPS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import atomic_path, locked, workspace, write_atomically
+from imigue_lab.data.workspace import (
+    atomic_path,
+    locked,
+    workspace,
+    write_array,
+    write_atomically,
+)
 from imigue_lab.errors import DataError
 
 IDS = builtin("imigue").ids
@@ -133,8 +139,8 @@ def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
 
 def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """The video, and the keypoints as an array."""
-    with atomic_path(root / "keypoints" / f"{recording.interview.video_id}.npy") as path:
-        np.save(path, recording.keypoints.astype(np.float32))
+    path = root / "keypoints" / f"{recording.interview.video_id}.npy"
+    write_array(path, recording.keypoints.astype(np.float32))
     write_whole_video(root / "videos", recording, spec)
 
 
