@@ -72,6 +72,7 @@ class Index:
     richer: dict[str, Path] = field(default_factory=dict)  # by video: a second file of more joints
     remarks: list[str] = field(default_factory=list)  # on its splits, for a reader of the scores
     vocabulary: Vocabulary = field(default_factory=lambda: builtin("imigue"))
+    keypoints: str = ""  # of a run's data: the layout it names, for files that do not name theirs
 
     @property
     def key(self) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.layouts.tables import similarity
+from imigue_lab.data.layouts.tables import TYPO, similarity
 from imigue_lab.data.vocabulary import WORDS
 from imigue_lab.errors import DataError
 
@@ -96,12 +96,15 @@ def doubtful_outcomes(index: Index) -> list[str]:
     """Categories that may be typos or stand for a missing value, each with the reason."""
     names, doubts = index.vocabulary.outcomes, []
     for place, name in enumerate(names if not {*names} <= WORDS.keys() else ()):
+        alone = (index.videos.outcome == place).sum() == 1
+        others, least = (names, TYPO) if alone else (names[:place], ALIKE)
+        alike = [own for own in others if own != name and similarity(name, own) >= least]
         if name.casefold() in MISSING:
             doubts.append(f"{name!r} looks like a missing value")
-        elif (index.videos.outcome == place).sum() == 1:
-            doubts.append(f"{name!r} is the outcome of one video")
-        elif alike := [own for own in names[:place] if similarity(name, own) >= ALIKE]:
-            doubts.append(f"{name!r} is almost {alike[0]!r}")
+        elif alone or alike:
+            reasons = [f"almost {own!r}" for own in alike[:1]]
+            reasons[:0] = ["the outcome of one video"] if alone else []
+            doubts.append(f"{name!r} is {' and '.join(reasons)}")
     return doubts
 
 

@@ -156,6 +156,7 @@ def keypoint_files(index: Index, video_id: str) -> list[Path]:
 def read_file(index: Index, path: Path, video_id: str, wanted: Layout | None = None) -> Recording:
     """A keypoint file of a video or of one of its clips, in pixels, from the cache if possible."""
     points = map_array(path) if is_array(path) else read_keypoints(path, parse)
+    wanted = wanted or LAYOUTS.get(index.keypoints)
     recording = as_recording(path, points, declared_layout(index.root), wanted)
     return in_pixels(recording, picture_size(index, video_id))
 

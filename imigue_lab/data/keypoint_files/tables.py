@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float32, Float64
 from safetensors import SafetensorError, safe_open
 
 from imigue_lab.data.keypoint_files.datasets import (
@@ -184,7 +184,7 @@ def layout_of_file(
     )
 
 
-def read_keypoint_csv(path: Path) -> Float[np.ndarray, "1 T V 3"]:
+def read_keypoint_csv(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
     """A CSV of frame number and x, y, score of each joint, checked if its name gives the layout.
 
     Cells are separated by commas, semicolons or tabs; a decimal comma is read. The first line is
@@ -214,7 +214,7 @@ def read_keypoint_csv(path: Path) -> Float[np.ndarray, "1 T V 3"]:
     table = np.array(rows)
     check_frame_numbers(table[:, 0], path)
     points = rearrange(table[:, 1:], "t (v c) -> t v c", c=3)
-    return (checked(points, layout, f"{path}") if layout else points)[None]
+    return (checked(points, layout, f"{path}") if layout else points.astype(np.float32))[None]
 
 
 def check_header(cells: list[str], width: int, path: Path) -> None:

@@ -7,6 +7,7 @@ OpenPose writes fractions of the picture on request (``--keypoint_scale 3``: 0 t
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from imigue_lab.data.keypoint_files.openpose import HIGHEST, LARGEST
 from imigue_lab.data.keypoint_files.tables import Recording
@@ -46,10 +47,17 @@ def in_pixels(recording: Recording, size: Size | None) -> Recording:
         remarks.append(f"coordinates are {unit} of the picture: scaled to its pixels")
         places = (skeleton[..., :2] - low) / (high - low) * size
         skeleton = with_places(skeleton, places * present(skeleton)[..., None])
+    elif size is None and within(skeleton[..., :2], RANGES["percent"]):
+        what = "all points are in the first 100 pixels: if they are percent of the picture"
+        remarks.append(f"{what}, declare the unit in keypoints.json, or add the video")
     layout = recording.layout
     if layout.unit != "pixels" or not layout.scores:
         layout = replace(layout, unit="pixels", scores=True)
     return Recording(skeleton, layout, tuple(remarks))
+
+
+def within(places: Float[np.ndarray, "*points 2"], span: tuple[int, int]) -> bool:
+    return bool(span[0] <= places.min() and places.max() <= span[1])
 
 
 def needs_nothing(points: np.ndarray, layout: Layout) -> bool:
@@ -75,5 +83,5 @@ def unit_of(recording: Recording, size: Size | None) -> Unit:
     low, high = float(shown.min()), float(shown.max())
     if high <= 1 + BEYOND and low >= -1 - 2 * BEYOND:
         return "fractions" if low >= -BEYOND else "signed fractions"
-    percent = size is not None and min(size) >= LARGE and high <= 100 and low >= 0
-    return "percent" if percent else "pixels"
+    large = size is not None and min(size) >= LARGE
+    return "percent" if large and within(shown, RANGES["percent"]) else "pixels"

@@ -135,9 +135,16 @@ def survey_layout(root: Path) -> Survey:
     pickles = [path for path in root.iterdir() if path.suffix.lower() in PICKLES]
     if len(pickles) == 1:
         return survey_layout(pickles[0])
+    kinds = {path.suffix.lower() for path in root.iterdir()} & {
+        ".skeleton",
+        ".npy",
+        ".pose",
+        ".json",
+    }
     raise DataError(
-        f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
-        " unpack archives, and see docs/data.md for the layouts"
+        f"{root}: expected videos.csv, or a video, label or keypoint file of iMiGUE, got"
+        f" {some(sorted(kinds)) or 'none'}; unpack archives, move keypoints into keypoints/ beside"
+        " videos.csv and clips.csv, and see docs/data.md for the layouts"
     )
 
 

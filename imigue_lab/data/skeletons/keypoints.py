@@ -97,6 +97,23 @@ MEDIAPIPE65 = [
     *hand("left"),
     *hand("right"),
 ]
+# MediaPipe Holistic: its 33 points of the body, the 468 of the face mesh, some of which have names,
+# and both hands; in this order, or as tables in order of their kinds have them, face first.
+MEDIAPIPE33 = [
+    "nose",
+    *(f"{side}_eye{part}" for side in ("left", "right") for part in ("_inner", "", "_outer")),
+    *(
+        f"{side}_{part}"
+        for part in (
+            "ear lip_corner shoulder elbow wrist pinky index thumb hip knee ankle heel big_toe"
+        ).split()
+        for side in ("left", "right")
+    ),
+]
+MESH = {93: "right_jaw_2", 172: "right_jaw_4", 152: "chin", 397: "left_jaw_4", 323: "left_jaw_2"}
+MESH |= {105: "right_brow_2", 334: "left_brow_2", 168: "nose_bridge_0", 0: "lip_top"}
+MESH[17] = "lip_bottom"
+MESH468 = [MESH.get(number, f"mesh_{number}") for number in range(468)]
 
 NTU25 = (
     "spine_base spine_mid neck head left_shoulder left_elbow left_wrist left_hand right_shoulder"
@@ -220,6 +237,14 @@ HALPE_BONES = BODY_BONES + " neck-head"
 MEDIAPIPE_BONES = PALM_BONES + both_sides(
     "nose-right_lip_corner right_ankle-right_heel right_ankle-right_big_toe"
 )
+HOLISTIC_BONES = (
+    COCO_BONES
+    + MEDIAPIPE_BONES
+    + HAND_BONES
+    + both_sides("right_eye-right_eye_inner right_eye-right_eye_outer")
+    + both_sides("right_wrist-right_thumb right_wrist-right_index right_wrist-right_pinky")
+)
+MESH_BONES = " " + " ".join(f"nose-{point}" for point in MESH468)
 NTU_BONES = (
     chain("spine_shoulder", "neck", "head")
     + chain("spine_shoulder", "spine_mid", "spine_base")
@@ -269,6 +294,17 @@ LAYOUTS = {
         build_layout("halpe26", HALPE26, HALPE_BONES),
         build_layout("halpe136", HALPE136, HALPE_BONES + FACE_AND_HANDS),
         build_layout("mediapipe65", MEDIAPIPE65, COCO_BONES + MEDIAPIPE_BONES + HAND_BONES),
+        build_layout("mediapipe75", [*MEDIAPIPE33, *hand("left"), *hand("right")], HOLISTIC_BONES),
+        build_layout(
+            "mediapipe543",
+            [*MEDIAPIPE33, *MESH468, *hand("left"), *hand("right")],
+            HOLISTIC_BONES + MESH_BONES,
+        ),
+        build_layout(
+            "mediapipe543_face_first",
+            [*MESH468, *hand("left"), *MEDIAPIPE33, *hand("right")],
+            HOLISTIC_BONES + MESH_BONES,
+        ),
         build_layout("right_hand21", hand("right"), hand_bones("right")),
         build_layout("left_hand21", hand("left"), hand_bones("left")),
         build_layout("ntu25", NTU25, NTU_BONES, "metres"),

@@ -35,6 +35,9 @@ def test_openposes_scales_become_pixels_where_the_size_is_known(pixels, unit, lo
         unknown = in_pixels(recording, None)
         assert_array_equal(unknown.skeleton, scaled)
         assert f"{unit} of a picture of unknown size" in unknown.remarks[0]
+    else:  # pixels of a small picture look the same
+        (remark,) = in_pixels(recording, None).remarks
+        assert "first 100 pixels: if they are percent of the picture, declare the unit" in remark
 
 
 def test_pixels_and_joints_in_space_stay(pixels):
