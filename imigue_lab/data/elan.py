@@ -111,15 +111,17 @@ def read_eaf(
     rows, empty, cut, between = [], [], [], []
     for tier in read:
         confidence = confidences(eaf, tier, path)
-        for number, name in values_of(eaf, tier).items():
+        aligned, symbolic = eaf.tiers[tier][:2]
+        values = {n: row[2] for n, row in aligned.items()}
+        for number, name in (values | {n: row[1] for n, row in symbolic.items()}).items():
             span = time_span(eaf, number, origin)
             if not name.strip():
                 empty.append(clock(span[0]))
                 continue
             where = f"{path}, {tier}, {clock(span[0])}"
             label = class_named(name, where, vocabulary, renamed or {})
-            own = eaf.tiers[tier][0].get(number, ())[:2]
-            between += [f"{name.strip()} at {clock(span[0])}"] * bool(placed & {*own})
+            own = {*aligned.get(number, ())[:2]}
+            between += [f"{name.strip()} at {clock(span[0])}"] * bool(placed & own)
             start, last, over = to_frames(span, times, f"{path}, {tier}, {name!r}")
             cut += [f"{name.strip()} at {clock(span[0])} by {over} ms"] * (over > 0)
             rows.append((label, start, last, confidence.get(number)))
@@ -148,12 +150,6 @@ def place_slots(eaf: Eaf) -> set[str]:
             eaf.timeslots[slots[n]] = round(np.interp(n, known, moments))
         placed |= {slots[n] for n in lost}
     return placed
-
-
-def values_of(eaf: Eaf, tier: str) -> dict[str, str]:
-    """The text of each annotation of a tier, aligned or symbolic, by its id."""
-    aligned, symbolic = eaf.tiers[tier][:2]
-    return {n: row[2] for n, row in aligned.items()} | {n: row[1] for n, row in symbolic.items()}
 
 
 def time_span(eaf: Eaf, number: str, origin: int) -> tuple[int | None, int | None]:

@@ -98,8 +98,11 @@ class Problem:
     advice: str
 
     def __str__(self) -> str:
-        place = f"{self.file}" if self.row is None else f"{self.file}:{self.row}"
-        return f"{place}: {self.what}; {self.advice}"
+        return f"{self.place(self.file)}: {self.what}; {self.advice}"
+
+    def place(self, name: Path | str) -> str:
+        """The row in a file that is shown by this name."""
+        return f"{name}" if self.row is None else f"{name}:{self.row}"
 
 
 @dataclass

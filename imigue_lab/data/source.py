@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imigue_lab.data.index import Index, Problem
-from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outcomes
 from imigue_lab.data.store import store_folder
 
@@ -40,6 +39,8 @@ def survey_data(data: str, store: str = "") -> tuple[Index, list[Problem]]:
 
     Videos that cannot be opened are in the index; the code that opens them reports them.
     """
+    from imigue_lab.data.layouts.inventory import is_video
+
     survey = survey_root(find_root(data, store))
     return survey.to_index(), [p for p in survey.problems if not is_video(p.file)]
 

@@ -57,12 +57,14 @@ def check_root(
     findings += check_keypoints(poses, expected_rows(index, frames, past_end))
     findings += check_videos(videos, {n: header for n, header in headers.items() if header.frames})
     findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
-    findings += tables.check_placeholders(index) + tables.check_outcomes(index)
-    findings += tables.check_reference_counts(index)
+    findings += tables.check_placeholders(index) + tables.check_official_counts(index)
+    what, advice = "outcomes may be typos", "correct them, or leave them empty"
+    doubts = tables.doubtful_outcomes(index)
+    findings += found("warning", "doubtful outcome", what, doubts, advice)
     if not index.synthetic:
         findings += tables.check_absent_classes(index)
     if tables.has_official(index):
-        findings += tables.check_official_counts(index) + tables.check_known_leak(index)
+        findings += tables.check_known_leak(index)
     return Report(survey.root, index, sorted(findings, key=lambda f: ORDER.index(f.severity)))
 
 

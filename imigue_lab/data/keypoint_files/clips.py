@@ -18,11 +18,11 @@ from jaxtyping import Float32
 from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
+from imigue_lab.data.keypoint_files.datasets import map_array
 from imigue_lab.data.keypoint_files.tables import (
     Recording,
     as_recording,
     layout_of_file,
-    map_array,
     named_layout,
     read_points,
 )

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from einops import rearrange
@@ -21,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from imigue_lab.data.keypoint_files.datasets import (
     SKELETON,
     file_of,
+    map_array,
     read_joints,
     read_skeleton_csv,
 )
@@ -122,19 +124,6 @@ def read_extracted(path: Path) -> Skeleton:
         raise DataError(f"{path}: is damaged ({error}); delete it and extract it again") from None
 
 
-def map_array(path: Path) -> np.ndarray:
-    """The array of an ``.npy``, mapped."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it is an .npz archive")
-        return array
-    except Exception as error:  # any error of its header parser
-        raise DataError(
-            f"{path}: is not an array ({message(error)}); save it with numpy.save"
-        ) from None
-
-
 def layout_of_file(
     path: Path,
     shape: tuple[int, ...],
@@ -224,13 +213,12 @@ def check_header(cells: list[str], width: int, path: Path) -> None:
             f"{path}: line 1: expected a header of {width} columns, frame and x, y, score of"
             f" {width // 3} joints, got {len(cells)}; write the file again"
         )
-    if all(map(is_number, cells)):
-        values = np.array([float(cell) for cell in cells])
-        if np.any(values != values[0] + np.arange(width)):
-            raise DataError(
-                f"{path}: line 1: expected a header, got only numbers; add a header, otherwise"
-                " the first frame is lost"
-            )
+    values = [number for cell in cells if (number := as_number(cell)) is not None]
+    if len(values) == width and np.any(values != values[0] + np.arange(width)):
+        raise DataError(
+            f"{path}: line 1: expected a header, got only numbers; add a header, otherwise the"
+            " first frame is lost"
+        )
 
 
 def numbers(cells: list, width: int, where: str) -> list[float]:
@@ -239,22 +227,22 @@ def numbers(cells: list, width: int, where: str) -> list[float]:
         raise DataError(
             f"{where}: expected {width} columns, got {len(cells)}; write the file again"
         )
-    try:
-        return [float(cell.replace(",", ".") if type(cell) is str else cell) for cell in cells]
-    except (TypeError, ValueError, OverflowError):
-        column = next(n for n, cell in enumerate(cells, 1) if not is_number(cell))
+    values: list[Any] = [as_number(cell) for cell in cells]
+    if None in values:
+        column = values.index(None)
         raise DataError(
-            f"{where}: column {column}: expected a number, got {cells[column - 1]!r:.40}; write 0"
+            f"{where}: column {column + 1}: expected a number, got {cells[column]!r:.40}; write 0"
             " where a joint is missing"
-        ) from None
+        )
+    return values
 
 
-def is_number(cell: object) -> bool:
+def as_number(cell: Any) -> float | None:
+    """Of a cell with a decimal point or comma; None if it is no number."""
     try:
-        float(cell)  # type: ignore[arg-type]
+        return float(cell.replace(",", ".") if type(cell) is str else cell)
     except (TypeError, ValueError, OverflowError):
-        return False
-    return True
+        return None
 
 
 def check_frame_numbers(frames: Float64[np.ndarray, " T"], path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.keypoint_files.datasets import of_person, open_joints
-from imigue_lab.data.keypoint_files.tables import is_number
+from imigue_lab.data.keypoint_files.tables import as_number
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
 from imigue_lab.data.layouts.tables import EMPTY, SAFE_ID, read_cells
 from imigue_lab.data.vocabulary import builtin
@@ -67,7 +67,7 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
         if cells in EMPTY:
             continue
         film, numbers = FILM.fullmatch(",".join(cells[:2])), cells[2 : 4 + shares]
-        if not film or len(numbers) not in (2, 2 + shares) or not all(map(is_number, numbers)):
+        if not film or len(numbers) not in (2, 2 + shares) or None in map(as_number, numbers):
             what = f"expected video, person, two frames and {shares} shares, got {cells[:4]}"
             survey.report("unreadable", path, number, what, "copy the file again")
             continue

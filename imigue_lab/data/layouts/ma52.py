@@ -9,15 +9,16 @@ digits are the person, whom the names of the test split hide. A test list whose 
 same has placeholders. `label_name.txt` is not read: names and body parts are built in.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from imigue_lab.data.index import Row, Survey
+from imigue_lab.data.keypoint_files.datasets import map_array
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
 from imigue_lab.data.layouts.plain import list_keypoints
 from imigue_lab.data.layouts.tables import SAFE_ID, parse_clip
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.errors import DataError
 
 LISTS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -71,7 +72,6 @@ def frames_of(keypoints: Path | None) -> int:
     """Frames of an ``.npy``, (T, V, C) or (M, T, V, C); 0 for other forms."""
     if keypoints is None or keypoints.suffix.lower() != ".npy":
         return 0
-    try:
-        return int(np.load(keypoints, mmap_mode="r", allow_pickle=False).shape[-3])
-    except (OSError, ValueError, EOFError, AttributeError, IndexError):  # `check` names it
-        return 0
+    with suppress(DataError, IndexError):  # `check` names it
+        return int(map_array(keypoints).shape[-3])
+    return 0

@@ -8,14 +8,13 @@ Each annotation becomes a video with one clip; without a split, all are in train
 NTU's names give the subject.
 """
 
-import csv
-import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imigue_lab.data.index import Survey
 from imigue_lab.data.keypoint_files.pickles import read_pickle
@@ -70,8 +69,12 @@ def convert_pickle(path: Path, root: Path, declared: Layout | None) -> None:
     (joints, axes), shaped = layouts.pop(), path.with_suffix(".npy")
     layout = layout_of_file(shaped, (1, joints, 3), declared, axes=axes)
     write_atomically(root / FILE, json.dumps(to_declaration(layout)))
-    write_atomically(root / "clips.csv", as_csv("clip_id,video_id,start,end,class", clips))
-    write_atomically(root / "videos.csv", as_csv("video_id,split,subject", [*videos.values()]))
+    for file, header, rows in (
+        ("clips.csv", "clip_id,video_id,start,end,class", clips),
+        ("videos.csv", "video_id,split,subject", [*videos.values()]),  # written last
+    ):
+        table = pd.DataFrame(rows, columns=header.split(","))
+        write_atomically(root / file, table.to_csv(index=False))
 
 
 def read_annotation(annotation: Any, where: str) -> tuple[str, Skeleton, int]:
@@ -110,9 +113,3 @@ def choose_splits(named: dict[str, Any]) -> dict[str, str]:
         first, *others = protocols
         print(f"note: the splits are those of {first}; not used: {some(others)}")
     return next(iter(protocols.values()), {})
-
-
-def as_csv(header: str, rows: list[list[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
-    return file.getvalue()

@@ -39,12 +39,13 @@ KEYPOINTS = (".npy", ".pose", ".json", ".skeleton", ".csv", "")  # the last is a
 def read_plain(root: Path) -> Survey:
     """Surveys the data at `root`, which contains `videos.csv`."""
     survey = Survey(root, "plain")
-    add_videos(root / "videos.csv", survey)
+    tables = {path.name.lower(): path for path in root.iterdir()}
+    add_videos(tables["videos.csv"], survey)
     survey.vocabulary = Vocabulary(OWN, (), (), ())
-    if (path := root / "classes.csv").exists():
+    if path := tables.get("classes.csv"):
         table = read_table(path, ["class", "name"], survey)
         set_classes(path, table.to_dict("records"), survey)
-    if (path := root / "clips.csv").exists():
+    if path := tables.get("clips.csv"):
         add_clips(path, survey)
     else:
         survey.absent.append("no clips.csv: no gestures are known")

@@ -109,7 +109,7 @@ def survey_layout(root: Path) -> Survey:
         return read_pickle_root(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
-    if (root / "videos.csv").exists():
+    if any(path.name.lower() == "videos.csv" for path in root.iterdir()):
         from imigue_lab.data.layouts.plain import read_plain
 
         return read_plain(root)

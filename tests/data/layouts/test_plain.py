@@ -118,9 +118,9 @@ def test_keypoints_of_any_form_whose_ending_is_in_capitals_are_found(tmp_path):
     people = [{"keypoints": own[:, :2].tolist(), "keypoint_scores": [0.5] * 17} for own in points]
     frames = [{"frame_id": n, "instances": [own]} for n, own in enumerate(people)]
     (tmp_path / "keypoints/c.JSON").write_text(json.dumps(frames))
-    (tmp_path / "videos.csv").write_text("video_id,split\na,train\nb,train\nc,test\n")
+    (tmp_path / "VIDEOS.CSV").write_text("video_id,split\na,train\nb,train\nc,test\n")
     rows = "".join(f"{name}_0,{name},0,2,1\n" for name in "abc")
-    (tmp_path / "clips.csv").write_text(f"clip_id,video_id,start,end,class\n{rows}")
+    (tmp_path / "Clips.CSV").write_text(f"clip_id,video_id,start,end,class\n{rows}")
     index = read_index(tmp_path)
     mapped = map_clips(index, index.clips)
     for name in "abc":
