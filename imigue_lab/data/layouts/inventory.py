@@ -249,11 +249,13 @@ def list_absent(survey: Survey) -> None:
     if any(row.get("clip video") for row in rows):
         survey.absent.append("no whole videos: one file per clip, the length of videos is unknown")
     labelled = {clip["video_id"] for clip in survey.clips}
+
+    def lacks(kind: str) -> list[Row]:
+        return [row for row in rows if not row[kind] and not row.get(f"clip {kind}")]
+
     lacking = {
-        "video file for": [row for row in rows if not any(map(row.get, ("video", "clip video")))],
-        "keypoints for": [
-            row for row in rows if not (row["keypoints"] or row.get("clip keypoints"))
-        ],
+        "video file for": lacks("video"),
+        "keypoints for": lacks("keypoints"),
         "labelled clips of": [row for row in rows if row["video_id"] not in labelled],
         "known split of": [row for row in rows if row["split"] is None],
     }

@@ -49,21 +49,18 @@ def read_table(path: Path, columns: list[str], survey: Survey) -> pd.DataFrame:
 
     The table is empty if one of `columns` is missing or the file cannot be read.
     """
-    empty = pd.DataFrame(columns=columns, dtype=str)
-    known = len(survey.problems)
+    known, what, advice = len(survey.problems), "", ""
     lines = {row: cells for row, cells in read_cells(path, survey).items() if any(cells)}
-    if len(survey.problems) > known:
-        return empty
     header = lines.pop(next(iter(lines))) if lines else []
-    missing = [column for column in columns if column not in header]
-    if missing:
+    if missing := [column for column in columns if column not in header]:
         what = f"expected the columns {', '.join(columns)}, got {', '.join(header) or 'none'}"
-        survey.report("unreadable", path, None, what, f"add {', '.join(missing)}")
-        return empty
-    if len(set(header)) < len(header):
-        what = f"two columns have the same name ({', '.join(header)})"
-        survey.report("unreadable", path, None, what, "rename one")
-        return empty
+        advice = f"add {', '.join(missing)}"
+    elif len(set(header)) < len(header):
+        what, advice = f"two columns have the same name ({', '.join(header)})", "rename one"
+    if what:
+        if len(survey.problems) == known:  # else the file cannot be read
+            survey.report("unreadable", path, None, what, advice)
+        return pd.DataFrame(columns=columns, dtype=str)
     for row in [row for row, cells in lines.items() if len(cells) != len(header)]:
         what = f"expected {len(header)} cells, got {len(lines.pop(row))}"
         survey.report("unreadable", path, row, what, "correct the row")
