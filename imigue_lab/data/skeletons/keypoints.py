@@ -100,11 +100,11 @@ MEDIAPIPE65 = [
 # MediaPipe Holistic: its 33 points of the body, the 468 of the face mesh, some of which have names,
 # and both hands; in this order, or as tables in order of their kinds have them, face first.
 MEDIAPIPE33 = (
-    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear"
-    " right_ear left_lip_corner right_lip_corner left_shoulder right_shoulder left_elbow right_elbow"
-    " left_wrist right_wrist left_pinky right_pinky left_index right_index left_thumb right_thumb"
-    " left_hip right_hip left_knee right_knee left_ankle right_ankle left_heel right_heel"
-    " left_big_toe right_big_toe"
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer"
+    " left_ear right_ear left_lip_corner right_lip_corner left_shoulder right_shoulder"
+    " left_elbow right_elbow left_wrist right_wrist left_pinky right_pinky left_index"
+    " right_index left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle"
+    " right_ankle left_heel right_heel left_big_toe right_big_toe"
 ).split()
 MESH = {93: "right_jaw_2", 172: "right_jaw_4", 152: "chin", 397: "left_jaw_4", 323: "left_jaw_2"}
 MESH |= {105: "right_brow_2", 334: "left_brow_2", 168: "nose_bridge_0", 0: "lip_top"}
