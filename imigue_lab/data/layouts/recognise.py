@@ -117,7 +117,7 @@ def survey_layout(root: Path) -> Survey:
     from imigue_lab.data.layouts.full import label_file, read_full
     from imigue_lab.data.layouts.inventory import take_inventory
     from imigue_lab.data.layouts.miga import read_miga
-    from imigue_lab.data.layouts.plain import read_folder
+    from imigue_lab.data.layouts.plain import KEYPOINTS, read_folder
 
     inventory = take_inventory(root)
     signs = [sign_of(path) for path in (*inventory.lists, *inventory.unknown)]
@@ -135,12 +135,7 @@ def survey_layout(root: Path) -> Survey:
     pickles = [path for path in root.iterdir() if path.suffix.lower() in PICKLES]
     if len(pickles) == 1:
         return survey_layout(pickles[0])
-    kinds = {path.suffix.lower() for path in root.iterdir()} & {
-        ".skeleton",
-        ".npy",
-        ".pose",
-        ".json",
-    }
+    kinds = {path.suffix.lower() for path in root.iterdir()} & {*KEYPOINTS[:-1]}
     raise DataError(
         f"{root}: expected videos.csv, or a video, label or keypoint file of iMiGUE, got"
         f" {some(sorted(kinds)) or 'none'}; unpack archives, move keypoints into keypoints/ beside"

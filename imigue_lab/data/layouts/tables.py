@@ -17,10 +17,8 @@ from imigue_lab.data.vocabulary import WHOLE, WORDS
 from imigue_lab.errors import DataError, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-START, END = (
-    re.compile("start|begin|first|from|onset"),
-    re.compile("end|stop|last|to$|offset"),
-)  # of a header
+START = re.compile("start|begin|first|from|onset")  # columns of a header
+END = re.compile("end|stop|last|to$|offset")
 TYPO = 0.65  # similarity of two outcomes, 0 to 1, from which that of one video is a typo
 Cells = dict[int, list[str]]
 EMPTY: tuple[list[str], ...] = ([], [""])  # cells of a blank line
