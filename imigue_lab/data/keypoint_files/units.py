@@ -61,16 +61,19 @@ def within(places: Float[np.ndarray, "*points 2"], span: tuple[int, int]) -> boo
 
 
 def needs_nothing(points: np.ndarray, layout: Layout) -> bool:
-    """Whether an array is valid, in pixels and with scores up to 1; quicker than to convert it."""
+    """Whether an array is valid, and in space, or in pixels with scores up to 1; quicker than to
+    convert it.
+    """
     values = np.asarray(points).reshape(-1, points.shape[-1])
-    if layout.axes == 3 or not layout.scores or layout.unit != "pixels" or values.shape[1:] != (3,):
+    if values.dtype.kind != "f" or not values.size or values.shape[1] != 3:
         return False
-    if values.dtype.kind != "f" or not len(values):
-        return False
-    few = values[:: max(1, len(values) // SAMPLE)]
+    most = max(values.max(), -values.min())  # NaN where any is
+    if layout.axes == 3:
+        return bool(most < np.finfo(np.float32).max)
+    few, score = values[:: max(1, len(values) // SAMPLE)], values[:, 2]
     far = few[few[:, 2] > 0, :2].max(initial=0) > RANGES["percent"][1]
-    score, most = values[:, 2], max(values.max(), -values.min())  # NaN where any is
-    return bool(far and most <= LARGEST and score.min() >= 0 and score.max() <= HIGHEST)
+    scored = layout.scores and score.min() >= 0 and score.max() <= HIGHEST
+    return bool(layout.unit == "pixels" and far and most <= LARGEST and scored)
 
 
 def unit_of(recording: Recording, size: Size | None) -> Unit:

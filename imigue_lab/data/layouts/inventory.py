@@ -20,6 +20,14 @@ NAME = re.compile(
     rf"(?P<suffix>(?i:\.csv|\.xlsx|{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",
     re.ASCII,
 )
+# ending, whether there is the number of a clip, part of the name -> kind of a file
+KINDS: dict[tuple[str, bool, str | None], str] = {
+    ("video", False, None): "video",
+    ("video", True, None): "clip video",
+    (".xlsx", True, None): "clip keypoints",
+    (".xlsx", False, "openpose"): "openpose",
+    **{(".csv", False, part): part for part in ("label", "light_hand", "light")},
+}
 DATA_ENDINGS = ("_label.csv", "_light_hand.csv", ".xlsx")
 SPLIT_FOLDER = re.compile(
     r"(.*[_-])?(?P<split>train|val|valid|validate|validation|test|phase_?2)([_-](data|set))?",
@@ -98,8 +106,8 @@ def refuse(error: OSError) -> None:
 
 
 def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
-    name = NAME.fullmatch(path.name)
-    kind = kind_of(name) if name else None
+    name, ending = NAME.fullmatch(path.name), "video" if is_video(path) else path.suffix.lower()
+    kind = KINDS.get((ending, name["row"] is not None, name["part"])) if name else None
     if name and kind:
         row = None if name["row"] is None else int(name["row"])
         inventory.found.append(Found(path, kind, name["video"], row, split))
@@ -112,19 +120,6 @@ def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
 def is_video(path: Path) -> bool:
     """Whether the ending, in upper or lower case, is that of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def kind_of(name: re.Match[str]) -> str | None:
-    row, part, suffix = name["row"], name["part"], name["suffix"].lower()
-    if suffix in VIDEO_SUFFIXES and part is None:
-        return "video" if row is None else "clip video"
-    if suffix == ".csv" and row is None and part in ("label", "light_hand", "light"):
-        return part
-    if suffix == ".xlsx" and row is None and part == "openpose":
-        return part
-    if suffix == ".xlsx" and row is not None and part is None:
-        return "clip keypoints"
-    return None
 
 
 def split_of(folders: list[str]) -> str | None:

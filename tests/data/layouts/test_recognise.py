@@ -475,11 +475,11 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_not_left_out(tmp_path, mo
 
 
 def test_a_plain_root_that_may_not_be_read_is_an_error_too(tmp_path, monkeypatch):
-    def exists(path, **_):
+    def iterdir(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "exists", exists)
-    with pytest.raises(DataError, match=r"videos\.csv: .* got Permission denied; give yourself"):
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=rf"{tmp_path}: .* got Permission denied; give yourself"):
         survey_root(tmp_path)
 
 
