@@ -4,9 +4,9 @@
     clips.csv                     clip_id,video_id,start,end,class        if there are clips
     classes.csv                   class,name[,group][,background]         names of the classes
     videos/<id>.mp4               if there are videos
-    keypoints/<id>.npy            (frames, joints, 3); or <id>.pose, <id>.json of RTMPose,
+    keypoints/<id>.npy            (frames, joints, 3); or <id>.pose, <id>.csv, <id>.json of RTMPose,
                                   <id>.skeleton of NTU, or a folder of OpenPose JSON
-    keypoints.json                the layout of .npy and .json, see skeletons/declared.py
+    keypoints.json                the layout of .npy, .csv and .json, see skeletons/declared.py
 
 Split is train, validation or test; outcome is any category, such as win or lose, or empty; frames
 count from 0, the end inclusive. `class` in clips.csv is the id or the name of a class of
