@@ -70,12 +70,13 @@ def describe_annotations(path: Path) -> str:
 
 
 def describe_labels(path: Path) -> str:
+    from imigue_lab.data.index import Survey
     from imigue_lab.data.layouts.recognise import raise_first
     from imigue_lab.data.layouts.tables import read_label_file
 
-    imigue = builtin("imigue")
-    clips, problems = read_label_file(path, False, imigue)
-    raise_first(problems)
-    name, of = path.stem.lower().partition("_label")[0], imigue.label
+    survey = Survey(path.parent, "miga")
+    clips = read_label_file(path, False, survey)
+    raise_first(survey.problems)
+    name, of = path.stem.lower().partition("_label")[0], survey.vocabulary.label
     shown = [f"{name}_{n}: {c['start']} to {c['end']}, {of(c['label'])}" for n, c in clips.items()]
     return "\n".join([f"{path}: {len(clips)} clips", *shown[:5]])

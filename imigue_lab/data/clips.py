@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from imigue_lab.data.skeletons.geometry import Skeleton, pick, present, resample
+from imigue_lab.data.skeletons.geometry import as_persons, pick, present, resample
 from imigue_lab.data.skeletons.keypoints import Source
 from imigue_lab.errors import DataError
 
@@ -111,19 +111,18 @@ class ClipDataset(Dataset[Clip]):
         if self.joints is not None:
             skeleton = pick(skeleton, self.joints, self.axes)
         skeleton = np.array(skeleton, dtype=np.float32)
-        check_finite(self.clip_ids[number], start, skeleton)
+        finite = np.isfinite(skeleton).all(axis=(0, 2, 3))
+        if not finite.all():
+            raise DataError(
+                f"{self.clip_ids[number]}: NaN or infinity at a joint in frame"
+                f" {start + int(np.argmin(finite))} of the video; set missing joints to 0"
+            )
         if self.frames:
             skeleton = resample(skeleton, self.frames, self.axes)
         seen = present(skeleton, self.axes)
         skeleton *= seen[..., None]
         tensors = torch.from_numpy(skeleton), torch.from_numpy(seen)
         return Clip(self.clip_ids[number], *tensors, self.labels[number])
-
-
-def as_persons(keypoints: np.ndarray) -> np.ndarray:
-    """(T, V, C) of one person as (1, T, V, C); a view."""
-    plain = np.asarray(keypoints)  # slicing a memmap is slower
-    return plain if plain.ndim == 4 else plain[None]
 
 
 def middle(start: int, stop: int, longest: int) -> tuple[int, int]:
@@ -180,12 +179,3 @@ def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[Source]
             from imigue_lab.data.checks.tables import check_ranges as past_end
 
             raise DataError(past_end(own, {str(video_id): frames})[1][0].sentence)
-
-
-def check_finite(clip_id: str, start: int, skeleton: Skeleton) -> None:
-    finite = np.isfinite(skeleton).all(axis=(0, 2, 3))
-    if not finite.all():
-        raise DataError(
-            f"{clip_id}: NaN or infinity at a joint in frame {start + int(np.argmin(finite))} of"
-            " the video; set missing joints to 0"
-        )

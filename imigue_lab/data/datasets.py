@@ -88,9 +88,8 @@ def load_features(
             digest.update(f"{video_id} {stream} {array.shape} {array.dtype}".encode())
             digest.update(array.tobytes())
             streams[stream][video_id] = torch.from_numpy(array)
+            check_width(stream, video_id, streams[stream])
         check_pair(video_id, streams["context"][video_id], streams["face"][video_id])
-    for stream, tensors in streams.items():
-        check_widths(stream, tensors)
     return EmotionFeatures(**streams, digest=digest.hexdigest())
 
 
@@ -121,14 +120,13 @@ def check_pair(video_id: str, context: Tensor, face: Tensor) -> None:
         raise DataError(f"{video_id}: every window is zero in both streams; remove it")
 
 
-def check_widths(stream: str, features: dict[str, Tensor]) -> None:
-    first = next(iter(features.values())).shape[1]
-    for video_id, array in features.items():
-        if array.shape[1] != first:
-            raise DataError(
-                f"{video_id} ({stream}): expected width {first} as in the others, got"
-                f" {array.shape[1]}; extract all with one encoder"
-            )
+def check_width(stream: str, video_id: str, features: dict[str, Tensor]) -> None:
+    width, first = features[video_id].shape[1], next(iter(features.values())).shape[1]
+    if width != first:
+        raise DataError(
+            f"{video_id} ({stream}): expected width {first} as in the others, got {width}; extract"
+            " all with one encoder"
+        )
 
 
 def present_windows(features: Float[Tensor, "T D"]) -> Bool[Tensor, " T"]:

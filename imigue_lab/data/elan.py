@@ -91,9 +91,10 @@ def read_eaf(
     """The gestures of a file that people have corrected.
 
     All tiers named ``gestures...`` are read, others are ignored and named. An annotation without
-    a time of its own (a symbolic child) has that of its parent. Times are those of the medium,
-    TIME_ORIGIN included; between two frames they are rounded to the nearer. A gesture that ends
-    after the video is cut to it, an empty one is skipped: with a remark.
+    a time of its own has that of its parent (a symbolic child), or is placed between its neighbours
+    (`place_slots`). Times are those of the medium, TIME_ORIGIN included; between two frames they
+    are rounded to the nearer. A gesture that ends after the video is cut to it, an empty one is
+    skipped: with a remark.
 
     `times` are the video's, see `segments`; `renamed` maps annotators' terms to class names;
     `video` is its file name, to select one of several media. Raises DataError for another kind of
@@ -106,17 +107,21 @@ def read_eaf(
             f"{path}: expected a tier named {TIER!r}, got {some(eaf.get_tier_names()) or 'none'};"
             " rename the tier with the gestures"
         )
-    origin = time_origin(eaf, path, video)
-    rows, empty, cut = [], [], []
+    origin, placed = time_origin(eaf, path, video), place_slots(eaf)
+    rows, empty, cut, between = [], [], [], []
     for tier in read:
         confidence = confidences(eaf, tier, path)
-        for number, name in values_of(eaf, tier).items():
+        aligned, symbolic = eaf.tiers[tier][:2]
+        values = {n: row[2] for n, row in aligned.items()}
+        for number, name in (values | {n: row[1] for n, row in symbolic.items()}).items():
             span = time_span(eaf, number, origin)
             if not name.strip():
                 empty.append(clock(span[0]))
                 continue
             where = f"{path}, {tier}, {clock(span[0])}"
             label = class_named(name, where, vocabulary, renamed or {})
+            own = {*aligned.get(number, ())[:2]}
+            between += [f"{name.strip()} at {clock(span[0])}"] * bool(placed & own)
             start, last, over = to_frames(span, times, f"{path}, {tier}, {name!r}")
             cut += [f"{name.strip()} at {clock(span[0])} by {over} ms"] * (over > 0)
             rows.append((label, start, last, confidence.get(number)))
@@ -125,13 +130,26 @@ def read_eaf(
     remarks = remarks_on(eaf, read, segments, (len(times) - 1) / (times[-1] - times[0]))
     remarks += [f"annotations without a value were skipped: at {some(empty)}"] * bool(empty)
     remarks += [f"gestures were cut to the end of the video: {some(cut)}"] * bool(cut)
+    what = "annotations without a time are placed evenly between their neighbours"
+    remarks += [f"{what}: {some(between)}"] * bool(between)
     return Corrected(segments, remarks)
 
 
-def values_of(eaf: Eaf, tier: str) -> dict[str, str]:
-    """The text of each annotation of a tier, aligned or symbolic, by its id."""
-    aligned, symbolic = eaf.tiers[tier][:2]
-    return {n: row[2] for n, row in aligned.items()} | {n: row[1] for n, row in symbolic.items()}
+def place_slots(eaf: Eaf) -> set[str]:
+    """Gives time slots without a time, as time subdivisions have them, the one that ELAN shows:
+    evenly between their neighbours of the same tier. Returns these slots.
+    """
+    placed = set()
+    for aligned, *_ in eaf.tiers.values():
+        used = {slot for row in aligned.values() for slot in row[:2]}
+        slots = [slot for slot in eaf.timeslots if slot in used]  # in their order in time
+        known = [n for n, slot in enumerate(slots) if eaf.timeslots[slot] is not None]
+        lost = {*range(min(known, default=0), max(known, default=0))} - {*known}
+        moments = [eaf.timeslots[slots[n]] for n in known]
+        for n in lost:
+            eaf.timeslots[slots[n]] = round(np.interp(n, known, moments))
+        placed |= {slots[n] for n in lost}
+    return placed
 
 
 def time_span(eaf: Eaf, number: str, origin: int) -> tuple[int | None, int | None]:

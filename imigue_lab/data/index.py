@@ -7,6 +7,7 @@ paths are absolute and text; a label is the number of its row in classes.csv, fr
 """
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pandera.pandas as pa
 
 from imigue_lab.data.vocabulary import Vocabulary, builtin, code_outcomes
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.errors import some
 
 SPLITS = ("train", "validation", "test")
 MARKER = "synthetic.json"  # in the root of synthetic data: the arguments of the generator
@@ -70,6 +72,7 @@ class Index:
     richer: dict[str, Path] = field(default_factory=dict)  # by video: a second file of more joints
     remarks: list[str] = field(default_factory=list)  # on its splits, for a reader of the scores
     vocabulary: Vocabulary = field(default_factory=lambda: builtin("imigue"))
+    keypoints: str = ""  # of a run's data: the layout it names, for files that do not name theirs
 
     @property
     def key(self) -> str:
@@ -85,8 +88,7 @@ class Index:
 class Problem:
     """A row or file that cannot be used: where it is, what is wrong, and what to do.
 
-    The kind is `columns`, `unreadable`, `id`, `duplicate id`, `split`, `outcome`, `subject`, `row`,
-    `class`, `classes`, `range` or `unknown video`.
+    The kind is that of the data check's finding, such as `unknown class`.
     """
 
     kind: str
@@ -96,8 +98,11 @@ class Problem:
     advice: str
 
     def __str__(self) -> str:
-        place = f"{self.file}" if self.row is None else f"{self.file}:{self.row}"
-        return f"{place}: {self.what}; {self.advice}"
+        return f"{self.place(self.file)}: {self.what}; {self.advice}"
+
+    def place(self, name: Path | str) -> str:
+        """The row in a file that is shown by this name."""
+        return f"{name}" if self.row is None else f"{name}:{self.row}"
 
 
 @dataclass
@@ -121,6 +126,11 @@ class Survey:
 
     def report(self, kind: str, file: Path, row: int | None, what: str, advice: str) -> None:
         self.problems.append(Problem(kind, file, row, what, advice))
+
+    def note(self, what: str, names: Iterable[object]) -> None:
+        """Adds what is absent or left out, and of which; nothing if there is none."""
+        if shown := some(names):
+            self.absent.append(f"{what} {shown}")
 
     def to_index(self) -> Index:
         """The index of what can be used."""

@@ -3,8 +3,9 @@
 The order depends on seed and epoch only: a resumed run sets `epoch` and continues identically.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -30,13 +31,9 @@ class Draw(NamedTuple):
 
 def with_ordinals(batches: Iterable[list[int]]) -> Iterator[list[Draw]]:
     """The batches of one epoch, before they are divided among pieces and processes."""
-    drawn: Counter[int] = Counter()
+    ordinals = defaultdict[int, Iterator[int]](count)
     for numbers in batches:
-        draws = []
-        for number in numbers:
-            draws.append(Draw(number, drawn[number]))
-            drawn[number] += 1
-        yield draws
+        yield [Draw(number, next(ordinals[number])) for number in numbers]
 
 
 class BucketSampler(Sampler[list[int]]):

@@ -39,8 +39,10 @@ def survey_data(data: str, store: str = "") -> tuple[Index, list[Problem]]:
 
     Videos that cannot be opened are in the index; the code that opens them reports them.
     """
+    from imigue_lab.data.layouts.inventory import is_video
+
     survey = survey_root(find_root(data, store))
-    return survey.to_index(), [p for p in survey.problems if p.kind != "unreadable"]
+    return survey.to_index(), [p for p in survey.problems if not is_video(p.file)]
 
 
 def find_root(data: str, store: str) -> Path:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
 
 from imigue_lab.errors import LabError
@@ -93,6 +94,12 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a complete file, or leaves the old one."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """The same of an ``.npy``."""
+    with atomic_path(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
 
 
 def short_hash(*parts: object) -> str:

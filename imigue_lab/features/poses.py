@@ -3,19 +3,12 @@
 Letters in shapes: N persons, T frames, V joints of the requested layout.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from imigue_lab.data.keypoint_files.tables import (
-    NAMED,
-    Recording,
-    layout_of_file,
-    read_keypoint_csv,
-    read_recording,
-)
+from imigue_lab.data.keypoint_files.tables import Recording, read_recording
 from imigue_lab.data.keypoint_files.units import Size, in_pixels
 from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
@@ -34,7 +27,7 @@ def find_poses(
 
     Args:
         source: empty; ``mediapipe``; ``rtmlib`` or ``rtmlib:DETECTOR.onnx,POSE.onnx``; or a file or
-            folder for `read_recording`, or a CSV of frame number and x, y, score of each joint.
+            folder for `read_recording`.
         layout: that the gesture run was trained on.
 
     Raises DataError for a file that cannot be used, has another number of frames than the video,
@@ -70,7 +63,7 @@ def find_poses(
 def read_user_recording(
     path: Path, size: Size | None = None, wanted: Layout | None = None
 ) -> Recording:
-    """As `read_recording`, in pixels; also of a CSV with any name.
+    """As `read_recording`, in pixels.
 
     A ``keypoints.json`` declares the layout beside the file or in the folder above. `size` is that
     of the picture, `wanted` the layout that is needed, see `layout_of_file`.
@@ -78,20 +71,7 @@ def read_user_recording(
     if not path.exists():
         raise DataError(f"{path}: no such keypoints; name a file, a folder, or an estimator")
     declared = declared_layout(path.parent) or declared_layout(path.parent.parent)
-    if path.suffix != ".csv" or path.name.endswith(tuple(NAMED)):
-        return in_pixels(read_recording(path, declared, wanted), size)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            columns = len(next(csv.reader(file), []))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); copy it again") from None
-    if columns % 3 != 1:
-        raise DataError(
-            f"{path}: expected frame and x, y, score of each joint, got {columns} columns; write it"
-            " in this form"
-        )
-    layout = layout_of_file(path, (1, columns // 3, 3), declared, wanted)
-    return in_pixels(Recording(read_keypoint_csv(path, layout), layout), size)
+    return in_pixels(read_recording(path, declared, wanted), size)
 
 
 def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str]]:

@@ -7,6 +7,7 @@ first where it is absent.
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -186,7 +187,7 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
             f" {run.folder.name}, {some(changed)}; name the data that it was trained on, or train"
             " again"
         )
-    return index
+    return replace(index, keypoints=run.settings()["settings"].get("keypoints", ""))
 
 
 def name_places(places: pd.Series, names: Sequence[str]) -> pd.Series:

@@ -256,11 +256,14 @@ def score_table(
 
 def heads_alone(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The predictions of a gesture model's heads: of the plain average of their logits, and of
-    each alone; where a clip lacks a modality, the other head's. Empty for other models.
+    each alone; where a clip lacks a modality, the other head's. Empty for other models, and where
+    all clips lack one.
     """
     if "pose0" not in predictions:
         return {}
     pose, rgb = (predictions.filter(regex=rf"^{head}\d+$").to_numpy() for head in ("pose", "rgb"))
+    if np.array_equal(pose, rgb):
+        return {}
     logits = {"average of heads": (pose + rgb) / 2, "pose head": pose, "rgb head": rgb}
     columns = [f"p{number}" for number in range(pose.shape[1])]
     return {

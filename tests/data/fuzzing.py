@@ -8,13 +8,12 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from imigue_lab.data.index import Problem
+from imigue_lab.data.index import Survey
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
 from imigue_lab.data.keypoint_files.pose import read_pose
-from imigue_lab.data.keypoint_files.tables import read_keypoint_csv
-from imigue_lab.data.layouts.tables import read_label_file, read_outcomes
+from imigue_lab.data.keypoint_files.tables import read_points
+from imigue_lab.data.layouts.tables import read_label_file, read_values
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 from tests.data.keypoint_files.pose_files import mediapipe, write
 
@@ -61,8 +60,7 @@ def one_sentence(error: DataError, file: Path) -> None:
 def try_label_file(content: bytes, folder: Path) -> None:
     file = folder / "0001_label.csv"
     file.write_bytes(content)
-    clips, problems = read_label_file(file, False, builtin("imigue"))
-    assert all(isinstance(problem, Problem) for problem in problems)
+    clips = read_label_file(file, False, Survey(folder, "miga"))
     for clip in clips.values():
         assert 0 <= clip["start"] <= clip["end"]
         assert 0 <= clip["label"] <= 31
@@ -71,10 +69,9 @@ def try_label_file(content: bytes, folder: Path) -> None:
 def try_outcome_file(content: bytes, folder: Path) -> None:
     file = folder / "labels.csv"
     file.write_bytes(b"video_id,label\n" + content)
-    outcomes, _, problems = read_outcomes(str(file))
-    assert all(text and text == text.strip() for text in outcomes.values())
-    assert all(name != ".." and "/" not in name for name in outcomes)
-    assert all(isinstance(problem, Problem) for problem in problems)
+    outcomes = read_values(str(file), "label", Survey(folder, "miga"), []).label
+    assert all(text == text.strip() for text in outcomes)
+    assert all(name != ".." and "/" not in name for name in outcomes.index)
 
 
 def try_keypoint_rows(rows: str, folder: Path) -> None:
@@ -82,7 +79,7 @@ def try_keypoint_rows(rows: str, folder: Path) -> None:
     header = ",".join(["frame", *(f"c{n}" for n in range(WIDTH - 1))])
     file.write_bytes(f"{header}\n{rows}\n".encode("utf-8", "surrogatepass"))
     try:
-        skeleton = read_keypoint_csv(file, LAYOUT)
+        skeleton = read_points(file)
     except DataError as error:
         one_sentence(error, file)
     else:

@@ -1,5 +1,7 @@
 """ELAN files: the round trip is exact, and manual changes are read or refused."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,3 +241,24 @@ def test_times_are_converted_by_the_stamps_of_a_variable_rate(file):
     write_eaf(segments, file.with_suffix(".mp4"), 18.1, file, IMIGUE)
     assert 'TIME_VALUE="2000"' in file.read_text()
     assert_frame_equal(read_eaf(file, stamps, IMIGUE).segments, segments)
+
+
+def test_a_subdivision_without_times_is_even_between_its_neighbours(file):
+    rows = [(3, 0, 9, np.nan), (5, 10, 24, np.nan), (7, 25, 74, np.nan), (9, 80, 99, np.nan)]
+    table = pd.DataFrame(rows, columns=["label", "start", "end", "confidence"])
+    write_eaf(as_segments(table, times(25)), file.with_suffix(".mp4"), 25, file, IMIGUE)
+    text = file.read_text()
+    slots = dict(re.findall(r'TIME_SLOT_ID="(\w+)" TIME_VALUE="(\d+)"', text))
+    for moment in ("400", "1000"):  # ELAN has one slot between two parts of 0 to 3000 ms
+        ends, begins = (slot for slot, own in slots.items() if own == moment)
+        text = text.replace(f'REF1="{begins}"', f'REF1="{ends}"').replace(
+            f'TIME_VALUE="{moment}"', ""
+        )
+    file.write_text(text)
+    read = read_eaf(file, times(25), IMIGUE)
+    assert read.segments.start.tolist() == [0, 25, 50, 80]
+    assert read.segments.end.tolist() == [24, 49, 74, 99]
+    assert "annotations without a time are placed evenly between" in read.remarks[-1]
+    file.write_text(text.replace(' TIME_VALUE="4000"', ""))  # the last slot has no neighbour
+    with pytest.raises(DataError, match="has no time; align it in ELAN"):
+        read_eaf(file, times(25), IMIGUE)

@@ -12,6 +12,7 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError, RunError
+from imigue_lab.results.open import open_index
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
@@ -101,10 +102,9 @@ def test_pose_alone_in_space_trains_the_gesture_model(tree):
         points[3:5, 7] = 0  # a joint at the origin where others move is missing
         return points
 
-    root = tree(25, {"layout": "ntu25"}, change=change)
-    settings = GestureSettings.from_arguments(
-        {"data": str(root), "rgb": "none", "width": 12, "heads": 3, "warmup": 0, **TINY}
-    )
+    root = tree(25, change=change)
+    own = {"data": str(root), "rgb": "none", "keypoints": "ntu25", "width": 12, "heads": 3}
+    settings = GestureSettings.from_arguments({**own, "warmup": 0, **TINY})
     data = load_gesture_tokens(settings)
     run = train_gesture(settings, data)
     assert set(run.predictions().based_on) == {"pose"}
@@ -112,7 +112,10 @@ def test_pose_alone_in_space_trains_the_gesture_model(tree):
     clip = data.gestures.skeletons("train", 0)[0]
     assert not clip.present[0, 3:5, 7].any() and clip.present[0, :3].all()
     assert (data.poses["v0_0"].places == -1).all()
-    figure = skeleton_player(read_index(root), "v0_0")
+    assert run.scores().predictor.str.contains("head").sum() == 0  # they would be equal
+    with pytest.raises(DataError, match=r"expected a declared layout for 25 joints"):
+        skeleton_player(read_index(root), "v0_0")
+    figure = skeleton_player(open_index(run, str(root)), "v0_0")  # by the run's own setting
     assert len(figure.frames) == 8
 
 

@@ -85,11 +85,9 @@ def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> 
 
     `frames` are the expected rows of each, where known.
     """
-    by_one: list[str] = []
-    by_more: list[str] = []
+    by_one, by_more = list[str](), list[str]()
     for name, fact in facts.items():
-        difference = abs(fact.rows - frames.get(name, fact.rows))
-        if difference:
+        if difference := abs(fact.rows - frames.get(name, fact.rows)):
             why = rates_of(fact.rows, frames[name]) if difference > 1 else ""
             place = f"{name} has {fact.rows} rows for {frames[name]} frames{why}"
             (by_one if difference == 1 else by_more).append(place)
@@ -107,7 +105,7 @@ def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> 
     advice = "they are masked; check the video"
     findings += found("warning", "missing joints", what, missing, advice)
     remarks = [f"{name}: {remark}" for name, fact in facts.items() for remark in fact.remarks]
-    what, advice = "keypoints are read in other units than the file has", "correct the files if not"
+    what, advice = "keypoints are read in another unit, or may be", "correct the files if not"
     findings += found("note", "units of keypoints", what, remarks, advice)
     swapped = [name for name, fact in facts.items() if fact.swapped]
     what = "fingertips are at the wrist of the other hand"

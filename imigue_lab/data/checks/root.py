@@ -19,7 +19,7 @@ from imigue_lab.data.checks.report import ORDER, Finding, Report, found
 from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
-from imigue_lab.data.keypoint_files.clips import parse, read_file, with_extracted
+from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
 from imigue_lab.data.videos.probe import probe_all
 from imigue_lab.data.videos.video import VideoInfo
@@ -57,12 +57,14 @@ def check_root(
     findings += check_keypoints(poses, expected_rows(index, frames, past_end))
     findings += check_videos(videos, {n: header for n, header in headers.items() if header.frames})
     findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
-    findings += tables.check_placeholders(index) + tables.check_outcomes(index)
-    findings += tables.check_reference_counts(index)
+    findings += tables.check_placeholders(index) + tables.check_official_counts(index)
+    what, advice = "outcomes may be typos", "correct them, or leave them empty"
+    doubts = tables.doubtful_outcomes(index)
+    findings += found("warning", "doubtful outcome", what, doubts, advice)
     if not index.synthetic:
         findings += tables.check_absent_classes(index)
     if tables.has_official(index):
-        findings += tables.check_official_counts(index) + tables.check_known_leak(index)
+        findings += tables.check_known_leak(index)
     return Report(survey.root, index, sorted(findings, key=lambda f: ORDER.index(f.severity)))
 
 
@@ -88,7 +90,7 @@ def read_poses(index: Index) -> tuple[dict[str, KeypointFacts], list[Finding]]:
     unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
     files, video_of = files_of(index, "keypoints"), index.clips.set_index("clip_id").video_id
     with suppress(LabError):  # errors are collected per file below; a cache is not needed
-        convert([path for path in files.values() if path.suffix != ".npy"], parse)
+        convert([path for path in files.values() if not is_array(path)], parse)
     for name, path in files.items():
         try:
             recording = read_file(index, path, video_of.get(name, name))

@@ -7,22 +7,9 @@ import pandas as pd
 from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.layouts.tables import similarity
+from imigue_lab.data.layouts.tables import TYPO, similarity
 from imigue_lab.data.vocabulary import WORDS
 from imigue_lab.errors import DataError
-
-# Kind of a reader's problem -> severity and kind of the finding; others are "unreadable" errors.
-KINDS: dict[str, tuple[Severity, str]] = {
-    "class": ("error", "unknown class"),
-    "classes": ("error", "faulty list of classes"),
-    "range": ("error", "reversed range"),
-    "id": ("error", "unsafe name"),
-    "duplicate id": ("error", "duplicate video"),
-    "split": ("error", "unknown split"),
-    "outcome": ("error", "unknown outcome"),
-    "subject": ("error", "two subjects of a video"),
-    "unknown video": ("error", "unknown video"),
-}
 
 
 class Counts(NamedTuple):
@@ -46,10 +33,13 @@ OFFICIAL_TRAIN = (  # clips of each class in its train split
     *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
 )
 
-REFERENCE = {  # layout -> clips of train, validation and test
-    "smg": (2_452, 637, 610),
-    "ma52": (11_250, 5_586, 5_586),
-    "bold": (9_222, 1_153, 2_864),
+PUBLISHED = dict.fromkeys(("full", "miga"), OFFICIAL) | {  # by layout; of others clips alone
+    layout: {split: Counts(0, 0, clips) for split, clips in zip(SPLITS, own, strict=True)}
+    for layout, own in {
+        "smg": (2_452, 637, 610),
+        "ma52": (11_250, 5_586, 5_586),
+        "bold": (9_222, 1_153, 2_864),
+    }.items()
 }
 
 
@@ -60,21 +50,14 @@ def has_official(index: Index) -> bool:
 
 def check_problems(problems: list[Problem]) -> list[Finding]:
     """The problems of the readers, grouped by kind."""
-    groups: dict[tuple[Severity, str, str], list[Problem]] = {}
+    groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
-        if is_video(problem.file) and problem.kind == "unreadable":
-            continue  # reported by `checks/videos.py`
-        severity, kind = KINDS.get(problem.kind, ("error", "unreadable"))
-        groups.setdefault((severity, kind, problem.advice), []).append(problem)
+        if not is_video(problem.file) or problem.kind != "unreadable":  # see `checks/videos.py`
+            groups.setdefault((problem.kind, problem.advice), []).append(problem)
     return [
-        Finding(severity, kind, members[0].what, tuple(map(place_of, members)), advice)
-        for (severity, kind, advice), members in groups.items()
+        Finding("error", kind, own[0].what, tuple(p.place(p.file.name) for p in own), advice)
+        for (kind, advice), own in groups.items()
     ]
-
-
-def place_of(problem: Problem) -> str:
-    row = "" if problem.row is None else f":{problem.row}"
-    return f"{problem.file.name}{row}"
 
 
 def check_subjects(index: Index) -> list[Finding]:
@@ -102,21 +85,19 @@ def check_duplicate_clips(index: Index) -> list[Finding]:
     return found("warning", "duplicate row", what, index.clips.clip_id[same], advice)
 
 
-def check_outcomes(index: Index) -> list[Finding]:
-    what, advice = "outcomes may be typos", "correct them, or leave them empty"
-    return found("warning", "doubtful outcome", what, doubtful_outcomes(index), advice)
-
-
 def doubtful_outcomes(index: Index) -> list[str]:
     """Categories that may be typos or stand for a missing value, each with the reason."""
     names, doubts = index.vocabulary.outcomes, []
     for place, name in enumerate(names if not {*names} <= WORDS.keys() else ()):
+        alone = (index.videos.outcome == place).sum() == 1
+        others, least = (names, TYPO) if alone else (names[:place], ALIKE)
+        alike = [own for own in others if own != name and similarity(name, own) >= least]
         if name.casefold() in MISSING:
             doubts.append(f"{name!r} looks like a missing value")
-        elif (index.videos.outcome == place).sum() == 1:
-            doubts.append(f"{name!r} is the outcome of one video")
-        elif alike := [own for own in names[:place] if similarity(name, own) >= ALIKE]:
-            doubts.append(f"{name!r} is almost {alike[0]!r}")
+        elif alone or alike:
+            reasons = [f"almost {own!r}" for own in alike[:1]]
+            reasons[:0] = ["the outcome of one video"] if alone else []
+            doubts.append(f"{name!r} is {' and '.join(reasons)}")
     return doubts
 
 
@@ -139,41 +120,28 @@ def refuse_errors(index: Index) -> None:
 
 def check_absent_classes(index: Index) -> list[Finding]:
     """Classes without a clip, for each split with labels."""
-    findings = []
+    findings, advice = [], "scores per class are undefined there"
     for split in SPLITS:
-        labels = index.clips.label[index.clips.split == split].dropna()
-        if len(labels):
-            what = f"classes without a clip in {split}"
-            present = set(labels)
-            vocabulary = index.vocabulary
-            absent = [n for n in range(len(vocabulary)) if n not in present]
-            names = list(map(vocabulary.label, absent))
-            advice = "scores per class are undefined there"
-            findings += found("note", "absent class", what, names, advice)
+        labels = {*index.clips.label[index.clips.split == split].dropna()}
+        absent = [n for n in range(len(index.vocabulary)) if n not in labels] if labels else []
+        what, names = f"classes without a clip in {split}", map(index.vocabulary.label, absent)
+        findings += found("note", "absent class", what, names, advice)
     return findings
 
 
 def check_official_counts(index: Index) -> list[Finding]:
+    """Videos and clips of each split, against those that were published for real data."""
     differing = []
-    for split, (videos, _, clips) in OFFICIAL.items():
-        got = int((index.videos.split == split).sum()), int((index.clips.split == split).sum())
-        if got != (videos, clips):
-            expected = f"{split}: expected {videos} videos with {clips} clips"
-            differing.append(f"{expected}, got {got[0]} with {got[1]}")
-    what = "counts differ from those of the MiGA challenge"
-    advice = "published scores are on the challenge's split"
-    return found("note", "official counts", what, differing, advice)
-
-
-def check_reference_counts(index: Index) -> list[Finding]:
-    """The same for the other data sets, against the clips that were published."""
-    differing = []
-    for split, clips in zip(SPLITS, REFERENCE.get(index.layout, ()), strict=False):
-        got = int((index.clips.split == split).sum())
-        if got != clips and not index.synthetic:
-            differing.append(f"{split}: expected {clips} clips, got {got}")
-    what = f"counts differ from those of {index.vocabulary.name}"
-    advice = "published scores are on the official split"
+    published = {} if index.synthetic else PUBLISHED.get(index.layout, {})
+    for split, own in published.items():
+        videos, clips = (int((t.split == split).sum()) for t in (index.videos, index.clips))
+        expected = f"{own.videos} videos with {own.clips} clips, got {videos} with {clips}"
+        if not own.videos:
+            expected = f"{own.clips} clips, got {clips}"
+        if clips != own.clips or own.videos not in (0, videos):
+            differing.append(f"{split}: expected {expected}")
+    whose = "the MiGA challenge" if has_official(index) else index.vocabulary.name
+    what, advice = f"counts differ from those of {whose}", "published scores are on its split"
     return found("note", "official counts", what, differing, advice)
 
 

@@ -8,7 +8,6 @@ argument; it must be a module-level function, since worker processes look it up 
 Letters in shapes: T frames, V joints.
 """
 
-import io
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from jaxtyping import Float32
 from tqdm import tqdm
 
 from imigue_lab.data.keypoint_files.datasets import file_of
-from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_array
 from imigue_lab.errors import DataError, LabError
 
 PARALLEL_FROM = 64_000_000  # bytes of files; fewer are parsed before other processes have started
@@ -111,9 +110,7 @@ def attempt(source: Path, parse: Parser) -> list[str]:
 def convert_one(source: Path, parse: Parser) -> None:
     """Parses and stores one file, and removes arrays of its earlier states."""
     target = array_path(source, parse)  # if the file changes while it is parsed, this is stale
-    array = io.BytesIO()
-    np.save(array, parse(source), allow_pickle=False)
-    write_atomically(target, array.getvalue())
+    write_array(target, parse(source))
     for old in target.parent.glob(f"{escape(target.stem.rpartition('-')[0])}-*.npy"):
         if old != target:
             old.unlink(missing_ok=True)

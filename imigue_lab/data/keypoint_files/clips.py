@@ -6,7 +6,6 @@ A clip's own file takes precedence over the rows of its video's file. Files are 
 Letters in shapes: M persons, T frames, V joints, C channels.
 """
 
-import io
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -16,22 +15,23 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from imigue_lab.data.clips import KeypointFiles, as_persons
+from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
+from imigue_lab.data.keypoint_files.datasets import map_array
 from imigue_lab.data.keypoint_files.tables import (
-    NAMED,
     Recording,
+    as_recording,
     layout_of_file,
+    named_layout,
     read_points,
-    read_recording,
 )
-from imigue_lab.data.keypoint_files.units import Size, in_pixels
+from imigue_lab.data.keypoint_files.units import Size, in_pixels, needs_nothing
 from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, contains, subset
 from imigue_lab.data.store import store_folder
-from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_array
 from imigue_lab.errors import DataError, some
 
 
@@ -89,15 +89,20 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
             " or train from pictures, as with --model tsm"
         )
     files = dict(zip(key[found], source[found], strict=True))
-    convert([path for path in files.values() if path.suffix != ".npy"], parse)
-    videos = clips.set_index("clip_id").video_id
+    convert([path for path in files.values() if not is_array(path)], parse)
+    declared, videos = declared_layout(index.root), clips.set_index("clip_id").video_id
     paths, layouts, remarks = {}, {}, dict[str, list[str]]()
     for name, path in files.items():
-        paths[name] = path if path.suffix == ".npy" else array_path(path, parse)
-        if path.name.endswith(tuple(NAMED)):  # of data sets, in pixels
-            layouts[name] = layout_of_file(path, ())
+        paths[name] = path if is_array(path) else array_path(path, parse)
+        if named := named_layout(path):  # of data sets, in pixels
+            layouts[name] = named
             continue
-        recording = read_file(index, path, str(videos.get(name, name)), wanted)
+        points = map_array(paths[name])
+        layouts[name] = layout_of_file(path, points.shape, declared, wanted)
+        if needs_nothing(points, layouts[name]):
+            continue
+        size = picture_size(index, str(videos.get(name, name)))
+        recording = in_pixels(as_recording(path, points, declared, wanted), size)
         layouts[name] = recording.layout
         for remark in recording.remarks:
             remarks.setdefault(remark, []).append(str(name))
@@ -123,9 +128,7 @@ def keep_copy(path: Path, skeleton: Skeleton) -> Path:
     """A file of the workspace with the keypoints of another file, changed."""
     digest = blake2b(np.ascontiguousarray(skeleton).tobytes(), digest_size=8).hexdigest()
     copy = workspace() / "keypoints" / f"{path.stem}-{short_hash(path.absolute())}-{digest}.npy"
-    content = io.BytesIO()
-    np.save(content, skeleton, allow_pickle=False)
-    write_atomically(copy, content.getvalue())
+    write_array(copy, skeleton)
     return copy
 
 
@@ -152,13 +155,15 @@ def keypoint_files(index: Index, video_id: str) -> list[Path]:
 
 def read_file(index: Index, path: Path, video_id: str, wanted: Layout | None = None) -> Recording:
     """A keypoint file of a video or of one of its clips, in pixels, from the cache if possible."""
-    declared = declared_layout(index.root)
-    if path.suffix == ".npy":
-        recording = read_recording(path, declared, wanted)
-    else:
-        points = as_persons(read_keypoints(path, parse))
-        recording = Recording(points, layout_of_file(path, points.shape, declared, wanted))
+    points = map_array(path) if is_array(path) else read_keypoints(path, parse)
+    wanted = wanted or LAYOUTS.get(index.keypoints)
+    recording = as_recording(path, points, declared_layout(index.root), wanted)
     return in_pixels(recording, picture_size(index, video_id))
+
+
+def is_array(path: Path) -> bool:
+    """Whether a file needs no cache."""
+    return path.suffix.lower() == ".npy"
 
 
 def picture_size(index: Index, video_id: str) -> Size | None:

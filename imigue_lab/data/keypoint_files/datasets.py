@@ -48,20 +48,29 @@ def file_of(path: Path) -> Path:
     return path.with_name(path.name.rpartition("@")[0]) if path.suffix.startswith(".npy@") else path
 
 
+def map_array(path: Path) -> np.ndarray:
+    """The array of an ``.npy``, mapped."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is an .npz archive")
+        return array
+    except Exception as error:  # any error of its header parser
+        raise DataError(
+            f"{path}: is not an array ({message(error)}); save it with numpy.save"
+        ) from None
+
+
 def open_joints(path: Path) -> tuple[Float[np.ndarray, "rows columns"], int]:
     """BoLD's ``.npy``, mapped, and its number of frames from the first to the last row.
 
     A row is one person in one frame: frame, person, and x, y, score of 18 joints. Frames have any
     first number; those without anybody are absent.
     """
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        shape = rows.shape
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise DataError(f"{path}: is not an array ({message(error)}); copy it again") from None
-    if len(shape) != 2 or shape[1] != 2 + 3 * JOINTS or not len(rows) or rows.dtype.kind != "f":
+    rows = map_array(path)
+    if rows.shape[1:] != (2 + 3 * JOINTS,) or not len(rows) or rows.dtype.kind != "f":
         raise DataError(
-            f"{path}: expected rows of frame, person and {JOINTS} joints, got {shape};"
+            f"{path}: expected rows of frame, person and {JOINTS} joints, got {rows.shape};"
             " copy it again"
         )
     if not 0 <= (last := rows[-1, 0] - rows[0, 0]) < LONGEST:

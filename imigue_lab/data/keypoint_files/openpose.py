@@ -36,12 +36,12 @@ LOST = 50  # frames after which a person who comes back is another one
 PEAK = 20.0  # scores of SimCC estimators reach 10, see `units`
 
 
-def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M T V 3"]:
+def read_openpose_json(folder: Path) -> Float32[np.ndarray, "1 T V 3"]:
     """A folder of ``<any>_<frame>_keypoints.json``: `openpose137`, or of OpenPose's COCO model and
     its version 1.1 `openpose18`.
 
-    OpenPose does not follow persons from frame to frame: here each is followed by position, and
-    those with the highest sum of scores are returned. Undetected joints, and frames without the
+    OpenPose does not follow persons from frame to frame: here each is followed by position, and the
+    one with the highest sum of scores is returned. Undetected joints, and frames without the
     person, are (0, 0, 0).
 
     Raises DataError for no such files, a missing or duplicate frame, or a file of another form.
@@ -53,22 +53,16 @@ def read_openpose_json(folder: Path, persons: int = 1) -> Float32[np.ndarray, "M
             f"{folder}: expected one model of OpenPose, got persons of 18 and of 25 body points;"
             " run OpenPose again"
         )
-    return tracked(people, min(joints, default=137), persons)
+    return tracked(people, min(joints, default=137))
 
 
-def tracked(
-    people: list[list[Person]], joints: int, persons: int = 1
-) -> Float32[np.ndarray, "M T V 3"]:
-    """Persons followed from frame to frame; the first has the highest sum of scores."""
-    skeleton = np.zeros((persons, len(people), joints, 3), dtype=np.float32)
+def tracked(people: list[list[Person]], joints: int) -> Float32[np.ndarray, "1 T V 3"]:
+    """The person of the highest sum of scores, followed from frame to frame."""
+    skeleton = np.zeros((1, len(people), joints, 3), dtype=np.float32)
     surest = [sorted(own, key=lambda person: -float(person[:, 2].sum())) for own in people]
-    tracks = follow([own[:MOST] for own in surest])
-    for number in range(persons):
-        chosen = in_turn(tracks)
-        for frame, person in (item for track in chosen for item in track.items()):
-            skeleton[number, frame] = person
-        taken = {id(track) for track in chosen}
-        tracks = [track for track in tracks if id(track) not in taken]
+    for track in in_turn(follow([own[:MOST] for own in surest])):
+        for frame, person in track.items():
+            skeleton[0, frame] = person
     return skeleton
 
 
@@ -183,8 +177,7 @@ def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.nd
             f"{path}: {part}: expected {3 * points} numbers, got {found}; run OpenPose with its"
             " BODY_25 or COCO model, and with face and hands or without them"
         )
-    wrong = [number for number in numbers if type(number) not in (int, float)]
-    if wrong:
+    if wrong := [number for number in numbers if type(number) not in (int, float)]:
         raise DataError(
             f"{path}: {part}: expected a number, got {wrong[0]!r:.40}; run OpenPose again"
         )

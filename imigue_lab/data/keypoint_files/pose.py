@@ -34,7 +34,9 @@ def read_pose(path: Path) -> Skeleton:
     file = read_pose_file(path)
     parts = {component for component, _ in file.points}
     if set(PARTS) <= parts:
-        layout, names = "openpose137", openpose_names(file.points)
+        layout = "openpose137"  # points of a component are in OpenPose's order
+        own = {part: [name for name in file.points if name[0] == part] for part in PARTS}
+        names = [name for part, count in PARTS.items() for name in own[part][:count]]
     elif "POSE_LANDMARKS" in parts:
         layout = "mediapipe65"
         names = [mediapipe_name(joint) for joint in LAYOUTS[layout].joints]
@@ -69,12 +71,6 @@ def read_pose_file(path: Path) -> PoseFile:
     if not confidence.shape[0] or not confidence.shape[1]:
         raise DataError(f"{path}: contains no frame with a person; write it again")
     return PoseFile(positions, confidence, {name: column for column, name in enumerate(names)})
-
-
-def openpose_names(points: Points) -> list[tuple[str, str]]:
-    """In the order of `openpose137`: within a component, points are in OpenPose's order."""
-    own = {part: [name for name in points if name[0] == part] for part in PARTS}
-    return [name for part, count in PARTS.items() for name in own[part][:count]]
 
 
 def mediapipe_name(joint: str) -> tuple[str, str]:

@@ -5,11 +5,14 @@ space x, y, z.
 """
 
 import csv
+import io
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from einops import rearrange
@@ -19,9 +22,11 @@ from safetensors import SafetensorError, safe_open
 from imigue_lab.data.keypoint_files.datasets import (
     SKELETON,
     file_of,
+    map_array,
     read_joints,
     read_skeleton_csv,
 )
+from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import (
     HIGHEST,
     PEAK,
@@ -30,8 +35,9 @@ from imigue_lab.data.keypoint_files.openpose import (
     read_openpose_json,
 )
 from imigue_lab.data.keypoint_files.pose import read_pose
+from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.declared import FILE
-from imigue_lab.data.skeletons.geometry import Skeleton
+from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 
@@ -62,42 +68,50 @@ def read_recording(
     The arguments are those of `layout_of_file`. Raises DataError for files of another kind, and for
     any that cannot be used.
     """
-    if path.suffix == ".npy":
-        return read_array(path, declared, wanted)
-    skeleton = read_points(path)
-    return Recording(skeleton, layout_of_file(path, skeleton.shape, declared, wanted))
+    return as_recording(path, read_points(path), declared, wanted)
 
 
-def read_points(path: Path) -> Skeleton:
-    """The keypoints of a file of any format but ``.npy``.
+def as_recording(
+    path: Path,
+    points: np.ndarray,
+    declared: Layout | None = None,
+    wanted: Layout | None = None,
+) -> Recording:
+    """The same of what `read_points` gave for a file: (T, V, C) or (M, T, V, C)."""
+    layout = layout_of_file(path, points.shape, declared, wanted)
+    if path.suffix.lower() not in (".npy", ".csv") or named_layout(path):
+        return Recording(as_persons(points), layout)
+    alone = layout.axes == 2 and (points.shape[-1] == 2 or not layout.scores)
+    remarks = ("there are no scores: a joint is missing at (0, 0)",) * alone
+    return Recording(with_scores(path, points, layout), layout, remarks)
+
+
+def read_points(path: Path) -> np.ndarray:
+    """The numbers of a file of any format, whose name may end in capitals; an array is mapped.
 
     ``*_light_hand.csv`` is `light_hand35`, ``*_light.csv`` `body25`, ``*.xlsx`` and a folder of
     JSON files OpenPose's; a ``.pose`` names its points; a ``.json`` is RTMPose's, a ``.skeleton``
     NTU's `ntu25`, and so is SMG's ``*_skeleton.csv``; ``.safetensors`` are extracted keypoints.
+    Of ``.npy`` and other ``.csv`` the layout decides what the third number of a joint is.
     """
     if path.is_dir():
         return read_openpose_json(path)
-    if path.name.endswith(SKELETON):
-        return read_skeleton_csv(path)
     if file_of(path) != path:
         return read_joints(path)
-    if path.suffix == ".pose":
-        return read_pose(path)
-    if path.suffix == ".safetensors":
-        return read_extracted(path)
-    if path.suffix == ".xlsx":
-        return read_openpose_xlsx(path)
-    if path.suffix in (".json", ".skeleton"):
-        from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
-
-        return read_rtmpose_json(path) if path.suffix == ".json" else read_ntu_skeleton(path)
-    for ending, name in NAMED.items():
-        if path.name.endswith(ending):
-            return read_keypoint_csv(path, LAYOUTS[name])
+    for ending, read in READERS.items():
+        if path.name.lower().endswith(ending):
+            return read(path)
     raise DataError(
-        f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose,"
-        " RTMPose's .json, NTU's .skeleton or a folder of OpenPose's JSON files; name one of these"
+        f"{path}: expected a *_light_hand.csv, a *_light.csv, an .xlsx, an .npy, a .pose, a .csv of"
+        " frame and x, y, score of each joint, RTMPose's .json, NTU's .skeleton or a folder of"
+        " OpenPose's JSON files; name one of these"
     )
+
+
+def named_layout(path: Path) -> Layout | None:
+    """That of all files with this ending."""
+    names = (name for ending, name in NAMED.items() if path.name.lower().endswith(ending))
+    return next((LAYOUTS[name] for name in names), None)
 
 
 def read_extracted(path: Path) -> Skeleton:
@@ -108,21 +122,6 @@ def read_extracted(path: Path) -> Skeleton:
             return checked(file.get_tensor("keypoints"), layout, f"{path}")[None]
     except (SafetensorError, OSError, KeyError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it and extract it again") from None
-
-
-def read_array(path: Path, declared: Layout | None, wanted: Layout | None) -> Recording:
-    """An ``.npy`` in the layout that is declared, or of its number of joints."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it is an .npz archive")
-        shape = array.shape
-    except (OSError, ValueError, EOFError) as error:
-        raise not_an_array(path, error) from None
-    layout = layout_of_file(path, shape, declared, wanted)
-    alone = layout.axes == 2 and (shape[-1] == 2 or not layout.scores)
-    remarks = ("there are no scores: a joint is missing at (0, 0)",) * alone
-    return Recording(read_keypoint_array(path, layout), layout, remarks)
 
 
 def layout_of_file(
@@ -142,15 +141,16 @@ def layout_of_file(
 
     Raises DataError for another shape, or if several known layouts or none have as many joints.
     """
-    for ending, name in NAMED.items():
-        if path.name.endswith(ending):
-            return LAYOUTS[name]
-    joints = shape[-2] if len(shape) in (3, 4) and shape[-1] in (2, 3) else 0
-    if declared and joints and path.suffix in UNNAMED:
-        if len(declared.joints) != joints:
+    if named := named_layout(path):
+        return named
+    joints, ending = shape[-2] if len(shape) in (3, 4) and shape[-1] in (2, 3) else 0, path.suffix
+    axes = 2 if ending.lower() == ".json" else axes  # with scores
+    if declared and joints and ending.lower() in UNNAMED:
+        if len(declared.joints) != joints or axes not in (0, declared.axes):
+            found = f"{joints} in the picture" if axes == 2 else joints
             raise DataError(
                 f"{path}: expected the {len(declared.joints)} joints of {declared.name}, which"
-                f" {FILE} declares, got {joints}; correct either"
+                f" {FILE} declares, got {found}; correct either"
             )
         return declared
     known = [layout for layout in LAYOUTS.values() if axes in (0, layout.axes)]
@@ -173,19 +173,18 @@ def layout_of_file(
     )
 
 
-def not_an_array(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is not an array ({message(error)}); save it with numpy.save")
+def read_keypoint_csv(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
+    """A CSV of frame number and x, y, score of each joint, checked if its name gives the layout.
 
-
-def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 3"]:
-    """A CSV of frame number and x, y, score of each joint of `layout`.
-
-    The first line is always a header. Frames must be numbered contiguously from 0 or 1. Raises
-    DataError if the file is empty, has no header, or a line has another form.
+    Cells are separated by commas, semicolons or tabs; a decimal comma is read. The first line is
+    always a header. Frames must be numbered contiguously from 0 or 1. Raises DataError if the file
+    is empty, has no header, or a line has another form.
     """
+    layout = named_layout(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
+        text = read_text(path)
+        between = separator(text.partition("\n")[0])
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({message(error)}); copy it again") from None
     while lines and not lines[-1]:
@@ -193,12 +192,18 @@ def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 
     if len(lines) < 2:
         found = "a header only" if lines else "an empty file"
         raise DataError(f"{path}: expected frames, got {found}; copy it again, or leave it out")
-    width = 1 + 3 * len(layout.joints)
+    width = 1 + 3 * len(layout.joints) if layout else len(lines[0])
+    if width % 3 != 1 or width < 4:
+        raise DataError(
+            f"{path}: expected frame and x, y, score of each joint, got {width} columns; write it"
+            " in this form"
+        )
     check_header(lines[0], width, path)
     rows = [numbers(line, width, f"{path}: line {n}") for n, line in enumerate(lines[1:], 2)]
     table = np.array(rows)
     check_frame_numbers(table[:, 0], path)
-    return checked(rearrange(table[:, 1:], "t (v c) -> t v c", c=3), layout, f"{path}")[None]
+    points = rearrange(table[:, 1:], "t (v c) -> t v c", c=3)
+    return (checked(points, layout, f"{path}") if layout else points.astype(np.float32))[None]
 
 
 def check_header(cells: list[str], width: int, path: Path) -> None:
@@ -208,13 +213,12 @@ def check_header(cells: list[str], width: int, path: Path) -> None:
             f"{path}: line 1: expected a header of {width} columns, frame and x, y, score of"
             f" {width // 3} joints, got {len(cells)}; write the file again"
         )
-    if all(map(is_number, cells)):
-        values = np.array([float(cell) for cell in cells])
-        if np.any(values != values[0] + np.arange(width)):
-            raise DataError(
-                f"{path}: line 1: expected a header, got only numbers; add a header, otherwise"
-                " the first frame is lost"
-            )
+    values = [number for cell in cells if (number := as_number(cell)) is not None]
+    if len(values) == width and np.any(values != values[0] + np.arange(width)):
+        raise DataError(
+            f"{path}: line 1: expected a header, got only numbers; add a header, otherwise the"
+            " first frame is lost"
+        )
 
 
 def numbers(cells: list, width: int, where: str) -> list[float]:
@@ -223,22 +227,22 @@ def numbers(cells: list, width: int, where: str) -> list[float]:
         raise DataError(
             f"{where}: expected {width} columns, got {len(cells)}; write the file again"
         )
-    try:
-        return [float(cell) for cell in cells]
-    except (TypeError, ValueError, OverflowError):
-        column = next(n for n, cell in enumerate(cells, 1) if not is_number(cell))
+    values: list[Any] = [as_number(cell) for cell in cells]
+    if None in values:
+        column = values.index(None)
         raise DataError(
-            f"{where}: column {column}: expected a number, got {cells[column - 1]!r:.40}; write 0"
+            f"{where}: column {column + 1}: expected a number, got {cells[column]!r:.40}; write 0"
             " where a joint is missing"
-        ) from None
+        )
+    return values
 
 
-def is_number(cell: object) -> bool:
+def as_number(cell: Any) -> float | None:
+    """Of a cell with a decimal point or comma; None if it is no number."""
     try:
-        float(cell)  # type: ignore[arg-type]
+        return float(cell.replace(",", ".") if type(cell) is str else cell)
     except (TypeError, ValueError, OverflowError):
-        return False
-    return True
+        return None
 
 
 def check_frame_numbers(frames: Float64[np.ndarray, " T"], path: Path) -> None:
@@ -300,26 +304,20 @@ def check_extent(path: Path) -> None:
         )
 
 
-def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
-    """An ``.npy`` of floats, (T, V, C) or (M, T, V, C), joints as in `layout`.
+def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:
+    """Floats (T, V, C) or (M, T, V, C) of a file, joints as in `layout`, checked.
 
     In a layout of the picture, C is 3: x, y and a score, or 2 without scores, which become 1 where
     a joint is not at (0, 0). Raises DataError for another shape or dtype, no frames, or an invalid
     number.
     """
-    try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # any error of its header parser
-        raise not_an_array(path, error) from None
     joints, widths = len(layout.joints), (2, 3) if layout.axes == 2 else (3,)
-    fits = array.ndim in (3, 4) and array.dtype.kind == "f" and array.size
-    if not fits or array.shape[-2] != joints or array.shape[-1] not in widths:
+    if array.dtype.kind != "f" or not array.size or array.shape[-1] not in widths:
         raise DataError(
             f"{path}: expected floats (frames, {joints}, 3) of {layout.name}, or (persons, frames,"
             f" {joints}, 3), got {array.dtype} {array.shape}; save it in this form"
         )
-    persons = array[None] if array.ndim == 3 else array
+    persons = as_persons(array)
     if layout.axes == 2:
         if array.shape[-1] == 2 or not layout.scores:
             shown = (persons[..., :2] != 0).any(axis=-1, keepdims=True)
@@ -334,3 +332,15 @@ def read_keypoint_array(path: Path, layout: Layout) -> Skeleton:
     if not (np.abs(persons) < np.finfo(np.float32).max).all():
         raise DataError(f"{path}: contains NaN or infinity; write 0, 0, 0 where a joint is missing")
     return persons.astype(np.float32)
+
+
+READERS: dict[str, Callable[[Path], np.ndarray]] = {  # ending of the name -> its reader
+    SKELETON: read_skeleton_csv,
+    ".csv": read_keypoint_csv,
+    ".npy": map_array,
+    ".pose": read_pose,
+    ".safetensors": read_extracted,
+    ".xlsx": read_openpose_xlsx,
+    ".json": read_rtmpose_json,
+    ".skeleton": read_ntu_skeleton,
+}

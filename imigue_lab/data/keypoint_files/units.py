@@ -7,13 +7,15 @@ OpenPose writes fractions of the picture on request (``--keypoint_scale 3``: 0 t
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
-from imigue_lab.data.keypoint_files.openpose import HIGHEST
+from imigue_lab.data.keypoint_files.openpose import HIGHEST, LARGEST
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.geometry import present, with_places
-from imigue_lab.data.skeletons.keypoints import Unit
+from imigue_lab.data.skeletons.keypoints import Layout, Unit
 
 BEYOND = 0.05  # share of the picture by which points may be outside
+SAMPLE = 1000  # joints by which a file in pixels is recognised quickly
 LARGE = 300  # pixels; whoever never leaves the first 100 of a larger picture has percent
 
 
@@ -45,10 +47,33 @@ def in_pixels(recording: Recording, size: Size | None) -> Recording:
         remarks.append(f"coordinates are {unit} of the picture: scaled to its pixels")
         places = (skeleton[..., :2] - low) / (high - low) * size
         skeleton = with_places(skeleton, places * present(skeleton)[..., None])
+    elif size is None and within(skeleton[..., :2], RANGES["percent"]):
+        what = "all points are in the first 100 pixels: if they are percent of the picture"
+        remarks.append(f"{what}, declare the unit in keypoints.json, or add the video")
     layout = recording.layout
     if layout.unit != "pixels" or not layout.scores:
         layout = replace(layout, unit="pixels", scores=True)
     return Recording(skeleton, layout, tuple(remarks))
+
+
+def within(places: Float[np.ndarray, "*points 2"], span: tuple[int, int]) -> bool:
+    return bool(span[0] <= places.min() and places.max() <= span[1])
+
+
+def needs_nothing(points: np.ndarray, layout: Layout) -> bool:
+    """Whether an array is valid, and in space, or in pixels with scores up to 1; quicker than to
+    convert it.
+    """
+    values = np.asarray(points).reshape(-1, points.shape[-1])
+    if values.dtype.kind != "f" or not values.size or values.shape[1] != 3:
+        return False
+    most = max(values.max(), -values.min())  # NaN where any is
+    if layout.axes == 3:
+        return bool(most < np.finfo(np.float32).max)
+    few, score = values[:: max(1, len(values) // SAMPLE)], values[:, 2]
+    far = few[few[:, 2] > 0, :2].max(initial=0) > RANGES["percent"][1]
+    scored = layout.scores and score.min() >= 0 and score.max() <= HIGHEST
+    return bool(layout.unit == "pixels" and far and most <= LARGEST and scored)
 
 
 def unit_of(recording: Recording, size: Size | None) -> Unit:
@@ -61,5 +86,5 @@ def unit_of(recording: Recording, size: Size | None) -> Unit:
     low, high = float(shown.min()), float(shown.max())
     if high <= 1 + BEYOND and low >= -1 - 2 * BEYOND:
         return "fractions" if low >= -BEYOND else "signed fractions"
-    percent = size is not None and min(size) >= LARGE and high <= 100 and low >= 0
-    return "percent" if percent else "pixels"
+    large = size is not None and min(size) >= LARGE
+    return "percent" if large and within(shown, RANGES["percent"]) else "pixels"

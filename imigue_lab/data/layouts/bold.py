@@ -11,7 +11,6 @@ and the traits of a person are not read, and neither are first and last frame, o
 public code disagrees. Nobody is named: each film is a subject of its own.
 """
 
-import csv
 import re
 from pathlib import Path
 
@@ -19,11 +18,11 @@ import numpy as np
 
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.keypoint_files.datasets import of_person, open_joints
-from imigue_lab.data.keypoint_files.tables import is_number
+from imigue_lab.data.keypoint_files.tables import as_number
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
-from imigue_lab.data.layouts.tables import SAFE_ID
+from imigue_lab.data.layouts.tables import EMPTY, SAFE_ID, read_cells
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError
 
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
 FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4,(\d{1,9})(\.0)?")  # and the person
@@ -64,25 +63,25 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
     root, shares = path.parent.parent, len(survey.vocabulary)
     known = {clip["clip_id"] for clip in survey.clips}
     unrated = []
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = [(number, cells) for number, cells in enumerate(csv.reader(file), 1) if cells]
-    for number, cells in rows:
+    for number, cells in read_cells(path, survey).items():
+        if cells in EMPTY:
+            continue
         film, numbers = FILM.fullmatch(",".join(cells[:2])), cells[2 : 4 + shares]
-        if not film or len(numbers) not in (2, 2 + shares) or not all(map(is_number, numbers)):
+        if not film or len(numbers) not in (2, 2 + shares) or None in map(as_number, numbers):
             what = f"expected video, person, two frames and {shares} shares, got {cells[:4]}"
-            survey.report("row", path, number, what, "copy the file again")
+            survey.report("unreadable", path, number, what, "copy the file again")
             continue
         person, rated = int(film[4]), np.array(numbers[2:], float)
         video_id = "_".join(film.groups()[:3])
         clip_id = f"{video_id}_{person}"
         video, joints = root / "videos" / cells[0], root / "joints" / f"{cells[0][:-4]}.npy"
-        row: Row = {"video_id": video_id, "split": split, "keypoints": None, "clip video": None}
+        row: Row = {"video_id": video_id, "split": split, "keypoints": None}
         row |= {"video": video if video.exists() else None}
         row |= {"clip keypoints": joints if joints.exists() else None}
         row = videos.setdefault(video_id, row)
         if clip_id in known or row["split"] != split or not SAFE_ID.fullmatch(video_id):
             what = f"expected each person of a film once and in one split, got {clip_id} again"
-            survey.report("duplicate id", path, number, what, "keep one row for each")
+            survey.report("duplicate video", path, number, what, "keep one row for each")
         elif len(rated) and not rated.max() > 0:
             unrated.append(clip_id)
         else:
@@ -90,5 +89,4 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
             clip = {"clip_id": clip_id, "video_id": video_id, "label": label, "person": person}
             survey.clips.append(clip)
         known.add(clip_id)
-    if unrated:
-        survey.absent.append(f"persons without any category are left out: {some(unrated)}")
+    survey.note("persons without any category are left out:", unrated)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imigue_lab.data.index import SPLITS, Row, Survey
-from imigue_lab.errors import some
 
 ENDINGS = "mp4 mkv mov avi webm m4v mts m2ts ts mpg mpeg 3gp wmv flv"
 VIDEO_SUFFIXES = tuple(f".{end}" for end in ENDINGS.split())
@@ -21,6 +20,14 @@ NAME = re.compile(
     rf"(?P<suffix>(?i:\.csv|\.xlsx|{'|'.join(map(re.escape, VIDEO_SUFFIXES))}))",
     re.ASCII,
 )
+# ending, whether there is the number of a clip, part of the name -> kind of a file
+KINDS: dict[tuple[str, bool, str | None], str] = {
+    ("video", False, None): "video",
+    ("video", True, None): "clip video",
+    (".xlsx", True, None): "clip keypoints",
+    (".xlsx", False, "openpose"): "openpose",
+    **{(".csv", False, part): part for part in ("label", "light_hand", "light")},
+}
 DATA_ENDINGS = ("_label.csv", "_light_hand.csv", ".xlsx")
 SPLIT_FOLDER = re.compile(
     r"(.*[_-])?(?P<split>train|val|valid|validate|validation|test|phase_?2)([_-](data|set))?",
@@ -99,8 +106,8 @@ def refuse(error: OSError) -> None:
 
 
 def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
-    name = NAME.fullmatch(path.name)
-    kind = kind_of(name) if name else None
+    name, ending = NAME.fullmatch(path.name), "video" if is_video(path) else path.suffix.lower()
+    kind = KINDS.get((ending, name["row"] is not None, name["part"])) if name else None
     if name and kind:
         row = None if name["row"] is None else int(name["row"])
         inventory.found.append(Found(path, kind, name["video"], row, split))
@@ -113,19 +120,6 @@ def add_file(inventory: Inventory, path: Path, split: str | None) -> None:
 def is_video(path: Path) -> bool:
     """Whether the ending, in upper or lower case, is that of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def kind_of(name: re.Match[str]) -> str | None:
-    row, part, suffix = name["row"], name["part"], name["suffix"].lower()
-    if suffix in VIDEO_SUFFIXES and part is None:
-        return "video" if row is None else "clip video"
-    if suffix == ".csv" and row is None and part in ("label", "light_hand", "light"):
-        return part
-    if suffix == ".xlsx" and row is None and part == "openpose":
-        return part
-    if suffix == ".xlsx" and row is not None and part is None:
-        return "clip keypoints"
-    return None
 
 
 def split_of(folders: list[str]) -> str | None:
@@ -157,16 +151,13 @@ def list_videos(inventory: Inventory, survey: Survey) -> dict[str, Row]:
             survey.in_train_too.append(video_id)
         elif len(splits) > 1:
             what = f"video {video_id} is in {' and '.join(sorted(map(str, splits)))}"
-            survey.report("duplicate id", survey.root, None, what, "keep it in one split")
+            survey.report("duplicate video", survey.root, None, what, "keep it in one split")
             continue
         used = [item for item in items if item.split in (split, None)]
         videos[video_id] = {"video_id": video_id, "split": split} | pick_files(used, survey)
-    if survey.in_train_too:
-        names = some(survey.in_train_too)
-        survey.absent.append(f"validation videos are also in train and left out there: {names}")
-    if inventory.unknown:
-        names = some(str(path.relative_to(survey.root)) for path in inventory.unknown)
-        survey.absent.append(f"files with unknown names are not read: {names}")
+    survey.note("validation videos are also in train and left out there:", survey.in_train_too)
+    unknown = [path.relative_to(survey.root) for path in inventory.unknown]
+    survey.note("files with unknown names are not read:", unknown)
     return videos
 
 
@@ -177,7 +168,7 @@ def pick_files(items: list[Found], survey: Survey) -> Row:
         first = files.setdefault((item.kind, item.row), item.path)
         if first != item.path and item.kind != "folder":
             what = f"the same file exists at {item.path}"
-            survey.report("duplicate id", first, None, what, "keep one of them")
+            survey.report("duplicate video", first, None, what, "keep one of them")
     poses = [files[kind, None] for kind in POSE_KINDS if (kind, None) in files]
     return {
         "label file": files.get(("label", None)),
@@ -242,26 +233,28 @@ def attach_clip_files(videos: dict[str, Row], survey: Survey) -> None:
                     clip[column] = path
                 else:
                     unmatched.append(path.name)
-        if unmatched:
-            survey.absent.append(f"files that belong to no labelled clip: {some(unmatched)}")
-        if missing := [name for name, c in clips.items() if c.get(column) is None]:
-            survey.absent.append(f"no {column} file for the clips {some(missing)}")
+        survey.note("files that belong to no labelled clip:", unmatched)
+        missing = [name for name, clip in clips.items() if clip.get(column) is None]
+        survey.note(f"no {column} file for the clips", missing)
 
 
 def list_absent(survey: Survey) -> None:
     """Adds one sentence for each kind of file or value that some videos lack."""
     rows = survey.videos
-    if any(row["clip video"] for row in rows):
+    if any(row.get("clip video") for row in rows):
         survey.absent.append("no whole videos: one file per clip, the length of videos is unknown")
     labelled = {clip["video_id"] for clip in survey.clips}
+
+    def lacks(kind: str) -> list[Row]:
+        return [row for row in rows if not row[kind] and not row.get(f"clip {kind}")]
+
     lacking = {
-        "video file for": [row for row in rows if not (row["video"] or row["clip video"])],
-        "keypoints for": [row for row in rows if not (row["keypoints"] or row["clip keypoints"])],
+        "video file for": lacks("video"),
+        "keypoints for": lacks("keypoints"),
         "labelled clips of": [row for row in rows if row["video_id"] not in labelled],
         "known split of": [row for row in rows if row["split"] is None],
     }
     for what, videos in lacking.items():
-        if videos:
-            survey.absent.append(f"no {what} {some(row['video_id'] for row in videos)}")
+        survey.note(f"no {what}", [row["video_id"] for row in videos])
     splits = {row["split"] for row in rows}
     survey.absent += [f"no {split} split" for split in SPLITS if split not in splits]

@@ -9,16 +9,16 @@ digits are the person, whom the names of the test split hide. A test list whose 
 same has placeholders. `label_name.txt` is not read: names and body parts are built in.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from imigue_lab.data.index import Problem, Row, Survey
+from imigue_lab.data.index import Row, Survey
+from imigue_lab.data.keypoint_files.datasets import map_array
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
 from imigue_lab.data.layouts.plain import list_keypoints
 from imigue_lab.data.layouts.tables import SAFE_ID, parse_clip
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.errors import some
+from imigue_lab.errors import DataError
 
 LISTS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -42,8 +42,7 @@ def survey_tree(inventory: Inventory) -> Survey:
             survey.clips.append(clip | {"end": frames - 1})
         else:
             without.append(name)
-    if without:
-        survey.absent.append(f"no frames are known of the listed clips {some(without)}")
+    survey.note("no frames are known of the listed clips", without)
     list_absent(survey)
     return survey
 
@@ -59,24 +58,20 @@ def read_list(
         name = Path(cells[0]).stem
         if len(cells) != 2 or not SAFE_ID.fullmatch(name) or name in known:
             what = f"expected the name of another file and a class, got {line!r:.60}"
-            survey.report("row", path, number, what, "correct the line, or remove it")
+            survey.report("unreadable", path, number, what, "correct the line, or remove it")
             continue
-        clip = parse_clip(path, number, (cells[1], "0", "0"), split == "test", survey.vocabulary)
-        if isinstance(clip, Problem):
-            survey.problems.append(clip)
-            continue
-        known.add(name)
-        subject = None if split == "test" else name[:4]
-        row: Row = {"video_id": name, "subject": subject, "split": split, "label": clip["label"]}
-        row |= {"video": files.get(name), "keypoints": poses.get(name)}
-        survey.videos.append(row | dict.fromkeys(("clip video", "clip keypoints")))
+        hidden = split == "test"
+        if clip := parse_clip(path, number, (cells[1], "0", "0"), hidden, survey):
+            known.add(name)
+            row: Row = {"video_id": name, "subject": None if hidden else name[:4], "split": split}
+            row |= {"video": files.get(name), "keypoints": poses.get(name)}
+            survey.videos.append(row | {"label": clip["label"]})
 
 
 def frames_of(keypoints: Path | None) -> int:
     """Frames of an ``.npy``, (T, V, C) or (M, T, V, C); 0 for other forms."""
-    if keypoints is None or keypoints.suffix != ".npy":
+    if keypoints is None or keypoints.suffix.lower() != ".npy":
         return 0
-    try:
-        return int(np.load(keypoints, mmap_mode="r", allow_pickle=False).shape[-3])
-    except (OSError, ValueError, EOFError, AttributeError, IndexError):  # `check` names it
-        return 0
+    with suppress(DataError, IndexError):  # `check` names it
+        return int(map_array(keypoints).shape[-3])
+    return 0

@@ -10,12 +10,9 @@ They do not include outcomes and subjects; `emotion_labels.csv` (video_id,label[
 in the tree adds them.
 """
 
-from pathlib import Path
-
 from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos
-from imigue_lab.data.layouts.tables import read_label_file, read_outcomes, restore_zeros
-from imigue_lab.errors import some
+from imigue_lab.data.layouts.tables import add_label_file, read_values
 
 OUTCOME_FILE = "emotion_labels.csv"
 
@@ -28,26 +25,18 @@ def read_miga(inventory: Inventory) -> Survey:
     if unsplit and any(row["split"] == "train" for row in videos.values()):  # as in 2026
         for video_id in unsplit:
             videos[video_id]["split"] = "test"
-        survey.absent.append(f"not in the folder of a split, used as test: {some(unsplit)}")
+        survey.note("not in the folder of a split, used as test:", unsplit)
     if OUTCOME_FILE in inventory.tables:
-        outcomes, subjects, problems = read_outcomes(str(inventory.tables[OUTCOME_FILE]))
-        survey.problems += problems
-        if fit := restore_zeros(outcomes, videos):
-            survey.absent.append(f"{OUTCOME_FILE} lacks leading zeros, added to {some(fit)}")
-        outcomes = {fit.get(name, name): value for name, value in outcomes.items()}
-        subjects = {fit.get(name, name): value for name, value in subjects.items()}
-        for video_id, row in videos.items():
-            row["outcome"], row["subject"] = outcomes.get(video_id), subjects.get(video_id)
-        if others := sorted(set(outcomes) - set(videos)):
-            survey.absent.append(f"{OUTCOME_FILE} names videos that do not exist: {some(others)}")
+        table = read_values(str(inventory.tables[OUTCOME_FILE]), "label", survey, videos)
+        for video_id in videos.keys() & table.index:
+            own = table.loc[video_id]
+            videos[video_id] |= {"outcome": own.label, "subject": own.get("subject") or None}
+        others = sorted({*table.index} - {*videos})
+        survey.note(f"{OUTCOME_FILE} names videos that do not exist:", others)
     else:
         survey.absent.append(f"no {OUTCOME_FILE}: set outcomes by `labels`")
-    for video_id, row in videos.items():
-        if isinstance(path := row["label file"], Path):
-            clips, problems = read_label_file(path, row["split"] == "test", survey.vocabulary)
-            survey.problems += problems
-            for number, clip in clips.items():
-                ids = {"clip_id": f"{video_id}_{number}", "video_id": video_id}
-                survey.clips.append(ids | clip)
+    for row in videos.values():
+        if row["label file"]:
+            add_label_file(row["label file"], row, survey)
     finish(videos, survey)
     return survey

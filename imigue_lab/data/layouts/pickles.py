@@ -8,14 +8,13 @@ Each annotation becomes a video with one clip; without a split, all are in train
 NTU's names give the subject.
 """
 
-import csv
-import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from imigue_lab.data.index import Survey
 from imigue_lab.data.keypoint_files.pickles import read_pickle
@@ -24,7 +23,7 @@ from imigue_lab.data.layouts.plain import read_plain
 from imigue_lab.data.skeletons.declared import FILE, declared_layout, to_declaration
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_array, write_atomically
 from imigue_lab.errors import DataError, some
 
 NTU = re.compile(r"S\d{3}C\d{3}P(\d{3})R\d{3}A\d{3}")
@@ -60,9 +59,7 @@ def convert_pickle(path: Path, root: Path, declared: Layout | None) -> None:
             raise DataError(f"{path}: expected one annotation for each id, got {name} twice")
         if splits and name not in splits:
             continue
-        array = io.BytesIO()
-        np.save(array, points, allow_pickle=False)
-        write_atomically(root / "keypoints" / f"{video}.npy", array.getvalue())
+        write_array(root / "keypoints" / f"{video}.npy", points)
         videos[video] = [video, splits.get(name, "train"), subject[1] if subject else ""]
         clips.append([f"{video}_0", video, 0, points.shape[1] - 1, int(annotation["label"])])
         layouts.add((points.shape[-2], axes))
@@ -72,8 +69,12 @@ def convert_pickle(path: Path, root: Path, declared: Layout | None) -> None:
     (joints, axes), shaped = layouts.pop(), path.with_suffix(".npy")
     layout = layout_of_file(shaped, (1, joints, 3), declared, axes=axes)
     write_atomically(root / FILE, json.dumps(to_declaration(layout)))
-    write_atomically(root / "clips.csv", as_csv("clip_id,video_id,start,end,class", clips))
-    write_atomically(root / "videos.csv", as_csv("video_id,split,subject", [*videos.values()]))
+    for file, header, rows in (
+        ("clips.csv", "clip_id,video_id,start,end,class", clips),
+        ("videos.csv", "video_id,split,subject", [*videos.values()]),  # written last
+    ):
+        table = pd.DataFrame(rows, columns=header.split(","))
+        write_atomically(root / file, table.to_csv(index=False))
 
 
 def read_annotation(annotation: Any, where: str) -> tuple[str, Skeleton, int]:
@@ -112,9 +113,3 @@ def choose_splits(named: dict[str, Any]) -> dict[str, str]:
         first, *others = protocols
         print(f"note: the splits are those of {first}; not used: {some(others)}")
     return next(iter(protocols.values()), {})
-
-
-def as_csv(header: str, rows: list[list[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([header.split(","), *rows])
-    return file.getvalue()

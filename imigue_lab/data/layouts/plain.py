@@ -4,9 +4,9 @@
     clips.csv                     clip_id,video_id,start,end,class        if there are clips
     classes.csv                   class,name[,group][,background]         names of the classes
     videos/<id>.mp4               if there are videos
-    keypoints/<id>.npy            (frames, joints, 3); or <id>.pose, <id>.json of RTMPose,
+    keypoints/<id>.npy            (frames, joints, 3); or <id>.pose, <id>.csv, <id>.json of RTMPose,
                                   <id>.skeleton of NTU, or a folder of OpenPose JSON
-    keypoints.json                the layout of .npy and .json, see skeletons/declared.py
+    keypoints.json                the layout of .npy, .csv and .json, see skeletons/declared.py
 
 Split is train, validation or test; outcome is any category, such as win or lose, or empty; frames
 count from 0, the end inclusive. `class` in clips.csv is the id or the name of a class of
@@ -21,31 +21,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from imigue_lab.data.index import Problem, Survey
+from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.inventory import VIDEO_SUFFIXES, Inventory, add_picture_facts, is_video
 from imigue_lab.data.layouts.tables import (
-    misspelt,
+    check_spelling,
     parse_clip,
     read_rows,
     read_table,
     restore_zeros,
 )
 from imigue_lab.data.vocabulary import OWN, WHOLE, Vocabulary
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError
 
-KEYPOINTS = (".npy", ".pose", ".json", ".skeleton", "")  # the last is a folder
+KEYPOINTS = (".npy", ".pose", ".json", ".skeleton", ".csv", "")  # the last is a folder
 
 
 def read_plain(root: Path) -> Survey:
     """Surveys the data at `root`, which contains `videos.csv`."""
     survey = Survey(root, "plain")
-    add_videos(root / "videos.csv", survey)
+    tables = {path.name.lower(): path for path in root.iterdir()}
+    add_videos(tables["videos.csv"], survey)
     survey.vocabulary = Vocabulary(OWN, (), (), ())
-    if (path := root / "classes.csv").exists():
-        table, problems = read_table(path, ["class", "name"])
-        survey.problems += problems
+    if path := tables.get("classes.csv"):
+        table = read_table(path, ["class", "name"], survey)
         set_classes(path, table.to_dict("records"), survey)
-    if (path := root / "clips.csv").exists():
+    if path := tables.get("clips.csv"):
         add_clips(path, survey)
     else:
         survey.absent.append("no clips.csv: no gestures are known")
@@ -62,19 +62,18 @@ def read_folder(inventory: Inventory) -> Survey:
         other = first.setdefault(path.stem, path)
         if other != path:
             what = f"expected unique file names, got the same at {other}"
-            survey.report("duplicate id", path, None, what, "rename one of them")
+            survey.report("duplicate video", path, None, what, "rename one of them")
     survey.videos = [{"video_id": name, "video": path} for name, path in sorted(first.items())]
     add_picture_facts(survey)
     return survey
 
 
 def add_videos(path: Path, survey: Survey) -> None:
-    table, problems = read_rows(path, ["video_id", "split"])
-    survey.problems += problems
+    table = read_rows(path, ["video_id", "split"], survey)
     videos = table[["video_id", "split"]].copy()
     if "outcome" in table:
         videos["outcome"] = table.outcome
-        survey.problems += misspelt(path, table.outcome)
+        check_spelling(path, table.outcome, survey)
     else:
         survey.absent.append("videos.csv has no outcomes: the emotion track needs them")
     if "subject" in table:
@@ -90,16 +89,13 @@ def add_videos(path: Path, survey: Survey) -> None:
     for row in videos.to_dict("records"):
         own = fit.get(row["video_id"], row["video_id"])
         survey.videos.append(row | {kind: found.get(own) for kind, found in files.items()})
-    if fit:
-        pairs = some(f"{short} is {name}" for short, name in fit.items())
-        survey.absent.append(f"videos.csv lacks leading zeros of file names: {pairs}")
+    pairs = [f"{short} is {name}" for short, name in fit.items()]
+    survey.note("videos.csv lacks leading zeros of file names:", pairs)
     for kind, found in files.items():
         without = [row["video_id"] for row in survey.videos if row[kind] is None]
         over = [path.name for name, path in found.items() if name not in {*ids, *fit.values()}]
-        if without and found:
-            survey.absent.append(f"videos.csv names videos without a {kind} file: {some(without)}")
-        if over:
-            survey.absent.append(f"videos.csv does not name these {kind} files: {some(over)}")
+        survey.note(f"videos.csv names videos without a {kind} file:", without if found else ())
+        survey.note(f"videos.csv does not name these {kind} files:", over)
 
 
 def find_classes(path: Path, values: pd.Series, hidden: pd.Series, survey: Survey) -> None:
@@ -111,8 +107,8 @@ def find_classes(path: Path, values: pd.Series, hidden: pd.Series, survey: Surve
         names = [str(own) for own in sorted({int(number[1]) for number in numbers})]
     if names:
         set_classes(path, [{"class": name, "name": ""} for name in names], survey)
-    if unseen := sorted(set(values) - found - {""}):
-        survey.absent.append(f"classes of the test split alone count as unknown: {some(unseen)}")
+    unseen = sorted(set(values) - found - {""})
+    survey.note("classes of the test split alone count as unknown:", unseen)
 
 
 def set_classes(path: Path, rows: list[dict[str, str]], survey: Survey) -> None:
@@ -121,7 +117,7 @@ def set_classes(path: Path, rows: list[dict[str, str]], survey: Survey) -> None:
         survey.vocabulary = Vocabulary.from_rows(OWN, rows)
     except DataError as error:
         advice = "write class,name[,group][,background], a row a class"
-        survey.report("classes", path, None, str(error), advice)
+        survey.report("faulty list of classes", path, None, str(error), advice)
 
 
 def list_files(folder: Path, is_one: Callable[[Path], bool]) -> dict[str, Path]:
@@ -141,12 +137,11 @@ def list_keypoints(root: Path) -> dict[str, Path]:
 
 def add_clips(path: Path, survey: Survey) -> None:
     columns = ["clip_id", "video_id", "start", "end", "class"]
-    table, problems = read_rows(path, columns)
-    survey.problems += problems
+    table = read_rows(path, columns, survey)
     splits = {row["video_id"]: row["split"] for row in survey.videos}
     if fit := restore_zeros(table.video_id, splits):
         table = table.assign(video_id=table.video_id.replace(fit))
-        survey.absent.append(f"clips.csv lacks leading zeros, added to {some(fit)}")
+        survey.note("clips.csv lacks leading zeros, added to", fit)
     if not len(survey.vocabulary):
         find_classes(path, table["class"], table.video_id.map(splits) == "test", survey)
     for row, clip_id, video_id, start, end, label in table[columns].itertuples():
@@ -155,11 +150,7 @@ def add_clips(path: Path, survey: Survey) -> None:
             survey.report("unknown video", path, row, what, "add or correct it")
             continue
         hidden = splits[video_id] == "test"
-        clip = parse_clip(path, row, (label, start, end), hidden, survey.vocabulary)
-        if isinstance(clip, Problem):
-            survey.problems.append(clip)
-        else:
+        if clip := parse_clip(path, row, (label, start, end), hidden, survey):
             survey.clips.append({"clip_id": clip_id, "video_id": video_id} | clip)
     labelled = {clip["video_id"] for clip in survey.clips}
-    if others := [video_id for video_id in splits if video_id not in labelled]:
-        survey.absent.append(f"no labelled clips of {some(others)}")
+    survey.note("no labelled clips of", [name for name in splits if name not in labelled])

@@ -2,22 +2,28 @@
 
 Three families, each described in its file: the full distribution (`full.py`), the trees of the MiGA
 challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`), also
-of one annotation pickle (`pickles.py`). Trees of other data sets are recognised by `others.py`.
+of one annotation pickle (`pickles.py`). Trees of SMG, MA-52 and BoLD are recognised by a file that
+only one of them has, and each has its own reader.
 """
 
-from collections.abc import Iterable
+import re
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from imigue_lab.data.index import Index, Problem, Survey
-from imigue_lab.data.layouts.tables import read_outcomes, read_subjects, restore_zeros
+from imigue_lab.data.layouts.tables import read_values
 from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, some
 
 PICKLES = (".pkl", ".pickle")
+SIGNS = {  # module of the reader -> `sign_of` one of its files
+    "smg": r".*/Sample\d{4}_(skeleton|finelabels|color)\.\w+",
+    "ma52": r".*/(train|val|test)_list_videos\.txt",
+    "bold": r"annotations/(train|val|test_meta)\.csv \d+/[^,]+\.mp4/\d+\.mp4,.*",
+}
 
 
 def read_index(root: Path | str, labels: str = "", subjects: str = "") -> Index:
@@ -45,10 +51,7 @@ def with_outcomes(index: Index, labels: str) -> Index:
     """
     if not labels:
         return index
-    outcomes, _, problems = read_outcomes(labels)
-    raise_first(problems)
-    outcomes, index = with_zeros(index, labels, outcomes)
-    refuse_unknown(index, labels, "labels", outcomes)
+    outcomes, index = read_column(index, labels, "label")
     names, values = code_outcomes(outcomes.get(video_id) for video_id in index.videos.video_id)
     videos = index.videos.assign(outcome=pd.array(values, dtype="Int64"))
     return replace(index, videos=videos, vocabulary=replace(index.vocabulary, outcomes=names))
@@ -62,10 +65,7 @@ def with_people(index: Index, subjects: str) -> Index:
     """
     if not subjects:
         return index
-    people, problems = read_subjects(subjects)
-    raise_first(problems)
-    people, index = with_zeros(index, subjects, people)
-    refuse_unknown(index, subjects, "subjects", people)
+    people, index = read_column(index, subjects, "subject")
     videos, clips = (
         table.assign(subject=table.video_id.map(people).astype(str))
         for table in (index.videos, index.clips)
@@ -73,19 +73,18 @@ def with_people(index: Index, subjects: str) -> Index:
     return replace(index, videos=videos, clips=clips)
 
 
-def with_zeros(index: Index, file: str, values: dict[str, Any]) -> tuple[dict[str, Any], Index]:
-    """Values by the ids of the index, where a table lacks their leading zeros, with a remark."""
-    fit = restore_zeros(values, index.videos.video_id)
-    remarks = [f"{Path(file).name} lacks leading zeros, added to {some(fit)}"] * bool(fit)
-    values = {fit.get(name, name): value for name, value in values.items()}
-    return values, replace(index, absent=[*index.absent, *remarks])
-
-
-def refuse_unknown(index: Index, file: str, what: str, named: Iterable[str]) -> None:
-    if unknown := sorted(set(named) - set(index.videos.video_id)):
+def read_column(index: Index, source: str, column: str) -> tuple[dict[str, str], Index]:
+    """The values of another CSV by video, without empty cells, and the index with remarks on it."""
+    survey, known = Survey(index.root, index.layout), index.videos.video_id
+    values = read_values(source, column, survey, known)[column]
+    raise_first(survey.problems)
+    named = values[values != ""].to_dict()
+    if unknown := sorted(named.keys() - {*known}):
         raise DataError(
-            f"{file}: expected {what} of videos in {index.root}, got {some(unknown)}; remove them"
+            f"{source}: expected {column}s of videos in {index.root}, got {some(unknown)}; remove"
+            " them"
         )
+    return named, replace(index, absent=[*index.absent, *survey.absent])
 
 
 def survey_root(root: Path | str) -> Survey:
@@ -104,13 +103,13 @@ def survey_root(root: Path | str) -> Survey:
 
 
 def survey_layout(root: Path) -> Survey:
-    if root.suffix in PICKLES and root.is_file():
+    if root.suffix.lower() in PICKLES and root.is_file():
         from imigue_lab.data.layouts.pickles import read_pickle_root
 
         return read_pickle_root(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the root of an iMiGUE copy or your own data")
-    if (root / "videos.csv").exists():
+    if any(path.name.lower() == "videos.csv" for path in root.iterdir()):
         from imigue_lab.data.layouts.plain import read_plain
 
         return read_plain(root)
@@ -118,12 +117,14 @@ def survey_layout(root: Path) -> Survey:
     from imigue_lab.data.layouts.full import label_file, read_full
     from imigue_lab.data.layouts.inventory import take_inventory
     from imigue_lab.data.layouts.miga import read_miga
-    from imigue_lab.data.layouts.others import survey_other
-    from imigue_lab.data.layouts.plain import read_folder
+    from imigue_lab.data.layouts.plain import KEYPOINTS, read_folder
 
     inventory = take_inventory(root)
-    if other := survey_other(inventory):
-        return other
+    signs = [sign_of(path) for path in (*inventory.lists, *inventory.unknown)]
+    for name, pattern in SIGNS.items():
+        if any(re.fullmatch(pattern, sign, re.DOTALL) for sign in signs):
+            survey: Survey = import_module(f"{__package__}.{name}").survey_tree(inventory)
+            return survey
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:
         return read_full(inventory)
@@ -131,13 +132,24 @@ def survey_layout(root: Path) -> Survey:
         return read_miga(inventory)
     if inventory.videos_of_any_name:
         return read_folder(inventory)
-    pickles = [path for ending in PICKLES for path in root.glob(f"*{ending}")]
+    pickles = [path for path in root.iterdir() if path.suffix.lower() in PICKLES]
     if len(pickles) == 1:
         return survey_layout(pickles[0])
+    kinds = {path.suffix.lower() for path in root.iterdir()} & {*KEYPOINTS[:-1]}
     raise DataError(
-        f"{root}: expected videos.csv, or a video, label or keypoint file, got none;"
-        " unpack archives, and see docs/data.md for the layouts"
+        f"{root}: expected videos.csv, or a video, label or keypoint file of iMiGUE, got"
+        f" {some(sorted(kinds)) or 'none'}; unpack archives, move keypoints into keypoints/ beside"
+        " videos.csv and clips.csv, and see docs/data.md for the layouts"
     )
+
+
+def sign_of(path: Path) -> str:
+    """Folder and name of a file; of a table in `annotations` also its first line."""
+    name = f"{path.parent.name}/{path.name}"
+    if path.parent.name != "annotations" or path.suffix.lower() != ".csv":
+        return name
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return f"{name} {file.readline(300)}"
 
 
 def raise_first(problems: list[Problem]) -> None:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent, split_of
-from imigue_lab.data.layouts.tables import read_label_file
+from imigue_lab.data.layouts.tables import add_label_file
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.errors import some
 
 FILE = re.compile(r"(Sample(\d{4}))_(skeleton|finelabels|data|color)\.\w+")
 ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
@@ -35,15 +34,10 @@ def survey_tree(inventory: Inventory) -> Survey:
         by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
         row = {"video_id": video_id, "subject": number, "split": own["split"] or by_number}
         row |= {"video": own.get("color"), "keypoints": own.get("skeleton")}
-        row |= dict.fromkeys(("clip video", "clip keypoints"))
         facts = read_facts(own["data"], survey) if "data" in own else {}
         survey.videos.append(row | facts)
         if labels := own.get("finelabels"):
-            clips, problems = read_label_file(labels, row["split"] == "test", survey.vocabulary)
-            survey.problems += problems
-            for place, clip in clips.items():
-                ids = {"clip_id": f"{video_id}_{place}", "video_id": video_id}
-                survey.clips.append(ids | clip)
+            add_label_file(labels, row, survey)
     first = min((clip["start"] for clip in survey.clips), default=1) > 0
     if not first:
         survey.absent.append("frames count from 0, since a segment starts there")
@@ -72,11 +66,10 @@ def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
         own["split"] = own.get("split") or split
         if first != path or split != own["split"]:
             what = f"expected one copy of {name[1]}, got another at {path}"
-            survey.report("duplicate id", first, None, what, "keep one of them")
+            survey.report("duplicate video", first, None, what, "keep one of them")
     zips = [path.name for path in survey.root.rglob("*.zip") if ZIP.fullmatch(path.name)]
-    for names, what in ((others, "have unknown names"), (zips, "have to be unpacked")):
-        if names:
-            survey.absent.append(f"files that {what} are not read: {some(sorted(names))}")
+    survey.note("files that have unknown names are not read:", sorted(others))
+    survey.note("files that have to be unpacked are not read:", sorted(zips))
     return dict(sorted(files.items()))
 
 
@@ -86,5 +79,5 @@ def read_facts(path: Path, survey: Survey) -> Row:
     if found := re.match(r"(\d+),(\d+)", text):
         return {"frames": int(found[1]), "fps": float(found[2])}
     what = f"expected numFrames,fps,maxDepth, got {text!r:.60}"
-    survey.report("row", path, 1, what, "copy the file again")
+    survey.report("unreadable", path, 1, what, "copy the file again")
     return {}

@@ -18,6 +18,12 @@ SHOULDERS = ("right_shoulder", "left_shoulder")
 Skeleton = Float32[np.ndarray, "M T V C"]
 
 
+def as_persons(keypoints: np.ndarray) -> np.ndarray:
+    """(T, V, C) of one person as (1, T, V, C); a view."""
+    plain = np.asarray(keypoints)  # slicing a memmap is slower
+    return plain if plain.ndim == 4 else plain[None]
+
+
 def with_places(skeleton: Skeleton, places: Float[np.ndarray, "M T V axes"]) -> Skeleton:
     """The skeleton with other coordinates; scores stay."""
     others = skeleton[..., places.shape[-1] :]

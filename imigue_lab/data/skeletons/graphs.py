@@ -34,22 +34,6 @@ def pyskl_edges(layout: Layout) -> Edges:
     return tuple((child, tips.get(child, joint)) for child, joint in edges(layout))
 
 
-def hop_distances(
-    layout: Layout, limit: int | None = None, links: Edges | None = None
-) -> Float[np.ndarray, "V V"]:
-    """Number of bones between two joints, infinite beyond `limit`."""
-    joints = len(layout.joints)
-    step = np.eye(joints, dtype=bool)
-    for child, parent in edges(layout) if links is None else links:
-        step[child, parent] = step[parent, child] = True
-    hops = np.full((joints, joints), np.inf)
-    reached = np.eye(joints, dtype=bool)
-    for distance in range((joints if limit is None else limit) + 1):
-        hops[reached & np.isinf(hops)] = distance
-        reached = reached @ step
-    return hops
-
-
 def spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
     """Three subsets: each joint itself, child to parent turned inward, parent to child outward.
 
@@ -64,24 +48,24 @@ def spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
     return np.stack([np.eye(joints), normalise_columns(inward), normalise_columns(inward.T)])
 
 
-def stgcn_spatial(layout: Layout, links: Edges | None = None, reach: int = 1) -> Adjacency:
-    """Spatial partition of ST-GCN: the joint, then for each hop "close" and "further" neighbours.
+def stgcn_spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
+    """Spatial partition of ST-GCN: the joint, then its "close" and its "further" neighbours.
 
     Close neighbours are at least as far from the root as the joint (published name and order). The
-    published code computes distances up to `reach` only and treats all others as infinite, hence
-    equal: with reach 1 only the edges at the root are split. This is reproduced here.
+    published code computes distances up to one bone only and treats all others as infinite, hence
+    equal: only the edges at the root are split. This is reproduced here.
 
-    `links` are as in `spatial`, `reach` the hops that one layer spans; K = 1 + 2 * reach.
+    `links` are as in `spatial`.
     """
-    hops = hop_distances(layout, reach, links)
-    weight = normalise_columns((hops <= reach).astype(float))
-    to_root = hops[:, layout.root]
+    own = np.eye(len(layout.joints))
+    joined = own.copy()
+    for child, parent in edges(layout) if links is None else links:
+        joined[child, parent] = joined[parent, child] = 1
+    to_root = np.where(joined[layout.root] > 0, 1 - own[layout.root], np.inf)
     close = to_root[:, None] >= to_root[None, :]
-    subsets = [np.where(hops == 0, weight, 0)]
-    for hop in range(1, reach + 1):
-        ring = np.where(hops == hop, weight, 0)
-        subsets += [np.where(close, ring, 0), np.where(close, 0, ring)]
-    return np.stack(subsets)
+    weight = normalise_columns(joined)
+    around = weight * (1 - own)
+    return np.stack([weight * own, around * close, around * ~close])
 
 
 def random_start(layout: Layout, rng: np.random.RandomState, subsets: int = 8) -> Adjacency:

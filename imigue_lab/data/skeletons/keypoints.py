@@ -54,7 +54,8 @@ FACE70 = [
     *"left_mouth_bottom mouth_bottom right_mouth_bottom".split(),
     *"right_pupil left_pupil".split(),
 ]
-OPENPOSE137 = [*BODY25, *FACE70, *hand("left"), *hand("right")]
+HANDS = [*hand("left"), *hand("right")]
+OPENPOSE137 = [*BODY25, *FACE70, *HANDS]
 
 UPPER12 = [*BODY25[:8], *BODY25[15:19]]  # imigue22 without fingers
 
@@ -82,21 +83,37 @@ COCO17 = [
 FEET6 = [
     f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")
 ]
-COCO_WHOLEBODY133 = [*COCO17, *FEET6, *FACE70[:68], *hand("left"), *hand("right")]
+COCO_WHOLEBODY133 = [*COCO17, *FEET6, *FACE70[:68], *HANDS]
 HALPE26 = [
     *COCO17,
     *"head neck mid_hip left_big_toe right_big_toe left_small_toe right_small_toe".split(),
     *"left_heel right_heel".split(),
 ]
-HALPE136 = [*HALPE26, *FACE70[:68], *hand("left"), *hand("right")]
+HALPE136 = [*HALPE26, *FACE70[:68], *HANDS]
 
 # MediaPipe Holistic's body without what its hands and face locate better, and both hands.
 MEDIAPIPE65 = [
     *COCO17,
     *"left_lip_corner right_lip_corner left_heel right_heel left_big_toe right_big_toe".split(),
-    *hand("left"),
-    *hand("right"),
+    *HANDS,
 ]
+# MediaPipe Holistic: its 33 points of the body, the 468 of the face mesh, some of which have names,
+# and both hands; in this order, or as tables in order of their kinds have them, face first.
+MEDIAPIPE33 = (
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer"
+    " left_ear right_ear left_lip_corner right_lip_corner left_shoulder right_shoulder"
+    " left_elbow right_elbow left_wrist right_wrist left_pinky right_pinky left_index"
+    " right_index left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle"
+    " right_ankle left_heel right_heel left_big_toe right_big_toe"
+).split()
+MESH = {93: "right_jaw_2", 172: "right_jaw_4", 152: "chin", 397: "left_jaw_4", 323: "left_jaw_2"}
+MESH |= {105: "right_brow_2", 334: "left_brow_2", 168: "nose_bridge_0", 0: "lip_top"}
+MESH468 = [(MESH | {17: "lip_bottom"}).get(number, f"mesh_{number}") for number in range(468)]
+MEDIAPIPE = {
+    "mediapipe75": [*MEDIAPIPE33, *HANDS],
+    "mediapipe543": [*MEDIAPIPE33, *MESH468, *HANDS],
+    "mediapipe543_face_first": [*MESH468, *hand("left"), *MEDIAPIPE33, *hand("right")],
+}
 
 NTU25 = (
     "spine_base spine_mid neck head left_shoulder left_elbow left_wrist left_hand right_shoulder"
@@ -220,6 +237,14 @@ HALPE_BONES = BODY_BONES + " neck-head"
 MEDIAPIPE_BONES = PALM_BONES + both_sides(
     "nose-right_lip_corner right_ankle-right_heel right_ankle-right_big_toe"
 )
+HOLISTIC_BONES = (
+    COCO_BONES
+    + MEDIAPIPE_BONES
+    + HAND_BONES
+    + both_sides("right_eye-right_eye_inner right_eye-right_eye_outer")
+    + both_sides("right_wrist-right_thumb right_wrist-right_index right_wrist-right_pinky")
+)
+MESH_BONES = " " + " ".join(f"nose-{point}" for point in MESH468)
 NTU_BONES = (
     chain("spine_shoulder", "neck", "head")
     + chain("spine_shoulder", "spine_mid", "spine_base")
@@ -269,6 +294,10 @@ LAYOUTS = {
         build_layout("halpe26", HALPE26, HALPE_BONES),
         build_layout("halpe136", HALPE136, HALPE_BONES + FACE_AND_HANDS),
         build_layout("mediapipe65", MEDIAPIPE65, COCO_BONES + MEDIAPIPE_BONES + HAND_BONES),
+        *(
+            build_layout(name, joints, HOLISTIC_BONES + MESH_BONES * (len(joints) > 75))
+            for name, joints in MEDIAPIPE.items()
+        ),
         build_layout("right_hand21", hand("right"), hand_bones("right")),
         build_layout("left_hand21", hand("left"), hand_bones("left")),
         build_layout("ntu25", NTU25, NTU_BONES, "metres"),

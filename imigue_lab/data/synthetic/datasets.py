@@ -16,7 +16,7 @@ from imigue_lab.data.synthetic.recording import HEIGHT, TINY, WIDTH, Recording
 from imigue_lab.data.synthetic.story import FPS, Gesture, SyntheticSpec
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import atomic_path, write_atomically
+from imigue_lab.data.workspace import atomic_path, write_array, write_atomically
 
 SMG_FOLDERS = {
     "train": ("smg_data_phase1/smg_skeleton_train", "SMG_RGB_Phase1/smg_rgb_train"),
@@ -90,8 +90,7 @@ def write_ma52(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
         append(root / f"ma52/{split}_list_videos.txt", f"{name}.mp4 {label}")
         frames = range(gesture.start, gesture.end + 1)
         write_film(root / f"ma52/videos_{split}/{name}.mp4", recording, frames, spec)
-        with atomic_path(root / f"keypoints/{name}.npy") as path:
-            np.save(path, joints_of(recording, frames, "coco17"))
+        write_array(root / f"keypoints/{name}.npy", joints_of(recording, frames, "coco17"))
 
 
 def write_bold(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
@@ -110,8 +109,7 @@ def write_bold(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
         still = np.hstack([numbers, np.full_like(numbers, BYSTANDER), points * 0 + points[0]])
         seen = np.delete(seen, slice(9, None, 10), axis=0)
         rows = np.vstack([seen, still]) if row % 2 else seen
-        with atomic_path(root / f"joints/{film}.npy") as path:
-            np.save(path, rows[np.argsort(rows[:, 0], kind="stable")])
+        write_array(root / f"joints/{film}.npy", rows[np.argsort(rows[:, 0], kind="stable")])
         shares = [f"{0.75 * (n == class_of(gesture, 'bold')):g}" for n in range(26)]
         rated = [] if interview.split == "test" else [*shares, "5,5,5,Male,Adult,White,0.5"]
         line = ",".join([f"{film}.mp4,{person},0,{len(points) - 1}", *rated])

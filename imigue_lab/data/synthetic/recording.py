@@ -39,12 +39,6 @@ class Look:
     wall: tuple[int, int, int]
 
 
-def look_of(rng: np.random.Generator) -> Look:
-    skin = rng.integers((150, 100, 70), (240, 190, 160))
-    shirt, wall = rng.integers(25, 75, 3), rng.integers(120, 180, 3)  # unlike the hues of marks
-    return Look(*(tuple(colour.tolist()) for colour in (skin, shirt, wall)))
-
-
 def to_pixels(place: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
     """From heights, relative to the top centre, to pixels (x, y)."""
     return place * HEIGHT + np.array([WIDTH / 2, 0.0])
@@ -154,7 +148,10 @@ def record(interview: Interview, spec: SyntheticSpec) -> Recording:
         for frame in quarter(gesture, gesture.mark_moment)
     }
     keypoints = track(scene.tracked, 1 / TINY if tiny else 1.0, rng)
-    look = look_of(subject_rng(interview, spec))
+    own = subject_rng(interview, spec)
+    skin = own.integers((150, 100, 70), (240, 190, 160))
+    shirt, wall = own.integers(25, 75, 3), own.integers(120, 180, 3)  # unlike the hues of marks
+    look = Look(*(tuple(colour.tolist()) for colour in (skin, shirt, wall)))
     return Recording(interview, scene, keypoints, look, marks, tiny)
 
 

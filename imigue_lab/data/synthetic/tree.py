@@ -27,10 +27,15 @@ from imigue_lab.data.synthetic import datasets
 from imigue_lab.data.synthetic.body import JOINTS
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
 from imigue_lab.data.synthetic.recording import Recording, record
-from imigue_lab.data.synthetic.story import DATA_SETS, FPS, VERSION, Interview, SyntheticSpec, plan
-from imigue_lab.data.videos.video import write_video
+from imigue_lab.data.synthetic.story import DATA_SETS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import atomic_path, locked, workspace, write_atomically
+from imigue_lab.data.workspace import (
+    atomic_path,
+    locked,
+    workspace,
+    write_array,
+    write_atomically,
+)
 from imigue_lab.errors import DataError
 
 IDS = builtin("imigue").ids
@@ -114,10 +119,9 @@ def write_miga2026(root: Path, recording: Recording, spec: SyntheticSpec) -> Non
     interview = recording.interview
     folder = root / CLIP_RGB[interview.split] / interview.video_id
     write_labels(folder, interview)
-    if spec.pictures:
-        for row, gesture in enumerate(interview.gestures):
-            frames = range(gesture.start, gesture.end + 1)
-            write_frames(folder / f"{interview.video_id}_{row}.mp4", recording, frames)
+    for row, gesture in enumerate(interview.gestures):
+        frames = range(gesture.start, gesture.end + 1)
+        datasets.write_film(folder / f"{interview.video_id}_{row}.mp4", recording, frames, spec)
 
 
 def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
@@ -133,8 +137,8 @@ def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
 
 def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """The video, and the keypoints as an array."""
-    with atomic_path(root / "keypoints" / f"{recording.interview.video_id}.npy") as path:
-        np.save(path, recording.keypoints.astype(np.float32))
+    path = root / "keypoints" / f"{recording.interview.video_id}.npy"
+    write_array(path, recording.keypoints.astype(np.float32))
     write_whole_video(root / "videos", recording, spec)
 
 
@@ -151,14 +155,8 @@ WRITERS: dict[str, Callable[[Path, Recording, SyntheticSpec], None]] = {
 
 
 def write_whole_video(folder: Path, recording: Recording, spec: SyntheticSpec) -> None:
-    if spec.pictures:
-        path = folder / f"{recording.interview.video_id}.mp4"
-        write_frames(path, recording, range(recording.interview.frames))
-
-
-def write_frames(path: Path, recording: Recording, frames: range) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, map(recording.picture, frames), FPS)
+    path = folder / f"{recording.interview.video_id}.mp4"
+    datasets.write_film(path, recording, range(recording.interview.frames), spec)
 
 
 def write_labels(folder: Path, interview: Interview) -> None:

@@ -59,14 +59,12 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     moving = [s for s in films if s.codec_context and s.codec_context.name not in STILL]
     films = [s for s in moving if s.frames != 1] or moving or films
-    if not films:
+    films.sort(key=lambda s: not s.disposition & Disposition.default)
+    if not films or films[0].codec_context is None:
         container.close()
-        raise DataError(f"{path}: contains no video stream; copy it again, or name another file")
-    stream = next((s for s in films if s.disposition & Disposition.default), films[0])
-    if stream.codec_context is None:
-        container.close()
-        raise DataError(f"{path}: not a readable video (unknown codec); copy it again")
-    return container, stream
+        what = "not a readable video (unknown codec)" if films else "contains no video stream"
+        raise DataError(f"{path}: {what}; copy it again, or name another file")
+    return container, films[0]
 
 
 def is_steady(stream: VideoStream) -> bool:
@@ -157,23 +155,20 @@ def counted_table(path: Path, header: int, rate: Fraction | None) -> FrameTable:
     Raises DataError for a damaged frame, which would shift the index of all later frames.
     """
     container, stream = open_stream(path)
-    frames = 0
-    with container:
-        try:
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise damaged_unstamped(path, frames)
-                frames += 1
-        except av.FFmpegError as error:
-            raise damaged_unstamped(path, frames) from error
+    frames, whole = 0, False
+    with container, suppress(av.FFmpegError):
+        for frame in container.decode(stream):
+            if frame.is_corrupt:
+                break
+            frames += 1
+        else:
+            whole = True
+    if not whole:
+        raise DataError(
+            f"{path}: frame {frames} is damaged and the file has no time stamps by which to number"
+            " later frames; copy it again"
+        )
     if not frames:
         raise DataError(f"{path}: contains no complete frame; copy it again")
     seconds = np.arange(frames + 1) / float(rate or 25)
     return FrameTable(frames, header, None, np.zeros(1, dtype=np.int64), seconds)
-
-
-def damaged_unstamped(path: Path, frame: int) -> DataError:
-    return DataError(
-        f"{path}: frame {frame} is damaged and the file has no time stamps by which to number later"
-        " frames; copy it again"
-    )

@@ -34,9 +34,10 @@ def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo],
     problems = []
     new = [path for path in paths if str(path) not in known]
     with ThreadPoolExecutor(THREADS) as pool:
-        for path, result in zip(new, pool.map(probe_or_problem, new), strict=True):
-            if isinstance(result, Problem):
-                problems.append(result)
+        for path, result in zip(new, pool.map(probe_or_error, new), strict=True):
+            if isinstance(result, DataError):
+                what, _, advice = str(result).removeprefix(f"{path}: ").rpartition("; ")
+                problems.append(Problem("unreadable", path, None, what, advice))
             else:
                 known[str(path)] = stamps[path], [getattr(result, name) for name in FACTS]
     if new:
@@ -47,12 +48,11 @@ def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo],
     return found, problems
 
 
-def probe_or_problem(path: Path) -> VideoInfo | Problem:
+def probe_or_error(path: Path) -> VideoInfo | DataError:
     try:
         return probe(path)
     except DataError as error:
-        what, _, advice = str(error).removeprefix(f"{path}: ").rpartition("; ")
-        return Problem("unreadable", path, None, what, advice)
+        return error
 
 
 def read_cache(file: Path) -> Known:

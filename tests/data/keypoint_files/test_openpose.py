@@ -57,8 +57,6 @@ def test_the_person_of_highest_confidence_is_followed_by_position(write):
     one, two = [person(0.5), person(0.9, shift=900)], [person(0.8, shift=901), person(0.4, shift=1)]
     folder = write(one, two, [person(0.4, shift=2)], one[::-1])
     assert_array_equal(read_openpose_json(folder)[0, :, 0, 0], (901, 902, 0, 901))
-    both = read_openpose_json(folder, persons=2)
-    assert_array_equal(both[:, :, 0, 0], [(901, 902, 0, 901), (1, 2, 3, 1)])
 
 
 def test_who_moves_at_a_cut_is_the_same_person_though_another_is_always_seen(write):

@@ -9,15 +9,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.keypoint_files.tables import (
-    read_keypoint_array,
-    read_keypoint_csv,
     read_openpose_xlsx,
+    read_points,
     read_recording,
 )
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 
 HAND, BODY = LAYOUTS["light_hand35"], LAYOUTS["body25"]
+
+
+def read_array(path, layout):
+    return read_recording(path, layout).skeleton
 
 
 def row(frame, joints=35):
@@ -47,7 +50,7 @@ def change(frame, column, value, frames=3):
 
 
 def test_frame_zero_is_the_first_line_after_the_header(write):
-    skeleton = read_keypoint_csv(write(*(row(n) for n in range(4))), HAND)
+    skeleton = read_points(write(*(row(n) for n in range(4))))
     assert skeleton.shape == (1, 4, 35, 3)
     assert_array_equal(skeleton[0, :, 0, 0], (100, 101, 102, 103))
     assert_allclose(skeleton[0, 2, 34], (102, 35, 0.5))
@@ -56,12 +59,12 @@ def test_frame_zero_is_the_first_line_after_the_header(write):
 def test_a_header_of_column_numbers_is_a_header(write):
     for header in (range(106), ["", *range(105)]):
         path = write(row(0), row(1), header=list(header))
-        assert read_keypoint_csv(path, HAND).shape[1] == 2
+        assert read_points(path).shape[1] == 2
 
 
 def test_a_file_without_header_is_refused_instead_of_losing_a_frame(write):
     with pytest.raises(DataError, match="line 1: expected a header, got only numbers"):
-        read_keypoint_csv(write(*(row(n) for n in range(3)), header=[]), HAND)
+        read_points(write(*(row(n) for n in range(3)), header=[]))
 
 
 def test_synthetic_keypoints_read_back(index):
@@ -77,7 +80,7 @@ def test_synthetic_keypoints_read_back(index):
 def test_a_byte_order_mark_and_a_last_empty_line_are_accepted(write):
     path = write(row(0), row(1))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n")
-    assert read_keypoint_csv(path, HAND).shape[1] == 2
+    assert read_points(path).shape[1] == 2
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_a_byte_order_mark_and_a_last_empty_line_are_accepted(write):
 def test_an_invalid_line_is_named_with_its_error(write, rows, sentence):
     path = write(*rows)
     with pytest.raises(DataError, match=sentence) as refused:
-        read_keypoint_csv(path, HAND)
+        read_points(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert "\n" not in str(refused.value)
 
@@ -112,21 +115,37 @@ def test_an_invalid_line_is_named_with_its_error(write, rows, sentence):
 def test_an_empty_file_is_refused(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.csv: expected frames, got an empty file"):
-        read_keypoint_csv(tmp_path / "a.csv", HAND)
+        read_points(tmp_path / "a.csv")
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
+    (tmp_path / "a.csv").write_bytes(b"\x81\x00" * 50)
     for name in ("a.csv", "b.csv"):
         with pytest.raises(DataError, match=f"{name}: cannot be read"):
-            read_keypoint_csv(tmp_path / name, HAND)
+            read_points(tmp_path / name)
 
 
 def test_the_file_name_determines_the_layout(write):
     body = read_recording(write(row(0, 25), name="0001_light.csv"))
     assert body.layout is BODY and body.skeleton.shape == (1, 1, 25, 3)
-    with pytest.raises(DataError, match=r"0001_label.csv: expected a \*_light_hand.csv"):
-        read_recording(write(row(0), name="0001_label.csv"))
+    with pytest.raises(DataError, match=r"0001.txt: expected a \*_light_hand.csv"):
+        read_recording(write(row(0), name="0001.txt"))
+
+
+def test_a_table_of_any_name_separator_and_decimals_is_read_as_its_number_of_joints(write):
+    expected = read_recording(write(row(0), row(1))).skeleton
+    for number, between in enumerate(";\t"):
+        for name in (f"{number}_light_hand.CSV", f"{number}.csv"):
+            path = write(row(0), row(1), name=name)
+            text = path.read_text().replace(",", between).replace(".", ",")
+            path.write_text(text, encoding="utf-16")
+            recording = read_recording(path)
+            assert recording.layout is HAND
+            assert_array_equal(recording.skeleton, expected)
+    path = write([0, *[-0.5] * 75], name="a.csv")  # below 0: no scores
+    assert_array_equal(read_array(path, LAYOUTS["ntu25"]), np.full((1, 1, 25, 3), -0.5))
+    with pytest.raises(DataError, match="frame and x, y, score of each joint, got 3 columns"):
+        read_recording(write([7, 0, 39], name="0001_label.csv"))
 
 
 @pytest.fixture
@@ -203,17 +222,17 @@ def test_a_users_array_is_read_with_or_without_persons(tmp_path):
     array[0, 0] = (3, 4, 0)
     for name, saved in (("a.npy", array), ("b.npy", array[None])):
         np.save(tmp_path / name, saved)
-        skeleton = read_keypoint_array(tmp_path / name, BODY)
+        skeleton = read_array(tmp_path / name, BODY)
         assert skeleton.shape == (1, 4, 25, 3) and skeleton.dtype == np.float32
         assert not skeleton[0, 0, 0].any() and skeleton[0, 0, 1].all()
 
 
 def test_an_array_in_space_may_have_any_coordinates(tmp_path):
     np.save(tmp_path / "a.npy", np.full((2, 4, 25, 3), -2.5))
-    assert_array_equal(read_keypoint_array(tmp_path / "a.npy", LAYOUTS["ntu25"]), -2.5)
+    assert_array_equal(read_array(tmp_path / "a.npy", LAYOUTS["ntu25"]), -2.5)
     np.save(tmp_path / "a.npy", np.full((2, 4, 25, 3), np.nan))
     with pytest.raises(DataError, match="NaN or infinity; write 0, 0, 0"):
-        read_keypoint_array(tmp_path / "a.npy", LAYOUTS["ntu25"])
+        read_array(tmp_path / "a.npy", LAYOUTS["ntu25"])
 
 
 @pytest.mark.parametrize(
@@ -221,12 +240,12 @@ def test_an_array_in_space_may_have_any_coordinates(tmp_path):
     [
         (
             np.zeros((4, 22, 3)),
-            r"expected floats \(frames, 25, 3\) of body25, .* got float64 \(4, 22, 3\)",
+            "expected the 25 joints of body25, which keypoints.json declares, got 22",
         ),
         (np.zeros((4, 25, 3), int), "got int64"),
         (np.zeros((0, 25, 3)), r"\(0, 25, 3\)"),
         (np.zeros((25, 3)), r"\(25, 3\)"),
-        (np.float64(3), r"got float64 \(\)"),
+        (np.float64(3), r"got \(\)"),
         (np.array([{}], dtype=object), "is not an array"),
         (np.full((4, 25, 3), np.nan), "frame 0, x of nose: expected a position in pixels, got nan"),
     ],
@@ -234,22 +253,22 @@ def test_an_array_in_space_may_have_any_coordinates(tmp_path):
 def test_an_invalid_array_is_named_with_its_error(tmp_path, array, sentence):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DataError, match=f"a.npy: .*{sentence}"):
-        read_keypoint_array(tmp_path / "a.npy", BODY)
+        read_array(tmp_path / "a.npy", BODY)
 
 
 def test_a_file_that_is_not_an_array_is_refused(tmp_path):
     (tmp_path / "a.npy").write_text("frame,x,y")
-    for path in (tmp_path / "a.npy", tmp_path / "b.npy", tmp_path):
+    for path in (tmp_path / "a.npy", tmp_path / "b.npy"):
         with pytest.raises(DataError, match="is not an array"):
-            read_keypoint_array(path, BODY)
+            read_array(path, BODY)
 
 
 @pytest.mark.parametrize("kind", ["csv", "npy"])
 def test_a_corrupted_file_is_either_read_or_refused_in_one_line(write, tmp_path, kind):
     if kind == "csv":
-        path, read, layout = write(row(0), row(1)), read_keypoint_csv, HAND
+        path, read, layout = write(row(0), row(1)), read_array, HAND
     else:
-        path, read, layout = tmp_path / "a.npy", read_keypoint_array, BODY
+        path, read, layout = tmp_path / "a.npy", read_array, BODY
         np.save(path, np.full((2, 25, 3), 0.5))
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     sentences = []

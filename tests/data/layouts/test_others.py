@@ -119,9 +119,9 @@ def test_what_cannot_be_read_of_smg_is_named(tmp_path):
     survey = survey_root(tmp_path)
     found = [(p.kind, p.file.name, p.row) for p in survey.problems]
     assert found == [
-        ("duplicate id", "Sample0001_finelabels.csv", None),
-        ("row", "Sample0001_data.csv", 1),
-        ("class", "Sample0002_finelabels.csv", 2),
+        ("duplicate video", "Sample0001_finelabels.csv", None),
+        ("unreadable", "Sample0001_data.csv", 1),
+        ("unknown class", "Sample0002_finelabels.csv", 2),
     ]
     assert "files that have to be unpacked are not read: Sample0003.zip" in survey.absent
 
@@ -203,7 +203,7 @@ def test_a_person_of_bold_has_its_most_frequent_category(tmp_path):
     assert "persons whose film has neither joints nor video are left out: 1" in index.absent
     (tmp_path / "annotations/val.csv").write_text(rated(film, 0, (1, 0.5)) + "003/x.mp4/1.mp4,0\n")
     places = [(p.kind, p.row) for p in survey_root(tmp_path).problems]
-    assert places == [("duplicate id", 1), ("row", 2)]
+    assert places == [("duplicate video", 1), ("unreadable", 2)]
 
 
 GARBAGE = (b"", b"\xff\xfe\x00a,b", b"1,2,3\n", b"0,0\n" * 3, b"nan,nan,nan\n", b"x.mp4 1\n")

@@ -1,10 +1,15 @@
 """The classes of a plain root: of classes.csv by id or name, else those found in clips.csv."""
 
+import json
+
+import numpy as np
 import pytest
 
 from imigue_lab.app import main
 from imigue_lab.data.checks.root import check_root
+from imigue_lab.data.keypoint_files.clips import map_clips, read_clip
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.skeletons.geometry import as_persons
 from imigue_lab.data.vocabulary import OWN, builtin
 from imigue_lab.errors import DataError
 
@@ -98,3 +103,44 @@ def test_the_command_prints_the_list_as_classes_csv(write, capsys):
     assert printed.splitlines()[0] == "class,name,group,background" and "\n99,ill" in printed
     (root / "classes.csv").write_text(printed)
     assert read_index(root).vocabulary == builtin("imigue")
+
+
+def test_keypoints_of_any_form_whose_ending_is_in_capitals_are_found(tmp_path):
+    (tmp_path / "keypoints").mkdir()
+    points = 200.0 + np.arange(3 * 17 * 3).reshape(3, 17, 3)
+    points[..., 2] = 0.5
+    with (tmp_path / "keypoints/a.NPY").open("wb") as file:
+        np.save(file, points)
+    header = ";".join(["frame", *(f"c{n}" for n in range(51))])
+    rows = [";".join(map(str, [n, *own.ravel()])) for n, own in enumerate(points)]
+    table = "\n".join([header, *rows]).replace(".", ",")
+    (tmp_path / "keypoints/b.CSV").write_text(table)
+    people = [{"keypoints": own[:, :2].tolist(), "keypoint_scores": [0.5] * 17} for own in points]
+    frames = [{"frame_id": n, "instances": [own]} for n, own in enumerate(people)]
+    (tmp_path / "keypoints/c.JSON").write_text(json.dumps(frames))
+    (tmp_path / "VIDEOS.CSV").write_text("video_id,split\na,train\nb,train\nc,test\n")
+    rows = "".join(f"{name}_0,{name},0,2,1\n" for name in "abc")
+    (tmp_path / "Clips.CSV").write_text(f"clip_id,video_id,start,end,class\n{rows}")
+    index = read_index(tmp_path)
+    mapped = map_clips(index, index.clips)
+    for name in "abc":
+        np.testing.assert_allclose(as_persons(mapped.keypoints(name))[0], points)
+    assert not [f for f in check_root(tmp_path).findings if f.severity == "error"]
+
+
+def test_skeletons_of_ntu_are_read_beside_tables_and_a_folder_of_them_says_so(tmp_path):
+    name = "S001C001P003R001A002"
+    body = "1\n72057 0 1 1 1 1 0 0.1 0.2 2\n25\n" + "0.1 0.2 3.1 0 0 0 0 0 0 0 0 2\n" * 25
+    (tmp_path / f"{name}.skeleton").write_text("4\n" + body * 4)
+    with pytest.raises(DataError, match=r"got \.skeleton; .* into keypoints/ beside"):
+        read_index(tmp_path)
+    (tmp_path / "keypoints").mkdir()
+    (tmp_path / f"{name}.skeleton").rename(tmp_path / f"keypoints/{name}.SKELETON")
+    (tmp_path / "videos.csv").write_text(f"video_id,split,subject\n{name},train,P003\n")
+    (tmp_path / "clips.csv").write_text(
+        f"clip_id,video_id,start,end,class\n{name}_0,{name},0,3,A002\n"
+    )
+    index = read_index(tmp_path)
+    recording = read_clip(index, f"{name}_0")
+    assert recording.layout.name == "ntu25" and recording.skeleton.shape == (1, 4, 25, 3)
+    assert map_clips(index, index.clips).layout.name == "ntu25"

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.checks.root import check_root
+from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.layouts.tables import read_label_file
 from imigue_lab.data.synthetic.story import SyntheticSpec, plan
@@ -229,10 +230,10 @@ def test_every_problem_is_collected_and_the_valid_rows_are_kept(tmp_path):
     label(tmp_path, "imigue_skeleton_train/0001", "1,0,10\n55,20,30\n\n2,9,4\n3,a,4\n1,2\n7,50,50")
     survey = survey_root(tmp_path)
     assert [(p.kind, p.row) for p in survey.problems] == [
-        ("class", 2),
-        ("range", 4),
-        ("range", 5),
-        ("row", 6),
+        ("unknown class", 2),
+        ("reversed range", 4),
+        ("reversed range", 5),
+        ("unreadable", 6),
     ]
     clips = survey.to_index().clips
     assert clips.clip_id.tolist() == [
@@ -247,8 +248,9 @@ def test_every_problem_is_collected_and_the_valid_rows_are_kept(tmp_path):
 def test_a_label_file_is_read_with_any_line_ends(tmp_path):
     path = tmp_path / "0001_label.csv"
     path.write_bytes(b"\xef\xbb\xbf1,0,10\r\n99, 20 ,30\r\n")
-    clips, problems = read_label_file(path, False, builtin("imigue"))
-    assert not problems
+    survey = Survey(tmp_path, "miga")
+    clips = read_label_file(path, False, survey)
+    assert not survey.problems
     assert clips == {
         0: {"start": 0, "end": 10, "label": 0},
         1: {"start": 20, "end": 30, "label": 31},
@@ -262,12 +264,15 @@ def test_no_label_file_causes_a_traceback(tmp_path):
     for _ in range(500):
         text = "".join(rng.choice(letters, size=rng.integers(0, 40)))
         path.write_text(text, newline="")
-        clips, problems = read_label_file(path, False, builtin("imigue"))
+        survey = Survey(tmp_path, "miga")
+        clips = read_label_file(path, False, survey)
         written = [line for line in path.read_text().split("\n") if line.strip()]
-        assert len(clips) + len(problems) == len(written)
+        assert len(clips) + len(survey.problems) == len(written)
         assert all(0 <= clip["start"] <= clip["end"] for clip in clips.values())
     path.write_bytes(b"\xff\xfe1,2")
-    assert [p.kind for p in read_label_file(path, False, builtin("imigue"))[1]] == ["unreadable"]
+    survey = Survey(tmp_path, "miga")
+    assert not read_label_file(path, False, survey)
+    assert [problem.kind for problem in survey.problems] == ["unreadable"]
 
 
 @pytest.fixture(scope="module")
@@ -470,11 +475,11 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_not_left_out(tmp_path, mo
 
 
 def test_a_plain_root_that_may_not_be_read_is_an_error_too(tmp_path, monkeypatch):
-    def exists(path, **_):
+    def iterdir(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "exists", exists)
-    with pytest.raises(DataError, match=r"videos\.csv: .* got Permission denied; give yourself"):
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=rf"{tmp_path}: .* got Permission denied; give yourself"):
         survey_root(tmp_path)
 
 

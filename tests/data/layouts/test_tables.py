@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from imigue_lab.data.index import Survey
 from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.layouts.tables import read_label_file, read_table, restore_zeros
 from imigue_lab.data.videos.video import write_video
-from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 
 FORMS = {
@@ -21,8 +21,9 @@ FORMS = {
 def test_a_table_is_read_in_the_form_that_a_spreadsheet_program_gives_it(tmp_path, form):
     text, encoding = FORMS[form]
     (tmp_path / "videos.csv").write_bytes(text.encode(encoding))
-    table, problems = read_table(tmp_path / "videos.csv", ["video_id", "split"])
-    assert problems == []
+    survey = Survey(tmp_path, "plain")
+    table = read_table(tmp_path / "videos.csv", ["video_id", "split"], survey)
+    assert survey.problems == []
     assert table[["video_id", "split"]].values.tolist() == [["0001", "train"], ["0002", "test"]]
     if "who" in table:
         assert table.who.tolist() == ["Zoë", "José"]
@@ -39,8 +40,9 @@ def test_a_table_is_read_in_the_form_that_a_spreadsheet_program_gives_it(tmp_pat
 )
 def test_label_files_with_decimals_a_header_or_another_separator_are_the_same_clips(tmp_path, text):
     (tmp_path / "0001_label.csv").write_text(text)
-    clips, problems = read_label_file(tmp_path / "0001_label.csv", False, builtin("imigue"))
-    assert problems == [] and list(clips) == [0, 1]
+    survey = Survey(tmp_path, "miga")
+    clips = read_label_file(tmp_path / "0001_label.csv", False, survey)
+    assert survey.problems == [] and list(clips) == [0, 1]
     assert [(c["start"], c["end"], c["label"]) for c in clips.values()] == [
         (0, 39, 6),
         (40, 89, 31),
@@ -49,8 +51,9 @@ def test_label_files_with_decimals_a_header_or_another_separator_are_the_same_cl
 
 def test_a_first_row_that_is_neither_numbers_nor_a_header_is_a_problem(tmp_path):
     (tmp_path / "0001_label.csv").write_text("nan,x,y\n7,0.5,39\n7,0,9\n")
-    clips, problems = read_label_file(tmp_path / "0001_label.csv", False, builtin("imigue"))
-    assert list(clips) == [2] and [problem.row for problem in problems] == [1, 2]
+    survey = Survey(tmp_path, "miga")
+    clips = read_label_file(tmp_path / "0001_label.csv", False, survey)
+    assert list(clips) == [2] and [problem.row for problem in survey.problems] == [1, 2]
 
 
 def test_zeros_are_restored_where_one_id_fits_and_only_there():

@@ -6,7 +6,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.skeletons.graphs import (
     edges,
-    hop_distances,
     normalise_columns,
     pyskl_edges,
     random_start,
@@ -16,15 +15,6 @@ from imigue_lab.data.skeletons.graphs import (
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
 COCO, NTU = LAYOUTS["coco17"], LAYOUTS["ntu25"]
-
-
-def test_hops_count_the_bones_between_two_joints():
-    imigue = LAYOUTS["imigue22"]
-    hops = hop_distances(imigue)
-    nose, tip = imigue.joints.index("nose"), imigue.joints.index("left_pinky_tip")
-    assert hops[nose, tip] == 5  # neck, shoulder, elbow, wrist, tip
-    assert_array_equal(hops, hops.T)
-    assert np.isinf(hop_distances(imigue, limit=4)[nose, tip])
 
 
 def test_spatial_gives_a_joint_the_mean_of_its_children():
@@ -50,12 +40,6 @@ def test_only_edges_at_the_root_are_split_in_two():
     assert close[ankle, knee] > 0 and close[knee, ankle] > 0  # both infinitely far, so "close"
     rows = np.flatnonzero(further.any(axis=1))
     assert rows.tolist() == [nose, *range(1, 3), *range(5, 7)]
-
-
-def test_reach_two_has_a_pair_of_subsets_a_hop():
-    parts = stgcn_spatial(COCO, reach=2)
-    assert parts.shape == (5, 17, 17)
-    assert_allclose(parts.sum(axis=(0, 1)), 1)
 
 
 def test_hand_tips_of_ntu_are_children_of_the_hands_in_pyskl():

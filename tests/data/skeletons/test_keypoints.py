@@ -1,9 +1,12 @@
 """Keypoint layouts: indices as in DATASET.md, bones that make one tree, mirror pairs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
+from imigue_lab.data.keypoint_files.tables import layout_of_file
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, contains, subset
 from imigue_lab.errors import DataError
 
 
@@ -131,3 +134,20 @@ def test_bones_are_those_of_the_recordings(shared, file, name):
     edges = np.load(shared / "data" / "skeleton" / f"{file}.npz")["edges"]
     bones = {frozenset(bone) for bone in LAYOUTS[name].bones}
     assert bones == {frozenset(edge) for edge in edges.tolist()}
+
+
+def test_both_orders_of_mediapipe_holistic_give_the_smaller_layouts_by_name():
+    body, mesh, hands = 33, 468, 42
+    column = {name: n for n, name in enumerate(LAYOUTS["mediapipe543"].joints)}
+    assert len(column) == body + mesh + hands
+    assert column["right_index"] == 20 and column["left_big_toe"] == 31  # of 33, as published
+    assert column["chin"] == body + 152 and column["left_hand_wrist"] == body + mesh
+    first = LAYOUTS["mediapipe543_face_first"].joints
+    assert first[:mesh] == LAYOUTS["mediapipe543"].joints[body : body + mesh]
+    assert first[mesh + 21] == "nose" and first[-1] == "right_pinky_tip"
+    for name in ("mediapipe543", "mediapipe543_face_first"):
+        assert contains(LAYOUTS[name], LAYOUTS["mmgesture36"])
+    assert contains(LAYOUTS["mediapipe75"], LAYOUTS["imigue22"])
+    assert not contains(LAYOUTS["mediapipe75"], LAYOUTS["mmgesture36"])
+    with pytest.raises(DataError, match=r"543 joints, which mediapipe543 and mediapipe543_face_f"):
+        layout_of_file(Path("a.npy"), (9, 543, 3))
