@@ -18,7 +18,7 @@ PLACES = ("data", "store", "preset", "device")  # passed on to each run
 class StudySettings(Settings):
     """Parameters of both; a preset is passed on to each run."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "demo": {}}
 
     task: TaskName = Field("emotion", description="emotion or gesture")
     given: str = Field("", description="settings of all runs, such as epochs:20 labels:x.csv")

@@ -24,7 +24,12 @@ class EmotionSettings(TrainSettings):
             "patience": 7,
             "batch_size": 8,
             "lr": 1e-7,
-        }
+        },
+        "demo": {  # of `make demo`; the rates were chosen on validation
+            "context": "context-lite0x2-blank",
+            "face": "face-expression",
+            "standardise": True,
+        },
     }
 
     context: str = Field(
