@@ -92,9 +92,10 @@ class FrameEncoder:
 
     def prepare(self, frames: Frames) -> UInt8[Tensor, "n 3 S S"]:
         seen = frames[segment_centres(0, len(frames) - 1, self.frames)]  # a copy
-        for frame in seen if self.faces else ():
-            for x0, y0, x1, y1 in self.faces(frame).boxes.round().astype(int):
-                frame[y0:y1, x0:x1] = GREY
+        if self.faces:
+            for frame in seen:
+                for x0, y0, x1, y1 in self.faces(frame).boxes.round().astype(int):
+                    frame[y0:y1, x0:x1] = GREY
         return centre(seen, SIDE, antialias=True)
 
     @torch.inference_mode()
