@@ -103,10 +103,6 @@ def build_streams(
         loaded = load_mvit(context_weights, "small") if full else load_mvit("", "tiny")
         return VideoEncoder(*loaded, device, precision_for(full))
 
-    def face(full: bool) -> FaceEncoder:
-        loaded = load_swinface(face_weights, "full") if full else load_swinface("", "tiny")
-        return FaceEncoder(*loaded, device, precision_for(full))
-
     streams: list[Stream] = []
     for name in names:
         entry = CATALOGUE[name]
@@ -125,10 +121,13 @@ def build_streams(
         elif entry.stream == "rgb":
             streams.append(ClipStream(video(full), name, batch, grid))
         else:
-            threads = torch.get_num_threads()
-            shipped = entry.size == "shipped"
-            encoder = ExpressionEncoder(cast(Name, name)) if shipped else face(full)
-            streams.append(FaceStream(encoder, faces(), name, batch, threads))
+            encoder: ExpressionEncoder | FaceEncoder
+            if entry.size == "shipped":
+                encoder = ExpressionEncoder(cast(Name, name))
+            else:
+                loaded = load_swinface(face_weights if full else "", entry.size)
+                encoder = FaceEncoder(*loaded, device, precision_for(full))
+            streams.append(FaceStream(encoder, faces(), name, batch, torch.get_num_threads()))
     return streams
 
 
