@@ -274,18 +274,18 @@ def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
 def in_words(table: pd.DataFrame) -> list[str]:
     """The result as sentences: the reference beside the majority class, then each variant."""
     full = table.iloc[0]
-    scored = f"{full.accuracy:.2f} (95 % interval {full.low:.2f} to {full.high:.2f})"
     verdict = "above" if full.low > full.majority else "not distinguished from"
     said = [
-        f"{full.variant}: accuracy {scored} on {full.n} items of {full.split}, {verdict} the"
-        f" majority class, {full.majority:.2f}"
+        f"{full.variant}: accuracy {full.accuracy:.2f} (95 % interval {full.low:.2f} to"
+        f" {full.high:.2f}) on {full.n} items of {full.split}, {verdict} the majority class,"
+        f" {full.majority:.2f}"
     ]
     for row in table[1:].itertuples():
-        gain, low, high = -row.difference, -row.difference_high, -row.difference_low
+        low, high = -row.difference_high, -row.difference_low
         verdict = "gains" if low > 0 else "loses" if high < 0 else "gains nothing that is certain:"
         said.append(
-            f"{row.variant}: accuracy {row.accuracy:.2f}; {full.variant} {verdict} {gain:+.2f}"
-            f" ({low:+.2f} to {high:+.2f}) over it"
+            f"{row.variant}: accuracy {row.accuracy:.2f}; {full.variant} {verdict}"
+            f" {-row.difference:+.2f} ({low:+.2f} to {high:+.2f}) over it"
         )
     return said
 

@@ -26,6 +26,7 @@ from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Paint
 from imigue_lab.views.skeletons import Skeleton
 
+Read = Callable[[str], ClipAttention]
 FULL = 4.0  # multiple of an equal share at which colours are deepest
 
 
@@ -39,13 +40,7 @@ class AttentionPlayer(VBox):
         plain: the overlay where no attention is drawn.
     """
 
-    def __init__(
-        self,
-        moment: Moment,
-        clips: pd.DataFrame,
-        read: Callable[[str], ClipAttention],
-        plain: Paint | None = None,
-    ):
+    def __init__(self, moment: Moment, clips: pd.DataFrame, read: Read, plain: Paint | None = None):
         self.moment, self.read, self.plain = moment, read, plain
         self.layer = Dropdown(description="layer", options=[ALL])
         self.pairs = Checkbox(True, description="strongest pairs", indent=False)
