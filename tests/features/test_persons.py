@@ -127,7 +127,7 @@ def test_the_index_and_the_check_read_extracted_keypoints(stream, root, tmp_path
 
 @pytest.mark.shared
 def test_a_real_signer_is_found_in_every_frame_with_the_raised_hand(shared, networks):
-    found = find_poses(shared / "data" / "video" / "signer.mp4", "mediapipe", "imigue22")
+    found = find_poses(shared / "data" / "video" / "signer.mp4", "mediapipe", LAYOUTS["imigue22"])
     assert found[1][0].endswith("which found the interviewee in 58 of 58 frames")
     joints = LAYOUTS["imigue22"].joints
     seen = found[0][..., 2] > 0
