@@ -59,8 +59,9 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
 
-soak: $(READY)  ## long checks: signal tables, effect of loss and memory, gesture detection in long interviews, null runs, leaked encoders, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
+soak: $(READY)  ## long checks: signal tables, the demo on five sets, effect of loss and memory, gesture detection in long interviews, null runs, leaked encoders, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
+	$(BIN)/python -m benchmarks.demo_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.leaks
 	$(BIN)/python -m benchmarks.correspondence

@@ -11,8 +11,8 @@ import argparse
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.model_selection import GroupKFold
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
@@ -64,8 +64,11 @@ def logistic(data: EmotionData, split: str) -> pd.DataFrame:
     """
     train, scored, inputs = data.split.part("train"), data.split.part(split), pooled(data)
     folds = list(GroupKFold(5).split(train, groups=train.subject))
-    model = LogisticRegressionCV(
-        Cs=STRENGTHS, cv=folds, scoring="neg_log_loss", class_weight="balanced", max_iter=2000
+    model = GridSearchCV(
+        LogisticRegression(class_weight="balanced", max_iter=2000),
+        {"C": STRENGTHS},
+        scoring="neg_log_loss",
+        cv=folds,
     ).fit([inputs[v] for v in train.video_id], train.outcome.astype(int))
     predicted = model.predict([inputs[v] for v in scored.video_id])
     return scored[["subject"]].assign(correct=predicted == scored.outcome.astype(int))
