@@ -385,3 +385,30 @@ def test_the_front_door_opens_lazily_and_names_what_it_lacks():
     assert done.stdout.strip() == "True", done.stderr
     with pytest.raises(AttributeError, match="no attribute 'load_rnu'"):
         imigue_lab.load_rnu  # noqa: B018
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_make_demo_falls_back_where_the_network_of_faces_cannot_be_used(tmp_path, usable):
+    """With programs in place of the real ones, which record what they are asked to do."""
+    for name in ("imigue-lab", "papermill"):
+        program = tmp_path / name
+        fails = "weights) exit 1;; *face-expression*) exit 2;;" * (not usable)
+        program.write_text(
+            f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\ncase "$*" in {fails} esac'
+        )
+        program.chmod(0o755)
+    ready = tmp_path / "ready"
+    ready.touch()
+    words = ["make", "demo", f"BIN={tmp_path}", f"READY={ready}", f"DEMO={tmp_path}/demo"]
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    face = "face-expression" if usable else "synthetic-face"
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == "imigue-lab weights"
+    trained = next(call for call in calls if call.startswith("papermill"))
+    assert trained.endswith(f"-p preset demo -p face {face}")
+    compared = next(call for call in calls if " ablate " in call)
+    assert f"--given face:{face} --variants context-only" in compared
+    assert ("falls back to features that the generator simulates" in done.stdout) != usable
+    assert ("imigue-lab extract --encoders context-lite0x2-blank" in calls) != usable
+    assert "page: " in done.stdout.splitlines()[-1]

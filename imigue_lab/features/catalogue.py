@@ -41,6 +41,7 @@ CATALOGUE = {
     "rgb-mvitv2s": Entry("rgb", "full", 1, 32),
     "context-lite0": Entry("context", "shipped", 1, 16),
     "context-lite0x2": Entry("context", "shipped", 4, 64),  # two frames of a window
+    "context-lite0x2-blank": Entry("context", "shipped", 4, 64),  # and no faces in them
     "face-expression": Entry("face", "shipped", 1, 1),
     "face-blendshapes": Entry("face", "shipped", 1, 1),
     "keypoints": Entry("keypoints", "shipped", 1, 1),
@@ -102,18 +103,14 @@ def build_streams(
         loaded = load_mvit(context_weights, "small") if full else load_mvit("", "tiny")
         return VideoEncoder(*loaded, device, precision_for(full))
 
-    def face(full: bool) -> FaceEncoder:
-        loaded = load_swinface(face_weights, "full") if full else load_swinface("", "tiny")
-        return FaceEncoder(*loaded, device, precision_for(full))
-
     streams: list[Stream] = []
     for name in names:
         entry = CATALOGUE[name]
         full = entry.size == "full"
         batch = entry.batch_cpu if device.type == "cpu" else entry.batch_gpu
         if name.startswith("context-lite0"):
-            frames = 2 if name.endswith("x2") else 16
-            lite0 = FrameEncoder(*load_lite0(), device, frames)
+            blank = faces() if name.endswith("-blank") else None
+            lite0 = FrameEncoder(*load_lite0(), device, 2 if "x2" in name else 16, blank)
             streams.append(ContextStream(lite0, name, batch))
         elif entry.stream == "keypoints":
             from imigue_lab.features.persons import KeypointStream
@@ -124,10 +121,13 @@ def build_streams(
         elif entry.stream == "rgb":
             streams.append(ClipStream(video(full), name, batch, grid))
         else:
-            threads = torch.get_num_threads()
-            shipped = entry.size == "shipped"
-            encoder = ExpressionEncoder(cast(Name, name)) if shipped else face(full)
-            streams.append(FaceStream(encoder, faces(), name, batch, threads))
+            encoder: ExpressionEncoder | FaceEncoder
+            if entry.size == "shipped":
+                encoder = ExpressionEncoder(cast(Name, name))
+            else:
+                loaded = load_swinface(face_weights if full else "", entry.size)
+                encoder = FaceEncoder(*loaded, device, precision_for(full))
+            streams.append(FaceStream(encoder, faces(), name, batch, torch.get_num_threads()))
     return streams
 
 

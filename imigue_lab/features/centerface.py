@@ -79,10 +79,9 @@ def shrink(frame: Frame) -> UInt8[np.ndarray, "height_ width_ 3"]:
 
 def padded(frame: Frame) -> Float32[np.ndarray, "1 3 height_ width_"]:
     """The network's input: padded with black to the right and below to multiples of `MULTIPLE`."""
-    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in frame.shape[:2])
-    padding = np.zeros((1, 3, height, width), np.float32)
-    padding[0, :, : frame.shape[0], : frame.shape[1]] = frame.transpose(2, 0, 1)
-    return padding
+    below, right = (-side % MULTIPLE for side in frame.shape[:2])
+    channels_first = frame.transpose(2, 0, 1)[None].astype(np.float32)
+    return np.pad(channels_first, ((0, 0), (0, 0), (0, below), (0, right)))
 
 
 def decode(

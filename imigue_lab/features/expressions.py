@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
+from scipy.special import expit
 from torch import Tensor
 
 from imigue_lab.features.shipped import open_network
@@ -75,6 +76,6 @@ class ExpressionEncoder:
 
     def read_blendshapes(self, face: Float32[np.ndarray, "1 S S 3"]) -> Float32[np.ndarray, "52"]:
         points, flag, _ = self.networks[0](face)
-        if 1 / (1 + np.exp(-flag.item())) < LEAST_FACE:
+        if expit(flag.item()) < LEAST_FACE:
             return np.full(52, np.nan, np.float32)
         return self.networks[1](points.reshape(1, 478, 3)[:, POINTS, :2])[0]

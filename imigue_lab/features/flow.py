@@ -1,10 +1,9 @@
 """Data flow to networks: items prefetched in a thread, examples encoded in batches of one size."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
-from queue import Empty, Full, Queue
-from threading import Event, Thread
-from typing import NamedTuple, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,56 +11,26 @@ from torch import Tensor
 
 T = TypeVar("T")
 Receiver = Callable[[np.ndarray], None]
-POLL_S = 0.1  # how often a waiting thread checks whether the consumer has stopped
+END = object()  # of a source
 
 
-class End(NamedTuple):
-    """The end of the source; an error is raised again in the consumer."""
-
-    error: BaseException | None = None
-
-
-def prefetch(source: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
+def prefetch(source: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """Runs `source` in a thread, at most `depth` items ahead of the consumer.
 
     An error of the source is raised after the items before it; the thread ends when the generator
     is closed.
     """
-    queue: Queue[T | End] = Queue(depth)
-    stopped = Event()
-
-    def put(item: T | End) -> None:
-        while not stopped.is_set():
-            with suppress(Full):
-                queue.put(item, timeout=POLL_S)
-                return
-
-    def run() -> None:
-        try:
-            for item in source:
-                put(item)
-                if stopped.is_set():
-                    return
-            put(End())
-        except BaseException as error:
-            put(End(error))
-        finally:
-            if isinstance(source, Generator):
-                source.close()
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
+    items = iter(source)
+    thread = ThreadPoolExecutor(1)
+    ahead = deque(thread.submit(next, items, END) for _ in range(depth))
     try:
-        while not isinstance(item := queue.get(), End):
-            yield item
-        if item.error is not None:
-            raise item.error
+        while (item := ahead.popleft().result()) is not END:
+            ahead.append(thread.submit(next, items, END))
+            yield cast(T, item)
     finally:
-        stopped.set()
-        with suppress(Empty):  # a waiting source continues at once
-            while True:
-                queue.get_nowait()
-        thread.join()
+        thread.shutdown(cancel_futures=True)
+        if isinstance(items, Generator):
+            items.close()
 
 
 class Batches:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Complex128, Float, Float32
 from PIL import Image
+from scipy.special import expit
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.features.shipped import open_network
@@ -93,10 +94,6 @@ def anchors(side: int, strides: tuple[int, ...]) -> Points:
     return np.concatenate(grids)
 
 
-def sigmoid(x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    return 1 / (1 + np.exp(-x.astype(np.float64)))
-
-
 class Networks:
     """The three networks, shared by all persons that are followed."""
 
@@ -113,7 +110,7 @@ class Networks:
         width, height = picture.size
         whole = Region(complex(width, height) / 2, max(width, height))
         values, scores = self.detector(whole.crop(picture, 224) * 2 - 1)
-        scores = sigmoid(scores[0, :, 0])
+        scores = expit(scores[0, :, 0].astype(np.float64))
         found, scores = scores >= LEAST, scores[scores >= LEAST]
         centres, sizes, *marks = (values[0, found, 0::2] + 1j * values[0, found, 1::2]).T / 224
         points = whole.place(np.stack([centres, *marks]) + self.anchors[found], 1).T
@@ -182,7 +179,7 @@ class Person:
         values, flag, _, heat, _ = self.networks.pose(region.crop(picture, 256))
         rows = values.reshape(39, 5).astype(np.float64)
         points = refine(rows[:, 0] + 1j * rows[:, 1], heat[0])
-        scores = sigmoid(rows[:, 3:]).min(axis=1) * (flag.item() >= LEAST)
+        scores = expit(rows[:, 3:]).min(axis=1) * (flag.item() >= LEAST)
         return region.place(points, 256), scores
 
     def read_hand(self, side: str, picture: Image.Image, pose: Points) -> tuple[Points, float]:
@@ -215,7 +212,7 @@ def refine(points: Points, heat: Float32[np.ndarray, "64 64 39"]) -> Points:
     for place, point in enumerate(points / 4):
         x, y = int(point.real), int(point.imag)
         rows, columns = slice(max(y - 3, 0), max(y + 4, 0)), slice(max(x - 3, 0), max(x + 4, 0))
-        mass = sigmoid(heat[rows, columns, place].astype(np.float64))
+        mass = expit(heat[rows, columns, place].astype(np.float64))
         if mass.size and mass.max() >= LEAST:
             weights = mass / mass.sum()
             across = weights.sum(axis=0) @ (np.arange(mass.shape[1]) + columns.start)

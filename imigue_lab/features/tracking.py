@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32
 
-from imigue_lab.data.videos.video import Frame, plan_windows
+from imigue_lab.data.videos.video import Frame, plan_windows, window_frames
 from imigue_lab.features.detectors import Boxes, Faces
 
 ROWS, COLUMNS = 24, 32  # of the coarse pictures that are compared
@@ -141,19 +141,8 @@ RULE = (
 BOX = ["x0", "y0", "x1", "y1"]
 
 
-class Sighting(NamedTuple):
-    """A stored candidate; `part` is its share of the prominence of all faces of the frame."""
-
-    frame: int
-    view: int
-    track: int
-    prominence: float
-    part: float
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    score: float
+# Columns of a stored candidate; `part` is its share of the prominence of all faces of the frame.
+SIGHTING = ["frame", "view", "track", "prominence", "part", *BOX, "score"]
 
 
 class Choice(NamedTuple):
@@ -178,7 +167,7 @@ class FaceTracker:
         self.views = Views()
         self.view = 0
         self.tracks = Tracks()
-        self.sightings: list[Sighting] = []
+        self.sightings: list[tuple[float, ...]] = []  # see `SIGHTING`
         self.with_face = 0
 
     def add(self, number: int, frame: Frame, faces: Faces) -> list[tuple[int, int]]:
@@ -198,10 +187,8 @@ class FaceTracker:
         candidates = []
         for face, track in list(zip(order.tolist(), tracks, strict=True))[:MOST]:
             if p[face] >= NEAR_BEST * p.max():
-                x0, y0, x1, y1 = faces.boxes[face].tolist()
-                part, score = float(p[face] / p.sum()), float(faces.scores[face])
-                seen = Sighting(number, view, track, float(p[face]), part, x0, y0, x1, y1, score)
-                self.sightings.append(seen)
+                shown = float(p[face]), float(p[face] / p.sum()), *faces.boxes[face].tolist()
+                self.sightings.append((number, view, track, *shown, float(faces.scores[face])))
                 candidates.append((track, face))
         return candidates
 
@@ -211,7 +198,7 @@ class FaceTracker:
         A person must be visible in at least `least` frames; None is the rule above.
         """
         windows = plan_windows(frames, size).windows
-        seen = pd.DataFrame(self.sightings, columns=Sighting._fields)
+        seen = pd.DataFrame(self.sightings, columns=SIGHTING)
         seen["window"] = seen.frame // size
         seen = seen[seen.window < windows]
         least = min(BRIEFEST, frames // SHARE) if least is None else least
@@ -219,14 +206,14 @@ class FaceTracker:
         tracks: list[list[int]] = [[] for _ in range(windows)]
         for window, part in chosen.groupby("window"):
             tracks[int(window)] = sorted(set(part.track.tolist()))
-        share = np.zeros(windows, np.float32)
-        times = [repetitions(int(frame), frames, size) for frame in chosen.frame]
-        np.add.at(share, chosen.window.to_numpy(int), np.array(times, np.float32) / size)
+        shown = set(chosen.frame.tolist())  # a short last window counts its repeated frame
+        counts = [len([n for n in own if n in shown]) for own in window_frames(frames, size)]
+        share = np.array(counts, np.float32) / size
         boxes = np.full((frames, 5), np.nan, np.float32)
         boxes[chosen.frame.to_numpy(int)] = chosen[[*BOX, "score"]]
         audience = seen[~seen.window.isin(chosen.window)].frame.nunique()
-        counts = self.with_face, len(chosen), int(audience), self.tracks.count
-        return Choice(tracks, share, boxes, *counts)
+        seen_tracks = self.tracks.count
+        return Choice(tracks, share, boxes, self.with_face, len(chosen), int(audience), seen_tracks)
 
 
 def prominence(boxes: Boxes, size: tuple[int, int]) -> Float32[np.ndarray, " n"]:
@@ -234,17 +221,6 @@ def prominence(boxes: Boxes, size: tuple[int, int]) -> Float32[np.ndarray, " n"]
     half = np.array(size[::-1], np.float32) / 2
     off_centre = (boxes[:, :2] + boxes[:, 2:]) / 2 / half - 1
     return np.sqrt(areas(boxes) / (4 * half.prod())) / (1 + (off_centre**2).sum(axis=1))
-
-
-def repetitions(frame: int, frames: int, size: int = 16) -> int:
-    """How often a frame occurs in its window: once, or more if it is the end of a short window.
-
-    It is the weight of the frame in the window's mean; 0 for frames at the end in no window.
-    """
-    missing = plan_windows(frames, size).windows * size - frames
-    if missing >= 0:
-        return 1 + missing * (frame == frames - 1)
-    return int(frame < frames + missing)
 
 
 def name_persons(seen: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ programs and annotators; `read_corrections` reads what an annotator has correcte
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
 from imigue_lab.data.synthetic.tree import ensure_synthetic
 from imigue_lab.data.workspace import short_hash, write_atomically
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, LabError
+from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import LONG, demo_emotion, demo_gesture
 from imigue_lab.inference.keypoints import OwnVideo, prepare_video, with_windows
@@ -154,9 +156,16 @@ def chosen_run(
 
 
 def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
-    """Video, keypoints, and whether it is synthetic: the first synthetic test interview."""
+    """Video, keypoints, and whether it is synthetic.
+
+    Without a video it is the film of `imigue-lab weights` with MediaPipe's keypoints, or the first
+    synthetic test interview where that was not fetched or the networks do not run.
+    """
     if settings.video:
         return Path(settings.video), settings.keypoints, False
+    with suppress(LabError):
+        open_network("pose_detector")
+        return shipped_film(), settings.keypoints or "mediapipe", False
     videos = read_index(ensure_synthetic(LONG, settings.store)).videos
     first = videos[videos.split == "test"].iloc[0]
     return first.video, settings.keypoints or str(first.keypoints), True

@@ -1,14 +1,20 @@
 """The demo runs of 09: a gesture and an emotion model on few synthetic interviews.
 
-The committed 01 and 02 train on synthetic features, which cannot be extracted from a video; these
-runs use the tiny encoders instead. Their weights are untrained: gestures are recognised from joints
-alone, and neither run is meaningful for a real person.
+The committed 01 and 02 train on synthetic features, which cannot be extracted from a video. The
+emotion run uses encoders that ship, or tiny ones where their weights were not fetched; the gesture
+run a tiny one. Tiny encoders are untrained: gestures are recognised from joints alone. Neither run
+is meaningful for a real person.
 """
+
+from contextlib import suppress
+
+import torch
 
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import ensure_synthetic
 from imigue_lab.data.workspace import locked
+from imigue_lab.errors import LabError
 from imigue_lab.features.catalogue import build_streams
 from imigue_lab.inference.windows import extract_missing
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -24,6 +30,10 @@ from imigue_lab.training.settings import Settings
 
 LONG = SyntheticSpec(videos=24, size="long")  # for gestures in time
 SHORT = SyntheticSpec(videos=9)  # for emotion: faces are detected in each frame
+EMOTION: tuple[dict[str, object], ...] = (
+    {"context": "context-lite0x2", "face": "face-blendshapes", "standardise": True},
+    {"context": "context-tiny", "face": "face-tiny"},
+)
 POSE = {"frames": 16, "epochs": 12, "batch_size": 8}
 GESTURE: dict[str, object] = {"frames": 16, "epochs": 10, "batch_size": 8, "rgb": "rgb-tiny"}
 GESTURE |= {"loss_on": "averaged"}  # detects more where the RGB branch is untrained
@@ -31,7 +41,7 @@ GESTURE |= {"loss_on": "averaged"}  # detects more where the RGB branch is untra
 
 def demo_gesture(settings: Settings, spec: SyntheticSpec = LONG) -> Run:
     """A gesture run on `rgb-tiny` and its two pose runs, on synthetic interviews."""
-    given = extract_tiny(spec, settings, "rgb-tiny")
+    given = extract_synthetic(spec, settings, "rgb-tiny")
     pose = {}
     for stream in STREAMS:
         own = BaselineSettings.from_arguments({**given, **POSE, "stream": stream})
@@ -40,14 +50,16 @@ def demo_gesture(settings: Settings, spec: SyntheticSpec = LONG) -> Run:
 
 
 def demo_emotion(settings: Settings) -> Run:
-    """An emotion run on `context-tiny` and `face-tiny`."""
-    given = extract_tiny(SHORT, settings, "context-tiny,face-tiny")
-    return train_emotion(
-        EmotionSettings.from_arguments({**given, "context": "context-tiny", "face": "face-tiny"})
-    )
+    """An emotion run on the first pair of `EMOTION` whose face encoder can be opened."""
+    for pair in EMOTION:
+        with suppress(LabError):
+            build_streams(str(pair["face"]), torch.device("cpu"))
+            break
+    given = extract_synthetic(SHORT, settings, f"{pair['context']},{pair['face']}")
+    return train_emotion(EmotionSettings.from_arguments({**given, **pair}))
 
 
-def extract_tiny(spec: SyntheticSpec, settings: Settings, encoders: str) -> dict[str, str]:
+def extract_synthetic(spec: SyntheticSpec, settings: Settings, encoders: str) -> dict[str, str]:
     """Generates the interviews and extracts missing features; returns the places of a run."""
     root = ensure_synthetic(spec, settings.store)
     with locked(root.with_suffix(".tiny.lock")):

@@ -41,7 +41,9 @@ Keypoints = Mapping[str, Float32[np.ndarray, "T V 3"]]  # by video id
 class AnalyseSettings(Settings):
     """Parameters of 09_analyse_video."""
 
-    video: str = Field("", description="an mp4 file; empty: a synthetic interview")
+    video: str = Field(
+        "", description="an mp4 file; empty: the film of `imigue-lab weights`, or synthetic"
+    )
     keypoints: str = Field(
         "", description="mediapipe, rtmlib, a file, or OpenPose's folder; empty: none"
     )

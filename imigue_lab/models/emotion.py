@@ -23,6 +23,7 @@ Face = Float[Tensor, "B T F"]
 Tokens = Float[Tensor, "B T D"]
 Mask = Bool[Tensor, "B T"]
 Pooled = Float[Tensor, "B D"]
+LEAST_DEVIATION = 0.01  # of a channel
 
 
 class AlphaGate(nn.Module):
@@ -95,16 +96,44 @@ def sinusoidal_code(window: Int[Tensor, "B T"], dim: int) -> Float[Tensor, "B T 
     return rearrange([angle.sin(), angle.cos()], "two b t half -> b t (half two)")[..., :dim]
 
 
+class Standardise(nn.Module):
+    """``(x - μ) / max(σ, 0.01)`` by channel, of the training windows; unchanged until they are set.
+
+    The floor keeps a channel that hardly varies on them, such as one of a network that is off most
+    of the time, from growing without bound on others.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("deviation", torch.ones(dim))
+
+    def set(self, windows: Float[Tensor, "rows D"]) -> None:
+        deviation, mean = torch.std_mean(windows.double(), dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation.clamp_min(LEAST_DEVIATION))
+
+    def forward(self, x: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows D"]:
+        return (x - self.mean) / self.deviation
+
+
 class Stream(nn.Module):
     """One modality: ``E = Encoder(Dropout(Linear(X)) + code)``, refined once more after a fusion.
 
     `depth` pre-norm layers with a LayerNorm after the last, then one more layer with or without a
     fusion. Masked windows are not keys, and their outputs are 0. An interview without a valid
-    window is not computed: its tokens are 0 and its pooled vector is the learned `absent`.
+    window is not computed: its tokens are 0 and its pooled vector is the learned `absent`. X may be
+    standardised first.
     """
 
-    def __init__(self, in_dim: int, dim: int, depth: int, heads: int, dropout: float):
+    def __init__(
+        self, in_dim: int, dim: int, depth: int, heads: int, dropout: float, standardise: bool
+    ):
         super().__init__()
+        self.standardise = Standardise(in_dim) if standardise else nn.Identity()
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
         self.encoder = build_encoder(dim, depth, heads, dropout)
@@ -112,7 +141,7 @@ class Stream(nn.Module):
         self.absent = nn.Parameter(torch.zeros(dim))
 
     def encode(self, features: Tensor, mask: Mask, window: Int[Tensor, "B T"]) -> Tokens:
-        tokens = self.dropout(self.project(features))
+        tokens = self.dropout(self.project(self.standardise(features)))
         tokens = tokens + sinusoidal_code(window, tokens.shape[-1]).to(tokens.dtype)
         return self._attend(self.encoder, tokens, mask)
 
@@ -236,6 +265,7 @@ def build_emotion(
     fusion: Fusion = "interfusion",
     gate: Gate = "shared",
     stages: int = 2,
+    standardise: bool = False,
     outcomes: int = 2,
 ) -> EmotionModel | LateEmotionModel:
     """The paper's emotion model, or one of its variants by name.
@@ -247,6 +277,7 @@ def build_emotion(
             per stream; `context_only` and `face_only` use one stream.
         gate: reading of the paper, see `InterFusion`.
         stages: number of InterFusion stages, 0 to 2 (paper: 2).
+        standardise: of the features, see `Standardise`.
         outcomes: K; the model has one logit for two (paper), K for more.
     """
     if fusion not in get_args(Fusion):
@@ -256,8 +287,8 @@ def build_emotion(
     if width % heads:
         raise ValueError(f"width ({width}) must be a multiple of heads ({heads})")
     logits = 1 if outcomes == 2 else outcomes
-    context = Stream(context_dim, width, depth, heads, dropout)
-    face = Stream(face_dim, width, depth, heads, dropout)
+    context = Stream(context_dim, width, depth, heads, dropout, standardise)
+    face = Stream(face_dim, width, depth, heads, dropout, standardise)
     if fusion in ("interfusion", "concat"):
         fusions = [InterFusion(width, gate) for _ in range(0 if fusion == "concat" else stages)]
         return EmotionModel(context, face, fusions, dropout, logits)

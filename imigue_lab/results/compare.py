@@ -92,10 +92,11 @@ def compare(
 
     Returns:
         Columns: variant, split, seeds, n items, clusters, unit, accuracy (mean over seeds), sd,
-        low, high; difference to the reference, difference_low, difference_high, p (sign flips of
-        clusters), p_holm, effect (standard deviations between clusters), discordant (items on which
-        the two differ), worse and better (predictions that only the reference, and only the
-        variant, got correct), mcnemar_p (descriptive: it assumes independent predictions).
+        low, high, majority (share of the most frequent class); difference to the reference,
+        difference_low, difference_high, p (sign flips of clusters), p_holm, effect (standard
+        deviations between clusters), discordant (items on which the two differ), worse and better
+        (predictions that only the reference, and only the variant, got correct), mcnemar_p
+        (descriptive: it assumes independent predictions).
 
     Raises:
         RunError: a variant shares neither seed nor item with the reference, or has two runs of one
@@ -130,6 +131,7 @@ def accuracy_of(by_seed: Items) -> dict[str, Any]:
         "sd": float(np.std(each, ddof=1)) if len(each) > 1 else np.nan,
         "low": low,
         "high": high,
+        "majority": float(items.truth.value_counts(normalize=True).max()),
     }
 
 
@@ -246,6 +248,25 @@ def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     for name in ("discordant", "worse", "better"):
         shown[name] = ["–" if pd.isna(value) else str(int(value)) for value in table[name]]
     return shown
+
+
+def in_words(table: pd.DataFrame) -> list[str]:
+    """The result as sentences: the reference beside the majority class, then each variant."""
+    full = table.iloc[0]
+    verdict = "above" if full.low > full.majority else "not distinguished from"
+    said = [
+        f"{full.variant}: accuracy {full.accuracy:.2f} (95 % interval {full.low:.2f} to"
+        f" {full.high:.2f}) on {full.n} items of {full.split}, {verdict} the majority class,"
+        f" {full.majority:.2f}"
+    ]
+    for row in table[1:].itertuples():
+        low, high = -row.difference_high, -row.difference_low
+        verdict = "gains" if low > 0 else "loses" if high < 0 else "gains nothing that is certain:"
+        said.append(
+            f"{row.variant}: accuracy {row.accuracy:.2f}; {full.variant} {verdict}"
+            f" {-row.difference:+.2f} ({low:+.2f} to {high:+.2f}) over it"
+        )
+    return said
 
 
 def percent(value: float, low: float, high: float, sd: float = np.nan, sign: str = "") -> str:

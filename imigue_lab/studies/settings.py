@@ -19,7 +19,7 @@ PLACES = ("data", "store", "preset", "device")  # passed on to each run
 class StudySettings(Settings):
     """Parameters of both; a preset is passed on to each run."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "demo": {}}
 
     task: TaskName = Field("emotion", description="emotion or gesture")
     given: str = Field("", description=GIVEN)

@@ -15,12 +15,27 @@ from imigue_lab.data.store import EncoderStore, OwnFeatures
 from imigue_lab.data.videos.video import Frame, Video
 from imigue_lab.errors import DataError
 from imigue_lab.features.alignment import square
-from imigue_lab.views.reel import as_source
+from imigue_lab.views.reel import Paint, as_source
+from imigue_lab.views.style import FACE
 
 WINDOW = 16  # frames
 SIDE = 96  # pixels of a picture in a strip
 TILE, CAPTION = 112, 14  # pixels of a tile of the contact sheet, and of the line below it
 DIM = 0.45  # brightness of a tile without a selected face
+
+
+def outline(boxes: Float32[np.ndarray, "frames 5"], width: int) -> Paint:
+    """Draws the stored face (`FaceStream`) on each frame; `width` is that of the full picture."""
+
+    def paint(frame: int, picture: Frame) -> Frame:
+        box = boxes[frame, :4] if frame < len(boxes) else np.full(4, np.nan)
+        if np.isnan(box).any():
+            return picture
+        drawn = Image.fromarray(picture)
+        ImageDraw.Draw(drawn).rectangle((box * picture.shape[1] / width).tolist(), outline=FACE)
+        return np.asarray(drawn)
+
+    return paint
 
 
 class Strip(NamedTuple):

@@ -11,11 +11,12 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
+from imigue_lab.data.store import open_features
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.player import AttentionPlayer
-from imigue_lab.views.faces import WINDOW
+from imigue_lab.views.faces import WINDOW, outline
 from imigue_lab.views.gates.over_time import gates_over_time
 from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
 from imigue_lab.views.player.film import Player
@@ -92,18 +93,23 @@ def gates_of(analysis: Analysis, shown: GatedInterview) -> go.Figure:
 def look(
     analysis: Analysis, shown: GatedInterview
 ) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
-    """The video in the player, the classes and the gates as lanes that move it.
+    """The video in the player with keypoints and face, classes and gates as lanes that move it.
 
     If the modalities attend to each other, a selected gesture is shown with its attention.
     """
     player, gates = open_gate_player(analysis.emotion, shown)
+    trained, film = analysis.emotion.settings, player.footage.film
+    face = open_features(trained.face, trained.store, analysis.own.index).read(shown.video_id)
+    paint = outline(face["face_boxes"], film.size[0]) if film else None
+    player.dress(paint)
     vocabulary = analysis.gesture_run.vocabulary()
     lanes = class_lanes(analysis.curves, len(shown.gates.face_seen), vocabulary)
     gestures = Lanes(player.moment, analysis.own.video_id, lanes)
     if analysis.attending is None:
         return player, gestures, gates
     read = partial(read_attention, *analysis.attending)
-    return AttentionPlayer(player.moment, analysis.emotion.index.clips, read), gestures, gates
+    clips = analysis.emotion.index.clips
+    return AttentionPlayer(player.moment, clips, read, paint), gestures, gates
 
 
 def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:

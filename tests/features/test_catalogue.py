@@ -60,5 +60,8 @@ def test_streams_of_faces_share_one_detector_that_sees_each_frame_once(interview
 
 
 def test_shipped_encoders_are_known_by_name():
-    names = ["context-lite0x2", "face-blendshapes", "face-expression", "keypoints"]
-    assert parse_names(",".join(names)) == names
+    names = ["context-lite0x2", "context-lite0x2-blank", "face-blendshapes", "face-expression"]
+    assert parse_names(",".join([*names, "keypoints"])) == [*names, "keypoints"]
+    plain, blank = build_streams(",".join(names[:2]), CPU)
+    assert "faces filled with 127, centerface" in blank.encoding.recipe
+    assert "faces" not in plain.encoding.recipe

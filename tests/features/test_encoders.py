@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchvision.models.video import MViT_V2_S_Weights
 
-from imigue_lab.features.encoders import FaceEncoder, VideoEncoder, fastest_precision
-from imigue_lab.models.weights import load_mvit, load_swinface
+from imigue_lab.features.encoders import FaceEncoder, FrameEncoder, VideoEncoder, fastest_precision
+from imigue_lab.models.weights import load_lite0, load_mvit, load_swinface
 
 CPU = torch.device("cpu")
 
@@ -14,6 +14,21 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def tiny_video():
     return VideoEncoder(*load_mvit("", "tiny"), CPU, "float32")
+
+
+def test_faces_are_filled_with_grey_in_a_copy_of_the_frames_and_nothing_else_is(
+    interview, centerface
+):
+    frame, nose = interview
+    lite0, frames = load_lite0(), np.stack([frame] * 16)
+    seen, blank = (
+        FrameEncoder(*lite0, CPU, 2, detector).prepare(frames) for detector in (None, centerface)
+    )
+    assert (frames == frame).all()
+    left = (frame.shape[1] * 256 / 144 - 224) / 2
+    x, y = round(nose[0] * 256 / 144 - left), round(nose[1] * 256 / 144 - 16)
+    assert (blank[:, :, y - 20 : y + 20, x - 15 : x + 15] == 127).all()
+    assert (seen[:, :, 150:] == blank[:, :, 150:]).all()  # the body
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.videos.video import Video
 from imigue_lab.features.detectors import Faces
-from imigue_lab.features.tracking import RULE, FaceTracker, prominence, repetitions
+from imigue_lab.features.tracking import RULE, FaceTracker, prominence
 
 HEIGHT, WIDTH = 90, 160
 NOISE = np.random.default_rng(0).integers(0, 255, (4, HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -182,12 +182,9 @@ def test_a_face_in_two_frames_is_ignored():
 
 
 def test_a_repeated_last_frame_counts_as_often_as_it_is_repeated():
-    assert [repetitions(n, 26) for n in (0, 15, 16, 24, 25)] == [1, 1, 1, 1, 7]
-    assert [repetitions(n, 32) for n in (30, 31)] == [1, 1]
-    assert [repetitions(n, 20) for n in (15, 16, 19)] == [1, 0, 0]
-    for frames in range(1, 50):
-        windows = sum(repetitions(n, frames) for n in range(frames)) / 16
-        assert windows == (frames + 8) // 16
+    for frames in range(3, 50):
+        always = track((frames, STUDIO, [GUEST]))[0]
+        assert_array_equal(always.face_share, np.ones((frames + 8) // 16))
     seen_last = track((22, STUDIO, []), (4, STUDIO, [GUEST]))[0]
     assert_array_equal(seen_last.face_share, [0, 10 / 16])
     seen_first = track((20, STUDIO, [GUEST]), (6, STUDIO, []))[0]

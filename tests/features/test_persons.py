@@ -8,7 +8,7 @@ from imigue_lab.app import main
 from imigue_lab.data.keypoint_files.tables import read_recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.source import open_data
-from imigue_lab.data.store import create_store
+from imigue_lab.data.store import create_store, open_features
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import DataError
 from imigue_lab.features import persons
@@ -68,10 +68,10 @@ def follow(stream, *places):
     return keypoints["keypoints"], facts
 
 
-def test_a_person_is_followed_to_the_last_frame_with_faces_in_every_fourth(stream):
+def test_a_person_is_followed_to_the_last_frame_with_faces_of_all(stream):
     keypoints, facts = follow(stream, *[60] * 37)
     assert keypoints.shape == (37, 65, 3) and (keypoints[..., 0] == 75).all()
-    assert stream.detector.calls == 10
+    assert stream.detector.calls == 37
     assert facts["frames_with_body"] == 37 and facts["layout"] == "mediapipe65"
 
 
@@ -127,7 +127,7 @@ def test_the_index_and_the_check_read_extracted_keypoints(stream, root, tmp_path
 
 @pytest.mark.shared
 def test_a_real_signer_is_found_in_every_frame_with_the_raised_hand(shared, networks):
-    found = find_poses(shared / "data" / "video" / "signer.mp4", "mediapipe", "imigue22")
+    found = find_poses(shared / "data" / "video" / "signer.mp4", "mediapipe", LAYOUTS["imigue22"])
     assert found[1][0].endswith("which found the interviewee in 58 of 58 frames")
     joints = LAYOUTS["imigue22"].joints
     seen = found[0][..., 2] > 0
@@ -135,6 +135,20 @@ def test_a_real_signer_is_found_in_every_frame_with_the_raised_hand(shared, netw
         assert seen[:, joints.index(joint)].mean() > 0.9
     tip, eye = (found[0][20, joints.index(f"right_{part}")] for part in ("middle_tip", "eye"))
     assert tip[2] > 0.5 and tip[1] < eye[1]
+
+
+@pytest.mark.shared
+def test_in_a_crowd_the_body_is_of_the_person_whose_face_is_chosen(shared, networks, tmp_path):
+    (tmp_path / "crowd.mp4").symlink_to(shared / "data" / "video" / "street_crowd.mp4")
+    store = str(tmp_path / "store")
+    words = ["extract", "--data", str(tmp_path), "--encoders", "keypoints,face-expression"]
+    main([*words, "--store", store])
+    index = open_data(str(tmp_path), store=store)
+    boxes = open_features("face-expression", store, index).read("crowd")["face_boxes"]
+    nose = read_recording(index.videos.keypoints[0]).skeleton[0, :, JOINTS.index("nose")]
+    both = ~np.isnan(boxes[:, 0]) & (nose[:, 2] > 0)
+    assert both.sum() > 20
+    assert ((boxes[both, 0] <= nose[both, 0]) & (nose[both, 0] <= boxes[both, 2])).all()
 
 
 @pytest.mark.shared

@@ -13,6 +13,7 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError
+from imigue_lab.features import shipped
 from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.analysis import analyse, export, read_corrections
 from imigue_lab.inference.keypoints import prepare_video, with_windows
@@ -29,9 +30,22 @@ from imigue_lab.views.timeline import over_time
 IMIGUE = builtin("imigue")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_fetched():
+    """The film and the networks of `imigue-lab weights` are not used, wherever they are."""
+
+    def absent(name):
+        raise DataError(f"{name}: not fetched")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "network_file", absent)
+        shipped.open_network.cache_clear()
+        yield
+
+
 @pytest.fixture(scope="module")
 def analysis():
-    """The long interview of the notebook, by the demo runs; the notebook's test finds both."""
+    """A long synthetic interview, by the demo runs on tiny encoders."""
     return analyse(AnalyseSettings())
 
 

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from imigue_lab.models.emotion import (
     FocalLoss,
+    Standardise,
     balanced_class_weights,
     build_emotion,
     sinusoidal_code,
@@ -21,6 +22,7 @@ VARIANTS = [
     {"fusion": "late"},
     {"fusion": "context_only"},
     {"fusion": "face_only"},
+    {"standardise": True},
 ]
 NAMES = ["-".join(str(v) for v in variant.values()) for variant in VARIANTS]
 
@@ -148,6 +150,16 @@ def test_the_model_equals_its_equations():
     c, f = 2 * c + a * f, 2 * f + a * c
     pooled = torch.cat([c.mean(1), f.mean(1)], -1)
     assert_close(model(**inputs).logit, model.head(pooled)[:, 0])
+
+
+def test_channels_are_standardised_with_a_floor_under_their_deviation():
+    windows = torch.tensor([[2.0, 0.000, 7.0], [4.0, 0.002, 7.0]])
+    standardise = Standardise(3)
+    assert_close(standardise(windows), windows)
+    standardise.set(windows)
+    expected = [[-1.0, -0.1, 0.0], [1.0, 0.1, 0.0]]  # the second channel's deviation is 0.001
+    assert_close(standardise(windows), torch.tensor(expected))
+    assert_close(standardise(torch.full((1, 3), 7.5))[0, 2], torch.tensor(50.0))
 
 
 def test_window_numbers_are_coded_by_sine_and_cosine():

@@ -11,6 +11,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.results.compare import (
     compare,
     group_runs,
+    in_words,
     scored_items,
     settings_that_differ,
     show_comparison,
@@ -219,3 +220,17 @@ def test_a_comparison_is_shown_with_intervals_and_dashes(finished):
     assert shown.loc["full", "accuracy %"].startswith("95.0 ± 0.0 [")
     assert shown.loc["late", "points over the reference"].startswith("-5.0 [")
     assert shown.loc["full", "p"] == "–"
+
+
+def test_the_result_in_words_claims_a_gain_only_where_its_interval_excludes_0(finished):
+    full = finished("full", all_but(40, 1), subjects=20)
+    late = finished("late", all_but(40, 1, *range(10, 30)), subjects=20, fusion="late")
+    alike = finished("alike", all_but(40, 2), subjects=20, stages=1)
+    first, *rest = in_words(compare({"full": [full], "late": [late], "alike": [alike]}))
+    assert first.startswith("full: accuracy 0.97 (95 % interval 0.")
+    assert first.endswith("on 40 items of validation, above the majority class, 0.50")
+    assert rest[0].startswith("late: accuracy 0.47; full gains +0.50 (+0.")
+    assert rest[1].startswith("alike: accuracy 0.97; full gains nothing that is certain: -0.00 (")
+    worse, better = in_words(compare({"late": [late], "full": [full]}))
+    assert ", not distinguished from the majority class, 0.50" in worse
+    assert "late loses -0.50" in better

@@ -110,6 +110,20 @@ def test_every_variant_trains_and_scores(quick, variant):
     assert set(run.scores().split) == {"validation", "test"}
 
 
+def test_a_run_standardises_by_the_windows_of_train_and_keeps_their_numbers(quick):
+    settings = quick(standardise=True, epochs=1, seed=12)
+    data, run = load_emotion_data(settings), train_emotion(settings)
+    model = load_emotion(run, data)
+    for stream, features in (("context", data.features.context), ("face", data.features.face)):
+        windows = torch.cat([features[v] for v in data.split.part("train").video_id]).float()
+        windows = windows[(windows != 0).any(dim=1)]
+        seen = getattr(model, stream).standardise(windows)
+        torch.testing.assert_close(
+            seen.mean(dim=0), torch.zeros(windows.shape[1]), atol=1e-3, rtol=0
+        )
+        torch.testing.assert_close(seen.std(dim=0), torch.ones(windows.shape[1]), atol=1e-2, rtol=0)
+
+
 def test_class_weights_are_counted_after_negatives_have_moved(tmp_path):
     from imigue_lab.data.synthetic.story import SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data

@@ -58,6 +58,9 @@ def test_a_card_is_complete_for_a_run_of_any_task(task, trained, clip_runs):
     text, page = text_of(run)
     assert verdict(run.scores(), task) in text
     assert command_of(run) in text
+    encoders = {run.settings()["data"].get(stream, "") for stream in ("context", "face", "rgb")}
+    assert all(encoder in text for encoder in encoders)
+    assert task == "baseline" or encoders != {""}
     assert all(limit.format(PEOPLE["iMiGUE"]) in text for limit in LIMITS[task])
     assert all(remark in text for remark in run.provenance()["remarks"])
     assert f"{run.provenance()['peak_memory_mib']:,} MiB" in text

@@ -24,7 +24,16 @@ class EmotionSettings(TrainSettings):
             "patience": 7,
             "batch_size": 8,
             "lr": 1e-7,
-        }
+        },
+        "demo": {  # of `make demo`; chosen by subject folds of train of two synthetic sets
+            "context": "context-lite0x2-blank",
+            "face": "face-expression",
+            "standardise": True,
+            "dropout": 0.3,
+            "epochs": 10,
+            "keep": "last",
+            "lr": 1e-3,
+        },
     }
 
     context: str = Field(
@@ -48,6 +57,9 @@ class EmotionSettings(TrainSettings):
     )
     class_weights: Literal["balanced", "none"] = Field(
         "balanced", description="balanced (inverse frequency) or none"
+    )
+    standardise: bool = Field(
+        False, description="features to mean 0 and deviation 1 of train, by channel"
     )
     width: int = Field(32, ge=2, description="token width (paper: 512)")
     depth: int = Field(1, ge=1, le=24, description="encoder layers per stream (paper: 8)")

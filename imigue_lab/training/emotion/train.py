@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.datasets import InterviewDataset, collate
+from imigue_lab.data.datasets import InterviewDataset, collate, present_windows
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
-from imigue_lab.models.emotion import FocalLoss, balanced_class_weights, build_emotion
+from imigue_lab.models.emotion import FocalLoss, Standardise, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.loop import EpochBatches, Stopping, build_scheduler, fit, select_epochs
@@ -21,7 +21,7 @@ from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import probabilities, validation_scores
 from imigue_lab.training.session import Device, open_session
 
-MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
+MODEL_SETTINGS = "width depth heads dropout fusion gate stages standardise".split()
 
 
 def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) -> Run:
@@ -42,6 +42,7 @@ def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) 
         device, ranks = session.device, session.ranks
         checkpoint = checkpoint_of(settings, data)
         model = build_emotion(**checkpoint["model"])
+        standardise(model, data)
         loss = build_loss(settings, data.split).to(device.torch_device)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
@@ -84,6 +85,15 @@ def checkpoint_of(settings: EmotionSettings, data: EmotionData) -> dict[str, Any
         "face": data.face.name,
         "model": {"context_dim": context_dim, "face_dim": face_dim, **arguments},
     }
+
+
+def standardise(model: nn.Module, data: EmotionData) -> None:
+    """Sets the mean and deviation of the features to those of the training interviews."""
+    for name, part in model.named_modules():
+        if isinstance(part, Standardise):
+            features = data.features.context if "context" in name else data.features.face
+            rows = torch.cat([features[video] for video in data.split.part("train").video_id])
+            part.set(rows[present_windows(rows)])
 
 
 def load_emotion(run: Run, data: EmotionData | None = None) -> nn.Module:
