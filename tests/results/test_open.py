@@ -9,7 +9,7 @@ import torch
 
 from imigue_lab.app import build_parser, given_settings
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.results.fuse import fuse
+from imigue_lab.results.fuse import FusionSettings, fuse
 from imigue_lab.results.open import (
     command_of,
     explicit_settings,
@@ -160,8 +160,8 @@ def test_every_place_of_the_task_table_exists(name):
 
 def stored(folder, task, given):
     """A run folder as training writes it, and its settings."""
-    settings = TASKS[task].settings.from_arguments(given)
-    run = Run(folder)
+    kind = FusionSettings if task == "fusion" else TASKS[task].settings
+    settings, run = kind.from_arguments(given), Run(folder)
     run.write_json(
         "settings.json", {"task": task, "settings": settings.result_settings(), "data": {}}
     )
