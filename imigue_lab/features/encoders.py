@@ -5,7 +5,6 @@ Letters in shapes: B examples, S side of the model's input, t h w places of its 
 
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -21,6 +20,7 @@ from imigue_lab.models.weights import Weights
 
 Precision = Literal["float32", "bf16"]
 GREY = 127  # 0 to EfficientNet-Lite0
+NOTES = {True: "", False: "untrained weights"}  # by whether they are trained
 Clip = UInt8[Tensor, "3 16 S S"]
 
 
@@ -37,7 +37,7 @@ class VideoEncoder:
         self.model = model.to(device)
         self.device = device
         self.precision = precision
-        self.note = note_of(weights)
+        self.note = NOTES[weights.trained]
         frames, self.side, _ = model.clip
         self.recipe = (
             f"MViTv2 {weights.digest}; {frames} frames, shorter side {round(self.side * SHORTER)},"
@@ -82,7 +82,7 @@ class FrameEncoder:
         self.model = model.to(device).to(memory_format=torch.channels_last)  # a third less time
         self.device = device
         self.frames, self.faces = frames, faces
-        self.note = note_of(weights)
+        self.note = NOTES[weights.trained]
         blank = f"faces filled with {GREY}, {faces.recipe}; " if faces else ""
         self.recipe = (
             f"EfficientNet-Lite0 {weights.name} {weights.digest}; {frames} frames of a window,"
@@ -124,22 +124,15 @@ class FaceEncoder:
         self.model = model.to(device)
         self.device = device
         self.precision = precision
-        self.note = note_of(weights)
+        self.note = NOTES[weights.trained]
         self.side, self.dim = model.side, model.dim
         self.recipe = f"SwinFace {weights.digest}; {self.side} px, colours -1 to 1; {precision}"
-
-    def prepare(self, face: UInt8[np.ndarray, "S S 3"]) -> UInt8[Tensor, "3 S S"]:
-        return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
 
     @torch.inference_mode()
     def embed(self, faces: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
         """The embedding of each face."""
         with autocast(self.device, self.precision):
             return self.model(normalised(faces, self.device, 0.5, 0.5)).float()
-
-
-def note_of(weights: Weights) -> str:
-    return "" if weights.trained else "untrained weights"
 
 
 def normalised(

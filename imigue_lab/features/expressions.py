@@ -62,9 +62,6 @@ class ExpressionEncoder:
         digests = " ".join(network.digest for network in self.networks)
         self.recipe = f"{name} {digests}; {self.side} px, face {LEAST_FACE}"
 
-    def prepare(self, face: UInt8[np.ndarray, "S S 3"]) -> UInt8[Tensor, "3 S S"]:
-        return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
-
     def embed(self, faces: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
         """The values of each face; NaN where the network finds no face."""
         pictures = faces.permute(0, 2, 3, 1).numpy() / np.float32(255)

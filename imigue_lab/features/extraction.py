@@ -5,6 +5,7 @@ killed run therefore resumes, and several processes share the work by taking eve
 """
 
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
@@ -55,12 +56,13 @@ class Report:
 
 @dataclass
 class Item:
-    """An item in progress; `remaining` of its windows are not added yet."""
+    """An item in progress, with the frame indices of its windows that are not added yet."""
 
+    name: str  # of its windows, which other items of the file may share
     pending: Pending
     job: Job
     collector: Collector
-    remaining: int
+    windows: dict[int, list[int]]
 
 
 def run_extraction(plan: Plan, process: tuple[int, int] = (0, 1)) -> Report:
@@ -97,49 +99,37 @@ def write_manifest(store: EncoderStore) -> None:
 
 def encode_file(job: Job, report: Report, bar: tqdm) -> list[Item]:
     """Passes the windows of one file to its items; returns the items that have all of theirs."""
-    items: dict[str, list[Item]] = {}
+    items: list[Item] = []
     try:
         with Video(job.source) as video:
             check(video)
-            wanted = start_items(job, video, items, report)
+            items += start_items(job, video, report)
+            wanted = {(item.name, n): own for item in items for n, own in item.windows.items()}
             with closing(prefetch(video.clips(wanted))) as clips:
                 for (name, number), frames in clips:
-                    for item in items[name]:
-                        item.collector.add(Window(number, frames, wanted[name, number]))
-                        item.remaining -= 1
+                    for item in items:
+                        if item.name == name:
+                            item.collector.add(Window(number, frames, item.windows.pop(number)))
                     report.windows += 1
                     bar.update()
     except DataError as error:
-        complete = [item.pending for item in complete_items(items)]
+        complete = [item.pending for item in items if not item.windows]
         for pending in job.pending:
             if pending not in complete:
                 report.fail(pending, error)
-    return complete_items(items)
+    return [item for item in items if not item.windows]
 
 
-def complete_items(items: dict[str, list[Item]]) -> list[Item]:
-    return [item for group in items.values() for item in group if not item.remaining]
-
-
-def start_items(
-    job: Job, video: Video, items: dict[str, list[Item]], report: Report
-) -> dict[tuple[str, int], list[int]]:
-    """Adds the items of a file to `items`; returns the frame indices of each window.
-
-    A clip that ends after the last frame is recorded as failed; the other clips continue.
-    """
-    wanted: dict[tuple[str, int], list[int]] = {}
+def start_items(job: Job, video: Video, report: Report) -> Iterator[Item]:
+    """The items of a file; a clip that ends after the last frame is recorded as failed."""
     for pending in job.pending:
-        name = SHARED.get(pending.stream.unit, pending.item)
         try:
-            windows = frames_of(pending, video)
+            windows = dict(enumerate(frames_of(pending, video)))
         except DataError as error:
             report.fail(pending, error)
-            continue
-        wanted |= {(name, number): frames for number, frames in enumerate(windows)}
-        collector = pending.stream.start(len(video))
-        items.setdefault(name, []).append(Item(pending, job, collector, len(windows)))
-    return wanted
+        else:
+            name = SHARED.get(pending.stream.unit, pending.item)
+            yield Item(name, pending, job, pending.stream.start(len(video)), windows)
 
 
 def frames_of(pending: Pending, video: Video) -> list[list[int]]:

@@ -47,7 +47,7 @@ class Batches:
         self.network = network
         self.size = size
         self.queued: list[tuple[Tensor, Receiver]] = []
-        self.in_flight: tuple[Tensor, list[Receiver]] | None = None
+        self.in_flight: list[tuple[Tensor, list[Receiver]]] = []
 
     def put(self, example: Tensor, receive: Receiver) -> None:
         """Adds an example; `receive` is called with its result, a float32 array, later."""
@@ -68,15 +68,13 @@ class Batches:
         copies = self.size - len(examples)
         results = self.network(torch.stack(examples + examples[-1:] * copies))
         self.deliver()
-        self.in_flight = results, receivers
+        self.in_flight = [(results, receivers)]
         if results.device.type == "cpu":
             self.deliver()
 
     def deliver(self) -> None:
-        if self.in_flight is None:
-            return
-        results, receivers = self.in_flight
-        self.in_flight = None
-        rows = results.float().cpu().numpy()
-        for receive, row in zip(receivers, rows, strict=False):  # rows of copies are dropped
-            receive(row)
+        delivered, self.in_flight = self.in_flight, []
+        for results, receivers in delivered:
+            rows = results.float().cpu().numpy()
+            for receive, row in zip(receivers, rows, strict=False):  # rows of copies are dropped
+                receive(row)

@@ -75,14 +75,11 @@ class Followed:
     def person(self, track: int, box: np.ndarray) -> int:
         """The person of a track of faces; a new track may be of a person who is followed."""
         if track not in self.person_of:
-            same = (
-                person
-                for person in self.live
-                if box[0] <= self.persons[person].nose.real <= box[2]
-                and box[1] <= self.persons[person].nose.imag <= box[3]
-            )
-            if (known := next(same, None)) is None:
-                known = len(self.persons)
+            noses = {person: self.persons[person].nose for person in self.live}
+            x0, y0, x1, y1 = box
+            same = [p for p, at in noses.items() if x0 <= at.real <= x1 and y0 <= at.imag <= y1]
+            known = same[0] if same else len(self.persons)
+            if not same:
                 self.persons.append(Person(self.stream.networks))
                 self.poses.append({})
             self.person_of[track] = known

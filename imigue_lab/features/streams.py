@@ -10,6 +10,7 @@ from functools import partial
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -178,7 +179,7 @@ class TrackedFace:
                 crop = face_crop(picture, faces, face, encoder.side, encoder.margin)
                 self.waiting += 1
                 receive = partial(self.receive, (window.number, track), repeats[frame])
-                self.stream.batches.put(encoder.prepare(crop), receive)
+                self.stream.batches.put(torch.from_numpy(crop.transpose(2, 0, 1).copy()), receive)
 
     def receive(self, key: tuple[int, int], times: int, embedding: np.ndarray) -> None:
         self.waiting -= 1

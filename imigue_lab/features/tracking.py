@@ -211,9 +211,8 @@ class FaceTracker:
         share = np.array(counts, np.float32) / size
         boxes = np.full((frames, 5), np.nan, np.float32)
         boxes[chosen.frame.to_numpy(int)] = chosen[[*BOX, "score"]]
-        audience = seen[~seen.window.isin(chosen.window)].frame.nunique()
-        seen_tracks = self.tracks.count
-        return Choice(tracks, share, boxes, self.with_face, len(chosen), int(audience), seen_tracks)
+        crowd = int(seen[~seen.window.isin(chosen.window)].frame.nunique())
+        return Choice(tracks, share, boxes, self.with_face, len(chosen), crowd, self.tracks.count)
 
 
 def prominence(boxes: Boxes, size: tuple[int, int]) -> Float32[np.ndarray, " n"]:

@@ -156,10 +156,8 @@ def chosen_run(
 
 
 def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
-    """Video, keypoints, and whether it is synthetic.
-
-    Without a video it is the film of `imigue-lab weights` with MediaPipe's keypoints, or the first
-    synthetic test interview where that was not fetched or the networks do not run.
+    """Video, keypoints, and whether it is synthetic: the first synthetic test interview, where the
+    film of `imigue-lab weights` was not fetched, or the networks of its keypoints do not run.
     """
     if settings.video:
         return Path(settings.video), settings.keypoints, False

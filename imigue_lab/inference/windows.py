@@ -41,9 +41,7 @@ Keypoints = Mapping[str, Float32[np.ndarray, "T V 3"]]  # by video id
 class AnalyseSettings(Settings):
     """Parameters of 09_analyse_video."""
 
-    video: str = Field(
-        "", description="an mp4 file; empty: the film of `imigue-lab weights`, or synthetic"
-    )
+    video: str = Field("", description="an mp4 file; empty: a fetched film, or synthetic")
     keypoints: str = Field(
         "", description="mediapipe, rtmlib, a file, or OpenPose's folder; empty: none"
     )

@@ -99,8 +99,7 @@ def sinusoidal_code(window: Int[Tensor, "B T"], dim: int) -> Float[Tensor, "B T 
 class Standardise(nn.Module):
     """``(x - μ) / max(σ, 0.01)`` by channel, of the training windows; unchanged until they are set.
 
-    The floor keeps a channel that hardly varies on them, such as one of a network that is off most
-    of the time, from growing without bound on others.
+    Without the floor a channel that hardly varies on them would grow without bound on others.
     """
 
     mean: Tensor

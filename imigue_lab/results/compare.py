@@ -261,10 +261,10 @@ def in_words(table: pd.DataFrame) -> list[str]:
     ]
     for row in table[1:].itertuples():
         low, high = -row.difference_high, -row.difference_low
-        verdict = "gains" if low > 0 else "loses" if high < 0 else "gains nothing that is certain:"
+        verdict = "a gain" if low > 0 else "a decline" if high < 0 else "no certain gain"
         said.append(
-            f"{row.variant}: accuracy {row.accuracy:.2f}; {full.variant} {verdict}"
-            f" {-row.difference:+.2f} ({low:+.2f} to {high:+.2f}) over it"
+            f"{row.variant}: accuracy {row.accuracy:.2f}; {full.variant} against it"
+            f" {-row.difference:+.2f} ({low:+.2f} to {high:+.2f}), {verdict}"
         )
     return said
 

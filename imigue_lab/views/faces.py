@@ -28,11 +28,10 @@ def outline(boxes: Float32[np.ndarray, "frames 5"], width: int) -> Paint:
     """Draws the stored face (`FaceStream`) on each frame; `width` is that of the full picture."""
 
     def paint(frame: int, picture: Frame) -> Frame:
-        box = boxes[frame, :4] if frame < len(boxes) else np.full(4, np.nan)
-        if np.isnan(box).any():
-            return picture
         drawn = Image.fromarray(picture)
-        ImageDraw.Draw(drawn).rectangle((box * picture.shape[1] / width).tolist(), outline=FACE)
+        if frame < len(boxes) and not np.isnan(boxes[frame]).any():
+            box = boxes[frame, :4] * picture.shape[1] / width
+            ImageDraw.Draw(drawn).rectangle(box.tolist(), outline=FACE)
         return np.asarray(drawn)
 
     return paint

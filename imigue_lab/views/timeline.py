@@ -98,18 +98,20 @@ def look(
     If the modalities attend to each other, a selected gesture is shown with its attention.
     """
     player, gates = open_gate_player(analysis.emotion, shown)
-    trained, film = analysis.emotion.settings, player.footage.film
-    face = open_features(trained.face, trained.store, analysis.own.index).read(shown.video_id)
-    paint = outline(face["face_boxes"], film.size[0]) if film else None
-    player.dress(paint)
     vocabulary = analysis.gesture_run.vocabulary()
     lanes = class_lanes(analysis.curves, len(shown.gates.face_seen), vocabulary)
     gestures = Lanes(player.moment, analysis.own.video_id, lanes)
-    if analysis.attending is None:
-        return player, gestures, gates
-    read = partial(read_attention, *analysis.attending)
-    clips = analysis.emotion.index.clips
-    return AttentionPlayer(player.moment, clips, read, paint), gestures, gates
+    view: Player | AttentionPlayer = player
+    if analysis.attending is not None:
+        read = partial(read_attention, *analysis.attending)
+        view = AttentionPlayer(player.moment, analysis.emotion.index.clips, read)
+        player = view.player
+    if film := player.footage.film:
+        trained = analysis.emotion.settings
+        face = open_features(trained.face, trained.store, analysis.own.index).read(shown.video_id)
+        player.plain = outline(face["face_boxes"], film.size[0])
+        player.dress()
+    return view, gestures, gates
 
 
 def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:

@@ -58,7 +58,7 @@ def test_faces_are_normalised_from_minus_one_to_one(tiny_face, monkeypatch):
     side = tiny_face.side
     face = np.zeros((side, side, 3), np.uint8)
     face[..., 0] = 255
-    result = tiny_face.embed(torch.stack([tiny_face.prepare(face)]))
+    result = tiny_face.embed(torch.from_numpy(face.transpose(2, 0, 1)[None].copy()))
     assert result.tolist() == [[1.0, -1.0, -1.0]]
     assert seen[0].shape == (1, 3, side, side)
 

@@ -58,9 +58,7 @@ class EmotionSettings(TrainSettings):
     class_weights: Literal["balanced", "none"] = Field(
         "balanced", description="balanced (inverse frequency) or none"
     )
-    standardise: bool = Field(
-        False, description="features to mean 0 and deviation 1 of train, by channel"
-    )
+    standardise: bool = Field(False, description="features to mean 0, deviation 1 of train")
     width: int = Field(32, ge=2, description="token width (paper: 512)")
     depth: int = Field(1, ge=1, le=24, description="encoder layers per stream (paper: 8)")
     heads: int = Field(4, ge=1, description="attention heads; must divide width (paper: 4)")

@@ -25,7 +25,6 @@ from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import Paint
 from imigue_lab.views.skeletons import Skeleton
 
-Read = Callable[[str], ClipAttention]
 FULL = 4.0  # multiple of an equal share at which colours are deepest
 
 
@@ -36,11 +35,10 @@ class AttentionPlayer(AroundPlayer):
         moment: shared with the player; other views may follow it.
         clips: to choose from, with their label.
         read: the attention of a clip by its id; raises RunError where there is none.
-        plain: the overlay where no attention is drawn.
     """
 
-    def __init__(self, moment: Moment, clips: pd.DataFrame, read: Read, plain: Paint | None = None):
-        self.moment, self.read, self.plain = moment, read, plain
+    def __init__(self, moment: Moment, clips: pd.DataFrame, read: Callable[[str], ClipAttention]):
+        self.moment, self.read = moment, read
         self.layer = Dropdown(description="layer", options=[ALL])
         self.pairs = Checkbox(True, description="strongest pairs", indent=False)
         self.merged = Checkbox(False, description="merged tokens", indent=False)
@@ -66,7 +64,7 @@ class AttentionPlayer(AroundPlayer):
     def redraw(self, _: object) -> None:
         """Draws the chosen layer from now on, on pictures or else by the size of joints."""
         clip, footage = self.moment.clip, self.player.footage
-        paint, weights = self.plain, None
+        paint = weights = None
         if self.attention and clip is not None:
             span, layer = (int(clip.start), int(clip.end)), self.layer.value
             if footage.film:

@@ -47,6 +47,7 @@ class Player(AnyWidget):
         super().__init__(**traits)
         self.moment = moment
         self.paint: Paint | None = None
+        self.plain: Paint | None = None  # where no other overlay is set
         self.weights: Weights | None = None
         self.edition = 0  # of footage and overlay: requests for an older edition are dropped
         self.reel: Reel | None = None
@@ -63,7 +64,7 @@ class Player(AnyWidget):
         `paint` maps each frame's number and picture to the picture to display; `weights` are the
         sizes, 0 to 1, of the points of `footage.skeleton`. Both are kept with other footage.
         """
-        self.paint, self.weights = paint, weights
+        self.paint, self.weights = paint or self.plain, weights
         self.change()
 
     def load(self) -> None:
