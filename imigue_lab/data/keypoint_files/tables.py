@@ -33,7 +33,7 @@ from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, advice
 
 NAMED = {
     "_light_hand.csv": "light_hand35",
@@ -174,7 +174,8 @@ def layout_of_file(
 
 
 def not_an_array(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is not an array ({message(error)}); save it with numpy.save")
+    todo = advice(error, "save it with numpy.save")
+    return DataError(f"{path}: is not an array ({message(error)}); {todo}")
 
 
 def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 3"]:
@@ -187,7 +188,8 @@ def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({message(error)}); copy it again") from None
+        todo = advice(error, "copy it again")
+        raise DataError(f"{path}: cannot be read ({message(error)}); {todo}") from None
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) < 2:
@@ -288,6 +290,8 @@ def check_extent(path: Path) -> None:
         with zipfile.ZipFile(path) as book:
             sheets = [n for n in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", n)]
             xml = book.read(min(sheets, key=lambda n: (len(n), n))) if sheets else b""
+    except PermissionError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {advice(error, '')}") from None
     except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError):
         return  # as the parser will say
     rows = [int(row) for row in re.findall(rb'<row [^>]*?\br="([0-9]+)"', xml)]

@@ -13,10 +13,11 @@ import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Problem, Row
 from imigue_lab.data.vocabulary import WHOLE, WORDS, Vocabulary
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError, advice, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 START, END = re.compile("start|begin|first|from"), re.compile("end|stop|last|to$")  # of a header
+UTF8 = "save it again as UTF-8"
 TYPO = 0.65  # similarity of two outcomes, 0 to 1, from which that of one video is a typo
 
 
@@ -34,7 +35,7 @@ def read_table(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[Probl
         read = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"not a readable CSV ({error})"
-        return empty, [Problem("unreadable", path, None, what, "save it again as UTF-8")]
+        return empty, [Problem("unreadable", path, None, what, advice(error, UTF8))]
     lines = {row: cells for row, cells in read if any(cells)}
     header = lines.pop(next(iter(lines))) if lines else []
     missing = [column for column in columns if column not in header]
@@ -176,7 +177,7 @@ def read_label_file(
         lines = re.split(r"\r\n|\n|\r", read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         what = f"not a readable text file ({error})"
-        return {}, [Problem("unreadable", path, None, what, "save it again as UTF-8")]
+        return {}, [Problem("unreadable", path, None, what, advice(error, UTF8))]
     written = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
     between = separator(written[0][1]) if written else ","
     header = [cell.strip(' "').lower() for cell in written[0][1].split(between)] if written else []

@@ -44,7 +44,7 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
     data = data or load_emotion_data(settings)
     selection = train_emotion(selecting(settings), data) if settings.refit else None
     data = data.refitted(refit_remark(selection)) if selection else data
-    run = open_run("emotion", settings, data.identity())
+    run = open_run("emotion", settings, data.identity(), data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run
