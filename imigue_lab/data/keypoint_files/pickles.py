@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, advice
 
 LARGEST = 16_000_000_000  # bytes of a file
 
@@ -29,8 +29,8 @@ def read_pickle(path: Path) -> Any:
     except Exception as error:  # damaged pickles raise any exception
         raise DataError(
             f"{path}: expected a pickle of lists, dicts and arrays, got one that cannot be read"
-            f" ({' '.join(str(error).split())[:120] or type(error).__name__}); store the keypoints"
-            " as .npy, see docs/data.md"
+            f" ({' '.join(str(error).split())[:120] or type(error).__name__});"
+            f" {advice(error, 'store the keypoints as .npy, see docs/data.md')}"
         ) from None
 
 
