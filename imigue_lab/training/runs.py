@@ -45,7 +45,7 @@ ADVICE = {
     "metrics.csv": REWRITE,
     "best.safetensors": LAST,
 }
-AGAIN = "delete it and start the same command again, which makes it anew"  # all other files
+AGAIN = "delete what is there and start the same command again, which makes it anew"
 UNREADABLE = (  # what the readers of these formats raise for a cut, empty or other file
     *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError),
     *(SafetensorError, pickle.UnpicklingError),
