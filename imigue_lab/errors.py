@@ -50,6 +50,12 @@ def advice(error: BaseException, otherwise: str) -> str:
     return REASONS.get(getattr(error, "errno", None) or 0, otherwise)
 
 
+def unreadable(path: object, what: str, error: BaseException, otherwise: str) -> DataError:
+    """A file that cannot be used, with the reason in one line."""
+    reason = " ".join(str(error).split())[:100] or type(error).__name__
+    return DataError(f"{path}: {what} ({reason}); {advice(error, otherwise)}")
+
+
 def without_password(text: str) -> str:
     """Masks the passwords of a database URL, or of name=value pairs."""
     for form in PASSWORDS:

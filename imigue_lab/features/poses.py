@@ -21,7 +21,7 @@ from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources
 from imigue_lab.data.videos.video import Video, probe, rates_of
-from imigue_lab.errors import DataError, advice, some
+from imigue_lab.errors import DataError, some, unreadable
 from imigue_lab.features.estimators import WholeBody, open_estimator, track_person
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
@@ -84,8 +84,7 @@ def read_user_recording(
         with path.open(encoding="utf-8-sig", newline="") as file:
             columns = len(next(csv.reader(file), []))
     except (OSError, ValueError, csv.Error) as error:
-        todo = advice(error, "copy it again")
-        raise DataError(f"{path}: cannot be read ({error}); {todo}") from None
+        raise unreadable(path, "cannot be read", error, "copy it again") from None
     if columns % 3 != 1:
         raise DataError(
             f"{path}: expected frame and x, y, score of each joint, got {columns} columns; write it"

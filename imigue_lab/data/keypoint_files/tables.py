@@ -33,7 +33,7 @@ from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
-from imigue_lab.errors import DataError, advice
+from imigue_lab.errors import DataError, advice, unreadable
 
 NAMED = {
     "_light_hand.csv": "light_hand35",
@@ -174,8 +174,7 @@ def layout_of_file(
 
 
 def not_an_array(path: Path, error: Exception) -> DataError:
-    todo = advice(error, "save it with numpy.save")
-    return DataError(f"{path}: is not an array ({message(error)}); {todo}")
+    return unreadable(path, "is not an array", error, "save it with numpy.save")
 
 
 def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 3"]:
@@ -188,8 +187,7 @@ def read_keypoint_csv(path: Path, layout: Layout) -> Float32[np.ndarray, "1 T V 
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file))
     except (OSError, ValueError, csv.Error) as error:
-        todo = advice(error, "copy it again")
-        raise DataError(f"{path}: cannot be read ({message(error)}); {todo}") from None
+        raise unreadable(path, "cannot be read", error, "copy it again") from None
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) < 2:
