@@ -18,16 +18,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from imigue_lab.data.keypoint_files.openpose import (
-    MOST_PEOPLE,
-    PEAK,
-    Person,
-    checked,
-    message,
-    tracked,
-)
+from imigue_lab.data.keypoint_files.openpose import MOST_PEOPLE, PEAK, Person, checked, tracked
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.errors import DataError, advice
+from imigue_lab.errors import DataError, unreadable
 
 LEAVE = "leave its clip out, as the data set's list of missing skeletons"
 
@@ -46,11 +39,9 @@ def read_rtmpose_json(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
             raise ValueError(f"{most} persons in a frame" if numbers else "no frame")
         people = [[as_person(one) for one in frame["instances"]] for frame in frames]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f'{path}: expected instances of RTMPose as {{"instance_info": [{{"frame_id": 0,'
-            f' "instances": [...]}}, ...]}}, got none ({message(error)});'
-            f" {advice(error, 'see docs/data.md')}"
-        ) from None
+        form = '{"instance_info": [{"frame_id": 0, "instances": [...]}, ...]}'
+        what = f"expected instances of RTMPose as {form}, got none"
+        raise unreadable(path, what, error, "see docs/data.md") from None
     joints = {len(person) for own in people for person in own}
     if len(joints) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         found = f"{sorted(joints)} joints in frames {numbers[0]} to {numbers[-1]} of {len(numbers)}"
@@ -93,10 +84,8 @@ def read_ntu_skeleton(path: Path) -> Float32[np.ndarray, "M T 25 3"]:
         if not found or not np.isfinite(bodies).all():
             raise ValueError("no body, or a number that is not finite")
     except (OSError, ValueError, IndexError, StopIteration) as error:
-        raise DataError(
-            f"{path}: expected bodies of 25 joints as in NTU RGB+D, got a file without"
-            f" ({message(error)}); {advice(error, LEAVE)}"
-        ) from None
+        what = "expected bodies of 25 joints as in NTU RGB+D, got a file without"
+        raise unreadable(path, what, error, LEAVE) from None
     motion = [np.std(body[body.any(axis=(1, 2))], axis=0).sum() for body in bodies]
     return bodies[sorted(np.argsort(motion)[-2:])]
 
