@@ -1,7 +1,25 @@
 """Errors that stop a run: one sentence with the place, what is wrong, and what to do."""
 
+import errno
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
+
+PERMISSION = "give yourself permission (chmod -R u+rwX), or move it elsewhere"
+REASONS = {  # what to do where the system, not the content of a file, is the reason
+    **dict.fromkeys((errno.EACCES, errno.EPERM), PERMISSION),
+    errno.EROFS: "choose a folder that can be written",
+    errno.ENAMETOOLONG: "shorten the name",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space and run again"),
+    errno.ENOTDIR: "name a folder where one is expected",
+    errno.ELOOP: "correct the link",
+}
+PASSWORDS = (  # what is kept, and the password
+    r"(?s)((?:\w:/{0,2}|//)[^:/@\s?]*:)(.+)(?=@)",
+    r"(\w://?[^:/@\s?]*:)(?!\d*(?:[/?,]|$))([^/?@]+)",  # the host is missing
+    r"(?si)([?&][^=&]*(?:passw|pwd|%)[^=&]*=)([^&]*)",
+    r"(?i)((?:^|\s)\w*(?:password|passwd|pwd)\w*\s*=\s*)('(?:\\.|[^'])*'|\"[^\"]*\"|\S+)",
+)
 
 
 class LabError(Exception):
@@ -27,7 +45,27 @@ def some(ids: Iterable[object], limit: int = 5) -> str:
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:limit])} and {more} more"
 
 
+def advice(error: BaseException, otherwise: str) -> str:
+    """What to do about a file that cannot be used: `otherwise`, if its content may be the cause."""
+    return REASONS.get(getattr(error, "errno", None) or 0, otherwise)
+
+
+def unreadable(path: object, what: str, error: BaseException, otherwise: str) -> DataError:
+    """A file that cannot be used, with the reason in one line."""
+    reason = " ".join(str(error).split())[:100] or type(error).__name__
+    return DataError(f"{path}: {what} ({reason}); {advice(error, otherwise)}")
+
+
 def without_password(text: str) -> str:
-    """Masks the passwords of a database URL, before the host or among the parameters."""
-    text = re.sub(r"(\w:/{0,2}[^:/@\s?]*):\S*@", r"\1:***@", text)
-    return re.sub(r"((?:^|[?&;\s'])\w*(?:password|passwd|pwd)\s*=)[^&;\s']*", r"\1***", text)
+    """Masks the passwords of a database URL, or of name=value pairs."""
+    for form in PASSWORDS:
+        text = re.sub(form, r"\1***", text)
+    return text
+
+
+def without_parts(text: str, url: str) -> str:
+    """Masks every word of the passwords of a URL in a text about it: it may be split otherwise."""
+    secrets = [m[2] for form in PASSWORDS for m in re.finditer(form, url)]
+    words = {word for secret in secrets for word in re.split(r"\W+", f"{secret} {unquote(secret)}")}
+    known = "|".join(re.escape(word) for word in [*secrets, *sorted(words)] if word)
+    return re.sub(rf"(?<!\w)({known})(?!\w)", "***", text) if known else text

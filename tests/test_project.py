@@ -202,7 +202,7 @@ def test_only_readers_checks_and_synthetic_data_know_the_ids_of_imigue():
                 case ast.Call(args=[ast.Constant(value="imigue")]):
                     found.append(path.stem)
     # an index's default, a file alone, outcomes of matches, published heads, runs without a list
-    assert set(found) == {"index", "one_file", "card", "start", "runs"}
+    assert set(found) == {"index", "one_file", "card", "start"}
 
 
 def test_no_module_uses_a_name_that_it_does_not_define():

@@ -19,7 +19,7 @@ from imigue_lab.app.study_commands import (
     given_settings,
     positive,
 )
-from imigue_lab.errors import LabError, SettingsError
+from imigue_lab.errors import LabError, SettingsError, advice
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LabError as error:
         print(f"imigue-lab: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
+    except OSError as error:  # of a path that was given, or of the workspace
+        if not (error.filename and (what := advice(error, ""))):
+            raise
+        sys.exit(f"imigue-lab: {error.filename}: cannot be used ({error.strerror}); {what}")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -32,14 +32,19 @@ class EmotionSplit:
     """
 
     videos: pd.DataFrame
-    outcomes: tuple[str, ...]  # of two, the last is the positive one
+    vocabulary: Vocabulary
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Of two, the last is the positive one."""
+        return self.vocabulary.outcomes
 
     def part(self, split: str) -> pd.DataFrame:
         return self.videos[self.videos.split == split]
 
     def refitted(self, remark: str) -> "EmotionSplit":
-        return EmotionSplit(with_validation(self.videos), self.outcomes, [*self.remarks, remark])
+        return EmotionSplit(with_validation(self.videos), self.vocabulary, [*self.remarks, remark])
 
 
 def with_validation(items: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +95,7 @@ def split_emotion(index: Index, fold: int, move_negatives: int, seed: int) -> Em
     lacking = [name for place, name in enumerate(names) if place not in found]
     remarks += [f"train lacks the outcomes {some(lacking)}"] * bool(lacking)
     remarks += shared_subjects(videos) + unvalidated(videos)
-    return EmotionSplit(videos.reset_index(drop=True), names, remarks)
+    return EmotionSplit(videos.reset_index(drop=True), index.vocabulary, remarks)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError, some, unreadable
 
 Features = dict[str, np.ndarray]
 STALE_S = 86_400  # a temporary file older than a day belongs to no running process
@@ -194,7 +194,7 @@ class OwnFeatures:
             if not isinstance(array, np.ndarray):
                 raise ValueError("it is an .npz archive")
         except (ValueError, EOFError, OSError) as error:
-            raise DataError(f"{path}: not a readable .npy file ({error}); save it again") from error
+            raise unreadable(path, "not a readable .npy file", error, "save it again") from error
         return {"features": array}
 
 

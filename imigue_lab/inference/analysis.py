@@ -186,8 +186,8 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
         return settings.threshold, "as requested"
     if settings.gesture_run == DEMO:
         find_threshold(run, settings)
-    if (file := run.folder / THRESHOLD_FILE).exists():
-        kept = json.loads(file.read_text())
+    if (run.folder / THRESHOLD_FILE).exists():
+        kept = run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
         score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
         return float(kept["threshold"]), f"best on {kept['videos']} validation interviews: {score}"
     return THRESHOLD, "not tuned for this run: set `threshold`"
@@ -200,7 +200,7 @@ def with_video(
     names = [stream.encoding.name for stream in streams]
     context, face = (open_features(name, store, own.index) for name in names)
     videos = own.index.videos[["video_id", "subject", "split", "outcome"]]
-    split = EmotionSplit(videos, run.outcomes())
+    split = EmotionSplit(videos, run.vocabulary())
     features = load_features(context, face, [own.video_id])
     data = EmotionData(split, features, context.encoding, face.encoding)
     where = {"context": names[0], "face": names[1], "store": store}

@@ -10,7 +10,6 @@ The matching of track 2 is not published in detail; counts are summed over video
 the confidence threshold on validation, `compare_online` scores it against a constant predictor.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -177,8 +176,8 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
 
 def find_threshold(run: Run, settings: AnalyseSettings) -> float:
     """The best threshold on the run's validation interviews, stored in its folder."""
-    if (file := run.folder / THRESHOLD_FILE).exists():
-        return float(json.loads(file.read_text())["threshold"])
+    if (run.folder / THRESHOLD_FILE).exists():
+        return float(run.read_json(THRESHOLD_FILE, "threshold")["threshold"])
     found = score_interviews(run, "validation", settings)
     threshold, score = choose_threshold(found.windows, found.true, found.times)
     kept = {"threshold": threshold, "videos": len(found.true), "iou": 0.5, "f1": score.f1}

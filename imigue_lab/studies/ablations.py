@@ -21,7 +21,7 @@ from imigue_lab.studies.settings import AblationSettings
 from imigue_lab.studies.trials import FAILED, lock_of, open_study, tickets, work
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
-from imigue_lab.training.tasks import load_cached, train_quietly
+from imigue_lab.training.tasks import load_cached, load_once, train_quietly
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -114,8 +114,9 @@ def cell_settings(variant: str, seed: int, settings: AblationSettings) -> Settin
 def study_name(settings: AblationSettings) -> str:
     """Independent of variants and further seeds: the grid of the same settings and data may grow.
 
-    The data count by their content, those of the first seed.
+    The data count by their content, those of the first seed, which is read anew.
     """
+    load_once.cache_clear()
     own = settings.of_run(seed=settings.seed)
     identity = json.dumps(load_cached(settings.task, own).identity(), sort_keys=True)
     return f"ablation-{settings.task}-{own.fingerprint(identity)}"
@@ -130,13 +131,21 @@ def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
     grid = plan_grid(settings)
     study = open_study(study_name(settings), settings.storage)
     enqueue(study, grid)
+    loaded = settings.seed
 
     def do(trial: "Trial") -> float:
         from optuna import TrialPruned
 
+        nonlocal loaded
         cell = cell_of(trial)
         if not cell.variant:
             raise TrialPruned  # another worker took the last one
+        if cell.seed != loaded and study_name(settings) != study.study_name:
+            raise RunError(
+                f"{settings.data}: has changed since this ablation started; start it again: other"
+                " data are an ablation of their own"
+            )
+        loaded = cell.seed
         own = cell_settings(*cell, settings)
         run = train_quietly(settings.task, own, load_cached(settings.task, own))
         trial.set_user_attr("run", run.folder.name)

@@ -93,8 +93,7 @@ def search(settings: SearchSettings) -> "Study":
     """
     task, whole = settings.task, whole_index(settings)
     folds = load_searched(settings, whole, range(settings.folds))
-    digest = short_hash(*(json.dumps(data.identity(), sort_keys=True) for data in folds))
-    study = open_search(settings, digest)
+    study = open_search(settings, digest_of(folds))
     study.set_user_attr("remarks", folds[0].remarks())
 
     def do(trial: "Trial") -> float:
@@ -129,6 +128,10 @@ def load_searched(settings: SearchSettings, whole: Index, folds: Iterable[int]) 
     """The data of some folds; each fold is the test split of its own data."""
     nested = [nest(whole, STRATA[settings.task], fold, settings.seed) for fold in folds]
     return load_folds(settings.task, fold_settings(settings, {}), nested)
+
+
+def digest_of(folds: list[Any]) -> str:
+    return short_hash(*(json.dumps(data.identity(), sort_keys=True) for data in folds))
 
 
 def train_fold(settings: SearchSettings, values: dict[str, Any], data: Any, whole: Index) -> Run:
@@ -242,12 +245,13 @@ def show_trials(study: "Study") -> pd.DataFrame:
 def score_best(study: "Study", settings: SearchSettings) -> dict[str, Any]:
     """The best settings on the first fold that no trial is scored on: one row of a score table.
 
-    Empty if all folds are searched.
+    Empty if all folds are searched. Raises RunError if the data have changed since.
     """
     if settings.folds == FOLDS:
         return {}
     whole = whole_index(settings)
-    [data] = load_searched(settings, whole, [settings.folds])
+    *searched, data = load_searched(settings, whole, range(settings.folds + 1))
+    record_settings(study, settings, digest_of(searched))
     return held_out_scores(train_fold(settings, study.best_params, data, whole)).to_dict()
 
 

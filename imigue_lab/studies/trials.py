@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imigue_lab.data.workspace import locked, workspace
-from imigue_lab.errors import LabError, RunError, without_password
+from imigue_lab.errors import LabError, RunError, without_parts, without_password
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -71,7 +71,7 @@ def open_study(name: str, storage: str = "") -> "Study":
             ) from error
         except Exception as error:  # SQLAlchemy's, of many kinds
             where = without_password(storage or url)
-            reason = without_password(str(error).splitlines()[0])
+            reason = without_parts(str(error).splitlines()[0], storage)
             raise RunError(f"storage: {where} cannot be opened ({reason})") from error
         return optuna.create_study(
             storage=kept, study_name=name, direction="maximize", load_if_exists=True

@@ -33,7 +33,8 @@ def read_training_clips(run: Run, kind: Kind) -> Contents:
             f"{path}: not found: the run does not say on which clips it was trained, so what it has"
             " seen is unknown; train it again"
         )
-    return pd.read_parquet(path).set_index("clip_id")[kind].dropna().to_dict()
+    with run.reading(RECORD):
+        return pd.read_parquet(path).set_index("clip_id")[kind].dropna().to_dict()
 
 
 def refuse_leak(parameter: str, encoder: Run, kind: Kind, own: Contents) -> None:

@@ -30,16 +30,22 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from imigue_lab.data.index import is_synthetic
-from imigue_lab.data.vocabulary import Vocabulary, builtin
+from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import RunError
+from imigue_lab.errors import RunError, advice
 from imigue_lab.training.settings import Settings
 
 Row = dict[str, float | int]  # one epoch of metrics.csv
 NEW = "delete the folder and train again"
 REWRITE = "delete scores.json and start the same command again, which writes the results anew"
 LAST = f"copy last.safetensors over it to go on with the last epoch's weights, or {NEW}"
-ADVICE = {"settings.json": NEW, "resume.pt": NEW, "best.safetensors": LAST}
+ADVICE = {
+    **dict.fromkeys(("settings.json", "resume.pt", "training_clips.parquet"), NEW),
+    **dict.fromkeys(("scores.json", "provenance.json", "predictions.parquet"), REWRITE),
+    "metrics.csv": REWRITE,
+    "best.safetensors": LAST,
+}
+AGAIN = "delete what is there and start the same command again, which makes it anew"
 UNREADABLE = (  # what the readers of these formats raise for a cut, empty or other file
     *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError),
     *(SafetensorError, pickle.UnpicklingError),
@@ -55,13 +61,14 @@ class Run:
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
         """The path of a file; if it is damaged, a RunError says what to do."""
-        path, advice = self.folder / name, ADVICE.get(name, REWRITE)
+        path, otherwise = self.folder / name, ADVICE.get(name, AGAIN)
         try:
             yield path
         except FileNotFoundError:
-            raise RunError(f"{path}: not found; {advice}") from None
+            raise RunError(f"{path}: not found; {otherwise}") from None
         except UNREADABLE as error:
-            raise RunError(f"{path}: cannot be read ({type(error).__name__}); {advice}") from error
+            what, todo = type(error).__name__, advice(error, otherwise)
+            raise RunError(f"{path}: cannot be read ({what}); {todo}") from error
 
     def read_json(self, name: str, *keys: str) -> Any:
         """An object with these keys, or without keys a list of rows."""
@@ -77,10 +84,10 @@ class Run:
         return self.read_json("settings.json", "task", "settings", "data")
 
     def vocabulary(self) -> Vocabulary:
-        """Of the data that it was trained on; iMiGUE's where none is stored."""
-        if not (self.folder / "vocabulary.json").exists():
-            return builtin("imigue")
-        return Vocabulary.from_dict(self.read_json("vocabulary.json", "name", "classes", "ids"))
+        """Of the data that it was trained on."""
+        content = self.read_json("vocabulary.json", "name", "classes", "ids")
+        with self.reading("vocabulary.json"):
+            return Vocabulary.from_dict(content)
 
     def refuse_other(self, parameter: str, expected: dict[str, Any]) -> None:
         """Raises a RunError if a setting differs; `parameter` is the one that names this run."""
@@ -112,7 +119,10 @@ class Run:
 
     def predictions(self) -> pd.DataFrame:
         with self.reading("predictions.parquet") as path:
-            return pd.read_parquet(path)
+            predictions = pd.read_parquet(path)
+            if "split" not in predictions:  # of a folder in its place, too
+                raise ValueError("other content")
+            return predictions
 
     def scores(self) -> pd.DataFrame:
         scores = pd.DataFrame(self.read_json("scores.json"))
@@ -244,9 +254,7 @@ def runs_folder() -> Path:
     return workspace() / "runs"
 
 
-def open_run(
-    task: str, settings: Settings, data: dict[str, Any], vocabulary: Vocabulary | None = None
-) -> Run:
+def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vocabulary) -> Run:
     """The folder for these settings and data, created if absent.
 
     `data` identifies the data, names of classes included, by content and must contain `digest`; the
@@ -263,8 +271,7 @@ def open_run(
             )
     else:
         run.write_json("settings.json", requested)
-    stored = (run.folder / "vocabulary.json").exists()
-    if vocabulary and not (stored and vocabulary == run.vocabulary()):
+    if not (run.folder / "vocabulary.json").exists() or vocabulary != run.vocabulary():
         run.write_json("vocabulary.json", vocabulary.to_dict())
     return run
 

@@ -35,7 +35,8 @@ PLACES = (
     *("positive", "subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
-PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "checkpoint")
+RUNS = ("rgb_run", "joint_run", "bone_run")
+PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "checkpoint", *RUNS)
 
 
 class Settings(BaseModel):
@@ -59,10 +60,11 @@ class Settings(BaseModel):
 
     @field_validator(*PATHS, check_fields=False)
     @classmethod
-    def from_any_folder(cls, value: str) -> str:
-        """An absolute path where it exists: commands in other folders read the same files."""
+    def from_any_folder(cls, value: str, info: Any) -> str:
+        """An absolute path where it exists, and no name: other folders read the same files."""
         path = os.path.abspath(os.path.expanduser(value))
-        return path if value and os.path.exists(path) else value
+        named = value in ("", "synthetic") or (info.field_name in RUNS and os.sep not in value)
+        return path if not named and (info.field_name == "store" or os.path.exists(path)) else value
 
     @classmethod
     def from_arguments(cls: type[S], arguments: dict[str, Any]) -> S:
@@ -161,7 +163,7 @@ def describe_error(cls: type[BaseModel], error: ValidationError) -> str:
             f"{name}: expected text, got the number {value!r}; papermill converts -p values to"
             f" numbers where it can: use -r {name}, with the text as you typed it"
         )
-    got = without_password(repr(value))
+    got = repr(without_password(value) if isinstance(value, str) else value)
     return f"{name}: {first['msg'].lower()}, got {got} ({help_text})"
 
 

@@ -173,7 +173,7 @@ def opening(run: Run, task: str) -> str:
 def use_and_limits(run: Run, task: str) -> list[str]:
     data = run.vocabulary().name
     who = PEOPLE.get(data, "The people are those of the training data.")
-    matches = task == "emotion" and run.outcomes() == builtin("imigue").outcomes
+    matches = task == "emotion" and data == builtin("imigue").name
     limits = [*[OF_MATCHES] * matches, *(limit.format(who) for limit in LIMITS[task])]
     intended = INTENDED[task].format("the training data" if data == OWN else data)
     return [paragraph(intended), bullets(limits), paragraph(NOT_FOR, "note")]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.app import main
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.fuse import (
     fit_temperature,
@@ -56,6 +57,7 @@ def finished(monkeypatch, tmp_path):
     def write(name, skill=1.0, seed=0, change=lambda table: table, task="baseline"):
         run = Run(runs_folder() / name)
         run.write_json("settings.json", {"task": task, "settings": {}, "data": {"digest": "d"}})
+        run.write_json("vocabulary.json", builtin("imigue").to_dict())
         run.write_predictions(change(predict(clips(), skill, seed)))
         provenance = {"where": {"data": "synthetic"}, "remarks": [f"remark of {name}"]}
         run.write_json("provenance.json", provenance)

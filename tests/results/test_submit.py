@@ -30,6 +30,7 @@ def finished(monkeypatch, tmp_path, synthetic, index):
         run = Run(runs_folder() / name)
         settings = {"task": task, "settings": {"runs": runs}, "data": {"digest": "d"}}
         run.write_json("settings.json", settings)
+        run.write_json("vocabulary.json", IMIGUE.to_dict())
         table = index.clips[["clip_id", "video_id", "subject", "split", "label"]]
         logits = np.random.default_rng(0).random((len(table), 32))
         logits[range(len(table)), np.arange(len(table)) % 32] = 2.0

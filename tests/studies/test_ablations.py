@@ -27,7 +27,6 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.runs import runs_folder
-from imigue_lab.training.tasks import load_once
 from imigue_lab.views.studies import gains
 
 TINY = "epochs:1 width:8 heads:2 lr:1e-3"
@@ -159,12 +158,39 @@ def test_folders_of_one_name_and_corrected_labels_are_studies_of_their_own(
         first = runs["full"][0].folder
     labels = index.videos.assign(label=1 - index.videos.outcome)[["video_id", "label"]]
     labels.to_csv("labels.csv", index=False)
-    load_once.cache_clear()
     corrected = settings_of(
         data="data", given=f"{TINY} labels:labels.csv", seeds=1, variants="late"
     )
     assert ablate(corrected)["full"][0].folder != first
     assert len({*names, study_name(corrected)}) == 3
+
+
+def test_data_that_change_in_place_are_another_study_and_no_mixture(plain, monkeypatch):
+    root = plain()
+    streams = " ".join(f"{stream}:{root / stream}" for stream in ("context", "face"))
+    settings = AblationSettings(
+        data=str(root), given=f"{TINY} {streams}", variants="late", seeds=2, seed=60
+    )
+    first = ablate(settings)
+    original = (root / "videos.csv").read_text()
+    (root / "videos.csv").write_text(original.replace("v0,train,win", "v0,train,lose"))
+    corrected = ablate(settings)  # in the same process, as in a notebook
+    assert not {run.folder for run in first["full"]} & {run.folder for run in corrected["full"]}
+    assert corrected["full"][0].predictions().outcome.sum() == 4
+
+    train = ablations.train_quietly
+
+    def correct_in_between(task, own, data):
+        (root / "videos.csv").write_text(original.replace("v2,train,win", "v2,train,lose"))
+        return train(task, own, data)
+
+    (root / "videos.csv").write_text(original.replace("v4,train,win", "v4,train,lose"))
+    monkeypatch.setattr(ablations, "train_quietly", correct_in_between)
+    with pytest.raises(RunError, match=r"2 of 4 cells are not finished: .* has changed since this"):
+        ablate(settings)
+    monkeypatch.undo()
+    (root / "videos.csv").write_text(original)
+    assert ablate(settings) == first
 
 
 def test_all_variants_of_both_tasks_are_valid_and_distinct():

@@ -177,6 +177,17 @@ def test_a_study_of_a_given_name_refuses_other_data_and_derived_names_differ(set
     assert search(settings_of(trials=1)).study_name not in names
 
 
+def test_the_choice_is_not_scored_on_data_that_have_changed_since(tmp_path, settings_of):
+    store, root = tmp_path / "store", tmp_path / "tree"
+    make_data(root, SyntheticSpec(videos=60, pictures=False, seed=1), store=str(store))
+    settings = settings_of(study="changed", trials=1, data=str(root), store=str(store))
+    study = search(settings)
+    table = root / "emotion_labels.csv"
+    table.write_text(table.read_text().replace("Win", "Lose", 1))
+    with pytest.raises(RunError, match="other settings: digest of the data is"):
+        describe_best(study, settings)
+
+
 def test_a_preset_of_another_task_falls_back_to_its_base_preset():
     write_preset("bare", "GestureSettings", "", {"width": 24}, {})
     write_preset("paperlike", "GestureSettings", "paper", {"width": 512, "lr": 3e-4}, {})

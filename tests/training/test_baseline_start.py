@@ -173,7 +173,7 @@ def test_a_start_is_identified_by_the_content_of_its_file(tmp_path):
     assert identity_of_start(str(one)) == identity_of_start(str(same)) != {}
     assert identity_of_start(str(one)) != identity_of_start(str(other))
     assert identity_of_start("") == {}
-    with pytest.raises(DataError, match=r"/nowhere.pt: no such file"):
+    with pytest.raises(DataError, match=r"/nowhere.pt: cannot be read .No such file"):
         identity_of_start("/nowhere.pt")
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from imigue_lab.errors import SettingsError, without_password
+from imigue_lab.errors import SettingsError, without_parts, without_password
 from imigue_lab.studies.settings import SearchSettings
 from imigue_lab.training.provenance import (
     CHECKOUT,
@@ -78,15 +78,34 @@ def test_the_password_of_a_database_is_not_kept_with_a_run(monkeypatch, password
         ("postgresql:/me:secret@host/db", "postgresql:/me:***@host/db"),
         ("postgresql:me:secret@", "postgresql:me:***@"),
         ("host=h user=me password=secret", "host=h user=me password=***"),
+        ("host=h password = 'a secret' user=me", "host=h password = *** user=me"),
+        ("postgresql://me:a secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:p%40secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?PASSWORD=a;b'secret", "postgresql://host/db?PASSWORD=***"),
+        ("postgresql://host/db?pass%77ord=secret", "postgresql://host/db?pass%77ord=***"),
+        ("postgresql://me:secret", "postgresql://me:***"),
+        ("--storage=//me:secret@host", "--storage=//me:***@host"),
     ],
 )
-def test_a_password_is_masked_in_every_form(word, kept):
+def test_a_password_is_masked_in_every_form(monkeypatch, word, kept):
     assert without_password(word) == kept
+    monkeypatch.setattr(sys, "argv", ["ablate", "--storage", word])
+    assert describe_environment()["command"][-1] == kept
     with pytest.raises(SettingsError) as caught:
         SearchSettings.from_arguments({"storage": f"/{word}"})
-    assert "secret@" not in str(caught.value) and "=secret" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("word", ["postgresql://me@host:5432/x", "sqlite:////a/b.db", "epochs:3"])
+def test_no_part_of_a_password_is_in_a_text_about_its_url():
+    url = "postgresql://me:p@ss%2Fword@host/db"  # its host may be taken for ss%2Fword@host
+    error = "failed to resolve host 'ss%2Fword@host' of me: ss/word is unknown"
+    assert without_parts(error, url) == (
+        "failed to resolve host '***%***@host' of me: ***/*** is unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["postgresql://me@host:5432/x", "sqlite:////a/b.db", "2:2:1:1", "labels:/a.csv"]
+)
 def test_text_without_a_password_is_unchanged(word):
     assert without_password(word) == word

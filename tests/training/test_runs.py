@@ -1,23 +1,22 @@
 """A damaged run folder: every command that reads it ends in one sentence, and others go on."""
 
+import os
 import shutil
+from contextlib import suppress
 
 import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
+from imigue_lab.results.open import OpenRun, load_run
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.leaks import RECORD, refuse_leaked
 from imigue_lab.training.runs import Run, find_run, finished_runs
 
 FILES = [
-    "settings.json",
-    "scores.json",
-    "provenance.json",
-    "predictions.parquet",
-    "metrics.csv",
-    "resume.pt",
-    "best.safetensors",
+    *("settings.json", "vocabulary.json", "scores.json", "provenance.json", "predictions.parquet"),
+    *("metrics.csv", "resume.pt", "best.safetensors", "last.safetensors"),
 ]
 DAMAGES = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
@@ -26,7 +25,9 @@ DAMAGES = {
     "of another kind": lambda path: path.write_text("[3]"),
     "without its entries": lambda path: path.write_text("{}"),
     "of random bytes": lambda path: path.write_bytes(bytes(range(256))),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
 }
+VIEWED = ("index", "model")
 RESULTS = ("scores.json", "provenance.json", "predictions.parquet", "metrics.csv")
 
 
@@ -35,8 +36,8 @@ def damaged(trained):
     """Copies the trained run, damages one file, and removes the copy afterwards."""
     folder = trained[0].folder.parent / "damaged"
 
-    def copy(name, damage):
-        shutil.copytree(trained[0].folder, folder)
+    def copy(name, damage, run=trained[0]):
+        shutil.copytree(run.folder, folder)
         DAMAGES[damage](folder / name)
         return Run(folder)
 
@@ -56,6 +57,12 @@ def outcome_of(capsys, *words):
     return sentence
 
 
+def test_the_damaged_files_below_are_all_files_of_a_run(trained, looked):
+    written = {path.name for path in trained[0].folder.iterdir() if path.is_file()}
+    assert written - {".lock"} == set(FILES)
+    assert {path.name for path in looked.run.folder.iterdir()} - {*FILES, ".lock"} == {RECORD}
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
 def test_every_command_on_a_damaged_run_ends_in_a_sentence(
@@ -66,9 +73,32 @@ def test_every_command_on_a_damaged_run_ends_in_a_sentence(
         outcome_of(capsys, "compare", "damaged", trained[0].folder),
         outcome_of(capsys, "card", "damaged"),
         outcome_of(capsys, "submit", "damaged", "--track", 3, "--out", tmp_path),
+        outcome_of(capsys, "table", "damaged"),
+        outcome_of(capsys, "fuse", "damaged", trained[0].folder),
     ]
     if name in (*RESULTS[:3], "settings.json"):
         assert any(f"damaged/{name}" in own or "no finished run" in own for own in sentences)
+    for read in (OpenRun.predictions, OpenRun.scores, *(vars(OpenRun)[n].func for n in VIEWED)):
+        with suppress(RunError):
+            read(load_run("damaged"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["vocabulary.json", "predictions.parquet", RECORD])
+def test_a_damaged_run_of_gestures_is_refused_and_never_shown_by_other_names(
+    damaged, looked, capsys, tmp_path, name, damage
+):
+    run = damaged(name, damage, looked.run)
+    if name == RECORD:
+        with pytest.raises(RunError, match=f"damaged/{RECORD}: .*train"):
+            refuse_leaked(run)
+        return
+    sentences = [
+        outcome_of(capsys, "card", "damaged"),
+        outcome_of(capsys, "fuse", "damaged", "looked"),
+        outcome_of(capsys, "submit", "damaged", "--track", 1, "--out", tmp_path),
+    ]
+    assert all(f"damaged/{name}" in sentence for sentence in sentences), sentences
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -99,9 +129,14 @@ def test_results_are_written_anew_as_the_sentence_advises(damaged, trained, synt
     assert run.metrics().equals(trained[0].metrics())
 
 
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "absent"])
 @pytest.mark.parametrize("name", ["settings.json", "scores.json", "provenance.json"])
-def test_lists_of_runs_name_a_damaged_one_and_show_the_others(damaged, trained, capsys, name):
-    damaged(name, "cut")
+def test_lists_of_runs_name_a_damaged_one_and_show_the_others(
+    damaged, trained, capsys, name, damage
+):
+    damaged(name, damage)
+    if name == "settings.json" and damage == "cut":
+        assert outcome_of(capsys, "table") == ""
     assert trained[0].folder in [run.folder for run in finished_runs("emotion")]
     assert f"note: left out: {trained[0].folder.parent / 'damaged' / name}: " in (
         capsys.readouterr().out
@@ -118,3 +153,16 @@ def test_scores_of_an_earlier_version_are_left_out_of_lists_and_named(damaged, t
 def test_a_name_that_is_too_long_for_a_file_is_an_unknown_run(trained):
     with pytest.raises(RunError, match=r"no finished run; there are: .*trained"):
         find_run("x" * 300)
+
+
+def test_a_file_is_synced_to_disk_before_it_takes_its_name(trained, monkeypatch, tmp_path):
+    done, run = [], Run(tmp_path)
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: done.append("sync") or sync(file))
+    monkeypatch.setattr(os, "replace", lambda *a: done.append("rename") or replace(*a))
+    run.write_json("settings.json", {})
+    run.write_predictions(trained[0].predictions())
+    run.write_scores(trained[0].scores())
+    run.save_weights("best", trained[0].load_weights("best"), {})
+    run.save_resume({})
+    assert done == ["sync", "rename"] * 5

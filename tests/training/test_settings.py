@@ -5,6 +5,7 @@ import pytest
 from imigue_lab.errors import SettingsError
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.gestures.settings import GestureSettings
 
 
 def test_arguments_override_the_preset_and_the_preset_overrides_defaults():
@@ -56,6 +57,19 @@ def test_only_what_changes_a_result_is_in_the_fingerprint():
     assert plain.fingerprint("d") != plain.fingerprint("other data")
     fingerprints = {EmotionSettings(gamma=g).fingerprint("d") for g in (0.5, 1.0, 1.5)}
     assert len(fingerprints) == 3
+
+
+def test_paths_are_kept_absolute_and_names_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data", "synthetic", "mvit-context", "looked", "elsewhere/run"):
+        (tmp_path / folder).mkdir(parents=True)
+    given = {"data": "data", "store": "not/yet", "joint_run": "looked", "bone_run": "elsewhere/run"}
+    settings = GestureSettings.from_arguments(given)
+    assert settings.data == str(tmp_path / "data")
+    assert settings.store == str(tmp_path / "not" / "yet")  # extraction makes it
+    assert settings.joint_run == "looked"
+    assert settings.bone_run == str(tmp_path / "elsewhere" / "run")
+    assert GestureSettings.from_arguments({"data": "synthetic"}).data == "synthetic"
 
 
 @pytest.mark.parametrize("settings", [EmotionSettings, BaselineSettings])

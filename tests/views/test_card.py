@@ -11,6 +11,7 @@ from imigue_lab.results.fuse import fuse, show_members
 from imigue_lab.results.open import command_of, open_index
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views import card
@@ -139,6 +140,13 @@ def test_the_verdict_does_not_take_a_head_for_a_constant_predictor():
     ]
     sentence = verdict(pd.DataFrame(rows), "gesture")
     assert "The constant predictor, “always touching hat”, has 0.30, below that" in sentence
+
+
+def test_a_card_of_own_data_does_not_speak_of_the_people_of_another_data_set(plain, quick):
+    root = plain()
+    own = {name: str(root / name) for name in ("context", "face")}
+    page = card.write_card(train_emotion(quick(data=str(root), name="of-own", epochs=1, **own)))
+    assert "tennis" not in page.read_text()
 
 
 def test_a_card_reports_that_the_data_are_missing(trained, monkeypatch):

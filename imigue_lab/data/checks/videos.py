@@ -15,6 +15,7 @@ from imigue_lab.errors import DataError
 
 SAMPLES = 3  # frames per video in which the face is inspected
 BLURRED = 0.15  # of the frame's sharpness; a guess, no release with blurred faces was available
+COPY = "copy them again, or give yourself permission where it is denied"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) ->
     """Findings over all video files, by video id, or by clip id if each clip has a file."""
     faulty = [f"{name}: {fact.fault}" for name, fact in facts.items() if fact.fault]
     what = "video files that cannot be read to their end"
-    findings = found("error", "truncated video", what, faulty, "copy them again")
+    findings = found("error", "truncated video", what, faulty, COPY)
     sizes = {name: f"{info.width} x {info.height}" for name, info in headers.items()}
     usual = Counter(sizes.values()).most_common(1)[0][0] if sizes else ""
     others = [f"{name}: {size}" for name, size in sizes.items() if size != usual]

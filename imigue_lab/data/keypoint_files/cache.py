@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from imigue_lab.data.keypoint_files.datasets import file_of
 from imigue_lab.data.workspace import short_hash, workspace, write_array
-from imigue_lab.errors import DataError, LabError
+from imigue_lab.errors import DataError, LabError, unreadable
 
 PARALLEL_FROM = 64_000_000  # bytes of files; fewer are parsed before other processes have started
 VERSION = 2  # increase when a parser returns something else for the same file
@@ -121,7 +121,7 @@ def array_path(source: Path, parse: Parser) -> Path:
     try:
         state = state_of(source)
     except OSError as error:
-        raise DataError(f"{source}: no such keypoints ({error}); see docs/data.md") from error
+        raise unreadable(source, "no such keypoints", error, "see docs/data.md") from error
     parser = f"{parse.__module__}.{parse.__qualname__}"
     name = f"{source.stem}-{short_hash(source.absolute(), parser)}-{short_hash(VERSION, state)}"
     return workspace() / "keypoints" / f"{name}.npy"

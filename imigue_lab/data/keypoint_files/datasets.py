@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from imigue_lab.data.keypoint_files.openpose import checked, message
+from imigue_lab.data.keypoint_files.openpose import checked
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, unreadable
 
 SKELETON = "_skeleton.csv"  # the ending of SMG's files
 KINECT = 25  # joints of a row; each has x, y, z in metres, 4 of its rotation, 4 pixels
@@ -29,7 +29,7 @@ def read_skeleton_csv(path: Path) -> Float32[np.ndarray, "1 T 25 3"]:
         with warnings.catch_warnings(action="ignore"):  # of an empty file; it is refused below
             table = np.loadtxt(path, np.float32, delimiter=",", ndmin=2, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is not a table ({message(error)}); copy it again") from None
+        raise unreadable(path, "is not a table", error, "copy it again") from None
     if table.shape[1] != 11 * KINECT or not np.isfinite(table).all():
         raise DataError(
             f"{path}: expected {11 * KINECT} finite numbers a frame, 11 of each joint, got"
@@ -56,9 +56,7 @@ def map_array(path: Path) -> np.ndarray:
             raise ValueError("it is an .npz archive")
         return array
     except Exception as error:  # any error of its header parser
-        raise DataError(
-            f"{path}: is not an array ({message(error)}); save it with numpy.save"
-        ) from None
+        raise unreadable(path, "is not an array", error, "save it with numpy.save") from None
 
 
 def open_joints(path: Path) -> tuple[Float[np.ndarray, "rows columns"], int]:

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from imigue_lab.data.keypoint_files.openpose import PEAK, Person, checked, message, tracked
+from imigue_lab.data.keypoint_files.openpose import MOST_PEOPLE, PEAK, Person, checked, tracked
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, unreadable
+
+LEAVE = "leave its clip out, as the data set's list of missing skeletons"
 
 
 def read_rtmpose_json(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
@@ -32,14 +34,14 @@ def read_rtmpose_json(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
         content = json.loads(path.read_text(encoding="utf-8"))
         frames = content["instance_info"] if isinstance(content, dict) else content
         numbers = [int(frame.get("frame_id", number)) for number, frame in enumerate(frames)]
+        most = max((len(frame["instances"]) for frame in frames), default=0)
+        if not numbers or most > MOST_PEOPLE:
+            raise ValueError(f"{most} persons in a frame" if numbers else "no frame")
         people = [[as_person(one) for one in frame["instances"]] for frame in frames]
-        if not numbers:
-            raise ValueError("no frame")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f'{path}: expected instances of RTMPose as {{"instance_info": [{{"frame_id": 0,'
-            f' "instances": [...]}}, ...]}}, got none ({message(error)}); see docs/data.md'
-        ) from None
+        form = '{"instance_info": [{"frame_id": 0, "instances": [...]}, ...]}'
+        what = f"expected instances of RTMPose as {form}, got none"
+        raise unreadable(path, what, error, "see docs/data.md") from None
     joints = {len(person) for own in people for person in own}
     if len(joints) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         found = f"{sorted(joints)} joints in frames {numbers[0]} to {numbers[-1]} of {len(numbers)}"
@@ -73,6 +75,8 @@ def read_ntu_skeleton(path: Path) -> Float32[np.ndarray, "M T 25 3"]:
             for _ in range(int(next(lines))):
                 name = next(lines).split()[0]
                 found[name][frame] = np.array([place(lines) for _ in range(int(next(lines)))])
+        if len(found) > MOST_PEOPLE:
+            raise ValueError(f"{len(found)} bodies")
         bodies = np.zeros((len(found), frames, 25, 3), np.float32)
         for body, name in enumerate(sorted(found)):
             for frame, joints in found[name].items():
@@ -80,10 +84,8 @@ def read_ntu_skeleton(path: Path) -> Float32[np.ndarray, "M T 25 3"]:
         if not found or not np.isfinite(bodies).all():
             raise ValueError("no body, or a number that is not finite")
     except (OSError, ValueError, IndexError, StopIteration) as error:
-        raise DataError(
-            f"{path}: expected bodies of 25 joints as in NTU RGB+D, got a file without"
-            f" ({message(error)}); leave its clip out, as the data set's list of missing skeletons"
-        ) from None
+        what = "expected bodies of 25 joints as in NTU RGB+D, got a file without"
+        raise unreadable(path, what, error, LEAVE) from None
     motion = [np.std(body[body.any(axis=(1, 2))], axis=0).sum() for body in bodies]
     return bodies[sorted(np.argsort(motion)[-2:])]
 

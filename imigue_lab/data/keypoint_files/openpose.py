@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64
 
 from imigue_lab.data.skeletons.geometry import distance, extent
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, unreadable
 
 FRAME_FILE = re.compile(r"(\d+)_keypoints\.json$")
 BODY = "pose_keypoints_2d"
@@ -144,7 +144,7 @@ def read_people(path: Path) -> list[Person]:
             raise ValueError(f"more than {MOST_BYTES // 10**6} MB in one frame")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is not JSON ({message(error)}); run OpenPose again") from None
+        raise unreadable(path, "is not JSON", error, "run OpenPose again") from None
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise DataError(f'{path}: has no list "people"; run OpenPose again')

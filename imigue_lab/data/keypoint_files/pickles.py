@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imigue_lab.data.keypoint_files.openpose import message
-from imigue_lab.errors import DataError
+from imigue_lab.errors import unreadable
 
 LARGEST = 16_000_000_000  # bytes of a file
 
@@ -28,10 +27,9 @@ def read_pickle(path: Path) -> Any:
         with path.open("rb") as file:
             return Plain(file, encoding="latin1").load()
     except Exception as error:  # damaged pickles raise any exception
-        raise DataError(
-            f"{path}: expected a pickle of lists, dicts and arrays, got one that cannot be read"
-            f" ({message(error)}); store the keypoints as .npy, see docs/data.md"
-        ) from None
+        what = "expected a pickle of lists, dicts and arrays, got one that cannot be read"
+        todo = "store the keypoints as .npy, see docs/data.md"
+        raise unreadable(path, what, error, todo) from None
 
 
 class Plain(pickle.Unpickler):

@@ -39,7 +39,7 @@ from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, advice, unreadable
 
 NAMED = {
     "_light_hand.csv": "light_hand35",
@@ -186,7 +186,7 @@ def read_keypoint_csv(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
         between = separator(text.partition("\n")[0])
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({message(error)}); copy it again") from None
+        raise unreadable(path, "cannot be read", error, "copy it again") from None
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) < 2:
@@ -292,6 +292,8 @@ def check_extent(path: Path) -> None:
         with zipfile.ZipFile(path) as book:
             sheets = [n for n in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", n)]
             xml = book.read(min(sheets, key=lambda n: (len(n), n))) if sheets else b""
+    except PermissionError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {advice(error, '')}") from None
     except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError):
         return  # as the parser will say
     rows = [int(row) for row in re.findall(rb'<row [^>]*?\br="([0-9]+)"', xml)]

@@ -16,7 +16,7 @@ import pandas as pd
 from imigue_lab.data.index import Index, Problem, Survey
 from imigue_lab.data.layouts.tables import read_values
 from imigue_lab.data.vocabulary import code_outcomes
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError, advice, some
 
 PICKLES = (".pkl", ".pickle")
 SIGNS = {  # module of the reader -> `sign_of` one of its files
@@ -98,7 +98,7 @@ def survey_root(root: Path | str) -> Survey:
     except OSError as error:
         raise DataError(
             f"{error.filename or root}: expected a file or folder that can be read, got"
-            f" {error.strerror}; give yourself permission (chmod -R u+rX), or move it elsewhere"
+            f" {error.strerror}; {advice(error, 'copy it again')}"
         ) from error
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.data.vocabulary import WHOLE, WORDS
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError, advice, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 START = re.compile("start|begin|first|from|onset")  # columns of a header
 END = re.compile("end|stop|last|to$|offset")
+UTF8 = "save it again as UTF-8"
 TYPO = 0.65  # similarity of two outcomes, 0 to 1, from which that of one video is a typo
 Cells = dict[int, list[str]]
 EMPTY: tuple[list[str], ...] = ([], [""])  # cells of a blank line
@@ -38,7 +39,7 @@ def read_cells(path: Path, survey: Survey, quoting: Literal[0, 3] = csv.QUOTE_MI
         return dict(rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"not a readable CSV ({error})"
-        survey.report("unreadable", path, None, what, "save it again as UTF-8")
+        survey.report("unreadable", path, None, what, advice(error, UTF8))
         return {}
 
 
@@ -47,17 +48,17 @@ def read_table(path: Path, columns: list[str], survey: Survey) -> pd.DataFrame:
 
     The table is empty if one of `columns` is missing or the file cannot be read.
     """
-    known, what, advice = len(survey.problems), "", ""
+    known, what, todo = len(survey.problems), "", ""
     lines = {row: cells for row, cells in read_cells(path, survey).items() if any(cells)}
     header = lines.pop(next(iter(lines))) if lines else []
     if missing := [column for column in columns if column not in header]:
         what = f"expected the columns {', '.join(columns)}, got {', '.join(header) or 'none'}"
-        advice = f"add {', '.join(missing)}"
+        todo = f"add {', '.join(missing)}"
     elif len(set(header)) < len(header):
-        what, advice = f"two columns have the same name ({', '.join(header)})", "rename one"
+        what, todo = f"two columns have the same name ({', '.join(header)})", "rename one"
     if what:
         if len(survey.problems) == known:  # else the file cannot be read
-            survey.report("unreadable", path, None, what, advice)
+            survey.report("unreadable", path, None, what, todo)
         return pd.DataFrame(columns=columns, dtype=str)
     for row in [row for row, cells in lines.items() if len(cells) != len(header)]:
         what = f"expected {len(header)} cells, got {len(lines.pop(row))}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Pairs, Unit
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError, some, unreadable
 
 FILE = "keypoints.json"
 UNITS: dict[int, tuple[Unit, ...]] = {
@@ -38,9 +38,7 @@ def declared_layout(root: Path) -> Layout | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: is not JSON ({error}); write it again, see docs/data.md"
-        ) from None
+        raise unreadable(path, "is not JSON", error, "write it again, see docs/data.md") from None
     return parse_layout(content, f"{path}")
 
 

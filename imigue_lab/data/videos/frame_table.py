@@ -13,7 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from jaxtyping import Float64, Int64
 
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, advice
 
 STILL = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")  # codecs of pictures beside a film
 
@@ -53,9 +53,8 @@ def open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     try:
         container = av.open(str(path))
     except av.FFmpegError as error:
-        raise DataError(
-            f"{path}: not a readable video ({error.strerror}); copy it again"
-        ) from error
+        todo = advice(error, "copy it again")
+        raise DataError(f"{path}: not a readable video ({error.strerror}); {todo}") from error
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     moving = [s for s in films if s.codec_context and s.codec_context.name not in STILL]
     films = [s for s in moving if s.frames != 1] or moving or films

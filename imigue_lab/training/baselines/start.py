@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, advice
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
 
@@ -81,7 +81,8 @@ def identity_of_start(checkpoint: str) -> dict[str, str]:
     try:
         return {"checkpoint": short_hash(Path(checkpoint).expanduser().read_bytes())}
     except OSError as error:
-        raise DataError(f"{checkpoint}: no such file; leave checkpoint empty") from error
+        todo = advice(error, "leave checkpoint empty")
+        raise DataError(f"{checkpoint}: cannot be read ({error.strerror}); {todo}") from error
 
 
 def read_start(

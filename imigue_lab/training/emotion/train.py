@@ -35,7 +35,7 @@ def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) 
     """
     data = loaded or load_emotion_data(settings)
     selection, data = select_epochs(train_emotion, settings, data)
-    run = open_run("emotion", settings, data.identity())
+    run = open_run("emotion", settings, data.identity(), data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run

@@ -82,7 +82,8 @@ def project(run: Run, points: Points, settings: PrototypesSettings) -> PlaneProj
     key = short_hash(method, "shuffled", sorted(parameters.items()), ids, points.vectors.tobytes())
     file = run.folder / "views" / f"{method}-{key}.parquet"
     if file.exists():
-        places = pd.read_parquet(file)
+        with run.reading(str(file.relative_to(run.folder))):
+            places = pd.read_parquet(file)[["id", "x", "y"]]
     else:
         xy = by_umap(points, settings) if method == "umap" else by_pca(points, settings)
         places = pd.DataFrame({"id": ids, "x": xy[:, 0], "y": xy[:, 1]})

@@ -56,6 +56,16 @@ def body(name, x):
     return [f"{name} 0 1 1 1 1 0 0.1 0.2 2", "25", *joints]
 
 
+def test_a_frame_of_a_million_persons_is_refused_before_they_are_read(tmp_path):
+    (tmp_path / "rtm.json").write_text('[{"instances": [' + ", ".join(["{}"] * 10**6) + "]}]")
+    with pytest.raises(DataError, match=r"got none .1000000 persons in a frame"):
+        read_recording(tmp_path / "rtm.json")
+    bodies = "".join(f"{number} 0\n1\n0 0 0\n" for number in range(2000))
+    (tmp_path / "kinect.skeleton").write_text(f"1\n2000\n{bodies}")
+    with pytest.raises(DataError, match=r"got a file without .2000 bodies"):
+        read_recording(tmp_path / "kinect.skeleton")
+
+
 def test_ntus_bodies_are_the_two_that_move_most_in_the_order_of_their_ids(tmp_path):
     path, lines = tmp_path / "S001C001P001R001A007.skeleton", ["3"]
     for frame in range(3):
