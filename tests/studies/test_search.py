@@ -99,7 +99,7 @@ def test_a_finished_search_returns_at_once_and_more_trials_continue_it(settings_
     more = search(settings_of(study="again", trials=3))
     assert len(trained) == 2
     assert [trial.params for trial in more.trials[:2]] == first
-    with pytest.raises(RunError, match="started with other settings: width is 8 there, 16"):
+    with pytest.raises(RunError, match="started with other settings: width is 8, expected 16"):
         search(settings_of(study="again", given="epochs:1 width:16"))
 
 
