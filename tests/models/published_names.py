@@ -239,9 +239,9 @@ OPTIONS = {  # that shapes do not show
     "slowfast/mvitv2-s": {"size": "tiny"},
     "swinface": {"size": "tiny"},
 }
-CLIPS = {  # input shapes of all but the graph networks; of two inputs side by side
+CLIPS = {  # input shapes of all but the graph networks
     "pyskl/posec3d": (2, 9, 4, 16, 24),
-    "rgbpose-conv3d": ((2, 3, 2, 64, 64), (2, 9, 4, 16, 16)),
+    "rgbpose-conv3d": [(2, 3, 2, 64, 64), (2, 9, 4, 16, 16)],
     "tsm-r50": (2, 9, 32, 48),
     "dscnet/rgb": (2, 27, 32, 48),
     "dscnet/msst": (2, 3, 2, 6, 11),
@@ -257,8 +257,15 @@ def published_name(key, names):
     return key
 
 
-def input_shape(family, model):
-    """Of a batch of two, for the model of that family."""
-    if family in CLIPS:
-        return CLIPS[family]
-    return (2, model.norm.persons, 11, len(model.norm.layout.joints), model.norm.channels)
+def input_shapes(family, model):
+    """Of a batch of two, for the model of that family; a shape for each input."""
+    if family not in CLIPS:
+        return [(2, model.norm.persons, 11, len(model.norm.layout.joints), model.norm.channels)]
+    shape = CLIPS[family]
+    return shape if isinstance(shape, list) else [shape]
+
+
+def outputs(model, inputs):
+    """The logits, of two paths their sum."""
+    found = model(*inputs)
+    return sum(found) if isinstance(found, tuple) else found

@@ -70,7 +70,9 @@ def build_rgbpose(
     to_rgb, to_pose = nn.ModuleList(), nn.ModuleList()
     along = ((7, 1, 1), (ratio, 1, 1), (3, 0, 0))  # kernel, stride, padding
     for wide, narrow in zip(rgb[-3:-1], pose[-3:-1], strict=True):
-        to_rgb.append(nn.Conv3d(narrow, narrow, *along, bias=False))
+        shorter = nn.Conv3d(narrow, narrow, *along, bias=False)
+        nn.init.kaiming_normal_(shorter.weight, mode="fan_out", nonlinearity="relu")
+        to_rgb.append(shorter)
         longer = nn.ConvTranspose3d(
             wide, wide // SHARE, *along, output_padding=(ratio - 1, 0, 0), bias=False
         )
@@ -90,8 +92,6 @@ def build_rgbpose(
         )
         for side in (0, 1)
     ]
-    for lateral in to_rgb:
-        nn.init.kaiming_normal_(lateral.weight, mode="fan_out", nonlinearity="relu")
     return RGBPoseConv3D(paths[0], paths[1], to_rgb, to_pose)
 
 

@@ -14,7 +14,8 @@ from tests.models.published_names import (
     MMACTION,
     NAMES,
     OPTIONS,
-    input_shape,
+    input_shapes,
+    outputs,
     published_name,
 )
 
@@ -45,15 +46,7 @@ def case(request):
 
 
 def batch(family, model):
-    shape = input_shape(family, model)
-    shapes = shape if isinstance(shape[0], tuple) else (shape,)
-    return [torch.randn(shape) for shape in shapes]
-
-
-def outputs(model, inputs):
-    """All outputs of a network, one after the other."""
-    found = model(*inputs)
-    return torch.cat(found) if isinstance(found, tuple) else found
+    return [torch.randn(shape) for shape in input_shapes(family, model)]
 
 
 def test_every_family_is_tested():
