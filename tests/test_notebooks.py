@@ -23,11 +23,11 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
-from imigue_lab.training.settings import parameters_cell
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
 from imigue_lab.views.gates.values import GatesSettings
 from imigue_lab.views.prototypes.projection import PrototypesSettings
+from tests.parameters import parameters_cell
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = {

@@ -5,7 +5,7 @@ trained on several synthetic data sets, items and clusters of different sets are
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
-from imigue_lab.training.runs import Run, describe_difference, flatten
-from imigue_lab.training.scores import clusters_of, predicted_of
+from imigue_lab.training.runs import Run, flatten, refuse_other_classes
+from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
 from imigue_lab.training.statistics import (
     Clusters,
     Values,
@@ -33,22 +33,22 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
 
     Columns: cluster, unit (`clusters_of`), truth, correct.
     """
-    predictions = run.predictions()
-    item = "clip_id" if "clip_id" in predictions else "video_id"
-    truth = "label" if "label" in predictions else "outcome"
-    part = predictions[(predictions.split == split) & predictions[truth].notna()]
+    part = labelled(run.predictions(), split)
     if part.empty:
         raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")
-    predicted = part.predicted.to_numpy() if "predicted" in part else predicted_of(part)
     cluster, unit = clusters_of(part)
-    items = {"cluster": cluster, "unit": unit, "truth": part[truth].astype(int)}
-    items["correct"] = predicted == part[truth].to_numpy(dtype=int)
-    return pd.DataFrame(items).set_axis(part[item].astype(str), axis=0).sort_index()
+    items = {"cluster": cluster, "unit": unit, "truth": truth_of(part).astype(int)}
+    items["correct"] = correct_of(part)
+    return pd.DataFrame(items).set_axis(part[part.columns[0]].astype(str), axis=0).sort_index()
 
 
 def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]:
     """The items of each variant; data sets are distinguished by the truth of their items."""
-    refuse_other_classes([run for runs in variants.values() for run in runs])
+    every = [run for runs in variants.values() for run in runs]
+    clips = [run for run in every if "clip_id" in run.predictions()]
+    for run in clips[1:]:
+        pair = f"{clips[0].folder.name} and {run.folder.name}"
+        refuse_other_classes(pair, clips[0].vocabulary(), run.vocabulary())
     sets: list[pd.DataFrame] = []
     pooled: dict[str, Items] = {}
     for name, runs in variants.items():
@@ -67,19 +67,6 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
             own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     return pooled
-
-
-def refuse_other_classes(runs: Sequence[Run]) -> None:
-    """Raises RunError unless the runs that predict classes have the same ones."""
-    clips = [run for run in runs if "clip_id" in run.predictions()]
-    for run in clips[1:]:
-        names, first = (list(own.vocabulary().classes) for own in (run, clips[0]))
-        if names != first:
-            raise RunError(
-                f"{clips[0].folder.name} and {run.folder.name}: their classes differ:"
-                f" {describe_difference('the second', names, first)}; compare runs of one"
-                " vocabulary"
-            )
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -166,7 +153,6 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
     ends = interval_of_mean(each.to_numpy(), both.cluster, run=both.run)
     low, high = np.clip(ends, -1, 1).tolist()
     gain, cluster = each.groupby(level=0).mean(), both.cluster.groupby(level=0).first()
-    described = mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool))
     return {
         "difference": float(gain.mean()),
         "difference_low": low,
@@ -174,18 +160,8 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
         "p": sign_flip_p(gain.to_numpy(), cluster),
         "effect": effect_size(gain.to_numpy(), cluster),
         "discordant": int((gain.abs() > 1e-12).sum()),
-        "worse": described.only_first,
-        "better": described.only_second,
-        "mcnemar_p": described.p,
+        **mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool)),
     }
-
-
-class McNemar(NamedTuple):
-    """Items that only one of two predictors gets correct. The p assumes independent items."""
-
-    only_first: int
-    only_second: int
-    p: float
 
 
 def effect_size(gain: Values, cluster: Clusters) -> float:
@@ -196,12 +172,15 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
     return float(means.mean() / spread) if spread > 1e-12 else float("nan")
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact McNemar test of which items two predictors get correct; descriptive, see the class."""
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    discordant = only_first + only_second
-    p = binomtest(only_first, discordant).pvalue if discordant else 1.0
-    return McNemar(only_first, only_second, float(p))
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, int | float]:
+    """Exact McNemar test of which items two predictors get correct.
+
+    `worse` and `better` count items that only the first, and only the second, gets correct;
+    `mcnemar_p` is descriptive: it assumes independent items.
+    """
+    worse, better = int((first & ~second).sum()), int((second & ~first).sum())
+    p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
+    return {"worse": worse, "better": better, "mcnemar_p": float(p)}
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ Letters in shapes: R runs, N clips, K classes.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,12 @@ from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
 from imigue_lab.results.score_tables import counted, with_intervals
 from imigue_lab.training.provenance import describe_environment
-from imigue_lab.training.runs import Run, describe_difference, find_run, open_run
+from imigue_lab.training.runs import Run, find_run, open_run, refuse_other_classes
 from imigue_lab.training.scores import (
     Probabilities,
     bootstrap_intervals,
     clusters_of,
+    correct_of,
     label_columns,
     labelled,
     point_scores,
@@ -54,39 +55,6 @@ class FusionSettings(Settings):
     )
 
 
-class Gain(NamedTuple):
-    """How many more clips the first model gets correct."""
-
-    top1: float  # difference of the accuracies, first minus second
-    interval: tuple[float, float]  # 95 %; whole clusters are drawn, the same ones for both
-    n: int  # clips
-    clusters: int
-    unit: str  # of the clusters, see `scores.clusters_of`
-
-
-def paired_gain(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Gain:
-    """Two tables of labelled predictions, joined by clip id.
-
-    Raises RunError if they are not of the same clips.
-    """
-    other = second.set_index("clip_id")
-    if len(first) != len(second) or set(first.clip_id) != set(other.index):
-        raise RunError(
-            f"two models: expected the same clips, got {len(first)} and {len(second)} with"
-            f" {len(set(first.clip_id) & set(other.index))} in both; score them on one split"
-        )
-    gain = correct(first) - correct(other.loc[first.clip_id])
-    cluster, unit = clusters_of(first)
-    interval = interval_of_mean(gain, cluster, seed)
-    return Gain(float(gain.mean()), interval, len(first), cluster.nunique(), unit)
-
-
-def correct(predictions: pd.DataFrame) -> np.ndarray:
-    """1 where the most probable class is the label."""
-    predicted = probabilities(predictions).argmax(axis=1)
-    return (predicted == predictions.label.to_numpy(dtype=int)).astype(float)
-
-
 def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
     """The predictions of each run, rows in the order of clip ids; see `fuse` for errors.
 
@@ -96,14 +64,11 @@ def join_runs(runs: Sequence[Run]) -> list[pd.DataFrame]:
         raise RunError("runs: expected two or more different runs; name others")
     tables = [clips_of(run) for run in runs]
     held_out = [set(table.clip_id[table.split != "train"]) for table in tables]
-    classes = [list(run.vocabulary().classes) for run in runs]
     pairs = [f"{runs[0].folder.name} and {run.folder.name}" for run in runs[1:]]
-    for pair, table, names, held in zip(pairs, tables[1:], classes[1:], held_out[1:], strict=True):
+    for pair, run, table, held in zip(pairs, runs[1:], tables[1:], held_out[1:], strict=True):
         if probabilities(table).shape[1] != probabilities(tables[0]).shape[1]:
             raise RunError(f"{pair}: predict different numbers of classes; fuse runs of one task")
-        if names != classes[0]:
-            other = describe_difference("the second", names, classes[0])
-            raise RunError(f"{pair}: their classes differ: {other}; fuse runs of one vocabulary")
+        refuse_other_classes(pair, runs[0].vocabulary(), run.vocabulary())
         if differing := held_out[0] ^ held:
             raise RunError(
                 f"{pair}: {len(differing)} clips are not held out in both,"
@@ -174,9 +139,10 @@ def fuse(
         fused.write_predictions(predictions)
         members = list(zip(tables, requested["runs"].split(","), shares.tolist(), strict=True))
         rows = [
-            member_row(predictions, table, split, run, weight, seed)
+            {"split": split, "run": run, "weight": weight}
+            | member_row(part, labelled(table, split), seed)
             for split in ("validation", "test")
-            if len(labelled(predictions, split))
+            if len(part := labelled(predictions, split))
             for table, run, weight in members
         ]
         fused.write_json("fusion.json", rows)
@@ -260,23 +226,22 @@ def combine(tables: list[pd.DataFrame], weights: Weights) -> pd.DataFrame:
     return known.join(pd.DataFrame(probability).add_prefix("p"))
 
 
-def member_row(
-    fused: pd.DataFrame, table: pd.DataFrame, split: str, run: str, weight: float, seed: int
-) -> dict[str, Any]:
-    """The gain of the fusion over one run, on one split."""
-    own = labelled(table, split)
-    gain = paired_gain(labelled(fused, split), own, seed)
+def member_row(fused: pd.DataFrame, own: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """The accuracy of one run, and by how much that of the fusion is higher on the same clips.
+
+    Both are labelled predictions. Intervals draw whole clusters, the same ones for both.
+    """
+    gain = correct_of(fused).astype(float)
+    gain -= correct_of(own.set_index("clip_id").loc[fused.clip_id])
+    cluster, unit = clusters_of(fused)
     return {
-        "split": split,
-        "run": run,
-        "weight": weight,
-        "n": gain.n,
-        "clusters": gain.clusters,
-        "unit": gain.unit,
+        "n": len(gain),
+        "clusters": cluster.nunique(),
+        "unit": unit,
         "top1": point_scores(own)["top1"],
         "top1_interval": bootstrap_intervals(own, seed).get("top1"),
-        "fusion_gains": gain.top1,
-        "fusion_gains_interval": gain.interval,
+        "fusion_gains": float(gain.mean()),
+        "fusion_gains_interval": interval_of_mean(gain, cluster, seed),
     }
 
 

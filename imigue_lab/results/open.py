@@ -21,7 +21,8 @@ from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
-from imigue_lab.training.runs import Run, describe_difference, find_run
+from imigue_lab.training.runs import Run, find_run, refuse_other_classes
+from imigue_lab.training.scores import truth_of
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.tasks import TASKS
 
@@ -166,13 +167,10 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
     """The videos and clips of a data root; RunError if the run knows an item by another class."""
     index = open_data(data, labels, store, subjects)
     predictions = run.predictions()
-    names, own = (list(v.classes) for v in (index.vocabulary, run.vocabulary()))
-    if "label" in predictions and names != own:
-        raise RunError(
-            f"{index.root}: has other classes than run {run.folder.name}:"
-            f" {describe_difference('it', names, own)}; give both data the same classes.csv"
-        )
-    item, truth = predictions.columns[0], "outcome" if "outcome" in predictions else "label"
+    item, truth = predictions.columns[0], truth_of(predictions).name
+    if truth == "label":
+        both = f"run {run.folder.name} and {index.root}"
+        refuse_other_classes(both, run.vocabulary(), index.vocabulary)
     table = (index.videos if item == "video_id" else index.clips).set_index(item)
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")

@@ -62,21 +62,14 @@ def show_p(p: float) -> str:
     return "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
-def confusion_table(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Clips by true class (rows) and predicted class (columns)."""
-    part = labelled(predictions, split)
-    label, probability = label_columns(part)
-    counts = confusion_counts(label, probability, np.zeros_like(label))[0]
-    return pd.DataFrame(counts.astype(int)).rename_axis("label").rename_axis("predicted", axis=1)
-
-
 def class_table(predictions: pd.DataFrame, split: str, vocabulary: Vocabulary) -> pd.DataFrame:
     """One row per class that occurs or is predicted, indexed by its id.
 
     Columns: name, n, correct, predicted, recall, precision (null where never predicted), f1, and
     `confused_with`, the class that its other clips are most often classified as.
     """
-    counts = confusion_table(predictions, split).to_numpy()
+    label, probability = label_columns(labelled(predictions, split))
+    counts = confusion_counts(label, probability, np.zeros_like(label))[0].astype(int)
     correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     errors = counts - np.diag(correct)
     names = vocabulary.classes

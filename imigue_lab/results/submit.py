@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from imigue_lab.data.index import Index
 from imigue_lab.data.vocabulary import BUILTIN, Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
@@ -64,17 +63,7 @@ PLAIN = {
     1: Form("", ("clip_id", "class"), "own"),
     3: Form("", ("video_id", "outcome"), "own"),
 }
-ITEMS = {1: "clip_id", 3: "video_id"}  # what a track predicts
-
-
-class Track(NamedTuple):
-    """What a submission predicts, and the form of its file."""
-
-    number: int
-    item: str
-    classes: tuple[str, ...]
-    year: str
-    form: Form
+ITEMS = {track: form.header[0] for track, form in PLAIN.items()}  # what a track predicts
 
 
 def submit(
@@ -104,43 +93,37 @@ def submit(
     """
     where = run.provenance()["where"]
     index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
-    if run.settings()["task"] == "emotion" and {*run.outcomes()} == {*index.vocabulary.outcomes}:
-        ordered = replace(index.vocabulary, outcomes=run.outcomes())  # by its positive one
-        index = replace(index, vocabulary=ordered)
-    chosen = choose_track(index, track, form)
-    names = header_names(header, chosen)
-    refuse_other_classes(run, chosen)
+    vocabulary = index.vocabulary
+    if run.settings()["task"] == "emotion" and {*run.outcomes()} == {*vocabulary.outcomes}:
+        vocabulary = replace(vocabulary, outcomes=run.outcomes())  # by its positive one
+    year, chosen, classes = choose_form(vocabulary, track, form)
+    names = header_names(header, year, chosen)
+    refuse_other_classes(run, track, classes)
     items = index.clips if track == 1 else index.videos
-    ids = items[chosen.item][items.split == "test"].tolist()
+    ids = items[ITEMS[track]][items.split == "test"].tolist()
     if not ids:
         raise DataError(f"{index.root}: expected a test split, got none; name a root that has one")
-    example = chosen.form.example
-    pattern = re.sub(r"\d+", lambda own: r"\d{4}" if len(own[0]) == 4 else r"\d+", example)
-    foreign = [name for name in ids if example and not re.fullmatch(pattern, name)]
+    digits = re.compile(r"\d+")
+    pattern = digits.sub(lambda own: r"\d{4}" if len(own[0]) == 4 else r"\d+", chosen.example)
+    foreign = [name for name in ids if chosen.example and not re.fullmatch(pattern, name)]
     if foreign:
         raise DataError(
-            f"{index.root}: expected ids of the challenge's test split, such as {example}, got"
-            f" {some(foreign, 3)}; set the format to plain for a table of other data"
+            f"{index.root}: expected ids of the challenge's test split, such as {chosen.example},"
+            f" got {some(foreign, 3)}; set the format to plain for a table of other data"
         )
-    ranked = predicted_classes(run, chosen, ids)
-    vocabulary, own = index.vocabulary, chosen.form.cells == "own"
-    if own:
-        shown = np.array(vocabulary.ids if track == 1 else vocabulary.outcomes)
-        cells = shown[ranked[:, :1]]
-    else:
-        cells = cells_of(ranked, chosen.form, vocabulary, numbering) if track == 1 else ranked
-    rows = pd.DataFrame(cells)
-    rows.insert(0, "id", [f"{name}{chosen.form.ending}" for name in ids])
+    ranked = predicted_classes(run, track, len(classes), ids)
+    rows = pd.DataFrame(cells_of(ranked, chosen, vocabulary, track, numbering))
+    rows.insert(0, "id", [f"{name}{chosen.ending}" for name in ids])
     text = rows.to_csv(index=False, header=names or False, lineterminator="\n")
-    form, name = chosen.year, chosen.form.file
-    place = out or run.folder / "submissions" / f"track{track}-{form}"
+    numbers = numbering if track == 1 else "1 is a win"
+    place = out or run.folder / "submissions" / f"track{track}-{year}"
     origin = {
         "run": run.folder.name,
         **run.settings(),
         "predictions": short_hash((run.folder / "predictions.parquet").read_bytes()),
         "track": track,
-        "format": form,
-        "numbering": "own" if own else numbering if track == 1 else "1 is a win",
+        "format": year,
+        "numbering": "own" if chosen.cells == "own" else numbers,
         "rows": len(rows),
         "csv": short_hash(text.encode()),
         "synthetic": index.synthetic,
@@ -149,15 +132,14 @@ def submit(
     write_atomically(place / "made_from.json", json.dumps(origin, indent=2))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(zipfile.ZipInfo(f"{name}.csv", EPOCH), text, zipfile.ZIP_DEFLATED)
-    write_atomically(place / f"{name}.zip", content.getvalue())
-    return place / f"{name}.zip"
+        file.writestr(zipfile.ZipInfo(f"{chosen.file}.csv", EPOCH), text, zipfile.ZIP_DEFLATED)
+    write_atomically(place / f"{chosen.file}.zip", content.getvalue())
+    return place / f"{chosen.file}.zip"
 
 
-def choose_track(index: Index, track: int, year: str) -> Track:
-    """The track of the challenge on this data set, or the plain form."""
-    names = {name: data for data, name in BUILTIN.items()}
-    data, own = names.get(index.vocabulary.name, ""), index.vocabulary
+def choose_form(own: Vocabulary, track: int, year: str) -> tuple[str, Form, tuple[str, ...]]:
+    """The year and form of a challenge on this data set, or the plain form; and its classes."""
+    data = {name: data for data, name in BUILTIN.items()}.get(own.name, "")
     forms = {"plain": PLAIN[track], **FORMS.get((data, track), {})}
     year = year or list(forms)[-1]
     if year not in forms:
@@ -166,17 +148,16 @@ def choose_track(index: Index, track: int, year: str) -> Track:
             " one of these"
         )
     own = own if year == "plain" else builtin(data)
-    names_of = own.classes if track == 1 else own.outcomes
-    return Track(track, ITEMS[track], names_of, year, forms[year])
+    return year, forms[year], own.classes if track == 1 else own.outcomes
 
 
-def header_names(header: str, chosen: Track) -> list[str]:
+def header_names(header: str, year: str, form: Form) -> list[str]:
     """The names of the columns; none where the form has none."""
-    expected = chosen.form.header
+    expected = form.header
     if not header:
         return list(expected)
     if not expected:
-        raise SettingsError(f"header: the {chosen.year} form has none; omit it")
+        raise SettingsError(f"header: the {year} form has none; omit it")
     names = [name.strip() for name in header.split(",")]
     if len(names) != len(expected) or len({*names} - {""}) < len(names) or not header.isprintable():
         raise SettingsError(
@@ -187,9 +168,17 @@ def header_names(header: str, chosen: Track) -> list[str]:
 
 
 def cells_of(
-    ranked: Int[np.ndarray, "N ranks"], form: Form, vocabulary: Vocabulary, numbering: Numbering
+    ranked: Int[np.ndarray, "N ranks"],
+    form: Form,
+    vocabulary: Vocabulary,
+    track: int,
+    numbering: Numbering,
 ) -> np.ndarray:
     """The cells of each row after its id, of classes by falling probability."""
+    if form.cells == "own":
+        return np.array(vocabulary.ids if track == 1 else vocabulary.outcomes)[ranked[:, :1]]
+    if track == 3:
+        return ranked
     label = np.array(vocabulary.ids if numbering == "csv" else range(len(vocabulary)))[ranked]
     groups = list(dict.fromkeys(vocabulary.groups))
     group = np.array([groups.index(own) for own in vocabulary.groups])[ranked]
@@ -199,45 +188,46 @@ def cells_of(
     return np.hstack([group[:, first], label[:, first]][form.cells == "class" :])
 
 
-def refuse_other_classes(run: Run, track: Track) -> None:
+def refuse_other_classes(run: Run, track: int, classes: tuple[str, ...]) -> None:
     """Compares the classes of the checkpoint, or of those of the runs that were fused."""
     settings = run.settings()
     if settings["task"] == "fusion":
         for member in settings["settings"]["runs"].split(","):
-            refuse_other_classes(find_run(member), track)
+            refuse_other_classes(find_run(member), track, classes)
         return
     found = run.read_checkpoint("best").get("classes", [])
-    if found == list(track.classes):
+    if found == list(classes):
         return
-    if set(found) == set(track.classes):
+    if set(found) == set(classes):
         raise RunError(
-            f"{run.folder}: has the classes of track {track.number} in another order, so its"
-            " numbers would mean other classes; name a run of this package"
+            f"{run.folder}: has the classes of track {track} in another order, so its numbers would"
+            " mean other classes; name a run of this package"
         )
     raise RunError(
-        f"{run.folder}: expected the classes {some(track.classes, 2)} for track {track.number}, got"
+        f"{run.folder}: expected the classes {some(classes, 2)} for track {track}, got"
         f" {some(found, 2) or 'none'} of a run of {settings['task']}; name another run or track"
     )
 
 
-def predicted_classes(run: Run, track: Track, ids: list[str]) -> Int[np.ndarray, "N ranks"]:
+def predicted_classes(
+    run: Run, track: int, classes: int, ids: list[str]
+) -> Int[np.ndarray, "N ranks"]:
     """Classes by falling probability; of track 3 the outcome alone."""
-    table = run.predictions()
-    table = table[(table.split == "test") | table[track.item].isin(ids)]
-    found = table[track.item]
+    table, item = run.predictions(), ITEMS[track]
+    table = table[(table.split == "test") | table[item].isin(ids)]
+    found = table[item]
     refuse(run, found[found.duplicated()].unique(), "predicts twice")
     refuse(run, sorted(set(ids) - set(found)), "does not predict")
     refuse(run, sorted(set(found) - set(ids)), "predicts ids that are not in the test split,")
-    table = table.set_index(track.item).loc[ids]
-    if track.item == "video_id":
-        probability = probabilities(table)
+    table = table.set_index(item).loc[ids]
+    probability = probabilities(table)
+    if track == 3:
         unknown = ~((probability >= 0) & (probability <= 1)).all(axis=1)
         refuse(run, table.index[unknown], "has no probability of")
         return predicted_of(table)[:, None]
-    probability = probabilities(table)
-    if probability.shape[1] != len(track.classes):
+    if probability.shape[1] != classes:
         raise RunError(
-            f"{run.folder}: expected {len(track.classes)} classes for track {track.number}, got"
+            f"{run.folder}: expected {classes} classes for track {track}, got"
             f" {probability.shape[1]}; name another run"
         )
     refuse(run, table.index[~np.isfinite(probability).all(axis=1)], "has no probability of")

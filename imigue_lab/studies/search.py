@@ -25,7 +25,7 @@ from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.studies.settings import PLACES, SearchSettings
 from imigue_lab.studies.trials import lock_of, open_study, tickets, work
 from imigue_lab.training.leaks import RECORD
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, differences
 from imigue_lab.training.settings import Settings, write_preset
 from imigue_lab.training.tasks import load_folds, train_quietly
 
@@ -169,15 +169,10 @@ def record_settings(study: "Study", settings: SearchSettings, digest: str) -> No
     kept = study.user_attrs.get("settings")
     if kept is None:
         study.set_user_attr("settings", wanted)
-    elif kept != wanted:
-        differing = [
-            f"{name} is {kept.get(name)!r} there, {wanted.get(name)!r} here"
-            for name in wanted.keys() | kept.keys()
-            if kept.get(name) != wanted.get(name)
-        ]
+    elif differing := differences(kept, wanted):
         raise RunError(
-            f"study {study.study_name}: was started with other settings:"
-            f" {'; '.join(sorted(differing))}; choose another name with `study`"
+            f"study {study.study_name}: was started with other settings: {differing}; choose"
+            " another name with `study`"
         )
 
 
@@ -207,11 +202,14 @@ def refuse_test(run: Run, whole: Index) -> None:
         raise AssertionError(f"{run.folder}: the search has used the test split: {sorted(seen)}")
 
 
-def score_of(run: Run, task: str) -> float:
-    """The score of the held-out fold."""
+def held_out_scores(run: Run) -> pd.Series:
+    """The row of the score table on the held-out fold."""
     scores = run.scores()
-    own = scores[(scores.split == "test") & (scores.predictor == "model")]
-    value = float(own[METRICS[task]].iloc[0])
+    return scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
+
+
+def score_of(run: Run, task: str) -> float:
+    value = float(held_out_scores(run)[METRICS[task]])
     if math.isnan(value):
         raise RunError(f"{run.folder}: the held-out fold has one outcome only; use fewer folds")
     return value
@@ -248,8 +246,7 @@ def score_best(study: "Study", settings: SearchSettings) -> dict[str, Any]:
         return {}
     whole = whole_index(settings)
     [data] = load_searched(settings, whole, [settings.folds])
-    scores = train_fold(settings, study.best_params, data, whole).scores()
-    return scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0].to_dict()
+    return held_out_scores(train_fold(settings, study.best_params, data, whole)).to_dict()
 
 
 def describe_best(study: "Study", settings: SearchSettings) -> str:

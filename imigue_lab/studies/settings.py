@@ -12,6 +12,7 @@ from imigue_lab.training.settings import Settings
 from imigue_lab.training.tasks import TASKS
 
 TaskName = Literal["emotion", "gesture"]
+GIVEN = "settings of all runs, such as epochs:20 labels:x.csv"
 PLACES = ("data", "store", "preset", "device")  # passed on to each run
 
 
@@ -21,7 +22,7 @@ class StudySettings(Settings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
 
     task: TaskName = Field("emotion", description="emotion or gesture")
-    given: str = Field("", description="settings of all runs, such as epochs:20 labels:x.csv")
+    given: str = Field("", description=GIVEN)
     storage: str = Field(
         "",
         pattern=r"^(\w[\w+]*://.*)?$",
@@ -41,9 +42,7 @@ class StudySettings(Settings):
 class AblationSettings(StudySettings):
     """Parameters of 03_ablations."""
 
-    given: str = Field(
-        "epochs:10 lr:1e-3", description="settings of all runs, such as epochs:20 labels:x.csv"
-    )
+    given: str = Field("epochs:10 lr:1e-3", description=GIVEN)
     variants: str = Field("main", description="main, all, or names with commas")
     seeds: int = Field(2, ge=1, description="runs of each variant, from `seed` on")
     final: bool = Field(False, description="score the named variants on test; false: on validation")
@@ -63,9 +62,7 @@ class AblationSettings(StudySettings):
 class SearchSettings(StudySettings):
     """Parameters of 08_search, and of `imigue-lab search`."""
 
-    given: str = Field(
-        "epochs:4 width:16", description="settings of all runs, such as epochs:20 labels:x.csv"
-    )
+    given: str = Field("epochs:4 width:16", description=GIVEN)
     trials: int = Field(8, ge=0, description="total of all calls; 0: until the minutes end")
     minutes: float = Field(
         0.0, ge=0, description="start no trial after so many minutes; 0: no limit"

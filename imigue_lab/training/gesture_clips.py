@@ -3,32 +3,33 @@
 Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x, y, z.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
-from torch.utils.data import Dataset
 
-from imigue_lab.data.clips import Clip, ClipDataset, Keypoints, as_persons
+from imigue_lab.data.clips import LONGEST, ClipDataset, Keypoints, as_persons
+from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.skeletons.augment import Augment, augmented
+from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.declared import declared_layout, to_stored
-from imigue_lab.data.skeletons.geometry import normalise_body, pick
+from imigue_lab.data.skeletons.geometry import pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
-from imigue_lab.data.skeletons.streams import Stream, streams
+from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
+from imigue_lab.training.baselines.clips import SkeletonClips, Uniform
 from imigue_lab.training.ranks import Ranks
 
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
-UNLABELLED = -1
+WHOLE = 2**31  # frames: no limit
 
 
 @dataclass(frozen=True)
@@ -77,62 +78,24 @@ class GestureData:
         return replace(self, split=split, sources=sources)
 
     def clips(
-        self, split: str, frames: int, names: list[Stream], augment: Augment = "none", seed: int = 0
-    ) -> "GestureClips":
-        """The clips of one split as streams, resampled to `frames`."""
-        clips = self.skeletons(split, frames)
-        return GestureClips(clips, self.layout, names, augment, seed)
+        self,
+        split: str,
+        frames: int,
+        names: list[Stream],
+        augment: Augment = "none",
+        seed: int = 0,
+        uniform: Uniform | None = None,
+    ) -> SkeletonClips:
+        """The clips of one split as streams, resampled to `frames` or sampled."""
+        clips = self.skeletons(split, 0, WHOLE) if uniform else self.skeletons(split, frames)
+        return SkeletonClips(clips, self.layout, names, augment, seed, uniform)
 
-    def skeletons(self, split: str, frames: int, **options: int) -> ClipDataset:
-        """The clips of one split as in their files; `options` are those of `ClipDataset`."""
+    def skeletons(self, split: str, frames: int, longest: int = LONGEST) -> ClipDataset:
+        """The clips of one split as in their files, see `ClipDataset`."""
         sources = self.sources[self.sources.split == split]
         sources = sources.assign(label=sources.label.fillna(UNLABELLED).astype(int))
         axes = self.layout.axes
-        return ClipDataset(sources, self.keypoints, frames, self.joints, axes, **options)
-
-
-class GestureClips(Dataset[Clip]):
-    """Clips normalised to the body, optionally augmented, and converted to streams.
-
-    Args:
-        names: of the streams, concatenated in the channels.
-        augment: see `skeletons.augment.augmented`.
-        seed: determines the augmentation, with `epoch`, the clip's number and the
-            draw's ordinal within the epoch.
-    """
-
-    def __init__(
-        self, clips: ClipDataset, layout: Layout, names: list[Stream], augment: Augment, seed: int
-    ):
-        self.clips = clips
-        self.layout = layout
-        self.names = names
-        self.augment = augment
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    @property
-    def lengths(self) -> list[int]:
-        return self.clips.lengths
-
-    @property
-    def labels(self) -> list[int]:
-        return self.clips.labels
-
-    def __getitem__(self, number: int) -> Clip:
-        return self.draw(number)
-
-    def draw(self, number: int, ordinal: int = 0) -> Clip:
-        """A clip, augmented for its nth draw of the epoch."""
-        clip = self.clips[number]
-        skeleton = normalise_body(clip.skeleton.numpy(), self.layout)
-        rng = np.random.RandomState([self.seed, self.epoch, number, ordinal])
-        skeleton = augmented(skeleton, self.layout, rng, self.augment)
-        skeleton = streams(skeleton, self.layout, self.names)
-        return clip._replace(skeleton=torch.from_numpy(skeleton))
+        return ClipDataset(sources, self.keypoints, frames, self.joints, axes, longest)
 
 
 def load_gesture_data(
@@ -166,15 +129,11 @@ def load_gesture_data(
     known = clips[["clip_id", "split", "subject"]].sort_values("clip_id").to_csv(index=False)
     digest = short_hash(split.vocabulary.classes, sorted(contents.items()), known)
     blind = set(empty) & set(clips.clip_id[clips.split == "train"])
-    notes = mapped.remarks + [
-        f"{len(ids)} clips {what}: {some(sorted(ids))}"
-        for ids, what in (
-            (mapped.without, "have no keypoints and are left out"),
-            (blind, "of train have no visible joint and are left out"),
-            (set(empty) - blind, "have no visible joint and are predicted nevertheless"),
-        )
-        if ids
-    ]
+    notes = mapped.remarks + clip_notes(
+        (mapped.without, "have no keypoints and are left out"),
+        (blind, "of train have no visible joint and are left out"),
+        (set(empty) - blind, "have no visible joint and are predicted nevertheless"),
+    )
     clips = clips[~clips.clip_id.isin(blind)]
     return GestureData(
         split, clips, mapped.keypoints, layout, joints, mapped.persons, digest, notes, contents
@@ -231,6 +190,18 @@ def digest_clips(
             if not points.any():
                 empty.append(clip.clip_id)
     return contents, empty
+
+
+def clip_notes(*notes: tuple[Collection[str], str]) -> list[str]:
+    """A remark for each collection of clip ids that is not empty, and what is said of them."""
+    return [f"{len(ids)} clips {what}: {some(sorted(ids))}" for ids, what in notes if ids]
+
+
+def count_clips(clips: pd.DataFrame) -> pd.DataFrame:
+    """Clips, videos and classes of each split."""
+    splits = clips.groupby("split", sort=False)
+    counts = {"clips": splits.size(), "videos": splits.video_id.nunique()}
+    return pd.DataFrame(counts | {"classes": splits.label.nunique()})
 
 
 def clip_rows(

@@ -7,12 +7,10 @@ training clips of that run too, with the same content: so for every fold, search
                                    `skeleton`, `picture`; null where the run did not use it
 """
 
-import io
 from typing import Literal
 
 import pandas as pd
 
-from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.runs import Run, runs_folder
 
@@ -24,9 +22,7 @@ Contents = dict[str, str]  # clip id -> digest of a training clip and its label
 def record_training_clips(run: Run, **contents: Contents) -> None:
     """Writes the training clips of a run, by kind."""
     table = pd.DataFrame(contents, columns=["skeleton", "picture"], dtype="string")
-    buffer = io.BytesIO()
-    table.rename_axis("clip_id").sort_index().reset_index().to_parquet(buffer, index=False)
-    write_atomically(run.folder / RECORD, buffer.getvalue())
+    run.write_table(RECORD, table.rename_axis("clip_id").sort_index().reset_index())
 
 
 def read_training_clips(run: Run, kind: Kind) -> Contents:

@@ -30,6 +30,7 @@ from imigue_lab.training.session import Session, seed_everything
 from imigue_lab.training.settings import TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
+D = TypeVar("D", bound=Any)  # the data of a task
 SCHEDULERS = r"^(none|plateau|cosine|steps(:\d+)+)$"
 
 
@@ -102,14 +103,6 @@ class Stopping:
     keep: str = "best"
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """Additional steps of a task: before each epoch, with its number, and after each step."""
-
-    begin_epoch: Callable[[int], object] = lambda epoch: None
-    after_step: Callable[[], object] = lambda: None
-
-
 def fit(
     session: Session,
     model: nn.Module,
@@ -120,8 +113,9 @@ def fit(
     evaluate: Callable[[nn.Module], Row] | None,
     checkpoint: dict,
     stopping: Stopping,
-    hooks: Hooks = Hooks(),
     selection: Run | None = None,
+    begin_epoch: Callable[[int], object] = lambda epoch: None,
+    after_step: Callable[[], object] = lambda: None,
 ) -> nn.Module:
     """Trains until the last epoch or until patience ends; returns the model of the kept epoch.
 
@@ -129,9 +123,9 @@ def fit(
         loss_of: the mean loss of a batch.
         evaluate: validation scores after each epoch, with `stopping.monitor`; None: no split.
         checkpoint: describes the weights, see `Run.save_weights`.
-        hooks: whatever they change must be in the model's state dict.
         selection: a run whose number of epochs and learning rates are repeated, without validation
             (`refit`).
+        begin_epoch, after_step: what they change must be in the model's state dict.
 
     Raises:
         RunError: the loss is not finite, or another process is lost.
@@ -164,12 +158,12 @@ def fit(
             seed_everything(seed + epoch + 7_919 * ranks.rank)
             if epoch == stopping.settled:
                 restart_plateau(scheduler)
-            hooks.begin_epoch(epoch)
+            begin_epoch(epoch)
             row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
             pieces = batches.steps(epoch, ranks)
             shares = [min(1.0, (epoch * steps + n) / rising) for n in range(1, steps + 1)]
             row["train_loss"] = train_epoch(
-                session, model, optimizer, pieces, loss_of, hooks.after_step, bar, shares
+                session, model, optimizer, pieces, loss_of, after_step, bar, shares
             )
             ranks.average_statistics(model)
             row |= evaluate(model) if evaluate else {}
@@ -250,17 +244,14 @@ def kept_epoch(history: list[Row], stopping: Stopping) -> int:
     return len(history) - 1 if stopping.keep == "last" else best_epoch(history, stopping)
 
 
-def selecting(settings: S) -> S:
-    """The settings of the run that finds the number of epochs for a refit."""
+def select_epochs(train: Callable[[S, Any], Run], settings: S, data: D) -> tuple[Run | None, D]:
+    """With `refit`, the run that finds the number of epochs, and data with validation in train."""
+    if not settings.refit:
+        return None, data
     name = settings.name and f"{settings.name}-selection"
-    return settings.model_copy(update={"refit": False, "name": name})
-
-
-def refit_remark(selection: Run) -> str:
-    return (
-        "refit: validation is part of train, for the epochs that the run"
-        f" {selection.folder.name} found; only test is held out"
-    )
+    selection = train(settings.model_copy(update={"refit": False, "name": name}), data)
+    found = f"for the epochs that the run {selection.folder.name} found; only test is held out"
+    return selection, data.refitted(f"refit: validation is part of train, {found}")
 
 
 def repeat(

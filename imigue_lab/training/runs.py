@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.vocabulary import Vocabulary, builtin
-from imigue_lab.data.workspace import workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.settings import Settings
 
@@ -85,12 +85,11 @@ class Run:
     def refuse_other(self, parameter: str, expected: dict[str, Any]) -> None:
         """Raises a RunError if a setting differs; `parameter` is the one that names this run."""
         settings = self.settings()["settings"]
-        for name, value in expected.items():
-            if settings[name] != value:
-                raise RunError(
-                    f"{parameter}: run {self.folder.name!r} has {name} {settings[name]}, expected"
-                    f" {value}; choose another run, or leave it empty"
-                )
+        if differing := differences({name: settings[name] for name in expected}, expected):
+            raise RunError(
+                f"{parameter}: run {self.folder.name!r} does not fit: {differing}; choose another"
+                " run, or leave it empty"
+            )
 
     @property
     def finished(self) -> bool:
@@ -134,10 +133,13 @@ class Run:
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))
 
-    def write_predictions(self, predictions: pd.DataFrame) -> None:
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
         buffer = io.BytesIO()
-        predictions.to_parquet(buffer, index=False)
-        write_atomically(self.folder / "predictions.parquet", buffer.getvalue())
+        table.to_parquet(buffer, index=False)
+        write_atomically(self.folder / name, buffer.getvalue())
+
+    def write_predictions(self, predictions: pd.DataFrame) -> None:
+        self.write_table("predictions.parquet", predictions)
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Marks the run as finished, so it is written last."""
@@ -158,10 +160,15 @@ class Run:
     def load_weights(self, name: str, checkpoint: dict | None = None) -> dict[str, Tensor]:
         """Weights by name; RunError if the description in the file differs from `checkpoint`."""
         path = self.folder / f"{name}.safetensors"
-        if checkpoint is not None:
-            refuse_mismatch(path, self.read_checkpoint(name), checkpoint)
+        differing = differences(self.read_checkpoint(name), checkpoint) if checkpoint else ""
+        if differing:
+            raise RunError(f"{path}: does not fit: {differing}; choose another run")
         with self.reading(path.name), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}
+
+    def weights_digest(self) -> str:
+        """Changes with the weights of the best epoch."""
+        return short_hash((self.folder / "best.safetensors").read_bytes())
 
     def read_checkpoint(self, name: str) -> dict:
         """The description of the weights, see `save_weights`."""
@@ -201,15 +208,23 @@ class Run:
             return torch.load(path, weights_only=True, map_location="cpu")
 
 
-def refuse_mismatch(path: Path, found: dict, expected: dict) -> None:
-    """Raises a RunError that names each entry in which a checkpoint differs from what is needed."""
-    differing = [
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> str:
+    """Each entry that differs, with both values; empty if none does."""
+    return "; ".join(
         describe_difference(key, found.get(key), expected.get(key))
         for key in sorted(found.keys() | expected.keys())
         if found.get(key) != expected.get(key)
-    ]
-    if differing:
-        raise RunError(f"{path}: does not fit: {'; '.join(differing)}; choose another run")
+    )
+
+
+def refuse_other_classes(both: str, first: Vocabulary, second: Vocabulary) -> None:
+    """Raises a RunError unless they have the same classes; `both` names the two owners."""
+    if first.classes != second.classes:
+        lists = list(second.classes), list(first.classes)
+        raise RunError(
+            f"{both}: their classes differ: {describe_difference('the second', *lists)}; choose"
+            " runs of one vocabulary, or give both data the same classes.csv"
+        )
 
 
 def describe_difference(key: str, found: Any, expected: Any) -> str:
@@ -242,15 +257,9 @@ def open_run(
     run = Run(runs_folder() / name)
     requested = {"task": task, "settings": settings.result_settings(), "data": data}
     if (run.folder / "settings.json").exists():
-        new, old = flatten(requested), flatten(run.settings())
-        differing = [
-            f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
-            for key in sorted(new.keys() | old.keys())
-            if new.get(key) != old.get(key)
-        ]
-        if differing:
+        if differing := differences(flatten(run.settings()), flatten(requested)):
             raise RunError(
-                f"{run.folder}: belongs to another run: {'; '.join(differing)}; choose another name"
+                f"{run.folder}: belongs to another run: {differing}; choose another name"
             )
     else:
         run.write_json("settings.json", requested)

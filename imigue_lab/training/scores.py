@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import softmax
 
 from imigue_lab.data.vocabulary import builtin
@@ -53,6 +53,11 @@ def predicted_of(predictions: pd.DataFrame) -> Labels:
     if "probability" in predictions:
         return (predictions.probability.to_numpy(dtype=float) >= 0.5).astype(int)
     return probabilities(predictions).argmax(axis=1)
+
+
+def correct_of(predictions: pd.DataFrame) -> Bool[np.ndarray, " N"]:
+    """Whether the predicted class is the true one, of labelled predictions."""
+    return predicted_of(predictions) == truth_of(predictions).to_numpy(dtype=int)
 
 
 def labelled(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -181,42 +186,47 @@ def confusion_counts(
     return counts
 
 
-def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
-    """Every metric of a table of labelled predictions."""
+def scores_of(
+    predictions: pd.DataFrame, group: Labels, weights: Float[np.ndarray, "R G"]
+) -> PerResample:
+    """Every metric of labelled predictions under R weightings of the groups of its items."""
     label, probability = label_columns(predictions)
     if "probability" in predictions:
-        scores = outcome_scores(label, probability[:, 1], np.ones((1, len(label))))
-        return {name: float(value[0]) for name, value in scores.items()}
-    scores = confusion_scores(confusion_counts(label, probability, np.zeros_like(label)))
-    scores["top5"] = in_top(label, probability).mean(keepdims=True)
-    gaps = confidence_gaps(label, probability).mean(axis=0)
-    scores["calibration_error"] = np.abs(gaps).sum(keepdims=True)
-    return {name: float(value[0]) for name, value in for_task(scores, predictions).items()}
-
-
-def for_task(scores: PerResample, predictions: pd.DataFrame) -> PerResample:
-    """The scores of a confusion matrix under the names of the emotion metrics, if of outcomes."""
+        return outcome_scores(label, probability[:, 1], weights[:, group])
+    counts = confusion_counts(label, probability, group)
+    confusions = (weights @ counts.reshape(len(counts), -1)).reshape(-1, *counts.shape[1:])
+    items = confusions.sum(axis=(1, 2))
+    found = np.bincount(group, in_top(label, probability), minlength=len(counts))
+    gaps = np.zeros((len(counts), BINS))
+    np.add.at(gaps, group, confidence_gaps(label, probability))
+    scores = confusion_scores(confusions)
+    with np.errstate(invalid="ignore"):
+        scores["top5"] = weights @ found / items
+        scores["calibration_error"] = np.abs(weights @ gaps / items[:, None]).sum(axis=1)
     if not is_emotion(predictions):
         return scores
     return {OF_OUTCOMES.get(name, name): own for name, own in scores.items() if name != "top5"}
 
 
+def point_scores(predictions: pd.DataFrame) -> dict[str, float]:
+    """Every metric of a table of labelled predictions."""
+    together = np.zeros(len(predictions), dtype=int)
+    scores = scores_of(predictions, together, np.ones((1, 1)))
+    return {name: float(value[0]) for name, value in scores.items()}
+
+
+def validation_scores(predictions: pd.DataFrame, loss: float | None = None) -> dict[str, float]:
+    """A row of metrics.csv: what training monitors, the loss or else 1 - top1; then the scores."""
+    scores = point_scores(labelled(predictions, "validation"))
+    monitored = {"error": 1 - scores["top1"]} if loss is None else {"loss": loss}
+    return {f"validation_{name}": value for name, value in (monitored | scores).items()}
+
+
 def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
     """95 % interval of every metric over draws of whole clusters."""
     group, names = pd.factorize(clusters_of(predictions)[0])
-    draws, (label, probability) = draw_groups(len(names), seed), label_columns(predictions)
-    if "probability" in predictions:
-        scores = outcome_scores(label, probability[:, 1], draws[:, group])
-        return percentiles(scores, len(names))
-    counts = confusion_counts(label, probability, group)
-    clips = np.bincount(group).astype(float)
-    found = np.bincount(group, weights=in_top(label, probability))
-    confusions = (draws @ counts.reshape(len(names), -1)).reshape(-1, *counts.shape[1:])
-    scores = {**confusion_scores(confusions), "top5": draws @ found / (draws @ clips)}
-    gaps = np.zeros((len(names), BINS))
-    np.add.at(gaps, group, confidence_gaps(label, probability))
-    scores["calibration_error"] = np.abs(draws @ gaps).sum(axis=1) / (draws @ clips)
-    return percentiles(for_task(scores, predictions), len(names))
+    scores = scores_of(predictions, group, draw_groups(len(names), seed))
+    return percentiles(scores, len(names))
 
 
 def score_table(
@@ -296,8 +306,7 @@ def score_row(part: pd.DataFrame, split: str, predictor: str, seed: int) -> dict
     if emotion:
         drawn = [name for name in ("balanced_accuracy", "auc") if name in scores]
         intervals = {name: intervals.get(name) for name in drawn}
-        right = predicted_of(part) == part.outcome.to_numpy(dtype=int)
-        intervals["accuracy"] = interval_of_share(right, cluster, seed)
+        intervals["accuracy"] = interval_of_share(correct_of(part), cluster, seed)
         tested = not constant and part.outcome.nunique() > 1
         row["p"] = skill_p(part, seed) if tested else np.nan
     else:

@@ -23,46 +23,44 @@ if TYPE_CHECKING:  # a command's help reads this table without torch
 
 @dataclass(frozen=True)
 class Task:
-    """One task by the places `module:name` below `imigue_lab.training`."""
+    """One task.
+
+    Attributes:
+        load_data: settings (and an index in place of theirs) to data.
+        train: settings (and their data, if loaded already) to a finished run.
+        load_model: a finished run to its best model in eval mode.
+        reads: the settings that decide which data are loaded.
+        shared: the attribute of the data that does not depend on the split.
+    """
 
     settings_place: str
-    data_place: str
-    train_place: str
-    model_place: str
-    reads: tuple[str, ...] = ()  # the settings that decide which data are loaded
-    shared: str = ""  # the attribute of the data that does not depend on the split
+    load_data: Callable[..., Any]
+    train: "Callable[..., Run]"
+    load_model: "Callable[..., nn.Module]"
+    reads: tuple[str, ...] = ()
+    shared: str = ""
 
     @property
     def settings(self) -> type[Settings]:
         return find(self.settings_place)
 
-    @property
-    def load_data(self) -> Callable[..., Any]:
-        """Settings (and an index in place of theirs) to data."""
-        return find(self.data_place)
-
-    @property
-    def train(self) -> "Callable[..., Run]":
-        """Settings (and their data, if loaded already) to a finished run."""
-        return find(self.train_place)
-
-    @property
-    def load_model(self) -> "Callable[..., nn.Module]":
-        """A finished run to its best model in eval mode."""
-        return find(self.model_place)
-
 
 def find(place: str) -> Any:
+    """What `module:name` is below `imigue_lab.training`."""
     module, _, name = place.partition(":")
     return getattr(import_module(f"imigue_lab.training.{module}"), name)
+
+
+def later(place: str) -> Callable[..., Any]:
+    return lambda *given: find(place)(*given)
 
 
 TASKS = {
     "emotion": Task(
         "emotion.settings:EmotionSettings",
-        "emotion.data:load_emotion_data",
-        "emotion.train:train_emotion",
-        "emotion.train:load_emotion",
+        later("emotion.data:load_emotion_data"),
+        later("emotion.train:train_emotion"),
+        later("emotion.train:load_emotion"),
         (
             *("data", "labels", "positive", "subjects", "store", "context", "face", "fold"),
             *("move_negatives", "seed"),
@@ -71,9 +69,9 @@ TASKS = {
     ),
     "gesture": Task(
         "gestures.settings:GestureSettings",
-        "gestures.tokens:load_gesture_tokens",
-        "gestures.train:train_gesture",
-        "gestures.train:load_gesture",
+        later("gestures.tokens:load_gesture_tokens"),
+        later("gestures.train:train_gesture"),
+        later("gestures.train:load_gesture"),
         (
             *("data", "subjects", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames"),
             *("keypoints", "fold", "finetune", "finetune_rgb", "preset", "seed", "device"),
@@ -82,9 +80,9 @@ TASKS = {
     ),
     "baseline": Task(
         "baselines.settings:BaselineSettings",
-        "baselines.data:load_baseline_data",
-        "baselines.train:train_baseline",
-        "baselines.train:load_baseline",
+        later("baselines.data:load_baseline_data"),
+        later("baselines.train:train_baseline"),
+        later("baselines.train:load_baseline"),
     ),
 }
 

@@ -104,8 +104,8 @@ def test_the_interval_of_a_difference_is_wider_where_seeds_disagree(finished):
 def test_gestures_are_compared_over_subjects_where_they_are_known(finished):
     run = finished("clips", all_but(20))
     table = run.predictions()
-    clips = table.assign(clip_id=table.video_id, video_id=[f"v{n // 2}" for n in range(20)])
-    clips = clips.drop(columns=["outcome", "probability"]).assign(label=1, predicted=1)
+    clips = table.rename(columns={"video_id": "clip_id"}).drop(columns=["outcome", "probability"])
+    clips = clips.assign(video_id=[f"v{n // 2}" for n in range(20)], label=1, p0=0.0, p1=1.0)
     for subject, clusters, unit in ((clips.subject, 5, "subjects"), (clips.video_id, 10, "videos")):
         run.write_predictions(clips.assign(subject=subject))
         row = compare({"own": [run]}).iloc[0]

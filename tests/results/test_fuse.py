@@ -9,17 +9,16 @@ import pytest
 from imigue_lab.app import main
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.results.fuse import (
-    correct,
     fit_temperature,
     fuse,
     fusion_table,
-    paired_gain,
+    member_row,
     search_weights,
     show_members,
     temper,
 )
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.training.scores import labelled, point_scores, probabilities
+from imigue_lab.training.scores import correct_of, labelled, point_scores, probabilities
 from imigue_lab.training.statistics import interval_of_mean, resampled_means
 
 CLASSES, CLIPS = 4, 240
@@ -109,7 +108,7 @@ def test_a_fusion_is_a_finished_run_with_all_remarks_and_returns_at_once(finishe
     capsys.readouterr()
     assert fuse(["a", "b"], name="both").folder == run.folder
     assert "already finished" in capsys.readouterr().out
-    with pytest.raises(RunError, match=r"belongs to another run: .*weights is 'uniform' there"):
+    with pytest.raises(RunError, match=r"belongs to another run: .*weights is 'uniform', expected"):
         fuse(["a", "b"], "2:1", name="both")
 
 
@@ -180,25 +179,24 @@ def test_the_interval_of_a_gain_in_one_subject_only_contains_zero():
     worse = best.copy()
     own = worse.video_id == "0003"  # the whole gain is in one subject
     worse.loc[own, [f"p{c}" for c in range(CLASSES)]] = np.roll(probabilities(worse[own]), 1, 1)
-    gain = paired_gain(best, worse.sample(frac=1, random_state=1))
-    assert gain.top1 == pytest.approx(6 / CLIPS)
-    assert gain.interval[0] == 0 < gain.interval[1]
-    assert gain.clusters == best.subject.nunique() and gain.unit == "subjects"
-    assert paired_gain(best, best).interval == (0, 0)
-    with pytest.raises(RunError, match="expected the same clips, got 240 and 239 with 239"):
-        paired_gain(best, worse.iloc[1:])
+    gain = member_row(best, worse.sample(frac=1, random_state=1), 0)
+    assert gain["fusion_gains"] == pytest.approx(6 / CLIPS)
+    low, high = gain["fusion_gains_interval"]
+    assert low == 0 < high
+    assert gain["clusters"] == best.subject.nunique() and gain["unit"] == "subjects"
+    assert member_row(best, best, 0)["fusion_gains_interval"] == (0, 0)
 
 
 def test_the_interval_of_a_gain_is_widened_for_few_subjects():
     """As that of every score: the middle 95 % of the draws of five are too narrow."""
     best, worse = (predict(clips(), skill, 0) for skill in (1.5, 1.0))
     few = [table.assign(subject="s" + (table.index % 5).astype(str)) for table in (best, worse)]
-    gain = paired_gain(*few)
-    own = correct(few[0]) - correct(few[1])
+    low, high = member_row(*few, 0)["fusion_gains_interval"]
+    own = correct_of(few[0]).astype(float) - correct_of(few[1])
     means = resampled_means(own, few[0].subject, 0)
     raw = np.quantile(means, [0.025, 0.975])
-    assert gain.interval == interval_of_mean(own, few[0].subject)
-    assert gain.interval[0] < raw[0] and raw[1] < gain.interval[1]
+    assert (low, high) == interval_of_mean(own, few[0].subject)
+    assert low < raw[0] and raw[1] < high
 
 
 def test_a_temperature_of_validation_calibrates_the_test_and_keeps_its_predictions(finished):

@@ -9,18 +9,18 @@ from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import TABLE
-from imigue_lab.training.baselines.clips import WHOLE, Draws, SkeletonClips, draws_in_order
+from imigue_lab.training.baselines.clips import SkeletonClips, Uniform, draws_in_order
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gesture_clips import GestureClips
+from imigue_lab.training.gesture_clips import WHOLE
 
 IMIGUE = LAYOUTS["imigue22"]
 
 
-class AsTheyAre(GestureClips):
+class AsTheyAre(SkeletonClips):
     """Clips that are neither normalised nor turned into streams."""
 
-    def draw(self, number, ordinal=0):
+    def whole(self, number, ordinal):
         return self.clips[number]
 
 
@@ -40,8 +40,7 @@ def counted():
     whole = ClipDataset(table, arrays.__getitem__, frames=0, longest=WHOLE)
 
     def drawn(draws, frames=10):
-        clips = AsTheyAre(whole, IMIGUE, ["joint"], "none", 3)
-        return SkeletonClips(clips, Draws(frames, draws, seed=3))
+        return AsTheyAre(whole, IMIGUE, ["joint"], "none", 3, Uniform(frames, draws))
 
     return drawn
 
@@ -81,7 +80,7 @@ def test_training_draws_other_frames_each_time_within_an_epoch(counted):
 
 def test_missing_joints_stay_missing_in_a_draw(counted):
     clips = counted(draws=2)
-    points = clips.clips.clips.keypoints("long")
+    points = clips.clips.keypoints("long")
     points[300:, 4] = 0
     for clip in clips.draws(0):
         assert clip.present[0, :, 4].tolist() == [True] * 5 + [False] * 5

@@ -83,8 +83,8 @@ def test_streams_of_dscnet_learn_apart_and_see_the_same_clip(settings):
     batch = clips.collate([clips.draws(number)[0] for number in (3, 1)])
     frames, joint, bone = clips.enter(batch)
     assert frames.shape == (2, 4 * 3 * 3, 64, 64) and joint.shape == bone.shape == (2, 1, 3, 4, 22)
-    skeletons = data.skeletons("train", asked, "joint", None, "none")
-    alone = {clip.clip_id: clip for clip in (skeletons.clips[n] for n in range(len(skeletons)))}
+    skeletons = data.gestures.clips("train", asked.frames, ["joint"])
+    alone = {clip.clip_id: clip for clip in (skeletons[n] for n in range(len(skeletons)))}
     for row, clip_id in enumerate(batch.clip_ids):
         assert_close(joint[row].permute(0, 2, 3, 1), alone[clip_id].skeleton)
         assert batch.label[row] == alone[clip_id].label

@@ -63,7 +63,7 @@ def test_two_gammas_are_two_runs_and_the_first_returns_at_once(quick, capsys):
 def test_a_named_folder_with_other_settings_is_refused_by_name(quick):
     train_emotion(quick(name="taken", epochs=1))
     with pytest.raises(
-        RunError, match=r"taken: belongs to another run: gamma is 0\.5 there and 1\.0"
+        RunError, match=r"taken: belongs to another run: gamma is 0\.5, expected 1\.0"
     ):
         train_emotion(quick(name="taken", epochs=1, gamma=1.0))
 

@@ -364,8 +364,11 @@ def test_a_bank_of_another_width_is_refused(written, data, tiny):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"joint_run": "tiny-bone"}, "joint_run: run 'tiny-bone' has stream bone, expected joint"),
-        ({"frames": 16}, "joint_run: run 'tiny-joint' has frames 8, expected 16"),
+        (
+            {"joint_run": "tiny-bone"},
+            "joint_run: run 'tiny-bone' does not fit: stream is 'bone'",
+        ),
+        ({"frames": 16}, "joint_run: run 'tiny-joint' does not fit: frames is 8, expected 16"),
         ({"fold": 2}, "joint_run: .* got run 'tiny-joint', of whose 86 clips 23 are held out here"),
         ({"joint_run": "strangers"}, "joint_run: .* got run 'strangers', of whose .* differ: 0"),
         ({"joint_run": "nobody"}, "nobody: no finished run"),

@@ -11,7 +11,7 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data, to_openpose, write_spreadsheet
 from imigue_lab.errors import DataError, SettingsError
-from imigue_lab.training.baselines.clips import SkeletonClips, training_batches
+from imigue_lab.training.baselines.clips import training_batches
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
@@ -160,7 +160,7 @@ def test_missing_joints_stay_missing_whatever_is_changed(own_tree):
 
 
 def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_order(data):
-    clips = SkeletonClips(data.clips("train", 0, ["bone"], "turn", seed=5))
+    clips = data.clips("train", 0, ["bone"], "turn", seed=5)
     loader = training_batches(clips, 8, seed=5, balance=0.5)
     first, again = ([batch for ((batch, _),) in loader.steps(2)] for _ in range(2))
     assert [b.clip_ids for b in first] == [b.clip_ids for b in again]
@@ -176,7 +176,7 @@ def test_an_oversampled_clip_differs_from_draw_to_draw_however_a_step_is_divided
     table = pd.read_csv(root / "clips.csv")
     table["class"] = np.where(table.clip_id.isin(["v0_0", "v2_0"]), 2, 1)
     table.to_csv(root / "clips.csv", index=False)
-    clips = SkeletonClips(load_gesture_data(str(root)).clips("train", 0, ["joint"], "turn", seed=5))
+    clips = load_gesture_data(str(root)).clips("train", 0, ["joint"], "turn", seed=5)
 
     def drawn(*shares):
         found = []

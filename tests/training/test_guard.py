@@ -4,7 +4,8 @@ import pytest
 
 from imigue_lab.errors import SettingsError
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.settings import parameters_cell, settings_from_cells
+from imigue_lab.training.settings import settings_from_cells
+from tests.parameters import parameters_cell
 
 PARAMETERS = parameters_cell(EmotionSettings)
 

@@ -9,7 +9,6 @@ from torch import nn
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.training.loop import (
     EpochBatches,
-    Hooks,
     Stopping,
     build_optimizer,
     build_scheduler,
@@ -75,7 +74,7 @@ def trained(tmp_path, epochs=3, **changes):
             lambda model: {"validation_loss": 1.0},
             {},
             Stopping(epochs, epochs),
-            Hooks(after_step=lambda: course.append(model.weight.item())),
+            after_step=lambda: course.append(model.weight.item()),
         )
     return course
 

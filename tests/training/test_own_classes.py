@@ -161,12 +161,12 @@ def test_a_run_is_refused_by_name_on_data_of_other_classes(opened, poses, other)
         load_baseline(poses[0], data)
     with pytest.raises(RunError, match=said):
         load_gesture(opened.run, replace(opened.data, gestures=data))
-    with pytest.raises(RunError, match="it has 'tilt' at 1, expected 'shake'; give both data"):
+    with pytest.raises(RunError, match="the second has 'tilt' at 1, expected 'shake'; choose"):
         open_index(opened.run, str(other))
     stranger = pose_run(other, "tilted-joint")
-    with pytest.raises(RunError, match="the second has 'tilt' at 1, expected 'shake'; fuse runs"):
+    with pytest.raises(RunError, match="the second has 'tilt' at 1, expected 'shake'; choose runs"):
         fuse(["talks-joint", "tilted-joint"])
-    with pytest.raises(RunError, match="'tilt' at 1, expected 'shake'; compare runs"):
+    with pytest.raises(RunError, match="'tilt' at 1, expected 'shake'; choose runs"):
         compare({"own": [poses[0]], "other": [stranger]})
 
 

@@ -219,7 +219,7 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
 
 def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, tuned):
     with pytest.raises(
-        RunError, match="rgb_run: run 'seen-joint' has model 2s-agcn, expected mvitv2-s"
+        RunError, match="'seen-joint' does not fit: model is '2s-agcn', expected 'mvitv2-s'"
     ):
         load_gesture_tokens(tiny(rgb_run="seen-joint"))
     with pytest.raises(RunError, match="nobody: no finished run"):

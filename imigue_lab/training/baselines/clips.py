@@ -1,29 +1,30 @@
 """Clips of one split as a network of Table 1 sees them: sampled, collated, converted to its input.
 
-The clips of a split are a `SkeletonClips`, or of a class in `heatmaps` or `pictures`, with the
-same interface. `draws` samples frames of a clip: once in training, at random by the epoch and
-how often the clip came before in it; else as often as the settings say, always the same ones.
+The clips of a split are a `SkeletonClips`, or of another subclass of `Clips` in `heatmaps` or
+`pictures`. `draws` samples frames of a clip: once in training, at random by the epoch and how often
+the clip came before in it; else as often as the settings say, always the same ones.
 
 Letters in shapes: B clips, M persons, T frames, V joints, C channels; N draws of L frames.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from imigue_lab.data.clips import Clip, collate
+from imigue_lab.data.clips import Clip, ClipDataset, collate
 from imigue_lab.data.samplers import BalancedSampler, Draw
+from imigue_lab.data.skeletons.augment import Augment, augmented
+from imigue_lab.data.skeletons.geometry import normalise_body
+from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
+from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
-from imigue_lab.training.gesture_clips import GestureClips
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
-
-WHOLE = 2**31  # frames: no limit, since frames are sampled from the whole clip
 
 
 class Seen(NamedTuple):
@@ -44,27 +45,35 @@ class Seen(NamedTuple):
         return self._replace(inputs=inputs, label=self.label.to(device))
 
 
-@runtime_checkable
-class Clips(Protocol):
-    """The clips of one split, as training and evaluation use them."""
+class Clips:
+    """The clips of one split, as training and evaluation use them.
 
-    epoch: int
+    Attributes:
+        labels: class of each clip.
+        lengths: frames of each clip; a batch is of similar ones.
+        seed: with `epoch`, a clip's number and its ordinal in the epoch it determines random draws.
+    """
 
-    @property
-    def lengths(self) -> list[int]: ...
+    def __init__(self, labels: list[int], lengths: list[int], seed: int):
+        self.labels, self.lengths, self.seed = labels, lengths, seed
+        self.epoch = 0
 
-    @property
-    def labels(self) -> list[int]: ...
+    def __len__(self) -> int:
+        return len(self.labels)
 
-    def __len__(self) -> int: ...
+    def rng(self, *place: int) -> np.random.RandomState:
+        return np.random.RandomState([self.seed, self.epoch, *place])
 
-    def draws(self, number: int, ordinal: int = 0) -> list[Any]: ...
+    def draws(self, number: int, ordinal: int = 0) -> list[Any]:
+        """What the network sees of a clip, once per draw."""
+        raise NotImplementedError
 
-    def collate(self, draws: list[Any]) -> Seen: ...
+    def collate(self, draws: list[Any]) -> Seen:
+        raise NotImplementedError
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         """The arguments of the network, on the device of the batch."""
-        ...
+        return batch.inputs
 
 
 class BatchesAhead(EpochBatches):
@@ -95,85 +104,74 @@ def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Itera
     )
 
 
-class Draws:
-    """Samples frames of each clip uniformly.
+class Uniform(NamedTuple):
+    """Frames are sampled from whole clips, see `sample_uniform`.
 
-    Args:
-        frames: per draw, see `sample_uniform`.
+    Attributes:
+        frames: per draw.
         number: of draws in evaluation; 0 in training, where one depends on the epoch.
-        seed: with the epoch, a clip's number and its ordinal it determines a draw of training.
     """
 
-    def __init__(self, frames: int, number: int, seed: int):
-        self.frames = frames
-        self.number = number
-        self.seed = seed
-
-    def __call__(self, length: int, epoch: int, clip: int, ordinal: int) -> Int[Tensor, "N L"]:
-        """Frame numbers within a clip of this length, one row per draw."""
-        if self.number:
-            rng = np.random.RandomState(TEST_SEED)
-            numbers = sample_uniform(length, self.frames, rng, self.number, spread=True)
-        else:
-            rng = np.random.RandomState([self.seed, epoch, clip, 1, ordinal])
-            numbers = sample_uniform(length, self.frames, rng)
-        return torch.from_numpy(numbers)
+    frames: int
+    number: int
 
 
-class SkeletonClips:
-    """Streams of skeletons normalised to the body; frames resampled, or sampled by `drawn`.
+class SkeletonClips(Clips):
+    """Clips normalised to the body, optionally augmented, and converted to streams.
 
     The streams are computed on the whole clip, before frames are sampled from it.
+
+    Args:
+        names: of the streams, concatenated in the channels.
+        augment: see `skeletons.augment.augmented`.
+        uniform: how frames are sampled; None: each clip is seen as it is.
     """
 
-    def __init__(self, clips: GestureClips, drawn: Draws | None = None):
-        self.clips = clips
-        self.drawn = drawn
+    def __init__(
+        self,
+        clips: ClipDataset,
+        layout: Layout,
+        names: list[Stream],
+        augment: Augment,
+        seed: int,
+        uniform: Uniform | None = None,
+    ):
+        lengths = [uniform.frames] * len(clips) if uniform else clips.lengths
+        super().__init__(clips.labels, lengths, seed)
+        self.clips, self.layout, self.names = clips, layout, names
+        self.augment, self.uniform = augment, uniform
 
-    def __len__(self) -> int:
-        return len(self.clips)
+    def __getitem__(self, number: int) -> Clip:
+        return self.whole(number, 0)
 
-    @property
-    def epoch(self) -> int:
-        return self.clips.epoch
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self.clips.epoch = epoch
-
-    @property
-    def lengths(self) -> list[int]:
-        return [self.drawn.frames] * len(self) if self.drawn else self.clips.lengths
-
-    @property
-    def labels(self) -> list[int]:
-        return self.clips.labels
+    def whole(self, number: int, ordinal: int) -> Clip:
+        """A clip, augmented for its nth draw of the epoch."""
+        clip = self.clips[number]
+        skeleton = normalise_body(clip.skeleton.numpy(), self.layout)
+        skeleton = augmented(skeleton, self.layout, self.rng(number, ordinal), self.augment)
+        skeleton = streams(skeleton, self.layout, self.names)
+        return clip._replace(skeleton=torch.from_numpy(skeleton))
 
     def draws(self, number: int, ordinal: int = 0) -> list[Clip]:
-        clip = self.clips.draw(number, ordinal)
-        if self.drawn is None:
+        return self.sampled(self.whole(number, ordinal), number, ordinal)
+
+    def sampled(self, clip: Clip, number: int, ordinal: int) -> list[Clip]:
+        """The frames of each draw."""
+        if self.uniform is None:
             return [clip]
-        return take(clip, self.drawn(clip.skeleton.shape[1], self.epoch, number, ordinal))
+        frames, draws = self.uniform
+        rng = np.random.RandomState(TEST_SEED) if draws else self.rng(number, 1, ordinal)
+        length = clip.skeleton.shape[1]
+        chosen = sample_uniform(length, frames, rng, max(1, draws), spread=draws > 0)
+        return [
+            clip._replace(skeleton=clip.skeleton[:, own], present=clip.present[:, own])
+            for own in torch.from_numpy(chosen)
+        ]
 
     def collate(self, draws: list[Clip]) -> Seen:
-        return collate_skeletons(draws)
-
-    def enter(self, batch: Seen) -> tuple[Tensor, ...]:
-        return batch.inputs
-
-
-def collate_skeletons(draws: list[Clip]) -> Seen:
-    """Skeletons padded with zeros, and a mask of the frames that are not padding."""
-    batch = collate(draws)
-    _, persons, _, joints = batch.present.shape
-    seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
-    inputs = batch.skeleton, batch.frame_mask
-    return Seen(inputs, batch.label, seen / (persons * joints), batch.clip_ids)
-
-
-def take(clip: Clip, frames: Int[Tensor, "N L"]) -> list[Clip]:
-    """The selected frames, one clip per row of numbers."""
-    return [
-        clip._replace(skeleton=clip.skeleton[:, own], present=clip.present[:, own])
-        for own in frames
-    ]
+        """Skeletons padded with zeros, and a mask of the frames that are not padding."""
+        batch = collate(draws)
+        _, persons, _, joints = batch.present.shape
+        seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
+        inputs = batch.skeleton, batch.frame_mask
+        return Seen(inputs, batch.label, seen / (persons * joints), batch.clip_ids)

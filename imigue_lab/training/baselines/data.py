@@ -4,20 +4,18 @@ What only networks of heatmaps or pictures need is imported when they are used.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any
 
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.declared import to_stored
-from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.baselines import ROWS
-from imigue_lab.training.baselines.clips import WHOLE, Clips, Draws, SkeletonClips
+from imigue_lab.training.baselines.clips import Clips, Uniform
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
     IMAGENET,
@@ -27,8 +25,8 @@ from imigue_lab.training.baselines.pictures import (
     DenseSparseClips,
     PictureClips,
 )
-from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.gesture_clips import GestureClips, GestureData, load_gesture_data
+from imigue_lab.training.baselines.settings import STREAMS, BaselineSettings
+from imigue_lab.training.gesture_clips import WHOLE, GestureData, count_clips, load_gesture_data
 
 
 @dataclass(frozen=True)
@@ -82,84 +80,39 @@ class BaselineData:
 
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split."""
-        splits = self.split.clips.groupby("split", sort=False)
-        return pd.DataFrame(
-            {
-                "clips": splits.size(),
-                "videos": splits.video_id.nunique(),
-                "classes": splits.label.nunique(),
-            }
-        )
+        return count_clips(self.split.clips)
 
     def clips(self, split: str, settings: BaselineSettings, training: bool = False) -> Clips:
         """The clips of one split as the network sees them, augmented in training."""
-        draws = None
-        if settings.sampling == "uniform":
-            draws = Draws(settings.frames, 0 if training else settings.test_clips, settings.seed)
+        modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
         augment = settings.augment if training else "none"
-        modality = ROWS[settings.model].modality
-        if modality == "skeleton":
-            return self.skeletons(split, settings, settings.stream, draws, augment)
+        uniform = None
+        if settings.sampling == "uniform":
+            uniform = Uniform(settings.frames, 0 if training else settings.test_clips)
         if modality == "heatmaps":
-            return self.heatmaps(split, settings, draws, augment, training)
-        if modality == "RGB":
-            return self.frames(split, settings, augment)
-        return DenseSparseClips(
-            self.frames(split, settings, augment),
-            self.skeletons(split, settings, "joint", None, "none"),
-            self.skeletons(split, settings, "bone", None, "none"),
-        )
+            from imigue_lab.training.baselines import heatmaps
 
-    def skeletons(
-        self,
-        split: str,
-        settings: BaselineSettings,
-        stream: Stream,
-        draws: Draws | None,
-        augment: Augment,
-    ) -> SkeletonClips:
-        assert self.gestures is not None
-        seed, layout = settings.seed, self.gestures.layout
-        if draws is None:
-            return SkeletonClips(
-                self.gestures.clips(split, settings.frames, [stream], augment, seed)
-            )
-        whole = self.gestures.skeletons(split, 0, longest=WHOLE)
-        return SkeletonClips(GestureClips(whole, layout, [stream], augment, seed), draws)
-
-    def heatmaps(
-        self,
-        split: str,
-        settings: BaselineSettings,
-        draws: Draws | None,
-        augment: Augment,
-        training: bool,
-    ) -> Clips:
-        from imigue_lab.training.baselines.heatmaps import SIDES, HeatmapClips
-
-        assert self.gestures is not None
-        return HeatmapClips(
-            self.gestures.skeletons(split, 0 if draws else settings.frames, longest=WHOLE),
-            draws,
-            self.gestures.layout,
-            cast(Literal["joint", "bone"], settings.stream),
-            augment,
-            SIDES[settings.size],
-            training,
-            settings.seed,
-        )
-
-    def frames(self, split: str, settings: BaselineSettings, augment: Augment) -> PictureClips:
-        assert self.pictures is not None
-        return PictureClips(
+            assert self.gestures is not None
+            own = self.gestures.skeletons(split, 0 if uniform else settings.frames, WHOLE)
+            shown = (own, self.gestures.layout, [stream], augment, seed, uniform)
+            sides = heatmaps.SIDES[settings.size]
+            return heatmaps.HeatmapClips(*shown, sides=sides, training=training)
+        if self.pictures is None:
+            assert self.gestures is not None
+            return self.gestures.clips(split, settings.frames, [stream], augment, seed, uniform)
+        frames = PictureClips(
             self.pictures,
             split,
             SIDES[settings.size],
             stacked=settings.model in ("tsm", "dscnet"),
             colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
             augment=augment,
-            seed=settings.seed,
+            seed=seed,
         )
+        if self.gestures is None:
+            return frames
+        joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
+        return DenseSparseClips(frames, joints, bones)
 
     def arguments(self, settings: BaselineSettings) -> dict[str, Any]:
         """The arguments of `build_baseline` that depend on the clips."""

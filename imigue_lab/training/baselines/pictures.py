@@ -21,10 +21,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imigue_lab.data.clips import Clip
+from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.training.baselines.clips import Seen, SkeletonClips
-from imigue_lab.training.gesture_clips import UNLABELLED
+from imigue_lab.training.baselines.clips import Clips, Seen, SkeletonClips
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
@@ -79,7 +79,7 @@ class ClipPictures:
         return cut(self.read(path), start, start, crop)
 
 
-class PictureClips:
+class PictureClips(Clips):
     """Clips of one split as uint8 frames, which `enter` normalises on the device.
 
     Args:
@@ -99,22 +99,11 @@ class PictureClips:
         augment: Augment,
         seed: int,
     ):
-        self.pictures = pictures
+        self.pictures, self.crop, self.augment = pictures, crop, augment
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
-        self.crop = crop
-        self.stacked = stacked
-        self.colours = colours
-        self.labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
-        self.augment = augment
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    @property
-    def lengths(self) -> list[int]:
-        return [1] * len(self)
+        self.stacked, self.colours = stacked, colours
+        labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
+        super().__init__(labels, [1] * len(labels), seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         clip = self.clips.iloc[number]
@@ -122,7 +111,7 @@ class PictureClips:
             seen = self.pictures.middle(clip.strip, self.crop)
         else:
             frames = self.pictures.read(clip.strip)
-            rng = np.random.RandomState([self.seed, self.epoch, number, ordinal])
+            rng = self.rng(number, ordinal)
             top, left = rng.randint(self.pictures.side - self.crop + 1, size=2).tolist()
             if self.augment == "mirror" and rng.rand() < 0.5:
                 frames = frames[:, :, ::-1]
@@ -160,39 +149,22 @@ def cut(
 Pair = tuple[Picture, Clip, Clip]
 
 
-class DenseSparseClips:
-    """Clips that have both pictures and skeletons."""
+class DenseSparseClips(Clips):
+    """Clips that have both pictures and skeletons; only pictures are augmented."""
 
     def __init__(self, pictures: PictureClips, joints: SkeletonClips, bones: SkeletonClips):
         self.pictures, self.joints, self.bones = pictures, joints, bones
         ids = pictures.clips.clip_id.tolist()
-        place = {clip_id: number for number, clip_id in enumerate(joints.clips.clips.clip_ids)}
+        place = {clip_id: number for number, clip_id in enumerate(joints.clips.clip_ids)}
         self.pairs = [(n, place[clip_id]) for n, clip_id in enumerate(ids) if clip_id in place]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    @property
-    def epoch(self) -> int:
-        return self.pictures.epoch
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self.pictures.epoch = self.joints.epoch = self.bones.epoch = epoch
-
-    @property
-    def lengths(self) -> list[int]:
-        return [1] * len(self)
-
-    @property
-    def labels(self) -> list[int]:
-        return [self.pictures.labels[number] for number, _ in self.pairs]
+        labels = [pictures.labels[number] for number, _ in self.pairs]
+        super().__init__(labels, [1] * len(labels), pictures.seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Pair]:
         picture, skeleton = self.pairs[number]
+        self.pictures.epoch = self.epoch
         (frames,) = self.pictures.draws(picture, ordinal)
-        (joint,), (bone,) = (s.draws(skeleton, ordinal) for s in (self.joints, self.bones))
-        return [(frames, joint, bone)]
+        return [(frames, self.joints[skeleton], self.bones[skeleton])]
 
     def collate(self, draws: list[Pair]) -> Seen:
         frames, joints, bones = (list(parts) for parts in zip(*draws, strict=True))

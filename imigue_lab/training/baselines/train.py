@@ -17,12 +17,7 @@ from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.models.baselines import SIZES, build_baseline
-from imigue_lab.training.baselines.clips import (
-    Clips,
-    Seen,
-    draws_in_order,
-    training_batches,
-)
+from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -39,17 +34,16 @@ from imigue_lab.training.loop import (
     build_optimizer,
     build_scheduler,
     fit,
-    refit_remark,
-    selecting,
+    select_epochs,
 )
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import point_scores, score_table
+from imigue_lab.training.scores import score_table, validation_scores
 from imigue_lab.training.session import Device, open_session
 
 
 def train_baseline(
-    settings: BaselineSettings, data: BaselineData | GestureData | None = None
+    settings: BaselineSettings, loaded: BaselineData | GestureData | None = None
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
@@ -57,13 +51,12 @@ def train_baseline(
     With `refit` another run finds the number of epochs first.
 
     Args:
-        data: as `load_baseline_data(settings)` returns it, if loaded already.
+        loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
     """
-    if isinstance(data, GestureData):
-        data = BaselineData(data.split, data)
-    data = data or load_baseline_data(settings)
-    selection = train_baseline(selecting(settings), data) if settings.refit else None
-    data = data.refitted(refit_remark(selection)) if selection else data
+    if isinstance(loaded, GestureData):
+        loaded = BaselineData(loaded.split, loaded)
+    data = loaded or load_baseline_data(settings)
+    selection, data = select_epochs(train_baseline, settings, data)
     identity = data.identity() | identity_of_start(settings.checkpoint)
     run = open_run("baseline", settings, identity, data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
@@ -83,7 +76,7 @@ def train_baseline(
 
         def evaluate(model: nn.Module) -> Row:
             predictions = predict(device, model, validation, data, batch_size, ranks)
-            return validation_scores(predictions[predictions.label.notna()])
+            return validation_scores(predictions)
 
         best = fit(
             session,
@@ -211,12 +204,3 @@ def average_probability(
     """``mean_n softmax(model(draw n))`` over the draws of the same clips."""
     logits = torch.stack([model(*inputs) for inputs in draws])
     return logits.float().softmax(dim=-1).mean(dim=0)
-
-
-def validation_scores(predictions: pd.DataFrame) -> Row:
-    """A row of metrics.csv; training monitors the error, 1 - top1."""
-    scores = point_scores(predictions)
-    return {
-        "validation_error": 1 - scores["top1"],
-        **{f"validation_{name}": value for name, value in scores.items()},
-    }

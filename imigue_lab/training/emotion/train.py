@@ -16,34 +16,26 @@ from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.models.emotion import FocalLoss, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.loop import (
-    EpochBatches,
-    Stopping,
-    build_scheduler,
-    fit,
-    refit_remark,
-    selecting,
-)
+from imigue_lab.training.loop import EpochBatches, Stopping, build_scheduler, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import point_scores, probabilities, score_table
+from imigue_lab.training.scores import probabilities, score_table, validation_scores
 from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = ("width", "depth", "heads", "dropout", "fusion", "gate", "stages")
 
 
-def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) -> Run:
+def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the kept epoch.
     With `refit` another run finds the number of epochs first.
 
     Args:
-        data: as `load_emotion_data(settings)` returns it, if loaded already.
+        loaded: what `load_emotion_data(settings)` returns, if it is loaded already.
     """
-    data = data or load_emotion_data(settings)
-    selection = train_emotion(selecting(settings), data) if settings.refit else None
-    data = data.refitted(refit_remark(selection)) if selection else data
+    data = loaded or load_emotion_data(settings)
+    selection, data = select_epochs(train_emotion, settings, data)
     run = open_run("emotion", settings, data.identity())
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
@@ -58,7 +50,7 @@ def train_emotion(settings: EmotionSettings, data: EmotionData | None = None) ->
 
         def evaluate(model: nn.Module) -> Row:
             predictions = predict(device, model, data, "validation", settings, ranks)
-            return validation_scores(predictions, loss)
+            return validation_scores(predictions, loss_of(predictions, loss))
 
         best = fit(
             session,
@@ -187,16 +179,12 @@ def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
     return {0: "nothing", 1: "".join(streams), 2: "both"}[len(streams)]
 
 
-def validation_scores(predictions: pd.DataFrame, loss: FocalLoss) -> Row:
-    """Loss and scores of the validation split, a row of metrics.csv."""
+def loss_of(predictions: pd.DataFrame, loss: FocalLoss) -> float:
+    """The mean loss of a table of predictions."""
     device = loss.class_weights.device
     logits = predictions.get("logit")
     if logits is None:  # a softmax of log probabilities gives these probabilities
         logits = np.log(np.maximum(probabilities(predictions), 1e-300))
     logit = torch.tensor(np.asarray(logits), device=device, dtype=torch.float32)
     outcome: Tensor = torch.tensor(predictions.outcome.to_numpy().astype(int), device=device)
-    scores = point_scores(predictions)
-    return {
-        "validation_loss": float(loss(logit, outcome)),
-        **{f"validation_{name}": value for name, value in scores.items()},
-    }
+    return float(loss(logit, outcome))

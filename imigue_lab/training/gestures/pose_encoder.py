@@ -20,12 +20,12 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, create_store
-from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
+from imigue_lab.training.baselines.clips import SkeletonClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gesture_clips import GestureClips, GestureData
+from imigue_lab.training.gesture_clips import GestureData
 from imigue_lab.training.gestures.rgb_encoder import Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import refuse_leak
@@ -66,10 +66,9 @@ def open_pose_store(store: str, index: Index, runs: list[Run], frames: int) -> P
     Args:
         frames: number to which clips are resampled.
     """
-    files = [run.folder / "best.safetensors" for run in runs]
-    weights = "-".join(short_hash(file.read_bytes()) for file in files)
+    weights = "-".join(run.weights_digest() for run in runs)
     encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
-    return PoseStore(create_store(store, index, encoding), files[0])
+    return PoseStore(create_store(store, index, encoding), runs[0].folder / "best.safetensors")
 
 
 def digest_of(skeleton: Skeleton) -> str:
@@ -135,7 +134,7 @@ def token_width(encoder: TwoStream) -> int:
 
 def encode_clips(
     encoder: TwoStream,
-    clips: GestureClips,
+    clips: SkeletonClips,
     sizes: Sizes,
     device: torch.device,
     store: PoseStore | None,
@@ -179,7 +178,7 @@ def encode(
 
 
 def place(
-    clips: GestureClips, number: int, persons: int, size: tuple[int, int] | None
+    clips: SkeletonClips, number: int, persons: int, size: tuple[int, int] | None
 ) -> tuple[Float[Tensor, "M S V 2"], Bool[Tensor, "M S V"]]:
     """Positions of a clip's token joints in the RGB encoder's crop, and which are visible."""
     clip = clips.clips[number]

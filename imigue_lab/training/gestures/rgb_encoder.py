@@ -23,10 +23,8 @@ from tqdm import tqdm
 from imigue_lab.data.index import Index
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
-from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.features.flow import Batches
-from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.pictures.mvit import MViT
 from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, normalise
 from imigue_lab.training.baselines.train import load_baseline
@@ -91,8 +89,9 @@ BYTES_A_VALUE = 2e-9  # of float16, in GB
 class RgbEncoder(nn.Module):
     """MViTv2-S of Table 1, from stored frames to the tokens of its map."""
 
-    def __init__(self, net: mvit.MViT):
+    def __init__(self, net: nn.Module):
         super().__init__()
+        assert isinstance(net, mvit.MViT)
         self.mvit = MViT(net)
 
     def forward(self, frames: UInt8[Tensor, "B L 3 H W"]) -> Float[Tensor, "B t h w D"]:
@@ -138,10 +137,11 @@ class FilmedClips:
 
     @cached_property
     def encoding(self) -> Encoding:
-        weights = short_hash((self.run.folder / "best.safetensors").read_bytes())
         frames, crop, _ = self.arguments["clip"]
         seen = f"{frames} centre frames, shorter side {self.pictures.side}, centre {crop}"
-        return Encoding(f"{TRAINED}-{MODEL}", f"weights {weights}; {seen}; float32")
+        return Encoding(
+            f"{TRAINED}-{MODEL}", f"weights {self.run.weights_digest()}; {seen}; float32"
+        )
 
 
 def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:
@@ -159,23 +159,8 @@ def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:
     frames, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
     pictures = open_pictures(index, split.clips, frames, beside=0, crop=crop)
     refuse_leak("rgb_run", run, "picture", pictures.training_clips)
-    network = rgb_encoder_of(net).mvit
+    network = RgbEncoder(net).mvit
     return FilmedClips(run, pictures, (*network.grid, network.dim))
-
-
-def load_rgb_encoder(run: Run) -> RgbEncoder:
-    """The network of a trained run, in eval mode."""
-    return rgb_encoder_of(load_baseline(run)).eval()
-
-
-def build_rgb_encoder(arguments: dict) -> RgbEncoder:
-    """Untrained, from the arguments in its checkpoint."""
-    return rgb_encoder_of(build_baseline(MODEL, **arguments))
-
-
-def rgb_encoder_of(net: nn.Module) -> RgbEncoder:
-    assert isinstance(net, mvit.MViT)
-    return RgbEncoder(net)
 
 
 def encode_pictures(
@@ -199,7 +184,7 @@ def encode(
     """Encodes clips into the store; prints their size first."""
     size = len(clip_ids) * prod(filmed.shape) * BYTES_A_VALUE
     print(f"rgb tokens of {len(clip_ids)} clips by {filmed.run.folder.name}: about {size:.1f} GB")
-    encoder = load_rgb_encoder(filmed.run).to(device)
+    encoder = RgbEncoder(load_baseline(filmed.run)).to(device).eval()
 
     def keep(clip_id: str, tokens: np.ndarray) -> None:
         kept.write(clip_id, {"rgb": tokens.astype(np.float16)}, filmed.strips[clip_id])

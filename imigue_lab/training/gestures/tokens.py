@@ -12,18 +12,24 @@ from typing import Any
 import pandas as pd
 import torch
 
+from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import RunError, some
+from imigue_lab.errors import RunError
 from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.baselines.start import RANDOM
-from imigue_lab.training.gesture_clips import UNLABELLED, GestureData, load_gesture_data
+from imigue_lab.training.gesture_clips import (
+    GestureData,
+    clip_notes,
+    count_clips,
+    load_gesture_data,
+)
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
     PoseClip,
@@ -105,20 +111,12 @@ class GestureTokens:
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split, and clips without a modality."""
         clips = self.gestures.split.clips
-        clips = clips.assign(
-            no_rgb=clips.clip_id.isin(self.without_rgb),
-            no_pose=clips.clip_id.isin(self.without_pose),
-        )
-        splits = clips.groupby("split", sort=False)
-        return pd.DataFrame(
-            {
-                "clips": splits.size(),
-                "videos": splits.video_id.nunique(),
-                "classes": splits.label.nunique(),
-                "without rgb": splits.no_rgb.sum(),
-                "without pose": splits.no_pose.sum(),
-            }
-        )
+        without = {"without rgb": self.without_rgb, "without pose": self.without_pose}
+        counts = {
+            name: clips.clip_id.isin(ids).groupby(clips.split, sort=False).sum()
+            for name, ids in without.items()
+        }
+        return count_clips(clips).assign(**counts)
 
     @property
     def training_clips(self) -> dict[str, dict[str, str]]:
@@ -153,12 +151,11 @@ class GestureTokens:
         for clip_id, rgb in sorted(self.rgb.items()) if not self.filmed else ():
             digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
             digest.update(rgb.numpy().tobytes())
-        weights = [short_hash((run.folder / "best.safetensors").read_bytes()) for run in self.runs]
         return {
             "digest": short_hash(self.gestures.digest, digest.digest()),
             "keypoints": to_stored(self.gestures.layout),
             "rgb": self.encoding.name,
-            "pose": "-".join(weights),
+            "pose": "-".join(run.weights_digest() for run in self.runs),
         }
 
     def remarks(self) -> list[str]:
@@ -172,17 +169,13 @@ class GestureTokens:
             own = run.provenance()["remarks"]
             notes += [f"{run.folder.name}: {remark}" for remark in own if remark.startswith(RANDOM)]
         bare = self.bare
-        counted = [
-            f"{len(ids)} clips {what}: {some(sorted(ids))}"
-            for ids, what in (
-                (set(self.without_rgb) - bare, "have no rgb tokens: only pose is used"),
-                (set(self.without_pose) - bare, "have no visible joint: only rgb is used"),
-                (bare, "have neither rgb tokens nor joints: they are not used for training"),
-                (self.unplaced, "have pictures of unknown size: their joints have no place"),
-            )
-            if ids
-        ]
-        return notes + counted + self.gestures.split.remarks
+        notes += clip_notes(
+            (set(self.without_rgb) - bare, "have no rgb tokens: only pose is used"),
+            (set(self.without_pose) - bare, "have no visible joint: only rgb is used"),
+            (bare, "have neither rgb tokens nor joints: they are not used for training"),
+            (self.unplaced, "have pictures of unknown size: their joints have no place"),
+        )
+        return notes + self.gestures.split.remarks
 
     def refitted(self, remark: str) -> "GestureTokens":
         """With validation as a part of train."""

@@ -10,17 +10,18 @@ from torch import Tensor, nn
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.memory import alpha_at
-from imigue_lab.training.baselines.train import validation_scores
+from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.gesture_clips import clip_rows, prediction_table
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
     token_width,
 )
-from imigue_lab.training.gestures.rgb_encoder import build_rgb_encoder, load_rgb_encoder
+from imigue_lab.training.gestures.rgb_encoder import MODEL, RgbEncoder
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.tokens import (
@@ -30,10 +31,10 @@ from imigue_lab.training.gestures.tokens import (
     training_batches,
 )
 from imigue_lab.training.leaks import record_training_clips, refuse_leaked
-from imigue_lab.training.loop import Hooks, Stopping, build_scheduler, fit, refit_remark, selecting
+from imigue_lab.training.loop import Stopping, build_scheduler, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.scores import score_table
+from imigue_lab.training.scores import score_table, validation_scores
 from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = (
@@ -85,18 +86,17 @@ def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
     )
 
 
-def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) -> Run:
+def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None) -> Run:
     """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the kept epoch.
     With `refit` another run finds the number of epochs first.
 
     Args:
-        data: as `load_gesture_tokens(settings)` returns it, if loaded already.
+        loaded: what `load_gesture_tokens(settings)` returns, if it is loaded already.
     """
-    data = data or load_gesture_tokens(settings)
-    selection = train_gesture(selecting(settings), data) if settings.refit else None
-    data = data.refitted(refit_remark(selection)) if selection else data
+    data = loaded or load_gesture_tokens(settings)
+    selection, data = select_epochs(train_gesture, settings, data)
     run = open_run("gesture", settings, data.identity(), data.gestures.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
@@ -110,7 +110,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
         labels = data.part("train").label.tolist()
         offsets = log_prior(labels, settings.corrected, len(checkpoint["classes"]))
         gesture.prior.copy_(torch.tensor(offsets))
-        rgb_encoder = load_rgb_encoder(data.rgb_input.run) if data.rgb_input else None
+        rgb_encoder = RgbEncoder(load_baseline(data.rgb_input.run)) if data.rgb_input else None
         system = GestureSystem(encoder, gesture, rgb_encoder)
         optimizer = torch.optim.AdamW(
             system.parameter_groups(settings.weight_decay), lr=settings.lr
@@ -119,7 +119,7 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
 
         def evaluate(model: nn.Module) -> Row:
             predictions = predict(device, model, data, "validation", batch_size, ranks)
-            return validation_scores(predictions[predictions.label.notna()])
+            return validation_scores(predictions)
 
         best = fit(
             session,
@@ -137,8 +137,9 @@ def train_gesture(settings: GestureSettings, data: GestureTokens | None = None) 
                 settings.settled,
                 settings.keep,
             ),
-            Hooks(steps.begin_epoch, steps.remember),
             selection,
+            steps.begin_epoch,
+            steps.remember,
         )
         tables = (
             predict(device, best, data, split, batch_size, ranks)
@@ -201,7 +202,8 @@ def build_system(checkpoint: dict[str, Any]) -> GestureSystem:
     encoder = build_pose_encoder(checkpoint["pose"])
     gesture = build_gesture(**checkpoint["model"])
     arguments = checkpoint.get("rgb_encoder")
-    return GestureSystem(encoder, gesture, build_rgb_encoder(arguments) if arguments else None)
+    rgb_encoder = RgbEncoder(build_baseline(MODEL, **arguments)) if arguments else None
+    return GestureSystem(encoder, gesture, rgb_encoder)
 
 
 @torch.no_grad()
