@@ -15,7 +15,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.baselines import ROWS
-from imigue_lab.training.baselines.clips import Clips, Uniform
+from imigue_lab.training.baselines.clips import Clips, Sampled
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
     IMAGENET,
@@ -86,28 +86,33 @@ class BaselineData:
         """The clips of one split as the network sees them, augmented in training."""
         modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
         augment = settings.augment if training else "none"
-        uniform = None
-        if settings.sampling == "uniform":
-            uniform = Uniform(settings.frames, 0 if training else settings.test_clips)
+        sampled = None
+        if settings.sampling != "resample":
+            stride = settings.stride if settings.sampling == "window" else 0
+            sampled = Sampled(settings.frames, 0 if training else settings.test_clips, stride)
         if modality == "heatmaps":
             from imigue_lab.training.baselines import heatmaps
 
             assert self.gestures is not None
-            own = self.gestures.skeletons(split, 0 if uniform else settings.frames, WHOLE)
-            shown = (own, self.gestures.layout, [stream], augment, seed, uniform)
+            own = self.gestures.skeletons(split, 0 if sampled else settings.frames, WHOLE)
+            shown = (own, self.gestures.layout, [stream], augment, seed, sampled)
             sides = heatmaps.SIDES[settings.size]
             return heatmaps.HeatmapClips(*shown, sides=sides, training=training)
         if self.pictures is None:
             assert self.gestures is not None
-            return self.gestures.clips(split, settings.frames, [stream], augment, seed, uniform)
+            return self.gestures.clips(split, settings.frames, [stream], augment, seed, sampled)
         frames = PictureClips(
             self.pictures,
             split,
+            settings.frames,
             SIDES[settings.size],
             stacked=settings.model in ("tsm", "dscnet"),
             colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
             augment=augment,
             seed=seed,
+            sampled=sampled,
+            beside=BESIDE if settings.model == "dscnet" else 0,
+            crops=settings.test_crops,
         )
         if self.gestures is None:
             return frames
@@ -152,12 +157,10 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
             settings.data, fold, seed, settings.store, index, settings.keypoints
         )
     if "RGB" in modality:
-        from imigue_lab.training.baselines.strips import open_pictures
+        from imigue_lab.training.baselines.frames import open_pictures
 
         split = split_gestures(index, fold, seed)
-        beside = BESIDE if settings.model == "dscnet" else 0
-        crop = SIDES[settings.size]
-        pictures = open_pictures(index, split.clips, settings.frames, beside, crop)
+        pictures = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
         return BaselineData(split, gestures, pictures)
     assert gestures is not None
     return BaselineData(gestures.split, gestures)

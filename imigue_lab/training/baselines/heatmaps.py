@@ -46,7 +46,7 @@ class HeatmapClips(SkeletonClips):
         self.side = sides[0] if training else sides[1]  # of the heatmaps, in pixels
 
     def draws(self, number: int, ordinal: int = 0) -> list[Clip]:
-        drawn = self.sampled(self.clips[number], number, ordinal)
+        drawn = self.sample(self.clips[number], number, ordinal)
         return [self.placed(draw, number, ordinal) for draw in drawn]
 
     def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:

@@ -93,7 +93,7 @@ class GestureTokens:
 
     @property
     def with_rgb(self) -> Collection[str]:
-        return self.rgb_input.strips if self.rgb_input else self.rgb
+        return self.rgb_input.files if self.rgb_input else self.rgb
 
     def grid(self, clip_id: str) -> tuple[int, int, int]:
         """Times, rows and columns of a clip's RGB map."""
@@ -263,7 +263,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
         poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
-    shown = filmed.strips if filmed else rgb
+    shown = filmed.files if filmed else rgb
     unplaced = [clip_id for clip_id in poses if clip_id in shown and clip_id not in sizes]
     return GestureTokens(gestures, runs, rgb, encoding, poses, unplaced, sizes, filmed)
 
