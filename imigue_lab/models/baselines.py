@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the table is read without torch
     import torch.nn
 
 Optimizer = Literal["adamw", "sgd"]
-Sampling = Literal["resample", "uniform"]
+Sampling = Literal["resample", "uniform", "window"]
 
 AUGMENTED = {"none": "", "turn": "scaled and rotated", "mirror": "cropped and mirrored"}
 

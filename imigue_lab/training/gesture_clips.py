@@ -24,7 +24,7 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
-from imigue_lab.training.baselines.clips import SkeletonClips, Uniform
+from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
 from imigue_lab.training.ranks import Ranks
 
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
@@ -83,11 +83,11 @@ class GestureData:
         names: list[Stream],
         augment: Augment = "none",
         seed: int = 0,
-        uniform: Uniform | None = None,
+        sampled: Sampled | None = None,
     ) -> SkeletonClips:
         """The clips of one split as streams, resampled to `frames` or sampled."""
-        clips = self.skeletons(split, 0, WHOLE) if uniform else self.skeletons(split, frames)
-        return SkeletonClips(clips, self.layout, names, augment, seed, uniform)
+        clips = self.skeletons(split, 0, WHOLE) if sampled else self.skeletons(split, frames)
+        return SkeletonClips(clips, self.layout, names, augment, seed, sampled)
 
     def skeletons(self, split: str, frames: int, longest: int = LONGEST) -> ClipDataset:
         """The clips of one split as in their files, see `ClipDataset`."""

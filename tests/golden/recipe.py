@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
-from tests.models.published_names import BUILT, NAMES, OPTIONS, input_shape, published_name
+from tests.models.published_names import (
+    BUILT,
+    NAMES,
+    OPTIONS,
+    input_shapes,
+    outputs,
+    published_name,
+)
 
 STORED = Path(__file__).with_name("logits.json")
 LOGITS = 3  # stored for each of the two clips
@@ -50,8 +57,8 @@ def logits(family: str) -> Tensor:
         state["A"] = model.blocks[0].graph.fixed
     loaded = load_published({"state_dict": state}, family, **OPTIONS.get(family, {})).double()
     rng = np.random.default_rng(zlib.crc32(family.encode()))
-    given = rng.standard_normal(input_shape(family, model))
-    return loaded(torch.from_numpy(given))[:, :LOGITS]
+    given = [torch.from_numpy(rng.standard_normal(s)) for s in input_shapes(family, model)]
+    return outputs(loaded, given)[:, :LOGITS]
 
 
 if __name__ == "__main__":

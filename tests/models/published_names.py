@@ -11,6 +11,7 @@ from imigue_lab.models.graph.stgcn import build_stgcn, build_stgcnpp
 from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvitv2
 from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
+from imigue_lab.models.pictures.rgbpose import build_rgbpose
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
 from imigue_lab.models.swinface import BRANCHES, build_swinface
@@ -126,6 +127,17 @@ NAMES = {
         (r"^stages\.(\d+)\.", lambda stage: f"backbone.layer{int(stage[1]) + 1}."),
         *RESNET,
     ),
+    "rgbpose-conv3d": (
+        (r"^(rgb|pose)\.head\.", r"cls_head.fc_\1."),
+        (r"^to_rgb\.(\d)\.", lambda key: f"rgb.layer{int(key[1]) + 2}_lateral.conv."),
+        (r"^to_pose\.(\d)\.0\.", lambda key: f"pose.layer{int(key[1]) + 1}_lateral.conv."),
+        (r"^to_pose\.(\d)\.1\.", lambda key: f"pose.layer{int(key[1]) + 1}_lateral.bn."),
+        (r"^(rgb|pose)\.stem\.0\.", r"\1.conv1.conv."),
+        (r"^(rgb|pose)\.stem\.1\.", r"\1.conv1.bn."),
+        (r"^(rgb|pose)\.stages\.(\d+)\.", lambda key: f"{key[1]}.layer{int(key[2]) + 1}."),
+        *RESNET,
+        (r"^(rgb|pose)\.", r"backbone.\1_path."),
+    ),
     "tsm-r50": TSM,
     "dscnet/rgb": (
         (r"^motion\.gather\.", "TSM_intrada.m1.0."),
@@ -172,6 +184,7 @@ NAMES = {
 }
 MMACTION = {  # where mmaction2 1.x calls the same network's weights otherwise
     "pyskl/posec3d": NAMES["pyskl/posec3d"],
+    "rgbpose-conv3d": NAMES["rgbpose-conv3d"],
     "tsm-r50": (
         (r"^head\.", "cls_head.fc_cls."),
         (r"^net\.conv1\.", "backbone.conv1.conv."),
@@ -204,6 +217,9 @@ BUILT = {
     "pyskl/dgstgcn": lambda: build_dgstgcn("coco17", 4, **ODD, entries=25, ratio=0.25),
     "2s-agcn": lambda: build_agcn("kinect20", 4, **ODD),
     "pyskl/posec3d": lambda: build_poseconv3d(4, joints=9, width=6, depths=(2, 1)),
+    "rgbpose-conv3d": lambda: build_rgbpose(
+        4, joints=9, ratio=2, widths=(8, 4), depths=((1, 1, 2, 1), (1, 2, 1))
+    ),
     "tsm-r50": lambda: build_tsm(4, segments=3, depths=(2, 1, 1, 1), inner=8),
     "dscnet/rgb": lambda: build_dscnet_rgb(4, segments=3, frames=3, depths=(1, 1, 2, 1), inner=8),
     "dscnet/msst": lambda: build_msstnet(4, channels=2, widths=((3, 2), *((2, 3),) * 6)),
@@ -215,6 +231,7 @@ BUILT = {
 }
 OPTIONS = {  # that shapes do not show
     "2s-agcn": {"keypoints": "kinect20"},
+    "rgbpose-conv3d": {"ratio": 2},
     "tsm-r50": {"segments": 3},
     "dscnet/rgb": {"segments": 3},
     "slowfast/mvitv2-s": {"size": "tiny"},
@@ -222,6 +239,7 @@ OPTIONS = {  # that shapes do not show
 }
 CLIPS = {  # input shapes of all but the graph networks
     "pyskl/posec3d": (2, 9, 4, 16, 24),
+    "rgbpose-conv3d": [(2, 3, 2, 64, 64), (2, 9, 4, 16, 16)],
     "tsm-r50": (2, 9, 32, 48),
     "dscnet/rgb": (2, 27, 32, 48),
     "dscnet/msst": (2, 3, 2, 6, 11),
@@ -237,8 +255,15 @@ def published_name(key, names):
     return key
 
 
-def input_shape(family, model):
-    """Of a batch of two, for the model of that family."""
-    if family in CLIPS:
-        return CLIPS[family]
-    return (2, model.norm.persons, 11, len(model.norm.layout.joints), model.norm.channels)
+def input_shapes(family, model):
+    """Of a batch of two, for the model of that family; a shape for each input."""
+    if family not in CLIPS:
+        return [(2, model.norm.persons, 11, len(model.norm.layout.joints), model.norm.channels)]
+    shape = CLIPS[family]
+    return shape if isinstance(shape, list) else [shape]
+
+
+def outputs(model, inputs):
+    """The logits, of two paths their sum."""
+    found = model(*inputs)
+    return sum(found) if isinstance(found, tuple) else found

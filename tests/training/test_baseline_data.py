@@ -9,7 +9,7 @@ from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import TABLE
-from imigue_lab.training.baselines.clips import SkeletonClips, Uniform, draws_in_order
+from imigue_lab.training.baselines.clips import Sampled, SkeletonClips, draws_in_order
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.gesture_clips import WHOLE
@@ -40,7 +40,7 @@ def counted():
     whole = ClipDataset(table, arrays.__getitem__, frames=0, longest=WHOLE)
 
     def drawn(draws, frames=10):
-        return AsTheyAre(whole, IMIGUE, ["joint"], "none", 3, Uniform(frames, draws))
+        return AsTheyAre(whole, IMIGUE, ["joint"], "none", 3, Sampled(frames, draws))
 
     return drawn
 
@@ -132,7 +132,7 @@ def test_every_recipe_is_valid_settings(row):
             {"model": "poseconv3d", "stream": "bone_motion"},
             "stream: poseconv3d reads heatmaps; choose joint or bone",
         ),
-        ({"model": "tsm", "sampling": "uniform"}, "sampling: pictures are the centres"),
+        ({"model": "dscnet", "sampling": "uniform"}, "sampling: dscnet sees the centres"),
         ({"model": "dscnet", "frames": 0}, "frames: dscnet needs clips of one length"),
         ({"scheduler": "steps"}, "scheduler: string should match pattern"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
-from imigue_lab.training.baselines.clips import SkeletonClips, Uniform
+from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
 
 COCO = LAYOUTS["coco17"]
@@ -27,7 +27,7 @@ def clips():
     whole = ClipDataset(table, {"v": points}.__getitem__, frames=0)
 
     def build(stroke="joint", augment="none", training=False, draws=1, layout=COCO):
-        own = SkeletonClips(whole, layout, [stroke], augment, 0, Uniform(4, draws))
+        own = SkeletonClips(whole, layout, [stroke], augment, 0, Sampled(4, draws))
         return HeatmapClips(own, (28, 32), training)
 
     return build

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from torch.testing import assert_close
 
 from imigue_lab.data.index import Index, clips_table, videos_table
@@ -17,14 +16,16 @@ from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
-from imigue_lab.training.baselines import strips as picture_strips
+from imigue_lab.training.baselines import frames as stored_frames
+from imigue_lab.training.baselines.clips import Sampled
 from imigue_lab.training.baselines.data import BaselineData
+from imigue_lab.training.baselines.frames import flow_pictures, open_pictures, write_frames
 from imigue_lab.training.baselines.pictures import (
     KINETICS,
     ClipPictures,
     PictureClips,
+    StoredClip,
 )
-from imigue_lab.training.baselines.strips import frame_numbers, open_pictures
 
 BRIGHT = 4  # grey of a frame, a step of its number
 
@@ -55,24 +56,89 @@ def graded(tmp_path, monkeypatch):
     return Index(tmp_path, "plain", videos, clips_table(clips, videos, 32))
 
 
-def levels(pictures, clip_id):
-    """The frame numbers that a strip shows, read off its greys."""
-    strip = pictures.clips.set_index("clip_id").strip[clip_id]
-    return (pictures.read(strip).mean(axis=(1, 2, 3)) / BRIGHT).round().astype(int).tolist()
+def levels(pictures, clip_id, numbers=None):
+    """The frame numbers that a stored clip shows, read off its greys."""
+    with StoredClip(pictures.clips.set_index("clip_id").file[clip_id]) as stored:
+        frames = stored.read(range(len(stored)) if numbers is None else numbers)
+    return (frames.float().mean(dim=(1, 2, 3)) / BRIGHT).round().int().tolist()
 
 
-def test_strips_hold_the_centres_of_equal_segments_of_each_clip(graded):
-    pictures = open_pictures(graded, graded.clips, segments=4, beside=0, crop=28)
+def test_every_frame_of_each_clip_is_stored_in_its_shape(graded):
+    pictures = open_pictures(graded, graded.clips, crop=28)
     assert pictures.side == 32
-    assert levels(pictures, "0001_0") == [15, 25, 35, 45]
-    assert levels(pictures, "0001_1") == [50, 50, 51, 51]
-    assert levels(pictures, "0002_1") == [1, 3, 5, 7]  # counted within its own file
+    assert levels(pictures, "0001_0") == [*range(10, 50)]
+    assert levels(pictures, "0001_0", [3, 3, 1]) == [13, 13, 11]
+    assert levels(pictures, "0001_1") == [50, 51]
+    assert levels(pictures, "0002_1") == [*range(8)]  # counted within its own file
+    with StoredClip(pictures.clips.file[0]) as stored:
+        assert stored.read([0]).shape == (1, 3, 32, 43)
     assert set(pictures.clips.clip_id) == {"0001_0", "0001_1", "0002_1"}
     assert pictures.notes == ["1 clips have no picture and are left out: 0002_0"]
 
 
+def test_of_a_long_clip_evenly_spaced_frames_are_stored(graded, monkeypatch):
+    monkeypatch.setattr(stored_frames, "LONGEST", 4)
+    assert levels(open_pictures(graded, graded.clips, 28), "0001_0") == [15, 25, 35, 45]
+
+
+@pytest.fixture
+def drawn(graded):
+    """Reads the frame numbers that a network sees of the clip of frames 10 to 49, draw by draw."""
+    pictures = open_pictures(graded, graded.clips, 28)
+
+    def frames(epoch=0, ordinal=0, crops=1, beside=0, length=4, clip="0001_0", **sampled):
+        clips = PictureClips(
+            pictures,
+            "train",
+            length,
+            28,
+            False,
+            KINETICS,
+            "none",
+            0,
+            Sampled(length, **sampled) if sampled else None,
+            beside,
+            crops,
+        )
+        clips.epoch = epoch
+        number = clips.clips.clip_id.tolist().index(clip)
+        seen = [draw.frames.float().mean(dim=(1, 2, 3)) for draw in clips.draws(number, ordinal)]
+        return [(own / BRIGHT).round().int().tolist() for own in seen]
+
+    return frames
+
+
+def test_centres_of_equal_segments_are_seen_with_neighbours_within_the_clip(drawn):
+    assert drawn() == [[15, 25, 35, 45]]
+    assert drawn(clip="0001_1") == [[50, 50, 51, 51]]
+    assert drawn(length=2, beside=1) == [[19, 20, 21, 39, 40, 41]]
+    assert drawn(length=2, beside=1, clip="0001_1") == [[50, 50, 51, 50, 51, 51]]
+
+
+def test_frames_are_drawn_anew_in_each_epoch_and_evenly_in_evaluation(drawn):
+    epochs = [drawn(epoch=epoch, number=0)[0] for epoch in range(8)]
+    assert len({tuple(frames) for frames in epochs}) > 4
+    for frames in epochs:
+        assert [(frame - 10) // 10 for frame in frames] == [0, 1, 2, 3]  # one of each segment
+    assert drawn(epoch=3, number=0) == drawn(epoch=3, number=0)
+    assert drawn(epoch=3, number=0, ordinal=1) != drawn(epoch=3, number=0)
+    assert drawn(epoch=1, number=2) == drawn(epoch=5, number=2)
+    assert len(drawn(number=2)) == 2 and len(drawn(number=2, crops=3)) == 6
+
+
+def test_a_window_has_frames_at_a_stride_from_a_random_start(drawn):
+    starts = set()
+    for epoch in range(12):
+        (frames,) = drawn(epoch=epoch, number=0, stride=3)
+        assert np.diff(frames).tolist() == [3, 3, 3]
+        starts.add(frames[0])
+    assert len(starts) > 6 and min(starts) >= 10 and max(starts) <= 40
+    assert [frames[0] for frames in drawn(number=2, stride=3)] == [10 + 31 // 4, 10 + 3 * 31 // 4]
+    assert drawn(number=1, stride=3, clip="0001_1") == [[50, 51, 50, 51]]  # repeated
+
+
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 110), (70, 70)])
-def test_a_spot_lies_in_the_middle_of_a_strip_where_joints_of_its_place_lie(
+def test_a_spot_lies_in_the_middle_of_a_frame_where_joints_of_its_place_lie(
     graded, tmp_path, width, height
 ):
     x, y = width // 2 + 15, height // 2 - 11
@@ -81,36 +147,31 @@ def test_a_spot_lies_in_the_middle_of_a_strip_where_joints_of_its_place_lie(
     path = tmp_path / "spot.mp4"
     write_video(path, [shot] * 8, fps=25, quality=1)
     clips = graded.clips.assign(video=path, start=0, end=7, split=["train", "validation"] * 2)
-    pictures = open_pictures(graded, clips, segments=2, beside=0, crop=28)
-    seen = pictures.middle(pictures.clips.strip.iloc[0], 28)[1, 1].double()
+    pictures = open_pictures(graded, clips, crop=28)
+    seen = pictures.middle(pictures.clips.file.iloc[0], 2, 28)[1, 1].double()
     along = torch.arange(28, dtype=torch.float64) + 0.5
     middle = [seen.sum(dim=axis) @ along / seen.sum() / 28 for axis in (0, 1)]
     spot = crop_places(np.array([x + 0.5, y + 0.5]), width, height)
     np.testing.assert_allclose(middle, spot, atol=0.025)  # of 28 pixels, two thirds of one
 
 
-def test_neighbours_of_a_centre_stay_within_the_clip():
-    assert frame_numbers((10, 49), 2, beside=1) == [19, 20, 21, 39, 40, 41]
-    assert frame_numbers((5, 6), 2, beside=1) == [5, 5, 6, 5, 6, 6]
-
-
-def test_strips_are_made_once_and_again_when_their_source_has_changed(graded, capsys, monkeypatch):
-    first = open_pictures(graded, graded.clips, 4, 0, 28)
-    assert "pictures of 3 clips, 4 frames of 32 px" in capsys.readouterr().out
+def test_frames_are_stored_again_when_their_source_has_changed(graded, capsys, monkeypatch):
+    first = open_pictures(graded, graded.clips, 28)
+    assert "pictures of 3 clips, 32 px high: about 0.0 GB" in capsys.readouterr().out
 
     class Closed:
         def __init__(self, *_, **__):
             raise AssertionError("a video was opened again")
 
-    opened = picture_strips.Video
-    monkeypatch.setattr(picture_strips, "Video", Closed)
-    again = open_pictures(graded, graded.clips, 4, 0, 28)
+    opened = stored_frames.Video
+    monkeypatch.setattr(stored_frames, "Video", Closed)
+    again = open_pictures(graded, graded.clips, 28)
     assert capsys.readouterr().out == "" and again.digest == first.digest
-    monkeypatch.setattr(picture_strips, "Video", opened)
+    monkeypatch.setattr(stored_frames, "Video", opened)
     shots = (np.full((48, 64, 3), BRIGHT * (60 - number), np.uint8) for number in range(60))
     write_video(graded.videos.video[0], shots, fps=25)
-    other = open_pictures(graded, graded.clips, 4, 0, 28)
-    assert levels(other, "0001_0") == [60 - 15, 60 - 25, 60 - 35, 60 - 45]
+    other = open_pictures(graded, graded.clips, 28)
+    assert levels(other, "0001_0") == [60 - number for number in range(10, 50)]
     assert "pictures of 2 clips" in capsys.readouterr().out
     assert other.digest != first.digest
 
@@ -118,14 +179,14 @@ def test_strips_are_made_once_and_again_when_their_source_has_changed(graded, ca
 def test_a_range_past_the_end_and_a_tree_without_videos_are_refused(graded):
     late = graded.clips.assign(end=graded.clips.end + 30)
     with pytest.raises(DataError, match=r"0001.mp4: expected frame \d+, got 60 frames"):
-        open_pictures(graded, late, 4, 0, 28)
+        open_pictures(graded, late, 28)
     bare = graded.clips[graded.clips.clip_id == "0002_0"]
     with pytest.raises(DataError, match="no video of the clips of train and validation; copy them"):
-        open_pictures(graded, bare, 4, 0, 28)
+        open_pictures(graded, bare, 28)
 
 
 def test_the_same_files_elsewhere_are_the_same_data(graded, tmp_path):
-    here = open_pictures(graded, graded.clips, 4, 0, 28)
+    here = open_pictures(graded, graded.clips, 28)
     moved = tmp_path / "elsewhere"
     moved.mkdir()
 
@@ -133,29 +194,58 @@ def test_the_same_files_elsewhere_are_the_same_data(graded, tmp_path):
         return None if path is None else Path(shutil.copy(path, moved))
 
     videos, clips = (t.assign(video=t.video.map(move)) for t in (graded.videos, graded.clips))
-    there = open_pictures(replace(graded, root=moved, videos=videos, clips=clips), clips, 4, 0, 28)
+    there = open_pictures(replace(graded, root=moved, videos=videos, clips=clips), clips, 28)
     assert there.digest == here.digest
     relabelled = clips.assign(label=clips.label.fillna(7))
-    assert open_pictures(graded, relabelled, 4, 0, 28).digest != here.digest
+    assert open_pictures(graded, relabelled, 28).digest != here.digest
     own = Vocabulary("own", *[tuple(map(str, range(32)))] * 2, ("",) * 32)
     named = (split_gestures(replace(graded, vocabulary=v), -1, 0) for v in (own, graded.vocabulary))
     one, other = (BaselineData(split, pictures=here) for split in named)
     assert one.identity() != other.identity()  # the same clips of classes with other names
 
 
+def test_other_streams_are_computed_or_read_from_a_folder(graded, tmp_path):
+    taylor = open_pictures(graded, graded.clips, 28, "taylor")
+    with StoredClip(taylor.clips.file[0]) as stored:
+        assert len(stored) == 40 - 5
+        red, green, blue = stored.read([9])[0].float().mean(dim=(1, 2))
+    assert red > 200 and green < 60 and blue < 60  # brightens at an even speed
+    assert taylor.digest != open_pictures(graded, graded.clips, 28).digest
+    folder = tmp_path / "depth" / "part"
+    folder.mkdir(parents=True)
+    write_video(folder / "0001.mp4", [np.full((48, 64, 3), 5 * BRIGHT, np.uint8)] * 60, fps=25)
+    write_video(folder / "0002_1.mkv", [np.full((48, 64, 3), 9 * BRIGHT, np.uint8)] * 3, fps=25)
+    depth = open_pictures(graded, graded.clips, 28, str(tmp_path / "depth"))
+    assert levels(depth, "0001_0") == [5] * 40 and levels(depth, "0002_1") == [9] * 3
+    with pytest.raises(DataError, match="expected rgb, taylor, flow or a folder of videos, got"):
+        open_pictures(graded, graded.clips, 28, "depht")
+
+
+def test_flow_shows_where_a_picture_moves_to():
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 256, (12, 20, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    frames = np.stack([wide[:, 40 - 4 * n : 120 - 4 * n] for n in range(3)])  # 4 pixels rightwards
+    flow = flow_pictures(frames)
+    assert flow.shape == frames.shape
+    right, down, speed = np.median(flow[:2], axis=(0, 1, 2))
+    assert right == pytest.approx(128 + 127 * 4 / 20, abs=4) and down == pytest.approx(128, abs=2)
+    assert speed == pytest.approx(right, abs=3)
+    assert (flow_pictures(frames[:1]) == 128).all()
+
+
 @pytest.fixture
 def halves(tmp_path):
     """One clip whose left half is dark red and whose right half is bright."""
-    strip = np.zeros((2 * 32, 32, 3), np.uint8)
-    strip[:, :16, 0], strip[:, 16:] = 60, 220
-    path = tmp_path / "clip.jpg"
-    Image.fromarray(strip).save(path, "jpeg", quality=95, subsampling=0)
+    frames = np.zeros((2, 32, 32, 3), np.uint8)
+    frames[:, :, :16, 0], frames[:, :, 16:] = 60, 220
+    path = tmp_path / "clip.zip"
+    write_frames(path, frames)
     rows = [("a", "train", 2, path), ("b", "train", pd.NA, path), ("c", "test", 1, path)]
-    clips = pd.DataFrame(rows, columns=["clip_id", "split", "label", "strip"])
+    clips = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
     pictures = ClipPictures(clips.astype({"label": "Int64"}), 32, [])
 
     def seen(augment="none", stacked=False):
-        return PictureClips(pictures, "train", 28, stacked, KINETICS, augment, seed=0)
+        return PictureClips(pictures, "train", 2, 28, stacked, KINETICS, augment, seed=0)
 
     return seen
 

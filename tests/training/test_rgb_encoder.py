@@ -110,8 +110,8 @@ def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights
     index = open_data(str(filmed))
     again = encode_pictures(frozen.filmed, "", index, CPU)
     assert not asked and all(torch.equal(again[i], frozen.rgb[i]) for i in frozen.rgb)
-    clip_id, strip = next(iter(frozen.filmed.strips.items()))
-    os.utime(strip, ns=(0, strip.stat().st_mtime_ns + 1))
+    clip_id, file = next(iter(frozen.filmed.files.items()))
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     again = encode_pictures(frozen.filmed, "", index, CPU)
     assert asked == [[clip_id]] and torch.equal(again[clip_id], frozen.rgb[clip_id])
 

@@ -49,14 +49,13 @@ def resize(skeleton: Skeleton, size: Size, to: Size) -> Skeleton:
     return with_places(skeleton, skeleton[..., :2] * scale)
 
 
-def random_resized_crop(
-    skeleton: Skeleton,
+def random_box(
     size: Size,
     rng: np.random.RandomState,
     offsets: random.Random,
     area: tuple[float, float] = (0.56, 1.0),
-) -> tuple[Skeleton, Size]:
-    """Crops a random region; the centre square if none of ten sizes fits.
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random region; the centre square if none of ten fits.
 
     Its area is a share of the picture's, its ratio of width to height 3/4 to 4/3. `rng` draws the
     sizes, `offsets` the offset of the first that fits; the published code uses the global
@@ -70,9 +69,20 @@ def random_resized_crop(
     if len(fits):
         wide, high = int(widths[fits[0]]), int(heights[fits[0]])
         left, top = offsets.randint(0, width - wide), offsets.randint(0, height - high)
-    else:
-        wide = high = min(size)
-        left, top = (width - wide) // 2, (height - high) // 2
+        return top, left, high, wide
+    wide = min(size)
+    return (height - wide) // 2, (width - wide) // 2, wide, wide
+
+
+def random_resized_crop(
+    skeleton: Skeleton,
+    size: Size,
+    rng: np.random.RandomState,
+    offsets: random.Random,
+    area: tuple[float, float] = (0.56, 1.0),
+) -> tuple[Skeleton, Size]:
+    """Crops to a `random_box`."""
+    top, left, high, wide = random_box(size, rng, offsets, area)
     places = skeleton[..., :2] - np.array([left, top], dtype=np.float32)
     if skeleton.shape[-1] > 2:
         places[skeleton[..., 2] <= 0] = 0

@@ -55,3 +55,18 @@ def one_of_each(frames: int, length: int, rng: np.random.RandomState) -> Int[np.
         return np.arange(length) + skipped.cumsum()[:-1]
     border = np.arange(length + 1) * frames // length
     return border[:-1] + rng.randint(np.diff(border))
+
+
+def sample_windows(
+    frames: int, length: int, stride: int, clips: int, rng: np.random.RandomState | None
+) -> Int[np.ndarray, "N L"]:
+    """Every `stride`-th frame from a random start; without `rng`, from evenly spaced ones.
+
+    A shorter recording is repeated from its start.
+    """
+    starts = max(1, frames - (length - 1) * stride)
+    if rng is None:
+        first = (2 * np.arange(clips) + 1) * starts // (2 * clips)
+    else:
+        first = rng.randint(starts, size=clips)
+    return (first[:, None] + stride * np.arange(length)) % frames

@@ -76,6 +76,13 @@ POSEC3D: Names = (
     (r"\.conv\.", ".0."),
     (r"\.bn\.", ".1."),
 )
+RGBPOSE: Names = (
+    (r"^cls_head\.fc_(rgb|pose)\.", r"\1_path.cls_head.fc_cls."),
+    (r"^rgb_path\.layer(\d)_lateral\.conv\.", lambda key: f"to_rgb.{int(key[1]) - 2}."),
+    (r"^pose_path\.layer(\d)_lateral\.conv\.", lambda key: f"to_pose.{int(key[1]) - 1}.0."),
+    (r"^pose_path\.layer(\d)_lateral\.bn\.", lambda key: f"to_pose.{int(key[1]) - 1}.1."),
+    (r"^(rgb|pose)_path\.(.*)$", lambda key: f"{key[1]}.{rename(key[2], POSEC3D)}"),
+)
 VIDEO_SWIN: Names = (
     (r"^layers\.(\d+)\.blocks\.", lambda stage: f"features.{2 * int(stage[1])}."),
     (r"^layers\.(\d+)\.downsample\.", lambda stage: f"features.{2 * int(stage[1]) + 1}."),
@@ -200,6 +207,29 @@ def read_posec3d(state: State, time_strides: Sequence[int] | None = None) -> dic
         "inflated": [state[f"layer{n}.0.conv1.conv.weight"].shape[2] > 1 for n in stages],
         "time_strides": time_strides,
     }
+
+
+def read_rgbpose(
+    state: State,
+    ratio: int = 4,
+    strides: tuple[Sequence[int], Sequence[int]] = ((1, 2, 2, 2), (2, 2, 2)),
+) -> dict[str, Any]:
+    """No shape shows the heatmaps for each frame of RGB, or the strides of rows and columns."""
+    paths = []
+    for path in ("rgb", "pose"):
+        own = {
+            key: w
+            for name, w in state.items()
+            if (key := name.removeprefix(f"{path}_path.")) != name
+        }
+        own["cls_head.fc_cls.weight"] = state[f"cls_head.fc_{path}.weight"]
+        paths.append(read_posec3d(own))
+    both = {
+        name: tuple(path[key] for path in paths)
+        for name, key in (("widths", "width"), ("depths", "depths"), ("inflated", "inflated"))
+    }
+    sizes = {key: paths[1][key] for key in ("classes", "joints")}
+    return {**sizes, **both, "ratio": ratio, "strides": strides}
 
 
 def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, Any]:

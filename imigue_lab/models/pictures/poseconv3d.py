@@ -49,29 +49,64 @@ class Bottleneck(nn.Module):
         return F.relu_(self.expand(y) + self.skip(x))
 
 
-class PoseConv3D(nn.Module):
-    """A stem at full resolution, stages that halve the picture, a mean, one linear layer."""
+class SlowOnly(nn.Module):
+    """A stem, stages that halve the picture, a mean over all places, one linear layer.
 
-    def __init__(self, stem: nn.Module, stages: list[nn.Module], head: nn.Linear, dropout: float):
+    Args:
+        in_width: channels of a frame: 3 of RGB, or a heatmap of each joint or limb.
+        width: of the stem and inside the first stage; twice as wide in each later one.
+        depths: blocks of each stage.
+        inflated: stages with convolutions over frames.
+        strides: of each stage.
+        received: channels of another network that each stage takes beside its own.
+        start_stride: of the stem and of the pooling after it; heatmaps keep their size.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        in_width: int,
+        width: int,
+        depths: Sequence[int],
+        inflated: Sequence[bool],
+        strides: Sequence[Kernel],
+        received: Sequence[int] = (0, 0, 0),
+        start_stride: int = 1,
+        dropout: float = 0.5,
+    ):
         super().__init__()
-        self.stem = stem
-        self.stages = nn.ModuleList(stages)
+        self.stride = (1, start_stride, start_stride)
+        self.stem = norm_conv(in_width, width, (1, 7, 7), self.stride)
+        self.stages = nn.ModuleList()
+        before = width
+        for stage, depth in enumerate(depths):
+            inner, blocks = width * 2**stage, nn.Sequential()
+            before += received[stage]
+            for block in range(depth):
+                stride = (1, 1, 1) if block else strides[stage]
+                blocks.append(Bottleneck(before, inner, inflated[stage], stride))
+                before = 4 * inner
+            self.stages.append(blocks)
         self.dropout = nn.Dropout(dropout)
-        self.head = head
+        self.head = nn.Linear(before, classes)
+        start_as_published(self)
 
-    def forward(self, heatmaps: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B classes"]:
-        """Logits of clips of any length and size; see `data.skeletons.heatmaps`."""
-        return self.head(self.dropout(self.pooled(heatmaps)))
-
-    def pooled(self, heatmaps: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B D"]:
-        """The linear layer's input: the mean over all places."""
-        # channels last: half the time of a training step on a CPU
-        x = heatmaps.contiguous(memory_format=torch.channels_last_3d)
-        x = F.relu_(self.stem(x))
-        x = F.max_pool3d(x, (1, 3, 3), stride=1, padding=(0, 1, 1))
+    def forward(self, clips: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B classes"]:
+        """Logits of clips of any length and size."""
+        x = self.begin(clips)
         for stage in self.stages:
             x = stage(x)
-        return reduce(x, "b d t h w -> b d", "mean")
+        return self.logits(x)
+
+    def begin(self, clips: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B C T P Q"]:
+        """What the first stage takes."""
+        # channels last: half the time of a training step on a CPU
+        x = F.relu_(self.stem(clips.contiguous(memory_format=torch.channels_last_3d)))
+        return F.max_pool3d(x, (1, 3, 3), self.stride, padding=(0, 1, 1))
+
+    def logits(self, x: Float[Tensor, "B D T P Q"]) -> Float[Tensor, "B classes"]:
+        """From what the last stage gives."""
+        return self.head(self.dropout(reduce(x, "b d t h w -> b d", "mean")))
 
 
 def build_poseconv3d(
@@ -82,35 +117,18 @@ def build_poseconv3d(
     inflated: Sequence[bool] | None = None,
     time_strides: Sequence[int] | None = None,
     dropout: float = 0.5,
-) -> PoseConv3D:
-    """An untrained PoseConv3D from (B, joints, T, H, W) to (B, classes).
+) -> SlowOnly:
+    """An untrained PoseConv3D from (B, joints, T, H, W) to (B, classes), see `SlowOnly`.
 
-    Args:
-        joints: channels of the heatmaps, or the number of limbs.
-        width: of the stem and inside the first stage (paper: 32); twice as wide in each later one.
-        depths: blocks of each stage.
-        inflated: stages with convolutions over frames (paper: all but the first).
-        time_strides: of each stage (paper: the last one halves the frames).
+    By default as in the paper: all stages but the first are inflated, the last halves the frames.
+    Heatmaps are those of `data.skeletons.heatmaps`, of joints or limbs.
     """
     inflated = inflated or [stage > 0 for stage in range(len(depths))]
-    time_strides = time_strides or [1] * (len(depths) - 1) + [2]
-    stages: list[nn.Module] = []
-    before = width
-    for stage, depth in enumerate(depths):
-        inner = width * 2**stage
-        blocks = nn.Sequential()
-        for block in range(depth):
-            stride = (1, 1, 1) if block else (time_strides[stage], 2, 2)
-            blocks.append(Bottleneck(before, inner, inflated[stage], stride))
-            before = 4 * inner
-        stages.append(blocks)
-    stem = norm_conv(joints, width, (1, 7, 7))
-    model = PoseConv3D(stem, stages, nn.Linear(before, classes), dropout)
-    start_as_published(model)
-    return model
+    strides = [(t, 2, 2) for t in time_strides or [1] * (len(depths) - 1) + [2]]
+    return SlowOnly(classes, joints, width, depths, inflated, strides, dropout=dropout)
 
 
-def start_as_published(model: PoseConv3D) -> None:
+def start_as_published(model: SlowOnly) -> None:
     """Every block starts as its skip only, the head near zero."""
     for part in model.modules():
         if isinstance(part, nn.Conv3d):

@@ -20,7 +20,7 @@ from imigue_lab.data.samplers import BalancedSampler, Draw
 from imigue_lab.data.skeletons.augment import Augment, augmented
 from imigue_lab.data.skeletons.geometry import normalise_body
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
+from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
 from imigue_lab.training.loop import EpochBatches
@@ -104,16 +104,26 @@ def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Itera
     )
 
 
-class Uniform(NamedTuple):
-    """Frames are sampled from whole clips, see `sample_uniform`.
+class Sampled(NamedTuple):
+    """How frames are sampled from whole clips.
 
     Attributes:
         frames: per draw.
-        number: of draws in evaluation; 0 in training, where one depends on the epoch.
+        number: of draws in evaluation, always the same; 0 in training, where one is random.
+        stride: 0 samples the whole clip (`sample_uniform`), else a window (`sample_windows`).
     """
 
     frames: int
     number: int
+    stride: int = 0
+
+    def choose(self, length: int, rng: np.random.RandomState) -> Int[np.ndarray, "N L"]:
+        """The frame numbers of each draw from a clip of so many frames."""
+        frames, number, stride = self
+        if stride:
+            return sample_windows(length, frames, stride, max(1, number), None if number else rng)
+        rng = np.random.RandomState(TEST_SEED) if number else rng
+        return sample_uniform(length, frames, rng, max(1, number), spread=number > 0)
 
 
 class SkeletonClips(Clips):
@@ -124,7 +134,7 @@ class SkeletonClips(Clips):
     Args:
         names: of the streams, concatenated in the channels.
         augment: see `skeletons.augment.augmented`.
-        uniform: how frames are sampled; None: each clip is seen as it is.
+        sampled: how frames are sampled; None: each clip is seen as it is.
     """
 
     def __init__(
@@ -134,12 +144,12 @@ class SkeletonClips(Clips):
         names: list[Stream],
         augment: Augment,
         seed: int,
-        uniform: Uniform | None = None,
+        sampled: Sampled | None = None,
     ):
-        lengths = [uniform.frames] * len(clips) if uniform else clips.lengths
+        lengths = [sampled.frames] * len(clips) if sampled else clips.lengths
         super().__init__(clips.labels, lengths, seed)
         self.clips, self.layout, self.names = clips, layout, names
-        self.augment, self.uniform = augment, uniform
+        self.augment, self.sampled = augment, sampled
 
     def __getitem__(self, number: int) -> Clip:
         return self.whole(number, 0)
@@ -153,16 +163,13 @@ class SkeletonClips(Clips):
         return clip._replace(skeleton=torch.from_numpy(skeleton))
 
     def draws(self, number: int, ordinal: int = 0) -> list[Clip]:
-        return self.sampled(self.whole(number, ordinal), number, ordinal)
+        return self.sample(self.whole(number, ordinal), number, ordinal)
 
-    def sampled(self, clip: Clip, number: int, ordinal: int) -> list[Clip]:
+    def sample(self, clip: Clip, number: int, ordinal: int) -> list[Clip]:
         """The frames of each draw."""
-        if self.uniform is None:
+        if self.sampled is None:
             return [clip]
-        frames, draws = self.uniform
-        rng = np.random.RandomState(TEST_SEED) if draws else self.rng(number, 1, ordinal)
-        length = clip.skeleton.shape[1]
-        chosen = sample_uniform(length, frames, rng, max(1, draws), spread=draws > 0)
+        chosen = self.sampled.choose(clip.skeleton.shape[1], self.rng(number, 1, ordinal))
         return [
             clip._replace(skeleton=clip.skeleton[:, own], present=clip.present[:, own])
             for own in torch.from_numpy(chosen)

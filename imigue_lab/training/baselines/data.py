@@ -15,7 +15,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.models.baselines import ROWS
-from imigue_lab.training.baselines.clips import Clips, Uniform
+from imigue_lab.training.baselines.clips import Clips, Sampled
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
     IMAGENET,
@@ -85,12 +85,13 @@ class BaselineData:
         """The clips of one split as the network sees them, augmented in training."""
         modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
         augment = settings.augment if training else "none"
-        uniform = None
-        if settings.sampling == "uniform":
-            uniform = Uniform(settings.frames, 0 if training else settings.test_clips)
+        sampled = None
+        if settings.sampling != "resample":
+            stride = settings.stride if settings.sampling == "window" else 0
+            sampled = Sampled(settings.frames, 0 if training else settings.test_clips, stride)
         if self.pictures is None:
             assert self.gestures is not None
-            how = (settings.frames, [stream], augment, seed, uniform)
+            how = (settings.frames, [stream], augment, seed, sampled)
             skeletons = self.gestures.clips(split, *how)
             if modality == "skeleton":
                 return skeletons
@@ -100,11 +101,15 @@ class BaselineData:
         frames = PictureClips(
             self.pictures,
             split,
+            settings.frames,
             SIDES[settings.size],
             stacked=settings.model in ("tsm", "dscnet"),
             colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
             augment=augment,
             seed=seed,
+            sampled=sampled,
+            beside=BESIDE if settings.model == "dscnet" else 0,
+            crops=settings.test_crops,
         )
         if self.gestures is None:
             return frames
@@ -143,9 +148,7 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
         gestures = load_gesture_data(index, fold, seed, settings.keypoints)
     split = gestures.split if gestures else split_gestures(index, fold, seed)
     if "RGB" in modality:
-        from imigue_lab.training.baselines.strips import open_pictures
+        from imigue_lab.training.baselines.frames import open_pictures
 
-        beside = BESIDE if settings.model == "dscnet" else 0
-        crop = SIDES[settings.size]
-        pictures = open_pictures(index, split.clips, settings.frames, beside, crop)
+        pictures = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
     return BaselineData(split, gestures, pictures)

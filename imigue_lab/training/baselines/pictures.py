@@ -1,15 +1,18 @@
-"""Clips as video networks see them: square frames of a strip, and for DSCNet skeletons as well.
+"""Clips as video networks see them: squares of stored frames, and for DSCNet skeletons as well.
 
-Strips are created by `strips`. DSCNet's authors crop the pictures around the skeleton; here they
+Frames are stored by `frames`. DSCNet's authors crop the pictures around the skeleton; here they
 are the same squares as for the other networks.
 
-Letters in shapes: B clips, M persons, C channels, T frames, V joints, S side of a strip, H x W
-pixels of what the network sees.
+Letters in shapes: B clips, M persons, C channels, T frames, V joints, S shorter side of a stored
+frame and L the longer one, H x W pixels of what the network sees.
 """
 
+import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -19,12 +22,15 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.skeletons.augment import Augment
+from imigue_lab.data.skeletons.cropping import random_box
+from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.training.baselines.clips import Clips, Seen, SkeletonClips
+from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
@@ -44,10 +50,10 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipPictures:
-    """Strips of frames by clip id.
+    """Stored frames by clip id.
 
     Attributes:
-        clips: clip_id, split, subject, label, `strip` (file), `made_of` (digest of its sources).
+        clips: clip_id, split, subject, label, `file`, `made_of` (digest of its sources).
         side: S in pixels; networks see 7/8 of it.
         notes: what was left out.
     """
@@ -69,55 +75,93 @@ class ClipPictures:
         columns = zip(train.clip_id, train.made_of, train.label, strict=True)
         return {clip_id: short_hash(made_of, label) for clip_id, made_of, label in columns}
 
-    def read(self, path: Path) -> UInt8[np.ndarray, "T S S 3"]:
-        """The frames of one strip, RGB."""
-        with Image.open(path) as strip:
-            return rearrange(np.array(strip), "(t s) w c -> t s w c", s=self.side)
+    def middle(self, path: Path, frames: int, crop: int) -> UInt8[Tensor, "T 3 H W"]:
+        """The centre frames of equal segments of a clip, their central squares of side `crop`."""
+        with StoredClip(path) as stored:
+            return centre(stored.read(segment_centres(0, len(stored) - 1, frames)), crop)
 
-    def middle(self, path: Path, crop: int) -> UInt8[Tensor, "T 3 H W"]:
-        """The central square of side `crop` of each frame."""
-        start = (self.side - crop) // 2
-        return cut(self.read(path), start, start, crop)
+
+class StoredClip:
+    """The frames of a clip, decoded when they are read."""
+
+    def __init__(self, path: Path):
+        self.file = ZipFile(path)
+        self.names = self.file.namelist()
+
+    def __enter__(self) -> "StoredClip":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, numbers: Iterable[int]) -> UInt8[Tensor, "T 3 S L"]:
+        """Frames by number, RGB; one that is asked for twice is decoded once."""
+        decoded = {n: np.array(Image.open(self.file.open(self.names[n]))) for n in set(numbers)}
+        frames = np.stack([decoded[number] for number in numbers])
+        return torch.from_numpy(frames).permute(0, 3, 1, 2)
 
 
 class PictureClips(Clips):
     """Clips of one split as uint8 frames, which `enter` normalises on the device.
 
     Args:
-        crop: side of what the network sees: the centre, or a random square with augmentation.
+        frames: per draw: the centres of equal segments, or as `sampled` says.
+        crop: side of what the network sees: the centre, or a random region with augmentation.
         stacked: frames as channels, (B, 3 T, H, W), else (B, 3, T, H, W).
         colours: mean and deviation of R, G, B between 0 and 1.
-        augment: `turn` crops at random, `mirror` also mirrors half of the clips.
+        augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
+        beside: further frames before and after each, within the clip.
+        crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
     """
 
     def __init__(
         self,
         pictures: ClipPictures,
         split: str,
+        frames: int,
         crop: int,
         stacked: bool,
         colours: Colours,
         augment: Augment,
         seed: int,
+        sampled: Sampled | None = None,
+        beside: int = 0,
+        crops: int = 1,
     ):
-        self.pictures, self.crop, self.augment = pictures, crop, augment
+        self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
-        self.stacked, self.colours = stacked, colours
+        self.stacked, self.colours, self.beside, self.crops = stacked, colours, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
         super().__init__(labels, [1] * len(labels), seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
-        clip = self.clips.iloc[number]
+        clip, rng = self.clips.iloc[number], self.rng(number, ordinal)
+        with StoredClip(clip.file) as stored:
+            last = len(stored) - 1
+            if self.sampled:
+                chosen = self.sampled.choose(len(stored), rng)
+            else:
+                chosen = np.array([segment_centres(0, last, self.frames)])
+            steps = np.arange(-self.beside, self.beside + 1)
+            chosen = (chosen[..., None] + steps).clip(0, last).reshape(len(chosen), -1)
+            drawn = [stored.read(numbers.tolist()) for numbers in chosen]
+        seen = [cut for frames in drawn for cut in self.cuts(frames, rng)]
+        return [Picture(clip.clip_id, frames, self.labels[number]) for frames in seen]
+
+    def cuts(
+        self, frames: UInt8[Tensor, "T 3 S L"], rng: np.random.RandomState
+    ) -> list[UInt8[Tensor, "T 3 H W"]]:
+        """What the network sees of a draw: a random region in training, or `crops` squares."""
         if self.augment == "none":
-            seen = self.pictures.middle(clip.strip, self.crop)
-        else:
-            frames = self.pictures.read(clip.strip)
-            rng = self.rng(number, ordinal)
-            top, left = rng.randint(self.pictures.side - self.crop + 1, size=2).tolist()
-            if self.augment == "mirror" and rng.rand() < 0.5:
-                frames = frames[:, :, ::-1]
-            seen = cut(frames, top, left, self.crop)
-        return [Picture(clip.clip_id, seen, self.labels[number])]
+            places = [-1, 0, 1] if self.crops == 3 else [0]
+            return [centre(frames, self.crop, place) for place in places]
+        height, width = frames.shape[2:]
+        box = random_box((height, width), rng, random.Random(int(rng.randint(2**31))))
+        frames = resized_crop(frames, *box, [self.crop, self.crop])
+        return [frames.flip(-1) if self.augment == "mirror" and rng.rand() < 0.5 else frames]
 
     def collate(self, draws: list[Picture]) -> Seen:
         frames = torch.stack([draw.frames for draw in draws])
@@ -139,12 +183,11 @@ def normalise(frames: UInt8[Tensor, "B T 3 H W"], colours: Colours) -> Float[Ten
     return (frames / 255 - mean) / deviation
 
 
-def cut(
-    frames: UInt8[np.ndarray, "T S S 3"], top: int, left: int, crop: int
-) -> UInt8[Tensor, "T 3 H W"]:
-    """A square of each frame, channels first."""
-    square = frames[:, top : top + crop, left : left + crop]
-    return torch.from_numpy(np.ascontiguousarray(rearrange(square, "t h w c -> t c h w")))
+def centre(frames: UInt8[Tensor, "T 3 S L"], crop: int, place: int = 0) -> UInt8[Tensor, "T 3 H W"]:
+    """A square of each frame: the central one, or at an end of the longer side (-1, 1)."""
+    sides = frames.shape[2:]
+    start = [(side - crop) // 2 * (1 + place * (side == max(sides))) for side in sides]
+    return frames[:, :, start[0] : start[0] + crop, start[1] : start[1] + crop]
 
 
 Pair = tuple[Picture, Clip, Clip]

@@ -31,9 +31,14 @@ class BaselineSettings(ClipSettings):
     checkpoint: str = Field("", description="published weights to start from; empty: none")
     frames: int = Field(32, ge=0, description="frames per clip; pictures 16 or 8; 0: not resampled")
     sampling: Sampling = Field(
-        "resample", description="resample evenly, or uniform: a random frame of each segment"
+        "resample", description="resample evenly; uniform: a random frame of each segment; window"
     )
-    test_clips: int = Field(1, ge=1, description="uniform draws averaged in evaluation")
+    stride: int = Field(2, ge=1, description="of the frames of a window")
+    test_clips: int = Field(1, ge=1, description="uniform draws or windows averaged in evaluation")
+    test_crops: Literal[1, 3] = Field(1, description="of pictures, averaged in evaluation")
+    pictures: str = Field(
+        "rgb", description="what networks of pictures see: rgb, taylor, flow or a folder of videos"
+    )
     augment: Augment = Field(
         "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
@@ -74,14 +79,17 @@ class BaselineSettings(ClipSettings):
             raise ValueError(
                 f"stream: {self.model} reads {modality}; choose {' or '.join(streams)}"
             )
-        if "RGB" in modality and self.sampling == "uniform":
+        if self.model == "dscnet" and (self.sampling != "resample" or self.test_crops > 1):
             raise ValueError(
-                "sampling: pictures are the centres of equal segments; leave it at resample"
+                "sampling: dscnet sees the centres of equal segments; leave it at resample, and"
+                " test_crops at 1"
             )
         if modality != "skeleton" and not self.frames:
             raise ValueError(f"frames: {self.model} needs clips of one length; set a number")
-        if self.sampling == "uniform" and not self.frames:
-            raise ValueError("frames: uniform sampling needs a number; set it, such as 100")
+        if self.sampling != "resample" and not self.frames:
+            raise ValueError(
+                f"frames: {self.sampling} sampling needs a number; set it, such as 100"
+            )
         if self.sampling == "resample" and self.test_clips > 1:
             raise ValueError(
                 f"test_clips: {self.test_clips} evenly resampled clips would be identical; set"

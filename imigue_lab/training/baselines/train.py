@@ -67,7 +67,9 @@ def train_baseline(
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
-        validation = data.clips("validation", settings.model_copy(update={"test_clips": 1}))
+        validation = data.clips(
+            "validation", settings.model_copy(update={"test_clips": 1, "test_crops": 1})
+        )
         loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:

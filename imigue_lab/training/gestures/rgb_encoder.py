@@ -119,20 +119,21 @@ class FilmedClips:
         return self.run.read_checkpoint("best")["arguments"]
 
     @cached_property
-    def strips(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path]:
         """The file of each clip's frames."""
-        return dict(zip(self.pictures.clips.clip_id, self.pictures.clips.strip, strict=True))
+        return dict(zip(self.pictures.clips.clip_id, self.pictures.clips.file, strict=True))
 
     def frames(self, clip_id: str) -> UInt8[Tensor, "L 3 H W"]:
         """The central square of each frame, as in the evaluation of the network."""
-        return self.pictures.middle(self.strips[clip_id], self.arguments["clip"][1])
+        frames, crop, _ = self.arguments["clip"]
+        return self.pictures.middle(self.files[clip_id], frames, crop)
 
     def batch(self, clip_ids: list[str]) -> tuple[UInt8[Tensor, "B L 3 H W"], Bool[Tensor, " B"]]:
         """The frames of clips, black where there are none, and which clips have any."""
         length, rows, columns = self.arguments["clip"]
         nothing = torch.zeros(length, 3, rows, columns, dtype=torch.uint8)
-        present = [clip_id in self.strips for clip_id in clip_ids]
-        frames = [self.frames(i) if i in self.strips else nothing for i in clip_ids]
+        present = [clip_id in self.files for clip_id in clip_ids]
+        frames = [self.frames(i) if i in self.files else nothing for i in clip_ids]
         return torch.stack(frames), torch.tensor(present)
 
     @cached_property
@@ -151,13 +152,13 @@ def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:
         RunError: the run is of another network, or was trained on clips that the split holds out.
         DataError: a video cannot be read.
     """
-    from imigue_lab.training.baselines.strips import open_pictures
+    from imigue_lab.training.baselines.frames import open_pictures
 
     run = find_run(name)
     net = load_baseline(run, vocabulary=split.vocabulary)
     run.refuse_other("rgb_run", {"model": MODEL})
-    frames, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
-    pictures = open_pictures(index, split.clips, frames, beside=0, crop=crop)
+    _, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
+    pictures = open_pictures(index, split.clips, crop)
     refuse_leak("rgb_run", run, "picture", pictures.training_clips)
     network = RgbEncoder(net).mvit
     return FilmedClips(run, pictures, (*network.grid, network.dim))
@@ -171,10 +172,10 @@ def encode_pictures(
     Changed pictures are encoded again; other weights have another folder in the store.
     """
     kept = create_store(store, index, filmed.encoding)
-    absent = [clip for clip, strip in filmed.strips.items() if not kept.is_fresh(clip, strip)]
+    absent = [clip for clip, file in filmed.files.items() if not kept.is_fresh(clip, file)]
     if absent:
         encode(filmed, absent, kept, device)
-    return {clip_id: torch.from_numpy(kept.read(clip_id)["rgb"]) for clip_id in filmed.strips}
+    return {clip_id: torch.from_numpy(kept.read(clip_id)["rgb"]) for clip_id in filmed.files}
 
 
 @torch.no_grad()
@@ -187,7 +188,7 @@ def encode(
     encoder = RgbEncoder(load_baseline(filmed.run)).to(device).eval()
 
     def keep(clip_id: str, tokens: np.ndarray) -> None:
-        kept.write(clip_id, {"rgb": tokens.astype(np.float16)}, filmed.strips[clip_id])
+        kept.write(clip_id, {"rgb": tokens.astype(np.float16)}, filmed.files[clip_id])
 
     batches = Batches(lambda frames: encoder(frames.to(device)), AT_ONCE)
     for clip_id in tqdm(clip_ids, desc="rgb tokens", unit="clip", mininterval=1.0):

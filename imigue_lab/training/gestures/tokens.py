@@ -126,13 +126,13 @@ class GestureTokens:
 
     @property
     def without_rgb(self) -> list[str]:
-        known = self.rgb_input.strips if self.rgb_input else self.rgb
+        known = self.rgb_input.files if self.rgb_input else self.rgb
         return [i for i in self.gestures.split.clips.clip_id if i not in known]
 
     @property
     def unplaced(self) -> list[str]:
         """Clips with pictures of unknown size."""
-        shown = self.filmed.strips if self.filmed else self.rgb
+        shown = self.filmed.files if self.filmed else self.rgb
         return [i for i in self.poses if i in shown and i not in self.sizes]
 
     @property
