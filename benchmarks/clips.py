@@ -1,4 +1,5 @@
 """The gesture loader: its share of a training epoch, and its memory with ten times as many clips.
+Then stored frames: clips of 16 random frames, cropped, resized to 224 px and mirrored, per second.
 
 python -m benchmarks.clips        about a minute on two cores
 
@@ -20,6 +21,9 @@ from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
+from imigue_lab.training.baselines.clips import Sampled
+from imigue_lab.training.baselines.frames import write_frames
+from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, PictureClips
 
 VIDEOS, FRAMES, BATCH = 36, 4000, 32
 JOINTS = subset("imigue22", "light_hand35")
@@ -103,6 +107,28 @@ def epoch(clips: pd.DataFrame, keypoints: KeypointFiles) -> tuple[float, float]:
     return seconds, peak
 
 
+def pictures(folder: Path, clips: int = 40, frames: int = 60) -> tuple[float, float]:
+    """Clips a second on one core, and kilobytes a stored frame; waves, 455 x 256 pixels."""
+    row, column = np.mgrid[:256, :455]
+    rows = []
+    for clip in range(clips):
+        waves = [
+            np.sin((row + clip) / 9 + number / 3) * np.cos(column / 7) for number in range(frames)
+        ]
+        shown = np.stack([127 + 120 * wave for wave in waves]).astype(np.uint8)
+        rows.append((f"c{clip}", "train", 0, folder / f"{clip}.zip"))
+        write_frames(rows[-1][3], np.repeat(shown[..., None], 3, axis=-1))
+    size = sum(row[3].stat().st_size for row in rows) / clips / frames / 1000
+    table = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
+    own = PictureClips(
+        ClipPictures(table, 256, []), "train", 16, 224, False, KINETICS, "mirror", 0, Sampled(16, 0)
+    )
+    start = time.process_time()
+    for number in range(clips):
+        own.draws(number)
+    return clips / (time.process_time() - start), size
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -118,6 +144,8 @@ def main() -> None:
         print(
             f"outside the model, ST-GCN's size, batch {BATCH}: {share:.1%} of an epoch (limit 10)"
         )
+        rate, size = pictures(Path(folder))
+        print(f"stored frames: {rate:.0f} clips of 16 a second and core, {size:.0f} kB a frame")
 
 
 if __name__ == "__main__":
