@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the table is read without torch
 Optimizer = Literal["adamw", "sgd"]
 Sampling = Literal["resample", "uniform", "window"]
 
+SAMPLED = {"resample": "evenly", "uniform": "sampled uniformly", "window": "at a stride of 2"}
 AUGMENTED = {"none": "", "turn": "scaled and rotated", "mirror": "cropped and mirrored"}
 
 
@@ -32,7 +33,15 @@ class Recipe(NamedTuple):
     sampling: Sampling
     augment: Augment = "none"
     test_clips: int = 1
+    test_crops: int = 1
+    test_flips: bool = False
     balance: float = 0.0
+
+    @property
+    def views(self) -> str:
+        """What the scores of a clip are means over."""
+        crops = f" x {self.test_crops} crops" if self.test_crops > 1 else ""
+        return f"{self.test_clips} clips{crops}{', also mirrored,' if self.test_flips else ''}"
 
     def __str__(self) -> str:
         optimizer = {"adamw": "AdamW", "sgd": "SGD"}[self.optimizer]
@@ -42,9 +51,9 @@ class Recipe(NamedTuple):
             f"decay {self.weight_decay:g}",
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
             f"{self.epochs} epochs",
-            f"{frames} {'sampled uniformly' if self.sampling == 'uniform' else 'evenly'}",
+            f"{frames} {SAMPLED[self.sampling]}",
             AUGMENTED[self.augment],
-            f"mean of {self.test_clips} clips in the test" if self.test_clips > 1 else "",
+            f"mean of {self.views} in the test" if self.views != "1 clips" else "",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -53,10 +62,10 @@ PYSKL = Recipe("sgd", 0.1, 5e-4, "cosine", 80, 128, 100, "uniform", test_clips=1
 STRONG_AUG = PYSKL._replace(epochs=120, augment="turn")
 DG_STGCN = PYSKL._replace(epochs=150, augment="turn")  # published: rotated, not scaled
 ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample")
-POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", test_clips=10)
-TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "resample", "mirror")
-DSCNET = TSM  # its stream of pictures is a TSM; no other recipe is described
-VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "resample", "mirror")
+POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 10, 1, True)
+TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror")
+DSCNET = TSM._replace(sampling="resample")  # TSM's for all its streams; no other is described
+VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3)
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
 POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)
 """The paper's training of its encoders (section 5.1), which gives no number of epochs."""

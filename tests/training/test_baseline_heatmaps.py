@@ -1,14 +1,22 @@
 """Heatmaps of clips: cut to the person, drawn where the joints are, mirrored left for right."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch.testing import assert_close
 
 from imigue_lab.data.clips import ClipDataset
+from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limbs
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
+from imigue_lab.models.checkpoints.registry import load_published
 from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
+from imigue_lab.training.baselines.train import average_probability
+from tests.models.recordings import made_weights, read_recording
 
 COCO = LAYOUTS["coco17"]
 RIGHT, LEFT = COCO.joints.index("right_wrist"), COCO.joints.index("left_wrist")
@@ -88,3 +96,43 @@ def test_training_takes_random_parts_and_mirrors_names_with_places(clips):
 def test_joints_in_space_have_no_heatmap(clips):
     with pytest.raises(DataError, match="ntu25: expected joints in a picture"):
         clips(layout=LAYOUTS["ntu25"])
+
+
+@pytest.mark.parametrize("stroke", ["joint", "bone"])
+def test_mirror_images_exchange_the_maps_of_both_sides(clips, stroke):
+    own = clips(stroke=stroke)
+    (maps,) = inputs = own.enter(own.collate(own.draws(0)))
+    (mirrored,) = own.mirrored(inputs)
+    assert not torch.equal(maps, mirrored) and torch.equal(own.mirrored((mirrored,))[0], maps)
+    names = COCO.joints if stroke == "joint" else limbs(COCO)
+    if stroke == "joint":
+        pair = names.index("left_wrist"), names.index("right_wrist")
+    else:
+        ends = [("left_elbow", "left_wrist"), ("right_elbow", "right_wrist")]
+        places = [{COCO.joints.index(name) for name in pair} for pair in ends]
+        pair = tuple([set(limb) for limb in names].index(place) for place in places)
+    assert torch.equal(mirrored[:, pair[0]], maps[:, pair[1]].flip(-1))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["coco17", "joint36"])
+@torch.no_grad()
+def test_scores_over_clips_and_mirror_images_equal_the_published_ones(shared, name):
+    facts, arrays = read_recording(shared / "fixtures/pretraining", f"posec3d_flip_{name}")
+    target, frames = facts["target"], facts["clip_len"]
+    left, right = target["left_kp"], target["right_kp"]
+    joints = arrays["keypoint"].shape[2]
+    other = {**dict(zip(left, right, strict=True)), **dict(zip(right, left, strict=True))}
+    layout = SimpleNamespace(mirrored=[other.get(joint, joint) for joint in range(joints)])
+    skeleton = torch.cat([arrays["keypoint"], arrays["keypoint_score"][..., None]], dim=-1)
+    clips = torch.stack(skeleton.split(frames, dim=1))
+    drawn = joint_heatmaps(clips, tuple(facts["img_shape"]), target["sigma"])
+    own = SimpleNamespace(layout=layout, names=["joint"])
+    (mirrored,) = HeatmapClips.mirrored(own, (drawn,))
+    assert_close(torch.cat([drawn, mirrored]), arrays["heatmaps"], **facts["tolerance"]["heatmaps"])
+    strides = facts["config"]["backbone"]["temporal_strides"]
+    state = made_weights(facts["state_dict"])
+    model = load_published(state, "pyskl/posec3d", time_strides=strides)
+    both = [(drawn,), (mirrored,)]
+    mean = average_probability(model, both).mean(dim=0, keepdim=True)
+    assert_close(mean, arrays["avg_prob"], **facts["tolerance"]["float32"])

@@ -75,6 +75,10 @@ class Clips:
         """The arguments of the network, on the device of the batch."""
         return batch.inputs
 
+    def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The arguments of the network for the same clips in a mirror."""
+        raise NotImplementedError
+
 
 class BatchesAhead(EpochBatches):
     """Read in a thread while the network computes."""

@@ -79,3 +79,11 @@ class HeatmapClips(SkeletonClips):
         if self.names == ["joint"]:
             return (joint_heatmaps(skeleton, size),)
         return (limb_heatmaps(skeleton, limbs(self.layout), size),)
+
+    def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Maps of the joints or limbs of the other side, right and left exchanged."""
+        other = self.layout.mirrored
+        if self.names != ["joint"]:
+            places = {frozenset(pair): n for n, pair in enumerate(limbs(self.layout))}
+            other = [places[frozenset((other[a], other[b]))] for a, b in limbs(self.layout)]
+        return (inputs[0][:, other].flip(-1),)

@@ -108,7 +108,8 @@ class PictureClips(Clips):
     """Clips of one split as uint8 frames, which `enter` normalises on the device.
 
     Args:
-        frames: per draw: the centres of equal segments, or as `sampled` says.
+        frames: per draw: the centres of equal segments, also for one draw in evaluation of equal
+            segments, else as `sampled` says.
         crop: side of what the network sees: the centre, or a random region with augmentation.
         stacked: frames as channels, (B, 3 T, H, W), else (B, 3, T, H, W).
         colours: mean and deviation of R, G, B between 0 and 1.
@@ -141,10 +142,10 @@ class PictureClips(Clips):
         clip, rng = self.clips.iloc[number], self.rng(number, ordinal)
         with StoredClip(clip.file) as stored:
             last = len(stored) - 1
-            if self.sampled:
-                chosen = self.sampled.choose(len(stored), rng)
-            else:
+            if self.sampled is None or self.sampled == (self.frames, 1, 0):
                 chosen = np.array([segment_centres(0, last, self.frames)])
+            else:
+                chosen = self.sampled.choose(len(stored), rng)
             steps = np.arange(-self.beside, self.beside + 1)
             chosen = (chosen[..., None] + steps).clip(0, last).reshape(len(chosen), -1)
             drawn = [stored.read(numbers.tolist()) for numbers in chosen]
@@ -171,6 +172,9 @@ class PictureClips(Clips):
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         return (self.normalised(batch.inputs[0]),)
+
+    def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (inputs[0].flip(-1),)
 
     def normalised(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Tensor:
         form = "b t c h w -> b (t c) h w" if self.stacked else "b t c h w -> b c t h w"

@@ -36,6 +36,7 @@ class BaselineSettings(ClipSettings):
     stride: int = Field(2, ge=1, description="of the frames of a window")
     test_clips: int = Field(1, ge=1, description="uniform draws or windows averaged in evaluation")
     test_crops: Literal[1, 3] = Field(1, description="of pictures, averaged in evaluation")
+    test_flips: bool = Field(False, description="pictures and heatmaps also mirrored in evaluation")
     pictures: str = Field(
         "rgb", description="what networks of pictures see: rgb, taylor, flow or a folder of videos"
     )
@@ -84,6 +85,8 @@ class BaselineSettings(ClipSettings):
                 "sampling: dscnet sees the centres of equal segments; leave it at resample, and"
                 " test_crops at 1"
             )
+        if self.test_flips and modality not in ("RGB", "heatmaps"):
+            raise ValueError(f"test_flips: {self.model} sees no mirror images; leave it at false")
         if modality != "skeleton" and not self.frames:
             raise ValueError(f"frames: {self.model} needs clips of one length; set a number")
         if self.sampling != "resample" and not self.frames:

@@ -67,16 +67,15 @@ def train_baseline(
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
-        validation = data.clips(
-            "validation", settings.model_copy(update={"test_clips": 1, "test_crops": 1})
-        )
+        quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
+        validation = data.clips("validation", quick)
         loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             return loss(model, clips.enter(batch), batch.label, settings.smoothing)
 
-        def predicted(model: nn.Module, clips: Clips) -> pd.DataFrame:
-            return predict(device, model, clips, data, batch_size, ranks)
+        def predicted(model: nn.Module, clips: Clips, flips: bool = False) -> pd.DataFrame:
+            return predict(device, model, clips, data, batch_size, ranks, flips)
 
         def evaluate(model: nn.Module) -> Row:
             return validation_scores(predicted(model, validation))
@@ -95,7 +94,7 @@ def train_baseline(
         )
         parts = [data.clips(split, settings) for split in SPLITS]
         session.finish(
-            [predicted(best, part) for part in parts if len(part)],
+            [predicted(best, part, settings.test_flips) for part in parts if len(part)],
             checkpoint["classes"],
             data.remarks() + remarks,
             synthetic=is_synthetic(settings.data),
@@ -179,8 +178,9 @@ def predict(
     data: BaselineData,
     batch_size: int,
     ranks: Ranks = ALONE,
+    flips: bool = False,
 ) -> pd.DataFrame:
-    """One row per clip, keyed by id.
+    """One row per clip, keyed by id; with `flips` the mean of the clips and their mirror images.
 
     Columns: clip_id, video_id, subject, split, label (null where hidden), predicted (most probable
     class), based_on (both, rgb, pose or nothing), seen (share of visible joints; 1 for pictures),
@@ -190,6 +190,8 @@ def predict(
     rows = []
     for draws in draws_in_order(clips, batch_size, ranks):
         inputs = [clips.enter(draw.to(device.torch_device)) for draw in draws]
+        if flips:
+            inputs += [clips.mirrored(own) for own in inputs]
         with device.autocast():
             probability = average_probability(model, inputs).cpu().numpy()
         first = draws[0]
