@@ -65,6 +65,7 @@ ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample")
 POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 10, 1, True)
 TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror")
 DSCNET = TSM._replace(sampling="resample")  # TSM's for all its streams; no other is described
+RGBPOSE = Recipe("sgd", 0.0075, 1e-4, "steps:12:16", 20, 48, 8, "uniform", "mirror", 10)
 VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3)
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
 POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)
@@ -73,8 +74,9 @@ RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
 Videos = Literal["tsm", "video-swin-t", "video-swin-s", "video-swin-b"]
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
-Name = Literal[Videos, Skeletons, "poseconv3d", "dscnet", "2s-agcn", "mvitv2-s"]
-Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton"]
+Both = Literal["dscnet", "rgbpose-conv3d"]
+Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s"]
+Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton", "RGB and heatmaps"]
 
 
 class Baseline(NamedTuple):
@@ -115,6 +117,9 @@ TABLE = (
     Baseline("dg-stgcn", "skeleton", 1_682_648, "Duan et al., 2022", 49.56, DG_STGCN),
     Baseline("poseconv3d", "heatmaps", 2_018_336, "Duan et al., CVPR 2022", 61.11, POSEC3D),
     Baseline("dscnet", "RGB and skeleton", 45_733_172, "Cheng et al., ESWA 2024", 62.53, DSCNET),
+    Baseline(
+        *("rgbpose-conv3d", "RGB and heatmaps", 36_084_032, "Duan et al., CVPR 2022", None, RGBPOSE)
+    ),
     Baseline("2s-agcn", "skeleton", 3_457_916, "Shi et al., CVPR 2019", None, POSE_ENCODER),
     Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
 )
@@ -140,6 +145,7 @@ PICTURE_BUILDERS = {
     "video-swin-s": "pictures.video_swin:build_video_swin",
     "video-swin-b": "pictures.video_swin:build_video_swin",
     "mvitv2-s": "pictures.mvit:build_mvitv2",
+    "rgbpose-conv3d": "pictures.rgbpose:build_rgbpose",
     "dscnet": "pictures.dscnet:build_dscnet",
 }
 GRAPH_SIZES: Sizes = {
@@ -155,6 +161,10 @@ SIZES: dict[str, Sizes] = {
     "tsm": {"small": SMALL_RESNET, "paper": {}},
     **{name: SWIN_SIZES for name in PICTURE_BUILDERS if name.startswith("video-swin")},
     "mvitv2-s": {"small": {"size": "tiny"}, "paper": {}},
+    "rgbpose-conv3d": {
+        "small": {"widths": [8, 4], "depths": [[1, 1, 1, 1], [1, 1, 1]]},
+        "paper": {},
+    },
     "dscnet": {"small": SMALL_RESNET | {"widths": [[4, 4]] * 7}, "paper": {}},
 }
 
@@ -169,7 +179,8 @@ def build_baseline(
 ) -> "torch.nn.Module":
     """An untrained network of Table 1 with outputs (B, classes).
 
-    Inputs are skeletons (B, M, T, V, C); for PoseConv3D heatmaps (B, joints, T, H, W), for TSM
+    Inputs are skeletons (B, M, T, V, C); for PoseConv3D heatmaps (B, joints, T, H, W), for
+    RGBPose-Conv3D pictures and heatmaps (its outputs are two), for TSM
     (B, segments * 3, H, W), for Video Swin and MViTv2-S (B, 3, T, H, W), for DSCNet pictures,
     joints and bones.
 
@@ -188,7 +199,7 @@ def build_baseline(
     if name not in PICTURE_BUILDERS:
         known = ", ".join([*SKELETON_BUILDERS, *PICTURE_BUILDERS])
         raise ValueError(f"name must be one of {known}; got {name!r}")
-    if name == "poseconv3d":
+    if name in ("poseconv3d", "rgbpose-conv3d"):
         sizes = {"joints": len(layout_of(keypoints).joints), **sizes}
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}

@@ -29,6 +29,7 @@ from imigue_lab.training.ranks import Ranks
 
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
 WHOLE = 2**31  # frames: no limit
+Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,16 @@ def load_gesture_data(
     return GestureData(
         split, clips, mapped.keypoints, layout, joints, mapped.persons, digest, notes, contents
     )
+
+
+def picture_sizes(index: Index) -> Sizes:
+    """Width and height of each clip's picture where the index has those of its video."""
+    known = index.videos.dropna(subset=["width", "height"]).set_index("video_id")
+    return {
+        clip_id: (int(known.width[video_id]), int(known.height[video_id]))
+        for clip_id, video_id in zip(index.clips.clip_id, index.clips.video_id, strict=True)
+        if video_id in known.index
+    }
 
 
 def with_richer_files(index: Index, keypoints: str) -> Index:

@@ -70,7 +70,7 @@ def random_turn_3d(skeleton: Skeleton, rng: RandomState, theta: float = 0.3) -> 
     return with_places(skeleton, skeleton[..., :3] @ (about_z @ about_y @ about_x).T)
 
 
-def flip(skeleton: Skeleton, layout: Layout, width: int = 0) -> Skeleton:
+def flip(skeleton: Skeleton, layout: Layout, width: int | float = 0) -> Skeleton:
     """Mirrors x in a picture of `width` pixels (0: about 0), and swaps left and right joints."""
     flipped = skeleton[:, :, layout.mirrored]
     x = flipped[..., 0]

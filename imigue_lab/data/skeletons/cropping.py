@@ -16,25 +16,33 @@ from imigue_lab.data.skeletons.geometry import Skeleton, with_places
 LEAST = 10  # pixels; a clip with a smaller box is not cropped
 SHORTER = 8 / 7  # shorter side over the encoder's centre crop: 256 for 224
 Size = tuple[int, int]
+Box = tuple[int, int, int, int]  # top, left, height and width
 
 
-def compact(skeleton: Skeleton, size: Size, padding: float = 0.25) -> tuple[Skeleton, Size]:
-    """Crops the picture to the square around all joints of the clip, possibly beyond the picture.
+def person_box(skeleton: Skeleton, size: Size, padding: float = 0.25) -> Box:
+    """The square around all joints of the clip, possibly beyond the picture; else the picture.
 
     `padding` is the margin around the box of the joints, as a share of its size.
     """
-    places = skeleton[..., :2].copy()
+    whole, places = (0, 0, *size), skeleton[..., :2]
     found = places != 0
     if not found.any(axis=(0, 1, 2)).all():
-        return skeleton, size
+        return whole
     x, y = (places[..., axis][found[..., axis]].astype(float) for axis in (0, 1))
     if np.ptp(x) < LEAST or np.ptp(y) < LEAST:
-        return skeleton, size
+        return whole
     middle = np.array([x.max() + x.min(), y.max() + y.min()]) / 2
     reach = max(np.ptp(x), np.ptp(y)) / 2 * (1 + padding)
     start, stop = (middle - reach).astype(int), (middle + reach).astype(int)  # as published
-    places -= np.where(found, start, 0).astype(np.float32)
-    return with_places(skeleton, places), (int(stop[1] - start[1]), int(stop[0] - start[0]))
+    return int(start[1]), int(start[0]), int(stop[1] - start[1]), int(stop[0] - start[0])
+
+
+def compact(skeleton: Skeleton, size: Size, padding: float = 0.25) -> tuple[Skeleton, Size]:
+    """Crops the picture to the `person_box`."""
+    top, left, height, width = person_box(skeleton, size, padding)
+    places = skeleton[..., :2].copy()
+    places -= np.where(places != 0, (left, top), 0).astype(np.float32)
+    return with_places(skeleton, places), (height, width)
 
 
 def short_side(size: Size, length: int) -> Size:
@@ -54,8 +62,8 @@ def random_box(
     rng: np.random.RandomState,
     offsets: random.Random,
     area: tuple[float, float] = (0.56, 1.0),
-) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a random region; the centre square if none of ten fits.
+) -> Box:
+    """A random region; the centre square if none of ten fits.
 
     Its area is a share of the picture's, its ratio of width to height 3/4 to 4/3. `rng` draws the
     sizes, `offsets` the offset of the first that fits; the published code uses the global
@@ -82,11 +90,16 @@ def random_resized_crop(
     area: tuple[float, float] = (0.56, 1.0),
 ) -> tuple[Skeleton, Size]:
     """Crops to a `random_box`."""
-    top, left, high, wide = random_box(size, rng, offsets, area)
-    places = skeleton[..., :2] - np.array([left, top], dtype=np.float32)
+    box = random_box(size, rng, offsets, area)
+    return crop(skeleton, box), box[2:]
+
+
+def crop(skeleton: Skeleton, box: Box) -> Skeleton:
+    """The joints in a region of the picture."""
+    places = skeleton[..., :2] - np.array([box[1], box[0]], dtype=np.float32)
     if skeleton.shape[-1] > 2:
         places[skeleton[..., 2] <= 0] = 0
-    return with_places(skeleton, places), (high, wide)
+    return with_places(skeleton, places)
 
 
 def crop_places(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from imigue_lab.models.pictures.poseconv3d import SLOWONLY, SlowOnly
 
 SHARE = 16  # the path of heatmaps receives so many times fewer channels than RGB has
-Pair = tuple[Sequence[int], Sequence[int]]  # a number for each stage of RGB, and of heatmaps
+Pair = Sequence[Sequence[int]]  # a number for each stage of RGB, and of heatmaps
 
 
 class RGBPoseConv3D(nn.Module):
@@ -50,7 +50,7 @@ def build_rgbpose(
     classes: int = 32,
     joints: int = 22,
     ratio: int = 4,
-    widths: tuple[int, int] = (64, 32),
+    widths: Sequence[int] = (64, 32),
     depths: Pair = ((3, 4, 6, 3), SLOWONLY),
     inflated: Pair = ((0, 0, 1, 1), (0, 1, 1)),
     strides: Pair = ((1, 2, 2, 2), (2, 2, 2)),

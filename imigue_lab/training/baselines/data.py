@@ -3,7 +3,7 @@
 What only networks of heatmaps or pictures need is imported when they are used.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,13 @@ from imigue_lab.training.baselines.pictures import (
     PictureClips,
 )
 from imigue_lab.training.baselines.settings import STREAMS, BaselineSettings
-from imigue_lab.training.gesture_clips import GestureData, count_clips, load_gesture_data
+from imigue_lab.training.gesture_clips import (
+    GestureData,
+    Sizes,
+    count_clips,
+    load_gesture_data,
+    picture_sizes,
+)
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,13 @@ class BaselineData:
     Attributes:
         gestures: skeletons; None if the network reads pictures alone.
         pictures: frames; None if the network reads skeletons alone.
+        sizes: width and height of a clip's pictures, where they are known.
     """
 
     split: GestureSplit
     gestures: GestureData | None = None
     pictures: ClipPictures | None = None
+    sizes: Sizes = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""
@@ -75,7 +83,7 @@ class BaselineData:
         pictures = self.pictures and replace(
             self.pictures, clips=with_validation(self.pictures.clips)
         )
-        return BaselineData(self.split.refitted(remark), gestures, pictures)
+        return BaselineData(self.split.refitted(remark), gestures, pictures, self.sizes)
 
     def summary(self) -> pd.DataFrame:
         """Clips, videos and classes of each split."""
@@ -113,6 +121,14 @@ class BaselineData:
         )
         if self.gestures is None:
             return frames
+        if modality == "RGB and heatmaps":
+            from imigue_lab.training.baselines import heatmaps, rgbpose
+
+            number = rgbpose.RATIO * settings.frames
+            maps = sampled and sampled._replace(frames=number)
+            skeletons = self.gestures.clips(split, number, [stream], augment, seed, maps)
+            own = heatmaps.HeatmapClips(skeletons, rgbpose.SIDES[settings.size], training)
+            return rgbpose.RgbPoseClips(frames, own, self.sizes)
         joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
         return DenseSparseClips(frames, joints, bones)
 
@@ -120,8 +136,7 @@ class BaselineData:
         """The arguments of `build_baseline` that depend on the clips."""
         known: dict[str, Any] = {"classes": len(self.split.vocabulary)}
         modality, model, stream = ROWS[settings.model].modality, settings.model, settings.stream
-        if self.pictures is None:
-            assert self.gestures is not None
+        if self.gestures and model != "dscnet":
             layout = self.gestures.layout
             if modality == "skeleton":
                 return known | {"keypoints": to_stored(layout), "persons": self.gestures.persons}
@@ -151,4 +166,4 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
         from imigue_lab.training.baselines.frames import open_pictures
 
         pictures = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
-    return BaselineData(split, gestures, pictures)
+    return BaselineData(split, gestures, pictures, picture_sizes(index))

@@ -139,8 +139,16 @@ class PictureClips(Clips):
         super().__init__(labels, [1] * len(labels), seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
-        clip, rng = self.clips.iloc[number], self.rng(number, ordinal)
-        with StoredClip(clip.file) as stored:
+        rng = self.rng(number, ordinal)
+        drawn = self.frames_of(number, rng)
+        return [self.named(own, number) for frames in drawn for own in self.cuts(frames, rng)]
+
+    def named(self, frames: UInt8[Tensor, "T 3 H W"], number: int) -> Picture:
+        return Picture(self.clips.clip_id[number], frames, self.labels[number])
+
+    def frames_of(self, number: int, rng: np.random.RandomState) -> list[UInt8[Tensor, "T 3 S L"]]:
+        """The whole frames of each draw."""
+        with StoredClip(self.clips.file[number]) as stored:
             last = len(stored) - 1
             if self.sampled is None or self.sampled == (self.frames, 1, 0):
                 chosen = np.array([segment_centres(0, last, self.frames)])
@@ -148,9 +156,7 @@ class PictureClips(Clips):
                 chosen = self.sampled.choose(len(stored), rng)
             steps = np.arange(-self.beside, self.beside + 1)
             chosen = (chosen[..., None] + steps).clip(0, last).reshape(len(chosen), -1)
-            drawn = [stored.read(numbers.tolist()) for numbers in chosen]
-        seen = [cut for frames in drawn for cut in self.cuts(frames, rng)]
-        return [Picture(clip.clip_id, frames, self.labels[number]) for frames in seen]
+            return [stored.read(numbers.tolist()) for numbers in chosen]
 
     def cuts(
         self, frames: UInt8[Tensor, "T 3 S L"], rng: np.random.RandomState
@@ -194,31 +200,37 @@ def centre(frames: UInt8[Tensor, "T 3 S L"], crop: int, place: int = 0) -> UInt8
     return frames[:, :, start[0] : start[0] + crop, start[1] : start[1] + crop]
 
 
-Pair = tuple[Picture, Clip, Clip]
+class PairedClips(Clips):
+    """Clips that have both pictures and skeletons."""
 
-
-class DenseSparseClips(Clips):
-    """Clips that have both pictures and skeletons; only pictures are augmented."""
-
-    def __init__(self, pictures: PictureClips, joints: SkeletonClips, bones: SkeletonClips):
-        self.pictures, self.joints, self.bones = pictures, joints, bones
+    def __init__(self, pictures: PictureClips, skeletons: SkeletonClips):
+        self.pictures, self.skeletons = pictures, skeletons
         ids = pictures.clips.clip_id.tolist()
-        place = {clip_id: number for number, clip_id in enumerate(joints.clips.clip_ids)}
+        place = {clip_id: number for number, clip_id in enumerate(skeletons.clips.clip_ids)}
         self.pairs = [(n, place[clip_id]) for n, clip_id in enumerate(ids) if clip_id in place]
         labels = [pictures.labels[number] for number, _ in self.pairs]
         super().__init__(labels, [1] * len(labels), pictures.seed)
 
-    def draws(self, number: int, ordinal: int = 0) -> list[Pair]:
+    def collate(self, draws: list[tuple[Any, ...]]) -> Seen:
+        frames, *others = (list(parts) for parts in zip(*draws, strict=True))
+        seen = self.pictures.collate(frames)
+        skeletons = [self.skeletons.collate(own) for own in others]
+        inputs = (*seen.inputs, *(own.inputs[0] for own in skeletons))
+        return seen._replace(inputs=inputs, share=skeletons[0].share)
+
+
+class DenseSparseClips(PairedClips):
+    """Pictures, joints and bones; only pictures are augmented."""
+
+    def __init__(self, pictures: PictureClips, joints: SkeletonClips, bones: SkeletonClips):
+        super().__init__(pictures, joints)
+        self.bones = bones
+
+    def draws(self, number: int, ordinal: int = 0) -> list[tuple[Picture, Clip, Clip]]:
         picture, skeleton = self.pairs[number]
         self.pictures.epoch = self.epoch
         (frames,) = self.pictures.draws(picture, ordinal)
-        return [(frames, self.joints[skeleton], self.bones[skeleton])]
-
-    def collate(self, draws: list[Pair]) -> Seen:
-        frames, joints, bones = (list(parts) for parts in zip(*draws, strict=True))
-        seen = self.pictures.collate(frames)
-        skeletons = (self.joints.collate(joints).inputs[0], self.bones.collate(bones).inputs[0])
-        return seen._replace(inputs=(*seen.inputs, *skeletons))
+        return [(frames, self.skeletons[skeleton], self.bones[skeleton])]
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         frames, *skeletons = batch.inputs

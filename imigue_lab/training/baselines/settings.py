@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.models.baselines import ROWS, Name, Optimizer, Sampling
+from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Sampling
 from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings
 
@@ -60,7 +60,7 @@ class BaselineSettings(ClipSettings):
         row = ROWS.get(values.get("model", "")) if isinstance(values, dict) else None
         if row is None or row.modality == "skeleton":
             return values
-        return {"frames": 8 if row.name in ("tsm", "dscnet") else 16, **values}
+        return {"frames": 8 if row.name in ("tsm", *get_args(Both)) else 16, **values}
 
     @classmethod
     def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -75,17 +75,19 @@ class BaselineSettings(ClipSettings):
 
     def model_post_init(self, _: Any) -> None:
         modality = ROWS[self.model].modality
-        streams = {"skeleton": STREAMS, "heatmaps": STREAMS[:2]}.get(modality, STREAMS[:1])
+        drawn = "heatmaps" in modality
+        streams = STREAMS if modality == "skeleton" else STREAMS[: 1 + drawn]
         if self.stream not in streams:
             raise ValueError(
                 f"stream: {self.model} reads {modality}; choose {' or '.join(streams)}"
             )
-        if self.model == "dscnet" and (self.sampling != "resample" or self.test_crops > 1):
+        if self.model == "dscnet" and self.sampling != "resample":
             raise ValueError(
-                "sampling: dscnet sees the centres of equal segments; leave it at resample, and"
-                " test_crops at 1"
+                "sampling: dscnet sees the centres of equal segments; leave it at resample"
             )
-        if self.test_flips and modality not in ("RGB", "heatmaps"):
+        if self.test_crops > 1 and modality != "RGB":
+            raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
+        if self.test_flips and "skeleton" in modality:
             raise ValueError(f"test_flips: {self.model} sees no mirror images; leave it at false")
         if modality != "skeleton" and not self.frames:
             raise ValueError(f"frames: {self.model} needs clips of one length; set a number")

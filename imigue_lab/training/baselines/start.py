@@ -27,6 +27,7 @@ FAMILIES_OF = {
     "ctr-gcn": ("ctr-gcn", "pyskl/ctrgcn"),
     "dg-stgcn": ("pyskl/dgstgcn",),
     "poseconv3d": ("pyskl/posec3d",),
+    "rgbpose-conv3d": ("rgbpose-conv3d",),
     "tsm": ("tsm-r50",),
     "video-swin-t": ("video-swin",),
     "video-swin-s": ("video-swin",),

@@ -134,11 +134,20 @@ def start(
 
 
 def correct_prior(model: nn.Module, checkpoint: dict[str, Any]) -> nn.Module:
-    """Adds the checkpoint's `prior` to the model's logits in eval mode; see `log_prior`."""
+    """Adds the checkpoint's `prior` to the model's logits in eval mode; see `log_prior`.
+
+    Of a network with two outputs the result is then the logarithm of their mean probability.
+    """
     model.register_buffer("prior", torch.tensor(checkpoint["prior"]), persistent=False)
-    model.register_forward_hook(
-        lambda net, _, logits: logits if net.training else logits + net.get_buffer("prior")
-    )
+
+    def corrected(net: nn.Module, _: Any, logits: Tensor | tuple[Tensor, ...]) -> Any:
+        if net.training:
+            return logits
+        both = torch.stack(logits) if isinstance(logits, tuple) else logits[None]
+        both = both + net.get_buffer("prior")
+        return both[0] if len(both) == 1 else both.float().softmax(-1).mean(0).log()
+
+    model.register_forward_hook(corrected)
     return model
 
 
@@ -166,8 +175,11 @@ def load_baseline(
 def cross_entropy(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """Mean over the clips of ``-log p_y``, in float32."""
-    return F.cross_entropy(model(*inputs).float(), label, label_smoothing=smoothing)
+    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum."""
+    logits = model(*inputs)
+    both = logits if isinstance(logits, tuple) else (logits,)
+    losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in both]
+    return torch.stack(losses).sum()
 
 
 @torch.no_grad()

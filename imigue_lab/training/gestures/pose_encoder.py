@@ -25,8 +25,7 @@ from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gesture_clips import GestureData
-from imigue_lab.training.gestures.rgb_encoder import Sizes
+from imigue_lab.training.gesture_clips import GestureData, Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import refuse_leak
 from imigue_lab.training.runs import Run, find_run

@@ -28,11 +28,11 @@ from imigue_lab.features.flow import Batches
 from imigue_lab.models.pictures.mvit import MViT
 from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, normalise
 from imigue_lab.training.baselines.train import load_baseline
+from imigue_lab.training.gesture_clips import Sizes, picture_sizes
 from imigue_lab.training.leaks import refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
 Map = Float[Tensor, "t h w D"]
-Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
 
 
 def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[str, Map], Sizes]:
@@ -68,16 +68,6 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
             " them again"
         )
     return maps, sizes
-
-
-def picture_sizes(index: Index) -> Sizes:
-    """Width and height of each clip's picture where the index has those of its video."""
-    known = index.videos.dropna(subset=["width", "height"]).set_index("video_id")
-    return {
-        clip_id: (int(known.width[video_id]), int(known.height[video_id]))
-        for clip_id, video_id in zip(index.clips.clip_id, index.clips.video_id, strict=True)
-        if video_id in known.index
-    }
 
 
 MODEL = "mvitv2-s"

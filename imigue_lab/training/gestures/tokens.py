@@ -42,10 +42,8 @@ from imigue_lab.training.gestures.rgb_encoder import (
     TRAINED,
     FilmedClips,
     Map,
-    Sizes,
     encode_pictures,
     open_filmed,
-    picture_sizes,
     read_maps,
 )
 from imigue_lab.training.gestures.settings import GestureSettings
