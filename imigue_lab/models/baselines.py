@@ -91,9 +91,11 @@ class Baseline(NamedTuple):
 
     @property
     def start(self) -> str:
-        """Data of the weights that its authors start from; empty where these are random."""
+        """Whose weights its authors start from; empty where these are random."""
         if self.name == "mvitv2-s":
             return "Kinetics-400"
+        if self.name == "rgbpose-conv3d":
+            return "its two paths, each trained alone"
         return "ImageNet" if "RGB" in self.modality else ""
 
     def __str__(self) -> str:

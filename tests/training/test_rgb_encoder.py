@@ -90,7 +90,7 @@ def test_frozen_tokens_are_the_output_of_the_network_on_the_centre_of_the_strip(
 def test_a_random_start_is_reported_wherever_the_network_counts(frozen, along):
     run = frozen.filmed.run
     (own,) = (r for r in run.provenance()["remarks"] if r.startswith("started from random weights"))
-    assert "its paper from Kinetics-400's: set size=paper and checkpoint" in own
+    assert "its paper from those of Kinetics-400: set size=paper and checkpoint" in own
     for data in (frozen, along):
         assert f"{run.folder.name}: {own}" in data.remarks()
     assert any("mvitv2-s, joint, small size, random start" in m for m in table_one([run]).method)

@@ -49,7 +49,7 @@ def missing_start(name: Name) -> list[str]:
     if not (data := ROWS[name].start):
         return []
     how = ": set size=paper and checkpoint" if name in FAMILIES_OF else ""
-    return [f"{RANDOM}, its paper from {data}'s{how}; expect less than published"]
+    return [f"{RANDOM}, its paper from those of {data}{how}; expect less than published"]
 
 
 class Start(NamedTuple):
