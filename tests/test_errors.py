@@ -9,17 +9,17 @@ import av
 import pytest
 
 from imigue_lab.app import main
+from imigue_lab.data.index import Survey
 from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import read_people
 from imigue_lab.data.keypoint_files.pickles import read_pickle
 from imigue_lab.data.keypoint_files.tables import (
-    read_array,
     read_keypoint_csv,
     read_openpose_xlsx,
+    read_points,
 )
 from imigue_lab.data.layouts.tables import read_table
 from imigue_lab.data.skeletons.declared import declared_layout
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import Encoding, OwnFeatures
 from imigue_lab.data.videos.frame_table import open_stream
 from imigue_lab.errors import PERMISSION, LabError
@@ -27,12 +27,19 @@ from imigue_lab.features.poses import read_user_recording
 from imigue_lab.training.baselines.start import identity_of_start
 from imigue_lab.training.runs import Run
 
+
+def print_problems(path):
+    survey = Survey(path.parent, "plain")
+    read_table(path, ["video_id"], survey)
+    print(*survey.problems)
+
+
 READERS = {
-    "table.csv": lambda path: print(*read_table(path, ["video_id"])[1]),
-    "0001_light.csv": lambda path: read_keypoint_csv(path, LAYOUTS["openpose137"]),
+    "table.csv": print_problems,
+    "0001_light.csv": read_keypoint_csv,
     "own.csv": read_user_recording,
     "0001_1.xlsx": read_openpose_xlsx,
-    "own.npy": lambda path: read_array(path, None, None),
+    "own.npy": read_points,
     "frame.json": read_people,
     "rtmpose.json": read_rtmpose_json,
     "S001.skeleton": read_ntu_skeleton,

@@ -68,7 +68,7 @@ MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "aagcn": (lambda: build_awake("aagcn"), (1, 9, 17, 3), classify),
     "ctr-gcn": (lambda: build_awake("ctr-gcn"), (1, 9, 17, 3), classify),
     "dg-stgcn": (lambda: build_awake("dg-stgcn"), (2, 9, 17, 3), classify),
-    "poseconv3d": (lambda: wake(build_poseconv3d(5, 4, 8, (2, 1))), (4, 6, 16, 12), classify),
+    "poseconv3d": (lambda: wake(build_poseconv3d(5, 4, 8, (2, 1))), (4, 6, 16, 12), score),
     "tsm": (lambda: build_tsm(5, segments=3, **RESNET), (9, 32, 24), score),
     "video-swin": (lambda: build_video_swin(classes=5, **SWIN), (3, 4, 20, 24), score),
     "dscnet-rgb": (lambda: build_dscnet_rgb(5, 3, 2, **RESNET), (18, 32, 24), score),

@@ -46,6 +46,7 @@ def run(tmp_path):
     run = Run(tmp_path / "some")
     table = pd.DataFrame(rows, columns=columns).astype({"label": "Int64"})
     run.write_predictions(table)
+    run.write_json("vocabulary.json", IMIGUE.to_dict())
     run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"], "where": {}})
     return run
 

@@ -19,6 +19,7 @@ def predictions(filmed, tmp_path):
     probability[rows, clips.label.to_numpy(dtype=int)[rows]] += 1
     probability /= probability.sum(axis=1, keepdims=True)
     run = Run(tmp_path / "some")
+    run.write_json("vocabulary.json", filmed.vocabulary.to_dict())
     run.write_predictions(clips.join(pd.DataFrame(probability).add_prefix("p")))
     return read_predictions(run)
 

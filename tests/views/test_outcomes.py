@@ -91,6 +91,7 @@ def test_two_outcomes_of_other_names_are_shown_everywhere(trains):
     assert run.read_checkpoint("best")["model"].keys() == {
         *("context_dim", "face_dim", "width", "depth", "heads", "dropout", "fusion", "gate"),
         "stages",
+        "standardise",
     }
     text, outcome = everything_shown(run)
     assert outcome == "calm"

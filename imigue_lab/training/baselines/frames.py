@@ -29,7 +29,7 @@ from imigue_lab.training.baselines.pictures import ClipPictures
 QUALITY = 90
 BYTES_A_PIXEL = 0.3e-9  # of a frame, in GB
 LONGEST = 256  # frames; of a longer clip so many are stored, evenly spaced
-FASTEST = 20.0  # pixels a frame, the largest flow that is told from a larger one
+FASTEST = 20.0  # pixels a frame; larger flow looks the same
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
 

@@ -26,9 +26,11 @@ from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.baselines.start import RANDOM
 from imigue_lab.training.gesture_clips import (
     GestureData,
+    Sizes,
     clip_notes,
     count_clips,
     load_gesture_data,
+    picture_sizes,
 )
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
