@@ -115,6 +115,7 @@ def test_umap_keeps_neighbours_together_and_is_deterministic(tmp_path):
     assert "neighbours 8" in one.method and "seed 0" in one.method
 
 
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed")
 def test_umap_sees_the_points_in_no_order_of_files_and_places_them_by_id(tmp_path, monkeypatch):
     groups, seen = blobs(40), []
 
