@@ -37,12 +37,6 @@ class Recipe(NamedTuple):
     test_flips: bool = False
     balance: float = 0.0
 
-    @property
-    def views(self) -> str:
-        """What the scores of a clip are means over."""
-        crops = f" x {self.test_crops} crops" if self.test_crops > 1 else ""
-        return f"{self.test_clips} clips{crops}{', also mirrored,' if self.test_flips else ''}"
-
     def __str__(self) -> str:
         optimizer = {"adamw": "AdamW", "sgd": "SGD"}[self.optimizer]
         frames = f"{self.frames} frames" if self.frames else "all frames"
@@ -53,7 +47,9 @@ class Recipe(NamedTuple):
             f"{self.epochs} epochs",
             f"{frames} {SAMPLED[self.sampling]}",
             AUGMENTED[self.augment],
-            f"mean of {self.views} in the test" if self.views != "1 clips" else "",
+            f"tested on the mean of {self.test_clips} clips" if self.test_clips > 1 else "",
+            f"of {self.test_crops} crops each" if self.test_crops > 1 else "",
+            "also mirrored" if self.test_flips else "",
         ]
         return ", ".join(part for part in parts if part)
 

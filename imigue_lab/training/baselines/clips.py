@@ -7,6 +7,7 @@ the clip came before in it; else as often as the settings say, always the same o
 Letters in shapes: B clips, M persons, T frames, V joints, C channels; N draws of L frames.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ class Seen(NamedTuple):
         return self._replace(inputs=inputs, label=self.label.to(device))
 
 
-class Clips:
+class Clips(ABC):
     """The clips of one split, as training and evaluation use them.
 
     Attributes:
@@ -64,20 +65,21 @@ class Clips:
     def rng(self, *place: int) -> np.random.RandomState:
         return np.random.RandomState([self.seed, self.epoch, *place])
 
+    @abstractmethod
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
         """What the network sees of a clip, once per draw."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collate(self, draws: list[Any]) -> Seen:
-        raise NotImplementedError
+        """A batch of draws."""
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         """The arguments of the network, on the device of the batch."""
         return batch.inputs
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The arguments of the network for the same clips in a mirror."""
-        raise NotImplementedError
+        """The arguments of the network for the same clips in a mirror, of pictures or heatmaps."""
+        raise TypeError(f"{type(self).__name__} have no mirror images")
 
 
 class BatchesAhead(EpochBatches):

@@ -48,7 +48,7 @@ def flow_pictures(frames: Frames) -> Frames:
     return (np.concatenate([flow, speed], axis=-1).clip(-1, 1) * 127 + 128).astype(np.uint8)
 
 
-STREAMS: dict[str, Callable[[Frames], Frames]] = {
+PICTURES: dict[str, Callable[[Frames], Frames]] = {
     "rgb": lambda frames: frames,
     "taylor": taylor_pictures,
     "flow": flow_pictures,
@@ -62,12 +62,12 @@ def open_pictures(
 
     Args:
         crop: side of what the network sees.
-        stream: one of `STREAMS`, or a folder of videos named after videos or clips.
+        stream: one of `PICTURES`, or a folder of videos named after videos or clips.
 
     Raises:
         DataError: a video cannot be read, or a clip runs past its end; no such folder.
     """
-    if stream in STREAMS:
+    if stream in PICTURES:
         whole, own = index.videos.set_index("video_id").video, clips.video
     else:
         whole = videos_of(Path(stream).expanduser())
@@ -104,7 +104,7 @@ def videos_of(folder: Path) -> dict[str, Path]:
     found = {path.stem: path for path in sorted(folder.rglob("*")) if is_video(path)}
     if not found:
         raise DataError(
-            f"pictures: expected {', '.join(STREAMS)} or a folder of videos, got {folder}; correct"
+            f"pictures: expected {', '.join(PICTURES)} or a folder of videos, got {folder}; correct"
             " the setting"
         )
     return found
@@ -131,7 +131,7 @@ def store_frames(
                     for file, span in files.items()
                 }
                 for file, frames in video.clips(numbers):
-                    write_frames(Path(file), STREAMS[stream](frames))
+                    write_frames(Path(file), PICTURES[stream](frames))
 
 
 def size_of(wanted: dict[Path, dict[Path, Range]], side: int) -> float:
