@@ -399,7 +399,14 @@ def test_make_demo_falls_back_where_the_network_of_faces_cannot_be_used(tmp_path
         program.chmod(0o755)
     ready = tmp_path / "ready"
     ready.touch()
-    words = ["make", "demo", f"BIN={tmp_path}", f"READY={ready}", f"DEMO={tmp_path}/demo"]
+    words = [
+        "make",
+        "--no-print-directory",
+        "demo",
+        f"BIN={tmp_path}",
+        f"READY={ready}",
+        f"DEMO={tmp_path}/demo",
+    ]
     done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     face = "face-expression" if usable else "synthetic-face"
