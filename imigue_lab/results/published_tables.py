@@ -125,8 +125,10 @@ def describe(run: Run) -> tuple[str, str]:
         size = "" if settings["size"] == "paper" else f", {settings['size']} size"
         known = ROWS.get(settings["model"])  # a run may outlive its network
         modality = known.modality if known else "unknown network"
-        random = known is not None and known.start and "checkpoint" not in kept["data"]
-        start = ", random start" if random else ""
+        start = Path(run.provenance()["where"].get("checkpoint") or "").name
+        start = f", from {start}" if "checkpoint" in kept["data"] else ""
+        if known and known.start and not start:
+            start = ", random start"
         return f"{settings['model']}, {settings['stream']}{size}{start}", modality
     if kept["task"] == "fusion":
         return f"fusion ({settings['weights']}) of {settings['runs'].replace(',', ', ')}", "scores"
