@@ -139,8 +139,7 @@ def test_a_missing_fold_is_named_with_the_command_that_trains_it(write, capsys):
     assert end.value.code == 1 and said.count("\n") == 1
     assert "b: expected finished runs of these settings on folds 0 to 4, got none on 0, 1" in said
     command = "imigue-lab train baseline --data /nowhere --fold 0 --stream bone"
-    assert said.endswith(f"; train each, as by {command}
-")
+    assert said.endswith(f"; train each, as by {command}\n")
 
 
 @pytest.mark.parametrize(
