@@ -152,6 +152,8 @@ class BaselineData:
             from imigue_lab.data.skeletons.heatmaps import limbs
 
             return known | {"joints": len(limbs(layout) if stream == "bone" else layout.joints)}
+        if settings.drop_path >= 0:
+            known["drop_path"] = settings.drop_path
         if model == "mvitv2-s":
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":

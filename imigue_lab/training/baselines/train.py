@@ -20,6 +20,7 @@ from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.mixing import Mixing
+from imigue_lab.training.baselines.optimisers import build_optimizer
 from imigue_lab.training.baselines.pictures import SIDES, losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
@@ -36,7 +37,6 @@ from imigue_lab.training.loop import (
     fit,
     select_epochs,
 )
-from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -73,7 +73,7 @@ def train_baseline(
         if ranks.first:
             record_training_clips(run, starts, **data.training_clips)
         checkpoint, model, remarks = start(settings, data)
-        optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
+        optimizer = build_optimizer(model, settings)
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
