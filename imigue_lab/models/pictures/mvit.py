@@ -81,6 +81,13 @@ class MViT(nn.Module):
         return MViTOutput(x[:, 0], rearrange(x[:, 1:], "b (t h w) d -> b t h w d", t=t, h=h, w=w))
 
 
+class Classifier(mvit.MViT):
+    """torchvision's model from clips to logits, which also gives its tokens."""
+
+    def tokens(self, frames: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B t h w D"]:
+        return MViT(self)(frames).tokens
+
+
 def build_mvit(
     size: Size = "small",
     classes: int = 400,
@@ -120,7 +127,7 @@ def build_mvit(
                 )
             )
             width = new_width
-    net = mvit.MViT(
+    net = Classifier(
         spatial_size=(clip[1], clip[2]),
         temporal_size=clip[0],
         block_setting=blocks,

@@ -18,8 +18,6 @@ from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import Clips, Sampled
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
-    IMAGENET,
-    KINETICS,
     SIDES,
     STACKED,
     ClipPictures,
@@ -120,8 +118,7 @@ class BaselineData:
             split,
             settings.frames,
             SIDES[settings.size],
-            stacked=settings.model in STACKED,
-            colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
+            settings.model,
             augment=augment,
             seed=seed,
             sampled=sampled,

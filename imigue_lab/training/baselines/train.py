@@ -71,7 +71,7 @@ def train_baseline(
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         if ranks.first:
-            record_training_clips(run, starts, **data.training_clips)
+            record_training_clips(run, data.training_clips, starts)
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(model, settings)
         clips = data.clips("train", settings, training=True)
