@@ -256,8 +256,9 @@ def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     shown["points over the reference"] = [
         percent(row.difference, row.difference_low, row.difference_high, sign="+") for row in rows
     ]
+    fixed = " (these seeds)" if (table.seeds > 1).any() else ""  # the intervals are of others too
     for name in ("p", "p_holm"):
-        shown[name.replace("_", ", ")] = [show_p(value) for value in table[name]]
+        shown[name.replace("_", ", ") + fixed] = [show_p(value) for value in table[name]]
     shown["effect"] = ["–" if pd.isna(value) else f"{value:+.2f}" for value in table.effect]
     for name in ("discordant", "worse", "better"):
         shown[name] = ["–" if pd.isna(value) else str(int(value)) for value in table[name]]

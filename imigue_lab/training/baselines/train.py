@@ -19,23 +19,24 @@ from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
-from imigue_lab.training.baselines.pictures import losses_apart
+from imigue_lab.training.baselines.mixing import Mixing
+from imigue_lab.training.baselines.pictures import SIDES, losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
     identity_of_start,
     missing_start,
     read_start,
+    runs_named,
     take_over,
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
-from imigue_lab.training.leaks import record_training_clips
+from imigue_lab.training.leaks import record_training_clips, refuse_held_out
 from imigue_lab.training.loop import (
     Stopping,
-    build_optimizer,
-    build_scheduler,
     fit,
     select_epochs,
 )
+from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -59,6 +60,9 @@ def train_baseline(
         loaded = BaselineData(loaded.split, loaded)
     data = loaded or load_baseline_data(settings)
     selection, data = select_epochs(train_baseline, settings, data)
+    starts = runs_named(settings.checkpoint)
+    for before in starts:
+        refuse_held_out("checkpoint", before, data.held_out)
     identity = data.identity() | identity_of_start(settings.checkpoint)
     run = open_run("baseline", settings, identity, data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
@@ -66,16 +70,23 @@ def train_baseline(
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         if ranks.first:
-            record_training_clips(run, **data.training_clips)
+            record_training_clips(run, starts, **data.training_clips)
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
+        mixed = settings.mixup or settings.cutmix
+        how = settings.mixup, settings.cutmix, SIDES[settings.size]
+        mixing = Mixing(*how) if mixed else None
         loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
-            return loss(model, clips.enter(batch), batch.label, settings.smoothing)
+            inputs, label = clips.enter(batch), batch.label
+            if batch.mixture:
+                inputs = clips.mixed(inputs, batch.mixture)
+                label = batch.mixture.labels(label, len(data.split.vocabulary))
+            return loss(model, inputs, label, settings.smoothing)
 
         def predicted(model: nn.Module, clips: Clips, flips: bool = False) -> pd.DataFrame:
             return predict(device, model, clips, data, batch_size, ranks, flips)
@@ -87,8 +98,8 @@ def train_baseline(
             session,
             model,
             optimizer,
-            build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
-            training_batches(clips, batch_size, settings.seed, settings.balance),
+            settings.scheduler,
+            training_batches(clips, batch_size, settings.seed, settings.balance, mixing),
             loss_of,
             evaluate if len(validation) else None,
             checkpoint,
@@ -110,15 +121,15 @@ def start(
 ) -> tuple[dict[str, Any], nn.Module, list[str]]:
     """The description of the weights, the untrained model, and remarks on its initial weights."""
     arguments = data.arguments(settings) | SIZES[settings.model][settings.size]
-    published = None
+    trained, name = None, settings.model
     if settings.checkpoint:
         layout = data.gestures.layout if data.gestures else None
-        published = read_start(settings.checkpoint, settings.model, layout, arguments)
-        arguments |= published.options
-    model = build_baseline(settings.model, **arguments)
-    remarks = missing_start(settings.model)
-    if published:
-        remarks = take_over(model, published, data.split.vocabulary)
+        trained = read_start(settings.checkpoint, name, layout, arguments, settings.stream)
+        arguments |= trained.options
+    model = build_baseline(name, **arguments)
+    remarks = missing_start(name)
+    if trained:
+        remarks = take_over(model, trained, data.split.vocabulary)
     for remark in remarks:
         print(f"note: {remark}")
     labels = data.clips("train", settings).labels
@@ -178,7 +189,10 @@ def load_baseline(
 def cross_entropy(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum."""
+    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum.
+
+    `label` are classes (B,), or the shares of all classes (B, C).
+    """
     logits = model(*inputs)
     both = logits if isinstance(logits, tuple) else (logits,)
     losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in both]
