@@ -28,6 +28,8 @@ def test_no_schedule_is_none_and_optimizers_are_as_named():
     group = sgd.param_groups[0]
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 5e-4)
     assert len(group["params"]) == 1
+    plain = build_optimizer("momentum", model, 0.1, 5e-4).param_groups[0]
+    assert (plain["momentum"], plain["nesterov"], plain["weight_decay"]) == (0.9, False, 5e-4)
     assert type(build_optimizer("adamw", model, 0.1, 0.0)).__name__ == "AdamW"
     assert build_scheduler("none", sgd, 5, 5, 2) is None
 

@@ -54,7 +54,9 @@ class BaselineSettings(ClipSettings):
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup of clips and labels; 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, for pictures alone; 0: off")
-    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
+    optimizer: Optimizer = Field(
+        "adamw", description="adamw, sgd with Nesterov momentum 0.9, or momentum: not Nesterov's"
+    )
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
     scheduler: str = Field(
