@@ -190,7 +190,7 @@ class SkeletonClips(Clips):
         """A clip, or for its nth draw of the epoch a random part of it (CTR-GCN's feeder)."""
         if self.crop == 1:
             return self.clips[number]
-        share, place = self.rng(number, 3, ordinal).rand(2)
+        share, place = self.rng(number, 4, ordinal).rand(2)
         return self.clips.part(number, self.crop + (1 - self.crop) * share, place)
 
     def whole(self, number: int, ordinal: int) -> Clip:

@@ -97,6 +97,7 @@ class BaselineData:
 
     def clips(self, split: str, settings: BaselineSettings, training: bool = False) -> Clips:
         """The clips of one split as the network sees them, augmented in training."""
+        assert settings.stream != "all"
         modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
         augment = settings.augment if training else "none"
         rotation, crop = (settings.rotation, settings.temporal_crop) if training else (0.0, 1.0)

@@ -22,8 +22,8 @@ class BaselineSettings(ClipSettings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper", "prior": "sampled"}}
 
     model: Name = Field("2s-agcn", description="a row of Table 1, such as st-gcn++ or ctr-gcn")
-    stream: Stream = Field(
-        "joint", description="joint, bone, joint_motion or bone_motion; heatmaps: joint or bone"
+    stream: Literal[Stream, "all"] = Field(
+        "joint", description="joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
     )
     size: Literal["small", "paper"] = Field(
         "small", description="small for a quick look, or paper as published"
@@ -83,6 +83,12 @@ class BaselineSettings(ClipSettings):
             return values
         return {"frames": 8 if row.name in ("tsm", "slowonly", *get_args(Both)) else 16, **values}
 
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """All that the network can read, one at a time."""
+        modality = ROWS[self.model].modality
+        return STREAMS if modality == "skeleton" else STREAMS[: 1 + ("heatmaps" in modality)]
+
     @classmethod
     def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The recipe of the requested model."""
@@ -96,12 +102,9 @@ class BaselineSettings(ClipSettings):
 
     def model_post_init(self, _: Any) -> None:
         modality = ROWS[self.model].modality
-        drawn = "heatmaps" in modality
-        streams = STREAMS if modality == "skeleton" else STREAMS[: 1 + drawn]
-        if self.stream not in streams:
-            raise ValueError(
-                f"stream: {self.model} reads {modality}; choose {' or '.join(streams)}"
-            )
+        known = [*self.streams, *["all"] * (len(self.streams) > 1)]
+        if self.stream not in known:
+            raise ValueError(f"stream: {self.model} reads {modality}; choose {' or '.join(known)}")
         if self.model == "dscnet" and self.sampling != "resample":
             raise ValueError(
                 "sampling: dscnet sees the centres of equal segments; leave it at resample"

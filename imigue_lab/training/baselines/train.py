@@ -16,6 +16,7 @@ from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
+from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
@@ -57,6 +58,8 @@ def train_baseline(
         loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
         fit: trains the model; a trial (`training.trial`) has its own.
     """
+    if settings.stream == "all":
+        raise SettingsError("stream: expected one stream, got all, which is several runs; name one")
     if isinstance(loaded, GestureData):
         loaded = BaselineData(loaded.split, loaded)
     data = loaded or load_baseline_data(settings)
