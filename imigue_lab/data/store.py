@@ -120,7 +120,7 @@ class EncoderStore:
             with safe_open(path, framework="numpy") as file:
                 yield file
         except SafetensorError as error:
-            raise DataError(f"{path}: damaged ({error}); delete it and extract it again") from error
+            raise unreadable(path, "damaged", error, "delete it and extract it again") from error
 
 
 def stamp_of(source: Path) -> dict[str, str]:
