@@ -46,7 +46,7 @@ class Seen(NamedTuple):
 
     def to(self, device: torch.device) -> "Seen":
         inputs = tuple(x.to(device) for x in self.inputs)
-        mixture = self.mixture and self.mixture.to(device)
+        mixture = self.mixture and Mixture(*(x.to(device) for x in self.mixture))
         return self._replace(inputs=inputs, label=self.label.to(device), mixture=mixture)
 
 
@@ -110,7 +110,9 @@ def training_batches(
         rngs = [clips.rng(number, 4, ordinal) for number, ordinal in own[::2]]
         return seen._replace(mixture=mixing.draw(rngs, len(own)))
 
-    return BatchesAhead(sampler, read, clips, together=2 if mixing else 1)
+    batches = BatchesAhead(sampler, read, clips)
+    batches.together = 2 if mixing else 1
+    return batches
 
 
 def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:

@@ -30,9 +30,6 @@ class Mixture(NamedTuple):
     share: Float[Tensor, " B"]
     box: Int[Tensor, "B 4"]
 
-    def to(self, device: torch.device) -> "Mixture":
-        return Mixture(self.share.to(device), self.box.to(device))
-
     def other(self, x: Tensor) -> Tensor:
         """The other one of each pair; for a last one without a pair itself."""
         numbers = torch.arange(len(x), device=x.device)

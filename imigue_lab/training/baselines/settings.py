@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Sampling
-from imigue_lab.training.schedules import SCHEDULERS
+from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -58,7 +58,7 @@ class BaselineSettings(ClipSettings):
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
     decay_norms: bool = Field(True, description="norms, biases and positions also decay")
     drop_path: float = Field(
-        -1, ge=-1, lt=1, description="of Video Swin and MViTv2; -1: as published"
+        -1.0, ge=-1, lt=1, description="of Video Swin and MViTv2; -1: as published"
     )
     scheduler: str = Field(
         "plateau",
