@@ -80,9 +80,10 @@ class Mixing(NamedTuple):
         share = rng.beta(alpha, alpha)
         own = np.full([self.side if self.cutmix else 1] * 2, 1 if cut else share, np.float32)
         if cut:
-            half = int(self.side * (1 - share) ** 0.5 / 2)
-            rows, columns = (
-                slice(max(0, n - half), n + half) for n in rng.randint(self.side, size=2)
-            )
-            own[rows, columns] = 0
+            centre, half = rng.randint(self.side, size=2), int(self.side * (1 - share) ** 0.5 / 2)
+            (top, left), (bottom, right) = (centre - half).clip(0), centre + half
+            own[top:bottom, left:right] = 0
         return own
+
+
+PLAIN = Mixing()  # nothing is mixed
