@@ -42,13 +42,13 @@ class Recipe(NamedTuple):
     clip_grad: float = 0.0
 
     def __str__(self) -> str:
-        plain = "SGD of Nesterov" if self.nesterov else "SGD"
+        plain = "Nesterov SGD" if self.nesterov else "SGD"
         optimizer = plain if self.optimizer == "sgd" else "AdamW"
         frames = f"{self.frames} frames" if self.frames else "all frames"
         parts = [
             f"{optimizer} {self.lr:g} for {self.batch_size} clips",
             f"{self.backbone_lr:g} of it below the head" if self.backbone_lr < 1 else "",
-            f"decay {self.weight_decay:g}{'' if self.decay_norms else ' but of norms and biases'}",
+            f"decay {self.weight_decay:g}{'' if self.decay_norms else ' except norms and biases'}",
             f"gradients up to {self.clip_grad:g}" if self.clip_grad else "",
             f"warm-up {self.lr_warmup:g} epochs" if self.lr_warmup else "",
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
