@@ -50,7 +50,7 @@ class Recipe(NamedTuple):
         parts = [
             f"{optimizer} {self.lr:g} for {self.batch_size} clips",
             f"{self.backbone_lr:g} of it below the head" if self.backbone_lr < 1 else "",
-            f"decay {self.weight_decay:g}{'' if self.decay_norms else ' but of norms and biases'}",
+            f"decay {self.weight_decay:g}{'' if self.decay_norms else ' except norms and biases'}",
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
             f"{self.epochs} epochs{f', {self.lr_warmup:g} of warm-up' * (self.lr_warmup > 0)}",
             f"gradients of norm {self.clip_grad:g} at most" if self.clip_grad else "",
