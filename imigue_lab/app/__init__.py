@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(make, "--signal", "joint", signals, choices=["joint", "none"])
     store = "feature store (default: features/ of the workspace)"
     make.add_argument("--store", default="", help=store)
+    no_pictures = "write keypoints and labels only"
+    make.add_argument("--no-pictures", dest="pictures", action="store_false", help=no_pictures)
     for option, effect in (
-        ("--no-pictures", "write keypoints and labels only"),
         ("--all-win-validation", "validation split without a loss, as in the real data"),
         ("--leak-subject", "put one subject into both train and test"),
     ):
@@ -113,6 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
+        trial = "only estimate time and memory from a few steps; leaves no run"
+        model.add_argument("--trial", action="store_true", help=trial)
         model.set_defaults(task=task)
 
     fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
@@ -160,17 +164,9 @@ def make_data(options: argparse.Namespace) -> None:
     from imigue_lab.data.synthetic.story import FULL_VIDEOS, SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
-    spec = SyntheticSpec(
-        videos=options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size],
-        seed=options.seed,
-        signal=options.signal,
-        pictures=not options.no_pictures,
-        all_win_validation=options.all_win_validation,
-        leak_subject=options.leak_subject,
-        size=options.size,
-        layout=options.layout,
-    )
-    index = make_data(options.root, spec, options.store)
+    given = {field.name: getattr(options, field.name) for field in fields(SyntheticSpec)}
+    given["videos"] = options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size]
+    index = make_data(options.root, SyntheticSpec(**given), options.store)
     print(f"{len(index.videos)} synthetic interviews with {len(index.clips)} clips in {index.root}")
 
 
@@ -232,10 +228,14 @@ def fetch_weights(_: argparse.Namespace) -> None:
 
 def train_model(options: argparse.Namespace) -> None:
     from imigue_lab.training.tasks import TASKS
+    from imigue_lab.training.trial import try_training
     from imigue_lab.views.style import notes_of
 
     task = TASKS[options.task]
     settings = given_settings(task.settings, options)
+    if options.trial:
+        print(try_training(options.task, settings))
+        return
     if options.task == "baseline":
         from imigue_lab.results.ensemble import train_streams
 

@@ -13,10 +13,9 @@ from imigue_lab.models import import_builder
 if TYPE_CHECKING:  # the table is read without torch
     import torch.nn
 
-Optimizer = Literal["adamw", "sgd", "momentum"]
+Optimizer = Literal["adamw", "sgd"]
 Sampling = Literal["resample", "uniform", "window"]
 
-OPTIMIZERS = {"adamw": "AdamW", "sgd": "Nesterov SGD", "momentum": "SGD"}
 SAMPLED = {"resample": "evenly", "uniform": "sampled uniformly", "window": "at a stride of 2"}
 AUGMENTED = {"none": "", "turn": "scaled and rotated", "mirror": "cropped and mirrored"}
 
@@ -37,17 +36,23 @@ class Recipe(NamedTuple):
     test_crops: int = 1
     test_flips: bool = False
     balance: float = 0.0
+    nesterov: bool = True
+    decay_norms: bool = True
+    backbone_lr: float = 1.0
     rotation: float = 0.0
-    lr_warmup: int = 0
+    lr_warmup: float = 0.0
     clip_grad: float = 0.0
 
     def __str__(self) -> str:
+        sgd = "Nesterov SGD" if self.nesterov else "SGD"
+        optimizer = sgd if self.optimizer == "sgd" else "AdamW"
         frames = f"{self.frames} frames" if self.frames else "all frames"
         parts = [
-            f"{OPTIMIZERS[self.optimizer]} {self.lr:g} for {self.batch_size} clips",
-            f"decay {self.weight_decay:g}",
+            f"{optimizer} {self.lr:g} for {self.batch_size} clips",
+            f"{self.backbone_lr:g} of it below the head" if self.backbone_lr < 1 else "",
+            f"decay {self.weight_decay:g}{'' if self.decay_norms else ' but of norms and biases'}",
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
-            f"{self.epochs} epochs{f', {self.lr_warmup} of warm-up' * (self.lr_warmup > 0)}",
+            f"{self.epochs} epochs{f', {self.lr_warmup:g} of warm-up' * (self.lr_warmup > 0)}",
             f"gradients of norm {self.clip_grad:g} at most" if self.clip_grad else "",
             f"{frames} {SAMPLED[self.sampling]}",
             AUGMENTED[self.augment],
@@ -62,20 +67,37 @@ class Recipe(NamedTuple):
 PYSKL = Recipe("sgd", 0.1, 5e-4, "cosine", 80, 128, 100, "uniform", test_clips=10)
 STRONG_AUG = PYSKL._replace(epochs=120, augment="turn")
 DG_STGCN = PYSKL._replace(epochs=150, batch_size=64, rotation=0.2)
-ST_GCN = Recipe("momentum", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample")
+ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample", nesterov=False)
 POSEC3D = Recipe(
-    *("momentum", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 10, 1, True), clip_grad=40
+    *("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 10, 1, True),
+    nesterov=False,
+    clip_grad=40.0,
 )
-TSM = Recipe("momentum", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror", clip_grad=20)
+TSM = Recipe(  # published: all biases at twice the rate
+    *("sgd", 0.05, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror"),
+    nesterov=False,
+    decay_norms=False,
+    backbone_lr=0.2,
+    clip_grad=20.0,
+)
 DSCNET = TSM._replace(
-    weight_decay=5e-4, scheduler="steps:25:40:50", epochs=60, batch_size=32, sampling="resample"
+    lr=0.01,
+    weight_decay=5e-4,
+    scheduler="steps:25:40:50",
+    epochs=60,
+    batch_size=32,
+    sampling="resample",
+    backbone_lr=1.0,
 )
 SLOWONLY = POSEC3D._replace(
     lr=0.15, weight_decay=1e-4, epochs=180, batch_size=96, frames=8, test_flips=False
 )
 RGBPOSE = SLOWONLY._replace(lr=0.0075, scheduler="steps:12:16", epochs=20, batch_size=48)
-VIDEO_SWIN = Recipe(
-    *("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3), lr_warmup=3
+VIDEO_SWIN = Recipe(  # published: biases decay, norms and tables of positions do not
+    *("adamw", 1e-3, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3),
+    decay_norms=False,
+    backbone_lr=0.1,
+    lr_warmup=2.5,
 )
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
 POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)

@@ -69,6 +69,10 @@ class Clips(ABC):
     def rng(self, *place: int) -> np.random.RandomState:
         return np.random.RandomState([self.seed, self.epoch, *place])
 
+    @property
+    @abstractmethod
+    def clip_ids(self) -> list[str]: ...
+
     @abstractmethod
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
         """What the network sees of a clip, once per draw."""
@@ -174,6 +178,10 @@ class SkeletonClips(Clips):
         self.clips, self.layout, self.names = clips, layout, names
         self.augment, self.sampled = augment, sampled
         self.rotation, self.crop = rotation, crop
+
+    @property
+    def clip_ids(self) -> list[str]:
+        return self.clips.clip_ids
 
     def __getitem__(self, number: int) -> Clip:
         return self.whole(number, 0)

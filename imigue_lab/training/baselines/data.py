@@ -18,8 +18,6 @@ from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import Clips, Sampled
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
-    IMAGENET,
-    KINETICS,
     SIDES,
     STACKED,
     ClipPictures,
@@ -121,8 +119,7 @@ class BaselineData:
             split,
             settings.frames,
             SIDES[settings.size],
-            stacked=settings.model in STACKED,
-            colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
+            settings.model,
             augment=augment,
             seed=seed,
             sampled=sampled,
@@ -153,6 +150,8 @@ class BaselineData:
             from imigue_lab.data.skeletons.heatmaps import limbs
 
             return known | {"joints": len(limbs(layout) if stream == "bone" else layout.joints)}
+        if settings.drop_path >= 0:
+            known["drop_path"] = settings.drop_path
         if model == "mvitv2-s":
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":

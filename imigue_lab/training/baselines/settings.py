@@ -54,11 +54,20 @@ class BaselineSettings(ClipSettings):
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup of clips and labels; 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, for pictures alone; 0: off")
-    optimizer: Optimizer = Field(
-        "adamw", description="adamw, sgd with Nesterov momentum 0.9, or momentum: not Nesterov's"
-    )
+    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with momentum 0.9")
+    nesterov: bool = Field(True, description="Nesterov's momentum in sgd")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
+    backbone_lr: float = Field(
+        1.0, gt=0, le=1, description="share of the learning rate below the head"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="share of the learning rate from a block to the one below"
+    )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
+    decay_norms: bool = Field(True, description="norms, biases and positions also decay")
+    drop_path: float = Field(
+        -1, ge=-1, lt=1, description="of Video Swin and MViTv2; -1: as published"
+    )
     scheduler: str = Field(
         "plateau",
         pattern=SCHEDULERS,
@@ -100,6 +109,10 @@ class BaselineSettings(ClipSettings):
             raise ValueError(
                 "sampling: dscnet sees the centres of equal segments; leave it at resample"
             )
+        if self.layer_decay < 1 and "and" in modality:
+            raise ValueError(f"layer_decay: {self.model} has parallel paths; leave it at 1")
+        if self.drop_path >= 0 and not self.model.startswith(("video-swin", "mvitv2")):
+            raise ValueError(f"drop_path: {self.model} has none; leave it at -1")
         if self.test_crops == 2:
             raise ValueError("test_crops: expected 1 or 3, got 2; set either")
         if self.test_crops > 1 and modality != "RGB":

@@ -3,6 +3,7 @@
 Settings in, a finished run folder out. `Clips.enter` gives the input of each network.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.mixing import Mixing
+from imigue_lab.training.baselines.optimisers import build_optimizer
 from imigue_lab.training.baselines.pictures import SIDES, losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
@@ -36,7 +38,6 @@ from imigue_lab.training.loop import (
     fit,
     select_epochs,
 )
-from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -44,7 +45,9 @@ from imigue_lab.training.session import Device, open_session
 
 
 def train_baseline(
-    settings: BaselineSettings, loaded: BaselineData | GestureData | None = None
+    settings: BaselineSettings,
+    loaded: BaselineData | GestureData | None = None,
+    fit: Callable[..., nn.Module] = fit,
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
@@ -53,6 +56,7 @@ def train_baseline(
 
     Args:
         loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
+        fit: trains the model; a trial (`training.trial`) has its own.
     """
     if settings.stream == "all":
         raise SettingsError("stream: expected one stream, got all, which is several runs; name one")
@@ -70,9 +74,9 @@ def train_baseline(
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         if ranks.first:
-            record_training_clips(run, starts, **data.training_clips)
+            record_training_clips(run, data.training_clips, starts)
         checkpoint, model, remarks = start(settings, data)
-        optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
+        optimizer = build_optimizer(model, settings)
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
