@@ -31,7 +31,7 @@ from imigue_lab.data.skeletons.cropping import random_box
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
-from imigue_lab.training.baselines.mixing import Mixture
+from imigue_lab.training.baselines.mixing import Own, mix_joints, mix_maps
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
@@ -241,11 +241,11 @@ class DenseSparseClips(PairedClips):
         turned = (rearrange(x, "b m t v c -> b m c t v") for x in skeletons)
         return (as_input(frames, self.pictures.model), *turned)
 
-    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+    def mixed(self, inputs: tuple[Tensor, ...], own: Own) -> tuple[Tensor, ...]:
         frames, *turned = inputs
         axes = self.skeletons.layout.axes
-        skeletons = (mixture.joints(x.movedim(2, -1), axes).movedim(-1, 2) for x in turned)
-        return (mixture.maps(frames), *skeletons)
+        skeletons = (mix_joints(x.movedim(2, -1), own, axes).movedim(-1, 2) for x in turned)
+        return (mix_maps(frames, own), *skeletons)
 
 
 def losses_apart(

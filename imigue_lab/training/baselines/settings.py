@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Sampling
-from imigue_lab.training.schedules import SCHEDULERS
+from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -57,17 +57,11 @@ class BaselineSettings(ClipSettings):
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with momentum 0.9")
     nesterov: bool = Field(True, description="Nesterov's momentum in sgd")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
-    backbone_lr: float = Field(
-        1.0, gt=0, le=1, description="share of the learning rate below the head"
-    )
-    layer_decay: float = Field(
-        1.0, gt=0, le=1, description="share of the learning rate from a block to the one below"
-    )
+    backbone_lr: float = Field(1.0, gt=0, le=1, description="share of lr below the head")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="share of lr of each block below")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
     decay_norms: bool = Field(True, description="norms, biases and positions also decay")
-    drop_path: float = Field(
-        -1, ge=-1, lt=1, description="of Video Swin and MViTv2; -1: as published"
-    )
+    drop_path: float = Field(-1.0, ge=-1, lt=1, description="of transformers; -1: as published")
     scheduler: str = Field(
         "plateau",
         pattern=SCHEDULERS,
