@@ -19,9 +19,11 @@ def positive(text: str) -> int:
 
 
 def add_option(
-    parser: argparse.ArgumentParser, option: str, default: Any, text: str, **rules: Any
+    parser: argparse.ArgumentParser, option: str, text: str, default: Any = "", **rules: Any
 ) -> None:
-    parser.add_argument(option, default=default, help=f"{text} (default: {default})", **rules)
+    """An option whose help names its default, unless that is empty."""
+    shown = text if default == "" else f"{text} (default: {default})"
+    parser.add_argument(option, default=default, help=shown, **rules)
 
 
 def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
@@ -49,7 +51,7 @@ def add_study_commands(commands: Any) -> None:
     ):
         study = commands.add_parser(name, help=effect)
         add_settings(study, settings)
-        add_option(study, "--workers", 1, "number of processes on this host", type=positive)
+        add_option(study, "--workers", "number of processes on this host", 1, type=positive)
         study.set_defaults(run=run)
 
     compare = commands.add_parser(
