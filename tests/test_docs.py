@@ -18,11 +18,7 @@ from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
-<<<<<<< HEAD
-from imigue_lab.models.baselines import TABLE
-=======
-from imigue_lab.models.baselines import ROWS
->>>>>>> F
+from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.results.open import FusionSettings
 from imigue_lab.studies.settings import AblationSettings, SearchSettings

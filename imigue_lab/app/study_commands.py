@@ -66,15 +66,15 @@ def add_study_commands(commands: Any) -> None:
 
 
 def run_ablation(options: argparse.Namespace) -> None:
-    from imigue_lab.results.compare import in_words, show_comparison
-    from imigue_lab.studies.ablations import ablate, ablation_table
+    from imigue_lab.results.compare import compare, in_words, show_comparison
+    from imigue_lab.studies.ablations import ablate
     from imigue_lab.studies.settings import AblationSettings
     from imigue_lab.studies.trials import share_among
 
     settings = given_settings(AblationSettings, options)
     if options.workers > 1:
         share_among(options.workers, ablate, settings)
-    table = ablation_table(ablate(settings), settings.split)
+    table = compare(ablate(settings), split=settings.split)
     print(show_comparison(table).to_string(index=False), *in_words(table), sep="\n")
 
 

@@ -37,7 +37,7 @@ class BaselineSettings(ClipSettings):
     )
     stride: int = Field(2, ge=1, description="of the frames of a window")
     test_clips: int = Field(1, ge=1, description="uniform draws or windows averaged in evaluation")
-    test_crops: Literal[1, 3] = Field(1, description="of pictures, averaged in evaluation")
+    test_crops: int = Field(1, ge=1, le=3, description="1 or 3 of pictures, averaged in evaluation")
     test_flips: bool = Field(False, description="pictures and heatmaps also mirrored in evaluation")
     pictures: str = Field(
         "rgb", description="what networks of pictures see: rgb, taylor, flow or a folder of videos"
@@ -107,6 +107,8 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"layer_decay: {self.model} has parallel paths; leave it at 1")
         if self.drop_path >= 0 and not self.model.startswith(("video-swin", "mvitv2")):
             raise ValueError(f"drop_path: {self.model} has none; leave it at -1")
+        if self.test_crops == 2:
+            raise ValueError("test_crops: expected 1 or 3, got 2; set either")
         if self.test_crops > 1 and modality != "RGB":
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.cutmix and modality != "RGB":
