@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the table is read without torch
 
 Optimizer = Literal["adamw", "sgd"]
 Sampling = Literal["resample", "uniform", "window"]
+Region = Literal["centre", "person"]
 
 SAMPLED = {"resample": "evenly", "uniform": "sampled uniformly", "window": "at a stride of 2"}
 AUGMENTED = {"none": "", "turn": "scaled and rotated", "mirror": "cropped and mirrored"}
@@ -36,6 +37,7 @@ class Recipe(NamedTuple):
     test_crops: int = 1
     test_flips: bool = False
     balance: float = 0.0
+    region: Region = "centre"
 
     def __str__(self) -> str:
         optimizer = {"adamw": "AdamW", "sgd": "SGD"}[self.optimizer]
@@ -46,6 +48,7 @@ class Recipe(NamedTuple):
             self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
             f"{self.epochs} epochs",
             f"{frames} {SAMPLED[self.sampling]}",
+            "around the person" if self.region == "person" else "",
             AUGMENTED[self.augment],
             f"tested on the mean of {self.test_clips} clips" if self.test_clips > 1 else "",
             f"of {self.test_crops} crops each" if self.test_crops > 1 else "",
@@ -62,6 +65,7 @@ POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 
 TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror")
 DSCNET = TSM._replace(sampling="resample")  # TSM's for all its streams; no other is described
 SLOWONLY = Recipe("sgd", 0.15, 1e-4, "cosine", 180, 96, 8, "uniform", "mirror", 10)
+SLOWONLY = SLOWONLY._replace(region="person")
 RGBPOSE = Recipe("sgd", 0.0075, 1e-4, "steps:12:16", 20, 48, 8, "uniform", "mirror", 10)
 VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3)
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
