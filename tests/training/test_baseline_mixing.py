@@ -111,7 +111,7 @@ def of_steps(clips, shares, epoch=2, seed=5):
     """Mixed skeletons of an epoch by clip, without padding, from the given processes."""
     found = []
     for ranks in shares:
-        batches = training_batches(clips, 7, seed, 0.5, Mixing(0.8))
+        batches = training_batches(clips, 7, seed, 0.5, Mixing(0.8, 0.0, 1))
         for pieces in batches.steps(epoch, ranks):
             for batch, _ in pieces:
                 skeleton, mask = clips.mixed(clips.enter(batch), batch.own)

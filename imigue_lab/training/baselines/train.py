@@ -69,7 +69,8 @@ def train_baseline(
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
-        mixing = Mixing(settings.mixup, settings.cutmix, SIDES[settings.size])
+        how = settings.mixup, settings.cutmix, SIDES[settings.size]
+        mixing = Mixing(*how) if any(how[:2]) else None
         loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
