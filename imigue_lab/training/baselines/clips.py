@@ -24,7 +24,7 @@ from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
-from imigue_lab.training.baselines.mixing import PLAIN, Mixing, Own, mix_joints, mix_maps, other
+from imigue_lab.training.baselines.mixing import Mixing, Own, mix_joints, mix_maps, other
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
@@ -102,20 +102,20 @@ class BatchesAhead(EpochBatches):
 
 
 def training_batches(
-    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing = PLAIN
+    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing | None = None
 ) -> EpochBatches:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
 
     def read(own: list[Draw]) -> Seen:
         seen = clips.collate([clips.draws(*draw)[0] for draw in own])
-        if not mixing.on:
+        if mixing is None:
             return seen
         rngs = [clips.rng(number, 4, ordinal) for number, ordinal in own[::2]]
         return seen._replace(own=mixing.draw(rngs, len(own)))
 
     batches = BatchesAhead(sampler, read, clips)
-    batches.together = 2 if mixing.on else 1
+    batches.together = 2 if mixing else 1
     return batches
 
 

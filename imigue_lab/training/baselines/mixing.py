@@ -61,13 +61,9 @@ class Mixing(NamedTuple):
         side: of the pictures, in pixels.
     """
 
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    side: int = 1
-
-    @property
-    def on(self) -> bool:
-        return self.mixup + self.cutmix > 0
+    mixup: float
+    cutmix: float
+    side: int
 
     def draw(self, rngs: list[np.random.RandomState], clips: int) -> Own:
         """For a batch of so many clips, from a generator for each pair."""
@@ -84,6 +80,3 @@ class Mixing(NamedTuple):
             (top, left), (bottom, right) = (centre - half).clip(0), centre + half
             own[top:bottom, left:right] = 0
         return own
-
-
-PLAIN = Mixing()  # nothing is mixed

@@ -16,11 +16,10 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms.v2.functional import resized_crop
 
 from imigue_lab.data.clips import Clip
@@ -251,13 +250,3 @@ class DenseSparseClips(PairedClips):
         axes = self.skeletons.layout.axes
         skeletons = (mix_joints(x.movedim(2, -1), own, axes).movedim(-1, 2) for x in turned)
         return (mix_maps(frames, own), *skeletons)
-
-
-def losses_apart(
-    model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
-) -> Tensor:
-    """The sum of the cross-entropies of DSCNet's streams: each is trained independently."""
-    streams: Any = model.streams
-    logits = [stream(x) for stream, x in zip(streams.values(), inputs, strict=True)]
-    losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in logits]
-    return torch.stack(losses).sum()

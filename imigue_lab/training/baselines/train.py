@@ -22,7 +22,7 @@ from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, tra
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.mixing import Mixing, mix_labels
 from imigue_lab.training.baselines.optimisers import build_optimizer
-from imigue_lab.training.baselines.pictures import SIDES, losses_apart
+from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
     identity_of_start,
@@ -80,15 +80,15 @@ def train_baseline(
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
-        mixing = Mixing(settings.mixup, settings.cutmix, SIDES[settings.size])
-        loss = losses_apart if settings.model == "dscnet" else cross_entropy
+        how = settings.mixup, settings.cutmix, SIDES[settings.size]
+        mixing = Mixing(*how) if any(how[:2]) else None
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             inputs, label = clips.enter(batch), batch.label
             if batch.own is not None:
                 inputs = clips.mixed(inputs, batch.own)
                 label = mix_labels(label, batch.own, len(data.split.vocabulary))
-            return loss(model, inputs, label, settings.smoothing)
+            return cross_entropy(model, inputs, label, settings.smoothing)
 
         def predicted(model: nn.Module, clips: Clips, flips: bool = False) -> pd.DataFrame:
             return predict(device, model, clips, data, batch_size, ranks, flips)
@@ -191,7 +191,7 @@ def load_baseline(
 def cross_entropy(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum.
+    """Mean over the clips of ``-log p_y``, in float32; of several outputs the sum.
 
     `label` are classes (B,), or the shares of all classes (B, C).
     """
