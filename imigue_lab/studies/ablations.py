@@ -52,6 +52,7 @@ GESTURE: dict[str, Change] = {
     "no-semantic": {"criteria": "spatial,contextual"},
     "no-spatial": {"criteria": "semantic,contextual"},
     "no-contextual": {"criteria": "semantic,spatial"},
+    "not-centred": {"centred": False},
     "merge-0.1": {"merge": 0.1},
     "merge-0.5": {"merge": 0.5},
     "bank-10": {"bank": 10},

@@ -82,7 +82,7 @@ def try_training(task: str, settings: Any) -> Trial:
                 raise EndedError
 
         times[0] = time.perf_counter()
-        return fit(session, *given, after_step=timed, **named)
+        return fit(session, *given, **named | {"after_step": timed})
 
     try:
         with quiet(), suppress(EndedError):

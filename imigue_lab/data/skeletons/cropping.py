@@ -82,6 +82,12 @@ def random_box(
     return (height - wide) // 2, (width - wide) // 2, wide, wide
 
 
+def random_part(box: Box, rng: np.random.RandomState) -> Box:
+    """A `random_box` of a region; `rng` seeds its offset."""
+    top, left, *part = random_box(box[2:], rng, random.Random(int(rng.randint(2**31))))
+    return box[0] + top, box[1] + left, part[0], part[1]
+
+
 def crop(skeleton: Skeleton, box: Box) -> Skeleton:
     """The joints in a region of the picture."""
     places = skeleton[..., :2] - np.array([box[1], box[0]], dtype=np.float32)

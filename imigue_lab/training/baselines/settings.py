@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Sampling
+from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sampling
 from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings
 
@@ -42,6 +42,7 @@ class BaselineSettings(ClipSettings):
     pictures: str = Field(
         "rgb", description="what networks of pictures see: rgb, taylor, flow or a folder of videos"
     )
+    region: Region = Field("centre", description="of RGB: centre, or person: the box of the joints")
     augment: Augment = Field(
         "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
@@ -113,6 +114,11 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.cutmix and modality != "RGB":
             raise ValueError(f"cutmix: {self.model} sees {modality}; leave it at 0, or set mixup")
+        if self.region == "person" and (modality != "RGB" or self.test_crops > 1):
+            raise ValueError(
+                "region: expected a network of RGB alone with test_crops=1 for the person, got"
+                f" {modality} and {self.test_crops}; leave it at centre"
+            )
         if self.test_flips and "skeleton" in modality:
             raise ValueError(f"test_flips: {self.model} sees no mirror images; leave it at false")
         if self.rotation and modality != "skeleton":

@@ -38,7 +38,7 @@ from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = (
     *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
-    "reads",
+    *("reads", "centred"),
 )
 
 
