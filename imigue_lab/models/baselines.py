@@ -79,7 +79,7 @@ TSM = TSM._replace(decay_norms=False, backbone_lr=0.2, clip_grad=20.0)
 DSCNET = TSM._replace(lr=0.01, backbone_lr=1.0, weight_decay=5e-4, sampling="resample")
 DSCNET = DSCNET._replace(scheduler="steps:25:40:50", epochs=60, batch_size=32)
 SLOWONLY = POSEC3D._replace(lr=0.15, weight_decay=1e-4, epochs=180, batch_size=96, frames=8)
-SLOWONLY = SLOWONLY._replace(test_flips=False)
+SLOWONLY = SLOWONLY._replace(test_flips=False, region="person")
 RGBPOSE = SLOWONLY._replace(
     region="centre", lr=0.0075, scheduler="steps:12:16", epochs=20, batch_size=48
 )

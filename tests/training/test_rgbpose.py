@@ -7,6 +7,7 @@ import torch
 
 from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.skeletons.cropping import person_box
+from imigue_lab.data.skeletons.heatmaps import joint_heatmaps
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import build_baseline
@@ -83,6 +84,13 @@ def test_the_spot_is_where_the_heatmap_of_its_joint_is(paired):
     for number in (0, 1):
         spot, left, right = peaks(paired(), number)
         assert near(spot, left) and not near(spot, right)
+
+
+def test_the_heatmaps_are_as_wide_as_published(paired):
+    clips = paired()
+    batch = clips.collate(clips.draws(0)[:1])
+    expected = joint_heatmaps(batch.inputs[1], (16, 16), sigma=0.7)
+    assert torch.equal(clips.enter(batch)[1], expected)
 
 
 def test_training_crops_and_mirrors_both_alike(paired):

@@ -18,7 +18,7 @@ from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
 from imigue_lab.data.skeletons.cropping import Size, compact, crop, random_box, resize, short_side
 from imigue_lab.data.skeletons.geometry import Skeleton, present
-from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
+from imigue_lab.data.skeletons.heatmaps import SIGMA, joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines.clips import Clips, Seen, SkeletonClips
 
@@ -79,11 +79,11 @@ class HeatmapClips(SkeletonClips):
             skeleton = flip(skeleton, self.layout, self.side)
         return skeleton
 
-    def enter(self, batch: Seen) -> tuple[Tensor, ...]:
+    def enter(self, batch: Seen, sigma: float = SIGMA) -> tuple[Tensor, ...]:
         skeleton, size = batch.inputs[0], (self.side, self.side)
         if self.names == ["joint"]:
-            return (joint_heatmaps(skeleton, size),)
-        return (limb_heatmaps(skeleton, limbs(self.layout), size),)
+            return (joint_heatmaps(skeleton, size, sigma),)
+        return (limb_heatmaps(skeleton, limbs(self.layout), size, sigma),)
 
     mixed = Clips.mixed
 

@@ -20,6 +20,7 @@ from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.pictures import PairedClips, Picture, PictureClips, as_input
 
 RATIO = 4  # heatmaps for each frame of RGB, and pixels of RGB for each of a heatmap
+SIGMA = 0.7  # pixels of a heatmap
 SIDES = {"small": (16, 16), "paper": (56, 64)}  # of heatmaps, in training and in evaluation
 
 
@@ -70,7 +71,7 @@ class RgbPoseClips(PairedClips):
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         frames, skeletons = batch.inputs
-        maps = self.maps.enter(batch._replace(inputs=(skeletons,)))
+        maps = self.maps.enter(batch._replace(inputs=(skeletons,)), SIGMA)
         return (as_input(frames, self.pictures.model), *maps)
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
