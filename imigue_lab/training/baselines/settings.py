@@ -46,6 +46,7 @@ class BaselineSettings(ClipSettings):
     augment: Augment = Field(
         "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
+    distort: bool = Field(False, description="RGB with augment: RandAugment and random erasing too")
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
@@ -90,6 +91,11 @@ class BaselineSettings(ClipSettings):
             )
         if self.test_crops > 1 and modality != "RGB":
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
+        if self.distort and (modality != "RGB" or self.augment == "none"):
+            raise ValueError(
+                "distort: expected a network of RGB with augment=turn or mirror, got"
+                f" {self.model} with {self.augment}; set it to false"
+            )
         if self.region == "person" and (modality != "RGB" or self.test_crops > 1):
             raise ValueError(
                 "region: expected a network of RGB alone with test_crops=1 for the person, got"
