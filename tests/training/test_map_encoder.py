@@ -292,8 +292,8 @@ def test_maps_of_heatmaps_are_pose_tokens_with_places_in_the_picture(on_maps, fi
     with torch.no_grad():
         (maps,) = clips.enter(clips.collate(clips.draws(number)))
         logits = net(maps)
-    told = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
-    assert_close(told, logits[0], atol=4e-3, rtol=2e-3)
+    expected = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
+    assert_close(expected, logits[0], atol=4e-3, rtol=2e-3)
     assert "pose tokens are cells of the run seen-poseconv3d, frozen" in data.remarks()
 
 
