@@ -15,7 +15,7 @@ from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import Vocabulary
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines import frames as stored_frames
 from imigue_lab.training.baselines.clips import Sampled
 from imigue_lab.training.baselines.data import BaselineData
@@ -25,6 +25,7 @@ from imigue_lab.training.baselines.pictures import (
     PictureClips,
     StoredClip,
 )
+from imigue_lab.training.baselines.settings import BaselineSettings
 
 BRIGHT = 4  # grey of a frame, a step of its number
 
@@ -243,8 +244,8 @@ def halves(tmp_path):
     clips = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
     pictures = ClipPictures(clips.astype({"label": "Int64"}), 32, [])
 
-    def seen(augment="none", model="mvitv2-s"):
-        return PictureClips(pictures, "train", 2, 28, model, augment, seed=0)
+    def seen(augment="none", model="mvitv2-s", **given):
+        return PictureClips(pictures, "train", 2, 28, model, augment, seed=0, **given)
 
     return seen
 
@@ -259,6 +260,22 @@ def test_the_middle_is_seen_normalised_in_either_order_of_axes(halves):
     assert x[0, 1, 0, 14, 25].item() == pytest.approx((220 / 255 - 0.45) / 0.225, abs=0.1)
     (x,), (stacked,) = (halves(model=model).enter(batch) for model in ("slowonly", "tsm"))
     assert_close(stacked, torch.cat([x[:, :, 0], x[:, :, 1]], dim=1))
+
+
+def test_distorted_clips_change_with_the_epoch_and_in_all_frames_alike(halves):
+    plain, clips = halves("mirror"), halves("mirror", distort=True)
+    before, changed = torch.get_rng_state(), []
+    for epoch in range(16):
+        plain.epoch = clips.epoch = epoch
+        frames = clips.draws(0)[0].frames
+        assert torch.equal(frames, clips.draws(0)[0].frames) and frames.dtype == torch.uint8
+        assert torch.equal(frames[0], frames[1])
+        changed.append(not torch.equal(frames, plain.draws(0)[0].frames))
+    assert sum(changed) > 8 and torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(halves(distort=True).draws(0)[0].frames, halves().draws(0)[0].frames)
+    for given in ({"model": "st-gcn"}, {"model": "tsm", "augment": "none"}):
+        with pytest.raises(SettingsError, match="distort: expected a network of RGB"):
+            BaselineSettings.from_arguments({"augment": "turn", "distort": True, **given})
 
 
 def test_augmented_clips_move_with_the_epoch_and_some_are_mirrored(halves):

@@ -112,15 +112,15 @@ def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights
 
     def listen(clips, clip_ids, *given):
         asked.append(clip_ids)
-        encode(clips, clip_ids, *given)
+        return encode(clips, clip_ids, *given)
 
     monkeypatch.setattr(map_encoder, "encode", listen)
     index = open_data(str(filmed))
     again = encode_maps(frozen.filmed, "", index, CPU)
     assert not asked and all(torch.equal(again[i], frozen.rgb[i]) for i in frozen.rgb)
-    clip_id, file = next(iter(frozen.filmed.files.items()))
+    clip_id, file = frozen.filmed.source.clips[["clip_id", "file"]].iloc[0]
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
-    again = encode_maps(frozen.filmed, "", index, CPU)
+    again = encode_maps(replace(frozen.filmed), "", index, CPU)
     assert asked == [[clip_id]] and torch.equal(again[clip_id], frozen.rgb[clip_id])
 
     run = frozen.filmed.run
@@ -292,8 +292,8 @@ def test_maps_of_heatmaps_are_pose_tokens_with_places_in_the_picture(on_maps, fi
     with torch.no_grad():
         (maps,) = clips.enter(clips.collate(clips.draws(number)))
         logits = net(maps)
-    told = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
-    assert_close(told, logits[0], atol=4e-3, rtol=2e-3)
+    expected = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
+    assert_close(expected, logits[0], atol=4e-3, rtol=2e-3)
     assert "pose tokens are cells of the run seen-poseconv3d, frozen" in data.remarks()
 
 

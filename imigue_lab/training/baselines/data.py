@@ -129,6 +129,7 @@ class BaselineData:
             sampled=sampled,
             beside=BESIDE if settings.model == "dscnet" else 0,
             crops=settings.test_crops,
+            distort=settings.distort,
         )
         if self.gestures is None:
             return frames

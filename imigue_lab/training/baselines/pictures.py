@@ -20,7 +20,8 @@ from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import resized_crop
+from torchvision.transforms.v2 import RandAugment
+from torchvision.transforms.v2.functional import erase, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
@@ -116,6 +117,7 @@ class PictureClips(Clips):
         model: the network, a row of Table 1.
         augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
         beside: further frames before and after each, within the clip.
+        distort: with augmentation, also by `distorted`.
         crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
     """
 
@@ -131,9 +133,10 @@ class PictureClips(Clips):
         sampled: Sampled | None = None,
         beside: int = 0,
         crops: int = 1,
+        distort: bool = False,
     ):
         self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
-        self.boxes = pictures.boxes
+        self.boxes, self.distort = pictures.boxes, distort
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
         self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
@@ -174,6 +177,8 @@ class PictureClips(Clips):
         box = box or (0, 0, *frames.shape[2:])
         box = box if self.augment == "none" else random_part(box, rng)
         frames = resized_crop(frames, *box, [self.crop, self.crop])
+        if self.distort and self.augment != "none":
+            frames = distorted(frames, rng)
         return [frames.flip(-1) if self.augment == "mirror" and rng.rand() < 0.5 else frames]
 
     def collate(self, draws: list[Picture]) -> Seen:
@@ -187,6 +192,28 @@ class PictureClips(Clips):
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0].flip(-1),)
+
+
+def distorted(
+    frames: UInt8[Tensor, "T 3 H W"], rng: np.random.RandomState
+) -> UInt8[Tensor, "T 3 H W"]:
+    """RandAugment, and by a chance of 1/4 random erasing, of all frames alike.
+
+    Torchvision's transforms draw from torch's generator, which belongs to the training; here the
+    operations, signs and rectangles are drawn from `rng`.
+    """
+    policy, size = RandAugment(), (frames.shape[2], frames.shape[3])
+    for name in rng.choice(list(policy._AUGMENTATION_SPACE), policy.num_ops):
+        strengths, signed = policy._AUGMENTATION_SPACE[name]
+        scale = strengths(policy.num_magnitude_bins, *size)
+        strength = 0.0 if scale is None else float(scale[policy.magnitude])
+        strength *= -1 if signed and rng.rand() < 0.5 else 1
+        how = policy.interpolation, policy._fill
+        frames = policy._apply_image_or_video_transform(frames, name, strength, *how)
+    if rng.rand() < 0.25:
+        box = random_part((0, 0, *size), rng, area=(0.02, 1 / 3))
+        frames = erase(frames, *box, torch.zeros(3, 1, 1, dtype=torch.uint8))
+    return frames
 
 
 def as_input(frames: UInt8[Tensor, "B T 3 H W"], model: str) -> Tensor:

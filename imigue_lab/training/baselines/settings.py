@@ -52,6 +52,7 @@ class BaselineSettings(ClipSettings):
     temporal_crop: float = Field(
         1.0, gt=0, le=1, description="a random part of each clip, at least so large; 1: the whole"
     )
+    distort: bool = Field(False, description="RGB with augment: RandAugment and random erasing too")
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup of clips and labels; 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, for pictures alone; 0: off")
@@ -114,6 +115,11 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.cutmix and modality != "RGB":
             raise ValueError(f"cutmix: {self.model} sees {modality}; leave it at 0, or set mixup")
+        if self.distort and (modality != "RGB" or self.augment == "none"):
+            raise ValueError(
+                "distort: expected a network of RGB with augment=turn or mirror, got"
+                f" {self.model} with {self.augment}; set it to false"
+            )
         if self.region == "person" and (modality != "RGB" or self.test_crops > 1):
             raise ValueError(
                 "region: expected a network of RGB alone with test_crops=1 for the person, got"

@@ -72,7 +72,6 @@ class Start(NamedTuple):
         options: arguments of `build_baseline` with which the weights have the same meaning.
         classes: of the head.
         same_joints: whether they are of the joints to train on; None if that is unknown.
-        todo: what to do if their sizes differ.
         remarks: of the runs, on their own start.
     """
 
@@ -81,7 +80,6 @@ class Start(NamedTuple):
     options: dict[str, Any]
     classes: tuple[str, ...]
     same_joints: bool | None
-    todo: str
     remarks: list[str]
 
 
@@ -146,9 +144,8 @@ def read_start(
         own: dict[str, Any] = {"original": False} if family == "pyskl/ctrgcn" else {}
         if family in ("aagcn", "pyskl/aagcn"):
             own = {"emphasis": any(".emphasis." in key for key in state)}
-        todo = "set size=paper, and frames to as many as it was trained with"
         classes = builtin("imigue").classes
-        return Start(f"{checkpoint} ({family})", state, own, classes, None, todo, [])
+        return Start(f"{checkpoint} ({family})", state, own, classes, None, [])
     raise errors[0]
 
 
@@ -183,9 +180,7 @@ def start_of_runs(
         for remark in run.provenance()["remarks"]
         if RANDOM in remark
     ]
-    todo = f"set size and frames to those of {names}"
-    classes = tuple(found["classes"])
-    return Start(source, states[0], options, classes, same, todo, remarks)
+    return Start(source, states[0], options, tuple(found["classes"]), same, remarks)
 
 
 def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
@@ -221,8 +216,8 @@ def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[st
     for name in new:
         if not any(of.search(name) for of in (OF_CLASSES, OF_JOINTS, OF_EXCHANGE)):
             raise DataError(
-                f"{start.source}: expected the sizes of the model, got another at {name};"
-                f" {start.todo}"
+                f"{start.source}: expected the sizes of the model, got another at {name}; set size"
+                " and frames to what it was trained with, of a published file size=paper"
             )
     for name in own.keys() - set(new):
         own[name].copy_(start.state[name])

@@ -8,9 +8,6 @@ streams, W width of a token.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -23,7 +20,7 @@ from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import crop_places, person_box
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.data.store import EncoderStore, Encoding, create_store
+from imigue_lab.data.store import Encoding, create_store
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
@@ -31,53 +28,19 @@ from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import GestureData, Sizes
-from imigue_lab.training.gestures.map_encoder import Map, MappedClips
+from imigue_lab.training.gestures.map_encoder import Map, MappedClips, TokenStore
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
-Skeleton = Float[Tensor, "M T V CC"]
-PoseTokens = Float[Tensor, "M S V W"]
 
-
-@dataclass(frozen=True)
-class PoseStore:
-    """`pose (M, S, V, W)` of each clip, as float16, with the places of its tokens.
-
-    An item is valid only for the skeleton from which it was encoded.
-    """
-
-    store: EncoderStore
-    weights: Path
-
-    def read(self, clip_id: str, skeleton: Skeleton) -> PoseTokens | None:
-        """The tokens of a clip; None if they are not stored."""
-        if not self.store.path(clip_id).exists():
-            return None
-        facts = self.store.facts(clip_id)
-        expected = {"fingerprint": self.store.encoding.fingerprint, "skeleton": digest_of(skeleton)}
-        if not expected.items() <= facts.items():
-            return None
-        return torch.from_numpy(self.store.read(clip_id)["pose"])
-
-    def write(self, clip_id: str, skeleton: Skeleton, tokens: PoseTokens, places: Tensor) -> None:
-        features = {"pose": tokens.half().numpy(), "places": places.numpy()}
-        self.store.write(clip_id, features, self.weights, {"skeleton": digest_of(skeleton)})
-
-
-def open_pose_store(store: str, index: Index, runs: list[Run], frames: int) -> PoseStore:
-    """The store of the tokens of two runs, joint and bone.
-
-    Args:
-        frames: number to which clips are resampled.
-    """
+def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData) -> TokenStore:
+    """The store of the tokens of two runs, joint and bone, as `pose (M, S, V, W)` with places."""
+    frames = runs[0].settings()["settings"]["frames"]
     weights = "-".join(run.weights_digest() for run in runs)
     encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
-    return PoseStore(create_store(store, index, encoding), runs[0].folder / "best.safetensors")
-
-
-def digest_of(skeleton: Skeleton) -> str:
-    return blake2b(skeleton.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+    file = runs[0].folder / "best.safetensors"
+    return TokenStore(create_store(store, index, encoding), file, data.contents)
 
 
 STREAMS: tuple[Stream, Stream] = ("joint", "bone")
@@ -139,7 +102,7 @@ def encode_clips(
     clips: SkeletonClips,
     sizes: Sizes,
     device: torch.device,
-    store: PoseStore | None,
+    store: TokenStore | None,
 ) -> dict[str, PoseClip]:
     """Every clip by id, with its tokens from the store or encoded now.
 
@@ -155,7 +118,7 @@ def encode_clips(
         own = [clips[number] for number in numbers]
         for number, clip in zip(numbers, own, strict=True):
             placed = place(clips, number, encoder.joint.persons, sizes.get(clip.clip_id))
-            kept = store.read(clip.clip_id, clip.skeleton) if store else None
+            kept = store.read(clip.clip_id) if store else None
             encoded[clip.clip_id] = PoseClip(clip.skeleton, *placed, kept)
         if store is None or all(encoded[clip.clip_id].tokens is not None for clip in own):
             continue
@@ -164,7 +127,7 @@ def encode_clips(
             found = encoded[clip.clip_id]
             if found.tokens is None:
                 kept = tokens[:, : found.seen.shape[1]].clone()
-                store.write(clip.clip_id, clip.skeleton, kept, found.places)
+                store.write(clip.clip_id, kept, places=found.places)
                 encoded[clip.clip_id] = found._replace(tokens=kept)
     return encoded
 

@@ -141,13 +141,13 @@ class GestureTokens:
 
     @property
     def without_rgb(self) -> list[str]:
-        known = self.rgb_input.files if self.rgb_input else self.rgb
+        known = self.rgb_input.seen if self.rgb_input else self.rgb
         return [i for i in self.gestures.split.clips.clip_id if i not in known]
 
     @property
     def unplaced(self) -> list[str]:
         """Clips with pictures of unknown size."""
-        shown = self.filmed.files if self.filmed else self.rgb
+        shown = self.filmed.seen if self.filmed else self.rgb
         return [i for i in self.poses if i in shown and i not in self.sizes]
 
     @property
@@ -286,7 +286,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         return GestureTokens(gestures, [posed.run], rgb, encoding, poses, sizes, filmed, posed)
     runs = pose_runs(settings, gestures)
     encoder = load_pose_encoder(runs, gestures)
-    kept = open_pose_store(settings.store, index, runs, settings.frames)
+    kept = open_pose_store(settings.store, index, runs, gestures)
     poses = {}
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
