@@ -40,13 +40,13 @@ def main(videos: int = VIDEOS) -> None:
             print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
         imigue_lab(["fuse", *STREAMS, "--name", "ensemble"])
         table = fusion_table(find_run("ensemble"))
-    best = table[table.split == "test"].sort_values("top1").iloc[-1]
-    low, high = best.fusion_gains_interval
+    best = table[table.split == "test"].sort_values("accuracy").iloc[-1]
+    gain, (low, high) = best.fusion_gains, best.fusion_gains_interval
     print(
-        f"test: fused {best.top1 + best.fusion_gains:.3f}, best stream {best.run} {best.top1:.3f},"
-        f" gain {best.fusion_gains:+.3f} [{low:+.3f}, {high:+.3f}] on {best.n} clips"
+        f"test: fused {best.accuracy + gain:.3f}, best stream {best.run} {best.accuracy:.3f},"
+        f" gain {gain:+.3f} [{low:+.3f}, {high:+.3f}] on {best.n} clips"
     )
-    assert best.fusion_gains > 0, "the fusion is no better than its best stream"
+    assert gain > 0, "the fusion is no better than its best stream"
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from scipy.special import expit
 from imigue_lab.app import main
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError
-from imigue_lab.results.folds import fold_runs, pooled
 from imigue_lab.results.fuse import fit_temperature, fuse, fusion_table, show_members, tempered
+from imigue_lab.results.open import fold_runs, pooled
 from imigue_lab.results.published_tables import table_one
 from imigue_lab.results.submit import submit
 from imigue_lab.training.baselines.settings import BaselineSettings
