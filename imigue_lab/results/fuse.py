@@ -22,7 +22,7 @@ from imigue_lab.data.splits import FOLDS
 from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
-from imigue_lab.results.open import FusionSettings, fold_runs, pooled, shared_items
+from imigue_lab.results.open import FusionSettings, fold_runs, model_of, pooled, shared_items
 from imigue_lab.results.score_tables import counted, with_intervals
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run, open_run, refuse_other_classes
@@ -40,6 +40,10 @@ from imigue_lab.training.scores import (
 from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
 OUT_OF_FOLD = "out of fold"
+COLUMNS = (
+    *("split", "run", "weight", "temperature", "n", "clusters", "unit"),
+    *("accuracy", "accuracy_interval", "fusion_gains", "fusion_gains_interval"),
+)
 ROUNDS = 1000  # of the weight search
 Weights = Float[np.ndarray, " R"]
 
@@ -102,9 +106,8 @@ def name_items(predictions: pd.DataFrame) -> str:
 
 def varies_by_split(first: Run, second: Run) -> bool:
     """Whether both are of one model, with other folds or seeds: their splits may differ."""
-    one, other = first.settings(), second.settings()
-    names = {n for n, v in one["settings"].items() if v != other["settings"].get(n)}
-    return one["task"] == other["task"] and bool(names) and names <= {"fold", "seed"}
+    one, other = (run.settings()["settings"] for run in (first, second))
+    return one != other and model_of(first) | {"seed": 0} == model_of(second) | {"seed": 0}
 
 
 def fuse(
@@ -300,9 +303,11 @@ def fusion_table(run: Run) -> pd.DataFrame:
 
     These are the folds' where there are any, else validation; without either none is marked.
     """
-    table = pd.DataFrame(run.read_json("fusion.json"))
-    chosen = table[(table.split == table.split[0]) & (table.split != "test")]
-    return table.assign(best=table.run.isin(chosen.nlargest(1, "accuracy").run))
+    table = pd.DataFrame(run.read_json("fusion.json"), columns=COLUMNS)
+    first = next(iter(table.split), "test")
+    chosen = table[(table.split == first) & (first != "test")]
+    best = chosen.sort_values("accuracy", ascending=False, kind="stable").run.head(1)
+    return table.assign(best=table.run.isin(best))
 
 
 def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
@@ -315,7 +320,7 @@ def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
         shown["temperature"] = table.temperature.round(2)
     for column in ("accuracy", "fusion_gains"):
         shown[column.replace("_", " ")] = with_intervals(table, column)
-    where = OUT_OF_FOLD if table.split[0] == OUT_OF_FOLD else "on validation"
+    where = OUT_OF_FOLD if OUT_OF_FOLD in set(table.split) else "on validation"
     items, sentences = name_items(run.predictions()), []
     for row in table[table.best].itertuples():
         low, high = row.fusion_gains_interval

@@ -183,6 +183,17 @@ def test_the_folds_and_seeds_of_one_model_are_averaged_and_only_the_test_counts_
         fuse(names, "search")
 
 
+def test_an_ensemble_of_folds_without_any_known_truth_has_predictions_alone(write, capsys):
+    for run in (runs := write.model("a")[1:]):
+        table = run.predictions()
+        run.write_predictions(table.assign(label=table.label.mask(table.split == "test")))
+    main(["fuse", *(run.folder.name for run in runs), "--name", "hidden"])
+    assert "Empty DataFrame" in capsys.readouterr().out
+    fused = Run(runs_folder() / "hidden")
+    assert fused.scores().empty and (fused.predictions().split == "test").sum() == 30
+    assert "there are no scores" in write_card(fused).read_text()
+
+
 def test_emotion_runs_are_fused_by_video_and_written_as_any_run(write, tmp_path):
     first, *_ = write.model("a", emotion=True, skill=2.0)
     second, *_ = write.model("b", emotion=True, skill=2.0, gamma=1.0)
