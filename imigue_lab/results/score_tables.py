@@ -26,7 +26,7 @@ def constant_rows(scores: pd.DataFrame) -> pd.DataFrame:
 def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     """The score table for display: two digits, intervals in brackets, a dash for missing values."""
     emotion = "accuracy" in table
-    shown = table[["split", "predictor", "n", "correct"]].copy()
+    shown = table.reindex(columns=["split", "predictor", "n", "correct"])
     shown.insert(3, "clusters", counted(table))
     every = EMOTION_METRICS if emotion else GESTURE_METRICS
     for metric in filter(table.columns.__contains__, every):

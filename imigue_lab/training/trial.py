@@ -63,25 +63,22 @@ def try_training(task: str, settings: Any) -> Trial:
         )
     data = TASKS[task].load_data(settings)
     own = settings.model_copy(update={"name": f"trial-{os.getpid()}", "refit": False})
-    times, steps = [time.perf_counter()], 0
-    cost: dict[str, Any] = {}
+    seen: list[Any] = []
+    times: list[float] = []
 
     def first_steps(
         session: Session, *given: Any, after_step: Callable[[], Any] = int, **named: Any
     ) -> nn.Module:
-        nonlocal steps
-        steps = len(given[3])
-
         def timed() -> None:
             after_step()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append(time.perf_counter())
-            cost.update(cost_of(session.device.torch_device, 0.0))
             if len(times) > STEPS:
                 raise EndedError
 
-        times[0] = time.perf_counter()
+        seen.extend((session.device.torch_device, len(given[3])))
+        times.append(time.perf_counter())
         return fit(session, *given, **named | {"after_step": timed})
 
     try:
@@ -89,7 +86,9 @@ def try_training(task: str, settings: Any) -> Trial:
             TASKS[task].train(own, data, first_steps)
     finally:
         shutil.rmtree(runs_folder() / own.name, ignore_errors=True)
-    seconds = [b - a for a, b in pairwise(times)]
+    seconds = [after - before for before, after in pairwise(times)]
+    device, steps = seen
     pictures = getattr(data, "pictures", None)
     stored = sum(path.stat().st_size for path in pictures.clips.file) if pictures else 0
+    cost = cost_of(device, sum(seconds))
     return Trial(seconds, settings.batch_size, steps, settings.epochs, cost, stored)

@@ -161,8 +161,7 @@ def predict(
         seen = collate([crop for own in crops for crop in own])
         with device.autocast():
             logit = model(**seen.to(device.torch_device).inputs()).logit
-        masks = (batch.context_mask, batch.face_mask)
-        present = zip(*(mask.any(dim=1).tolist() for mask in masks), strict=True)
+        present = torch.stack([batch.context_mask.any(1), batch.face_mask.any(1)], dim=1).tolist()
         columns = {
             "video_id": batch.video_ids,
             **logit_columns(mean_logit(logit, [len(own) for own in crops])),
@@ -185,8 +184,8 @@ def mean_logit(logit: Float[Tensor, "C *K"], counts: list[int]) -> Float[Tensor,
             return own.softmax(dim=1).mean(dim=0).log()
         return own.sigmoid().mean().logit(eps=1e-12)
 
-    parts = logit.split(counts)
-    return torch.stack([own[0] if len(own) == 1 else mean(own.double()) for own in parts])
+    parts = logit.cpu().double().split(counts)
+    return torch.stack([own[0] if len(own) == 1 else mean(own) for own in parts])
 
 
 def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:

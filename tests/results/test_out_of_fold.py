@@ -8,8 +8,8 @@ from scipy.special import expit
 from imigue_lab.app import main
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError
-from imigue_lab.results.folds import fold_runs, pooled
 from imigue_lab.results.fuse import fit_temperature, fuse, fusion_table, show_members, tempered
+from imigue_lab.results.open import fold_runs, pooled
 from imigue_lab.results.published_tables import table_one
 from imigue_lab.results.submit import submit
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -181,6 +181,17 @@ def test_the_folds_and_seeds_of_one_model_are_averaged_and_only_the_test_counts_
         fuse(["a0", "bones"])
     with pytest.raises(RunError, match="validation has no labelled item to search on"):
         fuse(names, "search")
+
+
+def test_an_ensemble_of_folds_without_any_known_truth_has_predictions_alone(write, capsys):
+    for run in (runs := write.model("a")[1:]):
+        table = run.predictions()
+        run.write_predictions(table.assign(label=table.label.mask(table.split == "test")))
+    main(["fuse", *(run.folder.name for run in runs), "--name", "hidden"])
+    assert "Empty DataFrame" in capsys.readouterr().out
+    fused = Run(runs_folder() / "hidden")
+    assert fused.scores().empty and (fused.predictions().split == "test").sum() == 30
+    assert "there are no scores" in write_card(fused).read_text()
 
 
 def test_emotion_runs_are_fused_by_video_and_written_as_any_run(write, tmp_path):
