@@ -56,10 +56,10 @@ def try_training(task: str, settings: Any) -> Trial:
     Frames that are not stored yet are stored first, as the training would. Raises SettingsError for
     a gesture model whose encoders would be trained first.
     """
-    if task == "gesture" and not (settings.joint_run and settings.bone_run):
+    if task == "gesture" and not (settings.pose_run or (settings.joint_run and settings.bone_run)):
         raise SettingsError(
             "joint_run, bone_run: expected finished runs, since a trial trains no encoder, got"
-            " none; name both, or try `train baseline`"
+            " none; name both, or pose_run, or try `train baseline`"
         )
     data = TASKS[task].load_data(settings)
     own = settings.model_copy(update={"name": f"trial-{os.getpid()}", "refit": False})
