@@ -168,8 +168,9 @@ def fit(
     rising = max(1, session.settings.lr_warmup * steps)
 
     def stepped(number: int) -> None:
-        after_step()
         n = len(history) * steps + number
+        step_at(optimizer, min(1.0, (n + 1) / rising))
+        after_step()
         if decay:  # rising, so that the initial weights do not last
             average(shown, model, min(decay, n / (9 + n)))
         if scheduler and not isinstance(scheduler, ReduceLROnPlateau):
@@ -191,10 +192,7 @@ def fit(
             begin_epoch(epoch)
             row = {"epoch": epoch, "lr": max(group["lr"] for group in optimizer.param_groups)}
             pieces = batches.steps(epoch, ranks)
-            shares = [min(1.0, (epoch * steps + n) / rising) for n in range(1, steps + 1)]
-            row["train_loss"] = train_epoch(
-                session, model, optimizer, pieces, loss_of, stepped, bar, shares
-            )
+            row["train_loss"] = train_epoch(session, model, pieces, loss_of, stepped, bar)
             for own in [model, shown] if decay else [model]:
                 ranks.average_statistics(own)
             row |= evaluate(shown) if evaluate else {}
@@ -212,19 +210,17 @@ def fit(
 def train_epoch(
     session: Session,
     model: nn.Module,
-    optimizer: Optimizer,
     steps: Iterable[list[Piece]],
     loss_of: Callable[[nn.Module, Any], Tensor],
-    after_step: Callable[[int], object],
+    step: Callable[[int], object],
     bar: tqdm,
-    shares: list[float],
 ) -> float:
-    """The mean loss of one pass over the training batches, at shares of the learning rates."""
+    """The mean loss of one pass over the training batches; `step` changes the weights."""
     device, ranks, settings = session.device, session.ranks, session.settings
     model.train()
     losses = []
     for number, pieces in enumerate(steps):
-        optimizer.zero_grad()
+        model.zero_grad()
         total = torch.zeros((), device=device.torch_device)
         for batch, weight in pieces:
             with device.autocast():
@@ -239,8 +235,7 @@ def train_epoch(
         ranks.sum_gradients(model.parameters())
         if settings.clip_grad:
             clip_grad_norm_(model.parameters(), settings.clip_grad)
-        step_at(optimizer, shares[number])
-        after_step(number)
+        step(number)
         losses.append(total)
         bar.update()
     return float(ranks.sum(torch.stack(losses)).mean())
