@@ -43,7 +43,9 @@ def read_record(run: Run) -> pd.DataFrame:
             " seen is unknown; train it again"
         )
     with run.reading(RECORD):
-        return pd.read_parquet(path)[["clip_id", "skeleton", "picture", "own"]]
+        table = pd.read_parquet(path)
+        table["own"] = table.get("own", True)  # runs of earlier versions had no start
+        return table[["clip_id", "skeleton", "picture", "own"]]
 
 
 def read_training_clips(run: Run, kind: Kind) -> Contents:

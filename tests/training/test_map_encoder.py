@@ -35,7 +35,9 @@ from imigue_lab.views.attention.maps import (
     one_clip,
     read_attention,
 )
-from imigue_lab.views.attention.over_clip import snapshot_at
+from imigue_lab.views.attention.over_clip import attention_over_clip, snapshot_at
+from imigue_lab.views.attention.player import open_attention_player
+from imigue_lab.views.footage import clip_pictures
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
 CPU = torch.device("cpu")
@@ -311,6 +313,11 @@ def test_views_show_the_cells_and_say_what_they_cannot_show(on_maps):
     middles = picture_places(rgb, width, height).mean(axis=0)
     np.testing.assert_allclose(middles, [left + wide / 2, top + high / 2], atol=0.5)
     assert shot.names[:2] == ["row 1, column 1", "row 1, column 2"] and len(shot.names) == 16
+    shown = clip_pictures(opened.index, clip_id, seen.grid[0], (width, height))
+    figure = attention_over_clip(opened.run, opened.index, seen, shown)
+    assert "dots are cells of the heatmaps" in figure.to_json().replace("<br>", " ")
+    player = open_attention_player(opened, system, clip_id)
+    assert player.attention.of_cells
     kept = on_maps[0].predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
     np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
     assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()

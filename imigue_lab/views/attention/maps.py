@@ -73,6 +73,11 @@ class ClipAttention:
         single = {f"head {n + 1}, {self.criteria[n]}": [n] for n in heads}
         return {ALL: list(heads), **by_criterion, **single, AFTER: []}
 
+    @property
+    def of_cells(self) -> bool:
+        """Whether pose tokens are cells of a map of heatmaps, not joints."""
+        return self.joints[0].startswith("row ")
+
     def on_places(self, layer: str = ALL) -> Float[np.ndarray, "t h w"]:
         """Mean attention of the joints to each place."""
         if layer == AFTER:
