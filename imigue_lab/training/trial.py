@@ -37,12 +37,13 @@ class Trial(NamedTuple):
         epoch = self.seconds[-1] * self.steps
         one, every = (timedelta(seconds=round(n * epoch)) for n in (1, self.epochs))
         gpu = self.cost.get("peak_device_memory_mib")
+        on_gpu = f", {gpu:,} MiB of the GPU" if gpu else ""
+        stored = f"\nstored frames: {self.stored / 1e9:.2f} GB" if self.stored else ""
         return (
             f"{len(self.seconds)} steps of {self.items} took {took} s on {self.cost['device']}\n"
             f"an epoch of {self.steps} takes about {one}, all {self.epochs} at most {every},"
             f" without evaluation\npeak memory: {self.cost['peak_memory_mib']:,} MiB of the process"
-            f"{f', {gpu:,} MiB of the GPU' if gpu else ''}"
-            f"{f'{chr(10)}stored frames: {self.stored / 1e9:.2f} GB' if self.stored else ''}"
+            f"{on_gpu}{stored}"
         )
 
 
