@@ -17,13 +17,7 @@ from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
 from imigue_lab.training.runs import Run, flatten, refuse_other_classes
 from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
-from imigue_lab.training.statistics import (
-    Clusters,
-    Values,
-    interval_of_mean,
-    sign_flip_p,
-    sums_of,
-)
+from imigue_lab.training.statistics import Clusters, Values, interval_of_mean, sign_flip_p, sums_of
 
 SEED_ONLY = ("seed", "joint_run", "bone_run", "pose_run")
 Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)

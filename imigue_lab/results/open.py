@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
-from pydantic import Field
 from torch import nn
 
 from imigue_lab.data.index import Index
@@ -29,7 +28,7 @@ from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
 from imigue_lab.training.runs import Run, find_run, finished_runs, refuse_other_classes
 from imigue_lab.training.scores import labelled, truth_of
-from imigue_lab.training.settings import RUNS, Settings
+from imigue_lab.training.settings import RUNS, Settings, setting
 from imigue_lab.training.tasks import TASKS
 
 DEMO = "demo"
@@ -41,14 +40,14 @@ D = TypeVar("D")
 class FusionSettings(Settings):
     """What is fused, and how (`results.fuse`)."""
 
-    runs: str = Field("", description="finished runs, with commas")
-    weights: str = Field(
+    runs: str = setting("", "finished runs, with commas")
+    weights: str = setting(
         "uniform",
+        "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
         pattern=r"^(uniform|search|folds|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
-        description="uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
     )
-    temperature: bool = Field(
-        False, description="calibrate by a temperature fitted on validation, or out of fold"
+    temperature: bool = setting(
+        False, "calibrate by a temperature fitted on validation, or out of fold"
     )
 
 

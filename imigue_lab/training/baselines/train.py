@@ -33,11 +33,7 @@ from imigue_lab.training.baselines.start import (
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.leaks import record_training_clips, refuse_held_out
-from imigue_lab.training.loop import (
-    Stopping,
-    fit,
-    select_epochs,
-)
+from imigue_lab.training.loop import Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores

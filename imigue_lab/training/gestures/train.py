@@ -17,10 +17,7 @@ from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.gesture_clips import clip_rows, prediction_table
 from imigue_lab.training.gestures.map_encoder import MapEncoder
-from imigue_lab.training.gestures.pose_encoder import (
-    build_pose_encoder,
-    load_pose_encoder,
-)
+from imigue_lab.training.gestures.pose_encoder import build_pose_encoder, load_pose_encoder
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.tokens import (
