@@ -106,9 +106,8 @@ def compare(
         (predictions that only the reference, and only the variant, got correct), mcnemar_p
         (descriptive: it assumes independent predictions).
 
-    Raises:
-        RunError: a variant shares neither seed nor item with the reference, or has two runs of one
-            seed and set.
+    Raises RunError if a variant shares neither seed nor item with the reference, or has two runs of
+    one seed and set.
     """
     reference = reference or next(iter(variants))
     pooled = pool(variants, split, across_seeds)

@@ -122,12 +122,9 @@ def load_run(name: str) -> OpenRun[Any, Any]:
 def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
     """A finished emotion run by its folder's name or path, with its data.
 
-    Args:
-        requested: its `data`, `store` and `device` replace the run's own unless they are defaults.
-
-    Raises:
-        RunError: no such run, it is of another task, or its data have changed.
-        DataError: the data no longer exist.
+    The `data`, `store` and `device` of `requested` replace the run's own unless they are defaults.
+    Raises RunError if there is no such run, it is of another task, or its data have changed;
+    DataError if the data no longer exist.
     """
     opened = open_run_of("emotion", name, requested)
     return OpenRun(opened.run, opened.settings, opened.data)

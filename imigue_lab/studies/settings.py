@@ -29,8 +29,7 @@ class StudySettings(Settings):
     def of_run(self, **changes: Any) -> Settings:
         """The settings of a run, with the values that it sets differently from the others.
 
-        Raises:
-            SettingsError: no such setting, or values that do not fit together.
+        Raises SettingsError for an unknown setting, or values that do not fit together.
         """
         given = {name: getattr(self, name) for name in PLACES} | read_given(self.given)
         return TASKS[self.task].settings.from_arguments(given | changes)
@@ -83,8 +82,7 @@ class SearchSettings(StudySettings):
 def read_given(text: str) -> dict[str, str]:
     """Splits ``epochs:20 labels:x.csv``; papermill cannot show help for a line with a second =.
 
-    Raises:
-        SettingsError: a word is not name:value.
+    Raises SettingsError if a word is not name:value.
     """
     found: dict[str, str] = {}
     for word in shlex.split(text):

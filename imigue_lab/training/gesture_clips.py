@@ -113,8 +113,7 @@ def load_gesture_data(
         keypoints: name of the layout to use; `auto` is the first of `RICHEST` that the files
             contain, else their own, which `all` is.
 
-    Raises:
-        DataError: the data are incomplete or inconsistent, or lack joints of that layout.
+    Raises DataError if the data are incomplete or inconsistent, or lack joints of that layout.
     """
     index = with_richer_files(index, keypoints)
     split = split_gestures(index, fold, seed)

@@ -59,8 +59,8 @@ class Clips(ABC):
         seed: with `epoch`, a clip's number and its ordinal in the epoch it determines random draws.
     """
 
-    def __init__(self, labels: list[int], lengths: list[int], seed: int):
-        self.labels, self.lengths, self.seed = labels, lengths, seed
+    def __init__(self, clip_ids: list[str], labels: list[int], lengths: list[int], seed: int):
+        self.clip_ids, self.labels, self.lengths, self.seed = clip_ids, labels, lengths, seed
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -68,10 +68,6 @@ class Clips(ABC):
 
     def rng(self, *place: int) -> np.random.RandomState:
         return np.random.RandomState([self.seed, self.epoch, *place])
-
-    @property
-    @abstractmethod
-    def clip_ids(self) -> list[str]: ...
 
     @abstractmethod
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
@@ -176,14 +172,9 @@ class SkeletonClips(Clips):
         crop: float = 1.0,
     ):
         lengths = [sampled.frames] * len(clips) if sampled else clips.lengths
-        super().__init__(clips.labels, lengths, seed)
+        super().__init__(clips.clip_ids, clips.labels, lengths, seed)
         self.clips, self.layout, self.names = clips, layout, names
-        self.augment, self.sampled = augment, sampled
-        self.rotation, self.crop = rotation, crop
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return self.clips.clip_ids
+        self.augment, self.sampled, self.rotation, self.crop = augment, sampled, rotation, crop
 
     def __getitem__(self, number: int) -> Clip:
         return self.whole(number, 0)

@@ -119,14 +119,8 @@ class BaselineData:
 
             return heatmaps.HeatmapClips(skeletons, heatmaps.SIDES[settings.size], training)
         frames = PictureClips(
-            self.pictures,
-            split,
-            settings.frames,
-            SIDES[settings.size],
-            settings.model,
-            augment=augment,
-            seed=seed,
-            sampled=sampled,
+            *(self.pictures, split, settings.frames, SIDES[settings.size], settings.model),
+            *(augment, seed, sampled),
             beside=BESIDE if settings.model == "dscnet" else 0,
             crops=settings.test_crops,
             distort=settings.distort,
@@ -191,8 +185,7 @@ def around_persons(pictures: ClipPictures, gestures: GestureData, sizes: Sizes) 
 def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     """Reads what the network needs: keypoints, or frames of clips, which are decoded if absent.
 
-    Raises:
-        DataError: the data are incomplete or inconsistent.
+    Raises DataError if these are incomplete or inconsistent.
     """
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
     index = open_data(settings.data, store=settings.store, subjects=settings.subjects)

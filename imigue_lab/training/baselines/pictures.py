@@ -140,20 +140,16 @@ class PictureClips(Clips):
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
         self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
-        super().__init__(labels, [1] * len(labels), seed)
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return self.clips.clip_id.tolist()
+        super().__init__(self.clips.clip_id.tolist(), labels, [1] * len(labels), seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         rng = self.rng(number, ordinal)
         drawn = self.frames_of(number, rng)
-        box = self.boxes.get(self.clips.clip_id[number])
+        box = self.boxes.get(self.clip_ids[number])
         return [self.named(own, number) for frames in drawn for own in self.cuts(frames, rng, box)]
 
     def named(self, frames: UInt8[Tensor, "T 3 H W"], number: int) -> Picture:
-        return Picture(self.clips.clip_id[number], frames, self.labels[number])
+        return Picture(self.clip_ids[number], frames, self.labels[number])
 
     def frames_of(self, number: int, rng: np.random.RandomState) -> list[UInt8[Tensor, "T 3 S L"]]:
         """The whole frames of each draw."""
@@ -237,14 +233,10 @@ class PairedClips(Clips):
     def __init__(self, pictures: PictureClips, skeletons: SkeletonClips):
         self.pictures, self.skeletons = pictures, skeletons
         place = {clip_id: number for number, clip_id in enumerate(skeletons.clip_ids)}
-        ids = enumerate(pictures.clip_ids)
-        self.pairs = [(n, place[clip_id]) for n, clip_id in ids if clip_id in place]
+        ids = [clip_id for clip_id in pictures.clip_ids if clip_id in place]
+        self.pairs = [(n, place[i]) for n, i in enumerate(pictures.clip_ids) if i in place]
         labels = [pictures.labels[number] for number, _ in self.pairs]
-        super().__init__(labels, [1] * len(labels), pictures.seed)
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return [self.skeletons.clip_ids[number] for _, number in self.pairs]
+        super().__init__(ids, labels, [1] * len(labels), pictures.seed)
 
     def collate(self, draws: list[tuple[Any, ...]]) -> Seen:
         frames, *others = (list(parts) for parts in zip(*draws, strict=True))

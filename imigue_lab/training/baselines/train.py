@@ -168,12 +168,8 @@ def load_baseline(
 ) -> nn.Module:
     """The best model of a run in eval mode.
 
-    Args:
-        data: what it is to be applied to.
-        vocabulary: of what it is to be applied to; that of `data` if they are given.
-
-    Raises:
-        RunError: not a baseline, or trained on other classes or another keypoint layout.
+    It is to be applied to `data`, or to others of `vocabulary`. Raises RunError if it is no
+    baseline, or of other classes or another keypoint layout.
     """
     vocabulary = data.split.vocabulary if data else vocabulary
     return run.load_model(

@@ -103,13 +103,9 @@ def standardise(model: nn.Module, data: EmotionData) -> None:
 
 
 def load_emotion(run: Run, data: EmotionData | None = None) -> nn.Module:
-    """The best model of a run in eval mode.
+    """The best model of a run in eval mode, to be applied to `data`.
 
-    Args:
-        data: what it is to be applied to.
-
-    Raises:
-        RunError: not an emotion model, or of features of another encoder or other outcomes.
+    Raises RunError if it is no emotion model, or of other outcomes or another encoder's features.
     """
     expected: dict[str, Any] = {"task": "emotion"}
     if data:

@@ -66,9 +66,8 @@ class PoseClip(NamedTuple):
 def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
     """The runs of both streams, joint first; one without a name is trained, with defaults.
 
-    Raises:
-        RunError: a named run has another stream or number of frames, or was trained on clips that
-            this one holds out.
+    Raises RunError if a named run has another stream or number of frames, or was trained on clips
+    that this one holds out.
     """
     named = dict(zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True))
     runs = {stream: find_run(name) for stream, name in named.items() if name}

@@ -23,7 +23,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import WHOLE, Region, Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
-from imigue_lab.training.baselines.start import RANDOM
+from imigue_lab.training.baselines.start import random_starts
 from imigue_lab.training.gesture_clips import (
     GestureData,
     Sizes,
@@ -179,10 +179,8 @@ class GestureTokens:
         notes *= bool(self.encoding.note)
         if self.filmed:
             how = "fine-tuned" if self.rgb_input else "frozen"
-            run = self.filmed.run
-            notes.append(f"rgb tokens are those of the run {run.folder.name}, {how}")
-            own = run.provenance()["remarks"]
-            notes += [f"{run.folder.name}: {remark}" for remark in own if RANDOM in remark]
+            notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
+            notes += random_starts(self.filmed.run)
         if self.posed:
             notes.append(f"pose tokens are cells of the run {self.runs[0].folder.name}, frozen")
         bare = self.bare
@@ -251,11 +249,8 @@ class GestureTokens:
 def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
     """Reads clips and RGB tokens; trains the pose encoder unless it is named, and applies it.
 
-    Args:
-        index: replaces the index of `settings.data`; only its files are read.
-
-    Raises:
-        DataError, RunError: the data or the named runs do not fit.
+    `index` replaces the index of `settings.data`; only its files are read. Raises DataError or
+    RunError if the data or the named runs do not fit.
     """
     index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
     gestures = load_gesture_data(index, settings.fold, settings.seed, settings.keypoints)

@@ -188,14 +188,10 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
 
 
 def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
-    """The best model of a run with its memory, in eval mode.
+    """The best model of a run with its memory, in eval mode, to be applied to `data`.
 
-    Args:
-        data: what it is to be applied to.
-
-    Raises:
-        RunError: not a gesture model, trained on other classes, keypoints or RGB tokens, or with
-            an encoder that had seen what the run holds out.
+    Raises RunError if it is no gesture model, or was trained on other classes, keypoints or RGB
+    tokens, or with an encoder that had seen what the run holds out.
     """
     refuse_leaked(run)
     expected: dict[str, Any] = {}
