@@ -34,29 +34,17 @@ Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
 
 @dataclass(frozen=True)
 class GestureData:
-    """Every clip that a model is trained or scored on.
+    """Every clip that a model is trained or scored on."""
 
-    Attributes:
-        split: clips with their split.
-        sources: file, range within it and label of each clip, as `ClipDataset` expects them.
-        keypoints: reads the keypoints of a file.
-        layout: of the skeletons of `clips`.
-        joints: where these joints are in the file; None is all.
-        persons: maximum number in a file.
-        digest: changes when a keypoint, a label, a subject or the split does.
-        notes: what was left out.
-        contents: a digest of the keypoints and the label of each clip.
-    """
-
-    split: GestureSplit
-    sources: pd.DataFrame
-    keypoints: Keypoints
-    layout: Layout
-    joints: list[Source] | None
-    persons: int
-    digest: str
-    notes: list[str]
-    contents: dict[str, str] = field(default_factory=dict)
+    split: GestureSplit  # clips with their split
+    sources: pd.DataFrame  # file, range within it and label of each clip, as `ClipDataset` expects
+    keypoints: Keypoints  # reads the keypoints of a file
+    layout: Layout  # of the skeletons of `clips`
+    joints: list[Source] | None  # where these joints are in the file; None is all
+    persons: int  # maximum number in a file
+    digest: str  # changes when a keypoint, a label, a subject or the split does
+    notes: list[str]  # what was left out
+    contents: dict[str, str] = field(default_factory=dict)  # digest of a clip's keypoints and label
 
     @property
     def training_clips(self) -> dict[str, str]:

@@ -37,18 +37,13 @@ class Device:
 
 @dataclass(frozen=True)
 class Session:
-    """What every trainer works with.
-
-    Attributes:
-        ranks: this process among those that train together.
-        start_s: on the monotonic clock.
-    """
+    """What every trainer works with."""
 
     run: Run
     settings: TrainSettings
     device: Device
-    ranks: Ranks
-    start_s: float
+    ranks: Ranks  # this process among those that train together
+    start_s: float  # on the monotonic clock
 
     def finish(
         self,

@@ -30,19 +30,13 @@ from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
 
 class Seen(NamedTuple):
-    """A batch.
+    """A batch."""
 
-    Attributes:
-        inputs: tensors of B clips, the argument of `Clips.enter`.
-        share: of the clip's joints that are visible; 1 for pictures.
-        own: how clips are mixed in training; None: they are not.
-    """
-
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor, ...]  # tensors of B clips, the argument of `Clips.enter`
     label: Int[Tensor, " B"]
-    share: Float[Tensor, " B"]
+    share: Float[Tensor, " B"]  # of the clip's joints that are visible; 1 for pictures
     clip_ids: list[str]
-    own: Own | None = None
+    own: Own | None = None  # how clips are mixed in training; None: they are not
 
     def to(self, device: torch.device) -> "Seen":
         inputs = tuple(x.to(device) for x in self.inputs)
@@ -127,17 +121,11 @@ def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Itera
 
 
 class Sampled(NamedTuple):
-    """How frames are sampled from whole clips.
+    """How frames are sampled from whole clips."""
 
-    Attributes:
-        frames: per draw.
-        number: of draws in evaluation, always the same; 0 in training, where one is random.
-        stride: 0 samples the whole clip (`sample_uniform`), else a window (`sample_windows`).
-    """
-
-    frames: int
-    number: int
-    stride: int = 0
+    frames: int  # per draw
+    number: int  # of draws in evaluation, always the same; 0 in training, where one is random
+    stride: int = 0  # 0 samples the whole clip (`sample_uniform`), else a window (`sample_windows`)
 
     def choose(self, length: int, rng: np.random.RandomState) -> Int[np.ndarray, "N L"]:
         """The frame numbers of each draw from a clip of so many frames."""

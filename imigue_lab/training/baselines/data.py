@@ -41,18 +41,12 @@ from imigue_lab.training.leaks import held_out
 
 @dataclass(frozen=True)
 class BaselineData:
-    """Every clip that a network is trained or scored on.
-
-    Attributes:
-        gestures: skeletons; None if the network reads pictures alone.
-        pictures: frames; None if the network reads skeletons alone.
-        sizes: width and height of a clip's pictures, where they are known.
-    """
+    """Every clip that a network is trained or scored on."""
 
     split: GestureSplit
-    gestures: GestureData | None = None
-    pictures: ClipPictures | None = None
-    sizes: Sizes = field(default_factory=dict)
+    gestures: GestureData | None = None  # skeletons; None if the network reads pictures alone
+    pictures: ClipPictures | None = None  # frames; None if the network reads skeletons alone
+    sizes: Sizes = field(default_factory=dict)  # of the pictures, where known
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""

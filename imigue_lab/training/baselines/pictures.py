@@ -49,19 +49,12 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipPictures:
-    """Stored frames by clip id.
+    """Stored frames by clip id."""
 
-    Attributes:
-        clips: clip_id, split, subject, label, `file`, `made_of` (digest of its sources).
-        side: S in pixels; networks see 7/8 of it.
-        notes: what was left out.
-        boxes: of the persons, in pixels of the stored frames; networks see those instead.
-    """
-
-    clips: pd.DataFrame
-    side: int
-    notes: list[str]
-    boxes: dict[str, Box] = field(default_factory=dict)
+    clips: pd.DataFrame  # clip_id, split, subject, label, `file`, `made_of` (digest of its sources)
+    side: int  # S in pixels; networks see 7/8 of it
+    notes: list[str]  # what was left out
+    boxes: dict[str, Box] = field(default_factory=dict)  # of persons in these pixels; seen instead
 
     @property
     def digest(self) -> str:

@@ -68,23 +68,14 @@ def random_starts(run: Run) -> list[str]:
 
 
 class Start(NamedTuple):
-    """Weights to start from.
+    """Weights to start from."""
 
-    Attributes:
-        source: the file or the runs, as remarks name them.
-        state: the weights by our names.
-        options: arguments of `build_baseline` with which the weights have the same meaning.
-        classes: of the head.
-        same_joints: whether they are of the joints to train on; None if that is unknown.
-        remarks: of the runs, on their own start.
-    """
-
-    source: str
-    state: State
-    options: dict[str, Any]
-    classes: tuple[str, ...]
-    same_joints: bool | None
-    remarks: list[str]
+    source: str  # the file or the runs, as remarks name them
+    state: State  # the weights by our names
+    options: dict[str, Any]  # of `build_baseline`, with which the weights have the same meaning
+    classes: tuple[str, ...]  # of the head
+    same_joints: bool | None  # whether they are of the joints to train on; None if that is unknown
+    remarks: list[str]  # of the runs, on their own start
 
 
 def runs_named(checkpoint: str) -> list[Run]:

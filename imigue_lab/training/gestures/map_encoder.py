@@ -85,16 +85,11 @@ INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network t
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Tokens of clips, as float16, each valid only for the content that it was encoded from.
-
-    Attributes:
-        weights: a file of the encoder.
-        contents: what the tokens of each clip depend on beside the weights.
-    """
+    """Tokens of clips, as float16, each valid only for the content that it was encoded from."""
 
     store: EncoderStore
-    weights: Path
-    contents: Mapping[str, str]
+    weights: Path  # a file of the encoder
+    contents: Mapping[str, str]  # what the tokens of each clip depend on beside the weights
 
     def read(self, clip_id: str) -> Tensor | None:
         """The tokens of a clip; None if they are not stored."""
@@ -124,19 +119,12 @@ class MapEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class MappedClips:
-    """The clips of a gesture model as the network of a run sees them.
+    """The clips of a gesture model as the network of a run sees them."""
 
-    Attributes:
-        run: of a network of pictures or heatmaps, trained on these clips.
-        settings: of that run, to see each clip once.
-        data: the clips that have such an input.
-        net: the best model of the run, in eval mode.
-    """
-
-    run: Run
-    settings: BaselineSettings
-    data: BaselineData
-    net: Any
+    run: Run  # of a network of pictures or heatmaps, trained on these clips
+    settings: BaselineSettings  # of that run, to see each clip once
+    data: BaselineData  # the clips that have such an input
+    net: Any  # the best model of the run, in eval mode
 
     @property
     def source(self) -> ClipPictures | GestureData:

@@ -58,28 +58,16 @@ from imigue_lab.training.session import open_device
 
 @dataclass(frozen=True)
 class GestureTokens:
-    """Every clip that a gesture model is trained or scored on.
+    """Every clip that a gesture model is trained or scored on."""
 
-    Attributes:
-        gestures: split, keypoints and layout.
-        runs: of the pose encoder: joint and bone, or one of heatmaps.
-        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned, and
-            without any RGB.
-        encoding: of the RGB encoder.
-        poses: the skeleton of each clip that has one.
-        sizes: width and height of a clip's pictures, where they are known.
-        filmed: the run that provides the RGB encoder, and its pictures; None for stored tokens.
-        posed: the run that provides the pose tokens, and its heatmaps; None for 2s-AGCN.
-    """
-
-    gestures: GestureData
-    runs: list[Run]
-    rgb: dict[str, Map]
-    encoding: Encoding
-    poses: dict[str, PoseClip]
-    sizes: Sizes = field(default_factory=dict)
-    filmed: MappedClips | None = None
-    posed: MappedClips | None = None
+    gestures: GestureData  # split, keypoints and layout
+    runs: list[Run]  # of the pose encoder: joint and bone, or one of heatmaps
+    rgb: dict[str, Map]  # the RGB map of each clip with one; empty if fine-tuned or without RGB
+    encoding: Encoding  # of the RGB encoder
+    poses: dict[str, PoseClip]  # the skeleton of each clip that has one
+    sizes: Sizes = field(default_factory=dict)  # of the pictures, where known
+    filmed: MappedClips | None = None  # the RGB encoder's run and pictures; None for stored tokens
+    posed: MappedClips | None = None  # the pose tokens' run and its heatmaps; None for 2s-AGCN
 
     @property
     def rgb_dim(self) -> int:
