@@ -182,11 +182,7 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, int | float]:
-    """Exact McNemar test of which items two predictors get correct.
-
-    `worse` and `better` count items that only the first, and only the second, gets correct;
-    `mcnemar_p` is descriptive: it assumes independent items.
-    """
+    """Exact McNemar test of which items two predictors get correct; see `compare`."""
     worse, better = int((first & ~second).sum()), int((second & ~first).sum())
     p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
     return {"worse": worse, "better": better, "mcnemar_p": float(p)}

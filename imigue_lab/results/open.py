@@ -192,10 +192,8 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")
     if truth == "outcome":  # the order may be another one
-        before, now = (
-            name_places(before, run.outcomes()),
-            name_places(now, index.vocabulary.outcomes),
-        )
+        before = name_places(before, run.outcomes())
+        now = name_places(now, index.vocabulary.outcomes)
     changed = known[item][(before != now.to_numpy()).fillna(False)]
     if len(changed):
         raise RunError(

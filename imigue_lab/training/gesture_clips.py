@@ -16,7 +16,6 @@ from imigue_lab.data.clips import LONGEST, ClipDataset, Keypoints
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.declared import declared_layout, to_stored
 from imigue_lab.data.skeletons.geometry import as_persons, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
@@ -24,7 +23,7 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
-from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
+from imigue_lab.training.baselines.clips import WHOLE_CLIPS, How, SkeletonClips
 from imigue_lab.training.ranks import Ranks
 
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
@@ -66,20 +65,11 @@ class GestureData:
         return replace(self, split=split, sources=sources)
 
     def clips(
-        self,
-        split: str,
-        frames: int,
-        names: list[Stream],
-        augment: Augment = "none",
-        seed: int = 0,
-        sampled: Sampled | None = None,
-        rotation: float = 0.0,
-        crop: float = 1.0,
+        self, split: str, frames: int, names: list[Stream], how: How = WHOLE_CLIPS
     ) -> SkeletonClips:
         """The clips of one split as `SkeletonClips`, resampled to `frames` or sampled."""
-        clips = self.skeletons(split, 0, WHOLE) if sampled else self.skeletons(split, frames)
-        how = (augment, seed, sampled, rotation, crop)
-        return SkeletonClips(clips, self.layout, names, *how)
+        clips = self.skeletons(split, 0, WHOLE) if how.sampled else self.skeletons(split, frames)
+        return SkeletonClips(clips, self.layout, names, how)
 
     def skeletons(self, split: str, frames: int, longest: int = LONGEST) -> ClipDataset:
         """The clips of one split as in their files, see `ClipDataset`."""

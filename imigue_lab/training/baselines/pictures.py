@@ -25,11 +25,10 @@ from torchvision.transforms.v2.functional import erase, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
-from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.cropping import Box, random_part
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
+from imigue_lab.training.baselines.clips import Clips, How, Seen, SkeletonClips
 from imigue_lab.training.baselines.mixing import Own, mix_joints, mix_maps
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
@@ -108,7 +107,7 @@ class PictureClips(Clips):
         crop: side of what the network sees: the centre, or a random region with augmentation; of
             the person's box if there is one.
         model: the network, a row of Table 1.
-        augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
+        how: augmentation `turn` takes random regions, `mirror` also mirrors half of the clips.
         beside: further frames before and after each, within the clip.
         distort: with augmentation, also by `distorted`.
         crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
@@ -121,19 +120,17 @@ class PictureClips(Clips):
         frames: int,
         crop: int,
         model: str,
-        augment: Augment,
-        seed: int,
-        sampled: Sampled | None = None,
+        how: How,
         beside: int = 0,
         crops: int = 1,
         distort: bool = False,
     ):
-        self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
+        self.frames, self.crop, self.augment, self.sampled = frames, crop, how.augment, how.sampled
         self.boxes, self.distort = pictures.boxes, distort
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
         self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
-        super().__init__(self.clips.clip_id.tolist(), labels, [1] * len(labels), seed)
+        super().__init__(self.clips.clip_id.tolist(), labels, [1] * len(labels), how.seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         rng = self.rng(number, ordinal)

@@ -47,12 +47,10 @@ def train_baseline(
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_baseline_data(settings)`
+    returns, or its skeletons, if loaded already; `fit` trains: a trial (`training.trial`) has its
+    own.
     """
     if settings.stream == "all":
         raise SettingsError("stream: expected one stream, got all, which is several runs; name one")

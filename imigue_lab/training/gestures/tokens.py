@@ -32,23 +32,9 @@ from imigue_lab.training.gesture_clips import (
     load_gesture_data,
     picture_sizes,
 )
-from imigue_lab.training.gestures.map_encoder import (
-    TRAINED,
-    Map,
-    MappedClips,
-    encode_maps,
-    open_mapped,
-    read_maps,
-)
-from imigue_lab.training.gestures.pose_encoder import (
-    STREAMS,
-    PoseClip,
-    cell_clips,
-    encode_clips,
-    load_pose_encoder,
-    open_pose_store,
-    pose_runs,
-)
+from imigue_lab.training.gestures import map_encoder, pose_encoder
+from imigue_lab.training.gestures.map_encoder import Map, MappedClips
+from imigue_lab.training.gestures.pose_encoder import PoseClip
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
 from imigue_lab.training.ranks import ALONE, Ranks
@@ -244,7 +230,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     gestures = load_gesture_data(index, settings.fold, settings.seed, settings.keypoints)
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
-        filmed = open_mapped("rgb_run", settings.rgb_run, index, gestures)
+        filmed = map_encoder.open_mapped("rgb_run", settings.rgb_run, index, gestures)
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
         if filmed.settings.region == "person" and not frozen:
@@ -252,28 +238,29 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
                 f"finetune_rgb: {settings.rgb_run} sees the person's box, which needs frozen"
                 " tokens; set it to false, or name a run with region=centre"
             )
-        rgb = encode_maps(filmed, settings.store, index, device) if frozen else {}
+        rgb = map_encoder.encode_maps(filmed, settings.store, index, device) if frozen else {}
     elif settings.rgb == "none":
         rgb, sizes, encoding = {}, {}, Encoding("none", "pose alone")
     else:
         features = open_features(settings.rgb, settings.store, index)
-        if features.encoding.encoder.startswith(TRAINED):
+        if features.encoding.encoder.startswith(map_encoder.TRAINED):
             raise RunError(
                 f"rgb: expected tokens of a published encoder, got {features.encoding.name}, which"
                 " a run computed; name the run by rgb_run, so that its training clips are checked"
             )
-        (rgb, sizes), encoding = read_maps(features, index), features.encoding
+        (rgb, sizes), encoding = map_encoder.read_maps(features, index), features.encoding
     if settings.pose_run:
-        posed = open_mapped("pose_run", settings.pose_run, index, gestures)
-        poses = cell_clips(posed, encode_maps(posed, settings.store, index, device), sizes)
+        posed = map_encoder.open_mapped("pose_run", settings.pose_run, index, gestures)
+        maps = map_encoder.encode_maps(posed, settings.store, index, device)
+        poses = pose_encoder.cell_clips(posed, maps, sizes)
         return GestureTokens(gestures, [posed.run], rgb, encoding, poses, sizes, filmed, posed)
-    runs = pose_runs(settings, gestures)
-    encoder = load_pose_encoder(runs, gestures)
-    kept = open_pose_store(settings.store, index, runs, gestures)
-    poses = {}
+    runs = pose_encoder.pose_runs(settings, gestures)
+    encoder = pose_encoder.load_pose_encoder(runs, gestures)
+    store = pose_encoder.open_pose_store(settings.store, index, runs, gestures)
+    kept, poses = None if settings.finetune else store, {}
     for split in gestures.sources.split.unique():
-        clips = gestures.clips(split, settings.frames, list(STREAMS))
-        poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
+        clips = gestures.clips(split, settings.frames, list(pose_encoder.STREAMS))
+        poses |= pose_encoder.encode_clips(encoder, clips, sizes, device, kept)
     return GestureTokens(gestures, runs, rgb, encoding, poses, sizes, filmed)
 
 

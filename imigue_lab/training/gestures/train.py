@@ -89,12 +89,9 @@ def train_gesture(
 ) -> Run:
     """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_gesture_tokens(settings)` returns, if it is loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_gesture_tokens(settings)`
+    returns, if it is loaded already; `fit` trains: a trial (`training.trial`) has its own.
     """
     data = loaded or load_gesture_tokens(settings)
     selection, data = select_epochs(train_gesture, settings, data)
