@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
-from pydantic import Field
 from torch import nn
 
 from imigue_lab.data.index import Index
@@ -29,7 +28,7 @@ from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
 from imigue_lab.training.runs import Run, find_run, finished_runs, refuse_other_classes
 from imigue_lab.training.scores import labelled, truth_of
-from imigue_lab.training.settings import RUNS, Settings
+from imigue_lab.training.settings import RUNS, Settings, setting
 from imigue_lab.training.tasks import TASKS
 
 DEMO = "demo"
@@ -41,14 +40,14 @@ D = TypeVar("D")
 class FusionSettings(Settings):
     """What is fused, and how (`results.fuse`)."""
 
-    runs: str = Field("", description="finished runs, with commas")
-    weights: str = Field(
+    runs: str = setting("", "finished runs, with commas")
+    weights: str = setting(
         "uniform",
+        "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
         pattern=r"^(uniform|search|folds|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
-        description="uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
     )
-    temperature: bool = Field(
-        False, description="calibrate by a temperature fitted on validation, or out of fold"
+    temperature: bool = setting(
+        False, "calibrate by a temperature fitted on validation, or out of fold"
     )
 
 
@@ -123,12 +122,9 @@ def load_run(name: str) -> OpenRun[Any, Any]:
 def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
     """A finished emotion run by its folder's name or path, with its data.
 
-    Args:
-        requested: its `data`, `store` and `device` replace the run's own unless they are defaults.
-
-    Raises:
-        RunError: no such run, it is of another task, or its data have changed.
-        DataError: the data no longer exist.
+    The `data`, `store` and `device` of `requested` replace the run's own unless they are defaults.
+    Raises RunError if there is no such run, it is of another task, or its data have changed;
+    DataError if the data no longer exist.
     """
     opened = open_run_of("emotion", name, requested)
     return OpenRun(opened.run, opened.settings, opened.data)
@@ -196,10 +192,8 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")
     if truth == "outcome":  # the order may be another one
-        before, now = (
-            name_places(before, run.outcomes()),
-            name_places(now, index.vocabulary.outcomes),
-        )
+        before = name_places(before, run.outcomes())
+        now = name_places(now, index.vocabulary.outcomes)
     changed = known[item][(before != now.to_numpy()).fillna(False)]
     if len(changed):
         raise RunError(

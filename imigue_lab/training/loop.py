@@ -50,12 +50,6 @@ def build_scheduler(
     return None
 
 
-def restart_plateau(scheduler: LRScheduler | None) -> None:
-    """Forgets earlier epochs, in which parts of the model were inactive."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.best, scheduler.num_bad_epochs, scheduler.cooldown_counter = torch.inf, 0, 0
-
-
 @torch.no_grad()
 def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     """``w̄ <- d w̄ + (1 - d) w``, and the same for BatchNorm's statistics, which belong to w.
@@ -187,8 +181,9 @@ def fit(
         while not is_over(history, stopping):
             epoch = len(history)
             seed_everything(seed + epoch + 7_919 * ranks.rank)
-            if epoch == stopping.settled:
-                restart_plateau(scheduler)
+            if epoch == stopping.settled and isinstance(scheduler, ReduceLROnPlateau):
+                # forgets earlier epochs, in which parts of the model were inactive
+                scheduler.best, scheduler.num_bad_epochs = torch.inf, 0
             begin_epoch(epoch)
             row = {"epoch": epoch, "lr": max(group["lr"] for group in optimizer.param_groups)}
             pieces = batches.steps(epoch, ranks)

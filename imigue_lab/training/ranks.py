@@ -34,17 +34,11 @@ LOST = (
 
 @dataclass(frozen=True)
 class Process:
-    """This process among those of one command.
+    """This process among those of one command."""
 
-    Attributes:
-        rank: from 0.
-        count: number of processes.
-        local: rank among the processes of this host; selects its GPU.
-    """
-
-    rank: int = 0
-    count: int = 1
-    local: int = 0
+    rank: int = 0  # from 0
+    count: int = 1  # number of processes
+    local: int = 0  # rank among the processes of this host; selects its GPU
 
 
 def under_torchrun() -> bool:
@@ -67,29 +61,19 @@ def find_process() -> Process:
 
 
 class Piece(NamedTuple):
-    """The part of a global batch that is computed in one forward and backward pass.
-
-    Attributes:
-        weight: its share of the items of the global batch, which weights its mean loss.
-    """
+    """The part of a global batch that is computed in one forward and backward pass."""
 
     batch: Any
-    weight: float
+    weight: float  # its share of the items of the global batch, which weights its mean loss
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of one training run.
+    """This process among those of one training run."""
 
-    Attributes:
-        rank: from 0.
-        count: number of processes.
-        pieces: passes per step and process (gradient accumulation).
-    """
-
-    rank: int = 0
-    count: int = 1
-    pieces: int = 1
+    rank: int = 0  # from 0
+    count: int = 1  # number of processes
+    pieces: int = 1  # passes per step and process (gradient accumulation)
 
     @property
     def first(self) -> bool:

@@ -17,7 +17,7 @@ from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines import frames as stored_frames
-from imigue_lab.training.baselines.clips import Sampled
+from imigue_lab.training.baselines.clips import How, Sampled
 from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.frames import flow_pictures, open_pictures, write_frames
 from imigue_lab.training.baselines.pictures import (
@@ -87,18 +87,8 @@ def drawn(graded):
     pictures = open_pictures(graded, graded.clips, 28)
 
     def frames(epoch=0, ordinal=0, crops=1, beside=0, length=4, clip="0001_0", **sampled):
-        clips = PictureClips(
-            pictures,
-            "train",
-            length,
-            28,
-            "mvitv2-s",
-            "none",
-            0,
-            Sampled(length, **sampled) if sampled else None,
-            beside,
-            crops,
-        )
+        how = How(sampled=Sampled(length, **sampled) if sampled else None)
+        clips = PictureClips(pictures, "train", length, 28, "mvitv2-s", how, beside, crops)
         clips.epoch = epoch
         number = clips.clips.clip_id.tolist().index(clip)
         seen = [draw.frames.float().mean(dim=(1, 2, 3)) for draw in clips.draws(number, ordinal)]
@@ -147,7 +137,7 @@ def test_a_spot_lies_in_the_middle_of_a_frame_where_joints_of_its_place_lie(
     write_video(path, [shot] * 8, fps=25, quality=1)
     clips = graded.clips.assign(video=path, start=0, end=7, split=["train", "validation"] * 2)
     pictures = open_pictures(graded, clips, crop=28)
-    seen = PictureClips(pictures, "train", 2, 28, "mvitv2-s", "none", seed=0)
+    seen = PictureClips(pictures, "train", 2, 28, "mvitv2-s", How())
     seen = seen.draws(0)[0].frames[1, 1].double()
     along = torch.arange(28, dtype=torch.float64) + 0.5
     middle = [seen.sum(dim=axis) @ along / seen.sum() / 28 for axis in (0, 1)]
@@ -245,7 +235,7 @@ def halves(tmp_path):
     pictures = ClipPictures(clips.astype({"label": "Int64"}), 32, [])
 
     def seen(augment="none", model="mvitv2-s", **given):
-        return PictureClips(pictures, "train", 2, 28, model, augment, seed=0, **given)
+        return PictureClips(pictures, "train", 2, 28, model, How(augment), **given)
 
     return seen
 

@@ -35,8 +35,7 @@ class HeatmapClips(SkeletonClips):
     """
 
     def __init__(self, own: SkeletonClips, sides: tuple[int, int], training: bool):
-        how = (own.augment, own.seed, own.sampled, 0.0, own.crop)
-        super().__init__(own.clips, own.layout, own.names, *how)
+        super().__init__(own.clips, own.layout, own.names, own.how)
         if self.layout.axes != 2:
             raise DataError(
                 f"{self.layout.name}: expected joints in a picture for heatmaps, got joints in"
@@ -53,7 +52,7 @@ class HeatmapClips(SkeletonClips):
         """A draw in pixels of its heatmap."""
         skeleton = clip.skeleton.numpy()
         cut, size = compact(skeleton, self.edge(skeleton))
-        if self.augment != "none":
+        if self.how.augment != "none":
             cut = self.changed(cut, size, self.rng(number, 2, ordinal))
         else:
             cut = resize(cut, size, (self.side, self.side))
@@ -75,7 +74,7 @@ class HeatmapClips(SkeletonClips):
         skeleton = resize(skeleton, size, larger)
         box = random_box(larger, rng, offsets)
         skeleton = resize(crop(skeleton, box), box[2:], (self.side, self.side))
-        if self.augment == "mirror" and rng.rand() < 0.5:
+        if self.how.augment == "mirror" and rng.rand() < 0.5:
             skeleton = flip(skeleton, self.layout, self.side)
         return skeleton
 

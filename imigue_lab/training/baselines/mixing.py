@@ -54,16 +54,11 @@ def mix_joints(x: Float[Tensor, "B *axes C"], own: Own, axes: int) -> Float[Tens
 
 
 class Mixing(NamedTuple):
-    """How λ is drawn.
+    """How λ is drawn."""
 
-    Attributes:
-        mixup, cutmix: α of each; 0 is off.
-        side: of the pictures, in pixels.
-    """
-
-    mixup: float
-    cutmix: float
-    side: int
+    mixup: float  # its α; 0 is off
+    cutmix: float  # its α; 0 is off
+    side: int  # of the pictures, in pixels
 
     def draw(self, rngs: list[np.random.RandomState], clips: int) -> Own:
         """For a batch of so many clips, from a generator for each pair."""

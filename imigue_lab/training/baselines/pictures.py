@@ -25,11 +25,10 @@ from torchvision.transforms.v2.functional import erase, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
-from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.cropping import Box, random_part
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
+from imigue_lab.training.baselines.clips import Clips, How, Seen, SkeletonClips
 from imigue_lab.training.baselines.mixing import Own, mix_joints, mix_maps
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
@@ -49,19 +48,12 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipPictures:
-    """Stored frames by clip id.
+    """Stored frames by clip id."""
 
-    Attributes:
-        clips: clip_id, split, subject, label, `file`, `made_of` (digest of its sources).
-        side: S in pixels; networks see 7/8 of it.
-        notes: what was left out.
-        boxes: of the persons, in pixels of the stored frames; networks see those instead.
-    """
-
-    clips: pd.DataFrame
-    side: int
-    notes: list[str]
-    boxes: dict[str, Box] = field(default_factory=dict)
+    clips: pd.DataFrame  # clip_id, split, subject, label, `file`, `made_of` (digest of its sources)
+    side: int  # S in pixels; networks see 7/8 of it
+    notes: list[str]  # what was left out
+    boxes: dict[str, Box] = field(default_factory=dict)  # of persons in these pixels; seen instead
 
     @property
     def digest(self) -> str:
@@ -115,7 +107,7 @@ class PictureClips(Clips):
         crop: side of what the network sees: the centre, or a random region with augmentation; of
             the person's box if there is one.
         model: the network, a row of Table 1.
-        augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
+        how: augmentation `turn` takes random regions, `mirror` also mirrors half of the clips.
         beside: further frames before and after each, within the clip.
         distort: with augmentation, also by `distorted`.
         crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
@@ -128,32 +120,26 @@ class PictureClips(Clips):
         frames: int,
         crop: int,
         model: str,
-        augment: Augment,
-        seed: int,
-        sampled: Sampled | None = None,
+        how: How,
         beside: int = 0,
         crops: int = 1,
         distort: bool = False,
     ):
-        self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
+        self.frames, self.crop, self.augment, self.sampled = frames, crop, how.augment, how.sampled
         self.boxes, self.distort = pictures.boxes, distort
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
         self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
-        super().__init__(labels, [1] * len(labels), seed)
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return self.clips.clip_id.tolist()
+        super().__init__(self.clips.clip_id.tolist(), labels, [1] * len(labels), how.seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         rng = self.rng(number, ordinal)
         drawn = self.frames_of(number, rng)
-        box = self.boxes.get(self.clips.clip_id[number])
+        box = self.boxes.get(self.clip_ids[number])
         return [self.named(own, number) for frames in drawn for own in self.cuts(frames, rng, box)]
 
     def named(self, frames: UInt8[Tensor, "T 3 H W"], number: int) -> Picture:
-        return Picture(self.clips.clip_id[number], frames, self.labels[number])
+        return Picture(self.clip_ids[number], frames, self.labels[number])
 
     def frames_of(self, number: int, rng: np.random.RandomState) -> list[UInt8[Tensor, "T 3 S L"]]:
         """The whole frames of each draw."""
@@ -237,14 +223,10 @@ class PairedClips(Clips):
     def __init__(self, pictures: PictureClips, skeletons: SkeletonClips):
         self.pictures, self.skeletons = pictures, skeletons
         place = {clip_id: number for number, clip_id in enumerate(skeletons.clip_ids)}
-        ids = enumerate(pictures.clip_ids)
-        self.pairs = [(n, place[clip_id]) for n, clip_id in ids if clip_id in place]
+        ids = [clip_id for clip_id in pictures.clip_ids if clip_id in place]
+        self.pairs = [(n, place[i]) for n, i in enumerate(pictures.clip_ids) if i in place]
         labels = [pictures.labels[number] for number, _ in self.pairs]
-        super().__init__(labels, [1] * len(labels), pictures.seed)
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return [self.skeletons.clip_ids[number] for _, number in self.pairs]
+        super().__init__(ids, labels, [1] * len(labels), pictures.seed)
 
     def collate(self, draws: list[tuple[Any, ...]]) -> Seen:
         frames, *others = (list(parts) for parts in zip(*draws, strict=True))

@@ -57,9 +57,9 @@ class RgbPoseClips(PairedClips):
         skeleton, side = clip.skeleton.numpy(), self.maps.side
         width, height = self.sizes[clip.clip_id]
         region, mirrored = person_box(skeleton, (height, width)), False
-        if self.maps.augment != "none":
+        if self.maps.how.augment != "none":
             region = random_part(region, rng)
-            mirrored = self.maps.augment == "mirror" and rng.rand() < 0.5
+            mirrored = self.maps.how.augment == "mirror" and rng.rand() < 0.5
         cut = resize(crop(skeleton, region), region[2:], (side, side))
         box = [round(pixels * frames.shape[2] / height) for pixels in region]
         frames = resized_crop(frames, *box, [RATIO * side] * 2)

@@ -22,6 +22,7 @@ from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
+from imigue_lab.training.baselines.optimisers import HEAD
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
 FAMILIES_OF = {
@@ -42,14 +43,11 @@ FAMILIES_OF = {
 }
 FILES = (".pt", ".pth", ".pyth")
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
-OF_CLASSES = re.compile(r"(^|\.)head\.")
 OF_JOINTS = re.compile(
     r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
-
-
 RANDOM = "started from random weights"
 
 
@@ -63,24 +61,21 @@ def missing_start(name: Name) -> list[str]:
     return [f"{RANDOM}, its paper from those of {data}{how}; expect less than published"]
 
 
+def random_starts(run: Run) -> list[str]:
+    """What a run remarks on its random start, or on that of a run before it, with its name."""
+    remarks = run.provenance()["remarks"]
+    return [f"{run.folder.name}: {remark}" for remark in remarks if RANDOM in remark]
+
+
 class Start(NamedTuple):
-    """Weights to start from.
+    """Weights to start from."""
 
-    Attributes:
-        source: the file or the runs, as remarks name them.
-        state: the weights by our names.
-        options: arguments of `build_baseline` with which the weights have the same meaning.
-        classes: of the head.
-        same_joints: whether they are of the joints to train on; None if that is unknown.
-        remarks: of the runs, on their own start.
-    """
-
-    source: str
-    state: State
-    options: dict[str, Any]
-    classes: tuple[str, ...]
-    same_joints: bool | None
-    remarks: list[str]
+    source: str  # the file or the runs, as remarks name them
+    state: State  # the weights by our names
+    options: dict[str, Any]  # of `build_baseline`, with which the weights have the same meaning
+    classes: tuple[str, ...]  # of the head
+    same_joints: bool | None  # whether they are of the joints to train on; None if that is unknown
+    remarks: list[str]  # of the runs, on their own start
 
 
 def runs_named(checkpoint: str) -> list[Run]:
@@ -120,9 +115,8 @@ def read_start(
         arguments: of the network's builder.
         stream: what is seen of the joints.
 
-    Raises:
-        DataError: the file fits none of these families; the message is the first one's.
-        RunError: the runs are of another network.
+    Raises RunError if the runs are of another network; DataError if the file fits none of these
+    families, with the message of the first one.
     """
     if runs := runs_named(checkpoint):
         return start_of_runs(runs, name, layout, arguments, stream)
@@ -174,12 +168,7 @@ def start_of_runs(
         same = same and found["stream"] == stream  # a map for each joint, or for each limb
     names = " and ".join(run.folder.name for run in runs)
     source = f"{names} ({' and '.join(models)})"
-    remarks = [
-        f"{run.folder.name}: {remark}"
-        for run in runs
-        for remark in run.provenance()["remarks"]
-        if RANDOM in remark
-    ]
+    remarks = [remark for run in runs for remark in random_starts(run)]
     return Start(source, states[0], options, tuple(found["classes"]), same, remarks)
 
 
@@ -198,23 +187,18 @@ def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
 def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[str]:
     """Copies the weights that fit into the model.
 
-    Args:
-        vocabulary: of the model's classes; the head is kept for the same alone.
-
-    Returns:
-        Remarks for the run: which weights are new, and why.
-
-    Raises:
-        DataError: a weight has another shape for other reasons than classes and joints.
+    Returns remarks for the run: which weights are new, and why. `vocabulary` is of the model's
+    classes; the head is kept for the same alone. Raises DataError if a weight has another shape for
+    other reasons than classes and joints.
     """
     own, new = model.state_dict(), list[str]()
     for name, place in own.items():
         other_shape = name not in start.state or start.state[name].shape != place.shape
-        other_classes = vocabulary.classes != start.classes and OF_CLASSES.search(name)
+        other_classes = vocabulary.classes != start.classes and HEAD.search(name)
         if other_shape or other_classes or (start.same_joints is False and OF_JOINTS.search(name)):
             new.append(name)
     for name in new:
-        if not any(of.search(name) for of in (OF_CLASSES, OF_JOINTS, OF_EXCHANGE)):
+        if not any(of.search(name) for of in (HEAD, OF_JOINTS, OF_EXCHANGE)):
             raise DataError(
                 f"{start.source}: expected the sizes of the model, got another at {name}; set size"
                 " and frames to what it was trained with, of a published file size=paper"
@@ -227,7 +211,7 @@ def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[st
 def describe(own: State, start: Start, new: list[str]) -> str:
     """A sentence on the new weights and the reasons."""
     remarks = [f"{len(own) - len(new)} of {len(own)} tensors taken over"]
-    heads, exchange = ([n for n in new if of.search(n)] for of in (OF_CLASSES, OF_EXCHANGE))
+    heads, exchange = ([n for n in new if of.search(n)] for of in (HEAD, OF_EXCHANGE))
     joints = [name for name in new if name not in (*heads, *exchange)]
     if heads:
         before, after = (len(state[heads[0]]) for state in (start.state, own))

@@ -33,11 +33,7 @@ from imigue_lab.training.baselines.start import (
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.leaks import record_training_clips, refuse_held_out
-from imigue_lab.training.loop import (
-    Stopping,
-    fit,
-    select_epochs,
-)
+from imigue_lab.training.loop import Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -51,12 +47,10 @@ def train_baseline(
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_baseline_data(settings)`
+    returns, or its skeletons, if loaded already; `fit` trains: a trial (`training.trial`) has its
+    own.
     """
     if settings.stream == "all":
         raise SettingsError("stream: expected one stream, got all, which is several runs; name one")
@@ -172,12 +166,8 @@ def load_baseline(
 ) -> nn.Module:
     """The best model of a run in eval mode.
 
-    Args:
-        data: what it is to be applied to.
-        vocabulary: of what it is to be applied to; that of `data` if they are given.
-
-    Raises:
-        RunError: not a baseline, or trained on other classes or another keypoint layout.
+    It is to be applied to `data`, or to others of `vocabulary`. Raises RunError if it is no
+    baseline, or of other classes or another keypoint layout.
     """
     vocabulary = data.split.vocabulary if data else vocabulary
     return run.load_model(

@@ -32,12 +32,9 @@ def train_emotion(
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_emotion_data(settings)` returns, if it is loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_emotion_data(settings)`
+    returns, if it is loaded already; `fit` trains: a trial (`training.trial`) has its own.
     """
     data = loaded or load_emotion_data(settings)
     selection, data = select_epochs(train_emotion, settings, data)
@@ -103,13 +100,9 @@ def standardise(model: nn.Module, data: EmotionData) -> None:
 
 
 def load_emotion(run: Run, data: EmotionData | None = None) -> nn.Module:
-    """The best model of a run in eval mode.
+    """The best model of a run in eval mode, to be applied to `data`.
 
-    Args:
-        data: what it is to be applied to.
-
-    Raises:
-        RunError: not an emotion model, or of features of another encoder or other outcomes.
+    Raises RunError if it is no emotion model, or of other outcomes or another encoder's features.
     """
     expected: dict[str, Any] = {"task": "emotion"}
     if data:

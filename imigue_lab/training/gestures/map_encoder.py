@@ -85,16 +85,11 @@ INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network t
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Tokens of clips, as float16, each valid only for the content that it was encoded from.
-
-    Attributes:
-        weights: a file of the encoder.
-        contents: what the tokens of each clip depend on beside the weights.
-    """
+    """Tokens of clips, as float16, each valid only for the content that it was encoded from."""
 
     store: EncoderStore
-    weights: Path
-    contents: Mapping[str, str]
+    weights: Path  # a file of the encoder
+    contents: Mapping[str, str]  # what the tokens of each clip depend on beside the weights
 
     def read(self, clip_id: str) -> Tensor | None:
         """The tokens of a clip; None if they are not stored."""
@@ -124,19 +119,12 @@ class MapEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class MappedClips:
-    """The clips of a gesture model as the network of a run sees them.
+    """The clips of a gesture model as the network of a run sees them."""
 
-    Attributes:
-        run: of a network of pictures or heatmaps, trained on these clips.
-        settings: of that run, to see each clip once.
-        data: the clips that have such an input.
-        net: the best model of the run, in eval mode.
-    """
-
-    run: Run
-    settings: BaselineSettings
-    data: BaselineData
-    net: Any
+    run: Run  # of a network of pictures or heatmaps, trained on these clips
+    settings: BaselineSettings  # of that run, to see each clip once
+    data: BaselineData  # the clips that have such an input
+    net: Any  # the best model of the run, in eval mode
 
     @property
     def source(self) -> ClipPictures | GestureData:
@@ -217,12 +205,8 @@ class MappedClips:
 def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) -> MappedClips:
     """A finished run by name, and its input for the clips of a split; frames are decoded if absent.
 
-    Args:
-        parameter: of `INPUTS`, that names it.
-
-    Raises:
-        RunError: the run is of another network, or was trained on clips that the split holds out.
-        DataError: a video cannot be read.
+    `parameter`, of `INPUTS`, names it. Raises RunError if the run is of another network, or was
+    trained on clips that the split holds out; DataError if a video cannot be read.
     """
     run, split = find_run(name), gestures.split
     found, modality = run.read_checkpoint("best"), INPUTS[parameter]
@@ -232,21 +216,19 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
             f"{parameter}: expected a run of {fitting}, got {run.folder.name!r} of"
             f" {model or found['task']}; choose another run, or leave it empty"
         )
-    kind: Kind
     settings = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
     if modality == "RGB":
         from imigue_lab.training.baselines.frames import open_pictures
 
         net = load_baseline(run, vocabulary=split.vocabulary)
-        crop, stream = SIDES[settings.size], settings.pictures
-        own = open_pictures(index, split.clips, crop, stream)
+        own = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
         if settings.region == "person":
             own = around_persons(own, gestures, picture_sizes(index))
-        data, kind = BaselineData(split, None, own, picture_sizes(index)), "picture"
+        data = BaselineData(split, None, own, picture_sizes(index))
     else:
-        net = load_baseline(run, gestures)
-        data, kind = BaselineData(split, gestures), "skeleton"
+        net, data = load_baseline(run, gestures), BaselineData(split, gestures)
     mapped = MappedClips(run, settings, data, net)
+    kind: Kind = "picture" if modality == "RGB" else "skeleton"
     refuse_leak(parameter, run, kind, mapped.source.training_clips, data.held_out)
     return mapped
 
@@ -256,26 +238,20 @@ def encode_maps(
 ) -> dict[str, Map]:
     """The map of every clip that the network sees, from the feature store or encoded now.
 
-    Changed clips are encoded again; other weights have another folder in the store.
+    Changed clips are encoded again, after their size is printed; other weights have another folder
+    in the store.
     """
     weights = mapped.run.folder / "best.safetensors"
     kept = TokenStore(create_store(store, index, mapped.encoding), weights, mapped.contents)
     found = {clip_id: kept.read(clip_id) for clip_id in mapped.seen}
     maps = {clip_id: tokens for clip_id, tokens in found.items() if tokens is not None}
-    absent = [clip_id for clip_id in found if clip_id not in maps]
-    return maps | (encode(mapped, absent, kept, device) if absent else {})
-
-
-def encode(
-    mapped: MappedClips, clip_ids: list[str], kept: TokenStore, device: torch.device
-) -> dict[str, Map]:
-    """Encodes clips into the store; prints their size first."""
-    size = len(clip_ids) * prod(mapped.shape) * BYTES_A_VALUE
-    print(f"tokens of {len(clip_ids)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
+    if not (absent := [clip_id for clip_id in found if clip_id not in maps]):
+        return maps
+    size = len(absent) * prod(mapped.shape) * BYTES_A_VALUE
+    print(f"tokens of {len(absent)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
     mapped.net.to(device)
-    maps = {}
-    for start in tqdm(range(0, len(clip_ids), AT_ONCE), desc="tokens", unit="batch"):
-        own = clip_ids[start : start + AT_ONCE]
+    for start in tqdm(range(0, len(absent), AT_ONCE), desc="tokens", unit="batch"):
+        own = absent[start : start + AT_ONCE]
         for clip_id, tokens in zip(own, mapped.encode(own).half().cpu(), strict=True):
             maps[clip_id] = tokens
             kept.write(clip_id, tokens)

@@ -48,27 +48,19 @@ AT_ONCE = 32  # clips that are encoded together
 
 
 class PoseClip(NamedTuple):
-    """The skeleton of one clip and its tokens; of a map of heatmaps V are the cells, h w, of one M.
+    """The skeleton of one clip and its tokens; of a map of heatmaps V are cells, h w, of one M."""
 
-    Attributes:
-        skeleton: joints and bones, concatenated in the channels, normalised to the body.
-        places: of the tokens, 0 to 1 over the RGB encoder's crop; -1 if unknown.
-        seen: whether the token's joint is visible in any of its frames.
-        tokens: of the frozen encoder; None if it is fine-tuned.
-    """
-
-    skeleton: Float[Tensor, "M T V CC"]
-    places: Float[Tensor, "M S V 2"]
-    seen: Bool[Tensor, "M S V"]
-    tokens: Float[Tensor, "M S V W"] | None
+    skeleton: Float[Tensor, "M T V CC"]  # joints and bones in the channels, normalised to the body
+    places: Float[Tensor, "M S V 2"]  # of tokens, 0 to 1 over the RGB encoder's crop; -1 if unknown
+    seen: Bool[Tensor, "M S V"]  # whether the token's joint is visible in any of its frames
+    tokens: Float[Tensor, "M S V W"] | None  # of the frozen encoder; None if it is fine-tuned
 
 
 def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
     """The runs of both streams, joint first; one without a name is trained, with defaults.
 
-    Raises:
-        RunError: a named run has another stream or number of frames, or was trained on clips that
-            this one holds out.
+    Raises RunError if a named run has another stream or number of frames, or was trained on clips
+    that this one holds out.
     """
     named = dict(zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True))
     runs = {stream: find_run(name) for stream, name in named.items() if name}
