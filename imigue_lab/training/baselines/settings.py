@@ -28,7 +28,7 @@ class BaselineSettings(ClipSettings):
     size: Literal["small", "paper"] = setting(
         "small", "small for a quick look, or paper as published"
     )
-    checkpoint: str = setting("", "weights to start from: a published file or runs; empty: none")
+    checkpoint: str = setting("", "start: a published file, runs or kinetics400; empty: random")
     frames: int = setting(32, "frames per clip; pictures 16 or 8; 0: not resampled", ge=0)
     sampling: Sampling = setting(
         "resample", "resample evenly; uniform: a random frame of each segment; window"
