@@ -28,13 +28,7 @@ from imigue_lab.data.synthetic.features import write_clip_features, write_featur
 from imigue_lab.data.synthetic.recording import JOINTS, Recording, record
 from imigue_lab.data.synthetic.story import DATA_SETS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import (
-    atomic_path,
-    locked,
-    workspace,
-    write_array,
-    write_atomically,
-)
+from imigue_lab.data.workspace import atomic_path, locked, workspace, write_array, write_atomically
 from imigue_lab.errors import DataError
 
 IDS = builtin("imigue").ids
