@@ -24,7 +24,6 @@ from imigue_lab.training.runs import Run, finished_runs
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.statistics import wilson_interval
 
-GESTURE_TASKS = ("baseline", "gesture", "fusion")
 PUBLISHED_BASELINES = {
     "origin": "published",
     "data": "iMiGUE, test",
@@ -72,7 +71,8 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
         split: `test` or `validation`, of our runs.
     """
     if runs is None:
-        runs = [own for own in finished_runs(*GESTURE_TASKS) if not is_emotion(own.predictions())]
+        runs = finished_runs("baseline", "gesture", "fusion")
+        runs = [own for own in runs if not is_emotion(own.predictions())]
     ours = [(method_of(run), our_method_row(run, split)) for run in runs]
     rows: list[dict[str, Any]] = []
     for baseline in TABLE:

@@ -94,19 +94,16 @@ class EpochBatches:
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop, and which epoch is best: the lowest `monitor`.
+    """When to stop, and which epoch is best: the lowest `monitor` from epoch `settled` on.
 
-    Attributes:
-        keep: the epoch whose weights are the model, `best` or `last`.
-        settled: the first epoch that may be best: before it parts of the model are inactive. A run
-            that ends earlier selects among all its epochs.
+    Before it parts of the model are inactive; a run that ends earlier selects among all its epochs.
     """
 
     epochs: int
     patience: int
     monitor: str = "validation_loss"
     settled: int = 0
-    keep: str = "best"
+    keep: str = "best"  # the epoch whose weights are the model, `best` or `last`
 
 
 def fit(

@@ -20,12 +20,8 @@ class ExtractSettings(Settings):
         "paper": {"encoders": "full", "context_weights": "kinetics400", "detector": "yolo-face"}
     }
 
-    encoders: str = setting(
-        "tiny", "tiny, full, or names with commas such as context-tiny,face-swinface"
-    )
-    context_weights: str = setting(
-        "", "MViTv2-S: kinetics400 downloads, or a file; empty: untrained"
-    )
+    encoders: str = setting("tiny", "tiny, full, or names with commas: context-tiny,face-swinface")
+    context_weights: str = setting("", "MViTv2-S: kinetics400 downloads, or file; empty: untrained")
     face_weights: str = setting("", "SwinFace: its checkpoint file; empty: untrained")
     detector: Detector = setting("centerface", "centerface or yolo-face (paper)")
     detector_weights: str = setting("", "ONNX file, for yolo-face only")

@@ -148,7 +148,7 @@ class How(NamedTuple):
     distort: bool = False  # augmented pictures also by `pictures.distorted`
 
 
-WHOLE_CLIPS = How()
+PLAIN = How()
 
 
 class SkeletonClips(Clips):

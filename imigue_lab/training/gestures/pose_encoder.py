@@ -33,6 +33,9 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
+STREAMS: tuple[Stream, Stream] = ("joint", "bone")
+AT_ONCE = 32  # clips that are encoded together
+
 
 def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData) -> TokenStore:
     """The store of the tokens of two runs, joint and bone, as `pose (M, S, V, W)` with places."""
@@ -41,10 +44,6 @@ def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData
     encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
     file = runs[0].folder / "best.safetensors"
     return TokenStore(create_store(store, index, encoding), file, data.contents)
-
-
-STREAMS: tuple[Stream, Stream] = ("joint", "bone")
-AT_ONCE = 32  # clips that are encoded together
 
 
 class PoseClip(NamedTuple):
