@@ -42,7 +42,6 @@ ABLATION_ROWS = {
     "no-memory": ("CMTF without memory", 62.23),
     "full": (PAPER, PAPER_SCORE),
 }
-
 ABLATION_COLUMNS = ["method", "top-1 %", "95 % interval", "correct", "n", "origin"]
 
 PUBLISHED_EMOTION = "published: Martirosyan et al. 2025, Table 3"

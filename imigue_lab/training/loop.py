@@ -35,10 +35,9 @@ def build_scheduler(
 ) -> LRScheduler | None:
     """Changes the learning rate: `plateau` after each epoch, the others after each step.
 
-    Args:
-        name: `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
-            has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
-        steps: of an epoch.
+    `name` is `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
+    has not improved for half the patience), or `steps:10:50` (a tenth after these epochs); `steps`
+    are those of an epoch.
     """
     if name == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)

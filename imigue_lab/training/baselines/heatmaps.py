@@ -28,10 +28,9 @@ SIDES = {"small": (28, 32), "paper": (56, 64)}  # pixels, in training and in eva
 class HeatmapClips(SkeletonClips):
     """Skeletons in pixels of their heatmap, which `enter` renders.
 
-    Args:
-        own: the clips. Stream `joint` renders joints, `bone` limbs; augmentation `turn` crops at
-            random, `mirror` also mirrors half of the clips.
-        sides: of the map in training, and in evaluation, which resizes directly to it.
+    Stream `joint` of `own` renders joints, `bone` limbs; augmentation `turn` crops at random,
+    `mirror` also mirrors half of the clips. `sides` are of the map in training, and in evaluation,
+    which resizes directly to it.
     """
 
     def __init__(self, own: SkeletonClips, sides: tuple[int, int], training: bool):

@@ -95,12 +95,10 @@ def encode_clips(
     device: torch.device,
     store: TokenStore | None,
 ) -> dict[str, PoseClip]:
-    """Every clip by id, with its tokens from the store or encoded now.
+    """Every clip of both streams by id, with its tokens from the store or encoded now.
 
-    Args:
-        clips: with both streams.
-        sizes: of the clips' pictures; joints of other clips have no places.
-        store: of the frozen encoder; None leaves the tokens out.
+    `sizes` are of the clips' pictures: joints of other clips have no places. `store` is of the
+    frozen encoder; None leaves the tokens out.
     """
     encoder.to(device).eval()
     encoded: dict[str, PoseClip] = {}
