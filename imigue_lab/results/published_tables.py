@@ -65,9 +65,8 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
     of clusters, n clips, clusters with their unit (subjects, or videos where subjects are unknown),
     the score of the majority class, the data, and the source: the publication, or our run.
 
-    Args:
-        runs: finished gesture runs (RunError for another task); by default all in the workspace.
-        split: `test` or `validation`, of our runs.
+    `runs` are finished gesture runs (RunError for another task), by default all in the workspace;
+    `split` is `test` or `validation` of them.
     """
     if runs is None:
         runs = finished_runs("baseline", "gesture", "fusion")

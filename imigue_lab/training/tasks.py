@@ -80,7 +80,7 @@ TASKS = {
         "baselines.data:load_baseline_data",
         "baselines.train:train_baseline",
         "baselines.train:load_baseline",
-        "data subjects store model size pictures keypoints fold seed",
+        "data subjects store model size pictures region keypoints fold seed",
     ),
 }
 
