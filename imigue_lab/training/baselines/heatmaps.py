@@ -55,10 +55,8 @@ class HeatmapClips(SkeletonClips):
             cut = resize(cut, size, square)
         else:
             rng = self.rng(number, 2, ordinal)
-            offsets, larger = (
-                random.Random(int(rng.randint(2**31))),
-                short_side(size, self.sides[1]),
-            )
+            offsets = random.Random(int(rng.randint(2**31)))
+            larger = short_side(size, self.sides[1])
             box = random_box(larger, rng, offsets)
             cut = resize(crop(resize(cut, size, larger), box), box[2:], square)
             if self.how.augment == "mirror" and rng.rand() < 0.5:
