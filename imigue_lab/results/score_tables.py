@@ -73,9 +73,8 @@ def class_table(predictions: pd.DataFrame, split: str, vocabulary: Vocabulary) -
     correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     errors = counts - np.diag(correct)
     names = vocabulary.classes
-    table = pd.DataFrame(
-        {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
-    )
+    columns = {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
+    table = pd.DataFrame(columns)
     with np.errstate(invalid="ignore"):
         table["recall"] = correct / occurring
         table["precision"] = correct / predicted

@@ -23,7 +23,7 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
-from imigue_lab.training.baselines.clips import WHOLE_CLIPS, How, SkeletonClips
+from imigue_lab.training.baselines.clips import PLAIN, How, SkeletonClips
 from imigue_lab.training.ranks import Ranks
 
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
@@ -65,7 +65,7 @@ class GestureData:
         return replace(self, split=split, sources=sources)
 
     def clips(
-        self, split: str, frames: int, names: list[Stream], how: How = WHOLE_CLIPS
+        self, split: str, frames: int, names: list[Stream], how: How = PLAIN
     ) -> SkeletonClips:
         """The clips of one split as `SkeletonClips`, resampled to `frames` or sampled."""
         clips = self.skeletons(split, 0, WHOLE) if how.sampled else self.skeletons(split, frames)
@@ -85,13 +85,9 @@ def load_gesture_data(
     """Reads the keypoints of an index's clips, and splits these.
 
     Clips without keypoints are left out, and so are training clips without any visible joint; the
-    remarks count and name them.
-
-    Args:
-        keypoints: name of the layout to use; `auto` is the first of `RICHEST` that the files
-            contain, else their own, which `all` is.
-
-    Raises DataError if the data are incomplete or inconsistent, or lack joints of that layout.
+    remarks count and name them. `keypoints` is the name of the layout to use; `auto` is the first
+    of `RICHEST` that the files contain, else their own, which `all` is. Raises DataError if the
+    data are incomplete or inconsistent, or lack joints of that layout.
     """
     index = with_richer_files(index, keypoints)
     split = split_gestures(index, fold, seed)

@@ -35,10 +35,9 @@ def build_scheduler(
 ) -> LRScheduler | None:
     """Changes the learning rate: `plateau` after each epoch, the others after each step.
 
-    Args:
-        name: `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
-            has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
-        steps: of an epoch.
+    `name` is `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
+    has not improved for half the patience), or `steps:10:50` (a tenth after these epochs); `steps`
+    are those of an epoch.
     """
     if name == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
@@ -94,19 +93,16 @@ class EpochBatches:
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop, and which epoch is best: the lowest `monitor`.
+    """When to stop, and which epoch is best: the lowest `monitor` from epoch `settled` on.
 
-    Attributes:
-        keep: the epoch whose weights are the model, `best` or `last`.
-        settled: the first epoch that may be best: before it parts of the model are inactive. A run
-            that ends earlier selects among all its epochs.
+    Before it parts of the model are inactive; a run that ends earlier selects among all its epochs.
     """
 
     epochs: int
     patience: int
     monitor: str = "validation_loss"
     settled: int = 0
-    keep: str = "best"
+    keep: str = "best"  # the epoch whose weights are the model, `best` or `last`
 
 
 def fit(

@@ -20,12 +20,8 @@ class ExtractSettings(Settings):
         "paper": {"encoders": "full", "context_weights": "kinetics400", "detector": "yolo-face"}
     }
 
-    encoders: str = setting(
-        "tiny", "tiny, full, or names with commas such as context-tiny,face-swinface"
-    )
-    context_weights: str = setting(
-        "", "MViTv2-S: kinetics400 downloads, or a file; empty: untrained"
-    )
+    encoders: str = setting("tiny", "tiny, full, or names with commas: context-tiny,face-swinface")
+    context_weights: str = setting("", "MViTv2-S: kinetics400 downloads, or file; empty: untrained")
     face_weights: str = setting("", "SwinFace: its checkpoint file; empty: untrained")
     detector: Detector = setting("centerface", "centerface or yolo-face (paper)")
     detector_weights: str = setting("", "ONNX file, for yolo-face only")
@@ -64,15 +60,12 @@ def extract_features(settings: ExtractSettings, index: Index) -> Report:
 
 def plan_features(settings: ExtractSettings, index: Index) -> Plan:
     """Opens the encoders and lists what is to be extracted."""
+    device = open_device(settings.device).torch_device
+    weights = settings.context_weights, settings.face_weights
+    detector = settings.detector, settings.detector_weights
+    precision = None if settings.precision == "auto" else cast(Precision, settings.precision)
     streams = build_streams(
-        settings.encoders,
-        open_device(settings.device).torch_device,
-        settings.context_weights,
-        settings.face_weights,
-        settings.detector,
-        settings.detector_weights,
-        settings.grid,
-        None if settings.precision == "auto" else cast(Precision, settings.precision),
+        settings.encoders, device, *weights, *detector, settings.grid, precision
     )
     return plan_extraction(index, streams, settings.store, settings.limit)
 

@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from imigue_lab.errors import RunError
 
 T = TypeVar("T")
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # a variable that it sets
 TIMEOUT = timedelta(hours=1)  # others may read data or write a checkpoint meanwhile
 LOST = (
     "another process of this run has ended; see its error above. Start the same command again: it"
@@ -41,17 +42,13 @@ class Process:
     local: int = 0  # rank among the processes of this host; selects its GPU
 
 
-def under_torchrun() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
 def find_process() -> Process:
     """From the variables of torchrun, else of `srun`; a single process without either.
 
     An interactive SLURM shell (job name `bash` or `interactive`) is a single process.
     """
     names: tuple[str, ...] = ()
-    if under_torchrun():
+    if TORCHRUN in os.environ:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     elif os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
         names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
@@ -167,7 +164,7 @@ def detect_lost_process() -> Iterator[None]:
 def open_ranks(pieces: int = 1) -> Ranks:
     """Joins the process group of torchrun; elsewhere, `srun` included, each process is alone."""
     process = find_process()
-    if process.count == 1 or not under_torchrun():
+    if process.count == 1 or TORCHRUN not in os.environ:
         return Ranks(pieces=pieces)
     if not dist.is_initialized():
         both = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -54,10 +54,8 @@ class Session:
     ) -> None:
         """Writes predictions, provenance, and last the scores, which mark the run as finished.
 
-        Args:
-            tables: predictions of each split; the first column is the id.
-            names: of the classes or outcomes.
-            sources: further entries of the provenance.
+        `tables` are predictions of each split, whose first column is the id; `names` are of the
+        classes or outcomes; `sources` are further entries of the provenance.
         """
         predictions = pd.concat(tables)
         predictions = predictions.sort_values(predictions.columns[0], ignore_index=True)

@@ -124,9 +124,7 @@ class TrainSettings(Settings):
     """Settings of every trainer."""
 
     subjects: str = setting("", "CSV (video_id,subject); empty: those of the data")
-    precision: Literal["float32", "bf16"] = setting(
-        "float32", "float32, or bf16: products in bfloat16"
-    )
+    precision: Literal["float32", "bf16"] = setting("float32", "float32, or bf16 for products")
     accumulate: int = setting(1, "passes per step (gradient accumulation)", ge=1)
     deterministic: bool = setting(False, "bit-identical results; slower on a GPU")
     keep: Literal["best", "last"] = setting("best", "epoch that is kept: best or last")
@@ -141,9 +139,7 @@ class ClipSettings(TrainSettings):
 
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
-    balance: float = setting(
-        0.5, "0: each clip once per epoch; 1: all classes equally often", ge=0, le=1
-    )
+    balance: float = setting(0.5, "0: clips once per epoch; 1: classes equally often", ge=0, le=1)
     prior: Literal["natural", "sampled"] = setting(
         "natural", "natural: scores are corrected for balance; sampled: they are not"
     )

@@ -59,7 +59,7 @@ def graded(tmp_path, monkeypatch):
 def levels(pictures, clip_id, numbers=None):
     """The frame numbers that a stored clip shows, read off its greys."""
     with StoredClip(pictures.clips.set_index("clip_id").file[clip_id]) as stored:
-        frames = stored.read(range(len(stored)) if numbers is None else numbers)
+        frames = stored.frames(range(len(stored)) if numbers is None else numbers)
     return (frames.float().mean(dim=(1, 2, 3)) / BRIGHT).round().int().tolist()
 
 
@@ -71,7 +71,7 @@ def test_every_frame_of_each_clip_is_stored_in_its_shape(graded):
     assert levels(pictures, "0001_1") == [50, 51]
     assert levels(pictures, "0002_1") == [*range(8)]  # counted within its own file
     with StoredClip(pictures.clips.file[0]) as stored:
-        assert stored.read([0]).shape == (1, 3, 32, 43)
+        assert stored.frames([0]).shape == (1, 3, 32, 43)
     assert set(pictures.clips.clip_id) == {"0001_0", "0001_1", "0002_1"}
     assert pictures.notes == ["1 clips have no picture and are left out: 0002_0"]
 
@@ -86,9 +86,9 @@ def drawn(graded):
     """Reads the frame numbers that a network sees of the clip of frames 10 to 49, draw by draw."""
     pictures = open_pictures(graded, graded.clips, 28)
 
-    def frames(epoch=0, ordinal=0, crops=1, beside=0, length=4, clip="0001_0", **sampled):
-        how = How(sampled=Sampled(length, **sampled) if sampled else None)
-        clips = PictureClips(pictures, "train", length, 28, "mvitv2-s", how, beside, crops)
+    def frames(epoch=0, ordinal=0, crops=1, model="mvitv2-s", length=4, clip="0001_0", **sampled):
+        how = How(sampled=Sampled(length, **sampled) if sampled else None, crops=crops)
+        clips = PictureClips(pictures, "train", length, 28, model, how)
         clips.epoch = epoch
         number = clips.clips.clip_id.tolist().index(clip)
         seen = [draw.frames.float().mean(dim=(1, 2, 3)) for draw in clips.draws(number, ordinal)]
@@ -100,8 +100,8 @@ def drawn(graded):
 def test_centres_of_equal_segments_are_seen_with_neighbours_within_the_clip(drawn):
     assert drawn() == [[15, 25, 35, 45]]
     assert drawn(clip="0001_1") == [[50, 50, 51, 51]]
-    assert drawn(length=2, beside=1) == [[19, 20, 21, 39, 40, 41]]
-    assert drawn(length=2, beside=1, clip="0001_1") == [[50, 50, 51, 50, 51, 51]]
+    assert drawn(length=2, model="dscnet") == [[19, 20, 21, 39, 40, 41]]
+    assert drawn(length=2, model="dscnet", clip="0001_1") == [[50, 50, 51, 50, 51, 51]]
 
 
 def test_frames_are_drawn_anew_in_each_epoch_and_evenly_in_evaluation(drawn):
@@ -198,7 +198,7 @@ def test_other_streams_are_computed_or_read_from_a_folder(graded, tmp_path):
     taylor = open_pictures(graded, graded.clips, 28, "taylor")
     with StoredClip(taylor.clips.file[0]) as stored:
         assert len(stored) == 40 - 5
-        red, green, blue = stored.read([9])[0].float().mean(dim=(1, 2))
+        red, green, blue = stored.frames([9])[0].float().mean(dim=(1, 2))
     assert red > 200 and green < 60 and blue < 60  # brightens at an even speed
     assert taylor.digest != open_pictures(graded, graded.clips, 28).digest
     folder = tmp_path / "depth" / "part"
@@ -235,7 +235,7 @@ def halves(tmp_path):
     pictures = ClipPictures(clips.astype({"label": "Int64"}), 32, [])
 
     def seen(augment="none", model="mvitv2-s", **given):
-        return PictureClips(pictures, "train", 2, 28, model, How(augment), **given)
+        return PictureClips(pictures, "train", 2, 28, model, How(augment, **given))
 
     return seen
 

@@ -126,7 +126,7 @@ def test_rgb_alone_sees_the_box_of_the_person(paired):
     for augment in ("none", "mirror"):
         own = paired(augment).pictures
         alone = ClipPictures(own.clips, HEIGHT // 2, [], {"a": halved})
-        alone = PictureClips(alone, "train", 2, 64, "slowonly", How(augment, 0, own.sampled))
+        alone = PictureClips(alone, "train", 2, 64, "slowonly", How(augment, 0, own.how.sampled))
         places = set()
         for alone.epoch in range(8):
             frames = alone.draws(0)[0].frames

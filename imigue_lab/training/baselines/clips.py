@@ -139,14 +139,16 @@ class Sampled(NamedTuple):
 class How(NamedTuple):
     """How clips are seen: as they are, unless it says otherwise."""
 
-    augment: Augment = "none"  # of skeletons see `skeletons.augment.augmented`
+    augment: Augment = "none"  # `turn` (pictures: a random region) or `mirror`: also half flipped
     seed: int = 0  # of all that is random
-    sampled: Sampled | None = None  # None: all frames
-    rotation: float = 0.0  # see `skeletons.augment.augmented`
+    sampled: Sampled | None = None  # None: each skeleton as it is, each picture by equal segments
+    rotation: float = 0.0  # of skeletons, see `skeletons.augment.augmented`
     crop: float = 1.0  # smallest share of a clip's frames that a random contiguous part keeps
+    crops: int = 1  # squares of pictures in evaluation, 1 or 3: from end to end of the longer side
+    distort: bool = False  # augmented pictures also by `pictures.distorted`
 
 
-WHOLE_CLIPS = How()
+PLAIN = How()
 
 
 class SkeletonClips(Clips):

@@ -112,17 +112,9 @@ class BaselineData:
             from imigue_lab.training.baselines import heatmaps
 
             return heatmaps.HeatmapClips(skeletons, heatmaps.SIDES[settings.size], training)
-        frames = PictureClips(
-            self.pictures,
-            split,
-            settings.frames,
-            SIDES[settings.size],
-            settings.model,
-            how,
-            beside=BESIDE if settings.model == "dscnet" else 0,
-            crops=settings.test_crops,
-            distort=settings.distort,
-        )
+        how = how._replace(crops=settings.test_crops, distort=settings.distort)
+        seen = settings.frames, SIDES[settings.size], settings.model
+        frames = PictureClips(self.pictures, split, *seen, how)
         if self.gestures is None:
             return frames
         if modality == "RGB and heatmaps":

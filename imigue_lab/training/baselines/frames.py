@@ -60,11 +60,9 @@ def open_pictures(
 ) -> ClipPictures:
     """The stored frames of clips, created if absent; clips without a video are named.
 
-    Args:
-        crop: side of what the network sees.
-        stream: one of `PICTURES`, or a folder of videos named after videos or clips.
-
-    Raises DataError if there is no such folder, a video is unreadable, or a clip runs past its end.
+    `crop` is the side of what the network sees; `stream` one of `PICTURES`, or a folder of videos
+    named after videos or clips. Raises DataError if there is no such folder, a video cannot be
+    read, or a clip runs past its end.
     """
     if stream in PICTURES:
         whole, own = index.videos.set_index("video_id").video, clips.video

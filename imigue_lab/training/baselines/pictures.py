@@ -9,7 +9,6 @@ frame and L the longer one, H x W pixels of what the network sees.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
 
@@ -75,25 +74,15 @@ class ClipPictures:
         return {clip_id: own for clip_id, own in self.contents.items() if clip_id in train}
 
 
-class StoredClip:
+class StoredClip(ZipFile):
     """The frames of a clip, decoded when they are read."""
 
-    def __init__(self, path: Path):
-        self.file = ZipFile(path)
-        self.names = self.file.namelist()
-
-    def __enter__(self) -> "StoredClip":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.filelist)
 
-    def read(self, numbers: Iterable[int]) -> UInt8[Tensor, "T 3 S L"]:
-        """Frames by number, RGB; one that is asked for twice is decoded once."""
-        decoded = {n: np.array(Image.open(self.file.open(self.names[n]))) for n in set(numbers)}
+    def frames(self, numbers: Iterable[int]) -> UInt8[Tensor, "T 3 S L"]:
+        """By number, RGB; one that is asked for twice is decoded once."""
+        decoded = {n: np.array(Image.open(self.open(self.filelist[n]))) for n in set(numbers)}
         frames = np.stack([decoded[number] for number in numbers])
         return torch.from_numpy(frames).permute(0, 3, 1, 2)
 
@@ -103,32 +92,18 @@ class PictureClips(Clips):
 
     Args:
         frames: per draw: the centres of equal segments, also for one draw in evaluation of equal
-            segments, else as `sampled` says.
+            segments, else as `how.sampled` says.
         crop: side of what the network sees: the centre, or a random region with augmentation; of
             the person's box if there is one.
-        model: the network, a row of Table 1.
-        how: augmentation `turn` takes random regions, `mirror` also mirrors half of the clips.
-        beside: further frames before and after each, within the clip.
-        distort: with augmentation, also by `distorted`.
-        crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
+        model: the network, a row of Table 1; DSCNet also sees the frames `BESIDE` each.
     """
 
     def __init__(
-        self,
-        pictures: ClipPictures,
-        split: str,
-        frames: int,
-        crop: int,
-        model: str,
-        how: How,
-        beside: int = 0,
-        crops: int = 1,
-        distort: bool = False,
+        self, pictures: ClipPictures, split: str, frames: int, crop: int, model: str, how: How
     ):
-        self.frames, self.crop, self.augment, self.sampled = frames, crop, how.augment, how.sampled
-        self.boxes, self.distort = pictures.boxes, distort
+        self.frames, self.crop, self.model, self.how = frames, crop, model, how
+        self.boxes = pictures.boxes
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
-        self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
         super().__init__(self.clips.clip_id.tolist(), labels, [1] * len(labels), how.seed)
 
@@ -145,27 +120,28 @@ class PictureClips(Clips):
         """The whole frames of each draw."""
         with StoredClip(self.clips.file[number]) as stored:
             last = len(stored) - 1
-            if self.sampled is None or self.sampled == (self.frames, 1, 0):
+            sampled = self.how.sampled
+            if sampled is None or sampled == (self.frames, 1, 0):
                 chosen = np.array([segment_centres(0, last, self.frames)])
             else:
-                chosen = self.sampled.choose(len(stored), rng)
-            steps = np.arange(-self.beside, self.beside + 1)
+                chosen = sampled.choose(len(stored), rng)
+            steps = np.arange(-BESIDE, BESIDE + 1) if self.model == "dscnet" else np.zeros(1, int)
             chosen = (chosen[..., None] + steps).clip(0, last).reshape(len(chosen), -1)
-            return [stored.read(numbers.tolist()) for numbers in chosen]
+            return [stored.frames(numbers.tolist()) for numbers in chosen]
 
     def cuts(
         self, frames: UInt8[Tensor, "T 3 S L"], rng: np.random.RandomState, box: Box | None = None
     ) -> list[UInt8[Tensor, "T 3 H W"]]:
         """What the network sees of a draw: a random region in training, else the box or squares."""
-        if self.augment == "none" and box is None:
-            places = [-1, 0, 1] if self.crops == 3 else [0]
+        if self.how.augment == "none" and box is None:
+            places = [-1, 0, 1] if self.how.crops == 3 else [0]
             return [centre(frames, self.crop, place) for place in places]
         box = box or (0, 0, *frames.shape[2:])
-        box = box if self.augment == "none" else random_part(box, rng)
+        box = box if self.how.augment == "none" else random_part(box, rng)
         frames = resized_crop(frames, *box, [self.crop, self.crop])
-        if self.distort and self.augment != "none":
+        if self.how.distort and self.how.augment != "none":
             frames = distorted(frames, rng)
-        return [frames.flip(-1) if self.augment == "mirror" and rng.rand() < 0.5 else frames]
+        return [frames.flip(-1) if self.how.augment == "mirror" and rng.rand() < 0.5 else frames]
 
     def collate(self, draws: list[Picture]) -> Seen:
         frames = torch.stack([draw.frames for draw in draws])

@@ -27,8 +27,7 @@ SIDES = {"small": (16, 16), "paper": (56, 64)}  # of heatmaps, in training and i
 class RgbPoseClips(PairedClips):
     """The region is `person_box` of a draw; with augmentation a part of it, also mirrored.
 
-    Args:
-        sizes: width and height of the pictures in which the joints of a clip are.
+    `sizes` are width and height of the pictures in which the joints of a clip are.
     """
 
     def __init__(

@@ -25,9 +25,7 @@ class BaselineSettings(ClipSettings):
     stream: Literal[Stream, "all"] = setting(
         "joint", "joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
     )
-    size: Literal["small", "paper"] = setting(
-        "small", "small for a quick look, or paper as published"
-    )
+    size: Literal["small", "paper"] = setting("small", "small for a quick look, paper as published")
     checkpoint: str = setting("", "start: a published file, runs or kinetics400; empty: random")
     frames: int = setting(32, "frames per clip; pictures 16 or 8; 0: not resampled", ge=0)
     sampling: Sampling = setting(
@@ -45,7 +43,7 @@ class BaselineSettings(ClipSettings):
         "none", "none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
     rotation: float = setting(
-        0.0, "largest random angle in radians; 0: that of augment", ge=0, le=3.15
+        0.0, "largest random angle, radians; 0: that of augment", ge=0, le=3.15
     )
     temporal_crop: float = setting(
         1.0, "a random part of each clip, at least so large; 1: the whole", gt=0, le=1

@@ -37,9 +37,7 @@ FAMILIES_OF = {
     "poseconv3d": ("pyskl/posec3d",),
     "rgbpose-conv3d": ("rgbpose-conv3d",),
     "tsm": ("tsm-r50",),
-    "video-swin-t": ("video-swin",),
-    "video-swin-s": ("video-swin",),
-    "video-swin-b": ("video-swin",),
+    **{f"video-swin-{size}": ("video-swin",) for size in "tsb"},
     "mvitv2-s": ("slowfast/mvitv2-s",),
 }
 FILES = (".pt", ".pth", ".pyth")

@@ -192,12 +192,9 @@ def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:
 
 def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
     """The streams that a prediction is based on."""
-    seen = {
-        "context": has_context and fusion != "face_only",
-        "face": has_face and fusion != "context_only",
-    }
-    streams = [stream for stream, present in seen.items() if present]
-    return {0: "nothing", 1: "".join(streams), 2: "both"}[len(streams)]
+    seen = has_context and fusion != "face_only", has_face and fusion != "context_only"
+    names = {(True, True): "both", (True, False): "context", (False, True): "face"}
+    return names.get(seen, "nothing")
 
 
 def loss_of(predictions: pd.DataFrame, loss: FocalLoss) -> float:

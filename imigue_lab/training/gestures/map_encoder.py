@@ -38,6 +38,11 @@ from imigue_lab.training.gesture_clips import GestureData, Sizes, picture_sizes
 from imigue_lab.training.leaks import Kind, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
+TRAINED = "rgb-trained"  # tokens of a run, in the feature store
+AT_ONCE = 8  # clips that are encoded together
+BYTES_A_VALUE = 2e-9  # of float16, in GB
+ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
+INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network that each names
 Map = Float[Tensor, "t h w D"]
 
 
@@ -74,13 +79,6 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
             " them again"
         )
     return maps, sizes
-
-
-TRAINED = "rgb-trained"  # tokens of a run, in the feature store
-AT_ONCE = 8  # clips that are encoded together
-BYTES_A_VALUE = 2e-9  # of float16, in GB
-ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
-INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network that each names
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
+STREAMS: tuple[Stream, Stream] = ("joint", "bone")
+AT_ONCE = 32  # clips that are encoded together
+
 
 def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData) -> TokenStore:
     """The store of the tokens of two runs, joint and bone, as `pose (M, S, V, W)` with places."""
@@ -41,10 +44,6 @@ def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData
     encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
     file = runs[0].folder / "best.safetensors"
     return TokenStore(create_store(store, index, encoding), file, data.contents)
-
-
-STREAMS: tuple[Stream, Stream] = ("joint", "bone")
-AT_ONCE = 32  # clips that are encoded together
 
 
 class PoseClip(NamedTuple):
@@ -96,12 +95,10 @@ def encode_clips(
     device: torch.device,
     store: TokenStore | None,
 ) -> dict[str, PoseClip]:
-    """Every clip by id, with its tokens from the store or encoded now.
+    """Every clip of both streams by id, with its tokens from the store or encoded now.
 
-    Args:
-        clips: with both streams.
-        sizes: of the clips' pictures; joints of other clips have no places.
-        store: of the frozen encoder; None leaves the tokens out.
+    `sizes` are of the clips' pictures: joints of other clips have no places. `store` is of the
+    frozen encoder; None leaves the tokens out.
     """
     encoder.to(device).eval()
     encoded: dict[str, PoseClip] = {}

@@ -53,9 +53,7 @@ class GestureSettings(ClipSettings):
     warmup: int = setting(3, "epochs in which the bank is only written", ge=0)
     ramp: int = setting(3, "epochs after warm-up until alpha is reached", ge=1)
     alpha: float = setting(1.0, "weight of the prototype loss (paper: 1)", ge=0)
-    loss_on: LossOn = setting(
-        "weighted", "weighted logits, averaged (paper), or each head by itself"
-    )
+    loss_on: LossOn = setting("weighted", "weighted logits, averaged (paper), or each head alone")
     margin: float = setting(0.0, "radians added to the true class's angle", ge=0, le=1)
     finetune: bool = setting(False, "fine-tune the pose encoder; false keeps it frozen")
     finetune_rgb: bool = setting(False, "fine-tune the RGB encoder; needs rgb_run")

@@ -60,9 +60,8 @@ def pad_tokens(clips: list[Tokens]) -> Tokens:
 class GestureSystem(nn.Module):
     """Both encoders followed by the gesture model; tokens of a frozen encoder are in the batch.
 
-    Args:
-        encoder: 2s-AGCN; None if the tokens are a run's on heatmaps.
-        rgb_encoder: None if it is frozen: it is not needed here, and large.
+    2s-AGCN is None if the pose tokens are a run's on heatmaps; the RGB encoder is None if it is
+    frozen: it is not needed here, and large.
     """
 
     def __init__(

@@ -149,8 +149,8 @@ class GestureTokens:
 
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
-        notes = [f"rgb features ({self.encoding.name}) are {self.encoding.note}"]
-        notes *= bool(self.encoding.note)
+        note = self.encoding.note
+        notes = [f"rgb features ({self.encoding.name}) are {note}"] if note else []
         if self.filmed:
             how = "fine-tuned" if self.rgb_input else "frozen"
             notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
@@ -195,11 +195,8 @@ class GestureTokens:
 
     def maps(self, clip_ids: list[str]) -> Tokens:
         """The RGB tokens of clips; one without any has an empty mask."""
-        known = {
-            i: grid_tokens(self.rgb[i][None].float(), self.region(i))
-            for i in clip_ids
-            if i in self.rgb
-        }
+        present = [i for i in clip_ids if i in self.rgb]
+        known = {i: grid_tokens(self.rgb[i][None].float(), self.region(i)) for i in present}
         nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
         nothing = replace(nothing, mask=~nothing.mask)  # a batch must not be without tokens
         return pad_tokens([known.get(clip_id, nothing) for clip_id in clip_ids])

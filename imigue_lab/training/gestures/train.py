@@ -72,14 +72,9 @@ class Steps:
 
 def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
     """The candidates of all pieces and processes of a step; the bank sorts them by clip id."""
-    if len(seen) == 1:
-        return seen[0]
-    return Candidates(
-        torch.cat([t.f.to(device) for t in seen]),
-        torch.cat([t.logits.to(device) for t in seen]),
-        torch.cat([t.label.to(device) for t in seen]),
-        [clip_id for t in seen for clip_id in t.clip_ids],
-    )
+    *tensors, clip_ids = zip(*seen, strict=True)
+    f, logits, label = (torch.cat([x.to(device) for x in own]) for own in tensors)
+    return Candidates(f, logits, label, [clip_id for own in clip_ids for clip_id in own])
 
 
 def train_gesture(
