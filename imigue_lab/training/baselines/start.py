@@ -37,11 +37,13 @@ FAMILIES_OF = {
     "poseconv3d": ("pyskl/posec3d",),
     "rgbpose-conv3d": ("rgbpose-conv3d",),
     "tsm": ("tsm-r50",),
-    **{f"video-swin-{size}": ("video-swin",) for size in "tsb"},
+    "video-swin-t": ("video-swin",),
+    "video-swin-s": ("video-swin",),
+    "video-swin-b": ("video-swin",),
     "mvitv2-s": ("slowfast/mvitv2-s",),
 }
 FILES = (".pt", ".pth", ".pyth")
-BY_NAME = "kinetics400"
+BY_NAME = "kinetics400"  # torchvision's weights
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
 OF_JOINTS = re.compile(
     r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$"
