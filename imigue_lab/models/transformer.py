@@ -1,0 +1,59 @@
+"""Blocks of the transformers that are pre-trained by masking: torch's, with drop path.
+
+Letters in shapes: B clips, L tokens, D width.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+
+class Block(nn.TransformerEncoderLayer):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))``, inputs and outputs (B, L, D).
+
+    Args:
+        eps: of the norms; MAMP 1e-5, VideoMAE 1e-6.
+        drop_path: probability that a clip skips a branch in training.
+    """
+
+    def __init__(
+        self, width: int, heads: int, eps: float = 1e-5, drop_path: float = 0.0, ratio: float = 4.0
+    ):
+        super().__init__(
+            *(width, heads, int(width * ratio), 0.0, nn.functional.gelu, eps),
+            batch_first=True,
+            norm_first=True,
+        )
+        self.path = StochasticDepth(drop_path, "row")
+
+    def _sa_block(self, *args: Tensor | None, is_causal: bool = False) -> Tensor:
+        return self.path(super()._sa_block(*args, is_causal=is_causal))
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        return self.path(super()._ff_block(x))
+
+
+def blocks(
+    width: int, depth: int, heads: int, eps: float, drop_path: float = 0.0, ratio: float = 4.0
+) -> nn.Sequential:
+    """Blocks whose drop path rises linearly from 0, with Xavier-uniform weights and no bias."""
+    rates = np.linspace(0, drop_path, depth).tolist()
+    made = nn.Sequential(*(Block(width, heads, eps, rate, ratio) for rate in rates))
+    made.apply(start_linear)
+    for block in made:
+        nn.init.xavier_uniform_(block.self_attn.in_proj_weight)
+        nn.init.zeros_(block.self_attn.in_proj_bias)
+    return made
+
+
+def start_linear(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def embedding(*shape: int) -> nn.Parameter:
+    """A learned table, at first normal with a standard deviation of 0.02."""
+    return nn.Parameter(torch.randn(shape) * 0.02)
