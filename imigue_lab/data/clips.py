@@ -104,9 +104,19 @@ class ClipDataset(Dataset[Clip]):
         return np.minimum(end - start + 1, self.longest).tolist()
 
     def __getitem__(self, number: int) -> Clip:
+        return self.part(number)
+
+    def part(self, number: int, share: float = 1.0, place: float = 0.0) -> Clip:
+        """A contiguous share of a clip, resampled as a whole clip is.
+
+        The first such part for a `place` of 0, later ones up to the last for a place towards 1.
+        """
         start, stop = (int(frame) for frame in self.ranges[number] + (0, 1))
         if not self.frames:
             start, stop = middle(start, stop, self.longest)
+        kept = max(1, int(share * (stop - start)))
+        start += int(place * (stop - start - kept + 1))
+        stop = start + kept
         skeleton = as_persons(self.keypoints(self.video_ids[number]))[:, start:stop]
         if self.joints is not None:
             skeleton = pick(skeleton, self.joints, self.axes)

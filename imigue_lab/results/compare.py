@@ -1,9 +1,11 @@
 """Comparison of finished runs: the settings that differ, and paired tests on the same items.
 
-Runs that differ only in their seed are one variant. Items are joined by id; where variants were
+Runs that differ only in seed or fold are one variant: the items of its folds count together, and
+seeds are repetitions. Items are joined by id; where variants were
 trained on several synthetic data sets, items and clusters of different sets are kept apart.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +28,18 @@ from imigue_lab.training.statistics import (
 SEED_ONLY = ("seed", "joint_run", "bone_run")
 Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)
 Variants = Mapping[str, Sequence[Run]]
+
+
+def joined_folds(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs of one variant; those of one seed that differ in their fold are together."""
+    together: dict[tuple[int, int], list[Run]] = {}
+    known = Counter[tuple[int, int]]()
+    for run in runs:
+        own = run.settings()["settings"]
+        place = own["seed"], own.get("fold", -1)
+        together.setdefault((own["seed"], known[place]), []).append(run)
+        known[place] += 1
+    return list(together.values())
 
 
 def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
@@ -53,13 +67,13 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
     pooled: dict[str, Items] = {}
     for name, runs in variants.items():
         pooled[name] = {}
-        for run in runs:
-            items = scored_items(run, split)
+        for run, *folds in joined_folds(runs):
+            items = pd.concat([scored_items(own, split) for own in (run, *folds)]).sort_index()
             number = next((n for n, known in enumerate(sets) if same(known, items)), len(sets))
             if number == len(sets):
                 sets.append(items)
             seed = 0 if across_seeds else int(run.settings()["settings"]["seed"])
-            if (number, seed) in pooled[name]:
+            if (number, seed) in pooled[name] or items.index.has_duplicates:
                 raise RunError(
                     f"{run.folder.name}: {name} has another run of seed {seed} on these items;"
                     " name one of them"

@@ -1,11 +1,14 @@
 """Ablations: named variants of a model, each trained with several seeds (paper section 5, Table 2).
 
-Variants are compared on validation, or on a fold that none of them was trained on (`fold` among the
-given settings). The test split is for a final choice; the study records each time it is scored.
+Variants are compared on validation, on a fold that none of them was trained on (`fold` among the
+given settings), or out of fold: with `folds` each is trained on every one of so many subject folds,
+and all items that these hold out count together (`keep:last` selects no epoch by them). The test
+split is for a final choice; the study records each time it is scored.
 
-A variant is what it sets differently from the full model. Each cell of the grid, a variant with a
-seed, is one ticket of a study; its run folder is the source of truth. Any number of workers share
-the grid, the cell of a killed worker is resumed, and no finished cell is trained twice.
+A variant is what it sets differently from the full model; of baselines, a part that their recipe
+may have besides. Each cell of the grid, a variant with a seed and a fold, is one ticket of a study;
+its run folder is the source of truth. Any number of workers share the grid, the cell of a killed
+worker is resumed, and no finished cell is trained twice.
 """
 
 import json
@@ -64,10 +67,16 @@ GESTURE: dict[str, Change] = {
     "averaged-loss": {"loss_on": "averaged"},
     "loss-per-head": {"loss_on": "each"},
 }
-VARIANTS = {"emotion": EMOTION, "gesture": GESTURE}
+BASELINE: dict[str, Change] = {
+    "rotation": {"rotation": 0.3},
+    "temporal-crop": {"temporal_crop": 0.5},
+    "smoothing": {"smoothing": 0.1},
+}
+VARIANTS = {"emotion": EMOTION, "gesture": GESTURE, "baseline": BASELINE}
 MAIN = {  # those of the paper's Table 2; for emotion the kinds of fusion
     "emotion": ("late", "concat", "context-only", "face-only"),
     "gesture": ("late", "no-memory"),
+    "baseline": tuple(BASELINE),
 }
 
 
@@ -86,29 +95,36 @@ def choose(task: str, names: str) -> dict[str, Change]:
 class Cell(NamedTuple):
     variant: str
     seed: int
+    fold: int = -1  # as data or given
 
     def __str__(self) -> str:
-        return f"{self.variant}, seed {self.seed}"
+        fold = f", fold {self.fold}" if self.fold >= 0 else ""
+        return f"{self.variant}, seed {self.seed}{fold}"
 
 
+EMPTY = Cell("", -1)
 Grid = dict[Cell, Settings]
 
 
 def plan_grid(settings: AblationSettings) -> Grid:
-    """The settings of every cell, seed by seed, so that the data of a seed are loaded once.
+    """The settings of every cell by seed and fold, so that their data are loaded once.
 
     Raises:
         SettingsError: no such variant or setting, or values that do not fit together.
     """
-    return {
-        Cell(variant, seed): cell_settings(variant, seed, settings)
+    cells = [
+        Cell(variant, seed, fold)
         for seed in range(settings.seed, settings.seed + settings.seeds)
+        for fold in (range(settings.folds) if settings.folds else [-1])
         for variant in choose(settings.task, settings.variants)
-    }
+    ]
+    return {cell: cell_settings(cell, settings) for cell in cells}
 
 
-def cell_settings(variant: str, seed: int, settings: AblationSettings) -> Settings:
-    return settings.of_run(**choose(settings.task, variant)[variant], seed=seed)
+def cell_settings(cell: Cell, settings: AblationSettings) -> Settings:
+    changes = choose(settings.task, cell.variant)[cell.variant]
+    held_out = {"fold": cell.fold} if cell.fold >= 0 else {}
+    return settings.of_run(**changes, **held_out, seed=cell.seed)
 
 
 def study_name(settings: AblationSettings) -> str:
@@ -131,7 +147,7 @@ def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
     grid = plan_grid(settings)
     study = open_study(study_name(settings), settings.storage)
     enqueue(study, grid)
-    loaded = settings.seed
+    loaded = (settings.seed, -1)
 
     def do(trial: "Trial") -> float:
         from optuna import TrialPruned
@@ -140,13 +156,13 @@ def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
         cell = cell_of(trial)
         if not cell.variant:
             raise TrialPruned  # another worker took the last one
-        if cell.seed != loaded and study_name(settings) != study.study_name:
+        if cell[1:] != loaded and study_name(settings) != study.study_name:
             raise RunError(
                 f"{settings.data}: has changed since this ablation started; start it again: other"
                 " data are an ablation of their own"
             )
-        loaded = cell.seed
-        own = cell_settings(*cell, settings)
+        loaded = cell[1:]
+        own = cell_settings(cell, settings)
         run = train_quietly(settings.task, own, load_cached(settings.task, own))
         trial.set_user_attr("run", run.folder.name)
         accuracy = float(scored_items(run, "validation").correct.mean())
@@ -181,7 +197,8 @@ def enqueue(study: "Study", grid: Grid) -> None:
 
 
 def cell_of(ticket: "Trial | FrozenTrial") -> Cell:
-    return Cell(ticket.user_attrs.get("variant", ""), ticket.user_attrs.get("seed", -1))
+    attributes = ticket.user_attrs
+    return Cell(*(attributes.get(name, default) for name, default in EMPTY._asdict().items()))
 
 
 def runs_by_cell(study: "Study") -> dict[Cell, Run]:
@@ -192,7 +209,7 @@ def runs_by_cell(study: "Study") -> dict[Cell, Run]:
 
 
 def finished_cells(study: "Study", grid: Grid) -> dict[str, list[Run]]:
-    """The runs of a grid by variant, in the order of seeds."""
+    """The runs of a grid by variant, in the order of seeds and folds."""
     runs = runs_by_cell(study)
     if missing := [cell for cell in grid if cell not in runs]:
         raise RunError(
@@ -221,7 +238,7 @@ def reason_for(study: "Study", missing: list[Cell]) -> str:
 
 
 def refuse_other_data(runs: dict[str, list[Run]]) -> None:
-    """Compares the data of the cells of one seed."""
+    """Compares the data of the cells of one seed and fold."""
     for name, own in runs.items():
         for run, full in zip(own, runs[FULL], strict=True):
             if run.settings()["data"] != full.settings()["data"]:

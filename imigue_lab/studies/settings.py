@@ -11,7 +11,7 @@ from imigue_lab.errors import SettingsError
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.tasks import TASKS
 
-TaskName = Literal["emotion", "gesture"]
+TaskName = Literal["emotion", "gesture", "baseline"]
 GIVEN = "settings of all runs, such as epochs:20 labels:x.csv"
 PLACES = ("data", "store", "preset", "device")  # passed on to each run
 
@@ -21,7 +21,7 @@ class StudySettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "demo": {}}
 
-    task: TaskName = Field("emotion", description="emotion or gesture")
+    task: TaskName = Field("emotion", description="emotion, gesture or baseline")
     given: str = Field("", description=GIVEN)
     storage: str = Field(
         "",
@@ -45,6 +45,7 @@ class AblationSettings(StudySettings):
     given: str = Field("epochs:10 lr:1e-3", description=GIVEN)
     variants: str = Field("main", description="main, all, or names with commas")
     seeds: int = Field(2, ge=1, description="runs of each variant, from `seed` on")
+    folds: int = Field(0, ge=0, le=5, description="of five, held out in turn; 0: as data or given")
     final: bool = Field(False, description="score the named variants on test; false: on validation")
 
     @property
@@ -52,6 +53,8 @@ class AblationSettings(StudySettings):
         return "test" if self.final else "validation"
 
     def model_post_init(self, _: Any) -> None:
+        if self.final and self.folds:
+            raise ValueError("final: folds hold out no clip of test; leave folds at 0, or final")
         if self.final and self.variants.strip() == "all":
             raise ValueError(
                 "final: expected the variants of a final choice, got all; name those that you"
@@ -62,6 +65,7 @@ class AblationSettings(StudySettings):
 class SearchSettings(StudySettings):
     """Parameters of 08_search, and of `imigue-lab search`."""
 
+    task: Literal["emotion", "gesture"] = Field("emotion", description="emotion or gesture")
     given: str = Field("epochs:4 width:16", description=GIVEN)
     trials: int = Field(8, ge=0, description="total of all calls; 0: until the minutes end")
     minutes: float = Field(

@@ -85,10 +85,13 @@ class GestureData:
         augment: Augment = "none",
         seed: int = 0,
         sampled: Sampled | None = None,
+        rotation: float = 0.0,
+        crop: float = 1.0,
     ) -> SkeletonClips:
-        """The clips of one split as streams, resampled to `frames` or sampled."""
+        """The clips of one split as `SkeletonClips`, resampled to `frames` or sampled."""
         clips = self.skeletons(split, 0, WHOLE) if sampled else self.skeletons(split, frames)
-        return SkeletonClips(clips, self.layout, names, augment, seed, sampled)
+        how = (augment, seed, sampled, rotation, crop)
+        return SkeletonClips(clips, self.layout, names, *how)
 
     def skeletons(self, split: str, frames: int, longest: int = LONGEST) -> ClipDataset:
         """The clips of one split as in their files, see `ClipDataset`."""

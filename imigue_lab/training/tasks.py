@@ -85,6 +85,10 @@ TASKS = {
         "baselines.data:load_baseline_data",
         "baselines.train:train_baseline",
         "baselines.train:load_baseline",
+        (
+            *("data", "subjects", "store", "model", "size", "pictures", "keypoints", "fold"),
+            "seed",
+        ),
     ),
 }
 

@@ -48,6 +48,16 @@ def test_a_clip_contains_both_ends_of_its_range_and_no_other_frame():
     assert clips[2].skeleton.dtype == torch.float32
 
 
+def test_a_part_of_a_clip_is_contiguous_and_resampled_as_a_whole_clip_is():
+    clips = dataset([("a", 100, 119)])
+    assert times(clips.part(0, 0.5)) == list(range(100, 110))
+    assert times(clips.part(0, 0.5, 0.999)) == list(range(110, 120))
+    assert times(clips.part(0, 0.01)) == [100]
+    resampled, half = (dataset([("a", 100, last)], frames=5) for last in (119, 109))
+    assert times(resampled.part(0, 0.5)) == times(half[0])
+    assert times(resampled.part(0)) == times(resampled[0])
+
+
 def test_the_first_row_of_a_keypoint_file_with_a_header_is_frame_zero(index):
     clips = index.clips[index.clips.video_id == index.clips.video_id.iloc[0]]
     path = index.videos.set_index("video_id").keypoints[clips.video_id.iloc[0]]

@@ -75,6 +75,29 @@ def test_the_interval_of_an_accuracy_stays_between_0_and_1_where_seeds_differ_mu
     assert 0 <= row.low < row.accuracy < row.high == 1
 
 
+def test_the_items_of_folds_count_together(finished):
+    def fold(name, number, correct, **given):
+        run = finished(name, correct, fold=number, **given)
+        table = run.predictions()
+        own = table.assign(video_id=table.video_id + f"-{number}", subject=f"s{number}")
+        run.write_predictions(own)
+        return run
+
+    full = [fold(f"full{n}", n, all_but(10, 0)) for n in range(3)]
+    more = [fold(f"more{n}", n, all_but(10, *range(n))) for n in range(3)]
+    table = compare({"full": full, "more": more}).set_index("variant")
+    assert table.seeds.tolist() == [1, 1] and table.n.tolist() == [30, 30]
+    assert table.clusters.tolist() == [3, 3]
+    assert table.accuracy.tolist() == pytest.approx([27 / 30, 27 / 30])
+    assert (table.worse["more"], table.better["more"]) == (1, 1)
+    with pytest.raises(RunError, match="not in both; compare runs of the same data and fold"):
+        compare({"full": full, "more": more[:2]})
+    other = fold("again", 0, all_but(10), seed=0)
+    other.write_json("settings.json", other.settings() | {"settings": {"seed": 0, "fold": 4}})
+    with pytest.raises(RunError, match="has another run of seed 0 on these items"):
+        compare({"full": [*full, other]})
+
+
 def test_seeds_do_not_count_as_items(finished):
     full = [finished(f"full{seed}", all_but(20), seed=seed) for seed in range(4)]
     same = [finished(f"same{seed}", all_but(20, 0, 1, 2), seed=seed) for seed in range(4)]

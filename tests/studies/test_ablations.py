@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imigue_lab.data.source import open_data
@@ -267,5 +268,24 @@ def test_gesture_ablations_appear_in_table_two(synthetic):
     assert origin.str.startswith("ours: ").tolist() == [False, True] * 3
 
 
+def test_baselines_are_compared_on_the_clips_that_each_fold_holds_out(synthetic, monkeypatch):
+    given = "epochs:1 frames:4 batch_size:128 keep:last"
+    words = {"task": "baseline", "data": str(synthetic), "given": given, "seeds": 1, "folds": 2}
+    settings = AblationSettings.from_arguments(words | {"variants": "rotation"})
+    runs = ablate(settings)
+    assert [run.settings()["settings"]["fold"] for run in runs["rotation"]] == [0, 1]
+    assert {run.settings()["settings"]["rotation"] for run in runs["rotation"]} == {0.3}
+    held_out = pd.concat(run.predictions().query("split == 'validation'") for run in runs["full"])
+    table = ablation_table(runs)
+    assert table.seeds.eq(1).all() and table.n.eq(held_out.clip_id.nunique()).all()
+    assert table.clusters.eq(held_out.subject.nunique()).all()
+    assert table.accuracy[0] == pytest.approx((held_out.predicted == held_out.label).mean())
+    monkeypatch.setattr(ablations, "train_quietly", None)  # nothing is trained again
+    assert ablate(settings) == runs
+    with pytest.raises(SettingsError, match="final: folds hold out no clip of test"):
+        AblationSettings.from_arguments(words | {"variants": "rotation", "final": True})
+
+
 def test_cells_read_well():
+    assert str(Cell("late", 3, 1)) == "late, seed 3, fold 1"
     assert str(Cell("late", 3)) == "late, seed 3"

@@ -78,6 +78,35 @@ def test_training_draws_other_frames_each_time_within_an_epoch(counted):
     assert [frames_of(c) for c in test.draws(0, 5)] == [frames_of(c) for c in test.draws(0)]
 
 
+@pytest.mark.parametrize("sampled", [None, Sampled(10, 0)], ids=["resample", "uniform"])
+def test_a_temporal_crop_keeps_another_contiguous_part_at_each_draw(counted, sampled):
+    whole = counted(draws=0).clips
+
+    cropped = SkeletonClips(whole, IMIGUE, ["joint"], "none", 3, sampled, crop=0.5)
+    parts = [frames_of(cropped.cut(0, ordinal)) for ordinal in range(40)]
+    assert all(part == list(range(part[0], part[-1] + 1)) for part in parts)
+    sizes = [len(part) for part in parts]
+    assert 300 <= min(sizes) < 330 and 570 < max(sizes) <= 600
+    assert min(part[0] for part in parts) < 30 and max(part[-1] for part in parts) > 570
+    assert frames_of(cropped.cut(0, 0)) == parts[0]
+    cropped.epoch = 1
+    assert frames_of(cropped.cut(0, 0)) != parts[0]
+    assert len(cropped.draws(1)[0].present[0]) == (10 if sampled else len(cropped.cut(1, 0)[1][0]))
+
+
+@pytest.mark.parametrize("model", ["ctr-gcn", "poseconv3d"])
+def test_a_clip_is_rotated_and_cut_in_training_alone(synthetic, model):
+    def seen(training, **given):
+        settings = BaselineSettings.from_arguments({"data": str(synthetic), "model": model} | given)
+        return data.clips("train", settings, training).draws(0)[0].skeleton
+
+    data = load_baseline_data(BaselineSettings(data=str(synthetic), model=model))
+    parts = [{"temporal_crop": 0.5}, *([{"rotation": 0.6}] if model == "ctr-gcn" else [])]
+    for part in parts:
+        assert torch.equal(seen(False, **part), seen(False))
+        assert not torch.equal(seen(True, **part), seen(True))
+
+
 def test_missing_joints_stay_missing_in_a_draw(counted):
     clips = counted(draws=2)
     points = clips.clips.keypoints("long")
@@ -127,6 +156,8 @@ def test_every_recipe_is_valid_settings(row):
         ({"sampling": "uniform", "frames": 0}, "frames: uniform sampling needs a number"),
         ({"test_clips": 10}, "test_clips: 10 evenly resampled clips would be identical"),
         ({"model": "i3d", "preset": "paper"}, "model: input should be 'tsm'"),
+        ({"model": "poseconv3d", "rotation": 0.3}, "rotation: poseconv3d reads heatmaps; leave"),
+        ({"model": "tsm", "temporal_crop": 0.5}, "temporal_crop: tsm reads RGB; leave it at 1"),
         ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; choose joint"),
         (
             {"model": "poseconv3d", "stream": "bone_motion"},

@@ -19,19 +19,22 @@ Augment = Literal["none", "turn", "mirror"]
 SCALE, TURN_2D, TURN_3D = 0.1, 0.15, 0.3  # share of the size; radians
 
 
-def augmented(skeleton: Skeleton, layout: Layout, rng: RandomState, how: Augment) -> Skeleton:
+def augmented(
+    skeleton: Skeleton, layout: Layout, rng: RandomState, how: Augment, rotation: float = 0.0
+) -> Skeleton:
     """A training clip, normalised about 0, after one of three recipes.
 
     `none`; `turn` scales each axis by up to 10 % and rotates by up to 0.15 radians in the picture,
-    0.3 about each axis in space; `mirror` also flips half of the clips.
+    0.3 about each axis in space; `mirror` also flips half of the clips. A `rotation` in radians
+    takes the place of these angles, and rotates without scaling after `none`.
     """
-    if how == "none":
-        return skeleton
-    skeleton = random_scale(skeleton, rng, SCALE, layout.axes)
-    if layout.axes == 3:
-        skeleton = random_turn_3d(skeleton, rng, TURN_3D)
-    else:
-        skeleton = random_turn_2d(skeleton, rng, -TURN_2D, TURN_2D)
+    if how != "none":
+        skeleton = random_scale(skeleton, rng, SCALE, layout.axes)
+        rotation = rotation or (TURN_3D if layout.axes == 3 else TURN_2D)
+    if rotation and layout.axes == 3:
+        skeleton = random_turn_3d(skeleton, rng, rotation)
+    elif rotation:
+        skeleton = random_turn_2d(skeleton, rng, -rotation, rotation)
     return random_flip(skeleton, layout, rng) if how == "mirror" else skeleton
 
 

@@ -139,8 +139,9 @@ class SkeletonClips(Clips):
 
     Args:
         names: of the streams, concatenated in the channels.
-        augment: see `skeletons.augment.augmented`.
+        augment, rotation: see `skeletons.augment.augmented`.
         sampled: how frames are sampled; None: each clip is seen as it is.
+        crop: smallest share of a clip's frames that a random contiguous part keeps.
     """
 
     def __init__(
@@ -151,20 +152,31 @@ class SkeletonClips(Clips):
         augment: Augment,
         seed: int,
         sampled: Sampled | None = None,
+        rotation: float = 0.0,
+        crop: float = 1.0,
     ):
         lengths = [sampled.frames] * len(clips) if sampled else clips.lengths
         super().__init__(clips.labels, lengths, seed)
         self.clips, self.layout, self.names = clips, layout, names
         self.augment, self.sampled = augment, sampled
+        self.rotation, self.crop = rotation, crop
 
     def __getitem__(self, number: int) -> Clip:
         return self.whole(number, 0)
 
+    def cut(self, number: int, ordinal: int) -> Clip:
+        """A clip, or for its nth draw of the epoch a random part of it (CTR-GCN's feeder)."""
+        if self.crop == 1:
+            return self.clips[number]
+        share, place = self.rng(number, 3, ordinal).rand(2)
+        return self.clips.part(number, self.crop + (1 - self.crop) * share, place)
+
     def whole(self, number: int, ordinal: int) -> Clip:
         """A clip, augmented for its nth draw of the epoch."""
-        clip = self.clips[number]
+        clip = self.cut(number, ordinal)
         skeleton = normalise_body(clip.skeleton.numpy(), self.layout)
-        skeleton = augmented(skeleton, self.layout, self.rng(number, ordinal), self.augment)
+        how = (self.rng(number, ordinal), self.augment, self.rotation)
+        skeleton = augmented(skeleton, self.layout, *how)
         skeleton = streams(skeleton, self.layout, self.names)
         return clip._replace(skeleton=torch.from_numpy(skeleton))
 

@@ -93,13 +93,14 @@ class BaselineData:
         """The clips of one split as the network sees them, augmented in training."""
         modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
         augment = settings.augment if training else "none"
+        rotation, crop = (settings.rotation, settings.temporal_crop) if training else (0.0, 1.0)
         sampled = None
         if settings.sampling != "resample":
             stride = settings.stride if settings.sampling == "window" else 0
             sampled = Sampled(settings.frames, 0 if training else settings.test_clips, stride)
         if self.pictures is None:
             assert self.gestures is not None
-            how = (settings.frames, [stream], augment, seed, sampled)
+            how = (settings.frames, [stream], augment, seed, sampled, rotation, crop)
             skeletons = self.gestures.clips(split, *how)
             if modality == "skeleton":
                 return skeletons

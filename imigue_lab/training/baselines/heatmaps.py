@@ -35,7 +35,7 @@ class HeatmapClips(SkeletonClips):
     """
 
     def __init__(self, own: SkeletonClips, sides: tuple[int, int], training: bool):
-        how = (own.augment, own.seed, own.sampled)
+        how = (own.augment, own.seed, own.sampled, 0.0, own.crop)
         super().__init__(own.clips, own.layout, own.names, *how)
         if self.layout.axes != 2:
             raise DataError(
@@ -46,7 +46,7 @@ class HeatmapClips(SkeletonClips):
         self.side = sides[0] if training else sides[1]  # of the heatmaps, in pixels
 
     def draws(self, number: int, ordinal: int = 0) -> list[Clip]:
-        drawn = self.sample(self.clips[number], number, ordinal)
+        drawn = self.sample(self.cut(number, ordinal), number, ordinal)
         return [self.placed(draw, number, ordinal) for draw in drawn]
 
     def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:

@@ -43,6 +43,12 @@ class BaselineSettings(ClipSettings):
     augment: Augment = Field(
         "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
+    rotation: float = Field(
+        0.0, ge=0, le=3.15, description="largest random angle in radians; 0: that of augment"
+    )
+    temporal_crop: float = Field(
+        1.0, gt=0, le=1, description="a random part of each clip, at least so large; 1: the whole"
+    )
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
@@ -89,6 +95,10 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.test_flips and "skeleton" in modality:
             raise ValueError(f"test_flips: {self.model} sees no mirror images; leave it at false")
+        if self.rotation and modality != "skeleton":
+            raise ValueError(f"rotation: {self.model} reads {modality}; leave it at 0")
+        if self.temporal_crop < 1 and "RGB" in modality:
+            raise ValueError(f"temporal_crop: {self.model} reads {modality}; leave it at 1")
         if modality != "skeleton" and not self.frames:
             raise ValueError(f"frames: {self.model} needs clips of one length; set a number")
         if self.sampling != "resample" and not self.frames:

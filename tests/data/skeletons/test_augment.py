@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.skeletons.augment import (
+    augmented,
     flip,
     random_flip,
     random_scale,
@@ -62,6 +63,19 @@ def test_rotations_keep_the_distance_from_the_origin(clip):
     body = seeded().normal(size=(1, 2, 25, 3)).astype(np.float32)
     lengths = np.linalg.norm(random_turn_3d(body, seeded()), axis=-1)
     assert_allclose(lengths, np.linalg.norm(body, axis=-1), rtol=1e-5)
+
+
+def test_a_rotation_takes_the_place_of_the_angles_and_needs_no_other_augmentation(clip):
+    assert_array_equal(augmented(clip, COCO, seeded(), "none"), clip)
+    wide = random_turn_2d(clip, seeded(3), -0.6, 0.6)
+    assert_array_equal(augmented(clip, COCO, seeded(3), "none", 0.6), wide)
+    for angle, given in ((0.15, {}), (0.6, {"rotation": 0.6})):
+        rng = seeded(3)
+        expected = random_turn_2d(random_scale(clip, rng, 0.1), rng, -angle, angle)
+        assert_array_equal(augmented(clip, COCO, seeded(3), "turn", **given), expected)
+    body = seeded().normal(size=(1, 2, 20, 3)).astype(np.float32)
+    turned = augmented(body, LAYOUTS["kinect20"], seeded(3), "none", 0.6)
+    assert_array_equal(turned, random_turn_3d(body, seeded(3), 0.6))
 
 
 def test_no_angle_is_drawn_for_an_empty_clip(clip):
