@@ -12,14 +12,14 @@ Source: Mao et al., ICCV 2023 (Masked Motion Predictors are Strong 3D Action Rep
 Learners), section 3.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from imigue_lab.models.transformer import blocks, embedding, start_linear
+from imigue_lab.models.transformer import Reconstruction, blocks, embedding, start_linear
 
 SEGMENT = 4  # frames of a token
 TINY = 1e-10
@@ -54,24 +54,6 @@ class SkeletonTransformer(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
         return self.norm(self.blocks(tokens))
-
-
-class Predicted(NamedTuple):
-    """What pre-training predicts.
-
-    Attributes:
-        loss: mean squared error over the numbers of masked tokens whose joint was seen.
-        motion: normalised motion of each token as predicted.
-        target: the true one.
-        masked: tokens that the encoder did not see.
-        kept: numbers of those that it saw, in its order.
-    """
-
-    loss: Float[Tensor, ""]
-    motion: Float[Tensor, "B L P"]
-    target: Float[Tensor, "B L P"]
-    masked: Bool[Tensor, "B L"]
-    kept: Int[Tensor, "B K"]
 
 
 class MotionPredictor(nn.Module):
@@ -117,8 +99,9 @@ class MotionPredictor(nn.Module):
 
     def forward(
         self, skeletons: Skeletons, uniform: Float[Tensor, "B L"], seen: Seen | None = None
-    ) -> Predicted:
-        """
+    ) -> Reconstruction:
+        """The motion of every token; masked ones whose joint was seen count.
+
         Args:
             uniform: random numbers in [0, 1), one a token.
             seen: joints that are in the data; None: all. Others have neither motion nor loss.
@@ -128,13 +111,10 @@ class MotionPredictor(nn.Module):
         tokens = self.encoder.tokens(skeletons)
         kept = self.keep(motion_of_segments(places, seen), uniform)
         latent = self.encoder(tokens.take_along_dim(kept[..., None], 1))
-        masked = torch.ones_like(uniform, dtype=torch.bool).scatter(1, kept, False)
-        predicted = self.decode(latent, kept, tokens.shape[1])
         target, valid = self.target(places, seen)
-        counted = valid & masked[..., None]
-        error = (predicted.float() - target) ** 2 * counted
-        loss = error.sum() / counted.sum().clamp(min=1)
-        return Predicted(loss, predicted, target, masked, kept)
+        counted = valid.scatter(1, kept[..., None].expand(-1, -1, valid.shape[-1]), False)
+        guess = target.take_along_dim(kept[..., None], 1).mean(dim=1, keepdim=True)
+        return Reconstruction(self.decode(latent, kept), target, counted, guess)
 
     def keep(
         self, motion: Float[Tensor, "B L"], uniform: Float[Tensor, "B L"]
@@ -150,12 +130,13 @@ class MotionPredictor(nn.Module):
         return (scaled.log_softmax(dim=1) + noise).argsort(dim=1, stable=True)[:, :number]
 
     def decode(
-        self, latent: Float[Tensor, "B K D"], kept: Int[Tensor, "B K"], length: int
+        self, latent: Float[Tensor, "B K D"], kept: Int[Tensor, "B K"]
     ) -> Float[Tensor, "B L P"]:
+        """The motion of all tokens; those that were not seen begin as one learned token."""
         narrow = self.narrow(latent)
-        every = self.mask_token.to(narrow.dtype).expand(len(narrow), length, -1)
-        where = repeat(kept, "b k -> b k d", d=narrow.shape[-1])
         positions = (self.decoder_place + self.decoder_time).flatten(1, 2)
+        every = self.mask_token.to(narrow.dtype).expand(len(narrow), positions.shape[1], -1)
+        where = repeat(kept, "b k -> b k d", d=narrow.shape[-1])
         found = self.decoder(every.scatter(1, where, narrow) + positions)
         return self.decoder_head(self.decoder_norm(found))
 

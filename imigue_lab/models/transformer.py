@@ -1,10 +1,13 @@
-"""Blocks of the transformers that are pre-trained by masking: torch's, with drop path.
+"""What the transformers that are pre-trained by masking share: blocks, and a reconstruction.
 
-Letters in shapes: B clips, L tokens, D width.
+Letters in shapes: B clips, L tokens, D width; N tokens that are predicted, P numbers of each.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
@@ -57,3 +60,29 @@ def start_linear(module: nn.Module) -> None:
 def embedding(*shape: int) -> nn.Parameter:
     """A learned table, at first normal with a standard deviation of 0.02."""
     return nn.Parameter(torch.randn(shape) * 0.02)
+
+
+class Reconstruction(NamedTuple):
+    """What a network predicts of tokens that its encoder did not see.
+
+    Attributes:
+        predicted, target: normalised numbers of each token.
+        counted: the numbers that the loss compares.
+        guess: the mean target of the tokens that the encoder saw, a baseline.
+    """
+
+    predicted: Float[Tensor, "B N P"]
+    target: Float[Tensor, "B N P"]
+    counted: Bool[Tensor, "B N P"]
+    guess: Float[Tensor, "B 1 P"]
+
+    @property
+    def loss(self) -> Float[Tensor, ""]:
+        """Mean squared error over all numbers that count."""
+        error = (self.predicted.float() - self.target) ** 2 * self.counted
+        return error.sum() / self.counted.sum().clamp(min=1)
+
+    def errors(self, predicted: Tensor) -> Float[Tensor, " B"]:
+        """The same for each clip, of `predicted` or `guess`."""
+        error = ((predicted.float() - self.target) ** 2 * self.counted).sum(dim=(1, 2))
+        return error / self.counted.sum(dim=(1, 2)).clamp(min=1)

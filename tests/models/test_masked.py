@@ -45,11 +45,12 @@ def test_motion_is_masked_and_predicted_as_published(recorded, name):
     model = load_published({"model": made_weights(facts["state_dict"])}, "mamp", heads=4)
     skeletons = as_persons(arrays).flatten(0, 1)
     found = model(skeletons, arrays["noise_u"])
-    assert found.kept.equal(arrays["ids_keep"])
-    assert found.masked.equal(arrays["mask"].bool())
+    motion = motion_of_segments(skeletons, torch.ones_like(skeletons[..., 0], dtype=torch.bool))
+    assert model.keep(motion, arrays["noise_u"]).equal(arrays["ids_keep"])
+    assert found.counted.all(dim=-1).equal(arrays["mask"].bool())
     near = facts["tolerance"]["float32"]
     assert_close(found.target, arrays["target"], **near)
-    assert_close(found.motion, arrays["pred"], **near)
+    assert_close(found.predicted, arrays["pred"], **near)
     assert_close(found.loss[None], arrays["loss"], **near)
     model.double()(skeletons.double(), arrays["noise_u"].double()).loss.backward()
     norms = gradient_norms(model, "mamp", facts["parameters"])
@@ -91,7 +92,7 @@ def test_patches_are_painted_as_published(recorded, name, family):
     found = model(video, masked, skipped)
     assert_close(model.encoder.positions[0], arrays["encoder_pos_embed"], **near)
     assert_close(model.encode(video, masked), arrays["latent"], **near)
-    assert_close(found.patches, arrays["pred"], **near)
+    assert_close(found.predicted, arrays["pred"], **near)
     assert_close(found.target, arrays["target"], **near)
     assert_close(found.loss[None], arrays["loss"], **near)
     found.loss.backward()
@@ -144,10 +145,12 @@ def test_a_missing_joint_has_neither_motion_nor_loss():
     assert not valid.view(2, 4, 5, 8)[..., 3, :].any()
     assert target.shape == (2, 20, 8)
     found = model(skeletons, uniform, seen)
-    counted = found.masked.view(2, 4, 5).clone()
+    kept = model.keep(motion_of_segments(skeletons[..., :2], seen), uniform)
+    counted = torch.ones(2, 20, dtype=torch.bool).scatter(1, kept, False).view(2, 4, 5)
     counted[..., 3] = False
-    error = ((found.motion - found.target) ** 2).mean(-1).view(2, 4, 5)
+    error = ((found.predicted - found.target) ** 2).mean(-1).view(2, 4, 5)
     assert_close(found.loss, error[counted].mean())
+    assert_close(found.errors(found.predicted)[0], error[0][counted[0]].mean())
 
 
 def test_joints_of_a_group_are_masked_together():
@@ -175,7 +178,7 @@ def test_the_encoder_sees_the_visible_alone():
     changed = video.clone()
     changed[:, :, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 9.0
     before, after = painter(video, masked), painter(changed, masked)
-    assert before.patches.equal(after.patches)
+    assert before.predicted.equal(after.predicted)
     assert not before.target.equal(after.target)
 
 

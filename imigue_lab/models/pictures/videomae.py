@@ -10,7 +10,7 @@ Source: Tong et al., NeurIPS 2022 (VideoMAE); Wang et al., CVPR 2023 (VideoMAE V
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from imigue_lab.models.transformer import blocks, start_linear
+from imigue_lab.models.transformer import Reconstruction, blocks, start_linear
 
 EPS = 1e-6  # of the norms, and of a patch's deviation
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation
@@ -65,20 +65,6 @@ class VideoTransformer(nn.Module):
         return self.embed(video).flatten(2).mT + self.positions
 
 
-class Painted(NamedTuple):
-    """What pre-training predicts.
-
-    Attributes:
-        loss: mean squared error over decoded tokens that were masked.
-        patches: decoded tokens as predicted; `target` the true ones, each channel of each token
-            of mean 0 and variance 1.
-    """
-
-    loss: Float[Tensor, ""]
-    patches: Float[Tensor, "B N P"]
-    target: Float[Tensor, "B N P"]
-
-
 class VideoPainter(nn.Module):
     """Encoder and decoder of pre-training; clips are standardised by ImageNet's mean."""
 
@@ -108,8 +94,9 @@ class VideoPainter(nn.Module):
         self.decoder_head.apply(start_linear)
         self.patch = patch
 
-    def forward(self, video: Video, masked: Mask, skipped: Mask | None = None) -> Painted:
-        """
+    def forward(self, video: Video, masked: Mask, skipped: Mask | None = None) -> Reconstruction:
+        """The patches of decoded tokens; those that were masked count.
+
         Args:
             masked: tokens that the encoder does not see, equally many in each clip.
             skipped: tokens that are not decoded (V2), equally many in each clip; None: the visible.
@@ -121,10 +108,10 @@ class VideoPainter(nn.Module):
         unseen = self.mask_token + select(every, decoded)
         found = self.decoder(torch.cat([seen, unseen], dim=1))[:, seen.shape[1] :]
         patches = self.decoder_head(self.decoder_norm(found))
-        target = select(patches_of(video, self.patch), decoded)
-        error = ((patches.float() - target) ** 2).mean(dim=-1)
-        counted = select(masked[..., None], decoded)[..., 0]
-        return Painted((error * counted).sum() / counted.sum(), patches, target)
+        whole = patches_of(video, self.patch)
+        guess = select(whole, ~masked).mean(dim=1, keepdim=True)
+        counted = select(masked[..., None], decoded).expand_as(patches)
+        return Reconstruction(patches, select(whole, decoded), counted, guess)
 
     def encode(self, video: Video, masked: Mask) -> Float[Tensor, "B K D"]:
         """The visible tokens after the encoder's last norm."""
