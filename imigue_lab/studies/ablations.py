@@ -71,6 +71,8 @@ BASELINE: dict[str, Change] = {
     "rotation": {"rotation": 0.3},
     "temporal-crop": {"temporal_crop": 0.5},
     "smoothing": {"smoothing": 0.1},
+    "ema": {"ema": 0.99},
+    "mixup": {"mixup": 0.2},
 }
 VARIANTS = {"emotion": EMOTION, "gesture": GESTURE, "baseline": BASELINE}
 MAIN = {  # those of the paper's Table 2; for emotion the kinds of fusion

@@ -1,4 +1,4 @@
-"""The training loop, which can be killed at any moment, its optimisers and learning-rate schedules.
+"""The training loop, which can be killed at any moment.
 
 Each epoch is seeded by the run's seed and its own number, so no random state has to be saved: a run
 that resumes from `resume.pt` repeats the interrupted epoch and ends with the same numbers. Several
@@ -12,48 +12,20 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, AdamW, Optimizer, lr_scheduler
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
+from imigue_lab.training.schedules import Averaged, build_scheduler, restart_plateau
 from imigue_lab.training.session import Session, seed_everything
 from imigue_lab.training.settings import TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
 D = TypeVar("D", bound=Any)  # the data of a task
-SCHEDULERS = r"^(none|plateau|cosine|steps(:\d+)+)$"
-
-
-def build_optimizer(name: str, model: nn.Module, lr: float, weight_decay: float) -> Optimizer:
-    """`adamw`, or `sgd` with Nesterov momentum 0.9, the usual choice for graph networks."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if name == "sgd":
-        return SGD(parameters, lr=lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
-    return AdamW(parameters, lr=lr, weight_decay=weight_decay)
-
-
-def build_scheduler(
-    name: str, optimizer: Optimizer, epochs: int, patience: int
-) -> LRScheduler | None:
-    """Changes the learning rate after each epoch.
-
-    Args:
-        name: `none`, `cosine` to 0 over all epochs, `plateau` (halves it when the monitored value
-            has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
-    """
-    if name == "cosine":
-        return lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    if name == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, patience // 2))
-    if name.startswith("steps:"):
-        return lr_scheduler.MultiStepLR(
-            optimizer, [int(epoch) for epoch in name.split(":")[1:]], gamma=0.1
-        )
-    return None
 
 
 class EpochBatches:
@@ -63,12 +35,18 @@ class EpochBatches:
         sampler: item numbers of each global batch.
         read: a batch of these draws.
         dataset: its `epoch` is set first, on which random augmentation depends.
+        together: neighbours in a batch that are read together, see `Ranks.deal`.
     """
 
     def __init__(
-        self, sampler: BucketSampler, read: Callable[[list[Draw]], Any], dataset: Any = None
+        self,
+        sampler: BucketSampler,
+        read: Callable[[list[Draw]], Any],
+        dataset: Any = None,
+        together: int = 1,
     ):
         self.sampler, self.read, self.dataset = sampler, read, dataset
+        self.together = together
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -79,7 +57,9 @@ class EpochBatches:
         if self.dataset is not None:
             self.dataset.epoch = epoch
         for draws in with_ordinals(self.sampler):
-            yield [Piece(self.read(own), weight) for own, weight in ranks.deal(draws)]
+            yield [
+                Piece(self.read(own), weight) for own, weight in ranks.deal(draws, self.together)
+            ]
 
 
 @dataclass(frozen=True)
@@ -103,7 +83,7 @@ def fit(
     session: Session,
     model: nn.Module,
     optimizer: Optimizer,
-    scheduler: LRScheduler | None,
+    schedule: str,
     batches: EpochBatches,
     loss_of: Callable[[nn.Module, Any], Tensor],
     evaluate: Callable[[nn.Module], Row] | None,
@@ -115,7 +95,10 @@ def fit(
 ) -> nn.Module:
     """Trains until the last epoch or until patience ends; returns the model of the kept epoch.
 
+    With the setting `ema`, averaged weights are evaluated, kept and saved.
+
     Args:
+        schedule: see `build_scheduler`.
         loss_of: the mean loss of a batch.
         evaluate: validation scores after each epoch, with `stopping.monitor`; None: no split.
         checkpoint: describes the weights, see `Run.save_weights`.
@@ -129,18 +112,30 @@ def fit(
     """
     run, ranks = session.run, session.ranks
     seed = session.settings.seed * 100_003
+    steps = len(batches)
+    scheduler = build_scheduler(schedule, optimizer, stopping.epochs, stopping.patience, steps)
     if selection is not None:
-        stopping, scheduler = repeat(selection, stopping, optimizer)
+        stopping, scheduler = repeat(selection, stopping, optimizer, scheduler, steps)
         evaluate = None
     elif evaluate is None:
         stopping = without_validation(stopping)
     model.to(session.device.torch_device)
     ranks.broadcast(model)
-    history = restore(run, model, optimizer, scheduler, checkpoint)
+    averaged = Averaged(model, session.settings.ema) if session.settings.ema else None
+    shown = averaged.module if averaged else model
+    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "scheduler": scheduler}
+    history = restore(run, parts, checkpoint)
     if len({len(own) for own in ranks.gather(history)}) > 1:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
-    steps = len(batches)
     rising = max(1, session.settings.lr_warmup * steps)
+
+    def stepped() -> None:
+        after_step()
+        if averaged:
+            averaged.update_parameters(model)
+        if scheduler and not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
     with tqdm(
         total=stopping.epochs * steps,
         initial=len(history) * steps,
@@ -155,18 +150,20 @@ def fit(
             if epoch == stopping.settled:
                 restart_plateau(scheduler)
             begin_epoch(epoch)
-            row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+            row = {"epoch": epoch, "lr": max(group["lr"] for group in optimizer.param_groups)}
             pieces = batches.steps(epoch, ranks)
             shares = [min(1.0, (epoch * steps + n) / rising) for n in range(1, steps + 1)]
             row["train_loss"] = train_epoch(
-                session, model, optimizer, pieces, loss_of, after_step, bar, shares
+                session, model, optimizer, pieces, loss_of, stepped, bar, shares
             )
-            ranks.average_statistics(model)
-            row |= evaluate(model) if evaluate else {}
-            step_scheduler(scheduler, row[stopping.monitor])
+            for own in [model, averaged] if averaged else [model]:
+                ranks.average_statistics(own)
+            row |= evaluate(shown) if evaluate else {}
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(row[stopping.monitor])
             history = [*history, row]
             if ranks.first:
-                save_epoch(run, model, optimizer, scheduler, checkpoint, history, stopping)
+                save_epoch(run, parts, shown.state_dict(), checkpoint, history, stopping)
             bar.set_postfix_str(describe(row, stopping))
     ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
@@ -251,14 +248,23 @@ def select_epochs(train: Callable[[S, Any], Run], settings: S, data: D) -> tuple
 
 
 def repeat(
-    selection: Run, stopping: Stopping, optimizer: Optimizer
-) -> tuple[Stopping, LRScheduler]:
-    """Stops after as many epochs as a run kept, at the learning rates of that run."""
+    selection: Run,
+    stopping: Stopping,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None,
+    steps: int,
+) -> tuple[Stopping, LRScheduler | None]:
+    """Stops after as many epochs as a run kept, at the learning rates of that run.
+
+    Those of a plateau are read from its metrics. Others depend on the share of all epochs alone,
+    also where a larger training split has more steps.
+    """
     metrics = selection.metrics()
     epochs = 1 + kept_epoch(metrics.to_dict("records"), stopping)
-    shares = (metrics.lr / metrics.lr[0]).tolist()
-    schedule = lr_scheduler.LambdaLR(optimizer, lambda epoch: shares[min(epoch, epochs - 1)])
-    return Stopping(epochs, epochs, "train_loss", keep="last"), schedule
+    if isinstance(scheduler, ReduceLROnPlateau):
+        rates = (metrics.lr / metrics.lr[0]).tolist()
+        scheduler = LambdaLR(optimizer, lambda step: rates[min(step // steps, epochs - 1)])
+    return Stopping(epochs, epochs, "train_loss", keep="last"), scheduler
 
 
 def without_validation(stopping: Stopping) -> Stopping:
@@ -269,62 +275,33 @@ def without_validation(stopping: Stopping) -> Stopping:
     return replace(stopping, patience=stopping.epochs, monitor="train_loss")
 
 
-def restart_plateau(scheduler: LRScheduler | None) -> None:
-    """Forgets earlier epochs, in which parts of the model were inactive."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.best, scheduler.num_bad_epochs, scheduler.cooldown_counter = torch.inf, 0, 0
-
-
-def step_scheduler(scheduler: LRScheduler | None, monitored: float) -> None:
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(monitored)
-    elif scheduler is not None:
-        scheduler.step()
-
-
 def save_epoch(
     run: Run,
-    model: nn.Module,
-    optimizer: Optimizer,
-    scheduler: LRScheduler | None,
+    parts: dict[str, Any],
+    weights: dict[str, Tensor],
     checkpoint: dict,
     history: list[Row],
     stopping: Stopping,
 ) -> None:
     """Weights first, then the resume state: a run killed in between repeats the epoch."""
-    weights = model.state_dict()
     if kept_epoch(history, stopping) == len(history) - 1:
         run.save_weights("best", weights, checkpoint)
     run.save_weights("last", weights, checkpoint)
-    run.save_resume(
-        {
-            "model": weights,
-            "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict() if scheduler else None,
-            "history": history,
-            "checkpoint": checkpoint,
-        }
-    )
+    states = {name: part and part.state_dict() for name, part in parts.items()}
+    run.save_resume(states | {"history": history, "checkpoint": checkpoint})
     run.write_history(history)
 
 
-def restore(
-    run: Run,
-    model: nn.Module,
-    optimizer: Optimizer,
-    scheduler: LRScheduler | None,
-    checkpoint: dict,
-) -> list[Row]:
+def restore(run: Run, parts: dict[str, Any], checkpoint: dict) -> list[Row]:
     """Restores the state after the last complete epoch; returns the history so far."""
     state = run.load_resume()
     if state is None:
         return []
     if state["checkpoint"] != checkpoint:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    if scheduler:
-        scheduler.load_state_dict(state["scheduler"])
+    for name, part in parts.items():
+        if part:
+            part.load_state_dict(state[name])
     run.write_history(state["history"])
     return state["history"]
 

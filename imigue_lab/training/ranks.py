@@ -95,14 +95,19 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def deal(self, items: list[T]) -> list[tuple[list[T], float]]:
+    def deal(self, items: list[T], together: int = 1) -> list[tuple[list[T], float]]:
         """This process's items of a global batch as weighted pieces; [] if it has none.
 
-        Over all processes each item occurs once and the weights sum to 1.
+        Over all processes each item occurs once and the weights sum to 1. So many neighbours, from
+        the first on, stay `together` in a piece.
         """
-        own = items[self.rank :: self.count]
+        groups = [items[start : start + together] for start in range(0, len(items), together)]
+        own = groups[self.rank :: self.count]
         size = max(1, -(-len(own) // self.pieces))
-        pieces = [own[start : start + size] for start in range(0, len(own), size)]
+        pieces = [
+            [item for group in own[start : start + size] for item in group]
+            for start in range(0, len(own), size)
+        ]
         return [(piece, len(piece) / len(items)) for piece in pieces]
 
     def batches_by_length(self, lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
@@ -150,11 +155,8 @@ class Ranks:
 
     def average_statistics(self, model: nn.Module) -> None:
         """Averages BatchNorm's running means and variances, which differ between processes."""
-        for module in model.modules() if self.count > 1 else ():
-            if isinstance(module, _BatchNorm) and module.running_mean is not None:
-                assert module.running_var is not None
-                self.sum(module.running_mean).div_(self.count)
-                self.sum(module.running_var).div_(self.count)
+        for own in running_statistics(model) if self.count > 1 else ():
+            self.sum(own).div_(self.count)
 
     def broadcast(self, model: nn.Module) -> None:
         """Copies the weights of rank 0 to all processes."""
@@ -164,6 +166,13 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def running_statistics(model: nn.Module) -> Iterator[Tensor]:
+    """BatchNorm's means and variances, which are state and no weights."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            yield from (x for x in (module.running_mean, module.running_var) if x is not None)
 
 
 @contextmanager

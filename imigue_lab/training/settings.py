@@ -128,6 +128,7 @@ class TrainSettings(Settings):
     refit: bool = Field(False, description="then train on train + validation for as many epochs")
     lr_warmup: int = Field(0, ge=0, description="epochs of linearly rising learning rate")
     clip_grad: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: no limit")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights; 0: not averaged")
 
 
 class ClipSettings(TrainSettings):

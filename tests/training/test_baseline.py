@@ -177,6 +177,7 @@ def test_uniform_draws_are_averaged_and_an_interrupted_run_ends_with_the_same_nu
     data, tiny, monkeypatch
 ):
     given = {"model": "ctr-gcn", "stream": "joint_motion", "sampling": "uniform", "test_clips": 3}
+    given |= {"ema": 0.9, "mixup": 0.4, "lr_warmup": 1, "scheduler": "cosine"}
     whole = train_baseline(tiny(name="drawn", **given), data)
     write = Run.write_history
 
@@ -191,6 +192,7 @@ def test_uniform_draws_are_averaged_and_an_interrupted_run_ends_with_the_same_nu
     monkeypatch.setattr(Run, "write_history", write)
     broken = train_baseline(tiny(name="drawn-broken", **given), data)
     pd.testing.assert_frame_equal(whole.predictions(), broken.predictions(), check_exact=True)
+    assert whole.metrics().equals(broken.metrics())
 
     model, clips = load_baseline(whole), data.clips("test", tiny(**given))
     draws = clips.collate(clips.draws(0))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.models.baselines import TABLE
+from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.fuse import fuse
 from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
@@ -31,7 +31,9 @@ def settings(filmed):
 
 @pytest.mark.parametrize("name", OF_PICTURES)
 def test_a_network_of_pictures_trains_and_comes_back(name, settings):
-    asked = settings(name, augment="mirror", name=f"pictures-{name}")
+    cutmix = ROWS[name].modality == "RGB"
+    mixed = {"mixup": 0.8, "cutmix": float(cutmix), "smoothing": 0.1, "ema": 0.5}
+    asked = settings(name, augment="mirror", name=f"pictures-{name}", **mixed)
     data = load_baseline_data(asked)
     run = train_baseline(asked, data)
     assert run.synthetic and np.isfinite(run.metrics().train_loss).all()

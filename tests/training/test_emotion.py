@@ -185,16 +185,16 @@ def start_training(folder, synthetic, more):
     """The same small training in a process of its own, with a workspace of its own."""
     words = f"train emotion --data {synthetic} --store {os.environ['IMIGUE_LAB_HOME']}/features"
     words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
-    words += f" --scheduler plateau --name run {more}"
+    words += f" --name run {more}"
     return start(words.split(), IMIGUE_LAB_HOME=str(folder))
 
 
 @pytest.mark.parametrize(
     ("more", "kills"),
     [
-        ("", (("run", 1), ("run", 3))),
+        ("--scheduler plateau", (("run", 1), ("run", 3))),
         (
-            "--keep last --refit true --lr-warmup 2 --clip-grad 0.1",
+            "--scheduler cosine --keep last --refit true --lr-warmup 2 --clip-grad 0.1 --ema 0.9",
             (("run-selection", 2), ("run", 1), ("run", 3)),
         ),
     ],

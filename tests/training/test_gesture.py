@@ -122,6 +122,7 @@ def test_every_entry_of_the_bank_is_of_its_class_and_was_predicted_correctly(wri
 
 
 EVERYTHING = {"reads": "all", "keep": "last", "refit": True, "lr_warmup": 2, "clip_grad": 0.5}
+EVERYTHING |= {"ema": 0.9}
 EVERYTHING |= {"epochs": 4, "warmup": 2, "ramp": 1}
 
 

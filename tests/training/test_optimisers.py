@@ -1,46 +1,24 @@
 """Optimisers and schedules match their names."""
 
+import math
 from itertools import pairwise
 
 import pytest
 import torch
+from pandas.testing import assert_series_equal
 from torch import nn
 
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.training.loop import (
     EpochBatches,
     Stopping,
-    build_optimizer,
-    build_scheduler,
     fit,
 )
+from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.runs import Run
+from imigue_lab.training.schedules import Averaged, build_scheduler
 from imigue_lab.training.session import open_session
 from imigue_lab.training.settings import TrainSettings
-
-
-def rates(name, epochs, watched=1.0, patience=4):
-    optimizer = build_optimizer("sgd", nn.Linear(1, 1), lr=1.0, weight_decay=0.0)
-    scheduler = build_scheduler(name, optimizer, epochs, patience)
-    seen = []
-    for _ in range(epochs):
-        seen.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step(*([watched] if name == "plateau" else []))
-    return seen
-
-
-def test_cosine_falls_from_all_to_next_to_nothing():
-    seen = rates("cosine", 8)
-    assert seen[0] == 1 and seen[4] == pytest.approx(0.5) and seen[-1] < 0.05
-
-
-def test_steps_leave_a_tenth_after_the_named_epochs():
-    assert rates("steps:2:5", 7) == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.01, 0.01])
-
-
-def test_a_plateau_halves_after_half_the_patience():
-    assert rates("plateau", 6) == pytest.approx([1, 1, 1, 1, 0.5, 0.5])
 
 
 def test_no_schedule_is_none_and_optimizers_are_as_named():
@@ -51,10 +29,10 @@ def test_no_schedule_is_none_and_optimizers_are_as_named():
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 5e-4)
     assert len(group["params"]) == 1
     assert type(build_optimizer("adamw", model, 0.1, 0.0)).__name__ == "AdamW"
-    assert build_scheduler("none", sgd, 5, 5) is None
+    assert build_scheduler("none", sgd, 5, 5, 2) is None
 
 
-def trained(tmp_path, epochs=3, **changes):
+def trained(tmp_path, epochs=3, schedule="none", patience=None, selection=None, **changes):
     """Two steps an epoch of one weight that rises by lr times the gradient 3; its course."""
     settings = TrainSettings(**changes)
     tmp_path.mkdir(exist_ok=True)
@@ -68,15 +46,48 @@ def trained(tmp_path, epochs=3, **changes):
             session,
             model,
             torch.optim.SGD(model.parameters(), lr=1.0),
-            None,
+            schedule,
             batches,
             lambda model, x: model(x).mean(),
-            lambda model: {"validation_loss": 1.0},
+            lambda model: {"validation_loss": 1.0, "weight": model.weight.item()},
             {},
-            Stopping(epochs, epochs),
+            Stopping(epochs, patience or epochs, keep="last"),
+            selection=selection,
             after_step=lambda: course.append(model.weight.item()),
         )
     return course
+
+
+def rises(course):
+    """The learning rate of each step."""
+    return pytest.approx([(b - a) / 3 for a, b in pairwise([0.0, *course])], abs=1e-6)
+
+
+def test_cosine_falls_with_every_step_and_from_the_end_of_warm_up_on(tmp_path):
+    cosine = [(1 + math.cos(math.pi * n / 8)) / 2 for n in range(8)]
+    assert cosine == rises(trained(tmp_path / "cosine", 4, "cosine"))
+    assert Run(tmp_path / "cosine").metrics().lr.tolist() == pytest.approx(cosine[::2])
+    warm = [cosine[0] * 0.5, *cosine[1:]]
+    assert warm == rises(trained(tmp_path / "warm", 4, "cosine", lr_warmup=1))
+
+
+def test_steps_leave_a_tenth_after_the_named_epochs(tmp_path):
+    course = trained(tmp_path, 4, "steps:1:3")
+    assert rises(course) == [1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01]
+
+
+def test_a_plateau_halves_after_half_the_patience(tmp_path):
+    course = trained(tmp_path, 6, "plateau", patience=4)
+    assert rises(course) == [1] * 8 + [0.5] * 2
+
+
+@pytest.mark.parametrize("schedule", ["none", "cosine", "steps:1:3", "plateau"])
+def test_a_refit_has_the_learning_rates_of_its_selection(tmp_path, schedule):
+    course = trained(tmp_path / "first", 4, schedule, patience=2)
+    again = trained(tmp_path / "again", 4, schedule, patience=2, selection=Run(tmp_path / "first"))
+    assert again == pytest.approx(course)
+    first, second = (Run(tmp_path / name).metrics().lr for name in ("first", "again"))
+    assert_series_equal(first, second)
 
 
 def test_the_learning_rate_rises_linearly_over_the_steps_of_warm_up(tmp_path):
@@ -90,3 +101,42 @@ def test_the_gradients_norm_is_clipped(tmp_path):
     assert trained(tmp_path / "free", 1) == pytest.approx([3, 6])
     assert trained(tmp_path / "clipped", 1, clip_grad=0.5) == pytest.approx([0.5, 1.0])
     assert trained(tmp_path / "below", 1, clip_grad=5.0) == pytest.approx([3, 6])
+
+
+class Normed(nn.Module):
+    """A weight, statistics, and a counter beside them."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.norm = nn.Parameter(torch.zeros(1)), nn.BatchNorm1d(1)
+        self.register_buffer("count", torch.tensor(0))
+
+
+def test_averaged_weights_follow_their_equation_with_their_statistics():
+    model = Normed()
+    averaged, weight, mean = Averaged(model, decay=0.4), 0.0, 0.0
+    for n in range(12):
+        with torch.no_grad():
+            model.weight.fill_(n**2)
+            model.norm.running_mean.fill_(5 * n + 1)
+            model.count += 3
+        averaged.update_parameters(model)
+        d = min(0.4, n / (9 + n))
+        weight, mean = d * weight + (1 - d) * n**2, d * mean + (1 - d) * (5 * n + 1)
+    shown = averaged.module
+    assert shown.weight.item() == pytest.approx(weight)
+    assert shown.norm.running_mean.item() == pytest.approx(mean)
+    assert shown.count == model.count == 36
+    assert model.weight == 11**2 and model.norm.running_mean == 56
+
+
+def test_averaged_weights_are_evaluated_kept_and_saved(tmp_path):
+    course, averages = trained(tmp_path, ema=0.2), []
+    for n, weight in enumerate(course):
+        d = min(0.2, n / (9 + n))
+        averages.append(d * averages[-1] + (1 - d) * weight if averages else weight)
+    assert course == pytest.approx([3 * n for n in range(1, 7)])
+    assert Run(tmp_path).metrics().weight.tolist() == pytest.approx(averages[1::2])
+    for name in ("best", "last"):
+        saved = Run(tmp_path).load_weights(name)["weight"].item()
+        assert saved == pytest.approx(averages[-1]) and saved < course[-1]

@@ -96,6 +96,7 @@ def trained_twice(synthetic):
     streams["merge"] = 0
     small = {
         "clip_grad": 1.0,
+        "ema": 0.9,
         "frames": 8,
         "epochs": 9,
         "warmup": 2,
@@ -106,9 +107,9 @@ def trained_twice(synthetic):
     }
     asked = {
         "emotion": {"dropout": 0.0, "epochs": 3, "width": 8, "heads": 2, "batch_size": 5}
-        | {"clip_grad": 0.05, "lr_warmup": 2},
+        | {"clip_grad": 0.05, "lr_warmup": 2, "ema": 0.9, "scheduler": "cosine"},
         "gesture": small | streams,
-        "baseline": {"frames": 8, "epochs": 2, "batch_size": odd},
+        "baseline": {"frames": 8, "epochs": 2, "batch_size": odd, "mixup": 0.4, "ema": 0.9},
     }
     two = {task: {**common, **given, "name": f"two-{task}"} for task, given in asked.items()}
     torchrun = start(str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two))

@@ -24,6 +24,7 @@ from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
+from imigue_lab.training.baselines.mixing import Mixing, Mixture
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
@@ -34,16 +35,19 @@ class Seen(NamedTuple):
     Attributes:
         inputs: tensors of B clips, the argument of `Clips.enter`.
         share: of the clip's joints that are visible; 1 for pictures.
+        mixture: how clips are mixed in training.
     """
 
     inputs: tuple[Tensor, ...]
     label: Int[Tensor, " B"]
     share: Float[Tensor, " B"]
     clip_ids: list[str]
+    mixture: Mixture | None = None
 
     def to(self, device: torch.device) -> "Seen":
         inputs = tuple(x.to(device) for x in self.inputs)
-        return self._replace(inputs=inputs, label=self.label.to(device))
+        mixture = self.mixture and self.mixture.to(device)
+        return self._replace(inputs=inputs, label=self.label.to(device), mixture=mixture)
 
 
 class Clips(ABC):
@@ -77,6 +81,10 @@ class Clips(ABC):
         """The arguments of the network, on the device of the batch."""
         return batch.inputs
 
+    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+        """The arguments of the network for mixed clips."""
+        return tuple(mixture.maps(x) for x in inputs)
+
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The arguments of the network for the same clips in a mirror, of pictures or heatmaps."""
         raise TypeError(f"{type(self).__name__} have no mirror images")
@@ -89,14 +97,20 @@ class BatchesAhead(EpochBatches):
         yield from prefetch(super().steps(epoch, ranks))
 
 
-def training_batches(clips: Clips, batch_size: int, seed: int, balance: float) -> EpochBatches:
+def training_batches(
+    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing | None = None
+) -> EpochBatches:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
 
     def read(own: list[Draw]) -> Seen:
-        return clips.collate([clips.draws(*draw)[0] for draw in own])
+        seen = clips.collate([clips.draws(*draw)[0] for draw in own])
+        if mixing is None:
+            return seen
+        rngs = [clips.rng(number, 4, ordinal) for number, ordinal in own[::2]]
+        return seen._replace(mixture=mixing.draw(rngs, len(own)))
 
-    return BatchesAhead(sampler, read, clips)
+    return BatchesAhead(sampler, read, clips, together=2 if mixing else 1)
 
 
 def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:
@@ -200,3 +214,7 @@ class SkeletonClips(Clips):
         seen = batch.present.sum(dim=(1, 2, 3)) / batch.frame_mask.sum(dim=1)
         inputs = batch.skeleton, batch.frame_mask
         return Seen(inputs, batch.label, seen / (persons * joints), batch.clip_ids)
+
+    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+        skeleton, mask = inputs
+        return mixture.joints(skeleton, self.layout.axes), mask | mixture.other(mask)

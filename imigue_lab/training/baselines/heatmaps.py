@@ -20,7 +20,7 @@ from imigue_lab.data.skeletons.cropping import compact, random_resized_crop, res
 from imigue_lab.data.skeletons.geometry import Skeleton, present
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.errors import DataError
-from imigue_lab.training.baselines.clips import Seen, SkeletonClips
+from imigue_lab.training.baselines.clips import Clips, Seen, SkeletonClips
 
 SIDES = {"small": (28, 32), "paper": (56, 64)}  # pixels, in training and in evaluation
 
@@ -79,6 +79,8 @@ class HeatmapClips(SkeletonClips):
         if self.names == ["joint"]:
             return (joint_heatmaps(skeleton, size),)
         return (limb_heatmaps(skeleton, limbs(self.layout), size),)
+
+    mixed = Clips.mixed
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Maps of the joints or limbs of the other side, right and left exchanged."""

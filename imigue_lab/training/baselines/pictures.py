@@ -31,6 +31,7 @@ from imigue_lab.data.skeletons.cropping import random_box
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
+from imigue_lab.training.baselines.mixing import Mixture
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
@@ -236,6 +237,12 @@ class DenseSparseClips(PairedClips):
         frames, *skeletons = batch.inputs
         turned = (rearrange(x, "b m t v c -> b m c t v") for x in skeletons)
         return (self.pictures.normalised(frames), *turned)
+
+    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+        frames, *turned = inputs
+        axes = self.skeletons.layout.axes
+        skeletons = (mixture.joints(x.movedim(2, -1), axes).movedim(-1, 2) for x in turned)
+        return (mixture.maps(frames), *skeletons)
 
 
 def losses_apart(

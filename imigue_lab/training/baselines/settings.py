@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Sampling
-from imigue_lab.training.loop import SCHEDULERS
+from imigue_lab.training.schedules import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -50,6 +50,8 @@ class BaselineSettings(ClipSettings):
         1.0, gt=0, le=1, description="a random part of each clip, at least so large; 1: the whole"
     )
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
+    mixup: float = Field(0.0, ge=0, description="alpha of mixup of clips and labels; 0: off")
+    cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, for pictures alone; 0: off")
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
@@ -93,6 +95,8 @@ class BaselineSettings(ClipSettings):
             )
         if self.test_crops > 1 and modality != "RGB":
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
+        if self.cutmix and modality != "RGB":
+            raise ValueError(f"cutmix: {self.model} sees {modality}; leave it at 0, or set mixup")
         if self.test_flips and "skeleton" in modality:
             raise ValueError(f"test_flips: {self.model} sees no mirror images; leave it at false")
         if self.rotation and modality != "skeleton":

@@ -18,7 +18,8 @@ from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
-from imigue_lab.training.baselines.pictures import losses_apart
+from imigue_lab.training.baselines.mixing import Mixing
+from imigue_lab.training.baselines.pictures import SIDES, losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
     identity_of_start,
@@ -30,11 +31,10 @@ from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction
 from imigue_lab.training.leaks import record_training_clips
 from imigue_lab.training.loop import (
     Stopping,
-    build_optimizer,
-    build_scheduler,
     fit,
     select_epochs,
 )
+from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -69,10 +69,17 @@ def train_baseline(
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
+        mixed = settings.mixup or settings.cutmix
+        how = settings.mixup, settings.cutmix, SIDES[settings.size]
+        mixing = Mixing(*how) if mixed else None
         loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
-            return loss(model, clips.enter(batch), batch.label, settings.smoothing)
+            inputs, label = clips.enter(batch), batch.label
+            if batch.mixture:
+                inputs = clips.mixed(inputs, batch.mixture)
+                label = batch.mixture.labels(label, len(data.split.vocabulary))
+            return loss(model, inputs, label, settings.smoothing)
 
         def predicted(model: nn.Module, clips: Clips, flips: bool = False) -> pd.DataFrame:
             return predict(device, model, clips, data, batch_size, ranks, flips)
@@ -84,8 +91,8 @@ def train_baseline(
             session,
             model,
             optimizer,
-            build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
-            training_batches(clips, batch_size, settings.seed, settings.balance),
+            settings.scheduler,
+            training_batches(clips, batch_size, settings.seed, settings.balance, mixing),
             loss_of,
             evaluate if len(validation) else None,
             checkpoint,
@@ -175,7 +182,10 @@ def load_baseline(
 def cross_entropy(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum."""
+    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum.
+
+    `label` are classes (B,), or the shares of all classes (B, C).
+    """
     logits = model(*inputs)
     both = logits if isinstance(logits, tuple) else (logits,)
     losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in both]

@@ -15,7 +15,7 @@ from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.models.emotion import FocalLoss, Standardise, balanced_class_weights, build_emotion
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.loop import EpochBatches, Stopping, build_scheduler, fit, select_epochs
+from imigue_lab.training.loop import EpochBatches, Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import probabilities, validation_scores
@@ -59,7 +59,7 @@ def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) 
             session,
             model,
             optimizer,
-            build_scheduler(settings.scheduler, optimizer, settings.epochs, settings.patience),
+            settings.scheduler,
             training_batches(data, settings),
             lambda model, batch: loss(model(**batch.inputs()).logit, batch.outcome),
             evaluate if len(data.split.part("validation")) else None,

@@ -29,7 +29,7 @@ from imigue_lab.training.gestures.tokens import (
     training_batches,
 )
 from imigue_lab.training.leaks import record_training_clips, refuse_leaked
-from imigue_lab.training.loop import Stopping, build_scheduler, fit, select_epochs
+from imigue_lab.training.loop import Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -125,7 +125,7 @@ def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None
             session,
             system,
             optimizer,
-            build_scheduler("plateau", optimizer, settings.epochs, settings.patience),
+            "plateau",
             training_batches(data, batch_size, settings.seed, settings.balance),
             steps.loss,
             evaluate if len(data.part("validation")) else None,
