@@ -30,7 +30,7 @@ from imigue_lab.errors import DataError, LabError
 from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import LONG, demo_emotion, demo_gesture
-from imigue_lab.inference.keypoints import OwnVideo, prepare_video, with_windows
+from imigue_lab.inference.keypoints import OwnVideo, prepare_video
 from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold
 from imigue_lab.inference.windows import (
     AnalyseSettings,

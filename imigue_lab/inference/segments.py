@@ -33,7 +33,6 @@ from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
-from imigue_lab.inference.keypoints import with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.gesture_clips import with_richer_files
