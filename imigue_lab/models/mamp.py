@@ -129,6 +129,11 @@ class MotionPredictor(nn.Module):
         noise = -torch.log(-torch.log(uniform + TINY) + TINY)
         return (scaled.log_softmax(dim=1) + noise).argsort(dim=1, stable=True)[:, :number]
 
+    def features(self, skeletons: Float[Tensor, "B M T V C"]) -> Float[Tensor, "B D"]:
+        """The mean token of all persons, nothing masked."""
+        tokens = self.encoder(self.encoder.tokens(skeletons.flatten(0, 1))).mean(dim=1)
+        return tokens.unflatten(0, skeletons.shape[:2]).mean(dim=1)
+
     def decode(
         self, latent: Float[Tensor, "B K D"], kept: Int[Tensor, "B K"]
     ) -> Float[Tensor, "B L P"]:

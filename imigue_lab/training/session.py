@@ -55,6 +55,7 @@ class Session:
         tables: Iterable[pd.DataFrame],
         names: Sequence[str],
         remarks: list[str],
+        scores: pd.DataFrame | None = None,
         **sources: Any,
     ) -> None:
         """Writes predictions, provenance, and last the scores, which mark the run as finished.
@@ -62,6 +63,7 @@ class Session:
         Args:
             tables: predictions of each split; the first column is the id.
             names: of the classes or outcomes.
+            scores: in place of the score table of these classes.
             sources: further entries of the provenance.
         """
         predictions = pd.concat(tables)
@@ -79,7 +81,9 @@ class Session:
             | cost_of(self.device.torch_device, seconds)
             | {"remarks": remarks},
         )
-        self.run.write_scores(score_table(predictions, self.settings.seed, names))
+        if scores is None:
+            scores = score_table(predictions, self.settings.seed, names)
+        self.run.write_scores(scores)
 
 
 @contextmanager

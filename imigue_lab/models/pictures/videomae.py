@@ -113,6 +113,10 @@ class VideoPainter(nn.Module):
         counted = select(masked[..., None], decoded).expand_as(patches)
         return Reconstruction(patches, select(whole, decoded), counted, guess)
 
+    def features(self, video: Video) -> Float[Tensor, "B D"]:
+        """The mean token, nothing masked."""
+        return self.encoder.blocks(self.encoder.tokens(video)).mean(dim=1)
+
     def encode(self, video: Video, masked: Mask) -> Float[Tensor, "B K D"]:
         """The visible tokens after the encoder's last norm."""
         visible = select(self.encoder.tokens(video), ~masked)
