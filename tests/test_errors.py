@@ -10,14 +10,14 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.data.index import Survey
-from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
+from imigue_lab.data.keypoint_files.formats import read_ntu_skeleton, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import read_people
-from imigue_lab.data.keypoint_files.pickles import read_pickle
 from imigue_lab.data.keypoint_files.tables import (
     read_keypoint_csv,
     read_openpose_xlsx,
     read_points,
 )
+from imigue_lab.data.layouts.pickles import read_pickle
 from imigue_lab.data.layouts.tables import read_table
 from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.store import Encoding, OwnFeatures

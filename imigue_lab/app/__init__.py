@@ -113,12 +113,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
     fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
-    weights = "uniform, search (on validation), or one for each run: 2:2:1:1"
+    weights = "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1"
     add_option(fusion, "--weights", "uniform", weights)
     name = "name of the new run (default: derived from the runs)"
     fusion.add_argument("--name", default="", help=name)
     add_option(fusion, "--seed", 0, "random seed of the intervals", type=int)
-    calibrate = "calibrate by a temperature that is fitted on validation"
+    calibrate = "calibrate by a temperature fitted on validation, or out of fold"
     fusion.add_argument("--temperature", action="store_true", help=calibrate)
 
     table = command("table", print_table, "print Table 1: published scores and those of your runs")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from imigue_lab.data.videos.frame_table import frame_table, seconds_of
-from imigue_lab.data.videos.video import Video, count_frames, probe, varies
+from imigue_lab.data.videos.video import Video, probe, varies
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 
@@ -40,16 +40,17 @@ def describe(path: Path, decode: bool = False) -> str:
 
 
 def describe_video(path: Path, decode: bool) -> str:
-    count, info = count_frames(path, decode), probe(path)
+    info = probe(path)
     with Video(path) as video:
+        damaged = video.damaged() if decode else []
         video.frame(0)
-        seconds = video.table.seconds
-    if count.damaged or count.header not in (0, count.frames):
-        what = f"{len(count.damaged)} damaged" if count.damaged else f"{count.header} in the header"
-        raise DataError(f"{path}: expected {count.frames} frames, got {what}; copy it again")
+        count, header, seconds = len(video), video.table.header, video.table.seconds
+    if damaged or header not in (0, count):
+        what = f"{len(damaged)} damaged" if damaged else f"{header} in the header"
+        raise DataError(f"{path}: expected {count} frames, got {what}; copy it again")
     rate = f"{info.fps:.4g} a second" + ", at a variable rate" * varies(seconds)
     span = f"second {seconds[0]:.3f} to {seconds[-1]:.3f}"
-    return f"{path}: {count.frames} frames of {info.width} x {info.height}, {rate}, {span}"
+    return f"{path}: {count} frames of {info.width} x {info.height}, {rate}, {span}"
 
 
 def describe_annotations(path: Path) -> str:

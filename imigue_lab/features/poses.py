@@ -1,23 +1,31 @@
-"""Keypoints of a user's video: from a file, or by a pose estimator.
+"""Keypoints of a user's video: from a file, by MediaPipe's networks, or by rtmlib, an extra.
+
+    pip install 'imigue_lab[poses]'
 
 Letters in shapes: N persons, T frames, V joints of the requested layout.
+
+Source: COCO-WholeBody (Jin et al., ECCV 2020): 17 body points, 6 of the feet, 68 of the face, 21 of
+each hand, the left before the right.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
 from imigue_lab.data.keypoint_files.units import Size, in_pixels
 from imigue_lab.data.skeletons.declared import declared_layout
-from imigue_lab.data.skeletons.geometry import Skeleton, pick
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources
-from imigue_lab.data.videos.video import Video, probe, rates_of
-from imigue_lab.errors import DataError, some
-from imigue_lab.features.estimators import WholeBody, open_estimator, track_person
+from imigue_lab.data.skeletons.geometry import Skeleton, distance, extent, pick
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources, subset
+from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
+from imigue_lab.errors import DataError, SettingsError, some
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
+LEAST_SCORE = 0.3  # rtmlib's drawings omit joints below it
+Positions, Scores = Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]
+Estimator = Callable[[Frame], tuple[Positions, Scores]]  # rtmlib's, of a BGR picture
 
 
 def find_poses(
@@ -42,9 +50,9 @@ def find_poses(
         remark = "keypoints: estimated by MediaPipe's networks, which found the interviewee in"
         remark += f" {seen} of {frames} frames"
     elif source.partition(":")[0] == "rtmlib":
-        estimator = open_estimator(source)
+        estimator, name = open_estimator(source)
         recording = estimate(video, estimator)
-        remark = f"keypoints: estimated by {estimator.name}"
+        remark = f"keypoints: estimated by {name}"
     else:
         path, info = Path(source).expanduser(), probe(video)
         recording = read_user_recording(path, (info.width, info.height), layout)
@@ -110,13 +118,80 @@ def estimate_interviewee(video: Path) -> Recording:
     return Recording(keypoints[None], LAYOUTS["mediapipe65"])
 
 
-def estimate(video: Path, estimator: WholeBody) -> Recording:
+def estimate(video: Path, estimator: Estimator) -> Recording:
     """The largest person of the first frame with a person, tracked through the video."""
     last = None
     with Video(video, threads=0) as pictures:
         chosen = np.zeros((1, len(pictures), 22, 3), np.float32)
         for frame in range(len(pictures)):
-            persons = estimator(pictures.frame(frame))
+            persons = to_imigue22(*estimator(np.flip(pictures.frame(frame), axis=-1).copy()))
             if (number := track_person(persons, last)) is not None:
                 last = chosen[0, frame] = persons[number]
     return Recording(chosen, LAYOUTS["imigue22"])
+
+
+def to_imigue22(positions: Positions, scores: Scores) -> Float32[np.ndarray, "N 22 3"]:
+    """Joints by name, all 0 where missing; the neck is the midpoint of the shoulders."""
+    scores = scores.clip(0, 1)  # SimCC's peaks exceed 1 now and then
+    points = np.concatenate([positions, scores[..., None]], axis=-1, dtype=np.float32)
+    found = pick(points[None], subset("imigue22", "coco_wholebody133"))[0]
+    return (found * (found[..., 2:] >= LEAST_SCORE)).astype(np.float32)
+
+
+def open_estimator(spec: str) -> tuple[Estimator, str]:
+    """``rtmlib``, which downloads its weights on first use, or ``rtmlib:DETECTOR.onnx,POSE.onnx``;
+    and its name for users.
+
+    Raises SettingsError for another specification or if the extra is not installed, DataError for
+    weights that do not exist.
+    """
+    name, _, files = spec.partition(":")
+    paths = [Path(file.strip()).expanduser() for file in files.split(",") if file.strip()]
+    if name != "rtmlib" or len(paths) not in (0, 2):
+        raise SettingsError(
+            "keypoints: expected an estimator, rtmlib or rtmlib:DETECTOR.onnx,POSE.onnx, got"
+            f" {spec!r}; correct it"
+        )
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path}: no such weights; name the ONNX file")
+    try:
+        from rtmlib import Wholebody
+    except ImportError:
+        raise SettingsError(
+            "keypoints: rtmlib is not installed; run `pip install 'imigue_lab[poses]'`, or name a"
+            " file of keypoints"
+        ) from None
+    if not paths:
+        return Wholebody(mode="balanced"), "rtmlib (balanced)"
+    detector, pose = paths
+    sizes = {"det_input_size": picture_size(detector), "pose_input_size": picture_size(pose)}
+    return Wholebody(det=str(detector), pose=str(pose), **sizes), f"rtmlib ({pose.name})"
+
+
+def picture_size(network: Path) -> tuple[int, int]:
+    """Width and height of an ONNX network's input."""
+    import onnx
+
+    try:
+        shape = onnx.load(str(network), load_external_data=False).graph.input[0]
+    except Exception as error:  # any error of its parser
+        raise DataError(f"{network}: is not an ONNX network; download it again") from error
+    *_, height, width = (size.dim_value for size in shape.type.tensor_type.shape.dim)
+    if height < 1 or width < 1:
+        raise DataError(f"{network}: has no fixed input size; export it with one")
+    return width, height
+
+
+def track_person(
+    persons: Float32[np.ndarray, "N V 3"], last: Float32[np.ndarray, "V 3"] | None
+) -> int | None:
+    """Index of the tracked person: the nearest by shared joints, initially the largest."""
+    sizes = [extent(person) for person in persons]
+    if not sizes or max(sizes) == 0:
+        return None
+    if last is not None:
+        distances = [distance(person, last) for person in persons]
+        if min(distances) < extent(last):
+            return int(np.argmin(distances))
+    return int(np.argmax(sizes))

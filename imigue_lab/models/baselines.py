@@ -61,6 +61,7 @@ ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample")
 POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 10, 1, True)
 TSM = Recipe("sgd", 0.01, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror")
 DSCNET = TSM._replace(sampling="resample")  # TSM's for all its streams; no other is described
+SLOWONLY = Recipe("sgd", 0.15, 1e-4, "cosine", 180, 96, 8, "uniform", "mirror", 10)
 RGBPOSE = Recipe("sgd", 0.0075, 1e-4, "steps:12:16", 20, 48, 8, "uniform", "mirror", 10)
 VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3)
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
@@ -68,7 +69,7 @@ POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", bal
 """The paper's training of its encoders (section 5.1), which gives no number of epochs."""
 RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
-Videos = Literal["tsm", "video-swin-t", "video-swin-s", "video-swin-b"]
+Videos = Literal["tsm", "slowonly", "video-swin-t", "video-swin-s", "video-swin-b"]
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
 Both = Literal["dscnet", "rgbpose-conv3d"]
 Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s"]
@@ -118,6 +119,7 @@ TABLE = (
     Baseline(
         *("rgbpose-conv3d", "RGB and heatmaps", 36_084_032, "Duan et al., CVPR 2022", None, RGBPOSE)
     ),
+    Baseline("slowonly", "RGB", 31_700_064, "Duan et al., CVPR 2022", None, SLOWONLY),
     Baseline("2s-agcn", "skeleton", 3_457_916, "Shi et al., CVPR 2019", None, POSE_ENCODER),
     Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
 )
@@ -138,6 +140,7 @@ SKELETON_BUILDERS = {
 NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # the input norm has statistics for each person
 PICTURE_BUILDERS = {
     "poseconv3d": "pictures.poseconv3d:build_poseconv3d",
+    "slowonly": "pictures.poseconv3d:build_slowonly",
     "tsm": "pictures.tsm:build_tsm",
     "video-swin-t": "pictures.video_swin:build_video_swin",
     "video-swin-s": "pictures.video_swin:build_video_swin",
@@ -156,11 +159,12 @@ SIZES: dict[str, Sizes] = {
     **dict.fromkeys(SKELETON_BUILDERS, GRAPH_SIZES),
     "st-gcn": GRAPH_SIZES | {"paper": GRAPH_SIZES["paper"] | {"dropout": 0.5}},
     "poseconv3d": {"small": {"width": 8, "depths": [1, 1, 1]}, "paper": {}},
+    "slowonly": {"small": {"width": 8, "depths": [1, 1, 1, 1]}, "paper": {}},
     "tsm": {"small": SMALL_RESNET, "paper": {}},
     **{name: SWIN_SIZES for name in PICTURE_BUILDERS if name.startswith("video-swin")},
     "mvitv2-s": {"small": {"size": "tiny"}, "paper": {}},
     "rgbpose-conv3d": {
-        "small": {"widths": [8, 4], "depths": [[1, 1, 1, 1], [1, 1, 1]]},
+        "small": {"widths": [8, 8], "depths": [[1, 1, 1, 1], [1, 1, 1]]},
         "paper": {},
     },
     "dscnet": {"small": SMALL_RESNET | {"widths": [[4, 4]] * 7}, "paper": {}},
@@ -179,7 +183,7 @@ def build_baseline(
 
     Inputs are skeletons (B, M, T, V, C); for PoseConv3D heatmaps (B, joints, T, H, W), for
     RGBPose-Conv3D pictures and heatmaps (its outputs are two), for TSM
-    (B, segments * 3, H, W), for Video Swin and MViTv2-S (B, 3, T, H, W), for DSCNet pictures,
+    (B, segments * 3, H, W), for other networks of pictures (B, 3, T, H, W), for DSCNet pictures,
     joints and bones.
 
     Args:

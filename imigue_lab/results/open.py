@@ -12,12 +12,12 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
+from pydantic import Field
 from torch import nn
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, some
-from imigue_lab.results.fuse import FusionSettings
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
@@ -30,6 +30,20 @@ from imigue_lab.training.tasks import TASKS
 DEMO = "demo"
 S = TypeVar("S", bound=Settings)
 D = TypeVar("D")
+
+
+class FusionSettings(Settings):
+    """What is fused, and how (`results.fuse`)."""
+
+    runs: str = Field("", description="finished runs, with commas")
+    weights: str = Field(
+        "uniform",
+        pattern=r"^(uniform|search|folds|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
+        description="uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
+    )
+    temperature: bool = Field(
+        False, description="calibrate by a temperature fitted on validation, or out of fold"
+    )
 
 
 class OpenRun(Generic[S, D]):
@@ -220,9 +234,11 @@ def leading_settings(settings: Settings) -> dict[str, Any]:
     return {name: v for name, v in values.items() if v != fields[name].default}
 
 
-def command_of(run: Run) -> str:
-    """The shell command that trains this run again, on the data it was trained on."""
-    explicit = explicit_settings(settings := settings_of(run))
+def command_of(run: Run, **other: Any) -> str:
+    """The shell command that trains this run again, or with other settings, on the same data."""
+    settings = settings_of(run)
+    known = {name: value for name, value in other.items() if name in type(settings).model_fields}
+    explicit = explicit_settings(settings := settings.model_copy(update=known))
     if isinstance(settings, FusionSettings):
         words = ["imigue-lab", "fuse", *settings.runs.split(",")]
         words += ["--temperature"] * settings.temperature

@@ -21,6 +21,7 @@ from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
 from imigue_lab.results.score_tables import constant_rows, has_interval
 from imigue_lab.training.runs import Run, finished_runs
+from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.statistics import wilson_interval
 
 GESTURE_TASKS = ("baseline", "gesture", "fusion")
@@ -70,7 +71,8 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
         runs: finished gesture runs (RunError for another task); by default all in the workspace.
         split: `test` or `validation`, of our runs.
     """
-    runs = finished_runs(*GESTURE_TASKS) if runs is None else runs
+    if runs is None:
+        runs = [own for own in finished_runs(*GESTURE_TASKS) if not is_emotion(own.predictions())]
     ours = [(method_of(run), our_method_row(run, split)) for run in runs]
     rows: list[dict[str, Any]] = []
     for baseline in TABLE:
@@ -89,9 +91,9 @@ def published_row(method: str, modality: str, score: float) -> dict[str, Any]:
 def method_of(run: Run) -> str:
     """The row of Table 1 that a run belongs to, or its task."""
     kept = run.settings()
-    if kept["task"] not in GESTURE_TASKS:
+    if is_emotion(run.predictions()):
         raise RunError(
-            f"{run.folder.name}: expected a gesture run for Table 1, got one of {kept['task']};"
+            f"{run.folder.name}: expected a gesture run for Table 1, got one of emotion;"
             " name another run"
         )
     return kept["settings"]["model"] if kept["task"] == "baseline" else kept["task"]
@@ -125,8 +127,10 @@ def describe(run: Run) -> tuple[str, str]:
         size = "" if settings["size"] == "paper" else f", {settings['size']} size"
         known = ROWS.get(settings["model"])  # a run may outlive its network
         modality = known.modality if known else "unknown network"
-        random = known is not None and known.start and "checkpoint" not in kept["data"]
-        start = ", random start" if random else ""
+        start = Path(run.provenance()["where"].get("checkpoint") or "").name
+        start = f", from {start}" if "checkpoint" in kept["data"] else ""
+        if known and known.start and not start:
+            start = ", random start"
         return f"{settings['model']}, {settings['stream']}{size}{start}", modality
     if kept["task"] == "fusion":
         return f"fusion ({settings['weights']}) of {settings['runs'].replace(',', ', ')}", "scores"

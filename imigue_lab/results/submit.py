@@ -91,7 +91,7 @@ def submit(
     where = run.provenance()["where"]
     index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
     vocabulary = index.vocabulary
-    if run.settings()["task"] == "emotion" and {*run.outcomes()} == {*vocabulary.outcomes}:
+    if track == 3 and {*run.outcomes()} == {*vocabulary.outcomes}:
         vocabulary = replace(vocabulary, outcomes=run.outcomes())  # by its positive one
     year, chosen, classes = choose_form(vocabulary, track, form)
     names = header_names(header, year, chosen)

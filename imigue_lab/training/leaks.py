@@ -3,10 +3,15 @@
 A run records its training clips. As an encoder of another run it is accepted only if they are
 training clips of that run too, with the same content: so for every fold, search and data root.
 
+A run may start from the weights of another, on clips of any data: of these it must not hold out
+one, by its id or its content.
+
     <run>/training_clips.parquet   clip_id, and digests of what was seen of it and of its label:
                                    `skeleton`, `picture`; null where the run did not use it
+    <run>/start_clips.parquet      the same of the runs that it started from, and theirs
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import pandas as pd
@@ -14,34 +19,68 @@ import pandas as pd
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.runs import Run, runs_folder
 
-RECORD = "training_clips.parquet"
+RECORD, STARTED = "training_clips.parquet", "start_clips.parquet"
 Kind = Literal["skeleton", "picture"]
 Contents = dict[str, str]  # clip id -> digest of a training clip and its label
 
 
-def record_training_clips(run: Run, **contents: Contents) -> None:
-    """Writes the training clips of a run, by kind."""
+def record_training_clips(run: Run, starts: Collection[Run] = (), **contents: Contents) -> None:
+    """Writes the training clips of a run, by kind, and those of the runs that it started from."""
     table = pd.DataFrame(contents, columns=["skeleton", "picture"], dtype="string")
     run.write_table(RECORD, table.rename_axis("clip_id").sort_index().reset_index())
+    if starts:
+        before = [read_record(start, name) for start in starts for name in (RECORD, STARTED)]
+        run.write_table(STARTED, pd.concat(before, ignore_index=True))
 
 
-def read_training_clips(run: Run, kind: Kind) -> Contents:
-    """Raises RunError if the run has no record."""
-    path = run.folder / RECORD
+def read_record(run: Run, name: str) -> pd.DataFrame:
+    """Raises RunError if the run has no record of its training clips."""
+    path = run.folder / name
+    if name == STARTED and not path.exists():
+        return pd.DataFrame(columns=["clip_id", "skeleton", "picture"], dtype="string")
     if not path.exists():
         raise RunError(
             f"{path}: not found: the run does not say on which clips it was trained, so what it has"
             " seen is unknown; train it again"
         )
-    with run.reading(RECORD):
-        return pd.read_parquet(path).set_index("clip_id")[kind].dropna().to_dict()
+    with run.reading(name):
+        return pd.read_parquet(path).set_index("clip_id")[["skeleton", "picture"]].reset_index()
 
 
-def refuse_leak(parameter: str, encoder: Run, kind: Kind, own: Contents) -> None:
-    """Raises a RunError unless the encoder's training clips are a subset of a run's own.
+def read_training_clips(run: Run, kind: Kind) -> Contents:
+    return read_record(run, RECORD).set_index("clip_id")[kind].dropna().to_dict()
+
+
+def held_out(clips: pd.DataFrame, *contents: Contents) -> set[str]:
+    """The ids of the clips that are not of train, and the digests of their contents."""
+    ids = set(clips.clip_id[clips.split != "train"])
+    return ids.union(*([own[i] for i in ids & own.keys()] for own in contents))
+
+
+def refuse_held_out(
+    parameter: str, run: Run, held: Collection[str], records: tuple[str, ...] = (RECORD, STARTED)
+) -> None:
+    """Raises a RunError if weights to start from have seen a clip of `held_out`."""
+    seen = pd.concat([read_record(run, name) for name in records])
+    outside = sorted(set(seen.clip_id[seen.isin(held).any(axis=1)]))
+    if outside:
+        raise RunError(
+            f"{parameter}: expected weights that have not seen what this run holds out, got run"
+            f" {run.folder.name!r}, which or whose start was trained on {len(outside)} of these"
+            f" clips: {some(outside)}; train it on the data, fold and seed of this run, or leave"
+            f" {parameter} empty"
+        )
+
+
+def refuse_leak(
+    parameter: str, encoder: Run, kind: Kind, own: Contents, held: Collection[str]
+) -> None:
+    """Raises a RunError unless the encoder's training clips are a subset of a run's own, and those
+    of its start are not held out.
 
     `parameter` is the one that names the encoder.
     """
+    refuse_held_out(parameter, encoder, held, (STARTED,))
     seen = read_training_clips(encoder, kind)
     outside = sorted(clip_id for clip_id in seen if own.get(clip_id) != seen[clip_id])
     if outside:
@@ -56,11 +95,11 @@ def refuse_leak(parameter: str, encoder: Run, kind: Kind, own: Contents) -> None
 def refuse_leaked(run: Run) -> None:
     """The same for a gesture run that is finished, and those of its encoders that still exist."""
     own = {kind: read_training_clips(run, kind) for kind in ("skeleton", "picture")}
-    made = run.provenance()
+    made, held = run.provenance(), held_out(run.predictions())
     names = [("joint_run", made["pose"][0]), ("bone_run", made["pose"][1])]
     names += [("rgb_run", made["rgb"])] * bool(made["where"].get("rgb_run"))
     for parameter, name in names:
         encoder = Run(runs_folder() / name)
         if encoder.finished:
             kind: Kind = "picture" if parameter == "rgb_run" else "skeleton"
-            refuse_leak(f"{run.folder.name}, {parameter}", encoder, kind, own[kind])
+            refuse_leak(f"{run.folder.name}, {parameter}", encoder, kind, own[kind], held)

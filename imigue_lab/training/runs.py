@@ -186,8 +186,8 @@ class Run:
             return json.loads((file.metadata() or {})["checkpoint"])
 
     def outcomes(self) -> tuple[str, ...]:
-        """Of an emotion run, in the order of its predictions; of two the last is the positive."""
-        return tuple(self.read_checkpoint("best")["classes"])
+        """In the order of an emotion run's predictions; of two the last is the positive."""
+        return self.vocabulary().outcomes
 
     def load_model(self, build: Callable[[dict], nn.Module], **expected: Any) -> Any:
         """The model of the best epoch in eval mode.

@@ -35,8 +35,8 @@ PLACES = (
     *("positive", "subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
-RUNS = ("rgb_run", "joint_run", "bone_run")
-PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "checkpoint", *RUNS)
+RUNS = ("rgb_run", "joint_run", "bone_run", "checkpoint")
+PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
 
 
 class Settings(BaseModel):
@@ -62,9 +62,13 @@ class Settings(BaseModel):
     @classmethod
     def from_any_folder(cls, value: str, info: Any) -> str:
         """An absolute path where it exists, and no name: other folders read the same files."""
-        path = os.path.abspath(os.path.expanduser(value))
-        named = value in ("", "synthetic") or (info.field_name in RUNS and os.sep not in value)
-        return path if not named and (info.field_name == "store" or os.path.exists(path)) else value
+        path, field = os.path.abspath(os.path.expanduser(value)), info.field_name
+        if field == "checkpoint" and "," in value and not os.path.exists(path):
+            return ",".join(cls.from_any_folder(part.strip(), info) for part in value.split(","))
+        run = field in RUNS and os.sep not in value
+        run = run and not (field == "checkpoint" and os.path.isfile(path))  # a published file
+        named = value in ("", "synthetic") or run
+        return path if not named and (field == "store" or os.path.exists(path)) else value
 
     @classmethod
     def from_arguments(cls: type[S], arguments: dict[str, Any]) -> S:

@@ -28,6 +28,7 @@ from imigue_lab.results.open import (
 from imigue_lab.results.score_tables import constant_rows, has_interval, show_scores
 from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
+from imigue_lab.training.scores import is_emotion
 from imigue_lab.views.answers import (
     confusion,
     hardest,
@@ -47,7 +48,6 @@ INTENDED = {
     "gesture": "Research: classifying the micro-gestures of {} in clips with known start and"
     " end, and how such models arrive at their predictions.",
 }
-INTENDED["baseline"] = INTENDED["fusion"] = INTENDED["gesture"]
 
 LIMITS = {
     "emotion": (
@@ -71,7 +71,6 @@ LIMITS = {
         "{} Other people sit, gesture and are filmed differently.",
     ),
 }
-LIMITS["baseline"] = LIMITS["fusion"] = LIMITS["gesture"]
 OF_MATCHES = (  # iMiGUE's outcomes
     "The label is the outcome of a match, not a feeling: the players did not report how they felt,"
     " and some winners are sad. The people in iMiGUE are tennis players in press interviews, filmed"
@@ -93,7 +92,7 @@ NOT_FOR = (
 
 def write_card(run: Run) -> Path:
     """Writes `card.html` into the folder of a finished run, whether trained or a fusion."""
-    task = run.settings()["task"]
+    task = "emotion" if is_emotion(run.predictions()) else "gesture"
     parts = [opening(run, task)]
     for title, own in sections(run, task):
         parts += [f"<h2>{escape(title)}</h2>", *own]
@@ -103,7 +102,7 @@ def write_card(run: Run) -> Path:
 
 def sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
     """Title and content of each section below the opening, in order."""
-    fused, differing = task == "fusion", setting_table(run)
+    fused, differing = run.settings()["task"] == "fusion", setting_table(run)
     changed = [paragraph("All settings have their default values.")]
     if len(differing):
         reference = differing.columns[2]
@@ -152,14 +151,15 @@ def draw(figure: go.Figure) -> str:
 
 def opening(run: Run, task: str) -> str:
     """Name, task, folder, the verdict, and notes on synthetic data or untrained features."""
-    settings = run.settings()["settings"]
-    if task == "baseline":
-        name = f"Micro-gestures, {settings['model']} of Table 1, {settings['stream']} stream"
-    elif task == "fusion":
-        name = f"Micro-gestures, fusion of {settings['runs'].count(',') + 1} runs"
-    else:
-        outcomes = " or ".join(run.outcomes()) if task == "emotion" else ""
-        name = f"Emotion: {outcomes}" if outcomes else "Micro-gestures, RGB and pose"
+    kept = run.settings()
+    settings = kept["settings"]
+    name = f"Emotion: {' or '.join(run.outcomes())}" if task == "emotion" else "Micro-gestures"
+    if kept["task"] == "baseline":
+        name += f", {settings['model']} of Table 1, {settings['stream']} stream"
+    elif kept["task"] == "fusion":
+        name += f", fusion of {settings['runs'].count(',') + 1} runs"
+    elif task == "gesture":
+        name += ", RGB and pose"
     parts = [
         f"<h1>{escape(run.folder.name)}</h1>",
         paragraph(f"{name} · {run.provenance()['time'][:10]}"),

@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from imigue_lab.data.index import Survey
+from imigue_lab.data.keypoint_files.formats import read_pose
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
-from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.keypoint_files.tables import read_points
 from imigue_lab.data.layouts.tables import read_label_file, read_values
 from imigue_lab.data.skeletons.keypoints import LAYOUTS

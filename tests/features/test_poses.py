@@ -13,8 +13,13 @@ from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 from imigue_lab.data.videos.video import rates_of, write_video
 from imigue_lab.errors import DataError, SettingsError
-from imigue_lab.features.estimators import WholeBody, open_estimator, to_imigue22
-from imigue_lab.features.poses import estimate, find_poses, fit_layout
+from imigue_lab.features.poses import (
+    estimate,
+    find_poses,
+    fit_layout,
+    open_estimator,
+    to_imigue22,
+)
 
 JOINTS = LAYOUTS["imigue22"].joints
 
@@ -72,7 +77,7 @@ def test_the_estimator_gets_bgr_and_the_same_person_is_tracked(video):
             order = [near + 1, far + 1]
         return np.stack(order), np.full((2, 133), 0.9)
 
-    recording = estimate(video, WholeBody(infer))
+    recording = estimate(video, infer)
     assert seen[0][..., 2].mean() > 150 > seen[0][..., 0].mean()
     x = recording.skeleton[0, :, JOINTS.index("nose"), 0]
     assert (x[[0, 1, 2, 4, 5]] > 400).all()  # the larger of the first frame, to the end

@@ -14,7 +14,7 @@ from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
 from imigue_lab.models.pictures.rgbpose import build_rgbpose
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
-from imigue_lab.models.swinface import BRANCHES, build_swinface
+from imigue_lab.models.swinface import build_swinface
 
 # Published names of ours, in the order in which they are replaced.
 ORIGINAL = (
@@ -83,7 +83,6 @@ TSM = (
     (r"\.conv1\.1\.", ".conv1.net."),
 )
 TRANSFORMER = ((r"\.mlp\.0\.", ".mlp.fc1."), (r"\.mlp\.3\.", ".mlp.fc2."))
-OUTPUTS = [f"heads.{i}.outputs.{k}." for i, names in enumerate(BRANCHES) for k in range(len(names))]
 NAMES = {
     "2s-agcn": (
         *AAGCN,
@@ -171,16 +170,7 @@ NAMES = {
         (r"^head\.1\.", "head.projection."),
         *TRANSFORMER,
     ),
-    "swinface": (
-        *TRANSFORMER,
-        (r"^heads\.\d+\.outputs\.\d+\.", lambda key: f"om.output_fcs.{OUTPUTS.index(key[0])}."),
-        (r"^heads\.(\d+)\.convs\.", r"fam.nets.\1.conv.convs."),
-        (r"^heads\.(\d+)\.gate\.0\.", r"fam.nets.\1.channel_attention.mlp.1."),
-        (r"^heads\.(\d+)\.gate\.2\.", r"fam.nets.\1.channel_attention.mlp.3."),
-        (r"^heads\.(\d+)\.norm\.", r"fam.nets.\1.norm."),
-        (r"^heads\.(\d+)\.refine\.0\.", r"tss.nets.\1.feature.0."),
-        (r"^heads\.(\d+)\.refine\.2\.", r"tss.nets.\1.feature.3."),
-    ),
+    "swinface": TRANSFORMER,
 }
 MMACTION = {  # where mmaction2 1.x calls the same network's weights otherwise
     "pyskl/posec3d": NAMES["pyskl/posec3d"],

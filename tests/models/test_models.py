@@ -19,10 +19,6 @@ def see(model, frames):
     return [*model(frames), model.net(frames)]
 
 
-def read(model, faces):
-    return [model(faces), *model.analyse(faces).values()]
-
-
 def judge(model, features):
     context, face = features.split([6, 4], dim=-1)
     mask = torch.ones(context.shape[:2], dtype=torch.bool)
@@ -61,7 +57,7 @@ RESNET = {"depths": (1, 1, 1, 1), "inner": 8}
 SWIN = {"stages": (12, (2, 1), (2, 3)), "window": (2, 3, 3)}
 MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
-    "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), read),
+    "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), score),
     "2s-agcn": (lambda: build_agcn("coco17", 5, width=8, depths=(2, 1, 1)), (1, 9, 17, 3), walk),
     "st-gcn": (lambda: build_awake("st-gcn"), (1, 9, 17, 3), classify),
     "st-gcn++": (lambda: build_awake("st-gcn++"), (2, 9, 17, 3), classify),

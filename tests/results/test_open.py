@@ -9,8 +9,9 @@ import torch
 
 from imigue_lab.app import build_parser, given_settings
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.results.fuse import FusionSettings, fuse
+from imigue_lab.results.fuse import fuse
 from imigue_lab.results.open import (
+    FusionSettings,
     command_of,
     explicit_settings,
     load_run,

@@ -72,8 +72,8 @@ def publish(tmp_path):
 def test_all_but_the_head_and_what_is_of_joints_is_taken_over(name, family, publish):
     path, published = publish(name, family)
     start = read_start(str(path), name, IMIGUE, SMALL)
-    assert start.family == family
     model = build_baseline(name, **SMALL, **start.options)
+    assert start.source == f"{path} ({family})"
     before = {key: value.clone() for key, value in model.state_dict().items()}
     (remark,) = take_over(model, start, CLASSES)
     new = 0

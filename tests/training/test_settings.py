@@ -70,6 +70,13 @@ def test_paths_are_kept_absolute_and_names_are_kept(tmp_path, monkeypatch):
     assert settings.joint_run == "looked"
     assert settings.bone_run == str(tmp_path / "elsewhere" / "run")
     assert GestureSettings.from_arguments({"data": "synthetic"}).data == "synthetic"
+    (tmp_path / "j.pth").touch()
+    for given, kept in [
+        ("looked", "looked"),
+        ("j.pth", str(tmp_path / "j.pth")),
+        ("looked, elsewhere/run", f"looked,{tmp_path / 'elsewhere' / 'run'}"),
+    ]:
+        assert BaselineSettings.from_arguments({"checkpoint": given}).checkpoint == kept
 
 
 @pytest.mark.parametrize("settings", [EmotionSettings, BaselineSettings])

@@ -14,9 +14,15 @@ import numpy as np
 from tqdm import tqdm
 
 from imigue_lab.data.checks import tables
-from imigue_lab.data.checks.keypoints import KeypointFacts, check_keypoints, read_facts
+from imigue_lab.data.checks.recordings import (
+    KeypointFacts,
+    VideoFacts,
+    check_keypoints,
+    check_videos,
+    inspect_video,
+    read_facts,
+)
 from imigue_lab.data.checks.report import ORDER, Finding, Report, found
-from imigue_lab.data.checks.videos import VideoFacts, check_videos, inspect_video
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32
 from tqdm import tqdm
 
-from imigue_lab.data.keypoint_files.datasets import file_of
+from imigue_lab.data.keypoint_files.formats import file_of
 from imigue_lab.data.workspace import short_hash, workspace, write_array
 from imigue_lab.errors import DataError, LabError, unreadable
 

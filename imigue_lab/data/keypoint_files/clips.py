@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
-from imigue_lab.data.keypoint_files.datasets import map_array
+from imigue_lab.data.keypoint_files.formats import map_array
 from imigue_lab.data.keypoint_files.tables import (
     Recording,
     as_recording,

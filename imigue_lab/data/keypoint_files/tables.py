@@ -19,14 +19,16 @@ from einops import rearrange
 from jaxtyping import Float32, Float64
 from safetensors import SafetensorError, safe_open
 
-from imigue_lab.data.keypoint_files.datasets import (
+from imigue_lab.data.keypoint_files.formats import (
     SKELETON,
     file_of,
     map_array,
     read_joints,
+    read_ntu_skeleton,
+    read_pose,
+    read_rtmpose_json,
     read_skeleton_csv,
 )
-from imigue_lab.data.keypoint_files.estimated import read_ntu_skeleton, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import (
     HIGHEST,
     PEAK,
@@ -34,7 +36,6 @@ from imigue_lab.data.keypoint_files.openpose import (
     message,
     read_openpose_json,
 )
-from imigue_lab.data.keypoint_files.pose import read_pose
 from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons

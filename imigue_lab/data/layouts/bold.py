@@ -3,7 +3,7 @@
     annotations/{train,val}.csv, test_meta.csv     no header: video, person, first and last frame;
                                                    where rated 26 shares from 0 to 1, and others
     videos/003/<movie>.mp4/<nnnn>.mp4              the column `video` is the path below videos/
-    joints/003/<movie>.mp4/<nnnn>.npy              see `keypoint_files.datasets.read_joints`
+    joints/003/<movie>.mp4/<nnnn>.npy              see `keypoint_files.formats.read_joints`
 
 A clip is one person over the whole film. **A reduction**: its class is the category with the
 largest share, the first of equals; a person without any is left out. Valence, arousal, dominance
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from imigue_lab.data.index import Row, Survey
-from imigue_lab.data.keypoint_files.datasets import of_person, open_joints
+from imigue_lab.data.keypoint_files.formats import of_person, open_joints
 from imigue_lab.data.keypoint_files.tables import as_number
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
 from imigue_lab.data.layouts.tables import EMPTY, SAFE_ID, read_cells

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from imigue_lab.data.index import Row, Survey
-from imigue_lab.data.keypoint_files.datasets import map_array
+from imigue_lab.data.keypoint_files.formats import map_array
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent
 from imigue_lab.data.layouts.plain import list_keypoints
 from imigue_lab.data.layouts.tables import SAFE_ID, parse_clip

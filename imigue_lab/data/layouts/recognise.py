@@ -1,9 +1,8 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
-Three families, each described in its file: the full distribution (`full.py`), the trees of the MiGA
-challenges 2023 to 2026 (`miga.py`), and the plain layout for anyone's own data (`plain.py`), also
-of one annotation pickle (`pickles.py`). Trees of SMG, MA-52 and BoLD are recognised by a file that
-only one of them has, and each has its own reader.
+iMiGUE's own trees (`imigue.py`), the plain layout for anyone's own data (`plain.py`), also of one
+annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD, each with its own reader, which
+are recognised by a file that only one of them has.
 """
 
 import re
@@ -114,9 +113,8 @@ def survey_layout(root: Path) -> Survey:
 
         return read_plain(root)
     # most data have one layout, and the others' readers are not loaded
-    from imigue_lab.data.layouts.full import label_file, read_full
+    from imigue_lab.data.layouts.imigue import label_file, read_full, read_miga
     from imigue_lab.data.layouts.inventory import take_inventory
-    from imigue_lab.data.layouts.miga import read_miga
     from imigue_lab.data.layouts.plain import KEYPOINTS, read_folder
 
     inventory = take_inventory(root)

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.synthetic.body import PLACE
-from imigue_lab.data.synthetic.recording import HEIGHT, TINY, WIDTH, Recording
+from imigue_lab.data.synthetic.recording import HEIGHT, PLACE, TINY, WIDTH, Recording
 from imigue_lab.data.synthetic.story import FPS, Gesture, SyntheticSpec
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin

@@ -13,8 +13,16 @@ from jaxtyping import Float
 from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.store import Encoding, create_store
-from imigue_lab.data.synthetic.body import PLACE, Scene, act, quarter
-from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, subject_rng, to_pixels
+from imigue_lab.data.synthetic.recording import (
+    HEIGHT,
+    PLACE,
+    WIDTH,
+    Scene,
+    act,
+    quarter,
+    subject_rng,
+    to_pixels,
+)
 from imigue_lab.data.synthetic.story import (
     MOVERS,
     VERSION,

@@ -21,12 +21,11 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from imigue_lab.data.index import MARKER, Index
-from imigue_lab.data.layouts.full import COLUMNS
+from imigue_lab.data.layouts.imigue import COLUMNS
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic import datasets
-from imigue_lab.data.synthetic.body import JOINTS
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
-from imigue_lab.data.synthetic.recording import Recording, record
+from imigue_lab.data.synthetic.recording import JOINTS, Recording, record
 from imigue_lab.data.synthetic.story import DATA_SETS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import (

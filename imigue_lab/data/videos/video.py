@@ -88,24 +88,6 @@ def segment_centres(start: int, end: int, count: int = 16) -> list[int]:
     return [start + (2 * segment + 1) * length // (2 * count) for segment in range(count)]
 
 
-class FrameCount(NamedTuple):
-    """The number of frames of a file, counted and according to its header."""
-
-    frames: int  # that can be read by index
-    header: int  # 0 where it has none (Matroska, transport streams)
-    damaged: tuple[int, ...] = ()  # frames that do not decode; empty if not decoded
-
-
-def count_frames(path: Path, decode: bool = False) -> FrameCount:
-    """Counts frames packet by packet; `decode` also decodes each of them.
-
-    Raises DataError for a file that is no video, or contains no complete frame.
-    """
-    with Video(path) as video:
-        damaged = tuple(video.damaged()) if decode else ()
-        return FrameCount(len(video), video.table.header, damaged)
-
-
 class Video:
     """RGB frames of a video file by index; a context manager.
 

@@ -91,35 +91,17 @@ VIDEO_SWIN: Names = (
     (r"^cls_head\.fc_cls\.", "head."),
 )
 
-# SwinFace's parts: backbone; fam, the features that each of 11 branches selects; tss, its refined
-# vector; om, the 42 outputs, here by their branches.
-OUTPUTS = [(i, k) for i, n in enumerate((1, 2, 2, 6, 10, 5, 2, 4, 6, 2, 2)) for k in range(n)]
-
-
-def output_place(key: re.Match) -> str:
-    if int(key[1]) >= len(OUTPUTS):
-        return key[0]
-    branch, output = OUTPUTS[int(key[1])]
-    return f"heads.{branch}.outputs.{output}."
-
-
 SWINFACE: Names = (
-    (r"^om\.output_fcs\.(\d+)\.", output_place),
-    (r"^fam\.nets\.(\d+)\.conv\.convs\.", r"heads.\1.convs."),
-    (r"^fam\.nets\.(\d+)\.channel_attention\.mlp\.1\.", r"heads.\1.gate.0."),
-    (r"^fam\.nets\.(\d+)\.channel_attention\.mlp\.3\.", r"heads.\1.gate.2."),
-    (r"^fam\.nets\.(\d+)\.norm\.", r"heads.\1.norm."),
-    (r"^tss\.nets\.(\d+)\.feature\.0\.", r"heads.\1.refine.0."),
-    (r"^tss\.nets\.(\d+)\.feature\.3\.", r"heads.\1.refine.2."),
     *TRANSFORMER,
     (r"^(patch_embed|layers|norm|feature)\.", r"backbone.\1."),
 )
 
 # Keys that a model has no use for: torchvision's blocks compute masks and indices; SwinFace's file
-# includes the classes of its training and a head that nothing uses.
+# includes the classes of its training, a head that nothing uses, and three parts for 42 outputs
+# beside the embedding.
 DROPPED = r"^data_preprocessor\."
 DROPPED_SWIN = rf"{DROPPED}|\.attn_mask$|\.relative_position_index$"
-DROPPED_SWINFACE = rf"{DROPPED_SWIN}|^(head|softmax_fc)\."
+DROPPED_SWINFACE = rf"{DROPPED_SWIN}|^(head|softmax_fc|fam|tss|om)\."
 TABLE = "attn.relative_position_bias_table"
 WINDOW_SIDE = 7  # patches, of all published Video Swins
 
@@ -280,6 +262,5 @@ def read_window(entries: int, state: State) -> Lengths:
     return wide[0]
 
 
-def read_swinface(state: State, size: Literal["full", "tiny"] = "full") -> dict[str, Any]:
-    """With heads where the file has them; the model's call gives embeddings."""
-    return {"size": size, "heads": any(key.startswith(("fam.", "heads.")) for key in state)}
+def read_swinface(_: State, size: Literal["full", "tiny"] = "full") -> dict[str, Any]:
+    return {"size": size}

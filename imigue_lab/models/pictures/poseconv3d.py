@@ -128,6 +128,23 @@ def build_poseconv3d(
     return SlowOnly(classes, joints, width, depths, inflated, strides, dropout=dropout)
 
 
+def build_slowonly(
+    classes: int = 32,
+    width: int = 64,
+    depths: Sequence[int] = (3, 4, 6, 3),
+    inflated: Sequence[bool] = (False, False, True, True),
+    strides: Sequence[int] = (1, 2, 2, 2),
+    dropout: float = 0.5,
+) -> SlowOnly:
+    """An untrained network from RGB (B, 3, T, H, W) to (B, classes), see `SlowOnly`.
+
+    The path of frames of RGBPose-Conv3D alone; `strides` are of rows and columns, of each stage.
+    """
+    kernels = [(1, stride, stride) for stride in strides]
+    none = [0] * len(depths)
+    return SlowOnly(classes, 3, width, depths, inflated, kernels, none, 2, dropout)
+
+
 def start_as_published(model: SlowOnly) -> None:
     """Every block starts as its skip only, the head near zero."""
     for part in model.modules():

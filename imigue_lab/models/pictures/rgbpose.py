@@ -8,8 +8,10 @@ pixels of a frame and h x w of a heatmap.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -95,19 +97,22 @@ def build_rgbpose(
     return RGBPoseConv3D(paths[0], paths[1], to_rgb, to_pose)
 
 
-def start_from_halves(
-    model: RGBPoseConv3D, rgb: Mapping[str, Tensor], pose: Mapping[str, Tensor]
-) -> None:
-    """Copies trained state dicts of both paths alone: what a stage receives counts for nothing yet.
+def join_halves(
+    rgb: Mapping[str, Tensor], pose: Mapping[str, Tensor], **arguments: Any
+) -> dict[str, Tensor]:
+    """One state dict from those of both paths trained alone: what a stage receives counts for
+    nothing yet, and the exchange is left out.
 
-    Raises ValueError if a weight is missing or does not fit.
+    `arguments` are those of `build_rgbpose`. Heads and stems keep their shapes.
     """
-    for path, trained in ((model.rgb, rgb), (model.pose, pose)):
-        state = path.state_dict()
-        for key, place in state.items():
-            weight = trained.get(key)
-            if weight is None or weight.shape[2:] != place.shape[2:]:
-                shape = "nothing" if weight is None else tuple(weight.shape)
-                raise ValueError(f"{key}: expected {tuple(place.shape)}, got {shape}")
-            place.zero_()
-            place[tuple(slice(length) for length in weight.shape)] = weight
+    with torch.device("meta"):
+        own = build_rgbpose(**arguments).state_dict()
+    joined = {}
+    for path, trained in (("rgb", rgb), ("pose", pose)):
+        for key, weight in trained.items():
+            place = own.get(f"{path}.{key}", weight)
+            if key.startswith("stages.") and place.shape[1:2] > weight.shape[1:2]:
+                received = place.shape[1] - weight.shape[1]
+                weight = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, received))
+            joined[f"{path}.{key}"] = weight
+    return joined

@@ -21,6 +21,7 @@ from imigue_lab.training.baselines.pictures import (
     IMAGENET,
     KINETICS,
     SIDES,
+    STACKED,
     ClipPictures,
     DenseSparseClips,
     PictureClips,
@@ -33,6 +34,7 @@ from imigue_lab.training.gesture_clips import (
     load_gesture_data,
     picture_sizes,
 )
+from imigue_lab.training.leaks import held_out
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ class BaselineData:
         """By kind, see `training.leaks`."""
         kinds = {"skeleton": self.gestures, "picture": self.pictures}
         return {kind: own.training_clips for kind, own in kinds.items() if own}
+
+    @property
+    def held_out(self) -> set[str]:
+        """See `training.leaks`."""
+        known = [own.contents for own in (self.gestures, self.pictures) if own]
+        return held_out(self.split.clips, *known)
 
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
@@ -112,7 +120,7 @@ class BaselineData:
             split,
             settings.frames,
             SIDES[settings.size],
-            stacked=settings.model in ("tsm", "dscnet"),
+            stacked=settings.model in STACKED,
             colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
             augment=augment,
             seed=seed,
@@ -148,7 +156,7 @@ class BaselineData:
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":
             known["frames"] = 2 * BESIDE + 1
-        return known if model.startswith("video-swin") else known | {"segments": settings.frames}
+        return known | {"segments": settings.frames} if model in STACKED else known
 
 
 def load_baseline_data(settings: BaselineSettings) -> BaselineData:

@@ -36,6 +36,7 @@ from imigue_lab.training.baselines.mixing import Mixture
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
 KINETICS = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+STACKED = ("tsm", "dscnet")  # networks that see frames as channels
 BESIDE = 1  # DSCNet: frames before and after the centre of a segment
 
 Colours = tuple[tuple[float, ...], tuple[float, ...]]
@@ -70,11 +71,16 @@ class ClipPictures:
         return short_hash(clips.to_csv(index=False))
 
     @property
+    def contents(self) -> dict[str, str]:
+        """A digest of the sources and the label of each clip."""
+        columns = zip(self.clips.clip_id, self.clips.made_of, self.clips.label, strict=True)
+        return {clip_id: short_hash(made_of, label) for clip_id, made_of, label in columns}
+
+    @property
     def training_clips(self) -> dict[str, str]:
         """See `training.leaks`."""
-        train = self.clips[self.clips.split == "train"]
-        columns = zip(train.clip_id, train.made_of, train.label, strict=True)
-        return {clip_id: short_hash(made_of, label) for clip_id, made_of, label in columns}
+        train = set(self.clips.clip_id[self.clips.split == "train"])
+        return {clip_id: own for clip_id, own in self.contents.items() if clip_id in train}
 
     def middle(self, path: Path, frames: int, crop: int) -> UInt8[Tensor, "T 3 H W"]:
         """The centre frames of equal segments of a clip, their central squares of side `crop`."""

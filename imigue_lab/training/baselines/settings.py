@@ -28,7 +28,9 @@ class BaselineSettings(ClipSettings):
     size: Literal["small", "paper"] = Field(
         "small", description="small for a quick look, or paper as published"
     )
-    checkpoint: str = Field("", description="published weights to start from; empty: none")
+    checkpoint: str = Field(
+        "", description="weights to start from: a published file or runs; empty: none"
+    )
     frames: int = Field(32, ge=0, description="frames per clip; pictures 16 or 8; 0: not resampled")
     sampling: Sampling = Field(
         "resample", description="resample evenly; uniform: a random frame of each segment; window"
@@ -68,7 +70,7 @@ class BaselineSettings(ClipSettings):
         row = ROWS.get(values.get("model", "")) if isinstance(values, dict) else None
         if row is None or row.modality == "skeleton":
             return values
-        return {"frames": 8 if row.name in ("tsm", *get_args(Both)) else 16, **values}
+        return {"frames": 8 if row.name in ("tsm", "slowonly", *get_args(Both)) else 16, **values}
 
     @classmethod
     def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:

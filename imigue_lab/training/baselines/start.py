@@ -1,9 +1,12 @@
-"""Starts a network of Table 1 from published weights; what does not fit is new and reported.
+"""Starts a network of Table 1 from trained weights; what does not fit is new and reported.
 
-The head is new unless the classes are iMiGUE's, here and by their number there: published files do
-not name them. Weights that depend on joints or persons are new if these differ.
+They are a published file, or a finished run of the same network; RGBPose-Conv3D also starts from
+its two halves, runs of `HALVES`. The head is new for other classes. Published files do not name
+theirs: these are iMiGUE's if there are as many. Weights that depend on joints or persons are new if
+these differ.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +14,15 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError, advice
+from imigue_lab.errors import DataError, RunError, advice
+from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
+from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
 FAMILIES_OF = {
     "2s-agcn": ("2s-agcn",),
@@ -34,11 +40,14 @@ FAMILIES_OF = {
     "video-swin-b": ("video-swin",),
     "mvitv2-s": ("slowfast/mvitv2-s",),
 }
-OF_CLASSES = re.compile(r"^head\.")
+FILES = (".pt", ".pth", ".pyth")
+HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
+OF_CLASSES = re.compile(r"(^|\.)head\.")
 OF_JOINTS = re.compile(
-    r"^norm\.(weight|bias|running_mean|running_var)$|^stem\.0\.weight$"
+    r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
+OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
 
 
 RANDOM = "started from random weights"
@@ -49,36 +58,48 @@ def missing_start(name: Name) -> list[str]:
     if not (data := ROWS[name].start):
         return []
     how = ": set size=paper and checkpoint" if name in FAMILIES_OF else ""
+    if name == "rgbpose-conv3d":
+        how = f": set checkpoint={','.join(half.upper() for half in HALVES)}, finished runs of both"
     return [f"{RANDOM}, its paper from those of {data}{how}; expect less than published"]
 
 
 class Start(NamedTuple):
-    """A network with published weights.
+    """Weights to start from.
 
     Attributes:
-        file: its path in the settings.
-        family: the one of `FAMILIES` that the file fits.
-        model: as published.
+        source: the file or the runs, as remarks name them.
+        state: the weights by our names.
+        options: arguments of `build_baseline` with which the weights have the same meaning.
+        classes: of the head.
+        same_joints: whether they are of the joints to train on; None if that is unknown.
+        todo: what to do if their sizes differ.
+        remarks: of the runs, on their own start.
     """
 
-    file: str
-    family: str
-    model: nn.Module
+    source: str
+    state: State
+    options: dict[str, Any]
+    classes: tuple[str, ...]
+    same_joints: bool | None
+    todo: str
+    remarks: list[str]
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments of `build_baseline` with which the weights have the same meaning."""
-        if self.family == "pyskl/ctrgcn":
-            return {"original": False}
-        if self.family in ("aagcn", "pyskl/aagcn"):
-            return {"emphasis": any(".emphasis." in name for name in self.model.state_dict())}
-        return {}
+
+def runs_named(checkpoint: str) -> list[Run]:
+    """The finished runs that the setting names, separated by commas; none for a file."""
+    path = Path(checkpoint).expanduser()
+    file = "," not in checkpoint and (os.sep in checkpoint or path.suffix in FILES)
+    if not checkpoint or path.is_file() or (file and not path.is_dir()):
+        return []
+    return [find_run(name.strip()) for name in checkpoint.split(",")]
 
 
 def identity_of_start(checkpoint: str) -> dict[str, str]:
     """The weights that a run started from, by content; empty without a checkpoint."""
     if not checkpoint:
         return {}
+    if runs := runs_named(checkpoint):
+        return {"checkpoint": "-".join(run.weights_digest() for run in runs)}
     try:
         return {"checkpoint": short_hash(Path(checkpoint).expanduser().read_bytes())}
     except OSError as error:
@@ -87,23 +108,30 @@ def identity_of_start(checkpoint: str) -> dict[str, str]:
 
 
 def read_start(
-    checkpoint: str, name: str, layout: Layout | None, arguments: Mapping[str, Any]
+    checkpoint: str,
+    name: Name,
+    layout: Layout | None,
+    arguments: Mapping[str, Any],
+    stream: str = "joint",
 ) -> Start:
-    """Reads a file of one of the families that publish the network.
+    """Reads finished runs, or a file of one of the families that publish the network.
 
     Args:
         name: of the network, a row of Table 1.
         layout: of the clips to train on; None for pictures only.
         arguments: of the network's builder.
+        stream: what is seen of the joints.
 
     Raises:
         DataError: the file fits none of these families; the message is the first one's.
+        RunError: the runs are of another network.
     """
+    if runs := runs_named(checkpoint):
+        return start_of_runs(runs, name, layout, arguments, stream)
     if name not in FAMILIES_OF:
-        raise DataError(
-            f"{checkpoint}: {name} is published as a file for each of its streams, and cannot start"
-            " from one; leave checkpoint empty"
-        )
+        why = "published as a file for each of its streams, and cannot start from one"
+        why = why if name == "dscnet" else "published in no form that is read here"
+        raise DataError(f"{checkpoint}: {name} is {why}; name a finished run, or leave it empty")
     options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
     if layout is not None:
         state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
@@ -111,10 +139,53 @@ def read_start(
     errors = []
     for family in FAMILIES_OF[name]:
         try:
-            return Start(checkpoint, family, load_published(checkpoint, family, **options))
+            state = load_published(checkpoint, family, **options).state_dict()
         except DataError as error:
             errors.append(error)
+            continue
+        own: dict[str, Any] = {"original": False} if family == "pyskl/ctrgcn" else {}
+        if family in ("aagcn", "pyskl/aagcn"):
+            own = {"emphasis": any(".emphasis." in key for key in state)}
+        todo = "set size=paper, and frames to as many as it was trained with"
+        classes = builtin("imigue").classes
+        return Start(f"{checkpoint} ({family})", state, own, classes, None, todo, [])
     raise errors[0]
+
+
+def start_of_runs(
+    runs: list[Run], name: Name, layout: Layout | None, arguments: Mapping[str, Any], stream: str
+) -> Start:
+    """The weights of a run of the same network, or of both halves of RGBPose-Conv3D."""
+    models = HALVES if name == "rgbpose-conv3d" and len(runs) > 1 else (name,)
+    if len(runs) != len(models):
+        halves = f", or runs of {' and '.join(HALVES)}" if name == "rgbpose-conv3d" else ""
+        raise RunError(
+            f"checkpoint: expected a run of {name}{halves}, got {len(runs)} runs; name as many"
+        )
+    states, found = list[State](), dict[str, Any]()
+    for run, model in zip(runs, models, strict=True):
+        found = run.read_checkpoint("best")
+        expected = found | {"task": "baseline", "model": model}
+        states.append(run.load_weights("best", expected))
+    refuse_other_classes("checkpoint", runs[0].vocabulary(), runs[-1].vocabulary())
+    options = {key: found["arguments"][key] for key in found["arguments"].keys() - arguments.keys()}
+    if len(states) == 2:
+        join = import_builder("pictures.rgbpose:join_halves")
+        states, options = [join(*states, **arguments)], {}
+    same = found["keypoints"] == (to_stored(layout) if layout else "")
+    if "heatmaps" in ROWS[name].modality:
+        same = same and found["stream"] == stream  # a map for each joint, or for each limb
+    names = " and ".join(run.folder.name for run in runs)
+    source = f"{names} ({' and '.join(models)})"
+    remarks = [
+        f"{run.folder.name}: {remark}"
+        for run in runs
+        for remark in run.provenance()["remarks"]
+        if RANDOM in remark
+    ]
+    todo = f"set size and frames to those of {names}"
+    classes = tuple(found["classes"])
+    return Start(source, states[0], options, classes, same, todo, remarks)
 
 
 def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
@@ -133,7 +204,7 @@ def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[st
     """Copies the weights that fit into the model.
 
     Args:
-        vocabulary: of the model's classes; the head is kept for iMiGUE's alone.
+        vocabulary: of the model's classes; the head is kept for the same alone.
 
     Returns:
         Remarks for the run: which weights are new, and why.
@@ -141,39 +212,40 @@ def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[st
     Raises:
         DataError: a weight has another shape for other reasons than classes and joints.
     """
-    published = start.model.state_dict()
-    own = model.state_dict()
-    new = [
-        name for name in own if name not in published or published[name].shape != own[name].shape
-    ]
-    if vocabulary.classes != builtin("imigue").classes:
-        new += [name for name in own if OF_CLASSES.search(name) and name not in new]
+    own, new = model.state_dict(), list[str]()
+    for name, place in own.items():
+        other_shape = name not in start.state or start.state[name].shape != place.shape
+        other_classes = vocabulary.classes != start.classes and OF_CLASSES.search(name)
+        if other_shape or other_classes or (start.same_joints is False and OF_JOINTS.search(name)):
+            new.append(name)
     for name in new:
-        if not (OF_CLASSES.search(name) or OF_JOINTS.search(name)):
+        if not any(of.search(name) for of in (OF_CLASSES, OF_JOINTS, OF_EXCHANGE)):
             raise DataError(
-                f"{start.file}: expected the sizes of the model, got another at {name};"
-                " set size=paper, and frames to as many as it was trained with"
+                f"{start.source}: expected the sizes of the model, got another at {name};"
+                f" {start.todo}"
             )
     for name in own.keys() - set(new):
-        own[name].copy_(published[name])
-    return [f"started from {start.file} ({start.family}): {describe(own, published, new)}"]
+        own[name].copy_(start.state[name])
+    return [f"started from {start.source}: {describe(own, start, new)}", *start.remarks]
 
 
-def describe(own: State, published: State, new: list[str]) -> str:
+def describe(own: State, start: Start, new: list[str]) -> str:
     """A sentence on the new weights and the reasons."""
     remarks = [f"{len(own) - len(new)} of {len(own)} tensors taken over"]
-    heads = [name for name in new if OF_CLASSES.search(name)]
-    joints = [name for name in new if name not in heads]
+    heads, exchange = ([n for n in new if of.search(n)] for of in (OF_CLASSES, OF_EXCHANGE))
+    joints = [name for name in new if name not in (*heads, *exchange)]
     if heads:
-        before, after = (len(state[heads[0]]) for state in (published, own))
+        before, after = (len(state[heads[0]]) for state in (start.state, own))
         which = f"{before} classes there, {after} here"
         which = which if before != after else f"of other classes than the {before} there"
         remarks.append(f"the head is new ({which})")
+    if exchange:
+        remarks.append(f"{len(exchange)} are new, of the exchange between both")
     if joints:
-        shapes = " and ".join(str(tuple(state[joints[-1]].shape)) for state in (published, own))
+        shapes = " and ".join(str(tuple(state[joints[-1]].shape)) for state in (start.state, own))
         remarks.append(
             f"{len(joints)} are new, of other joints or persons ({joints[-1]} is {shapes} here)"
         )
-    elif "norm.running_mean" in own or "stem.0.weight" in own:
+    elif start.same_joints is None and ("norm.running_mean" in own or "stem.0.weight" in own):
         remarks.append("its joints are taken to be ours, in the same order")
     return "; ".join(remarks)

@@ -25,10 +25,11 @@ from imigue_lab.training.baselines.start import (
     identity_of_start,
     missing_start,
     read_start,
+    runs_named,
     take_over,
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
-from imigue_lab.training.leaks import record_training_clips
+from imigue_lab.training.leaks import record_training_clips, refuse_held_out
 from imigue_lab.training.loop import (
     Stopping,
     fit,
@@ -56,6 +57,9 @@ def train_baseline(
         loaded = BaselineData(loaded.split, loaded)
     data = loaded or load_baseline_data(settings)
     selection, data = select_epochs(train_baseline, settings, data)
+    starts = runs_named(settings.checkpoint)
+    for before in starts:
+        refuse_held_out("checkpoint", before, data.held_out)
     identity = data.identity() | identity_of_start(settings.checkpoint)
     run = open_run("baseline", settings, identity, data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
@@ -63,7 +67,7 @@ def train_baseline(
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         if ranks.first:
-            record_training_clips(run, **data.training_clips)
+            record_training_clips(run, starts, **data.training_clips)
         checkpoint, model, remarks = start(settings, data)
         optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
         clips = data.clips("train", settings, training=True)
@@ -114,15 +118,15 @@ def start(
 ) -> tuple[dict[str, Any], nn.Module, list[str]]:
     """The description of the weights, the untrained model, and remarks on its initial weights."""
     arguments = data.arguments(settings) | SIZES[settings.model][settings.size]
-    published = None
+    trained, name = None, settings.model
     if settings.checkpoint:
         layout = data.gestures.layout if data.gestures else None
-        published = read_start(settings.checkpoint, settings.model, layout, arguments)
-        arguments |= published.options
-    model = build_baseline(settings.model, **arguments)
-    remarks = missing_start(settings.model)
-    if published:
-        remarks = take_over(model, published, data.split.vocabulary)
+        trained = read_start(settings.checkpoint, name, layout, arguments, settings.stream)
+        arguments |= trained.options
+    model = build_baseline(name, **arguments)
+    remarks = missing_start(name)
+    if trained:
+        remarks = take_over(model, trained, data.split.vocabulary)
     for remark in remarks:
         print(f"note: {remark}")
     labels = data.clips("train", settings).labels

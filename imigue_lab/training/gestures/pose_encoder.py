@@ -27,7 +27,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import GestureData, Sizes
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.leaks import refuse_leak
+from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
 Skeleton = Float[Tensor, "M T V CC"]
@@ -103,11 +103,12 @@ def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
     """
     named = dict(zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True))
     runs = {stream: find_run(name) for stream, name in named.items() if name}
+    held = held_out(data.split.clips, data.contents)
     for stream, run in runs.items():  # before anything is trained
         load_baseline(run, data)
         shared = {"frames": settings.frames, "sampling": "resample"}
         run.refuse_other(f"{stream}_run", {"model": "2s-agcn", "stream": stream, **shared})
-        refuse_leak(f"{stream}_run", run, "skeleton", data.training_clips)
+        refuse_leak(f"{stream}_run", run, "skeleton", data.training_clips, held)
     names = ("data", "store", "preset", "seed", "device", "frames", "fold", "keypoints", "subjects")
     for stream in [stream for stream in STREAMS if stream not in runs]:
         arguments = {name: getattr(settings, name) for name in names} | {"stream": stream}

@@ -29,7 +29,7 @@ from imigue_lab.models.pictures.mvit import MViT
 from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, normalise
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.gesture_clips import Sizes, picture_sizes
-from imigue_lab.training.leaks import refuse_leak
+from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
 Map = Float[Tensor, "t h w D"]
@@ -149,7 +149,8 @@ def open_filmed(name: str, index: Index, split: GestureSplit) -> FilmedClips:
     run.refuse_other("rgb_run", {"model": MODEL})
     _, crop, _ = run.read_checkpoint("best")["arguments"]["clip"]
     pictures = open_pictures(index, split.clips, crop)
-    refuse_leak("rgb_run", run, "picture", pictures.training_clips)
+    held = held_out(split.clips, pictures.contents)
+    refuse_leak("rgb_run", run, "picture", pictures.training_clips, held)
     network = RgbEncoder(net).mvit
     return FilmedClips(run, pictures, (*network.grid, network.dim))
 

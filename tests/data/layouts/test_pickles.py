@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.keypoint_files.clips import read_clip
-from imigue_lab.data.keypoint_files.pickles import read_pickle
+from imigue_lab.data.layouts.pickles import read_pickle
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError

@@ -9,8 +9,7 @@ import torch
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import open_features
-from imigue_lab.data.synthetic.body import act, quarter, tremor
-from imigue_lab.data.synthetic.recording import HUES, to_pixels
+from imigue_lab.data.synthetic.recording import HUES, act, quarter, to_pixels, tremor
 from imigue_lab.data.synthetic.story import MOVERS, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError

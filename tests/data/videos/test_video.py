@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from imigue_lab.data.checks.videos import inspect_video
+from imigue_lab.data.checks.recordings import inspect_video
 from imigue_lab.data.videos.decoder import Decoder
 from imigue_lab.data.videos.video import (
     Video,
-    count_frames,
     probe,
     segment_centres,
     window_frames,
@@ -210,9 +209,15 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
     assert peaks[1] < 1.2 * peaks[0] < whole / 10
 
 
+def count(path):
+    """Frames, frames in the header, and those that do not decode."""
+    with Video(path) as video:
+        return len(video), video.table.header, video.damaged()
+
+
 def test_an_undamaged_file_has_the_number_of_frames_in_its_header(films):
-    assert count_frames(films["variable.mp4"], decode=True) == (100, 100, ())
-    assert count_frames(films["variable.mkv"]) == (100, 0, ())
+    assert count(films["variable.mp4"]) == (100, 100, [])
+    assert count(films["variable.mkv"]) == (100, 0, [])
 
 
 def cut(path, share):
@@ -225,12 +230,11 @@ def cut(path, share):
 def test_a_truncated_file_is_correct_up_to_its_end_and_has_fewer_frames(tmp_path, share):
     path = film(tmp_path / "cut.mp4", constant(200), options={"movflags": "faststart"})
     cut(path, share)
-    count = count_frames(path, decode=True)
-    assert count.header == 200
-    assert count.damaged == ()
-    assert 200 * (2 * share - 1) - 10 < count.frames < 200  # nearly half of the file is its index
+    frames, header, damaged = count(path)
+    assert (header, damaged) == (200, [])
+    assert 200 * (2 * share - 1) - 10 < frames < 200  # nearly half of the file is its index
     with Video(path) as video:
-        assert [read(video.frame(i)) for i in range(len(video))] == list(range(count.frames))
+        assert [read(video.frame(i)) for i in range(len(video))] == list(range(frames))
         with pytest.raises(DataError, match=r"expected frame 199, got \d+ .* 200 in the header"):
             video.frame(199)
 
@@ -238,7 +242,7 @@ def test_a_truncated_file_is_correct_up_to_its_end_and_has_fewer_frames(tmp_path
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.8])
 def test_a_file_truncated_within_its_index_is_refused(tmp_path, share):
     path = cut(film(tmp_path / "cut.mp4", constant(50)), share)
-    for reader in (probe, count_frames, Video):
+    for reader in (probe, count, Video):
         with pytest.raises(DataError, match=r"cut\.mp4: .* video.*; copy it again"):
             reader(path)
 
@@ -249,8 +253,7 @@ def test_an_incorrect_header_is_reported(tmp_path):
     length = raw.index(b"strh") + 8 + 32  # dwLength of the stream header
     raw[length : length + 4] = (50).to_bytes(4, "little")
     path.write_bytes(raw)
-    count = count_frames(path)
-    assert (count.frames, count.header) == (30, 50)
+    assert count(path)[:2] == (30, 50)
     with Video(path) as video, pytest.raises(DataError, match=r"got 30 .* 50 in the header"):
         video.frame(30)
 
@@ -261,12 +264,12 @@ def test_damaged_frames_are_named_and_shift_no_other(tmp_path):
     place = len(raw) * 3 // 4
     raw[place : place + 60] = b"\x55" * 60
     path.write_bytes(raw)
-    count = count_frames(path, decode=True)
-    assert count.frames == 100
-    assert 0 < len(count.damaged) < 30
+    frames, _, damaged = count(path)
+    assert frames == 100
+    assert 0 < len(damaged) < 30
     with Video(path) as video:
         for index in range(100):
-            if index in count.damaged:
+            if index in damaged:
                 with pytest.raises(DataError, match=f"frame {index} is damaged"):
                     video.frame(index)
             else:
@@ -367,7 +370,7 @@ def test_real_recordings_have_their_frames_and_rates(shared, name):
     info = probe(path)
     assert (info.width, info.height, info.frames) == (width, height, frames)
     assert info.fps == pytest.approx(fps, abs=1e-3)
-    assert count_frames(path, decode=True) == (frames, frames, ())
+    assert count(path) == (frames, frames, [])
 
 
 @pytest.mark.shared
@@ -485,5 +488,5 @@ def test_a_size_that_changes_in_mid_stream_is_one_sentence(tmp_path):
     with Video(path) as video, pytest.raises(DataError, match=complaint):
         list(video.clips({"all": range(len(video))}))
     with pytest.raises(DataError, match=complaint):
-        count_frames(path, decode=True)
+        count(path)
     assert "32 x 24" in inspect_video(path, decode=True, heads={}).fault

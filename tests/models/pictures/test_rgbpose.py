@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
-from imigue_lab.models.pictures.poseconv3d import SlowOnly
-from imigue_lab.models.pictures.rgbpose import build_rgbpose, start_from_halves
+from imigue_lab.models.pictures.poseconv3d import build_poseconv3d, build_slowonly
+from imigue_lab.models.pictures.rgbpose import build_rgbpose, join_halves
 from tests.models.recordings import made_weights, read_recording
 
 SMALL = {
@@ -94,13 +94,12 @@ def test_each_path_reads_the_other():
 @torch.no_grad()
 def test_a_start_from_trained_halves_gives_their_logits():
     torch.manual_seed(0)
-    strides = [[(1, stride, stride) for stride in own] for own in ((1, 2, 2, 2), (2, 2, 2))]
-    rgb = SlowOnly(5, 3, 8, (1, 1, 1, 1), (False, False, True, True), strides[0], (0, 0, 0, 0), 2)
-    pose = SlowOnly(5, 6, 4, (1, 1, 1), (False, True, True), strides[1])
+    rgb = build_slowonly(5, 8, (1, 1, 1, 1))
+    pose = build_poseconv3d(5, 6, 4, (1, 1, 1), time_strides=(1, 1, 1))
     model = build_rgbpose(**SMALL)
-    start_from_halves(model, rgb.state_dict(), pose.state_dict())
+    joined = join_halves(rgb.state_dict(), pose.state_dict(), **SMALL)
+    missing, extra = model.load_state_dict(joined, strict=False)
+    assert not extra and {name.split(".")[0] for name in missing} == {"to_rgb", "to_pose"}
     own = model.eval()(RGB, POSE)
     assert_close(own[0], rgb.eval()(RGB))
     assert_close(own[1], pose.eval()(POSE))
-    with pytest.raises(ValueError, match=r"stem\.0\.weight: expected"):
-        start_from_halves(model, {}, pose.state_dict())

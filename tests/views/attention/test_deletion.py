@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose
 
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.synthetic import features as clip_features
-from imigue_lab.data.synthetic.body import PLACE, act, quarter
-from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, to_pixels
+from imigue_lab.data.synthetic.recording import HEIGHT, PLACE, WIDTH, act, quarter, to_pixels
 from imigue_lab.data.synthetic.story import MOVERS, PICTURE_ALONE, SyntheticSpec, plan
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError

@@ -1,4 +1,6 @@
-"""The full distribution of iMiGUE: one label file for all videos, a keypoint spreadsheet per clip.
+"""iMiGUE's own trees: the full distribution, and those of the MiGA challenges, 2023 to 2026.
+
+The full distribution has one label file for all videos, and a keypoint spreadsheet per clip:
 
     Label/labels_20200831.csv         video_id,class,start_frame,end_frame,subject_id,win_or_lose
     mg_skeleton_only/<id>/<id>_<row>.xlsx
@@ -6,6 +8,17 @@
     iMiGUE_RGB_Phase2/imigue_rgb_test/<id>/...
 
 The folder of a video is its split; without videos, `splits.csv` (video_id,split) defines it.
+
+A challenge's tree has one folder per video, with its own label file:
+
+    imigue_data_phase1/datasets/imigue_skeleton_{train,validate}/<id>/<id>_{label,light_hand}.csv
+    imigue_data_phase2/imigue_skeleton_test/<id>/...
+    imigue_rgb_phase1/{train_data,validation_data}/<id>/<id>.mp4      since 2024
+    imigue_rgb_phase2/<id>/<id>.mp4
+    {train,val}/<id>/<id>_<row>.mp4 and <id>_label.csv                2026: one file per clip
+
+It does not include outcomes and subjects; `emotion_labels.csv` (video_id,label[,subject]) anywhere
+in the tree adds them.
 """
 
 import re
@@ -15,6 +28,7 @@ from pathlib import Path
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos, pick_files
 from imigue_lab.data.layouts.tables import (
+    add_label_file,
     parse_clip,
     read_table,
     read_values,
@@ -23,6 +37,7 @@ from imigue_lab.data.layouts.tables import (
 from imigue_lab.data.vocabulary import WORDS
 
 LABEL_FILE = re.compile(r"labels_\d+\.csv")
+OUTCOME_FILE = "emotion_labels.csv"
 COLUMNS = ["video_id", "class", "start_frame", "end_frame", "subject_id", "win_or_lose"]
 
 
@@ -87,3 +102,28 @@ def set_subject(
             what = f"expected {column} {before} of video {video['video_id']} as above, got {value}"
             survey.report(f"two {column}s of a video", path, line, what, "make them agree")
     return None
+
+
+def read_miga(inventory: Inventory) -> Survey:
+    """Surveys a challenge tree, complete or partial."""
+    survey = Survey(inventory.root, "miga")
+    videos = list_videos(inventory, survey)
+    unsplit = [video_id for video_id, row in videos.items() if row["split"] is None]
+    if unsplit and any(row["split"] == "train" for row in videos.values()):  # as in 2026
+        for video_id in unsplit:
+            videos[video_id]["split"] = "test"
+        survey.note("not in the folder of a split, used as test:", unsplit)
+    if OUTCOME_FILE in inventory.tables:
+        table = read_values(str(inventory.tables[OUTCOME_FILE]), "label", survey, videos)
+        for video_id in videos.keys() & table.index:
+            own = table.loc[video_id]
+            videos[video_id] |= {"outcome": own.label, "subject": own.get("subject") or None}
+        others = sorted({*table.index} - {*videos})
+        survey.note(f"{OUTCOME_FILE} names videos that do not exist:", others)
+    else:
+        survey.absent.append(f"no {OUTCOME_FILE}: set outcomes by `labels`")
+    for row in videos.values():
+        if row["label file"]:
+            add_label_file(row["label file"], row, survey)
+    finish(videos, survey)
+    return survey
