@@ -4,7 +4,7 @@ Recipes are the authors' training settings, or pyskl's configurations for NTU RG
 separate learning rates and gradient clipping are not part of them.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.declared import Stored, layout_of
@@ -65,14 +65,17 @@ SLOWONLY = Recipe("sgd", 0.15, 1e-4, "cosine", 180, 96, 8, "uniform", "mirror", 
 RGBPOSE = Recipe("sgd", 0.0075, 1e-4, "steps:12:16", 20, 48, 8, "uniform", "mirror", 10)
 VIDEO_SWIN = Recipe("adamw", 1e-4, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3)
 VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
+MAMP = Recipe("adamw", 3e-4, 0.05, "cosine", 100, 48, 120, "resample")
+VIDEO_MAE = Recipe("adamw", 1.25e-4, 0.05, "cosine", 75, 64, 16, "window", "mirror", 5, 3)
 POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)
 """The paper's training of its encoders (section 5.1), which gives no number of epochs."""
 RGB_ENCODER = POSE_ENCODER._replace(frames=16)
 
 Videos = Literal["tsm", "slowonly", "video-swin-t", "video-swin-s", "video-swin-b"]
+Masked = Literal["mamp", "videomae-s", "videomae-b"]  # pre-trained by masking
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
 Both = Literal["dscnet", "rgbpose-conv3d"]
-Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s"]
+Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s", Masked]
 Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton", "RGB and heatmaps"]
 
 
@@ -91,6 +94,8 @@ class Baseline(NamedTuple):
         """Whose weights its authors start from; empty where these are random."""
         if self.name == "mvitv2-s":
             return "Kinetics-400"
+        if self.name in get_args(Masked):
+            return "masked pre-training"
         if self.name == "rgbpose-conv3d":
             return "its two paths, each trained alone"
         return "ImageNet" if "RGB" in self.modality else ""
@@ -122,6 +127,9 @@ TABLE = (
     Baseline("slowonly", "RGB", 31_700_064, "Duan et al., CVPR 2022", None, SLOWONLY),
     Baseline("2s-agcn", "skeleton", 3_457_916, "Shi et al., CVPR 2019", None, POSE_ENCODER),
     Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
+    Baseline("mamp", "skeleton", 17_941_280, "Mao et al., ICCV 2023", None, MAMP),
+    Baseline("videomae-s", "RGB", 21_896_864, "Tong et al., NeurIPS 2022", None, VIDEO_MAE),
+    Baseline("videomae-b", "RGB", 86_261_024, "Tong et al., NeurIPS 2022", None, VIDEO_MAE),
 )
 ROWS = {row.name: row for row in TABLE}
 
@@ -146,6 +154,9 @@ PICTURE_BUILDERS = {
     "video-swin-s": "pictures.video_swin:build_video_swin",
     "video-swin-b": "pictures.video_swin:build_video_swin",
     "mvitv2-s": "pictures.mvit:build_mvitv2",
+    "mamp": "mamp:build_mamp",
+    "videomae-s": "pictures.videomae:build_videomae",
+    "videomae-b": "pictures.videomae:build_videomae",
     "rgbpose-conv3d": "pictures.rgbpose:build_rgbpose",
     "dscnet": "pictures.dscnet:build_dscnet",
 }
@@ -153,6 +164,8 @@ GRAPH_SIZES: Sizes = {
     "small": {"width": 16, "depths": [2, 1, 1]},
     "paper": {"width": 64, "depths": [4, 3, 3]},
 }
+SMALL_MAMP = {"width": 64, "depth": 3, "heads": 4}
+SMALL_VIDEO_MAE = {"patch": 8, "width": 64, "depth": 3, "heads": 4}
 SMALL_RESNET = {"depths": [1, 1, 1, 1], "inner": 8}
 SWIN_SIZES: Sizes = {"small": {"stages": [16, [1, 1, 1, 1], [1, 2, 4, 8]]}, "paper": {}}
 SIZES: dict[str, Sizes] = {
@@ -163,6 +176,9 @@ SIZES: dict[str, Sizes] = {
     "tsm": {"small": SMALL_RESNET, "paper": {}},
     **{name: SWIN_SIZES for name in PICTURE_BUILDERS if name.startswith("video-swin")},
     "mvitv2-s": {"small": {"size": "tiny"}, "paper": {}},
+    "mamp": {"small": SMALL_MAMP, "paper": {}},
+    "videomae-s": {"small": SMALL_VIDEO_MAE, "paper": {"width": 384, "depth": 12, "heads": 6}},
+    "videomae-b": {"small": SMALL_VIDEO_MAE, "paper": {}},
     "rgbpose-conv3d": {
         "small": {"widths": [8, 8], "depths": [[1, 1, 1, 1], [1, 1, 1]]},
         "paper": {},
@@ -201,7 +217,9 @@ def build_baseline(
     if name not in PICTURE_BUILDERS:
         known = ", ".join([*SKELETON_BUILDERS, *PICTURE_BUILDERS])
         raise ValueError(f"name must be one of {known}; got {name!r}")
-    if name in ("poseconv3d", "rgbpose-conv3d"):
+    if name == "mamp":
+        sizes = {"channels": channels, **sizes}
+    if name in ("poseconv3d", "rgbpose-conv3d", "mamp"):
         sizes = {"joints": len(layout_of(keypoints).joints), **sizes}
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}

@@ -221,7 +221,10 @@ class MotionClassifier(nn.Module):
         tokens = self.encoder(self.encoder.tokens(skeletons.flatten(0, 1)))
         return rearrange(tokens, "(b m) (s v) d -> b m s v d", m=persons, v=joints)
 
-    def forward(self, skeletons: Float[Tensor, "B M T V C"]) -> Float[Tensor, "B classes"]:
+    def forward(
+        self, skeletons: Float[Tensor, "B M T V C"], frame_mask: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B classes"]:
+        """All clips have the same number of frames; `frame_mask` is that of other networks."""
         tokens = self.dropout(self.tokens(skeletons))
         return self.head(tokens.mean(dim=2).flatten(2).mean(dim=1))
 

@@ -55,6 +55,12 @@ FACE70 = [
     *"right_pupil left_pupil".split(),
 ]
 HANDS = [*hand("left"), *hand("right")]
+PARTS = {  # words in the names of joints
+    "hand": ("hand", *FINGERS, "tip"),
+    "head": "nose eye ear jaw chin brow nostril lip mouth head pupil".split(),
+    "arm": "shoulder elbow wrist".split(),
+    "leg": "hip knee ankle heel toe foot".split(),
+}
 OPENPOSE137 = [*BODY25, *FACE70, *HANDS]
 
 UPPER12 = [*BODY25[:8], *BODY25[15:19]]  # imigue22 without fingers
@@ -338,3 +344,13 @@ def subset(wanted: str | Layout, of: str | Layout) -> list[Source]:
             " contains them"
         )
     return [place for place in found if place is not None]
+
+
+def body_parts(layout: Layout) -> list[int]:
+    """The part of each joint, by its name: head, trunk, or an arm, a hand or a leg of one side."""
+    names = []
+    for joint in layout.joints:
+        part = next((p for p, words in PARTS.items() if any(w in joint for w in words)), "trunk")
+        side = joint.split("_")[0] if part in ("hand", "arm", "leg") else ""
+        names.append((part, side))
+    return [names.index(name) for name in names]

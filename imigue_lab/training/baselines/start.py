@@ -22,6 +22,7 @@ from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
+from imigue_lab.training.pretraining.settings import USES_TEST
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
 FAMILIES_OF = {
@@ -39,12 +40,15 @@ FAMILIES_OF = {
     "video-swin-s": ("video-swin",),
     "video-swin-b": ("video-swin",),
     "mvitv2-s": ("slowfast/mvitv2-s",),
+    "mamp": ("mamp",),
+    "videomae-s": ("videomae",),
+    "videomae-b": ("videomae",),
 }
 FILES = (".pt", ".pth", ".pyth")
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
 OF_CLASSES = re.compile(r"(^|\.)head\.")
 OF_JOINTS = re.compile(
-    r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$"
+    r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$|^encoder\.place$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
@@ -165,10 +169,12 @@ def start_of_runs(
     states, found = list[State](), dict[str, Any]()
     for run, model in zip(runs, models, strict=True):
         found = run.read_checkpoint("best")
-        expected = found | {"task": "baseline", "model": model}
-        states.append(run.load_weights("best", expected))
+        task = {"pretraining": "pretraining"}.get(found["task"], "baseline")
+        states.append(run.load_weights("best", found | {"task": task, "model": model}))
     refuse_other_classes("checkpoint", runs[0].vocabulary(), runs[-1].vocabulary())
     options = {key: found["arguments"][key] for key in found["arguments"].keys() - arguments.keys()}
+    if found["task"] == "pretraining":
+        options = {}  # those of its decoder
     if len(states) == 2:
         join = import_builder("pictures.rgbpose:join_halves")
         states, options = [join(*states, **arguments)], {}
@@ -181,7 +187,7 @@ def start_of_runs(
         f"{run.folder.name}: {remark}"
         for run in runs
         for remark in run.provenance()["remarks"]
-        if RANDOM in remark
+        if RANDOM in remark or USES_TEST in remark
     ]
     todo = f"set size and frames to those of {names}"
     classes = tuple(found["classes"])
@@ -235,9 +241,10 @@ def describe(own: State, start: Start, new: list[str]) -> str:
     heads, exchange = ([n for n in new if of.search(n)] for of in (OF_CLASSES, OF_EXCHANGE))
     joints = [name for name in new if name not in (*heads, *exchange)]
     if heads:
-        before, after = (len(state[heads[0]]) for state in (start.state, own))
+        before, after = (len(state.get(heads[0], ())) for state in (start.state, own))
         which = f"{before} classes there, {after} here"
         which = which if before != after else f"of other classes than the {before} there"
+        which = which if before else "the start has none"
         remarks.append(f"the head is new ({which})")
     if exchange:
         remarks.append(f"{len(exchange)} are new, of the exchange between both")

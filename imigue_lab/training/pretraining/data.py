@@ -22,7 +22,7 @@ from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.frames import open_pictures
 from imigue_lab.training.baselines.pictures import IMAGENET, SIDES, Picture, PictureClips
 from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.pretraining.settings import USES_TEST, PretrainSettings
 
 PATCH = {"small": 8, "paper": 16}  # pixels
 
@@ -80,10 +80,12 @@ class PretrainingData:
     Attributes:
         windows: of train and validation.
         labelled: train and validation clips of the probe; None without it.
+        recorded: ids of the videos of train, but for those of the test split (`use_test`).
     """
 
     windows: BaselineData
     labelled: BaselineData | None
+    recorded: list[str]
 
     def identity(self) -> dict[str, Any]:
         return self.windows.identity()
@@ -136,22 +138,21 @@ def load_pretraining_data(settings: PretrainSettings) -> PretrainingData:
     labelled = labelled[labelled.split != "test"]
     column = "keypoints" if settings.kind == "motion" else "video"
     windows = window_clips(index, labelled, settings.windows, column)
+    recorded = windows.video_id[windows.split == "train"].unique().tolist()
     if settings.use_test:
         windows = windows.assign(split=windows.split.replace("test", "train"))
     windows = windows[windows.split != "test"].reset_index(drop=True)
-    remarks = ["pre-trained on interviews of the test split too"] * settings.use_test
+    remarks = [USES_TEST] * settings.use_test
     parts = [read_clips(replace(index, clips=windows), settings)]
     if settings.probe:
         known = labelled[labelled.label.notna()].reset_index(drop=True)
         parts.append(read_clips(replace(index, clips=known), settings))
     split = parts[0].split
     parts[0] = replace(parts[0], split=replace(split, remarks=remarks + split.remarks))
-    return PretrainingData(parts[0], parts[1] if settings.probe else None)
+    return PretrainingData(parts[0], parts[1] if settings.probe else None, recorded)
 
 
-def window_clips(
-    index: Index, labelled: pd.DataFrame, seconds: float, column: str
-) -> pd.DataFrame:
+def window_clips(index: Index, labelled: pd.DataFrame, seconds: float, column: str) -> pd.DataFrame:
     """Windows of the videos with a file and a frame rate; of others, the clips.
 
     A video is in the split of its clips, which is that of a subject fold.

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from imigue_lab.training.loop import SCHEDULERS
+from imigue_lab.training.schedules import SCHEDULERS
 from imigue_lab.training.settings import TrainSettings
 
 Kind = Literal["motion", "video"]
@@ -19,6 +19,9 @@ PAPER: dict[str, dict[str, Any]] = {
     },
     "video": {"epochs": 800, "lr_warmup": 40, "batch_size": 1024, "lr": 6e-4},
 }
+
+
+USES_TEST = "pre-trained on interviews of the test split too"
 
 
 class PretrainSettings(TrainSettings):

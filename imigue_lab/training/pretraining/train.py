@@ -18,19 +18,21 @@ from torch import nn
 
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.keypoints import body_parts
 from imigue_lab.models.baselines import SIZES
 from imigue_lab.models.mamp import MotionPredictor
 from imigue_lab.models.pictures.videomae import VideoPainter
 from imigue_lab.training.baselines.clips import Clips, draws_in_order, training_batches
+from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.leaks import record_training_clips
 from imigue_lab.training.loop import Stopping, fit
-from imigue_lab.training.baselines.pictures import SIDES
+from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.pretraining.data import PretrainingData, load_pretraining_data
 from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
-from imigue_lab.training.session import Device, open_session
 from imigue_lab.training.scores import clusters_of
+from imigue_lab.training.session import Device, open_session
 from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
 NEIGHBOURS = 5
@@ -55,7 +57,7 @@ def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) 
             return run
         device, ranks = session.device, session.ranks
         if ranks.first:
-            record_training_clips(run, **data.windows.training_clips)
+            record_training_clips(run, skeleton=dict.fromkeys(data.recorded, ""))
         checkpoint = checkpoint_of(settings, data)
         model = build_pretraining(checkpoint)
         optimizer = build_optimizer("adamw", model, settings.lr, settings.weight_decay)
@@ -106,7 +108,7 @@ def checkpoint_of(settings: PretrainSettings, data: PretrainingData) -> dict[str
         arguments |= {"joints": len(layout.joints), "axes": layout.axes, "frames": settings.frames}
         arguments |= {"ratio": settings.ratio, "temperature": settings.temperature}
         if settings.together:
-            arguments["groups"] = limbs(layout)
+            arguments["groups"] = body_parts(layout)
     else:
         side = SIDES[settings.size]
         arguments |= {"clip": [settings.frames, side, side]}
