@@ -37,9 +37,10 @@ from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
 NEIGHBOURS = 5
 ROW = {"motion": "mamp", "video": "videomae-b"}  # the rows of Table 1 that start from these
-DECODERS: dict[str, dict[str, int]] = {
-    "small": {"decoder_width": 32, "decoder_depth": 1},
-    "paper": {},
+NARROW = {"decoder_width": 32, "decoder_depth": 1}
+DECODERS: dict[str, dict[str, int]] = {  # of the small size
+    "motion": NARROW,
+    "video": NARROW | {"decoder_heads": 2},
 }
 Examples: TypeAlias = tuple[np.ndarray, pd.Series, np.ndarray, pd.Series]
 
@@ -101,7 +102,9 @@ def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) 
 
 def checkpoint_of(settings: PretrainSettings, data: PretrainingData) -> dict[str, Any]:
     """Describes the weights: what they were trained on, and the model's arguments."""
-    arguments: dict[str, Any] = SIZES[ROW[settings.kind]][settings.size] | DECODERS[settings.size]
+    arguments: dict[str, Any] = dict(SIZES[ROW[settings.kind]][settings.size])
+    if settings.size == "small":
+        arguments |= DECODERS[settings.kind]
     keypoints = ""
     if gestures := data.windows.gestures:
         layout, keypoints = gestures.layout, to_stored(gestures.layout)
