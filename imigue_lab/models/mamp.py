@@ -12,7 +12,7 @@ Source: Mao et al., ICCV 2023 (Masked Motion Predictors are Strong 3D Action Rep
 Learners), section 3.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange, repeat
@@ -111,8 +111,8 @@ class MotionPredictor(nn.Module):
         tokens = self.encoder.tokens(skeletons)
         kept = self.keep(motion_of_segments(places, seen), uniform)
         latent = self.encoder(tokens.take_along_dim(kept[..., None], 1))
-        target, valid = self.target(places, seen)
-        counted = valid.scatter(1, kept[..., None].expand(-1, -1, valid.shape[-1]), False)
+        target, known, *_ = motion_of(places, seen, self.stride)
+        counted = known.scatter(1, kept[..., None].expand(-1, -1, known.shape[-1]), False)
         guess = target.take_along_dim(kept[..., None], 1).mean(dim=1, keepdim=True)
         return Reconstruction(self.decode(latent, kept), target, counted, guess)
 
@@ -145,20 +145,34 @@ class MotionPredictor(nn.Module):
         found = self.decoder(every.scatter(1, where, narrow) + positions)
         return self.decoder_head(self.decoder_norm(found))
 
-    def target(
-        self, places: Float[Tensor, "B T V A"], seen: Seen
-    ) -> tuple[Float[Tensor, "B L P"], Bool[Tensor, "B L P"]]:
-        """The motion of each token, of mean 0 and variance 1, and which numbers are known."""
-        later, last = places[:, self.stride :], places[:, -self.stride :]
-        motion = torch.cat([later - places[:, : -self.stride], torch.zeros_like(last)], dim=1)
-        both = torch.cat([seen[:, self.stride :], seen[:, -self.stride :]], dim=1) & seen
-        valid = as_tokens(both[..., None].expand_as(motion))
-        motion = as_tokens(motion) * valid
-        number = valid.sum(dim=-1, keepdim=True)
-        mean = motion.sum(dim=-1, keepdim=True) / number.clamp(min=1)
-        variance = ((motion - mean) ** 2 * valid).sum(dim=-1, keepdim=True)
-        variance = variance / (number - 1).clamp(min=1)
-        return (motion - mean) / (variance + 1e-6).sqrt() * valid, valid
+
+class Motion(NamedTuple):
+    """The motion of tokens.
+
+    Attributes:
+        normalised: of mean 0 and variance 1 in each token, 0 where it is unknown.
+        known: the numbers of joints that were seen in both frames.
+        mean, deviation: of each token.
+    """
+
+    normalised: Float[Tensor, "B L P"]
+    known: Bool[Tensor, "B L P"]
+    mean: Float[Tensor, "B L 1"]
+    deviation: Float[Tensor, "B L 1"]
+
+
+def motion_of(places: Float[Tensor, "B T V A"], seen: Seen, stride: int = 1) -> Motion:
+    """The difference of each joint to `stride` frames later; in the last frames 0."""
+    later, last = places[:, stride:], torch.zeros_like(places[:, -stride:])
+    motion = torch.cat([later - places[:, :-stride], last], dim=1)
+    both = torch.cat([seen[:, stride:], seen[:, -stride:]], dim=1) & seen
+    known = as_tokens(both[..., None].expand_as(motion))
+    motion = as_tokens(motion) * known
+    number = known.sum(dim=-1, keepdim=True)
+    mean = motion.sum(dim=-1, keepdim=True) / number.clamp(min=1)
+    squares = ((motion - mean) ** 2 * known).sum(dim=-1, keepdim=True)
+    deviation = (squares / (number - 1).clamp(min=1) + 1e-6).sqrt()
+    return Motion((motion - mean) / deviation * known, known, mean, deviation)
 
 
 def as_tokens(values: Shaped[Tensor, "B T V A"]) -> Shaped[Tensor, "B L P"]:

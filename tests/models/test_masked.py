@@ -9,7 +9,13 @@ from torch.testing import assert_close
 from torchvision.ops import StochasticDepth
 
 from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
-from imigue_lab.models.mamp import MotionPredictor, build_mamp, motion_of_segments, together
+from imigue_lab.models.mamp import (
+    MotionPredictor,
+    build_mamp,
+    motion_of,
+    motion_of_segments,
+    together,
+)
 from imigue_lab.models.pictures.videomae import build_videomae, cell_mask, tube_mask
 from tests.models.recordings import made_weights, read_recording
 
@@ -141,9 +147,9 @@ def test_a_missing_joint_has_neither_motion_nor_loss():
     seen = torch.ones(2, 16, 5, dtype=torch.bool)
     seen[:, :, 3] = False
     assert motion_of_segments(skeletons[..., :2], seen).view(2, 4, 5)[..., 3].eq(0).all()
-    target, valid = model.target(skeletons[..., :2], seen)
-    assert not valid.view(2, 4, 5, 8)[..., 3, :].any()
-    assert target.shape == (2, 20, 8)
+    motion = motion_of(skeletons[..., :2], seen)
+    assert not motion.known.view(2, 4, 5, 8)[..., 3, :].any()
+    assert motion.normalised.shape == (2, 20, 8)
     found = model(skeletons, uniform, seen)
     kept = model.keep(motion_of_segments(skeletons[..., :2], seen), uniform)
     counted = torch.ones(2, 20, dtype=torch.bool).scatter(1, kept, False).view(2, 4, 5)

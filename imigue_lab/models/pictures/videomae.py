@@ -10,7 +10,7 @@ Source: Tong et al., NeurIPS 2022 (VideoMAE); Wang et al., CVPR 2023 (VideoMAE V
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class VideoPainter(nn.Module):
         unseen = self.mask_token + select(every, decoded)
         found = self.decoder(torch.cat([seen, unseen], dim=1))[:, seen.shape[1] :]
         patches = self.decoder_head(self.decoder_norm(found))
-        whole = patches_of(video, self.patch)
+        whole = patches_of(video, self.patch).normalised
         guess = select(whole, ~masked).mean(dim=1, keepdim=True)
         counted = select(masked[..., None], decoded).expand_as(patches)
         return Reconstruction(patches, select(whole, decoded), counted, guess)
@@ -128,8 +128,21 @@ def select(tokens: Shaped[Tensor, "B L D"], which: Mask) -> Shaped[Tensor, "B K 
     return tokens[which].unflatten(0, (len(tokens), -1))
 
 
-def patches_of(video: Video, patch: int) -> Float[Tensor, "B L P"]:
-    """Pixels of each token in [0, 1], then each channel of mean 0 and variance 1; channel last."""
+class Patches(NamedTuple):
+    """Pixels of tokens between 0 and 1, the channel last.
+
+    Attributes:
+        normalised: each channel of mean 0 and variance 1 in each token.
+        mean, deviation: of each channel.
+    """
+
+    normalised: Float[Tensor, "B L P"]
+    mean: Float[Tensor, "B L 1 3"]
+    deviation: Float[Tensor, "B L 1 3"]
+
+
+def patches_of(video: Video, patch: int) -> Patches:
+    """The patches of a standardised video."""
     mean, deviation = (torch.tensor(own).to(video).view(3, 1, 1, 1) for own in IMAGENET)
     pixels = rearrange(
         video.float() * deviation + mean,
@@ -138,8 +151,8 @@ def patches_of(video: Video, patch: int) -> Float[Tensor, "B L P"]:
         p=patch,
         q=patch,
     )
-    centred = pixels - pixels.mean(dim=2, keepdim=True)
-    return (centred / (pixels.std(dim=2, keepdim=True) + EPS)).flatten(2)
+    mean, deviation = pixels.mean(dim=2, keepdim=True), pixels.std(dim=2, keepdim=True) + EPS
+    return Patches(((pixels - mean) / deviation).flatten(2), mean, deviation)
 
 
 def tube_mask(
