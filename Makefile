@@ -9,7 +9,7 @@ FACE := face-expression
 # Threads that spin while they wait for each other slow every other program.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lab check bench soak stranger system clean
+.PHONY: help install demo test lab check bench gpu soak stranger system clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.bf16
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.scaling
+
+gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
+	$(BIN)/python -m benchmarks.gpu
 
 soak: $(READY)  ## long checks: signal tables, the demo on five sets, effect of loss and memory, gesture detection in long interviews, null runs, leaked encoders, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table

@@ -43,22 +43,29 @@ def in_bfloat16(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def compare_precisions(
-    width: int, heads: int, clips: int, seed: int, score: Callable = cmtf.similarity
+    width: int,
+    heads: int,
+    clips: int,
+    seed: int,
+    score: Callable = cmtf.similarity,
+    device: torch.device | str = "cpu",
 ) -> Merging:
     """One untrained model on random tokens, in float32 and under autocast with this score."""
     torch.manual_seed(seed)
-    model = build_gesture(width, width, width=width, heads=heads, memory=False).eval()
-    rgb, pose = random_tokens(clips, RGB, width), random_tokens(clips, POSE, width)
+    model = build_gesture(width, width, width=width, heads=heads, memory=False).eval().to(device)
+    streams = random_tokens(clips, RGB, width), random_tokens(clips, POSE, width)
+    rgb, pose = (own.to(device) for own in streams)
     seen: list[tuple[Tensor, Tensor]] = []
+    kind = torch.device(device).type
 
     def spy(scores: Tensor, *counts: Tensor) -> Tensor:
         destination = match_both_ways(scores, *counts)
-        seen.append((scores, destination != torch.arange(RGB + POSE)))
+        seen.append((scores, destination != torch.arange(RGB + POSE, device=device)))
         return destination
 
     with patch.object(cmtf, "match_both_ways", spy):
         whole = model(rgb, pose).logits
-        with patch.object(cmtf, "similarity", score), torch.autocast("cpu", torch.bfloat16):
+        with patch.object(cmtf, "similarity", score), torch.autocast(kind, torch.bfloat16):
             mixed = model(rgb, pose).logits.float()
     (_, theirs), (scores, ours) = seen
     distinct = len(scores[0].amax(dim=1).unique())

@@ -109,6 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
+        trial = "only estimate time and memory from a few steps; leaves no run"
+        model.add_argument("--trial", action="store_true", help=trial)
         model.set_defaults(task=task)
 
     fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
@@ -229,10 +231,15 @@ def fetch_weights(_: argparse.Namespace) -> None:
 def train_model(options: argparse.Namespace) -> None:
     from imigue_lab.results.score_tables import show_scores
     from imigue_lab.training.tasks import TASKS
+    from imigue_lab.training.trial import try_training
     from imigue_lab.views.style import notes_of
 
     task = TASKS[options.task]
-    run = task.train(given_settings(task.settings, options))
+    settings = given_settings(task.settings, options)
+    if options.trial:
+        print(try_training(options.task, settings))
+        return
+    run = task.train(settings)
     if os.environ.get("RANK", "0") == "0":  # the first process, where several train together
         print(show_scores(run.scores()).to_string(index=False))
         for note in notes_of(run):

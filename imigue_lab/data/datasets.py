@@ -50,6 +50,7 @@ class Batch(NamedTuple):
         return Batch._make(x.to(device) if isinstance(x, Tensor) else x for x in self)
 
 
+PER_WINDOW = ("context", "face", "window")
 MODEL_INPUTS = ("context", "face", "context_mask", "face_mask", "window")
 
 
@@ -169,6 +170,20 @@ class InterviewDataset(Dataset[Interview]):
             stop = start + self.max_windows
         streams = context[start:stop].float(), face[start:stop].float()
         return Interview(video_id, *streams, torch.arange(start, stop), self.outcomes[number])
+
+
+def overlapping_crops(interview: Interview, windows: int) -> list[Interview]:
+    """Crops of so many windows that overlap by half, the last at the end; none without a feature.
+
+    A shorter interview is its only crop.
+    """
+    length = len(interview.window)
+    starts = [*range(0, length - windows, -(-windows // 2)), max(0, length - windows)]
+    crops = [
+        interview._replace(**{n: getattr(interview, n)[own : own + windows] for n in PER_WINDOW})
+        for own in starts
+    ]
+    return [crop for crop in crops if crop.context.any() or crop.face.any()]
 
 
 def collate(interviews: list[Interview]) -> Batch:

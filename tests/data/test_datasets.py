@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 import torch
 
-from imigue_lab.data.datasets import InterviewDataset, collate, load_features
+from imigue_lab.data.datasets import (
+    Interview,
+    InterviewDataset,
+    collate,
+    load_features,
+    overlapping_crops,
+)
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError
@@ -125,3 +131,16 @@ def test_an_unlabelled_test_interview_has_no_outcome(plain):
     features, videos = load(plain())
     videos = videos.assign(outcome=pd.array([pd.NA] * len(videos), dtype="Int64"))
     assert InterviewDataset(features, videos)[0].outcome == -1
+
+
+def test_overlapping_crops_cover_an_interview_and_leave_out_what_holds_no_feature():
+    rows = torch.ones(19, 2)
+    rows[8:16] = 0
+    interview = Interview("a", rows, rows.clone(), torch.arange(19), 1)
+    crops = overlapping_crops(interview, 8)
+    assert [crop.window[0].item() for crop in crops] == [0, 4, 11]  # that of 8 to 15 is empty
+    assert {len(crop.context) for crop in crops} == {8}
+    (whole,) = overlapping_crops(interview, 19)
+    assert torch.equal(whole.window, interview.window)
+    (longer,) = overlapping_crops(interview, 30)
+    assert torch.equal(longer.context, rows)

@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from benchmarks.processes import start
-from imigue_lab.errors import DataError, RunError
+from imigue_lab.data.datasets import InterviewDataset, collate
+from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.training.emotion.data import load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import (
     build_loss,
     checkpoint_of,
     load_emotion,
+    mean_logit,
     predict,
     train_emotion,
 )
@@ -46,6 +48,38 @@ def test_predictions_are_keyed_by_id_whatever_the_batch(trained, quick):
         again = predict(device, model, data, "test", quick(batch_size=batch_size))
         again = again.set_index("video_id")
         np.testing.assert_allclose(again.logit, kept.loc[again.index].logit, atol=1e-5)
+
+
+def test_averaged_crops_give_the_mean_probability_of_what_training_sees(trained, quick):
+    """In evaluation alone; an interview no longer than a crop is seen whole."""
+    run, data = trained
+    model, device = load_emotion(run, data), open_device("cpu")
+    whole = predict(device, model, data, "test", quick())
+    same = predict(device, model, data, "test", quick(average_crops=True, max_windows=10_000))
+    np.testing.assert_allclose(same.logit, whole.logit, atol=1e-6)
+    averaged = predict(device, model, data, "test", quick(average_crops=True, max_windows=4))
+    dataset = InterviewDataset(data.features, data.split.part("test"))
+    for number, row in enumerate(averaged.itertuples()):
+        n = row.windows
+        starts = [*range(0, n - 4, 2), n - 4]
+        probability = []
+        for start_of_crop in starts:
+            own = dataset[number]
+            crop = {f: getattr(own, f)[start_of_crop : start_of_crop + 4] for f in own._fields[1:4]}
+            inputs = collate([own._replace(**crop)]).inputs()
+            probability.append(model(**inputs).logit.sigmoid().item())
+        assert len(starts) > 2 and row.probability == pytest.approx(np.mean(probability), abs=1e-5)
+    assert not np.allclose(averaged.probability, whole.probability, atol=1e-4)
+    assert averaged[["windows", "based_on"]].equals(whole[["windows", "based_on"]])
+    with pytest.raises(SettingsError, match="average_crops: needs the length of a crop"):
+        quick(average_crops=True, max_windows=0)
+
+
+def test_the_mean_of_more_than_two_outcomes_is_of_probabilities():
+    logit = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).double()
+    mean = mean_logit(logit, [1, 4])
+    torch.testing.assert_close(mean[0], logit[0])
+    torch.testing.assert_close(mean[1].softmax(0), logit[1:].softmax(1).mean(0))
 
 
 def test_two_gammas_are_two_runs_and_the_first_returns_at_once(quick, capsys):

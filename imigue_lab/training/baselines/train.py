@@ -3,6 +3,7 @@
 Settings in, a finished run folder out. `Clips.enter` gives the input of each network.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,9 @@ from imigue_lab.training.session import Device, open_session
 
 
 def train_baseline(
-    settings: BaselineSettings, loaded: BaselineData | GestureData | None = None
+    settings: BaselineSettings,
+    loaded: BaselineData | GestureData | None = None,
+    fit: Callable[..., nn.Module] = fit,
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
@@ -52,6 +55,7 @@ def train_baseline(
 
     Args:
         loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
+        fit: trains the model; a trial (`training.trial`) has its own.
     """
     if isinstance(loaded, GestureData):
         loaded = BaselineData(loaded.split, loaded)

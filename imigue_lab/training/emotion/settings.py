@@ -64,6 +64,9 @@ class EmotionSettings(TrainSettings):
     heads: int = Field(4, ge=1, description="attention heads; must divide width (paper: 4)")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability (paper: 0.5)")
     max_windows: int = Field(256, ge=0, description="training crop in windows; 0 uses all")
+    average_crops: bool = Field(
+        False, description="evaluation: mean over half overlapping crops of max_windows"
+    )
     epochs: int = Field(40, ge=1, description="upper limit; may stop earlier (paper: 20)")
     patience: int = Field(
         7, ge=1, description="epochs without improvement of validation loss (paper: 7)"
@@ -78,3 +81,5 @@ class EmotionSettings(TrainSettings):
     def model_post_init(self, _: Any) -> None:
         if self.width % self.heads:
             raise ValueError(f"heads: {self.heads} does not divide width {self.width}; change one")
+        if self.average_crops and not self.max_windows:
+            raise ValueError("average_crops: needs the length of a crop; set max_windows above 0")

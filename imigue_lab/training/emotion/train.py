@@ -1,5 +1,6 @@
 """Trains and scores the emotion model: settings in, a finished run folder out (paper section 3)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.datasets import InterviewDataset, collate, present_windows
+from imigue_lab.data.datasets import InterviewDataset, collate, overlapping_crops, present_windows
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.splits import EmotionSplit
@@ -24,7 +25,11 @@ from imigue_lab.training.session import Device, open_session
 MODEL_SETTINGS = "width depth heads dropout fusion gate stages standardise".split()
 
 
-def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) -> Run:
+def train_emotion(
+    settings: EmotionSettings,
+    loaded: EmotionData | None = None,
+    fit: Callable[..., nn.Module] = fit,
+) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the kept epoch.
@@ -32,6 +37,7 @@ def train_emotion(settings: EmotionSettings, loaded: EmotionData | None = None) 
 
     Args:
         loaded: what `load_emotion_data(settings)` returns, if it is loaded already.
+        fit: trains the model; a trial (`training.trial`) has its own.
     """
     data = loaded or load_emotion_data(settings)
     selection, data = select_epochs(train_emotion, settings, data)
@@ -138,7 +144,7 @@ def predict(
     settings: EmotionSettings,
     ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
-    """One row per interview of a split, not cropped, keyed by id.
+    """One row per interview of a split, whole or the mean of its crops, keyed by id.
 
     Columns: video_id, subject, split, outcome, based_on (both, context, face or nothing: the
     streams with a valid window), windows, windows_with_face; of two outcomes logit and probability
@@ -149,13 +155,17 @@ def predict(
     dataset = InterviewDataset(data.features, videos)
     rows = []
     for numbers in ranks.batches_by_length(dataset.lengths, settings.batch_size):
-        batch = collate([dataset[number] for number in numbers])
+        whole = [dataset[number] for number in numbers]
+        batch, length = collate(whole), settings.max_windows if settings.average_crops else 0
+        crops = [overlapping_crops(own, length) if length else [own] for own in whole]
+        seen = collate([crop for own in crops for crop in own])
         with device.autocast():
-            output = model(**batch.to(device.torch_device).inputs())
-        present = zip(output.has_context.tolist(), output.has_face.tolist(), strict=True)
+            logit = model(**seen.to(device.torch_device).inputs()).logit
+        masks = (batch.context_mask, batch.face_mask)
+        present = zip(*(mask.any(dim=1).tolist() for mask in masks), strict=True)
         columns = {
             "video_id": batch.video_ids,
-            **logit_columns(output.logit),
+            **logit_columns(mean_logit(logit, [len(own) for own in crops])),
             "based_on": [based_on(settings.fusion, *streams) for streams in present],
             "windows": (batch.context_mask | batch.face_mask).sum(dim=1).tolist(),
             "windows_with_face": batch.face_mask.sum(dim=1).tolist(),
@@ -165,6 +175,18 @@ def predict(
     if "logit" in table:
         table["probability"] = torch.sigmoid(torch.tensor(table.logit.to_numpy())).numpy()
     return videos.merge(table, on="video_id", validate="one_to_one")
+
+
+def mean_logit(logit: Float[Tensor, "C *K"], counts: list[int]) -> Float[Tensor, "B *K"]:
+    """The logits of the mean probability of each interview's crops; of a single one its own."""
+
+    def mean(own: Float[Tensor, "C *K"]) -> Float[Tensor, "*K"]:
+        if own.ndim > 1:
+            return own.softmax(dim=1).mean(dim=0).log()
+        return own.sigmoid().mean().logit(eps=1e-12)
+
+    parts = logit.split(counts)
+    return torch.stack([own[0] if len(own) == 1 else mean(own.double()) for own in parts])
 
 
 def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:

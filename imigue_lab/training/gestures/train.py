@@ -1,5 +1,6 @@
 """Trains and scores the gesture model: settings in, a finished run folder out (paper section 2)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -84,7 +85,11 @@ def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
     )
 
 
-def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None) -> Run:
+def train_gesture(
+    settings: GestureSettings,
+    loaded: GestureTokens | None = None,
+    fit: Callable[..., nn.Module] = fit,
+) -> Run:
     """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
     The test split is read once, after the last epoch, by the model of the kept epoch.
@@ -92,6 +97,7 @@ def train_gesture(settings: GestureSettings, loaded: GestureTokens | None = None
 
     Args:
         loaded: what `load_gesture_tokens(settings)` returns, if it is loaded already.
+        fit: trains the model; a trial (`training.trial`) has its own.
     """
     data = loaded or load_gesture_tokens(settings)
     selection, data = select_epochs(train_gesture, settings, data)
