@@ -23,7 +23,7 @@ from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
 from imigue_lab.training.baselines.clips import Sampled
 from imigue_lab.training.baselines.frames import write_frames
-from imigue_lab.training.baselines.pictures import KINETICS, ClipPictures, PictureClips
+from imigue_lab.training.baselines.pictures import ClipPictures, PictureClips
 
 VIDEOS, FRAMES, BATCH = 36, 4000, 32
 JOINTS = subset("imigue22", "light_hand35")
@@ -121,7 +121,7 @@ def pictures(folder: Path, clips: int = 40, frames: int = 60) -> tuple[float, fl
     size = sum(row[3].stat().st_size for row in rows) / clips / frames / 1000
     table = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
     own = PictureClips(
-        ClipPictures(table, 256, []), "train", 16, 224, False, KINETICS, "mirror", 0, Sampled(16, 0)
+        ClipPictures(table, 256, []), "train", 16, 224, "mvitv2-s", "mirror", 0, Sampled(16, 0)
     )
     start = time.process_time()
     for number in range(clips):

@@ -18,6 +18,7 @@ from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.studies.settings import AblationSettings, SearchSettings
 from imigue_lab.training.tasks import TASKS
@@ -193,3 +194,10 @@ def test_every_message_quoted_by_the_page_on_troubleshooting_occurs_in_the_code(
     assert len(quoted) > 15
     texts = set(texts_in_code())
     assert not [message for message in quoted if message not in texts]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_every_recipe_is_described_as_it_is_and_compared_with_the_published_one(row):
+    page = (DOCS / "recipes.md").read_text()
+    assert f"| `{row.name}` | {row.recipe} |\n" in page
+    assert page.count(f"\n| `{row.name}` |") == 2

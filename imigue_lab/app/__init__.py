@@ -8,7 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imigue_lab.app.study_commands import (
     RUN,
@@ -20,6 +22,9 @@ from imigue_lab.app.study_commands import (
     positive,
 )
 from imigue_lab.errors import LabError, SettingsError, advice
+
+if TYPE_CHECKING:
+    from imigue_lab.training.runs import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,8 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(make, "--signal", "joint", signals, choices=["joint", "none"])
     store = "feature store (default: features/ of the workspace)"
     make.add_argument("--store", default="", help=store)
+    no_pictures = "write keypoints and labels only"
+    make.add_argument("--no-pictures", dest="pictures", action="store_false", help=no_pictures)
     for option, effect in (
-        ("--no-pictures", "write keypoints and labels only"),
         ("--all-win-validation", "validation split without a loss, as in the real data"),
         ("--leak-subject", "put one subject into both train and test"),
     ):
@@ -105,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     for task, effect in (
         ("emotion", "the outcome of a video from context and face (02)"),
         ("gesture", "micro-gestures from RGB and pose, with memory (01)"),
-        ("baseline", "a baseline network of Table 1, one stream (04)"),
+        ("baseline", "a baseline network of Table 1 (04)"),
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
@@ -158,17 +164,9 @@ def make_data(options: argparse.Namespace) -> None:
     from imigue_lab.data.synthetic.story import FULL_VIDEOS, SyntheticSpec
     from imigue_lab.data.synthetic.tree import make_data
 
-    spec = SyntheticSpec(
-        videos=options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size],
-        seed=options.seed,
-        signal=options.signal,
-        pictures=not options.no_pictures,
-        all_win_validation=options.all_win_validation,
-        leak_subject=options.leak_subject,
-        size=options.size,
-        layout=options.layout,
-    )
-    index = make_data(options.root, spec, options.store)
+    given = {field.name: getattr(options, field.name) for field in fields(SyntheticSpec)}
+    given["videos"] = options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size]
+    index = make_data(options.root, SyntheticSpec(**given), options.store)
     print(f"{len(index.videos)} synthetic interviews with {len(index.clips)} clips in {index.root}")
 
 
@@ -229,7 +227,6 @@ def fetch_weights(_: argparse.Namespace) -> None:
 
 
 def train_model(options: argparse.Namespace) -> None:
-    from imigue_lab.results.score_tables import show_scores
     from imigue_lab.training.tasks import TASKS
     from imigue_lab.training.trial import try_training
     from imigue_lab.views.style import notes_of
@@ -239,21 +236,34 @@ def train_model(options: argparse.Namespace) -> None:
     if options.trial:
         print(try_training(options.task, settings))
         return
-    run = task.train(settings)
+    if options.task == "baseline":
+        from imigue_lab.results.ensemble import train_streams
+
+        run, _ = train_streams(settings)
+    else:
+        run = task.train(settings)
     if os.environ.get("RANK", "0") == "0":  # the first process, where several train together
-        print(show_scores(run.scores()).to_string(index=False))
+        print_scores(run)
         for note in notes_of(run):
             print(f"note: {note}")
 
 
 def fuse_runs(options: argparse.Namespace) -> None:
-    from imigue_lab.results.fuse import fuse, show_members
+    from imigue_lab.results.fuse import fuse
+
+    how = (options.weights, options.name, options.seed, options.temperature)
+    print_scores(fuse(options.runs, *how))
+
+
+def print_scores(run: "Run") -> None:
+    """The score table; of a fusion that of its members, too."""
+    from imigue_lab.results.fuse import show_members
     from imigue_lab.results.score_tables import show_scores
 
-    run = fuse(options.runs, options.weights, options.name, options.seed, options.temperature)
     print(show_scores(run.scores()).to_string(index=False))
-    shown, sentences = show_members(run)
-    print(shown.to_string(index=False), *sentences, sep="\n")
+    if run.settings()["task"] == "fusion" and run.read_json("fusion.json"):
+        shown, sentences = show_members(run)
+        print(shown.to_string(index=False), *sentences, sep="\n")
 
 
 def print_table(options: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from pympi.Elan import Eaf, parse_eaf, to_string
 from imigue_lab.data.segments import Times, as_segments
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError, some, unreadable
 
 TIER = "gestures"
 SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
@@ -195,10 +195,8 @@ def open_eaf(path: Path) -> Eaf:
         parse_eaf(str(path), eaf, suppress_version_warning=True)
         return eaf
     except Exception as error:  # pympi's XML reading raises many types
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"{path}: not an ELAN annotation file ({reason}); save it again with ELAN"
-        ) from error
+        what = "not an ELAN annotation file"
+        raise unreadable(path, what, error, "save it again with ELAN") from error
 
 
 def confidences(eaf: Eaf, tier: str, path: Path) -> dict[str, float]:

@@ -6,7 +6,6 @@ paths are absolute and text; a label is the number of its row in classes.csv, fr
     <workspace>/index/<folder>-<hash of its path>/{videos.parquet,clips.parquet,classes.csv}
 """
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -180,9 +179,8 @@ def write_index(index: Index) -> Path:
     write_atomically(folder / "classes.csv", index.vocabulary.to_csv())
     for name, table in (("videos", index.videos), ("clips", index.clips)):
         texts = {c: table[c].map(str, na_action="ignore").astype("string") for c in PATHS}
-        content = io.BytesIO()
-        table.assign(**texts).to_parquet(content, index=False)
-        write_atomically(folder / f"{name}.parquet", content.getvalue())
+        content = table.assign(**texts).to_parquet(index=False)
+        write_atomically(folder / f"{name}.parquet", content)
     return folder
 
 

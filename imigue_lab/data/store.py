@@ -59,7 +59,8 @@ class EncoderStore:
         """Writes one item atomically, with the size and time of its source, and further facts."""
         stamp = {"item": item, "fingerprint": self.encoding.fingerprint, "source": source.name}
         stamp |= stamp_of(source) | {name: str(value) for name, value in (facts or {}).items()}
-        write_atomically(self.path(item), save(features, metadata=stamp))
+        whole = {name: np.ascontiguousarray(array) for name, array in features.items()}
+        write_atomically(self.path(item), save(whole, metadata=stamp))  # it ignores strides
         self.note(item).unlink(missing_ok=True)
 
     def note(self, item: str) -> Path:
@@ -119,7 +120,7 @@ class EncoderStore:
             with safe_open(path, framework="numpy") as file:
                 yield file
         except SafetensorError as error:
-            raise DataError(f"{path}: damaged ({error}); delete it and extract it again") from error
+            raise unreadable(path, "damaged", error, "delete it and extract it again") from error
 
 
 def stamp_of(source: Path) -> dict[str, str]:

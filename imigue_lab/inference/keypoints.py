@@ -7,7 +7,6 @@ analyses/<id>-<hash>/
     clips.csv          gestures that annotators have corrected, of the classes in classes.csv
 """
 
-import io
 import json
 import re
 from contextlib import suppress
@@ -26,7 +25,7 @@ from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.videos.video import differ, frames_at, probe, resample_video, varies
 from imigue_lab.data.vocabulary import Vocabulary
-from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import short_hash, workspace, write_array, write_atomically
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import find_poses
 
@@ -101,9 +100,8 @@ def prepare_video(
         points = np.zeros((len(kept), len(layout.joints), 3), np.float32)
         remarks.append("no keypoints were given: gestures are based on the RGB branch alone")
     else:
-        points, content = found[kept], io.BytesIO()
-        np.save(content, points)
-        write_atomically(root / "keypoints" / f"{name}.npy", content.getvalue())
+        points = found[kept]
+        write_array(root / "keypoints" / f"{name}.npy", points)
     index = replace(read_index(root), vocabulary=vocabulary)
     windows = {name: slide(len(kept), float(index.videos.fps.iloc[0]))}
     return OwnVideo(source, with_windows(index, windows), points, seconds, remarks)

@@ -24,8 +24,8 @@ from imigue_lab.features.extraction import run_extraction
 from imigue_lab.features.plan import plan_extraction
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.gesture_clips import GestureData
+from imigue_lab.training.gestures.map_encoder import read_maps
 from imigue_lab.training.gestures.pose_encoder import STREAMS, encode_clips
-from imigue_lab.training.gestures.rgb_encoder import read_maps
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import load_gesture, predict
@@ -64,7 +64,13 @@ def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.d
     Raises RunError if no encoder produces these features (synthetic, or a user's own) or the given
     weights produce others, DataError for weights that are missing or belong to another network.
     """
-    wanted = run.read_checkpoint("best")[kind]
+    checkpoint = run.read_checkpoint("best")
+    if kind == "rgb" and "pose_tokens" in checkpoint:
+        raise RunError(
+            f"{run.folder.name}: was trained on pose tokens of {checkpoint['pose_tokens']!r}, which"
+            " cannot be extracted from a video; name a run on those of 2s-AGCN"
+        )
+    wanted = checkpoint[kind]
     encoder = wanted.rpartition("-")[0]
     if encoder not in CATALOGUE:
         known = ", ".join(name for name, entry in CATALOGUE.items() if entry.stream == kind)
@@ -135,5 +141,6 @@ def encode_windows(
     data = GestureTokens(gestures, [], maps, features.encoding, {}, sizes=sizes)
     system = load_gesture(run, data).to(device)
     clips = gestures.clips("test", found["frames"], list(STREAMS))
+    assert system.encoder is not None
     data.poses.update(encode_clips(system.encoder, clips, sizes, device, None))
     return system, data

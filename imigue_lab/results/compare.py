@@ -25,7 +25,7 @@ from imigue_lab.training.statistics import (
     sums_of,
 )
 
-SEED_ONLY = ("seed", "joint_run", "bone_run")
+SEED_ONLY = ("seed", "joint_run", "bone_run", "pose_run")
 Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)
 Variants = Mapping[str, Sequence[Run]]
 

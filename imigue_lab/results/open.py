@@ -22,6 +22,7 @@ from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
+from imigue_lab.training.leaks import pose_runs_of
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 from imigue_lab.training.scores import truth_of
 from imigue_lab.training.settings import Settings
@@ -146,7 +147,7 @@ def open_run_of(task: str, name: str, requested: Settings) -> OpenRun[Any, Any]:
     run = find_run(name)
     stored = stored_settings(run, task)
     if task == "gesture":
-        stored |= dict(zip(("joint_run", "bone_run"), run.provenance()["pose"], strict=True))
+        stored |= pose_runs_of(run.provenance())
     return OpenRun(run, found.settings.from_arguments(stored | where))
 
 

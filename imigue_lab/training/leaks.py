@@ -11,8 +11,8 @@ one, by its id or its content.
     <run>/start_clips.parquet      the same of the runs that it started from, and theirs
 """
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -24,7 +24,9 @@ Kind = Literal["skeleton", "picture"]
 Contents = dict[str, str]  # clip id -> digest of a training clip and its label
 
 
-def record_training_clips(run: Run, starts: Collection[Run] = (), **contents: Contents) -> None:
+def record_training_clips(
+    run: Run, contents: Mapping[str, Contents], starts: Collection[Run] = ()
+) -> None:
     """Writes the training clips of a run, by kind, and those of the runs that it started from."""
     table = pd.DataFrame(contents, columns=["skeleton", "picture"], dtype="string")
     run.write_table(RECORD, table.rename_axis("clip_id").sort_index().reset_index())
@@ -93,11 +95,17 @@ def refuse_leak(
         )
 
 
+def pose_runs_of(provenance: dict[str, Any]) -> dict[str, str]:
+    """The runs of a gesture run's pose encoder by the settings that name them."""
+    names, runs = ("joint_run", "bone_run"), provenance["pose"]
+    return dict(zip(names if len(runs) == 2 else ("pose_run",), runs, strict=True))
+
+
 def refuse_leaked(run: Run) -> None:
     """The same for a gesture run that is finished, and those of its encoders that still exist."""
     own = {kind: read_training_clips(run, kind) for kind in ("skeleton", "picture")}
     made, held = run.provenance(), held_out(run.predictions())
-    names = [("joint_run", made["pose"][0]), ("bone_run", made["pose"][1])]
+    names = list(pose_runs_of(made).items())
     names += [("rgb_run", made["rgb"])] * bool(made["where"].get("rgb_run"))
     for parameter, name in names:
         encoder = Run(runs_folder() / name)

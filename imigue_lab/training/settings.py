@@ -31,11 +31,11 @@ INJECTED = "# Parameters"  # first line of papermill's cell
 # Settings that do not identify a result. What PLACES refer to is in the digest of the data;
 # EXECUTION changes a result by rounding only.
 PLACES = (
-    *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "labels"),
-    *("positive", "subjects", "checkpoint", "preset", "name", "device"),
+    *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "pose_run"),
+    *("labels", "positive", "subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
-RUNS = ("rgb_run", "joint_run", "bone_run", "checkpoint")
+RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "checkpoint")
 PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
 
 
@@ -130,7 +130,7 @@ class TrainSettings(Settings):
     deterministic: bool = Field(False, description="bit-identical results; slower on a GPU")
     keep: Literal["best", "last"] = Field("best", description="epoch that is kept: best or last")
     refit: bool = Field(False, description="then train on train + validation for as many epochs")
-    lr_warmup: int = Field(0, ge=0, description="epochs of linearly rising learning rate")
+    lr_warmup: float = Field(0.0, ge=0, description="epochs of linearly rising learning rate")
     clip_grad: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: no limit")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights; 0: not averaged")
 

@@ -77,6 +77,7 @@ TASKS = {
         (
             *("data", "subjects", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames"),
             *("keypoints", "fold", "finetune", "finetune_rgb", "preset", "seed", "device"),
+            "pose_run",
         ),
         "rgb",
     ),

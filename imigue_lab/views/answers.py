@@ -11,8 +11,6 @@ One row per clip or interview of a split whose truth is known. Columns:
     p_positive         interviews only: probability of the last of two outcomes; null of more
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -284,15 +282,9 @@ def error_figures(run: Run, predictions: pd.DataFrame) -> dict[str, go.Figure]:
     return figures
 
 
-class Choice(NamedTuple):
-    """A clip, and a sentence that explains why it was chosen."""
-
-    clip_id: str
-    why: str
-
-
-def choose_clip(run: Run, clip_id: str = "") -> Choice:
-    """The named clip, or the held-out one that is predicted correctly with most confidence.
+def choose_clip(run: Run, clip_id: str = "") -> tuple[str, str]:
+    """The named clip, or the held-out one that is predicted correctly with most confidence; and a
+    sentence that explains why it was chosen.
 
     Raises RunError where the run has no prediction of that clip, or none based on both modalities.
     """
@@ -303,7 +295,7 @@ def choose_clip(run: Run, clip_id: str = "") -> Choice:
             raise RunError(
                 f"{run.folder.name}: no prediction of clip {clip_id!r}; choose another clip"
             )
-        return Choice(clip_id, f"clip {clip_id} of {named.split.iloc[0]}, as requested")
+        return clip_id, f"clip {clip_id} of {named.split.iloc[0]}, as requested"
     both = predictions[predictions.based_on == "both"]
     if both.empty:
         raise RunError(f"{run.folder.name}: no prediction is based on both modalities")
@@ -314,8 +306,7 @@ def choose_clip(run: Run, clip_id: str = "") -> Choice:
     part = part if correct.empty else correct
     confidence = probabilities(part).max(axis=1)
     best = part.iloc[int(confidence.argmax())]
-    return Choice(
-        str(best.clip_id),
+    return str(best.clip_id), (
         f"clip {best.clip_id} of {best.split}: the most confident {kind} based on both modalities,"
-        f" {confidence.max():.2f} for {run.vocabulary().label(int(best.predicted))}",
+        f" {confidence.max():.2f} for {run.vocabulary().label(int(best.predicted))}"
     )

@@ -31,6 +31,12 @@ def test_features_are_read_as_they_were_written(store, source):
     np.testing.assert_array_equal(read, context)
 
 
+def test_an_array_in_another_order_of_memory_is_read_as_it_was_written(store, source):
+    turned = np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)
+    store.write("0001", {"context": turned}, source)
+    np.testing.assert_array_equal(store.read("0001")["context"], turned)
+
+
 def test_an_item_is_stale_when_its_source_has_changed(store, source):
     assert not store.is_fresh("0001", source)
     store.write("0001", {"context": np.ones((1, 1))}, source)

@@ -189,3 +189,22 @@ def test_the_table_is_read_without_torch_and_prints_one_line_per_row():
     (line,) = (line for line in lines if line.startswith("ctr-gcn "))
     for part in ("skeleton", "1.44 M", "Chen et al., ICCV 2021", "53.02 %", "SGD 0.1 for 128"):
         assert part in line
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("name", "shape", "grid"),
+    [
+        ("tsm", (2, 12, 64, 64), (4, 2, 2)),
+        ("slowonly", (2, 3, 4, 64, 64), (4, 2, 2)),
+        ("video-swin-t", (2, 3, 4, 64, 64), (2, 2, 2)),
+        ("poseconv3d", (2, 22, 4, 32, 32), (2, 4, 4)),
+    ],
+)
+def test_the_head_decides_on_the_mean_of_the_tokens(name, shape, grid):
+    own = {"segments": 4} if name == "tsm" else {}
+    model = build_baseline(name, 5, **SIZES[name]["small"], **own).eval()
+    clips = torch.randn(shape)
+    tokens = model.tokens(clips)
+    assert tokens.shape[:4] == (2, *grid)
+    assert_close(model.head(tokens.mean(dim=(1, 2, 3))), model(clips))

@@ -21,7 +21,6 @@ from imigue_lab.training.baselines.clips import Sampled
 from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.frames import flow_pictures, open_pictures, write_frames
 from imigue_lab.training.baselines.pictures import (
-    KINETICS,
     ClipPictures,
     PictureClips,
     StoredClip,
@@ -92,8 +91,7 @@ def drawn(graded):
             "train",
             length,
             28,
-            False,
-            KINETICS,
+            "mvitv2-s",
             "none",
             0,
             Sampled(length, **sampled) if sampled else None,
@@ -148,7 +146,8 @@ def test_a_spot_lies_in_the_middle_of_a_frame_where_joints_of_its_place_lie(
     write_video(path, [shot] * 8, fps=25, quality=1)
     clips = graded.clips.assign(video=path, start=0, end=7, split=["train", "validation"] * 2)
     pictures = open_pictures(graded, clips, crop=28)
-    seen = pictures.middle(pictures.clips.file.iloc[0], 2, 28)[1, 1].double()
+    seen = PictureClips(pictures, "train", 2, 28, "mvitv2-s", "none", seed=0)
+    seen = seen.draws(0)[0].frames[1, 1].double()
     along = torch.arange(28, dtype=torch.float64) + 0.5
     middle = [seen.sum(dim=axis) @ along / seen.sum() / 28 for axis in (0, 1)]
     spot = crop_places(np.array([x + 0.5, y + 0.5]), width, height)
@@ -244,8 +243,8 @@ def halves(tmp_path):
     clips = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
     pictures = ClipPictures(clips.astype({"label": "Int64"}), 32, [])
 
-    def seen(augment="none", stacked=False):
-        return PictureClips(pictures, "train", 2, 28, stacked, KINETICS, augment, seed=0)
+    def seen(augment="none", model="mvitv2-s"):
+        return PictureClips(pictures, "train", 2, 28, model, augment, seed=0)
 
     return seen
 
@@ -258,7 +257,7 @@ def test_the_middle_is_seen_normalised_in_either_order_of_axes(halves):
     assert x.shape == (2, 3, 2, 28, 28) and batch.clip_ids == ["a", "b"]
     assert x[0, 0, 0, 14, 2].item() == pytest.approx((60 / 255 - 0.45) / 0.225, abs=0.1)
     assert x[0, 1, 0, 14, 25].item() == pytest.approx((220 / 255 - 0.45) / 0.225, abs=0.1)
-    (stacked,) = halves(stacked=True).enter(batch)
+    (x,), (stacked,) = (halves(model=model).enter(batch) for model in ("slowonly", "tsm"))
     assert_close(stacked, torch.cat([x[:, :, 0], x[:, :, 1]], dim=1))
 
 

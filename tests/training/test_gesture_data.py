@@ -13,6 +13,7 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data, to_openpose, write_spreadsheet
 from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines.clips import training_batches
+from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
@@ -138,6 +139,18 @@ def test_face_joints_train_a_graph_network(own_tree):
     run = train_baseline(BaselineSettings.from_arguments(given))
     found = run.read_checkpoint("best")
     assert found["keypoints"] == found["arguments"]["keypoints"] == "mmgesture36"
+
+
+def test_limbs_of_face_and_hands_are_the_channels_of_networks_of_heatmaps(own_tree):
+    given = {"data": str(own_tree(137)), "model": "poseconv3d", "stream": "bone", "frames": 4}
+    settings = BaselineSettings.from_arguments(given)
+    data = load_baseline_data(settings)
+    clips = data.clips("train", settings)
+    (maps,) = inputs = clips.enter(clips.collate(clips.draws(0)))
+    assert maps.shape[1] == clips.mirrored(inputs)[0].shape[1] == 36
+    for model in ("poseconv3d", "rgbpose-conv3d"):
+        own = BaselineSettings(model=model, stream="bone")
+        assert data.arguments(own)["joints"] == 36
 
 
 def test_what_is_changed_at_random_depends_on_seed_epoch_and_clip_alone(data):

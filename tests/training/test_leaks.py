@@ -98,7 +98,7 @@ def test_a_search_and_an_ablation_refuse_it(other, looked, tmp_path):
 def test_an_analysis_and_every_view_refuse_a_run_with_such_an_encoder(looked):
     leaky = copy_of(looked.run, "leaky")
     clips = read_training_clips(leaky, "skeleton")
-    record_training_clips(leaky, skeleton=dict(list(clips.items())[3:]))
+    record_training_clips(leaky, {"skeleton": dict(list(clips.items())[3:])})
     complaint = "leaky, joint_run: .* run 'looked-joint', of whose .* clips 3 are held out"
     with pytest.raises(RunError, match=complaint):
         chosen_run("leaky", "gesture", lambda _: leaky, AnalyseSettings())

@@ -2,19 +2,24 @@
 
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 from pandas.testing import assert_series_equal
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from imigue_lab.data.samplers import BucketSampler
+from imigue_lab.models.baselines import SIZES, build_baseline
+from imigue_lab.training.baselines.data import BaselineData
+from imigue_lab.training.baselines.optimisers import build_optimizer, depths, parameter_groups
+from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.loop import (
     EpochBatches,
     Stopping,
     fit,
 )
-from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.runs import Run
 from imigue_lab.training.schedules import Averaged, build_scheduler
 from imigue_lab.training.session import open_session
@@ -24,11 +29,13 @@ from imigue_lab.training.settings import TrainSettings
 def test_no_schedule_is_none_and_optimizers_are_as_named():
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
-    sgd = build_optimizer("sgd", model, 0.1, 5e-4)
+    sgd = build_optimizer(model, BaselineSettings(optimizer="sgd", lr=0.1, weight_decay=5e-4))
     group = sgd.param_groups[0]
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 5e-4)
     assert len(group["params"]) == 1
-    assert type(build_optimizer("adamw", model, 0.1, 0.0)).__name__ == "AdamW"
+    plain = build_optimizer(model, BaselineSettings(optimizer="sgd", nesterov=False))
+    assert not plain.param_groups[0]["nesterov"]
+    assert type(build_optimizer(model, BaselineSettings())).__name__ == "AdamW"
     assert build_scheduler("none", sgd, 5, 5, 2) is None
 
 
@@ -140,3 +147,64 @@ def test_averaged_weights_are_evaluated_kept_and_saved(tmp_path):
     for name in ("best", "last"):
         saved = Run(tmp_path).load_weights(name)["weight"].item()
         assert saved == pytest.approx(averages[-1]) and saved < course[-1]
+
+
+SWIN = ["patch_embed.proj.weight", "features.0.0.mlp.3.bias", "features.0.1.norm1.weight"]
+SWIN += ["features.1.reduction.weight", "features.2.0.attn.qkv.weight", "norm.weight"]
+
+
+def test_depths_count_the_blocks_up_to_a_weight():
+    assert list(depths([*SWIN, "head.weight"]).values()) == [0, 1, 2, 2, 3, 4, 4]
+    plain = ["head.weight", "net.bn1.bias", "net.layer1.0.bn1.bias", "net.layer1.1.x.0.weight"]
+    assert depths(plain) == dict(zip(plain, [3, 0, 1, 2], strict=True))
+    assert depths(["weight", "head.1.weight"]) == {"weight": 0, "head.1.weight": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "above"),  # of the last norm, or of a graph network's last block, to the stem
+    [("video-swin-t", range(6)), ("mvitv2-s", range(5)), ("ctr-gcn", range(1, 6))],
+)
+def test_every_weight_gets_the_rate_of_its_depth_and_decays_or_not(name, above):
+    more = {"clip": [4, 64, 64]} if name == "mvitv2-s" else {}
+    model = build_baseline(name, **SIZES[name]["small"], **more)
+    asked = BaselineSettings(
+        model=name, lr=1.0, layer_decay=0.5, backbone_lr=0.25, weight_decay=0.3, decay_norms=False
+    )
+    names = {id(p): key for key, p in model.named_parameters()}
+    found = {
+        names[id(p)]: (group["lr"], group["weight_decay"])
+        for group in parameter_groups(model, asked)
+        for p in group["params"]
+    }
+    assert found.keys() == set(names.values())
+    rates = {key: lr for key, (lr, _) in found.items() if "head." not in key}
+    assert set(rates.values()) == {0.25 * 0.5**n for n in above}
+    assert all(lr == 1 for key, (lr, _) in found.items() if "head." in key)
+    kept = {key for key, (_, decay) in found.items() if not decay}
+    assert {key for key in found if key.endswith("bias") or ".norm" in key} <= kept
+    assert not {key for key in kept if model.get_parameter(key).ndim > 1 and "pos" not in key}
+
+
+def test_the_default_is_one_group_of_one_rate_and_decay():
+    model = build_baseline("video-swin-t", **SIZES["video-swin-t"]["small"])
+    (group,) = parameter_groups(model, BaselineSettings(lr=0.1, weight_decay=0.2))
+    assert (group["lr"], group["weight_decay"]) == (0.1, 0.2)
+    assert len(group["params"]) == len(list(model.parameters()))
+
+
+def test_drop_path_is_as_published_unless_it_is_set():
+    data = SimpleNamespace(split=SimpleNamespace(vocabulary=range(5)), gestures=None)
+    for name, published in (("video-swin-b", 0.3), ("video-swin-t", 0.1), ("mvitv2-s", 0.2)):
+        for drop_path in (-1, 0.0, 0.4):
+            asked = BaselineSettings(model=name, drop_path=drop_path)
+            arguments = BaselineData.arguments(data, asked) | SIZES[name]["small"]
+            model = build_baseline(name, **arguments)
+            drops = [m.p for m in model.modules() if isinstance(m, StochasticDepth)]
+            assert max(drops) == pytest.approx(published if drop_path < 0 else drop_path)
+
+
+@pytest.mark.parametrize("given", [{"drop_path": 0.1}, {"layer_decay": 0.8, "model": "dscnet"}])
+def test_what_a_network_does_not_have_is_refused(given):
+    name = next(iter(given))
+    with pytest.raises(ValueError, match=f"{name}: .*; leave it at"):
+        BaselineSettings(**given)

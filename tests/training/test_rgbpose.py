@@ -12,7 +12,7 @@ from imigue_lab.models.baselines import build_baseline
 from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
 from imigue_lab.training.baselines.frames import write_frames
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
-from imigue_lab.training.baselines.pictures import IMAGENET, ClipPictures, PictureClips
+from imigue_lab.training.baselines.pictures import ClipPictures, PictureClips
 from imigue_lab.training.baselines.rgbpose import RgbPoseClips
 from imigue_lab.training.baselines.train import correct_prior, cross_entropy
 
@@ -49,8 +49,7 @@ def paired(tmp_path):
             "train",
             2,
             64,
-            False,
-            IMAGENET,
+            "rgbpose-conv3d",
             augment,
             0,
             Sampled(2, draws),

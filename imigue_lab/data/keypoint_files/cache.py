@@ -10,8 +10,10 @@ Letters in shapes: T frames, V joints.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from glob import escape
 from pathlib import Path
 from threading import Thread
@@ -57,23 +59,16 @@ def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
     new = [source for source in sources if not array_path(source, parse).exists()]
     total = sum(size for source in new for _, size, _ in state_of(source))
     jobs = min(jobs or (cores() if total > PARALLEL_FROM else 1), len(new))
-    failed = []
-    with tqdm(total=len(new), desc="keypoints", unit="file", disable=not new) as bar:
-        if jobs <= 1:
-            for source in new:
-                failed += attempt(source, parse)
-                bar.update()
-        else:
+    run = partial(attempt, parse=parse)
+    with ExitStack() as stack:
+        results: Iterable[list[str]] = map(run, new)
+        if jobs > 1:
             start = multiprocessing.get_context("spawn")  # forking a threaded process may hang
-            with ProcessPoolExecutor(jobs, start, end_with_parent) as pool:
-                futures = [pool.submit(attempt, source, parse) for source in new]
-                try:
-                    for future in as_completed(futures):
-                        failed += future.result()
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
+            pool = ProcessPoolExecutor(jobs, start, end_with_parent)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            results = pool.map(run, new)
+        bar = tqdm(results, total=len(new), desc="keypoints", unit="file", disable=not new)
+        failed = [message for messages in bar for message in messages]
     if failed:
         more = f" ({len(failed) - 1} more files failed)" if len(failed) > 1 else ""
         raise DataError(f"{sorted(failed)[0]}{more}")

@@ -30,7 +30,6 @@ from imigue_lab.data.keypoint_files.openpose import (
     PEAK,
     Person,
     checked,
-    message,
     tracked,
 )
 from imigue_lab.data.skeletons.geometry import Skeleton
@@ -165,7 +164,7 @@ def read_pose_file(path: Path) -> PoseFile:
         if positions.shape[:3] != confidence.shape or confidence.shape[2:] != (len(names),):
             raise ValueError(f"{confidence.shape} confidences of {positions.shape} positions")
     except Exception as error:  # the library validates nothing: damage raises any exception
-        raise DataError(f"{path}: is not a .pose file ({message(error)}); write it again") from None
+        raise unreadable(path, "is not a .pose file", error, "write it again") from None
     if not confidence.shape[0] or not confidence.shape[1]:
         raise DataError(f"{path}: contains no frame with a person; write it again")
     return PoseFile(positions, confidence, {name: column for column, name in enumerate(names)})

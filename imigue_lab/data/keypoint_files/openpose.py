@@ -210,8 +210,3 @@ def checked(
         )
     missing = (values[..., 2] == 0) | (values[..., :2] == 0).all(axis=-1)
     return np.where(missing[..., None], 0, values).astype(np.float32)
-
-
-def message(error: Exception) -> str:
-    """An exception's message, in one line."""
-    return " ".join(str(error).split())[:100] or type(error).__name__

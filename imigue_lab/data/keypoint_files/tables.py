@@ -33,7 +33,6 @@ from imigue_lab.data.keypoint_files.openpose import (
     HIGHEST,
     PEAK,
     checked,
-    message,
     read_openpose_json,
 )
 from imigue_lab.data.layouts.tables import read_text, separator
@@ -122,7 +121,7 @@ def read_extracted(path: Path) -> Skeleton:
             layout = LAYOUTS[(file.metadata() or {})["layout"]]
             return checked(file.get_tensor("keypoints"), layout, f"{path}")[None]
     except (SafetensorError, OSError, KeyError) as error:
-        raise DataError(f"{path}: is damaged ({error}); delete it and extract it again") from None
+        raise unreadable(path, "is damaged", error, "delete it and extract it again") from None
 
 
 def layout_of_file(
@@ -279,7 +278,7 @@ def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
         sheet = calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
     except Exception as error:  # any error of its parser of zip and XML
-        raise DataError(f"{path}: is not a workbook ({message(error)}); copy it again") from None
+        raise unreadable(path, "is not a workbook", error, "copy it again") from None
     if not rows:
         raise DataError(f"{path}: expected frames, got an empty sheet; copy it again")
     table = np.array([numbers(row, 411, f"{path}: row {n}") for n, row in enumerate(rows, 1)])

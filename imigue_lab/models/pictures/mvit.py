@@ -81,7 +81,19 @@ class MViT(nn.Module):
         return MViTOutput(x[:, 0], rearrange(x[:, 1:], "b (t h w) d -> b t h w d", t=t, h=h, w=w))
 
 
-def build_mvit(size: Size = "small", classes: int = 400, clip: Sequence[int] | None = None) -> MViT:
+class Classifier(mvit.MViT):
+    """torchvision's model from clips to logits, which also gives its tokens."""
+
+    def tokens(self, frames: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B t h w D"]:
+        return MViT(self)(frames).tokens
+
+
+def build_mvit(
+    size: Size = "small",
+    classes: int = 400,
+    clip: Sequence[int] | None = None,
+    drop_path: float = 0.2,
+) -> MViT:
     """An untrained MViTv2: torchvision's own `mvit_v2_s` takes clips of 16 x 224 x 224 only.
 
     The first block of each later stage halves the picture (`stride_q`). Keys and values are pooled
@@ -92,6 +104,7 @@ def build_mvit(size: Size = "small", classes: int = 400, clip: Sequence[int] | N
             blocks of 32, 64 and 96 channels, its output (B, 96) and (B, 8, 4, 4, 96).
         classes: of the head, which only `net` uses.
         clip: frames, rows and columns; by default 16 x 224 x 224 and 16 x 64 x 64.
+        drop_path: probability that the last block is skipped in training.
     """
     if size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}; got {size!r}")
@@ -114,7 +127,7 @@ def build_mvit(size: Size = "small", classes: int = 400, clip: Sequence[int] | N
                 )
             )
             width = new_width
-    net = mvit.MViT(
+    net = Classifier(
         spatial_size=(clip[1], clip[2]),
         temporal_size=clip[0],
         block_setting=blocks,
@@ -122,20 +135,23 @@ def build_mvit(size: Size = "small", classes: int = 400, clip: Sequence[int] | N
         residual_with_cls_embed=False,
         rel_pos_embed=True,
         proj_after_attn=True,
-        stochastic_depth_prob=0.2,
+        stochastic_depth_prob=drop_path,
         num_classes=classes,
     )
     return MViT(net)
 
 
 def build_mvitv2(
-    classes: int = 32, size: Size = "small", clip: Sequence[int] | None = None
+    classes: int = 32,
+    size: Size = "small",
+    clip: Sequence[int] | None = None,
+    drop_path: float = 0.2,
 ) -> mvit.MViT:
     """torchvision's untrained model from (B, 3, T, H, W) to (B, classes).
 
-    For size and clip see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
+    For the other arguments see `build_mvit`. Frames are RGB, (x / 255 - 0.45) / 0.225.
     """
-    return build_mvit(size, classes, clip).net
+    return build_mvit(size, classes, clip, drop_path).net
 
 
 class Kept:

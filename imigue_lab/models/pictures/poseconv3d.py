@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from einops import reduce
+from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import Conv3dNormActivation
@@ -93,10 +93,17 @@ class SlowOnly(nn.Module):
 
     def forward(self, clips: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B classes"]:
         """Logits of clips of any length and size."""
+        return self.logits(self.last_map(clips))
+
+    def last_map(self, clips: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B D t h w"]:
         x = self.begin(clips)
         for stage in self.stages:
             x = stage(x)
-        return self.logits(x)
+        return x
+
+    def tokens(self, clips: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B t h w D"]:
+        """One vector for each time and place that the last stage leaves."""
+        return rearrange(self.last_map(clips), "b d t h w -> b t h w d")
 
     def begin(self, clips: Float[Tensor, "B K T H W"]) -> Float[Tensor, "B C T P Q"]:
         """What the first stage takes."""

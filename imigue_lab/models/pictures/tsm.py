@@ -62,6 +62,14 @@ class TSM(nn.Module):
             )
         return self.decide(rearrange(frames, "b (s c) h w -> (b s) c h w", c=3))
 
+    def tokens(self, frames: Float[Tensor, "B stacked H W"]) -> Float[Tensor, "B S h w D"]:
+        """What the last stage gives for each segment and place."""
+        x, net = rearrange(frames, "b (s c) h w -> (b s) c h w", c=3), self.net
+        x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = stage(x)
+        return rearrange(x, "(b s) d h w -> b s h w d", s=self.segments)
+
     def decide(self, frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "B classes"]:
         """Mean logits of the frames of each clip, which are consecutive."""
         frames = frames.contiguous(memory_format=torch.channels_last)  # faster convolutions

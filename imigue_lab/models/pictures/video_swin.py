@@ -7,6 +7,8 @@ B 61.73 % (Table 1 of the paper); 27,875,078, 49,533,686 and 87,671,784 paramete
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from jaxtyping import Float
+from torch import Tensor
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 Size = Literal["tiny", "small", "base"]
@@ -23,6 +25,14 @@ STAGES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
 DROP_PATH = {"tiny": 0.1, "small": 0.1, "base": 0.3}  # as trained on Kinetics-400
 
 
+class VideoSwin(SwinTransformer3d):
+    """torchvision's model, which also gives its tokens."""
+
+    def tokens(self, frames: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B t h w D"]:
+        """One vector for each place of the last stage, after the last norm."""
+        return self.norm(self.features(self.pos_drop(self.patch_embed(frames))))
+
+
 def build_video_swin(
     size: Size = "tiny",
     classes: int = 32,
@@ -31,7 +41,7 @@ def build_video_swin(
     window: Lengths = WINDOW,
     mlp_ratio: int | float = 4,
     drop_path: float | None = None,
-) -> SwinTransformer3d:
+) -> VideoSwin:
     """torchvision's untrained model from (B, 3, T, H, W) to (B, classes).
 
     Clips of any length and size are padded to whole windows. Frames are RGB, normalised as for
@@ -47,7 +57,7 @@ def build_video_swin(
     if size not in STAGES:
         raise ValueError(f"size must be one of {', '.join(STAGES)}; got {size!r}")
     width, depths, heads = stages or STAGES[size]
-    return SwinTransformer3d(
+    return VideoSwin(
         patch_size=list(patch),
         embed_dim=width,
         depths=list(depths),

@@ -69,6 +69,10 @@ class Clips(ABC):
     def rng(self, *place: int) -> np.random.RandomState:
         return np.random.RandomState([self.seed, self.epoch, *place])
 
+    @property
+    @abstractmethod
+    def clip_ids(self) -> list[str]: ...
+
     @abstractmethod
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
         """What the network sees of a clip, once per draw."""
@@ -175,6 +179,10 @@ class SkeletonClips(Clips):
         self.augment, self.sampled = augment, sampled
         self.rotation, self.crop = rotation, crop
 
+    @property
+    def clip_ids(self) -> list[str]:
+        return self.clips.clip_ids
+
     def __getitem__(self, number: int) -> Clip:
         return self.whole(number, 0)
 
@@ -182,7 +190,7 @@ class SkeletonClips(Clips):
         """A clip, or for its nth draw of the epoch a random part of it (CTR-GCN's feeder)."""
         if self.crop == 1:
             return self.clips[number]
-        share, place = self.rng(number, 3, ordinal).rand(2)
+        share, place = self.rng(number, 4, ordinal).rand(2)
         return self.clips.part(number, self.crop + (1 - self.crop) * share, place)
 
     def whole(self, number: int, ordinal: int) -> Clip:

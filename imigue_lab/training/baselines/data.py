@@ -18,8 +18,6 @@ from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import Clips, Sampled
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
-    IMAGENET,
-    KINETICS,
     SIDES,
     STACKED,
     ClipPictures,
@@ -99,6 +97,7 @@ class BaselineData:
 
     def clips(self, split: str, settings: BaselineSettings, training: bool = False) -> Clips:
         """The clips of one split as the network sees them, augmented in training."""
+        assert settings.stream != "all"
         modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
         augment = settings.augment if training else "none"
         rotation, crop = (settings.rotation, settings.temporal_crop) if training else (0.0, 1.0)
@@ -120,8 +119,7 @@ class BaselineData:
             split,
             settings.frames,
             SIDES[settings.size],
-            stacked=settings.model in STACKED,
-            colours=KINETICS if settings.model == "mvitv2-s" else IMAGENET,
+            settings.model,
             augment=augment,
             seed=seed,
             sampled=sampled,
@@ -153,6 +151,8 @@ class BaselineData:
             from imigue_lab.data.skeletons.heatmaps import limbs
 
             return known | {"joints": len(limbs(layout) if stream == "bone" else layout.joints)}
+        if settings.drop_path >= 0:
+            known["drop_path"] = settings.drop_path
         if model == "mvitv2-s" or model.startswith("videomae"):
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":

@@ -16,7 +16,13 @@ from torch import Tensor
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
-from imigue_lab.data.skeletons.cropping import compact, random_resized_crop, resize, short_side
+from imigue_lab.data.skeletons.cropping import (
+    Size,
+    compact,
+    random_resized_crop,
+    resize,
+    short_side,
+)
 from imigue_lab.data.skeletons.geometry import Skeleton, present
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.errors import DataError
@@ -52,14 +58,19 @@ class HeatmapClips(SkeletonClips):
     def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:
         """A draw in pixels of its heatmap."""
         skeleton = clip.skeleton.numpy()
-        edge = np.maximum(skeleton[..., :2].max(axis=(0, 1, 2)), 1)  # of an unknown picture
-        cut, size = compact(skeleton, (int(edge[1]) + 1, int(edge[0]) + 1))
+        cut, size = compact(skeleton, self.edge(skeleton))
         if self.augment != "none":
             cut = self.changed(cut, size, self.rng(number, 2, ordinal))
         else:
             cut = resize(cut, size, (self.side, self.side))
         seen = torch.from_numpy(present(cut))
         return clip._replace(skeleton=torch.from_numpy(cut.astype(np.float32)), present=seen)
+
+    @staticmethod
+    def edge(skeleton: Skeleton) -> Size:
+        """Height and width of what is known of the picture."""
+        edge = np.maximum(skeleton[..., :2].max(axis=(0, 1, 2)), 1)
+        return int(edge[1]) + 1, int(edge[0]) + 1
 
     def changed(
         self, skeleton: Skeleton, size: tuple[int, int], rng: np.random.RandomState

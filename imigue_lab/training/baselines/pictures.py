@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import resized_crop
@@ -38,8 +38,6 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of
 KINETICS = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 STACKED = ("tsm", "dscnet")  # networks that see frames as channels
 BESIDE = 1  # DSCNet: frames before and after the centre of a segment
-
-Colours = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class Picture(NamedTuple):
@@ -82,11 +80,6 @@ class ClipPictures:
         train = set(self.clips.clip_id[self.clips.split == "train"])
         return {clip_id: own for clip_id, own in self.contents.items() if clip_id in train}
 
-    def middle(self, path: Path, frames: int, crop: int) -> UInt8[Tensor, "T 3 H W"]:
-        """The centre frames of equal segments of a clip, their central squares of side `crop`."""
-        with StoredClip(path) as stored:
-            return centre(stored.read(segment_centres(0, len(stored) - 1, frames)), crop)
-
 
 class StoredClip:
     """The frames of a clip, decoded when they are read."""
@@ -118,8 +111,7 @@ class PictureClips(Clips):
         frames: per draw: the centres of equal segments, also for one draw in evaluation of equal
             segments, else as `sampled` says.
         crop: side of what the network sees: the centre, or a random region with augmentation.
-        stacked: frames as channels, (B, 3 T, H, W), else (B, 3, T, H, W).
-        colours: mean and deviation of R, G, B between 0 and 1.
+        model: the network, a row of Table 1.
         augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
         beside: further frames before and after each, within the clip.
         crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
@@ -131,8 +123,7 @@ class PictureClips(Clips):
         split: str,
         frames: int,
         crop: int,
-        stacked: bool,
-        colours: Colours,
+        model: str,
         augment: Augment,
         seed: int,
         sampled: Sampled | None = None,
@@ -141,9 +132,13 @@ class PictureClips(Clips):
     ):
         self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
-        self.stacked, self.colours, self.beside, self.crops = stacked, colours, beside, crops
+        self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
         super().__init__(labels, [1] * len(labels), seed)
+
+    @property
+    def clip_ids(self) -> list[str]:
+        return self.clips.clip_id.tolist()
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         rng = self.rng(number, ordinal)
@@ -184,20 +179,18 @@ class PictureClips(Clips):
         return Seen((frames,), label, torch.ones(len(draws)), ids)
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
-        return (self.normalised(batch.inputs[0]),)
+        return (as_input(batch.inputs[0], self.model),)
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0].flip(-1),)
 
-    def normalised(self, frames: UInt8[Tensor, "B T 3 H W"]) -> Tensor:
-        form = "b t c h w -> b (t c) h w" if self.stacked else "b t c h w -> b c t h w"
-        return rearrange(normalise(frames, self.colours), form).contiguous()
 
-
-def normalise(frames: UInt8[Tensor, "B T 3 H W"], colours: Colours) -> Float[Tensor, "B T 3 H W"]:
-    """``(x / 255 - mean) / deviation`` of R, G and B."""
+def as_input(frames: UInt8[Tensor, "B T 3 H W"], model: str) -> Tensor:
+    """``(x / 255 - mean) / deviation`` of R, G and B; (B, 3, T, H, W), or (B, 3 T, H, W)."""
+    colours = KINETICS if model == "mvitv2-s" else IMAGENET
     mean, deviation = (torch.tensor(c, device=frames.device)[:, None, None] for c in colours)
-    return (frames / 255 - mean) / deviation
+    form = "b t c h w -> b (t c) h w" if model in STACKED else "b t c h w -> b c t h w"
+    return rearrange((frames / 255 - mean) / deviation, form).contiguous()
 
 
 def centre(frames: UInt8[Tensor, "T 3 S L"], crop: int, place: int = 0) -> UInt8[Tensor, "T 3 H W"]:
@@ -212,11 +205,15 @@ class PairedClips(Clips):
 
     def __init__(self, pictures: PictureClips, skeletons: SkeletonClips):
         self.pictures, self.skeletons = pictures, skeletons
-        ids = pictures.clips.clip_id.tolist()
-        place = {clip_id: number for number, clip_id in enumerate(skeletons.clips.clip_ids)}
-        self.pairs = [(n, place[clip_id]) for n, clip_id in enumerate(ids) if clip_id in place]
+        place = {clip_id: number for number, clip_id in enumerate(skeletons.clip_ids)}
+        ids = enumerate(pictures.clip_ids)
+        self.pairs = [(n, place[clip_id]) for n, clip_id in ids if clip_id in place]
         labels = [pictures.labels[number] for number, _ in self.pairs]
         super().__init__(labels, [1] * len(labels), pictures.seed)
+
+    @property
+    def clip_ids(self) -> list[str]:
+        return [self.skeletons.clip_ids[number] for _, number in self.pairs]
 
     def collate(self, draws: list[tuple[Any, ...]]) -> Seen:
         frames, *others = (list(parts) for parts in zip(*draws, strict=True))
@@ -242,7 +239,7 @@ class DenseSparseClips(PairedClips):
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         frames, *skeletons = batch.inputs
         turned = (rearrange(x, "b m t v c -> b m c t v") for x in skeletons)
-        return (self.pictures.normalised(frames), *turned)
+        return (as_input(frames, self.pictures.model), *turned)
 
     def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
         frames, *turned = inputs

@@ -18,7 +18,7 @@ from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.errors import DataError, some
 from imigue_lab.training.baselines.clips import Seen
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
-from imigue_lab.training.baselines.pictures import PairedClips, Picture, PictureClips
+from imigue_lab.training.baselines.pictures import PairedClips, Picture, PictureClips, as_input
 
 RATIO = 4  # heatmaps for each frame of RGB, and pixels of RGB for each of a heatmap
 SIDES = {"small": (16, 16), "paper": (56, 64)}  # of heatmaps, in training and in evaluation
@@ -36,8 +36,7 @@ class RgbPoseClips(PairedClips):
     ):
         super().__init__(pictures, maps)
         self.maps, self.sizes = maps, sizes
-        ids = [maps.clips.clip_ids[skeleton] for _, skeleton in self.pairs]
-        if lacking := [clip_id for clip_id in ids if clip_id not in sizes]:
+        if lacking := [clip_id for clip_id in self.clip_ids if clip_id not in sizes]:
             raise DataError(
                 f"{some(lacking)}: expected the size of the pictures, got joints without a video;"
                 " add the videos"
@@ -76,7 +75,7 @@ class RgbPoseClips(PairedClips):
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         frames, skeletons = batch.inputs
         maps = self.maps.enter(batch._replace(inputs=(skeletons,)))
-        return (self.pictures.normalised(frames), *maps)
+        return (as_input(frames, self.pictures.model), *maps)
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         frames, maps = inputs

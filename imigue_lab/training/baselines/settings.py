@@ -22,8 +22,8 @@ class BaselineSettings(ClipSettings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper", "prior": "sampled"}}
 
     model: Name = Field("2s-agcn", description="a row of Table 1, such as st-gcn++ or ctr-gcn")
-    stream: Stream = Field(
-        "joint", description="joint, bone, joint_motion or bone_motion; heatmaps: joint or bone"
+    stream: Literal[Stream, "all"] = Field(
+        "joint", description="joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
     )
     size: Literal["small", "paper"] = Field(
         "small", description="small for a quick look, or paper as published"
@@ -54,9 +54,20 @@ class BaselineSettings(ClipSettings):
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup of clips and labels; 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, for pictures alone; 0: off")
-    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
+    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with momentum 0.9")
+    nesterov: bool = Field(True, description="Nesterov's momentum in sgd")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
+    backbone_lr: float = Field(
+        1.0, gt=0, le=1, description="share of the learning rate below the head"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="share of the learning rate from a block to the one below"
+    )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
+    decay_norms: bool = Field(True, description="norms, biases and positions also decay")
+    drop_path: float = Field(
+        -1, ge=-1, lt=1, description="of Video Swin and MViTv2; -1: as published"
+    )
     scheduler: str = Field(
         "plateau",
         pattern=SCHEDULERS,
@@ -72,6 +83,12 @@ class BaselineSettings(ClipSettings):
             return values
         return {"frames": 8 if row.name in ("tsm", "slowonly", *get_args(Both)) else 16, **values}
 
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """All that the network can read, one at a time."""
+        modality = ROWS[self.model].modality
+        return STREAMS if modality == "skeleton" else STREAMS[: 1 + ("heatmaps" in modality)]
+
     @classmethod
     def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The recipe of the requested model."""
@@ -85,16 +102,17 @@ class BaselineSettings(ClipSettings):
 
     def model_post_init(self, _: Any) -> None:
         modality = ROWS[self.model].modality
-        drawn = "heatmaps" in modality
-        streams = STREAMS if modality == "skeleton" else STREAMS[: 1 + drawn]
-        if self.stream not in streams:
-            raise ValueError(
-                f"stream: {self.model} reads {modality}; choose {' or '.join(streams)}"
-            )
+        known = [*self.streams, *["all"] * (len(self.streams) > 1)]
+        if self.stream not in known:
+            raise ValueError(f"stream: {self.model} reads {modality}; choose {' or '.join(known)}")
         if self.model == "dscnet" and self.sampling != "resample":
             raise ValueError(
                 "sampling: dscnet sees the centres of equal segments; leave it at resample"
             )
+        if self.layer_decay < 1 and "and" in modality:
+            raise ValueError(f"layer_decay: {self.model} has parallel paths; leave it at 1")
+        if self.drop_path >= 0 and not self.model.startswith(("video-swin", "mvitv2")):
+            raise ValueError(f"drop_path: {self.model} has none; leave it at -1")
         if self.test_crops > 1 and modality != "RGB":
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.cutmix and modality != "RGB":

@@ -16,10 +16,12 @@ from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
+from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.mixing import Mixing
+from imigue_lab.training.baselines.optimisers import build_optimizer
 from imigue_lab.training.baselines.pictures import SIDES, losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
@@ -36,7 +38,6 @@ from imigue_lab.training.loop import (
     fit,
     select_epochs,
 )
-from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -57,6 +58,8 @@ def train_baseline(
         loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
         fit: trains the model; a trial (`training.trial`) has its own.
     """
+    if settings.stream == "all":
+        raise SettingsError("stream: expected one stream, got all, which is several runs; name one")
     if isinstance(loaded, GestureData):
         loaded = BaselineData(loaded.split, loaded)
     data = loaded or load_baseline_data(settings)
@@ -71,9 +74,9 @@ def train_baseline(
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         if ranks.first:
-            record_training_clips(run, starts, **data.training_clips)
+            record_training_clips(run, data.training_clips, starts)
         checkpoint, model, remarks = start(settings, data)
-        optimizer = build_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
+        optimizer = build_optimizer(model, settings)
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)

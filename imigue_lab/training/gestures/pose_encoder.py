@@ -1,31 +1,37 @@
 """The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
 
-Its tokens are encoded once and stored in the feature store.
+Its tokens are encoded once and stored in the feature store. `cell_clips` takes those of a network
+of heatmaps instead (`map_encoder`).
 
 Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
 streams, W width of a token.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.cropping import crop_places, person_box
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, create_store
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
+from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import GestureData, Sizes
+from imigue_lab.training.gestures.map_encoder import Map, MappedClips
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
@@ -79,7 +85,7 @@ AT_ONCE = 32  # clips that are encoded together
 
 
 class PoseClip(NamedTuple):
-    """The skeleton of one clip and its tokens.
+    """The skeleton of one clip and its tokens; of a map of heatmaps V are the cells, h w, of one M.
 
     Attributes:
         skeleton: joints and bones, concatenated in the channels, normalised to the body.
@@ -171,6 +177,30 @@ def encode(
     batch = collate(clips).to(device)
     joints, bones = batch.skeleton.chunk(2, dim=-1)
     return encoder.tokens(joints, bones, batch.frame_mask).half().cpu()
+
+
+def cell_clips(posed: MappedClips, maps: Mapping[str, Map], sizes: Sizes) -> dict[str, PoseClip]:
+    """Every clip by id, with a token for each time and cell of its map."""
+    found: dict[str, PoseClip] = {}
+    for clip_id, tokens in maps.items():
+        clips, number = posed.seen[clip_id]
+        assert isinstance(clips, HeatmapClips)
+        clip = clips.clips[number]
+        steps, rows, columns, _ = tokens.shape
+        skeleton = clip.skeleton.numpy()
+        top, left, height, width = person_box(skeleton, clips.edge(skeleton))
+        y, x = np.meshgrid(*((np.arange(n) + 0.5) / n for n in (rows, columns)), indexing="ij")
+        places = np.stack([left + width * x, top + height * y], axis=-1)
+        size = sizes.get(clip_id)
+        places = crop_places(places, *size) if size else np.full_like(places, -1)
+        seen = torch.full((1, steps, rows * columns), bool(clip.present.any()))
+        found[clip_id] = PoseClip(
+            clip.skeleton,
+            repeat(torch.from_numpy(places).float(), "h w xy -> 1 t (h w) xy", t=steps),
+            seen,
+            rearrange(tokens, "t h w d -> 1 t (h w) d"),
+        )
+    return found
 
 
 def place(

@@ -36,9 +36,10 @@ class GestureSettings(ClipSettings):
     rgb: str = Field(
         "synthetic-rgb", description="RGB tokens: encoder name or folder; none: pose alone"
     )
-    rgb_run: str = Field("", description="finished run of mvitv2-s (04) that computes them instead")
+    rgb_run: str = Field("", description="finished run on pictures (04) that computes them instead")
     joint_run: str = Field("", description="finished run of the joint stream; empty: trained first")
     bone_run: str = Field("", description="finished run of the bone stream; empty: trained first")
+    pose_run: str = Field("", description="finished run of poseconv3d instead of joint and bone")
     frames: int = Field(
         16, ge=0, description="resampled frames of pose; 0: not resampled (paper: 0)"
     )
@@ -80,8 +81,13 @@ class GestureSettings(ClipSettings):
             raise ValueError("memory: late fusion has no feature to remember; set it to false")
         if self.finetune_rgb and not self.rgb_run:
             raise ValueError(
-                "finetune_rgb: stored tokens have no encoder to fine-tune; name a finished run of"
-                " mvitv2-s by rgb_run"
+                "finetune_rgb: stored tokens have no encoder to fine-tune; name a finished run on"
+                " pictures by rgb_run"
+            )
+        if self.pose_run and (self.joint_run or self.bone_run or self.finetune):
+            other = "finetune" if self.finetune else "joint_run and bone_run"
+            raise ValueError(
+                f"pose_run: its tokens are used frozen and alone, without {other}; leave one out"
             )
         if self.top_k > self.bank:
             raise ValueError(

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from imigue_lab.models.gesture import GestureModel, GestureOutput
 from imigue_lab.models.graph.agcn import TwoStream
 from imigue_lab.models.tokens import Tokens, grid_tokens, joint_tokens
-from imigue_lab.training.gestures.rgb_encoder import RgbEncoder
+from imigue_lab.training.gestures.map_encoder import MapEncoder
 
 
 class GestureBatch(NamedTuple):
@@ -71,11 +71,15 @@ class GestureSystem(nn.Module):
     """Both encoders followed by the gesture model; tokens of a frozen encoder are in the batch.
 
     Args:
+        encoder: 2s-AGCN; None if the tokens are a run's on heatmaps.
         rgb_encoder: None if it is frozen: it is not needed here, and large.
     """
 
     def __init__(
-        self, encoder: TwoStream, gesture: GestureModel, rgb_encoder: RgbEncoder | None = None
+        self,
+        encoder: TwoStream | None,
+        gesture: GestureModel,
+        rgb_encoder: MapEncoder | None = None,
     ):
         super().__init__()
         self.encoder, self.gesture, self.rgb_encoder = encoder, gesture, rgb_encoder
@@ -96,6 +100,7 @@ class GestureSystem(nn.Module):
         """Of the frozen encoder, or encoded now."""
         tokens = batch.tokens
         if tokens is None:
+            assert self.encoder is not None
             joints, bones = batch.skeleton.chunk(2, dim=-1)
             tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
         return joint_tokens(tokens, batch.places, batch.seen, batch.steps)

@@ -32,21 +32,22 @@ from imigue_lab.training.gesture_clips import (
     load_gesture_data,
     picture_sizes,
 )
+from imigue_lab.training.gestures.map_encoder import (
+    TRAINED,
+    Map,
+    MappedClips,
+    encode_maps,
+    open_mapped,
+    read_maps,
+)
 from imigue_lab.training.gestures.pose_encoder import (
     STREAMS,
     PoseClip,
+    cell_clips,
     encode_clips,
     load_pose_encoder,
     open_pose_store,
     pose_runs,
-)
-from imigue_lab.training.gestures.rgb_encoder import (
-    TRAINED,
-    FilmedClips,
-    Map,
-    encode_pictures,
-    open_filmed,
-    read_maps,
 )
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
@@ -61,13 +62,14 @@ class GestureTokens:
 
     Attributes:
         gestures: split, keypoints and layout.
-        runs: of the pose encoder, joint and bone.
+        runs: of the pose encoder: joint and bone, or one of heatmaps.
         rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned, and
             without any RGB.
         encoding: of the RGB encoder.
         poses: the skeleton of each clip that has one.
         sizes: width and height of a clip's pictures, where they are known.
         filmed: the run that provides the RGB encoder, and its pictures; None for stored tokens.
+        posed: the run that provides the pose tokens, and its heatmaps; None for 2s-AGCN.
     """
 
     gestures: GestureData
@@ -76,7 +78,8 @@ class GestureTokens:
     encoding: Encoding
     poses: dict[str, PoseClip]
     sizes: Sizes = field(default_factory=dict)
-    filmed: FilmedClips | None = None
+    filmed: MappedClips | None = None
+    posed: MappedClips | None = None
 
     @property
     def rgb_dim(self) -> int:
@@ -85,7 +88,15 @@ class GestureTokens:
         return next(iter(self.rgb.values())).shape[-1] if self.rgb else 1
 
     @property
-    def rgb_input(self) -> FilmedClips | None:
+    def pose_names(self) -> tuple[str, ...]:
+        """Of the pose tokens of a time: joints, or cells of the map."""
+        if self.posed is None:
+            return self.gestures.layout.joints
+        _, rows, columns, _ = self.posed.shape
+        return tuple(f"row {y + 1}, column {x + 1}" for y in range(rows) for x in range(columns))
+
+    @property
+    def rgb_input(self) -> MappedClips | None:
         """The pictures for a fine-tuned RGB encoder; None if `rgb` has its tokens."""
         return None if self.rgb else self.filmed
 
@@ -116,7 +127,7 @@ class GestureTokens:
     def training_clips(self) -> dict[str, dict[str, str]]:
         """By kind, see `training.leaks`; a clip with stored tokens alone has no digest."""
         seen = dict.fromkeys(self.part("train").clip_id, "") | self.gestures.training_clips
-        pictures = {"picture": self.filmed.pictures.training_clips} if self.filmed else {}
+        pictures = {"picture": self.filmed.source.training_clips} if self.filmed else {}
         return {"skeleton": seen, **pictures}
 
     @property
@@ -147,7 +158,7 @@ class GestureTokens:
         """
         digest = blake2b(str(self.without_pose).encode(), digest_size=8)
         if self.filmed:
-            digest.update(str((self.filmed.pictures.digest, self.without_rgb)).encode())
+            digest.update(str((self.filmed.source.digest, self.without_rgb)).encode())
         for clip_id, rgb in sorted(self.rgb.items()) if not self.filmed else ():
             digest.update(f"{clip_id} {tuple(rgb.shape)}".encode())
             digest.update(rgb.numpy().tobytes())
@@ -167,7 +178,9 @@ class GestureTokens:
             run = self.filmed.run
             notes.append(f"rgb tokens are those of the run {run.folder.name}, {how}")
             own = run.provenance()["remarks"]
-            notes += [f"{run.folder.name}: {remark}" for remark in own if remark.startswith(RANDOM)]
+            notes += [f"{run.folder.name}: {remark}" for remark in own if RANDOM in remark]
+        if self.posed:
+            notes.append(f"pose tokens are cells of the run {self.runs[0].folder.name}, frozen")
         bare = self.bare
         notes += clip_notes(
             (set(self.without_rgb) - bare, "have no rgb tokens: only pose is used"),
@@ -240,10 +253,10 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     gestures = load_gesture_data(index, settings.fold, settings.seed, settings.keypoints)
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
-        filmed = open_filmed(settings.rgb_run, index, gestures.split)
+        filmed = open_mapped("rgb_run", settings.rgb_run, index, gestures)
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
-        rgb = encode_pictures(filmed, settings.store, index, device) if frozen else {}
+        rgb = encode_maps(filmed, settings.store, index, device) if frozen else {}
     elif settings.rgb == "none":
         rgb, sizes, encoding = {}, {}, Encoding("none", "pose alone")
     else:
@@ -254,10 +267,14 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
                 " a run computed; name the run by rgb_run, so that its training clips are checked"
             )
         (rgb, sizes), encoding = read_maps(features, index), features.encoding
+    if settings.pose_run:
+        posed = open_mapped("pose_run", settings.pose_run, index, gestures)
+        poses = cell_clips(posed, encode_maps(posed, settings.store, index, device), sizes)
+        return GestureTokens(gestures, [posed.run], rgb, encoding, poses, sizes, filmed, posed)
     runs = pose_runs(settings, gestures)
     encoder = load_pose_encoder(runs, gestures)
     kept = open_pose_store(settings.store, index, runs, settings.frames)
-    poses: dict[str, PoseClip] = {}
+    poses = {}
     for split in gestures.sources.split.unique():
         clips = gestures.clips(split, settings.frames, list(STREAMS))
         poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)

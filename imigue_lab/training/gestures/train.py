@@ -16,11 +16,11 @@ from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.gesture_clips import clip_rows, prediction_table
+from imigue_lab.training.gestures.map_encoder import MapEncoder
 from imigue_lab.training.gestures.pose_encoder import (
     build_pose_encoder,
     load_pose_encoder,
 )
-from imigue_lab.training.gestures.rgb_encoder import MODEL, RgbEncoder
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.tokens import (
@@ -107,14 +107,18 @@ def train_gesture(
             return run
         device, ranks, batch_size = session.device, session.ranks, settings.batch_size
         if ranks.first:
-            record_training_clips(run, **data.training_clips)
+            record_training_clips(run, data.training_clips)
         checkpoint = checkpoint_of(settings, data)
-        encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
+        encoder = None
+        if not data.posed:
+            encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
         labels = data.part("train").label.tolist()
         offsets = log_prior(labels, settings.corrected, len(checkpoint["classes"]))
         gesture.prior.copy_(torch.tensor(offsets))
-        rgb_encoder = RgbEncoder(load_baseline(data.rgb_input.run)) if data.rgb_input else None
+        rgb_encoder, rgb = None, data.rgb_input
+        if rgb:
+            rgb_encoder = MapEncoder(load_baseline(rgb.run), rgb.settings.model)
         system = GestureSystem(encoder, gesture, rgb_encoder)
         optimizer = torch.optim.AdamW(
             system.parameter_groups(settings.weight_decay), lr=settings.lr
@@ -159,8 +163,13 @@ def train_gesture(
 
 def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:
     """Describes the weights: which classes, keypoints, tokens and model they fit."""
-    pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
-    encoder = build_pose_encoder(pose)
+    pose, tokens = list[dict[str, Any]](), {}
+    if data.posed:
+        pose_dim, tokens = data.posed.shape[-1], {"pose_tokens": data.posed.encoding.name}
+    else:
+        pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
+        encoder = build_pose_encoder(pose)
+        pose_dim = encoder.joint.head.in_features + encoder.bone.head.in_features
     names = list(data.gestures.split.vocabulary.classes)
     return {
         "task": "gesture",
@@ -169,10 +178,11 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
         "rgb": data.encoding.name,
         "frames": settings.frames,
         "pose": pose,
+        **tokens,
         **({"rgb_encoder": data.rgb_input.arguments} if data.rgb_input else {}),
         "model": {
             "rgb_dim": data.rgb_dim,
-            "pose_dim": encoder.joint.head.in_features + encoder.bone.head.in_features,
+            "pose_dim": pose_dim,
             "classes": len(names),
             "criteria": list(settings.criteria_on),
             **{name: getattr(settings, name) for name in MODEL_SETTINGS},
@@ -195,16 +205,17 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
     if data:
         expected = {"keypoints": to_stored(data.gestures.layout), "rgb": data.encoding.name}
         expected["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
+        expected["pose_tokens"] = data.posed.encoding.name if data.posed else None
         expected["classes"] = list(data.gestures.split.vocabulary.classes)
     return run.load_model(build_system, task="gesture", **expected)
 
 
 def build_system(checkpoint: dict[str, Any]) -> GestureSystem:
     """An untrained system from `checkpoint_of`."""
-    encoder = build_pose_encoder(checkpoint["pose"])
-    gesture = build_gesture(**checkpoint["model"])
-    arguments = checkpoint.get("rgb_encoder")
-    rgb_encoder = RgbEncoder(build_baseline(MODEL, **arguments)) if arguments else None
+    encoder = build_pose_encoder(checkpoint["pose"]) if checkpoint["pose"] else None
+    gesture, rgb_encoder = build_gesture(**checkpoint["model"]), None
+    if arguments := checkpoint.get("rgb_encoder"):
+        rgb_encoder = MapEncoder(build_baseline(**arguments), arguments["name"])
     return GestureSystem(encoder, gesture, rgb_encoder)
 
 

@@ -21,7 +21,7 @@ from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.views.attention.maps import one_clip
 from imigue_lab.views.attention.over_clip import Place
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_of, styled
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, empty_figure, notes_of, styled
 
 Places = Float[np.ndarray, "V 2"]
 MOST = 14  # connections drawn
@@ -47,8 +47,10 @@ class LayerGraph(NamedTuple):
 def read_graphs(gesture: GestureRun, system: GestureSystem, clip_id: str) -> list[LayerGraph]:
     """First, middle and last layer of both streams, for the clip's first person.
 
-    Errors as of `one_clip`.
+    None if the pose tokens are not those of 2s-AGCN. Errors as of `one_clip`.
     """
+    if system.encoder is None:
+        return []
     batch = one_clip(gesture, clip_id)
     found = []
     for stream, skeleton in zip(STREAMS, batch.skeleton.chunk(2, dim=-1), strict=True):
@@ -81,6 +83,10 @@ def joint_middles(gesture: GestureRun, clip_id: str) -> Places:
 
 def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph]) -> go.Figure:
     """Bones in grey, the strongest connections above them; a joint's size is what it passes on."""
+    title = f"Adaptive graph of 2s-AGCN in clip {clip_id}"
+    if not graphs:
+        why = f"No graph of joints: the pose tokens are those of {gesture.data.runs[0].folder.name}"
+        return empty_figure(why, title, notes_of(gesture.run))
     layout = gesture.data.gestures.layout
     names = [joint.replace("_", " ") for joint in layout.joints]
     places = joint_middles(gesture, clip_id)
@@ -107,7 +113,6 @@ def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph
     what = (
         f"the {MOST} strongest of B + C; width and hover: weight; joints at their median position"
     )
-    title = f"Adaptive graph of 2s-AGCN in clip {clip_id}"
     return styled(figure, title, [*notes_of(gesture.run), what], height=600, above=20, b=20)
 
 

@@ -60,7 +60,7 @@ class ClipAttention:
     grid: tuple[int, int, int]
     seen: Bool[np.ndarray, "m s v"]  # whether a pose token is valid
     places: Float[np.ndarray, "m s v 2"]  # 0 to 1 over the encoder's crop; NaN where unknown
-    joints: tuple[str, ...]  # names of the v joints
+    joints: tuple[str, ...]  # names of the v joints, or of cells of a map of heatmaps
     probability: Float[np.ndarray, " classes"]
 
     @property
@@ -175,6 +175,6 @@ def read_attention(gesture: GestureRun, system: GestureSystem, clip_id: str) -> 
         gesture.data.grid(clip_id),
         seen,
         places.astype(np.float32),
-        layout.joints,
+        gesture.data.pose_names,
         output.logits[0].float().softmax(dim=0).numpy(),
     )

@@ -1,28 +1,35 @@
-"""Attention over a clip as pictures: a column a time, a row a criterion, merged tokens below.
+"""Attention over a clip as pictures, a column a time: of CMTF, and the rollout of MViTv2.
 
-All positions are pixels of the whole picture; the encoder sees the crop only (`data/crop.py`).
-Letters in shapes: h w, rows and columns of the encoder's map; P pose tokens; J joints that are seen
-at one time.
+CMTF has a row a criterion, merged tokens below. The rollout is how much of the class token stems
+from each place. All positions are pixels of the whole picture; the encoder sees the crop only
+(`data/skeletons/cropping.py`). Letters in shapes: t h w, times, rows and columns of the encoder's
+map; P pose tokens; J joints that are seen at one time.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
+import torch
 from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import picture_places
+from imigue_lab.features.encoders import VideoEncoder, normalised
+from imigue_lab.models.pictures.mvit import rollout
+from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.maps import AFTER, ALL, ClipAttention
-from imigue_lab.views.footage import Pictures, title_of
+from imigue_lab.views.footage import Pictures, clip_pictures, title_of
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.reel import as_source
-from imigue_lab.views.style import DISTINCT, notes_of, styled
+from imigue_lab.views.style import DISTINCT, empty_figure, notes_of, styled
 
 Place = dict[str, int]  # row and column of a subplot
 Edges = Float[np.ndarray, " edges"]  # of the columns or rows of the encoder's map
+SEEN = 16  # frames of the encoder's input: centres of equal segments
 UNKNOWN = (4, 3)  # width and height of a picture of unknown size
 TILE = 118  # pixels of a tile's width
 HEAT, LIGHT, DEEP = (213, 94, 0), (232, 241, 250), (8, 48, 107)  # of places; of joints
@@ -239,3 +246,53 @@ def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Corners, Corners
     x = [corner for left, _, right, _ in cells for corner in (left, right, right, left, left, None)]
     y = [corner for _, top, _, low in cells for corner in (top, top, low, low, top, None)]
     return x, y
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The share of the class token that stems from each place, in equal shares."""
+
+    places: Float[np.ndarray, "t h w"]
+    own: float  # share of the class token that stems from itself
+    note: str  # which weights computed it
+    absent: str = ""  # why there is none
+
+
+def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -> Rollout:
+    """Runs MViTv2 on the frames of a clip; errors as of `load_mvit`.
+
+    Args:
+        weights: see `load_mvit`; empty: the tiny untrained network, which only shows the method.
+        rgb: the recipe of the RGB tokens that the gesture model was trained on.
+    """
+    model, loaded = load_mvit(weights, "small" if weights else "tiny")
+    encoder = VideoEncoder(model, loaded, torch.device("cpu"), "float32")
+    note = f"by {encoder.note or weights}"
+    if loaded.digest not in rgb:
+        note += ", not by the encoder that extracted this run's RGB tokens"
+    shown = clip_pictures(index, clip_id, SEEN, short_side=0)
+    if shown.absent:
+        return Rollout(np.zeros((1, 1, 1)), 0.0, note, shown.absent)
+    pixels = encoder.prepare(np.stack(shown.pictures))[None]
+    places = rollout(model, normalised(pixels, encoder.device, 0.45, 0.225)).numpy()
+    return Rollout(places * places.size, float(1 - places.sum()), note)
+
+
+def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures) -> go.Figure:
+    """A column a time; a place without heat contributes an equal share or less."""
+    title = f"Attention rollout of MViT over clip {clip_id}"
+    notes = [*notes_of(run), found.note]
+    if found.absent or pictures.size is None:
+        return empty_figure(f"No pictures: {found.absent or pictures.absent}", title, notes)
+    times, height, width = found.places.shape
+    columns, rows = borders(width, height, pictures.size)
+    titles = [f"frame {frame}" for frame in pictures.frames]
+    figure = make_subplots(rows=1, cols=times, horizontal_spacing=0.004, column_titles=titles)
+    for time in range(times):
+        place = {"row": 1, "col": time + 1}
+        add_picture(figure, pictures, time, pictures.size, place)
+        add_heat(figure, found.places[time], columns, rows, place)
+    top = float(np.quantile(found.places, 0.999))
+    figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
+    notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
+    return styled(fit_tiles(figure, pictures.size), title, notes, height=300, b=20, l=20, r=80)

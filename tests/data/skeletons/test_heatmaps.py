@@ -40,6 +40,19 @@ def test_a_limb_connects_its_ends_with_the_lower_of_both_scores():
     assert not maps[1].any()  # towards a missing joint
 
 
+def test_mmgesture36_has_the_published_limbs_which_exchange_sides_as_published():
+    layout = LAYOUTS["mmgesture36"]
+    pairs = limbs(layout)
+    assert len(pairs) == 36 and pairs[:2] == ((0, 1), (0, 8)) and pairs[-1] == (0, 19)
+    assert {joint for pair in pairs for joint in pair} == set(range(36))
+    other = [frozenset(layout.mirrored[joint] for joint in pair) for pair in pairs]
+    exchanged = {(n, [frozenset(own) for own in pairs].index(to)) for n, to in enumerate(other)}
+    swaps = [(1, 3), (2, 4), (5, 6), (7, 10), (8, 11), (9, 12), (13, 14), (16, 15), (17, 20)]
+    swaps += [(18, 21), (19, 22), *zip(range(23, 29), range(29, 35), strict=True)]
+    stay = {(0, 0), (35, 35)}
+    assert exchanged == stay | set(swaps) | {(right, left) for left, right in swaps}
+
+
 def test_a_limb_shorter_than_a_pixel_is_drawn_as_its_first_joint():
     pair = posed((4, 4, 0.9), (4.5, 4.5, 0.4))
     assert_close(limb_heatmaps(pair, ((0, 1),), (9, 9)), joint_heatmaps(pair, (9, 9))[:1])

@@ -28,7 +28,7 @@ def system(looked):
 
 @pytest.fixture(scope="module")
 def clip_id(looked):
-    return choose_clip(looked.run).clip_id
+    return choose_clip(looked.run)[0]
 
 
 @pytest.fixture(scope="module")
@@ -190,17 +190,14 @@ def test_each_picture_is_drawn_below_the_heat_of_its_time(looked, seen):
 
 
 def test_the_default_clip_is_the_held_out_correct_prediction_with_most_confidence(looked):
-    choice = choose_clip(looked.run)
+    clip_id, why = choose_clip(looked.run)
     table = looked.run.predictions().set_index("clip_id")
     sure = table[[f"p{n}" for n in range(32)]].max(axis=1)
-    row = table.loc[choice.clip_id]
+    row = table.loc[clip_id]
     assert row.split != "train" and row.predicted == row.label
-    assert (
-        sure[choice.clip_id]
-        == sure[(table.split != "train") & (table.predicted == table.label)].max()
-    )
-    assert choice.clip_id in choice.why and f"{sure[choice.clip_id]:.2f}" in choice.why
-    assert choose_clip(looked.run, "0001_0").why == "clip 0001_0 of train, as requested"
+    assert sure[clip_id] == sure[(table.split != "train") & (table.predicted == table.label)].max()
+    assert clip_id in why and f"{sure[clip_id]:.2f}" in why
+    assert choose_clip(looked.run, "0001_0")[1] == "clip 0001_0 of train, as requested"
 
 
 def test_what_has_no_attention_is_refused_in_a_sentence(looked, monkeypatch, clip_id):

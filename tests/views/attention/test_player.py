@@ -21,13 +21,11 @@ def read(looked):
 @pytest.fixture
 def player(looked, read):
     clips = looked.index.clips[looked.index.clips.split == "test"]
-    return AttentionPlayer(
-        Moment(looked.index, clip_id=choose_clip(looked.run).clip_id), clips, read
-    )
+    return AttentionPlayer(Moment(looked.index, clip_id=choose_clip(looked.run)[0]), clips, read)
 
 
 def test_the_deepest_cell_is_painted_deepest_and_places_outside_the_crop_stay(read, looked):
-    attention = read(choose_clip(looked.run).clip_id)
+    attention = read(choose_clip(looked.run)[0])
     layer = "head 4, spatial"
     heat = attention.on_places(layer)
     time, row, column = np.unravel_index(heat.argmax(), heat.shape)
@@ -43,7 +41,7 @@ def test_the_deepest_cell_is_painted_deepest_and_places_outside_the_crop_stay(re
 
 
 def test_frames_outside_the_clip_are_not_changed(read, looked):
-    attention = read(choose_clip(looked.run).clip_id)
+    attention = read(choose_clip(looked.run)[0])
     paint = painter(attention, (192, 144), (10, 49), "semantic", pairs=True, merged=True)
     assert (paint(9, GREY) == 128).all() and (paint(50, GREY) == 128).all()
     assert not (paint(10, GREY) == 128).all()
@@ -53,7 +51,7 @@ def test_frames_outside_the_clip_are_not_changed(read, looked):
 
 
 def test_pairs_and_outlines_are_drawn_when_requested(read, looked):
-    attention = read(choose_clip(looked.run).clip_id)
+    attention = read(choose_clip(looked.run)[0])
     time = next(t for t in range(8) if snapshot_at(attention, (192, 144), t).outlines)
     drawn = [
         painter(attention, (192, 144), (0, 79), "all heads", pairs, merged)(10 * time + 5, GREY)

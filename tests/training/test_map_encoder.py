@@ -11,6 +11,7 @@ import torch
 from einops import rearrange
 from torch.testing import assert_close
 
+from imigue_lab.data.skeletons.cropping import picture_places
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder
@@ -19,15 +20,17 @@ from imigue_lab.results.published_tables import table_one
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gestures import rgb_encoder
-from imigue_lab.training.gestures.rgb_encoder import encode_pictures, open_filmed
+from imigue_lab.training.gestures import map_encoder
+from imigue_lab.training.gestures.map_encoder import encode_maps, open_mapped
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.deletion import delete_tokens
+from imigue_lab.views.attention.joint_graph import graph_over_joints, read_graphs
 from imigue_lab.views.attention.maps import AttentionSettings, load_attentive, read_attention
+from imigue_lab.views.attention.over_clip import snapshot_at
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
 CPU = torch.device("cpu")
@@ -100,19 +103,19 @@ def test_a_random_start_is_reported_wherever_the_network_counts(frozen, along):
 def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights(
     tiny, frozen, filmed, monkeypatch
 ):
-    encode, asked = rgb_encoder.encode, []
+    encode, asked = map_encoder.encode, []
 
     def listen(clips, clip_ids, *given):
         asked.append(clip_ids)
         encode(clips, clip_ids, *given)
 
-    monkeypatch.setattr(rgb_encoder, "encode", listen)
+    monkeypatch.setattr(map_encoder, "encode", listen)
     index = open_data(str(filmed))
-    again = encode_pictures(frozen.filmed, "", index, CPU)
+    again = encode_maps(frozen.filmed, "", index, CPU)
     assert not asked and all(torch.equal(again[i], frozen.rgb[i]) for i in frozen.rgb)
     clip_id, file = next(iter(frozen.filmed.files.items()))
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
-    again = encode_pictures(frozen.filmed, "", index, CPU)
+    again = encode_maps(frozen.filmed, "", index, CPU)
     assert asked == [[clip_id]] and torch.equal(again[clip_id], frozen.rgb[clip_id])
 
     run = frozen.filmed.run
@@ -131,7 +134,7 @@ def test_the_rgb_encoder_changes_only_when_it_is_fine_tuned(tiny, frozen, along,
     assert not [name for name in still.load_weights("last") if name.startswith("rgb_encoder.")]
     assert still.folder != tuned.folder
     before, after = along.filmed.run.load_weights("best"), tuned.load_weights("last")
-    after_rgb = {name: after[f"rgb_encoder.mvit.net.{name}"] for name in before}
+    after_rgb = {name: after[f"rgb_encoder.net.{name}"] for name in before}
     moved = {name for name in before if not torch.equal(before[name], after_rgb[name])}
     assert {"conv_proj.weight", "norm.weight", "blocks.0.attn.qkv.weight"} <= moved
     assert not any(name.startswith("head.") for name in moved)  # nothing runs it, nor does it decay
@@ -185,9 +188,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers(tiny, along, tuned, m
 
 def test_a_clip_without_pictures_uses_pose_alone_and_does_not_affect_other_clips(along, tuned):
     dark = along.part("test").clip_id.iloc[0]
-    pictures = along.filmed.pictures
+    pictures = along.filmed.source
     left = replace(pictures, clips=pictures.clips[pictures.clips.clip_id != dark])
-    less = replace(along, filmed=replace(along.filmed, pictures=left))
+    data = replace(along.filmed.data, pictures=left)
+    less = replace(along, filmed=replace(along.filmed, data=data))
     assert less.without_rgb == [dark] and less.identity() != along.identity()
     assert f"1 clips have no rgb tokens: only pose is used: {dark}" in less.remarks()
     system = load_gesture(tuned, less)
@@ -218,20 +222,24 @@ def test_views_open_such_a_run_and_09_refuses_it(tuned, along):
 
 
 def test_a_run_of_another_network_fold_or_data_is_refused(tiny, filmed, frozen, tuned):
-    with pytest.raises(
-        RunError, match="'seen-joint' does not fit: model is '2s-agcn', expected 'mvitv2-s'"
-    ):
+    with pytest.raises(RunError, match=r"rgb_run: .* slowonly, .* got 'seen-joint' of 2s-agcn"):
         load_gesture_tokens(tiny(rgb_run="seen-joint"))
     with pytest.raises(RunError, match="nobody: no finished run"):
         load_gesture_tokens(tiny(rgb_run="nobody"))
-    split = frozen.gestures.split
+    gestures = frozen.gestures
+    split = gestures.split
+
+    def open_on(split):
+        own = replace(gestures, split=split)
+        return open_mapped("rgb_run", "seen-pictures", open_data(str(filmed)), own)
+
     first = split.clips.video_id == split.part("train").video_id.iloc[0]
     held_out = split.clips.assign(split=split.clips.split.where(~first, "validation"))
     with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
-        open_filmed("seen-pictures", open_data(str(filmed)), replace(split, clips=held_out))
+        open_on(replace(split, clips=held_out))
     relabelled = replace(split, clips=split.clips.assign(label=split.clips.label[::-1].array))
     with pytest.raises(RunError, match=r"'seen-pictures', of whose .* are held out here or differ"):
-        open_filmed("seen-pictures", open_data(str(filmed)), relabelled)
+        open_on(relabelled)
     with pytest.raises(RunError, match=r"rgb: expected tokens of a published encoder, .*rgb_run"):
         load_gesture_tokens(tiny(rgb_run="", rgb=frozen.encoding.name))
     with pytest.raises(RunError, match=r"rgb_encoder is \{.*, expected None; choose another run"):
@@ -247,3 +255,77 @@ def test_fine_tuning_the_rgb_encoder_is_another_run():
     assert plain.fingerprint("d") == named.fingerprint("d")  # the run is in the digest of the data
     tuned = GestureSettings(rgb_run="a", finetune_rgb=True)
     assert tuned.fingerprint("d") != named.fingerprint("d")
+
+
+@pytest.fixture(scope="module")
+def on_maps(filmed, tiny):
+    """A gesture run on the maps of SlowOnly and of PoseConv3D."""
+    for model in ("slowonly", "poseconv3d"):
+        given = {"model": model, "data": str(filmed), "frames": 4, "epochs": 1, "batch_size": 8}
+        given |= {"sampling": "uniform", "test_clips": 2, "name": f"seen-{model}"}
+        train_baseline(BaselineSettings.from_arguments(given))
+    runs = {"rgb_run": "seen-slowonly", "pose_run": "seen-poseconv3d"}
+    settings = tiny(**runs, joint_run="", bone_run="", epochs=1, name="on-maps")
+    return train_gesture(settings), settings
+
+
+def test_maps_of_heatmaps_are_pose_tokens_with_places_in_the_picture(on_maps, filmed):
+    opened = open_gesture_run("on-maps", AttentionSettings())
+    data, clip_id = opened.data, opened.data.part("test").clip_id.iloc[0]
+    assert data.grid(clip_id) == (4, 2, 2) and data.runs[0].folder.name == "seen-poseconv3d"
+    pose, skeleton = data.poses[clip_id], data.poses[clip_id].skeleton.numpy()
+    assert pose.tokens.shape[:3] == pose.seen.shape == (1, 2, 16) and pose.seen.all()
+    points = skeleton[skeleton[..., 2] > 0][:, :2]
+    middle = (points.max(axis=0) + points.min(axis=0)) / 2  # of the box, whose cells are 4 x 4
+    spots = picture_places(pose.places[0, 0].double().numpy(), *data.sizes[clip_id])
+    np.testing.assert_allclose(spots.mean(axis=0), middle, atol=1)
+    reach = 1.25 * (points.max(axis=0) - points.min(axis=0)).max()
+    np.testing.assert_allclose(spots.max(axis=0) - spots.min(axis=0), 3 / 4 * reach, atol=1)
+    clips, number = data.posed.seen[clip_id]
+    net = load_baseline(data.runs[0])
+    with torch.no_grad():
+        (maps,) = clips.enter(clips.collate(clips.draws(number)))
+        logits = net(maps)
+    told = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
+    assert_close(told, logits[0], atol=4e-3, rtol=2e-3)
+    assert "pose tokens are cells of the run seen-poseconv3d, frozen" in data.remarks()
+
+
+def test_views_show_the_cells_and_say_what_they_cannot_show(on_maps):
+    opened = open_gesture_run("on-maps", AttentionSettings())
+    system, clip_id = load_attentive(opened), opened.data.part("test").clip_id.iloc[0]
+    seen = read_attention(opened, system, clip_id)
+    shot = snapshot_at(seen, opened.data.sizes[clip_id], 0)
+    assert shot.names[:2] == ["row 1, column 1", "row 1, column 2"] and len(shot.names) == 16
+    kept = on_maps[0].predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
+    np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
+    assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
+    assert read_graphs(opened, system, clip_id) == []
+    figure = graph_over_joints(opened, clip_id, [])
+    assert "No graph of joints: the pose tokens are those of seen-poseconv3d" in str(figure)
+    with pytest.raises(
+        RunError, match=r"pose tokens of 'pose-trained-poseconv3d-.*; name a run on"
+    ):
+        open_encoder(on_maps[0], "rgb", AnalyseSettings(), CPU)
+
+
+def test_a_pose_run_that_does_not_fit_is_refused(on_maps, tiny, frozen):
+    settings = on_maps[1]
+    with pytest.raises(RunError, match=r"pose_run: .* poseconv3d, got 'seen-joint' of 2s-agcn"):
+        load_gesture_tokens(settings.model_copy(update={"pose_run": "seen-joint"}))
+    sources = frozen.gestures.sources
+    first = sources.video_id == sources.video_id[sources.split == "train"].iloc[0]
+    shifted = sources.assign(split=sources.split.where(~first, "validation"))
+    with pytest.raises(RunError, match=r"pose_run: .* run 'seen-poseconv3d', of whose"):
+        own = replace(frozen.gestures, sources=shifted)
+        open_mapped("pose_run", "seen-poseconv3d", open_data(settings.data), own)
+    for given in ({"finetune": True}, {"joint_run": "seen-joint"}):
+        with pytest.raises(SettingsError, match=r"pose_run: its tokens are used frozen and alone"):
+            GestureSettings.from_arguments({"pose_run": "seen-poseconv3d", **given})
+    with pytest.raises(RunError, match="pose_tokens is 'pose-trained-poseconv3d-"):
+        load_gesture(
+            on_maps[0],
+            replace(
+                frozen, encoding=open_gesture_run("on-maps", AttentionSettings()).data.encoding
+            ),
+        )

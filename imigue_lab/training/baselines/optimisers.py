@@ -1,0 +1,62 @@
+"""Optimisers: the learning rate of each weight, and which weights decay."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from imigue_lab.training.baselines.settings import BaselineSettings
+
+HEAD = re.compile(r"(^|\.)head\.")
+BLOCK = re.compile(r"(?:[a-z_]\w*\.)+?(\d+(?:\.\d+)*)\.")  # the name up to its first numbers
+POSITIONS = re.compile(r"rel_pos|relative_position|pos_encoding")  # tables and vectors
+
+
+def build_optimizer(model: nn.Module, settings: BaselineSettings) -> Optimizer:
+    """`adamw`, or `sgd` with momentum 0.9, in the groups of `parameter_groups`."""
+    groups = parameter_groups(model, settings)
+    if settings.optimizer == "sgd":
+        return SGD(groups, lr=settings.lr, momentum=0.9, nesterov=settings.nesterov)
+    return AdamW(groups, lr=settings.lr)
+
+
+def parameter_groups(model: nn.Module, settings: BaselineSettings) -> list[dict[str, Any]]:
+    """What is trained, by learning rate and weight decay.
+
+    The learning rate is `layer_decay` to the power of the depths above a weight, and `backbone_lr`
+    of that unless it is the head's. Without `decay_norms`, norms, biases and tables of positions
+    do not decay.
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    depth = depths(trained)
+    top = max(depth.values())
+    groups = defaultdict[tuple[float, float], list[nn.Parameter]](list)
+    for name, p in trained.items():
+        share = settings.layer_decay ** (top - depth[name])
+        share *= 1.0 if HEAD.search(name) else settings.backbone_lr
+        decays = settings.decay_norms or not (p.ndim < 2 or POSITIONS.search(name))
+        groups[settings.lr * share, settings.weight_decay * decays].append(p)
+    return [{"params": own, "lr": lr, "weight_decay": w} for (lr, w), own in groups.items()]
+
+
+def depths(names: Iterable[str]) -> dict[str, int]:
+    """The number of blocks up to each weight of a network whose blocks follow one another.
+
+    0 is the stem. A block is a numbered part, such as `blocks.3` or `features.2.1`; what is between
+    two, such as `features.1`, belongs to the first. The last norm and the head are one deeper than
+    the last block.
+    """
+    parts = {name: found for name in names if (found := BLOCK.match(name))}
+    most = max((found[1].count(".") for found in parts.values()), default=0)
+    depth, block = 0, ""
+    deep: dict[str, int | None] = {}
+    for name in names:
+        found = None if HEAD.search(name) else parts.get(name)
+        if found and found[0] != block and found[1].count(".") == most:
+            depth, block = depth + 1, found[0]
+        ended = found is None and (depth > 0 or HEAD.search(name))
+        deep[name] = None if ended else depth
+    return {name: depth + 1 if own is None else own for name, own in deep.items()}

@@ -1,0 +1,240 @@
+"""Tokens of the gesture model that are maps: stored ones, or the output of a run of Table 1.
+
+Stored maps of RGB come from the feature store or a user's own folder. A run gives those of its last
+stage, on pictures (`rgb_run`) or on heatmaps of joints (`pose_run`). It is frozen; on pictures it
+may be fine-tuned. Whatever it was trained on, it sees each clip once, frames evenly over all of it.
+
+Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network sees; t h w, times
+and places of its map; D its width.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from imigue_lab.data.index import Index
+from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
+from imigue_lab.errors import DataError, RunError
+from imigue_lab.models.baselines import ROWS, TABLE
+from imigue_lab.training.baselines.clips import Clips
+from imigue_lab.training.baselines.data import BaselineData
+from imigue_lab.training.baselines.pictures import SIDES, ClipPictures, as_input
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import load_baseline
+from imigue_lab.training.gesture_clips import GestureData, Sizes, picture_sizes
+from imigue_lab.training.leaks import Kind, refuse_leak
+from imigue_lab.training.runs import Run, find_run
+
+Map = Float[Tensor, "t h w D"]
+
+
+def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[str, Map], Sizes]:
+    """The RGB map of each clip that has one, and the size of its picture if known.
+
+    A user's own features may be (t, D): tokens of whole pictures.
+    """
+    known = picture_sizes(index)
+    maps: dict[str, Map] = {}
+    sizes: Sizes = {}
+    for clip_id in index.clips.clip_id:
+        if not features.path(clip_id).exists():
+            continue
+        item = features.read(clip_id)
+        array = item["rgb"] if "rgb" in item else item.get("features")
+        if array is None or array.ndim not in (2, 4):
+            raise DataError(
+                f"{features.path(clip_id)}: expected rgb tokens (times, rows, columns, width);"
+                " name another encoder by `rgb`"
+            )
+        whole = array if array.ndim == 4 else rearrange(array, "t d -> t 1 1 d")
+        maps[clip_id] = torch.from_numpy(whole)
+        if clip_id in known:
+            sizes[clip_id] = known[clip_id]
+        elif "picture" in item:
+            width, height = item["picture"]
+            sizes[clip_id] = int(width), int(height)
+    widths = {clip.shape[-1]: clip_id for clip_id, clip in maps.items()}
+    if len(widths) != 1:
+        found = ", ".join(f"{width} in {clip_id}" for width, clip_id in widths.items())
+        raise DataError(
+            f"{features.folder}: expected clips of one width, got {found or 'no clip'}; extract"
+            " them again"
+        )
+    return maps, sizes
+
+
+TRAINED = "rgb-trained"  # tokens of a run, in the feature store
+AT_ONCE = 8  # clips that are encoded together
+BYTES_A_VALUE = 2e-9  # of float16, in GB
+ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
+INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network that each names
+
+
+class MapEncoder(nn.Module):
+    """A network of pictures of Table 1, from stored frames to the tokens of its map."""
+
+    def __init__(self, net: nn.Module, model: str):
+        super().__init__()
+        self.net, self.model = net, model
+
+    def forward(self, frames: UInt8[Tensor, "B L 3 H W"]) -> Float[Tensor, "B t h w D"]:
+        net: Any = self.net
+        return net.tokens(as_input(frames, self.model))
+
+
+@dataclass(frozen=True)
+class MappedClips:
+    """The clips of a gesture model as the network of a run sees them.
+
+    Attributes:
+        run: of a network of pictures or heatmaps, trained on these clips.
+        settings: of that run, to see each clip once.
+        data: the clips that have such an input.
+        net: the best model of the run, in eval mode.
+    """
+
+    run: Run
+    settings: BaselineSettings
+    data: BaselineData
+    net: Any
+
+    @property
+    def source(self) -> ClipPictures | GestureData:
+        """Pictures of a network of pictures, keypoints of one of heatmaps."""
+        source = self.data.pictures or self.data.gestures
+        assert source is not None
+        return source
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `build_baseline` for its network."""
+        return {"name": self.settings.model, **self.run.read_checkpoint("best")["arguments"]}
+
+    @cached_property
+    def seen(self) -> dict[str, tuple[Clips, int]]:
+        """Where each clip is."""
+        splits = self.data.split.clips.split.unique()
+        parts = [self.data.clips(split, self.settings) for split in splits]
+        return {i: (part, n) for part in parts for n, i in enumerate(part.clip_ids)}
+
+    def draw(self, clip_id: str) -> Any:
+        """What the network sees of a clip."""
+        clips, number = self.seen[clip_id]
+        return clips.draws(number)[0]
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """For each clip the file of what it is encoded from: its frames, or the weights alone."""
+        if self.data.pictures is None:
+            return dict.fromkeys(self.seen, self.run.folder / "best.safetensors")
+        table = self.data.pictures.clips
+        return dict(zip(table.clip_id, table.file, strict=True))
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Times, rows and columns of a clip's map, and its width."""
+        tokens = self.encode([next(iter(self.seen))])
+        times, rows, columns, width = tokens.shape[1:]
+        return times, rows, columns, width
+
+    @torch.no_grad()
+    def encode(self, clip_ids: list[str]) -> Float[Tensor, "B t h w D"]:
+        """The maps of clips, on the device of `net`."""
+        clips, _ = self.seen[clip_ids[0]]
+        batch = clips.collate([self.draw(clip_id) for clip_id in clip_ids])
+        device = next(self.net.parameters()).device
+        return self.net.tokens(*clips.enter(batch.to(device)))
+
+    def batch(self, clip_ids: list[str]) -> tuple[UInt8[Tensor, "B L 3 H W"], Bool[Tensor, " B"]]:
+        """The frames of clips, black where there are none, and which clips have any."""
+        side = SIDES[self.settings.size]
+        nothing = torch.zeros(self.settings.frames, 3, side, side, dtype=torch.uint8)
+        present = [clip_id in self.seen for clip_id in clip_ids]
+        frames = [self.draw(i).frames if i in self.seen else nothing for i in clip_ids]
+        return torch.stack(frames), torch.tensor(present)
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        kind = TRAINED if self.data.pictures else "pose-trained"
+        seen = f"{self.settings.frames} frames evenly, {self.settings.size} size"
+        return Encoding(
+            f"{kind}-{self.settings.model}", f"weights {self.run.weights_digest()}; {seen}; float32"
+        )
+
+
+def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) -> MappedClips:
+    """A finished run by name, and its input for the clips of a split; frames are decoded if absent.
+
+    Args:
+        parameter: of `INPUTS`, that names it.
+
+    Raises:
+        RunError: the run is of another network, or was trained on clips that the split holds out.
+        DataError: a video cannot be read.
+    """
+    run, split = find_run(name), gestures.split
+    found, modality = run.read_checkpoint("best"), INPUTS[parameter]
+    if (model := found.get("model")) not in ROWS or ROWS[model].modality != modality:
+        fitting = ", ".join(row.name for row in TABLE if row.modality == modality)
+        raise RunError(
+            f"{parameter}: expected a run of {fitting}, got {run.folder.name!r} of"
+            f" {model or found['task']}; choose another run, or leave it empty"
+        )
+    kind: Kind
+    settings = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
+    if modality == "RGB":
+        from imigue_lab.training.baselines.frames import open_pictures
+
+        net = load_baseline(run, vocabulary=split.vocabulary)
+        crop, stream = SIDES[settings.size], settings.pictures
+        own = open_pictures(index, split.clips, crop, stream)
+        data, kind = BaselineData(split, None, own, picture_sizes(index)), "picture"
+    else:
+        net = load_baseline(run, gestures)
+        data, kind = BaselineData(split, gestures), "skeleton"
+    mapped = MappedClips(run, settings, data, net)
+    refuse_leak(parameter, run, kind, mapped.source.training_clips, data.held_out)
+    return mapped
+
+
+def encode_maps(
+    mapped: MappedClips, store: str, index: Index, device: torch.device
+) -> dict[str, Map]:
+    """The map of every clip that the network sees, from the feature store or encoded now.
+
+    Changed clips are encoded again; other weights have another folder in the store.
+    """
+    kept, contents = create_store(store, index, mapped.encoding), mapped.source.contents
+    absent = [
+        clip_id
+        for clip_id, file in mapped.files.items()
+        if not kept.is_fresh(clip_id, file) or kept.facts(clip_id)["content"] != contents[clip_id]
+    ]
+    if absent:
+        encode(mapped, absent, kept, device)
+    return {clip_id: torch.from_numpy(kept.read(clip_id)["rgb"]) for clip_id in mapped.files}
+
+
+def encode(
+    mapped: MappedClips, clip_ids: list[str], kept: EncoderStore, device: torch.device
+) -> None:
+    """Encodes clips into the store; prints their size first."""
+    size = len(clip_ids) * prod(mapped.shape) * BYTES_A_VALUE
+    print(f"tokens of {len(clip_ids)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
+    contents = mapped.source.contents
+    mapped.net.to(device)
+    for start in tqdm(range(0, len(clip_ids), AT_ONCE), desc="tokens", unit="batch"):
+        own = clip_ids[start : start + AT_ONCE]
+        for clip_id, tokens in zip(own, mapped.encode(own), strict=True):
+            content = {"content": contents[clip_id]}
+            features = {"rgb": tokens.half().cpu().numpy()}
+            kept.write(clip_id, features, mapped.files[clip_id], content)
+    mapped.net.cpu()
