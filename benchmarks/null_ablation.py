@@ -11,8 +11,8 @@ import pandas as pd
 
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.results.compare import show_comparison
-from imigue_lab.studies.ablations import ablate, ablation_table
+from imigue_lab.results.compare import compare, show_comparison
+from imigue_lab.studies.ablations import ablate
 from imigue_lab.studies.settings import AblationSettings
 from imigue_lab.training.runs import Run
 
@@ -27,7 +27,7 @@ def null_table(sets: int, videos: int, given: str) -> pd.DataFrame:
             settings = AblationSettings(data=str(root), seed=seed, seeds=1, given=given)
             for variant, own in ablate(settings).items():
                 runs.setdefault(variant, []).extend(own)
-    return ablation_table(runs)
+    return compare(runs)
 
 
 def main(sets: int = 8) -> None:

@@ -18,8 +18,9 @@ from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.models.baselines import TABLE
+from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
+from imigue_lab.results.open import FusionSettings
 from imigue_lab.studies.settings import AblationSettings, SearchSettings
 from imigue_lab.training.tasks import TASKS
 
@@ -186,6 +187,23 @@ def texts_in_code():
                 yield "".join(v.value if isinstance(v, ast.Constant) else "…" for v in values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
+
+
+def test_every_command_of_the_page_on_recipes_is_valid():
+    page = DOCS / "recipes.md"
+    lines = commands(page)
+    streams = re.findall(r"\| `(--preset paper [^`]+)` \|", page.read_text())
+    assert len(lines) > 8 and len(streams) == 10
+    for options in streams:
+        if "slowonly " not in options or "slowonly" in ROWS:
+            lines.append(f"imigue-lab train baseline --data /data/iMiGUE {options}")
+    for line in lines:
+        options = build_parser().parse_args(shlex.split(line)[1:])
+        if "task" in options:
+            given_settings(TASKS[options.task].settings, options)
+        elif "runs" in options:
+            given = {"runs": ",".join(options.runs), "weights": options.weights}
+            FusionSettings.from_arguments(given)
 
 
 def test_every_message_quoted_by_the_page_on_troubleshooting_occurs_in_the_code():

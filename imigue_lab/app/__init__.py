@@ -64,16 +64,15 @@ def build_parser() -> argparse.ArgumentParser:
     make = command("make-data", make_data, "write a synthetic data set in any layout")
     make.add_argument("root", type=Path, help="folder to create")
     layouts = ["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"]
-    add_option(make, "--layout", "miga2024", "layout of the files", choices=layouts)
+    add_option(make, "--layout", "layout of the files", "miga2024", choices=layouts)
     sizes = "long: longer gestures with pauses; full: 359 videos and 18,232 clips with tiny frames"
-    add_option(make, "--size", "demo", sizes, choices=["demo", "long", "full"])
+    add_option(make, "--size", sizes, "demo", choices=["demo", "long", "full"])
     videos = "number of interviews (default: 120; long: 24; full: 359)"
     make.add_argument("--videos", type=positive, help=videos)
-    add_option(make, "--seed", 0, "random seed", type=int)
+    add_option(make, "--seed", "random seed", 0, type=int)
     signals = "simulated signal: joint, across both modalities; none, noise only"
-    add_option(make, "--signal", "joint", signals, choices=["joint", "none"])
-    store = "feature store (default: features/ of the workspace)"
-    make.add_argument("--store", default="", help=store)
+    add_option(make, "--signal", signals, "joint", choices=["joint", "none"])
+    add_option(make, "--store", "feature store (default: features/ of the workspace)")
     no_pictures = "write keypoints and labels only"
     make.add_argument("--no-pictures", dest="pictures", action="store_false", help=no_pictures)
     for option, effect in (
@@ -87,10 +86,10 @@ def build_parser() -> argparse.ArgumentParser:
     decode = (
         "all: decode all frames; sample: count them and check some for faces; none: headers only"
     )
-    add_option(check, "--decode", "sample", decode, choices=["all", "sample", "none"])
+    add_option(check, "--decode", decode, "sample", choices=["all", "sample", "none"])
     subjects = "CSV of video_id,subject (default: those of the data)"
-    check.add_argument("--subjects", default="", metavar="FILE", help=subjects)
-    check.add_argument("--store", default="", help="feature store with extracted keypoints")
+    add_option(check, "--subjects", subjects, metavar="FILE")
+    add_option(check, "--store", "feature store with extracted keypoints")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
 
     classes = command("classes", print_classes, "list the classes in the form of classes.csv")
@@ -122,10 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
     fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
     fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     weights = "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1"
-    add_option(fusion, "--weights", "uniform", weights)
-    name = "name of the new run (default: derived from the runs)"
-    fusion.add_argument("--name", default="", help=name)
-    add_option(fusion, "--seed", 0, "random seed of the intervals", type=int)
+    add_option(fusion, "--weights", weights, "uniform")
+    add_option(fusion, "--name", "name of the new run (default: derived from the runs)")
+    add_option(fusion, "--seed", "random seed of the intervals", 0, type=int)
     calibrate = "calibrate by a temperature fitted on validation, or out of fold"
     fusion.add_argument("--temperature", action="store_true", help=calibrate)
 
@@ -144,14 +142,12 @@ def build_parser() -> argparse.ArgumentParser:
     track = "of MiGA, or of MAC on MA-52"
     submission.add_argument("--track", type=int, choices=[1, 3], required=True, help=track)
     form = "year of a challenge's form, or plain (default: the newest of the data set)"
-    forms = ["2023", "2024", "2025", "plain"]
-    submission.add_argument("--format", default="", choices=forms, help=form)
+    add_option(submission, "--format", form, choices=["2023", "2024", "2025", "plain"])
     header = "column names, comma-separated (default: those of the form)"
-    submission.add_argument("--header", default="", help=header)
+    add_option(submission, "--header", header)
     numbers = "class numbers of track 1: zero, from 0; csv, as in the label files"
-    add_option(submission, "--numbering", "zero", numbers, choices=["zero", "csv"])
-    data = "root with the test split (default: that of the run)"
-    submission.add_argument("--data", default="", help=data)
+    add_option(submission, "--numbering", numbers, "zero", choices=["zero", "csv"])
+    add_option(submission, "--data", "root with the test split (default: that of the run)")
     out = "output folder (default: submissions/ of the run)"
     submission.add_argument("--out", type=Path, help=out)
 

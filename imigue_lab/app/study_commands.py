@@ -19,9 +19,11 @@ def positive(text: str) -> int:
 
 
 def add_option(
-    parser: argparse.ArgumentParser, option: str, default: Any, text: str, **rules: Any
+    parser: argparse.ArgumentParser, option: str, text: str, default: Any = "", **rules: Any
 ) -> None:
-    parser.add_argument(option, default=default, help=f"{text} (default: {default})", **rules)
+    """An option whose help names its default, unless that is empty."""
+    shown = text if default == "" else f"{text} (default: {default})"
+    parser.add_argument(option, default=default, help=shown, **rules)
 
 
 def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
@@ -49,7 +51,7 @@ def add_study_commands(commands: Any) -> None:
     ):
         study = commands.add_parser(name, help=effect)
         add_settings(study, settings)
-        add_option(study, "--workers", 1, "number of processes on this host", type=positive)
+        add_option(study, "--workers", "number of processes on this host", 1, type=positive)
         study.set_defaults(run=run)
 
     compare = commands.add_parser(
@@ -64,15 +66,15 @@ def add_study_commands(commands: Any) -> None:
 
 
 def run_ablation(options: argparse.Namespace) -> None:
-    from imigue_lab.results.compare import in_words, show_comparison
-    from imigue_lab.studies.ablations import ablate, ablation_table
+    from imigue_lab.results.compare import compare, in_words, show_comparison
+    from imigue_lab.studies.ablations import ablate
     from imigue_lab.studies.settings import AblationSettings
     from imigue_lab.studies.trials import share_among
 
     settings = given_settings(AblationSettings, options)
     if options.workers > 1:
         share_among(options.workers, ablate, settings)
-    table = ablation_table(ablate(settings), settings.split)
+    table = compare(ablate(settings), split=settings.split)
     print(show_comparison(table).to_string(index=False), *in_words(table), sep="\n")
 
 

@@ -24,7 +24,8 @@ from imigue_lab.errors import DataError, SettingsError, some
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 LEAST_SCORE = 0.3  # rtmlib's drawings omit joints below it
-Positions, Scores = Float[np.ndarray, "N 133 2"], Float[np.ndarray, "N 133"]
+Positions = Float[np.ndarray, "N 133 2"]
+Scores = Float[np.ndarray, "N 133"]
 Estimator = Callable[[Frame], tuple[Positions, Scores]]  # rtmlib's, of a BGR picture
 
 

@@ -277,6 +277,7 @@ def build_gesture(
     momentum: int | float = 0.9,
     warmup: int = 5,
     reads: Reads = "predicted",
+    centred: bool = True,
 ) -> GestureModel:
     """The paper's gesture model (Fig. 1a), or a variant by name; raises SettingsError for values
     that do not fit together.
@@ -292,12 +293,13 @@ def build_gesture(
         bank, top_k, momentum: entries per class, entries read, inertia (paper: 50, 5, 0.9).
         warmup: epochs in which the bank is written but not read.
         reads: entries of the predicted class refine f, or those of all classes the logits.
+        centred: whether the clip's mean is subtracted from each token, see `Projection`.
     """
     if width % heads:
         raise SettingsError(f"width ({width}) must be a multiple of heads ({heads})")
     if memory and fusion == "late":
         raise SettingsError("late fusion has no feature of the clip to remember: set memory=false")
-    rgb, pose = Projection(rgb_dim, width), Projection(pose_dim, width)
+    rgb, pose = (Projection(dim, width, centred) for dim in (rgb_dim, pose_dim))
     fuse = build_fusion(fusion, width, heads, criteria, merge)
     model = GestureModel(rgb, pose, fuse, classes)
     if memory:  # initialised last: with one seed, the other weights start alike without it

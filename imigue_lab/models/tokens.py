@@ -13,6 +13,9 @@ from einops import rearrange, reduce, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+Region = tuple[float, float, float, float]  # left, top, right and bottom
+WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -54,11 +57,13 @@ class Projection(nn.Module):
         Linear(values - rest) + W_rest rest + modality code        W_rest = 0 at the start
 
     What is constant over a clip, the person and the room, dominates every token and lets a model
-    memorise the training clips; see docs/paper_gaps.md. Masked values have no effect, not even NaN.
+    memorise the training clips, but so is a posture that is held; see docs/paper_gaps.md. Without
+    `centred` it is Linear(values) instead. Masked values have no effect, not even NaN.
     """
 
-    def __init__(self, in_dim: int, dim: int):
+    def __init__(self, in_dim: int, dim: int, centred: bool = True):
         super().__init__()
+        self.centred = centred
         self.linear = nn.Linear(in_dim, dim)
         self.to_rest = nn.Linear(in_dim, dim, bias=False)
         nn.init.zeros_(self.to_rest.weight)
@@ -71,7 +76,8 @@ class Projection(nn.Module):
         code = self.modality
         if tokens.rest is not None:
             rest = tokens.rest.to(self.modality.dtype).masked_fill(invalid, 0)
-            values, code = values - rest, code + self.to_rest(rest)
+            values = values - rest if self.centred else values
+            code = code + self.to_rest(rest)
         projected = (self.linear(values) + code).masked_fill(invalid, 0)
         times = tokens.times.masked_fill(~tokens.mask, 0)
         if tokens.places is None:
@@ -87,10 +93,15 @@ def masked_mean(values: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Fl
     return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-def grid_tokens(features: Float[Tensor, "B T h w W"]) -> Tokens:
-    """Tokens of an RGB encoder's map, each at the centre of its cell and of its time step."""
+def grid_tokens(features: Float[Tensor, "B T h w W"], region: Region = WHOLE) -> Tokens:
+    """Tokens of an RGB encoder's map, each at the centre of its cell and of its time step.
+
+    `region` is what the map shows, as shares of the crop.
+    """
     clips, steps, rows, columns, _ = features.shape
     t, y, x = ((torch.arange(n, device=features.device) + 0.5) / n for n in (steps, rows, columns))
+    left, top, right, bottom = region
+    x, y = left + (right - left) * x, top + (bottom - top) * y
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
     return Tokens(
         rearrange(features, "b t h w d -> b (t h w) d"),

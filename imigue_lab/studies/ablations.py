@@ -15,11 +15,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
-
 from imigue_lab.data.workspace import locked
 from imigue_lab.errors import RunError, SettingsError, some
-from imigue_lab.results.compare import compare, scored_items
+from imigue_lab.results.compare import scored_items
 from imigue_lab.studies.settings import AblationSettings
 from imigue_lab.studies.trials import FAILED, lock_of, open_study, tickets, work
 from imigue_lab.training.runs import Run, runs_folder
@@ -54,6 +52,7 @@ GESTURE: dict[str, Change] = {
     "no-semantic": {"criteria": "spatial,contextual"},
     "no-spatial": {"criteria": "semantic,contextual"},
     "no-contextual": {"criteria": "semantic,spatial"},
+    "not-centred": {"centred": False},
     "merge-0.1": {"merge": 0.1},
     "merge-0.5": {"merge": 0.5},
     "bank-10": {"bank": 10},
@@ -95,8 +94,8 @@ def choose(task: str, names: str) -> dict[str, Change]:
 
 
 class Cell(NamedTuple):
-    variant: str
-    seed: int
+    variant: str = ""
+    seed: int = -1
     fold: int = -1  # as data or given
 
     def __str__(self) -> str:
@@ -104,7 +103,6 @@ class Cell(NamedTuple):
         return f"{self.variant}, seed {self.seed}{fold}"
 
 
-EMPTY = Cell("", -1)
 Grid = dict[Cell, Settings]
 
 
@@ -199,8 +197,7 @@ def enqueue(study: "Study", grid: Grid) -> None:
 
 
 def cell_of(ticket: "Trial | FrozenTrial") -> Cell:
-    attributes = ticket.user_attrs
-    return Cell(*(attributes.get(name, default) for name, default in EMPTY._asdict().items()))
+    return Cell(**{name: v for name, v in ticket.user_attrs.items() if name in Cell._fields})
 
 
 def runs_by_cell(study: "Study") -> dict[Cell, Run]:
@@ -248,8 +245,3 @@ def refuse_other_data(runs: dict[str, list[Run]]) -> None:
                     f"{name}: {run.folder} was trained on other data than {full.folder.name};"
                     " delete the older one and run again"
                 )
-
-
-def ablation_table(runs: dict[str, list[Run]], split: str = "validation") -> pd.DataFrame:
-    """Each variant against the full model, see `compare`."""
-    return compare(runs, FULL, split)

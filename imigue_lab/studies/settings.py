@@ -1,6 +1,5 @@
 """The parameters of 03_ablations and 08_search: what is trained, how often, and where."""
 
-import ast
 import re
 import shlex
 from typing import Any, ClassVar, Literal
@@ -85,27 +84,18 @@ class SearchSettings(StudySettings):
             raise ValueError(f"study: {self.study!r} is a preset already; choose another name")
 
 
-def read_given(text: str) -> dict[str, Any]:
-    """Parses ``epochs:20 labels:x.csv``; papermill cannot show help for a line with a second =.
+def read_given(text: str) -> dict[str, str]:
+    """Splits ``epochs:20 labels:x.csv``; papermill cannot show help for a line with a second =.
 
     Raises:
         SettingsError: a word is not name:value.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for word in shlex.split(text):
         pair = re.fullmatch(r"(\w+)[:=](.*)", word)
         if not pair:
             raise SettingsError(
                 f"given: expected name:value, got {word!r}; write epochs:20 lr:1e-4"
             )
-        found[pair[1]] = literal(pair[2])
+        found[pair[1]] = pair[2]
     return found
-
-
-def literal(text: str) -> Any:
-    """A number if the text is one, else the text."""
-    try:
-        value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
-    return value if isinstance(value, int | float) else text

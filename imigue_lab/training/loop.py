@@ -6,26 +6,67 @@ processes can share the work (`ranks`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
-from imigue_lab.training.schedules import Averaged, build_scheduler, restart_plateau
 from imigue_lab.training.session import Session, seed_everything
 from imigue_lab.training.settings import TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
 D = TypeVar("D", bound=Any)  # the data of a task
+SCHEDULERS = r"^(none|plateau|cosine|steps(:\d+)+)$"
+
+
+def build_scheduler(
+    name: str, optimizer: Optimizer, epochs: int, patience: int, steps: int
+) -> LRScheduler | None:
+    """Changes the learning rate: `plateau` after each epoch, the others after each step.
+
+    Args:
+        name: `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
+            has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
+        steps: of an epoch.
+    """
+    if name == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
+    if name == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, patience // 2))
+    if name.startswith("steps:"):
+        milestones = [steps * int(epoch) for epoch in name.split(":")[1:]]
+        return lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
+    return None
+
+
+def restart_plateau(scheduler: LRScheduler | None) -> None:
+    """Forgets earlier epochs, in which parts of the model were inactive."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.best, scheduler.num_bad_epochs, scheduler.cooldown_counter = torch.inf, 0, 0
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    """``w̄ <- d w̄ + (1 - d) w``, and the same for BatchNorm's statistics, which belong to w.
+
+    Other buffers, such as a memory bank, are copied.
+    """
+    weights, mean, state = dict(model.named_parameters()), averaged.state_dict(), model.state_dict()
+    moving = [n for n in state if n in weights or n.endswith(("running_mean", "running_var"))]
+    get_ema_multi_avg_fn(decay)([mean[n] for n in moving], [state[n] for n in moving], 0)
+    for name in state.keys() - set(moving):
+        mean[name].copy_(state[name])
 
 
 class EpochBatches:
@@ -35,18 +76,14 @@ class EpochBatches:
         sampler: item numbers of each global batch.
         read: a batch of these draws.
         dataset: its `epoch` is set first, on which random augmentation depends.
-        together: neighbours in a batch that are read together, see `Ranks.deal`.
     """
 
+    together = 1  # neighbours that one process reads at once
+
     def __init__(
-        self,
-        sampler: BucketSampler,
-        read: Callable[[list[Draw]], Any],
-        dataset: Any = None,
-        together: int = 1,
+        self, sampler: BucketSampler, read: Callable[[list[Draw]], Any], dataset: Any = None
     ):
         self.sampler, self.read, self.dataset = sampler, read, dataset
-        self.together = together
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -57,9 +94,8 @@ class EpochBatches:
         if self.dataset is not None:
             self.dataset.epoch = epoch
         for draws in with_ordinals(self.sampler):
-            yield [
-                Piece(self.read(own), weight) for own, weight in ranks.deal(draws, self.together)
-            ]
+            dealt = ranks.deal(draws, self.together)
+            yield [Piece(self.read(own), weight) for own, weight in dealt]
 
 
 @dataclass(frozen=True)
@@ -115,24 +151,27 @@ def fit(
     steps = len(batches)
     scheduler = build_scheduler(schedule, optimizer, stopping.epochs, stopping.patience, steps)
     if selection is not None:
-        stopping, scheduler = repeat(selection, stopping, optimizer, scheduler, steps)
+        stopping, scheduler = repeat(selection, stopping, scheduler, steps)
         evaluate = None
     elif evaluate is None:
         stopping = without_validation(stopping)
     model.to(session.device.torch_device)
     ranks.broadcast(model)
-    averaged = Averaged(model, session.settings.ema) if session.settings.ema else None
-    shown = averaged.module if averaged else model
-    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "scheduler": scheduler}
+    decay, shown = session.settings.ema, model
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer}
+    parts |= {"scheduler": scheduler} if scheduler else {}
+    if decay:
+        parts["averaged"] = shown = deepcopy(model)
     history = restore(run, parts, checkpoint)
     if len({len(own) for own in ranks.gather(history)}) > 1:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
     rising = max(1, session.settings.lr_warmup * steps)
 
-    def stepped() -> None:
+    def stepped(number: int) -> None:
         after_step()
-        if averaged:
-            averaged.update_parameters(model)
+        n = len(history) * steps + number
+        if decay:  # rising, so that the initial weights do not last
+            average(shown, model, min(decay, n / (9 + n)))
         if scheduler and not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
 
@@ -156,7 +195,7 @@ def fit(
             row["train_loss"] = train_epoch(
                 session, model, optimizer, pieces, loss_of, stepped, bar, shares
             )
-            for own in [model, averaged] if averaged else [model]:
+            for own in [model, shown] if decay else [model]:
                 ranks.average_statistics(own)
             row |= evaluate(shown) if evaluate else {}
             if isinstance(scheduler, ReduceLROnPlateau):
@@ -176,7 +215,7 @@ def train_epoch(
     optimizer: Optimizer,
     steps: Iterable[list[Piece]],
     loss_of: Callable[[nn.Module, Any], Tensor],
-    after_step: Callable[[], object],
+    after_step: Callable[[int], object],
     bar: tqdm,
     shares: list[float],
 ) -> float:
@@ -201,7 +240,7 @@ def train_epoch(
         if settings.clip_grad:
             clip_grad_norm_(model.parameters(), settings.clip_grad)
         step_at(optimizer, shares[number])
-        after_step()
+        after_step(number)
         losses.append(total)
         bar.update()
     return float(ranks.sum(torch.stack(losses)).mean())
@@ -248,11 +287,7 @@ def select_epochs(train: Callable[[S, Any], Run], settings: S, data: D) -> tuple
 
 
 def repeat(
-    selection: Run,
-    stopping: Stopping,
-    optimizer: Optimizer,
-    scheduler: LRScheduler | None,
-    steps: int,
+    selection: Run, stopping: Stopping, scheduler: LRScheduler | None, steps: int
 ) -> tuple[Stopping, LRScheduler | None]:
     """Stops after as many epochs as a run kept, at the learning rates of that run.
 
@@ -263,7 +298,9 @@ def repeat(
     epochs = 1 + kept_epoch(metrics.to_dict("records"), stopping)
     if isinstance(scheduler, ReduceLROnPlateau):
         rates = (metrics.lr / metrics.lr[0]).tolist()
-        scheduler = LambdaLR(optimizer, lambda step: rates[min(step // steps, epochs - 1)])
+        scheduler = lr_scheduler.LambdaLR(
+            scheduler.optimizer, lambda step: rates[min(step // steps, epochs - 1)]
+        )
     return Stopping(epochs, epochs, "train_loss", keep="last"), scheduler
 
 
@@ -287,7 +324,7 @@ def save_epoch(
     if kept_epoch(history, stopping) == len(history) - 1:
         run.save_weights("best", weights, checkpoint)
     run.save_weights("last", weights, checkpoint)
-    states = {name: part and part.state_dict() for name, part in parts.items()}
+    states = {name: part.state_dict() for name, part in parts.items()}
     run.save_resume(states | {"history": history, "checkpoint": checkpoint})
     run.write_history(history)
 
@@ -300,8 +337,7 @@ def restore(run: Run, parts: dict[str, Any], checkpoint: dict) -> list[Row]:
     if state["checkpoint"] != checkpoint:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
     for name, part in parts.items():
-        if part:
-            part.load_state_dict(state[name])
+        part.load_state_dict(state[name])
     run.write_history(state["history"])
     return state["history"]
 

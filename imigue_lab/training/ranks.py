@@ -155,8 +155,11 @@ class Ranks:
 
     def average_statistics(self, model: nn.Module) -> None:
         """Averages BatchNorm's running means and variances, which differ between processes."""
-        for own in running_statistics(model) if self.count > 1 else ():
-            self.sum(own).div_(self.count)
+        for module in model.modules() if self.count > 1 else ():
+            if isinstance(module, _BatchNorm) and module.running_mean is not None:
+                assert module.running_var is not None
+                self.sum(module.running_mean).div_(self.count)
+                self.sum(module.running_var).div_(self.count)
 
     def broadcast(self, model: nn.Module) -> None:
         """Copies the weights of rank 0 to all processes."""
@@ -166,13 +169,6 @@ class Ranks:
 
 
 ALONE = Ranks()
-
-
-def running_statistics(model: nn.Module) -> Iterator[Tensor]:
-    """BatchNorm's means and variances, which are state and no weights."""
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            yield from (x for x in (module.running_mean, module.running_var) if x is not None)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The page needs no network. It identifies clips and videos by id and contains no 
 so it may be shared where the data may not.
 """
 
+import tomllib
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
@@ -40,54 +41,8 @@ from imigue_lab.views.export import as_div, write_page
 from imigue_lab.views.style import notes_of
 
 STYLE = Path(__file__).with_name("card.css")
+TEXTS = tomllib.loads(Path(__file__).with_name("card.toml").read_text(encoding="utf-8"))
 HARDEST = 12
-
-INTENDED = {
-    "emotion": "Research: whether the video of an interview predicts its outcome, and how such"
-    " models arrive at their predictions.",
-    "gesture": "Research: classifying the micro-gestures of {} in clips with known start and"
-    " end, and how such models arrive at their predictions.",
-}
-
-LIMITS = {
-    "emotion": (
-        "A predicted probability is no evidence of the emotion, mood, honesty, health or character"
-        " of a person.",
-        "Other people, cultures, occasions, cameras, and illnesses that affect the face may be"
-        " absent from the data.",
-        "Splits share no subject unless a remark above reports it; for a subject seen in training"
-        " the model may recognise the person rather than the outcome.",
-        "The context stream includes the room, the clothes and the background. Inspect which"
-        " features the model uses (notebook 07) rather than assume it.",
-    ),
-    "gesture": (
-        "A class describes a movement, not its cause: a hand at the neck is stress in some people,"
-        " habit or an itch in others. A prediction is no evidence of the emotion, honesty, health"
-        " or character of a person.",
-        "Annotators selected the clips: scores on them do not show that a model detects gestures in"
-        " continuous video, or ignores other movements.",
-        "The classes are highly imbalanced, and top-1 accuracy mostly reflects the frequent ones;"
-        " see the mean class accuracy and the confusion matrix.",
-        "{} Other people sit, gesture and are filmed differently.",
-    ),
-}
-OF_MATCHES = (  # iMiGUE's outcomes
-    "The label is the outcome of a match, not a feeling: the players did not report how they felt,"
-    " and some winners are sad. The people in iMiGUE are tennis players in press interviews, filmed"
-    " by broadcasters in front of a sponsors' wall."
-)
-
-PEOPLE = {  # by the name of the vocabulary
-    "iMiGUE": "The people in iMiGUE are tennis players in press interviews, seated and filmed from"
-    " the front.",
-}
-
-NOT_FOR = (
-    "Not for decisions about a person: hiring, lending, policing, border control, schools,"
-    " insurance, diagnosis, lie detection, or monitoring at work. In the European Union inferring"
-    " emotions of people at work or in schools is prohibited (Regulation 2024/1689, article 5),"
-    " with few exceptions. Not for people who have not consented to such an analysis."
-)
 
 
 def write_card(run: Run) -> Path:
@@ -171,12 +126,13 @@ def opening(run: Run, task: str) -> str:
 
 
 def use_and_limits(run: Run, task: str) -> list[str]:
-    data = run.vocabulary().name
-    who = PEOPLE.get(data, "The people are those of the training data.")
-    matches = task == "emotion" and data == builtin("imigue").name
-    limits = [*[OF_MATCHES] * matches, *(limit.format(who) for limit in LIMITS[task])]
-    intended = INTENDED[task].format("the training data" if data == OWN else data)
-    return [paragraph(intended), bullets(limits), paragraph(NOT_FOR, "note")]
+    texts, data = TEXTS["emotion" if task == "emotion" else "gesture"], run.vocabulary().name
+    who = TEXTS["people"].get(data, "The people are those of the training data.")
+    limits = texts["limits"].format(who).split("\n\n")
+    if task == "emotion" and data == builtin("imigue").name:
+        limits.insert(0, TEXTS["of_matches"])
+    intended = texts["intended"].format("the training data" if data == OWN else data)
+    return [paragraph(intended), bullets(limits), paragraph(TEXTS["not_for"], "note")]
 
 
 def error_sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:

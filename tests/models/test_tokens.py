@@ -75,6 +75,9 @@ def test_the_constant_part_is_subtracted_and_projected_by_weights_that_start_at_
     projection = Projection(4, 5)
     changes = projection.linear(values - rest) + projection.modality
     assert_close(projection(tokens).values, changes)
+    plain = Projection(4, 5, centred=False)
+    plain.load_state_dict(projection.state_dict())
+    assert_close(plain(tokens).values, plain.linear(values) + plain.modality)
     torch.nn.init.normal_(projection.to_rest.weight)
     assert_close(projection(tokens).values, changes + rest @ projection.to_rest.weight.T)
 

@@ -10,13 +10,13 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.results.compare import compare
 from imigue_lab.results.published_tables import table_three, table_two
 from imigue_lab.studies import ablations
 from imigue_lab.studies.ablations import (
     VARIANTS,
     Cell,
     ablate,
-    ablation_table,
     enqueue,
     finished_cells,
     plan_grid,
@@ -106,7 +106,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_retried(settings_of, monkeyp
 
 def test_table_and_figure_compare_every_variant_with_the_full_model(settings_of):
     runs = ablate(settings_of(seeds=2))
-    table = ablation_table(runs)
+    table = compare(runs)
     assert table.variant.tolist() == ["full", "late", "bce"]
     assert table.seeds.eq(2).all()
     assert (table.p_holm.dropna() >= table.p.dropna()).all()
@@ -131,7 +131,7 @@ def test_variants_are_compared_on_validation_and_a_final_choice_on_test_is_recor
     assert trial.value == pytest.approx(validation.accuracy.iloc[0])
     assert "has been scored" not in capsys.readouterr().out
     final = settings_of(seeds=1, variants="late", final=True)
-    table = ablation_table(ablate(final), final.split)
+    table = compare(ablate(final), split=final.split)
     assert table.split.eq("test").all()
     assert "the test split of this ablation has been scored: variants late on" in (
         capsys.readouterr().out
@@ -217,15 +217,15 @@ def test_invalid_settings_are_refused_before_training(given, complaint):
     assert str(caught.value).startswith(complaint)
 
 
-def test_given_settings_are_parsed_as_numbers_where_possible():
-    text = "epochs:3 lr=1e-4 labels:'C:/my labels.csv' criteria:semantic,spatial memory:false"
-    assert read_given(text) == {
-        "epochs": 3,
-        "lr": 1e-4,
-        "labels": "C:/my labels.csv",
-        "criteria": "semantic,spatial",
-        "memory": "false",
-    }
+def test_given_settings_are_converted_as_the_settings_of_a_run_need_them():
+    text = "epochs:3 lr=1e-4 labels:'C:/my labels.csv' name:007"
+    assert read_given(text)["labels"] == "C:/my labels.csv"
+    run = AblationSettings(given=text).of_run()
+    assert (run.epochs, run.lr, run.labels, run.name) == (3, 1e-4, "C:/my labels.csv", "007")
+    own = AblationSettings(task="gesture", given="memory:false criteria:semantic,spatial").of_run()
+    assert own.memory is False and own.criteria == "semantic,spatial"
+    three = AblationSettings(task="baseline", given="model:tsm test_crops:3").of_run()
+    assert three.test_crops == 3
 
 
 def test_an_unreachable_storage_is_reported(tmp_path):
@@ -263,7 +263,7 @@ def test_gesture_ablations_appear_in_table_two(synthetic):
     given = {"task": "gesture", "data": str(synthetic), "given": small, "seeds": 1, "seed": 5}
     runs = ablate(AblationSettings.from_arguments(given))
     assert list(runs) == ["full", "late", "no-memory"]
-    assert ablation_table(runs).clusters.nunique() == 1
+    assert compare(runs).clusters.nunique() == 1
     origin = table_two(runs).origin
     assert origin.str.startswith("ours: ").tolist() == [False, True] * 3
 
@@ -276,7 +276,7 @@ def test_baselines_are_compared_on_the_clips_that_each_fold_holds_out(synthetic,
     assert [run.settings()["settings"]["fold"] for run in runs["rotation"]] == [0, 1]
     assert {run.settings()["settings"]["rotation"] for run in runs["rotation"]} == {0.3}
     held_out = pd.concat(run.predictions().query("split == 'validation'") for run in runs["full"])
-    table = ablation_table(runs)
+    table = compare(runs)
     assert table.seeds.eq(1).all() and table.n.eq(held_out.clip_id.nunique()).all()
     assert table.clusters.eq(held_out.subject.nunique()).all()
     assert table.accuracy[0] == pytest.approx((held_out.predicted == held_out.label).mean())

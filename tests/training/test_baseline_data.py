@@ -158,6 +158,7 @@ def test_every_recipe_is_valid_settings(row):
         ({"model": "i3d", "preset": "paper"}, "model: input should be 'tsm'"),
         ({"model": "poseconv3d", "rotation": 0.3}, "rotation: poseconv3d reads heatmaps; leave"),
         ({"model": "tsm", "temporal_crop": 0.5}, "temporal_crop: tsm reads RGB; leave it at 1"),
+        ({"model": "tsm", "test_crops": "2"}, "test_crops: expected 1 or 3, got 2"),
         ({"model": "tsm", "stream": "bone"}, "stream: tsm reads RGB; choose joint"),
         (
             {"model": "poseconv3d", "stream": "bone_motion"},

@@ -29,7 +29,12 @@ from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.deletion import delete_tokens
 from imigue_lab.views.attention.joint_graph import graph_over_joints, read_graphs
-from imigue_lab.views.attention.maps import AttentionSettings, load_attentive, read_attention
+from imigue_lab.views.attention.maps import (
+    AttentionSettings,
+    load_attentive,
+    one_clip,
+    read_attention,
+)
 from imigue_lab.views.attention.over_clip import snapshot_at
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
@@ -263,6 +268,7 @@ def on_maps(filmed, tiny):
     for model in ("slowonly", "poseconv3d"):
         given = {"model": model, "data": str(filmed), "frames": 4, "epochs": 1, "batch_size": 8}
         given |= {"sampling": "uniform", "test_clips": 2, "name": f"seen-{model}"}
+        given |= {"region": "person"} if model == "slowonly" else {}
         train_baseline(BaselineSettings.from_arguments(given))
     runs = {"rgb_run": "seen-slowonly", "pose_run": "seen-poseconv3d"}
     settings = tiny(**runs, joint_run="", bone_run="", epochs=1, name="on-maps")
@@ -295,7 +301,15 @@ def test_views_show_the_cells_and_say_what_they_cannot_show(on_maps):
     opened = open_gesture_run("on-maps", AttentionSettings())
     system, clip_id = load_attentive(opened), opened.data.part("test").clip_id.iloc[0]
     seen = read_attention(opened, system, clip_id)
-    shot = snapshot_at(seen, opened.data.sizes[clip_id], 0)
+    width, height = opened.data.sizes[clip_id]
+    shot = snapshot_at(seen, (width, height), 0)
+    filmed = opened.data.filmed.source
+    top, left, high, wide = (n * min(width, height) / filmed.side for n in filmed.boxes[clip_id])
+    np.testing.assert_allclose(shot.columns[[0, -1]], [left, left + wide], atol=0.5)
+    np.testing.assert_allclose(shot.rows[[0, -1]], [top, top + high], atol=0.5)
+    rgb = one_clip(opened, clip_id).rgb.places[0, :4].double().numpy()  # cells of the box
+    middles = picture_places(rgb, width, height).mean(axis=0)
+    np.testing.assert_allclose(middles, [left + wide / 2, top + high / 2], atol=0.5)
     assert shot.names[:2] == ["row 1, column 1", "row 1, column 2"] and len(shot.names) == 16
     kept = on_maps[0].predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
     np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
@@ -319,6 +333,8 @@ def test_a_pose_run_that_does_not_fit_is_refused(on_maps, tiny, frozen):
     with pytest.raises(RunError, match=r"pose_run: .* run 'seen-poseconv3d', of whose"):
         own = replace(frozen.gestures, sources=shifted)
         open_mapped("pose_run", "seen-poseconv3d", open_data(settings.data), own)
+    with pytest.raises(RunError, match="finetune_rgb: seen-slowonly sees the person's box"):
+        load_gesture_tokens(settings.model_copy(update={"finetune_rgb": True}))
     for given in ({"finetune": True}, {"joint_run": "seen-joint"}):
         with pytest.raises(SettingsError, match=r"pose_run: its tokens are used frozen and alone"):
             GestureSettings.from_arguments({"pose_run": "seen-poseconv3d", **given})

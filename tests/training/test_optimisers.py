@@ -18,10 +18,11 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.loop import (
     EpochBatches,
     Stopping,
+    average,
+    build_scheduler,
     fit,
 )
 from imigue_lab.training.runs import Run
-from imigue_lab.training.schedules import Averaged, build_scheduler
 from imigue_lab.training.session import open_session
 from imigue_lab.training.settings import TrainSettings
 
@@ -120,20 +121,17 @@ class Normed(nn.Module):
 
 
 def test_averaged_weights_follow_their_equation_with_their_statistics():
-    model = Normed()
-    averaged, weight, mean = Averaged(model, decay=0.4), 0.0, 0.0
+    model, averaged, weight, mean = Normed(), Normed(), 0.0, 0.0
     for n in range(12):
         with torch.no_grad():
             model.weight.fill_(n**2)
             model.norm.running_mean.fill_(5 * n + 1)
             model.count += 3
-        averaged.update_parameters(model)
-        d = min(0.4, n / (9 + n))
-        weight, mean = d * weight + (1 - d) * n**2, d * mean + (1 - d) * (5 * n + 1)
-    shown = averaged.module
-    assert shown.weight.item() == pytest.approx(weight)
-    assert shown.norm.running_mean.item() == pytest.approx(mean)
-    assert shown.count == model.count == 36
+        average(averaged, model, 0.4)
+        weight, mean = 0.4 * weight + 0.6 * n**2, 0.4 * mean + 0.6 * (5 * n + 1)
+    assert averaged.weight.item() == pytest.approx(weight)
+    assert averaged.norm.running_mean.item() == pytest.approx(mean)
+    assert averaged.count == model.count == 36
     assert model.weight == 11**2 and model.norm.running_mean == 56
 
 

@@ -80,8 +80,14 @@ def test_training_does_not_join_under_srun_alone(monkeypatch):
     assert open_ranks() == Ranks()
 
 
+# Video Swin has neither BatchNorm nor dropout; every part of the loop is on.
+MIXED = {"model": "video-swin-t", "frames": 4, "epochs": 4, "batch_size": 9, "drop_path": 0.0}
+MIXED |= {"mixup": 0.8, "cutmix": 1.0, "smoothing": 0.1, "ema": 0.9, "lr_warmup": 0.5}
+MIXED |= {"scheduler": "cosine", "clip_grad": 1.0, "layer_decay": 0.8, "decay_norms": False}
+
+
 @pytest.fixture(scope="module")
-def trained_twice(synthetic):
+def trained_twice(synthetic, filmed):
     """Runs of each task by one process and by two: {task: (one, two)}; dropout 0, one last item."""
     data = load_gesture_data(open_data(str(synthetic)))
     for stream in ("joint", "bone"):
@@ -111,6 +117,7 @@ def trained_twice(synthetic):
         "gesture": small | streams,
         "baseline": {"frames": 8, "epochs": 2, "batch_size": odd, "mixup": 0.4, "ema": 0.9},
     }
+    asked["pictures"] = MIXED | {"data": str(filmed)}
     two = {task: {**common, **given, "name": f"two-{task}"} for task, given in asked.items()}
     torchrun = start(str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two))
     for task, given in asked.items():
@@ -121,7 +128,7 @@ def trained_twice(synthetic):
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
 
 
-@pytest.mark.parametrize("task", ["emotion", "gesture"])
+@pytest.mark.parametrize("task", ["emotion", "gesture", "pictures"])
 def test_two_processes_train_what_one_trains(trained_twice, task):
     one, two = trained_twice[task]
     np.testing.assert_allclose(two.metrics(), one.metrics(), atol=1e-5)
@@ -194,6 +201,20 @@ def test_pieces_update_the_memory_as_one_step(trained_twice, synthetic):
     np.testing.assert_allclose(again.metrics(), one.metrics(), atol=1e-5)
     source = "gesture.memory.bank.source"
     assert torch.equal(again.load_weights("last")[source], one.load_weights("last")[source])
+
+
+def test_averaged_and_mixed_curves_are_those_of_one_pass_and_near_in_bfloat16(
+    trained_twice, filmed
+):
+    one, _ = trained_twice["pictures"]
+    asked = MIXED | {"data": str(filmed)}
+    pieces, bf16 = (
+        train_baseline(BaselineSettings(**asked, name=f"mixed-{name}", **{name: value}))
+        for name, value in (("accumulate", 3), ("precision", "bf16"))
+    )
+    np.testing.assert_allclose(pieces.metrics(), one.metrics(), atol=1e-5)
+    difference = (bf16.metrics().train_loss - one.metrics().train_loss).abs()
+    assert 0 < difference.max() < 0.02  # docs/scaling.md
 
 
 @pytest.mark.parametrize("task", ["emotion", "gesture", "baseline"])

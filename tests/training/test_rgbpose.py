@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import ClipDataset
+from imigue_lab.data.skeletons.cropping import person_box
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import build_baseline
@@ -15,6 +16,7 @@ from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.pictures import ClipPictures, PictureClips
 from imigue_lab.training.baselines.rgbpose import RgbPoseClips
 from imigue_lab.training.baselines.train import correct_prior, cross_entropy
+from tests.models.recordings import read_recording
 
 COCO = LAYOUTS["coco17"]
 LEFT, RIGHT = COCO.joints.index("left_wrist"), COCO.joints.index("right_wrist")
@@ -115,3 +117,39 @@ def test_both_outputs_are_trained_and_decide_together():
         rgb, pose = (path + torch.tensor([0.0, 0, 0, 0, 1]) for path in net.forward(*inputs))
         mean = (rgb.softmax(1) + pose.softmax(1)) / 2
         torch.testing.assert_close(model(*inputs).softmax(1), mean)
+
+
+def test_rgb_alone_sees_the_box_of_the_person(paired):
+    clips = paired()
+    box = person_box(clips.maps.clips[0].skeleton.numpy(), (HEIGHT, WIDTH))
+    halved = tuple(round(pixels / 2) for pixels in box)
+    for augment in ("none", "mirror"):
+        own = paired(augment).pictures
+        alone = ClipPictures(own.clips, HEIGHT // 2, [], {"a": halved})
+        alone = PictureClips(alone, "train", 2, 64, "slowonly", augment, 0, own.sampled)
+        places = set()
+        for alone.epoch in range(8):
+            frames = alone.draws(0)[0].frames
+            assert frames.shape == (2, 3, 64, 64)
+            if frames.max() > 100:
+                bright = (frames[0, 0] > 0.5 * frames.max()).nonzero().float() + 0.5
+                places.add(tuple((bright.mean(dim=0).flip(0) / 64).numpy().round(2).tolist()))
+        if augment == "mirror":
+            assert len(places) > 4
+            continue
+        (place,) = places
+        top, left, high, wide = box
+        expected = (SPOT[0] - left) / wide, (SPOT[1] - top) / high
+        np.testing.assert_allclose(place, expected, atol=1 / 32)
+
+
+@pytest.mark.shared
+def test_frames_of_both_modalities_are_those_of_the_published_sampling(shared):
+    facts, arrays = read_recording(shared / "fixtures/pretraining", "rgbpose_sampling")
+    for case in facts["cases"]:
+        frames, clips = case["total_frames"], case["num_clips"]
+        rng = np.random.RandomState(case["np_random_seed"] or 0)  # training: one for both
+        for name, length in (("rgb", 8), ("pose", 32)):
+            sampled = Sampled(length, clips if case["test_mode"] else 0)
+            chosen = sampled.choose(frames, rng).ravel()
+            np.testing.assert_array_equal(chosen, arrays[f"{case['tag']}_{name}"])

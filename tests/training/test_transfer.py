@@ -98,3 +98,27 @@ def test_a_start_that_saw_what_is_held_out_is_refused_also_through_another(sourc
         trained(data=str(shifted), checkpoint="between")
     own = trained(data=str(root), checkpoint="source-gcn")
     assert isinstance(own, Run) and "new" not in remark_of(own)
+
+
+def test_rgbpose_starts_from_runs_of_its_halves(filmed):
+    given = {"data": str(filmed), "epochs": 1, "batch_size": 8}
+    for model, frames in (("slowonly", 2), ("poseconv3d", 8)):
+        trained(**given, model=model, frames=frames, name=f"half-{model}")
+    halves = "half-slowonly,half-poseconv3d"
+    run = trained(**given, model="rgbpose-conv3d", frames=2, checkpoint=halves)
+    assert remark_of(run).startswith(
+        "started from half-slowonly and half-poseconv3d (slowonly and poseconv3d): "
+    )
+    assert "14 are new, of the exchange between both" in remark_of(run)
+    assert "the head is new" not in remark_of(run)
+    assert any("half-slowonly: started from random" in r for r in run.provenance()["remarks"])
+    state = read_start(halves, "rgbpose-conv3d", None, run.read_checkpoint("best")["arguments"])
+    assert state.same_joints is False  # pictures alone have none
+    rgb = find_run("half-slowonly").load_weights("best")
+    wider = state.state["rgb.stages.2.0.squeeze.0.weight"]
+    narrow = rgb["stages.2.0.squeeze.0.weight"]
+    assert (
+        torch.equal(wider[:, : narrow.shape[1]], narrow) and not wider[:, narrow.shape[1] :].any()
+    )
+    with pytest.raises(RunError, match="or runs of slowonly and poseconv3d, got 3 runs"):
+        read_start(f"{halves},half-slowonly", "rgbpose-conv3d", None, {})

@@ -49,7 +49,7 @@ def test_the_command_tries_a_network_of_pictures_at_its_published_recipe(filmed,
 
 
 def test_a_trial_trains_no_encoder_and_an_error_of_the_data_stays(synthetic):
-    with pytest.raises(SettingsError, match="joint_run: expected a finished run"):
+    with pytest.raises(SettingsError, match="joint_run, bone_run: expected finished runs"):
         try_training("gesture", GestureSettings(data=str(synthetic)))
 
 

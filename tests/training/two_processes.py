@@ -17,6 +17,7 @@ TRAININGS = {
     "emotion": (train_emotion, EmotionSettings),
     "gesture": (train_gesture, GestureSettings),
     "baseline": (train_baseline, BaselineSettings),
+    "pictures": (train_baseline, BaselineSettings),
 }
 
 if __name__ == "__main__":

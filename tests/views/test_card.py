@@ -17,8 +17,7 @@ from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views import card
 from imigue_lab.views.answers import hardest, read_predictions
 from imigue_lab.views.card import (
-    LIMITS,
-    PEOPLE,
+    TEXTS,
     findings_of,
     setting_table,
     split_table,
@@ -62,8 +61,9 @@ def test_a_card_is_complete_for_a_run_of_any_task(task, trained, clip_runs):
     encoders = {run.settings()["data"].get(stream, "") for stream in ("context", "face", "rgb")}
     assert all(encoder in text for encoder in encoders)
     assert task == "baseline" or encoders != {""}
-    limits = LIMITS["emotion" if task == "emotion" else "gesture"]
-    assert all(limit.format(PEOPLE["iMiGUE"]) in text for limit in limits)
+    limits = TEXTS["emotion" if task == "emotion" else "gesture"]["limits"].split("\n\n")
+    who = TEXTS["people"]["iMiGUE"]
+    assert all(" ".join(limit.format(who).split()) in text for limit in limits)
     assert all(remark in text for remark in run.provenance()["remarks"])
     assert f"{run.provenance()['peak_memory_mib']:,} MiB" in text
     assert all(item in text for item in hardest(read_predictions(run), 12).item)

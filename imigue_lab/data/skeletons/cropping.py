@@ -63,7 +63,7 @@ def random_box(
     offsets: random.Random,
     area: tuple[float, float] = (0.56, 1.0),
 ) -> Box:
-    """A random region; the centre square if none of ten fits.
+    """A random region to `crop` to; the centre square if none of ten fits.
 
     Its area is a share of the picture's, its ratio of width to height 3/4 to 4/3. `rng` draws the
     sizes, `offsets` the offset of the first that fits; the published code uses the global
@@ -82,16 +82,10 @@ def random_box(
     return (height - wide) // 2, (width - wide) // 2, wide, wide
 
 
-def random_resized_crop(
-    skeleton: Skeleton,
-    size: Size,
-    rng: np.random.RandomState,
-    offsets: random.Random,
-    area: tuple[float, float] = (0.56, 1.0),
-) -> tuple[Skeleton, Size]:
-    """Crops to a `random_box`."""
-    box = random_box(size, rng, offsets, area)
-    return crop(skeleton, box), box[2:]
+def random_part(box: Box, rng: np.random.RandomState) -> Box:
+    """A `random_box` of a region; `rng` seeds its offset."""
+    top, left, *part = random_box(box[2:], rng, random.Random(int(rng.randint(2**31))))
+    return box[0] + top, box[1] + left, part[0], part[1]
 
 
 def crop(skeleton: Skeleton, box: Box) -> Skeleton:

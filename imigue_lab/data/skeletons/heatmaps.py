@@ -23,25 +23,22 @@ Points = Float[Tensor, "*B T K"]
 
 SIGMA = 0.6  # pixels
 LEAST = 1e-3  # joints and limbs of a lower score are not drawn
-# In the order of published limb networks.
-PUBLISHED = {
-    "coco17": (
-        *((0, 5), (0, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (11, 13), (13, 15)),
-        *((6, 12), (12, 14), (14, 16), (0, 1), (0, 2), (1, 3), (2, 4), (11, 12)),
-    ),
-    "mmgesture36": (  # MM-Gesture's (MiGA 2025)
-        *((0, 1), (0, 8), (8, 10), (0, 9), (9, 11), (19, 17), (19, 18), (17, 12), (12, 13)),
-        *((13, 14), (18, 16), (16, 15), (15, 14), (20, 21), (21, 22), (22, 23), (23, 20)),
-        *((1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7)),
-        *((4, 30), (30, 31), (30, 32), (30, 33), (30, 34), (30, 35)),
-        *((7, 24), (24, 25), (24, 26), (24, 27), (24, 28), (24, 29), (0, 19)),
+PUBLISHED = {  # joints of limbs in the order of published networks: pyskl's, MM-Gesture's
+    "coco17": ("0-5 0-6 5-7 7-9 6-8 8-10 5-11 11-13 13-15 6-12 12-14 14-16 0-1 0-2 1-3 2-4 11-12"),
+    "mmgesture36": (
+        "0-1 0-8 8-10 0-9 9-11 19-17 19-18 17-12 12-13 13-14 18-16 16-15 15-14 20-21 21-22 22-23"
+        " 23-20 1-2 2-3 3-4 1-5 5-6 6-7 4-30 30-31 30-32 30-33 30-34 30-35 7-24 24-25 24-26 24-27"
+        " 24-28 24-29 0-19"
     ),
 }
 
 
 def limbs(layout: Layout) -> Limbs:
     """Joint pairs to draw limbs between: published ones, else the bones."""
-    return PUBLISHED.get(layout.name, layout.bones)
+    if layout.name not in PUBLISHED:
+        return layout.bones
+    pairs = (pair.split("-") for pair in PUBLISHED[layout.name].split())
+    return tuple((int(start), int(end)) for start, end in pairs)
 
 
 def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, LEFT_TIPS, RIGHT_TIPS
+from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS
 from imigue_lab.data.synthetic.story import (
     FPS,
     MOVERS,
@@ -30,7 +30,9 @@ from imigue_lab.data.synthetic.story import (
 
 JOINTS = LAYOUTS["light_hand35"].joints
 PLACE = {joint: index for index, joint in enumerate(JOINTS)}
-TIPS = {"right_wrist": RIGHT_TIPS, "left_wrist": LEFT_TIPS}
+TIPS = {
+    f"{side}_wrist": [f"{side}_{finger}_tip" for finger in FINGERS] for side in ("right", "left")
+}
 TREMOR = 0.025  # heights; 3.6 pixels
 WIDTH, HEIGHT = 192, 144  # pixels, 4:3
 TINY = 6  # factor by which tiny pictures are smaller
@@ -99,7 +101,7 @@ def act(interview: Interview, spec: SyntheticSpec) -> Scene:
         turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / FPS  # once per second
         if gesture.pattern == WAVE:
             wave = 0.12 * np.sin(turn)[:, None] * (0.5, -1.0)
-            arms = indices([*TIPS, *RIGHT_TIPS, *LEFT_TIPS])
+            arms = indices([*TIPS, *TIPS["right_wrist"], *TIPS["left_wrist"]])
             for scene in (drawn, tracked):
                 scene[clip, arms] += (wave - (0.0, 0.12))[:, None]
         elif gesture.moment == THROUGHOUT:

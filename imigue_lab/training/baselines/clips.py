@@ -24,7 +24,7 @@ from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
-from imigue_lab.training.baselines.mixing import Mixing, Mixture
+from imigue_lab.training.baselines.mixing import PLAIN, Mixing, Own, mix_joints, mix_maps, other
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
@@ -35,19 +35,19 @@ class Seen(NamedTuple):
     Attributes:
         inputs: tensors of B clips, the argument of `Clips.enter`.
         share: of the clip's joints that are visible; 1 for pictures.
-        mixture: how clips are mixed in training.
+        own: how clips are mixed in training; None: they are not.
     """
 
     inputs: tuple[Tensor, ...]
     label: Int[Tensor, " B"]
     share: Float[Tensor, " B"]
     clip_ids: list[str]
-    mixture: Mixture | None = None
+    own: Own | None = None
 
     def to(self, device: torch.device) -> "Seen":
         inputs = tuple(x.to(device) for x in self.inputs)
-        mixture = self.mixture and self.mixture.to(device)
-        return self._replace(inputs=inputs, label=self.label.to(device), mixture=mixture)
+        own = None if self.own is None else self.own.to(device)
+        return self._replace(inputs=inputs, label=self.label.to(device), own=own)
 
 
 class Clips(ABC):
@@ -85,9 +85,9 @@ class Clips(ABC):
         """The arguments of the network, on the device of the batch."""
         return batch.inputs
 
-    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+    def mixed(self, inputs: tuple[Tensor, ...], own: Own) -> tuple[Tensor, ...]:
         """The arguments of the network for mixed clips."""
-        return tuple(mixture.maps(x) for x in inputs)
+        return tuple(mix_maps(x, own) for x in inputs)
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The arguments of the network for the same clips in a mirror, of pictures or heatmaps."""
@@ -102,19 +102,21 @@ class BatchesAhead(EpochBatches):
 
 
 def training_batches(
-    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing | None = None
+    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing = PLAIN
 ) -> EpochBatches:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
 
     def read(own: list[Draw]) -> Seen:
         seen = clips.collate([clips.draws(*draw)[0] for draw in own])
-        if mixing is None:
+        if not mixing.on:
             return seen
         rngs = [clips.rng(number, 4, ordinal) for number, ordinal in own[::2]]
-        return seen._replace(mixture=mixing.draw(rngs, len(own)))
+        return seen._replace(own=mixing.draw(rngs, len(own)))
 
-    return BatchesAhead(sampler, read, clips, together=2 if mixing else 1)
+    batches = BatchesAhead(sampler, read, clips)
+    batches.together = 2 if mixing.on else 1
+    return batches
 
 
 def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Iterator[list[Seen]]:
@@ -223,6 +225,6 @@ class SkeletonClips(Clips):
         inputs = batch.skeleton, batch.frame_mask
         return Seen(inputs, batch.label, seen / (persons * joints), batch.clip_ids)
 
-    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+    def mixed(self, inputs: tuple[Tensor, ...], own: Own) -> tuple[Tensor, ...]:
         skeleton, mask = inputs
-        return mixture.joints(skeleton, self.layout.axes), mask | mixture.other(mask)
+        return mix_joints(skeleton, own, self.layout.axes), mask | other(mask)

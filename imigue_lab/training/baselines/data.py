@@ -10,10 +10,12 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from imigue_lab.data.skeletons.cropping import Box, person_box
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import Clips, Sampled
 from imigue_lab.training.baselines.pictures import (
@@ -26,8 +28,10 @@ from imigue_lab.training.baselines.pictures import (
 )
 from imigue_lab.training.baselines.settings import STREAMS, BaselineSettings
 from imigue_lab.training.gesture_clips import (
+    WHOLE,
     GestureData,
     Sizes,
+    clip_notes,
     count_clips,
     load_gesture_data,
     picture_sizes,
@@ -160,6 +164,30 @@ class BaselineData:
         return known | {"segments": settings.frames} if model in STACKED else known
 
 
+def around_persons(pictures: ClipPictures, gestures: GestureData, sizes: Sizes) -> ClipPictures:
+    """With the box of each clip's joints (`person_box`); of a clip without one the centre is seen.
+
+    Raises DataError if the joints are not those of a picture.
+    """
+    if gestures.layout.axes != 2:
+        raise DataError(
+            f"region: expected joints in a picture for the person's box, got {gestures.layout.name}"
+            " in space; choose centre"
+        )
+    boxes = dict[str, Box]()
+    for split in gestures.sources.split.unique():
+        clips = gestures.skeletons(split, 0, WHOLE)
+        for clip in (clips[n] for n in range(len(clips)) if clips.clip_ids[n] in sizes):
+            width, height = sizes[clip.clip_id]
+            scale = pictures.side / min(width, height)
+            box = person_box(clip.skeleton.numpy(), (height, width))
+            top, left, high, wide = (round(scale * pixels) for pixels in box)
+            boxes[clip.clip_id] = top, left, high, wide
+    without = set(pictures.clips.clip_id) - boxes.keys()
+    notes = clip_notes((without, "have no joints or size: the centre of their pictures is seen"))
+    return replace(pictures, boxes=boxes, notes=[*pictures.notes, *notes])
+
+
 def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     """Reads what the network needs: keypoints, or frames of clips, which are decoded if absent.
 
@@ -169,11 +197,13 @@ def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
     index = open_data(settings.data, store=settings.store, subjects=settings.subjects)
     gestures = pictures = None
-    if modality != "RGB":
+    if modality != "RGB" or settings.region == "person":
         gestures = load_gesture_data(index, fold, seed, settings.keypoints)
     split = gestures.split if gestures else split_gestures(index, fold, seed)
     if "RGB" in modality:
         from imigue_lab.training.baselines.frames import open_pictures
 
         pictures = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
+        if gestures and modality == "RGB":
+            pictures, gestures = around_persons(pictures, gestures, picture_sizes(index)), None
     return BaselineData(split, gestures, pictures, picture_sizes(index))

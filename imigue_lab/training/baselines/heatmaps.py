@@ -16,13 +16,7 @@ from torch import Tensor
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
-from imigue_lab.data.skeletons.cropping import (
-    Size,
-    compact,
-    random_resized_crop,
-    resize,
-    short_side,
-)
+from imigue_lab.data.skeletons.cropping import Size, compact, crop, random_box, resize, short_side
 from imigue_lab.data.skeletons.geometry import Skeleton, present
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.errors import DataError
@@ -79,8 +73,8 @@ class HeatmapClips(SkeletonClips):
         offsets = random.Random(int(rng.randint(2**31)))
         larger = short_side(size, self.sides[1])
         skeleton = resize(skeleton, size, larger)
-        skeleton, size = random_resized_crop(skeleton, larger, rng, offsets)
-        skeleton = resize(skeleton, size, (self.side, self.side))
+        box = random_box(larger, rng, offsets)
+        skeleton = resize(crop(skeleton, box), box[2:], (self.side, self.side))
         if self.augment == "mirror" and rng.rand() < 0.5:
             skeleton = flip(skeleton, self.layout, self.side)
         return skeleton

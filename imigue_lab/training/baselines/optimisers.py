@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from torch import nn
@@ -42,21 +42,19 @@ def parameter_groups(model: nn.Module, settings: BaselineSettings) -> list[dict[
     return [{"params": own, "lr": lr, "weight_decay": w} for (lr, w), own in groups.items()]
 
 
-def depths(names: Iterable[str]) -> dict[str, int]:
+def depths(names: Collection[str]) -> dict[str, int]:
     """The number of blocks up to each weight of a network whose blocks follow one another.
 
     0 is the stem. A block is a numbered part, such as `blocks.3` or `features.2.1`; what is between
     two, such as `features.1`, belongs to the first. The last norm and the head are one deeper than
     the last block.
     """
-    parts = {name: found for name in names if (found := BLOCK.match(name))}
-    most = max((found[1].count(".") for found in parts.values()), default=0)
-    depth, block = 0, ""
-    deep: dict[str, int | None] = {}
-    for name in names:
-        found = None if HEAD.search(name) else parts.get(name)
-        if found and found[0] != block and found[1].count(".") == most:
-            depth, block = depth + 1, found[0]
-        ended = found is None and (depth > 0 or HEAD.search(name))
-        deep[name] = None if ended else depth
-    return {name: depth + 1 if own is None else own for name, own in deep.items()}
+    parts = {name: BLOCK.match(name) for name in names if not HEAD.search(name)}
+    most = max((part[1].count(".") for part in parts.values() if part), default=0)
+    numbered = [part[0] for part in parts.values() if part and part[1].count(".") == most]
+    blocks, depth, found = list(dict.fromkeys(numbered)), 0, dict[str, int]()
+    top = len(blocks) + 1
+    for name, part in parts.items():
+        depth = blocks.index(part[0]) + 1 if part and part[0] in blocks else depth
+        found[name] = depth if part or not depth else top
+    return {name: found.get(name, top) for name in names}

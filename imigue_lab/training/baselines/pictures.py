@@ -7,9 +7,8 @@ Letters in shapes: B clips, M persons, C channels, T frames, V joints, S shorter
 frame and L the longer one, H x W pixels of what the network sees.
 """
 
-import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -27,11 +26,11 @@ from torchvision.transforms.v2.functional import resized_crop
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.cropping import random_box
+from imigue_lab.data.skeletons.cropping import Box, random_part
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
-from imigue_lab.training.baselines.mixing import Mixture
+from imigue_lab.training.baselines.mixing import Own, mix_joints, mix_maps
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B
@@ -56,17 +55,20 @@ class ClipPictures:
         clips: clip_id, split, subject, label, `file`, `made_of` (digest of its sources).
         side: S in pixels; networks see 7/8 of it.
         notes: what was left out.
+        boxes: of the persons, in pixels of the stored frames; networks see those instead.
     """
 
     clips: pd.DataFrame
     side: int
     notes: list[str]
+    boxes: dict[str, Box] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Identifies videos, ranges, labels and split, independent of their location."""
         clips = self.clips[["clip_id", "split", "subject", "label", "made_of"]]
-        return short_hash(clips.to_csv(index=False))
+        boxes = [sorted(self.boxes.items())] * bool(self.boxes)
+        return short_hash(clips.to_csv(index=False), *boxes)
 
     @property
     def contents(self) -> dict[str, str]:
@@ -110,7 +112,8 @@ class PictureClips(Clips):
     Args:
         frames: per draw: the centres of equal segments, also for one draw in evaluation of equal
             segments, else as `sampled` says.
-        crop: side of what the network sees: the centre, or a random region with augmentation.
+        crop: side of what the network sees: the centre, or a random region with augmentation; of
+            the person's box if there is one.
         model: the network, a row of Table 1.
         augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
         beside: further frames before and after each, within the clip.
@@ -131,6 +134,7 @@ class PictureClips(Clips):
         crops: int = 1,
     ):
         self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
+        self.boxes = pictures.boxes
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
         self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
@@ -143,7 +147,8 @@ class PictureClips(Clips):
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         rng = self.rng(number, ordinal)
         drawn = self.frames_of(number, rng)
-        return [self.named(own, number) for frames in drawn for own in self.cuts(frames, rng)]
+        box = self.boxes.get(self.clips.clip_id[number])
+        return [self.named(own, number) for frames in drawn for own in self.cuts(frames, rng, box)]
 
     def named(self, frames: UInt8[Tensor, "T 3 H W"], number: int) -> Picture:
         return Picture(self.clips.clip_id[number], frames, self.labels[number])
@@ -161,14 +166,14 @@ class PictureClips(Clips):
             return [stored.read(numbers.tolist()) for numbers in chosen]
 
     def cuts(
-        self, frames: UInt8[Tensor, "T 3 S L"], rng: np.random.RandomState
+        self, frames: UInt8[Tensor, "T 3 S L"], rng: np.random.RandomState, box: Box | None = None
     ) -> list[UInt8[Tensor, "T 3 H W"]]:
-        """What the network sees of a draw: a random region in training, or `crops` squares."""
-        if self.augment == "none":
+        """What the network sees of a draw: a random region in training, else the box or squares."""
+        if self.augment == "none" and box is None:
             places = [-1, 0, 1] if self.crops == 3 else [0]
             return [centre(frames, self.crop, place) for place in places]
-        height, width = frames.shape[2:]
-        box = random_box((height, width), rng, random.Random(int(rng.randint(2**31))))
+        box = box or (0, 0, *frames.shape[2:])
+        box = box if self.augment == "none" else random_part(box, rng)
         frames = resized_crop(frames, *box, [self.crop, self.crop])
         return [frames.flip(-1) if self.augment == "mirror" and rng.rand() < 0.5 else frames]
 
@@ -241,11 +246,11 @@ class DenseSparseClips(PairedClips):
         turned = (rearrange(x, "b m t v c -> b m c t v") for x in skeletons)
         return (as_input(frames, self.pictures.model), *turned)
 
-    def mixed(self, inputs: tuple[Tensor, ...], mixture: Mixture) -> tuple[Tensor, ...]:
+    def mixed(self, inputs: tuple[Tensor, ...], own: Own) -> tuple[Tensor, ...]:
         frames, *turned = inputs
         axes = self.skeletons.layout.axes
-        skeletons = (mixture.joints(x.movedim(2, -1), axes).movedim(-1, 2) for x in turned)
-        return (mixture.maps(frames), *skeletons)
+        skeletons = (mix_joints(x.movedim(2, -1), own, axes).movedim(-1, 2) for x in turned)
+        return (mix_maps(frames, own), *skeletons)
 
 
 def losses_apart(

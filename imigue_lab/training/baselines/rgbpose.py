@@ -3,7 +3,6 @@
 Source: Duan et al., CVPR 2022, section 3.4; pyskl's pipelines.
 """
 
-import random
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,7 +12,7 @@ from torchvision.transforms.v2.functional import resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
-from imigue_lab.data.skeletons.cropping import crop, person_box, random_box, resize
+from imigue_lab.data.skeletons.cropping import crop, person_box, random_part, resize
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.errors import DataError, some
 from imigue_lab.training.baselines.clips import Seen
@@ -56,15 +55,12 @@ class RgbPoseClips(PairedClips):
         """The same region of the frames and of the joints, in pixels of the heatmap."""
         skeleton, side = clip.skeleton.numpy(), self.maps.side
         width, height = self.sizes[clip.clip_id]
-        top, left, high, wide = person_box(skeleton, (height, width))
-        mirrored = False
+        region, mirrored = person_box(skeleton, (height, width)), False
         if self.maps.augment != "none":
-            part = random_box((high, wide), rng, random.Random(int(rng.randint(2**31))))
-            top, left, high, wide = top + part[0], left + part[1], *part[2:]
+            region = random_part(region, rng)
             mirrored = self.maps.augment == "mirror" and rng.rand() < 0.5
-        cut = resize(crop(skeleton, (top, left, high, wide)), (high, wide), (side, side))
-        scale = frames.shape[2] / height
-        box = [round(pixels * scale) for pixels in (top, left, high, wide)]
+        cut = resize(crop(skeleton, region), region[2:], (side, side))
+        box = [round(pixels * frames.shape[2] / height) for pixels in region]
         frames = resized_crop(frames, *box, [RATIO * side] * 2)
         if mirrored:
             frames, cut = frames.flip(-1), flip(cut, self.maps.layout, side - 1 / RATIO)

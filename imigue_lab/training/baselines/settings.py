@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Sampling
-from imigue_lab.training.schedules import SCHEDULERS
+from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sampling
+from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -37,11 +37,12 @@ class BaselineSettings(ClipSettings):
     )
     stride: int = Field(2, ge=1, description="of the frames of a window")
     test_clips: int = Field(1, ge=1, description="uniform draws or windows averaged in evaluation")
-    test_crops: Literal[1, 3] = Field(1, description="of pictures, averaged in evaluation")
+    test_crops: int = Field(1, ge=1, le=3, description="1 or 3 of pictures, averaged in evaluation")
     test_flips: bool = Field(False, description="pictures and heatmaps also mirrored in evaluation")
     pictures: str = Field(
         "rgb", description="what networks of pictures see: rgb, taylor, flow or a folder of videos"
     )
+    region: Region = Field("centre", description="of RGB: centre, or person: the box of the joints")
     augment: Augment = Field(
         "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
@@ -57,17 +58,11 @@ class BaselineSettings(ClipSettings):
     optimizer: Optimizer = Field("adamw", description="adamw, or sgd with momentum 0.9")
     nesterov: bool = Field(True, description="Nesterov's momentum in sgd")
     lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
-    backbone_lr: float = Field(
-        1.0, gt=0, le=1, description="share of the learning rate below the head"
-    )
-    layer_decay: float = Field(
-        1.0, gt=0, le=1, description="share of the learning rate from a block to the one below"
-    )
+    backbone_lr: float = Field(1.0, gt=0, le=1, description="share of lr below the head")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="share of lr of each block below")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
     decay_norms: bool = Field(True, description="norms, biases and positions also decay")
-    drop_path: float = Field(
-        -1, ge=-1, lt=1, description="of Video Swin and MViTv2; -1: as published"
-    )
+    drop_path: float = Field(-1.0, ge=-1, lt=1, description="of transformers; -1: as published")
     scheduler: str = Field(
         "plateau",
         pattern=SCHEDULERS,
@@ -113,10 +108,17 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"layer_decay: {self.model} has parallel paths; leave it at 1")
         if self.drop_path >= 0 and not self.model.startswith(("video-swin", "mvitv2")):
             raise ValueError(f"drop_path: {self.model} has none; leave it at -1")
+        if self.test_crops == 2:
+            raise ValueError("test_crops: expected 1 or 3, got 2; set either")
         if self.test_crops > 1 and modality != "RGB":
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.cutmix and modality != "RGB":
             raise ValueError(f"cutmix: {self.model} sees {modality}; leave it at 0, or set mixup")
+        if self.region == "person" and (modality != "RGB" or self.test_crops > 1):
+            raise ValueError(
+                "region: expected a network of RGB alone with test_crops=1 for the person, got"
+                f" {modality} and {self.test_crops}; leave it at centre"
+            )
         if self.test_flips and "skeleton" in modality:
             raise ValueError(f"test_flips: {self.model} sees no mirror images; leave it at false")
         if self.rotation and modality != "skeleton":

@@ -20,7 +20,7 @@ from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline
 from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
-from imigue_lab.training.baselines.mixing import Mixing
+from imigue_lab.training.baselines.mixing import Mixing, mix_labels
 from imigue_lab.training.baselines.optimisers import build_optimizer
 from imigue_lab.training.baselines.pictures import SIDES, losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -80,16 +80,14 @@ def train_baseline(
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
-        mixed = settings.mixup or settings.cutmix
-        how = settings.mixup, settings.cutmix, SIDES[settings.size]
-        mixing = Mixing(*how) if mixed else None
+        mixing = Mixing(settings.mixup, settings.cutmix, SIDES[settings.size])
         loss = losses_apart if settings.model == "dscnet" else cross_entropy
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             inputs, label = clips.enter(batch), batch.label
-            if batch.mixture:
-                inputs = clips.mixed(inputs, batch.mixture)
-                label = batch.mixture.labels(label, len(data.split.vocabulary))
+            if batch.own is not None:
+                inputs = clips.mixed(inputs, batch.own)
+                label = mix_labels(label, batch.own, len(data.split.vocabulary))
             return loss(model, inputs, label, settings.smoothing)
 
         def predicted(model: nn.Module, clips: Clips, flips: bool = False) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
@@ -21,11 +22,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.models.baselines import ROWS, TABLE
+from imigue_lab.models.tokens import WHOLE, Region
 from imigue_lab.training.baselines.clips import Clips
-from imigue_lab.training.baselines.data import BaselineData
+from imigue_lab.training.baselines.data import BaselineData, around_persons
 from imigue_lab.training.baselines.pictures import SIDES, ClipPictures, as_input
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline
@@ -118,6 +121,17 @@ class MappedClips:
         """The arguments of `build_baseline` for its network."""
         return {"name": self.settings.model, **self.run.read_checkpoint("best")["arguments"]}
 
+    def region(self, clip_id: str) -> Region:
+        """What the map of a clip's pictures shows, as shares of their central crop."""
+        pictures = self.data.pictures
+        if pictures is None or clip_id not in pictures.boxes:
+            return WHOLE
+        top, left, height, width = pictures.boxes[clip_id]
+        size, corners = self.data.sizes[clip_id], [[left, top], [left + width, top + height]]
+        pixels = np.array(corners) * min(size) / pictures.side
+        (left, top), (right, bottom) = crop_places(pixels, *size).tolist()
+        return left, top, right, bottom
+
     @cached_property
     def seen(self) -> dict[str, tuple[Clips, int]]:
         """Where each clip is."""
@@ -196,6 +210,8 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
         net = load_baseline(run, vocabulary=split.vocabulary)
         crop, stream = SIDES[settings.size], settings.pictures
         own = open_pictures(index, split.clips, crop, stream)
+        if settings.region == "person":
+            own = around_persons(own, gestures, picture_sizes(index))
         data, kind = BaselineData(split, None, own, picture_sizes(index)), "picture"
     else:
         net = load_baseline(run, gestures)

@@ -48,6 +48,7 @@ class GestureSettings(ClipSettings):
     criteria: str = Field(
         ",".join(CRITERIA), description="criteria of CMTF attention, separated by commas"
     )
+    centred: bool = Field(True, description="subtract the clip's mean from each token (not paper)")
     width: int = Field(48, ge=2, description="width of fused tokens (paper: 512)")
     heads: int = Field(6, ge=1, description="attention heads; must divide width (paper: 8)")
     merge: float = Field(0.25, ge=0, le=0.5, description="share of tokens that merge, 0-0.5")

@@ -21,7 +21,7 @@ from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError
 from imigue_lab.features.flow import prefetch
-from imigue_lab.models.tokens import Tokens, grid_tokens
+from imigue_lab.models.tokens import WHOLE, Region, Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
 from imigue_lab.training.baselines.start import RANDOM
 from imigue_lab.training.gesture_clips import (
@@ -104,6 +104,10 @@ class GestureTokens:
         """Times, rows and columns of a clip's RGB map."""
         times, rows, columns, _ = self.filmed.shape if self.filmed else self.rgb[clip_id].shape
         return times, rows, columns
+
+    def region(self, clip_id: str) -> Region:
+        """What the RGB map of a clip shows, as shares of the central crop of its picture."""
+        return self.filmed.region(clip_id) if self.filmed else WHOLE
 
     def part(self, split: str) -> pd.DataFrame:
         """clip_id and label of a split's clips; of train those with a label and any token."""
@@ -219,7 +223,11 @@ class GestureTokens:
 
     def maps(self, clip_ids: list[str]) -> Tokens:
         """The RGB tokens of clips; one without any has an empty mask."""
-        known = {i: grid_tokens(self.rgb[i][None].float()) for i in clip_ids if i in self.rgb}
+        known = {
+            i: grid_tokens(self.rgb[i][None].float(), self.region(i))
+            for i in clip_ids
+            if i in self.rgb
+        }
         nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
         nothing = replace(nothing, mask=~nothing.mask)  # a batch must not be without tokens
         return pad_tokens([known.get(clip_id, nothing) for clip_id in clip_ids])
@@ -256,6 +264,11 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
         filmed = open_mapped("rgb_run", settings.rgb_run, index, gestures)
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
+        if filmed.settings.region == "person" and not frozen:
+            raise RunError(
+                f"finetune_rgb: {settings.rgb_run} sees the person's box, which needs frozen"
+                " tokens; set it to false, or name a run with region=centre"
+            )
         rgb = encode_maps(filmed, settings.store, index, device) if frozen else {}
     elif settings.rgb == "none":
         rgb, sizes, encoding = {}, {}, Encoding("none", "pose alone")

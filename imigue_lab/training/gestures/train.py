@@ -38,7 +38,7 @@ from imigue_lab.training.session import Device, open_session
 
 MODEL_SETTINGS = (
     *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
-    "reads",
+    *("reads", "centred"),
 )
 
 
@@ -148,8 +148,8 @@ def train_gesture(
                 settings.keep,
             ),
             selection,
-            steps.begin_epoch,
-            steps.remember,
+            begin_epoch=steps.begin_epoch,
+            after_step=steps.remember,
         )
         session.finish(
             [predicted(split, best) for split in SPLITS if len(data.part(split))],

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
 from imigue_lab.errors import RunError, some
+from imigue_lab.models.tokens import WHOLE, Region
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.settings import ATTENTIVE
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
@@ -62,6 +63,7 @@ class ClipAttention:
     places: Float[np.ndarray, "m s v 2"]  # 0 to 1 over the encoder's crop; NaN where unknown
     joints: tuple[str, ...]  # names of the v joints, or of cells of a map of heatmaps
     probability: Float[np.ndarray, " classes"]
+    region: Region = WHOLE  # what the map of RGB shows, 0 to 1 over the encoder's crop
 
     @property
     def layers(self) -> dict[str, list[int]]:
@@ -177,4 +179,5 @@ def read_attention(gesture: GestureRun, system: GestureSystem, clip_id: str) -> 
         places.astype(np.float32),
         gesture.data.pose_names,
         output.logits[0].float().softmax(dim=0).numpy(),
+        gesture.data.region(clip_id),
     )

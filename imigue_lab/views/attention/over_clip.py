@@ -19,6 +19,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import picture_places
 from imigue_lab.features.encoders import VideoEncoder, normalised
 from imigue_lab.models.pictures.mvit import rollout
+from imigue_lab.models.tokens import WHOLE, Region
 from imigue_lab.models.weights import load_mvit
 from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.maps import AFTER, ALL, ClipAttention
@@ -86,7 +87,7 @@ def snapshot_at(
     """One of `attention.layers` at a time of the map, in a picture of this width and height; with
     `most` pairs of each direction."""
     _, height, width = attention.grid
-    columns, rows = borders(width, height, size)
+    columns, rows = borders(width, height, size, attention.region)
     places, joints = attention.tokens_at(time)
     position = picture_places(attention.places.reshape(-1, 2), *size)
     joints = joints[~np.isnan(position[joints, 0])]
@@ -108,9 +109,12 @@ def snapshot_at(
     return Snapshot(heat, columns, rows, position[joints], weight, names, lines, outlines)
 
 
-def borders(width: int, height: int, size: tuple[int, int]) -> tuple[Edges, Edges]:
+def borders(
+    width: int, height: int, size: tuple[int, int], region: Region = WHOLE
+) -> tuple[Edges, Edges]:
     """Borders of the columns and of the rows of the encoder's map."""
-    shares = [np.linspace(0, 1, n + 1) for n in (width, height)]
+    ends = zip(region[:2], region[2:], (width, height), strict=True)
+    shares = [np.linspace(start, stop, n + 1) for start, stop, n in ends]
     x, y = (np.stack([share, share], axis=-1) for share in shares)
     return picture_places(x, *size)[:, 0], picture_places(y, *size)[:, 1]
 

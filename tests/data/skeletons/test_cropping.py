@@ -11,9 +11,10 @@ from torchvision.transforms.v2 import functional as pictures
 from imigue_lab.data.skeletons.cropping import (
     SHORTER,
     compact,
+    crop,
     crop_places,
     picture_places,
-    random_resized_crop,
+    random_box,
     resize,
     short_side,
 )
@@ -53,7 +54,7 @@ def test_missing_joints_stay_at_zero(clip):
     for changed in (
         compact(clip, SIZE)[0],
         resize(clip, SIZE, (64, 64)),
-        random_resized_crop(clip, SIZE, np.random.RandomState(0), random.Random(0))[0],
+        crop(clip, random_box(SIZE, np.random.RandomState(0), random.Random(0))),
     ):
         assert not changed[0, 0, 2].any()
         assert changed[0, 0, 0].any()
@@ -69,11 +70,9 @@ def test_joints_scale_with_the_picture(clip):
 
 
 def test_the_centre_square_is_cropped_when_no_random_size_fits(clip):
-    moved, size = random_resized_crop(
-        clip, (100, 400), np.random.RandomState(0), random.Random(0), area=(1.0, 1.0)
-    )
-    assert size == (100, 100)
-    assert_array_equal(moved[0, 0, 0, :2], (-50, 50))
+    box = random_box((100, 400), np.random.RandomState(0), random.Random(0), area=(1.0, 1.0))
+    assert box == (0, 150, 100, 100)
+    assert_array_equal(crop(clip, box)[0, 0, 0, :2], (-50, 50))
 
 
 @pytest.mark.shared
@@ -94,13 +93,14 @@ def test_crops_equal_pyskls(shared):
         size = short_side((480, 641), 64)
         return resize(x, (480, 641), size), size
 
-    def crop(x):
-        return random_resized_crop(x, (64, 80), np.random.RandomState(3), random.Random(4))
+    def resized_crop(x):
+        box = random_box((64, 80), np.random.RandomState(3), random.Random(4))
+        return crop(x, box), box[2:]
 
     check("posecompact", lambda x: compact(x, SIZE), (243, 243))
     check("posecompact_resize64sq", compact_and_resize, (64, 64))
     check("resize_short64", resize_short, (64, 85))
-    check("rrcrop", crop, (53, 55))
+    check("rrcrop", resized_crop, (53, 55))
 
 
 def test_the_crop_is_seven_eighths_of_the_shorter_side_about_the_middle():
