@@ -21,7 +21,7 @@ from imigue_lab.data.clips import ClipDataset, KeypointFiles, collate
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.skeletons.graphs import spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, subset
-from imigue_lab.training.baselines.clips import Sampled
+from imigue_lab.training.baselines.clips import How, Sampled
 from imigue_lab.training.baselines.frames import write_frames
 from imigue_lab.training.baselines.pictures import ClipPictures, PictureClips
 
@@ -120,9 +120,8 @@ def pictures(folder: Path, clips: int = 40, frames: int = 60) -> tuple[float, fl
         write_frames(rows[-1][3], np.repeat(shown[..., None], 3, axis=-1))
     size = sum(row[3].stat().st_size for row in rows) / clips / frames / 1000
     table = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
-    own = PictureClips(
-        ClipPictures(table, 256, []), "train", 16, 224, "mvitv2-s", "mirror", 0, Sampled(16, 0)
-    )
+    how = How("mirror", sampled=Sampled(16, 0))
+    own = PictureClips(ClipPictures(table, 256, []), "train", 16, 224, "mvitv2-s", how)
     start = time.process_time()
     for number in range(clips):
         own.draws(number)

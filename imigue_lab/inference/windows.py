@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float32
-from pydantic import Field
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.declared import layout_of
@@ -32,7 +31,7 @@ from imigue_lab.training.gestures.train import load_gesture, predict
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import Settings, setting
 
 BATCH_SIZE = 32  # windows
 Keypoints = Mapping[str, Float32[np.ndarray, "T V 3"]]  # by video id
@@ -41,19 +40,17 @@ Keypoints = Mapping[str, Float32[np.ndarray, "T V 3"]]  # by video id
 class AnalyseSettings(Settings):
     """Parameters of 09_analyse_video."""
 
-    video: str = Field("", description="an mp4 file; empty: a fetched film, or synthetic")
-    keypoints: str = Field(
-        "", description="mediapipe, rtmlib, a file, or OpenPose's folder; empty: none"
+    video: str = setting("", "an mp4 file; empty: a fetched film, or synthetic")
+    keypoints: str = setting("", "mediapipe, rtmlib, a file, or OpenPose's folder; empty: none")
+    gesture_run: str = setting("demo", "finished run of 01; demo: tiny, trained first")
+    emotion_run: str = setting("demo", "finished run of 02; demo: tiny, trained first")
+    threshold: float = setting(
+        0.0, "confidence of a gesture; 0: as tuned for the run, else 0.5", ge=0, le=1
     )
-    gesture_run: str = Field("demo", description="finished run of 01; demo: tiny, trained first")
-    emotion_run: str = Field("demo", description="finished run of 02; demo: tiny, trained first")
-    threshold: float = Field(
-        0.0, ge=0, le=1, description="confidence of a gesture; 0: as tuned for the run, else 0.5"
-    )
-    context_weights: str = Field("", description="weights of the run's MViTv2-S, as for 00")
-    face_weights: str = Field("", description="weights of the run's SwinFace, as for 00")
-    detector: Detector = Field("centerface", description="face detector of the run, as for 00")
-    detector_weights: str = Field("", description="ONNX file, for yolo-face only")
+    context_weights: str = setting("", "weights of the run's MViTv2-S, as for 00")
+    face_weights: str = setting("", "weights of the run's SwinFace, as for 00")
+    detector: Detector = setting("centerface", "face detector of the run, as for 00")
+    detector_weights: str = setting("", "ONNX file, for yolo-face only")
 
 
 def open_encoder(run: Run, kind: str, settings: AnalyseSettings, device: torch.device) -> Stream:

@@ -1,9 +1,11 @@
 """Table 1 of the paper: each network's input, publication, score, recipe and builder.
 
-Recipes are the authors' training settings, or pyskl's configurations for NTU RGB+D;
-docs/recipes.md compares each with what was published.
+They are in `baselines.toml`. Recipes are the authors' training settings, or pyskl's configurations
+for NTU RGB+D; docs/recipes.md compares each with what was published.
 """
 
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from imigue_lab.data.skeletons.augment import Augment
@@ -67,36 +69,20 @@ class Recipe(NamedTuple):
         return ", ".join(part for part in parts if part)
 
 
-PYSKL = Recipe("sgd", 0.1, 5e-4, "cosine", 80, 128, 100, "uniform", test_clips=10)
-STRONG_AUG = PYSKL._replace(epochs=120, augment="turn")
-DG_STGCN = PYSKL._replace(epochs=150, batch_size=64, rotation=0.2)
-ST_GCN = Recipe("sgd", 0.1, 1e-4, "steps:10:50", 80, 128, 0, "resample", nesterov=False)
-POSEC3D = Recipe("sgd", 0.4, 3e-4, "cosine", 240, 256, 48, "uniform", "mirror", 10, 1, True)
-POSEC3D = POSEC3D._replace(nesterov=False, clip_grad=40.0)
-# As published, TSM's biases learn twice as fast.
-TSM = Recipe("sgd", 0.05, 1e-4, "steps:20:40", 50, 64, 8, "uniform", "mirror", nesterov=False)
-TSM = TSM._replace(decay_norms=False, backbone_lr=0.2, clip_grad=20.0)
-DSCNET = TSM._replace(lr=0.01, backbone_lr=1.0, weight_decay=5e-4, sampling="resample")
-DSCNET = DSCNET._replace(scheduler="steps:25:40:50", epochs=60, batch_size=32)
-SLOWONLY = POSEC3D._replace(lr=0.15, weight_decay=1e-4, epochs=180, batch_size=96, frames=8)
-SLOWONLY = SLOWONLY._replace(test_flips=False)
-RGBPOSE = SLOWONLY._replace(
-    region="centre", lr=0.0075, scheduler="steps:12:16", epochs=20, batch_size=48
-)
-# As published, biases decay as well, and the warm-up starts at a tenth.
-VIDEO_SWIN = Recipe("adamw", 1e-3, 0.02, "cosine", 30, 64, 32, "window", "mirror", 4, 3)
-VIDEO_SWIN = VIDEO_SWIN._replace(decay_norms=False, backbone_lr=0.1, lr_warmup=2.5)
-VIDEO_SWIN_B = VIDEO_SWIN._replace(weight_decay=0.05)
-MAMP = Recipe("adamw", 3e-4, 0.05, "cosine", 100, 48, 120, "resample")
-VIDEO_MAE = Recipe("adamw", 1.25e-4, 0.05, "cosine", 75, 64, 16, "window", "mirror", 5, 3)
-POSE_ENCODER = Recipe("adamw", 1e-4, 1e-4, "plateau", 60, 32, 0, "resample", balance=0.5)
-"""The paper's training of its encoders (section 5.1), which gives no number of epochs."""
-RGB_ENCODER = POSE_ENCODER._replace(frames=16)
+FILE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def read_recipe(name: str) -> Recipe:
+    """One of `baselines.toml`, with the values of the recipe that it is like."""
+    own = dict(FILE["recipes"][name])
+    like = own.pop("like", "")
+    return read_recipe(like)._replace(**own) if like else Recipe(**own)
+
 
 Videos = Literal["tsm", "slowonly", "video-swin-t", "video-swin-s", "video-swin-b"]
-Masked = Literal["mamp", "videomae-s", "videomae-b"]  # pre-trained by masking
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
 Both = Literal["dscnet", "rgbpose-conv3d"]
+Masked = Literal["mamp", "videomae-s", "videomae-b"]  # pre-trained by masking
 Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s", Masked]
 Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton", "RGB and heatmaps"]
 
@@ -130,83 +116,19 @@ class Baseline(NamedTuple):
         )
 
 
-TABLE = (
-    Baseline("tsm", "RGB", 23_573_600, "Lin et al., ICCV 2019", 58.77, TSM),
-    Baseline("video-swin-t", "RGB", 27_875_078, "Liu et al., CVPR 2022", 59.97, VIDEO_SWIN),
-    Baseline("video-swin-s", "RGB", 49_533_686, "Liu et al., CVPR 2022", 57.83, VIDEO_SWIN),
-    Baseline("video-swin-b", "RGB", 87_671_784, "Liu et al., CVPR 2022", 61.73, VIDEO_SWIN_B),
-    Baseline("st-gcn", "skeleton", 3_087_388, "Yan et al., AAAI 2018", 46.38, ST_GCN),
-    Baseline("st-gcn++", "skeleton", 1_391_700, "Duan et al., ACM MM 2022", 49.56, PYSKL),
-    Baseline("strongaug", "skeleton", 1_391_700, "Duan et al., ACM MM 2022", 53.13, STRONG_AUG),
-    Baseline("aagcn", "skeleton", 3_764_442, "Shi et al., TIP 2020", 54.73, PYSKL),
-    Baseline("ctr-gcn", "skeleton", 1_435_078, "Chen et al., ICCV 2021", 53.02, PYSKL),
-    Baseline("dg-stgcn", "skeleton", 1_682_648, "Duan et al., 2022", 49.56, DG_STGCN),
-    Baseline("poseconv3d", "heatmaps", 2_018_336, "Duan et al., CVPR 2022", 61.11, POSEC3D),
-    Baseline("dscnet", "RGB and skeleton", 45_733_172, "Cheng et al., ESWA 2024", 62.53, DSCNET),
-    Baseline(
-        *("rgbpose-conv3d", "RGB and heatmaps", 36_084_032, "Duan et al., CVPR 2022", None, RGBPOSE)
-    ),
-    Baseline("slowonly", "RGB", 31_700_064, "Duan et al., CVPR 2022", None, SLOWONLY),
-    Baseline("2s-agcn", "skeleton", 3_457_916, "Shi et al., CVPR 2019", None, POSE_ENCODER),
-    Baseline("mvitv2-s", "RGB", 34_254_752, "Li et al., CVPR 2022", None, RGB_ENCODER),
-    Baseline("mamp", "skeleton", 17_941_280, "Mao et al., ICCV 2023", None, MAMP),
-    Baseline("videomae-s", "RGB", 21_896_864, "Tong et al., NeurIPS 2022", None, VIDEO_MAE),
-    Baseline("videomae-b", "RGB", 86_261_024, "Tong et al., NeurIPS 2022", None, VIDEO_MAE),
+NETWORKS = FILE["networks"]
+FACTS = ("modality", "parameters", "paper", "published")
+TABLE = tuple(
+    Baseline._make([name, *map(own.get, FACTS), read_recipe(own["recipe"])])
+    for name, own in NETWORKS.items()
 )
 ROWS = {row.name: row for row in TABLE}
-
-Sizes = dict[str, dict[str, Any]]  # `small` and `paper`: the builder's arguments for the size
-
 # Builders are imported when their network is built.
-SKELETON_BUILDERS = {
-    "2s-agcn": "graph.agcn:build_agcn",
-    "st-gcn": "graph.stgcn:build_stgcn",
-    "st-gcn++": "graph.stgcn:build_stgcnpp",
-    "strongaug": "graph.stgcn:build_stgcnpp",
-    "aagcn": "graph.agcn:build_aagcn",
-    "ctr-gcn": "graph.ctrgcn:build_ctrgcn",
-    "dg-stgcn": "graph.ctrgcn:build_dgstgcn",
-}
-NORM_PER_PERSON = ("2s-agcn", "aagcn", "ctr-gcn")  # the input norm has statistics for each person
-PICTURE_BUILDERS = {
-    "poseconv3d": "pictures.poseconv3d:build_poseconv3d",
-    "slowonly": "pictures.poseconv3d:build_slowonly",
-    "tsm": "pictures.tsm:build_tsm",
-    "video-swin-t": "pictures.video_swin:build_video_swin",
-    "video-swin-s": "pictures.video_swin:build_video_swin",
-    "video-swin-b": "pictures.video_swin:build_video_swin",
-    "mvitv2-s": "pictures.mvit:build_mvitv2",
-    "mamp": "mamp:build_mamp",
-    "videomae-s": "pictures.videomae:build_videomae",
-    "videomae-b": "pictures.videomae:build_videomae",
-    "rgbpose-conv3d": "pictures.rgbpose:build_rgbpose",
-    "dscnet": "pictures.dscnet:build_dscnet",
-}
-GRAPH_SIZES: Sizes = {
-    "small": {"width": 16, "depths": [2, 1, 1]},
-    "paper": {"width": 64, "depths": [4, 3, 3]},
-}
-SMALL_MAMP = {"width": 64, "depth": 3, "heads": 4}
-SMALL_VIDEO_MAE = {"patch": 8, "width": 64, "depth": 3, "heads": 4}
-SMALL_RESNET = {"depths": [1, 1, 1, 1], "inner": 8}
-SWIN_SIZES: Sizes = {"small": {"stages": [16, [1, 1, 1, 1], [1, 2, 4, 8]]}, "paper": {}}
-SIZES: dict[str, Sizes] = {
-    **dict.fromkeys(SKELETON_BUILDERS, GRAPH_SIZES),
-    "st-gcn": GRAPH_SIZES | {"paper": GRAPH_SIZES["paper"] | {"dropout": 0.5}},
-    "poseconv3d": {"small": {"width": 8, "depths": [1, 1, 1]}, "paper": {}},
-    "slowonly": {"small": {"width": 8, "depths": [1, 1, 1, 1]}, "paper": {}},
-    "tsm": {"small": SMALL_RESNET, "paper": {}},
-    **{name: SWIN_SIZES for name in PICTURE_BUILDERS if name.startswith("video-swin")},
-    "mvitv2-s": {"small": {"size": "tiny"}, "paper": {}},
-    "mamp": {"small": SMALL_MAMP, "paper": {}},
-    "videomae-s": {"small": SMALL_VIDEO_MAE, "paper": {"width": 384, "depth": 12, "heads": 6}},
-    "videomae-b": {"small": SMALL_VIDEO_MAE, "paper": {}},
-    "rgbpose-conv3d": {
-        "small": {"widths": [8, 8], "depths": [[1, 1, 1, 1], [1, 1, 1]]},
-        "paper": {},
-    },
-    "dscnet": {"small": SMALL_RESNET | {"widths": [[4, 4]] * 7}, "paper": {}},
-}
+BUILDERS = {name: own["builder"] for name, own in NETWORKS.items()}
+SKELETON_BUILDERS = {name: BUILDERS[name] for name in BUILDERS if ROWS[name].modality == "skeleton"}
+PICTURE_BUILDERS = {name: BUILDERS[name] for name in BUILDERS if name not in SKELETON_BUILDERS}
+# `small` and `paper`: the builder's arguments for the size
+SIZES = {name: {"small": n["small"], "paper": n.get("full", {})} for name, n in NETWORKS.items()}
 
 
 def build_baseline(
@@ -232,12 +154,12 @@ def build_baseline(
 
     Raises ValueError for an unknown name.
     """
-    if name in SKELETON_BUILDERS:
-        apart = persons if name in NORM_PER_PERSON else 1
+    if name in SKELETON_BUILDERS and name != "mamp":
+        apart = persons if NETWORKS[name].get("norm_per_person") else 1
         build = import_builder(SKELETON_BUILDERS[name])
         return build(keypoints, classes, channels=channels, persons=apart, **sizes)
-    if name not in PICTURE_BUILDERS:
-        known = ", ".join([*SKELETON_BUILDERS, *PICTURE_BUILDERS])
+    if name not in BUILDERS:
+        known = ", ".join(BUILDERS)
         raise ValueError(f"name must be one of {known}; got {name!r}")
     if name == "mamp":
         sizes = {"channels": channels, **sizes}
@@ -245,4 +167,4 @@ def build_baseline(
         sizes = {"joints": len(layout_of(keypoints).joints), **sizes}
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
-    return import_builder(PICTURE_BUILDERS[name])(classes=classes, **sizes)
+    return import_builder(BUILDERS[name])(classes=classes, **sizes)

@@ -30,8 +30,10 @@ class Block(nn.TransformerEncoderLayer):
         )
         self.path = StochasticDepth(drop_path, "row")
 
-    def _sa_block(self, *args: Tensor | None, is_causal: bool = False) -> Tensor:
-        return self.path(super()._sa_block(*args, is_causal=is_causal))
+    def _sa_block(
+        self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        return self.path(super()._sa_block(x, mask, padding, is_causal))
 
     def _ff_block(self, x: Tensor) -> Tensor:
         return self.path(super()._ff_block(x))
@@ -42,12 +44,10 @@ def blocks(
 ) -> nn.Sequential:
     """Blocks whose drop path rises linearly from 0, with Xavier-uniform weights and no bias."""
     rates = np.linspace(0, drop_path, depth).tolist()
-    made = nn.Sequential(*(Block(width, heads, eps, rate, ratio) for rate in rates))
-    made.apply(start_linear)
-    for block in made:
-        nn.init.xavier_uniform_(block.self_attn.in_proj_weight)
-        nn.init.zeros_(block.self_attn.in_proj_bias)
-    return made
+    made = [Block(width, heads, eps, rate, ratio) for rate in rates]
+    for block in made:  # attention's own weights are torch's start: Xavier's, and no bias
+        block.apply(start_linear)
+    return nn.Sequential(*made)
 
 
 def start_linear(module: nn.Module) -> None:

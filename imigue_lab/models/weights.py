@@ -22,6 +22,12 @@ from imigue_lab.models.checkpoints.registry import State, load_published
 from imigue_lab.models.pictures import efficientnet, mvit
 
 Model = TypeVar("Model", bound=nn.Module)
+KINETICS400 = {  # by row of Table 1
+    "mvitv2-s": video.MViT_V2_S_Weights.KINETICS400_V1,
+    "video-swin-t": video.Swin3D_T_Weights.KINETICS400_V1,
+    "video-swin-s": video.Swin3D_S_Weights.KINETICS400_V1,
+    "video-swin-b": video.Swin3D_B_Weights.KINETICS400_V1,
+}
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,9 @@ def packaged_file(package: str, file: str) -> Path:
     )
 
 
-def download_kinetics400() -> State:
-    """torchvision's weights, from its cache if they are there."""
-    published = video.MViT_V2_S_Weights.KINETICS400_V1
+def download_kinetics400(model: str = "mvitv2-s") -> State:
+    """torchvision's weights of one of `KINETICS400`, from its cache if they are there."""
+    published = KINETICS400[model]
     try:
         return published.get_state_dict(check_hash=True, weights_only=True)
     except Exception as error:  # no network, a proxy's page instead of the file, a full disk

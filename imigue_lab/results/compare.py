@@ -17,13 +17,7 @@ from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
 from imigue_lab.training.runs import Run, flatten, refuse_other_classes
 from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
-from imigue_lab.training.statistics import (
-    Clusters,
-    Values,
-    interval_of_mean,
-    sign_flip_p,
-    sums_of,
-)
+from imigue_lab.training.statistics import Clusters, Values, interval_of_mean, sign_flip_p, sums_of
 
 SEED_ONLY = ("seed", "joint_run", "bone_run", "pose_run")
 Items = dict[tuple[int, int], pd.DataFrame]  # by (data set, seed)
@@ -112,9 +106,8 @@ def compare(
         (predictions that only the reference, and only the variant, got correct), mcnemar_p
         (descriptive: it assumes independent predictions).
 
-    Raises:
-        RunError: a variant shares neither seed nor item with the reference, or has two runs of one
-            seed and set.
+    Raises RunError if a variant shares neither seed nor item with the reference, or has two runs of
+    one seed and set.
     """
     reference = reference or next(iter(variants))
     pooled = pool(variants, split, across_seeds)
@@ -189,11 +182,7 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, int | float]:
-    """Exact McNemar test of which items two predictors get correct.
-
-    `worse` and `better` count items that only the first, and only the second, gets correct;
-    `mcnemar_p` is descriptive: it assumes independent items.
-    """
+    """Exact McNemar test of which items two predictors get correct; see `compare`."""
     worse, better = int((first & ~second).sum()), int((second & ~first).sum())
     p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
     return {"worse": worse, "better": better, "mcnemar_p": float(p)}

@@ -15,10 +15,8 @@ def train_streams(
     """The finished run of the settings, and the networks that predict in it: often itself alone.
 
     With `stream` `all` it is the fusion of a run for each stream, which is named after it. The
-    weights are published, so nothing is fitted to the held-out clips.
-
-    Args:
-        data: what `load_baseline_data(settings)` returns, if loaded already.
+    weights are published, so nothing is fitted to the held-out clips. `data` is what
+    `load_baseline_data(settings)` returns, if loaded already.
     """
     if settings.stream != "all":
         run = train_baseline(settings, data)

@@ -22,8 +22,7 @@ from imigue_lab.data.splits import FOLDS
 from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
-from imigue_lab.results.folds import fold_runs, pooled, shared_items
-from imigue_lab.results.open import FusionSettings
+from imigue_lab.results.open import FusionSettings, fold_runs, model_of, pooled, shared_items
 from imigue_lab.results.score_tables import counted, with_intervals
 from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run, open_run, refuse_other_classes
@@ -35,13 +34,16 @@ from imigue_lab.training.scores import (
     label_columns,
     labelled,
     probabilities,
-    score_row,
     score_table,
     truth_of,
 )
-from imigue_lab.training.statistics import interval_of_mean
+from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
 OUT_OF_FOLD = "out of fold"
+COLUMNS = (
+    *("split", "run", "weight", "temperature", "n", "clusters", "unit"),
+    *("accuracy", "accuracy_interval", "fusion_gains", "fusion_gains_interval"),
+)
 ROUNDS = 1000  # of the weight search
 Weights = Float[np.ndarray, " R"]
 
@@ -104,9 +106,8 @@ def name_items(predictions: pd.DataFrame) -> str:
 
 def varies_by_split(first: Run, second: Run) -> bool:
     """Whether both are of one model, with other folds or seeds: their splits may differ."""
-    one, other = first.settings(), second.settings()
-    names = {n for n, v in one["settings"].items() if v != other["settings"].get(n)}
-    return one["task"] == other["task"] and bool(names) and names <= {"fold", "seed"}
+    one, other = (run.settings()["settings"] for run in (first, second))
+    return one != other and model_of(first) | {"seed": 0} == model_of(second) | {"seed": 0}
 
 
 def fuse(
@@ -151,18 +152,15 @@ def fuse(
         if temperature:
             predictions = tempered(predictions, fit_temperature(crossed))
         fused.write_predictions(predictions)
-        parts = {OUT_OF_FOLD: (crossed, held)} if folds else {}
+        parts = {OUT_OF_FOLD: [crossed, *held]} if folds else {}
         for split in ("validation", "test"):
-            each = [labelled(table, split) for table in tables]
-            parts[split] = labelled(predictions, split), each
+            parts[split] = [labelled(table, split) for table in (predictions, *tables)]
+        share = pd.DataFrame({"run": members, "weight": shares, "temperature": temperatures})
         rows = [
-            {"split": split, "run": run, "weight": weight, "temperature": own_temperature}
-            | member_row(part, own, seed)
-            for split, (part, each) in parts.items()
+            {"split": split} | known | member_row(part, own, seed)
+            for split, (part, *each) in parts.items()
             if len(part)
-            for run, weight, own_temperature, own in zip(
-                members, shares.tolist(), temperatures, each, strict=True
-            )
+            for known, own in zip(share.to_dict("records"), each, strict=True)
         ]
         fused.write_json("fusion.json", rows)
         origins = [run.provenance() for run in runs]
@@ -174,8 +172,8 @@ def fuse(
             "folds": [[run.folder.name for run in own] for own in folds],
         }
         fused.write_json("provenance.json", provenance)
-        names_of = vocabulary.outcomes if is_emotion(predictions) else vocabulary.classes
-        fused.write_scores(score_table(predictions, seed, names_of))
+        classes = vocabulary.outcomes if is_emotion(predictions) else vocabulary.classes
+        fused.write_scores(score_table(predictions, seed, classes))
     return fused
 
 
@@ -286,14 +284,17 @@ def member_row(fused: pd.DataFrame, own: pd.DataFrame, seed: int) -> dict[str, A
 
     Both are labelled predictions. Intervals draw whole clusters, the same ones for both.
     """
-    item, metric = fused.columns[0], "accuracy" if is_emotion(fused) else "top1"
-    gain = correct_of(fused).astype(float)
-    gain -= correct_of(own.set_index(item).loc[fused[item]])
-    scores = score_row(own, "", "model", seed)
+    item, (cluster, unit) = fused.columns[0], clusters_of(fused)
+    correct = correct_of(own.set_index(item).loc[fused[item]])
+    gain = correct_of(fused).astype(float) - correct
     return {
-        **{name: scores[name] for name in ("n", "clusters", "unit", metric, f"{metric}_interval")},
+        "n": len(gain),
+        "clusters": cluster.nunique(),
+        "unit": unit,
+        "accuracy": float(correct.mean()),
+        "accuracy_interval": interval_of_share(correct, cluster, seed),
         "fusion_gains": float(gain.mean()),
-        "fusion_gains_interval": interval_of_mean(gain, clusters_of(fused)[0], seed),
+        "fusion_gains_interval": interval_of_mean(gain, cluster, seed),
     }
 
 
@@ -302,14 +303,11 @@ def fusion_table(run: Run) -> pd.DataFrame:
 
     These are the folds' where there are any, else validation; without either none is marked.
     """
-    table = pd.DataFrame(run.read_json("fusion.json"))
-    chosen = table[table.split == table.split.iloc[0]]
-    best = chosen.run[chosen[metric_of(table)].idxmax()] if chosen.split.iloc[0] != "test" else None
-    return table.assign(best=table.run == best)
-
-
-def metric_of(table: pd.DataFrame) -> str:
-    return "accuracy" if "accuracy" in table else "top1"
+    table = pd.DataFrame(run.read_json("fusion.json"), columns=COLUMNS)
+    first = next(iter(table.split), "test")
+    chosen = table[(table.split == first) & (first != "test")]
+    best = chosen.sort_values("accuracy", ascending=False, kind="stable").run.head(1)
+    return table.assign(best=table.run.isin(best))
 
 
 def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
@@ -320,16 +318,15 @@ def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
     )
     if (table.temperature != 1).any():
         shown["temperature"] = table.temperature.round(2)
-    for column in (metric_of(table), "fusion_gains"):
+    for column in ("accuracy", "fusion_gains"):
         shown[column.replace("_", " ")] = with_intervals(table, column)
-    sentences = []
-    where = table.split.iloc[0] if table.split.iloc[0] == OUT_OF_FOLD else "on validation"
-    items = "interviews" if "accuracy" in table else "clips"
+    where = OUT_OF_FOLD if OUT_OF_FOLD in set(table.split) else "on validation"
+    items, sentences = name_items(run.predictions()), []
     for row in table[table.best].itertuples():
         low, high = row.fusion_gains_interval
         gain = percent(row.fusion_gains, low, high, sign="+")
         sentences.append(
-            f"{row.split}: {gain} points over {row.run}, the best"
-            f" {where} ({row.n} {items} of {row.clusters} {row.unit})"
+            f"{row.split}: {gain} points over {row.run}, the best {where} ({row.n} {items} of"
+            f" {row.clusters} {row.unit})"
         )
     return shown, sentences

@@ -3,6 +3,9 @@
 `load_run(name)` opens a run of any task; views open runs of one task, on the user's choice of data
 root, feature store and device. ``"demo"`` is the run that the committed notebook trains, trained
 first where it is absent.
+
+The runs of one model on the five subject folds together hold out each item of train and validation
+once: out-of-fold scores, to which weights can be fitted without a look at the test.
 """
 
 import shlex
@@ -12,23 +15,24 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
-from pydantic import Field
 from torch import nn
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.source import open_data
+from imigue_lab.data.splits import FOLDS
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
-from imigue_lab.training.runs import Run, find_run, refuse_other_classes
-from imigue_lab.training.scores import truth_of
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.runs import Run, find_run, finished_runs, refuse_other_classes
+from imigue_lab.training.scores import labelled, truth_of
+from imigue_lab.training.settings import RUNS, Settings, setting
 from imigue_lab.training.tasks import TASKS
 
 DEMO = "demo"
+OF_FOLD = ("digest", "rgb", "pose", "checkpoint")  # of the data: what another split may change
 S = TypeVar("S", bound=Settings)
 D = TypeVar("D")
 
@@ -36,14 +40,14 @@ D = TypeVar("D")
 class FusionSettings(Settings):
     """What is fused, and how (`results.fuse`)."""
 
-    runs: str = Field("", description="finished runs, with commas")
-    weights: str = Field(
+    runs: str = setting("", "finished runs, with commas")
+    weights: str = setting(
         "uniform",
+        "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
         pattern=r"^(uniform|search|folds|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
-        description="uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
     )
-    temperature: bool = Field(
-        False, description="calibrate by a temperature fitted on validation, or out of fold"
+    temperature: bool = setting(
+        False, "calibrate by a temperature fitted on validation, or out of fold"
     )
 
 
@@ -118,12 +122,9 @@ def load_run(name: str) -> OpenRun[Any, Any]:
 def open_emotion_run(name: str, requested: Settings) -> EmotionRun:
     """A finished emotion run by its folder's name or path, with its data.
 
-    Args:
-        requested: its `data`, `store` and `device` replace the run's own unless they are defaults.
-
-    Raises:
-        RunError: no such run, it is of another task, or its data have changed.
-        DataError: the data no longer exist.
+    The `data`, `store` and `device` of `requested` replace the run's own unless they are defaults.
+    Raises RunError if there is no such run, it is of another task, or its data have changed;
+    DataError if the data no longer exist.
     """
     opened = open_run_of("emotion", name, requested)
     return OpenRun(opened.run, opened.settings, opened.data)
@@ -191,10 +192,8 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")
     if truth == "outcome":  # the order may be another one
-        before, now = (
-            name_places(before, run.outcomes()),
-            name_places(now, index.vocabulary.outcomes),
-        )
+        before = name_places(before, run.outcomes())
+        now = name_places(now, index.vocabulary.outcomes)
     changed = known[item][(before != now.to_numpy()).fillna(False)]
     if len(changed):
         raise RunError(
@@ -249,3 +248,65 @@ def command_of(run: Run, **other: Any) -> str:
     for name, value in explicit.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def fold_runs(run: Run) -> list[Run]:
+    """The finished runs on subject folds 0 to 4 with the settings and data of this one.
+
+    With `refit` they are those without: they hold out all that it trained or was selected on.
+    Raises RunError if a fold has none, or several that differ, or the run itself is on a fold.
+    """
+    name, task = run.folder.name, run.settings()["task"]
+    if (fold := run.settings()["settings"].get("fold")) != -1:
+        raise RunError(
+            f"{name}: expected a run on the official split, whose runs on folds are found by their"
+            f" settings, got {task} of fold {fold}; name others, or weights"
+        )
+    found: dict[int, Run] = {}
+    for other in finished_runs(task):
+        kept = other.settings()
+        fold, refit = kept["settings"]["fold"], kept["settings"].get("refit")
+        if fold < 0 or refit or model_of(other) != model_of(run) or not holds_out(other, run):
+            continue
+        if fold in found and found[fold].settings()["data"] != kept["data"]:
+            both = f"{found[fold].folder.name} and {other.folder.name}"
+            raise RunError(f"{name}: {both} are both of fold {fold}; delete one")
+        found.setdefault(fold, other)
+    if missing := [fold for fold in range(FOLDS) if fold not in found]:
+        given = {"fold": missing[0], "refit": False, "name": "", **dict.fromkeys(RUNS, "")}
+        raise RunError(
+            f"{name}: expected finished runs of these settings on folds 0 to 4, got none on"
+            f" {', '.join(map(str, missing))}; train each, as by {command_of(run, **given)}"
+        )
+    return [found[fold] for fold in range(FOLDS)]
+
+
+def model_of(run: Run) -> dict[str, Any]:
+    """Settings and data, up to what the split decides."""
+    kept = run.settings()
+    data = {name: name in OF_FOLD or value for name, value in kept["data"].items()}
+    return kept["settings"] | {"fold": -1, "refit": False, "data": data}
+
+
+def holds_out(fold: Run, run: Run) -> bool:
+    """Whether what a fold holds out is in train and validation of the run, with the same truth."""
+    held, known = labelled(fold.predictions(), "validation"), run.predictions()
+    known = known[known.split != "test"].set_index(known.columns[0])
+    truth = truth_of(known).reindex(held[held.columns[0]])
+    return len(held) > 0 and truth_of(held).tolist() == truth.tolist()
+
+
+def pooled(folds: list[list[Run]]) -> list[pd.DataFrame]:
+    """What each list of runs predicts of the items that they hold out, with the item's `fold`."""
+    held = [[labelled(run.predictions(), "validation") for run in runs] for runs in folds]
+    return shared_items(
+        [pd.concat(t.assign(fold=fold) for fold, t in enumerate(own)) for own in held]
+    )
+
+
+def shared_items(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The items that all tables have, in the order of ids."""
+    item = tables[0].columns[0]
+    shared = set.intersection(*(set(table[item]) for table in tables))
+    kept = [table[table[item].isin(shared)] for table in tables]
+    return [table.sort_values(item, ignore_index=True) for table in kept]

@@ -24,7 +24,6 @@ from imigue_lab.training.runs import Run, finished_runs
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.statistics import wilson_interval
 
-GESTURE_TASKS = ("baseline", "gesture", "fusion")
 PUBLISHED_BASELINES = {
     "origin": "published",
     "data": "iMiGUE, test",
@@ -43,7 +42,6 @@ ABLATION_ROWS = {
     "no-memory": ("CMTF without memory", 62.23),
     "full": (PAPER, PAPER_SCORE),
 }
-
 ABLATION_COLUMNS = ["method", "top-1 %", "95 % interval", "correct", "n", "origin"]
 
 PUBLISHED_EMOTION = "published: Martirosyan et al. 2025, Table 3"
@@ -67,12 +65,12 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
     of clusters, n clips, clusters with their unit (subjects, or videos where subjects are unknown),
     the score of the majority class, the data, and the source: the publication, or our run.
 
-    Args:
-        runs: finished gesture runs (RunError for another task); by default all in the workspace.
-        split: `test` or `validation`, of our runs.
+    `runs` are finished gesture runs (RunError for another task), by default all in the workspace;
+    `split` is `test` or `validation` of them.
     """
     if runs is None:
-        runs = [own for own in finished_runs(*GESTURE_TASKS) if not is_emotion(own.predictions())]
+        runs = finished_runs("baseline", "gesture", "fusion")
+        runs = [own for own in runs if not is_emotion(own.predictions())]
     ours = [(method_of(run), our_method_row(run, split)) for run in runs]
     rows: list[dict[str, Any]] = []
     for baseline in TABLE:

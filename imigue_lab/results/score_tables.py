@@ -26,7 +26,7 @@ def constant_rows(scores: pd.DataFrame) -> pd.DataFrame:
 def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     """The score table for display: two digits, intervals in brackets, a dash for missing values."""
     emotion = "accuracy" in table
-    shown = table[["split", "predictor", "n", "correct"]].copy()
+    shown = table.reindex(columns=["split", "predictor", "n", "correct"])
     shown.insert(3, "clusters", counted(table))
     every = EMOTION_METRICS if emotion else GESTURE_METRICS
     for metric in filter(table.columns.__contains__, every):
@@ -73,9 +73,8 @@ def class_table(predictions: pd.DataFrame, split: str, vocabulary: Vocabulary) -
     correct, occurring, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     errors = counts - np.diag(correct)
     names = vocabulary.classes
-    table = pd.DataFrame(
-        {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
-    )
+    columns = {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
+    table = pd.DataFrame(columns)
     with np.errstate(invalid="ignore"):
         table["recall"] = correct / occurring
         table["precision"] = correct / predicted

@@ -109,8 +109,7 @@ Grid = dict[Cell, Settings]
 def plan_grid(settings: AblationSettings) -> Grid:
     """The settings of every cell by seed and fold, so that their data are loaded once.
 
-    Raises:
-        SettingsError: no such variant or setting, or values that do not fit together.
+    Raises SettingsError for an unknown variant or setting, or values that do not fit together.
     """
     cells = [
         Cell(variant, seed, fold)
@@ -141,8 +140,7 @@ def study_name(settings: AblationSettings) -> str:
 def ablate(settings: AblationSettings) -> dict[str, list[Run]]:
     """Trains the missing cells together with other workers; returns the runs by variant.
 
-    Raises:
-        RunError: cells that failed, with the reason of the first.
+    Raises RunError if cells failed, with the reason of the first.
     """
     grid = plan_grid(settings)
     study = open_study(study_name(settings), settings.storage)

@@ -87,9 +87,8 @@ def suggest(trial: "Trial", space: Space, base: Settings) -> dict[str, Any]:
 def search(settings: SearchSettings) -> "Study":
     """Runs a study until its trials or minutes are used up; other workers may share it.
 
-    Raises:
-        RunError: the study was started with other settings, or no trial finished.
-        SettingsError: the settings leave nothing to search.
+    Raises RunError if the study was started with other settings, or no trial finished;
+    SettingsError if the settings leave nothing to search.
     """
     task, whole = settings.task, whole_index(settings)
     folds = load_searched(settings, whole, range(settings.folds))

@@ -4,10 +4,8 @@ import re
 import shlex
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from imigue_lab.errors import SettingsError
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import Settings, setting
 from imigue_lab.training.tasks import TASKS
 
 TaskName = Literal["emotion", "gesture", "baseline"]
@@ -20,19 +18,18 @@ class StudySettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "demo": {}}
 
-    task: TaskName = Field("emotion", description="emotion, gesture or baseline")
-    given: str = Field("", description=GIVEN)
-    storage: str = Field(
+    task: TaskName = setting("emotion", "emotion, gesture or baseline")
+    given: str = setting("", GIVEN)
+    storage: str = setting(
         "",
+        "postgresql://... for many hosts; empty: SQLite in the workspace",
         pattern=r"^(\w[\w+]*://.*)?$",
-        description="postgresql://... for many hosts; empty: SQLite in the workspace",
     )
 
     def of_run(self, **changes: Any) -> Settings:
         """The settings of a run, with the values that it sets differently from the others.
 
-        Raises:
-            SettingsError: no such setting, or values that do not fit together.
+        Raises SettingsError for an unknown setting, or values that do not fit together.
         """
         given = {name: getattr(self, name) for name in PLACES} | read_given(self.given)
         return TASKS[self.task].settings.from_arguments(given | changes)
@@ -41,11 +38,11 @@ class StudySettings(Settings):
 class AblationSettings(StudySettings):
     """Parameters of 03_ablations."""
 
-    given: str = Field("epochs:10 lr:1e-3", description=GIVEN)
-    variants: str = Field("main", description="main, all, or names with commas")
-    seeds: int = Field(2, ge=1, description="runs of each variant, from `seed` on")
-    folds: int = Field(0, ge=0, le=5, description="of five, held out in turn; 0: as data or given")
-    final: bool = Field(False, description="score the named variants on test; false: on validation")
+    given: str = setting("epochs:10 lr:1e-3", GIVEN)
+    variants: str = setting("main", "main, all, or names with commas")
+    seeds: int = setting(2, "runs of each variant, from `seed` on", ge=1)
+    folds: int = setting(0, "of five, held out in turn; 0: as data or given", ge=0, le=5)
+    final: bool = setting(False, "score the named variants on test; false: on validation")
 
     @property
     def split(self) -> str:
@@ -64,17 +61,15 @@ class AblationSettings(StudySettings):
 class SearchSettings(StudySettings):
     """Parameters of 08_search, and of `imigue-lab search`."""
 
-    task: Literal["emotion", "gesture"] = Field("emotion", description="emotion or gesture")
-    given: str = Field("epochs:4 width:16", description=GIVEN)
-    trials: int = Field(8, ge=0, description="total of all calls; 0: until the minutes end")
-    minutes: float = Field(
-        0.0, ge=0, description="start no trial after so many minutes; 0: no limit"
-    )
-    folds: int = Field(3, ge=1, le=5, description="of five, scored in each trial")
-    study: str = Field(
+    task: Literal["emotion", "gesture"] = setting("emotion", "emotion or gesture")
+    given: str = setting("epochs:4 width:16", GIVEN)
+    trials: int = setting(8, "total of all calls; 0: until the minutes end", ge=0)
+    minutes: float = setting(0.0, "start no trial after so many minutes; 0: no limit", ge=0)
+    folds: int = setting(3, "of five, scored in each trial", ge=1, le=5)
+    study: str = setting(
         "",
+        "name, also of the preset; empty: derived from the settings",
         pattern=r"^([A-Za-z0-9][\w.-]*)?$",
-        description="name, also of the preset; empty: derived from the settings",
     )
 
     def model_post_init(self, _: Any) -> None:
@@ -87,8 +82,7 @@ class SearchSettings(StudySettings):
 def read_given(text: str) -> dict[str, str]:
     """Splits ``epochs:20 labels:x.csv``; papermill cannot show help for a line with a second =.
 
-    Raises:
-        SettingsError: a word is not name:value.
+    Raises SettingsError if a word is not name:value.
     """
     found: dict[str, str] = {}
     for word in shlex.split(text):

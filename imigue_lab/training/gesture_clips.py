@@ -16,7 +16,6 @@ from imigue_lab.data.clips import LONGEST, ClipDataset, Keypoints
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.declared import declared_layout, to_stored
 from imigue_lab.data.skeletons.geometry import as_persons, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
@@ -24,7 +23,7 @@ from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some
-from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
+from imigue_lab.training.baselines.clips import PLAIN, How, SkeletonClips
 from imigue_lab.training.ranks import Ranks
 
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
@@ -34,29 +33,17 @@ Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
 
 @dataclass(frozen=True)
 class GestureData:
-    """Every clip that a model is trained or scored on.
+    """Every clip that a model is trained or scored on."""
 
-    Attributes:
-        split: clips with their split.
-        sources: file, range within it and label of each clip, as `ClipDataset` expects them.
-        keypoints: reads the keypoints of a file.
-        layout: of the skeletons of `clips`.
-        joints: where these joints are in the file; None is all.
-        persons: maximum number in a file.
-        digest: changes when a keypoint, a label, a subject or the split does.
-        notes: what was left out.
-        contents: a digest of the keypoints and the label of each clip.
-    """
-
-    split: GestureSplit
-    sources: pd.DataFrame
-    keypoints: Keypoints
-    layout: Layout
-    joints: list[Source] | None
-    persons: int
-    digest: str
-    notes: list[str]
-    contents: dict[str, str] = field(default_factory=dict)
+    split: GestureSplit  # clips with their split
+    sources: pd.DataFrame  # file, range within it and label of each clip, as `ClipDataset` expects
+    keypoints: Keypoints  # reads the keypoints of a file
+    layout: Layout  # of the skeletons of `clips`
+    joints: list[Source] | None  # where these joints are in the file; None is all
+    persons: int  # maximum number in a file
+    digest: str  # changes when a keypoint, a label, a subject or the split does
+    notes: list[str]  # what was left out
+    contents: dict[str, str] = field(default_factory=dict)  # digest of a clip's keypoints and label
 
     @property
     def training_clips(self) -> dict[str, str]:
@@ -78,20 +65,11 @@ class GestureData:
         return replace(self, split=split, sources=sources)
 
     def clips(
-        self,
-        split: str,
-        frames: int,
-        names: list[Stream],
-        augment: Augment = "none",
-        seed: int = 0,
-        sampled: Sampled | None = None,
-        rotation: float = 0.0,
-        crop: float = 1.0,
+        self, split: str, frames: int, names: list[Stream], how: How = PLAIN
     ) -> SkeletonClips:
         """The clips of one split as `SkeletonClips`, resampled to `frames` or sampled."""
-        clips = self.skeletons(split, 0, WHOLE) if sampled else self.skeletons(split, frames)
-        how = (augment, seed, sampled, rotation, crop)
-        return SkeletonClips(clips, self.layout, names, *how)
+        clips = self.skeletons(split, 0, WHOLE) if how.sampled else self.skeletons(split, frames)
+        return SkeletonClips(clips, self.layout, names, how)
 
     def skeletons(self, split: str, frames: int, longest: int = LONGEST) -> ClipDataset:
         """The clips of one split as in their files, see `ClipDataset`."""
@@ -107,14 +85,9 @@ def load_gesture_data(
     """Reads the keypoints of an index's clips, and splits these.
 
     Clips without keypoints are left out, and so are training clips without any visible joint; the
-    remarks count and name them.
-
-    Args:
-        keypoints: name of the layout to use; `auto` is the first of `RICHEST` that the files
-            contain, else their own, which `all` is.
-
-    Raises:
-        DataError: the data are incomplete or inconsistent, or lack joints of that layout.
+    remarks count and name them. `keypoints` is the name of the layout to use; `auto` is the first
+    of `RICHEST` that the files contain, else their own, which `all` is. Raises DataError if the
+    data are incomplete or inconsistent, or lack joints of that layout.
     """
     index = with_richer_files(index, keypoints)
     split = split_gestures(index, fold, seed)

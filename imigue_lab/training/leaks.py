@@ -7,8 +7,8 @@ A run may start from the weights of another, on clips of any data: of these it m
 one, by its id or its content.
 
     <run>/training_clips.parquet   clip_id, and digests of what was seen of it and of its label:
-                                   `skeleton`, `picture`; null where the run did not use it
-    <run>/start_clips.parquet      the same of the runs that it started from, and theirs
+                                   `skeleton`, `picture`; null where the run did not use it;
+                                   `own` is false for clips of the runs that it started from
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ import pandas as pd
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.runs import Run, runs_folder
 
-RECORD, STARTED = "training_clips.parquet", "start_clips.parquet"
+RECORD = "training_clips.parquet"
 Kind = Literal["skeleton", "picture"]
 Contents = dict[str, str]  # clip id -> digest of a training clip and its label
 
@@ -29,28 +29,28 @@ def record_training_clips(
 ) -> None:
     """Writes the training clips of a run, by kind, and those of the runs that it started from."""
     table = pd.DataFrame(contents, columns=["skeleton", "picture"], dtype="string")
-    run.write_table(RECORD, table.rename_axis("clip_id").sort_index().reset_index())
-    if starts:
-        before = [read_record(start, name) for start in starts for name in (RECORD, STARTED)]
-        run.write_table(STARTED, pd.concat(before, ignore_index=True))
+    table = table.rename_axis("clip_id").sort_index().reset_index().assign(own=True)
+    before = [read_record(start).assign(own=False) for start in starts]
+    run.write_table(RECORD, pd.concat([table, *before], ignore_index=True))
 
 
-def read_record(run: Run, name: str) -> pd.DataFrame:
-    """Raises RunError if the run has no record of its training clips."""
-    path = run.folder / name
-    if name == STARTED and not path.exists():
-        return pd.DataFrame(columns=["clip_id", "skeleton", "picture"], dtype="string")
+def read_record(run: Run) -> pd.DataFrame:
+    """Columns clip_id, skeleton, picture, own; RunError if the run has no record."""
+    path = run.folder / RECORD
     if not path.exists():
         raise RunError(
             f"{path}: not found: the run does not say on which clips it was trained, so what it has"
             " seen is unknown; train it again"
         )
-    with run.reading(name):
-        return pd.read_parquet(path).set_index("clip_id")[["skeleton", "picture"]].reset_index()
+    with run.reading(RECORD):
+        table = pd.read_parquet(path)
+        table["own"] = table.get("own", True)  # runs of earlier versions had no start
+        return table[["clip_id", "skeleton", "picture", "own"]]
 
 
 def read_training_clips(run: Run, kind: Kind) -> Contents:
-    return read_record(run, RECORD).set_index("clip_id")[kind].dropna().to_dict()
+    record = read_record(run)
+    return record[record.own].set_index("clip_id")[kind].dropna().to_dict()
 
 
 def held_out(clips: pd.DataFrame, *contents: Contents) -> set[str]:
@@ -61,10 +61,11 @@ def held_out(clips: pd.DataFrame, *contents: Contents) -> set[str]:
 
 
 def refuse_held_out(
-    parameter: str, run: Run, held: Collection[str], records: tuple[str, ...] = (RECORD, STARTED)
+    parameter: str, run: Run, held: Collection[str], start_only: bool = False
 ) -> None:
-    """Raises a RunError if weights to start from have seen a clip of `held_out`."""
-    seen = pd.concat([read_record(run, name) for name in records])
+    """Raises a RunError if weights, or only those they started from, saw a clip of `held_out`."""
+    seen = read_record(run)
+    seen = seen[~seen.own] if start_only else seen
     outside = sorted(set(seen.clip_id[seen.isin(held).any(axis=1)]))
     if outside:
         raise RunError(
@@ -83,7 +84,7 @@ def refuse_leak(
 
     `parameter` is the one that names the encoder.
     """
-    refuse_held_out(parameter, encoder, held, (STARTED,))
+    refuse_held_out(parameter, encoder, held, start_only=True)
     seen = read_training_clips(encoder, kind)
     outside = sorted(clip_id for clip_id in seen if own.get(clip_id) != seen[clip_id])
     if outside:

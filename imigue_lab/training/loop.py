@@ -35,10 +35,9 @@ def build_scheduler(
 ) -> LRScheduler | None:
     """Changes the learning rate: `plateau` after each epoch, the others after each step.
 
-    Args:
-        name: `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
-            has not improved for half the patience), or `steps:10:50` (a tenth after these epochs).
-        steps: of an epoch.
+    `name` is `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
+    has not improved for half the patience), or `steps:10:50` (a tenth after these epochs); `steps`
+    are those of an epoch.
     """
     if name == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
@@ -48,12 +47,6 @@ def build_scheduler(
         milestones = [steps * int(epoch) for epoch in name.split(":")[1:]]
         return lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
     return None
-
-
-def restart_plateau(scheduler: LRScheduler | None) -> None:
-    """Forgets earlier epochs, in which parts of the model were inactive."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.best, scheduler.num_bad_epochs, scheduler.cooldown_counter = torch.inf, 0, 0
 
 
 @torch.no_grad()
@@ -100,19 +93,16 @@ class EpochBatches:
 
 @dataclass(frozen=True)
 class Stopping:
-    """When to stop, and which epoch is best: the lowest `monitor`.
+    """When to stop, and which epoch is best: the lowest `monitor` from epoch `settled` on.
 
-    Attributes:
-        keep: the epoch whose weights are the model, `best` or `last`.
-        settled: the first epoch that may be best: before it parts of the model are inactive. A run
-            that ends earlier selects among all its epochs.
+    Before it parts of the model are inactive; a run that ends earlier selects among all its epochs.
     """
 
     epochs: int
     patience: int
     monitor: str = "validation_loss"
     settled: int = 0
-    keep: str = "best"
+    keep: str = "best"  # the epoch whose weights are the model, `best` or `last`
 
 
 def fit(
@@ -168,8 +158,9 @@ def fit(
     rising = max(1, session.settings.lr_warmup * steps)
 
     def stepped(number: int) -> None:
-        after_step()
         n = len(history) * steps + number
+        step_at(optimizer, min(1.0, (n + 1) / rising))
+        after_step()
         if decay:  # rising, so that the initial weights do not last
             average(shown, model, min(decay, n / (9 + n)))
         if scheduler and not isinstance(scheduler, ReduceLROnPlateau):
@@ -186,15 +177,13 @@ def fit(
         while not is_over(history, stopping):
             epoch = len(history)
             seed_everything(seed + epoch + 7_919 * ranks.rank)
-            if epoch == stopping.settled:
-                restart_plateau(scheduler)
+            if epoch == stopping.settled and isinstance(scheduler, ReduceLROnPlateau):
+                # forgets earlier epochs, in which parts of the model were inactive
+                scheduler.best, scheduler.num_bad_epochs = torch.inf, 0
             begin_epoch(epoch)
             row = {"epoch": epoch, "lr": max(group["lr"] for group in optimizer.param_groups)}
             pieces = batches.steps(epoch, ranks)
-            shares = [min(1.0, (epoch * steps + n) / rising) for n in range(1, steps + 1)]
-            row["train_loss"] = train_epoch(
-                session, model, optimizer, pieces, loss_of, stepped, bar, shares
-            )
+            row["train_loss"] = train_epoch(session, model, pieces, loss_of, stepped, bar)
             for own in [model, shown] if decay else [model]:
                 ranks.average_statistics(own)
             row |= evaluate(shown) if evaluate else {}
@@ -212,19 +201,17 @@ def fit(
 def train_epoch(
     session: Session,
     model: nn.Module,
-    optimizer: Optimizer,
     steps: Iterable[list[Piece]],
     loss_of: Callable[[nn.Module, Any], Tensor],
-    after_step: Callable[[int], object],
+    step: Callable[[int], object],
     bar: tqdm,
-    shares: list[float],
 ) -> float:
-    """The mean loss of one pass over the training batches, at shares of the learning rates."""
+    """The mean loss of one pass over the training batches; `step` changes the weights."""
     device, ranks, settings = session.device, session.ranks, session.settings
     model.train()
     losses = []
     for number, pieces in enumerate(steps):
-        optimizer.zero_grad()
+        model.zero_grad()
         total = torch.zeros((), device=device.torch_device)
         for batch, weight in pieces:
             with device.autocast():
@@ -239,8 +226,7 @@ def train_epoch(
         ranks.sum_gradients(model.parameters())
         if settings.clip_grad:
             clip_grad_norm_(model.parameters(), settings.clip_grad)
-        step_at(optimizer, shares[number])
-        after_step(number)
+        step(number)
         losses.append(total)
         bar.update()
     return float(ranks.sum(torch.stack(losses)).mean())

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar, Literal, cast
 
-from pydantic import Field
-
 from imigue_lab.data.index import Index
 from imigue_lab.features.catalogue import build_streams, parse_names
 from imigue_lab.features.detectors import Detector
@@ -12,7 +10,7 @@ from imigue_lab.features.extraction import Report, run_extraction
 from imigue_lab.features.plan import Plan, Trial, plan_extraction, run_trial
 from imigue_lab.training.ranks import find_process
 from imigue_lab.training.session import open_device
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import Settings, setting
 
 
 class ExtractSettings(Settings):
@@ -22,20 +20,16 @@ class ExtractSettings(Settings):
         "paper": {"encoders": "full", "context_weights": "kinetics400", "detector": "yolo-face"}
     }
 
-    encoders: str = Field(
-        "tiny", description="tiny, full, or names with commas such as context-tiny,face-swinface"
+    encoders: str = setting("tiny", "tiny, full, or names with commas: context-tiny,face-swinface")
+    context_weights: str = setting("", "MViTv2-S: kinetics400 downloads, or file; empty: untrained")
+    face_weights: str = setting("", "SwinFace: its checkpoint file; empty: untrained")
+    detector: Detector = setting("centerface", "centerface or yolo-face (paper)")
+    detector_weights: str = setting("", "ONNX file, for yolo-face only")
+    grid: int = setting(0, "cells of rgb: 0 all (7 x 7), 1 their mean", ge=0, le=1)
+    precision: Literal["auto", "float32", "bf16"] = setting(
+        "auto", "auto: bf16 for full encoders if the processor supports it"
     )
-    context_weights: str = Field(
-        "", description="MViTv2-S: kinetics400 downloads, or a file; empty: untrained"
-    )
-    face_weights: str = Field("", description="SwinFace: its checkpoint file; empty: untrained")
-    detector: Detector = Field("centerface", description="centerface or yolo-face (paper)")
-    detector_weights: str = Field("", description="ONNX file, for yolo-face only")
-    grid: int = Field(0, ge=0, le=1, description="cells of rgb: 0 all (7 x 7), 1 their mean")
-    precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto: bf16 for full encoders if the processor supports it"
-    )
-    limit: int = Field(0, ge=0, description="number of videos; 0 all")
+    limit: int = setting(0, "number of videos; 0 all", ge=0)
 
     def model_post_init(self, _: Any) -> None:
         parse_names(self.encoders)
@@ -44,14 +38,12 @@ class ExtractSettings(Settings):
 class PrepareSettings(ExtractSettings):
     """Parameters of 00_prepare."""
 
-    split: Literal["train", "validation", "test"] = Field(
-        "train", description="split to browse: train, validation or test"
+    split: Literal["train", "validation", "test"] = setting(
+        "train", "split to browse: train, validation or test"
     )
-    labels: str = Field("", description="outcome CSV (video_id,label); empty: that of the data")
-    subjects: str = Field("", description="CSV (video_id,subject); empty: those of the data")
-    limit: int = Field(
-        12, ge=0, description="maximum number of videos to extract and browse; 0 all"
-    )
+    labels: str = setting("", "outcome CSV (video_id,label); empty: that of the data")
+    subjects: str = setting("", "CSV (video_id,subject); empty: those of the data")
+    limit: int = setting(12, "maximum number of videos to extract and browse; 0 all", ge=0)
 
 
 def extract_features(settings: ExtractSettings, index: Index) -> Report:
@@ -68,15 +60,12 @@ def extract_features(settings: ExtractSettings, index: Index) -> Report:
 
 def plan_features(settings: ExtractSettings, index: Index) -> Plan:
     """Opens the encoders and lists what is to be extracted."""
+    device = open_device(settings.device).torch_device
+    weights = settings.context_weights, settings.face_weights
+    detector = settings.detector, settings.detector_weights
+    precision = None if settings.precision == "auto" else cast(Precision, settings.precision)
     streams = build_streams(
-        settings.encoders,
-        open_device(settings.device).torch_device,
-        settings.context_weights,
-        settings.face_weights,
-        settings.detector,
-        settings.detector_weights,
-        settings.grid,
-        None if settings.precision == "auto" else cast(Precision, settings.precision),
+        settings.encoders, device, *weights, *detector, settings.grid, precision
     )
     return plan_extraction(index, streams, settings.store, settings.limit)
 

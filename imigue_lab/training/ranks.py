@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from imigue_lab.errors import RunError
 
 T = TypeVar("T")
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # a variable that it sets
 TIMEOUT = timedelta(hours=1)  # others may read data or write a checkpoint meanwhile
 LOST = (
     "another process of this run has ended; see its error above. Start the same command again: it"
@@ -34,21 +35,11 @@ LOST = (
 
 @dataclass(frozen=True)
 class Process:
-    """This process among those of one command.
+    """This process among those of one command."""
 
-    Attributes:
-        rank: from 0.
-        count: number of processes.
-        local: rank among the processes of this host; selects its GPU.
-    """
-
-    rank: int = 0
-    count: int = 1
-    local: int = 0
-
-
-def under_torchrun() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ
+    rank: int = 0  # from 0
+    count: int = 1  # number of processes
+    local: int = 0  # rank among the processes of this host; selects its GPU
 
 
 def find_process() -> Process:
@@ -57,7 +48,7 @@ def find_process() -> Process:
     An interactive SLURM shell (job name `bash` or `interactive`) is a single process.
     """
     names: tuple[str, ...] = ()
-    if under_torchrun():
+    if TORCHRUN in os.environ:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     elif os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
         names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
@@ -67,29 +58,19 @@ def find_process() -> Process:
 
 
 class Piece(NamedTuple):
-    """The part of a global batch that is computed in one forward and backward pass.
-
-    Attributes:
-        weight: its share of the items of the global batch, which weights its mean loss.
-    """
+    """The part of a global batch that is computed in one forward and backward pass."""
 
     batch: Any
-    weight: float
+    weight: float  # its share of the items of the global batch, which weights its mean loss
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of one training run.
+    """This process among those of one training run."""
 
-    Attributes:
-        rank: from 0.
-        count: number of processes.
-        pieces: passes per step and process (gradient accumulation).
-    """
-
-    rank: int = 0
-    count: int = 1
-    pieces: int = 1
+    rank: int = 0  # from 0
+    count: int = 1  # number of processes
+    pieces: int = 1  # passes per step and process (gradient accumulation)
 
     @property
     def first(self) -> bool:
@@ -183,7 +164,7 @@ def detect_lost_process() -> Iterator[None]:
 def open_ranks(pieces: int = 1) -> Ranks:
     """Joins the process group of torchrun; elsewhere, `srun` included, each process is alone."""
     process = find_process()
-    if process.count == 1 or not under_torchrun():
+    if process.count == 1 or TORCHRUN not in os.environ:
         return Ranks(pieces=pieces)
     if not dist.is_initialized():
         both = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

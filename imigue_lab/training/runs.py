@@ -192,12 +192,8 @@ class Run:
     def load_model(self, build: Callable[[dict], nn.Module], **expected: Any) -> Any:
         """The model of the best epoch in eval mode.
 
-        Args:
-            build: an untrained model from the description of the weights.
-            expected: entries which that description must have.
-
-        Raises:
-            RunError: it has others; the sentence names them.
+        `build` makes an untrained one from the description of the weights, which must have the
+        entries `expected`. Raises RunError if it has others; the sentence names them.
         """
         found = self.read_checkpoint("best")
         weights = self.load_weights("best", found | expected)

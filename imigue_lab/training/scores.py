@@ -170,12 +170,6 @@ def in_top(label: Labels, probability: Probabilities, k: int = 5) -> Float[np.nd
     return (order == label[:, None]).any(axis=1).astype(float)
 
 
-def confidence_gaps(label: Labels, probability: Probabilities) -> Float[np.ndarray, "N bins"]:
-    """`calibration_gaps` of the most probable class: Guo et al. 2017, 10 bins of equal width."""
-    correct = probability.argmax(axis=1) == label
-    return calibration_gaps(probability.max(axis=1), correct)
-
-
 def confusion_counts(
     label: Labels, probability: Probabilities, cluster: Labels
 ) -> Float[np.ndarray, "G K K"]:
@@ -198,7 +192,8 @@ def scores_of(
     items = confusions.sum(axis=(1, 2))
     found = np.bincount(group, in_top(label, probability), minlength=len(counts))
     gaps = np.zeros((len(counts), BINS))
-    np.add.at(gaps, group, confidence_gaps(label, probability))
+    correct = probability.argmax(axis=1) == label  # of the most probable class: Guo et al. 2017
+    np.add.at(gaps, group, calibration_gaps(probability.max(axis=1), correct))
     scores = confusion_scores(confusions)
     with np.errstate(invalid="ignore"):
         scores["top5"] = weights @ found / items

@@ -37,18 +37,13 @@ class Device:
 
 @dataclass(frozen=True)
 class Session:
-    """What every trainer works with.
-
-    Attributes:
-        ranks: this process among those that train together.
-        start_s: on the monotonic clock.
-    """
+    """What every trainer works with."""
 
     run: Run
     settings: TrainSettings
     device: Device
-    ranks: Ranks
-    start_s: float
+    ranks: Ranks  # this process among those that train together
+    start_s: float  # on the monotonic clock
 
     def finish(
         self,
@@ -60,11 +55,9 @@ class Session:
     ) -> None:
         """Writes predictions, provenance, and last the scores, which mark the run as finished.
 
-        Args:
-            tables: predictions of each split; the first column is the id.
-            names: of the classes or outcomes.
-            scores: in place of the score table of these classes.
-            sources: further entries of the provenance.
+        `tables` are predictions of each split, whose first column is the id; `names` are of the
+        classes or outcomes; `scores` are in place of the score table of these classes; `sources`
+        are further entries of the provenance.
         """
         predictions = pd.concat(tables)
         predictions = predictions.sort_values(predictions.columns[0], ignore_index=True)
@@ -92,11 +85,8 @@ def open_session(
 ) -> Iterator[Session | None]:
     """Locks the run folder, in rank 0 for all; None where the run is finished already.
 
-    Args:
-        remarks: on the data, printed where there is something to train.
-
-    Raises:
-        RunError: the requested device is not available, or another process is lost.
+    `remarks` on the data are printed where there is something to train. Raises RunError if the
+    requested device is not available, or another process is lost.
     """
     ranks = open_ranks(settings.accumulate)
     with locked(run.folder / ".lock") if ranks.first else nullcontext():
@@ -118,8 +108,7 @@ def open_device(name: str, precision: Precision = "float32", deterministic: bool
         precision: `float32`, or `bf16` for products in bfloat16 and weights in float32.
         deterministic: use algorithms with bit-identical results where torch has them.
 
-    Raises:
-        RunError: the requested device is not available.
+    Raises RunError if the requested device is not available.
     """
     torch.use_deterministic_algorithms(deterministic)
     if deterministic:

@@ -39,24 +39,25 @@ RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "checkpoint")
 PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
 
 
+def setting(default: Any, description: str, **bounds: Any) -> Any:
+    """A field with its default, the help text of notebooks and commands, and its bounds."""
+    return Field(default, description=description, **bounds)
+
+
 class Settings(BaseModel):
     """Settings of every notebook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
-    data: str = Field("synthetic", description='"synthetic", or the root of an iMiGUE copy')
-    store: str = Field("", description="feature store; empty: features/ of the workspace")
-    preset: str = Field("", description='"paper": values of the paper instead of defaults')
-    seed: int = Field(0, ge=0, description="seeds Python, NumPy, torch and the loaders")
-    name: str = Field(
-        "",
-        pattern=rf"^({NAME})?$",
-        description="run folder under runs/; empty: derived from the settings",
+    data: str = setting("synthetic", '"synthetic", or the root of an iMiGUE copy')
+    store: str = setting("", "feature store; empty: features/ of the workspace")
+    preset: str = setting("", '"paper": values of the paper instead of defaults')
+    seed: int = setting(0, "seeds Python, NumPy, torch and the loaders", ge=0)
+    name: str = setting(
+        "", "run folder under runs/; empty: derived from the settings", pattern=rf"^({NAME})?$"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="auto, cpu, cuda or mps"
-    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "auto, cpu, cuda or mps")
 
     @field_validator(*PATHS, check_fields=False)
     @classmethod
@@ -122,33 +123,29 @@ class Settings(BaseModel):
 class TrainSettings(Settings):
     """Settings of every trainer."""
 
-    subjects: str = Field("", description="CSV (video_id,subject); empty: those of the data")
-    precision: Literal["float32", "bf16"] = Field(
-        "float32", description="float32, or bf16: products in bfloat16"
-    )
-    accumulate: int = Field(1, ge=1, description="passes per step (gradient accumulation)")
-    deterministic: bool = Field(False, description="bit-identical results; slower on a GPU")
-    keep: Literal["best", "last"] = Field("best", description="epoch that is kept: best or last")
-    refit: bool = Field(False, description="then train on train + validation for as many epochs")
-    lr_warmup: float = Field(0.0, ge=0, description="epochs of linearly rising learning rate")
-    clip_grad: float = Field(0.0, ge=0, description="largest norm of the gradient; 0: no limit")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights; 0: not averaged")
+    subjects: str = setting("", "CSV (video_id,subject); empty: those of the data")
+    precision: Literal["float32", "bf16"] = setting("float32", "float32, or bf16 for products")
+    accumulate: int = setting(1, "passes per step (gradient accumulation)", ge=1)
+    deterministic: bool = setting(False, "bit-identical results; slower on a GPU")
+    keep: Literal["best", "last"] = setting("best", "epoch that is kept: best or last")
+    refit: bool = setting(False, "then train on train + validation for as many epochs")
+    lr_warmup: float = setting(0.0, "epochs of linearly rising learning rate", ge=0)
+    clip_grad: float = setting(0.0, "largest norm of the gradient; 0: no limit", ge=0)
+    ema: float = setting(0.0, "decay of averaged weights; 0: not averaged", ge=0, lt=1)
 
 
 class ClipSettings(TrainSettings):
     """Settings of the trainers that learn the classes of clips."""
 
-    keypoints: str = Field("auto", description="layout of joints; auto: the richest in the files")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
-    balance: float = Field(
-        0.5, ge=0, le=1, description="0: each clip once per epoch; 1: all classes equally often"
+    keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
+    fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
+    balance: float = setting(0.5, "0: clips once per epoch; 1: classes equally often", ge=0, le=1)
+    prior: Literal["natural", "sampled"] = setting(
+        "natural", "natural: scores are corrected for balance; sampled: they are not"
     )
-    prior: Literal["natural", "sampled"] = Field(
-        "natural", description="natural: scores are corrected for balance; sampled: they are not"
-    )
-    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(10, ge=1, description="epochs without improvement of validation accuracy")
-    batch_size: int = Field(32, ge=1, description="clips per step")
+    epochs: int = setting(10, "upper limit; may stop earlier", ge=1)
+    patience: int = setting(10, "epochs without improvement of validation accuracy", ge=1)
+    batch_size: int = setting(32, "clips per step", ge=1)
 
     @property
     def corrected(self) -> float:

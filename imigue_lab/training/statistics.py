@@ -73,9 +73,8 @@ def interval_of_mean(
 ) -> tuple[float, float]:
     """95 % bootstrap interval of the mean over items; NaN for a single cluster.
 
-    Args:
-        run: of each value, where the items were scored by several runs. The interval is then of
-            other clusters and other runs: see `variance_of_runs`.
+    With the `run` of each value, where the items were scored by several runs, the interval is of
+    other clusters and other runs: see `variance_of_runs`.
     """
     means, groups = resampled_means(values, cluster, seed), float(pd.Series(cluster).nunique())
     if run is not None and pd.Series(run).nunique() > 1 and groups > 1:

@@ -29,7 +29,7 @@ class Task:
     data_place: str
     train_place: str
     model_place: str
-    reads: tuple[str, ...] = ()  # the settings that decide which data are loaded
+    reads: str  # the settings that decide which data are loaded
     shared: str = ""  # the attribute of the data that does not depend on the split
 
     @property
@@ -63,10 +63,7 @@ TASKS = {
         "emotion.data:load_emotion_data",
         "emotion.train:train_emotion",
         "emotion.train:load_emotion",
-        (
-            *("data", "labels", "positive", "subjects", "store", "context", "face", "fold"),
-            *("move_negatives", "seed"),
-        ),
+        "data labels positive subjects store context face fold move_negatives seed",
         "features",
     ),
     "gesture": Task(
@@ -74,11 +71,8 @@ TASKS = {
         "gestures.tokens:load_gesture_tokens",
         "gestures.train:train_gesture",
         "gestures.train:load_gesture",
-        (
-            *("data", "subjects", "store", "rgb", "rgb_run", "joint_run", "bone_run", "frames"),
-            *("keypoints", "fold", "finetune", "finetune_rgb", "preset", "seed", "device"),
-            "pose_run",
-        ),
+        "data subjects store rgb rgb_run joint_run bone_run pose_run frames keypoints fold"
+        " finetune finetune_rgb preset seed device",
         "rgb",
     ),
     "baseline": Task(
@@ -86,10 +80,7 @@ TASKS = {
         "baselines.data:load_baseline_data",
         "baselines.train:train_baseline",
         "baselines.train:load_baseline",
-        (
-            *("data", "subjects", "store", "model", "size", "pictures", "keypoints", "fold"),
-            "seed",
-        ),
+        "data subjects store model size pictures region keypoints fold seed",
     ),
 }
 
@@ -109,7 +100,7 @@ def train_quietly(task: str, settings: Settings, data: Any) -> "Run":
 def load_cached(task: str, settings: Settings) -> Any:
     """The data of these settings; kept for the next call, which mostly reads the same."""
     found = TASKS[task]
-    return load_once(task, found.settings(**{n: getattr(settings, n) for n in found.reads}))
+    return load_once(task, found.settings(**{n: getattr(settings, n) for n in found.reads.split()}))
 
 
 @lru_cache(maxsize=1)

@@ -37,12 +37,13 @@ class Trial(NamedTuple):
         epoch = self.seconds[-1] * self.steps
         one, every = (timedelta(seconds=round(n * epoch)) for n in (1, self.epochs))
         gpu = self.cost.get("peak_device_memory_mib")
+        on_gpu = f", {gpu:,} MiB of the GPU" if gpu else ""
+        stored = f"\nstored frames: {self.stored / 1e9:.2f} GB" if self.stored else ""
         return (
             f"{len(self.seconds)} steps of {self.items} took {took} s on {self.cost['device']}\n"
             f"an epoch of {self.steps} takes about {one}, all {self.epochs} at most {every},"
             f" without evaluation\npeak memory: {self.cost['peak_memory_mib']:,} MiB of the process"
-            f"{f', {gpu:,} MiB of the GPU' if gpu else ''}"
-            f"{f'{chr(10)}stored frames: {self.stored / 1e9:.2f} GB' if self.stored else ''}"
+            f"{on_gpu}{stored}"
         )
 
 
@@ -56,32 +57,29 @@ def try_training(task: str, settings: Any) -> Trial:
     Frames that are not stored yet are stored first, as the training would. Raises SettingsError for
     a gesture model whose encoders would be trained first.
     """
-    if task == "gesture" and not (settings.joint_run and settings.bone_run):
+    if task == "gesture" and not (settings.pose_run or (settings.joint_run and settings.bone_run)):
         raise SettingsError(
             "joint_run, bone_run: expected finished runs, since a trial trains no encoder, got"
-            " none; name both, or try `train baseline`"
+            " none; name both, or pose_run, or try `train baseline`"
         )
     data = TASKS[task].load_data(settings)
     own = settings.model_copy(update={"name": f"trial-{os.getpid()}", "refit": False})
-    times, steps = [time.perf_counter()], 0
-    cost: dict[str, Any] = {}
+    seen: list[Any] = []
+    times: list[float] = []
 
     def first_steps(
         session: Session, *given: Any, after_step: Callable[[], Any] = int, **named: Any
     ) -> nn.Module:
-        nonlocal steps
-        steps = len(given[3])
-
         def timed() -> None:
             after_step()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append(time.perf_counter())
-            cost.update(cost_of(session.device.torch_device, 0.0))
             if len(times) > STEPS:
                 raise EndedError
 
-        times[0] = time.perf_counter()
+        seen.extend((session.device.torch_device, len(given[3])))
+        times.append(time.perf_counter())
         return fit(session, *given, **named | {"after_step": timed})
 
     try:
@@ -89,7 +87,9 @@ def try_training(task: str, settings: Any) -> Trial:
             TASKS[task].train(own, data, first_steps)
     finally:
         shutil.rmtree(runs_folder() / own.name, ignore_errors=True)
-    seconds = [b - a for a, b in pairwise(times)]
+    seconds = [after - before for before, after in pairwise(times)]
+    device, steps = seen
     pictures = getattr(data, "pictures", None)
     stored = sum(path.stat().st_size for path in pictures.clips.file) if pictures else 0
+    cost = cost_of(device, sum(seconds))
     return Trial(seconds, settings.batch_size, steps, settings.epochs, cost, stored)

@@ -19,13 +19,7 @@ from plotly.subplots import make_subplots
 
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.scores import (
-    clusters_of,
-    labelled,
-    predicted_of,
-    probabilities,
-    truth_of,
-)
+from imigue_lab.training.scores import clusters_of, labelled, predicted_of, probabilities, truth_of
 from imigue_lab.training.statistics import Clusters, interval_of_share
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, interval_bars, notes_of, styled
 

@@ -105,15 +105,13 @@ def add_strip(strip: Strip, figure: go.Figure, row: int) -> None:
     figure.update_yaxes(range=[0, 1], visible=False, row=row, col=1)
 
 
-def chosen_faces(
-    index: Index, stores: Sequence[EncoderStore], video_id: str = ""
-) -> Image.Image | None:
-    """Contact sheet of one video whose faces were extracted; by default the first with a face.
+def chosen_faces(index: Index, stores: Sequence[EncoderStore]) -> Image.Image | None:
+    """Contact sheet of the first video in which a face was selected.
 
     None where no face was extracted, or none was detected.
     """
     files = index.videos.set_index("video_id").video
-    for store, video in product(stores, [video_id] if video_id else files.index):
+    for store, video in product(stores, files.index):
         if store.path(video).exists():
             boxes = store.read(video).get("face_boxes", np.empty((0, 5), np.float32))
             if np.isfinite(boxes).any():

@@ -6,7 +6,7 @@ marked in the first and the last.
 Letters in shapes: T frames, V joints, A axes, H x W pixels, S segments.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -47,7 +47,7 @@ def rebuild_motion(run: Run, windows: MotionWindows, number: int) -> Moved:
 
     In each segment a masked joint starts at its true place and takes the steps that were predicted.
     """
-    model = load_pretraining(run)
+    model: Any = load_pretraining(run)
     skeletons, uniform, seen = windows.enter(windows.collate(windows.draws(number)))
     person = int(seen.sum(dim=(1, 2)).argmax())
     skeletons, uniform, seen = (x[person : person + 1] for x in (skeletons, uniform, seen))
@@ -77,7 +77,7 @@ class Painted(NamedTuple):
 @torch.no_grad()
 def rebuild_video(run: Run, windows: VideoWindows, number: int) -> Painted:
     """A window by its number, with the true mean and deviation of each patch."""
-    model = load_pretraining(run)
+    model: Any = load_pretraining(run)
     video, masked, skipped = windows.enter(windows.collate(windows.draws(number)))
     found = model(video, masked, skipped)
     patches = patches_of(video, model.patch)
@@ -149,7 +149,7 @@ def person(
     gap = np.full((len(layout.bones), 2), np.nan)
     parents, children = np.array(layout.bones).T
     ends = rearrange(
-        [points[parents, :2], points[children, :2], gap], "end bone axis -> (bone end) axis"
+        [points[parents, :2], points[children, :2], gap], "end bone xy -> (bone end) xy"
     )
     bones = go.Scatter(
         **coordinates(ends), mode="lines", line_color=NEUTRAL, hoverinfo="skip", showlegend=False

@@ -16,7 +16,6 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_clip, read_file, upper_body
 from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.geometry import present
-from imigue_lab.data.videos.frame_table import seconds_of
 from imigue_lab.errors import DataError
 from imigue_lab.views.player.lanes import RATE, Moment, class_name
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, empty_figure, notes_on, styled
@@ -132,22 +131,21 @@ def skeleton_player(index: Index, clip_id: str = "", split: str = "train") -> go
         why = f"No clip of {split} has keypoints under this root."
         return empty_figure(why, f"A clip of {split}", notes_on(index))
     recording = upper_body(read_clip(index, clip_id))
-    clip = index.clips.set_index("clip_id").loc[clip_id]
-    fps = index.videos.set_index("video_id").fps[clip.video_id]
+    moment = Moment(index, clip_id=clip_id)
+    clip = moment.clip
+    assert clip is not None
     seen = present(recording.skeleton, recording.layout.axes)
     frames = seen.shape[1]
     step = -(-frames // MOST)
     notes = notes_on(index)
-    if np.isnan(fps):
+    if not moment.video.fps > 0:
         notes.append(f"the frame rate is unknown: played at {RATE} frames a second")
-        fps = RATE
     if step > 1:
         notes.append(f"one frame in {step} is drawn")
     if not seen.any():
         return empty_figure("No joint was detected in this clip.", f"Clip {clip_id}", notes)
     share = f"{100 * seen.mean():.0f} % of joints detected"
-    path = index.videos.set_index("video_id").video[clip.video_id]
-    times = seconds_of(path, float(fps), int(clip.start) + frames)[clip.start :]
+    times = moment.times(int(clip.start) + frames)[clip.start :]
     figure = animation(skeleton_of(recording), times - times[0], step)
     notes.append(f"{clip.split}, {frames} frames, {times[-1] - times[0]:.2f} s; {share}")
     return styled(figure, f"Clip {clip_id}: {class_name(index, clip)}", notes, height=640)

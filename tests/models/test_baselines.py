@@ -85,7 +85,7 @@ def test_scores_equal_those_of_the_paper():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match=r"one of 2s-agcn, .*dscnet; got 'i3d'"):
+    with pytest.raises(ValueError, match=r"one of st-gcn, .*2s-agcn, .*dscnet, .*; got 'i3d'"):
         build_baseline("i3d")
 
 

@@ -156,7 +156,7 @@ def test_an_emotion_run_is_refused_as_a_gesture_run(trained):
 def test_every_place_of_the_task_table_exists(name):
     task = TASKS[name]
     assert all(map(callable, (task.load_data, task.train, task.load_model)))
-    assert set(task.reads) <= set(task.settings.model_fields)
+    assert set(task.reads.split()) <= set(task.settings.model_fields)
 
 
 def stored(folder, task, given):

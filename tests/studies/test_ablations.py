@@ -24,10 +24,12 @@ from imigue_lab.studies.ablations import (
 )
 from imigue_lab.studies.settings import AblationSettings, read_given
 from imigue_lab.studies.trials import open_study, tickets
+from imigue_lab.training.baselines import data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.runs import runs_folder
+from imigue_lab.training.tasks import load_cached, load_once
 from imigue_lab.views.studies import gains
 
 TINY = "epochs:1 width:8 heads:2 lr:1e-3"
@@ -289,3 +291,12 @@ def test_baselines_are_compared_on_the_clips_that_each_fold_holds_out(synthetic,
 def test_cells_read_well():
     assert str(Cell("late", 3, 1)) == "late, seed 3, fold 1"
     assert str(Cell("late", 3)) == "late, seed 3"
+
+
+def test_the_data_of_a_cell_are_those_of_its_region(monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "load_baseline_data", asked.append)
+    load_once.cache_clear()
+    load_cached("baseline", BaselineSettings(model="slowonly", region="person"))
+    load_once.cache_clear()
+    assert [settings.region for settings in asked] == ["person"]

@@ -9,7 +9,7 @@ from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import TABLE
-from imigue_lab.training.baselines.clips import Sampled, SkeletonClips, draws_in_order
+from imigue_lab.training.baselines.clips import How, Sampled, SkeletonClips, draws_in_order
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.gesture_clips import WHOLE
@@ -40,7 +40,7 @@ def counted():
     whole = ClipDataset(table, arrays.__getitem__, frames=0, longest=WHOLE)
 
     def drawn(draws, frames=10):
-        return AsTheyAre(whole, IMIGUE, ["joint"], "none", 3, Sampled(frames, draws))
+        return AsTheyAre(whole, IMIGUE, ["joint"], How("none", 3, Sampled(frames, draws)))
 
     return drawn
 
@@ -82,7 +82,7 @@ def test_training_draws_other_frames_each_time_within_an_epoch(counted):
 def test_a_temporal_crop_keeps_another_contiguous_part_at_each_draw(counted, sampled):
     whole = counted(draws=0).clips
 
-    cropped = SkeletonClips(whole, IMIGUE, ["joint"], "none", 3, sampled, crop=0.5)
+    cropped = SkeletonClips(whole, IMIGUE, ["joint"], How("none", 3, sampled, crop=0.5))
     parts = [frames_of(cropped.cut(0, ordinal)) for ordinal in range(40)]
     assert all(part == list(range(part[0], part[-1] + 1)) for part in parts)
     sizes = [len(part) for part in parts]

@@ -13,7 +13,7 @@ from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limbs
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from imigue_lab.models.checkpoints.registry import load_published
-from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
+from imigue_lab.training.baselines.clips import How, Sampled, SkeletonClips
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.train import average_probability
 from tests.models.recordings import made_weights, read_recording
@@ -35,7 +35,7 @@ def clips():
     whole = ClipDataset(table, {"v": points}.__getitem__, frames=0)
 
     def build(stroke="joint", augment="none", training=False, draws=1, layout=COCO):
-        own = SkeletonClips(whole, layout, [stroke], augment, 0, Sampled(4, draws))
+        own = SkeletonClips(whole, layout, [stroke], How(augment, 0, Sampled(4, draws)))
         return HeatmapClips(own, (28, 32), training)
 
     return build

@@ -8,11 +8,15 @@ from torch.testing import assert_close
 
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.fuse import fuse
-from imigue_lab.training.baselines import train as baseline
 from imigue_lab.training.baselines.data import load_baseline_data
-from imigue_lab.training.baselines.pictures import losses_apart
 from imigue_lab.training.baselines.settings import BaselineSettings
-from imigue_lab.training.baselines.train import load_baseline, predict, start, train_baseline
+from imigue_lab.training.baselines.train import (
+    cross_entropy,
+    load_baseline,
+    predict,
+    start,
+    train_baseline,
+)
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -92,19 +96,6 @@ def test_streams_of_dscnet_learn_apart_and_see_the_same_clip(settings):
         assert batch.label[row] == alone[clip_id].label
 
 
-def test_training_takes_the_streams_of_dscnet_apart(settings, monkeypatch):
-    seen = []
-
-    def counted(model, *given):
-        seen.append(len(model.streams))
-        return losses_apart(model, *given)
-
-    monkeypatch.setattr(baseline, "losses_apart", counted)
-    run = train_baseline(settings("dscnet", batch_size=4, seed=1))
-    assert seen == [3] * len(seen) and len(seen) > 2
-    assert run.finished
-
-
 def test_no_stream_of_dscnet_learns_from_another(settings):
     asked = settings("dscnet")
     data = load_baseline_data(asked)
@@ -118,12 +109,12 @@ def test_no_stream_of_dscnet_learns_from_another(settings):
 
     def gradients(frames):
         model.zero_grad()
-        losses_apart(model, (frames, joint, bone), batch.label, smoothing=0.1).backward()
+        cross_entropy(model, (frames, joint, bone), batch.label, smoothing=0.1).backward()
         return [p.grad.clone() for p in model.streams["joint"].parameters()]
 
     for first, second in zip(gradients(frames), gradients(-frames), strict=True):
         assert_close(first, second)
-    loss = losses_apart(model, (frames, joint, bone), batch.label, smoothing=0.0)
+    loss = cross_entropy(model, (frames, joint, bone), batch.label, smoothing=0.0)
     parts = [
         torch.nn.functional.cross_entropy(stream(x), batch.label)
         for stream, x in zip(model.streams.values(), (frames, joint, bone), strict=True)

@@ -15,9 +15,9 @@ from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import Vocabulary
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines import frames as stored_frames
-from imigue_lab.training.baselines.clips import Sampled
+from imigue_lab.training.baselines.clips import How, Sampled
 from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.frames import flow_pictures, open_pictures, write_frames
 from imigue_lab.training.baselines.pictures import (
@@ -25,6 +25,7 @@ from imigue_lab.training.baselines.pictures import (
     PictureClips,
     StoredClip,
 )
+from imigue_lab.training.baselines.settings import BaselineSettings
 
 BRIGHT = 4  # grey of a frame, a step of its number
 
@@ -58,7 +59,7 @@ def graded(tmp_path, monkeypatch):
 def levels(pictures, clip_id, numbers=None):
     """The frame numbers that a stored clip shows, read off its greys."""
     with StoredClip(pictures.clips.set_index("clip_id").file[clip_id]) as stored:
-        frames = stored.read(range(len(stored)) if numbers is None else numbers)
+        frames = stored.frames(range(len(stored)) if numbers is None else numbers)
     return (frames.float().mean(dim=(1, 2, 3)) / BRIGHT).round().int().tolist()
 
 
@@ -70,7 +71,7 @@ def test_every_frame_of_each_clip_is_stored_in_its_shape(graded):
     assert levels(pictures, "0001_1") == [50, 51]
     assert levels(pictures, "0002_1") == [*range(8)]  # counted within its own file
     with StoredClip(pictures.clips.file[0]) as stored:
-        assert stored.read([0]).shape == (1, 3, 32, 43)
+        assert stored.frames([0]).shape == (1, 3, 32, 43)
     assert set(pictures.clips.clip_id) == {"0001_0", "0001_1", "0002_1"}
     assert pictures.notes == ["1 clips have no picture and are left out: 0002_0"]
 
@@ -85,19 +86,9 @@ def drawn(graded):
     """Reads the frame numbers that a network sees of the clip of frames 10 to 49, draw by draw."""
     pictures = open_pictures(graded, graded.clips, 28)
 
-    def frames(epoch=0, ordinal=0, crops=1, beside=0, length=4, clip="0001_0", **sampled):
-        clips = PictureClips(
-            pictures,
-            "train",
-            length,
-            28,
-            "mvitv2-s",
-            "none",
-            0,
-            Sampled(length, **sampled) if sampled else None,
-            beside,
-            crops,
-        )
+    def frames(epoch=0, ordinal=0, crops=1, model="mvitv2-s", length=4, clip="0001_0", **sampled):
+        how = How(sampled=Sampled(length, **sampled) if sampled else None, crops=crops)
+        clips = PictureClips(pictures, "train", length, 28, model, how)
         clips.epoch = epoch
         number = clips.clips.clip_id.tolist().index(clip)
         seen = [draw.frames.float().mean(dim=(1, 2, 3)) for draw in clips.draws(number, ordinal)]
@@ -109,8 +100,8 @@ def drawn(graded):
 def test_centres_of_equal_segments_are_seen_with_neighbours_within_the_clip(drawn):
     assert drawn() == [[15, 25, 35, 45]]
     assert drawn(clip="0001_1") == [[50, 50, 51, 51]]
-    assert drawn(length=2, beside=1) == [[19, 20, 21, 39, 40, 41]]
-    assert drawn(length=2, beside=1, clip="0001_1") == [[50, 50, 51, 50, 51, 51]]
+    assert drawn(length=2, model="dscnet") == [[19, 20, 21, 39, 40, 41]]
+    assert drawn(length=2, model="dscnet", clip="0001_1") == [[50, 50, 51, 50, 51, 51]]
 
 
 def test_frames_are_drawn_anew_in_each_epoch_and_evenly_in_evaluation(drawn):
@@ -146,7 +137,7 @@ def test_a_spot_lies_in_the_middle_of_a_frame_where_joints_of_its_place_lie(
     write_video(path, [shot] * 8, fps=25, quality=1)
     clips = graded.clips.assign(video=path, start=0, end=7, split=["train", "validation"] * 2)
     pictures = open_pictures(graded, clips, crop=28)
-    seen = PictureClips(pictures, "train", 2, 28, "mvitv2-s", "none", seed=0)
+    seen = PictureClips(pictures, "train", 2, 28, "mvitv2-s", How())
     seen = seen.draws(0)[0].frames[1, 1].double()
     along = torch.arange(28, dtype=torch.float64) + 0.5
     middle = [seen.sum(dim=axis) @ along / seen.sum() / 28 for axis in (0, 1)]
@@ -207,7 +198,7 @@ def test_other_streams_are_computed_or_read_from_a_folder(graded, tmp_path):
     taylor = open_pictures(graded, graded.clips, 28, "taylor")
     with StoredClip(taylor.clips.file[0]) as stored:
         assert len(stored) == 40 - 5
-        red, green, blue = stored.read([9])[0].float().mean(dim=(1, 2))
+        red, green, blue = stored.frames([9])[0].float().mean(dim=(1, 2))
     assert red > 200 and green < 60 and blue < 60  # brightens at an even speed
     assert taylor.digest != open_pictures(graded, graded.clips, 28).digest
     folder = tmp_path / "depth" / "part"
@@ -243,8 +234,8 @@ def halves(tmp_path):
     clips = pd.DataFrame(rows, columns=["clip_id", "split", "label", "file"])
     pictures = ClipPictures(clips.astype({"label": "Int64"}), 32, [])
 
-    def seen(augment="none", model="mvitv2-s"):
-        return PictureClips(pictures, "train", 2, 28, model, augment, seed=0)
+    def seen(augment="none", model="mvitv2-s", **given):
+        return PictureClips(pictures, "train", 2, 28, model, How(augment, **given))
 
     return seen
 
@@ -259,6 +250,22 @@ def test_the_middle_is_seen_normalised_in_either_order_of_axes(halves):
     assert x[0, 1, 0, 14, 25].item() == pytest.approx((220 / 255 - 0.45) / 0.225, abs=0.1)
     (x,), (stacked,) = (halves(model=model).enter(batch) for model in ("slowonly", "tsm"))
     assert_close(stacked, torch.cat([x[:, :, 0], x[:, :, 1]], dim=1))
+
+
+def test_distorted_clips_change_with_the_epoch_and_in_all_frames_alike(halves):
+    plain, clips = halves("mirror"), halves("mirror", distort=True)
+    before, changed = torch.get_rng_state(), []
+    for epoch in range(16):
+        plain.epoch = clips.epoch = epoch
+        frames = clips.draws(0)[0].frames
+        assert torch.equal(frames, clips.draws(0)[0].frames) and frames.dtype == torch.uint8
+        assert torch.equal(frames[0], frames[1])
+        changed.append(not torch.equal(frames, plain.draws(0)[0].frames))
+    assert sum(changed) > 8 and torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(halves(distort=True).draws(0)[0].frames, halves().draws(0)[0].frames)
+    for given in ({"model": "st-gcn"}, {"model": "tsm", "augment": "none"}):
+        with pytest.raises(SettingsError, match="distort: expected a network of RGB"):
+            BaselineSettings.from_arguments({"augment": "turn", "distort": True, **given})
 
 
 def test_augmented_clips_move_with_the_epoch_and_some_are_mirrored(halves):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torchvision.models import WeightsEnum
 
 from benchmarks.agcn_step import Transcription
 from imigue_lab.data.skeletons.graphs import spatial
@@ -186,3 +187,19 @@ def test_weights_of_another_size_or_network_are_refused(publish):
         take_over(build_baseline("aagcn", **SMALL), start, CLASSES)
     with pytest.raises(DataError, match=r"not a checkpoint of ctr-gcn: .* is missing"):
         read_start(str(path), "ctr-gcn", IMIGUE, SMALL)
+
+
+def test_weights_of_torchvision_start_a_video_network_by_name(monkeypatch):
+    torch.manual_seed(0)
+    sizes = SIZES["video-swin-t"]["small"]
+    published = build_baseline("video-swin-t", 400, **sizes).state_dict()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: published)
+    model = build_baseline("video-swin-t", **sizes)
+    (remark,) = take_over(model, read_start("kinetics400", "video-swin-t", None, sizes), CLASSES)
+    assert "kinetics400 (video-swin)" in remark
+    assert "the head is new (400 classes there, 32 here)" in remark
+    own = {key: weight for key, weight in model.state_dict().items() if key in published}
+    assert all(own[key].equal(published[key]) for key in own if not key.startswith("head."))
+    assert identity_of_start("kinetics400") == {"checkpoint": "kinetics400"}
+    with pytest.raises(DataError, match=r"expected one of mvitv2-s, video-swin-t, .*, got ctr-gcn"):
+        read_start("kinetics400", "ctr-gcn", IMIGUE, SMALL)

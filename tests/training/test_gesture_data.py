@@ -12,7 +12,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data, to_openpose, write_spreadsheet
 from imigue_lab.errors import DataError, SettingsError
-from imigue_lab.training.baselines.clips import training_batches
+from imigue_lab.training.baselines.clips import How, training_batches
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
@@ -155,7 +155,7 @@ def test_limbs_of_face_and_hands_are_the_channels_of_networks_of_heatmaps(own_tr
 
 def test_what_is_changed_at_random_depends_on_seed_epoch_and_clip_alone(data):
     def draw(seed=0, epoch=0, number=3, augment="mirror"):
-        clips = data.clips("train", 16, ["joint"], augment, seed)
+        clips = data.clips("train", 16, ["joint"], How(augment, seed))
         clips.epoch = epoch
         return clips[number].skeleton
 
@@ -171,13 +171,13 @@ def test_missing_joints_stay_missing_whatever_is_changed(own_tree):
     points[5:8, 4] = 0
     data = load_gesture_data(open_data(str(own_tree(v0=points))))
     for names in (["joint"], ["bone"]):
-        clip = data.clips("train", 0, names, "turn")[0]
+        clip = data.clips("train", 0, names, How("turn"))[0]
         gone = (clip.skeleton[0, 5:8, 4] == 0).all()
         assert clip.clip_id == "v0_0" and gone and clip.skeleton[0, :5, 4].all()
 
 
 def test_the_same_epoch_gives_the_same_batches_and_every_clip_comes_once_in_order(data):
-    clips = data.clips("train", 0, ["bone"], "turn", seed=5)
+    clips = data.clips("train", 0, ["bone"], How("turn", seed=5))
     loader = training_batches(clips, 8, seed=5, balance=0.5)
     first, again = ([batch for ((batch, _),) in loader.steps(2)] for _ in range(2))
     assert [b.clip_ids for b in first] == [b.clip_ids for b in again]
@@ -193,7 +193,9 @@ def test_an_oversampled_clip_differs_from_draw_to_draw_however_a_step_is_divided
     table = pd.read_csv(root / "clips.csv")
     table["class"] = np.where(table.clip_id.isin(["v0_0", "v2_0"]), 2, 1)
     table.to_csv(root / "clips.csv", index=False)
-    clips = load_gesture_data(open_data(str(root))).clips("train", 0, ["joint"], "turn", seed=5)
+    clips = load_gesture_data(open_data(str(root))).clips(
+        "train", 0, ["joint"], How("turn", seed=5)
+    )
 
     def drawn(*shares):
         found = []
@@ -244,7 +246,7 @@ def test_joints_in_space_and_several_persons_go_the_same_way(own_tree):
     (root / "keypoints.json").write_text('{"layout": "kinect20"}')
     data = load_gesture_data(open_data(str(root)))
     assert data.layout.name == "kinect20" and data.persons == 2
-    clips = data.clips("train", 8, ["bone"], "turn")
+    clips = data.clips("train", 8, ["bone"], How("turn"))
     batch = collate([clips[n] for n in range(len(clips))])
     assert batch.skeleton.shape[1:] == (2, 8, 20, 3) and batch.skeleton.isfinite().all()
 

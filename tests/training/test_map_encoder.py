@@ -20,8 +20,7 @@ from imigue_lab.results.published_tables import table_one
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gestures import map_encoder
-from imigue_lab.training.gestures.map_encoder import encode_maps, open_mapped
+from imigue_lab.training.gestures.map_encoder import TokenStore, encode_maps, open_mapped
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
@@ -35,7 +34,9 @@ from imigue_lab.views.attention.maps import (
     one_clip,
     read_attention,
 )
-from imigue_lab.views.attention.over_clip import snapshot_at
+from imigue_lab.views.attention.over_clip import attention_over_clip, snapshot_at
+from imigue_lab.views.attention.player import open_attention_player
+from imigue_lab.views.footage import clip_pictures
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
 CPU = torch.device("cpu")
@@ -108,27 +109,27 @@ def test_a_random_start_is_reported_wherever_the_network_counts(frozen, along):
 def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights(
     tiny, frozen, filmed, monkeypatch
 ):
-    encode, asked = map_encoder.encode, []
+    write, asked = TokenStore.write, []
 
-    def listen(clips, clip_ids, *given):
-        asked.append(clip_ids)
-        encode(clips, clip_ids, *given)
+    def listen(kept, clip_id, tokens):
+        asked.append(clip_id)
+        write(kept, clip_id, tokens)
 
-    monkeypatch.setattr(map_encoder, "encode", listen)
+    monkeypatch.setattr(TokenStore, "write", listen)
     index = open_data(str(filmed))
     again = encode_maps(frozen.filmed, "", index, CPU)
     assert not asked and all(torch.equal(again[i], frozen.rgb[i]) for i in frozen.rgb)
-    clip_id, file = next(iter(frozen.filmed.files.items()))
+    clip_id, file = frozen.filmed.source.clips[["clip_id", "file"]].iloc[0]
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
-    again = encode_maps(frozen.filmed, "", index, CPU)
-    assert asked == [[clip_id]] and torch.equal(again[clip_id], frozen.rgb[clip_id])
+    again = encode_maps(replace(frozen.filmed), "", index, CPU)
+    assert asked == [clip_id] and torch.equal(again[clip_id], frozen.rgb[clip_id])
 
     run = frozen.filmed.run
     other = Run(shutil.copytree(run.folder, run.folder.with_name("other-pictures")))
     weights = {name: 0.9 * value for name, value in run.load_weights("best").items()}
     other.save_weights("best", weights, run.read_checkpoint("best"))
     less = load_gesture_tokens(tiny(rgb_run="other-pictures"))
-    assert len(asked[1]) == len(frozen.rgb)
+    assert sorted(asked[1:]) == sorted(frozen.rgb)
     assert not torch.equal(less.rgb[clip_id], frozen.rgb[clip_id])
     assert less.identity() != frozen.identity()
 
@@ -292,8 +293,8 @@ def test_maps_of_heatmaps_are_pose_tokens_with_places_in_the_picture(on_maps, fi
     with torch.no_grad():
         (maps,) = clips.enter(clips.collate(clips.draws(number)))
         logits = net(maps)
-    told = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
-    assert_close(told, logits[0], atol=4e-3, rtol=2e-3)
+    expected = net.head(pose.tokens.float().mean(dim=(0, 1, 2))) + net.prior
+    assert_close(expected, logits[0], atol=4e-3, rtol=2e-3)
     assert "pose tokens are cells of the run seen-poseconv3d, frozen" in data.remarks()
 
 
@@ -311,6 +312,11 @@ def test_views_show_the_cells_and_say_what_they_cannot_show(on_maps):
     middles = picture_places(rgb, width, height).mean(axis=0)
     np.testing.assert_allclose(middles, [left + wide / 2, top + high / 2], atol=0.5)
     assert shot.names[:2] == ["row 1, column 1", "row 1, column 2"] and len(shot.names) == 16
+    shown = clip_pictures(opened.index, clip_id, seen.grid[0], (width, height))
+    figure = attention_over_clip(opened.run, opened.index, seen, shown)
+    assert "dots are cells of the heatmaps" in figure.to_json().replace("<br>", " ")
+    player = open_attention_player(opened, system, clip_id)
+    assert player.attention.of_cells
     kept = on_maps[0].predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
     np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
     assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()

@@ -7,10 +7,11 @@ import torch
 
 from imigue_lab.data.clips import ClipDataset
 from imigue_lab.data.skeletons.cropping import person_box
+from imigue_lab.data.skeletons.heatmaps import joint_heatmaps
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import build_baseline
-from imigue_lab.training.baselines.clips import Sampled, SkeletonClips
+from imigue_lab.training.baselines.clips import How, Sampled, SkeletonClips
 from imigue_lab.training.baselines.frames import write_frames
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.pictures import ClipPictures, PictureClips
@@ -45,17 +46,9 @@ def paired(tmp_path):
     def build(augment="none", sizes=(WIDTH, HEIGHT)):
         draws = 0 if augment != "none" else 2
         own = ClipDataset(clips, {"v": points}.__getitem__, frames=0)
-        maps = SkeletonClips(own, COCO, ["joint"], augment, 0, Sampled(8, draws))
-        pictures = PictureClips(
-            ClipPictures(table, HEIGHT // 2, []),
-            "train",
-            2,
-            64,
-            "rgbpose-conv3d",
-            augment,
-            0,
-            Sampled(2, draws),
-        )
+        maps = SkeletonClips(own, COCO, ["joint"], How(augment, 0, Sampled(8, draws)))
+        stored, how = ClipPictures(table, HEIGHT // 2, []), How(augment, 0, Sampled(2, draws))
+        pictures = PictureClips(stored, "train", 2, 64, "rgbpose-conv3d", how)
         heatmaps = HeatmapClips(maps, (16, 16), augment != "none")
         return RgbPoseClips(pictures, heatmaps, {"a": sizes} if sizes else {})
 
@@ -83,6 +76,13 @@ def test_the_spot_is_where_the_heatmap_of_its_joint_is(paired):
     for number in (0, 1):
         spot, left, right = peaks(paired(), number)
         assert near(spot, left) and not near(spot, right)
+
+
+def test_the_heatmaps_are_as_wide_as_published(paired):
+    clips = paired()
+    batch = clips.collate(clips.draws(0)[:1])
+    expected = joint_heatmaps(batch.inputs[1], (16, 16), sigma=0.7)
+    assert torch.equal(clips.enter(batch)[1], expected)
 
 
 def test_training_crops_and_mirrors_both_alike(paired):
@@ -126,7 +126,7 @@ def test_rgb_alone_sees_the_box_of_the_person(paired):
     for augment in ("none", "mirror"):
         own = paired(augment).pictures
         alone = ClipPictures(own.clips, HEIGHT // 2, [], {"a": halved})
-        alone = PictureClips(alone, "train", 2, 64, "slowonly", augment, 0, own.sampled)
+        alone = PictureClips(alone, "train", 2, 64, "slowonly", How(augment, 0, own.how.sampled))
         places = set()
         for alone.epoch in range(8):
             frames = alone.draws(0)[0].frames

@@ -1,5 +1,7 @@
 """Faults in the label files: ids, classes, ranges, splits, subjects, counts."""
 
+import tomllib
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,34 +15,23 @@ from imigue_lab.errors import DataError
 
 
 class Counts(NamedTuple):
-    """Size of one split."""
+    """Size of one split; 0 where it is not published."""
 
-    videos: int
-    subjects: int
     clips: int
+    videos: int = 0
+    subjects: int = 0
 
 
 MISSING = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
 ALIKE = 0.85  # similarity of two outcomes, 0 to 1, from which a person should look at them
 
-OFFICIAL = {  # track 1 of the MiGA challenge
-    "train": Counts(241, 38, 12_893),
-    "validation": Counts(10, 5, 777),
-    "test": Counts(104, 36, 4_562),
+FILE = tomllib.loads(Path(__file__).with_name("official.toml").read_text(encoding="utf-8"))
+OFFICIAL_TRAIN = tuple(FILE["train_by_class"])
+PUBLISHED = {  # by layout
+    layout: {split: Counts(**counts) for split, counts in own.items()}
+    for layout, own in FILE["counts"].items()
 }
-OFFICIAL_TRAIN = (  # clips of each class in its train split
-    *(10, 393, 38, 199, 80, 23, 57, 824, 80, 3, 284, 137, 97, 41, 26, 24, 304, 82, 1),
-    *(887, 157, 360, 656, 690, 11, 280, 84, 60, 1155, 6, 2079, 3765),
-)
-
-PUBLISHED = dict.fromkeys(("full", "miga"), OFFICIAL) | {  # by layout; of others clips alone
-    layout: {split: Counts(0, 0, clips) for split, clips in zip(SPLITS, own, strict=True)}
-    for layout, own in {
-        "smg": (2_452, 637, 610),
-        "ma52": (11_250, 5_586, 5_586),
-        "bold": (9_222, 1_153, 2_864),
-    }.items()
-}
+OFFICIAL = PUBLISHED["full"] = PUBLISHED["miga"]
 
 
 def has_official(index: Index) -> bool:

@@ -29,12 +29,7 @@ from imigue_lab.data.keypoint_files.formats import (
     read_rtmpose_json,
     read_skeleton_csv,
 )
-from imigue_lab.data.keypoint_files.openpose import (
-    HIGHEST,
-    PEAK,
-    checked,
-    read_openpose_json,
-)
+from imigue_lab.data.keypoint_files.openpose import HIGHEST, PEAK, checked, read_openpose_json
 from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
@@ -72,10 +67,7 @@ def read_recording(
 
 
 def as_recording(
-    path: Path,
-    points: np.ndarray,
-    declared: Layout | None = None,
-    wanted: Layout | None = None,
+    path: Path, points: np.ndarray, declared: Layout | None = None, wanted: Layout | None = None
 ) -> Recording:
     """The same of what `read_points` gave for a file: (T, V, C) or (M, T, V, C)."""
     layout = layout_of_file(path, points.shape, declared, wanted)

@@ -35,7 +35,7 @@ def augmented(
         skeleton = random_turn_3d(skeleton, rng, rotation)
     elif rotation:
         skeleton = random_turn_2d(skeleton, rng, -rotation, rotation)
-    return random_flip(skeleton, layout, rng) if how == "mirror" else skeleton
+    return flip(skeleton, layout) if how == "mirror" and rng.rand() < 0.5 else skeleton
 
 
 def random_scale(
@@ -79,10 +79,3 @@ def flip(skeleton: Skeleton, layout: Layout, width: int | float = 0) -> Skeleton
     x = flipped[..., 0]
     flipped[..., 0] = np.where(x != 0, width - x, 0)
     return flipped
-
-
-def random_flip(
-    skeleton: Skeleton, layout: Layout, rng: RandomState, probability: float = 0.5
-) -> Skeleton:
-    """`flip` with a probability; one number is drawn in either case."""
-    return flip(skeleton, layout) if rng.rand() < probability else skeleton

@@ -82,9 +82,11 @@ def random_box(
     return (height - wide) // 2, (width - wide) // 2, wide, wide
 
 
-def random_part(box: Box, rng: np.random.RandomState) -> Box:
+def random_part(
+    box: Box, rng: np.random.RandomState, area: tuple[float, float] = (0.56, 1.0)
+) -> Box:
     """A `random_box` of a region; `rng` seeds its offset."""
-    top, left, *part = random_box(box[2:], rng, random.Random(int(rng.randint(2**31))))
+    top, left, *part = random_box(box[2:], rng, random.Random(int(rng.randint(2**31))), area)
     return box[0] + top, box[1] + left, part[0], part[1]
 
 

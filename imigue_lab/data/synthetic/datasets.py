@@ -5,37 +5,21 @@ persons are Kinect's, two metres from the camera. MA-52 and BoLD have a film for
 persons of MA-52 are in train and validation, the joints of BoLD include those of a bystander.
 """
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.synthetic.recording import HEIGHT, PLACE, TINY, WIDTH, Recording
+from imigue_lab.data.synthetic.recording import HEIGHT, PERSON, PLACE, TINY, WIDTH, Recording
 from imigue_lab.data.synthetic.story import FPS, Gesture, SyntheticSpec
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import atomic_path, write_array, write_atomically
 
-SMG_FOLDERS = {
-    "train": ("smg_data_phase1/smg_skeleton_train", "SMG_RGB_Phase1/smg_rgb_train"),
-    "validation": ("smg_data_phase1/smg_skeleton_validate", "SMG_RGB_Phase1/smg_rgb_validate"),
-    "test": ("smg_data_phase2/smg_skeleton_test", "SMG_RGB_Phase2/smg_rgb_test"),
-}
-KINECT = {  # joint -> the story's joint and an offset in heights; for the right side mirrored
-    "spine_base": ("neck", 0.0, 0.75),
-    "spine_mid": ("neck", 0.0, 0.4),
-    "spine_shoulder": ("neck", 0.0, 0.0),
-    "neck": ("neck", 0.0, -0.05),
-    "head": ("nose", 0.0, 0.0),
-    "left_hand": ("left_wrist", 0.0, 0.03),
-    "left_hand_tip": ("left_middle_tip", 0.0, 0.0),
-    "left_thumb": ("left_thumb_tip", 0.0, 0.0),
-    "left_hip": ("neck", 0.12, 0.75),
-    "left_knee": ("neck", 0.14, 1.1),
-    "left_ankle": ("neck", 0.14, 1.5),
-    "left_foot": ("neck", 0.16, 1.55),
-}
+TREE = tomllib.loads(Path(__file__).with_name("tree.toml").read_text(encoding="utf-8"))
+FOLDERS = TREE["folders"]  # by layout and split
 METRES = 1.2  # height of the picture at the person's distance
 DISTANCE = 2.0  # metres
 BYSTANDER = 7  # number of a person who is in every second film of BoLD, not annotated
@@ -51,7 +35,8 @@ def write_smg(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """Skeletons in space, labels, facts and the video of one sequence."""
     interview = recording.interview
     name = f"Sample{interview.video_id}"
-    skeletons, videos = (root / folder / name for folder in SMG_FOLDERS[interview.split])
+    kinds = (FOLDERS["smg_skeletons"], FOLDERS["smg_videos"])
+    skeletons, videos = (root / folders[interview.split] / name for folders in kinds)
     ids = builtin("smg").ids
     rows = [f"{ids[class_of(g, 'smg')]},{g.start + 1},{g.end + 1}\n" for g in interview.gestures]
     write_atomically(skeletons / f"{name}_finelabels.csv", "".join(rows))
@@ -68,7 +53,7 @@ def to_kinect(recording: Recording) -> Float[np.ndarray, "N 25 3"]:
     scale = HEIGHT / TINY if recording.tiny else HEIGHT
     points = []
     for joint in LAYOUTS["ntu25"].joints:
-        source, x, y = KINECT.get(joint.replace("right_", "left_"), (joint, 0.0, 0.0))
+        source, x, y = PERSON["kinect"].get(joint.replace("right_", "left_"), (joint, 0.0, 0.0))
         if joint.startswith("right_"):
             source, x = source.replace("left_", "right_"), -x
         place = recording.keypoints[:, PLACE[source], :2] / scale

@@ -7,7 +7,9 @@ picture, from its top centre, y pointing down, so the same numbers give keypoint
 Letters in shapes: N frames, V joints of `light_hand35`.
 """
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -38,29 +40,8 @@ WIDTH, HEIGHT = 192, 144  # pixels, 4:3
 TINY = 6  # factor by which tiny pictures are smaller
 BITS = 12  # of the frame number in a tiny picture
 VISIBLE = {*MOVERS, "right_eye", "left_eye"}
-HUES = (
-    (220, 60, 50),
-    (60, 170, 80),
-    (60, 100, 220),
-    (230, 190, 50),
-    (180, 80, 200),
-    (60, 190, 200),
-)
-
-REST = {
-    "nose": (0.0, 0.30),
-    "neck": (0.0, 0.50),
-    "right_shoulder": (-0.20, 0.54),
-    "right_elbow": (-0.28, 0.74),
-    "right_wrist": (-0.16, 0.88),
-    "left_shoulder": (0.20, 0.54),
-    "left_elbow": (0.28, 0.74),
-    "left_wrist": (0.16, 0.88),
-    "right_eye": (-0.045, 0.26),
-    "left_eye": (0.045, 0.26),
-    "right_ear": (-0.11, 0.28),
-    "left_ear": (0.11, 0.28),
-}
+PERSON = tomllib.loads(Path(__file__).with_name("person.toml").read_text(encoding="utf-8"))
+HUES, REST = PERSON["hues"], PERSON["rest"]
 HEAD = ["nose", "right_eye", "left_eye", "right_ear", "left_ear"]
 
 
@@ -199,7 +180,7 @@ def draw(
     draw_head(pen, look, px, smile, face_seen)
     pen.rectangle([0, HEIGHT * 0.93, WIDTH, HEIGHT], fill=(96, 72, 52))
     if mark is not None:
-        disc(pen, tuple(to_pixels(mark[0])), 6, HUES[mark[1]])
+        disc(pen, tuple(to_pixels(mark[0])), 6, tuple(HUES[mark[1]]))
     return np.asarray(picture)
 
 

@@ -28,34 +28,13 @@ from imigue_lab.data.synthetic.features import write_clip_features, write_featur
 from imigue_lab.data.synthetic.recording import JOINTS, Recording, record
 from imigue_lab.data.synthetic.story import DATA_SETS, VERSION, Interview, SyntheticSpec, plan
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import (
-    atomic_path,
-    locked,
-    workspace,
-    write_array,
-    write_atomically,
-)
+from imigue_lab.data.workspace import atomic_path, locked, workspace, write_array, write_atomically
 from imigue_lab.errors import DataError
 
 IDS = builtin("imigue").ids
 OPENPOSE = 137  # points: BODY_25, face, left hand, right hand
 TIPS = {"left": 95, "right": 116}  # first point of each hand; its fingertips are 4, 8, 12, 16, 20
-SKELETONS = {
-    "train": "imigue_data_phase1/datasets/imigue_skeleton_train",
-    "validation": "imigue_data_phase1/datasets/imigue_skeleton_validate",
-    "test": "imigue_data_phase2/imigue_skeleton_test",
-}
-MIGA_RGB = {
-    "train": "imigue_rgb_phase1/train_data",
-    "validation": "imigue_rgb_phase1/validation_data",
-    "test": "imigue_rgb_phase2",
-}
-CLIP_RGB = {"train": "train", "validation": "val", "test": "test"}
-FULL_RGB = {
-    "train": "iMiGUE_RGB_Phase1/imigue_rgb_train",
-    "validation": "iMiGUE_RGB_Phase1/imigue_rgb_validate",
-    "test": "iMiGUE_RGB_Phase2/imigue_rgb_test",
-}
+FOLDERS, SPREADSHEET = datasets.FOLDERS, datasets.TREE["spreadsheet"]
 
 
 def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
@@ -101,7 +80,7 @@ def ensure_synthetic(spec: SyntheticSpec | None = None, store: str = "") -> Path
 def write_miga2023(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """Labels and keypoints."""
     video_id = recording.interview.video_id
-    folder = root / SKELETONS[recording.interview.split] / video_id
+    folder = root / FOLDERS["miga_skeletons"][recording.interview.split] / video_id
     write_labels(folder, recording.interview)
     write_atomically(folder / f"{video_id}_light_hand.csv", keypoint_csv(recording.keypoints))
 
@@ -109,14 +88,14 @@ def write_miga2023(root: Path, recording: Recording, spec: SyntheticSpec) -> Non
 def write_miga2024(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """Labels, keypoints and the video; 2025 is the same."""
     write_miga2023(root, recording, spec)
-    folder = root / MIGA_RGB[recording.interview.split] / recording.interview.video_id
+    folder = root / FOLDERS["miga_videos"][recording.interview.split] / recording.interview.video_id
     write_whole_video(folder, recording, spec)
 
 
 def write_miga2026(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """Labels, and one video per clip."""
     interview = recording.interview
-    folder = root / CLIP_RGB[interview.split] / interview.video_id
+    folder = root / FOLDERS["miga_clips"][interview.split] / interview.video_id
     write_labels(folder, interview)
     for row, gesture in enumerate(interview.gestures):
         frames = range(gesture.start, gesture.end + 1)
@@ -131,7 +110,9 @@ def write_full(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     for row, gesture in enumerate(interview.gestures):
         clip = points[gesture.start : gesture.end + 1].reshape(-1, 3 * OPENPOSE)
         write_spreadsheet(folder / f"{interview.video_id}_{row}.xlsx", clip)
-    write_whole_video(root / FULL_RGB[interview.split] / interview.video_id, recording, spec)
+    write_whole_video(
+        root / FOLDERS["full_videos"][interview.split] / interview.video_id, recording, spec
+    )
 
 
 def write_plain(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
@@ -212,32 +193,6 @@ def to_openpose(points: Float[np.ndarray, "N V 3"]) -> Float[np.ndarray, "N 137 
     return whole
 
 
-OFFICE = "http://schemas.openxmlformats.org"
-HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-RELATION = (
-    f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1"'
-    f' Type="{OFFICE}/officeDocument/2006/relationships/{{}}" Target="{{}}"/></Relationships>'
-)
-PARTS = {
-    "[Content_Types].xml": (
-        f'<Types xmlns="{OFFICE}/package/2006/content-types">'
-        '<Default Extension="rels"'
-        ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        '<Override PartName="/xl/workbook.xml" ContentType='
-        '"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
-        '<Override PartName="/xl/worksheets/sheet1.xml" ContentType='
-        '"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>'
-    ),
-    "_rels/.rels": RELATION.format("officeDocument", "xl/workbook.xml"),
-    "xl/workbook.xml": (
-        f'<workbook xmlns="{OFFICE}/spreadsheetml/2006/main"'
-        f' xmlns:r="{OFFICE}/officeDocument/2006/relationships">'
-        '<sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>'
-    ),
-    "xl/_rels/workbook.xml.rels": RELATION.format("worksheet", "worksheets/sheet1.xml"),
-}
-
-
 def write_spreadsheet(path: Path, values: Float[np.ndarray, "rows columns"]) -> None:
     """Writes numbers as an .xlsx of one sheet without header, as iMiGUE's keypoint files are.
 
@@ -247,13 +202,10 @@ def write_spreadsheet(path: Path, values: Float[np.ndarray, "rows columns"]) -> 
         f"<row>{''.join(f'<c><v>{value:.10g}</v></c>' for value in row)}</row>"
         for row in values.tolist()
     ]
-    sheet = (
-        f'<worksheet xmlns="{OFFICE}/spreadsheetml/2006/main">'
-        f"<sheetData>{''.join(rows)}</sheetData></worksheet>"
-    )
     with (
         atomic_path(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        for name, text in (PARTS | {"xl/worksheets/sheet1.xml": sheet}).items():
-            archive.writestr(zipfile.ZipInfo(name), HEAD + text, zipfile.ZIP_DEFLATED)
+        for name, text in SPREADSHEET.items():
+            content = text.format("".join(rows))
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)

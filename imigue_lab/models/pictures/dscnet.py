@@ -152,7 +152,10 @@ class MotionTSM(nn.Module):
 
 
 class DSCNet(nn.Module):
-    """Three separately trained networks; their logits are added with the weights `SHARES`."""
+    """Three networks, whose logits are added with the weights `SHARES`.
+
+    In training mode all three logits are returned, because each network is trained independently.
+    """
 
     def __init__(self, rgb: nn.Module, joint: nn.Module, bone: nn.Module):
         super().__init__()
@@ -160,10 +163,12 @@ class DSCNet(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "B stacked H W"], joint: Skeletons, bone: Skeletons
-    ) -> Float[Tensor, "B classes"]:
+    ) -> Float[Tensor, "B classes"] | tuple[Float[Tensor, "B classes"], ...]:
         inputs = {"rgb": frames, "joint": joint, "bone": bone}
-        logits = [share * self.streams[name](inputs[name]) for name, share in SHARES.items()]
-        return torch.stack(logits).sum(dim=0)
+        logits = {name: self.streams[name](inputs[name]) for name in SHARES}
+        if self.training:
+            return tuple(logits.values())
+        return torch.stack([SHARES[name] * own for name, own in logits.items()]).sum(dim=0)
 
 
 def build_dscnet_rgb(

@@ -136,20 +136,15 @@ def build_poseconv3d(
 
 
 def build_slowonly(
-    classes: int = 32,
-    width: int = 64,
-    depths: Sequence[int] = (3, 4, 6, 3),
-    inflated: Sequence[bool] = (False, False, True, True),
-    strides: Sequence[int] = (1, 2, 2, 2),
-    dropout: float = 0.5,
+    classes: int = 32, width: int = 64, depths: Sequence[int] = (3, 4, 6, 3)
 ) -> SlowOnly:
     """An untrained network from RGB (B, 3, T, H, W) to (B, classes), see `SlowOnly`.
 
-    The path of frames of RGBPose-Conv3D alone; `strides` are of rows and columns, of each stage.
+    The path of frames of RGBPose-Conv3D alone: the last two of its four stages are inflated.
     """
-    kernels = [(1, stride, stride) for stride in strides]
-    none = [0] * len(depths)
-    return SlowOnly(classes, 3, width, depths, inflated, kernels, none, 2, dropout)
+    strides = [(1, 1, 1), *[(1, 2, 2)] * 3]
+    inflated = (False, False, True, True)
+    return SlowOnly(classes, 3, width, depths, inflated, strides, [0] * 4, start_stride=2)
 
 
 def start_as_published(model: SlowOnly) -> None:

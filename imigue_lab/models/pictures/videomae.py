@@ -192,13 +192,13 @@ class VideoClassifier(nn.Module):
     ):
         super().__init__()
         self.encoder = VideoTransformer(clip, patch, width, depth, heads, drop_path, ratio)
-        self.head = nn.Sequential(nn.LayerNorm(width, EPS), nn.Linear(width, classes))
+        last = nn.Linear(width, classes)
+        self.head = nn.Sequential(nn.LayerNorm(width, EPS), last)
         for weight in self.parameters():
             if weight.ndim == 2:
                 nn.init.trunc_normal_(weight, std=0.02)
-        with torch.no_grad():
-            self.head[1].weight *= HEAD_SCALE
-        nn.init.zeros_(self.head[1].bias)
+        last.weight.data *= HEAD_SCALE
+        nn.init.zeros_(last.bias)
 
     def tokens(self, video: Video) -> Float[Tensor, "B t h w D"]:
         found = self.encoder.blocks(self.encoder.tokens(video))

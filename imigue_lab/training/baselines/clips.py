@@ -24,25 +24,19 @@ from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
 from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
-from imigue_lab.training.baselines.mixing import PLAIN, Mixing, Own, mix_joints, mix_maps, other
+from imigue_lab.training.baselines.mixing import Mixing, Own, mix_joints, mix_maps, other
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 
 
 class Seen(NamedTuple):
-    """A batch.
+    """A batch."""
 
-    Attributes:
-        inputs: tensors of B clips, the argument of `Clips.enter`.
-        share: of the clip's joints that are visible; 1 for pictures.
-        own: how clips are mixed in training; None: they are not.
-    """
-
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor, ...]  # tensors of B clips, the argument of `Clips.enter`
     label: Int[Tensor, " B"]
-    share: Float[Tensor, " B"]
+    share: Float[Tensor, " B"]  # of the clip's joints that are visible; 1 for pictures
     clip_ids: list[str]
-    own: Own | None = None
+    own: Own | None = None  # how clips are mixed in training; None: they are not
 
     def to(self, device: torch.device) -> "Seen":
         inputs = tuple(x.to(device) for x in self.inputs)
@@ -59,8 +53,8 @@ class Clips(ABC):
         seed: with `epoch`, a clip's number and its ordinal in the epoch it determines random draws.
     """
 
-    def __init__(self, labels: list[int], lengths: list[int], seed: int):
-        self.labels, self.lengths, self.seed = labels, lengths, seed
+    def __init__(self, clip_ids: list[str], labels: list[int], lengths: list[int], seed: int):
+        self.clip_ids, self.labels, self.lengths, self.seed = clip_ids, labels, lengths, seed
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -68,10 +62,6 @@ class Clips(ABC):
 
     def rng(self, *place: int) -> np.random.RandomState:
         return np.random.RandomState([self.seed, self.epoch, *place])
-
-    @property
-    @abstractmethod
-    def clip_ids(self) -> list[str]: ...
 
     @abstractmethod
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
@@ -102,20 +92,20 @@ class BatchesAhead(EpochBatches):
 
 
 def training_batches(
-    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing = PLAIN
+    clips: Clips, batch_size: int, seed: int, balance: float, mixing: Mixing | None = None
 ) -> EpochBatches:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     sampler = BalancedSampler(clips.lengths, clips.labels, batch_size, seed, balance)
 
     def read(own: list[Draw]) -> Seen:
         seen = clips.collate([clips.draws(*draw)[0] for draw in own])
-        if not mixing.on:
+        if mixing is None:
             return seen
         rngs = [clips.rng(number, 4, ordinal) for number, ordinal in own[::2]]
         return seen._replace(own=mixing.draw(rngs, len(own)))
 
     batches = BatchesAhead(sampler, read, clips)
-    batches.together = 2 if mixing.on else 1
+    batches.together = 2 if mixing else 1
     return batches
 
 
@@ -131,17 +121,11 @@ def draws_in_order(clips: Clips, batch_size: int, ranks: Ranks = ALONE) -> Itera
 
 
 class Sampled(NamedTuple):
-    """How frames are sampled from whole clips.
+    """How frames are sampled from whole clips."""
 
-    Attributes:
-        frames: per draw.
-        number: of draws in evaluation, always the same; 0 in training, where one is random.
-        stride: 0 samples the whole clip (`sample_uniform`), else a window (`sample_windows`).
-    """
-
-    frames: int
-    number: int
-    stride: int = 0
+    frames: int  # per draw
+    number: int  # of draws in evaluation, always the same; 0 in training, where one is random
+    stride: int = 0  # 0 samples the whole clip (`sample_uniform`), else a window (`sample_windows`)
 
     def choose(self, length: int, rng: np.random.RandomState) -> Int[np.ndarray, "N L"]:
         """The frame numbers of each draw from a clip of so many frames."""
@@ -152,55 +136,49 @@ class Sampled(NamedTuple):
         return sample_uniform(length, frames, rng, max(1, number), spread=number > 0)
 
 
+class How(NamedTuple):
+    """How clips are seen: as they are, unless it says otherwise."""
+
+    augment: Augment = "none"  # `turn` (pictures: a random region) or `mirror`: also half flipped
+    seed: int = 0  # of all that is random
+    sampled: Sampled | None = None  # None: each skeleton as it is, each picture by equal segments
+    rotation: float = 0.0  # of skeletons, see `skeletons.augment.augmented`
+    crop: float = 1.0  # smallest share of a clip's frames that a random contiguous part keeps
+    crops: int = 1  # squares of pictures in evaluation, 1 or 3: from end to end of the longer side
+    distort: bool = False  # augmented pictures also by `pictures.distorted`
+
+
+PLAIN = How()
+
+
 class SkeletonClips(Clips):
     """Clips normalised to the body, optionally augmented, and converted to streams.
 
-    The streams are computed on the whole clip, before frames are sampled from it.
-
-    Args:
-        names: of the streams, concatenated in the channels.
-        augment, rotation: see `skeletons.augment.augmented`.
-        sampled: how frames are sampled; None: each clip is seen as it is.
-        crop: smallest share of a clip's frames that a random contiguous part keeps.
+    The streams are computed on the whole clip, before frames are sampled from it; their `names` are
+    concatenated in the channels.
     """
 
-    def __init__(
-        self,
-        clips: ClipDataset,
-        layout: Layout,
-        names: list[Stream],
-        augment: Augment,
-        seed: int,
-        sampled: Sampled | None = None,
-        rotation: float = 0.0,
-        crop: float = 1.0,
-    ):
-        lengths = [sampled.frames] * len(clips) if sampled else clips.lengths
-        super().__init__(clips.labels, lengths, seed)
-        self.clips, self.layout, self.names = clips, layout, names
-        self.augment, self.sampled = augment, sampled
-        self.rotation, self.crop = rotation, crop
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return self.clips.clip_ids
+    def __init__(self, clips: ClipDataset, layout: Layout, names: list[Stream], how: How):
+        lengths = [how.sampled.frames] * len(clips) if how.sampled else clips.lengths
+        super().__init__(clips.clip_ids, clips.labels, lengths, how.seed)
+        self.clips, self.layout, self.names, self.how = clips, layout, names, how
 
     def __getitem__(self, number: int) -> Clip:
         return self.whole(number, 0)
 
     def cut(self, number: int, ordinal: int) -> Clip:
         """A clip, or for its nth draw of the epoch a random part of it (CTR-GCN's feeder)."""
-        if self.crop == 1:
+        if (least := self.how.crop) == 1:
             return self.clips[number]
         share, place = self.rng(number, 4, ordinal).rand(2)
-        return self.clips.part(number, self.crop + (1 - self.crop) * share, place)
+        return self.clips.part(number, least + (1 - least) * share, place)
 
     def whole(self, number: int, ordinal: int) -> Clip:
         """A clip, augmented for its nth draw of the epoch."""
         clip = self.cut(number, ordinal)
         skeleton = normalise_body(clip.skeleton.numpy(), self.layout)
-        how = (self.rng(number, ordinal), self.augment, self.rotation)
-        skeleton = augmented(skeleton, self.layout, *how)
+        rng = self.rng(number, ordinal)
+        skeleton = augmented(skeleton, self.layout, rng, self.how.augment, self.how.rotation)
         skeleton = streams(skeleton, self.layout, self.names)
         return clip._replace(skeleton=torch.from_numpy(skeleton))
 
@@ -209,9 +187,9 @@ class SkeletonClips(Clips):
 
     def sample(self, clip: Clip, number: int, ordinal: int) -> list[Clip]:
         """The frames of each draw."""
-        if self.sampled is None:
+        if self.how.sampled is None:
             return [clip]
-        chosen = self.sampled.choose(clip.skeleton.shape[1], self.rng(number, 1, ordinal))
+        chosen = self.how.sampled.choose(clip.skeleton.shape[1], self.rng(number, 1, ordinal))
         return [
             clip._replace(skeleton=clip.skeleton[:, own], present=clip.present[:, own])
             for own in torch.from_numpy(chosen)

@@ -17,7 +17,7 @@ from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import ROWS
-from imigue_lab.training.baselines.clips import Clips, Sampled
+from imigue_lab.training.baselines.clips import Clips, How, Sampled
 from imigue_lab.training.baselines.pictures import (
     BESIDE,
     SIDES,
@@ -41,18 +41,12 @@ from imigue_lab.training.leaks import held_out
 
 @dataclass(frozen=True)
 class BaselineData:
-    """Every clip that a network is trained or scored on.
-
-    Attributes:
-        gestures: skeletons; None if the network reads pictures alone.
-        pictures: frames; None if the network reads skeletons alone.
-        sizes: width and height of a clip's pictures, where they are known.
-    """
+    """Every clip that a network is trained or scored on."""
 
     split: GestureSplit
-    gestures: GestureData | None = None
-    pictures: ClipPictures | None = None
-    sizes: Sizes = field(default_factory=dict)
+    gestures: GestureData | None = None  # skeletons; None if the network reads pictures alone
+    pictures: ClipPictures | None = None  # frames; None if the network reads skeletons alone
+    sizes: Sizes = field(default_factory=dict)  # of the pictures, where known
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""
@@ -103,41 +97,32 @@ class BaselineData:
         """The clips of one split as the network sees them, augmented in training."""
         assert settings.stream != "all"
         modality, stream, seed = ROWS[settings.model].modality, settings.stream, settings.seed
-        augment = settings.augment if training else "none"
-        rotation, crop = (settings.rotation, settings.temporal_crop) if training else (0.0, 1.0)
         sampled = None
         if settings.sampling != "resample":
             stride = settings.stride if settings.sampling == "window" else 0
             sampled = Sampled(settings.frames, 0 if training else settings.test_clips, stride)
+        how = How("none", seed, sampled)
+        if training:
+            how = How(settings.augment, seed, sampled, settings.rotation, settings.temporal_crop)
         if self.pictures is None:
             assert self.gestures is not None
-            how = (settings.frames, [stream], augment, seed, sampled, rotation, crop)
-            skeletons = self.gestures.clips(split, *how)
+            skeletons = self.gestures.clips(split, settings.frames, [stream], how)
             if modality == "skeleton":
                 return skeletons
             from imigue_lab.training.baselines import heatmaps
 
             return heatmaps.HeatmapClips(skeletons, heatmaps.SIDES[settings.size], training)
-        frames = PictureClips(
-            self.pictures,
-            split,
-            settings.frames,
-            SIDES[settings.size],
-            settings.model,
-            augment=augment,
-            seed=seed,
-            sampled=sampled,
-            beside=BESIDE if settings.model == "dscnet" else 0,
-            crops=settings.test_crops,
-        )
+        how = how._replace(crops=settings.test_crops, distort=settings.distort)
+        seen = settings.frames, SIDES[settings.size], settings.model
+        frames = PictureClips(self.pictures, split, *seen, how)
         if self.gestures is None:
             return frames
         if modality == "RGB and heatmaps":
             from imigue_lab.training.baselines import heatmaps, rgbpose
 
             number = rgbpose.RATIO * settings.frames
-            maps = sampled and sampled._replace(frames=number)
-            skeletons = self.gestures.clips(split, number, [stream], augment, seed, maps)
+            maps = how._replace(sampled=sampled and sampled._replace(frames=number))
+            skeletons = self.gestures.clips(split, number, [stream], maps)
             own = heatmaps.HeatmapClips(skeletons, rgbpose.SIDES[settings.size], training)
             return rgbpose.RgbPoseClips(frames, own, self.sizes)
         joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
@@ -191,8 +176,7 @@ def around_persons(pictures: ClipPictures, gestures: GestureData, sizes: Sizes) 
 def load_baseline_data(settings: BaselineSettings) -> BaselineData:
     """Reads what the network needs: keypoints, or frames of clips, which are decoded if absent.
 
-    Raises:
-        DataError: the data are incomplete or inconsistent.
+    Raises DataError if these are incomplete or inconsistent.
     """
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
     index = open_data(settings.data, store=settings.store, subjects=settings.subjects)

@@ -60,12 +60,9 @@ def open_pictures(
 ) -> ClipPictures:
     """The stored frames of clips, created if absent; clips without a video are named.
 
-    Args:
-        crop: side of what the network sees.
-        stream: one of `PICTURES`, or a folder of videos named after videos or clips.
-
-    Raises:
-        DataError: a video cannot be read, or a clip runs past its end; no such folder.
+    `crop` is the side of what the network sees; `stream` one of `PICTURES`, or a folder of videos
+    named after videos or clips. Raises DataError if there is no such folder, a video cannot be
+    read, or a clip runs past its end.
     """
     if stream in PICTURES:
         whole, own = index.videos.set_index("video_id").video, clips.video
@@ -126,9 +123,10 @@ def store_frames(
         print(f"pictures of {clips} clips, {side} px high: about {size_of(absent, side):.1f} GB")
         for path, files in tqdm(absent.items(), desc="pictures", unit="video", mininterval=1.0):
             with Video(path, short_side=side) as video:
+                spans = {file: span or (0, len(video) - 1) for file, span in files.items()}
                 numbers = {
-                    str(file): frame_numbers(*(span or (0, len(video) - 1)))
-                    for file, span in files.items()
+                    str(file): segment_centres(first, last, min(LONGEST, last - first + 1))
+                    for file, (first, last) in spans.items()
                 }
                 for file, frames in video.clips(numbers):
                     write_frames(Path(file), PICTURES[stream](frames))
@@ -139,11 +137,6 @@ def size_of(wanted: dict[Path, dict[Path, Range]], side: int) -> float:
     spans = [span for files in wanted.values() for span in files.values()]
     lengths = [min(LONGEST, span[1] - span[0] + 1) for span in spans if span] or [LONGEST]
     return len(spans) * float(np.mean(lengths)) * side**2 * 16 / 9 * BYTES_A_PIXEL
-
-
-def frame_numbers(start: int, end: int) -> list[int]:
-    """All frames of a clip, or `LONGEST` evenly spaced ones."""
-    return segment_centres(start, end, min(LONGEST, end - start + 1))
 
 
 def write_frames(path: Path, frames: Frames) -> None:

@@ -18,7 +18,7 @@ from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
 from imigue_lab.data.skeletons.cropping import Size, compact, crop, random_box, resize, short_side
 from imigue_lab.data.skeletons.geometry import Skeleton, present
-from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
+from imigue_lab.data.skeletons.heatmaps import SIGMA, joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines.clips import Clips, Seen, SkeletonClips
 
@@ -28,15 +28,13 @@ SIDES = {"small": (28, 32), "paper": (56, 64)}  # pixels, in training and in eva
 class HeatmapClips(SkeletonClips):
     """Skeletons in pixels of their heatmap, which `enter` renders.
 
-    Args:
-        own: the clips. Stream `joint` renders joints, `bone` limbs; augmentation `turn` crops at
-            random, `mirror` also mirrors half of the clips.
-        sides: of the map in training, and in evaluation, which resizes directly to it.
+    Stream `joint` of `own` renders joints, `bone` limbs; augmentation `turn` crops at random,
+    `mirror` also mirrors half of the clips. `sides` are of the map in training, and in evaluation,
+    which resizes directly to it.
     """
 
     def __init__(self, own: SkeletonClips, sides: tuple[int, int], training: bool):
-        how = (own.augment, own.seed, own.sampled, 0.0, own.crop)
-        super().__init__(own.clips, own.layout, own.names, *how)
+        super().__init__(own.clips, own.layout, own.names, own.how)
         if self.layout.axes != 2:
             raise DataError(
                 f"{self.layout.name}: expected joints in a picture for heatmaps, got joints in"
@@ -50,13 +48,19 @@ class HeatmapClips(SkeletonClips):
         return [self.placed(draw, number, ordinal) for draw in drawn]
 
     def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:
-        """A draw in pixels of its heatmap."""
-        skeleton = clip.skeleton.numpy()
+        """A draw in pixels of its heatmap; augmented, a random part of it, mirrored by chance."""
+        skeleton, square = clip.skeleton.numpy(), (self.side, self.side)
         cut, size = compact(skeleton, self.edge(skeleton))
-        if self.augment != "none":
-            cut = self.changed(cut, size, self.rng(number, 2, ordinal))
+        if self.how.augment == "none":
+            cut = resize(cut, size, square)
         else:
-            cut = resize(cut, size, (self.side, self.side))
+            rng = self.rng(number, 2, ordinal)
+            offsets = random.Random(int(rng.randint(2**31)))
+            larger = short_side(size, self.sides[1])
+            box = random_box(larger, rng, offsets)
+            cut = resize(crop(resize(cut, size, larger), box), box[2:], square)
+            if self.how.augment == "mirror" and rng.rand() < 0.5:
+                cut = flip(cut, self.layout, self.side)
         seen = torch.from_numpy(present(cut))
         return clip._replace(skeleton=torch.from_numpy(cut.astype(np.float32)), present=seen)
 
@@ -66,24 +70,11 @@ class HeatmapClips(SkeletonClips):
         edge = np.maximum(skeleton[..., :2].max(axis=(0, 1, 2)), 1)
         return int(edge[1]) + 1, int(edge[0]) + 1
 
-    def changed(
-        self, skeleton: Skeleton, size: tuple[int, int], rng: np.random.RandomState
-    ) -> Skeleton:
-        """A random crop, resized; mirrored by chance."""
-        offsets = random.Random(int(rng.randint(2**31)))
-        larger = short_side(size, self.sides[1])
-        skeleton = resize(skeleton, size, larger)
-        box = random_box(larger, rng, offsets)
-        skeleton = resize(crop(skeleton, box), box[2:], (self.side, self.side))
-        if self.augment == "mirror" and rng.rand() < 0.5:
-            skeleton = flip(skeleton, self.layout, self.side)
-        return skeleton
-
-    def enter(self, batch: Seen) -> tuple[Tensor, ...]:
+    def enter(self, batch: Seen, sigma: float = SIGMA) -> tuple[Tensor, ...]:
         skeleton, size = batch.inputs[0], (self.side, self.side)
         if self.names == ["joint"]:
-            return (joint_heatmaps(skeleton, size),)
-        return (limb_heatmaps(skeleton, limbs(self.layout), size),)
+            return (joint_heatmaps(skeleton, size, sigma),)
+        return (limb_heatmaps(skeleton, limbs(self.layout), size, sigma),)
 
     mixed = Clips.mixed
 

@@ -54,20 +54,11 @@ def mix_joints(x: Float[Tensor, "B *axes C"], own: Own, axes: int) -> Float[Tens
 
 
 class Mixing(NamedTuple):
-    """How λ is drawn.
+    """How λ is drawn."""
 
-    Attributes:
-        mixup, cutmix: α of each; 0 is off.
-        side: of the pictures, in pixels.
-    """
-
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    side: int = 1
-
-    @property
-    def on(self) -> bool:
-        return self.mixup + self.cutmix > 0
+    mixup: float  # its α; 0 is off
+    cutmix: float  # its α; 0 is off
+    side: int  # of the pictures, in pixels
 
     def draw(self, rngs: list[np.random.RandomState], clips: int) -> Own:
         """For a batch of so many clips, from a generator for each pair."""
@@ -84,6 +75,3 @@ class Mixing(NamedTuple):
             (top, left), (bottom, right) = (centre - half).clip(0), centre + half
             own[top:bottom, left:right] = 0
         return own
-
-
-PLAIN = Mixing()  # nothing is mixed

@@ -9,27 +9,25 @@ frame and L the longer one, H x W pixels of what the network sees.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor, nn
-from torchvision.transforms.v2.functional import resized_crop
+from torch import Tensor
+from torchvision.transforms.v2 import RandAugment
+from torchvision.transforms.v2.functional import erase, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
-from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.cropping import Box, random_part
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
+from imigue_lab.training.baselines.clips import Clips, How, Seen, SkeletonClips
 from imigue_lab.training.baselines.mixing import Own, mix_joints, mix_maps
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
@@ -49,19 +47,12 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipPictures:
-    """Stored frames by clip id.
+    """Stored frames by clip id."""
 
-    Attributes:
-        clips: clip_id, split, subject, label, `file`, `made_of` (digest of its sources).
-        side: S in pixels; networks see 7/8 of it.
-        notes: what was left out.
-        boxes: of the persons, in pixels of the stored frames; networks see those instead.
-    """
-
-    clips: pd.DataFrame
-    side: int
-    notes: list[str]
-    boxes: dict[str, Box] = field(default_factory=dict)
+    clips: pd.DataFrame  # clip_id, split, subject, label, `file`, `made_of` (digest of its sources)
+    side: int  # S in pixels; networks see 7/8 of it
+    notes: list[str]  # what was left out
+    boxes: dict[str, Box] = field(default_factory=dict)  # of persons in these pixels; seen instead
 
     @property
     def digest(self) -> str:
@@ -83,25 +74,15 @@ class ClipPictures:
         return {clip_id: own for clip_id, own in self.contents.items() if clip_id in train}
 
 
-class StoredClip:
+class StoredClip(ZipFile):
     """The frames of a clip, decoded when they are read."""
 
-    def __init__(self, path: Path):
-        self.file = ZipFile(path)
-        self.names = self.file.namelist()
-
-    def __enter__(self) -> "StoredClip":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.filelist)
 
-    def read(self, numbers: Iterable[int]) -> UInt8[Tensor, "T 3 S L"]:
-        """Frames by number, RGB; one that is asked for twice is decoded once."""
-        decoded = {n: np.array(Image.open(self.file.open(self.names[n]))) for n in set(numbers)}
+    def frames(self, numbers: Iterable[int]) -> UInt8[Tensor, "T 3 S L"]:
+        """By number, RGB; one that is asked for twice is decoded once."""
+        decoded = {n: np.array(Image.open(self.open(self.filelist[n]))) for n in set(numbers)}
         frames = np.stack([decoded[number] for number in numbers])
         return torch.from_numpy(frames).permute(0, 3, 1, 2)
 
@@ -111,71 +92,56 @@ class PictureClips(Clips):
 
     Args:
         frames: per draw: the centres of equal segments, also for one draw in evaluation of equal
-            segments, else as `sampled` says.
+            segments, else as `how.sampled` says.
         crop: side of what the network sees: the centre, or a random region with augmentation; of
             the person's box if there is one.
-        model: the network, a row of Table 1.
-        augment: `turn` takes random regions, `mirror` also mirrors half of the clips.
-        beside: further frames before and after each, within the clip.
-        crops: squares in evaluation: 1 or 3, from one end of the longer side to the other.
+        model: the network, a row of Table 1; DSCNet also sees the frames `BESIDE` each.
     """
 
     def __init__(
-        self,
-        pictures: ClipPictures,
-        split: str,
-        frames: int,
-        crop: int,
-        model: str,
-        augment: Augment,
-        seed: int,
-        sampled: Sampled | None = None,
-        beside: int = 0,
-        crops: int = 1,
+        self, pictures: ClipPictures, split: str, frames: int, crop: int, model: str, how: How
     ):
-        self.frames, self.crop, self.augment, self.sampled = frames, crop, augment, sampled
+        self.frames, self.crop, self.model, self.how = frames, crop, model, how
         self.boxes = pictures.boxes
         self.clips = pictures.clips[pictures.clips.split == split].reset_index(drop=True)
-        self.model, self.beside, self.crops = model, beside, crops
         labels = self.clips.label.fillna(UNLABELLED).astype(int).tolist()
-        super().__init__(labels, [1] * len(labels), seed)
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return self.clips.clip_id.tolist()
+        super().__init__(self.clips.clip_id.tolist(), labels, [1] * len(labels), how.seed)
 
     def draws(self, number: int, ordinal: int = 0) -> list[Picture]:
         rng = self.rng(number, ordinal)
         drawn = self.frames_of(number, rng)
-        box = self.boxes.get(self.clips.clip_id[number])
+        box = self.boxes.get(self.clip_ids[number])
         return [self.named(own, number) for frames in drawn for own in self.cuts(frames, rng, box)]
 
     def named(self, frames: UInt8[Tensor, "T 3 H W"], number: int) -> Picture:
-        return Picture(self.clips.clip_id[number], frames, self.labels[number])
+        return Picture(self.clip_ids[number], frames, self.labels[number])
 
     def frames_of(self, number: int, rng: np.random.RandomState) -> list[UInt8[Tensor, "T 3 S L"]]:
         """The whole frames of each draw."""
         with StoredClip(self.clips.file[number]) as stored:
             last = len(stored) - 1
-            if self.sampled is None or self.sampled == (self.frames, 1, 0):
+            sampled = self.how.sampled
+            if sampled is None or sampled == (self.frames, 1, 0):
                 chosen = np.array([segment_centres(0, last, self.frames)])
             else:
-                chosen = self.sampled.choose(len(stored), rng)
-            steps = np.arange(-self.beside, self.beside + 1)
+                chosen = sampled.choose(len(stored), rng)
+            steps = np.arange(-BESIDE, BESIDE + 1) if self.model == "dscnet" else np.zeros(1, int)
             chosen = (chosen[..., None] + steps).clip(0, last).reshape(len(chosen), -1)
-            return [stored.read(numbers.tolist()) for numbers in chosen]
+            return [stored.frames(numbers.tolist()) for numbers in chosen]
 
     def cuts(
         self, frames: UInt8[Tensor, "T 3 S L"], rng: np.random.RandomState, box: Box | None = None
     ) -> list[UInt8[Tensor, "T 3 H W"]]:
         """What the network sees of a draw: a random region in training, else the box or squares."""
-        if self.augment == "none" and box is None:
-            places = [-1, 0, 1] if self.crops == 3 else [0]
+        if self.how.augment == "none" and box is None:
+            places = [-1, 0, 1] if self.how.crops == 3 else [0]
             return [centre(frames, self.crop, place) for place in places]
         box = box or (0, 0, *frames.shape[2:])
-        box = box if self.augment == "none" else random_part(box, rng)
+        box = box if self.how.augment == "none" else random_part(box, rng)
         frames = resized_crop(frames, *box, [self.crop, self.crop])
-        return [frames.flip(-1) if self.augment == "mirror" and rng.rand() < 0.5 else frames]
+        if self.how.distort and self.how.augment != "none":
+            frames = distorted(frames, rng)
+        return [frames.flip(-1) if self.how.augment == "mirror" and rng.rand() < 0.5 else frames]
 
     def collate(self, draws: list[Picture]) -> Seen:
         frames = torch.stack([draw.frames for draw in draws])
@@ -188,6 +154,28 @@ class PictureClips(Clips):
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0].flip(-1),)
+
+
+def distorted(
+    frames: UInt8[Tensor, "T 3 H W"], rng: np.random.RandomState
+) -> UInt8[Tensor, "T 3 H W"]:
+    """RandAugment, and by a chance of 1/4 random erasing, of all frames alike.
+
+    Torchvision's transforms draw from torch's generator, which belongs to the training; here the
+    operations, signs and rectangles are drawn from `rng`.
+    """
+    policy, size = RandAugment(), (frames.shape[2], frames.shape[3])
+    for name in rng.choice(list(policy._AUGMENTATION_SPACE), policy.num_ops):
+        strengths, signed = policy._AUGMENTATION_SPACE[name]
+        scale = strengths(policy.num_magnitude_bins, *size)
+        strength = 0.0 if scale is None else float(scale[policy.magnitude])
+        strength *= -1 if signed and rng.rand() < 0.5 else 1
+        how = policy.interpolation, policy._fill
+        frames = policy._apply_image_or_video_transform(frames, name, strength, *how)
+    if rng.rand() < 0.25:
+        box = random_part((0, 0, *size), rng, area=(0.02, 1 / 3))
+        frames = erase(frames, *box, torch.zeros(3, 1, 1, dtype=torch.uint8))
+    return frames
 
 
 def as_input(frames: UInt8[Tensor, "B T 3 H W"], model: str) -> Tensor:
@@ -211,14 +199,10 @@ class PairedClips(Clips):
     def __init__(self, pictures: PictureClips, skeletons: SkeletonClips):
         self.pictures, self.skeletons = pictures, skeletons
         place = {clip_id: number for number, clip_id in enumerate(skeletons.clip_ids)}
-        ids = enumerate(pictures.clip_ids)
-        self.pairs = [(n, place[clip_id]) for n, clip_id in ids if clip_id in place]
+        ids = [clip_id for clip_id in pictures.clip_ids if clip_id in place]
+        self.pairs = [(n, place[i]) for n, i in enumerate(pictures.clip_ids) if i in place]
         labels = [pictures.labels[number] for number, _ in self.pairs]
-        super().__init__(labels, [1] * len(labels), pictures.seed)
-
-    @property
-    def clip_ids(self) -> list[str]:
-        return [self.skeletons.clip_ids[number] for _, number in self.pairs]
+        super().__init__(ids, labels, [1] * len(labels), pictures.seed)
 
     def collate(self, draws: list[tuple[Any, ...]]) -> Seen:
         frames, *others = (list(parts) for parts in zip(*draws, strict=True))
@@ -251,13 +235,3 @@ class DenseSparseClips(PairedClips):
         axes = self.skeletons.layout.axes
         skeletons = (mix_joints(x.movedim(2, -1), own, axes).movedim(-1, 2) for x in turned)
         return (mix_maps(frames, own), *skeletons)
-
-
-def losses_apart(
-    model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
-) -> Tensor:
-    """The sum of the cross-entropies of DSCNet's streams: each is trained independently."""
-    streams: Any = model.streams
-    logits = [stream(x) for stream, x in zip(streams.values(), inputs, strict=True)]
-    losses = [F.cross_entropy(y.float(), label, label_smoothing=smoothing) for y in logits]
-    return torch.stack(losses).sum()

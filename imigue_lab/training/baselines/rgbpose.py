@@ -20,14 +20,14 @@ from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.pictures import PairedClips, Picture, PictureClips, as_input
 
 RATIO = 4  # heatmaps for each frame of RGB, and pixels of RGB for each of a heatmap
+SIGMA = 0.7  # pixels of a heatmap
 SIDES = {"small": (16, 16), "paper": (56, 64)}  # of heatmaps, in training and in evaluation
 
 
 class RgbPoseClips(PairedClips):
     """The region is `person_box` of a draw; with augmentation a part of it, also mirrored.
 
-    Args:
-        sizes: width and height of the pictures in which the joints of a clip are.
+    `sizes` are width and height of the pictures in which the joints of a clip are.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class RgbPoseClips(PairedClips):
         skeleton, side = clip.skeleton.numpy(), self.maps.side
         width, height = self.sizes[clip.clip_id]
         region, mirrored = person_box(skeleton, (height, width)), False
-        if self.maps.augment != "none":
+        if self.maps.how.augment != "none":
             region = random_part(region, rng)
-            mirrored = self.maps.augment == "mirror" and rng.rand() < 0.5
+            mirrored = self.maps.how.augment == "mirror" and rng.rand() < 0.5
         cut = resize(crop(skeleton, region), region[2:], (side, side))
         box = [round(pixels * frames.shape[2] / height) for pixels in region]
         frames = resized_crop(frames, *box, [RATIO * side] * 2)
@@ -70,7 +70,7 @@ class RgbPoseClips(PairedClips):
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         frames, skeletons = batch.inputs
-        maps = self.maps.enter(batch._replace(inputs=(skeletons,)))
+        maps = self.maps.enter(batch._replace(inputs=(skeletons,)), SIGMA)
         return (as_input(frames, self.pictures.model), *maps)
 
     def mirrored(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

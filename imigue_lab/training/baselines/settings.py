@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sampling
 from imigue_lab.training.loop import SCHEDULERS
-from imigue_lab.training.settings import ClipSettings
+from imigue_lab.training.settings import ClipSettings, setting
 
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
@@ -21,52 +21,49 @@ class BaselineSettings(ClipSettings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper", "prior": "sampled"}}
 
-    model: Name = Field("2s-agcn", description="a row of Table 1, such as st-gcn++ or ctr-gcn")
-    stream: Literal[Stream, "all"] = Field(
-        "joint", description="joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
+    model: Name = setting("2s-agcn", "a row of Table 1, such as st-gcn++ or ctr-gcn")
+    stream: Literal[Stream, "all"] = setting(
+        "joint", "joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
     )
-    size: Literal["small", "paper"] = Field(
-        "small", description="small for a quick look, or paper as published"
+    size: Literal["small", "paper"] = setting("small", "small for a quick look, paper as published")
+    checkpoint: str = setting("", "start: a published file, runs or kinetics400; empty: random")
+    frames: int = setting(32, "frames per clip; pictures 16 or 8; 0: not resampled", ge=0)
+    sampling: Sampling = setting(
+        "resample", "resample evenly; uniform: a random frame of each segment; window"
     )
-    checkpoint: str = Field(
-        "", description="weights to start from: a published file or runs; empty: none"
+    stride: int = setting(2, "of the frames of a window", ge=1)
+    test_clips: int = setting(1, "uniform draws or windows averaged in evaluation", ge=1)
+    test_crops: int = setting(1, "1 or 3 of pictures, averaged in evaluation", ge=1, le=3)
+    test_flips: bool = setting(False, "pictures and heatmaps also mirrored in evaluation")
+    pictures: str = setting(
+        "rgb", "what networks of pictures see: rgb, taylor, flow or a folder of videos"
     )
-    frames: int = Field(32, ge=0, description="frames per clip; pictures 16 or 8; 0: not resampled")
-    sampling: Sampling = Field(
-        "resample", description="resample evenly; uniform: a random frame of each segment; window"
+    region: Region = setting("centre", "of RGB: centre, or person: the box of the joints")
+    augment: Augment = setting(
+        "none", "none, turn (and scale; pictures: crop), or mirror (also flip half)"
     )
-    stride: int = Field(2, ge=1, description="of the frames of a window")
-    test_clips: int = Field(1, ge=1, description="uniform draws or windows averaged in evaluation")
-    test_crops: int = Field(1, ge=1, le=3, description="1 or 3 of pictures, averaged in evaluation")
-    test_flips: bool = Field(False, description="pictures and heatmaps also mirrored in evaluation")
-    pictures: str = Field(
-        "rgb", description="what networks of pictures see: rgb, taylor, flow or a folder of videos"
+    rotation: float = setting(
+        0.0, "largest random angle, radians; 0: that of augment", ge=0, le=3.15
     )
-    region: Region = Field("centre", description="of RGB: centre, or person: the box of the joints")
-    augment: Augment = Field(
-        "none", description="none, turn (and scale; pictures: crop), or mirror (also flip half)"
+    temporal_crop: float = setting(
+        1.0, "a random part of each clip, at least so large; 1: the whole", gt=0, le=1
     )
-    rotation: float = Field(
-        0.0, ge=0, le=3.15, description="largest random angle in radians; 0: that of augment"
-    )
-    temporal_crop: float = Field(
-        1.0, gt=0, le=1, description="a random part of each clip, at least so large; 1: the whole"
-    )
-    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross-entropy")
-    mixup: float = Field(0.0, ge=0, description="alpha of mixup of clips and labels; 0: off")
-    cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, for pictures alone; 0: off")
-    optimizer: Optimizer = Field("adamw", description="adamw, or sgd with momentum 0.9")
-    nesterov: bool = Field(True, description="Nesterov's momentum in sgd")
-    lr: float = Field(3e-3, gt=0, le=1, description="learning rate (paper's pose encoder: 1e-4)")
-    backbone_lr: float = Field(1.0, gt=0, le=1, description="share of lr below the head")
-    layer_decay: float = Field(1.0, gt=0, le=1, description="share of lr of each block below")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay (paper: 1e-4)")
-    decay_norms: bool = Field(True, description="norms, biases and positions also decay")
-    drop_path: float = Field(-1.0, ge=-1, lt=1, description="of transformers; -1: as published")
-    scheduler: str = Field(
+    distort: bool = setting(False, "RGB with augment: RandAugment and random erasing too")
+    smoothing: float = setting(0.0, "label smoothing of the cross-entropy", ge=0, lt=1)
+    mixup: float = setting(0.0, "alpha of mixup of clips and labels; 0: off", ge=0)
+    cutmix: float = setting(0.0, "alpha of cutmix, for pictures alone; 0: off", ge=0)
+    optimizer: Optimizer = setting("adamw", "adamw, or sgd with momentum 0.9")
+    nesterov: bool = setting(True, "Nesterov's momentum in sgd")
+    lr: float = setting(3e-3, "learning rate (paper's pose encoder: 1e-4)", gt=0, le=1)
+    backbone_lr: float = setting(1.0, "share of lr below the head", gt=0, le=1)
+    layer_decay: float = setting(1.0, "share of lr of each block below", gt=0, le=1)
+    weight_decay: float = setting(1e-4, "weight decay (paper: 1e-4)", ge=0, le=1)
+    decay_norms: bool = setting(True, "norms, biases and positions also decay")
+    drop_path: float = setting(-1.0, "of transformers; -1: as published", ge=-1, lt=1)
+    scheduler: str = setting(
         "plateau",
+        "none, plateau (halves when validation stalls), cosine, or steps:10:50",
         pattern=SCHEDULERS,
-        description="none, plateau (halves when validation stalls), cosine, or steps:10:50",
     )
 
     @model_validator(mode="before")
@@ -114,6 +111,11 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"test_crops: {self.model} sees one region; leave it at 1")
         if self.cutmix and modality != "RGB":
             raise ValueError(f"cutmix: {self.model} sees {modality}; leave it at 0, or set mixup")
+        if self.distort and (modality != "RGB" or self.augment == "none"):
+            raise ValueError(
+                "distort: expected a network of RGB with augment=turn or mirror, got"
+                f" {self.model} with {self.augment}; set it to false"
+            )
         if self.region == "person" and (modality != "RGB" or self.test_crops > 1):
             raise ValueError(
                 "region: expected a network of RGB alone with test_crops=1 for the person, got"

@@ -22,6 +22,8 @@ from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
+from imigue_lab.models.weights import KINETICS400, download_kinetics400
+from imigue_lab.training.baselines.optimisers import HEAD
 from imigue_lab.training.pretraining.settings import USES_TEST
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
@@ -36,24 +38,20 @@ FAMILIES_OF = {
     "poseconv3d": ("pyskl/posec3d",),
     "rgbpose-conv3d": ("rgbpose-conv3d",),
     "tsm": ("tsm-r50",),
-    "video-swin-t": ("video-swin",),
-    "video-swin-s": ("video-swin",),
-    "video-swin-b": ("video-swin",),
+    **{f"video-swin-{size}": ("video-swin",) for size in "tsb"},
     "mvitv2-s": ("slowfast/mvitv2-s",),
     "mamp": ("mamp",),
     "videomae-s": ("videomae",),
     "videomae-b": ("videomae",),
 }
 FILES = (".pt", ".pth", ".pyth")
+BY_NAME = "kinetics400"
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
-OF_CLASSES = re.compile(r"(^|\.)head\.")
 OF_JOINTS = re.compile(
     r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$|^encoder\.place$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
-
-
 RANDOM = "started from random weights"
 
 
@@ -67,41 +65,37 @@ def missing_start(name: Name) -> list[str]:
     return [f"{RANDOM}, its paper from those of {data}{how}; expect less than published"]
 
 
+def random_starts(run: Run) -> list[str]:
+    """What a run remarks on its random start, or on that of a run before it, with its name."""
+    remarks = run.provenance()["remarks"]
+    kept = [own for own in remarks if RANDOM in own or USES_TEST in own]
+    return [f"{run.folder.name}: {remark}" for remark in kept]
+
+
 class Start(NamedTuple):
-    """Weights to start from.
+    """Weights to start from."""
 
-    Attributes:
-        source: the file or the runs, as remarks name them.
-        state: the weights by our names.
-        options: arguments of `build_baseline` with which the weights have the same meaning.
-        classes: of the head.
-        same_joints: whether they are of the joints to train on; None if that is unknown.
-        todo: what to do if their sizes differ.
-        remarks: of the runs, on their own start.
-    """
-
-    source: str
-    state: State
-    options: dict[str, Any]
-    classes: tuple[str, ...]
-    same_joints: bool | None
-    todo: str
-    remarks: list[str]
+    source: str  # the file or the runs, as remarks name them
+    state: State  # the weights by our names
+    options: dict[str, Any]  # of `build_baseline`, with which the weights have the same meaning
+    classes: tuple[str, ...]  # of the head
+    same_joints: bool | None  # whether they are of the joints to train on; None if that is unknown
+    remarks: list[str]  # of the runs, on their own start
 
 
 def runs_named(checkpoint: str) -> list[Run]:
     """The finished runs that the setting names, separated by commas; none for a file."""
     path = Path(checkpoint).expanduser()
     file = "," not in checkpoint and (os.sep in checkpoint or path.suffix in FILES)
-    if not checkpoint or path.is_file() or (file and not path.is_dir()):
+    if checkpoint in ("", BY_NAME) or path.is_file() or (file and not path.is_dir()):
         return []
     return [find_run(name.strip()) for name in checkpoint.split(",")]
 
 
 def identity_of_start(checkpoint: str) -> dict[str, str]:
     """The weights that a run started from, by content; empty without a checkpoint."""
-    if not checkpoint:
-        return {}
+    if checkpoint in ("", BY_NAME):
+        return {"checkpoint": BY_NAME} if checkpoint else {}
     if runs := runs_named(checkpoint):
         return {"checkpoint": "-".join(run.weights_digest() for run in runs)}
     try:
@@ -118,7 +112,8 @@ def read_start(
     arguments: Mapping[str, Any],
     stream: str = "joint",
 ) -> Start:
-    """Reads finished runs, or a file of one of the families that publish the network.
+    """Reads finished runs, a file of one of the families that publish the network, or torchvision's
+    weights by the name `kinetics400`.
 
     Args:
         name: of the network, a row of Table 1.
@@ -126,9 +121,8 @@ def read_start(
         arguments: of the network's builder.
         stream: what is seen of the joints.
 
-    Raises:
-        DataError: the file fits none of these families; the message is the first one's.
-        RunError: the runs are of another network.
+    Raises RunError if the runs are of another network; DataError if the file fits none of these
+    families, with the message of the first one.
     """
     if runs := runs_named(checkpoint):
         return start_of_runs(runs, name, layout, arguments, stream)
@@ -136,6 +130,10 @@ def read_start(
         why = "published as a file for each of its streams, and cannot start from one"
         why = why if name == "dscnet" else "published in no form that is read here"
         raise DataError(f"{checkpoint}: {name} is {why}; name a finished run, or leave it empty")
+    if checkpoint == BY_NAME and name not in KINETICS400:
+        known = ", ".join(KINETICS400)
+        raise DataError(f"{checkpoint}: expected one of {known}, got {name}; name a file or a run")
+    source = download_kinetics400(name) if checkpoint == BY_NAME else checkpoint
     options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
     if layout is not None:
         state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
@@ -143,16 +141,15 @@ def read_start(
     errors = []
     for family in FAMILIES_OF[name]:
         try:
-            state = load_published(checkpoint, family, **options).state_dict()
+            state = load_published(source, family, **options).state_dict()
         except DataError as error:
             errors.append(error)
             continue
         own: dict[str, Any] = {"original": False} if family == "pyskl/ctrgcn" else {}
         if family in ("aagcn", "pyskl/aagcn"):
             own = {"emphasis": any(".emphasis." in key for key in state)}
-        todo = "set size=paper, and frames to as many as it was trained with"
         classes = builtin("imigue").classes
-        return Start(f"{checkpoint} ({family})", state, own, classes, None, todo, [])
+        return Start(f"{checkpoint} ({family})", state, own, classes, None, [])
     raise errors[0]
 
 
@@ -183,15 +180,8 @@ def start_of_runs(
         same = same and found["stream"] == stream  # a map for each joint, or for each limb
     names = " and ".join(run.folder.name for run in runs)
     source = f"{names} ({' and '.join(models)})"
-    remarks = [
-        f"{run.folder.name}: {remark}"
-        for run in runs
-        for remark in run.provenance()["remarks"]
-        if RANDOM in remark or USES_TEST in remark
-    ]
-    todo = f"set size and frames to those of {names}"
-    classes = tuple(found["classes"])
-    return Start(source, states[0], options, classes, same, todo, remarks)
+    remarks = [remark for run in runs for remark in random_starts(run)]
+    return Start(source, states[0], options, tuple(found["classes"]), same, remarks)
 
 
 def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
@@ -209,26 +199,21 @@ def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
 def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[str]:
     """Copies the weights that fit into the model.
 
-    Args:
-        vocabulary: of the model's classes; the head is kept for the same alone.
-
-    Returns:
-        Remarks for the run: which weights are new, and why.
-
-    Raises:
-        DataError: a weight has another shape for other reasons than classes and joints.
+    Returns remarks for the run: which weights are new, and why. `vocabulary` is of the model's
+    classes; the head is kept for the same alone. Raises DataError if a weight has another shape for
+    other reasons than classes and joints.
     """
     own, new = model.state_dict(), list[str]()
     for name, place in own.items():
         other_shape = name not in start.state or start.state[name].shape != place.shape
-        other_classes = vocabulary.classes != start.classes and OF_CLASSES.search(name)
+        other_classes = vocabulary.classes != start.classes and HEAD.search(name)
         if other_shape or other_classes or (start.same_joints is False and OF_JOINTS.search(name)):
             new.append(name)
     for name in new:
-        if not any(of.search(name) for of in (OF_CLASSES, OF_JOINTS, OF_EXCHANGE)):
+        if not any(of.search(name) for of in (HEAD, OF_JOINTS, OF_EXCHANGE)):
             raise DataError(
-                f"{start.source}: expected the sizes of the model, got another at {name};"
-                f" {start.todo}"
+                f"{start.source}: expected the sizes of the model, got another at {name}; set size"
+                " and frames to what it was trained with, of a published file size=paper"
             )
     for name in own.keys() - set(new):
         own[name].copy_(start.state[name])
@@ -238,7 +223,7 @@ def take_over(model: nn.Module, start: Start, vocabulary: Vocabulary) -> list[st
 def describe(own: State, start: Start, new: list[str]) -> str:
     """A sentence on the new weights and the reasons."""
     remarks = [f"{len(own) - len(new)} of {len(own)} tensors taken over"]
-    heads, exchange = ([n for n in new if of.search(n)] for of in (OF_CLASSES, OF_EXCHANGE))
+    heads, exchange = ([n for n in new if of.search(n)] for of in (HEAD, OF_EXCHANGE))
     joints = [name for name in new if name not in (*heads, *exchange)]
     if heads:
         before, after = (len(state.get(heads[0], ())) for state in (start.state, own))

@@ -22,7 +22,7 @@ from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, tra
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.mixing import Mixing, mix_labels
 from imigue_lab.training.baselines.optimisers import build_optimizer
-from imigue_lab.training.baselines.pictures import SIDES, losses_apart
+from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
     identity_of_start,
@@ -33,11 +33,7 @@ from imigue_lab.training.baselines.start import (
 )
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.leaks import record_training_clips, refuse_held_out
-from imigue_lab.training.loop import (
-    Stopping,
-    fit,
-    select_epochs,
-)
+from imigue_lab.training.loop import Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -51,12 +47,10 @@ def train_baseline(
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_baseline_data(settings)` returns, or its skeletons, if loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_baseline_data(settings)`
+    returns, or its skeletons, if loaded already; `fit` trains: a trial (`training.trial`) has its
+    own.
     """
     if settings.stream == "all":
         raise SettingsError("stream: expected one stream, got all, which is several runs; name one")
@@ -80,15 +74,15 @@ def train_baseline(
         clips = data.clips("train", settings, training=True)
         quick = settings.model_copy(update={"test_clips": 1, "test_crops": 1})
         validation = data.clips("validation", quick)
-        mixing = Mixing(settings.mixup, settings.cutmix, SIDES[settings.size])
-        loss = losses_apart if settings.model == "dscnet" else cross_entropy
+        how = settings.mixup, settings.cutmix, SIDES[settings.size]
+        mixing = Mixing(*how) if any(how[:2]) else None
 
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             inputs, label = clips.enter(batch), batch.label
             if batch.own is not None:
                 inputs = clips.mixed(inputs, batch.own)
                 label = mix_labels(label, batch.own, len(data.split.vocabulary))
-            return loss(model, inputs, label, settings.smoothing)
+            return cross_entropy(model, inputs, label, settings.smoothing)
 
         def predicted(model: nn.Module, clips: Clips, flips: bool = False) -> pd.DataFrame:
             return predict(device, model, clips, data, batch_size, ranks, flips)
@@ -172,12 +166,8 @@ def load_baseline(
 ) -> nn.Module:
     """The best model of a run in eval mode.
 
-    Args:
-        data: what it is to be applied to.
-        vocabulary: of what it is to be applied to; that of `data` if they are given.
-
-    Raises:
-        RunError: not a baseline, or trained on other classes or another keypoint layout.
+    It is to be applied to `data`, or to others of `vocabulary`. Raises RunError if it is no
+    baseline, or of other classes or another keypoint layout.
     """
     vocabulary = data.split.vocabulary if data else vocabulary
     return run.load_model(
@@ -191,7 +181,7 @@ def load_baseline(
 def cross_entropy(
     model: nn.Module, inputs: tuple[Tensor, ...], label: Tensor, smoothing: float
 ) -> Tensor:
-    """Mean over the clips of ``-log p_y``, in float32; of two outputs the sum.
+    """Mean over the clips of ``-log p_y``, in float32; of several outputs the sum.
 
     `label` are classes (B,), or the shares of all classes (B, C).
     """

@@ -68,12 +68,8 @@ class EmotionData:
 def load_emotion_data(settings: EmotionSettings, index: Index | None = None) -> EmotionData:
     """Reads index, split and features.
 
-    Args:
-        index: replaces the index of `settings.data`; only its files are read.
-
-    Raises:
-        DataError: the data are incomplete or inconsistent.
-        SettingsError: `positive` is not one of two outcomes.
+    `index` replaces the index of `settings.data`; only its files are read. Raises DataError if the
+    data are incomplete or inconsistent; SettingsError if `positive` is not one of two outcomes.
     """
     index = index or open_data(settings.data, settings.labels, settings.store, settings.subjects)
     index = with_positive(index, settings.positive)

@@ -2,10 +2,8 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from imigue_lab.models.emotion import Fusion, Gate
-from imigue_lab.training.settings import TrainSettings
+from imigue_lab.training.settings import TrainSettings, setting
 
 
 class EmotionSettings(TrainSettings):
@@ -36,46 +34,38 @@ class EmotionSettings(TrainSettings):
         },
     }
 
-    context: str = Field(
-        "synthetic-context", description="context features: encoder name or folder"
+    context: str = setting("synthetic-context", "context features: encoder name or folder")
+    face: str = setting("synthetic-face", "face features: encoder name or folder")
+    labels: str = setting("", "outcome CSV (video_id,label); empty: that of the data")
+    positive: str = setting("", "positive one of two outcomes; empty: docs/data.md")
+    fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
+    move_negatives: int = setting(5, "interviews moved to a one-class validation (paper: 5)", ge=0)
+    fusion: Fusion = setting("interfusion", "interfusion, late, concat, context_only or face_only")
+    gate: Gate = setting("shared", "reading of InterFusion: shared, cross or convex")
+    stages: int = setting(2, "InterFusion stages, 0-2 (paper: 2)", ge=0, le=2)
+    loss: Literal["focal", "bce"] = setting("focal", "focal, or bce for cross-entropy")
+    gamma: float = setting(
+        0.5, "focal-loss focus; 0 is weighted cross-entropy (paper: 0.5)", ge=0, le=5
     )
-    face: str = Field("synthetic-face", description="face features: encoder name or folder")
-    labels: str = Field("", description="outcome CSV (video_id,label); empty: that of the data")
-    positive: str = Field("", description="positive one of two outcomes; empty: docs/data.md")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
-    move_negatives: int = Field(
-        5, ge=0, description="interviews moved to a one-class validation (paper: 5)"
+    class_weights: Literal["balanced", "none"] = setting(
+        "balanced", "balanced (inverse frequency) or none"
     )
-    fusion: Fusion = Field(
-        "interfusion", description="interfusion, late, concat, context_only or face_only"
+    standardise: bool = setting(False, "features to mean 0, deviation 1 of train")
+    width: int = setting(32, "token width (paper: 512)", ge=2)
+    depth: int = setting(1, "encoder layers per stream (paper: 8)", ge=1, le=24)
+    heads: int = setting(4, "attention heads; must divide width (paper: 4)", ge=1)
+    dropout: float = setting(0.1, "dropout probability (paper: 0.5)", ge=0, lt=1)
+    max_windows: int = setting(256, "training crop in windows; 0 uses all", ge=0)
+    average_crops: bool = setting(
+        False, "evaluation: mean over half overlapping crops of max_windows"
     )
-    gate: Gate = Field("shared", description="reading of InterFusion: shared, cross or convex")
-    stages: int = Field(2, ge=0, le=2, description="InterFusion stages, 0-2 (paper: 2)")
-    loss: Literal["focal", "bce"] = Field("focal", description="focal, or bce for cross-entropy")
-    gamma: float = Field(
-        0.5, ge=0, le=5, description="focal-loss focus; 0 is weighted cross-entropy (paper: 0.5)"
-    )
-    class_weights: Literal["balanced", "none"] = Field(
-        "balanced", description="balanced (inverse frequency) or none"
-    )
-    standardise: bool = Field(False, description="features to mean 0, deviation 1 of train")
-    width: int = Field(32, ge=2, description="token width (paper: 512)")
-    depth: int = Field(1, ge=1, le=24, description="encoder layers per stream (paper: 8)")
-    heads: int = Field(4, ge=1, description="attention heads; must divide width (paper: 4)")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability (paper: 0.5)")
-    max_windows: int = Field(256, ge=0, description="training crop in windows; 0 uses all")
-    average_crops: bool = Field(
-        False, description="evaluation: mean over half overlapping crops of max_windows"
-    )
-    epochs: int = Field(40, ge=1, description="upper limit; may stop earlier (paper: 20)")
-    patience: int = Field(
-        7, ge=1, description="epochs without improvement of validation loss (paper: 7)"
-    )
-    batch_size: int = Field(8, ge=1, description="interviews per step (paper: 8)")
-    lr: float = Field(1e-4, gt=0, le=1, description="AdamW learning rate (paper: 1e-7)")
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW weight decay")
-    scheduler: Literal["none", "cosine", "plateau"] = Field(
-        "none", description="none, cosine or plateau (halves lr when validation stalls)"
+    epochs: int = setting(40, "upper limit; may stop earlier (paper: 20)", ge=1)
+    patience: int = setting(7, "epochs without improvement of validation loss (paper: 7)", ge=1)
+    batch_size: int = setting(8, "interviews per step (paper: 8)", ge=1)
+    lr: float = setting(1e-4, "AdamW learning rate (paper: 1e-7)", gt=0, le=1)
+    weight_decay: float = setting(1e-2, "AdamW weight decay", ge=0, le=1)
+    scheduler: Literal["none", "cosine", "plateau"] = setting(
+        "none", "none, cosine or plateau (halves lr when validation stalls)"
     )
 
     def model_post_init(self, _: Any) -> None:

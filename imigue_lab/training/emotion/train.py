@@ -32,12 +32,9 @@ def train_emotion(
 ) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_emotion_data(settings)` returns, if it is loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_emotion_data(settings)`
+    returns, if it is loaded already; `fit` trains: a trial (`training.trial`) has its own.
     """
     data = loaded or load_emotion_data(settings)
     selection, data = select_epochs(train_emotion, settings, data)
@@ -103,13 +100,9 @@ def standardise(model: nn.Module, data: EmotionData) -> None:
 
 
 def load_emotion(run: Run, data: EmotionData | None = None) -> nn.Module:
-    """The best model of a run in eval mode.
+    """The best model of a run in eval mode, to be applied to `data`.
 
-    Args:
-        data: what it is to be applied to.
-
-    Raises:
-        RunError: not an emotion model, or of features of another encoder or other outcomes.
+    Raises RunError if it is no emotion model, or of other outcomes or another encoder's features.
     """
     expected: dict[str, Any] = {"task": "emotion"}
     if data:
@@ -161,8 +154,7 @@ def predict(
         seen = collate([crop for own in crops for crop in own])
         with device.autocast():
             logit = model(**seen.to(device.torch_device).inputs()).logit
-        masks = (batch.context_mask, batch.face_mask)
-        present = zip(*(mask.any(dim=1).tolist() for mask in masks), strict=True)
+        present = torch.stack([batch.context_mask.any(1), batch.face_mask.any(1)], dim=1).tolist()
         columns = {
             "video_id": batch.video_ids,
             **logit_columns(mean_logit(logit, [len(own) for own in crops])),
@@ -185,8 +177,8 @@ def mean_logit(logit: Float[Tensor, "C *K"], counts: list[int]) -> Float[Tensor,
             return own.softmax(dim=1).mean(dim=0).log()
         return own.sigmoid().mean().logit(eps=1e-12)
 
-    parts = logit.split(counts)
-    return torch.stack([own[0] if len(own) == 1 else mean(own.double()) for own in parts])
+    parts = logit.cpu().double().split(counts)
+    return torch.stack([own[0] if len(own) == 1 else mean(own) for own in parts])
 
 
 def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:
@@ -200,12 +192,9 @@ def logit_columns(logit: Float[Tensor, "B *K"]) -> dict[str, list[Any]]:
 
 def based_on(fusion: str, has_context: bool, has_face: bool) -> str:
     """The streams that a prediction is based on."""
-    seen = {
-        "context": has_context and fusion != "face_only",
-        "face": has_face and fusion != "context_only",
-    }
-    streams = [stream for stream, present in seen.items() if present]
-    return {0: "nothing", 1: "".join(streams), 2: "both"}[len(streams)]
+    seen = has_context and fusion != "face_only", has_face and fusion != "context_only"
+    names = {(True, True): "both", (True, False): "context", (False, True): "face"}
+    return names.get(seen, "nothing")
 
 
 def loss_of(predictions: pd.DataFrame, loss: FocalLoss) -> float:

@@ -8,6 +8,7 @@ Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network
 and places of its map; D its width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
+from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.models.tokens import WHOLE, Region
@@ -36,6 +38,11 @@ from imigue_lab.training.gesture_clips import GestureData, Sizes, picture_sizes
 from imigue_lab.training.leaks import Kind, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
+TRAINED = "rgb-trained"  # tokens of a run, in the feature store
+AT_ONCE = 8  # clips that are encoded together
+BYTES_A_VALUE = 2e-9  # of float16, in GB
+ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
+INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network that each names
 Map = Float[Tensor, "t h w D"]
 
 
@@ -74,11 +81,26 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
     return maps, sizes
 
 
-TRAINED = "rgb-trained"  # tokens of a run, in the feature store
-AT_ONCE = 8  # clips that are encoded together
-BYTES_A_VALUE = 2e-9  # of float16, in GB
-ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
-INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network that each names
+@dataclass(frozen=True)
+class TokenStore:
+    """Tokens of clips, as float16, each valid only for the content that it was encoded from."""
+
+    store: EncoderStore
+    weights: Path  # a file of the encoder
+    contents: Mapping[str, str]  # what the tokens of each clip depend on beside the weights
+
+    def read(self, clip_id: str) -> Tensor | None:
+        """The tokens of a clip; None if they are not stored."""
+        expected = {"fingerprint": self.store.encoding.fingerprint}
+        expected["content"] = self.contents[clip_id]
+        known = self.store.path(clip_id).exists() and self.store.facts(clip_id)
+        if not known or not expected.items() <= known.items():
+            return None
+        return torch.from_numpy(self.store.read(clip_id)["tokens"])
+
+    def write(self, clip_id: str, tokens: Tensor, **features: Tensor) -> None:
+        arrays = {name: x.numpy() for name, x in {"tokens": tokens.half(), **features}.items()}
+        self.store.write(clip_id, arrays, self.weights, {"content": self.contents[clip_id]})
 
 
 class MapEncoder(nn.Module):
@@ -95,19 +117,12 @@ class MapEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class MappedClips:
-    """The clips of a gesture model as the network of a run sees them.
+    """The clips of a gesture model as the network of a run sees them."""
 
-    Attributes:
-        run: of a network of pictures or heatmaps, trained on these clips.
-        settings: of that run, to see each clip once.
-        data: the clips that have such an input.
-        net: the best model of the run, in eval mode.
-    """
-
-    run: Run
-    settings: BaselineSettings
-    data: BaselineData
-    net: Any
+    run: Run  # of a network of pictures or heatmaps, trained on these clips
+    settings: BaselineSettings  # of that run, to see each clip once
+    data: BaselineData  # the clips that have such an input
+    net: Any  # the best model of the run, in eval mode
 
     @property
     def source(self) -> ClipPictures | GestureData:
@@ -145,12 +160,13 @@ class MappedClips:
         return clips.draws(number)[0]
 
     @cached_property
-    def files(self) -> dict[str, Path]:
-        """For each clip the file of what it is encoded from: its frames, or the weights alone."""
+    def contents(self) -> dict[str, str]:
+        """What the tokens of each clip depend on beside the weights."""
         if self.data.pictures is None:
-            return dict.fromkeys(self.seen, self.run.folder / "best.safetensors")
-        table = self.data.pictures.clips
-        return dict(zip(table.clip_id, table.file, strict=True))
+            return self.source.contents
+        table, boxes = self.data.pictures.clips, self.data.pictures.boxes
+        files = zip(table.clip_id, table.file, strict=True)
+        return {i: short_hash(f.name, f.stat().st_mtime_ns, boxes.get(i)) for i, f in files}
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
@@ -187,12 +203,8 @@ class MappedClips:
 def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) -> MappedClips:
     """A finished run by name, and its input for the clips of a split; frames are decoded if absent.
 
-    Args:
-        parameter: of `INPUTS`, that names it.
-
-    Raises:
-        RunError: the run is of another network, or was trained on clips that the split holds out.
-        DataError: a video cannot be read.
+    `parameter`, of `INPUTS`, names it. Raises RunError if the run is of another network, or was
+    trained on clips that the split holds out; DataError if a video cannot be read.
     """
     run, split = find_run(name), gestures.split
     found, modality = run.read_checkpoint("best"), INPUTS[parameter]
@@ -202,21 +214,19 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
             f"{parameter}: expected a run of {fitting}, got {run.folder.name!r} of"
             f" {model or found['task']}; choose another run, or leave it empty"
         )
-    kind: Kind
     settings = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
     if modality == "RGB":
         from imigue_lab.training.baselines.frames import open_pictures
 
         net = load_baseline(run, vocabulary=split.vocabulary)
-        crop, stream = SIDES[settings.size], settings.pictures
-        own = open_pictures(index, split.clips, crop, stream)
+        own = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
         if settings.region == "person":
             own = around_persons(own, gestures, picture_sizes(index))
-        data, kind = BaselineData(split, None, own, picture_sizes(index)), "picture"
+        data = BaselineData(split, None, own, picture_sizes(index))
     else:
-        net = load_baseline(run, gestures)
-        data, kind = BaselineData(split, gestures), "skeleton"
+        net, data = load_baseline(run, gestures), BaselineData(split, gestures)
     mapped = MappedClips(run, settings, data, net)
+    kind: Kind = "picture" if modality == "RGB" else "skeleton"
     refuse_leak(parameter, run, kind, mapped.source.training_clips, data.held_out)
     return mapped
 
@@ -226,31 +236,22 @@ def encode_maps(
 ) -> dict[str, Map]:
     """The map of every clip that the network sees, from the feature store or encoded now.
 
-    Changed clips are encoded again; other weights have another folder in the store.
+    Changed clips are encoded again, after their size is printed; other weights have another folder
+    in the store.
     """
-    kept, contents = create_store(store, index, mapped.encoding), mapped.source.contents
-    absent = [
-        clip_id
-        for clip_id, file in mapped.files.items()
-        if not kept.is_fresh(clip_id, file) or kept.facts(clip_id)["content"] != contents[clip_id]
-    ]
-    if absent:
-        encode(mapped, absent, kept, device)
-    return {clip_id: torch.from_numpy(kept.read(clip_id)["rgb"]) for clip_id in mapped.files}
-
-
-def encode(
-    mapped: MappedClips, clip_ids: list[str], kept: EncoderStore, device: torch.device
-) -> None:
-    """Encodes clips into the store; prints their size first."""
-    size = len(clip_ids) * prod(mapped.shape) * BYTES_A_VALUE
-    print(f"tokens of {len(clip_ids)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
-    contents = mapped.source.contents
+    weights = mapped.run.folder / "best.safetensors"
+    kept = TokenStore(create_store(store, index, mapped.encoding), weights, mapped.contents)
+    found = {clip_id: kept.read(clip_id) for clip_id in mapped.seen}
+    maps = {clip_id: tokens for clip_id, tokens in found.items() if tokens is not None}
+    if not (absent := [clip_id for clip_id in found if clip_id not in maps]):
+        return maps
+    size = len(absent) * prod(mapped.shape) * BYTES_A_VALUE
+    print(f"tokens of {len(absent)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
     mapped.net.to(device)
-    for start in tqdm(range(0, len(clip_ids), AT_ONCE), desc="tokens", unit="batch"):
-        own = clip_ids[start : start + AT_ONCE]
-        for clip_id, tokens in zip(own, mapped.encode(own), strict=True):
-            content = {"content": contents[clip_id]}
-            features = {"rgb": tokens.half().cpu().numpy()}
-            kept.write(clip_id, features, mapped.files[clip_id], content)
+    for start in tqdm(range(0, len(absent), AT_ONCE), desc="tokens", unit="batch"):
+        own = absent[start : start + AT_ONCE]
+        for clip_id, tokens in zip(own, mapped.encode(own).half().cpu(), strict=True):
+            maps[clip_id] = tokens
+            kept.write(clip_id, tokens)
     mapped.net.cpu()
+    return maps

@@ -8,9 +8,6 @@ streams, W width of a token.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -23,7 +20,7 @@ from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.cropping import crop_places, person_box
 from imigue_lab.data.skeletons.streams import Stream
-from imigue_lab.data.store import EncoderStore, Encoding, create_store
+from imigue_lab.data.store import Encoding, create_store
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
@@ -31,81 +28,38 @@ from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import GestureData, Sizes
-from imigue_lab.training.gestures.map_encoder import Map, MappedClips
+from imigue_lab.training.gestures.map_encoder import Map, MappedClips, TokenStore
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
-
-Skeleton = Float[Tensor, "M T V CC"]
-PoseTokens = Float[Tensor, "M S V W"]
-
-
-@dataclass(frozen=True)
-class PoseStore:
-    """`pose (M, S, V, W)` of each clip, as float16, with the places of its tokens.
-
-    An item is valid only for the skeleton from which it was encoded.
-    """
-
-    store: EncoderStore
-    weights: Path
-
-    def read(self, clip_id: str, skeleton: Skeleton) -> PoseTokens | None:
-        """The tokens of a clip; None if they are not stored."""
-        if not self.store.path(clip_id).exists():
-            return None
-        facts = self.store.facts(clip_id)
-        expected = {"fingerprint": self.store.encoding.fingerprint, "skeleton": digest_of(skeleton)}
-        if not expected.items() <= facts.items():
-            return None
-        return torch.from_numpy(self.store.read(clip_id)["pose"])
-
-    def write(self, clip_id: str, skeleton: Skeleton, tokens: PoseTokens, places: Tensor) -> None:
-        features = {"pose": tokens.half().numpy(), "places": places.numpy()}
-        self.store.write(clip_id, features, self.weights, {"skeleton": digest_of(skeleton)})
-
-
-def open_pose_store(store: str, index: Index, runs: list[Run], frames: int) -> PoseStore:
-    """The store of the tokens of two runs, joint and bone.
-
-    Args:
-        frames: number to which clips are resampled.
-    """
-    weights = "-".join(run.weights_digest() for run in runs)
-    encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
-    return PoseStore(create_store(store, index, encoding), runs[0].folder / "best.safetensors")
-
-
-def digest_of(skeleton: Skeleton) -> str:
-    return blake2b(skeleton.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
-
 
 STREAMS: tuple[Stream, Stream] = ("joint", "bone")
 AT_ONCE = 32  # clips that are encoded together
 
 
+def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData) -> TokenStore:
+    """The store of the tokens of two runs, joint and bone, as `pose (M, S, V, W)` with places."""
+    frames = runs[0].settings()["settings"]["frames"]
+    weights = "-".join(run.weights_digest() for run in runs)
+    encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
+    file = runs[0].folder / "best.safetensors"
+    return TokenStore(create_store(store, index, encoding), file, data.contents)
+
+
 class PoseClip(NamedTuple):
-    """The skeleton of one clip and its tokens; of a map of heatmaps V are the cells, h w, of one M.
+    """The skeleton of one clip and its tokens; of a map of heatmaps V are cells, h w, of one M."""
 
-    Attributes:
-        skeleton: joints and bones, concatenated in the channels, normalised to the body.
-        places: of the tokens, 0 to 1 over the RGB encoder's crop; -1 if unknown.
-        seen: whether the token's joint is visible in any of its frames.
-        tokens: of the frozen encoder; None if it is fine-tuned.
-    """
-
-    skeleton: Float[Tensor, "M T V CC"]
-    places: Float[Tensor, "M S V 2"]
-    seen: Bool[Tensor, "M S V"]
-    tokens: Float[Tensor, "M S V W"] | None
+    skeleton: Float[Tensor, "M T V CC"]  # joints and bones in the channels, normalised to the body
+    places: Float[Tensor, "M S V 2"]  # of tokens, 0 to 1 over the RGB encoder's crop; -1 if unknown
+    seen: Bool[Tensor, "M S V"]  # whether the token's joint is visible in any of its frames
+    tokens: Float[Tensor, "M S V W"] | None  # of the frozen encoder; None if it is fine-tuned
 
 
 def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
     """The runs of both streams, joint first; one without a name is trained, with defaults.
 
-    Raises:
-        RunError: a named run has another stream or number of frames, or was trained on clips that
-            this one holds out.
+    Raises RunError if a named run has another stream or number of frames, or was trained on clips
+    that this one holds out.
     """
     named = dict(zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True))
     runs = {stream: find_run(name) for stream, name in named.items() if name}
@@ -139,14 +93,12 @@ def encode_clips(
     clips: SkeletonClips,
     sizes: Sizes,
     device: torch.device,
-    store: PoseStore | None,
+    store: TokenStore | None,
 ) -> dict[str, PoseClip]:
-    """Every clip by id, with its tokens from the store or encoded now.
+    """Every clip of both streams by id, with its tokens from the store or encoded now.
 
-    Args:
-        clips: with both streams.
-        sizes: of the clips' pictures; joints of other clips have no places.
-        store: of the frozen encoder; None leaves the tokens out.
+    `sizes` are of the clips' pictures: joints of other clips have no places. `store` is of the
+    frozen encoder; None leaves the tokens out.
     """
     encoder.to(device).eval()
     encoded: dict[str, PoseClip] = {}
@@ -155,7 +107,7 @@ def encode_clips(
         own = [clips[number] for number in numbers]
         for number, clip in zip(numbers, own, strict=True):
             placed = place(clips, number, encoder.joint.persons, sizes.get(clip.clip_id))
-            kept = store.read(clip.clip_id, clip.skeleton) if store else None
+            kept = store.read(clip.clip_id) if store else None
             encoded[clip.clip_id] = PoseClip(clip.skeleton, *placed, kept)
         if store is None or all(encoded[clip.clip_id].tokens is not None for clip in own):
             continue
@@ -164,7 +116,7 @@ def encode_clips(
             found = encoded[clip.clip_id]
             if found.tokens is None:
                 kept = tokens[:, : found.seen.shape[1]].clone()
-                store.write(clip.clip_id, clip.skeleton, kept, found.places)
+                store.write(clip.clip_id, kept, places=found.places)
                 encoded[clip.clip_id] = found._replace(tokens=kept)
     return encoded
 

@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from imigue_lab.models.cross_attention import CRITERIA, Criterion
 from imigue_lab.models.gesture import FusionName
 from imigue_lab.models.gesture_loss import LossOn
 from imigue_lab.models.memory import Reads
-from imigue_lab.training.settings import ClipSettings
+from imigue_lab.training.settings import ClipSettings, setting
 
 ATTENTIVE = ("cmtf", "cross_attention")  # fusions in which modalities attend to each other
 
@@ -33,40 +33,32 @@ class GestureSettings(ClipSettings):
         }
     }
 
-    rgb: str = Field(
-        "synthetic-rgb", description="RGB tokens: encoder name or folder; none: pose alone"
-    )
-    rgb_run: str = Field("", description="finished run on pictures (04) that computes them instead")
-    joint_run: str = Field("", description="finished run of the joint stream; empty: trained first")
-    bone_run: str = Field("", description="finished run of the bone stream; empty: trained first")
-    pose_run: str = Field("", description="finished run of poseconv3d instead of joint and bone")
-    frames: int = Field(
-        16, ge=0, description="resampled frames of pose; 0: not resampled (paper: 0)"
-    )
-    fusion: FusionName = Field("cmtf", description="late, concat, cross_attention or cmtf")
-    memory: bool = Field(True, description="refinement by the memory bank; not with late fusion")
-    criteria: str = Field(
-        ",".join(CRITERIA), description="criteria of CMTF attention, separated by commas"
-    )
-    centred: bool = Field(True, description="subtract the clip's mean from each token (not paper)")
-    width: int = Field(48, ge=2, description="width of fused tokens (paper: 512)")
-    heads: int = Field(6, ge=1, description="attention heads; must divide width (paper: 8)")
-    merge: float = Field(0.25, ge=0, le=0.5, description="share of tokens that merge, 0-0.5")
-    bank: int = Field(50, ge=1, description="entries per class (paper: 50)")
-    reads: Reads = Field("predicted", description="entries of the predicted class, or of all")
-    top_k: int = Field(5, ge=1, description="entries retrieved per clip (paper: 5)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of an entry (paper: 0.9)")
-    warmup: int = Field(3, ge=0, description="epochs in which the bank is only written")
-    ramp: int = Field(3, ge=1, description="epochs after warm-up until alpha is reached")
-    alpha: float = Field(1.0, ge=0, description="weight of the prototype loss (paper: 1)")
-    loss_on: LossOn = Field(
-        "weighted", description="weighted logits, averaged (paper), or each head by itself"
-    )
-    margin: float = Field(0.0, ge=0, le=1, description="radians added to the true class's angle")
-    finetune: bool = Field(False, description="fine-tune the pose encoder; false keeps it frozen")
-    finetune_rgb: bool = Field(False, description="fine-tune the RGB encoder; needs rgb_run")
-    lr: float = Field(1e-3, gt=0, le=1, description="AdamW learning rate (paper: 1e-4)")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="AdamW weight decay (paper: 1e-4)")
+    rgb: str = setting("synthetic-rgb", "RGB tokens: encoder name or folder; none: pose alone")
+    rgb_run: str = setting("", "finished run on pictures (04) that computes them instead")
+    joint_run: str = setting("", "finished run of the joint stream; empty: trained first")
+    bone_run: str = setting("", "finished run of the bone stream; empty: trained first")
+    pose_run: str = setting("", "finished run of poseconv3d instead of joint and bone")
+    frames: int = setting(16, "resampled frames of pose; 0: not resampled (paper: 0)", ge=0)
+    fusion: FusionName = setting("cmtf", "late, concat, cross_attention or cmtf")
+    memory: bool = setting(True, "refinement by the memory bank; not with late fusion")
+    criteria: str = setting(",".join(CRITERIA), "criteria of CMTF attention, separated by commas")
+    centred: bool = setting(True, "subtract the clip's mean from each token (not paper)")
+    width: int = setting(48, "width of fused tokens (paper: 512)", ge=2)
+    heads: int = setting(6, "attention heads; must divide width (paper: 8)", ge=1)
+    merge: float = setting(0.25, "share of tokens that merge, 0-0.5", ge=0, le=0.5)
+    bank: int = setting(50, "entries per class (paper: 50)", ge=1)
+    reads: Reads = setting("predicted", "entries of the predicted class, or of all")
+    top_k: int = setting(5, "entries retrieved per clip (paper: 5)", ge=1)
+    momentum: float = setting(0.9, "momentum of an entry (paper: 0.9)", ge=0, lt=1)
+    warmup: int = setting(3, "epochs in which the bank is only written", ge=0)
+    ramp: int = setting(3, "epochs after warm-up until alpha is reached", ge=1)
+    alpha: float = setting(1.0, "weight of the prototype loss (paper: 1)", ge=0)
+    loss_on: LossOn = setting("weighted", "weighted logits, averaged (paper), or each head alone")
+    margin: float = setting(0.0, "radians added to the true class's angle", ge=0, le=1)
+    finetune: bool = setting(False, "fine-tune the pose encoder; false keeps it frozen")
+    finetune_rgb: bool = setting(False, "fine-tune the RGB encoder; needs rgb_run")
+    lr: float = setting(1e-3, "AdamW learning rate (paper: 1e-4)", gt=0, le=1)
+    weight_decay: float = setting(1e-4, "AdamW weight decay (paper: 1e-4)", ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod

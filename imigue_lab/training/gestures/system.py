@@ -20,27 +20,17 @@ from imigue_lab.training.gestures.map_encoder import MapEncoder
 
 
 class GestureBatch(NamedTuple):
-    """Both modalities of the same clips, padded; a clip without one has an empty mask there.
+    """Both modalities of the same clips, padded; a clip without one has an empty mask there."""
 
-    Attributes:
-        rgb: RGB tokens; None if pictures are to be encoded.
-        pictures, pictured: 0 and False for a clip without pictures; None if `rgb` is given.
-        skeleton: joints and bones, concatenated in the channels.
-        frame_mask: False for padding.
-        places, seen: of the pose tokens.
-        steps: number of pose tokens in time without padding.
-        tokens: of the frozen pose encoder; None if skeletons are to be encoded.
-    """
-
-    rgb: Tokens | None
-    pictures: UInt8[Tensor, "B L 3 H W"] | None
-    pictured: Bool[Tensor, " B"] | None
-    skeleton: Float[Tensor, "B M T V CC"]
-    frame_mask: Bool[Tensor, "B T"]
-    places: Float[Tensor, "B M S V 2"]
-    seen: Bool[Tensor, "B M S V"]
-    steps: Int[Tensor, " B"]
-    tokens: Float[Tensor, "B M S V W"] | None
+    rgb: Tokens | None  # RGB tokens; None if pictures are to be encoded
+    pictures: UInt8[Tensor, "B L 3 H W"] | None  # 0 for a clip without; None if `rgb` is given
+    pictured: Bool[Tensor, " B"] | None  # False for a clip without; None if `rgb` is given
+    skeleton: Float[Tensor, "B M T V CC"]  # joints and bones, concatenated in the channels
+    frame_mask: Bool[Tensor, "B T"]  # False for padding
+    places: Float[Tensor, "B M S V 2"]  # of the pose tokens
+    seen: Bool[Tensor, "B M S V"]  # of the pose tokens
+    steps: Int[Tensor, " B"]  # number of pose tokens in time without padding
+    tokens: Float[Tensor, "B M S V W"] | None  # of a frozen encoder; None if skeletons are encoded
     label: Int[Tensor, " B"]
     clip_ids: list[str]
 
@@ -70,9 +60,8 @@ def pad_tokens(clips: list[Tokens]) -> Tokens:
 class GestureSystem(nn.Module):
     """Both encoders followed by the gesture model; tokens of a frozen encoder are in the batch.
 
-    Args:
-        encoder: 2s-AGCN; None if the tokens are a run's on heatmaps.
-        rgb_encoder: None if it is frozen: it is not needed here, and large.
+    2s-AGCN is None if the pose tokens are a run's on heatmaps; the RGB encoder is None if it is
+    frozen: it is not needed here, and large.
     """
 
     def __init__(

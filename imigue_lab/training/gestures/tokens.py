@@ -23,7 +23,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.features.flow import prefetch
 from imigue_lab.models.tokens import WHOLE, Region, Tokens, grid_tokens
 from imigue_lab.training.baselines.clips import BatchesAhead
-from imigue_lab.training.baselines.start import RANDOM
+from imigue_lab.training.baselines.start import random_starts
 from imigue_lab.training.gesture_clips import (
     GestureData,
     Sizes,
@@ -32,23 +32,9 @@ from imigue_lab.training.gesture_clips import (
     load_gesture_data,
     picture_sizes,
 )
-from imigue_lab.training.gestures.map_encoder import (
-    TRAINED,
-    Map,
-    MappedClips,
-    encode_maps,
-    open_mapped,
-    read_maps,
-)
-from imigue_lab.training.gestures.pose_encoder import (
-    STREAMS,
-    PoseClip,
-    cell_clips,
-    encode_clips,
-    load_pose_encoder,
-    open_pose_store,
-    pose_runs,
-)
+from imigue_lab.training.gestures import map_encoder, pose_encoder
+from imigue_lab.training.gestures.map_encoder import Map, MappedClips
+from imigue_lab.training.gestures.pose_encoder import PoseClip
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
 from imigue_lab.training.ranks import ALONE, Ranks
@@ -58,28 +44,16 @@ from imigue_lab.training.session import open_device
 
 @dataclass(frozen=True)
 class GestureTokens:
-    """Every clip that a gesture model is trained or scored on.
+    """Every clip that a gesture model is trained or scored on."""
 
-    Attributes:
-        gestures: split, keypoints and layout.
-        runs: of the pose encoder: joint and bone, or one of heatmaps.
-        rgb: the RGB map of each clip that has one; empty if the RGB encoder is fine-tuned, and
-            without any RGB.
-        encoding: of the RGB encoder.
-        poses: the skeleton of each clip that has one.
-        sizes: width and height of a clip's pictures, where they are known.
-        filmed: the run that provides the RGB encoder, and its pictures; None for stored tokens.
-        posed: the run that provides the pose tokens, and its heatmaps; None for 2s-AGCN.
-    """
-
-    gestures: GestureData
-    runs: list[Run]
-    rgb: dict[str, Map]
-    encoding: Encoding
-    poses: dict[str, PoseClip]
-    sizes: Sizes = field(default_factory=dict)
-    filmed: MappedClips | None = None
-    posed: MappedClips | None = None
+    gestures: GestureData  # split, keypoints and layout
+    runs: list[Run]  # of the pose encoder: joint and bone, or one of heatmaps
+    rgb: dict[str, Map]  # the RGB map of each clip with one; empty if fine-tuned or without RGB
+    encoding: Encoding  # of the RGB encoder
+    poses: dict[str, PoseClip]  # the skeleton of each clip that has one
+    sizes: Sizes = field(default_factory=dict)  # of the pictures, where known
+    filmed: MappedClips | None = None  # the RGB encoder's run and pictures; None for stored tokens
+    posed: MappedClips | None = None  # the pose tokens' run and its heatmaps; None for 2s-AGCN
 
     @property
     def rgb_dim(self) -> int:
@@ -141,13 +115,13 @@ class GestureTokens:
 
     @property
     def without_rgb(self) -> list[str]:
-        known = self.rgb_input.files if self.rgb_input else self.rgb
+        known = self.rgb_input.seen if self.rgb_input else self.rgb
         return [i for i in self.gestures.split.clips.clip_id if i not in known]
 
     @property
     def unplaced(self) -> list[str]:
         """Clips with pictures of unknown size."""
-        shown = self.filmed.files if self.filmed else self.rgb
+        shown = self.filmed.seen if self.filmed else self.rgb
         return [i for i in self.poses if i in shown and i not in self.sizes]
 
     @property
@@ -175,14 +149,12 @@ class GestureTokens:
 
     def remarks(self) -> list[str]:
         """What a reader of the scores should know."""
-        notes = [f"rgb features ({self.encoding.name}) are {self.encoding.note}"]
-        notes *= bool(self.encoding.note)
+        note = self.encoding.note
+        notes = [f"rgb features ({self.encoding.name}) are {note}"] if note else []
         if self.filmed:
             how = "fine-tuned" if self.rgb_input else "frozen"
-            run = self.filmed.run
-            notes.append(f"rgb tokens are those of the run {run.folder.name}, {how}")
-            own = run.provenance()["remarks"]
-            notes += [f"{run.folder.name}: {remark}" for remark in own if RANDOM in remark]
+            notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
+            notes += random_starts(self.filmed.run)
         if self.posed:
             notes.append(f"pose tokens are cells of the run {self.runs[0].folder.name}, frozen")
         bare = self.bare
@@ -223,11 +195,8 @@ class GestureTokens:
 
     def maps(self, clip_ids: list[str]) -> Tokens:
         """The RGB tokens of clips; one without any has an empty mask."""
-        known = {
-            i: grid_tokens(self.rgb[i][None].float(), self.region(i))
-            for i in clip_ids
-            if i in self.rgb
-        }
+        present = [i for i in clip_ids if i in self.rgb]
+        known = {i: grid_tokens(self.rgb[i][None].float(), self.region(i)) for i in present}
         nothing = grid_tokens(torch.zeros(1, 1, 1, 1, self.rgb_dim))
         nothing = replace(nothing, mask=~nothing.mask)  # a batch must not be without tokens
         return pad_tokens([known.get(clip_id, nothing) for clip_id in clip_ids])
@@ -251,17 +220,14 @@ class GestureTokens:
 def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -> GestureTokens:
     """Reads clips and RGB tokens; trains the pose encoder unless it is named, and applies it.
 
-    Args:
-        index: replaces the index of `settings.data`; only its files are read.
-
-    Raises:
-        DataError, RunError: the data or the named runs do not fit.
+    `index` replaces the index of `settings.data`; only its files are read. Raises DataError or
+    RunError if the data or the named runs do not fit.
     """
     index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
     gestures = load_gesture_data(index, settings.fold, settings.seed, settings.keypoints)
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:
-        filmed = open_mapped("rgb_run", settings.rgb_run, index, gestures)
+        filmed = map_encoder.open_mapped("rgb_run", settings.rgb_run, index, gestures)
         sizes, encoding = picture_sizes(index), filmed.encoding
         frozen = not settings.finetune_rgb
         if filmed.settings.region == "person" and not frozen:
@@ -269,28 +235,29 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
                 f"finetune_rgb: {settings.rgb_run} sees the person's box, which needs frozen"
                 " tokens; set it to false, or name a run with region=centre"
             )
-        rgb = encode_maps(filmed, settings.store, index, device) if frozen else {}
+        rgb = map_encoder.encode_maps(filmed, settings.store, index, device) if frozen else {}
     elif settings.rgb == "none":
         rgb, sizes, encoding = {}, {}, Encoding("none", "pose alone")
     else:
         features = open_features(settings.rgb, settings.store, index)
-        if features.encoding.encoder.startswith(TRAINED):
+        if features.encoding.encoder.startswith(map_encoder.TRAINED):
             raise RunError(
                 f"rgb: expected tokens of a published encoder, got {features.encoding.name}, which"
                 " a run computed; name the run by rgb_run, so that its training clips are checked"
             )
-        (rgb, sizes), encoding = read_maps(features, index), features.encoding
+        (rgb, sizes), encoding = map_encoder.read_maps(features, index), features.encoding
     if settings.pose_run:
-        posed = open_mapped("pose_run", settings.pose_run, index, gestures)
-        poses = cell_clips(posed, encode_maps(posed, settings.store, index, device), sizes)
+        posed = map_encoder.open_mapped("pose_run", settings.pose_run, index, gestures)
+        maps = map_encoder.encode_maps(posed, settings.store, index, device)
+        poses = pose_encoder.cell_clips(posed, maps, sizes)
         return GestureTokens(gestures, [posed.run], rgb, encoding, poses, sizes, filmed, posed)
-    runs = pose_runs(settings, gestures)
-    encoder = load_pose_encoder(runs, gestures)
-    kept = open_pose_store(settings.store, index, runs, settings.frames)
-    poses = {}
+    runs = pose_encoder.pose_runs(settings, gestures)
+    encoder = pose_encoder.load_pose_encoder(runs, gestures)
+    store = pose_encoder.open_pose_store(settings.store, index, runs, gestures)
+    kept, poses = None if settings.finetune else store, {}
     for split in gestures.sources.split.unique():
-        clips = gestures.clips(split, settings.frames, list(STREAMS))
-        poses |= encode_clips(encoder, clips, sizes, device, None if settings.finetune else kept)
+        clips = gestures.clips(split, settings.frames, list(pose_encoder.STREAMS))
+        poses |= pose_encoder.encode_clips(encoder, clips, sizes, device, kept)
     return GestureTokens(gestures, runs, rgb, encoding, poses, sizes, filmed)
 
 

@@ -17,10 +17,7 @@ from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.gesture_clips import clip_rows, prediction_table
 from imigue_lab.training.gestures.map_encoder import MapEncoder
-from imigue_lab.training.gestures.pose_encoder import (
-    build_pose_encoder,
-    load_pose_encoder,
-)
+from imigue_lab.training.gestures.pose_encoder import build_pose_encoder, load_pose_encoder
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.tokens import (
@@ -75,14 +72,9 @@ class Steps:
 
 def pooled(seen: list[Candidates], device: torch.device) -> Candidates:
     """The candidates of all pieces and processes of a step; the bank sorts them by clip id."""
-    if len(seen) == 1:
-        return seen[0]
-    return Candidates(
-        torch.cat([t.f.to(device) for t in seen]),
-        torch.cat([t.logits.to(device) for t in seen]),
-        torch.cat([t.label.to(device) for t in seen]),
-        [clip_id for t in seen for clip_id in t.clip_ids],
-    )
+    *tensors, clip_ids = zip(*seen, strict=True)
+    f, logits, label = (torch.cat([x.to(device) for x in own]) for own in tensors)
+    return Candidates(f, logits, label, [clip_id for own in clip_ids for clip_id in own])
 
 
 def train_gesture(
@@ -92,12 +84,9 @@ def train_gesture(
 ) -> Run:
     """Trains or resumes a run, its pose encoder first; a finished one is returned at once.
 
-    The test split is read once, after the last epoch, by the model of the kept epoch.
-    With `refit` another run finds the number of epochs first.
-
-    Args:
-        loaded: what `load_gesture_tokens(settings)` returns, if it is loaded already.
-        fit: trains the model; a trial (`training.trial`) has its own.
+    The test split is read once, after the last epoch, by the model of the kept epoch. With `refit`
+    another run finds the number of epochs first. `loaded` is what `load_gesture_tokens(settings)`
+    returns, if it is loaded already; `fit` trains: a trial (`training.trial`) has its own.
     """
     data = loaded or load_gesture_tokens(settings)
     selection, data = select_epochs(train_gesture, settings, data)
@@ -191,14 +180,10 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
 
 
 def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
-    """The best model of a run with its memory, in eval mode.
+    """The best model of a run with its memory, in eval mode, to be applied to `data`.
 
-    Args:
-        data: what it is to be applied to.
-
-    Raises:
-        RunError: not a gesture model, trained on other classes, keypoints or RGB tokens, or with
-            an encoder that had seen what the run holds out.
+    Raises RunError if it is no gesture model, or was trained on other classes, keypoints or RGB
+    tokens, or with an encoder that had seen what the run holds out.
     """
     refuse_leaked(run)
     expected: dict[str, Any] = {}

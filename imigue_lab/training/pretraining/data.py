@@ -17,12 +17,12 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures
 from imigue_lab.models.mamp import SEGMENT
 from imigue_lab.models.pictures.videomae import TUBE, cell_mask, tube_mask
-from imigue_lab.training.baselines.clips import Clips, Sampled, Seen, SkeletonClips
+from imigue_lab.training.baselines.clips import PLAIN, Clips, How, Sampled, Seen, SkeletonClips
 from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.frames import open_pictures
-from imigue_lab.training.baselines.pictures import IMAGENET, SIDES, Picture, PictureClips
+from imigue_lab.training.baselines.pictures import SIDES, Picture, PictureClips
 from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.pretraining.settings import USES_TEST, PretrainSettings
+from imigue_lab.training.pretraining.settings import ROW, USES_TEST, PretrainSettings
 
 PATCH = {"small": 8, "paper": 16}  # pixels
 
@@ -33,7 +33,7 @@ class MotionWindows(SkeletonClips):
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
         (clip,) = super().draws(number, ordinal)
         persons, frames, joints = clip.present.shape
-        uniform = self.rng(number, 4, ordinal).rand(persons, frames // SEGMENT * joints)
+        uniform = self.rng(number, 5, ordinal).rand(persons, frames // SEGMENT * joints)
         return [(clip, torch.from_numpy(uniform.astype(np.float32)))]
 
     def collate(self, draws: list[Any]) -> Seen:
@@ -57,7 +57,7 @@ class VideoWindows(PictureClips):
 
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
         (picture,) = super().draws(number, ordinal)
-        rng = self.rng(number, 4, ordinal)
+        rng = self.rng(number, 5, ordinal)
         masked = tube_mask(self.grid, self.ratio, rng)
         skipped = cell_mask(self.grid, self.skipped, rng.randint(4)) if self.skipped else ~masked
         return [(picture, *map(torch.from_numpy, (masked, skipped)))]
@@ -70,7 +70,7 @@ class VideoWindows(PictureClips):
 
     def enter(self, batch: Seen) -> tuple[torch.Tensor, ...]:
         frames, masked, skipped = batch.inputs
-        return self.normalised(frames), masked, skipped
+        return *super().enter(batch._replace(inputs=(frames,))), masked, skipped
 
 
 @dataclass(frozen=True)
@@ -95,24 +95,18 @@ class PretrainingData:
 
     def clips(self, split: str, settings: PretrainSettings, training: bool = False) -> Clips:
         """The windows of a split, masked at random; in evaluation always alike."""
-        rotation, crop = (settings.rotation, settings.temporal_crop) if training else (0.0, 1.0)
+        how = How(seed=settings.seed)
         if gestures := self.windows.gestures:
+            if training:
+                how = how._replace(rotation=settings.rotation, crop=settings.temporal_crop)
             own = gestures.skeletons(split, settings.frames)
-            how = (gestures.layout, ["joint"], "none", settings.seed, None, rotation, crop)
-            return MotionWindows(own, *how)
+            return MotionWindows(own, gestures.layout, ["joint"], how)
         assert self.windows.pictures is not None
         side, patch = SIDES[settings.size], PATCH[settings.size]
-        clips = VideoWindows(
-            self.windows.pictures,
-            split,
-            settings.frames,
-            side,
-            stacked=False,
-            colours=IMAGENET,
-            augment="turn" if training else "none",
-            seed=settings.seed,
-            sampled=Sampled(settings.frames, 0 if training else 1, settings.stride),
-        )
+        sampled = Sampled(settings.frames, 0 if training else 1, settings.stride)
+        how = How("turn" if training else "none", settings.seed, sampled)
+        seen = settings.frames, side, ROW[settings.kind]
+        clips = VideoWindows(self.windows.pictures, split, *seen, how)
         clips.grid = (settings.frames // TUBE, side // patch, side // patch)
         clips.ratio, clips.skipped = settings.ratio, settings.skipped
         return clips
@@ -123,8 +117,8 @@ class PretrainingData:
         if gestures := self.labelled.gestures:
             return gestures.clips(split, settings.frames, ["joint"])
         assert self.labelled.pictures is not None
-        how = (split, settings.frames, SIDES[settings.size], False, IMAGENET, "none", settings.seed)
-        return PictureClips(self.labelled.pictures, *how)
+        seen = settings.frames, SIDES[settings.size], ROW[settings.kind]
+        return PictureClips(self.labelled.pictures, split, *seen, PLAIN)
 
 
 def load_pretraining_data(settings: PretrainSettings) -> PretrainingData:

@@ -4,7 +4,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from imigue_lab.training.schedules import SCHEDULERS
+from imigue_lab.models.baselines import Name
+from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import TrainSettings
 
 Kind = Literal["motion", "video"]
@@ -21,6 +22,7 @@ PAPER: dict[str, dict[str, Any]] = {
 }
 
 
+ROW: dict[Kind, Name] = {"motion": "mamp", "video": "videomae-b"}  # that start from these
 USES_TEST = "pre-trained on interviews of the test split too"
 
 

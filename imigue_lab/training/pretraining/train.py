@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from imigue_lab.data.index import is_synthetic
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.declared import Stored, to_stored
 from imigue_lab.data.skeletons.keypoints import body_parts
 from imigue_lab.models.baselines import SIZES
 from imigue_lab.models.mamp import MotionPredictor
@@ -26,9 +26,8 @@ from imigue_lab.training.baselines.clips import Clips, draws_in_order, training_
 from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.leaks import record_training_clips
 from imigue_lab.training.loop import Stopping, fit
-from imigue_lab.training.optimisers import build_optimizer
 from imigue_lab.training.pretraining.data import PretrainingData, load_pretraining_data
-from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.pretraining.settings import ROW, PretrainSettings
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import clusters_of
@@ -36,7 +35,7 @@ from imigue_lab.training.session import Device, open_session
 from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
 NEIGHBOURS = 5
-ROW = {"motion": "mamp", "video": "videomae-b"}  # the rows of Table 1 that start from these
+BETAS = (0.9, 0.95)
 NARROW = {"decoder_width": 32, "decoder_depth": 1}
 DECODERS: dict[str, dict[str, int]] = {  # of the small size
     "motion": NARROW,
@@ -58,10 +57,12 @@ def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) 
             return run
         device, ranks = session.device, session.ranks
         if ranks.first:
-            record_training_clips(run, skeleton=dict.fromkeys(data.recorded, ""))
+            record_training_clips(run, {"skeleton": dict.fromkeys(data.recorded, "")})
         checkpoint = checkpoint_of(settings, data)
         model = build_pretraining(checkpoint)
-        optimizer = build_optimizer("adamw", model, settings.lr, settings.weight_decay)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(model, settings.weight_decay), lr=settings.lr, betas=BETAS
+        )
         clips = data.clips("train", settings, training=True)
         validation = data.clips("validation", settings)
 
@@ -93,6 +94,7 @@ def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) 
         scores = error_table(windows, settings.seed)
         if settings.probe:
             found = examples(device, best, data, settings)
+            assert data.labelled is not None
             probes = probe_table(found, data.labelled.split.clips, settings.seed)
             scores = pd.concat([scores, probes], ignore_index=True)
         remarks, synthetic = data.remarks(), is_synthetic(settings.data)
@@ -105,7 +107,7 @@ def checkpoint_of(settings: PretrainSettings, data: PretrainingData) -> dict[str
     arguments: dict[str, Any] = dict(SIZES[ROW[settings.kind]][settings.size])
     if settings.size == "small":
         arguments |= DECODERS[settings.kind]
-    keypoints = ""
+    keypoints: Stored = ""
     if gestures := data.windows.gestures:
         layout, keypoints = gestures.layout, to_stored(gestures.layout)
         arguments |= {"joints": len(layout.joints), "axes": layout.axes, "frames": settings.frames}
@@ -128,6 +130,18 @@ def build_pretraining(checkpoint: dict[str, Any]) -> nn.Module:
     """An untrained encoder and decoder, from the description of the weights."""
     build = MotionPredictor if checkpoint["model"] == ROW["motion"] else VideoPainter
     return build(**checkpoint["arguments"])
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Vectors do not decay, nor VideoMAE's mask token, as published."""
+    kept = {name: p for name, p in model.named_parameters() if p.ndim < 2}
+    if isinstance(model, VideoPainter):
+        kept["mask_token"] = model.mask_token
+    decaying = [p for name, p in model.named_parameters() if name not in kept]
+    return [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": list(kept.values()), "weight_decay": 0.0},
+    ]
 
 
 def load_pretraining(run: Run) -> nn.Module:
@@ -160,12 +174,12 @@ def features(
     device: Device, model: nn.Module, clips: Clips, batch_size: int
 ) -> tuple[Float[np.ndarray, "N D"], pd.Series]:
     """The mean token of each labelled clip, with its class, by clip id."""
-    model.eval()
+    net: Any = model.eval()
     found: dict[str, np.ndarray] = {}
     labels: dict[str, int] = {}
     for (batch,) in draws_in_order(clips, batch_size):
         with device.autocast():
-            mean = model.features(clips.enter(batch.to(device.torch_device))[0])
+            mean = net.features(clips.enter(batch.to(device.torch_device))[0])
         found |= dict(zip(batch.clip_ids, mean.float().cpu().numpy(), strict=True))
         labels |= dict(zip(batch.clip_ids, batch.label.tolist(), strict=True))
     ids = sorted(found)

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.models.tokens import WHOLE, Region
@@ -20,7 +19,7 @@ from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.settings import ATTENTIVE
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.train import load_gesture
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import Settings, setting
 
 ALL = "all heads"
 AFTER = "after merging"  # the joint attention over the merged tokens
@@ -30,12 +29,10 @@ SHARED = "contextual"  # one query a clip: its heads have no pairs
 class AttentionSettings(Settings):
     """Parameters of 06_attention."""
 
-    run: str = Field("demo", description="finished run of 01, by name; demo: as 01 is committed")
-    clip: str = Field(
-        "", description="clip id; empty: the held-out correct prediction with most confidence"
-    )
-    context_weights: str = Field(
-        "", description="MViTv2-S for rollout: kinetics400, or a file; empty: untrained"
+    run: str = setting("demo", "finished run of 01, by name; demo: as 01 is committed")
+    clip: str = setting("", "clip id; empty: the held-out correct prediction with most confidence")
+    context_weights: str = setting(
+        "", "MViTv2-S for rollout: kinetics400, or a file; empty: untrained"
     )
 
 
@@ -72,6 +69,11 @@ class ClipAttention:
         by_criterion = {c: [n for n in heads if self.criteria[n] == c] for c in self.criteria}
         single = {f"head {n + 1}, {self.criteria[n]}": [n] for n in heads}
         return {ALL: list(heads), **by_criterion, **single, AFTER: []}
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether pose tokens are cells of a map of heatmaps, not joints."""
+        return self.joints[0].startswith("row ")
 
     def on_places(self, layer: str = ALL) -> Float[np.ndarray, "t h w"]:
         """Mean attention of the joints to each place."""

@@ -167,6 +167,8 @@ def attention_over_clip(
     answer = f"{run.vocabulary().label(predicted)} ({attention.probability[predicted]:.2f})"
     title = f"Attention over clip {clip}<br>predicted {answer}"
     notes = [*notes_of(run), *([why] if why else []), LINES]
+    if attention.of_cells:
+        notes.append("dots are cells of the heatmaps' map; the player shows them on pictures only")
     if pictures.absent:
         notes.append(f"no pictures: {pictures.absent}")
     if np.isnan(attention.places).all():

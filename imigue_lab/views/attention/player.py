@@ -70,7 +70,7 @@ class AttentionPlayer(AroundPlayer):
             if footage.film:
                 shown = self.pairs.value, self.merged.value
                 paint = painter(self.attention, footage.film.size, span, layer, *shown)
-            elif footage.skeleton:
+            elif footage.skeleton and not self.attention.of_cells:
                 weights = joint_weights(self.attention, footage.skeleton, span, layer)
         self.player.dress(paint, weights)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
 from scipy.special import expit
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from imigue_lab.models.emotion import EmotionModel, InterFusion
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.train import load_emotion
 from imigue_lab.training.runs import Run
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import Settings, setting
 
 Tokens = Float[Tensor, "1 T D"]
 Windows = Bool[np.ndarray, " T"]
@@ -31,10 +30,8 @@ MEAN, FROM_FACE, FROM_CONTEXT = "mean gate", "face in context", "context in face
 class GatesSettings(Settings):
     """Parameters of 07_gates."""
 
-    run: str = Field("demo", description="finished run of 02, by name; demo: as 02 is committed")
-    video: str = Field(
-        "", description="video id; empty: the held-out one with most windows without a face"
-    )
+    run: str = setting("demo", "finished run of 02, by name; demo: as 02 is committed")
+    video: str = setting("", "video id; empty: the held-out one with most windows without a face")
 
 
 @dataclass(frozen=True)

@@ -11,27 +11,24 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from pydantic import Field
 
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
-from imigue_lab.training.settings import Settings
+from imigue_lab.training.settings import Settings, setting
 from imigue_lab.views.prototypes.points import Points
 
 
 class PrototypesSettings(Settings):
     """Parameters of 05_prototypes."""
 
-    run: str = Field("demo", description="finished run of 01, by name; demo: as 01 is committed")
-    method: Literal["umap", "pca"] = Field("umap", description="umap, or pca for two linear axes")
-    neighbours: int = Field(
-        15, ge=2, description="of UMAP: few show detail, many the overall structure"
-    )
-    min_dist: float = Field(0.1, ge=0, le=1, description="of UMAP: minimum distance of points")
-    metric: Literal["cosine", "euclidean"] = Field("cosine", description="cosine or euclidean")
-    split: Literal["train", "validation", "test"] = Field(
-        "test", description="clips shown: train, validation or test"
+    run: str = setting("demo", "finished run of 01, by name; demo: as 01 is committed")
+    method: Literal["umap", "pca"] = setting("umap", "umap, or pca for two linear axes")
+    neighbours: int = setting(15, "of UMAP: few show detail, many the overall structure", ge=2)
+    min_dist: float = setting(0.1, "of UMAP: minimum distance of points", ge=0, le=1)
+    metric: Literal["cosine", "euclidean"] = setting("cosine", "cosine or euclidean")
+    split: Literal["train", "validation", "test"] = setting(
+        "test", "clips shown: train, validation or test"
     )
 
 

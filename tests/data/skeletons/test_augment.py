@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from imigue_lab.data.skeletons.augment import (
     augmented,
     flip,
-    random_flip,
     random_scale,
     random_turn_2d,
     random_turn_3d,
@@ -35,7 +34,7 @@ def clip():
 CHANGES = {
     "scale": lambda x, rng: random_scale(x, rng),
     "turn": lambda x, rng: random_turn_2d(x, rng),
-    "flip": lambda x, rng: random_flip(x, COCO, rng),
+    "mirror": lambda x, rng: augmented(x, COCO, rng, "mirror"),
 }
 
 
@@ -104,10 +103,11 @@ def test_two_flips_cancel_out(clip):
     assert_allclose(flip(flip(pixels, COCO, 640), COCO, 640), pixels, rtol=1e-5)
 
 
-def test_flips_occur_with_the_requested_probability(clip):
-    source = seeded()
-    flips = [random_flip(clip, COCO, source, probability=0.25) is not clip for _ in range(400)]
-    assert 70 < sum(flips) < 130
+def test_half_of_the_clips_are_mirrored(clip):
+    source, left = seeded(), COCO.joints.index("left_wrist")
+    scores = [augmented(clip, COCO, source, "mirror")[0, 0, left, 2] for _ in range(400)]
+    mirrored = np.isclose(scores, 0.9)
+    assert 160 < mirrored.sum() < 240 and np.isclose(scores, 0.5)[~mirrored].all()
 
 
 @pytest.fixture

@@ -64,7 +64,8 @@ def test_inner_tokens_equal_the_published_ones(recorded, block, every):
 
 def test_small_equals_torchvisions_model():
     ours, theirs = on_no_device(build_mvit).net, on_no_device(mvit_v2_s)
-    assert str(ours) == str(theirs)
+    assert isinstance(ours, type(theirs))
+    assert str(ours).partition("\n")[2] == str(theirs).partition("\n")[2]  # below the class
     shapes = [{name: t.shape for name, t in net.state_dict().items()} for net in (ours, theirs)]
     assert shapes[0] == shapes[1]
     assert sum(p.numel() for p in ours.parameters()) == 34_537_744
@@ -124,5 +125,6 @@ def test_impossible_models_are_refused(arguments, complaint):
 def test_the_classifier_equals_torchvisions():
     with torch.device("meta"):
         ours, theirs = build_mvitv2(), mvit_v2_s(num_classes=32)
-    assert str(ours) == str(theirs)
+    assert isinstance(ours, type(theirs))
+    assert str(ours).partition("\n")[2] == str(theirs).partition("\n")[2]  # below the class
     assert sum(p.numel() for p in ours.parameters()) == 34_254_752

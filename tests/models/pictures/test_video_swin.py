@@ -41,7 +41,8 @@ def test_sizes_equal_torchvisions(size, theirs):
     with torch.device("meta"):
         ours = build_video_swin(size, drop_path=0.1)
         reference = getattr(video, f"swin3d_{theirs}")(num_classes=32)
-    assert str(ours) == str(reference)
+    assert isinstance(ours, type(reference))
+    assert str(ours).partition("\n")[2] == str(reference).partition("\n")[2]  # below the class
     assert sum(p.numel() for p in ours.parameters()) == PARAMETERS[size]
 
 

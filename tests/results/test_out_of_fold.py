@@ -1,5 +1,7 @@
 """Weights out of fold, ensembles of folds and seeds, and emotion runs: what fusion joins by id."""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,8 @@ from scipy.special import expit
 from imigue_lab.app import main
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError
-from imigue_lab.results.folds import fold_runs, pooled
 from imigue_lab.results.fuse import fit_temperature, fuse, fusion_table, show_members, tempered
+from imigue_lab.results.open import fold_runs, pooled
 from imigue_lab.results.published_tables import table_one
 from imigue_lab.results.submit import submit
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -183,6 +185,17 @@ def test_the_folds_and_seeds_of_one_model_are_averaged_and_only_the_test_counts_
         fuse(names, "search")
 
 
+def test_an_ensemble_of_folds_without_any_known_truth_has_predictions_alone(write, capsys):
+    for run in (runs := write.model("a")[1:]):
+        table = run.predictions()
+        run.write_predictions(table.assign(label=table.label.mask(table.split == "test")))
+    main(["fuse", *(run.folder.name for run in runs), "--name", "hidden"])
+    assert "Empty DataFrame" in capsys.readouterr().out
+    fused = Run(runs_folder() / "hidden")
+    assert fused.scores().empty and (fused.predictions().split == "test").sum() == 30
+    assert "there are no scores" in write_card(fused).read_text()
+
+
 def test_emotion_runs_are_fused_by_video_and_written_as_any_run(write, tmp_path):
     first, *_ = write.model("a", emotion=True, skill=2.0)
     second, *_ = write.model("b", emotion=True, skill=2.0, gamma=1.0)
@@ -237,8 +250,14 @@ def test_trained_emotion_folds_are_fused_and_submitted(trained, synthetic):
     assert fold_runs(official) == folds
     other = train_emotion(EmotionSettings(**given, name="fused-late", fusion="late"))
     assert fold_runs(official) == folds
-    with pytest.raises(RunError, match="--fold 0 --fusion late --width 8"):
-        fuse([official.folder.name, other.folder.name], "folds")
+    both = [official.folder.name, other.folder.name]
+    for fold in range(5):  # the sentence about each missing one ends with its command
+        with pytest.raises(RunError, match=f"got none on {fold}") as missing:
+            fuse(both, "folds")
+        main(shlex.split(str(missing.value).partition("as by imigue-lab ")[2]))
+    table = fusion_table(fuse(both, "folds", temperature=True))
+    known = official.predictions()
+    assert table.n[table.split == "out of fold"].tolist() == [(known.split != "test").sum()] * 2
     ensemble = fuse([own.folder.name for own in folds], name="fused-folds")
     test = labelled(ensemble.predictions(), "test")
     assert len(test) == len(labelled(run.predictions(), "test"))
