@@ -82,6 +82,12 @@ TASKS = {
         "baselines.train:load_baseline",
         "data subjects store model size pictures region keypoints fold seed",
     ),
+    "pretraining": Task(
+        "pretraining.settings:PretrainSettings",
+        "pretraining.data:load_pretraining_data",
+        "pretraining.train:pretrain",
+        "pretraining.train:load_pretraining",
+    ),
 }
 
 
