@@ -1,9 +1,10 @@
-"""Masked pre-training: runs, resume, probe, held-out interviews, and networks that start from it."""
+"""Masked pre-training: runs, resume, probe, held-out interviews, networks that start from it."""
 
 import pandas as pd
 import pytest
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, body_parts
+from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
@@ -44,13 +45,10 @@ def test_windows_cover_whole_interviews_and_no_test_interview(synthetic):
     data = load_pretraining_data(settings)
     clips, videos = data.windows.split.clips, data.windows.split.clips.groupby("video_id")
     assert "test" not in set(clips.split)
-    for _, own in videos:
-        frames = sorted((row.start, row.end) for row in own.itertuples())
-        assert frames[0][0] == 0
-        assert (
-            all(b <= c for (_, b), (c, _) in zip(frames, frames[1:], strict=False))
-            or len(frames) > 1
-        )
+    frames = open_data(str(synthetic)).videos.set_index("video_id").frames
+    for video_id, own in videos:
+        assert own.start.min() == 0
+        assert own.end.max() + 1 == frames[video_id]
     with_test = load_pretraining_data(settings_of(synthetic, probe=False, use_test=True))
     assert len(with_test.windows.split.clips) > len(clips)
     assert USES_TEST in with_test.remarks()
