@@ -20,6 +20,7 @@ from imigue_lab.models.gesture import build_gesture
 from imigue_lab.models.tokens import Tokens
 
 RGB, POSE = 8 * 7 * 7, 16 * 22
+CPU = torch.device("cpu")
 
 
 class Merging(NamedTuple):
@@ -48,7 +49,7 @@ def compare_precisions(
     clips: int,
     seed: int,
     score: Callable = cmtf.similarity,
-    device: torch.device | str = "cpu",
+    device: torch.device = CPU,
 ) -> Merging:
     """One untrained model on random tokens, in float32 and under autocast with this score."""
     torch.manual_seed(seed)
@@ -56,7 +57,6 @@ def compare_precisions(
     streams = random_tokens(clips, RGB, width), random_tokens(clips, POSE, width)
     rgb, pose = (own.to(device) for own in streams)
     seen: list[tuple[Tensor, Tensor]] = []
-    kind = torch.device(device).type
 
     def spy(scores: Tensor, *counts: Tensor) -> Tensor:
         destination = match_both_ways(scores, *counts)
@@ -65,7 +65,7 @@ def compare_precisions(
 
     with patch.object(cmtf, "match_both_ways", spy):
         whole = model(rgb, pose).logits
-        with patch.object(cmtf, "similarity", score), torch.autocast(kind, torch.bfloat16):
+        with patch.object(cmtf, "similarity", score), torch.autocast(device.type, torch.bfloat16):
             mixed = model(rgb, pose).logits.float()
     (_, theirs), (scores, ours) = seen
     distinct = len(scores[0].amax(dim=1).unique())
