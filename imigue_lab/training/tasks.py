@@ -29,7 +29,7 @@ class Task:
     data_place: str
     train_place: str
     model_place: str
-    reads: str  # the settings that decide which data are loaded
+    reads: str = ""  # the settings that decide which data are loaded
     shared: str = ""  # the attribute of the data that does not depend on the split
 
     @property

@@ -40,16 +40,16 @@ def test_a_run_scores_windows_and_the_probe_beside_their_baselines(motion, synth
     assert {"validation_loss", "probe_accuracy"} <= set(motion.metrics())
 
 
-def test_windows_cover_whole_interviews_and_no_test_interview(synthetic):
-    settings = settings_of(synthetic, probe=False)
+def test_windows_cover_whole_interviews_and_no_test_interview(filmed):
+    settings = settings_of(filmed, probe=False, windows=1.0)
     data = load_pretraining_data(settings)
     clips, videos = data.windows.split.clips, data.windows.split.clips.groupby("video_id")
     assert "test" not in set(clips.split)
-    frames = open_data(str(synthetic)).videos.set_index("video_id").frames
+    frames = open_data(str(filmed)).videos.set_index("video_id").frames
     for video_id, own in videos:
         assert own.start.min() == 0
         assert own.end.max() + 1 == frames[video_id]
-    with_test = load_pretraining_data(settings_of(synthetic, probe=False, use_test=True))
+    with_test = load_pretraining_data(settings_of(filmed, probe=False, windows=1.0, use_test=True))
     assert len(with_test.windows.split.clips) > len(clips)
     assert USES_TEST in with_test.remarks()
     assert set(with_test.recorded) == set(data.recorded)
@@ -106,8 +106,8 @@ def test_a_start_that_saw_a_held_out_interview_is_refused(synthetic):
         train_baseline(BaselineSettings.from_arguments(given))
 
 
-def test_video_is_learned_from_stored_frames(synthetic):
-    settings = settings_of(synthetic, kind="video", frames=4, probe=False, skipped=0.5)
+def test_video_is_learned_from_stored_frames(filmed):
+    settings = settings_of(filmed, kind="video", frames=4, probe=False, skipped=0.5)
     run = pretrain(settings)
     assert run.predictions().error.between(0.1, 3).all()
     model = load_pretraining(run)

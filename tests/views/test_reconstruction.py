@@ -12,9 +12,9 @@ from imigue_lab.views.reconstruction import rebuild_motion, rebuild_video, recon
 
 
 @pytest.fixture(scope="module", params=["motion", "video"])
-def made(request, synthetic):
+def made(request, filmed):
     frames = {"motion": 8, "video": 4}[request.param]
-    given = {"data": str(synthetic), "kind": request.param, "frames": frames, "epochs": 1}
+    given = {"data": str(filmed.root), "kind": request.param, "frames": frames, "epochs": 1}
     settings = PretrainSettings.from_arguments(given | {"windows": 8.0, "probe": False})
     data = load_pretraining_data(settings)
     return settings, data, pretrain(settings, data)

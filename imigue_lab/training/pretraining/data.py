@@ -156,7 +156,7 @@ def window_clips(index: Index, labelled: pd.DataFrame, seconds: float, column: s
     known = videos[column].notna() & videos[["fps", "frames", "split"]].notna().all(axis=1)
     whole = videos[known & (seconds > 0)]
     ranges = {
-        video.video_id: slide(video.frames, video.fps, (seconds,), seconds)
+        video.video_id: slide(int(video.frames), float(video.fps), (seconds,), seconds)
         for video in whole.itertuples()
     }
     windows = with_windows(replace(index, videos=videos), ranges).clips
