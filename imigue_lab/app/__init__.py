@@ -118,6 +118,13 @@ def build_parser() -> argparse.ArgumentParser:
         model.add_argument("--trial", action="store_true", help=trial)
         model.set_defaults(task=task)
 
+    pretraining = TASKS["pretraining"].settings
+    pretrain = command("pretrain", train_model, "pre-train an encoder without labels (10)")
+    pretrain.add_argument("kind", choices=["motion", "video"], help="of skeletons, or pictures")
+    add_settings(pretrain, pretraining, positional="kind")
+    pretrain.add_argument("--trial", action="store_true", help=trial)
+    pretrain.set_defaults(task="pretraining")
+
     fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
     fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     weights = "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1"

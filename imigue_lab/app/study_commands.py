@@ -26,9 +26,13 @@ def add_option(
     parser.add_argument(option, default=default, help=shown, **rules)
 
 
-def add_settings(parser: argparse.ArgumentParser, cls: "type[Settings]") -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, cls: "type[Settings]", positional: str = ""
+) -> None:
     """One option for each setting, with its help and default; the settings validate the values."""
     for name, field in cls.model_fields.items():
+        if name == positional:
+            continue
         default = "empty" if field.default == "" else field.default
         help_text = f"{field.description} (default: {default})".replace("%", "%%")
         option, unset = f"--{name.replace('_', '-')}", argparse.SUPPRESS

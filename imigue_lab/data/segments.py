@@ -8,7 +8,8 @@ Letters in shapes: N, M segments; F frames of a video, S = F + 1 times, C classe
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pandas as pd
 import pandera.pandas as pa
 from jaxtyping import Float, Float64
 
+from imigue_lab.data.index import Index, clips_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError
@@ -53,6 +55,17 @@ def slide(
         starts = [*range(0, frames - size, stride), frames - size]
         ranges |= {(start, start + size - 1) for start in starts}
     return pd.DataFrame(sorted(ranges), columns=["start", "end"])
+
+
+def with_windows(index: Index, windows: Mapping[str, pd.DataFrame]) -> Index:
+    """The same videos with windows or segments (start and end in frames, any label) as clips."""
+    rows = [
+        {"clip_id": f"{video}_{row['start']}_{row['end']}", "video_id": video, **row}
+        for video, own in windows.items()
+        for row in own[[c for c in ("start", "end", "label") if c in own]].to_dict("records")
+    ]
+    classes = len(index.vocabulary)
+    return replace(index, clips=clips_table(rows, index.videos, classes))
 
 
 def as_segments(rows: pd.DataFrame, times: Times) -> pd.DataFrame:

@@ -19,7 +19,14 @@ from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.segments import by_frame, find_segments, write_clips, write_csv, write_json
+from imigue_lab.data.segments import (
+    by_frame,
+    find_segments,
+    with_windows,
+    write_clips,
+    write_csv,
+    write_json,
+)
 from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
@@ -30,7 +37,7 @@ from imigue_lab.errors import DataError, LabError
 from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import LONG, demo_emotion, demo_gesture
-from imigue_lab.inference.keypoints import OwnVideo, prepare_video, with_windows
+from imigue_lab.inference.keypoints import OwnVideo, prepare_video
 from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold
 from imigue_lab.inference.windows import (
     AnalyseSettings,

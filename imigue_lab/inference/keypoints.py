@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float32
 
-from imigue_lab.data.index import Index, clips_table
+from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.segments import Times, slide
+from imigue_lab.data.segments import Times, slide, with_windows
 from imigue_lab.data.skeletons.declared import FILE, to_declaration, to_stored
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.frame_table import frame_table
@@ -119,14 +118,3 @@ def place_video(source: Path, target: Path, rate: float | None) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         link.symlink_to(source)
-
-
-def with_windows(index: Index, windows: dict[str, pd.DataFrame]) -> Index:
-    """The same videos with windows or segments (start and end in frames, any label) as clips."""
-    rows = [
-        {"clip_id": f"{video}_{row['start']}_{row['end']}", "video_id": video, **row}
-        for video, own in windows.items()
-        for row in own[[c for c in ("start", "end", "label") if c in own]].to_dict("records")
-    ]
-    classes = len(index.vocabulary)
-    return replace(index, clips=clips_table(rows, index.videos, classes))

@@ -26,6 +26,7 @@ from imigue_lab.data.segments import (
     overlap,
     slide,
     spans,
+    with_windows,
 )
 from imigue_lab.data.skeletons.declared import layout_of
 from imigue_lab.data.source import open_data
@@ -33,7 +34,6 @@ from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
-from imigue_lab.inference.keypoints import with_windows
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.gesture_clips import with_richer_files

@@ -107,7 +107,7 @@ def score_windows(
     (its probability), based_on (both, rgb or pose), p0 ... of the classes.
 
     Args:
-        index: its clips are the windows (`keypoints.with_windows`), all of split test.
+        index: its clips are the windows (`segments.with_windows`), all of split test.
         keypoints: of each video, in the run's layout; all 0 where there are none.
         rgb: the encoder that the run was trained on (`open_encoder`).
 

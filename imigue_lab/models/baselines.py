@@ -6,7 +6,7 @@ for NTU RGB+D; docs/recipes.md compares each with what was published.
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.declared import Stored, layout_of
@@ -82,7 +82,8 @@ def read_recipe(name: str) -> Recipe:
 Videos = Literal["tsm", "slowonly", "video-swin-t", "video-swin-s", "video-swin-b"]
 Skeletons = Literal["st-gcn", "st-gcn++", "strongaug", "aagcn", "ctr-gcn", "dg-stgcn"]
 Both = Literal["dscnet", "rgbpose-conv3d"]
-Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s"]
+Masked = Literal["mamp", "videomae-s", "videomae-b"]  # pre-trained by masking
+Name = Literal[Videos, Skeletons, "poseconv3d", Both, "2s-agcn", "mvitv2-s", Masked]
 Modality = Literal["skeleton", "heatmaps", "RGB", "RGB and skeleton", "RGB and heatmaps"]
 
 
@@ -101,6 +102,8 @@ class Baseline(NamedTuple):
         """Whose weights its authors start from; empty where these are random."""
         if self.name == "mvitv2-s":
             return "Kinetics-400"
+        if self.name in get_args(Masked):
+            return "masked pre-training"
         if self.name == "rgbpose-conv3d":
             return "its two paths, each trained alone"
         return "ImageNet" if "RGB" in self.modality else ""
@@ -151,15 +154,17 @@ def build_baseline(
 
     Raises ValueError for an unknown name.
     """
-    if name in SKELETON_BUILDERS:
+    if name in SKELETON_BUILDERS and name != "mamp":
         apart = persons if NETWORKS[name].get("norm_per_person") else 1
         build = import_builder(SKELETON_BUILDERS[name])
         return build(keypoints, classes, channels=channels, persons=apart, **sizes)
-    if name not in PICTURE_BUILDERS:
-        known = ", ".join([*SKELETON_BUILDERS, *PICTURE_BUILDERS])
+    if name not in BUILDERS:
+        known = ", ".join(BUILDERS)
         raise ValueError(f"name must be one of {known}; got {name!r}")
-    if name in ("poseconv3d", "rgbpose-conv3d"):
+    if name == "mamp":
+        sizes = {"channels": channels, **sizes}
+    if name in ("poseconv3d", "rgbpose-conv3d", "mamp"):
         sizes = {"joints": len(layout_of(keypoints).joints), **sizes}
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
-    return import_builder(PICTURE_BUILDERS[name])(classes=classes, **sizes)
+    return import_builder(BUILDERS[name])(classes=classes, **sizes)

@@ -28,7 +28,7 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     emotion = "accuracy" in table
     shown = table.reindex(columns=["split", "predictor", "n", "correct"])
     shown.insert(3, "clusters", counted(table))
-    every = EMOTION_METRICS if emotion else GESTURE_METRICS
+    every = ("error", *(EMOTION_METRICS if emotion else GESTURE_METRICS))
     for metric in filter(table.columns.__contains__, every):
         shown[metric.replace("_", " ")] = with_intervals(table, metric)
     if "f1_mean" in table:

@@ -54,8 +54,9 @@ def read_training_clips(run: Run, kind: Kind) -> Contents:
 
 
 def held_out(clips: pd.DataFrame, *contents: Contents) -> set[str]:
-    """The ids of the clips that are not of train, and the digests of their contents."""
-    ids = set(clips.clip_id[clips.split != "train"])
+    """The ids of the clips that are not of train and of their videos, and digests of contents."""
+    held = clips[clips.split != "train"]
+    ids = {*held.clip_id, *held.video_id}
     return ids.union(*([own[i] for i in ids & own.keys()] for own in contents))
 
 

@@ -50,12 +50,14 @@ class Session:
         tables: Iterable[pd.DataFrame],
         names: Sequence[str],
         remarks: list[str],
+        scores: pd.DataFrame | None = None,
         **sources: Any,
     ) -> None:
         """Writes predictions, provenance, and last the scores, which mark the run as finished.
 
         `tables` are predictions of each split, whose first column is the id; `names` are of the
-        classes or outcomes; `sources` are further entries of the provenance.
+        classes or outcomes; `scores` are in place of the score table of these classes; `sources`
+        are further entries of the provenance.
         """
         predictions = pd.concat(tables)
         predictions = predictions.sort_values(predictions.columns[0], ignore_index=True)
@@ -72,7 +74,9 @@ class Session:
             | cost_of(self.device.torch_device, seconds)
             | {"remarks": remarks},
         )
-        self.run.write_scores(score_table(predictions, self.settings.seed, names))
+        if scores is None:
+            scores = score_table(predictions, self.settings.seed, names)
+        self.run.write_scores(scores)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Task:
     data_place: str
     train_place: str
     model_place: str
-    reads: str  # the settings that decide which data are loaded
+    reads: str = ""  # the settings that decide which data are loaded
     shared: str = ""  # the attribute of the data that does not depend on the split
 
     @property
@@ -81,6 +81,12 @@ TASKS = {
         "baselines.train:train_baseline",
         "baselines.train:load_baseline",
         "data subjects store model size pictures region keypoints fold seed",
+    ),
+    "pretraining": Task(
+        "pretraining.settings:PretrainSettings",
+        "pretraining.data:load_pretraining_data",
+        "pretraining.train:pretrain",
+        "pretraining.train:load_pretraining",
     ),
 }
 

@@ -171,23 +171,7 @@ def animation(skeleton: Skeleton, times: Float64[np.ndarray, " S"], step: int) -
     numbers = range(0, len(places), step)
     frames = [go.Frame(name=str(number), data=traces(skeleton, number)) for number in numbers]
     figure = go.Figure(data=frames[0].data, frames=frames)
-    immediate = {"mode": "immediate", "transition": {"duration": 0}}
-    pace = {"duration": 1000 * step * float(np.diff(times).mean()), "redraw": False}
-    play = immediate | {"frame": pace, "fromcurrent": True}
-    stop = immediate | {"frame": {"duration": 0, "redraw": False}}
-    buttons = [
-        {"label": "play", "method": "animate", "args": [None, play]},
-        {"label": "pause", "method": "animate", "args": [[None], stop]},
-    ]
-    menu = {"type": "buttons", "direction": "left", "buttons": buttons, "showactive": False}
-    menu |= {"x": 0, "y": -0.08, "xanchor": "left", "yanchor": "top"}
-    steps = [
-        {"label": f"{times[number]:.2f}", "method": "animate", "args": [[str(number)], stop]}
-        for number in numbers
-    ]
-    slider = {"steps": steps, "x": 0.2, "len": 0.8, "y": -0.06}
-    slider["currentvalue"] = {"prefix": "second ", "xanchor": "right"}
-    figure.update_layout(updatemenus=[menu], sliders=[slider])
+    add_player(figure, times[::step])
     (left, top), (right, bottom) = np.nanmin(places, (0, 1)), np.nanmax(places, (0, 1))
     margin = MARGIN * max(right - left, bottom - top, 1e-6)
     vertical = [bottom + margin, top - margin]  # in a picture y points down
@@ -196,6 +180,30 @@ def animation(skeleton: Skeleton, times: Float64[np.ndarray, " S"], step: int) -
     unit = "" if skeleton.in_space else ", pixels"
     figure.update_xaxes(range=[left - margin, right + margin], title_text=f"x{unit}")
     return figure.update_yaxes(range=vertical, scaleanchor="x", title_text=f"y{unit}")
+
+
+def add_player(figure: go.Figure, times: Float64[np.ndarray, " S"], redraw: bool = False) -> None:
+    """Adds buttons and a slider in seconds to a figure with frames, which start at `times`.
+
+    `redraw`: the frames have pictures.
+    """
+    immediate = {"mode": "immediate", "transition": {"duration": 0}}
+    pace = {"duration": 1000 * float(np.diff(times).mean()), "redraw": redraw}
+    play = immediate | {"frame": pace, "fromcurrent": True}
+    stop = immediate | {"frame": {"duration": 0, "redraw": redraw}}
+    buttons = [
+        {"label": "play", "method": "animate", "args": [None, play]},
+        {"label": "pause", "method": "animate", "args": [[None], stop]},
+    ]
+    menu = {"type": "buttons", "direction": "left", "buttons": buttons, "showactive": False}
+    menu |= {"x": 0, "y": -0.08, "xanchor": "left", "yanchor": "top"}
+    steps = [
+        {"label": f"{second:.2f}", "method": "animate", "args": [[frame.name], stop]}
+        for frame, second in zip(figure.frames, times, strict=False)
+    ]
+    slider = {"steps": steps, "x": 0.2, "len": 0.8, "y": -0.06}
+    slider["currentvalue"] = {"prefix": "second ", "xanchor": "right"}
+    figure.update_layout(updatemenus=[menu], sliders=[slider])
 
 
 def traces(skeleton: Skeleton, frame: int) -> list[go.Scatter]:

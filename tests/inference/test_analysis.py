@@ -16,7 +16,7 @@ from imigue_lab.errors import DataError, RunError
 from imigue_lab.features import shipped
 from imigue_lab.features.poses import fit_layout, read_user_recording
 from imigue_lab.inference.analysis import analyse, export, read_corrections
-from imigue_lab.inference.keypoints import prepare_video, with_windows
+from imigue_lab.inference.keypoints import prepare_video
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.emotion.settings import EmotionSettings

@@ -22,6 +22,12 @@ from typing import Literal
 from imigue_lab.errors import DataError, some
 
 FINGERS = "thumb index middle ring pinky".split()
+PARTS = {  # words in the names of joints
+    "hand": ("hand", *FINGERS, "tip"),
+    "head": "nose eye ear jaw chin brow nostril lip mouth head pupil".split(),
+    "arm": "shoulder elbow wrist".split(),
+    "leg": "hip knee ankle heel toe foot".split(),
+}
 Pairs = tuple[tuple[int, int], ...]  # of indices of joints
 Source = int | tuple[int, int]  # a column, or two whose midpoint a joint is
 Unit = Literal["pixels", "fractions", "signed fractions", "percent", "metres"]
@@ -127,3 +133,13 @@ def subset(wanted: str | Layout, of: str | Layout) -> list[Source]:
             " contains them"
         )
     return [place for place in found if place is not None]
+
+
+def body_parts(layout: Layout) -> list[int]:
+    """The part of each joint, by its name: head, trunk, or an arm, a hand or a leg of one side."""
+    names = []
+    for joint in layout.joints:
+        part = next((p for p, words in PARTS.items() if any(w in joint for w in words)), "trunk")
+        side = joint.split("_")[0] if part in ("hand", "arm", "leg") else ""
+        names.append((part, side))
+    return [names.index(name) for name in names]

@@ -23,9 +23,12 @@ from torch import Tensor, nn
 from imigue_lab.errors import DataError, some
 from imigue_lab.models import import_builder
 from imigue_lab.models.checkpoints import graph_networks as nets
+from imigue_lab.models.checkpoints import masked
 from imigue_lab.models.checkpoints import pictures as pics
 from imigue_lab.models.checkpoints.graph_networks import Keys, keys_of
 from imigue_lab.models.checkpoints.pictures import Names
+
+State = dict[str, Tensor]
 
 
 class Family(NamedTuple):
@@ -40,6 +43,7 @@ class Family(NamedTuple):
     read: Callable[..., dict[str, Any]]
     fixed: Mapping[str, Any] = {}  # the builder's arguments that are the same for all files
     dropped: str = pics.DROPPED  # a regular expression of keys that the model has no use for
+    prepare: Callable[[State], State] = dict  # changes of a state dict beyond its names
 
     def build(self, state: Mapping[str, Tensor], **options: Any) -> nn.Module:
         """An untrained network of the sizes that the weights have."""
@@ -62,6 +66,12 @@ PYSKL_STGCN = keys_of("gcn.0.gcn.PA", "conv")
 ST_GCN = Keys("edge_importance.0", "st_gcn_networks.0.gcn.conv.weight", ".tcn.0.weight")
 AGCN, PYSKL_AGCN = (keys_of(graph, "conv_d.0") for graph in ("l1.gcn1.PA", "gcn.0.gcn.A"))
 CTRGCN, PYSKL_CTRGCN = (keys_of(graph, "convs.0.conv3") for graph in ("l1.gcn1.PA", "net.0.gcn1.A"))
+VIDEOMAE = Family(
+    "pictures.videomae:build_videomae",
+    masked.VIDEOMAE,
+    masked.read_videomae,
+    prepare=masked.with_key_bias,
+)
 FAMILIES = {
     "2s-agcn": graphs("agcn:build_agcn", nets.AGCN, AGCN, nets.agcn_rest),
     "st-gcn": graphs("stgcn:build_stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
@@ -91,13 +101,14 @@ FAMILIES = {
     "swinface": Family(
         "swinface:build_swinface", pics.SWINFACE, pics.read_swinface, dropped=pics.DROPPED_SWINFACE
     ),
+    "mamp": Family("mamp:build_mamp", masked.MAMP, masked.read_mamp),
+    "videomae": VIDEOMAE,
+    "videomae-v2": VIDEOMAE,
 }
 
-State = dict[str, Tensor]
-
 # mmaction, pyskl, TSM; PySlowFast; scripts that keep their arguments beside the weights
-WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "net", "weights")
-PREFIXES = re.compile(r"^(module\.)?(backbone\.)?")
+WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "module", "net", "weights")
+PREFIXES = re.compile(r"^(_orig_mod\.)?(module\.)?(backbone\.)?")
 
 # Types beside the weights that hold values alone: numbers, arrays, arguments, paths.
 to_scalar = np.float64(0).__reduce__()[0]
@@ -129,7 +140,7 @@ def load_published(
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {family!r}")
     name = "these weights" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else read_checkpoint(Path(source).expanduser())
-    state = unwrap(content, name)
+    state = FAMILIES[family].prepare(unwrap(content, name))
     try:
         with torch.random.fork_rng(devices=[]):
             model = FAMILIES[family].build(state, **options)

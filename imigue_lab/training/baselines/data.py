@@ -135,13 +135,14 @@ class BaselineData:
         if self.gestures and model != "dscnet":
             layout = self.gestures.layout
             if modality == "skeleton":
-                return known | {"keypoints": to_stored(layout), "persons": self.gestures.persons}
+                known |= {"keypoints": to_stored(layout), "persons": self.gestures.persons}
+                return known | ({"frames": settings.frames} if model == "mamp" else {})
             from imigue_lab.data.skeletons.heatmaps import limbs
 
             return known | {"joints": len(limbs(layout) if stream == "bone" else layout.joints)}
         if settings.drop_path >= 0:
             known["drop_path"] = settings.drop_path
-        if model == "mvitv2-s":
+        if model == "mvitv2-s" or model.startswith("videomae"):
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":
             known["frames"] = 2 * BESIDE + 1

@@ -24,6 +24,7 @@ from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
 from imigue_lab.models.weights import KINETICS400, download_kinetics400
 from imigue_lab.training.baselines.optimisers import HEAD
+from imigue_lab.training.pretraining.settings import USES_TEST
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
 FAMILIES_OF = {
@@ -41,12 +42,15 @@ FAMILIES_OF = {
     "video-swin-s": ("video-swin",),
     "video-swin-b": ("video-swin",),
     "mvitv2-s": ("slowfast/mvitv2-s",),
+    "mamp": ("mamp",),
+    "videomae-s": ("videomae",),
+    "videomae-b": ("videomae",),
 }
 FILES = (".pt", ".pth", ".pyth")
 BY_NAME = "kinetics400"  # torchvision's weights
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
 OF_JOINTS = re.compile(
-    r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$"
+    r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$|^encoder\.place$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
@@ -66,7 +70,8 @@ def missing_start(name: Name) -> list[str]:
 def random_starts(run: Run) -> list[str]:
     """What a run remarks on its random start, or on that of a run before it, with its name."""
     remarks = run.provenance()["remarks"]
-    return [f"{run.folder.name}: {remark}" for remark in remarks if RANDOM in remark]
+    kept = [own for own in remarks if RANDOM in own or USES_TEST in own]
+    return [f"{run.folder.name}: {remark}" for remark in kept]
 
 
 class Start(NamedTuple):
@@ -163,10 +168,12 @@ def start_of_runs(
     states, found = list[State](), dict[str, Any]()
     for run, model in zip(runs, models, strict=True):
         found = run.read_checkpoint("best")
-        expected = found | {"task": "baseline", "model": model}
-        states.append(run.load_weights("best", expected))
+        task = {"pretraining": "pretraining"}.get(found["task"], "baseline")
+        states.append(run.load_weights("best", found | {"task": task, "model": model}))
     refuse_other_classes("checkpoint", runs[0].vocabulary(), runs[-1].vocabulary())
     options = {key: found["arguments"][key] for key in found["arguments"].keys() - arguments.keys()}
+    if found["task"] == "pretraining":
+        options = {}  # those of its decoder
     if len(states) == 2:
         join = import_builder("pictures.rgbpose:join_halves")
         states, options = [join(*states, **arguments)], {}
@@ -221,9 +228,10 @@ def describe(own: State, start: Start, new: list[str]) -> str:
     heads, exchange = ([n for n in new if of.search(n)] for of in (HEAD, OF_EXCHANGE))
     joints = [name for name in new if name not in (*heads, *exchange)]
     if heads:
-        before, after = (len(state[heads[0]]) for state in (start.state, own))
+        before, after = (len(state.get(heads[0], ())) for state in (start.state, own))
         which = f"{before} classes there, {after} here"
         which = which if before != after else f"of other classes than the {before} there"
+        which = which if before else "the start has none"
         remarks.append(f"the head is new ({which})")
     if exchange:
         remarks.append(f"{len(exchange)} are new, of the exchange between both")

@@ -1,0 +1,105 @@
+"""Published transformers that were pre-trained by masking: key maps, and sizes from the weights.
+
+MAMP            its authors (Mao et al., ICCV 2023), of pre-training or fine-tuned
+VideoMAE, V2    their authors, of pre-training or fine-tuned with mean pooling
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imigue_lab.models.checkpoints.pictures import Lengths, Names, blocks_of
+
+State = dict[str, Tensor]
+
+BLOCK: Names = (
+    (r"\.attn\.qkv\.", ".self_attn.in_proj_"),
+    (r"\.attn\.proj\.", ".self_attn.out_proj."),
+    (r"\.mlp\.fc(\d)\.", r".linear\1."),
+)
+MAMP: Names = (
+    (r"^temp_embed$", "encoder.time"),
+    (r"^pos_embed$", "encoder.place"),
+    (r"^joints_embed\.proj\.", "encoder.embed."),
+    (r"^(blocks|norm)\.", r"encoder.\1."),
+    (r"^decoder_embed\.", "narrow."),
+    (r"^decoder_temp_embed$", "decoder_time"),
+    (r"^decoder_pos_embed$", "decoder_place"),
+    (r"^decoder_blocks\.", "decoder."),
+    (r"^decoder_pred\.", "decoder_head."),
+    (r"^head\.fc1\.", "head.0."),
+    (r"^head\.bn\.", "head.1."),
+    (r"^head\.fc2\.", "head.3."),
+    *BLOCK,
+)
+VIDEOMAE: Names = (
+    (r"^(patch_embed|blocks)\.", r"encoder.\1."),
+    (r"^encoder\.patch_embed\.proj\.", "encoder.embed."),
+    (r"^encoder\.norm\.", "encoder_norm."),
+    (r"^encoder_to_decoder\.", "narrow."),
+    (r"^decoder\.blocks\.", "decoder."),
+    (r"^decoder\.(norm|head)\.", r"decoder_\1."),
+    (r"^head\.", "head.1."),
+    (r"^fc_norm\.", "head.0."),
+    *BLOCK,
+)
+
+
+def read_mamp(state: State, heads: int = 8, axes: int = 3) -> dict[str, Any]:
+    """No shape shows the attention `heads`, or which channels are `axes` (of pre-training)."""
+    embed, depths = state["joints_embed.proj.weight"], blocks_of(state, r"(\w*blocks)\.(\d+)\.")
+    sizes = {
+        "joints": state["pos_embed"].shape[2],
+        "frames": state["temp_embed"].shape[1] * embed.shape[2],
+        "channels": embed.shape[1],
+        "width": len(embed),
+        "depth": depths["blocks"],
+        "heads": heads,
+    }
+    if "head.fc2.weight" in state:
+        head = {"classes": len(state["head.fc2.weight"]), "hidden": len(state["head.fc1.weight"])}
+        return sizes | head
+    width = len(state["decoder_embed.weight"])
+    return sizes | {"axes": axes, "decoder_width": width, "decoder_depth": depths["decoder_blocks"]}
+
+
+def read_videomae(
+    state: State,
+    clip: Lengths = (16, 224, 224),
+    heads: int | None = None,
+    decoder_heads: int | None = None,
+) -> dict[str, Any]:
+    """No shape shows frames, rows and columns of a `clip`, nor the attention `heads`: as
+    published, one for 64 of the width."""
+    embed = next(w for key, w in state.items() if key.endswith("patch_embed.proj.weight"))
+    depths = blocks_of(state, r"((?:en|de)coder\.|)blocks\.(\d+)\.")
+    first = next(w for key, w in state.items() if key.endswith("blocks.0.mlp.fc1.weight"))
+    sizes = {
+        "clip": clip,
+        "patch": embed.shape[-1],
+        "width": len(embed),
+        "heads": heads or max(1, len(embed) // 64),
+        "ratio": len(first) / first.shape[1],
+    }
+    if "encoder_to_decoder.weight" not in state:
+        return sizes | {"classes": len(state["head.weight"]), "depth": depths[""]}
+    width = len(state["encoder_to_decoder.weight"])
+    return sizes | {
+        "depth": depths["encoder."],
+        "decoder_width": width,
+        "decoder_depth": depths["decoder."],
+        "decoder_heads": decoder_heads or heads or max(1, width // 64),
+    }
+
+
+def with_key_bias(state: State) -> State:
+    """One bias of attention from those of queries and values; that of keys is 0."""
+    found = dict(state)
+    for key in state:
+        if key.endswith(".attn.q_bias"):
+            of_values = key.replace("q_bias", "v_bias")
+            query, value = found.pop(key), found.pop(of_values)
+            joined = torch.cat([query, torch.zeros_like(query), value])
+            found[key.replace("q_bias", "qkv.bias")] = joined
+    return found

@@ -1,0 +1,1 @@
+"""Masked pre-training of skeletons (MAMP) and video (VideoMAE) on unlabelled windows."""

@@ -1,0 +1,129 @@
+"""Masked pre-training: runs, resume, probe, held-out interviews, networks that start from it."""
+
+import pandas as pd
+import pytest
+
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, body_parts
+from imigue_lab.data.source import open_data
+from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.loop import EpochBatches
+from imigue_lab.training.pretraining.data import load_pretraining_data
+from imigue_lab.training.pretraining.settings import USES_TEST, PretrainSettings
+from imigue_lab.training.pretraining.train import load_pretraining, parameter_groups, pretrain
+
+TINY = {"epochs": 1, "frames": 8, "batch_size": 64, "windows": 8.0}
+
+
+def settings_of(synthetic, **given):
+    return PretrainSettings.from_arguments({"data": str(synthetic)} | TINY | given)
+
+
+@pytest.fixture(scope="module")
+def motion(synthetic):
+    return pretrain(settings_of(synthetic, probe=True, name="motion"))
+
+
+def test_a_run_scores_windows_and_the_probe_beside_their_baselines(motion, synthetic):
+    scores = motion.scores().set_index(["split", "predictor"])
+    windows = motion.predictions()
+    own = windows[windows.split == "validation"]
+    row = scores.loc["validation", "model"]
+    assert row.n == len(own) and row.error == pytest.approx(own.error.mean())
+    guess = scores.loc["validation", "mean visible token"]
+    assert guess.error == pytest.approx(own.guess.mean())
+    probes = [name for _, name in scores.index if name.startswith("probe: ")]
+    assert len(probes) == 3
+    assert scores.loc["validation", "probe: most frequent class"].top1 < 0.2
+    assert set(windows.split) == {"train", "validation"}
+    assert {"validation_loss", "probe_accuracy"} <= set(motion.metrics())
+
+
+def test_windows_cover_whole_interviews_and_no_test_interview(filmed):
+    settings = settings_of(filmed, probe=False, windows=1.0)
+    data = load_pretraining_data(settings)
+    clips, videos = data.windows.split.clips, data.windows.split.clips.groupby("video_id")
+    assert "test" not in set(clips.split)
+    frames = open_data(str(filmed)).videos.set_index("video_id").frames
+    for video_id, own in videos:
+        assert own.start.min() == 0
+        assert own.end.max() + 1 == frames[video_id]
+    with_test = load_pretraining_data(settings_of(filmed, probe=False, windows=1.0, use_test=True))
+    assert len(with_test.windows.split.clips) > len(clips)
+    assert USES_TEST in with_test.remarks()
+    assert set(with_test.recorded) == set(data.recorded)
+
+
+def test_a_fold_keeps_its_subjects_out_of_the_windows(synthetic):
+    data = load_pretraining_data(settings_of(synthetic, probe=True, fold=1))
+    windows, labelled = data.windows.split.clips, data.labelled.split.clips
+    held = set(labelled.subject[labelled.split == "validation"])
+    assert held and not held & set(windows.subject[windows.split == "train"])
+
+
+def test_a_killed_run_ends_with_the_same_numbers(synthetic, monkeypatch):
+    settings = settings_of(synthetic, epochs=3, probe=False, ema=0.9, name="whole")
+    whole = pretrain(settings)
+    real, calls = EpochBatches.steps, []
+
+    def killed(self, epoch, *rest):
+        calls.append(epoch)
+        if epoch == 2 and calls.count(2) == 1:
+            raise KeyboardInterrupt
+        yield from real(self, epoch, *rest)
+
+    monkeypatch.setattr("imigue_lab.training.baselines.clips.BatchesAhead.steps", killed)
+    again = settings.model_copy(update={"name": "killed"})
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(again)
+    resumed = pretrain(again)
+    pd.testing.assert_frame_equal(whole.metrics(), resumed.metrics())
+    pd.testing.assert_frame_equal(whole.predictions(), resumed.predictions())
+
+
+def test_a_network_starts_from_the_encoder_and_says_so(motion, synthetic):
+    given = {
+        "data": str(synthetic),
+        "model": "mamp",
+        "frames": 8,
+        "epochs": 1,
+        "checkpoint": "motion",
+    }
+    run = train_baseline(BaselineSettings.from_arguments(given))
+    (remark,) = [own for own in run.provenance()["remarks"] if own.startswith("started from")]
+    assert "motion (mamp)" in remark and "the head is new (the start has none)" in remark
+    assert "not" not in remark
+
+
+def test_a_start_that_saw_a_held_out_interview_is_refused(synthetic):
+    pretrain(settings_of(synthetic, probe=False, fold=0, name="fold-0"))
+    given = {"data": str(synthetic), "model": "mamp", "frames": 8, "epochs": 1}
+    given |= {"checkpoint": "fold-0", "fold": 1}
+    with pytest.raises(
+        RunError, match="expected weights that have not seen what this run holds out"
+    ):
+        train_baseline(BaselineSettings.from_arguments(given))
+
+
+def test_video_is_learned_from_stored_frames(filmed):
+    settings = settings_of(filmed, kind="video", frames=4, probe=False, skipped=0.5)
+    run = pretrain(settings)
+    assert run.predictions().error.between(0.1, 3).all()
+    model = load_pretraining(run)
+    groups = parameter_groups(model, 0.05)
+    assert any(own is model.mask_token for own in groups[1]["params"])
+    assert all(own.ndim >= 2 for own in groups[0]["params"])
+
+
+def test_frames_are_whole_tokens():
+    with pytest.raises(SettingsError, match="motion has tokens of 4 frames"):
+        PretrainSettings.from_arguments({"frames": 10})
+
+
+def test_joints_of_a_limb_have_one_part():
+    layout = LAYOUTS["imigue22"]
+    parts = dict(zip(layout.joints, body_parts(layout), strict=True))
+    assert parts["left_elbow"] == parts["left_wrist"] != parts["right_elbow"]
+    assert parts["nose"] == parts["left_ear"] != parts["neck"]
+    assert parts["left_thumb_tip"] == parts["left_pinky_tip"] != parts["left_wrist"]
