@@ -85,12 +85,10 @@ def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) 
             checkpoint,
             Stopping(settings.epochs, settings.patience, keep=settings.keep),
         )
-        tables = []
-        for split in ("train", "validation"):
-            own = data.clips(split, settings)
-            rows = reconstruct(device, best, own, settings.batch_size, ranks)
-            tables.append(data.windows.split.clips.merge(rows, on="clip_id"))
-        windows = pd.concat(tables)[["clip_id", "video_id", "subject", "split", "error", "guess"]]
+        seen = [own for own in (data.clips("train", settings), validation) if len(own)]
+        tables = [reconstruct(device, best, own, settings.batch_size, ranks) for own in seen]
+        windows = data.windows.split.clips.merge(pd.concat(tables), on="clip_id")
+        windows = windows[["clip_id", "video_id", "subject", "split", "error", "guess"]]
         scores = error_table(windows, settings.seed)
         if settings.probe:
             found = examples(device, best, data, settings)
