@@ -1,13 +1,12 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 iMiGUE's own trees (`imigue.py`), the plain layout for anyone's own data (`plain.py`), also of one
-annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD, each with its own reader, which
-are recognised by a file that only one of them has.
+annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD (`others.py`), which are recognised
+by a file that only one of them has.
 """
 
 import re
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, advice, some
 
 PICKLES = (".pkl", ".pickle")
-SIGNS = {  # module of the reader -> `sign_of` one of its files
+SIGNS = {  # data set -> `sign_of` one of its files
     "smg": r".*/Sample\d{4}_(skeleton|finelabels|color)\.\w+",
     "ma52": r".*/(train|val|test)_list_videos\.txt",
     "bold": r"annotations/(train|val|test_meta)\.csv \d+/[^,]+\.mp4/\d+\.mp4,.*",
@@ -121,8 +120,9 @@ def survey_layout(root: Path) -> Survey:
     signs = [sign_of(path) for path in (*inventory.lists, *inventory.unknown)]
     for name, pattern in SIGNS.items():
         if any(re.fullmatch(pattern, sign, re.DOTALL) for sign in signs):
-            survey: Survey = import_module(f"{__package__}.{name}").survey_tree(inventory)
-            return survey
+            from imigue_lab.data.layouts.others import survey_other
+
+            return survey_other(name, inventory)
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:
         return read_full(inventory)
