@@ -24,7 +24,7 @@ FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4,(\d{1,9})(\.0)?")  # and the p
 
 
 def read_smg(inventory: Inventory, survey: Survey) -> None:
-    """SMG: a folder for each sequence of one person, with skeletons of Kinect and gestures by frame.
+    """SMG: a folder for each sequence of one person, with Kinect skeletons and gestures by frame.
 
         smg_data_phase1/smg_skeleton_{train,validate}/Sample0001/
             Sample0001_{skeleton,finelabels,data}.csv

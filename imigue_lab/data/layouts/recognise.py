@@ -1,8 +1,8 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 iMiGUE's own trees (`imigue.py`), the plain layout for anyone's own data (`plain.py`), also of one
-annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD (`others.py`), which are recognised
-by a file that only one of them has.
+annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD (`others.py`), recognised by a
+file that only one of them has.
 """
 
 import re
