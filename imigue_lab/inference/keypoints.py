@@ -20,8 +20,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import Times, slide, with_windows
-from imigue_lab.data.skeletons.declared import FILE, to_declaration, to_stored
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import FILE, Layout, to_declaration, to_stored
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.videos.video import differ, frames_at, probe, resample_video, varies
 from imigue_lab.data.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.declared import layout_of
+from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError, RunError

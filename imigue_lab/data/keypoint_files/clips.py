@@ -27,9 +27,8 @@ from imigue_lab.data.keypoint_files.tables import (
     read_points,
 )
 from imigue_lab.data.keypoint_files.units import Size, in_pixels, needs_nothing
-from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, contains, subset
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, contains, declared_layout, subset
 from imigue_lab.data.store import store_folder
 from imigue_lab.data.workspace import short_hash, workspace, write_array
 from imigue_lab.errors import DataError, some

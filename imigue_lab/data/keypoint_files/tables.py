@@ -31,9 +31,8 @@ from imigue_lab.data.keypoint_files.formats import (
 )
 from imigue_lab.data.keypoint_files.openpose import HIGHEST, PEAK, checked, read_openpose_json
 from imigue_lab.data.layouts.tables import read_text, separator
-from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import FILE, LAYOUTS, Layout
 from imigue_lab.errors import DataError, advice, unreadable
 
 NAMED = {

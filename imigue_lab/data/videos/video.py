@@ -16,8 +16,7 @@ import av
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
-from imigue_lab.data.videos.decoder import Decoder
-from imigue_lab.data.videos.frame_table import frame_table, is_steady, open_stream
+from imigue_lab.data.videos.frame_table import Decoder, frame_table, is_steady, open_stream
 from imigue_lab.data.workspace import atomic_path
 from imigue_lab.errors import DataError
 
