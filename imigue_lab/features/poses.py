@@ -106,8 +106,8 @@ def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str
 
 def estimate_interviewee(video: Path) -> Recording:
     """The person whom the faces choose (`persons.py`), in `mediapipe65`."""
-    from imigue_lab.features.catalogue import open_detector
-    from imigue_lab.features.persons import Followed, KeypointStream
+    from imigue_lab.features.detectors import open_detector
+    from imigue_lab.features.streams import Followed, KeypointStream
 
     stream = KeypointStream(open_detector("centerface"), "keypoints")
     with Video(video, threads=0) as pictures:
