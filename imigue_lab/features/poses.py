@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
+from imigue_lab.data.keypoint_files.clips import Size, in_pixels
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
-from imigue_lab.data.keypoint_files.units import Size, in_pixels
 from imigue_lab.data.skeletons.geometry import Skeleton, distance, extent, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of

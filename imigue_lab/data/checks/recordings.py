@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from imigue_lab.data.checks.report import Finding, found
+from imigue_lab.data.checks.tables import Finding, found
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.video import Frame, Video, VideoInfo, rates_of

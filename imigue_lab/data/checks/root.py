@@ -7,6 +7,7 @@ check.
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,17 +23,47 @@ from imigue_lab.data.checks.recordings import (
     inspect_video,
     read_facts,
 )
-from imigue_lab.data.checks.report import ORDER, Finding, Report, found
+from imigue_lab.data.checks.tables import Finding, found
 from imigue_lab.data.index import Index, Survey
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
-from imigue_lab.data.videos.probe import probe_all
-from imigue_lab.data.videos.video import VideoInfo
+from imigue_lab.data.videos.video import VideoInfo, probe_all
 from imigue_lab.errors import DataError, LabError
 
 Decode = Literal["all", "sample", "none"]
 THREADS = 2
+ORDER = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings under a root, errors first, and the index of what can be used."""
+
+    root: Path
+    index: Index
+    findings: list[Finding]
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is no error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def __str__(self) -> str:
+        index = self.index
+        kind = f"{index.layout} layout{', synthetic' * index.synthetic}"
+        head = f"{self.root}: {kind}, {len(index.videos)} videos, {len(index.clips)} clips"
+        return "\n".join([head, *map(str, self.findings)])
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "root": str(self.root),
+            "layout": self.index.layout,
+            "synthetic": self.index.synthetic,
+            "videos": len(self.index.videos),
+            "clips": len(self.index.clips),
+            "findings": [finding.as_json() for finding in self.findings],
+        }
 
 
 def check_root(

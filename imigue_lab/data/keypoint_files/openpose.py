@@ -33,7 +33,7 @@ LARGEST = 1e5  # pixels; no picture is larger
 HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
 MOST = 20  # persons of a frame who are followed, those of the highest scores
 LOST = 50  # frames after which a person who comes back is another one
-PEAK = 20.0  # scores of SimCC estimators reach 10, see `units`
+PEAK = 20.0  # scores of SimCC estimators reach 10, see `clips.in_pixels`
 
 
 def read_openpose_json(folder: Path) -> Float32[np.ndarray, "1 T V 3"]:

@@ -47,7 +47,7 @@ UNNAMED = (".npy", ".csv", ".json")  # of joints without names: `keypoints.json`
 
 @dataclass(frozen=True)
 class Recording:
-    """The keypoints of one recording, their layout, and what `units.in_pixels` changed."""
+    """The keypoints of one recording, their layout, and what `clips.in_pixels` changed."""
 
     skeleton: Skeleton
     layout: Layout
@@ -57,7 +57,7 @@ class Recording:
 def read_recording(
     path: Path, declared: Layout | None = None, wanted: Layout | None = None
 ) -> Recording:
-    """Keypoints of one recording, as in the file; `units.in_pixels` converts them.
+    """Keypoints of one recording, as in the file; `clips.in_pixels` converts them.
 
     The arguments are those of `layout_of_file`. Raises DataError for files of another kind, and for
     any that cannot be used.
