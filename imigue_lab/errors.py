@@ -3,6 +3,7 @@
 import errno
 import re
 from collections.abc import Iterable
+from typing import Self
 from urllib.parse import unquote
 
 PERMISSION = "give yourself permission (chmod -R u+rwX), or move it elsewhere"
@@ -24,6 +25,10 @@ PASSWORDS = (  # what is kept, and the password
 
 class LabError(Exception):
     """The data, the settings or a run has a problem; the message names it and the fix."""
+
+    @classmethod
+    def expected(cls, where: object, what: str, got: object, todo: str) -> Self:
+        return cls(f"{where}: expected {what}, got {got}; {todo}")
 
 
 class DataError(LabError):

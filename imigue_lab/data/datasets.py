@@ -99,10 +99,8 @@ def check_features(
 ) -> None:
     where = f"{source.folder.name}/{video_id} ({stream})"
     if array.ndim != 2 or array.dtype.kind != "f" or not len(array):
-        raise DataError(
-            f"{where}: expected floats (windows, width), got {array.dtype} {array.shape};"
-            " save it in that form"
-        )
+        what, got = "floats (windows, width)", f"{array.dtype} {array.shape}"
+        raise DataError.expected(where, what, got, "save it in that form")
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         raise DataError(
@@ -124,10 +122,8 @@ def check_pair(video_id: str, context: Tensor, face: Tensor) -> None:
 def check_width(stream: str, video_id: str, features: dict[str, Tensor]) -> None:
     width, first = features[video_id].shape[1], next(iter(features.values())).shape[1]
     if width != first:
-        raise DataError(
-            f"{video_id} ({stream}): expected width {first} as in the others, got {width}; extract"
-            " all with one encoder"
-        )
+        what, todo = f"width {first} as in the others", "extract all with one encoder"
+        raise DataError.expected(f"{video_id} ({stream})", what, width, todo)
 
 
 def present_windows(features: Float[Tensor, "T D"]) -> Bool[Tensor, " T"]:

@@ -302,9 +302,8 @@ def frames_of(pending: Pending, video: Video) -> list[list[int]]:
     if pending.stream.unit == "video":
         if windows := window_frames(len(video)):
             return windows
-        raise DataError(
-            f"{video.path}: expected at least 8 frames for a window, got {len(video)}; leave it out"
-        )
+        what = "at least 8 frames for a window"
+        raise DataError.expected(video.path, what, len(video), "leave it out")
     if pending.stream.unit == "frames":
         starts = range(0, len(video), 16)
         return [list(range(first, min(first + 16, len(video)))) for first in starts]
@@ -321,17 +320,13 @@ def check(video: Video) -> None:
     """Raises DataError for files whose features would not be those of the interview."""
     info, header = probe(video.path), video.table.header
     if header not in (0, len(video)):
-        raise DataError(
-            f"{video.path}: expected {header} frames by the header, got {len(video)}; the file is"
-            " truncated or damaged: copy it again"
-        )
+        todo = "the file is truncated or damaged: copy it again"
+        raise DataError.expected(video.path, f"{header} frames by the header", len(video), todo)
     if info.fps <= 0:
         raise DataError(f"{video.path}: its frame rate is 0; write the file anew with its rate")
     if min(info.width, info.height) < SMALLEST:
-        raise DataError(
-            f"{video.path}: expected pictures of at least {SMALLEST} pixels a side, got"
-            f" {info.width} x {info.height}; copy it again"
-        )
+        what = f"pictures of at least {SMALLEST} pixels a side"
+        raise DataError.expected(video.path, what, f"{info.width} x {info.height}", "copy it again")
 
 
 def write_finished(items: list[Item], report: Report) -> list[Item]:

@@ -60,10 +60,8 @@ def find_poses(
         with Video(video) as pictures:
             frames = len(pictures)
         if got != frames:
-            raise DataError(
-                f"{path}: expected {frames} frames as in {video.name}, got"
-                f" {got}{rates_of(got, frames)}; name the keypoints of this video"
-            )
+            what, found = f"{frames} frames as in {video.name}", f"{got}{rates_of(got, frames)}"
+            raise DataError.expected(path, what, found, "name the keypoints of this video")
     skeleton, remarks = fit_layout(recording, layout)
     return skeleton[0], [remark, *remarks]
 
@@ -148,10 +146,8 @@ def open_estimator(spec: str) -> tuple[Estimator, str]:
     name, _, files = spec.partition(":")
     paths = [Path(file.strip()).expanduser() for file in files.split(",") if file.strip()]
     if name != "rtmlib" or len(paths) not in (0, 2):
-        raise SettingsError(
-            "keypoints: expected an estimator, rtmlib or rtmlib:DETECTOR.onnx,POSE.onnx, got"
-            f" {spec!r}; correct it"
-        )
+        what = "an estimator, rtmlib or rtmlib:DETECTOR.onnx,POSE.onnx"
+        raise SettingsError.expected("keypoints", what, f"{spec!r}", "correct it")
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: no such weights; name the ONNX file")

@@ -73,10 +73,8 @@ def read_clip(index: Index, clip_id: str) -> Recording:
     recording = read_file(index, whole, clip.video_id)
     frames = recording.skeleton.shape[1]
     if clip.end >= frames:
-        raise DataError(
-            f"{whole}: expected frames up to {clip.end} for clip {clip_id}, got {frames} frames;"
-            " correct its range, or copy the file again"
-        )
+        what, got = f"frames up to {clip.end} for clip {clip_id}", f"{frames} frames"
+        raise DataError.expected(whole, what, got, "correct its range, or copy the file again")
     return replace(recording, skeleton=recording.skeleton[:, clip.start : clip.end + 1])
 
 
@@ -218,10 +216,8 @@ def with_extracted(index: Index, store: str) -> Index:
     if not found or not without.any():
         return index
     if len(found) > 1:
-        raise DataError(
-            f"{found[0].parent}: expected one version of extracted keypoints, got"
-            f" {some(folder.name for folder in found)}; delete the others"
-        )
+        what, got = "one version of extracted keypoints", some(folder.name for folder in found)
+        raise DataError.expected(found[0].parent, what, got, "delete the others")
     files = [found[0] / f"{video_id}.safetensors" for video_id in index.videos.video_id]
     extracted = [path if path.exists() else None for path in files]
     keypoints = index.videos.keypoints.where(~without, pd.Series(extracted, dtype=object))

@@ -138,10 +138,8 @@ def read_pose(path: Path) -> Skeleton:
         layout = "mediapipe65"
         names = [mediapipe_name(joint) for joint in LAYOUTS[layout].joints]
     else:
-        raise DataError(
-            f"{path}: expected points of OpenPose or of MediaPipe Holistic, got"
-            f" {some(sorted(parts))}; convert the file"
-        )
+        what = "points of OpenPose or of MediaPipe Holistic"
+        raise DataError.expected(path, what, some(sorted(parts)), "convert the file")
     absent = [point for point in names if point not in file.points]
     if absent:
         raise DataError(f"{path}: contains no {' '.join(absent[0])}; write the file again")
@@ -197,10 +195,8 @@ def read_skeleton_csv(path: Path) -> Float32[np.ndarray, "1 T 25 3"]:
     except (OSError, ValueError) as error:
         raise unreadable(path, "is not a table", error, "copy it again") from None
     if table.shape[1] != 11 * KINECT or not np.isfinite(table).all():
-        raise DataError(
-            f"{path}: expected {11 * KINECT} finite numbers a frame, 11 of each joint, got"
-            f" {table.shape[1]} columns; copy it again"
-        )
+        what = f"{11 * KINECT} finite numbers a frame, 11 of each joint"
+        raise DataError.expected(path, what, f"{table.shape[1]} columns", "copy it again")
     return np.ascontiguousarray(table.reshape(1, -1, KINECT, 11)[..., :3])
 
 
@@ -233,10 +229,8 @@ def open_joints(path: Path) -> tuple[Float[np.ndarray, "rows columns"], int]:
     """
     rows = map_array(path)
     if rows.shape[1:] != (2 + 3 * JOINTS,) or not len(rows) or rows.dtype.kind != "f":
-        raise DataError(
-            f"{path}: expected rows of frame, person and {JOINTS} joints, got {rows.shape};"
-            " copy it again"
-        )
+        what = f"rows of frame, person and {JOINTS} joints"
+        raise DataError.expected(path, what, rows.shape, "copy it again")
     if not 0 <= (last := rows[-1, 0] - rows[0, 0]) < LONGEST:
         raise DataError(f"{path}: expected rows in the order of frames; copy the file again")
     return rows, int(last) + 1

@@ -78,10 +78,8 @@ def read_column(index: Index, source: str, column: str) -> tuple[dict[str, str],
     raise_first(survey.problems)
     named = values[values != ""].to_dict()
     if unknown := sorted(named.keys() - {*known}):
-        raise DataError(
-            f"{source}: expected {column}s of videos in {index.root}, got {some(unknown)}; remove"
-            " them"
-        )
+        what = f"{column}s of videos in {index.root}"
+        raise DataError.expected(source, what, some(unknown), "remove them")
     return named, replace(index, absent=[*index.absent, *survey.absent])
 
 
@@ -94,10 +92,8 @@ def survey_root(root: Path | str) -> Survey:
     try:
         return survey_layout(root)
     except OSError as error:
-        raise DataError(
-            f"{error.filename or root}: expected a file or folder that can be read, got"
-            f" {error.strerror}; {advice(error, 'copy it again')}"
-        ) from error
+        what, todo = "a file or folder that can be read", advice(error, "copy it again")
+        raise DataError.expected(error.filename or root, what, error.strerror, todo) from error
 
 
 def survey_layout(root: Path) -> Survey:
