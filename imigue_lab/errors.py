@@ -3,7 +3,6 @@
 import errno
 import re
 from collections.abc import Iterable
-from typing import Self
 from urllib.parse import unquote
 
 PERMISSION = "give yourself permission (chmod -R u+rwX), or move it elsewhere"
@@ -27,7 +26,7 @@ class LabError(Exception):
     """The data, the settings or a run has a problem; the message names it and the fix."""
 
     @classmethod
-    def expected(cls, where: object, what: str, got: object, todo: str) -> Self:
+    def expected(cls, where: object, what: str, got: object, todo: str) -> "LabError":
         return cls(f"{where}: expected {what}, got {got}; {todo}")
 
 

@@ -24,7 +24,7 @@ from imigue_lab.data.checks.recordings import (
     read_facts,
 )
 from imigue_lab.data.checks.tables import Finding, found
-from imigue_lab.data.index import Index, Survey
+from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
@@ -81,7 +81,13 @@ def check_root(
     """
     survey = survey_root(root)
     index = with_extracted(with_people(survey.to_index(), subjects), store)
-    findings = tables.check_problems(survey.problems) + check_survey(survey)
+    findings = tables.check_problems(survey.problems)
+    what = "validation videos are also in the train folder"
+    advice = "they are used for validation and left out of train; delete the copies"
+    findings += found("warning", "validation inside train", what, survey.in_train_too, advice)
+    lines = [line for line in survey.absent if "are also in train" not in line]
+    advice = "what is missing is left out, all else is used"
+    findings += [Finding("note", "layout", line, (), advice) for line in lines]
     files = files_of(index, "video")
     probed, _ = probe_all(sorted(files.values()), survey.root)
     headers = {name: probed.get(path, VideoInfo(0.0, 0, 0, 0)) for name, path in files.items()}
@@ -103,16 +109,6 @@ def check_root(
     if tables.has_official(index):
         findings += tables.check_known_leak(index)
     return Report(survey.root, index, sorted(findings, key=lambda f: ORDER.index(f.severity)))
-
-
-def check_survey(survey: Survey) -> list[Finding]:
-    """What the layout lacks, and what its reader left out."""
-    what = "validation videos are also in the train folder"
-    advice = "they are used for validation and left out of train; delete the copies"
-    findings = found("warning", "validation inside train", what, survey.in_train_too, advice)
-    lines = [line for line in survey.absent if "are also in train" not in line]
-    advice = "what is missing is left out, all else is used"
-    return findings + [Finding("note", "layout", line, (), advice) for line in lines]
 
 
 def files_of(index: Index, column: Literal["video", "keypoints"]) -> dict[str, Path]:

@@ -30,7 +30,7 @@ from imigue_lab.data.keypoint_files.tables import (
     named_layout,
     read_points,
 )
-from imigue_lab.data.skeletons.geometry import Skeleton, pick, present, with_places
+from imigue_lab.data.skeletons.geometry import pick, present, with_places
 from imigue_lab.data.skeletons.keypoints import (
     LAYOUTS,
     Layout,
@@ -123,7 +123,11 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
         layouts[name] = recording.layout
         for remark in recording.remarks:
             remarks.setdefault(remark, []).append(str(name))
-            paths[name] = keep_copy(path, recording.skeleton)
+        if recording.remarks:  # a copy in the workspace
+            digest = blake2b(np.ascontiguousarray(recording.skeleton).tobytes(), digest_size=8)
+            stem = f"{path.stem}-{short_hash(path.absolute())}-{digest.hexdigest()}"
+            paths[name] = workspace() / "keypoints" / f"{stem}.npy"
+            write_array(paths[name], recording.skeleton)
     shapes = {name: np.load(path, mmap_mode="r").shape for name, path in paths.items()}
     last = key[found].map({name: shape[-3] - 1 for name, shape in shapes.items()})
     mapped = clips[found].assign(
@@ -139,14 +143,6 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
         clips.clip_id[~found].tolist(),
         [f"{remark} ({some(names)})" for remark, names in remarks.items()],
     )
-
-
-def keep_copy(path: Path, skeleton: Skeleton) -> Path:
-    """A file of the workspace with the keypoints of another file, changed."""
-    digest = blake2b(np.ascontiguousarray(skeleton).tobytes(), digest_size=8).hexdigest()
-    copy = workspace() / "keypoints" / f"{path.stem}-{short_hash(path.absolute())}-{digest}.npy"
-    write_array(copy, skeleton)
-    return copy
 
 
 def one_layout(layouts: dict[str, Layout], files: dict[str, Path]) -> Layout:

@@ -72,41 +72,30 @@ class Layout:
 
 
 def read_layouts() -> dict[str, Layout]:
-    """Those of `layouts.toml`."""
+    """Those of `layouts.toml`: bones such as ``neck-nose-chin``, two of them; `right_x` is paired
+    with `left_x`; joints in metres are in space.
+    """
     file = tomllib.loads(Path(__file__).with_name("layouts.toml").read_text(encoding="utf-8"))
     joints, bones = file["joints"], file["bones"]
     mesh = [file["mesh"].get(f"{number}", f"mesh_{number}") for number in range(468)]
     joints["mesh"], bones["mesh"] = " ".join(mesh), " ".join(f"nose-{point}" for point in mesh)
-    return {
-        name: build_layout(
-            name,
-            words_of(own["joints"], joints),
-            words_of(own["bones"], bones),
-            own.get("unit", "pixels"),
-        )
-        for name, own in file["layouts"].items()
-    }
+    layouts = {}
+    for name, own in file["layouts"].items():
+        place = {joint: index for index, joint in enumerate(words_of(own["joints"], joints))}
+        paths = words_of(own["bones"], bones)
+        ends = (pair for path in paths for pair in pairwise(path.split("-")))
+        pairs = tuple((place[parent], place[child]) for parent, child in ends)
+        sides = ((n, place.get(joint.replace("right_", "left_", 1))) for joint, n in place.items())
+        mirror = tuple((right, left) for right, left in sides if left not in (None, right))
+        unit = own.get("unit", "pixels")
+        flat = unit != "metres"
+        layouts[name] = Layout(name, tuple(place), pairs, mirror, 2 if flat else 3, unit, flat)
+    return layouts
 
 
 def words_of(parts: str, lists: dict[str, str]) -> list[str]:
     """The words of lists by their names; a part that names none is a word."""
     return [word for part in parts.split() for word in lists.get(part, part).split()]
-
-
-def build_layout(name: str, joints: list[str], paths: list[str], unit: Unit) -> Layout:
-    """Reads bones such as ``neck-nose-chin``, two of them; pairs `right_x` with `left_x`.
-
-    Joints in metres are in space.
-    """
-    place = {joint: index for index, joint in enumerate(joints)}
-    ends = (pair for path in paths for pair in pairwise(path.split("-")))
-    pairs = tuple((place[parent], place[child]) for parent, child in ends)
-    sides = (
-        (index, place.get(joint.replace("right_", "left_", 1))) for joint, index in place.items()
-    )
-    mirror = tuple((right, left) for right, left in sides if left not in (None, right))
-    in_space = unit == "metres"
-    return Layout(name, tuple(joints), pairs, mirror, 2 + in_space, unit, not in_space)
 
 
 LAYOUTS = read_layouts()
