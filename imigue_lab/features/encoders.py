@@ -14,7 +14,7 @@ from scipy.special import expit
 from torch import Tensor
 from torchvision.transforms.v2 import functional as pictures
 
-from imigue_lab.data.skeletons.cropping import SHORTER
+from imigue_lab.data.skeletons.geometry import SHORTER
 from imigue_lab.data.videos.video import Frames, segment_centres
 from imigue_lab.features.detectors import FaceDetector
 from imigue_lab.features.shipped import open_network

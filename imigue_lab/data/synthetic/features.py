@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from imigue_lab.data.index import MARKER, Index
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.store import Encoding, create_store
 from imigue_lab.data.synthetic.recording import (
     HEIGHT,

@@ -26,8 +26,8 @@ from imigue_lab.data.skeletons.augment import (
     sample_windows,
 )
 from imigue_lab.data.skeletons.geometry import normalise_body
+from imigue_lab.data.skeletons.graphs import Stream, streams
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
 from imigue_lab.training.baselines.mixing import Mixing, Own, mix_joints, mix_maps, other
 from imigue_lab.training.loop import EpochBatches
