@@ -31,6 +31,7 @@ from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.layouts.imigue import COLUMNS
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.synthetic import story
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
 from imigue_lab.data.synthetic.recording import (
     HEIGHT,
@@ -42,15 +43,7 @@ from imigue_lab.data.synthetic.recording import (
     Recording,
     record,
 )
-from imigue_lab.data.synthetic.story import (
-    DATA_SETS,
-    FPS,
-    VERSION,
-    Gesture,
-    Interview,
-    SyntheticSpec,
-    plan,
-)
+from imigue_lab.data.synthetic.story import Gesture, Interview, SyntheticSpec
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import atomic_path, locked, workspace, write_array, write_atomically
@@ -74,11 +67,11 @@ def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
         raise DataError(f"{root}: is not empty; name a new folder, or delete its contents")
     unfinished = root.with_name(f".making-{root.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
-    interviews = plan(spec)
+    interviews = story.plan(spec)
     for interview in tqdm(interviews, desc="synthetic interviews", unit="video"):
         WRITERS[spec.layout](unfinished, record(interview, spec), spec)
     write_tables(unfinished, interviews, spec)
-    facts = {"note": "generated, not recorded", "version": VERSION, **vars(spec)}
+    facts = {"note": "generated, not recorded", "version": story.VERSION, **vars(spec)}
     write_atomically(unfinished / MARKER, json.dumps(facts, indent=2))
     if root.exists():
         root.rmdir()
@@ -90,7 +83,7 @@ def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
 
 def write_all_features(index: Index, spec: SyntheticSpec, store: str) -> None:
     """Writes the features of interviews and clips that are missing; other data sets have none."""
-    if spec.layout not in DATA_SETS:
+    if spec.layout not in story.DATA_SETS:
         write_features(index, spec, store)
         write_clip_features(index, spec, store)
 
@@ -165,7 +158,7 @@ def write_labels(folder: Path, interview: Interview) -> None:
 
 def write_tables(root: Path, interviews: list[Interview], spec: SyntheticSpec) -> None:
     """The tables that cover all interviews."""
-    if spec.layout in DATA_SETS:
+    if spec.layout in story.DATA_SETS:
         return  # their writers append to the tables
     facts = [(i.video_id, i.split, ("Lose", "Win")[i.outcome], i.subject) for i in interviews]
     videos = pd.DataFrame(facts, columns=["video_id", "split", "outcome", "subject"])
@@ -243,7 +236,7 @@ def write_smg(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     ids = builtin("smg").ids
     rows = [f"{ids[class_of(g, 'smg')]},{g.start + 1},{g.end + 1}\n" for g in interview.gestures]
     write_atomically(skeletons / f"{name}_finelabels.csv", "".join(rows))
-    write_atomically(skeletons / f"{name}_data.csv", f"{interview.frames},{FPS},8000\n")
+    write_atomically(skeletons / f"{name}_data.csv", f"{interview.frames},{story.FPS},8000\n")
     table = np.zeros((interview.frames, 25, 11))
     table[..., :3] = to_kinect(recording)
     with atomic_path(skeletons / f"{name}_skeleton.csv") as path:
@@ -312,7 +305,7 @@ def joints_of(recording: Recording, frames: range, layout: str) -> Float32[np.nd
 def write_film(path: Path, recording: Recording, frames: range, spec: SyntheticSpec) -> None:
     if spec.pictures:
         with atomic_path(path) as unfinished:
-            write_video(unfinished, map(recording.picture, frames), FPS)
+            write_video(unfinished, map(recording.picture, frames), story.FPS)
 
 
 def append(path: Path, line: str) -> None:
