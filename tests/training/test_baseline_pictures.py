@@ -11,7 +11,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.data.index import Index, clips_table, videos_table
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import Vocabulary

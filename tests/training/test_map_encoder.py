@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from torch.testing import assert_close
 
-from imigue_lab.data.skeletons.cropping import picture_places
+from imigue_lab.data.skeletons.geometry import picture_places
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder

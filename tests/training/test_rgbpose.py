@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import ClipDataset
-from imigue_lab.data.skeletons.cropping import person_box
+from imigue_lab.data.skeletons.geometry import person_box
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError

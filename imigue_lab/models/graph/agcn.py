@@ -20,8 +20,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import Stored, layout_of
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     Attention,

@@ -16,9 +16,8 @@ import torch.nn.functional as F
 from einops import einsum, rearrange
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.data.skeletons.graphs import stgcn_spatial
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     Graph,
     GraphFeatures,

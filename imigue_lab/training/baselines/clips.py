@@ -18,11 +18,16 @@ from torch import Tensor
 
 from imigue_lab.data.clips import Clip, ClipDataset, collate
 from imigue_lab.data.samplers import BalancedSampler, Draw
-from imigue_lab.data.skeletons.augment import Augment, augmented
+from imigue_lab.data.skeletons.augment import (
+    TEST_SEED,
+    Augment,
+    augmented,
+    sample_uniform,
+    sample_windows,
+)
 from imigue_lab.data.skeletons.geometry import normalise_body
+from imigue_lab.data.skeletons.graphs import Stream, streams
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
-from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
 from imigue_lab.training.baselines.mixing import Mixing, Own, mix_joints, mix_maps, other
 from imigue_lab.training.loop import EpochBatches

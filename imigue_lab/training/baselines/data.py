@@ -10,8 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from imigue_lab.data.skeletons.cropping import Box, person_box
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.geometry import Box, person_box
+from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash

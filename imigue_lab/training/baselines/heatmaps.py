@@ -16,8 +16,16 @@ from torch import Tensor
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
-from imigue_lab.data.skeletons.cropping import Size, compact, crop, random_box, resize, short_side
-from imigue_lab.data.skeletons.geometry import Skeleton, present
+from imigue_lab.data.skeletons.geometry import (
+    Size,
+    Skeleton,
+    compact,
+    crop,
+    present,
+    random_box,
+    resize,
+    short_side,
+)
 from imigue_lab.data.skeletons.heatmaps import SIGMA, joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.errors import DataError
 from imigue_lab.training.baselines.clips import Clips, Seen, SkeletonClips

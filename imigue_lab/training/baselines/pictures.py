@@ -24,7 +24,7 @@ from torchvision.transforms.v2.functional import erase, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
-from imigue_lab.data.skeletons.cropping import Box, random_part
+from imigue_lab.data.skeletons.geometry import Box, random_part
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.training.baselines.clips import Clips, How, Seen, SkeletonClips

@@ -12,8 +12,7 @@ from torchvision.transforms.v2.functional import resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
-from imigue_lab.data.skeletons.cropping import crop, person_box, random_part, resize
-from imigue_lab.data.skeletons.geometry import present
+from imigue_lab.data.skeletons.geometry import crop, person_box, present, random_part, resize
 from imigue_lab.errors import DataError, some
 from imigue_lab.training.baselines.clips import Seen
 from imigue_lab.training.baselines.heatmaps import HeatmapClips

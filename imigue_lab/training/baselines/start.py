@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import to_stored
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, to_stored
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError, advice

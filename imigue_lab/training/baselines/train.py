@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline

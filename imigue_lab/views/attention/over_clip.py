@@ -2,7 +2,7 @@
 
 CMTF has a row a criterion, merged tokens below. The rollout is how much of the class token stems
 from each place. All positions are pixels of the whole picture; the encoder sees the crop only
-(`data/skeletons/cropping.py`). Letters in shapes: t h w, times, rows and columns of the encoder's
+(`data/skeletons/geometry.py`). Letters in shapes: t h w, times, rows and columns of the encoder's
 map; P pose tokens; J joints that are seen at one time.
 """
 
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.cropping import picture_places
+from imigue_lab.data.skeletons.geometry import picture_places
 from imigue_lab.features.encoders import VideoEncoder, normalised
 from imigue_lab.models.pictures.mvit import rollout
 from imigue_lab.models.tokens import WHOLE, Region

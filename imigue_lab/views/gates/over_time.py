@@ -125,7 +125,7 @@ def named_curves(run: Run, gates: Gates) -> pd.DataFrame:
     encoder = run.read_checkpoint("best")["face"] if gates.face is not None else ""
     if not encoder.startswith("face-blendshapes-"):
         return pd.DataFrame()
-    from imigue_lab.features.expressions import BLENDSHAPES
+    from imigue_lab.features.encoders import BLENDSHAPES
 
     table = pd.DataFrame(gates.face, columns=BLENDSHAPES)
     table = table.where(np.repeat(gates.face_seen[:, None], len(BLENDSHAPES), axis=1))

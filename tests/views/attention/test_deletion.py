@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.synthetic import features as clip_features
 from imigue_lab.data.synthetic.recording import HEIGHT, PLACE, WIDTH, act, quarter, to_pixels
 from imigue_lab.data.synthetic.story import MOVERS, PICTURE_ALONE, SyntheticSpec, plan

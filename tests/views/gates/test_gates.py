@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from imigue_lab.errors import RunError
-from imigue_lab.features.expressions import BLENDSHAPES
+from imigue_lab.features.encoders import BLENDSHAPES
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.views.faces import Strip
 from imigue_lab.views.gates.over_time import gates_over_time, named_curves
