@@ -15,12 +15,12 @@ from imigue_lab.data.store import open_features
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
-from imigue_lab.views.attention.player import AttentionPlayer
-from imigue_lab.views.faces import WINDOW, outline
-from imigue_lab.views.gates.over_time import gates_over_time
+from imigue_lab.views.attention.over_clip import AttentionPlayer
+from imigue_lab.views.faces import outline
+from imigue_lab.views.gates.interview import gates_over_time
 from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
-from imigue_lab.views.player.film import Player
-from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
+from imigue_lab.views.player.lanes import WINDOW, Lane, Lanes, line_lane
+from imigue_lab.views.player.widgets import Player
 from imigue_lab.views.style import NEUTRAL, POSITIVE, class_colours, styled
 
 MOST = 6  # lanes of classes

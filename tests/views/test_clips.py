@@ -13,7 +13,7 @@ from imigue_lab.data.skeletons.keypoints import subset
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video
-from imigue_lab.views.clips import joint_quality, joint_shares, montage, one_a_class
+from imigue_lab.views.contents import joint_quality, joint_shares, montage, one_a_class
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.errors import DataError
-from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import read_gates
+from imigue_lab.views.gates.interview import gate_lanes, read_gates
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment, line_lane
 
 

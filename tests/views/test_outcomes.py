@@ -26,8 +26,7 @@ from imigue_lab.views.answers import (
 from imigue_lab.views.card import write_card
 from imigue_lab.views.export import save_figures
 from imigue_lab.views.gates import by_correctness, withholding
-from imigue_lab.views.gates.over_time import gate_lanes, gates_over_time
-from imigue_lab.views.gates.values import GatesSettings
+from imigue_lab.views.gates.interview import GatesSettings, gate_lanes, gates_over_time
 from imigue_lab.views.player.lanes import Moment
 
 SPLITS = ["train"] * 18 + ["validation"] * 6 + ["test"] * 9

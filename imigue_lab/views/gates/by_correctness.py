@@ -12,7 +12,7 @@ from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of, labelled, predicted_of
 from imigue_lab.training.statistics import draw_groups, percentiles
-from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
+from imigue_lab.views.gates.interview import compute_gates, load_gated, whole_interview
 from imigue_lab.views.style import NEGATIVE, POSITIVE, empty_figure, notes_of, styled
 
 LOOKS = {"correct": (POSITIVE, "circle"), "incorrect": (NEGATIVE, "diamond")}

@@ -28,17 +28,17 @@ from imigue_lab.models.emotion import EmotionModel
 from imigue_lab.results.open import EmotionRun
 from imigue_lab.training.runs import Run
 from imigue_lab.views.faces import Strip, face_strip, frame_strip
-from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import (
+from imigue_lab.views.gates.interview import (
     Gates,
     compute_gates,
+    gate_lanes,
     load_gated,
     log_odds,
     shown_outcome,
     whole_interview,
 )
-from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
+from imigue_lab.views.player.widgets import Player
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, notes_of, styled
 
 AT_ONCE = 16  # masked copies in a batch

@@ -11,8 +11,13 @@ from imigue_lab.errors import RunError
 from imigue_lab.features.expressions import BLENDSHAPES
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.views.faces import Strip
-from imigue_lab.views.gates.over_time import gates_over_time, named_curves
-from imigue_lab.views.gates.values import Gates, read_gates, whole_interview
+from imigue_lab.views.gates.interview import (
+    Gates,
+    gates_over_time,
+    named_curves,
+    read_gates,
+    whole_interview,
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from imigue_lab.errors import RunError
 from imigue_lab.results.open import open_emotion_run
-from imigue_lab.views.gates.values import GatesSettings
+from imigue_lab.views.gates.interview import GatesSettings
 from imigue_lab.views.gates.withholding import choose_interview, open_gate_player
 
 
