@@ -17,10 +17,8 @@ from imigue_lab.data.index import SPLITS, Index
 from imigue_lab.data.keypoint_files.clips import keypoint_files, read_file, upper_body
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.videos.frame_table import is_steady, open_stream, seconds_of
-from imigue_lab.data.videos.video import Video, segment_centres
-from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError, some
-from imigue_lab.views.footage import as_source
+from imigue_lab.views.footage import as_source, clip_pictures
 from imigue_lab.views.skeletons import side_colour
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
@@ -28,7 +26,6 @@ PUBLISHED = "published (MiGA track 1, train)"
 SYMBOLS = ("circle", "diamond", "triangle-down")  # of the splits
 ZERO = 0.5  # position of a count of 0 on a logarithmic axis
 WIDER = 1.12  # minimum ratio of the widths of consecutive bins of lengths
-SHORT_SIDE = 144  # pixels of a picture in the montage
 COLUMNS = 6
 NAME_WIDTH = 24  # characters a line
 
@@ -248,73 +245,52 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     if clips.empty:
         return empty_figure(f"No clip of {split} is labelled under this root.", title, notes)
     files = clips.video.combine_first(clips.video_id.map(index.videos.set_index("video_id").video))
-    clips = clips.assign(own=clips.video.notna(), video=files).dropna(subset=["video"])
+    clips = clips[files.notna()]
     if clips.empty:
         return empty_figure(f"There are no videos of {split} under this root.", title, notes)
     selected = one_a_class(clips, limit)
-    shots, errors = centre_frames(selected)
-    hidden = sorted(set(clips.label) - set(selected.label))
+    shots = {label: clip_pictures(index, clip_id, 1) for label, clip_id in selected.items()}
+    hidden = sorted(set(clips.label) - set(shots))
     if hidden:
-        names = some(index.vocabulary.label(label) for label in hidden)
-        notes.append(f"not in the {limit} videos that were opened: {names}")
-    if errors:
-        notes.append(f"{len(selected) - len(shots)} pictures were skipped; {errors[0]}")
-    found, classes = clips.label.nunique(), len(index.vocabulary)
-    notes.append(f"{found} of {classes} classes have a clip with a picture")
-    if not shots:
+        absent = some(map(index.vocabulary.label, hidden))
+        notes.append(f"not in the {limit} videos that were opened: {absent}")
+    if errors := [shot.absent for shot in shots.values() if shot.absent]:
+        notes.append(f"{len(errors)} pictures were skipped; {errors[0]}")
+    found = f"{clips.label.nunique()} of {len(index.vocabulary)}"
+    notes.append(f"{found} classes have a clip with a picture")
+    if len(errors) == len(shots):
         return empty_figure("No picture could be read.", title, notes)
-    return grid(shots, title, notes, index.vocabulary)
-
-
-def one_a_class(clips: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """A labelled clip of each class, greedily: the next video adds the most new classes."""
-    shows = clips.groupby("video_id").label.agg(set).to_dict()
-    missing = set(clips.label)
-    selected: list[int] = []
-    while missing and (not limit or clips.video_id[selected].nunique() < limit):
-        video_id = max(shows, key=lambda name: len(shows[name] & missing))
-        new = clips[(clips.video_id == video_id) & clips.label.isin(missing)]
-        selected += new.drop_duplicates("label").index.tolist()
-        missing -= shows[video_id]
-    return clips.loc[selected].sort_values("label")
-
-
-def centre_frames(clips: pd.DataFrame) -> tuple[dict[int, go.Image], list[str]]:
-    """The centre frame of each clip by class, and an error sentence for each unreadable file.
-
-    In `clips`, one a class, `own` states whether the file `video` contains only the clip.
-    """
-    shots, errors = {}, []
-    for path, part in clips.sort_values("start").groupby("video", sort=False):
-        try:
-            with Video(path, short_side=SHORT_SIDE) as video:
-                for clip in part.itertuples():
-                    first = 0 if clip.own else clip.start
-                    number = segment_centres(first, first + clip.end - clip.start, 1)[0]
-                    shots[int(clip.label)] = go.Image(
-                        source=as_source(video.frame(number)),
-                        name=clip.clip_id,
-                        hovertemplate=f"clip {clip.clip_id}, frame {number}<extra></extra>",
-                    )
-        except DataError as error:
-            errors.append(str(error))
-    return dict(sorted(shots.items())), errors
-
-
-def grid(
-    shots: dict[int, go.Image], title: str, notes: list[str], vocabulary: Vocabulary
-) -> go.Figure:
-    """The pictures in order of their classes, each with its class name above."""
-    rows = -(-len(shots) // COLUMNS)
+    shown = {label: shot for label, shot in shots.items() if shot.pictures}
+    rows = -(-len(shown) // COLUMNS)
+    names = map(index.vocabulary.label, shown)
     figure = make_subplots(
         rows=rows,
         cols=COLUMNS,
-        subplot_titles=["<br>".join(wrap(vocabulary.label(n), NAME_WIDTH)) for n in shots],
+        subplot_titles=["<br>".join(wrap(name, NAME_WIDTH)) for name in names],
         horizontal_spacing=0.01,
         vertical_spacing=0.3 / rows,
     )
-    for place, shot in enumerate(shots.values()):
-        figure.add_trace(shot, row=place // COLUMNS + 1, col=place % COLUMNS + 1)
+    for place, (label, shot) in enumerate(shown.items()):
+        figure.add_image(
+            source=as_source(shot.pictures[0]),
+            name=selected[label],
+            hovertemplate=f"clip {selected[label]}, frame {shot.frames[0]}<extra></extra>",
+            row=place // COLUMNS + 1,
+            col=place % COLUMNS + 1,
+        )
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
     return styled(figure, title, notes, 140 + 20 * len(notes) + 150 * rows, above=30, b=20)
+
+
+def one_a_class(clips: pd.DataFrame, limit: int) -> dict[int, str]:
+    """A labelled clip of each class, by class: greedily, the next video adds most new classes."""
+    shows = clips.groupby("video_id").label.agg(set).to_dict()
+    missing, opened = set(clips.label), list[str]()
+    while missing and (not limit or len(opened) < limit):
+        opened.append(max(shows, key=lambda name: len(shows[name] & missing)))
+        missing -= shows[opened[-1]]
+    known = clips[clips.video_id.isin(opened)]
+    known = known.sort_values("video_id", key=lambda ids: ids.map(opened.index), kind="stable")
+    first = known.drop_duplicates("label").sort_values("label")
+    return dict(zip(first.label.astype(int), first.clip_id, strict=True))
