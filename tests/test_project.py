@@ -156,7 +156,7 @@ sys.setprofile(None)
 print(*sorted(ran))
 """
 BESIDE = r"data/(checks|layouts|videos|synthetic|keypoint_files)/|data/(workspace|vocabulary)$"
-BESIDE += r"|training/(ranks|provenance)$|errors$"
+BESIDE += r"|training/ranks$|errors$"
 
 
 def reading_order(notebook):
