@@ -38,7 +38,7 @@ from imigue_lab.models.graph.layers import (
     normed,
     without_padding,
 )
-from imigue_lab.models.graph.network import (
+from imigue_lab.models.graph.stgcn import (
     Encoded,
     GraphBlock,
     GraphNetwork,
