@@ -1,5 +1,7 @@
 """A moment stays consistent, whichever trait a view sets; lanes follow and move the moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,7 +118,8 @@ def test_gate_lanes_are_the_gates(index, trained):
     gates = read_gates(run, data, "0003")
     windows = len(gates.face_seen)
     running = pd.DataFrame({"window": [0, windows - 1], "probability": [0.0, 1.0]})
-    lanes = gate_lanes(Moment(index, "0003"), gates, running, np.ones(windows, np.float32))
+    gates = replace(gates, running=running, face_share=np.ones(windows, np.float32))
+    lanes = gate_lanes(Moment(index, "0003"), gates)
     first, second, means, shares, *_, share, win = read_back(lanes)
     for drawn, gate in zip((first, second), gates.by_group(), strict=True):
         np.testing.assert_allclose(drawn, gate.T, atol=1e-6)

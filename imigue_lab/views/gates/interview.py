@@ -67,6 +67,9 @@ class Gates:
     outcome: str  # whose probability is shown: of two the positive, of more the predicted one
     logit: float  # of this outcome, against all others
     face: Float[np.ndarray, "T W"] | None = None  # features
+    face_share: Float[np.ndarray, " T"] | None = None  # of frames that show the face, if stored
+    strips: tuple[Strip, ...] = ()  # pictures and faces along the interview (`views/faces.py`)
+    running: pd.DataFrame | None = None  # `withholding.running_probability`
 
     @property
     def probability(self) -> float:
@@ -167,35 +170,26 @@ def line_style(column: str) -> dict[str, str]:
     return {"color": COLOURS[quantity][int(stage) - 1], "dash": DASHES[int(stage) - 1]}
 
 
-def gates_over_time(
-    run: Run,
-    gates: Gates,
-    strips: tuple[Strip, ...] = (),
-    face_share: Float[np.ndarray, " T"] | None = None,
-    running: pd.DataFrame | None = None,
-    notes: list[str] | None = None,
-) -> go.Figure:
+def gates_over_time(run: Run, gates: Gates, notes: list[str] | None = None) -> go.Figure:
     """Gates by group of channels and on average, and the share of the other stream.
 
-    Grey windows contain no face, so nothing of the face can pass a gate there.
-
-    Args:
-        strips: pictures and faces along the interview (`views/faces.py`).
-        face_share: share of each window's frames that show the face.
-        running: `withholding.running_probability` of the interview.
-        notes: for an interview outside the run's data; None: the notes of the run.
+    Grey windows contain no face, so nothing of the face can pass a gate there. `notes` are for an
+    interview outside the run's data; None: the notes of the run.
     """
-    bands: list[Band] = [(s.title, 80 if s.pictures else 24, partial(add_strip, s)) for s in strips]
-    if face_share is not None:
-        bands.append((FACE_SHARE, 70, partial(add_face_share, face_share)))
+    bands: list[Band] = [
+        (strip.title, 80 if strip.pictures else 24, partial(add_strip, strip))
+        for strip in gates.strips
+    ]
+    if gates.face_share is not None:
+        bands.append((FACE_SHARE, 70, partial(add_face_share, gates.face_share)))
     for stage, gate in enumerate(gates.by_group(), start=1):
         bands.append((f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
     bands.append((MEAN, 120, partial(add_curves, gates, (MEAN,))))
     bands.append((SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
     if not (named := named_curves(run, gates)).empty:
         bands.append((NAMED, 160, partial(add_named, named)))
-    if running is not None:
-        bands.append((RUNNING.format(gates.outcome), 120, partial(add_running, running)))
+    if gates.running is not None:
+        bands.append((RUNNING.format(gates.outcome), 120, partial(add_running, gates.running)))
     titles, heights, draw = zip(*bands, strict=True)
     total = sum(heights) + BETWEEN * (len(bands) - 1)
     figure = make_subplots(
@@ -277,12 +271,7 @@ def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:
     figure.update_yaxes(range=[0, 1], row=row, col=1)
 
 
-def gate_lanes(
-    moment: Moment,
-    gates: Gates,
-    running: pd.DataFrame,
-    face_share: Float[np.ndarray, " T"] | None = None,
-) -> Lanes:
+def gate_lanes(moment: Moment, gates: Gates) -> Lanes:
     """The bands of `gates_over_time` as lanes: press one, and the player shows the frame."""
     lanes = [Lane(f"stage {n}: {HEAT}", gate.T) for n, gate in enumerate(gates.by_group(), start=1)]
     means = gates.per_window[gates.columns(MEAN)]
@@ -291,10 +280,11 @@ def gate_lanes(
         shares = gates.per_window[list(columns)]
         high = float(np.ceil(10 * shares.max(axis=None)) / 10)
         lanes.append(curve_lane("share of the other stream", shares, 0.0, high))
-    if face_share is not None:
-        lanes.append(line_lane(FACE_SHARE, face_share, FACE))
-    curve = np.interp(range(len(gates.face_seen)), running.window, running.probability)
-    lanes.append(line_lane(RUNNING.format(gates.outcome), curve, POSITIVE))
+    if gates.face_share is not None:
+        lanes.append(line_lane(FACE_SHARE, gates.face_share, FACE))
+    if (running := gates.running) is not None:
+        curve = np.interp(range(len(gates.face_seen)), running.window, running.probability)
+        lanes.append(line_lane(RUNNING.format(gates.outcome), curve, POSITIVE))
     return Lanes(moment, gates.video_id, lanes)
 
 
