@@ -23,14 +23,11 @@ from torchvision.ops import Conv3dNormActivation
 
 Volume = Float[Tensor, "B C T H W"]
 Kernel = tuple[int, int, int]
-
+Pair = Sequence[Sequence[int]]  # a number for each stage of RGB, and of heatmaps
 SLOWONLY = (4, 6, 3)  # blocks a stage; Kinetics checkpoints have (3, 4, 6) too
-
-
+SHARE = 16  # the path of heatmaps receives so many times fewer channels than RGB has
 # A convolution with centred kernels, and its norm.
 norm_conv = partial(Conv3dNormActivation, activation_layer=None)
-SHARE = 16  # the path of heatmaps receives so many times fewer channels than RGB has
-Pair = Sequence[Sequence[int]]  # a number for each stage of RGB, and of heatmaps
 
 
 class Bottleneck(nn.Module):
