@@ -37,7 +37,7 @@ from imigue_lab.features.detectors import CenterFace, Faces
 from imigue_lab.features.encoders import fastest_precision
 from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.features.streams import Stream
-from imigue_lab.training.provenance import MIB, peak_memory
+from imigue_lab.training.session import MIB, peak_memory
 
 HEIGHTS = (360, 720)
 WINDOWS, ROUNDS = 4, 3

@@ -17,7 +17,7 @@ from imigue_lab.models.baselines import (
     TABLE,
     build_baseline,
 )
-from imigue_lab.models.graph.network import GraphNetwork
+from imigue_lab.models.graph.stgcn import GraphNetwork
 
 GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in ("2s-agcn", "strongaug")]
 

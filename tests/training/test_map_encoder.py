@@ -35,9 +35,9 @@ from imigue_lab.views.attention.maps import (
     load_attentive,
     one_clip,
     read_attention,
+    snapshot_at,
 )
-from imigue_lab.views.attention.over_clip import attention_over_clip, snapshot_at
-from imigue_lab.views.attention.player import open_attention_player
+from imigue_lab.views.attention.over_clip import attention_over_clip, open_attention_player
 from imigue_lab.views.footage import clip_pictures
 
 PROBABILITIES = [f"p{c}" for c in range(32)]

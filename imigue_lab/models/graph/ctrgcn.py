@@ -32,7 +32,7 @@ from imigue_lab.models.graph.layers import (
     at_least_float32,
     normed_convolution,
 )
-from imigue_lab.models.graph.network import (
+from imigue_lab.models.graph.stgcn import (
     GraphNetwork,
     Sizes,
     build_parts,

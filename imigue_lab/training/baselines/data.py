@@ -118,13 +118,14 @@ class BaselineData:
         if self.gestures is None:
             return frames
         if modality == "RGB and heatmaps":
-            from imigue_lab.training.baselines import heatmaps, rgbpose
+            from imigue_lab.training.baselines import heatmaps
 
-            number = rgbpose.RATIO * settings.frames
+            number = heatmaps.RATIO * settings.frames
             maps = how._replace(sampled=sampled and sampled._replace(frames=number))
             skeletons = self.gestures.clips(split, number, [stream], maps)
-            own = heatmaps.HeatmapClips(skeletons, rgbpose.SIDES[settings.size], training)
-            return rgbpose.RgbPoseClips(frames, own, self.sizes)
+            sides = heatmaps.PAIRED_SIDES[settings.size]
+            own = heatmaps.HeatmapClips(skeletons, sides, training)
+            return heatmaps.RgbPoseClips(frames, own, self.sizes)
         joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
         return DenseSparseClips(frames, joints, bones)
 

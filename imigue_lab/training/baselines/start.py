@@ -174,7 +174,7 @@ def start_of_runs(
     if found["task"] == "pretraining":
         options = {}  # those of its decoder
     if len(states) == 2:
-        join = import_builder("pictures.rgbpose:join_halves")
+        join = import_builder("pictures.poseconv3d:join_halves")
         states, options = [join(*states, **arguments)], {}
     same = found["keypoints"] == (to_stored(layout) if layout else "")
     if "heatmaps" in ROWS[name].modality:
