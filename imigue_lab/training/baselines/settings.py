@@ -25,6 +25,9 @@ class BaselineSettings(ClipSettings):
     stream: Literal[Stream, "all"] = setting(
         "joint", "joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
     )
+    weights: Literal["published", "folds"] = setting(
+        "published", "of stream all: published, or folds: out of fold, by 5 more runs each"
+    )
     size: Literal["small", "paper"] = setting("small", "small for a quick look, paper as published")
     checkpoint: str = setting("", "start: a published file, runs or kinetics400; empty: random")
     frames: int = setting(32, "frames per clip; pictures 16 or 8; 0: not resampled", ge=0)
@@ -97,6 +100,11 @@ class BaselineSettings(ClipSettings):
         known = [*self.streams, *["all"] * (len(self.streams) > 1)]
         if self.stream not in known:
             raise ValueError(f"stream: {self.model} reads {modality}; choose {' or '.join(known)}")
+        if self.weights == "folds" and (self.stream != "all" or self.fold >= 0):
+            raise ValueError(
+                "weights: expected stream=all and the official split for folds, got"
+                f" {self.stream} and fold {self.fold}; leave it at published"
+            )
         if self.model == "dscnet" and self.sampling != "resample":
             raise ValueError(
                 "sampling: dscnet sees the centres of equal segments; leave it at resample"
