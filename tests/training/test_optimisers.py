@@ -11,10 +11,20 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from imigue_lab.data.samplers import BucketSampler
+from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline
+from imigue_lab.models.emotion import build_emotion
+from imigue_lab.models.gesture import build_gesture
+from imigue_lab.models.graph.agcn import TwoStream
 from imigue_lab.training.baselines.data import BaselineData
-from imigue_lab.training.baselines.optimisers import build_optimizer, depths, parameter_groups
 from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import build_optimizer
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.gestures.map_encoder import MapEncoder
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.system import GestureSystem
+from imigue_lab.training.gestures.train import trained_groups
 from imigue_lab.training.loop import (
     EpochBatches,
     Stopping,
@@ -22,6 +32,7 @@ from imigue_lab.training.loop import (
     build_scheduler,
     fit,
 )
+from imigue_lab.training.optimisers import depths, parameter_groups
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_session
 from imigue_lab.training.settings import TrainSettings
@@ -158,6 +169,14 @@ def test_depths_count_the_blocks_up_to_a_weight():
     assert depths(["weight", "head.1.weight"]) == {"weight": 0, "head.1.weight": 1}
 
 
+def rates_of(model, groups):
+    """The learning rate and weight decay of each weight by its name."""
+    names = {p: key for key, p in model.named_parameters()}
+    return {
+        names[p]: (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "above"),  # of the last norm, or of a graph network's last block, to the stem
     [("video-swin-t", range(6)), ("mvitv2-s", range(5)), ("ctr-gcn", range(1, 6))],
@@ -168,13 +187,8 @@ def test_every_weight_gets_the_rate_of_its_depth_and_decays_or_not(name, above):
     asked = BaselineSettings(
         model=name, lr=1.0, layer_decay=0.5, backbone_lr=0.25, weight_decay=0.3, decay_norms=False
     )
-    names = {id(p): key for key, p in model.named_parameters()}
-    found = {
-        names[id(p)]: (group["lr"], group["weight_decay"])
-        for group in parameter_groups(model, asked)
-        for p in group["params"]
-    }
-    assert found.keys() == set(names.values())
+    found = rates_of(model, build_optimizer(model, asked).param_groups)
+    assert found.keys() == dict(model.named_parameters()).keys()
     rates = {key: lr for key, (lr, _) in found.items() if "head." not in key}
     assert set(rates.values()) == {0.25 * 0.5**n for n in above}
     assert all(lr == 1 for key, (lr, _) in found.items() if "head." in key)
@@ -185,9 +199,58 @@ def test_every_weight_gets_the_rate_of_its_depth_and_decays_or_not(name, above):
 
 def test_the_default_is_one_group_of_one_rate_and_decay():
     model = build_baseline("video-swin-t", **SIZES["video-swin-t"]["small"])
-    (group,) = parameter_groups(model, BaselineSettings(lr=0.1, weight_decay=0.2))
+    (group,) = parameter_groups(model, 0.1, 0.2)
     assert (group["lr"], group["weight_decay"]) == (0.1, 0.2)
     assert len(group["params"]) == len(list(model.parameters()))
+
+
+def test_norms_and_biases_of_the_emotion_model_decay_or_not(quick):
+    for decays in (True, False):
+        run = train_emotion(quick(epochs=1, weight_decay=0.5, decay_norms=decays))
+        state = run.load_resume()["optimizer"]["param_groups"]
+        assert {group["weight_decay"] for group in state} == {0.5, *[0.0] * (not decays)}
+    model = build_emotion(context_dim=4, face_dim=4, width=8, depth=1, heads=2)
+    found = rates_of(model, parameter_groups(model, 0.1, 0.5, decay_norms=False))
+    assert {key for key, (_, decay) in found.items() if decay} == {
+        key for key, p in model.named_parameters() if p.ndim > 1
+    }
+
+
+def system(stream=lambda: build_baseline("2s-agcn", **SIZES["2s-agcn"]["small"])):
+    """The gesture model above two networks of skeletons and one of pictures."""
+    rgb = build_baseline("video-swin-t", **SIZES["video-swin-t"]["small"])
+    gesture = build_gesture(rgb_dim=8, pose_dim=8, width=12, heads=6)
+    return GestureSystem(TwoStream(stream(), stream()), gesture, MapEncoder(rgb, "video-swin-t"))
+
+
+def test_fine_tuned_encoders_have_rates_of_their_own_and_theta_never_decays():
+    model = system()
+    asked = GestureSettings(
+        finetune=True, lr=1.0, backbone_lr=0.25, layer_decay=0.5, weight_decay=0.3
+    )
+    found = rates_of(model, trained_groups(model, asked))
+    assert found.keys() == dict(model.named_parameters()).keys()
+    assert {key for key, (_, decay) in found.items() if not decay} == {"gesture.theta"}
+    for part, above in (("gesture", 1), ("encoder.joint", 6), ("encoder.bone", 6), ("rgb_enc", 6)):
+        rates = {lr for key, (lr, _) in found.items() if key.startswith(part)}
+        assert rates == ({1.0} if part == "gesture" else {0.25 * 0.5**n for n in range(above)})
+    plain = rates_of(
+        model, trained_groups(model, GestureSettings(finetune=True, decay_norms=False))
+    )
+    assert not any(plain[key][1] for key, p in model.named_parameters() if p.ndim < 2)
+    model.encoder.requires_grad_(False)
+    frozen = rates_of(model, trained_groups(model, GestureSettings()))
+    assert not any(key.startswith("encoder.") for key in frozen)
+
+
+@pytest.mark.parametrize("name", ["backbone_lr", "layer_decay"])
+def test_the_rate_of_frozen_encoders_is_refused(name):
+    with pytest.raises(
+        SettingsError, match=f"{name}: frozen encoders have no learning rate; leave"
+    ):
+        GestureSettings.from_arguments({name: 0.5})
+    with pytest.raises(SettingsError, match=f"{name}: no such parameter"):
+        EmotionSettings.from_arguments({name: 0.5})
 
 
 def test_drop_path_is_as_published_unless_it_is_set():
