@@ -216,15 +216,12 @@ def test_norms_and_biases_of_the_emotion_model_decay_or_not(quick):
     }
 
 
-def system(stream=lambda: build_baseline("2s-agcn", **SIZES["2s-agcn"]["small"])):
-    """The gesture model above two networks of skeletons and one of pictures."""
-    rgb = build_baseline("video-swin-t", **SIZES["video-swin-t"]["small"])
-    gesture = build_gesture(rgb_dim=8, pose_dim=8, width=12, heads=6)
-    return GestureSystem(TwoStream(stream(), stream()), gesture, MapEncoder(rgb, "video-swin-t"))
-
-
 def test_fine_tuned_encoders_have_rates_of_their_own_and_theta_never_decays():
-    model = system()
+    swin, *agcn = (
+        build_baseline(name, **SIZES[name]["small"]) for name in ("video-swin-t", *["2s-agcn"] * 2)
+    )
+    gesture = build_gesture(rgb_dim=8, pose_dim=8, width=12, heads=6)
+    model = GestureSystem(TwoStream(*agcn), gesture, MapEncoder(swin, "video-swin-t"))
     asked = GestureSettings(
         finetune=True, lr=1.0, backbone_lr=0.25, layer_decay=0.5, weight_decay=0.3
     )
