@@ -49,7 +49,7 @@ def train_emotion(
         standardise(model, data)
         loss = build_loss(settings, data.split).to(device.torch_device)
         how = settings.lr, settings.weight_decay, settings.decay_norms
-        optimizer = torch.optim.AdamW(parameter_groups(model, *how))
+        optimizer = torch.optim.AdamW(parameter_groups(model, *how), settings.lr)
 
         def predicted(split: str, model: nn.Module) -> pd.DataFrame:
             return predict(device, model, data, split, settings, ranks)

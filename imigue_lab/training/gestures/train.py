@@ -110,7 +110,7 @@ def train_gesture(
         if rgb:
             rgb_encoder = MapEncoder(load_baseline(rgb.run), rgb.settings.model)
         system = GestureSystem(encoder, gesture, rgb_encoder)
-        optimizer = torch.optim.AdamW(trained_groups(system, settings))
+        optimizer = torch.optim.AdamW(trained_groups(system, settings), settings.lr)
         steps = Steps(system.gesture, settings, ranks)
 
         def predicted(split: str, model: nn.Module) -> pd.DataFrame:
