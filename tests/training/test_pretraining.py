@@ -8,9 +8,10 @@ from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.pretraining.data import load_pretraining_data
-from imigue_lab.training.pretraining.settings import USES_TEST, PretrainSettings
+from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.pretraining.train import load_pretraining, parameter_groups, pretrain
 
 TINY = {"epochs": 1, "frames": 8, "batch_size": 64, "windows": 8.0}

@@ -23,8 +23,8 @@ from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
 from imigue_lab.models.weights import KINETICS400, download_kinetics400
+from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.optimisers import HEAD
-from imigue_lab.training.pretraining.settings import USES_TEST
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
 FAMILIES_OF = {

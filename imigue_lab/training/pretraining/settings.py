@@ -23,7 +23,6 @@ PAPER: dict[str, dict[str, Any]] = {
 
 
 ROW: dict[Kind, Name] = {"motion": "mamp", "video": "videomae-b"}  # that start from these
-USES_TEST = "pre-trained on interviews of the test split too"
 
 
 class PretrainSettings(TrainSettings):
