@@ -29,7 +29,7 @@ class BaselineSettings(ClipSettings):
         "published", "of stream all: published, or folds: out of fold, by 5 more runs each"
     )
     size: Literal["small", "paper"] = setting("small", "small for a quick look, paper as published")
-    checkpoint: str = setting("", "start: a published file, runs or kinetics400; empty: random")
+    checkpoint: str = setting("", "start: a file, runs, kinetics400 or imagenet; empty: random")
     frames: int = setting(32, "frames per clip; pictures 16 or 8; 0: not resampled", ge=0)
     sampling: Sampling = setting(
         "resample", "resample evenly; uniform: a random frame of each segment; window"

@@ -22,7 +22,7 @@ from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
-from imigue_lab.models.weights import KINETICS400, download_kinetics400
+from imigue_lab.models.weights import BY_NAME, download
 from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.optimisers import HEAD
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
@@ -47,7 +47,6 @@ FAMILIES_OF = {
     "videomae-b": ("videomae",),
 }
 FILES = (".pt", ".pth", ".pyth")
-BY_NAME = "kinetics400"  # torchvision's weights
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
 OF_JOINTS = re.compile(
     r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$|^encoder\.place$"
@@ -89,15 +88,15 @@ def runs_named(checkpoint: str) -> list[Run]:
     """The finished runs that the setting names, separated by commas; none for a file."""
     path = Path(checkpoint).expanduser()
     file = "," not in checkpoint and (os.sep in checkpoint or path.suffix in FILES)
-    if checkpoint in ("", BY_NAME) or path.is_file() or (file and not path.is_dir()):
+    if checkpoint in ("", *BY_NAME) or path.is_file() or (file and not path.is_dir()):
         return []
     return [find_run(name.strip()) for name in checkpoint.split(",")]
 
 
 def identity_of_start(checkpoint: str) -> dict[str, str]:
     """The weights that a run started from, by content; empty without a checkpoint."""
-    if checkpoint in ("", BY_NAME):
-        return {"checkpoint": BY_NAME} if checkpoint else {}
+    if checkpoint in ("", *BY_NAME):
+        return {"checkpoint": checkpoint} if checkpoint else {}
     if runs := runs_named(checkpoint):
         return {"checkpoint": "-".join(run.weights_digest() for run in runs)}
     try:
@@ -115,7 +114,7 @@ def read_start(
     stream: str = "joint",
 ) -> Start:
     """Reads finished runs, a file of one of the families that publish the network, or torchvision's
-    weights by the name `kinetics400`.
+    weights by a name, `kinetics400` or `imagenet`.
 
     Args:
         name: of the network, a row of Table 1.
@@ -132,10 +131,12 @@ def read_start(
         why = "published as a file for each of its streams, and cannot start from one"
         why = why if name == "dscnet" else "published in no form that is read here"
         raise DataError(f"{checkpoint}: {name} is {why}; name a finished run, or leave it empty")
-    if checkpoint == BY_NAME and name not in KINETICS400:
-        known = ", ".join(KINETICS400)
-        raise DataError(f"{checkpoint}: expected one of {known}, got {name}; name a file or a run")
-    source = download_kinetics400(name) if checkpoint == BY_NAME else checkpoint
+    source: str | State = checkpoint
+    if known := BY_NAME.get(checkpoint):
+        if name not in known:
+            expected = f"{checkpoint}: expected one of {', '.join(known)}, got {name}"
+            raise DataError(f"{expected}; name a file or a run")
+        source = download(checkpoint, name)
     options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
     if layout is not None:
         state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
