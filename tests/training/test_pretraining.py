@@ -1,6 +1,7 @@
 """Masked pre-training: runs, resume, probe, held-out interviews, networks that start from it."""
 
 from argparse import Namespace
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -151,6 +152,16 @@ def test_a_start_that_saw_a_held_out_interview_is_refused(synthetic):
         RunError, match="expected weights that have not seen what this run holds out"
     ):
         train_baseline(BaselineSettings.from_arguments(given))
+
+
+def test_without_validation_the_last_epoch_is_kept_and_train_alone_is_scored(synthetic):
+    settings = settings_of(synthetic, probe=False, keep="last", name="all-train")
+    data = load_pretraining_data(settings)
+    everything = replace(data, windows=data.windows.refitted("validation is a part of train"))
+    run = pretrain(settings, everything)
+    windows = run.predictions()
+    assert set(windows.split) == set(run.scores().split) == {"train"}
+    assert len(windows) == len(data.windows.split.clips)
 
 
 def test_video_is_learned_from_stored_frames(filmed):
