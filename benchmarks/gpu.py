@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from benchmarks.extraction import WINDOWS, film, once, recorded
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.models.baselines import SIZES, TABLE, build_baseline
+from imigue_lab.models.baselines import SIZES, TABLE, Masked, build_baseline
 from imigue_lab.models.emotion import EmotionOutput, build_emotion
 from imigue_lab.models.gesture import GestureOutput, build_gesture
 from imigue_lab.training.baselines import heatmaps, rgbpose
@@ -61,8 +61,8 @@ def cases(size: str) -> Iterator[Case]:
         maps = {"heatmaps": heatmaps.SIDES, "RGB and heatmaps": rgbpose.SIDES}.get(row.modality)
         options: dict[str, Any] = {}
         inputs = [(CLIPS, 3, frames, side, side)] if "RGB" in row.modality else []
-        if row.name == "mvitv2-s":
-            options = {"clip": (frames, side, side)}
+        if row.name in ("mvitv2-s", *get_args(Masked)):
+            options = {"clip": (frames, side, side)} if pictures else {"frames": frames}
         elif row.name in ("tsm", "dscnet"):
             stacked = frames * (9 if row.name == "dscnet" else 3)
             options, inputs = {"segments": frames}, [(CLIPS, stacked, side, side)]
@@ -192,7 +192,8 @@ def epoch_of(task: str, device: torch.device, **given: Any) -> Row:
     (own,) = seen
     rate = len(own) * settings.batch_size / own.whole_s
     share = own.waited_s / own.whole_s
-    name = f"epoch of {task}" + (f", {given['model']}" if "model" in given else "")
+    which = [given[key] for key in ("model", "kind") if key in given]
+    name = ", ".join([f"epoch of {task}", *which])
     return name, f"{rate:.0f} items/s", f"{100 * share:.0f} % waiting", said(share < 0.5)
 
 
@@ -265,6 +266,7 @@ def measure(device: torch.device, size: str, folder: Path) -> Iterator[Row]:
     yield epoch_of("baseline", device, data=str(root), model="ctr-gcn")
     yield epoch_of("baseline", device, data=str(root), model="tsm", size=size, batch_size=16)
     yield epoch_of("gesture", device, data=str(root))
+    yield epoch_of("pretraining", device, data=str(root), kind="motion", size=size)
 
 
 def main() -> None:

@@ -56,6 +56,13 @@ class SkeletonTransformer(nn.Module):
         return self.norm(self.blocks(tokens))
 
 
+def resized_times(table: Float[Tensor, "1 S 1 D"], segments: int) -> Float[Tensor, "1 S2 1 D"]:
+    """The embeddings of as many segments, interpolated as published (bicubic)."""
+    found = rearrange(table, "1 s 1 d -> 1 d s 1")
+    found = nn.functional.interpolate(found, (segments, 1), mode="bicubic")
+    return rearrange(found, "1 d s 1 -> 1 s 1 d")
+
+
 class MotionPredictor(nn.Module):
     """Encoder and decoder of pre-training.
 
@@ -230,7 +237,10 @@ class MotionClassifier(nn.Module):
         )
         self.head.apply(start_linear)
 
-    def tokens(self, skeletons: Float[Tensor, "B M T V C"]) -> Float[Tensor, "B M S V D"]:
+    def tokens(
+        self, skeletons: Float[Tensor, "B M T V C"], frame_mask: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B M S V D"]:
+        """All clips have the same number of frames; `frame_mask` is that of other networks."""
         persons, joints = skeletons.shape[1], skeletons.shape[3]
         tokens = self.encoder(self.encoder.tokens(skeletons.flatten(0, 1)))
         return rearrange(tokens, "(b m) (s v) d -> b m s v d", m=persons, v=joints)
@@ -238,7 +248,6 @@ class MotionClassifier(nn.Module):
     def forward(
         self, skeletons: Float[Tensor, "B M T V C"], frame_mask: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "B classes"]:
-        """All clips have the same number of frames; `frame_mask` is that of other networks."""
         tokens = self.dropout(self.tokens(skeletons))
         return self.head(tokens.mean(dim=2).flatten(2).mean(dim=1))
 

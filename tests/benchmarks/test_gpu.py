@@ -51,6 +51,9 @@ def test_an_epoch_counts_items_and_the_time_that_the_trainer_waits(synthetic):
     name, rate, share, _ = gpu.epoch_of("baseline", CPU, model="2s-agcn", **given)
     assert name == "epoch of baseline, 2s-agcn"
     assert int(rate.split()[0]) > 0 and 0 <= int(share.split()[0]) < 100
+    given |= {"name": "gpu-motion", "kind": "motion", "probe": False}
+    name, rate, *_ = gpu.epoch_of("pretraining", CPU, **given)
+    assert name == "epoch of pretraining, motion" and int(rate.split()[0]) > 0
 
 
 def test_extraction_is_compared_with_its_network(tmp_path):

@@ -38,7 +38,7 @@ PAIRS = [
     (name, family)
     for name, families in FAMILIES_OF.items()
     for family in families
-    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug")
+    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug", "mamp")
 ]
 
 

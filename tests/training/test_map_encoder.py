@@ -24,6 +24,8 @@ from imigue_lab.training.gestures.map_encoder import TokenStore, encode_maps, op
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
+from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.pretraining.train import pretrain
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.deletion import delete_tokens
@@ -329,9 +331,65 @@ def test_views_show_the_cells_and_say_what_they_cannot_show(on_maps):
         open_encoder(on_maps[0], "rgb", AnalyseSettings(), CPU)
 
 
+@pytest.fixture(scope="module")
+def on_masked(filmed, tiny):
+    """A gesture run on the tokens of VideoMAE and of MAMP."""
+    for model, frames in (("videomae-s", 4), ("mamp", 8)):
+        given = {"model": model, "data": str(filmed), "frames": frames, "epochs": 1}
+        given |= {"batch_size": 8, "name": f"seen-{model}"}
+        train_baseline(BaselineSettings.from_arguments(given))
+    runs = {"rgb_run": "seen-videomae-s", "pose_run": "seen-mamp"}
+    settings = tiny(**runs, joint_run="", bone_run="", epochs=1, name="on-masked")
+    return train_gesture(settings)
+
+
+def test_tokens_of_masked_networks_are_those_before_the_head_at_the_same_places(on_masked, frozen):
+    opened = open_gesture_run("on-masked", AttentionSettings())
+    data, clip_id = opened.data, opened.data.part("test").clip_id.iloc[0]
+    pose, of_graph = data.poses[clip_id], frozen.poses[clip_id]
+    assert torch.equal(pose.places, of_graph.places) and torch.equal(pose.seen, of_graph.seen)
+    assert data.pose_names == frozen.pose_names and pose.tokens.shape[:3] == pose.seen.shape
+    clips, number = data.posed.seen[clip_id]
+    net = load_baseline(data.posed.run)
+    with torch.no_grad():
+        logits = net(*clips.enter(clips.collate(clips.draws(number))))
+    joints = pose.tokens.float().mean(dim=(0, 1)).flatten()
+    assert_close(net.head(joints[None]) + net.prior, logits, atol=4e-3, rtol=2e-3)
+    assert data.grid(clip_id) == (2, 8, 8)
+    net = load_baseline(data.filmed.run)
+    with torch.no_grad():
+        expected = net.head(data.rgb[clip_id].float().mean(dim=(0, 1, 2))) + net.prior
+        clips, number = data.filmed.seen[clip_id]
+        logits = net(*clips.enter(clips.collate(clips.draws(number))))
+    assert_close(expected[None], logits, atol=4e-3, rtol=2e-3)
+
+
+def test_views_show_their_joints_and_remarks_their_random_starts(on_masked):
+    opened = open_gesture_run("on-masked", AttentionSettings())
+    system, clip_id = load_attentive(opened), opened.data.part("test").clip_id.iloc[0]
+    seen = read_attention(opened, system, clip_id)
+    assert not seen.of_cells and seen.grid == (2, 8, 8)
+    kept = on_masked.predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
+    np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
+    assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
+    remarks = on_masked.provenance()["remarks"]
+    assert "pose tokens are joints of the run seen-mamp, frozen" in remarks
+    for model in ("videomae-s", "mamp"):
+        start = f"seen-{model}: started from random weights, its paper from those of masked"
+        assert any(remark.startswith(start) for remark in remarks)
+
+
+def test_a_pre_training_run_is_no_encoder_by_itself(tiny, filmed):
+    given = {"data": str(filmed), "epochs": 1, "frames": 8, "windows": 0.0, "probe": False}
+    pretrain(PretrainSettings.from_arguments(given | {"name": "unlabelled"}))
+    runs = {"pose_run": "unlabelled", "joint_run": "", "bone_run": ""}
+    with pytest.raises(RunError, match=r"poseconv3d, mamp, got 'unlabelled' of pretraining;"):
+        load_gesture_tokens(tiny(**runs))
+
+
 def test_a_pose_run_that_does_not_fit_is_refused(on_maps, tiny, frozen):
     settings = on_maps[1]
-    with pytest.raises(RunError, match=r"pose_run: .* poseconv3d, got 'seen-joint' of 2s-agcn"):
+    with pytest.raises(RunError, match=r"pose_run: .* mamp, got 'seen-joint' of 2s-agcn"):
         load_gesture_tokens(settings.model_copy(update={"pose_run": "seen-joint"}))
     sources = frozen.gestures.sources
     first = sources.video_id == sources.video_id[sources.split == "train"].iloc[0]

@@ -8,6 +8,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.runs import runs_folder
 from imigue_lab.training.trial import STEPS, Trial, try_training
 
@@ -21,6 +22,7 @@ def test_a_trial_of_each_task_counts_its_steps_and_leaves_no_run(looked, synthet
         ("emotion", EmotionSettings(**given, width=8, heads=2, batch_size=4), 4),
         ("baseline", BaselineSettings(**small, refit=True, lr_warmup=1), 8),
         ("gesture", GestureSettings.from_arguments({**small, **pose}), 8),
+        ("pretraining", PretrainSettings(**small), 8),
     ):
         trial = try_training(task, settings)
         assert (len(trial.seconds), trial.items, trial.epochs) == (STEPS, items, 7), task

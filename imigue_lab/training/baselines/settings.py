@@ -10,6 +10,7 @@ from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sam
 from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings, setting
 
+TOKENS: dict[Name, int] = {"mamp": 4, "videomae-s": 2, "videomae-b": 2}  # frames of one
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
@@ -65,7 +66,7 @@ class BaselineSettings(ClipSettings):
     drop_path: float = setting(-1.0, "of transformers; -1: as published", ge=-1, lt=1)
     scheduler: str = setting(
         "plateau",
-        "none, plateau (halves when validation stalls), cosine, or steps:10:50",
+        "none, plateau (halves as validation stalls), cosine (to 0; :1e-5 to that) or steps:10:50",
         pattern=SCHEDULERS,
     )
 
@@ -111,7 +112,8 @@ class BaselineSettings(ClipSettings):
             )
         if self.layer_decay < 1 and "and" in modality:
             raise ValueError(f"layer_decay: {self.model} has parallel paths; leave it at 1")
-        if self.drop_path >= 0 and not self.model.startswith(("video-swin", "mvitv2")):
+        with_paths = ("video-swin", "mvitv2", "mamp", "videomae")
+        if self.drop_path >= 0 and not self.model.startswith(with_paths):
             raise ValueError(f"drop_path: {self.model} has none; leave it at -1")
         if self.test_crops == 2:
             raise ValueError("test_crops: expected 1 or 3, got 2; set either")
@@ -135,6 +137,7 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"rotation: {self.model} reads {modality}; leave it at 0")
         if self.temporal_crop < 1 and "RGB" in modality:
             raise ValueError(f"temporal_crop: {self.model} reads {modality}; leave it at 1")
+        refuse_cut_tokens(self.model, self.frames)
         if modality != "skeleton" and not self.frames:
             raise ValueError(f"frames: {self.model} needs clips of one length; set a number")
         if self.sampling != "resample" and not self.frames:
@@ -146,3 +149,11 @@ class BaselineSettings(ClipSettings):
                 f"test_clips: {self.test_clips} evenly resampled clips would be identical; set"
                 " sampling=uniform"
             )
+
+
+def refuse_cut_tokens(model: Name, frames: int) -> None:
+    """Raises ValueError unless the frames are whole tokens."""
+    part = TOKENS.get(model)
+    if part and (not frames or frames % part):
+        what = f"frames: {model} has tokens of {part} frames, got {frames}"
+        raise ValueError(f"{what}; choose a multiple of {part}")

@@ -8,13 +8,13 @@ these differ.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.declared import layout_of, to_stored
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
@@ -53,6 +53,7 @@ OF_JOINTS = re.compile(
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
+BY_ORDER = "norm.running_mean", "stem.0.weight", "encoder.place"  # of joints
 RANDOM = "started from random weights"
 
 
@@ -152,7 +153,8 @@ def read_start(
         if family in ("aagcn", "pyskl/aagcn"):
             own = {"emphasis": any(".emphasis." in key for key in state)}
         classes = builtin("imigue").classes
-        return Start(f"{checkpoint} ({family})", state, own, classes, None, [])
+        fitted = fit_positions(name, state, (), layout, arguments)
+        return Start(f"{checkpoint} ({family})", state, own, classes, None, fitted)
     raise errors[0]
 
 
@@ -178,13 +180,50 @@ def start_of_runs(
     if len(states) == 2:
         join = import_builder("pictures.rgbpose:join_halves")
         states, options = [join(*states, **arguments)], {}
-    same = found["keypoints"] == (to_stored(layout) if layout else "")
+    same = name == "mamp" or found["keypoints"] == (to_stored(layout) if layout else "")
     if "heatmaps" in ROWS[name].modality:
         same = same and found["stream"] == stream  # a map for each joint, or for each limb
     names = " and ".join(run.folder.name for run in runs)
     source = f"{names} ({' and '.join(models)})"
     remarks = [remark for run in runs for remark in random_starts(run)]
-    return Start(source, states[0], options, tuple(found["classes"]), same, remarks)
+    theirs = layout_of(found["keypoints"]).joints if found["keypoints"] else ()
+    fitted = fit_positions(name, states[0], theirs, layout, arguments)
+    return Start(source, states[0], options, tuple(found["classes"]), same, [*fitted, *remarks])
+
+
+def fit_positions(
+    name: Name,
+    state: State,
+    theirs: Sequence[str],
+    layout: Layout | None,
+    arguments: Mapping[str, Any],
+) -> list[str]:
+    """Fits MAMP's tables in place to the clips, and says how; VideoMAE computes its own.
+
+    Those of times are interpolated. Those of joints go by the names of `theirs`, if known; joints
+    without one of their name start at random, and so does a head, which reads all joints.
+    """
+    if name.startswith("videomae"):
+        return [f"positions are those of clips of {' x '.join(map(str, arguments['clip']))}"]
+    if name != "mamp" or layout is None:
+        return []
+    from imigue_lab.models import mamp
+
+    said, ours = list[str](), layout.joints
+    times, place = state["encoder.time"], state["encoder.place"]
+    if (segments := arguments["frames"] // mamp.SEGMENT) != times.shape[1]:
+        state["encoder.time"] = mamp.resized_times(times, segments)
+        said.append(f"positions of {times.shape[1]} times are resized to {segments}")
+    if theirs and theirs != ours:
+        shared = [joint for joint in ours if joint in theirs]
+        to, source = ([own.index(joint) for joint in shared] for own in (ours, theirs))
+        state["encoder.place"] = table = mamp.embedding(1, 1, len(ours), place.shape[-1]).data
+        table[:, :, to] = place[:, :, source]
+        state.pop("head.0.weight", None)
+        said.append(f"positions of {len(shared)} of {len(ours)} joints are taken over, by name")
+    elif not theirs and layout.axes == 2:
+        said.append("its third channel may be a coordinate, here it is a score")
+    return said
 
 
 def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
@@ -241,6 +280,6 @@ def describe(own: State, start: Start, new: list[str]) -> str:
         remarks.append(
             f"{len(joints)} are new, of other joints or persons ({joints[-1]} is {shapes} here)"
         )
-    elif start.same_joints is None and ("norm.running_mean" in own or "stem.0.weight" in own):
+    elif start.same_joints is None and not own.keys().isdisjoint(BY_ORDER):
         remarks.append("its joints are taken to be ours, in the same order")
     return "; ".join(remarks)

@@ -1,11 +1,12 @@
 """Tokens of the gesture model that are maps: stored ones, or the output of a run of Table 1.
 
 Stored maps of RGB come from the feature store or a user's own folder. A run gives those of its last
-stage, on pictures (`rgb_run`) or on heatmaps of joints (`pose_run`). It is frozen; on pictures it
-may be fine-tuned. Whatever it was trained on, it sees each clip once, frames evenly over all of it.
+stage, on pictures (`rgb_run`), or on heatmaps of joints or skeletons (`pose_run`). It is frozen; on
+pictures it may be fine-tuned. Whatever it was trained on, it sees each clip once, frames evenly
+over all of it.
 
 Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network sees; t h w, times
-and places of its map; D its width.
+and places of its map, of skeletons persons, times and joints; D its width.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from imigue_lab.data.skeletons.cropping import crop_places
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError
-from imigue_lab.models.baselines import ROWS, TABLE
+from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.tokens import WHOLE, Region
 from imigue_lab.training.baselines.clips import Clips
 from imigue_lab.training.baselines.data import BaselineData, around_persons
@@ -42,7 +43,10 @@ TRAINED = "rgb-trained"  # tokens of a run, in the feature store
 AT_ONCE = 8  # clips that are encoded together
 BYTES_A_VALUE = 2e-9  # of float16, in GB
 ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
-INPUTS = {"rgb_run": "RGB", "pose_run": "heatmaps"}  # modality of the network that each names
+FITTING = {  # networks of the run that each names
+    "rgb_run": [row.name for row in TABLE if row.modality == "RGB"],
+    "pose_run": ["poseconv3d", "mamp"],
+}
 Map = Float[Tensor, "t h w D"]
 
 
@@ -119,17 +123,22 @@ class MapEncoder(nn.Module):
 class MappedClips:
     """The clips of a gesture model as the network of a run sees them."""
 
-    run: Run  # of a network of pictures or heatmaps, trained on these clips
+    run: Run  # of a network in `FITTING`, trained on these clips
     settings: BaselineSettings  # of that run, to see each clip once
     data: BaselineData  # the clips that have such an input
     net: Any  # the best model of the run, in eval mode
 
     @property
     def source(self) -> ClipPictures | GestureData:
-        """Pictures of a network of pictures, keypoints of one of heatmaps."""
+        """Pictures of a network of pictures, else keypoints."""
         source = self.data.pictures or self.data.gestures
         assert source is not None
         return source
+
+    @property
+    def of_joints(self) -> bool:
+        """Whether its tokens are joints, not cells of a map."""
+        return self.settings.model == "mamp"
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -203,19 +212,19 @@ class MappedClips:
 def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) -> MappedClips:
     """A finished run by name, and its input for the clips of a split; frames are decoded if absent.
 
-    `parameter`, of `INPUTS`, names it. Raises RunError if the run is of another network, or was
+    `parameter`, of `FITTING`, names it. Raises RunError if the run is of another network, or was
     trained on clips that the split holds out; DataError if a video cannot be read.
     """
     run, split = find_run(name), gestures.split
-    found, modality = run.read_checkpoint("best"), INPUTS[parameter]
-    if (model := found.get("model")) not in ROWS or ROWS[model].modality != modality:
-        fitting = ", ".join(row.name for row in TABLE if row.modality == modality)
+    found, fitting = run.read_checkpoint("best"), FITTING[parameter]
+    model = found["model"] if found["task"] == "baseline" else found["task"]
+    if model not in fitting:
         raise RunError(
-            f"{parameter}: expected a run of {fitting}, got {run.folder.name!r} of"
-            f" {model or found['task']}; choose another run, or leave it empty"
+            f"{parameter}: expected a run of {', '.join(fitting)}, got {run.folder.name!r} of"
+            f" {model}; choose another run, or leave it empty"
         )
     settings = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
-    if modality == "RGB":
+    if parameter == "rgb_run":
         from imigue_lab.training.baselines.frames import open_pictures
 
         net = load_baseline(run, vocabulary=split.vocabulary)
@@ -226,7 +235,7 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
     else:
         net, data = load_baseline(run, gestures), BaselineData(split, gestures)
     mapped = MappedClips(run, settings, data, net)
-    kind: Kind = "picture" if modality == "RGB" else "skeleton"
+    kind: Kind = "picture" if parameter == "rgb_run" else "skeleton"
     refuse_leak(parameter, run, kind, mapped.source.training_clips, data.held_out)
     return mapped
 

@@ -1,13 +1,13 @@
 """The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
 
-Its tokens are encoded once and stored in the feature store. `cell_clips` takes those of a network
-of heatmaps instead (`map_encoder`).
+Its tokens are encoded once and stored in the feature store. `posed_clips` takes those of a network
+of heatmaps or of MAMP instead (`map_encoder`).
 
 Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
 streams, W width of a token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -131,27 +131,20 @@ def encode(
     return encoder.tokens(joints, bones, batch.frame_mask).half().cpu()
 
 
-def cell_clips(posed: MappedClips, maps: Mapping[str, Map], sizes: Sizes) -> dict[str, PoseClip]:
-    """Every clip by id, with a token for each time and cell of its map."""
+def posed_clips(posed: MappedClips, maps: Mapping[str, Map], sizes: Sizes) -> dict[str, PoseClip]:
+    """Every clip by id, with a token for each time and joint, or cell of its map."""
     found: dict[str, PoseClip] = {}
     for clip_id, tokens in maps.items():
         clips, number = posed.seen[clip_id]
-        assert isinstance(clips, HeatmapClips)
-        clip = clips.clips[number]
-        steps, rows, columns, _ = tokens.shape
-        skeleton = clip.skeleton.numpy()
-        top, left, height, width = person_box(skeleton, clips.edge(skeleton))
-        y, x = np.meshgrid(*((np.arange(n) + 0.5) / n for n in (rows, columns)), indexing="ij")
-        places = np.stack([left + width * x, top + height * y], axis=-1)
-        size = sizes.get(clip_id)
-        places = crop_places(places, *size) if size else np.full_like(places, -1)
-        seen = torch.full((1, steps, rows * columns), bool(clip.present.any()))
-        found[clip_id] = PoseClip(
-            clip.skeleton,
-            repeat(torch.from_numpy(places).float(), "h w xy -> 1 t (h w) xy", t=steps),
-            seen,
-            rearrange(tokens, "t h w d -> 1 t (h w) d"),
-        )
+        assert isinstance(clips, SkeletonClips)
+        clip, size = clips.clips[number], sizes.get(clip_id)
+        if isinstance(clips, HeatmapClips):
+            placed = place_cells(clips, clip, tokens.shape[:3], size)
+            tokens = rearrange(tokens, "t h w d -> 1 t (h w) d")
+        else:
+            tokens = tokens[: len(clip.skeleton)]
+            placed = place(clips, number, len(tokens), size)
+        found[clip_id] = PoseClip(clip.skeleton, *placed, tokens)
     return found
 
 
@@ -170,3 +163,17 @@ def place(
         places = torch.full_like(places, -1.0)
     absent = (0, 0, 0, 0, 0, persons - len(seen))
     return nn.functional.pad(places, (0, 0, *absent)), nn.functional.pad(seen, absent)
+
+
+def place_cells(
+    clips: HeatmapClips, clip: Clip, grid: Sequence[int], size: tuple[int, int] | None
+) -> tuple[Float[Tensor, "1 S V 2"], Bool[Tensor, "1 S V"]]:
+    """The same of the cells of a map of `grid` times, rows and columns; all or none are visible."""
+    steps, rows, columns = grid
+    skeleton = clip.skeleton.numpy()
+    top, left, height, width = person_box(skeleton, clips.edge(skeleton))
+    y, x = np.meshgrid(*((np.arange(n) + 0.5) / n for n in (rows, columns)), indexing="ij")
+    places = np.stack([left + width * x, top + height * y], axis=-1)
+    places = crop_places(places, *size) if size else np.full_like(places, -1)
+    seen = torch.full((1, steps, rows * columns), bool(clip.present.any()))
+    return repeat(torch.from_numpy(places).float(), "h w xy -> 1 t (h w) xy", t=steps), seen

@@ -37,7 +37,7 @@ class GestureSettings(ClipSettings):
     rgb_run: str = setting("", "finished run on pictures (04) that computes them instead")
     joint_run: str = setting("", "finished run of the joint stream; empty: trained first")
     bone_run: str = setting("", "finished run of the bone stream; empty: trained first")
-    pose_run: str = setting("", "finished run of poseconv3d instead of joint and bone")
+    pose_run: str = setting("", "finished run of poseconv3d or mamp instead of joint and bone")
     frames: int = setting(16, "resampled frames of pose; 0: not resampled (paper: 0)", ge=0)
     fusion: FusionName = setting("cmtf", "late, concat, cross_attention or cmtf")
     memory: bool = setting(True, "refinement by the memory bank; not with late fusion")

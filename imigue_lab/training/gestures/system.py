@@ -60,7 +60,7 @@ def pad_tokens(clips: list[Tokens]) -> Tokens:
 class GestureSystem(nn.Module):
     """Both encoders followed by the gesture model; tokens of a frozen encoder are in the batch.
 
-    2s-AGCN is None if the pose tokens are a run's on heatmaps; the RGB encoder is None if it is
+    2s-AGCN is None if the pose tokens are those of `pose_run`; the RGB encoder is None if it is
     frozen: it is not needed here, and large.
     """
 

@@ -47,13 +47,13 @@ class GestureTokens:
     """Every clip that a gesture model is trained or scored on."""
 
     gestures: GestureData  # split, keypoints and layout
-    runs: list[Run]  # of the pose encoder: joint and bone, or one of heatmaps
+    runs: list[Run]  # of the pose encoder: joint and bone, or that of `posed`
     rgb: dict[str, Map]  # the RGB map of each clip with one; empty if fine-tuned or without RGB
     encoding: Encoding  # of the RGB encoder
     poses: dict[str, PoseClip]  # the skeleton of each clip that has one
     sizes: Sizes = field(default_factory=dict)  # of the pictures, where known
     filmed: MappedClips | None = None  # the RGB encoder's run and pictures; None for stored tokens
-    posed: MappedClips | None = None  # the pose tokens' run and its heatmaps; None for 2s-AGCN
+    posed: MappedClips | None = None  # the pose tokens' run and its input; None for 2s-AGCN
 
     @property
     def rgb_dim(self) -> int:
@@ -64,7 +64,7 @@ class GestureTokens:
     @property
     def pose_names(self) -> tuple[str, ...]:
         """Of the pose tokens of a time: joints, or cells of the map."""
-        if self.posed is None:
+        if self.posed is None or self.posed.of_joints:
             return self.gestures.layout.joints
         _, rows, columns, _ = self.posed.shape
         return tuple(f"row {y + 1}, column {x + 1}" for y in range(rows) for x in range(columns))
@@ -154,9 +154,11 @@ class GestureTokens:
         if self.filmed:
             how = "fine-tuned" if self.rgb_input else "frozen"
             notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
-            notes += random_starts(self.filmed.run)
         if self.posed:
-            notes.append(f"pose tokens are cells of the run {self.runs[0].folder.name}, frozen")
+            what = "joints" if self.posed.of_joints else "cells"
+            notes.append(f"pose tokens are {what} of the run {self.posed.run.folder.name}, frozen")
+        encoders = [self.filmed.run, *self.runs] if self.filmed else self.runs
+        notes += [note for run in encoders for note in random_starts(run)]
         bare = self.bare
         notes += clip_notes(
             (set(self.without_rgb) - bare, "have no rgb tokens: only pose is used"),
@@ -249,7 +251,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     if settings.pose_run:
         posed = map_encoder.open_mapped("pose_run", settings.pose_run, index, gestures)
         maps = map_encoder.encode_maps(posed, settings.store, index, device)
-        poses = pose_encoder.cell_clips(posed, maps, sizes)
+        poses = pose_encoder.posed_clips(posed, maps, sizes)
         return GestureTokens(gestures, [posed.run], rgb, encoding, poses, sizes, filmed, posed)
     runs = pose_encoder.pose_runs(settings, gestures)
     encoder = pose_encoder.load_pose_encoder(runs, gestures)

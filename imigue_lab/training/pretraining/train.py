@@ -3,6 +3,7 @@
 Settings in, a finished run folder out, from which 04 starts (`checkpoint`).
 """
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,11 +45,16 @@ DECODERS: dict[str, dict[str, int]] = {  # of the small size
 Examples: TypeAlias = tuple[np.ndarray, pd.Series, np.ndarray, pd.Series]
 
 
-def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) -> Run:
+def pretrain(
+    settings: PretrainSettings,
+    loaded: PretrainingData | None = None,
+    fit: Callable[..., nn.Module] = fit,
+) -> Run:
     """Trains or resumes a run; a finished one is returned at once.
 
     Args:
         loaded: what `load_pretraining_data(settings)` returns, if it is loaded already.
+        fit: trains; a trial (`training.trial`) has its own.
     """
     data = loaded or load_pretraining_data(settings)
     run = open_run("pretraining", settings, data.identity(), data.windows.split.vocabulary)
@@ -85,12 +91,10 @@ def pretrain(settings: PretrainSettings, loaded: PretrainingData | None = None) 
             checkpoint,
             Stopping(settings.epochs, settings.patience, keep=settings.keep),
         )
-        tables = []
-        for split in ("train", "validation"):
-            own = data.clips(split, settings)
-            rows = reconstruct(device, best, own, settings.batch_size, ranks)
-            tables.append(data.windows.split.clips.merge(rows, on="clip_id"))
-        windows = pd.concat(tables)[["clip_id", "video_id", "subject", "split", "error", "guess"]]
+        seen = [own for own in (data.clips("train", settings), validation) if len(own)]
+        tables = [reconstruct(device, best, own, settings.batch_size, ranks) for own in seen]
+        windows = data.windows.split.clips.merge(pd.concat(tables), on="clip_id")
+        windows = windows[["clip_id", "video_id", "subject", "split", "error", "guess"]]
         scores = error_table(windows, settings.seed)
         if settings.probe:
             found = examples(device, best, data, settings)
