@@ -13,6 +13,7 @@ from benchmarks.steady import keep_freed_memory
 from imigue_lab.models.gesture import build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.tokens import Tokens
+from imigue_lab.training.optimisers import parameter_groups
 
 CLIPS, CLASSES = 8, 32
 RGB, POSE = 8 * 7 * 7, 16 * 25  # tokens a clip
@@ -44,7 +45,7 @@ def main() -> None:
         logits = 20.0 * F.one_hot(torch.full((50,), label), CLASSES)
         names = [f"{label} {n}" for n in range(50)]
         memory.bank.write(torch.randn(50, 512), logits, torch.full((50,), label), names)
-    optimizer = torch.optim.AdamW(model.parameter_groups(1e-4), lr=1e-4)
+    optimizer = torch.optim.AdamW(parameter_groups(model, 1e-4, 1e-4))
     rgb, pose = random_tokens(RGB, 768), random_tokens(POSE, 512)
     label = torch.arange(CLIPS)
 

@@ -42,7 +42,13 @@ class Recipe(NamedTuple):
     nesterov: bool = True
     decay_norms: bool = True
     backbone_lr: float = 1.0
+    layer_decay: float = 1.0
     rotation: float = 0.0
+    temporal_crop: float = 1.0
+    distort: bool = False
+    smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     lr_warmup: float = 0.0
     clip_grad: float = 0.0
     region: Region = "centre"
@@ -51,17 +57,25 @@ class Recipe(NamedTuple):
         sgd = "Nesterov SGD" if self.nesterov else "SGD"
         optimizer = sgd if self.optimizer == "sgd" else "AdamW"
         frames = f"{self.frames} frames" if self.frames else "all frames"
+        schedule = self.scheduler.replace("steps:", "a tenth after epochs ")
+        schedule = schedule.replace("cosine:", "cosine with least rates ").replace(":", " and ")
         parts = [
             f"{optimizer} {self.lr:g} for {self.batch_size} clips",
             f"{self.backbone_lr:g} of it below the head" if self.backbone_lr < 1 else "",
+            f"{self.layer_decay:g} of it in each block below" if self.layer_decay < 1 else "",
             f"decay {self.weight_decay:g}{'' if self.decay_norms else ' except norms and biases'}",
-            self.scheduler.replace("steps:", "a tenth after epochs ").replace(":", " and "),
+            schedule,
             f"{self.epochs} epochs{f', {self.lr_warmup:g} of warm-up' * (self.lr_warmup > 0)}",
             f"gradients of norm {self.clip_grad:g} at most" if self.clip_grad else "",
             f"{frames} {SAMPLED[self.sampling]}",
             "around the person" if self.region == "person" else "",
             AUGMENTED[self.augment],
+            "distorted" if self.distort else "",
             f"rotated by up to {self.rotation:g}" if self.rotation else "",
+            f"parts of at least {100 * self.temporal_crop:g} %" if self.temporal_crop < 1 else "",
+            f"labels smoothed by {self.smoothing:g}" if self.smoothing else "",
+            f"mixup {self.mixup:g}" if self.mixup else "",
+            f"cutmix {self.cutmix:g}" if self.cutmix else "",
             f"tested on the mean of {self.test_clips} clips" if self.test_clips > 1 else "",
             f"of {self.test_crops} crops each" if self.test_crops > 1 else "",
             "also mirrored" if self.test_flips else "",

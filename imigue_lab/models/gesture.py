@@ -223,14 +223,6 @@ class GestureModel(nn.Module):
         """Writes the clips of a step into the memory, after reading; see `Bank.write`."""
         return {} if self.memory is None else self.memory.bank.write(*candidates)
 
-    def parameter_groups(self, weight_decay: float) -> list[dict]:
-        """For the optimiser: weight decay for all but θ, whose decay to 0 means w_pose = 3/4."""
-        others = [p for p in self.parameters() if p is not self.theta]
-        return [
-            {"params": others, "weight_decay": weight_decay},
-            {"params": [self.theta], "weight_decay": 0.0},
-        ]
-
 
 def check(tokens: Tokens, projection: Projection, name: str) -> None:
     found, expected = tokens.values.shape[2], projection.linear.in_features

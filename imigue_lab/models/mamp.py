@@ -56,6 +56,13 @@ class SkeletonTransformer(nn.Module):
         return self.norm(self.blocks(tokens))
 
 
+def resized_times(table: Float[Tensor, "1 S 1 D"], segments: int) -> Float[Tensor, "1 S2 1 D"]:
+    """The embeddings of as many segments, interpolated as published (bicubic)."""
+    found = rearrange(table, "1 s 1 d -> 1 d s 1")
+    found = nn.functional.interpolate(found, (segments, 1), mode="bicubic")
+    return rearrange(found, "1 d s 1 -> 1 s 1 d")
+
+
 class MotionPredictor(nn.Module):
     """Encoder and decoder of pre-training.
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models import video
+from torchvision import models
 
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
@@ -22,11 +22,19 @@ from imigue_lab.models.checkpoints.registry import State, load_published
 from imigue_lab.models.pictures import efficientnet, mvit
 
 Model = TypeVar("Model", bound=nn.Module)
-KINETICS400 = {  # by row of Table 1
-    "mvitv2-s": video.MViT_V2_S_Weights.KINETICS400_V1,
-    "video-swin-t": video.Swin3D_T_Weights.KINETICS400_V1,
-    "video-swin-s": video.Swin3D_S_Weights.KINETICS400_V1,
-    "video-swin-b": video.Swin3D_B_Weights.KINETICS400_V1,
+BY_NAME: dict[str, dict[str, models.WeightsEnum]] = {  # torchvision's, by row of Table 1
+    "kinetics400": {
+        "mvitv2-s": models.video.MViT_V2_S_Weights.KINETICS400_V1,
+        "video-swin-t": models.video.Swin3D_T_Weights.KINETICS400_V1,
+        "video-swin-s": models.video.Swin3D_S_Weights.KINETICS400_V1,
+        "video-swin-b": models.video.Swin3D_B_Weights.KINETICS400_V1,
+    },
+    "imagenet": {
+        "tsm": models.ResNet50_Weights.IMAGENET1K_V1,
+        "video-swin-t": models.Swin_T_Weights.IMAGENET1K_V1,
+        "video-swin-s": models.Swin_S_Weights.IMAGENET1K_V1,
+        "video-swin-b": models.Swin_B_Weights.IMAGENET1K_V1,
+    },
 }
 
 
@@ -48,9 +56,9 @@ def load_mvit(weights: str = "", size: mvit.Size = "small") -> tuple[mvit.MViT, 
     """
     if not weights:
         return untrained(lambda: mvit.build_mvit(size))
-    source = download_kinetics400() if weights == "kinetics400" else weights
+    source = download(weights, "mvitv2-s") if weights == "kinetics400" else weights
     net = load_published(source, "slowfast/mvitv2-s", size=size)
-    assert isinstance(net, video.MViT)
+    assert isinstance(net, models.video.MViT)
     model = mvit.MViT(net)
     return model.eval(), Weights(weights, digest(model), trained=True)
 
@@ -106,14 +114,14 @@ def packaged_file(package: str, file: str) -> Path:
     )
 
 
-def download_kinetics400(model: str = "mvitv2-s") -> State:
-    """torchvision's weights of one of `KINETICS400`, from its cache if they are there."""
-    published = KINETICS400[model]
+def download(name: str, model: str) -> State:
+    """torchvision's weights, one of `BY_NAME`, from its cache if they are there."""
+    published = BY_NAME[name][model]
     try:
         return published.get_state_dict(check_hash=True, weights_only=True)
     except Exception as error:  # no network, a proxy's page instead of the file, a full disk
         raise DataError(
-            f"kinetics400: {published.url} could not be downloaded ({error}); fetch it where there"
+            f"{name}: {published.url} could not be downloaded ({error}); fetch it where there"
             " is a network, and give the file's path as the weights"
         ) from error
 

@@ -20,6 +20,7 @@ from imigue_lab.errors import RunError, some
 from imigue_lab.training.runs import Run, runs_folder
 
 RECORD = "training_clips.parquet"
+USES_TEST = "pre-trained on interviews of the test split too"  # a remark
 Kind = Literal["skeleton", "picture"]
 Contents = dict[str, str]  # clip id -> digest of a training clip and its label
 

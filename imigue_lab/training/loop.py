@@ -5,6 +5,7 @@ that resumes from `resume.pt` repeats the interrupted epoch and ends with the sa
 processes can share the work (`ranks`).
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -27,20 +28,33 @@ from imigue_lab.training.settings import TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
 D = TypeVar("D", bound=Any)  # the data of a task
-SCHEDULERS = r"^(none|plateau|cosine|steps(:\d+)+)$"
+SCHEDULERS = r"^(none|plateau|cosine(:\d+(\.\d+)?(e-?\d+)?){0,2}|steps(:\d+)+)$"
 
 
 def build_scheduler(
-    name: str, optimizer: Optimizer, epochs: int, patience: int, steps: int
+    name: str, optimizer: Optimizer, epochs: int, patience: int, steps: int, warmup: float = 0.0
 ) -> LRScheduler | None:
     """Changes the learning rate: `plateau` after each epoch, the others after each step.
 
     `name` is `none`, `cosine` to 0 over all steps, `plateau` (halves it when the monitored value
     has not improved for half the patience), or `steps:10:50` (a tenth after these epochs); `steps`
-    are those of an epoch.
+    are those of an epoch. `cosine:5e-4` is MAMP's: over `warmup` epochs it rises from 0, then falls
+    to 5e-4; `cosine:4e-6:4e-5` is VideoMAE's: it rises from 4e-6, over all but the last of
+    these steps, then falls to 4e-5.
     """
     if name == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
+    if name.startswith("cosine:"):
+        *start, least = (float(rate) / optimizer.defaults["lr"] for rate in name.split(":")[1:])
+        rising, every = int(warmup * steps), epochs * steps
+
+        def share(n: int) -> float:
+            if n < rising:
+                return start[0] + (1 - start[0]) * n / max(1, rising - 1) if start else n / rising
+            angle = math.pi * (n - rising) / max(1, every - rising)
+            return least + (1 - least) / 2 * (1 + math.cos(angle))
+
+        return lr_scheduler.LambdaLR(optimizer, share)
     if name == "plateau":
         return ReduceLROnPlateau(optimizer, factor=0.5, patience=max(1, patience // 2))
     if name.startswith("steps:"):
@@ -138,8 +152,9 @@ def fit(
     """
     run, ranks = session.run, session.ranks
     seed = session.settings.seed * 100_003
-    steps = len(batches)
-    scheduler = build_scheduler(schedule, optimizer, stopping.epochs, stopping.patience, steps)
+    steps, warmup = len(batches), session.settings.lr_warmup
+    length = (stopping.epochs, stopping.patience, steps, warmup)
+    scheduler = build_scheduler(schedule, optimizer, *length)
     if selection is not None:
         stopping, scheduler = repeat(selection, stopping, scheduler, steps)
         evaluate = None
@@ -155,7 +170,7 @@ def fit(
     history = restore(run, parts, checkpoint)
     if len({len(own) for own in ranks.gather(history)}) > 1:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")
-    rising = max(1, session.settings.lr_warmup * steps)
+    rising = 1 if schedule.startswith("cosine:") else max(1, warmup * steps)
 
     def stepped(number: int) -> None:
         n = len(history) * steps + number

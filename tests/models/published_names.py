@@ -8,11 +8,13 @@ import re
 from imigue_lab.models.graph.agcn import build_aagcn, build_agcn
 from imigue_lab.models.graph.ctrgcn import build_ctrgcn, build_dgstgcn
 from imigue_lab.models.graph.stgcn import build_stgcn, build_stgcnpp
+from imigue_lab.models.mamp import build_mamp
 from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvitv2
 from imigue_lab.models.pictures.poseconv3d import build_poseconv3d, build_rgbpose
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
+from imigue_lab.models.pictures.videomae import build_videomae
 from imigue_lab.models.swinface import build_swinface
 
 # Published names of ours, in the order in which they are replaced.
@@ -82,6 +84,18 @@ TSM = (
     (r"\.conv1\.1\.", ".conv1.net."),
 )
 TRANSFORMER = ((r"\.mlp\.0\.", ".mlp.fc1."), (r"\.mlp\.3\.", ".mlp.fc2."))
+MASKED = (
+    (r"^encoder\.", ""),
+    (r"\.self_attn\.in_proj_", ".attn.qkv."),
+    (r"\.self_attn\.out_proj\.", ".attn.proj."),
+    (r"\.linear(\d)\.", r".mlp.fc\1."),
+)
+VIDEOMAE = (
+    (r"^encoder\.embed\.", "patch_embed.proj."),
+    (r"^head\.1\.", "head."),
+    (r"^head\.0\.", "fc_norm."),
+    *MASKED,
+)
 NAMES = {
     "2s-agcn": (
         *AAGCN,
@@ -170,6 +184,17 @@ NAMES = {
         *TRANSFORMER,
     ),
     "swinface": TRANSFORMER,
+    "mamp": (
+        (r"^encoder\.time$", "temp_embed"),
+        (r"^encoder\.place$", "pos_embed"),
+        (r"^encoder\.embed\.", "joints_embed.proj."),
+        (r"^head\.0\.", "head.fc1."),
+        (r"^head\.1\.", "head.bn."),
+        (r"^head\.3\.", "head.fc2."),
+        *MASKED,
+    ),
+    "videomae": VIDEOMAE,
+    "videomae-v2": VIDEOMAE,
 }
 MMACTION = {  # where mmaction2 1.x calls the same network's weights otherwise
     "pyskl/posec3d": NAMES["pyskl/posec3d"],
@@ -217,6 +242,13 @@ BUILT = {
     ),
     "slowfast/mvitv2-s": lambda: build_mvitv2(4, "tiny", clip=(4, 64, 64)),
     "swinface": lambda: build_swinface("tiny"),
+    "mamp": lambda: build_mamp(
+        4, joints=9, frames=12, channels=2, width=8, depth=2, heads=2, hidden=6
+    ),
+    "videomae": lambda: build_videomae(4, clip=(4, 16, 24), patch=8, width=12, depth=2, heads=2),
+    "videomae-v2": lambda: build_videomae(
+        4, clip=(6, 16, 16), patch=4, width=8, depth=1, heads=1, ratio=3.0
+    ),
 }
 OPTIONS = {  # that shapes do not show
     "2s-agcn": {"keypoints": "kinect20"},
@@ -225,6 +257,9 @@ OPTIONS = {  # that shapes do not show
     "dscnet/rgb": {"segments": 3},
     "slowfast/mvitv2-s": {"size": "tiny"},
     "swinface": {"size": "tiny"},
+    "mamp": {"heads": 2},
+    "videomae": {"clip": (4, 16, 24), "heads": 2},
+    "videomae-v2": {"clip": (6, 16, 16)},
 }
 CLIPS = {  # input shapes of all but the graph networks
     "pyskl/posec3d": (2, 9, 4, 16, 24),
@@ -235,6 +270,9 @@ CLIPS = {  # input shapes of all but the graph networks
     "video-swin": (2, 3, 5, 20, 24),
     "slowfast/mvitv2-s": (2, 3, 4, 64, 64),
     "swinface": (2, 3, 56, 56),
+    "mamp": (2, 3, 12, 9, 2),
+    "videomae": (2, 3, 4, 16, 24),
+    "videomae-v2": (2, 3, 6, 16, 16),
 }
 
 

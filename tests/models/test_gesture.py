@@ -277,14 +277,6 @@ def test_a_saved_model_restores_outputs_and_bank(variant):
     assert_close(other(rgb, pose).logits, model(rgb, pose).logits)
 
 
-def test_theta_does_not_decay():
-    model = build()
-    decaying, theta = model.parameter_groups(0.1)
-    assert theta == {"params": [model.theta], "weight_decay": 0.0}
-    assert decaying["weight_decay"] == 0.1
-    assert len(decaying["params"]) + 1 == len(list(model.parameters()))
-
-
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -1,6 +1,7 @@
 """MAMP and VideoMAE: outputs, masks, losses and gradients of the published code; missing joints."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,12 +9,15 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.ops import StochasticDepth
 
+from imigue_lab.data.clips import ClipDataset
+from imigue_lab.data.skeletons.augment import random_turn_3d
 from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from imigue_lab.models.mamp import (
     MotionPredictor,
     build_mamp,
     motion_of,
     motion_of_segments,
+    resized_times,
     together,
 )
 from imigue_lab.models.pictures.videomae import build_videomae, cell_mask, tube_mask
@@ -44,6 +48,14 @@ def as_persons(arrays: dict[str, Tensor]) -> Tensor:
     return arrays["input"].permute(0, 4, 2, 3, 1)
 
 
+class Angles(np.random.RandomState):
+    """A source of random numbers that are known."""
+
+    def uniform(self, low: float, high: float, size: int) -> np.ndarray:
+        assert size == len(self.angles) and (abs(self.angles) <= high).all() and low == -high
+        return self.angles
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["mamp_pretrain_v22", "mamp_pretrain_v25"])
 def test_motion_is_masked_and_predicted_as_published(recorded, name):
@@ -52,13 +64,22 @@ def test_motion_is_masked_and_predicted_as_published(recorded, name):
     skeletons = as_persons(arrays).flatten(0, 1)
     found = model(skeletons, arrays["noise_u"])
     motion = motion_of_segments(skeletons, torch.ones_like(skeletons[..., 0], dtype=torch.bool))
-    assert model.keep(motion, arrays["noise_u"]).equal(arrays["ids_keep"])
+    kept = model.keep(motion, arrays["noise_u"])
+    assert kept.equal(arrays["ids_keep"])
     assert found.counted.all(dim=-1).equal(arrays["mask"].bool())
     near = facts["tolerance"]["float32"]
+    tokens = model.encoder.tokens(skeletons)
+    assert_close(tokens[:, :8], arrays["tokens_first8"], **near)
+    latent = model.encoder(tokens.take_along_dim(kept[..., None], 1))
+    assert_close(latent, arrays["latent"], **near)
     assert_close(found.target, arrays["target"], **near)
     assert_close(found.predicted, arrays["pred"], **near)
     assert_close(found.loss[None], arrays["loss"], **near)
-    model.double()(skeletons.double(), arrays["noise_u"].double()).loss.backward()
+    exact = model.double()(skeletons.double(), arrays["noise_u"].double())
+    exact.loss.backward()
+    exactly, masked = facts["tolerance"]["float64"], arrays["mask"].bool()
+    for own, name in ((exact.predicted, "pred"), (exact.target, "target")):
+        assert_close(own[masked][:16], arrays[f"{name}_masked_first16_f64"], **exactly)
     norms = gradient_norms(model, "mamp", facts["parameters"])
     assert_close(norms, arrays["grad_norms_f64"], rtol=1e-5, atol=1e-7)
 
@@ -70,6 +91,10 @@ def test_a_finetuned_mamp_gives_the_published_logits_and_gradients(recorded, nam
     model = load_published(made_weights(facts["state_dict"]), "mamp", heads=4)
     near = facts["tolerance"]["float32"]
     assert_close(model(as_persons(arrays)), arrays["logits"], **near)
+    found = model.tokens(as_persons(arrays))
+    assert_close(found[:, :, ::6], arrays["tokens"], **near)
+    longer, own = arrays["interp_temp_embed_in"], arrays["interp_temp_embed_out"]
+    assert_close(resized_times(longer, own.shape[1]), own, **near)
     for part in model.modules():
         if isinstance(part, nn.Dropout | StochasticDepth):
             part.p = 0.0
@@ -97,6 +122,9 @@ def test_patches_are_painted_as_published(recorded, name, family):
     near = facts["tolerance"]["float32"]
     found = model(video, masked, skipped)
     assert_close(model.encoder.positions[0], arrays["encoder_pos_embed"], **near)
+    assert_close(model.positions[0], arrays["decoder_pos_embed"], **near)
+    tokens = model.encoder.tokens(video) - model.encoder.positions
+    assert_close(tokens[:, :8], arrays["patch_tokens_first8"], **near)
     assert_close(model.encode(video, masked), arrays["latent"], **near)
     assert_close(found.predicted, arrays["pred"], **near)
     assert_close(found.target, arrays["target"], **near)
@@ -116,6 +144,12 @@ def test_a_finetuned_videomae_gives_the_published_logits_and_gradients(recorded,
     tokens = model.encoder.tokens(arrays["input"])
     assert_close(model(arrays["input"]), arrays["logits"], **facts["tolerance"]["float32"])
     assert_close((tokens - model.encoder.positions)[:, :8], arrays["patch_tokens_first8"])
+    assert_close(model.encoder.positions[0], arrays["pos_embed"].view(-1, 48))
+    near = facts["tolerance"]["float32"]
+    assert_close(model.encoder.blocks[0](tokens), arrays["block0"], **near)
+    last = model.tokens(arrays["input"]).flatten(1, 3)
+    assert_close(last, arrays["block_last"], **near)
+    assert_close(model.head[0](last.mean(dim=1)), arrays["features"], **near)
     logits = model.double()(arrays["input"].double())
     loss = F.cross_entropy(logits, torch.arange(len(logits)))
     loss.backward()
@@ -138,6 +172,34 @@ def test_masks_of_video_equal_the_published_draws(recorded, name):
             continue  # no network here masks at random
         expected = arrays[case["array"]].flatten(1).bool().numpy()
         assert np.array_equal(drawn, expected)
+
+
+@pytest.mark.shared
+def test_clips_are_cut_resized_and_rotated_as_published(recorded):
+    facts, arrays = recorded("mamp_crop")
+    near = facts["tolerance"]["float32"]
+    for case in facts["cases"]:
+        name, length, draws = f"case{case['index']}", case["valid_frame_num"], case["draws"]
+        given = arrays[f"{name}_in"].permute(3, 1, 2, 0).numpy()
+        low, *high = case["p_interval"]
+        if high:  # at least 64 frames
+            wanted = length * (low + (high[0] - low) * draws["uniform_p"])
+            kept = min(max(int(wanted), 64), length)
+            share, place, first = kept / length, draws["start"] / (length - kept + 1), 0
+        else:  # the middle
+            share, place, first = 1.0, 0.0, int((1 - low) * length / 2)
+        row = {"clip_id": "c", "video_id": "v", "start": first, "end": length - 1 - first}
+        clips = pd.DataFrame([row | {"label": 0}])
+        whole = ClipDataset(clips, {"v": given}.__getitem__, case["window"], axes=3)
+        found = whole.part(0, share + 1e-9, place + 1e-9).skeleton
+        assert_close(found.permute(3, 1, 2, 0), arrays[f"{name}_out"], **near)
+    for name in ("rot0", "rot1"):
+        given = arrays[f"{name}_in"].permute(3, 1, 2, 0).numpy()
+        rng = Angles(0)
+        rng.angles = arrays[f"{name}_angles"].numpy()
+        found = random_turn_3d(given, rng, 0.3)
+        expected = arrays[f"{name}_out"].permute(3, 1, 2, 0)
+        assert_close(torch.from_numpy(found), expected, **near)
 
 
 def test_a_missing_joint_has_neither_motion_nor_loss():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from torch.testing import assert_close
+from torchvision.models.optical_flow import raft_small
 
 from imigue_lab.data.index import Index, clips_table, videos_table
 from imigue_lab.data.skeletons.geometry import crop_places
@@ -19,7 +20,13 @@ from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines import frames as stored_frames
 from imigue_lab.training.baselines.clips import How, Sampled
 from imigue_lab.training.baselines.data import BaselineData
-from imigue_lab.training.baselines.frames import flow_pictures, open_pictures, write_frames
+from imigue_lab.training.baselines.frames import (
+    flow_pictures,
+    load_raft,
+    open_pictures,
+    raft_flow,
+    write_frames,
+)
 from imigue_lab.training.baselines.pictures import (
     ClipPictures,
     PictureClips,
@@ -207,7 +214,7 @@ def test_other_streams_are_computed_or_read_from_a_folder(graded, tmp_path):
     write_video(folder / "0002_1.mkv", [np.full((48, 64, 3), 9 * BRIGHT, np.uint8)] * 3, fps=25)
     depth = open_pictures(graded, graded.clips, 28, str(tmp_path / "depth"))
     assert levels(depth, "0001_0") == [5] * 40 and levels(depth, "0002_1") == [9] * 3
-    with pytest.raises(DataError, match="expected rgb, taylor, flow or a folder of videos, got"):
+    with pytest.raises(DataError, match="expected rgb, taylor, flow, flow:FILE or a folder of"):
         open_pictures(graded, graded.clips, 28, "depht")
 
 
@@ -221,6 +228,38 @@ def test_flow_shows_where_a_picture_moves_to():
     assert right == pytest.approx(128 + 127 * 4 / 20, abs=4) and down == pytest.approx(128, abs=2)
     assert speed == pytest.approx(right, abs=3)
     assert (flow_pictures(frames[:1]) == 128).all()
+
+
+def test_flow_by_raft_is_of_the_weights_in_a_file(graded, tmp_path):
+    """The untrained network itself, on frames that it takes, gives what is stored."""
+    torch.manual_seed(0)
+    model = raft_small().eval()
+    for name in ("own.pth", "moved.pth"):
+        torch.save({"state_dict": model.state_dict()}, tmp_path / name)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, 128, 136, 3), dtype=np.uint8)
+    pictures = torch.from_numpy(frames).movedim(-1, 1) / 127.5 - 1
+    with torch.no_grad():
+        known = model(pictures[:2], pictures[1:])[-1].movedim(1, -1).numpy()
+    found = np.stack(raft_flow(load_raft(tmp_path / "own.pth"), frames))
+    np.testing.assert_allclose(found, known, atol=1e-3)
+    assert np.abs(known).max() > 0.1
+    (small,) = raft_flow(model, frames[:2, :48, :64])  # resized to 128 x 176, pixels of 48 x 64
+    assert small.shape == (48, 64, 2)
+
+    clips = graded.clips.assign(end=graded.clips.start + 2)
+    one, other = (
+        open_pictures(graded, clips, 28, f"flow:{tmp_path}/{name}")
+        for name in ("own.pth", "moved.pth")
+    )
+    assert one.digest == other.digest != open_pictures(graded, clips, 28, "flow").digest
+    with StoredClip(one.clips.file[0]) as stored:
+        assert len(stored) == 3
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "others.pth")
+    with pytest.raises(DataError, match=r"others.pth: expected weights of torchvision's"):
+        open_pictures(graded, graded.clips, 28, f"flow:{tmp_path}/others.pth")
+    with pytest.raises(DataError, match=r"none.pth: no such file"):
+        open_pictures(graded, graded.clips, 28, f"flow:{tmp_path}/none.pth")
 
 
 @pytest.fixture

@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torchvision.models import WeightsEnum
+from torchvision.models import (
+    ResNet50_Weights,
+    Swin_T_Weights,
+    SwinTransformer,
+    WeightsEnum,
+    resnet50,
+)
 
 from benchmarks.agcn_step import Transcription
 from imigue_lab.data.skeletons.graphs import spatial
@@ -32,7 +38,7 @@ PAIRS = [
     (name, family)
     for name, families in FAMILIES_OF.items()
     for family in families
-    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug")
+    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug", "mamp")
 ]
 
 
@@ -203,3 +209,36 @@ def test_weights_of_torchvision_start_a_video_network_by_name(monkeypatch):
     assert identity_of_start("kinetics400") == {"checkpoint": "kinetics400"}
     with pytest.raises(DataError, match=r"expected one of mvitv2-s, video-swin-t, .*, got ctr-gcn"):
         read_start("kinetics400", "ctr-gcn", IMIGUE, SMALL)
+    with pytest.raises(DataError, match=r"imagenet: expected one of tsm, .*, got mvitv2-s; name a"):
+        read_start("imagenet", "mvitv2-s", None, {})
+
+
+STAGES = [2, 1, 1, 1], [1, 2, 4, 8]  # blocks, heads
+
+
+def swin_of_pictures():
+    return SwinTransformer([4, 4], 8, *STAGES, [7, 7])
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "enum", "sizes"),
+    [
+        ("tsm", resnet50, ResNet50_Weights, {"segments": 8}),
+        ("video-swin-t", swin_of_pictures, Swin_T_Weights, {"stages": [8, *STAGES]}),
+    ],
+)
+def test_weights_of_pictures_start_a_video_network_by_name(
+    name, build, enum, sizes, monkeypatch, tmp_path
+):
+    torch.manual_seed(0)
+    published = build().state_dict()
+    monkeypatch.setattr(enum, "get_state_dict", lambda *_, **__: published)
+    model = build_baseline(name, **sizes)
+    start = read_start("imagenet", name, None, sizes)
+    (remark,) = take_over(model, start, CLASSES)
+    assert f"started from imagenet ({FAMILIES_OF[name][0]})" in remark
+    assert "the head is new (1000 classes there, 32 here)" in remark
+    assert identity_of_start("imagenet") == {"checkpoint": "imagenet"}
+    torch.save(published, tmp_path / "file.pth")
+    state = read_start(str(tmp_path / "file.pth"), name, None, sizes).state
+    assert all(state[key].equal(weight) for key, weight in start.state.items())

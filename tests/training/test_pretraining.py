@@ -1,19 +1,26 @@
 """Masked pre-training: runs, resume, probe, held-out interviews, networks that start from it."""
 
+from argparse import Namespace
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, body_parts
 from imigue_lab.data.source import open_data
+from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError, SettingsError
+from imigue_lab.models.mamp import build_mamp
 from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.start import read_start, take_over
 from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.pretraining.data import load_pretraining_data
-from imigue_lab.training.pretraining.settings import USES_TEST, PretrainSettings
+from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.pretraining.train import load_pretraining, parameter_groups, pretrain
+from tests.models.published_names import NAMES, published_name
 
 TINY = {"epochs": 1, "frames": 8, "batch_size": 64, "windows": 8.0}
 
@@ -98,6 +105,45 @@ def test_a_network_starts_from_the_encoder_and_says_so(motion, synthetic):
     assert "not" not in remark
 
 
+def test_positions_are_resized_in_time_and_follow_the_names_of_joints(motion, synthetic):
+    table = motion.load_weights("best")["encoder.time"]
+    given = {"data": str(synthetic), "model": "mamp", "frames": 16, "epochs": 1, "name": "longer"}
+    longer = train_baseline(BaselineSettings.from_arguments(given | {"checkpoint": "motion"}))
+    assert "positions of 2 times are resized to 4" in longer.provenance()["remarks"]
+    coco, ours = LAYOUTS["coco17"], LAYOUTS["imigue22"].joints
+    start = read_start("longer", "mamp", coco, {"frames": 8})
+    assert start.state["encoder.time"].shape == table.shape
+    shared = [joint for joint in coco.joints if joint in ours]
+    assert 5 < len(shared) < 17
+    assert f"positions of {len(shared)} of 17 joints are taken over, by name" in start.remarks
+    before = longer.load_weights("best")["encoder.place"][0, 0]
+    place = start.state["encoder.place"][0, 0]
+    for joint in coco.joints:
+        own = place[coco.joints.index(joint)]
+        assert (joint in shared) == (joint in ours and own.equal(before[ours.index(joint)]))
+    assert "head.0.weight" not in start.state and "head.3.weight" in start.state
+    model = build_mamp(32, joints=17, frames=8, width=64, depth=3, heads=4)
+    (said, *_) = take_over(model, start, builtin("imigue"))
+    assert "the head is new" in said and model.encoder.place[0, 0].equal(place)
+
+
+def test_positions_of_a_published_file_with_other_joints_are_new(tmp_path):
+    state = build_mamp(60, joints=25).state_dict()
+    named = {published_name(key, NAMES["mamp"]): weight for key, weight in state.items()}
+    torch.save({"model": named, "args": Namespace(lr=1e-3)}, tmp_path / "file.pth")
+    path = str(tmp_path / "file.pth")
+    start = read_start(path, "mamp", LAYOUTS["imigue22"], {"frames": 32})
+    model = build_mamp(32, joints=22, frames=32)
+    place = model.encoder.place.clone()
+    (said, *more) = take_over(model, start, builtin("imigue"))
+    assert "1 are new, of other joints or persons (encoder.place is" in said
+    assert model.encoder.place.equal(place)
+    assert more == [
+        "positions of 30 times are resized to 8",
+        "its third channel may be a coordinate, here it is a score",
+    ]
+
+
 def test_a_start_that_saw_a_held_out_interview_is_refused(synthetic):
     pretrain(settings_of(synthetic, probe=False, fold=0, name="fold-0"))
     given = {"data": str(synthetic), "model": "mamp", "frames": 8, "epochs": 1}
@@ -129,8 +175,13 @@ def test_video_is_learned_from_stored_frames(filmed):
 
 
 def test_frames_are_whole_tokens():
-    with pytest.raises(SettingsError, match="motion has tokens of 4 frames"):
+    with pytest.raises(SettingsError, match="frames: mamp has tokens of 4 frames, got 10; choose"):
         PretrainSettings.from_arguments({"frames": 10})
+    for model, frames, part in (("mamp", 30, 4), ("mamp", 0, 4), ("videomae-s", 15, 2)):
+        with pytest.raises(
+            SettingsError, match=f"frames: {model} has tokens of {part} frames, got"
+        ):
+            BaselineSettings.from_arguments({"model": model, "frames": frames})
 
 
 def test_joints_of_a_limb_have_one_part():

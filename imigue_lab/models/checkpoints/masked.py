@@ -72,21 +72,21 @@ def read_videomae(
 ) -> dict[str, Any]:
     """No shape shows frames, rows and columns of a `clip`, nor the attention `heads`: as
     published, one for 64 of the width."""
-    embed = next(w for key, w in state.items() if key.endswith("patch_embed.proj.weight"))
+    of = "encoder." if "encoder_to_decoder.weight" in state else ""
+    embed, first = state[f"{of}patch_embed.proj.weight"], state[f"{of}blocks.0.mlp.fc1.weight"]
     depths = blocks_of(state, r"((?:en|de)coder\.|)blocks\.(\d+)\.")
-    first = next(w for key, w in state.items() if key.endswith("blocks.0.mlp.fc1.weight"))
     sizes = {
         "clip": clip,
         "patch": embed.shape[-1],
         "width": len(embed),
+        "depth": depths[of],
         "heads": heads or max(1, len(embed) // 64),
         "ratio": len(first) / first.shape[1],
     }
-    if "encoder_to_decoder.weight" not in state:
-        return sizes | {"classes": len(state["head.weight"]), "depth": depths[""]}
+    if not of:
+        return sizes | {"classes": len(state["head.weight"])}
     width = len(state["encoder_to_decoder.weight"])
     return sizes | {
-        "depth": depths["encoder."],
         "decoder_width": width,
         "decoder_depth": depths["decoder."],
         "decoder_heads": decoder_heads or heads or max(1, width // 64),

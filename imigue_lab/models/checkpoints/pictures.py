@@ -1,8 +1,9 @@
 """Published networks of pictures, heatmaps and faces: key maps, and sizes from the weights' shapes.
 
     MViTv2        PySlowFast (`MViTv2_S_16x4_k400_f302660347.pyth`), mmaction2, torchvision
-    TSM           its authors and mmaction2 (Lin et al., ICCV 2019), of a ResNet-50
-    Video Swin    its authors, mmaction2, torchvision (Liu et al., CVPR 2022)
+    TSM           its authors and mmaction2 (Lin et al., ICCV 2019); torchvision's ResNet-50
+    Video Swin    its authors, mmaction2, torchvision (Liu et al., CVPR 2022); inflated Swins of
+                  pictures of their authors and torchvision (Liu et al., ICCV 2021)
     PoseConv3D    pyskl and mmaction2 (Duan et al., CVPR 2022), of joints or limbs
     DSCNet        its authors, a file a stream (Cheng et al., ESWA 2024)
     SwinFace      its authors (`checkpoint_step_79999_gpu_0.pt`): a state dict for each part
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from einops import repeat
 from torch import Tensor
 
 from imigue_lab.errors import DataError
@@ -90,6 +92,15 @@ VIDEO_SWIN: Names = (
     (r"^norm\d\.", "norm."),  # mmaction2's
     (r"^cls_head\.fc_cls\.", "head."),
 )
+SWIN: Names = (  # torchvision's, of pictures
+    (r"^features\.0\.0\.", "patch_embed.proj."),
+    (r"^features\.0\.2\.", "patch_embed.norm."),
+    (r"^features\.(\d+)\.", lambda part: f"features.{int(part[1]) - 1}."),
+)
+RESNET: Names = (  # torchvision's
+    (r"^fc\.", "new_fc."),
+    (r"^(layer\d\.\d+\.conv1)\.", r"\1.net."),
+)
 
 SWINFACE: Names = (
     *TRANSFORMER,
@@ -104,6 +115,7 @@ DROPPED_SWIN = rf"{DROPPED}|\.attn_mask$|\.relative_position_index$"
 DROPPED_SWINFACE = rf"{DROPPED_SWIN}|^(head|softmax_fc|fam|tss|om)\."
 TABLE = "attn.relative_position_bias_table"
 WINDOW_SIDE = 7  # patches, of all published Video Swins
+INFLATED = 2, 8  # frames of a patch and patches of a window, of those that start from pictures
 
 
 def rename(key: str, names: Names) -> str:
@@ -113,7 +125,7 @@ def rename(key: str, names: Names) -> str:
     return key
 
 
-def renamed(state: State, names: Names) -> State:
+def renamed(state: State, names: Names) -> dict[str, Tensor]:
     return {rename(key, names): weight for key, weight in state.items()}
 
 
@@ -137,6 +149,11 @@ def read_tsm(state: State, segments: int = 8, share: int = 8) -> dict[str, Any]:
     ours = renamed(state, TSM)
     classes = len(ours["head.weight"])
     return {"classes": classes, "segments": segments, "share": share, **read_resnet(ours, "")}
+
+
+def with_shifts(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's ResNet-50 as its TSM; other files as they are."""
+    return renamed(state, RESNET) if "fc.weight" in state else state
 
 
 def read_dscnet_rgb(state: State, segments: int = 8) -> dict[str, Any]:
@@ -218,8 +235,7 @@ def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, An
     """`window` is frames, rows and columns, in patches; by default from the tables of relative
     positions, for windows as wide as high.
 
-    Raises DataError for a Swin of single pictures, or tables that fit several windows if none was
-    chosen.
+    Raises DataError for tables that fit several windows if none was chosen.
     """
     ours = renamed(state, VIDEO_SWIN)
     blocks = blocks_of(ours, r"features\.(\d+)\.(\d+)\.")
@@ -227,11 +243,6 @@ def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, An
     depths = tuple(blocks[stage] for stage in stages)
     heads = tuple(ours[f"features.{stage}.0.{TABLE}"].shape[1] for stage in stages)
     patches = ours["patch_embed.proj.weight"]
-    if patches.ndim != 5:
-        raise DataError(
-            "not a checkpoint of video-swin: patch_embed.proj.weight is of single pictures;"
-            " give one of a network that was trained on clips"
-        )
     return {
         "classes": len(ours["head.weight"]),
         "stages": (len(patches), depths, heads),
@@ -239,6 +250,25 @@ def read_video_swin(state: State, window: Lengths | None = None) -> dict[str, An
         "window": window or read_window(len(ours[f"features.0.0.{TABLE}"]), state),
         "mlp_ratio": len(ours["features.0.0.mlp.0.weight"]) / len(patches),
     }
+
+
+def inflated(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A Swin of pictures as Video Swin's authors start from it; other files as they are.
+
+    A patch takes the mean of its frames, and a position's bias is the same for all distances in
+    time: of a clip without motion the outputs stay the same.
+    """
+    if "features.0.0.weight" in state:
+        state = renamed(state, SWIN)
+    patches = state.get("patch_embed.proj.weight")
+    if patches is None or patches.ndim != 4:
+        return state
+    ours = {key: weight for key, weight in state.items() if not key.endswith("position_index")}
+    for key in ours:
+        if key.endswith(TABLE):
+            ours[key] = repeat(ours[key], "places h -> (t places) h", t=2 * INFLATED[1] - 1)
+    patches = repeat(patches, "d c h w -> d c t h w", t=INFLATED[0]) / INFLATED[0]
+    return ours | {"patch_embed.proj.weight": patches}
 
 
 def read_window(entries: int, state: State) -> Lengths:

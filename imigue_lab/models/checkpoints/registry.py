@@ -88,7 +88,7 @@ FAMILIES = {
         "pictures.poseconv3d:build_poseconv3d", pics.POSEC3D, pics.read_posec3d
     ),
     "rgbpose-conv3d": Family("pictures.poseconv3d:build_rgbpose", pics.RGBPOSE, pics.read_rgbpose),
-    "tsm-r50": Family("pictures.tsm:build_tsm", pics.TSM, pics.read_tsm),
+    "tsm-r50": Family("pictures.tsm:build_tsm", pics.TSM, pics.read_tsm, prepare=pics.with_shifts),
     "dscnet/rgb": Family("pictures.dscnet:build_dscnet_rgb", pics.DSCNET_RGB, pics.read_dscnet_rgb),
     "dscnet/msst": Family("pictures.dscnet:build_msstnet", pics.DSCNET_MSST, pics.read_dscnet_msst),
     "video-swin": Family(
@@ -96,6 +96,7 @@ FAMILIES = {
         pics.VIDEO_SWIN,
         pics.read_video_swin,
         dropped=pics.DROPPED_SWIN,
+        prepare=pics.inflated,
     ),
     "slowfast/mvitv2-s": Family("pictures.mvit:build_mvitv2", pics.MVIT, pics.read_mvit),
     "swinface": Family(

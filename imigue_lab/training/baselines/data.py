@@ -132,6 +132,8 @@ class BaselineData:
     def arguments(self, settings: BaselineSettings) -> dict[str, Any]:
         """The arguments of `build_baseline` that depend on the clips."""
         known: dict[str, Any] = {"classes": len(self.split.vocabulary)}
+        if settings.drop_path >= 0:
+            known["drop_path"] = settings.drop_path
         modality, model, stream = ROWS[settings.model].modality, settings.model, settings.stream
         if self.gestures and model != "dscnet":
             layout = self.gestures.layout
@@ -141,8 +143,6 @@ class BaselineData:
             from imigue_lab.data.skeletons.heatmaps import limbs
 
             return known | {"joints": len(limbs(layout) if stream == "bone" else layout.joints)}
-        if settings.drop_path >= 0:
-            known["drop_path"] = settings.drop_path
         if model == "mvitv2-s" or model.startswith("videomae"):
             return known | {"clip": [settings.frames, *[SIDES[settings.size]] * 2]}
         if model == "dscnet":

@@ -6,18 +6,22 @@ another file. A stream other than `rgb` is computed from the frames before they 
 """
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from itertools import pairwise
-from math import factorial
+from math import ceil, factorial
 from pathlib import Path
 from zipfile import ZipFile
 
 import cv2
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
+from torchvision.models.optical_flow import RAFT, raft_large, raft_small
+from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
@@ -26,28 +30,65 @@ from imigue_lab.data.skeletons.geometry import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
 from imigue_lab.errors import DataError, some
+from imigue_lab.models.checkpoints.registry import read_checkpoint, unwrap
+from imigue_lab.models.weights import digest
 from imigue_lab.training.baselines.pictures import ClipPictures
 
 QUALITY = 90
 BYTES_A_PIXEL = 0.3e-9  # of a frame, in GB
 LONGEST = 256  # frames; of a longer clip so many are stored, evenly spaced
 FASTEST = 20.0  # pixels a frame; larger flow looks the same
+RAFT_SIDE = 128  # pixels, the least that RAFT takes; a multiple of its 8
 TERMS = 3  # of a Taylor series
 WINDOW = TERMS + 3  # frames x_0 .. x_5 for each Taylor picture
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
+Flow = Float[np.ndarray, "H W 2"]  # pixels to the right and down
 
 
-def flow_pictures(frames: Frames) -> Frames:
-    """Optical flow to the next frame (OpenCV's DIS): right, down and speed as R, G and B.
-
-    128 is no motion; the last frame repeats the one before.
-    """
+def dis_flow(frames: Frames) -> list[Flow]:
+    """The flow from each frame to the next by OpenCV's DIS (Kroeger et al., ECCV 2016)."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     still = np.zeros((*grey[0].shape, 2), np.float32)
-    moved = [dis.calc(first, second, still.copy()) for first, second in pairwise(grey)]
-    flow = np.stack([*moved, moved[-1] if moved else still]) / FASTEST
+    return [dis.calc(first, second, still.copy()) for first, second in pairwise(grey)]
+
+
+@torch.no_grad()
+def raft_flow(model: RAFT, frames: Frames) -> list[Flow]:
+    """The same by RAFT (Teed and Deng, ECCV 2020), on frames resized to sides that it takes."""
+    own = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pictures, sides = torch.from_numpy(frames).movedim(-1, 1), frames.shape[1:3]
+    larger = max(1.0, RAFT_SIDE / min(sides))
+    wanted = [8 * ceil(larger * side / 8) for side in sides]
+    pictures = resize(pictures, wanted).to(own) / 127.5 - 1
+    model.to(own)
+    flows = [resize(model(a[None], b[None])[-1], list(sides))[0] for a, b in pairwise(pictures)]
+    scale = np.array([sides[1] / wanted[1], sides[0] / wanted[0]], np.float32)
+    return [flow.movedim(0, -1).cpu().numpy() * scale for flow in flows]
+
+
+def load_raft(path: Path) -> RAFT:
+    """torchvision's RAFT, of the size that the weights in a file have; DataError for others."""
+    state = unwrap(read_checkpoint(path), str(path))
+    model = raft_large() if "mask_predictor.conv.weight" in state else raft_small()
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise DataError(
+            f"{path}: expected weights of torchvision's raft_small or raft_large, got others;"
+            " correct pictures, or set it to flow"
+        ) from error
+    return model.eval()
+
+
+def flow_pictures(frames: Frames, between: Callable[[Frames], list[Flow]] = dis_flow) -> Frames:
+    """Optical flow to the next frame: right, down and speed as R, G and B.
+
+    128 is no motion; the last frame repeats the one before.
+    """
+    moved = between(frames) or [np.zeros((*frames.shape[1:3], 2), np.float32)]
+    flow = np.stack([*moved, moved[-1]])[: len(frames)] / FASTEST
     speed = np.linalg.norm(flow, axis=-1, keepdims=True)
     return (np.concatenate([flow, speed], axis=-1).clip(-1, 1) * 127 + 128).astype(np.uint8)
 
@@ -89,16 +130,25 @@ PICTURES: dict[str, Callable[[Frames], Frames]] = {
 }
 
 
+def converter(stream: str) -> tuple[Callable[[Frames], Frames], str]:
+    """How frames become those of a stream, and its name in digests: of `flow:FILE` by content."""
+    name, _, file = stream.partition(":")
+    if name != "flow" or not file:
+        return PICTURES[stream], stream
+    model = load_raft(Path(file).expanduser())
+    return partial(flow_pictures, between=partial(raft_flow, model)), f"flow {digest(model)}"
+
+
 def open_pictures(
     index: Index, clips: pd.DataFrame, crop: int, stream: str = "rgb"
 ) -> ClipPictures:
     """The stored frames of clips, created if absent; clips without a video are named.
 
-    `crop` is the side of what the network sees; `stream` one of `PICTURES`, or a folder of videos
-    named after videos or clips. Raises DataError if there is no such folder, a video cannot be
-    read, or a clip runs past its end.
+    `crop` is the side of what the network sees; `stream` one of `PICTURES`, `flow:FILE` with
+    weights of RAFT, or a folder of videos named after videos or clips. Raises DataError if there is
+    no such folder or file, a video cannot be read, or a clip runs past its end.
     """
-    if stream in PICTURES:
+    if stream in PICTURES or stream.startswith("flow:"):
         whole, own = index.videos.set_index("video_id").video, clips.video
     else:
         whole = videos_of(Path(stream).expanduser())
@@ -114,6 +164,7 @@ def open_pictures(
         )
     notes = [f"{len(without)} clips have no picture and are left out: {some(without)}"]
     side = round(crop * SHORTER)
+    convert, stream = converter(stream)
     folder = workspace() / "pictures" / index.key
     clips, source = clips[source.notna()], source[source.notna()]
     files: list[Path] = []
@@ -125,7 +176,7 @@ def open_pictures(
         made_of.append(short_hash(path.name, kept.st_size, span, stream, side))
         files.append(folder / f"{clip.clip_id}-{short_hash(made_of[-1], kept.st_mtime_ns)}.zip")
         wanted.setdefault(path, {})[files[-1]] = span
-    store_frames(wanted, folder, side, stream)
+    store_frames(wanted, folder, side, convert)
     table = clips[["clip_id", "split", "subject", "label"]].assign(file=files, made_of=made_of)
     return ClipPictures(table, side, notes if without else [])
 
@@ -135,14 +186,17 @@ def videos_of(folder: Path) -> dict[str, Path]:
     found = {path.stem: path for path in sorted(folder.rglob("*")) if is_video(path)}
     if not found:
         raise DataError(
-            f"pictures: expected {', '.join(PICTURES)} or a folder of videos, got {folder}; correct"
-            " the setting"
+            f"pictures: expected {', '.join(PICTURES)}, flow:FILE or a folder of videos, got"
+            f" {folder}; correct the setting"
         )
     return found
 
 
 def store_frames(
-    wanted: dict[Path, dict[Path, Range]], folder: Path, side: int, stream: str
+    wanted: dict[Path, dict[Path, Range]],
+    folder: Path,
+    side: int,
+    convert: Callable[[Frames], Frames],
 ) -> None:
     """Creates absent files, decoding each video once; prints their size first."""
     with locked(folder.with_suffix(".lock")):
@@ -163,7 +217,7 @@ def store_frames(
                     for file, (first, last) in spans.items()
                 }
                 for file, frames in video.clips(numbers):
-                    write_frames(Path(file), PICTURES[stream](frames))
+                    write_frames(Path(file), convert(frames))
 
 
 def size_of(wanted: dict[Path, dict[Path, Range]], side: int) -> float:

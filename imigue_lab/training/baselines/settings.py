@@ -10,6 +10,7 @@ from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sam
 from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings, setting
 
+TOKENS: dict[Name, int] = {"mamp": 4, "videomae-s": 2, "videomae-b": 2}  # frames of one
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
@@ -25,8 +26,11 @@ class BaselineSettings(ClipSettings):
     stream: Literal[Stream, "all"] = setting(
         "joint", "joint, bone, joint_motion, bone_motion (heatmaps: joint, bone) or all"
     )
+    weights: Literal["published", "folds"] = setting(
+        "published", "of stream all: published, or folds: out of fold, by 5 more runs each"
+    )
     size: Literal["small", "paper"] = setting("small", "small for a quick look, paper as published")
-    checkpoint: str = setting("", "start: a published file, runs or kinetics400; empty: random")
+    checkpoint: str = setting("", "start: a file, runs, kinetics400 or imagenet; empty: random")
     frames: int = setting(32, "frames per clip; pictures 16 or 8; 0: not resampled", ge=0)
     sampling: Sampling = setting(
         "resample", "resample evenly; uniform: a random frame of each segment; window"
@@ -36,7 +40,7 @@ class BaselineSettings(ClipSettings):
     test_crops: int = setting(1, "1 or 3 of pictures, averaged in evaluation", ge=1, le=3)
     test_flips: bool = setting(False, "pictures and heatmaps also mirrored in evaluation")
     pictures: str = setting(
-        "rgb", "what networks of pictures see: rgb, taylor, flow or a folder of videos"
+        "rgb", "what networks of pictures see: rgb, taylor, flow[:RAFT_FILE] or a folder of videos"
     )
     region: Region = setting("centre", "of RGB: centre, or person: the box of the joints")
     augment: Augment = setting(
@@ -62,7 +66,7 @@ class BaselineSettings(ClipSettings):
     drop_path: float = setting(-1.0, "of transformers; -1: as published", ge=-1, lt=1)
     scheduler: str = setting(
         "plateau",
-        "none, plateau (halves when validation stalls), cosine, or steps:10:50",
+        "none, plateau (halves as validation stalls), cosine (to 0; :1e-5 to that) or steps:10:50",
         pattern=SCHEDULERS,
     )
 
@@ -97,13 +101,19 @@ class BaselineSettings(ClipSettings):
         known = [*self.streams, *["all"] * (len(self.streams) > 1)]
         if self.stream not in known:
             raise ValueError(f"stream: {self.model} reads {modality}; choose {' or '.join(known)}")
+        if self.weights == "folds" and (self.stream != "all" or self.fold >= 0):
+            raise ValueError(
+                "weights: expected stream=all and the official split for folds, got"
+                f" {self.stream} and fold {self.fold}; leave it at published"
+            )
         if self.model == "dscnet" and self.sampling != "resample":
             raise ValueError(
                 "sampling: dscnet sees the centres of equal segments; leave it at resample"
             )
         if self.layer_decay < 1 and "and" in modality:
             raise ValueError(f"layer_decay: {self.model} has parallel paths; leave it at 1")
-        if self.drop_path >= 0 and not self.model.startswith(("video-swin", "mvitv2")):
+        with_paths = ("video-swin", "mvitv2", "mamp", "videomae")
+        if self.drop_path >= 0 and not self.model.startswith(with_paths):
             raise ValueError(f"drop_path: {self.model} has none; leave it at -1")
         if self.test_crops == 2:
             raise ValueError("test_crops: expected 1 or 3, got 2; set either")
@@ -127,6 +137,7 @@ class BaselineSettings(ClipSettings):
             raise ValueError(f"rotation: {self.model} reads {modality}; leave it at 0")
         if self.temporal_crop < 1 and "RGB" in modality:
             raise ValueError(f"temporal_crop: {self.model} reads {modality}; leave it at 1")
+        refuse_cut_tokens(self.model, self.frames)
         if modality != "skeleton" and not self.frames:
             raise ValueError(f"frames: {self.model} needs clips of one length; set a number")
         if self.sampling != "resample" and not self.frames:
@@ -138,3 +149,11 @@ class BaselineSettings(ClipSettings):
                 f"test_clips: {self.test_clips} evenly resampled clips would be identical; set"
                 " sampling=uniform"
             )
+
+
+def refuse_cut_tokens(model: Name, frames: int) -> None:
+    """Raises ValueError unless the frames are whole tokens."""
+    part = TOKENS.get(model)
+    if part and (not frames or frames % part):
+        what = f"frames: {model} has tokens of {part} frames, got {frames}"
+        raise ValueError(f"{what}; choose a multiple of {part}")

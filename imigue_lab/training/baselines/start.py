@@ -8,22 +8,22 @@ these differ.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, to_stored
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, layout_of, to_stored
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import ROWS, Name
 from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
-from imigue_lab.models.weights import KINETICS400, download_kinetics400
-from imigue_lab.training.baselines.optimisers import HEAD
-from imigue_lab.training.pretraining.settings import USES_TEST
+from imigue_lab.models.weights import BY_NAME, download
+from imigue_lab.training.leaks import USES_TEST
+from imigue_lab.training.optimisers import HEAD
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
 FAMILIES_OF = {
@@ -46,13 +46,13 @@ FAMILIES_OF = {
     "videomae-b": ("videomae",),
 }
 FILES = (".pt", ".pth", ".pyth")
-BY_NAME = "kinetics400"  # torchvision's weights
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
 OF_JOINTS = re.compile(
     r"^norm\.(weight|bias|running_mean|running_var)$|^(pose\.)?stem\.0\.weight$|^encoder\.place$"
     r"|\.graph\.(learned|importance)$|\.emphasis\.joints\.weight$|\.time\.gamma$"
 )
 OF_EXCHANGE = re.compile(r"^to_(rgb|pose)\.")  # between the halves, which do not have it
+BY_ORDER = "norm.running_mean", "stem.0.weight", "encoder.place"  # of joints
 RANDOM = "started from random weights"
 
 
@@ -88,15 +88,15 @@ def runs_named(checkpoint: str) -> list[Run]:
     """The finished runs that the setting names, separated by commas; none for a file."""
     path = Path(checkpoint).expanduser()
     file = "," not in checkpoint and (os.sep in checkpoint or path.suffix in FILES)
-    if checkpoint in ("", BY_NAME) or path.is_file() or (file and not path.is_dir()):
+    if checkpoint in ("", *BY_NAME) or path.is_file() or (file and not path.is_dir()):
         return []
     return [find_run(name.strip()) for name in checkpoint.split(",")]
 
 
 def identity_of_start(checkpoint: str) -> dict[str, str]:
     """The weights that a run started from, by content; empty without a checkpoint."""
-    if checkpoint in ("", BY_NAME):
-        return {"checkpoint": BY_NAME} if checkpoint else {}
+    if checkpoint in ("", *BY_NAME):
+        return {"checkpoint": checkpoint} if checkpoint else {}
     if runs := runs_named(checkpoint):
         return {"checkpoint": "-".join(run.weights_digest() for run in runs)}
     try:
@@ -114,7 +114,7 @@ def read_start(
     stream: str = "joint",
 ) -> Start:
     """Reads finished runs, a file of one of the families that publish the network, or torchvision's
-    weights by the name `kinetics400`.
+    weights by a name, `kinetics400` or `imagenet`.
 
     Args:
         name: of the network, a row of Table 1.
@@ -131,10 +131,12 @@ def read_start(
         why = "published as a file for each of its streams, and cannot start from one"
         why = why if name == "dscnet" else "published in no form that is read here"
         raise DataError(f"{checkpoint}: {name} is {why}; name a finished run, or leave it empty")
-    if checkpoint == BY_NAME and name not in KINETICS400:
-        known = ", ".join(KINETICS400)
-        raise DataError(f"{checkpoint}: expected one of {known}, got {name}; name a file or a run")
-    source = download_kinetics400(name) if checkpoint == BY_NAME else checkpoint
+    source: str | State = checkpoint
+    if known := BY_NAME.get(checkpoint):
+        if name not in known:
+            expected = f"{checkpoint}: expected one of {', '.join(known)}, got {name}"
+            raise DataError(f"{expected}; name a file or a run")
+        source = download(checkpoint, name)
     options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
     if layout is not None:
         state = unwrap(read_checkpoint(Path(checkpoint).expanduser()), checkpoint)
@@ -150,7 +152,8 @@ def read_start(
         if family in ("aagcn", "pyskl/aagcn"):
             own = {"emphasis": any(".emphasis." in key for key in state)}
         classes = builtin("imigue").classes
-        return Start(f"{checkpoint} ({family})", state, own, classes, None, [])
+        fitted = fit_positions(name, state, (), layout, arguments)
+        return Start(f"{checkpoint} ({family})", state, own, classes, None, fitted)
     raise errors[0]
 
 
@@ -176,13 +179,50 @@ def start_of_runs(
     if len(states) == 2:
         join = import_builder("pictures.poseconv3d:join_halves")
         states, options = [join(*states, **arguments)], {}
-    same = found["keypoints"] == (to_stored(layout) if layout else "")
+    same = name == "mamp" or found["keypoints"] == (to_stored(layout) if layout else "")
     if "heatmaps" in ROWS[name].modality:
         same = same and found["stream"] == stream  # a map for each joint, or for each limb
     names = " and ".join(run.folder.name for run in runs)
     source = f"{names} ({' and '.join(models)})"
     remarks = [remark for run in runs for remark in random_starts(run)]
-    return Start(source, states[0], options, tuple(found["classes"]), same, remarks)
+    theirs = layout_of(found["keypoints"]).joints if found["keypoints"] else ()
+    fitted = fit_positions(name, states[0], theirs, layout, arguments)
+    return Start(source, states[0], options, tuple(found["classes"]), same, [*fitted, *remarks])
+
+
+def fit_positions(
+    name: Name,
+    state: State,
+    theirs: Sequence[str],
+    layout: Layout | None,
+    arguments: Mapping[str, Any],
+) -> list[str]:
+    """Fits MAMP's tables in place to the clips, and says how; VideoMAE computes its own.
+
+    Those of times are interpolated. Those of joints go by the names of `theirs`, if known; joints
+    without one of their name start at random, and so does a head, which reads all joints.
+    """
+    if name.startswith("videomae"):
+        return [f"positions are those of clips of {' x '.join(map(str, arguments['clip']))}"]
+    if name != "mamp" or layout is None:
+        return []
+    from imigue_lab.models import mamp
+
+    said, ours = list[str](), layout.joints
+    times, place = state["encoder.time"], state["encoder.place"]
+    if (segments := arguments["frames"] // mamp.SEGMENT) != times.shape[1]:
+        state["encoder.time"] = mamp.resized_times(times, segments)
+        said.append(f"positions of {times.shape[1]} times are resized to {segments}")
+    if theirs and theirs != ours:
+        shared = [joint for joint in ours if joint in theirs]
+        to, source = ([own.index(joint) for joint in shared] for own in (ours, theirs))
+        state["encoder.place"] = table = mamp.embedding(1, 1, len(ours), place.shape[-1]).data
+        table[:, :, to] = place[:, :, source]
+        state.pop("head.0.weight", None)
+        said.append(f"positions of {len(shared)} of {len(ours)} joints are taken over, by name")
+    elif not theirs and layout.axes == 2:
+        said.append("its third channel may be a coordinate, here it is a score")
+    return said
 
 
 def layout_like(state: dict[str, Tensor], layout: Layout) -> dict[str, str]:
@@ -239,6 +279,6 @@ def describe(own: State, start: Start, new: list[str]) -> str:
         remarks.append(
             f"{len(joints)} are new, of other joints or persons ({joints[-1]} is {shapes} here)"
         )
-    elif start.same_joints is None and ("norm.running_mean" in own or "stem.0.weight" in own):
+    elif start.same_joints is None and not own.keys().isdisjoint(BY_ORDER):
         remarks.append("its joints are taken to be ours, in the same order")
     return "; ".join(remarks)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
 
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
@@ -27,7 +28,6 @@ from imigue_lab.training.baselines.clips import (
     training_batches,
 )
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
-from imigue_lab.training.baselines.optimisers import build_optimizer
 from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
@@ -40,6 +40,7 @@ from imigue_lab.training.baselines.start import (
 from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
 from imigue_lab.training.leaks import record_training_clips, refuse_held_out
 from imigue_lab.training.loop import Stopping, fit, select_epochs
+from imigue_lab.training.optimisers import parameter_groups
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -116,6 +117,15 @@ def train_baseline(
             synthetic=is_synthetic(settings.data),
         )
     return run
+
+
+def build_optimizer(model: nn.Module, settings: BaselineSettings) -> Optimizer:
+    """`adamw`, or `sgd` with momentum 0.9."""
+    names = ("lr", "weight_decay", "decay_norms", "backbone_lr", "layer_decay")
+    groups = parameter_groups(model, **{name: getattr(settings, name) for name in names})
+    if settings.optimizer == "sgd":
+        return SGD(groups, lr=settings.lr, momentum=0.9, nesterov=settings.nesterov)
+    return AdamW(groups, lr=settings.lr)
 
 
 def start(

@@ -64,6 +64,7 @@ class EmotionSettings(TrainSettings):
     batch_size: int = setting(8, "interviews per step (paper: 8)", ge=1)
     lr: float = setting(1e-4, "AdamW learning rate (paper: 1e-7)", gt=0, le=1)
     weight_decay: float = setting(1e-2, "AdamW weight decay", ge=0, le=1)
+    decay_norms: bool = setting(True, "norms and biases also decay")
     scheduler: Literal["none", "cosine", "plateau"] = setting(
         "none", "none, cosine or plateau (halves lr when validation stalls)"
     )

@@ -47,9 +47,12 @@ def train_emotion(
         model = build_emotion(**checkpoint["model"])
         standardise(model, data)
         loss = build_loss(settings, data.split).to(device.torch_device)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-        )
+        vectors = settings.weight_decay * settings.decay_norms
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in model.parameters() if p.ndim > 1]},
+            {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": vectors},
+        ]
+        optimizer = torch.optim.AdamW(groups, settings.lr, weight_decay=settings.weight_decay)
 
         def predicted(split: str, model: nn.Module) -> pd.DataFrame:
             return predict(device, model, data, split, settings, ranks)

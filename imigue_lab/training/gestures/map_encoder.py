@@ -43,7 +43,7 @@ TRAINED = "rgb-trained"  # tokens of a run, in the feature store
 AT_ONCE = 8  # clips that are encoded together
 BYTES_A_VALUE = 2e-9  # of float16, in GB
 ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
-FITTING = {  # networks of the run that each names
+FITTING: dict[str, list[str]] = {  # networks of the run that each names
     "rgb_run": [row.name for row in TABLE if row.modality == "RGB"],
     "pose_run": ["poseconv3d", "mamp"],
 }

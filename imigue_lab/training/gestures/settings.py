@@ -58,7 +58,10 @@ class GestureSettings(ClipSettings):
     finetune: bool = setting(False, "fine-tune the pose encoder; false keeps it frozen")
     finetune_rgb: bool = setting(False, "fine-tune the RGB encoder; needs rgb_run")
     lr: float = setting(1e-3, "AdamW learning rate (paper: 1e-4)", gt=0, le=1)
+    backbone_lr: float = setting(1.0, "share of lr of fine-tuned encoders", gt=0, le=1)
+    layer_decay: float = setting(1.0, "share of that of each of their blocks below", gt=0, le=1)
     weight_decay: float = setting(1e-4, "AdamW weight decay (paper: 1e-4)", ge=0, le=1)
+    decay_norms: bool = setting(True, "norms, biases and positions also decay")
 
     @model_validator(mode="before")
     @classmethod
@@ -77,6 +80,12 @@ class GestureSettings(ClipSettings):
                 "finetune_rgb: stored tokens have no encoder to fine-tune; name a finished run on"
                 " pictures by rgb_run"
             )
+        for name in ("backbone_lr", "layer_decay"):
+            if getattr(self, name) < 1 and not (self.finetune or self.finetune_rgb):
+                raise ValueError(
+                    f"{name}: frozen encoders have no learning rate; leave it at 1, or set finetune"
+                    " or finetune_rgb"
+                )
         if self.pose_run and (self.joint_run or self.bone_run or self.finetune):
             other = "finetune" if self.finetune else "joint_run and bone_run"
             raise ValueError(

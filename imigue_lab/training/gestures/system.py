@@ -6,7 +6,7 @@ D, its map and width.
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -93,12 +93,3 @@ class GestureSystem(nn.Module):
             joints, bones = batch.skeleton.chunk(2, dim=-1)
             tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
         return joint_tokens(tokens, batch.places, batch.seen, batch.steps)
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Of the gesture model, and one for each fine-tuned encoder."""
-        groups = self.gesture.parameter_groups(weight_decay)
-        for encoder in (self.encoder, self.rgb_encoder):
-            own = [] if encoder is None else [p for p in encoder.parameters() if p.requires_grad]
-            if own:
-                groups.append({"params": own, "weight_decay": weight_decay})
-        return groups

@@ -28,6 +28,7 @@ from imigue_lab.training.gestures.tokens import (
 )
 from imigue_lab.training.leaks import record_training_clips, refuse_leaked
 from imigue_lab.training.loop import Stopping, fit, select_epochs
+from imigue_lab.training.optimisers import parameter_groups
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
@@ -109,9 +110,7 @@ def train_gesture(
         if rgb:
             rgb_encoder = MapEncoder(load_baseline(rgb.run), rgb.settings.model)
         system = GestureSystem(encoder, gesture, rgb_encoder)
-        optimizer = torch.optim.AdamW(
-            system.parameter_groups(settings.weight_decay), lr=settings.lr
-        )
+        optimizer = torch.optim.AdamW(trained_groups(system, settings), settings.lr)
         steps = Steps(system.gesture, settings, ranks)
 
         def predicted(split: str, model: nn.Module) -> pd.DataFrame:
@@ -148,6 +147,18 @@ def train_gesture(
             rgb=data.filmed.run.folder.name if data.filmed else data.encoding.name,
         )
     return run
+
+
+def trained_groups(system: GestureSystem, settings: GestureSettings) -> list[dict[str, Any]]:
+    """Of the gesture model, and of each network that is fine-tuned below it."""
+    how = settings.weight_decay, settings.decay_norms
+    groups = parameter_groups(system.gesture, settings.lr, *how)
+    pose, rgb = system.encoder, system.rgb_encoder
+    below = [pose.joint, pose.bone] if pose and settings.finetune else []
+    for network in [*below, *([rgb] if rgb else [])]:
+        rate = settings.backbone_lr * settings.lr
+        groups += parameter_groups(network, rate, *how, layer_decay=settings.layer_decay)
+    return groups
 
 
 def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:

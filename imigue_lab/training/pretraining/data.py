@@ -22,7 +22,8 @@ from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.frames import open_pictures
 from imigue_lab.training.baselines.pictures import SIDES, Picture, PictureClips
 from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.pretraining.settings import ROW, USES_TEST, PretrainSettings
+from imigue_lab.training.leaks import USES_TEST
+from imigue_lab.training.pretraining.settings import ROW, PretrainSettings
 
 PATCH = {"small": 8, "paper": 16}  # pixels
 

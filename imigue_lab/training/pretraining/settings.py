@@ -2,11 +2,12 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from imigue_lab.models.baselines import Name
+from imigue_lab.training.baselines.settings import refuse_cut_tokens
 from imigue_lab.training.loop import SCHEDULERS
-from imigue_lab.training.settings import TrainSettings
+from imigue_lab.training.settings import TrainSettings, setting
 
 Kind = Literal["motion", "video"]
 PAPER: dict[str, dict[str, Any]] = {
@@ -14,16 +15,23 @@ PAPER: dict[str, dict[str, Any]] = {
         "frames": 120,
         "epochs": 400,
         "lr_warmup": 20,
+        "scheduler": "cosine:5e-4",
+        "keep": "last",
         "batch_size": 128,
         "rotation": 0.3,
         "temporal_crop": 0.5,
     },
-    "video": {"epochs": 800, "lr_warmup": 40, "batch_size": 1024, "lr": 6e-4},
+    "video": {
+        "stride": 4,
+        "epochs": 800,
+        "lr_warmup": 40,
+        "scheduler": "cosine:4e-6:4e-5",
+        "batch_size": 1024,
+        "lr": 6e-4,
+        "keep": "last",
+    },
 }
-
-
 ROW: dict[Kind, Name] = {"motion": "mamp", "video": "videomae-b"}  # that start from these
-USES_TEST = "pre-trained on interviews of the test split too"
 
 
 class PretrainSettings(TrainSettings):
@@ -35,42 +43,40 @@ class PretrainSettings(TrainSettings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper"}}
 
-    kind: Kind = Field("motion", description="motion of skeletons (MAMP), or video (VideoMAE)")
-    size: Literal["small", "paper"] = Field(
-        "small", description="small for a quick look, or paper as published"
+    kind: Kind = setting("motion", "motion of skeletons (MAMP), or video (VideoMAE)")
+    size: Literal["small", "paper"] = setting(
+        "small", "small for a quick look, or paper as published"
     )
-    windows: float = Field(
-        4.0, ge=0, description="seconds of a window of whole interviews; 0: the labelled clips"
+    windows: float = setting(
+        4.0, "seconds of a window of whole interviews; 0: the labelled clips", ge=0
     )
-    use_test: bool = Field(False, description="also learn from the interviews of the test split")
-    keypoints: str = Field("auto", description="layout of joints; auto: the richest in the files")
-    fold: int = Field(-1, ge=-1, le=4, description="-1 the official split; 0-4 a subject fold")
-    frames: int = Field(32, ge=4, description="frames per window; of video 16")
-    stride: int = Field(2, ge=1, description="video: of the frames within a window")
-    ratio: float = Field(0.9, gt=0, lt=1, description="share of tokens that are masked")
-    temperature: float = Field(
-        0.8, ge=0, description="motion: of masking by motion; 0: independent of it"
+    use_test: bool = setting(False, "also learn from the interviews of the test split")
+    keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
+    fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
+    frames: int = setting(32, "frames per window; of video 16", ge=4)
+    stride: int = setting(2, "video: of the frames within a window", ge=1)
+    ratio: float = setting(0.9, "share of tokens that are masked", gt=0, lt=1)
+    temperature: float = setting(0.8, "motion: of masking by motion; 0: independent of it", ge=0)
+    together: bool = setting(False, "motion: mask the joints of a limb together")
+    skipped: float = setting(
+        0.0, "video: share of places not decoded (VideoMAE V2: 0.5)", ge=0, lt=1
     )
-    together: bool = Field(False, description="motion: mask the joints of a limb together")
-    skipped: float = Field(
-        0.0, ge=0, lt=1, description="video: share of places not decoded (VideoMAE V2: 0.5)"
+    rotation: float = setting(0.0, "motion: largest random angle, radians", ge=0, le=3.15)
+    temporal_crop: float = setting(
+        1.0, "motion: a random part of each window, at least so large", gt=0, le=1
     )
-    rotation: float = Field(0.0, ge=0, le=3.15, description="motion: largest random angle, radians")
-    temporal_crop: float = Field(
-        1.0, gt=0, le=1, description="motion: a random part of each window, at least so large"
+    probe: bool = setting(
+        True, "after each epoch classify labelled clips by their nearest neighbours"
     )
-    probe: bool = Field(
-        True, description="after each epoch classify labelled clips by their nearest neighbours"
-    )
-    epochs: int = Field(10, ge=1, description="upper limit; may stop earlier")
-    patience: int = Field(1000, ge=1, description="epochs without improvement of validation loss")
-    batch_size: int = Field(32, ge=1, description="windows per step")
-    lr: float = Field(1e-3, gt=0, le=1, description="AdamW learning rate")
-    weight_decay: float = Field(0.05, ge=0, le=1, description="AdamW weight decay")
-    scheduler: str = Field(
+    epochs: int = setting(10, "upper limit; may stop earlier", ge=1)
+    patience: int = setting(1000, "epochs without improvement of validation loss", ge=1)
+    batch_size: int = setting(32, "windows per step", ge=1)
+    lr: float = setting(1e-3, "AdamW learning rate", gt=0, le=1)
+    weight_decay: float = setting(0.05, "AdamW weight decay", ge=0, le=1)
+    scheduler: str = setting(
         "cosine",
+        "none, plateau (halves as validation stalls), cosine (to 0; :1e-5 to that) or steps:10:50",
         pattern=SCHEDULERS,
-        description="none, plateau (halves when validation stalls), cosine, or steps:10:50",
     )
 
     @model_validator(mode="before")
@@ -85,8 +91,4 @@ class PretrainSettings(TrainSettings):
         return cls.presets[preset] | PAPER.get(arguments.get("kind", "motion"), {})
 
     def model_post_init(self, _: Any) -> None:
-        part = 4 if self.kind == "motion" else 2
-        if self.frames % part:
-            raise ValueError(
-                f"frames: {self.kind} has tokens of {part} frames; choose a multiple of {part}"
-            )
+        refuse_cut_tokens(ROW[self.kind], self.frames)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.testing import assert_close
+from torchvision.models import resnet50
 
 from imigue_lab.models.checkpoints.registry import load_published
 from imigue_lab.models.pictures.tsm import TemporalShift, build_tsm
@@ -79,3 +80,15 @@ def test_the_order_of_frames_matters_and_any_picture_size_works():
 def test_another_number_of_segments_is_refused():
     with pytest.raises(ValueError, match="takes 4 segments of 3 channels, got 24 channels"):
         build_tsm(**SMALL)(torch.zeros(1, 24, 32, 32))
+
+
+@torch.no_grad()
+def test_without_a_shift_a_resnet_of_torchvision_decides_by_its_mean():
+    torch.manual_seed(0)
+    reference = resnet50(num_classes=5).eval()
+    model = load_published(reference.state_dict(), "tsm-r50", segments=2, share=4096)
+    frames = torch.randn(2, 2, 3, 64, 64)
+    expected = reference(frames.flatten(0, 1)).unflatten(0, (2, 2)).mean(dim=1)
+    assert_close(model(frames.flatten(1, 2)), expected)
+    shifted = load_published(reference.state_dict(), "tsm-r50", segments=2)
+    assert not torch.allclose(shifted(frames.flatten(1, 2)), expected, atol=1e-3)

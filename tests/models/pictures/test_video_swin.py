@@ -1,9 +1,11 @@
 """Video Swin: outputs of the published code, torchvision's sizes, windows read from weights."""
 
+import re
+
 import pytest
 import torch
 from torch.testing import assert_close
-from torchvision.models import video
+from torchvision.models import SwinTransformer, video
 
 from imigue_lab.errors import DataError
 from imigue_lab.models.checkpoints.pictures import read_window
@@ -44,6 +46,37 @@ def test_sizes_equal_torchvisions(size, theirs):
     assert isinstance(ours, type(reference))
     assert str(ours).partition("\n")[2] == str(reference).partition("\n")[2]  # below the class
     assert sum(p.numel() for p in ours.parameters()) == PARAMETERS[size]
+
+
+def by_its_authors(key):
+    """The name of a weight of torchvision's Swin of pictures in the file of its authors."""
+    key = key.replace("features.0.0", "patch_embed.proj").replace(
+        "features.0.2", "patch_embed.norm"
+    )
+    key = key.replace("mlp.0", "mlp.fc1").replace("mlp.3", "mlp.fc2")
+    stage = re.match(r"features\.(\d+)\.(?=\d)", key)
+    if stage:
+        return key.replace(stage[0], f"layers.{int(stage[1]) // 2}.blocks.", 1)
+    return re.sub(r"features\.(\d+)\.", lambda m: f"layers.{int(m[1]) // 2 - 1}.downsample.", key)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("names", ["torchvision", "authors"])
+def test_an_inflated_swin_sees_a_still_clip_as_the_swin_of_pictures_sees_its_frame(names):
+    torch.manual_seed(0)
+    reference = SwinTransformer([4, 4], 8, [2, 1], [1, 2], [7, 7], num_classes=5).eval()
+    for name, weight in reference.named_parameters():
+        if name.endswith("bias_table"):
+            weight.copy_(torch.randn_like(weight))
+    state = reference.state_dict()
+    if names == "authors":
+        state = {by_its_authors(key): weight for key, weight in state.items()}
+    model = load_published({"model": state}, "video-swin")
+    frame = torch.randn(2, 3, 64, 64)  # 16 x 16 patches in windows of 7 x 7, shifted
+    still = frame[:, :, None].expand(-1, -1, 16, -1, -1)
+    assert_close(model(still), reference(frame), atol=1e-5, rtol=1e-4)
+    moving = torch.cat([still[:, :, :8], still[:, :, :8].flip(-1)], dim=2)
+    assert not torch.allclose(model(moving), reference(frame), atol=1e-2)
 
 
 def test_windows_are_read_from_the_relative_positions():

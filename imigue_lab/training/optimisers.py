@@ -1,4 +1,4 @@
-"""Optimisers: the learning rate of each weight, and which weights decay."""
+"""Parameter groups: the learning rate of each weight, and which weights decay."""
 
 import re
 from collections import defaultdict
@@ -6,39 +6,35 @@ from collections.abc import Collection
 from typing import Any
 
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
-
-from imigue_lab.training.baselines.settings import BaselineSettings
 
 HEAD = re.compile(r"(^|\.)head\.")
 BLOCK = re.compile(r"(?:[a-z_]\w*\.)+?(\d+(?:\.\d+)*)\.")  # the name up to its first numbers
 POSITIONS = re.compile(r"rel_pos|relative_position|pos_encoding")  # tables and vectors
 
 
-def build_optimizer(model: nn.Module, settings: BaselineSettings) -> Optimizer:
-    """`adamw`, or `sgd` with momentum 0.9, in the groups of `parameter_groups`."""
-    groups = parameter_groups(model, settings)
-    if settings.optimizer == "sgd":
-        return SGD(groups, lr=settings.lr, momentum=0.9, nesterov=settings.nesterov)
-    return AdamW(groups, lr=settings.lr)
-
-
-def parameter_groups(model: nn.Module, settings: BaselineSettings) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float,
+    decay_norms: bool = True,
+    backbone_lr: float = 1.0,
+    layer_decay: float = 1.0,
+) -> list[dict[str, Any]]:
     """What is trained, by learning rate and weight decay.
 
     The learning rate is `layer_decay` to the power of the depths above a weight, and `backbone_lr`
-    of that unless it is the head's. Without `decay_norms`, norms, biases and tables of positions
-    do not decay.
+    of that unless it is the head's. Scalars do not decay, and without `decay_norms` neither do
+    norms, biases and tables of positions.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     depth = depths(trained)
     top = max(depth.values())
     groups = defaultdict[tuple[float, float], list[nn.Parameter]](list)
     for name, p in trained.items():
-        share = settings.layer_decay ** (top - depth[name])
-        share *= 1.0 if HEAD.search(name) else settings.backbone_lr
-        decays = settings.decay_norms or not (p.ndim < 2 or POSITIONS.search(name))
-        groups[settings.lr * share, settings.weight_decay * decays].append(p)
+        share = layer_decay ** (top - depth[name])
+        share *= 1.0 if HEAD.search(name) else backbone_lr
+        decays = p.ndim > 0 if decay_norms else p.ndim > 1 and not POSITIONS.search(name)
+        groups[lr * share, weight_decay * decays].append(p)
     return [{"params": own, "lr": lr, "weight_decay": w} for (lr, w), own in groups.items()]
 
 
