@@ -16,7 +16,13 @@ from imigue_lab.features.encoders import (
     VideoEncoder,
     fastest_precision,
 )
-from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, Stream
+from imigue_lab.features.streams import (
+    ClipStream,
+    ContextStream,
+    FaceStream,
+    KeypointStream,
+    Stream,
+)
 from imigue_lab.models.weights import load_lite0, load_mvit, load_swinface
 
 
@@ -114,8 +120,6 @@ def build_streams(
             lite0 = FrameEncoder(*load_lite0(), device, 2 if "x2" in name else 16, blank)
             streams.append(ContextStream(lite0, name, batch))
         elif entry.stream == "keypoints":
-            from imigue_lab.features.streams import KeypointStream
-
             streams.append(KeypointStream(faces(), name))
         elif entry.stream == "context":
             streams.append(ContextStream(video(full), name, batch))

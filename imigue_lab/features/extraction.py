@@ -247,16 +247,11 @@ def run_extraction(plan: Plan, process: tuple[int, int] = (0, 1)) -> Report:
         write_finished(unwritten, report)
     report.seconds = time.perf_counter() - started
     for store in plan.stores if jobs else []:
-        write_manifest(store)
+        written = None  # again if another process has added items meanwhile
+        while (found := store.manifest().to_csv(index=False)) != written:
+            write_atomically(store.folder / "manifest.csv", found)
+            written = found
     return report
-
-
-def write_manifest(store: EncoderStore) -> None:
-    """Writes the list of items, again if another process has added items meanwhile."""
-    written = None
-    while (found := store.manifest().to_csv(index=False)) != written:
-        write_atomically(store.folder / "manifest.csv", found)
-        written = found
 
 
 def encode_file(job: Job, report: Report, bar: tqdm) -> list[Item]:

@@ -70,8 +70,7 @@ class Stream(Protocol):
 class Rows:
     """Collects one vector, or one map, a window."""
 
-    encoder: VideoEncoder | FrameEncoder
-    batches: Batches
+    stream: "ContextStream | ClipStream"
     name: str
     facts: Facts
     rows: dict[int, np.ndarray] = field(default_factory=dict)
@@ -79,7 +78,8 @@ class Rows:
 
     def add(self, window: Window) -> None:
         self.waiting += 1
-        self.batches.put(self.encoder.prepare(window.frames), partial(self.receive, window.number))
+        example = self.stream.encoder.prepare(window.frames)
+        self.stream.batches.put(example, partial(self.receive, window.number))
 
     def receive(self, number: int, row: np.ndarray) -> None:
         self.rows[number] = row.astype(np.float16)
@@ -102,7 +102,7 @@ class ContextStream:
         self.bytes_a_window = 2 * encoder.model.dim
 
     def start(self, frames: int) -> Collector:
-        return Rows(self.encoder, self.batches, "context", window_facts(frames))
+        return Rows(self, "context", window_facts(frames))
 
 
 class ClipStream:
@@ -129,7 +129,7 @@ class ClipStream:
         return tokens.mean(dim=(2, 3), keepdim=True) if self.grid else tokens
 
     def start(self, frames: int) -> Collector:
-        return Rows(self.encoder, self.batches, "rgb", {})
+        return Rows(self, "rgb", {})
 
 
 class FaceStream:
@@ -271,14 +271,13 @@ class Followed:
     def person(self, track: int, box: np.ndarray) -> int:
         """The person of a track of faces; a new track may be of a person who is followed."""
         if track not in self.person_of:
-            noses = {person: self.persons[person].nose for person in self.live}
             x0, y0, x1, y1 = box
-            same = [p for p, at in noses.items() if x0 <= at.real <= x1 and y0 <= at.imag <= y1]
-            known = same[0] if same else len(self.persons)
-            if not same:
+            noses = ((person, self.persons[person].nose) for person in self.live)
+            same = (p for p, at in noses if x0 <= at.real <= x1 and y0 <= at.imag <= y1)
+            self.person_of[track] = known = next(same, len(self.persons))
+            if known == len(self.persons):
                 self.persons.append(Person(self.stream.networks))
                 self.poses.append({})
-            self.person_of[track] = known
         return self.person_of[track]
 
     def features(self) -> tuple[Features, Facts]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 from tqdm import tqdm
@@ -202,9 +203,7 @@ def face_sharpness(frame: Frame, head: HeadBox) -> float:
 
 def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
     """Variance of the Laplacian: small where edges are blurred."""
-    inner = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((around - 4 * inner).var())
+    return float(cv2.Laplacian(grey, cv2.CV_64F)[1:-1, 1:-1].var())
 
 
 def inspect_videos(

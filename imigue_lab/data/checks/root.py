@@ -78,7 +78,11 @@ def check_root(
     lengths = {name: fact.rows for name, fact in poses.items()} | frames
     past_end, range_findings = tables.check_ranges(index.clips, lengths)
     findings += pose_findings + range_findings
-    findings += recordings.check_keypoints(poses, expected_rows(index, frames, past_end))
+    clips = index.clips[~index.clips.clip_id.isin(past_end)]
+    rows = dict(zip(clips.clip_id, (clips.end - clips.start + 1).tolist(), strict=True)) | frames
+    if index.layout == "bold":  # whose joints have rows only where somebody is seen
+        rows = {}
+    findings += recordings.check_keypoints(poses, rows)
     findings += recordings.check_videos(videos, headers)
     findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
     findings += tables.check_placeholders(index) + tables.check_official_counts(index)
@@ -90,12 +94,3 @@ def check_root(
     if tables.has_official(index):
         findings += tables.check_known_leak(index)
     return Report(survey.root, index, sorted(findings, key=lambda f: ORDER.index(f.severity)))
-
-
-def expected_rows(index: Index, frames: dict[str, int], past_end: list[str]) -> dict[str, int]:
-    """Frames of each keypoint file's video, or clip unless it is past the end of its video."""
-    if index.layout == "bold":  # whose joints have rows only where somebody is seen
-        return {}
-    clips = index.clips[~index.clips.clip_id.isin(past_end)]
-    lengths = dict(zip(clips.clip_id, clips.end - clips.start + 1, strict=True))
-    return {name: int(length) for name, length in (lengths | frames).items()}

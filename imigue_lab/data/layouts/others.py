@@ -104,42 +104,40 @@ def read_ma52(inventory: Inventory, survey: Survey) -> None:
     """
     files = {path.stem: path for path in inventory.unknown}
     poses = list_keypoints(survey.root)
-    for prefix, split in LISTS.items():
-        if path := inventory.tables.get(f"{prefix}_list_videos.txt"):
-            read_list(path, split, files, poses, survey)
+    lists = {
+        split: inventory.tables.get(f"{name}_list_videos.txt") for name, split in LISTS.items()
+    }
+    lines = [
+        (split, path, number, line)
+        for split, path in lists.items()
+        if path
+        for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1)
+    ]
+    known = set()
+    for split, path, number, line in lines:
+        if not (cells := line.split()):
+            continue
+        name, hidden = Path(cells[0]).stem, split == "test"
+        if len(cells) != 2 or not SAFE_ID.fullmatch(name) or name in known:
+            what = f"expected the name of another file and a class, got {line!r:.60}"
+            survey.report("unreadable", path, number, what, "correct the line, or remove it")
+        elif clip := parse_clip(path, number, (cells[1], "0", "0"), hidden, survey):
+            known.add(name)
+            row: Row = {"video_id": name, "subject": None if hidden else name[:4], "split": split}
+            row |= {"video": files.get(name), "keypoints": poses.get(name)}
+            survey.videos.append(row | {"label": clip["label"]})
     add_picture_facts(survey)
-    hidden = len({row["label"] for row in survey.videos if row["split"] == "test"}) == 1
+    same = len({row["label"] for row in survey.videos if row["split"] == "test"}) == 1
     without = []
     for row in survey.videos:
         name, label = row["video_id"], row["label"]
         clip = {"clip_id": name, "video_id": name, "start": 0}
-        clip["label"] = None if hidden and row["split"] == "test" else label
+        clip["label"] = None if same and row["split"] == "test" else label
         if frames := row.get("frames") or frames_of(row["keypoints"]):
             survey.clips.append(clip | {"end": frames - 1})
         else:
             without.append(name)
     survey.note("no frames are known of the listed clips", without)
-
-
-def read_list(
-    path: Path, split: str, files: dict[str, Path], poses: dict[str, Path], survey: Survey
-) -> None:
-    """Adds a video, with its label, for each line of a list."""
-    known = {row["video_id"] for row in survey.videos}
-    for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1):
-        if not (cells := line.split()):
-            continue
-        name = Path(cells[0]).stem
-        if len(cells) != 2 or not SAFE_ID.fullmatch(name) or name in known:
-            what = f"expected the name of another file and a class, got {line!r:.60}"
-            survey.report("unreadable", path, number, what, "correct the line, or remove it")
-            continue
-        hidden = split == "test"
-        if clip := parse_clip(path, number, (cells[1], "0", "0"), hidden, survey):
-            known.add(name)
-            row: Row = {"video_id": name, "subject": None if hidden else name[:4], "split": split}
-            row |= {"video": files.get(name), "keypoints": poses.get(name)}
-            survey.videos.append(row | {"label": clip["label"]})
 
 
 def frames_of(keypoints: Path | None) -> int:

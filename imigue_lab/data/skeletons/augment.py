@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 from numpy.random import RandomState
+from scipy.spatial.transform import Rotation
 
 from imigue_lab.data.skeletons.geometry import Skeleton, with_places
 from imigue_lab.data.skeletons.keypoints import Layout
@@ -70,12 +71,8 @@ def random_turn_3d(skeleton: Skeleton, rng: RandomState, theta: float = 0.3) -> 
     """``x' = R_z R_y R_x x`` with three clockwise angles within ±`theta` radians."""
     if np.isclose(skeleton, 0).all():
         return skeleton
-    angles = rng.uniform(-theta, theta, size=3)
-    (a, b, c), (p, q, r) = np.cos(angles), np.sin(angles)
-    about_x = np.array([[1, 0, 0], [0, a, p], [0, -p, a]])
-    about_y = np.array([[b, 0, -q], [0, 1, 0], [q, 0, b]])
-    about_z = np.array([[c, r, 0], [-r, c, 0], [0, 0, 1]])
-    return with_places(skeleton, skeleton[..., :3] @ (about_z @ about_y @ about_x).T)
+    turn = Rotation.from_euler("xyz", -rng.uniform(-theta, theta, size=3)).as_matrix()
+    return with_places(skeleton, skeleton[..., :3] @ turn.T)
 
 
 def flip(skeleton: Skeleton, layout: Layout, width: int | float = 0) -> Skeleton:

@@ -254,14 +254,10 @@ class Decoder:
             started = started or packet.is_keyframe or not packet.size
             if not started or packet.is_corrupt:
                 continue
-            self.stream.codec_context.skip_frame = "NONREF" if self.may_skip(packet) else "DEFAULT"
+            times, pts = self.table.times, packet.pts  # before the target: a reference for others
+            early = times is not None and pts is not None and pts < times[self.target]
+            self.stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             try:
                 yield from packet.decode()
             except av.FFmpegError:
                 continue  # seen as a gap in the indices
-
-    def may_skip(self, packet: av.Packet) -> bool:
-        """Whether a packet is before the target, and so decoded only as a reference for others."""
-        if self.table.times is None or packet.pts is None:
-            return False
-        return packet.pts < int(self.table.times[self.target])

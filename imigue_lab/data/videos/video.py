@@ -82,25 +82,20 @@ def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo],
     problems = []
     new = [path for path in paths if str(path) not in known]
     with ThreadPoolExecutor(THREADS) as pool:
-        for path, result in zip(new, pool.map(probe_or_error, new), strict=True):
-            if isinstance(result, DataError):
-                what, _, advice = str(result).removeprefix(f"{path}: ").rpartition("; ")
+        for path, probed in [(path, pool.submit(probe, path)) for path in new]:
+            try:
+                info = probed.result()
+            except DataError as error:
+                what, _, advice = str(error).removeprefix(f"{path}: ").rpartition("; ")
                 problems.append(Problem("unreadable", path, None, what, advice))
             else:
-                known[str(path)] = stamps[path], [getattr(result, name) for name in FACTS]
+                known[str(path)] = stamps[path], [getattr(info, name) for name in FACTS]
     if new:
         with suppress(LabError):  # where the workspace is read-only, they are read again
             content = {"version": VERSION, "facts": FACTS, "videos": known}
             write_atomically(file, json.dumps(content))
     found = {path: VideoInfo(*known[str(path)][1]) for path in paths if str(path) in known}
     return found, problems
-
-
-def probe_or_error(path: Path) -> VideoInfo | DataError:
-    try:
-        return probe(path)
-    except DataError as error:
-        return error
 
 
 def read_cache(file: Path) -> Known:
