@@ -21,9 +21,11 @@ from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
 from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.features.streams import Stream
+from imigue_lab.training.baselines.data import BaselineData
+from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.gesture_clips import GestureData
-from imigue_lab.training.gestures.map_encoder import read_maps
-from imigue_lab.training.gestures.pose_encoder import STREAMS, encode_clips
+from imigue_lab.training.gestures.map_encoder import MappedClips, read_maps
+from imigue_lab.training.gestures.pose_encoder import STREAMS, posed_clips
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.gestures.train import load_gesture, predict
@@ -134,9 +136,9 @@ def encode_windows(
     gestures = GestureData(
         split, clips, keypoints.__getitem__, layout, joints=None, persons=1, digest="", notes=[]
     )
-    data = GestureTokens(gestures, [], maps, features.encoding, {}, sizes=sizes)
+    data = GestureTokens(gestures, maps, features.encoding, {}, sizes=sizes)
     system = load_gesture(run, data).to(device)
-    clips = gestures.clips("test", found["frames"], list(STREAMS))
-    assert system.encoder is not None
-    data.poses.update(encode_clips(system.encoder, clips, sizes, device, None))
+    once = BaselineSettings(model="2s-agcn", frames=found["frames"])
+    posed = MappedClips([], once, BaselineData(split, gestures), system.encoder, STREAMS)
+    data.poses.update(posed_clips(posed, {}, sizes))
     return system, data

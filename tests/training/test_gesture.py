@@ -12,7 +12,7 @@ from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import nest
-from imigue_lab.data.store import Encoding
+from imigue_lab.data.store import Encoding, create_store
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.vocabulary import builtin
@@ -23,9 +23,8 @@ from imigue_lab.results.score_tables import changed_decisions
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.gestures import pose_encoder
 from imigue_lab.training.gestures import train as gesture
-from imigue_lab.training.gestures.pose_encoder import open_pose_store
+from imigue_lab.training.gestures.map_encoder import MappedClips, TokenStore
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens, training_batches
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
@@ -320,25 +319,26 @@ def test_batches_hold_both_modalities_of_the_same_clips(tiny, data):
 def test_pose_tokens_are_encoded_once_and_made_again_for_another_skeleton(
     tiny, data, index, monkeypatch
 ):
-    encode, asked = pose_encoder.encode, []
+    encode, asked = MappedClips.encode, []
 
-    def listen(encoder, clips, device):
-        asked.append([clip.clip_id for clip in clips])
-        return encode(encoder, clips, device)
+    def listen(posed, clip_ids):
+        asked.append(clip_ids)
+        return encode(posed, clip_ids)
 
-    monkeypatch.setattr(pose_encoder, "encode", listen)
+    monkeypatch.setattr(MappedClips, "encode", listen)
     again = load_gesture_tokens(tiny())
     assert not asked
     for clip_id, pose in data.poses.items():
         assert torch.equal(again.poses[clip_id].tokens, pose.tokens)
 
-    store = open_pose_store("", index, data.runs, data.gestures)
+    folder = create_store("", index, data.posed.encoding)
+    store = TokenStore(folder, data.runs[0].folder / "best.safetensors", data.posed.contents)
     clip_id, pose = next(iter(data.poses.items()))
     assert torch.equal(store.read(clip_id), pose.tokens)
     assert replace(store, contents={clip_id: "another skeleton"}).read(clip_id) is None
     store.store.path(clip_id).unlink()
     once_more = load_gesture_tokens(tiny())
-    assert len(asked) == 1 and clip_id in asked[0]
+    assert asked[0] == [clip_id] and len(asked) == 2 and clip_id in asked[1]  # its size is printed
     assert torch.equal(once_more.poses[clip_id].tokens, pose.tokens)
 
 

@@ -185,9 +185,10 @@ class TwoStream(nn.Module):
         return self.joint(joints, frame_mask) + self.bone(bones, frame_mask)
 
     def tokens(
-        self, joints: Skeletons, bones: Skeletons, frame_mask: FrameMask | None = None
+        self, both: Float[Tensor, "B M T V CC"], frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B persons S V DD"]:
-        """Both networks' tokens, concatenated, before pooling (paper: 2 x 256)."""
+        """Tokens before pooling (paper: 2 x 256); `both` streams are concatenated, as they are."""
+        joints, bones = both.chunk(2, dim=-1)
         streams = self.joint.tokens(joints, frame_mask), self.bone.tokens(bones, frame_mask)
         return torch.cat(streams, dim=-1)
 

@@ -1,9 +1,9 @@
-"""Tokens of the gesture model that are maps: stored ones, or the output of a run of Table 1.
+"""Tokens of the gesture model: stored maps, or the output of runs of Table 1, its encoders.
 
 Stored maps of RGB come from the feature store or a user's own folder. A run gives those of its last
-stage, on pictures (`rgb_run`), or on heatmaps of joints or skeletons (`pose_run`). It is frozen; on
-pictures it may be fine-tuned. Whatever it was trained on, it sees each clip once, frames evenly
-over all of it.
+stage, on pictures (`rgb_run`), or on heatmaps or skeletons (`pose_encoder`). It is frozen; on
+pictures it may be fine-tuned, and so may 2s-AGCN. Whatever it was trained on, it sees each clip
+once, frames evenly over all of it.
 
 Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network sees; t h w, times
 and places of its map, of skeletons persons, times and joints; D its width.
@@ -12,7 +12,7 @@ and places of its map, of skeletons persons, times and joints; D its width.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
+<<<<<<< HEAD
 from imigue_lab.data.skeletons.geometry import crop_places
+=======
+from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.streams import Stream
+>>>>>>> P2
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.models.baselines import TABLE
+from imigue_lab.models.mamp import SEGMENT
 from imigue_lab.models.tokens import WHOLE, Region
 from imigue_lab.training.baselines.clips import Clips
 from imigue_lab.training.baselines.data import BaselineData, around_persons
@@ -102,9 +108,9 @@ class TokenStore:
             return None
         return torch.from_numpy(self.store.read(clip_id)["tokens"])
 
-    def write(self, clip_id: str, tokens: Tensor, **features: Tensor) -> None:
-        arrays = {name: x.numpy() for name, x in {"tokens": tokens.half(), **features}.items()}
-        self.store.write(clip_id, arrays, self.weights, {"content": self.contents[clip_id]})
+    def write(self, clip_id: str, tokens: Tensor) -> None:
+        content = {"content": self.contents[clip_id]}
+        self.store.write(clip_id, {"tokens": tokens.half().numpy()}, self.weights, content)
 
 
 class MapEncoder(nn.Module):
@@ -123,10 +129,15 @@ class MapEncoder(nn.Module):
 class MappedClips:
     """The clips of a gesture model as the network of a run sees them."""
 
-    run: Run  # of a network in `FITTING`, trained on these clips
-    settings: BaselineSettings  # of that run, to see each clip once
+    runs: list[Run]  # of a network in `FITTING`, or two of 2s-AGCN, trained on these clips
+    settings: BaselineSettings  # of the first run, to see each clip once
     data: BaselineData  # the clips that have such an input
     net: Any  # the best model of the run, in eval mode
+    streams: tuple[Stream, ...] = ()  # of skeletons, whose tokens are joints; else cells of a map
+
+    @property
+    def run(self) -> Run:
+        return self.runs[0]
 
     @property
     def source(self) -> ClipPictures | GestureData:
@@ -134,11 +145,6 @@ class MappedClips:
         source = self.data.pictures or self.data.gestures
         assert source is not None
         return source
-
-    @property
-    def of_joints(self) -> bool:
-        """Whether its tokens are joints, not cells of a map."""
-        return self.settings.model == "mamp"
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -159,9 +165,13 @@ class MappedClips:
     @cached_property
     def seen(self) -> dict[str, tuple[Clips, int]]:
         """Where each clip is."""
-        splits = self.data.split.clips.split.unique()
-        parts = [self.data.clips(split, self.settings) for split in splits]
+        parts = [self.part(split) for split in self.data.split.clips.split.unique()]
         return {i: (part, n) for part in parts for n, i in enumerate(part.clip_ids)}
+
+    def part(self, split: str) -> Clips:
+        if self.streams and self.data.gestures:
+            return self.data.gestures.clips(split, self.settings.frames, list(self.streams))
+        return self.data.clips(split, self.settings)
 
     def draw(self, clip_id: str) -> Any:
         """What the network sees of a clip."""
@@ -180,17 +190,20 @@ class MappedClips:
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
         """Times, rows and columns of a clip's map, and its width."""
-        tokens = self.encode([next(iter(self.seen))])
-        times, rows, columns, width = tokens.shape[1:]
+        times, rows, columns, width = self.encode([next(iter(self.seen))])[0].shape
         return times, rows, columns, width
 
     @torch.no_grad()
-    def encode(self, clip_ids: list[str]) -> Float[Tensor, "B t h w D"]:
-        """The maps of clips, on the device of `net`."""
+    def encode(self, clip_ids: list[str]) -> list[Map]:
+        """The maps of clips as float16, of skeletons without the padding of shorter ones."""
         clips, _ = self.seen[clip_ids[0]]
         batch = clips.collate([self.draw(clip_id) for clip_id in clip_ids])
         device = next(self.net.parameters()).device
-        return self.net.tokens(*clips.enter(batch.to(device)))
+        maps = self.net.tokens(*clips.enter(batch.to(device))).half().cpu()
+        if not self.streams:
+            return list(maps)
+        frames = batch.inputs[1].sum(dim=1).tolist()
+        return [own[:, : ceil(n / SEGMENT)].clone() for own, n in zip(maps, frames, strict=True)]
 
     def batch(self, clip_ids: list[str]) -> tuple[UInt8[Tensor, "B L 3 H W"], Bool[Tensor, " B"]]:
         """The frames of clips, black where there are none, and which clips have any."""
@@ -204,9 +217,8 @@ class MappedClips:
     def encoding(self) -> Encoding:
         kind = TRAINED if self.data.pictures else "pose-trained"
         seen = f"{self.settings.frames} frames evenly, {self.settings.size} size"
-        return Encoding(
-            f"{kind}-{self.settings.model}", f"weights {self.run.weights_digest()}; {seen}; float32"
-        )
+        weights = "-".join(run.weights_digest() for run in self.runs)
+        return Encoding(f"{kind}-{self.settings.model}", f"weights {weights}; {seen}; float32")
 
 
 def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) -> MappedClips:
@@ -234,7 +246,9 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
         data = BaselineData(split, None, own, picture_sizes(index))
     else:
         net, data = load_baseline(run, gestures), BaselineData(split, gestures)
-    mapped = MappedClips(run, settings, data, net)
+    assert settings.stream != "all"
+    streams = (settings.stream,) if model == "mamp" else ()
+    mapped = MappedClips([run], settings, data, net, streams)
     kind: Kind = "picture" if parameter == "rgb_run" else "skeleton"
     refuse_leak(parameter, run, kind, mapped.source.training_clips, data.held_out)
     return mapped
@@ -252,15 +266,19 @@ def encode_maps(
     kept = TokenStore(create_store(store, index, mapped.encoding), weights, mapped.contents)
     found = {clip_id: kept.read(clip_id) for clip_id in mapped.seen}
     maps = {clip_id: tokens for clip_id, tokens in found.items() if tokens is not None}
-    if not (absent := [clip_id for clip_id in found if clip_id not in maps]):
+    if not (absent := found.keys() - maps.keys()):
         return maps
     size = len(absent) * prod(mapped.shape) * BYTES_A_VALUE
     print(f"tokens of {len(absent)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
     mapped.net.to(device)
-    for start in tqdm(range(0, len(absent), AT_ONCE), desc="tokens", unit="batch"):
-        own = absent[start : start + AT_ONCE]
-        for clip_id, tokens in zip(own, mapped.encode(own).half().cpu(), strict=True):
-            maps[clip_id] = tokens
-            kept.write(clip_id, tokens)
+    # Whole batches again: the last bit may depend on the other clips of a batch.
+    ids = list(found)
+    batches = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
+    batches = [own for own in batches if not absent.isdisjoint(own)]
+    for own in tqdm(batches, desc="tokens", unit="batch"):
+        for clip_id, tokens in zip(own, mapped.encode(own), strict=True):
+            if clip_id in absent:
+                maps[clip_id] = tokens
+                kept.write(clip_id, tokens)
     mapped.net.cpu()
     return maps

@@ -1,7 +1,7 @@
 """The pose encoder of the gesture model: two baseline runs, joint and bone, as one 2s-AGCN.
 
-Its tokens are encoded once and stored in the feature store. `posed_clips` takes those of a network
-of heatmaps or of MAMP instead (`map_encoder`).
+A run on heatmaps, or of MAMP, may take their place. Tokens are encoded once and stored in the
+feature store (`map_encoder`), and placed here.
 
 Letters in shapes: M persons, T frames, S = T / 4 tokens in time, V joints, CC channels of both
 streams, W width of a token.
@@ -16,34 +16,31 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from imigue_lab.data.clips import Clip, collate
+from imigue_lab.data.clips import Clip
 from imigue_lab.data.index import Index
+<<<<<<< HEAD
 from imigue_lab.data.skeletons.geometry import crop_places, person_box
 from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.data.store import Encoding, create_store
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
+=======
+from imigue_lab.data.skeletons.cropping import crop_places, person_box
+from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.models.graph.agcn import AGCN, TwoStream
+>>>>>>> P2
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
+from imigue_lab.training.baselines.data import BaselineData
 from imigue_lab.training.baselines.heatmaps import HeatmapClips
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
 from imigue_lab.training.gesture_clips import GestureData, Sizes
-from imigue_lab.training.gestures.map_encoder import Map, MappedClips, TokenStore
+from imigue_lab.training.gestures.map_encoder import Map, MappedClips, open_mapped
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.leaks import held_out, refuse_leak
 from imigue_lab.training.runs import Run, find_run
 
 STREAMS: tuple[Stream, Stream] = ("joint", "bone")
-AT_ONCE = 32  # clips that are encoded together
-
-
-def open_pose_store(store: str, index: Index, runs: list[Run], data: GestureData) -> TokenStore:
-    """The store of the tokens of two runs, joint and bone, as `pose (M, S, V, W)` with places."""
-    frames = runs[0].settings()["settings"]["frames"]
-    weights = "-".join(run.weights_digest() for run in runs)
-    encoding = Encoding("pose-2s-agcn", f"weights {weights}, {frames} frames")
-    file = runs[0].folder / "best.safetensors"
-    return TokenStore(create_store(store, index, encoding), file, data.contents)
 
 
 class PoseClip(NamedTuple):
@@ -55,12 +52,14 @@ class PoseClip(NamedTuple):
     tokens: Float[Tensor, "M S V W"] | None  # of the frozen encoder; None if it is fine-tuned
 
 
-def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
-    """The runs of both streams, joint first; one without a name is trained, with defaults.
+def open_posed(settings: GestureSettings, index: Index, data: GestureData) -> MappedClips:
+    """The run that `pose_run` names, else two of 2s-AGCN, of which one without a name is trained.
 
-    Raises RunError if a named run has another stream or number of frames, or was trained on clips
-    that this one holds out.
+    Raises RunError if a named run has another network, stream or number of frames, or was trained
+    on clips that this one holds out.
     """
+    if settings.pose_run:
+        return open_mapped("pose_run", settings.pose_run, index, data)
     named = dict(zip(STREAMS, (settings.joint_run, settings.bone_run), strict=True))
     runs = {stream: find_run(name) for stream, name in named.items() if name}
     held = held_out(data.split.clips, data.contents)
@@ -73,7 +72,9 @@ def pose_runs(settings: GestureSettings, data: GestureData) -> list[Run]:
     for stream in [stream for stream in STREAMS if stream not in runs]:
         arguments = {name: getattr(settings, name) for name in names} | {"stream": stream}
         runs[stream] = train_baseline(BaselineSettings.from_arguments(arguments), data)
-    return [runs[stream] for stream in STREAMS]
+    both = [runs[stream] for stream in STREAMS]
+    own, clips = BaselineSettings(**both[0].settings()["settings"]), BaselineData(data.split, data)
+    return MappedClips(both, own, clips, load_pose_encoder(both, data), STREAMS)
 
 
 def load_pose_encoder(runs: list[Run], data: GestureData) -> TwoStream:
@@ -82,68 +83,24 @@ def load_pose_encoder(runs: list[Run], data: GestureData) -> TwoStream:
     return TwoStream(joint, bone).eval()
 
 
-def build_pose_encoder(arguments: list[dict]) -> TwoStream:
-    """Untrained, from the arguments in both checkpoints."""
-    joint, bone = (build_agcn(**stream) for stream in arguments)
-    return TwoStream(joint, bone)
-
-
-def encode_clips(
-    encoder: TwoStream,
-    clips: SkeletonClips,
-    sizes: Sizes,
-    device: torch.device,
-    store: TokenStore | None,
-) -> dict[str, PoseClip]:
-    """Every clip of both streams by id, with its tokens from the store or encoded now.
-
-    `sizes` are of the clips' pictures: joints of other clips have no places. `store` is of the
-    frozen encoder; None leaves the tokens out.
-    """
-    encoder.to(device).eval()
-    encoded: dict[str, PoseClip] = {}
-    for start in range(0, len(clips), AT_ONCE):
-        numbers = range(start, min(start + AT_ONCE, len(clips)))
-        own = [clips[number] for number in numbers]
-        for number, clip in zip(numbers, own, strict=True):
-            placed = place(clips, number, encoder.joint.persons, sizes.get(clip.clip_id))
-            kept = store.read(clip.clip_id) if store else None
-            encoded[clip.clip_id] = PoseClip(clip.skeleton, *placed, kept)
-        if store is None or all(encoded[clip.clip_id].tokens is not None for clip in own):
-            continue
-        # All together again: the last bit may depend on the other clips of a batch.
-        for clip, tokens in zip(own, encode(encoder, own, device), strict=True):
-            found = encoded[clip.clip_id]
-            if found.tokens is None:
-                kept = tokens[:, : found.seen.shape[1]].clone()
-                store.write(clip.clip_id, kept, places=found.places)
-                encoded[clip.clip_id] = found._replace(tokens=kept)
-    return encoded
-
-
-@torch.no_grad()
-def encode(
-    encoder: TwoStream, clips: list[Clip], device: torch.device
-) -> Float[Tensor, "B M S V W"]:
-    """The tokens of clips, padded to the longest of them, as float16."""
-    batch = collate(clips).to(device)
-    joints, bones = batch.skeleton.chunk(2, dim=-1)
-    return encoder.tokens(joints, bones, batch.frame_mask).half().cpu()
-
-
 def posed_clips(posed: MappedClips, maps: Mapping[str, Map], sizes: Sizes) -> dict[str, PoseClip]:
-    """Every clip by id, with a token for each time and joint, or cell of its map."""
+    """Every clip by id, with a token for each time and joint, or cell of its map.
+
+    `sizes` are of the clips' pictures: tokens of other clips have no places. Without `maps` the
+    tokens of 2s-AGCN are left out.
+    """
     found: dict[str, PoseClip] = {}
-    for clip_id, tokens in maps.items():
-        clips, number = posed.seen[clip_id]
+    for clip_id, (clips, number) in posed.seen.items():
         assert isinstance(clips, SkeletonClips)
-        clip, size = clips.clips[number], sizes.get(clip_id)
+        tokens, size = maps.get(clip_id), sizes.get(clip_id)
         if isinstance(clips, HeatmapClips):
-            placed = place_cells(clips, clip, tokens.shape[:3], size)
-            tokens = rearrange(tokens, "t h w d -> 1 t (h w) d")
+            clip, cells = clips.clips[number], maps[clip_id]
+            placed = place_cells(clips, clip, cells.shape[:3], size)
+            tokens = rearrange(cells, "t h w d -> 1 t (h w) d")
         else:
-            tokens = tokens[: len(clip.skeleton)]
-            placed = place(clips, number, len(tokens), size)
+            clip = clips[number]
+            persons = posed.net.joint.persons if tokens is None else len(tokens)
+            placed = place(clips, number, persons, size)
         found[clip_id] = PoseClip(clip.skeleton, *placed, tokens)
     return found
 

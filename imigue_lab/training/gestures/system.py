@@ -90,6 +90,5 @@ class GestureSystem(nn.Module):
         tokens = batch.tokens
         if tokens is None:
             assert self.encoder is not None
-            joints, bones = batch.skeleton.chunk(2, dim=-1)
-            tokens = self.encoder.tokens(joints, bones, batch.frame_mask)
+            tokens = self.encoder.tokens(batch.skeleton, batch.frame_mask)
         return joint_tokens(tokens, batch.places, batch.seen, batch.steps)

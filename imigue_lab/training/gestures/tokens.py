@@ -47,13 +47,22 @@ class GestureTokens:
     """Every clip that a gesture model is trained or scored on."""
 
     gestures: GestureData  # split, keypoints and layout
-    runs: list[Run]  # of the pose encoder: joint and bone, or that of `posed`
     rgb: dict[str, Map]  # the RGB map of each clip with one; empty if fine-tuned or without RGB
     encoding: Encoding  # of the RGB encoder
     poses: dict[str, PoseClip]  # the skeleton of each clip that has one
     sizes: Sizes = field(default_factory=dict)  # of the pictures, where known
     filmed: MappedClips | None = None  # the RGB encoder's run and pictures; None for stored tokens
-    posed: MappedClips | None = None  # the pose tokens' run and its input; None for 2s-AGCN
+    posed: MappedClips | None = None  # the pose encoder's runs and skeletons; None if not needed
+
+    @property
+    def runs(self) -> list[Run]:
+        """Of the pose encoder: joint and bone of 2s-AGCN, or that of `pose_run`."""
+        return self.posed.runs if self.posed else []
+
+    @property
+    def pose_tokens(self) -> str | None:
+        """The encoding of `pose_run`; None for 2s-AGCN, which is saved with the gesture model."""
+        return self.posed.encoding.name if self.posed and len(self.runs) == 1 else None
 
     @property
     def rgb_dim(self) -> int:
@@ -64,7 +73,7 @@ class GestureTokens:
     @property
     def pose_names(self) -> tuple[str, ...]:
         """Of the pose tokens of a time: joints, or cells of the map."""
-        if self.posed is None or self.posed.of_joints:
+        if self.posed is None or self.posed.streams:
             return self.gestures.layout.joints
         _, rows, columns, _ = self.posed.shape
         return tuple(f"row {y + 1}, column {x + 1}" for y in range(rows) for x in range(columns))
@@ -154,8 +163,8 @@ class GestureTokens:
         if self.filmed:
             how = "fine-tuned" if self.rgb_input else "frozen"
             notes.append(f"rgb tokens are those of the run {self.filmed.run.folder.name}, {how}")
-        if self.posed:
-            what = "joints" if self.posed.of_joints else "cells"
+        if self.posed and self.pose_tokens:
+            what = "joints" if self.posed.streams else "cells"
             notes.append(f"pose tokens are {what} of the run {self.posed.run.folder.name}, frozen")
         encoders = [self.filmed.run, *self.runs] if self.filmed else self.runs
         notes += [note for run in encoders for note in random_starts(run)]
@@ -248,19 +257,11 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
                 " a run computed; name the run by rgb_run, so that its training clips are checked"
             )
         (rgb, sizes), encoding = map_encoder.read_maps(features, index), features.encoding
-    if settings.pose_run:
-        posed = map_encoder.open_mapped("pose_run", settings.pose_run, index, gestures)
+    posed, maps = pose_encoder.open_posed(settings, index, gestures), dict[str, Map]()
+    if not settings.finetune:
         maps = map_encoder.encode_maps(posed, settings.store, index, device)
-        poses = pose_encoder.posed_clips(posed, maps, sizes)
-        return GestureTokens(gestures, [posed.run], rgb, encoding, poses, sizes, filmed, posed)
-    runs = pose_encoder.pose_runs(settings, gestures)
-    encoder = pose_encoder.load_pose_encoder(runs, gestures)
-    store = pose_encoder.open_pose_store(settings.store, index, runs, gestures)
-    kept, poses = None if settings.finetune else store, {}
-    for split in gestures.sources.split.unique():
-        clips = gestures.clips(split, settings.frames, list(pose_encoder.STREAMS))
-        poses |= pose_encoder.encode_clips(encoder, clips, sizes, device, kept)
-    return GestureTokens(gestures, runs, rgb, encoding, poses, sizes, filmed)
+    poses = pose_encoder.posed_clips(posed, maps, sizes)
+    return GestureTokens(gestures, rgb, encoding, poses, sizes, filmed, posed)
 
 
 def training_batches(

@@ -13,11 +13,12 @@ from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss
+from imigue_lab.models.graph.agcn import TwoStream, build_agcn
 from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.gesture_clips import clip_rows, prediction_table
 from imigue_lab.training.gestures.map_encoder import MapEncoder
-from imigue_lab.training.gestures.pose_encoder import build_pose_encoder, load_pose_encoder
+from imigue_lab.training.gestures.pose_encoder import load_pose_encoder
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.tokens import (
@@ -100,7 +101,7 @@ def train_gesture(
             record_training_clips(run, data.training_clips)
         checkpoint = checkpoint_of(settings, data)
         encoder = None
-        if not data.posed:
+        if not data.pose_tokens:
             encoder = load_pose_encoder(data.runs, data.gestures).requires_grad_(settings.finetune)
         gesture = build_gesture(**checkpoint["model"])
         labels = data.part("train").label.tolist()
@@ -163,13 +164,8 @@ def trained_groups(system: GestureSystem, settings: GestureSettings) -> list[dic
 
 def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, Any]:
     """Describes the weights: which classes, keypoints, tokens and model they fit."""
-    pose, tokens = list[dict[str, Any]](), {}
-    if data.posed:
-        pose_dim, tokens = data.posed.shape[-1], {"pose_tokens": data.posed.encoding.name}
-    else:
-        pose = [run.read_checkpoint("best")["arguments"] for run in data.runs]
-        encoder = build_pose_encoder(pose)
-        pose_dim = encoder.joint.head.in_features + encoder.bone.head.in_features
+    assert data.posed is not None
+    graphs = [] if data.pose_tokens else data.runs
     names = list(data.gestures.split.vocabulary.classes)
     return {
         "task": "gesture",
@@ -177,12 +173,12 @@ def checkpoint_of(settings: GestureSettings, data: GestureTokens) -> dict[str, A
         "keypoints": to_stored(data.gestures.layout),
         "rgb": data.encoding.name,
         "frames": settings.frames,
-        "pose": pose,
-        **tokens,
+        "pose": [run.read_checkpoint("best")["arguments"] for run in graphs],
+        **({"pose_tokens": data.pose_tokens} if data.pose_tokens else {}),
         **({"rgb_encoder": data.rgb_input.arguments} if data.rgb_input else {}),
         "model": {
             "rgb_dim": data.rgb_dim,
-            "pose_dim": pose_dim,
+            "pose_dim": data.posed.shape[-1],
             "classes": len(names),
             "criteria": list(settings.criteria_on),
             **{name: getattr(settings, name) for name in MODEL_SETTINGS},
@@ -201,14 +197,16 @@ def load_gesture(run: Run, data: GestureTokens | None = None) -> GestureSystem:
     if data:
         expected = {"keypoints": to_stored(data.gestures.layout), "rgb": data.encoding.name}
         expected["rgb_encoder"] = data.rgb_input.arguments if data.rgb_input else None
-        expected["pose_tokens"] = data.posed.encoding.name if data.posed else None
+        expected["pose_tokens"] = data.pose_tokens
         expected["classes"] = list(data.gestures.split.vocabulary.classes)
     return run.load_model(build_system, task="gesture", **expected)
 
 
 def build_system(checkpoint: dict[str, Any]) -> GestureSystem:
     """An untrained system from `checkpoint_of`."""
-    encoder = build_pose_encoder(checkpoint["pose"]) if checkpoint["pose"] else None
+    encoder = None
+    if checkpoint["pose"]:
+        encoder = TwoStream(*(build_agcn(**stream) for stream in checkpoint["pose"]))
     gesture, rgb_encoder = build_gesture(**checkpoint["model"]), None
     if arguments := checkpoint.get("rgb_encoder"):
         rgb_encoder = MapEncoder(build_baseline(**arguments), arguments["name"])

@@ -284,7 +284,7 @@ def test_both_streams_and_their_sum_equal_the_published_ones(shared):
     (joint, joints), (bones_model, bones) = streams
     both = TwoStream(joint, bones_model)
     assert_close(both(joints, bones), recorded.tensor("fused"), **recorded.tolerance("float32"))
-    assert both.tokens(joints, bones).shape == (2, 2, 4, 25, 512)
+    assert both.tokens(torch.cat([joints, bones], dim=-1)).shape == (2, 2, 4, 25, 512)
     made = np.stack([bone(clip, LAYOUTS["ntu25"]) for clip in joints.contiguous().numpy()])
     np.testing.assert_allclose(made, bones.numpy(), atol=1e-6)
 
@@ -301,7 +301,7 @@ def test_tokens_are_concatenated_and_logits_added():
     both = TwoStream(joint, bone_network)
     joints, bones = torch.rand(2, 2, 1, 10, 22, 3)
     mask = torch.arange(10) < torch.tensor([[10], [6]])
-    tokens = both.tokens(joints, bones, mask)
+    tokens = both.tokens(torch.cat([joints, bones], dim=-1), mask)
     assert tokens.shape == (2, 1, 3, 22, 32)
     assert_close(tokens[..., :16], joint.tokens(joints, mask))
     assert_close(tokens[..., 16:], bone_network.tokens(bones, mask))
