@@ -257,7 +257,7 @@ def test_flow_by_raft_is_of_the_weights_in_a_file(graded, tmp_path):
     with StoredClip(one.clips.file[0]) as stored:
         assert len(stored) == 3
     torch.save({"weight": torch.zeros(2)}, tmp_path / "others.pth")
-    with pytest.raises(DataError, match=r"others.pth: expected weights of torchvision's"):
+    with pytest.raises(DataError, match=r"others.pth: not weights of torchvision's RAFT"):
         open_pictures(graded, graded.clips, 28, f"flow:{tmp_path}/others.pth")
     with pytest.raises(DataError, match=r"none.pth: no such file"):
         open_pictures(graded, graded.clips, 28, f"flow:{tmp_path}/none.pth")

@@ -30,7 +30,7 @@ from imigue_lab.data.videos.taylor import taylor_pictures
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
 from imigue_lab.errors import DataError, some
-from imigue_lab.models.checkpoints.registry import read_checkpoint, unwrap
+from imigue_lab.models.checkpoints.registry import Family, fill, read_checkpoint, unwrap
 from imigue_lab.models.weights import digest
 from imigue_lab.training.baselines.pictures import ClipPictures
 
@@ -39,6 +39,7 @@ BYTES_A_PIXEL = 0.3e-9  # of a frame, in GB
 LONGEST = 256  # frames; of a longer clip so many are stored, evenly spaced
 FASTEST = 20.0  # pixels a frame; larger flow looks the same
 RAFT_SIDE = 128  # pixels, the least that RAFT takes; a multiple of its 8
+AS_THEY_ARE = Family("", (), dict)  # weights by the names of the model
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
 Flow = Float[np.ndarray, "H W 2"]  # pixels to the right and down
@@ -70,13 +71,7 @@ def load_raft(path: Path) -> RAFT:
     """torchvision's RAFT, of the size that the weights in a file have; DataError for others."""
     state = unwrap(read_checkpoint(path), str(path))
     model = raft_large() if "mask_predictor.conv.weight" in state else raft_small()
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise DataError(
-            f"{path}: expected weights of torchvision's raft_small or raft_large, got others;"
-            " correct pictures, or set it to flow"
-        ) from error
+    fill(model, state, AS_THEY_ARE, f"{path}: not weights of torchvision's RAFT")
     return model.eval()
 
 
