@@ -27,14 +27,14 @@ VIDEOS = 60
 SPELL = 50  # frames
 HIDDEN = 0.4  # of the spells of each part
 PARTS = [["nose"], *([wrist, *tips] for wrist, tips in TIPS.items())]
-GRAPH = "--model ctr-gcn --frames 16"
+GRAPH = "--model ctr-gcn --frames 16 --epochs 12"
 STREAMS = {
     "joint": GRAPH,
     "bone": f"{GRAPH} --stream bone",
     "joint-motion": f"{GRAPH} --stream joint_motion",
     "bone-motion": f"{GRAPH} --stream bone_motion",
-    "rgb-joint": "--model rgbpose-conv3d",
-    "rgb": "--model tsm",
+    "rgb-joint": "--model rgbpose-conv3d --epochs 6",
+    "rgb": "--model tsm --epochs 12",
 }
 
 
@@ -58,9 +58,9 @@ def main(videos: int = VIDEOS) -> None:
         imigue_lab(["make-data", data, *how.split(), str(videos)])
         hide_parts(Path(data) / "keypoints")
         for name, options in STREAMS.items():
-            words = f"--data {data} {options} --epochs 12 --batch-size 8 --patience 99"
+            words = f"--data {data} {options} --batch-size 8 --patience 99 --name {name}"
             with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
-                imigue_lab(["train", "baseline", *words.split(), "--name", name])
+                imigue_lab(["train", "baseline", *words.split()])
             print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
         imigue_lab(["fuse", *STREAMS, "--weights", "search", "--name", "ensemble"])
         table = fusion_table(find_run("ensemble"))
