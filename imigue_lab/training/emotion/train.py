@@ -48,7 +48,7 @@ def train_emotion(
         standardise(model, data)
         loss = build_loss(settings, data.split).to(device.torch_device)
         vectors = settings.weight_decay * settings.decay_norms
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in model.parameters() if p.ndim > 1]},
             {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": vectors},
         ]
