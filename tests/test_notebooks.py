@@ -155,13 +155,16 @@ def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, sy
         "model",
         "ctr-gcn",
     ]
-    done = papermill(*words, "-p", "stream", "bone", folder=tmp_path, notebook=BASELINES)
+    done = papermill(*words, "-p", "stream", "all", folder=tmp_path, notebook=BASELINES)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
-    assert len(figures) == 2
+    titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
+    curves = [title["text"] for title in titles if "Learning curves of" in title["text"]]
+    assert len(figures) == 5 and len(set(curves)) == 4
+    assert "published weights 2:2:1:1" in text
     assert "Chen et al., ICCV 2021" in text and "epoch 1/1" in text
     shown = str([o.get("data", {}) for c in code_cells(tmp_path / "out.ipynb") for o in c.outputs])
-    assert "62.87" in shown and "ctr-gcn, bone, small size" in shown
+    assert "62.87" in shown and "fusion (2:2:1:1) of baseline-" in shown
 
 
 def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, synthetic):

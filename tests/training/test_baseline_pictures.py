@@ -12,14 +12,19 @@ from torch.testing import assert_close
 from torchvision.models.optical_flow import raft_small
 
 from imigue_lab.data.index import Index, clips_table, videos_table
+<<<<<<< HEAD
 from imigue_lab.data.skeletons.geometry import crop_places
+=======
+from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.keypoints import LAYOUTS
+>>>>>>> G
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError, SettingsError
 from imigue_lab.training.baselines import frames as stored_frames
 from imigue_lab.training.baselines.clips import How, Sampled
-from imigue_lab.training.baselines.data import BaselineData
+from imigue_lab.training.baselines.data import BaselineData, around_persons
 from imigue_lab.training.baselines.frames import (
     flow_pictures,
     load_raft,
@@ -256,7 +261,7 @@ def test_flow_by_raft_is_of_the_weights_in_a_file(graded, tmp_path):
     with StoredClip(one.clips.file[0]) as stored:
         assert len(stored) == 3
     torch.save({"weight": torch.zeros(2)}, tmp_path / "others.pth")
-    with pytest.raises(DataError, match=r"others.pth: expected weights of torchvision's"):
+    with pytest.raises(DataError, match=r"others.pth: not weights of torchvision's RAFT"):
         open_pictures(graded, graded.clips, 28, f"flow:{tmp_path}/others.pth")
     with pytest.raises(DataError, match=r"none.pth: no such file"):
         open_pictures(graded, graded.clips, 28, f"flow:{tmp_path}/none.pth")
@@ -305,6 +310,29 @@ def test_distorted_clips_change_with_the_epoch_and_in_all_frames_alike(halves):
     for given in ({"model": "st-gcn"}, {"model": "tsm", "augment": "none"}):
         with pytest.raises(SettingsError, match="distort: expected a network of RGB"):
             BaselineSettings.from_arguments({"augment": "turn", "distort": True, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ({"model": "tsm", "test_crops": 3}, "RGB and 3"),
+        ({"model": "poseconv3d"}, "heatmaps and 1"),
+        ({"model": "rgbpose-conv3d"}, "RGB and heatmaps and 1"),
+        ({"model": "ctr-gcn"}, "skeleton and 1"),
+    ],
+)
+def test_only_a_network_of_pictures_sees_one_person(given, got):
+    with pytest.raises(SettingsError, match=f"region: expected a network .*, got {got}; leave it"):
+        BaselineSettings.from_arguments({"region": "person", **given})
+
+
+def test_a_person_of_joints_in_space_has_no_box_in_the_picture(tmp_path, graded, looked):
+    pictures = open_pictures(graded, graded.clips, 28)
+    gestures = replace(looked.data.gestures, layout=LAYOUTS["ntu25"])
+    with pytest.raises(
+        DataError, match=r"region: expected joints in a picture .*, got ntu25 in sp"
+    ):
+        around_persons(pictures, gestures, {})
 
 
 def test_augmented_clips_move_with_the_epoch_and_some_are_mirrored(halves):

@@ -39,6 +39,7 @@ from imigue_lab.views.attention.maps import (
 )
 from imigue_lab.views.attention.over_clip import attention_over_clip, open_attention_player
 from imigue_lab.views.footage import clip_pictures
+from tests.test_notebooks import ATTENTION, outputs_of, papermill
 
 PROBABILITIES = [f"p{c}" for c in range(32)]
 CPU = torch.device("cpu")
@@ -329,6 +330,33 @@ def test_views_show_the_cells_and_say_what_they_cannot_show(on_maps):
         RunError, match=r"pose tokens of 'pose-trained-poseconv3d-.*; name a run on"
     ):
         open_encoder(on_maps[0], "rgb", AnalyseSettings(), CPU)
+
+
+def test_notebook_06_shows_the_cells_and_no_graph_of_joints(on_maps, filmed, tmp_path):
+    words = ["-p", "data", filmed, "-p", "run", "on-maps"]
+    done = papermill(*words, folder=tmp_path, notebook=ATTENTION)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, _ = outputs_of(tmp_path)
+    assert len(figures) == 4
+    assert "No graph of joints: the pose tokens are those of seen-poseconv3d" in str(figures[-1])
+
+
+def test_a_run_on_taylor_pictures_sees_taylor_pictures_here_too(filmed, tiny):
+    given = {"model": "slowonly", "data": str(filmed), "frames": 4, "epochs": 1, "batch_size": 8}
+    asked = BaselineSettings.from_arguments(given | {"pictures": "taylor", "name": "seen-taylor"})
+    train_baseline(asked)
+    data = load_gesture_tokens(tiny(rgb_run="seen-taylor"))
+    assert data.filmed.source.digest == load_baseline_data(asked).pictures.digest
+    clips = load_baseline_data(asked).clips("test", asked)
+    net, batch = load_baseline(data.filmed.run), clips.collate(clips.draws(0))
+    rgb = load_baseline_data(asked.model_copy(update={"pictures": "rgb"})).clips("test", asked)
+    with torch.no_grad():
+        seen, other = (net.tokens(*own.enter(own.collate(own.draws(0))))[0] for own in (clips, rgb))
+    stored = data.rgb[batch.clip_ids[0]].float()
+    assert_close(stored, seen, atol=4e-3, rtol=2e-3)  # float16
+    assert not torch.allclose(stored, other, atol=4e-2)
+    along = load_gesture_tokens(tiny(rgb_run="seen-taylor", finetune_rgb=True))
+    assert along.filmed.source.digest == data.filmed.source.digest
 
 
 @pytest.fixture(scope="module")

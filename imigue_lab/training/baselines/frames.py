@@ -30,7 +30,7 @@ from imigue_lab.data.skeletons.geometry import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
 from imigue_lab.errors import DataError, some
-from imigue_lab.models.checkpoints.registry import read_checkpoint, unwrap
+from imigue_lab.models.checkpoints.registry import Family, fill, read_checkpoint, unwrap
 from imigue_lab.models.weights import digest
 from imigue_lab.training.baselines.pictures import ClipPictures
 
@@ -39,8 +39,12 @@ BYTES_A_PIXEL = 0.3e-9  # of a frame, in GB
 LONGEST = 256  # frames; of a longer clip so many are stored, evenly spaced
 FASTEST = 20.0  # pixels a frame; larger flow looks the same
 RAFT_SIDE = 128  # pixels, the least that RAFT takes; a multiple of its 8
+<<<<<<< HEAD
 TERMS = 3  # of a Taylor series
 WINDOW = TERMS + 3  # frames x_0 .. x_5 for each Taylor picture
+=======
+AS_THEY_ARE = Family("", (), dict)  # weights by the names of the model
+>>>>>>> G
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
 Flow = Float[np.ndarray, "H W 2"]  # pixels to the right and down
@@ -72,13 +76,7 @@ def load_raft(path: Path) -> RAFT:
     """torchvision's RAFT, of the size that the weights in a file have; DataError for others."""
     state = unwrap(read_checkpoint(path), str(path))
     model = raft_large() if "mask_predictor.conv.weight" in state else raft_small()
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise DataError(
-            f"{path}: expected weights of torchvision's raft_small or raft_large, got others;"
-            " correct pictures, or set it to flow"
-        ) from error
+    fill(model, state, AS_THEY_ARE, f"{path}: not weights of torchvision's RAFT")
     return model.eval()
 
 
