@@ -87,7 +87,8 @@ class Vocabulary:
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> "Vocabulary":
-        return Vocabulary(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        lists: Mapping[str, Any] = {k: tuple(v) for k, v in content.items() if isinstance(v, list)}
+        return Vocabulary(**{**content, **lists})
 
     def to_csv(self) -> str:
         """As `classes.csv` of a plain root; the inverse of `from_rows`."""

@@ -27,12 +27,7 @@ from pathlib import Path
 
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos, pick_files
-from imigue_lab.data.layouts.tables import (
-    add_label_file,
-    parse_clip,
-    read_table,
-    read_values,
-)
+from imigue_lab.data.layouts.tables import add_label_file, parse_clip, read_table, read_values
 from imigue_lab.data.vocabulary import WORDS
 
 LABEL_FILE = re.compile(r"labels_\d+\.csv")
