@@ -88,6 +88,10 @@ class Tracks:
         self.count = 0
         self.live: dict[int, tuple[int, Boxes]] = {}  # track -> its last frame, its box as a row
 
+    def end(self) -> None:
+        """Ends all tracks, as a cut does."""
+        self.live.clear()
+
     def update(self, frame: int, boxes: Boxes) -> list[int]:
         """The track of each box.
 
@@ -169,7 +173,7 @@ class FaceTracker:
         The frame's `number` increases from call to call.
         """
         if (view := self.views.view_of(frame)) != self.view:
-            self.tracks.live.clear()  # a cut ends all tracks
+            self.tracks.end()
         self.view = view
         p = prominence(faces.boxes, frame.shape[:2])
         order = np.lexsort((faces.boxes[:, 0], -p))  # of two equal faces the left is first

@@ -113,5 +113,5 @@ def test_ended_tracks_are_not_kept():
 def test_a_cut_ends_all_tracks():
     tracks = Tracks()
     tracks.update(0, boxes((0, 0)))
-    tracks.live.clear()  # a cut
+    tracks.end()
     assert tracks.update(1, boxes((0, 0))) == [1]
