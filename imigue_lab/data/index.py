@@ -138,15 +138,8 @@ class Survey:
         videos = videos_table(rows)
         clips = clips_table(self.clips, videos, len(self.vocabulary))
         richer = {row["video_id"]: row["richer"] for row in self.videos if row.get("richer")}
-        return Index(
-            self.root,
-            self.layout,
-            videos,
-            clips,
-            self.absent,
-            richer,
-            vocabulary=replace(self.vocabulary, outcomes=outcomes),
-        )
+        named = replace(self.vocabulary, outcomes=outcomes)
+        return Index(self.root, self.layout, videos, clips, self.absent, richer, vocabulary=named)
 
 
 def videos_table(rows: list[Row]) -> pd.DataFrame:

@@ -87,11 +87,8 @@ class Vocabulary:
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> "Vocabulary":
-        known: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in content.items()
-        }
-        return Vocabulary(**known)
+        lists: Mapping[str, Any] = {k: tuple(v) for k, v in content.items() if isinstance(v, list)}
+        return Vocabulary(**{**content, **lists})
 
     def to_csv(self) -> str:
         """As `classes.csv` of a plain root; the inverse of `from_rows`."""

@@ -193,8 +193,8 @@ class ExpressionEncoder:
 
     def embed(self, faces: UInt8[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
         """The values of each face; NaN where the network finds no face."""
-        pictures = faces.permute(0, 2, 3, 1).numpy() / np.float32(255)
-        return torch.from_numpy(np.stack([self.read(picture[None]) for picture in pictures]))
+        crops = faces.permute(0, 2, 3, 1).numpy() / np.float32(255)
+        return torch.from_numpy(np.stack([self.read(crop[None]) for crop in crops]))
 
     def read_expression(self, face: Float32[np.ndarray, "1 S S 3"]) -> Float32[np.ndarray, "128"]:
         grey = (face @ LUMA)[..., None] * 2 - 1

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from imigue_lab.studies.settings import AblationSettings, SearchSettings
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, body_parts
 from imigue_lab.data.source import open_data
@@ -17,6 +16,7 @@ from imigue_lab.results.fuse import fuse
 from imigue_lab.results.published_tables import table_one
 from imigue_lab.studies.ablations import ablate
 from imigue_lab.studies.search import search
+from imigue_lab.studies.trials import AblationSettings, SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import read_start, take_over
 from imigue_lab.training.baselines.train import train_baseline

@@ -24,7 +24,7 @@ from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.videos.video import Frame, Video, VideoInfo, rates_of
+from imigue_lab.data.videos.video import Frame, Video, VideoInfo, probe_all, rates_of
 from imigue_lab.errors import DataError, LabError
 
 Decode = Literal["all", "sample", "none"]
@@ -207,12 +207,12 @@ def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
 
 
 def inspect_videos(
-    files: dict[str, Path],
-    headers: dict[str, VideoInfo],
-    poses: dict[str, KeypointFacts],
-    decode: Decode,
-) -> dict[str, VideoFacts]:
-    """Counts, decodes and inspects every video file, two at a time."""
+    index: Index, poses: dict[str, KeypointFacts], decode: Decode
+) -> tuple[dict[str, VideoFacts], dict[str, VideoInfo]]:
+    """Counts, decodes and inspects every video file, two at a time; also returns their headers."""
+    files = files_of(index, "video")
+    probed, _ = probe_all(sorted(files.values()), index.root)
+    headers = {name: probed.get(path, VideoInfo(0.0, 0, 0, 0)) for name, path in files.items()}
 
     def inspect(name: str) -> VideoFacts:
         header = headers[name].frames
@@ -224,7 +224,7 @@ def inspect_videos(
     with ThreadPoolExecutor(THREADS) as pool:
         facts = pool.map(inspect, files)
         bar = tqdm(facts, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
-        return dict(zip(files, bar, strict=True))
+        return dict(zip(files, bar, strict=True)), headers
 
 
 def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) -> list[Finding]:

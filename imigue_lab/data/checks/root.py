@@ -12,7 +12,6 @@ from imigue_lab.data.checks.tables import Finding, found
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
-from imigue_lab.data.videos.video import VideoInfo, probe_all
 
 ORDER = ("error", "warning", "note")
 
@@ -69,11 +68,8 @@ def check_root(
     lines = [line for line in survey.absent if "are also in train" not in line]
     advice = "what is missing is left out, all else is used"
     findings += [Finding("note", "layout", line, (), advice) for line in lines]
-    files = recordings.files_of(index, "video")
-    probed, _ = probe_all(sorted(files.values()), survey.root)
-    headers = {name: probed.get(path, VideoInfo(0.0, 0, 0, 0)) for name, path in files.items()}
     poses, pose_findings = recordings.read_poses(index)
-    videos = recordings.inspect_videos(files, headers, poses, decode)
+    videos, headers = recordings.inspect_videos(index, poses, decode)
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
     lengths = {name: fact.rows for name, fact in poses.items()} | frames
     past_end, range_findings = tables.check_ranges(index.clips, lengths)

@@ -27,13 +27,7 @@ from pathlib import Path
 
 from imigue_lab.data.index import Row, Survey
 from imigue_lab.data.layouts.inventory import Inventory, finish, list_videos, pick_files
-from imigue_lab.data.layouts.tables import (
-    add_label_file,
-    parse_clip,
-    read_table,
-    read_values,
-    report_outcome,
-)
+from imigue_lab.data.layouts.tables import add_label_file, parse_clip, read_table, read_values
 from imigue_lab.data.vocabulary import WORDS
 
 LABEL_FILE = re.compile(r"labels_\d+\.csv")
@@ -86,7 +80,8 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
         number, rows[video_id] = rows[video_id], rows[video_id] + 1
         video, won = videos[video_id], WORDS.get(outcome.lower())
         if outcome and won is None:
-            report_outcome(path, line, outcome, "win or lose", survey)
+            what = f"expected the outcome win or lose, got {outcome!r}"
+            survey.report("unknown outcome", path, line, what, "correct it, or leave it empty")
             subject = ""  # of a faulty row, nothing is used
         for column, value in (("subject", subject or None), ("outcome", won)):
             video[column] = video.get(column) or value

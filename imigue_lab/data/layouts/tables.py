@@ -148,12 +148,8 @@ def check_spelling(path: Path, outcomes: pd.Series, survey: Survey) -> None:
     for row, value in outcomes.items():
         if counts[value.casefold()] == 1 and value.casefold() not in WORDS:
             for name in [name for name in frequent if similarity(value, name) >= TYPO][:1]:
-                report_outcome(path, row, value, name, survey)
-
-
-def report_outcome(path: Path, row: int, value: str, expected: str, survey: Survey) -> None:
-    what = f"expected the outcome {expected}, got {value!r}"
-    survey.report("unknown outcome", path, row, what, "correct it, or leave it empty")
+                what = f"expected the outcome {name}, got {value!r}"
+                survey.report("unknown outcome", path, row, what, "correct it, or leave it empty")
 
 
 def similarity(name: str, other: str) -> float:

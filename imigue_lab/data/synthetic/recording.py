@@ -31,6 +31,7 @@ BITS = 12  # of the frame number in a tiny picture
 VISIBLE = {*story.MOVERS, "right_eye", "left_eye"}
 PERSON = tomllib.loads(Path(__file__).with_name("person.toml").read_text(encoding="utf-8"))
 HUES, REST = PERSON["hues"], PERSON["rest"]
+Place = Float[np.ndarray, "2"]
 HEAD = ["nose", "right_eye", "left_eye", "right_ear", "left_ear"]
 
 
@@ -145,10 +146,10 @@ def to_pixels(place: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*poin
 
 def draw(
     look: Look,
-    joints: dict[str, Float[np.ndarray, "2"]],
+    joints: dict[str, Place],
     smile: float,
     face_seen: bool,
-    mark: tuple[Float[np.ndarray, "2"], int] | None,
+    mark: tuple[Place, int] | None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """One frame, of joints by name in heights.
 
@@ -173,9 +174,7 @@ def draw(
     return np.asarray(picture)
 
 
-def draw_tiny(
-    look: Look, nose: Float[np.ndarray, "2"], frame: int
-) -> UInt8[np.ndarray, "height width 3"]:
+def draw_tiny(look: Look, nose: Place, frame: int) -> UInt8[np.ndarray, "height width 3"]:
     """A picture of 32 x 24 that is fast to draw: wall, shirt, head, and the frame number.
 
     The bottom four rows encode the number in bits of 2 pixels, the lowest left, white for 1.

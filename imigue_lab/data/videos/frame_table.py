@@ -132,13 +132,8 @@ def frame_table(path: Path) -> FrameTable:
         end = 2 * shown[-1] - shown[-2] if len(shown) > 1 else shown[-1] + 1 / (rate or 25) / tick
     seconds = np.append(shown, float(end)) * tick.numerator / tick.denominator - zero
     own = np.sort([key for key in keys if shown[0] <= key <= shown[-1]])
-    return FrameTable(
-        len(shown),
-        max(0, header - hidden - before),
-        shown,
-        np.unique(np.searchsorted(shown, np.array(own, dtype=np.int64))),
-        seconds,
-    )
+    places = np.unique(np.searchsorted(shown, np.array(own, dtype=np.int64)))
+    return FrameTable(len(shown), max(0, header - hidden - before), shown, places, seconds)
 
 
 def seconds_of(path: Path | None, fps: float, frames: int) -> Float64[np.ndarray, " S"]:

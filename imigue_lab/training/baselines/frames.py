@@ -39,12 +39,9 @@ BYTES_A_PIXEL = 0.3e-9  # of a frame, in GB
 LONGEST = 256  # frames; of a longer clip so many are stored, evenly spaced
 FASTEST = 20.0  # pixels a frame; larger flow looks the same
 RAFT_SIDE = 128  # pixels, the least that RAFT takes; a multiple of its 8
-<<<<<<< HEAD
+AS_THEY_ARE = Family("", (), dict)  # weights by the names of the model
 TERMS = 3  # of a Taylor series
 WINDOW = TERMS + 3  # frames x_0 .. x_5 for each Taylor picture
-=======
-AS_THEY_ARE = Family("", (), dict)  # weights by the names of the model
->>>>>>> G
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
 Flow = Float[np.ndarray, "H W 2"]  # pixels to the right and down

@@ -24,12 +24,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
-<<<<<<< HEAD
 from imigue_lab.data.skeletons.geometry import crop_places
-=======
-from imigue_lab.data.skeletons.cropping import crop_places
-from imigue_lab.data.skeletons.streams import Stream
->>>>>>> P2
+from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError

@@ -18,16 +18,9 @@ from torch import Tensor, nn
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.index import Index
-<<<<<<< HEAD
 from imigue_lab.data.skeletons.geometry import crop_places, person_box
 from imigue_lab.data.skeletons.graphs import Stream
-from imigue_lab.data.store import Encoding, create_store
-from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
-=======
-from imigue_lab.data.skeletons.cropping import crop_places, person_box
-from imigue_lab.data.skeletons.streams import Stream
 from imigue_lab.models.graph.agcn import AGCN, TwoStream
->>>>>>> P2
 from imigue_lab.models.tokens import joint_places
 from imigue_lab.training.baselines.clips import SkeletonClips
 from imigue_lab.training.baselines.data import BaselineData

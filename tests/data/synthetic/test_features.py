@@ -10,8 +10,7 @@ from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.features import DIM, HUES, TIMES, write_clip_features
-from imigue_lab.data.synthetic.story import VERSION
-from imigue_lab.data.synthetic.story import MOVERS, PLACE_PAIR, SyntheticSpec, plan
+from imigue_lab.data.synthetic.story import MOVERS, PLACE_PAIR, VERSION, SyntheticSpec, plan
 
 
 @pytest.fixture(scope="module")
