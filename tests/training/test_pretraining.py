@@ -241,7 +241,7 @@ def test_video_is_learned_from_stored_frames(filmed):
 def test_frames_are_whole_tokens():
     with pytest.raises(SettingsError, match="frames: mamp has tokens of 4 frames, got 10; choose"):
         PretrainSettings.from_arguments({"frames": 10})
-    with pytest.raises(SettingsError, match="frames: motion needs two tokens of 4, got 4; set 8"):
+    with pytest.raises(SettingsError, match="frames: motion needs at least 8, got 4; set"):
         PretrainSettings.from_arguments({"frames": 4})
     with pytest.raises(SettingsError, match="refit: pre-training holds validation out"):
         PretrainSettings.from_arguments({"refit": True})
