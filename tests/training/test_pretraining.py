@@ -72,6 +72,16 @@ def test_windows_cover_whole_interviews_and_no_test_interview(filmed):
     assert set(with_test.recorded) == set(data.recorded)
 
 
+def test_interviews_without_a_frame_rate_give_their_clips_and_the_run_says_so(motion, filmed):
+    said = "videos have no file or frame rate: their labelled clips are the windows"
+    remarks = motion.provenance()["remarks"]
+    videos = motion.predictions().video_id.nunique()
+    assert f"{videos} of {videos} {said}" in remarks
+    for seconds in (1.0, 0.0):  # whole interviews, or clips as asked for
+        data = load_pretraining_data(settings_of(filmed, probe=False, windows=seconds))
+        assert not any(said in remark for remark in data.remarks())
+
+
 def test_a_fold_keeps_its_subjects_out_of_the_windows(synthetic):
     data = load_pretraining_data(settings_of(synthetic, probe=True, fold=1))
     windows, labelled = data.windows.split.clips, data.labelled.split.clips
