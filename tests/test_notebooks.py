@@ -23,6 +23,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
+from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
 from imigue_lab.views.gates.interview import GatesSettings
@@ -41,11 +42,11 @@ SETTINGS = {
     "07_gates": GatesSettings,
     "08_search": SearchSettings,
     "09_analyse_video": AnalyseSettings,
+    "10_pretrain": PretrainSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
-(PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES, ATTENTION, GATES, SEARCH, ANALYSE) = (
-    FOLDER / f"{name}.ipynb" for name in SETTINGS
-)
+PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES = NOTEBOOKS[:6]
+ATTENTION, GATES, SEARCH, ANALYSE, PRETRAIN = NOTEBOOKS[6:]
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -320,3 +321,15 @@ def test_the_readme_links_every_notebook_and_passes_known_parameters():
     assert len(commands) == 3
     for name, words in commands:
         assert set(re.findall(r"-[pr] (\w+)", words)) <= set(SETTINGS[name].model_fields)
+
+
+@pytest.mark.parametrize("kind", ["motion", "video"])
+def test_papermill_pre_trains_and_plays_a_reconstruction(tmp_path, filmed, kind):
+    words = ["-p", "data", filmed, "-p", "kind", kind, "-p", "epochs", 1, "-p", "frames", 8]
+    done = papermill(*words, "-p", "windows", 2, folder=tmp_path, notebook=PRETRAIN)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    curves, shown = (f["data"]["application/vnd.plotly.v1+json"] for f in figures)
+    assert curves["data"][-1]["name"] == "nearest neighbours" and "epoch 1/1" in text
+    assert len(shown["frames"]) == 8

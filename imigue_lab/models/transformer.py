@@ -78,11 +78,14 @@ class Reconstruction(NamedTuple):
 
     @property
     def loss(self) -> Float[Tensor, ""]:
-        """Mean squared error over all numbers that count."""
-        error = (self.predicted.float() - self.target) ** 2 * self.counted
-        return error.sum() / self.counted.sum().clamp(min=1)
+        """Mean squared error over all numbers that count, as published."""
+        return self.errors(self.predicted, 1).sum()
 
-    def errors(self, predicted: Tensor) -> Float[Tensor, " B"]:
-        """The same for each clip, of `predicted` or `guess`."""
-        error = ((predicted.float() - self.target) ** 2 * self.counted).sum(dim=(1, 2))
-        return error / self.counted.sum(dim=(1, 2)).clamp(min=1)
+    def errors(self, predicted: Tensor, parts: int) -> Float[Tensor, " parts"]:
+        """The same for each of so many equal parts of the batch, of `predicted` or `guess`.
+
+        Its mean over clips, unlike `loss`, can be summed up from pieces of a batch.
+        """
+        error = (predicted.float() - self.target) ** 2 * self.counted
+        number = self.counted.reshape(parts, -1).sum(dim=1)
+        return error.view(parts, -1).sum(dim=1) / number.clamp(min=1)

@@ -6,6 +6,7 @@ marked in the first and the last.
 Letters in shapes: T frames, V joints, A axes, H x W pixels, S segments.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +25,8 @@ from imigue_lab.training.pretraining.train import load_pretraining
 from imigue_lab.training.runs import Run
 from imigue_lab.views.footage import as_source
 from imigue_lab.views.player.lanes import RATE
-from imigue_lab.views.skeletons import add_player, coordinates
-from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_of, styled
+from imigue_lab.views.skeletons import Skeleton, add_player, traces
+from imigue_lab.views.style import notes_of, styled
 
 PANELS = ("input", "original", "reconstruction")
 SHADE = 150  # of masked pixels in the input
@@ -107,66 +108,40 @@ def reconstruction(
     windows = data.clips(split, settings)
     notes = [*notes_of(run), f"a window of {split}; {100 * settings.ratio:.0f} % are masked"]
     if isinstance(windows, MotionWindows):
+        start, end = windows.clips.ranges[number]
         figure = play_motion(rebuild_motion(run, windows, number), windows.layout)
+        seconds = (end - start + 1) / settings.frames / RATE
         notes.append("a masked joint starts each segment of 4 frames at its true place")
         name = windows.clips.clip_ids[number]
     else:
         assert isinstance(windows, VideoWindows)
         figure = play_video(rebuild_video(run, windows, number))
+        seconds = settings.stride / RATE
         notes.append("patches have their true mean and contrast")
         name = windows.clips.clip_id[number]
+    add_player(figure, np.arange(settings.frames) * seconds, redraw=settings.kind == "video")
     return styled(figure, f"Window {name}, masked and reconstructed", notes, height=460)
 
 
 def play_motion(moved: Moved, layout: Layout) -> go.Figure:
-    """Filled: seen by the encoder; open: masked. Missing joints are not drawn."""
+    """Masked joints are not in the input, and open in the last panel; missing ones are nowhere."""
     hidden = np.where(moved.masked[..., None], np.nan, moved.original)
-    panels = [hidden, moved.original, moved.rebuilt]
-    panels = [np.where(moved.seen[..., None], own, np.nan) for own in panels]
-    figure = make_subplots(1, 3, subplot_titles=PANELS, shared_yaxes=True)
+    panels = [
+        np.where(moved.seen[..., None], own, np.nan)[..., :2]
+        for own in (hidden, moved.original, moved.rebuilt)
+    ]
+    people = [Skeleton(own, 0, list(layout.joints), list(layout.bones)) for own in panels]
     frames = []
     for t, masked in enumerate(moved.masked):
-        panel = [person(own[t], layout, masked & (n == 2)) for n, own in enumerate(panels)]
-        traces = [trace for own in panel for trace in own]
-        frames.append(go.Frame(name=str(t), data=traces, traces=list(range(len(traces)))))
-    for n, trace in enumerate(frames[0].data):
-        figure.add_trace(trace, 1, 1 + n // 2)
-    figure.frames = frames
+        drawn = [traces(person, t) for person in people]
+        drawn[2][-1].marker.symbol = ["circle-open" if own else "circle" for own in masked]
+        frames.append([trace for own in drawn for trace in own])
+    figure = play(frames)
     low, high = np.nanmin(panels[1], (0, 1)), np.nanmax(panels[1], (0, 1))
-    up = layout.unit == "metres"
     margin = 0.1 * float(max(high - low))
-    vertical = [low[1] - margin, high[1] + margin][:: 1 if up else -1]
+    vertical = [low[1] - margin, high[1] + margin][:: 1 if layout.unit == "metres" else -1]
     figure.update_xaxes(range=[low[0] - margin, high[0] + margin], showticklabels=False)
-    figure.update_yaxes(range=vertical, showticklabels=False)
-    add_player(figure, np.arange(len(frames)) / RATE)
-    return figure
-
-
-def person(
-    points: Float[np.ndarray, "V A"], layout: Layout, masked: Bool[np.ndarray, " V"]
-) -> tuple[go.Scatter, go.Scatter]:
-    """Bones and joints of one frame; lines break at joints that are not drawn."""
-    gap = np.full((len(layout.bones), 2), np.nan)
-    parents, children = np.array(layout.bones).T
-    ends = rearrange(
-        [points[parents, :2], points[children, :2], gap], "end bone xy -> (bone end) xy"
-    )
-    bones = go.Scatter(
-        **coordinates(ends), mode="lines", line_color=NEUTRAL, hoverinfo="skip", showlegend=False
-    )
-    drawn = go.Scatter(
-        **coordinates(points[:, :2]),
-        mode="markers",
-        marker={
-            "size": 8,
-            "color": [FACE if own else CONTEXT for own in masked],
-            "symbol": ["circle-open" if own else "circle" for own in masked],
-        },
-        text=[joint.replace("_", " ") for joint in layout.joints],
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
-    )
-    return bones, drawn
+    return figure.update_yaxes(range=vertical, showticklabels=False)
 
 
 def play_video(painted: Painted) -> go.Figure:
@@ -176,15 +151,16 @@ def play_video(painted: Painted) -> go.Figure:
     corners = np.zeros_like(painted.masked)
     corners[:, :: painted.patch, :: painted.patch] = True
     rebuilt[painted.masked & corners] = DOT
-    figure = make_subplots(1, 3, subplot_titles=PANELS)
-    frames = []
-    for t in range(len(hidden)):
-        pictures = (hidden[t], painted.original[t], rebuilt[t])
-        traces = [go.Image(source=as_source(own)) for own in pictures]
-        frames.append(go.Frame(name=str(t), data=traces, traces=[0, 1, 2]))
-    for column, trace in enumerate(frames[0].data, start=1):
-        figure.add_trace(trace, 1, column)
-    figure.frames = frames
-    figure.update_xaxes(visible=False).update_yaxes(visible=False)
-    add_player(figure, np.arange(len(frames)) / RATE * 2, redraw=True)
+    panels = zip(hidden, painted.original, rebuilt, strict=True)
+    frames = [[go.Image(source=as_source(picture)) for picture in own] for own in panels]
+    return play(frames).update_xaxes(visible=False).update_yaxes(visible=False)
+
+
+def play(frames: Sequence[Sequence[go.Scatter | go.Image]]) -> go.Figure:
+    """The panels side by side; the traces of a frame are those of each panel in turn."""
+    figure = make_subplots(1, len(PANELS), subplot_titles=PANELS)
+    for n, trace in enumerate(frames[0]):
+        figure.add_trace(trace, 1, 1 + n * len(PANELS) // len(frames[0]))
+    every = list(range(len(frames[0])))
+    figure.frames = [go.Frame(name=str(t), data=own, traces=every) for t, own in enumerate(frames)]
     return figure

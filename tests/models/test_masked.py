@@ -218,7 +218,13 @@ def test_a_missing_joint_has_neither_motion_nor_loss():
     counted[..., 3] = False
     error = ((found.predicted - found.target) ** 2).mean(-1).view(2, 4, 5)
     assert_close(found.loss, error[counted].mean())
-    assert_close(found.errors(found.predicted)[0], error[0][counted[0]].mean())
+    clips = found.errors(found.predicted, 2)
+    assert_close(clips[0], error[0][counted[0]].mean())
+    seen[1, 8:] = False  # with fewer numbers, a clip counts as much as another
+    halves = [model(skeletons[n : n + 1], uniform[n : n + 1], seen[n : n + 1]) for n in (0, 1)]
+    whole = model(skeletons, uniform, seen)
+    assert_close(whole.errors(whole.predicted, 2), torch.stack([own.loss for own in halves]))
+    assert abs(whole.loss - whole.errors(whole.predicted, 2).mean()) > 1e-3
 
 
 def test_joints_of_a_group_are_masked_together():

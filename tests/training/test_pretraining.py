@@ -72,6 +72,16 @@ def test_windows_cover_whole_interviews_and_no_test_interview(filmed):
     assert set(with_test.recorded) == set(data.recorded)
 
 
+def test_interviews_without_a_frame_rate_give_their_clips_and_the_run_says_so(motion, filmed):
+    said = "videos have no file or frame rate: their labelled clips are the windows"
+    remarks = motion.provenance()["remarks"]
+    videos = motion.predictions().video_id.nunique()
+    assert f"{videos} of {videos} {said}" in remarks
+    for seconds in (1.0, 0.0):  # whole interviews, or clips as asked for
+        data = load_pretraining_data(settings_of(filmed, probe=False, windows=seconds))
+        assert not any(said in remark for remark in data.remarks())
+
+
 def test_a_fold_keeps_its_subjects_out_of_the_windows(synthetic):
     data = load_pretraining_data(settings_of(synthetic, probe=True, fold=1))
     windows, labelled = data.windows.split.clips, data.labelled.split.clips
@@ -79,9 +89,11 @@ def test_a_fold_keeps_its_subjects_out_of_the_windows(synthetic):
     assert held and not held & set(windows.subject[windows.split == "train"])
 
 
-def test_a_killed_run_ends_with_the_same_numbers(synthetic, monkeypatch):
-    settings = settings_of(synthetic, epochs=3, probe=False, ema=0.9, name="whole")
-    whole = pretrain(settings)
+@pytest.mark.parametrize("kind", ["motion", "video"])
+def test_a_killed_run_ends_with_the_same_numbers_also_in_pieces(kind, filmed, monkeypatch):
+    given = {"kind": kind, "frames": 8, "epochs": 3, "probe": False, "ema": 0.9, "windows": 2.0}
+    given |= {"batch_size": 16, "lr_warmup": 1, "scheduler": "cosine:1e-4", "name": f"{kind}-whole"}
+    whole = pretrain(settings_of(filmed, **given))
     real, calls = EpochBatches.steps, []
 
     def killed(self, epoch, *rest):
@@ -90,13 +102,19 @@ def test_a_killed_run_ends_with_the_same_numbers(synthetic, monkeypatch):
             raise KeyboardInterrupt
         yield from real(self, epoch, *rest)
 
-    monkeypatch.setattr("imigue_lab.training.baselines.clips.BatchesAhead.steps", killed)
-    again = settings.model_copy(update={"name": "killed"})
-    with pytest.raises(KeyboardInterrupt):
-        pretrain(again)
-    resumed = pretrain(again)
+    with monkeypatch.context() as patch:
+        patch.setattr("imigue_lab.training.baselines.clips.BatchesAhead.steps", killed)
+        again = settings_of(filmed, **given | {"name": f"{kind}-killed"})
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(again)
+        resumed = pretrain(again)
     pd.testing.assert_frame_equal(whole.metrics(), resumed.metrics())
     pd.testing.assert_frame_equal(whole.predictions(), resumed.predictions())
+    pieces = pretrain(settings_of(filmed, **given | {"accumulate": 3, "name": f"{kind}-pieces"}))
+    pd.testing.assert_frame_equal(whole.metrics(), pieces.metrics(), atol=1e-5)
+    half = pretrain(settings_of(filmed, **given | {"precision": "bf16", "name": f"{kind}-bf16"}))
+    pd.testing.assert_frame_equal(whole.metrics(), half.metrics(), atol=0.02)
+    assert not whole.metrics().train_loss.equals(half.metrics().train_loss)
 
 
 def test_a_network_starts_from_the_encoder_and_says_so(motion, synthetic):
@@ -233,6 +251,10 @@ def test_video_is_learned_from_stored_frames(filmed):
 def test_frames_are_whole_tokens():
     with pytest.raises(SettingsError, match="frames: mamp has tokens of 4 frames, got 10; choose"):
         PretrainSettings.from_arguments({"frames": 10})
+    with pytest.raises(SettingsError, match="frames: motion needs at least 8, got 4; set"):
+        PretrainSettings.from_arguments({"frames": 4})
+    with pytest.raises(SettingsError, match="refit: pre-training holds validation out"):
+        PretrainSettings.from_arguments({"refit": True})
     for model, frames, part in (("mamp", 30, 4), ("mamp", 0, 4), ("videomae-s", 15, 2)):
         with pytest.raises(
             SettingsError, match=f"frames: {model} has tokens of {part} frames, got"

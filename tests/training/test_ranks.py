@@ -86,6 +86,9 @@ MIXED |= {"mixup": 0.8, "cutmix": 1.0, "smoothing": 0.1, "ema": 0.9, "lr_warmup"
 MIXED |= {"scheduler": "cosine", "clip_grad": 1.0, "layer_decay": 0.8, "decay_norms": False}
 
 
+MASKED = {"windows": 4.0, "epochs": 2, "batch_size": 9, "ema": 0.9, "scheduler": "cosine:0:1e-4"}
+
+
 @pytest.fixture(scope="module")
 def trained_twice(synthetic, filmed):
     """Runs of each task by one process and by two: {task: (one, two)}; dropout 0, one last item."""
@@ -118,6 +121,8 @@ def trained_twice(synthetic, filmed):
         "baseline": {"frames": 8, "epochs": 2, "batch_size": odd, "mixup": 0.4, "ema": 0.9},
     }
     asked["pictures"] = MIXED | {"data": str(filmed)}
+    asked["motion"] = MASKED | {"frames": 8, "temporal_crop": 0.5, "rotation": 0.3}
+    asked["video"] = MASKED | {"frames": 4, "kind": "video", "skipped": 0.5, "data": str(filmed)}
     two = {task: {**common, **given, "name": f"two-{task}"} for task, given in asked.items()}
     torchrun = start(str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two))
     for task, given in asked.items():
@@ -128,7 +133,7 @@ def trained_twice(synthetic, filmed):
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
 
 
-@pytest.mark.parametrize("task", ["emotion", "gesture", "pictures"])
+@pytest.mark.parametrize("task", ["emotion", "gesture", "pictures", "motion", "video"])
 def test_two_processes_train_what_one_trains(trained_twice, task):
     one, two = trained_twice[task]
     np.testing.assert_allclose(two.metrics(), one.metrics(), atol=1e-5)

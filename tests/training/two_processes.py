@@ -12,12 +12,16 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
+from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.pretraining.train import pretrain
 
 TRAININGS = {
     "emotion": (train_emotion, EmotionSettings),
     "gesture": (train_gesture, GestureSettings),
     "baseline": (train_baseline, BaselineSettings),
     "pictures": (train_baseline, BaselineSettings),
+    "motion": (pretrain, PretrainSettings),
+    "video": (pretrain, PretrainSettings),
 }
 
 if __name__ == "__main__":

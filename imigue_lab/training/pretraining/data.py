@@ -138,6 +138,10 @@ def load_pretraining_data(settings: PretrainSettings) -> PretrainingData:
         windows = windows.assign(split=windows.split.replace("test", "train"))
     windows = windows[windows.split != "test"].reset_index(drop=True)
     remarks = [USES_TEST] * settings.use_test
+    cut = windows[windows.clip_id.isin(index.clips.clip_id)].video_id.nunique()
+    if cut and settings.windows:
+        what = "have no file or frame rate: their labelled clips are the windows"
+        remarks.append(f"{cut} of {windows.video_id.nunique()} videos {what}")
     parts = [read_clips(replace(index, clips=windows), settings)]
     if settings.probe:
         known = labelled[labelled.label.notna()].reset_index(drop=True)

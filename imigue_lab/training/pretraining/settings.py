@@ -91,6 +91,8 @@ class PretrainSettings(TrainSettings):
         return cls.presets[preset] | PAPER.get(arguments.get("kind", "motion"), {})
 
     def model_post_init(self, _: Any) -> None:
+        if self.kind == "motion" and self.frames < 8:
+            raise ValueError(f"frames: motion needs at least 8, got {self.frames}; set more")
         if self.refit:
             raise ValueError("refit: pre-training holds validation out; leave it at false")
         refuse_cut_tokens(ROW[self.kind], self.frames)

@@ -15,14 +15,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
+from torch import Tensor, nn
 
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.skeletons.keypoints import Stored, body_parts, to_stored
 from imigue_lab.models.baselines import SIZES
 from imigue_lab.models.mamp import MotionPredictor
 from imigue_lab.models.pictures.videomae import VideoPainter
-from imigue_lab.training.baselines.clips import Clips, draws_in_order, training_batches
+from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
 from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.leaks import record_training_clips
 from imigue_lab.training.loop import Stopping, fit
@@ -71,6 +71,10 @@ def pretrain(
         clips = data.clips("train", settings, training=True)
         validation = data.clips("validation", settings)
 
+        def loss_of(model: nn.Module, batch: Seen) -> Tensor:
+            found = model(*clips.enter(batch))
+            return found.errors(found.predicted, len(batch.clip_ids)).mean()
+
         def evaluate(model: nn.Module) -> Row:
             errors = reconstruct(device, model, validation, settings.batch_size, ranks)
             row: Row = {"validation_loss": float(errors.error.mean())}
@@ -85,7 +89,7 @@ def pretrain(
             optimizer,
             settings.scheduler,
             training_batches(clips, settings.batch_size, settings.seed, balance=0.0),
-            lambda model, batch: model(*clips.enter(batch)).loss,
+            loss_of,
             evaluate if len(validation) else None,
             checkpoint,
             Stopping(settings.epochs, settings.patience, keep=settings.keep),
@@ -164,8 +168,8 @@ def reconstruct(
         with device.autocast():
             found = model(*clips.enter(batch.to(device.torch_device)))
         errors = {"error": found.predicted, "guess": found.guess}
-        per_clip = {  # of several persons the mean
-            name: found.errors(own).view(len(batch.clip_ids), -1).mean(dim=1).cpu().numpy()
+        per_clip = {
+            name: found.errors(own, len(batch.clip_ids)).cpu().numpy()
             for name, own in errors.items()
         }
         rows.append(pd.DataFrame({"clip_id": batch.clip_ids, **per_clip}))
