@@ -174,7 +174,7 @@ def load_recognition_data(
 
 
 def split_videos(index: Index, split: GestureSplit, fold: int) -> pd.DataFrame:
-    """Subject and split of the videos: the split of their clips, in a fold that of their subject."""
+    """Subject and split of the videos: that of their clips, in a fold that of their subject."""
     videos = with_subjects(index.videos)[["video_id", "subject", "split"]]
     own = videos.video_id.map(split.clips.groupby("video_id").split.first())
     if fold >= 0:
