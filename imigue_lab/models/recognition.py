@@ -11,8 +11,8 @@ numbers as at once (`read`).
                   convolutions in place of local attention)
 
 Letters in shapes: B windows, T frames, D features, W width, K classes, S true segments, N found
-ones; of a level L points and O outputs each. A true segment is (class, start, stop), the frame
-`stop` excluded; rows of class -1 are padding.
+ones; P points of all levels, O outputs of a frame or point. A true segment is (class, start, stop),
+the frame `stop` excluded; rows of class -1 are padding.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,8 @@ RARE = 0.01  # confidence of an untrained point
 Frames = Float[Tensor, "B T D"]
 Mask = Bool[Tensor, "B T"]  # False for padding
 Truth = Int[Tensor, "B S 3"]
-Outputs = list[Float[Tensor, "B L O"]]
+Outputs = list[Float[Tensor, "B _ O"]]  # of each level
+Whole = list[Float[Tensor, "_ O"]]  # of one video
 
 
 class Found(NamedTuple):
@@ -91,7 +92,9 @@ class FrameNetwork(nn.Module):
     options = (0.3, 0.1, 1.0, 3.0)
     transition: Tensor
 
-    def __init__(self, dim: int, classes: int, width: int = 64, depth: int = 8, dropout: float = 0):
+    def __init__(
+        self, dim: int, classes: int, width: int = 64, depth: int = 8, dropout: float = 0.0
+    ):
         super().__init__()
         self.classes = classes
         self.trunk = Trunk(dim, width, depth, dropout)
@@ -117,7 +120,7 @@ class FrameNetwork(nn.Module):
         error = F.cross_entropy(logits.float().mT, track, reduction="none") * mask
         return (error.sum(dim=1) / mask.sum(dim=1)).mean()
 
-    def find(self, outputs: list[Float[Tensor, "L O"]], weight: float) -> Found:
+    def find(self, outputs: Whole, weight: float) -> Found:
         """Runs of a class on the most probable path; confidence is the mean over their frames."""
         log = outputs[0].float().log_softmax(dim=1).double().cpu().numpy()
         path = viterbi(log, weight * self.transition.double().cpu().numpy())
@@ -176,7 +179,7 @@ class Pyramid(nn.Module):
         classes: int,
         width: int = 64,
         depth: int = 6,
-        dropout: float = 0,
+        dropout: float = 0.0,
         levels: int = 6,
     ):
         super().__init__()
@@ -228,6 +231,7 @@ class Pyramid(nn.Module):
         place, step, nearest, furthest = self.points([o.shape[1] for o in outputs], mask.device)
         output = torch.cat(outputs, dim=1).float()
         shown = torch.cat([mask[:, :: 2**level] for level in range(len(outputs))], dim=1)
+        truth = F.pad(truth, (0, 0, 0, 1), value=-1)  # of a window without segments, too
         label, start, stop = truth[:, None].unbind(dim=-1)  # (B, 1, S)
         ends = torch.stack([place[:, None] - start, stop - place[:, None]], dim=-1)  # (B, P, S, 2)
         further = ends.amax(dim=-1)
@@ -247,7 +251,7 @@ class Pyramid(nn.Module):
         error = (focal * shown).index_put((positive,), distance, accumulate=True)
         return (error.sum(dim=1) / mask.sum(dim=1)).mean()
 
-    def find(self, outputs: list[Float[Tensor, "L O"]], sigma: float) -> Found:
+    def find(self, outputs: Whole, sigma: float) -> Found:
         """The points' segments after Gaussian suppression within each class."""
         place, step, *_ = self.points([len(own) for own in outputs], outputs[0].device)
         output = torch.cat(outputs).float()
@@ -297,9 +301,7 @@ BUILDERS: dict[str, Callable[..., Recogniser]] = {"frames": FrameNetwork, "pyram
 
 
 @torch.no_grad()
-def read(
-    model: Recogniser, features: Float[Tensor, "T D"], chunk: int = 4096
-) -> list[Float[Tensor, "L O"]]:
+def read(model: Recogniser, features: Float[Tensor, "T D"], chunk: int = 4096) -> Whole:
     """The outputs of each level for a whole video, read so many frames at a time.
 
     A chunk sees `reach` further frames on both sides, so the numbers are those of the whole video,
