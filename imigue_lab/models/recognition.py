@@ -106,7 +106,7 @@ class FrameNetwork(nn.Module):
     def forward(self, features: Frames, mask: Mask) -> Outputs:
         return [self.head(self.trunk(features, mask)).mT]
 
-    def count_transitions(self, tracks: list[Int[Tensor, " T"]]) -> None:
+    def count_transitions(self, tracks: list[Int[Tensor, "_"]]) -> None:
         """From the classes of each frame of the training videos (`paint`); each pair once more."""
         counts = torch.ones_like(self.transition)
         for own in tracks:

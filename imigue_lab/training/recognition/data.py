@@ -17,19 +17,26 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_files.clips import map_clips
+from imigue_lab.data.keypoint_files.clips import MappedClips, map_clips
 from imigue_lab.data.segments import with_windows
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.skeletons.geometry import as_persons, normalise_body, pick, present
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, subset
 from imigue_lab.data.source import open_data
-from imigue_lab.data.splits import GestureSplit, split_gestures, with_subjects, with_validation
+from imigue_lab.data.splits import (
+    GestureSplit,
+    leave_out,
+    split_gestures,
+    with_subjects,
+    with_validation,
+)
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import choose_layout, with_richer_files
 from imigue_lab.training.recognition.settings import RecognitionSettings
 
 Features = Float32[np.ndarray, "T D"]
+Part = Callable[[str, int], Features]  # of a video of so many frames
 KEPT = 64  # videos whose features are kept in memory
 
 
@@ -142,40 +149,62 @@ def load_recognition_data(
     index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
     index = with_richer_files(index, settings.keypoints)
     split = split_gestures(index, settings.fold, settings.seed)
-    videos = split_videos(index, split, settings.fold)
-    whole = {video_id: pd.DataFrame({"start": [0], "end": [0]}) for video_id in videos.video_id}
-    clips = with_windows(replace(index, videos=videos), whole).clips
-    mapped = map_clips(index, clips, LAYOUTS.get(settings.keypoints))
-    layout = choose_layout(settings.keypoints, mapped.layout, index)
-    joints = subset(layout, mapped.layout) if layout != mapped.layout else None
-    without = set(videos.video_id) - set(mapped.clips.video_id)
-    notes = [f"{len(without)} videos have no keypoints and are left out: {some(sorted(without))}"]
-    videos = videos[~videos.video_id.isin(without)].reset_index(drop=True)
+    videos, parts = split_videos(index, split, settings.fold), list[Part]()
+    digests, notes, layout = list[str](), list[str](), None
+    if settings.inputs != "run" or videos.frames.isna().any():
+        poses = open_poses(settings.keypoints, index, videos)
+        missing = ~videos.video_id.isin(poses.mapped.clips.video_id)
+        videos, notes = leave_out(videos, missing, "videos have no keypoints")
+        notes += poses.mapped.remarks
+        videos = videos.assign(frames=[poses.points(own).shape[1] for own in videos.video_id])
+        digests = [short_hash(poses.points(own).tobytes()) for own in videos.video_id]
+        layout = poses.layout
+        if settings.inputs != "run":
+            parts.append(lambda own, _: pose_features(poses.points(own), poses.layout))
+    if settings.inputs != "pose":
+        from imigue_lab.training.recognition.encoder import open_run_features
 
-    def points(video_id: str) -> Float32[np.ndarray, "1 T V C"]:
-        found = as_persons(mapped.keypoints(video_id))[:1]
-        found = found if joints is None else pick(found, joints, layout.axes)
+        encoded = open_run_features(settings, index, videos)
+        digests += [short_hash(encoded.rows(own).tobytes()) for own in videos.video_id]
+        parts.append(encoded)
+    refuse_past_end(split.clips, videos)
+    frames = dict(zip(videos.video_id, videos.frames, strict=True))
+
+    @lru_cache(KEPT)
+    def features(video_id: str) -> Features:
+        return np.concatenate([own(video_id, frames[video_id]) for own in parts], axis=1)
+
+    known = split.clips[["clip_id", "start", "end", "label"]]
+    tables = [table.to_csv(index=False) for table in (videos, known)]
+    digest = short_hash(split.vocabulary.classes, digests, tables)
+    return RecognitionData(videos.reset_index(drop=True), split, features, layout, digest, notes)
+
+
+class Poses(NamedTuple):
+    """Keypoints of whole videos."""
+
+    mapped: MappedClips  # one of each video
+    layout: Layout
+    joints: list[Source] | None  # see `gesture_clips.GestureData`
+
+    def points(self, video_id: str) -> Float32[np.ndarray, "1 T V C"]:
+        """Of the first person."""
+        found = as_persons(self.mapped.keypoints(video_id))[:1]
+        found = found if self.joints is None else pick(found, self.joints, self.layout.axes)
         return np.asarray(found, dtype=np.float32)
 
-    def features(video_id: str) -> Features:
-        return pose_features(points(video_id), layout)
 
-    digests, frames = [], []
-    for video_id in videos.video_id:
-        own = points(video_id)
-        digests.append(short_hash(video_id, own.tobytes()))
-        frames.append(own.shape[1])
-    videos = videos.assign(frames=frames)
-    refuse_past_end(split.clips, videos)
-    known = [table.to_csv(index=False) for table in (videos, split.clips.drop(columns=["video"]))]
-    digest = short_hash(split.vocabulary.classes, digests, known)
-    notes = mapped.remarks + notes * bool(without)
-    return RecognitionData(videos, split, lru_cache(KEPT)(features), layout, digest, notes)
+def open_poses(keypoints: str, index: Index, videos: pd.DataFrame) -> Poses:
+    """The keypoint files of videos; DataError if there are none, or they are of several layouts."""
+    whole = {video_id: pd.DataFrame({"start": [0], "end": [0]}) for video_id in videos.video_id}
+    mapped = map_clips(index, with_windows(index, whole).clips, LAYOUTS.get(keypoints))
+    layout = choose_layout(keypoints, mapped.layout, index)
+    return Poses(mapped, layout, subset(layout, mapped.layout) if layout != mapped.layout else None)
 
 
 def split_videos(index: Index, split: GestureSplit, fold: int) -> pd.DataFrame:
-    """Subject and split of the videos: that of their clips, in a fold that of their subject."""
-    videos = with_subjects(index.videos)[["video_id", "subject", "split"]]
+    """Videos that belong to a split: that of their clips, in a fold that of their subject."""
+    videos = with_subjects(index.videos)[["video_id", "subject", "split", "frames"]]
     own = videos.video_id.map(split.clips.groupby("video_id").split.first())
     if fold >= 0:
         others = split.clips[split.clips.split != "test"].groupby("subject").split.first()
