@@ -101,7 +101,7 @@ class FrameNetwork(nn.Module):
         self.head = nn.Conv1d(width, classes + 1, 1)
         states = classes + 1
         self.register_buffer("transition", torch.full((states, states), -np.log(states)))
-        self.reach, self.coarsest = self.trunk.reach, 1
+        self.reach, self.steps = self.trunk.reach, [1]
 
     def forward(self, features: Frames, mask: Mask) -> Outputs:
         return [self.head(self.trunk(features, mask)).mT]
@@ -162,10 +162,11 @@ def viterbi(
 
 
 class Pyramid(nn.Module):
-    """K logits and two distances, in points, for each point of each level.
+    """K logits and two distances, in points, for each point of each level; and K of each frame.
 
     Level l has a point every 2^l frames and learns segments whose further end is 2^(l+1) to 2^(l+2)
-    frames away, the first level also nearer ones, the last also further ones.
+    frames away, the first level also nearer ones, the last also further ones. Since few points
+    belong to segments, each frame learns, too, which classes it is within.
 
     Attributes:
         options: widths σ of the suppression, of which validation chooses.
@@ -192,13 +193,17 @@ class Pyramid(nn.Module):
             )
             for outputs in (classes, 2)
         )
-        nn.init.constant_(self.classify[-1].bias, np.log(RARE / (1 - RARE)))
+        self.inside = nn.Conv1d(width, classes, 1)
+        for layer in (self.classify[-1], self.inside):
+            nn.init.constant_(layer.bias, np.log(RARE / (1 - RARE)))
         self.scale = nn.Parameter(torch.ones(levels))
-        self.coarsest = 2 ** (levels - 1)
-        self.reach = self.trunk.reach + self.coarsest - 1 + 3 * self.coarsest
+        self.steps = [1, *(2**level for level in range(levels))]  # frames between outputs
+        self.reach = self.trunk.reach + 4 * self.steps[-1] - 1
 
     def forward(self, features: Frames, mask: Mask) -> Outputs:
-        x, outputs = self.trunk(features, mask), []
+        """Logits (B, T, K) of the frames, then K logits and 2 distances of the points of levels."""
+        x = self.trunk(features, mask)
+        outputs = [self.inside(x).mT]
         for level, scale in enumerate(self.scale):
             if level:
                 x, mask = self.halve[level - 1](x), mask[:, ::2]
@@ -222,12 +227,12 @@ class Pyramid(nn.Module):
         return [torch.cat(own) for own in zip(*parts, strict=True)]
 
     def loss(self, features: Frames, mask: Mask, truth: Truth) -> Float[Tensor, ""]:
-        """Focal loss of all points and ``1 - DIoU`` of those of a segment, per frame of a window.
+        """Per frame: its cross-entropy, the focal loss of points, ``1 - DIoU`` of those of a segment.
 
         A point belongs to the shortest segment that contains it, whose middle is within `RADIUS`
         points, and whose further end is in the range of its level.
         """
-        outputs = self(features, mask)
+        inside, *outputs = self(features, mask)
         place, step, nearest, furthest = self.points([o.shape[1] for o in outputs], mask.device)
         output = torch.cat(outputs, dim=1).float()
         shown = torch.cat([mask[:, :: 2**level] for level in range(len(outputs))], dim=1)
@@ -248,23 +253,36 @@ class Pyramid(nn.Module):
         ends = ends.gather(2, own[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
         guess = output[..., -2:] * step[:, None]
         distance = distance_box_iou_loss(as_boxes(guess[positive]), as_boxes(ends[positive]))
-        error = (focal * shown).index_put((positive,), distance, accumulate=True)
-        return (error.sum(dim=1) / mask.sum(dim=1)).mean()
+        error = (focal * shown).index_put((positive,), distance, accumulate=True).sum(dim=1)
+        frame = torch.arange(mask.shape[1], device=mask.device)[:, None]
+        within = (frame >= start) & (frame < stop) & (label >= 0)  # (B, T, S)
+        classes = F.one_hot(label.clamp(min=0), self.classes)[:, 0].float()
+        target = (within.float() @ classes).clamp(max=1)
+        entropy = F.binary_cross_entropy_with_logits(inside.float(), target, reduction="none")
+        error += (entropy.sum(dim=-1) * mask).sum(dim=1)
+        return (error / mask.sum(dim=1)).mean()
 
     def find(self, outputs: Whole, sigma: float) -> Found:
-        """The points' segments after Gaussian suppression within each class."""
-        place, step, *_ = self.points([len(own) for own in outputs], outputs[0].device)
+        """The points' segments after Gaussian suppression within each class.
+
+        Confidence is the geometric mean of a point's score and of the frames of its segment.
+        """
+        inside, *outputs = outputs
+        place, step, *_ = self.points([len(own) for own in outputs], inside.device)
         output = torch.cat(outputs).float()
         ends = place[:, None] + output[:, -2:] * step[:, None] * torch.tensor([-1.0, 1.0])
-        ends = ends.clamp(0, len(outputs[0])).double().cpu().numpy()
-        scores = output[:, :-2].sigmoid().double().cpu().numpy()
+        ends = ends.clamp(0, len(inside)).double()
+        total = F.pad(inside.float().sigmoid().double().cumsum(dim=0), (0, 0, 1, 0))
+        start, stop = ends.round().long().unbind(dim=1)
+        mean = (total[stop] - total[start]) / (stop - start).clamp(min=1)[:, None]
+        every, scores = ends.numpy(), (output[:, :-2].sigmoid() * mean).sqrt().numpy()
         parts = []
-        for label in range(self.classes):
-            order = np.argsort(-scores[:, label], kind="stable")[:MOST]
-            order = order[scores[order, label] >= FLOOR]
-            kept, confidence = suppress(ends[order], scores[order, label], sigma)
-            start, stop = ends[order[kept]].T
-            parts.append(Found(np.full(len(kept), label), start, stop, confidence))
+        for label, own in enumerate(scores.T):
+            order = np.argsort(-own, kind="stable")[:MOST]
+            order = order[own[order] >= FLOOR]
+            kept, confidence = suppress(every[order], own[order], sigma)
+            first, last = every[order[kept]].T
+            parts.append(Found(np.full(len(kept), label), first, last, confidence))
         return Found(*(np.concatenate(own) for own in zip(*parts, strict=True)))
 
 
@@ -307,7 +325,7 @@ def read(model: Recogniser, features: Float[Tensor, "T D"], chunk: int = 4096) -
     A chunk sees `reach` further frames on both sides, so the numbers are those of the whole video,
     and memory does not grow with its length but for the outputs.
     """
-    coarsest = model.coarsest
+    coarsest = model.steps[-1]
     margin = -(-model.reach // coarsest) * coarsest
     chunk = max(1, chunk // coarsest) * coarsest
     parts = []
@@ -315,11 +333,10 @@ def read(model: Recogniser, features: Float[Tensor, "T D"], chunk: int = 4096) -
         first, stop = max(0, start - margin), min(len(features), start + chunk)
         own = features[None, first : stop + margin]
         outputs = model(own, torch.ones(own.shape[:2], dtype=torch.bool, device=own.device))
-        steps = [2**level for level in range(len(outputs))]
         parts.append(
             [
                 output[0, (start - first) // step : -(-(stop - first) // step)].cpu()
-                for output, step in zip(outputs, steps, strict=True)
+                for output, step in zip(outputs, model.steps, strict=True)
             ]
         )
     return [torch.cat(level) for level in zip(*parts, strict=True)]

@@ -76,7 +76,7 @@ def test_no_chunk_of_a_long_video_is_larger_than_its_length_and_reach(model, mon
     monkeypatch.setattr(type(model), "forward", watched)
     outputs = read(model, torch.randn(30_000, DIM), chunk=1024)
     assert len(outputs[0]) == 30_000
-    assert max(seen) <= 1024 + 2 * (model.reach + model.coarsest)
+    assert max(seen) <= 1024 + 2 * (model.reach + model.steps[-1])
 
 
 def test_frames_have_the_class_of_the_shortest_segment():

@@ -23,7 +23,8 @@ from imigue_lab.training.recognition.data import (
 from imigue_lab.training.recognition.scores import score_segments
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, recognise, train_recognition
-from imigue_lab.training.tasks import TASKS
+from imigue_lab.training.runs import runs_folder
+from imigue_lab.training.trial import try_training
 
 TINY = {"epochs": 2, "width": 16, "depth": 3, "lr": 1e-2, "window": 256}
 
@@ -163,7 +164,7 @@ def test_hidden_segments_are_predicted_and_not_scored(root):
     data = load_recognition_data(
         settings_of(root), replace(index, clips=index.clips.assign(label=hidden))
     )
-    run = train_recognition(settings_of(root, model="frames", name="hidden"), data)
+    run = train_recognition(settings_of(root, model="frames", epochs=8, name="hidden"), data)
     assert set(run.scores().split) == {"validation"}
     assert "test" in set(run.predictions().split)
 
@@ -192,7 +193,7 @@ def test_a_segment_after_the_end_of_its_video_is_refused(root):
     index = open_data(str(root))
     clips = index.clips.copy()
     clips.loc[0, "end"] = 5000
-    with pytest.raises(DataError, match=r"expected an end before frame \d+ of \d+, got 5000"):
+    with pytest.raises(DataError, match="clips end after the last frame of their video"):
         load_recognition_data(settings_of(root), replace(index, clips=clips))
 
 
@@ -250,7 +251,15 @@ def test_inputs_of_a_run_need_one():
         RecognitionSettings.from_arguments({"inputs": "both"})
 
 
-def test_the_task_is_in_the_table():
-    task = TASKS["recognition"]
-    assert task.settings is RecognitionSettings
-    assert task.train is train_recognition
+def test_a_trial_times_the_first_steps_and_leaves_no_run(root):
+    trial = try_training("recognition", settings_of(root))
+    assert trial.items == 8 and trial.epochs == 2
+    assert not list(runs_folder().glob("trial-*"))
+
+
+def test_keypoints_that_are_not_numbers_are_refused(root, monkeypatch):
+    index = open_data(str(root))
+    broken = np.full((5000, 35, 3), np.nan, np.float32)
+    monkeypatch.setattr("imigue_lab.data.clips.KeypointFiles.__call__", lambda *_: broken)
+    with pytest.raises(DataError, match="NaN or infinity at a joint in frame 0 of the video"):
+        load_recognition_data(settings_of(root, keypoints="imigue22"), index)

@@ -16,12 +16,13 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from imigue_lab.data.clips import ClipDataset, check_ranges
 from imigue_lab.data.index import Index
-from imigue_lab.data.keypoint_files.clips import MappedClips, map_clips
+from imigue_lab.data.keypoint_files.clips import map_clips
 from imigue_lab.data.segments import with_windows
 from imigue_lab.data.skeletons.declared import to_stored
-from imigue_lab.data.skeletons.geometry import as_persons, normalise_body, pick, present
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, subset
+from imigue_lab.data.skeletons.geometry import normalise_body, present
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import (
     GestureSplit,
@@ -31,8 +32,7 @@ from imigue_lab.data.splits import (
     with_validation,
 )
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError
-from imigue_lab.training.gesture_clips import choose_layout, with_richer_files
+from imigue_lab.training.gesture_clips import WHOLE, choose_layout, with_richer_files
 from imigue_lab.training.recognition.settings import RecognitionSettings
 
 Features = Float32[np.ndarray, "T D"]
@@ -152,22 +152,19 @@ def load_recognition_data(
     videos, parts = split_videos(index, split, settings.fold), list[Part]()
     digests, notes, layout = list[str](), list[str](), None
     if settings.inputs != "run" or videos.frames.isna().any():
-        poses = open_poses(settings.keypoints, index, videos)
-        missing = ~videos.video_id.isin(poses.mapped.clips.video_id)
-        videos, notes = leave_out(videos, missing, "videos have no keypoints")
-        notes += poses.mapped.remarks
-        videos = videos.assign(frames=[poses.points(own).shape[1] for own in videos.video_id])
-        digests = [short_hash(poses.points(own).tobytes()) for own in videos.video_id]
-        layout = poses.layout
+        poses, layout, notes = open_poses(settings.keypoints, index, videos)
+        check_ranges(split.clips, poses.keypoints, poses.joints)
+        videos = videos.set_index("video_id").loc[poses.video_ids].reset_index()
+        videos = videos.assign(frames=poses.lengths)
+        digests = [short_hash(clip.skeleton.numpy().tobytes()) for clip in poses]
         if settings.inputs != "run":
-            parts.append(lambda own, _: pose_features(poses.points(own), poses.layout))
+            parts.append(PoseFeatures(poses, layout))
     if settings.inputs != "pose":
         from imigue_lab.training.recognition.encoder import open_run_features
 
         encoded = open_run_features(settings, index, videos)
         digests += [short_hash(encoded.rows(own).tobytes()) for own in videos.video_id]
         parts.append(encoded)
-    refuse_past_end(split.clips, videos)
     frames = dict(zip(videos.video_id, videos.frames, strict=True))
 
     @lru_cache(KEPT)
@@ -177,29 +174,37 @@ def load_recognition_data(
     known = split.clips[["clip_id", "start", "end", "label"]]
     tables = [table.to_csv(index=False) for table in (videos, known)]
     digest = short_hash(split.vocabulary.classes, digests, tables)
-    return RecognitionData(videos.reset_index(drop=True), split, features, layout, digest, notes)
+    return RecognitionData(videos, split, features, layout, digest, notes)
 
 
-class Poses(NamedTuple):
-    """Keypoints of whole videos."""
+class PoseFeatures(NamedTuple):
+    """`pose_features` of the first person in whole videos."""
 
-    mapped: MappedClips  # one of each video
+    poses: ClipDataset  # one clip a video
     layout: Layout
-    joints: list[Source] | None  # see `gesture_clips.GestureData`
 
-    def points(self, video_id: str) -> Float32[np.ndarray, "1 T V C"]:
-        """Of the first person."""
-        found = as_persons(self.mapped.keypoints(video_id))[:1]
-        found = found if self.joints is None else pick(found, self.joints, self.layout.axes)
-        return np.asarray(found, dtype=np.float32)
+    def __call__(self, video_id: str, _: int) -> Features:
+        clip = self.poses[self.poses.video_ids.index(video_id)]
+        return pose_features(clip.skeleton[:1].numpy(), self.layout)
 
 
-def open_poses(keypoints: str, index: Index, videos: pd.DataFrame) -> Poses:
-    """The keypoint files of videos; DataError if there are none, or they are of several layouts."""
+def open_poses(
+    keypoints: str, index: Index, videos: pd.DataFrame
+) -> tuple[ClipDataset, Layout, list[str]]:
+    """Whole videos as clips, their layout, and remarks; videos without keypoints are left out.
+
+    Raises DataError if there are none, or they are of several layouts.
+    """
     whole = {video_id: pd.DataFrame({"start": [0], "end": [0]}) for video_id in videos.video_id}
     mapped = map_clips(index, with_windows(index, whole).clips, LAYOUTS.get(keypoints))
     layout = choose_layout(keypoints, mapped.layout, index)
-    return Poses(mapped, layout, subset(layout, mapped.layout) if layout != mapped.layout else None)
+    joints = subset(layout, mapped.layout) if layout != mapped.layout else None
+    last = [mapped.keypoints(video_id).shape[-3] - 1 for video_id in mapped.clips.video_id]
+    clips = mapped.clips.assign(end=last, label=0)
+    missing = ~videos.video_id.isin(clips.video_id)
+    _, notes = leave_out(videos, missing, "videos have no keypoints")
+    poses = ClipDataset(clips, mapped.keypoints, 0, joints, layout.axes, WHOLE)
+    return poses, layout, mapped.remarks + notes
 
 
 def split_videos(index: Index, split: GestureSplit, fold: int) -> pd.DataFrame:
@@ -210,18 +215,7 @@ def split_videos(index: Index, split: GestureSplit, fold: int) -> pd.DataFrame:
         others = split.clips[split.clips.split != "test"].groupby("subject").split.first()
         own = own.fillna(videos.subject.map(others).where(videos.split != "test"))
     videos = videos.assign(split=own.fillna(videos.split))
-    return videos[videos.split.notna()]
-
-
-def refuse_past_end(clips: pd.DataFrame, videos: pd.DataFrame) -> None:
-    """Raises a DataError for a segment that ends after its video."""
-    frames = clips.video_id.map(videos.set_index("video_id").frames)
-    if (late := clips[clips.end >= frames]).size:
-        clip = late.iloc[0]
-        raise DataError(
-            f"{clip.clip_id}: expected an end before frame {frames[clip.name]:.0f} of"
-            f" {clip.video_id}, got {clip.end} ({len(late)} such segments); correct the label file"
-        )
+    return videos[videos.split.notna()].reset_index(drop=True)
 
 
 def pose_features(points: Float32[np.ndarray, "1 T V C"], layout: Layout) -> Features:
