@@ -1,4 +1,4 @@
-"""Recognisers of gestures in whole videos: a class per frame, or an anchor-free pyramid.
+"""FrameNetworks of gestures in whole videos: a class per frame, or an anchor-free pyramid.
 
 Both see features of each frame through dilated convolutions (MS-TCN, Farha and Gall, CVPR 2019),
 and neither sees further than `reach` frames: a video of any length is read in chunks, with the same
@@ -11,7 +11,7 @@ numbers as at once (`read`).
                   convolutions in place of local attention)
 
 Letters in shapes: B windows, T frames, D features, W width, K classes, S true segments, N found
-ones; P points of all levels, O outputs of a frame or point. A true segment is (class, start, stop),
+ones; P points of all levels. A true segment is (class, start, stop),
 the frame `stop` excluded; rows of class -1 are padding.
 """
 
@@ -36,8 +36,8 @@ RARE = 0.01  # confidence of an untrained point
 Frames = Float[Tensor, "B T D"]
 Mask = Bool[Tensor, "B T"]  # False for padding
 Truth = Int[Tensor, "B S 3"]
-Outputs = list[Float[Tensor, "B _ O"]]  # of each level
-Whole = list[Float[Tensor, "_ O"]]  # of one video
+Outputs = list[Float[Tensor, "B _ _"]]  # of each level
+Whole = list[Float[Tensor, "_ _"]]  # of one video
 
 
 class Found(NamedTuple):
@@ -87,13 +87,14 @@ class FrameNetwork(nn.Module):
     Attributes:
         transition: ``log p(class of a frame | class of the one before)``, of train.
         options: weights of the transitions in decoding, of which validation chooses.
+        steps: frames between two outputs, of each level.
     """
 
     options = (0.3, 0.1, 1.0, 3.0)
     transition: Tensor
 
     def __init__(
-        self, dim: int, classes: int, width: int = 64, depth: int = 8, dropout: float = 0.0
+        self, dim: int, classes: int, width: int = 64, depth: int = 6, dropout: float = 0.0
     ):
         super().__init__()
         self.classes = classes
@@ -106,19 +107,23 @@ class FrameNetwork(nn.Module):
     def forward(self, features: Frames, mask: Mask) -> Outputs:
         return [self.head(self.trunk(features, mask)).mT]
 
+    def loss(self, features: Frames, mask: Mask, truth: Truth) -> Float[Tensor, ""]:
+        """The mean over windows of the loss per frame."""
+        errors = self.errors(self(features, mask), mask, truth)
+        return (errors / mask.sum(dim=1)).mean()
+
+    def errors(self, outputs: Outputs, mask: Mask, truth: Truth) -> Float[Tensor, " B"]:
+        """Cross-entropy, summed over the frames of each window."""
+        track = torch.stack([paint(own, mask.shape[1], self.classes) for own in truth])
+        error = F.cross_entropy(outputs[0].float().mT, track, reduction="none")
+        return (error * mask).sum(dim=1)
+
     def count_transitions(self, tracks: list[Int[Tensor, "_"]]) -> None:
         """From the classes of each frame of the training videos (`paint`); each pair once more."""
         counts = torch.ones_like(self.transition)
         for own in tracks:
             counts.index_put_((own[:-1], own[1:]), torch.ones(len(own) - 1), accumulate=True)
         self.transition.copy_((counts / counts.sum(dim=1, keepdim=True)).log())
-
-    def loss(self, features: Frames, mask: Mask, truth: Truth) -> Float[Tensor, ""]:
-        """Cross-entropy, the mean over frames, then over windows."""
-        (logits,) = self(features, mask)
-        track = torch.stack([paint(own, mask.shape[1], self.classes) for own in truth])
-        error = F.cross_entropy(logits.float().mT, track, reduction="none") * mask
-        return (error.sum(dim=1) / mask.sum(dim=1)).mean()
 
     def find(self, outputs: Whole, weight: float) -> Found:
         """Runs of a class on the most probable path; confidence is the mean over their frames."""
@@ -161,12 +166,12 @@ def viterbi(
     return path
 
 
-class Pyramid(nn.Module):
-    """K logits and two distances, in points, for each point of each level; and K of each frame.
+class Pyramid(FrameNetwork):
+    """A `FrameNetwork`, and for each point of each level K logits and two distances, in points.
 
     Level l has a point every 2^l frames and learns segments whose further end is 2^(l+1) to 2^(l+2)
-    frames away, the first level also nearer ones, the last also further ones. Since few points
-    belong to segments, each frame learns, too, which classes it is within.
+    frames away, the first level also nearer ones, the last also further ones. Few points belong to
+    segments; the frames, of which many do, teach the trunk what they share.
 
     Attributes:
         options: widths σ of the suppression, of which validation chooses.
@@ -183,9 +188,7 @@ class Pyramid(nn.Module):
         dropout: float = 0.0,
         levels: int = 6,
     ):
-        super().__init__()
-        self.classes = classes
-        self.trunk = Trunk(dim, width, depth, dropout)
+        super().__init__(dim, classes, width, depth, dropout)
         self.halve = nn.ModuleList(Convolution(width, stride=2) for _ in range(levels - 1))
         self.classify, self.measure = (
             nn.Sequential(
@@ -193,17 +196,15 @@ class Pyramid(nn.Module):
             )
             for outputs in (classes, 2)
         )
-        self.inside = nn.Conv1d(width, classes, 1)
-        for layer in (self.classify[-1], self.inside):
-            nn.init.constant_(layer.bias, np.log(RARE / (1 - RARE)))
+        nn.init.constant_(self.classify[-1].bias, np.log(RARE / (1 - RARE)))
         self.scale = nn.Parameter(torch.ones(levels))
-        self.steps = [1, *(2**level for level in range(levels))]  # frames between outputs
+        self.steps = [1, *(2**level for level in range(levels))]
         self.reach = self.trunk.reach + 4 * self.steps[-1] - 1
 
     def forward(self, features: Frames, mask: Mask) -> Outputs:
-        """Logits (B, T, K) of the frames, then K logits and 2 distances of the points of levels."""
+        """Those of the frames, then K logits and two distances of the points of each level."""
         x = self.trunk(features, mask)
-        outputs = [self.inside(x).mT]
+        outputs = [self.head(x).mT]
         for level, scale in enumerate(self.scale):
             if level:
                 x, mask = self.halve[level - 1](x), mask[:, ::2]
@@ -226,18 +227,18 @@ class Pyramid(nn.Module):
             parts.append((place, step, nearest, furthest))
         return [torch.cat(own) for own in zip(*parts, strict=True)]
 
-    def loss(self, features: Frames, mask: Mask, truth: Truth) -> Float[Tensor, ""]:
-        """Per frame: its cross-entropy, the focal loss of points, ``1 - DIoU`` of those of a segment.
+    def errors(self, outputs: Outputs, mask: Mask, truth: Truth) -> Float[Tensor, " B"]:
+        """That of the frames, the focal loss of points, and ``1 - DIoU`` of those of a segment.
 
         A point belongs to the shortest segment that contains it, whose middle is within `RADIUS`
         points, and whose further end is in the range of its level.
         """
-        inside, *outputs = self(features, mask)
-        place, step, nearest, furthest = self.points([o.shape[1] for o in outputs], mask.device)
-        output = torch.cat(outputs, dim=1).float()
-        shown = torch.cat([mask[:, :: 2**level] for level in range(len(outputs))], dim=1)
-        truth = F.pad(truth, (0, 0, 0, 1), value=-1)  # of a window without segments, too
-        label, start, stop = truth[:, None].unbind(dim=-1)  # (B, 1, S)
+        levels = outputs[1:]
+        place, step, nearest, furthest = self.points([o.shape[1] for o in levels], mask.device)
+        output = torch.cat(levels, dim=1).float()
+        shown = torch.cat([mask[:, ::step] for step in self.steps[1:]], dim=1)
+        padded = F.pad(truth, (0, 0, 0, 1), value=-1)  # of a window without segments, too
+        label, start, stop = padded[:, None].unbind(dim=-1)  # (B, 1, S)
         ends = torch.stack([place[:, None] - start, stop - place[:, None]], dim=-1)  # (B, P, S, 2)
         further = ends.amax(dim=-1)
         near = (place[:, None] - (start + stop) / 2).abs() <= RADIUS * step[:, None]
@@ -253,26 +254,20 @@ class Pyramid(nn.Module):
         ends = ends.gather(2, own[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
         guess = output[..., -2:] * step[:, None]
         distance = distance_box_iou_loss(as_boxes(guess[positive]), as_boxes(ends[positive]))
-        error = (focal * shown).index_put((positive,), distance, accumulate=True).sum(dim=1)
-        frame = torch.arange(mask.shape[1], device=mask.device)[:, None]
-        within = (frame >= start) & (frame < stop) & (label >= 0)  # (B, T, S)
-        classes = F.one_hot(label.clamp(min=0), self.classes)[:, 0].float()
-        target = (within.float() @ classes).clamp(max=1)
-        entropy = F.binary_cross_entropy_with_logits(inside.float(), target, reduction="none")
-        error += (entropy.sum(dim=-1) * mask).sum(dim=1)
-        return (error / mask.sum(dim=1)).mean()
+        error = (focal * shown).index_put((positive,), distance, accumulate=True)
+        return super().errors(outputs, mask, truth) + error.sum(dim=1)
 
     def find(self, outputs: Whole, sigma: float) -> Found:
         """The points' segments after Gaussian suppression within each class.
 
         Confidence is the geometric mean of a point's score and of the frames of its segment.
         """
-        inside, *outputs = outputs
-        place, step, *_ = self.points([len(own) for own in outputs], inside.device)
-        output = torch.cat(outputs).float()
+        frames, levels = outputs[0].float().softmax(dim=1).double(), outputs[1:]
+        place, step, *_ = self.points([len(own) for own in levels], frames.device)
+        output = torch.cat(levels).float()
         ends = place[:, None] + output[:, -2:] * step[:, None] * torch.tensor([-1.0, 1.0])
-        ends = ends.clamp(0, len(inside)).double()
-        total = F.pad(inside.float().sigmoid().double().cumsum(dim=0), (0, 0, 1, 0))
+        ends = ends.clamp(0, len(frames)).double()
+        total = F.pad(frames[:, :-1].cumsum(dim=0), (0, 0, 1, 0))
         start, stop = ends.round().long().unbind(dim=1)
         mean = (total[stop] - total[start]) / (stop - start).clamp(min=1)[:, None]
         every, scores = ends.numpy(), (output[:, :-2].sigmoid() * mean).sqrt().numpy()
@@ -314,12 +309,11 @@ def suppress(
     return np.array(places, dtype=int), np.array(confidence, dtype=float)
 
 
-Recogniser = FrameNetwork | Pyramid
-BUILDERS: dict[str, Callable[..., Recogniser]] = {"frames": FrameNetwork, "pyramid": Pyramid}
+BUILDERS: dict[str, Callable[..., FrameNetwork]] = {"frames": FrameNetwork, "pyramid": Pyramid}
 
 
 @torch.no_grad()
-def read(model: Recogniser, features: Float[Tensor, "T D"], chunk: int = 4096) -> Whole:
+def read(model: FrameNetwork, features: Float[Tensor, "T D"], chunk: int = 4096) -> Whole:
     """The outputs of each level for a whole video, read so many frames at a time.
 
     A chunk sees `reach` further frames on both sides, so the numbers are those of the whole video,

@@ -15,7 +15,7 @@ from torch import nn
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.skeletons.declared import to_stored
-from imigue_lab.models.recognition import BUILDERS, Found, Recogniser, paint, read
+from imigue_lab.models.recognition import BUILDERS, Found, FrameNetwork, paint, read
 from imigue_lab.training.loop import EpochBatches, Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.recognition.data import (
@@ -137,12 +137,12 @@ def checkpoint_of(settings: RecognitionSettings, data: RecognitionData) -> dict[
     }
 
 
-def build_recognition(checkpoint: dict[str, Any]) -> Recogniser:
+def build_recognition(checkpoint: dict[str, Any]) -> FrameNetwork:
     """An untrained model, from the description of the weights."""
     return BUILDERS[checkpoint["model"]](**checkpoint["arguments"])
 
 
-def load_recognition(run: Run, data: RecognitionData | None = None) -> Recogniser:
+def load_recognition(run: Run, data: RecognitionData | None = None) -> FrameNetwork:
     """The kept model of a run in eval mode; RunError if it is of another task or other classes."""
     expected: dict[str, Any] = {"task": "recognition"}
     if data:
@@ -150,15 +150,14 @@ def load_recognition(run: Run, data: RecognitionData | None = None) -> Recognise
     return run.load_model(build_recognition, **expected)
 
 
-def prepare(model: Recogniser, data: RecognitionData) -> None:
+def prepare(model: FrameNetwork, data: RecognitionData) -> None:
     """Sets what is counted in train: means and deviations of features, transitions of classes."""
     videos, _ = data.labelled("train")
     rows = [torch.from_numpy(data.features(video_id)[::4]) for video_id in videos.video_id]
     model.trunk.standardise.set(torch.cat(rows))
-    if count := getattr(model, "count_transitions", None):
-        true = (torch.from_numpy(data.truth(video_id)) for video_id in videos.video_id)
-        pairs = zip(true, videos.frames, strict=True)
-        count([paint(own, frames, model.classes) for own, frames in pairs])
+    true = (torch.from_numpy(data.truth(video_id)) for video_id in videos.video_id)
+    pairs = zip(true, videos.frames, strict=True)
+    model.count_transitions([paint(own, frames, model.classes) for own, frames in pairs])
 
 
 def read_choice(run: Run) -> Choice:
@@ -167,7 +166,7 @@ def read_choice(run: Run) -> Choice:
 
 def choose(
     device: Device,
-    model: Recogniser,
+    model: FrameNetwork,
     data: RecognitionData,
     settings: RecognitionSettings,
     split: str,
@@ -188,7 +187,7 @@ def choose(
 
 def candidates(
     device: Device,
-    model: Recogniser,
+    model: FrameNetwork,
     data: RecognitionData,
     split: str,
     option: float,
@@ -208,7 +207,7 @@ def candidates(
 
 
 def find(
-    device: Device, model: Recogniser, video_id: str, features: Features, option: float
+    device: Device, model: FrameNetwork, video_id: str, features: Features, option: float
 ) -> pd.DataFrame:
     """The candidates of one video, with `COLUMNS`."""
     model.eval()
