@@ -66,7 +66,7 @@ def test_a_run_scores_its_segments_beside_the_references(run, data):
     assert sum(name.startswith("always ") for _, name in scores.index) == 2
     assert set(found.split) == {"train", "validation", "test"}
     assert (found.end >= found.start).all() and (found.start >= 0).all()
-    frames = found.video_id.map(data.frames)
+    frames = found.video_id.map(data.videos.set_index("video_id").frames)
     assert (found.end < frames).all()
     choice = read_choice(run)
     assert (found.kept == (found.confidence >= choice.threshold)).all()
@@ -80,7 +80,7 @@ def test_frames_learn_simulated_gestures(root, data):
 def test_recognising_new_features_gives_the_segments_of_the_run(run, data):
     found = run.predictions()
     kept = found[found.kept & (found.split == "test")]
-    ids = sorted(data.videos.video_id[data.videos.split == "test"])
+    ids = sorted(data.frames("test"))
     again = recognise(run, {video_id: data.features(video_id) for video_id in ids}, "cpu")
     own = kept[again.columns].sort_values(list(again.columns), ignore_index=True)
     pd.testing.assert_frame_equal(again, own)
@@ -108,20 +108,20 @@ def test_a_killed_run_ends_with_the_same_numbers(root, data, model, monkeypatch)
     pd.testing.assert_frame_equal(whole.predictions(), resumed.predictions())
 
 
-def test_no_test_video_is_read_before_the_last_epoch(root, monkeypatch):
-    data = load_recognition_data(settings_of(root))
-    test, read = set(data.videos.video_id[data.videos.split == "test"]), []
-    real, done = trainer.find, []
-    monkeypatch.setattr(
-        trainer, "find", lambda *given: read.append((given[2], bool(done))) or real(*given)
-    )
+def test_no_test_video_is_read_before_the_last_epoch(root, data):
+    test, read, done = set(data.frames("test")), [], []
+
+    def watched(video_id):
+        read.append((video_id, bool(done)))
+        return data.features(video_id)
 
     def fit(*given, **named):
         best = trainer.fit(*given, **named)
         done.append(True)
         return best
 
-    train_recognition(settings_of(root, model="frames", name="unseen"), data, fit)
+    settings = settings_of(root, model="frames", name="unseen")
+    train_recognition(settings, replace(data, features=watched), fit)
     early = {video_id for video_id, after in read if not after}
     assert early and not early & test
     assert test <= {video_id for video_id, after in read if after}

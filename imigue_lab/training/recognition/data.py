@@ -75,10 +75,9 @@ class RecognitionData:
         split = self.split.refitted(remark)
         return replace(self, split=split, videos=with_validation(self.videos))
 
-    @property
-    def frames(self) -> dict[str, int]:
-        """Of each video."""
-        return dict(zip(self.videos.video_id, self.videos.frames, strict=True))
+    def frames(self, split: str) -> dict[str, int]:
+        """Of each video of a split."""
+        return frames_of(self.videos[self.videos.split == split])
 
     def labelled(self, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The videos of a split whose segments are known, and these; both empty if none are."""
@@ -96,6 +95,10 @@ class RecognitionData:
         return table + np.array([0, 0, 1])
 
 
+def frames_of(videos: pd.DataFrame) -> dict[str, int]:
+    return dict(zip(videos.video_id, videos.frames.astype(int), strict=True))
+
+
 class TrainingWindows:
     """Windows of the training videos that overlap by half, moved at random in every epoch.
 
@@ -104,16 +107,14 @@ class TrainingWindows:
 
     def __init__(self, data: RecognitionData, window: int, seed: int):
         self.data, self.window, self.seed, self.epoch = data, window, seed, 0
-        videos, _ = data.labelled("train")
+        frames = frames_of(data.labelled("train")[0])
         self.starts = [
-            (video.video_id, start)
-            for video in videos.itertuples()
-            for start in range(0, max(1, video.frames - window // 2), -(-window // 2))
+            (video_id, start)
+            for video_id, length in frames.items()
+            for start in range(0, max(1, length - window // 2), -(-window // 2))
         ]
-        self.true = {video_id: data.truth(video_id) for video_id in videos.video_id}
-        self.lengths = [
-            min(window, data.frames[video_id] - max(0, start)) for video_id, start in self.starts
-        ]
+        self.true = {video_id: data.truth(video_id) for video_id in frames}
+        self.lengths = [min(window, frames[video_id]) for video_id, _ in self.starts]
 
     def part(self, number: int, ordinal: int) -> tuple[Tensor, Tensor]:
         """Features of one window, and the segments that it contains a part of."""
@@ -130,12 +131,8 @@ class TrainingWindows:
     def read(self, draws: list[Any]) -> Windows:
         features, truth = zip(*(self.part(*draw) for draw in draws), strict=True)
         masks = [torch.ones(len(own), dtype=torch.bool) for own in features]
-        padded = pad_sequence(list(truth), batch_first=True, padding_value=-1)
-        return Windows(
-            pad_sequence(list(features), batch_first=True),
-            pad_sequence(masks, batch_first=True),
-            padded,
-        )
+        padded, mask = (pad_sequence(list(own), batch_first=True) for own in (features, masks))
+        return Windows(padded, mask, pad_sequence(truth, batch_first=True, padding_value=-1))
 
 
 def load_recognition_data(
@@ -165,7 +162,7 @@ def load_recognition_data(
         encoded = open_run_features(settings, index, videos)
         digests += [short_hash(encoded.rows(own).tobytes()) for own in videos.video_id]
         parts.append(encoded)
-    frames = dict(zip(videos.video_id, videos.frames, strict=True))
+    frames = frames_of(videos)
 
     @lru_cache(KEPT)
     def features(video_id: str) -> Features:

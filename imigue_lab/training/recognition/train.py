@@ -4,7 +4,7 @@
 threshold, and the option of the decoding, are chosen on validation and frozen for the test.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from imigue_lab.training.recognition.data import (
     Features,
     RecognitionData,
     TrainingWindows,
+    frames_of,
     load_recognition_data,
 )
 from imigue_lab.training.recognition.scores import (
@@ -102,12 +103,12 @@ def train_recognition(
             held_out = "validation" if validating else "train"
             choice = choose(device, best, data, settings, held_out, None, ranks)
         tables = [
-            candidates(device, best, data, split, choice.option, ranks).assign(split=split)
+            candidates(device, best, data.features, data.frames(split), choice.option, ranks)
             for split in SPLITS
         ]
         found = pd.concat(tables, ignore_index=True)
         found["kept"] = found.confidence >= choice.threshold
-        found = found.merge(data.videos[["video_id", "subject"]], on="video_id")
+        found = found.merge(data.videos[["video_id", "subject", "split"]], on="video_id")
         found.insert(0, "segment_id", found.video_id + "_" + found.index.astype(str))
         if ranks.first:
             run.write_json(THRESHOLD_FILE, choice._asdict())
@@ -177,8 +178,7 @@ def choose(
     videos, true = data.labelled(split)
     best = Choice(1.0, model.options[0], -1.0, settings.iou, settings.matching, split, len(videos))
     for option in model.options[:options]:
-        found = candidates(device, model, data, split, option, ranks)
-        found = found[found.video_id.isin(videos.video_id)]
+        found = candidates(device, model, data.features, frames_of(videos), option, ranks)
         threshold, f1 = best_threshold(found, true, settings.iou, settings.matching)
         if f1 > best.f1:
             best = best._replace(threshold=threshold, option=option, f1=f1)
@@ -188,38 +188,26 @@ def choose(
 def candidates(
     device: Device,
     model: FrameNetwork,
-    data: RecognitionData,
-    split: str,
+    features: Callable[[str], Features],
+    frames: Mapping[str, int],
     option: float,
     ranks: Ranks = ALONE,
 ) -> pd.DataFrame:
-    """Every candidate of a split's videos, with `COLUMNS`, in the order of video, start and end."""
-    ids = data.videos.video_id[data.videos.split == split].tolist()
-    lengths = [data.frames[video_id] for video_id in ids]
-    tables = [
-        find(device, model, ids[number], data.features(ids[number]), option)
-        for numbers in ranks.batches_by_length(lengths, 1)
-        for number in numbers
-    ]
-    empty = as_table("", Found(*np.empty((4, 0))))
-    table = ranks.gather_rows([empty, *tables])
-    return table.sort_values(COLUMNS, kind="stable", ignore_index=True)
-
-
-def find(
-    device: Device, model: FrameNetwork, video_id: str, features: Features, option: float
-) -> pd.DataFrame:
-    """The candidates of one video, with `COLUMNS`."""
+    """Every candidate in videos of so many frames: `COLUMNS`, by video, class, start and end."""
     model.eval()
-    with device.autocast():
-        outputs = read(model, torch.from_numpy(features).to(device.torch_device))
-    return as_table(video_id, model.find(outputs, option))
+    ids, tables = list(frames), [as_table("", Found(*np.empty((4, 0))))]
+    for (number,) in ranks.batches_by_length([*frames.values()], 1):
+        own = torch.from_numpy(features(ids[number])).to(device.torch_device)
+        with device.autocast():
+            outputs = read(model, own)
+        tables.append(as_table(ids[number], model.find(outputs, option)))
+    return ranks.gather_rows(tables).sort_values(COLUMNS, kind="stable", ignore_index=True)
 
 
 def as_table(video_id: str, found: Found) -> pd.DataFrame:
     """Candidates in whole frames, at least one, the end inclusive."""
-    start = np.round(found.start).astype(int)
-    end = np.maximum(np.round(found.stop).astype(int) - 1, start)
+    end = np.maximum(np.round(found.stop).astype(int) - 1, 0)
+    start = np.minimum(np.round(found.start).astype(int), end)
     columns = {"label": found.label.astype(int), "start": start, "end": end}
     table = pd.DataFrame(columns | {"confidence": found.confidence.astype(float)})
     table.insert(0, "video_id", pd.Series([video_id] * len(table), dtype=str))
@@ -229,7 +217,7 @@ def as_table(video_id: str, found: Found) -> pd.DataFrame:
 def recognise(
     run: Run, features: dict[str, Features], device: str = "auto", threshold: float = 0.0
 ) -> pd.DataFrame:
-    """The segments that a finished run finds in videos: `COLUMNS`, by video, start and end.
+    """The segments that a finished run finds in videos: `COLUMNS`, by video, class and start.
 
     Args:
         features: of each video, as the run was trained on (`pose_features`).
@@ -237,12 +225,9 @@ def recognise(
     """
     opened, choice = open_device(device), read_choice(run)
     model = load_recognition(run).to(opened.torch_device)
-    tables = [
-        find(opened, model, video_id, own, choice.option) for video_id, own in features.items()
-    ]
-    table = pd.concat(tables, ignore_index=True)
-    table = table[table.confidence >= (threshold or choice.threshold)]
-    return table.sort_values(COLUMNS, kind="stable", ignore_index=True)
+    frames = {video_id: len(own) for video_id, own in features.items()}
+    table = candidates(opened, model, features.__getitem__, frames, choice.option)
+    return table[table.confidence >= (threshold or choice.threshold)].reset_index(drop=True)
 
 
 def score_table(
@@ -254,22 +239,16 @@ def score_table(
     """
     rule = settings.matching
     trained, true = data.labelled("train")
-    frames = dict(zip(trained.video_id, trained.frames, strict=True))
-    label, length = best_constant(true, frames, settings.iou, rule)
+    label, length = best_constant(true, frames_of(trained), settings.iou, rule)
+    constant = f"always {data.split.vocabulary.classes[label]}"
     tables = []
     for split in ("validation", "test"):
         videos, true = data.labelled(split)
         if videos.empty:
             continue
         own = found[found.video_id.isin(videos.video_id)]
-        frames = dict(zip(videos.video_id, videos.frames, strict=True))
-        predictors = {
-            "model": own[own.kept],
-            "nothing found": own.iloc[:0],
-            f"always {data.split.vocabulary.classes[label]}": constant_windows(
-                frames, label, length
-            ),
-        }
+        predictors = {"model": own[own.kept], "nothing found": own.iloc[:0]}
+        predictors[constant] = constant_windows(frames_of(videos), label, length)
         table = score_segments(predictors, true, videos, rule, settings.seed)
         table["map"] = [mean_average_precision(own, true), np.nan, np.nan]
         table.insert(0, "split", split)
