@@ -196,7 +196,7 @@ class Pyramid(FrameNetwork):
             )
             for outputs in (classes, 2)
         )
-        nn.init.constant_(self.classify[-1].bias, np.log(RARE / (1 - RARE)))
+        nn.init.constant_(self.classify[-1].get_parameter("bias"), np.log(RARE / (1 - RARE)))
         self.scale = nn.Parameter(torch.ones(levels))
         self.steps = [1, *(2**level for level in range(levels))]
         self.reach = self.trunk.reach + 4 * self.steps[-1] - 1

@@ -36,7 +36,6 @@ from imigue_lab.training.gesture_clips import WHOLE, choose_layout, with_richer_
 from imigue_lab.training.recognition.settings import RecognitionSettings
 
 Features = Float32[np.ndarray, "T D"]
-Part = Callable[[str, int], Features]  # of a video of so many frames
 KEPT = 64  # videos whose features are kept in memory
 
 
@@ -132,7 +131,7 @@ class TrainingWindows:
         features, truth = zip(*(self.part(*draw) for draw in draws), strict=True)
         masks = [torch.ones(len(own), dtype=torch.bool) for own in features]
         padded, mask = (pad_sequence(list(own), batch_first=True) for own in (features, masks))
-        return Windows(padded, mask, pad_sequence(truth, batch_first=True, padding_value=-1))
+        return Windows(padded, mask, pad_sequence(list(truth), batch_first=True, padding_value=-1))
 
 
 def load_recognition_data(
@@ -146,14 +145,15 @@ def load_recognition_data(
     index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
     index = with_richer_files(index, settings.keypoints)
     split = split_gestures(index, settings.fold, settings.seed)
-    videos, parts = split_videos(index, split, settings.fold), list[Part]()
+    videos, parts = split_videos(index, split, settings.fold), list[Any]()
     digests, notes, layout = list[str](), list[str](), None
     if settings.inputs != "run" or videos.frames.isna().any():
         poses, layout, notes = open_poses(settings.keypoints, index, videos)
         check_ranges(split.clips, poses.keypoints, poses.joints)
         videos = videos.set_index("video_id").loc[poses.video_ids].reset_index()
         videos = videos.assign(frames=poses.lengths)
-        digests = [short_hash(clip.skeleton.numpy().tobytes()) for clip in poses]
+        clips = (poses[number] for number in range(len(poses)))
+        digests = [short_hash(clip.skeleton.numpy().tobytes()) for clip in clips]
         if settings.inputs != "run":
             parts.append(PoseFeatures(poses, layout))
     if settings.inputs != "pose":

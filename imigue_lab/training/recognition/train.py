@@ -81,11 +81,11 @@ def train_recognition(
         sampler = BucketSampler(windows.lengths, settings.batch_size, settings.seed)
         validating = len(data.labelled("validation")[0]) > 0
 
-        def evaluate(model: nn.Module) -> Row:
+        def evaluate(model: Any) -> Row:
             found = choose(device, model, data, settings, "validation", 1, ranks)
             return {"validation_error": 1 - found.f1, "validation_f1_50": found.f1}
 
-        best = fit(
+        best: Any = fit(
             session,
             model,
             optimizer,
