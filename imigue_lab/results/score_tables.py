@@ -17,6 +17,8 @@ from imigue_lab.training.scores import (
     labelled,
 )
 
+SEGMENT_METRICS = ("f1_10", "f1_30", "f1_50", "precision", "recall", "map")
+
 
 def constant_rows(scores: pd.DataFrame) -> pd.DataFrame:
     """The rows of a score table that are of constant predictors."""
@@ -28,11 +30,13 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     emotion = "accuracy" in table
     shown = table.reindex(columns=["split", "predictor", "n", "correct"])
     shown.insert(3, "clusters", counted(table))
-    every = ("error", *(EMOTION_METRICS if emotion else GESTURE_METRICS))
+    every = ("error", *(EMOTION_METRICS if emotion else GESTURE_METRICS), *SEGMENT_METRICS)
     for metric in filter(table.columns.__contains__, every):
         shown[metric.replace("_", " ")] = with_intervals(table, metric)
     if "f1_mean" in table:
         shown["f1 mean"] = with_intervals(table, "f1_mean")
+    if "rule" in table:
+        shown["matching"] = table.rule
     if emotion:
         shown["p"] = [show_p(p) for p in table["p"]]
     return shown

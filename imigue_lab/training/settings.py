@@ -31,11 +31,12 @@ INJECTED = "# Parameters"  # first line of papermill's cell
 # Settings that do not identify a result. What PLACES refer to is in the digest of the data;
 # EXECUTION changes a result by rounding only.
 PLACES = (
-    *("data", "store", "context", "face", "rgb", "rgb_run", "joint_run", "bone_run", "pose_run"),
+    *("data", "store", "context", "face", "rgb"),
+    *("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run"),
     *("labels", "positive", "subjects", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
-RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "checkpoint")
+RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run", "checkpoint")
 PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
 
 

@@ -88,6 +88,13 @@ TASKS = {
         "pretraining.train:pretrain",
         "pretraining.train:load_pretraining",
     ),
+    "recognition": Task(
+        "recognition.settings:RecognitionSettings",
+        "recognition.data:load_recognition_data",
+        "recognition.train:train_recognition",
+        "recognition.train:load_recognition",
+        "data subjects store inputs encoder_run step keypoints fold seed device",
+    ),
 }
 
 

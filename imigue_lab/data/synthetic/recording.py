@@ -67,7 +67,7 @@ def act(interview: Interview, spec: SyntheticSpec) -> Scene:
     drawn[:, indices(HEAD)] += 0.5 * sway[::-1, None]
 
     tracked = drawn.copy()
-    for gesture in interview.gestures:
+    for gesture in (*interview.gestures, *interview.distractors):
         clip = slice(gesture.start, gesture.end + 1)
         turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / story.FPS  # once per second
         if gesture.pattern == story.WAVE:

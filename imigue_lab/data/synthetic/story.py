@@ -23,7 +23,9 @@ are independent of everything visible. The strengths were set by a probe on thes
 
 **Long interviews** (size `long`) are for temporal localisation. Each class of `LASTING` is one
 joint moved in one way, three times as far and visible, from the first frame of its clip to the
-last; there is no mark, and 1 to 3 s between clips contain no signal.
+last; there is no mark, and 1 to 3 s between clips contain no signal. Size `dense` is harder: all 32
+classes, a joint and a pattern each, from 0.2 to 8 s, of which some overlap, and movements of a
+fifth pattern that belong to no class.
 """
 
 from dataclasses import dataclass, replace
@@ -55,6 +57,8 @@ MOMENT_PAIR = (22, 23)  # at its moment, at another; hue 5
 
 LASTING = (27, 0, 30, 19, 22, 25, 21, 24)  # classes of long interviews: by joint, by pattern
 LASTING_JOINTS = (0, 2, 4, 7)  # each moves in the first two patterns
+DENSE_PATTERNS = 4  # the first ones, of each of `MOVERS`
+SHORTEST, LONGEST = 0.2, 8.0  # seconds of a dense gesture
 THROUGHOUT, UNMARKED = -1, -1  # a moment that is the whole clip; the hue of no mark
 
 LAYOUTS = ("full", "miga2023", "miga2024", "miga2026", "plain")
@@ -78,7 +82,8 @@ class SyntheticSpec:
         leak_subject: one subject is in both train and test, as in iMiGUE.
         size: `full` has iMiGUE's shares of splits, subjects, clips and classes, clips of 4 to 8
             frames and pictures of 32 x 24; with 359 videos they are its counts. `long` has
-            interviews of 30 to 40 s with 1 to 3 s without a signal between gestures.
+            interviews of 30 to 40 s with 1 to 3 s without a signal between gestures; `dense` as
+            long ones with short, long and overlapping gestures.
         layout: one of `LAYOUTS` or `DATA_SETS`; the plan does not depend on it.
     """
 
@@ -88,7 +93,7 @@ class SyntheticSpec:
     pictures: bool = True
     all_win_validation: bool = False
     leak_subject: bool = False
-    size: Literal["demo", "full", "long"] = "demo"
+    size: Literal["demo", "full", "long", "dense"] = "demo"
     layout: Literal["full", "miga2023", "miga2024", "miga2026", "plain", "smg", "ma52", "bold"] = (
         "miga2024"
     )
@@ -128,6 +133,7 @@ class Interview:
     frames: int
     hidden: tuple[int, int]
     gestures: tuple[Gesture, ...]
+    distractors: tuple[Gesture, ...] = ()  # movements that belong to no class
 
 
 def plan(spec: SyntheticSpec) -> list[Interview]:
@@ -143,13 +149,16 @@ def plan(spec: SyntheticSpec) -> list[Interview]:
     for number, ((subject, split), outcome) in enumerate(zip(subjects, outcomes, strict=True)):
         pull = PULL * (2 * outcome - 1) if spec.signal == "joint" else 0.0
         composure, *uneven = rng.normal(0, (1, UNEVENNESS, UNEVENNESS))
-        planned: list[Gesture] = []
+        planned, distractors = list[Gesture](), list[Gesture]()
         if spec.size == "full":
             planned = plan_short_gestures(clips[number], spec.signal, rng)
             frames = planned[-1].end + int(rng.integers(2, WINDOW))
-        elif spec.size == "long":
+        elif spec.size in ("long", "dense"):
             frames = int(rng.integers(30 * FPS, 40 * FPS))
-            planned = plan_lasting_gestures(frames, spec.signal, rng)
+            if spec.size == "long":
+                planned = plan_lasting_gestures(frames, spec.signal, rng)
+            else:
+                planned, distractors = plan_dense_gestures(frames, spec.signal, rng)
         else:
             frames = int(rng.integers(10 * WINDOW, 20 * WINDOW))
         hidden_from = int(rng.integers(0, frames))
@@ -166,6 +175,7 @@ def plan(spec: SyntheticSpec) -> list[Interview]:
                 frames=frames,
                 hidden=(hidden_from, min(frames, hidden_from + hidden_for)),
                 gestures=tuple(planned or plan_gestures(frames, spec.signal, rng)),
+                distractors=tuple(distractors),
             )
         )
     return interviews
@@ -243,6 +253,34 @@ def plan_lasting_gestures(frames: int, signal: str, rng: np.random.Generator) ->
         gestures.append(Gesture(start, end, *variables))
         start = end + int(rng.integers(FPS, 3 * FPS))
     return gestures
+
+
+def plan_dense_gestures(
+    frames: int, signal: str, rng: np.random.Generator
+) -> tuple[list[Gesture], list[Gesture]]:
+    """Clips of any length that start up to 1 s before, or 2 s after, the end of the last one, each
+    of another joint than it; and a movement of 0.5 to 3 s without a class every 4 s.
+    """
+
+    def lasting(start: int, end: int, label: int, pattern: int, joint: int) -> Gesture:
+        return Gesture(start, end, label, pattern, joint, THROUGHOUT, UNMARKED, joint, THROUGHOUT)
+
+    gestures, joint, start = [], 0, int(rng.integers(0, 2 * FPS))
+    while True:
+        length = FPS * np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST)))
+        end = start + max(4, round(length) - 1)
+        if end >= frames:
+            break
+        joint = (joint + int(rng.integers(1, len(MOVERS)))) % len(MOVERS)
+        pattern, unrelated = int(rng.integers(DENSE_PATTERNS)), int(rng.integers(32))
+        label = unrelated if signal == "none" else DENSE_PATTERNS * joint + pattern
+        gestures.append(lasting(start, end, label, pattern, joint))
+        start = max(start + 1, end + int(rng.integers(-FPS, 2 * FPS)))
+    distractors = []
+    for start in rng.integers(0, frames - 3 * FPS, size=frames // (4 * FPS)).tolist():
+        end = start + int(rng.integers(FPS // 2, 3 * FPS))
+        distractors.append(lasting(start, end, 0, BEAT, int(rng.integers(len(MOVERS)))))
+    return gestures, distractors
 
 
 def plan_short_gestures(count: int, signal: str, rng: np.random.Generator) -> list[Gesture]:

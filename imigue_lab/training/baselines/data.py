@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.geometry import Box, person_box
 from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.source import open_data
@@ -174,13 +175,14 @@ def around_persons(pictures: ClipPictures, gestures: GestureData, sizes: Sizes) 
     return replace(pictures, boxes=boxes, notes=[*pictures.notes, *notes])
 
 
-def load_baseline_data(settings: BaselineSettings) -> BaselineData:
+def load_baseline_data(settings: BaselineSettings, index: Index | None = None) -> BaselineData:
     """Reads what the network needs: keypoints, or frames of clips, which are decoded if absent.
 
-    Raises DataError if these are incomplete or inconsistent.
+    `index` replaces the index of `settings.data`. Raises DataError if these are incomplete or
+    inconsistent.
     """
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
-    index = open_data(settings.data, store=settings.store, subjects=settings.subjects)
+    index = index or open_data(settings.data, store=settings.store, subjects=settings.subjects)
     gestures = pictures = None
     if modality != "RGB" or settings.region == "person":
         gestures = load_gesture_data(index, fold, seed, settings.keypoints)

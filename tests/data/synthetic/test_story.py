@@ -133,3 +133,20 @@ def test_in_long_interviews_gestures_and_the_pauses_between_them_last_a_second_o
         assert 30 * FPS <= interview.frames < 40 * FPS and len(spans) >= 5
         assert ((spans[:, 1] - spans[:, 0] + 1) > FPS).all() and spans[-1, 1] < interview.frames
         assert (spans[1:, 0] - spans[:-1, 1] >= FPS).all() and spans[0, 0] >= FPS
+
+
+def test_dense_interviews_have_short_long_and_overlapping_gestures_of_all_classes():
+    interviews = plan(SyntheticSpec(videos=52, size="dense"))
+    gestures = [g for i in interviews for g in i.gestures]
+    seconds = np.array([g.end + 1 - g.start for g in gestures]) / FPS
+    assert 0.15 < seconds.min() < 0.3
+    assert 7 < seconds.max() <= 8
+    assert {g.label for g in gestures} == set(range(32))
+    assert len({(g.joint, g.pattern, g.label) for g in gestures}) == 32
+    pairs = [p for i in interviews for p in zip(i.gestures, i.gestures[1:], strict=False)]
+    assert all(b.start > a.start and b.joint != a.joint for a, b in pairs)
+    assert 0.2 < np.mean([b.start <= a.end for a, b in pairs]) < 0.5
+    assert all(g.end < i.frames for i in interviews for g in (*i.gestures, *i.distractors))
+    assert min(len(i.distractors) for i in interviews) >= 7
+    known = {g.pattern for g in gestures}
+    assert not known & {d.pattern for i in interviews for d in i.distractors}

@@ -1,0 +1,1 @@
+"""Micro-gestures in untrimmed video: what a recogniser learns from, its training and its scores."""
