@@ -38,7 +38,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
     Public code disagrees on the number of the first frame: frames count from 1 here, from 0 in a
     tree in which any segment starts at 0. The end is inclusive.
     """
-    files = list_files(inventory, survey)
+    files = list_sequences(inventory, survey)
     for video_id, own in files.items():
         number = video_id.removeprefix("Sample")
         by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
@@ -59,7 +59,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
         row["fps"] = fps or row.get("fps")
 
 
-def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
+def list_sequences(inventory: Inventory, survey: Survey) -> dict[str, Row]:
     """By sequence, the path of each kind of file, and the split that its folders name."""
     files: dict[str, Row] = {}
     others = []
