@@ -54,6 +54,7 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.agcn_step
 	$(BIN)/python -m benchmarks.baseline_step
+	$(BIN)/python -m benchmarks.masked_step
 	$(BIN)/python -m benchmarks.cmtf
 	$(BIN)/python -m benchmarks.bf16
 	$(BIN)/python -m benchmarks.memory

@@ -19,11 +19,10 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.features.extraction import run_extraction
-from imigue_lab.features.plan import plan_extraction
+from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.models.emotion import Standardise
 from imigue_lab.results.compare import compare, in_words, show_comparison
-from imigue_lab.studies.settings import read_given
+from imigue_lab.studies.trials import read_given
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion

@@ -12,7 +12,7 @@ import torch
 from imigue_lab.data.datasets import Batch
 from imigue_lab.models.emotion import FocalLoss, build_emotion
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.provenance import peak_memory
+from imigue_lab.training.session import peak_memory
 
 WINDOWS = (120, 550)
 

@@ -33,13 +33,11 @@ from imigue_lab.data.synthetic.recording import record
 from imigue_lab.data.synthetic.story import SyntheticSpec, plan
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.features.centerface import CenterFace
-from imigue_lab.features.detectors import Faces
+from imigue_lab.features.detectors import CenterFace, Faces
 from imigue_lab.features.encoders import fastest_precision
-from imigue_lab.features.extraction import run_extraction
-from imigue_lab.features.plan import plan_extraction
+from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.features.streams import Stream
-from imigue_lab.training.provenance import MIB, peak_memory
+from imigue_lab.training.session import MIB, peak_memory
 
 HEIGHTS = (360, 720)
 WINDOWS, ROUNDS = 4, 3

@@ -31,7 +31,7 @@ from imigue_lab.features.catalogue import build_streams
 from imigue_lab.models.baselines import SIZES, TABLE, Masked, build_baseline
 from imigue_lab.models.emotion import EmotionOutput, build_emotion
 from imigue_lab.models.gesture import GestureOutput, build_gesture
-from imigue_lab.training.baselines import heatmaps, rgbpose
+from imigue_lab.training.baselines import heatmaps
 from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.loop import EpochBatches, fit
@@ -58,7 +58,9 @@ def cases(size: str) -> Iterator[Case]:
         given = {"model": row.name, "preset": size.replace("small", "")}
         frames = BaselineSettings.from_arguments(given).frames or 64
         side, pictures = SIDES[size], row.modality != "skeleton"
-        maps = {"heatmaps": heatmaps.SIDES, "RGB and heatmaps": rgbpose.SIDES}.get(row.modality)
+        maps = {"heatmaps": heatmaps.SIDES, "RGB and heatmaps": heatmaps.PAIRED_SIDES}.get(
+            row.modality
+        )
         options: dict[str, Any] = {}
         inputs = [(CLIPS, 3, frames, side, side)] if "RGB" in row.modality else []
         if row.name in ("mvitv2-s", *get_args(Masked)):
@@ -67,7 +69,7 @@ def cases(size: str) -> Iterator[Case]:
             stacked = frames * (9 if row.name == "dscnet" else 3)
             options, inputs = {"segments": frames}, [(CLIPS, stacked, side, side)]
         if maps:
-            long = frames * (rgbpose.RATIO if inputs else 1)
+            long = frames * (heatmaps.RATIO if inputs else 1)
             inputs.append((CLIPS, JOINTS, long, maps[size][0], maps[size][0]))
         elif row.name == "dscnet":
             inputs += [(CLIPS, 1, 3, frames, JOINTS)] * 2

@@ -31,13 +31,13 @@ from imigue_lab.results.compare import compare, show_comparison
 from imigue_lab.training.runs import find_run
 
 SHARES = 10, 25, 50, 100  # percent of the training clips
-PRETRAIN = "--epochs 300 --lr-warmup 15 --batch-size 32 --rotation 0.3 --temporal-crop 0.5"
+PRETRAIN = "--epochs 200 --lr-warmup 10 --batch-size 32 --rotation 0.3 --temporal-crop 0.5"
 BOTH = (
     "--augment turn --temporal-crop 0.5 --balance 0 --batch-size 16 --weight-decay 0.05"
     " --smoothing 0.1 --scheduler cosine --patience 100000"
 )
 TUNE, SCRATCH = "--lr 1e-3 --layer-decay 0.8", "--lr 1e-3"
-EPOCHS = 60  # with all labels; with fewer, as many more as make the same number of steps
+EPOCHS = 40  # with all labels; with fewer, as many more as make the same number of steps
 
 
 def write_shares(file: Path, root: Path, seed: int, without: str) -> None:

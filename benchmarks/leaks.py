@@ -26,7 +26,7 @@ from imigue_lab.data.splits import nest
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.studies.search import SPACES, first_values, fold_settings
-from imigue_lab.studies.settings import SearchSettings
+from imigue_lab.studies.trials import SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data

@@ -13,7 +13,7 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.results.compare import compare, show_comparison
 from imigue_lab.studies.ablations import ablate
-from imigue_lab.studies.settings import AblationSettings
+from imigue_lab.studies.trials import AblationSettings
 from imigue_lab.training.runs import Run
 
 

@@ -17,8 +17,7 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.studies import trials as study
 from imigue_lab.studies.ablations import enqueue, plan_grid, runs_by_cell, study_name
-from imigue_lab.studies.settings import AblationSettings
-from imigue_lab.studies.trials import open_study, tickets
+from imigue_lab.studies.trials import AblationSettings, open_study, tickets
 
 HEARTBEAT_S, GRACE_S = 2, 8
 

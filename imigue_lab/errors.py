@@ -25,6 +25,10 @@ PASSWORDS = (  # what is kept, and the password
 class LabError(Exception):
     """The data, the settings or a run has a problem; the message names it and the fix."""
 
+    @classmethod
+    def expected(cls, where: object, what: str, got: object, todo: str) -> "LabError":
+        return cls(f"{where}: expected {what}, got {got}; {todo}")
+
 
 class DataError(LabError):
     """A file or table of the data cannot be used."""

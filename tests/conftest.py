@@ -24,6 +24,8 @@ def pytest_configure(config):
     # Small models do not benefit from a second thread, and two processes of two threads on two
     # cores are 25 times slower than of one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A power cut is not tested, and thousands of small files would wait 10 ms each for the disk.
+    os.fsync = lambda file: None
     sys.addaudithook(forbid_network)
 
 

@@ -21,7 +21,7 @@ from imigue_lab.data.vocabulary import builtin
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.results.open import FusionSettings
-from imigue_lab.studies.settings import AblationSettings, SearchSettings
+from imigue_lab.studies.trials import AblationSettings, SearchSettings
 from imigue_lab.training.tasks import TASKS
 
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ from imigue_lab.data.keypoint_files.tables import (
 )
 from imigue_lab.data.layouts.pickles import read_pickle
 from imigue_lab.data.layouts.tables import read_table
-from imigue_lab.data.skeletons.declared import declared_layout
+from imigue_lab.data.skeletons.keypoints import declared_layout
 from imigue_lab.data.store import Encoding, OwnFeatures
 from imigue_lab.data.videos.frame_table import open_stream
 from imigue_lab.errors import PERMISSION, LabError

@@ -18,15 +18,15 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
 from imigue_lab.inference.windows import AnalyseSettings
-from imigue_lab.studies.settings import AblationSettings, SearchSettings
+from imigue_lab.studies.trials import AblationSettings, SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
-from imigue_lab.views.gates.values import GatesSettings
-from imigue_lab.views.prototypes.projection import PrototypesSettings
+from imigue_lab.views.gates.interview import GatesSettings
+from imigue_lab.views.prototypes.points import PrototypesSettings
 from tests.parameters import parameters_cell
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"

@@ -102,7 +102,7 @@ def imports_at_load(path):
         ("training.emotion.train", 40, 4_600),
         ("training.gestures.train", 90, None),
         ("training.settings", 6, None),
-        ("studies.settings", 12, None),
+        ("studies.trials", 12, None),
         ("views.answers", 30, None),
     ],
 )
@@ -156,7 +156,7 @@ sys.setprofile(None)
 print(*sorted(ran))
 """
 BESIDE = r"data/(checks|layouts|videos|synthetic|keypoint_files)/|data/(workspace|vocabulary)$"
-BESIDE += r"|training/(ranks|provenance)$|errors$"
+BESIDE += r"|training/ranks$|errors$"
 
 
 def reading_order(notebook):

@@ -45,7 +45,7 @@ def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
 
 def add_study_commands(commands: Any) -> None:
     """Adds ablate, search and compare to the subparsers of the command line."""
-    from imigue_lab.studies.settings import AblationSettings, SearchSettings
+    from imigue_lab.studies.trials import AblationSettings, SearchSettings
 
     ablate = "train variants of a model, several seeds each (03)"
     search = "search the paper's hyperparameter space with Optuna (08)"
@@ -72,8 +72,7 @@ def add_study_commands(commands: Any) -> None:
 def run_ablation(options: argparse.Namespace) -> None:
     from imigue_lab.results.compare import compare, in_words, show_comparison
     from imigue_lab.studies.ablations import ablate
-    from imigue_lab.studies.settings import AblationSettings
-    from imigue_lab.studies.trials import share_among
+    from imigue_lab.studies.trials import AblationSettings, share_among
 
     settings = given_settings(AblationSettings, options)
     if options.workers > 1:
@@ -84,8 +83,7 @@ def run_ablation(options: argparse.Namespace) -> None:
 
 def run_search(options: argparse.Namespace) -> None:
     from imigue_lab.studies.search import describe_best, keep_best, search, show_trials
-    from imigue_lab.studies.settings import SearchSettings
-    from imigue_lab.studies.trials import share_among
+    from imigue_lab.studies.trials import SearchSettings, share_among
     from imigue_lab.views.style import headlines
 
     settings = given_settings(SearchSettings, options)

@@ -174,10 +174,8 @@ def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[Source]
         frames, width = as_persons(array).shape[1:3]
         last = -1 if joints is None else max(np.max(joint) for joint in joints)
         if last >= width:
-            raise DataError(
-                f"{video_id}: expected more than {last} joints, got {width}; name the layout"
-                " of the keypoints"
-            )
+            what = f"more than {last} joints"
+            raise DataError.expected(video_id, what, width, "name the layout of the keypoints")
         outside = own[(own.start < 0) | (own.start > own.end)]
         if len(outside):
             clip = outside.iloc[0]

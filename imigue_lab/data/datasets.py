@@ -85,48 +85,33 @@ def load_features(
         for stream, source in (("context", context), ("face", face)):
             features = source.read(video_id)
             array = features[stream if stream in features else "features"]
-            check_features(source, stream, video_id, array)
+            check_features(f"{source.folder.name}/{video_id} ({stream})", array)
             digest.update(f"{video_id} {stream} {array.shape} {array.dtype}".encode())
             digest.update(array.tobytes())
             streams[stream][video_id] = torch.from_numpy(array)
-            check_width(stream, video_id, streams[stream])
-        check_pair(video_id, streams["context"][video_id], streams["face"][video_id])
+            width, first = array.shape[1], next(iter(streams[stream].values())).shape[1]
+            if width != first:
+                what, todo = f"width {first} as in the others", "extract all with one encoder"
+                raise DataError.expected(f"{video_id} ({stream})", what, width, todo)
+        both = streams["context"][video_id], streams["face"][video_id]
+        if len(both[0]) != len(both[1]):
+            got = f"{len(both[0])} for context and {len(both[1])} for face"
+            what = "the same windows in both streams"
+            raise DataError.expected(video_id, what, got, "extract both again")
+        if not any(present_windows(features).any() for features in both):
+            raise DataError(f"{video_id}: every window is zero in both streams; remove it")
     return EmotionFeatures(**streams, digest=digest.hexdigest())
 
 
-def check_features(
-    source: EncoderStore | OwnFeatures, stream: str, video_id: str, array: np.ndarray
-) -> None:
-    where = f"{source.folder.name}/{video_id} ({stream})"
+def check_features(where: str, array: np.ndarray) -> None:
     if array.ndim != 2 or array.dtype.kind != "f" or not len(array):
-        raise DataError(
-            f"{where}: expected floats (windows, width), got {array.dtype} {array.shape};"
-            " save it in that form"
-        )
+        what, got = "floats (windows, width)", f"{array.dtype} {array.shape}"
+        raise DataError.expected(where, what, got, "save it in that form")
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         raise DataError(
             f"{where}: NaN or infinity in window {int(np.argmin(finite))}; extract it again,"
             " or set the row to 0 to mark it missing"
-        )
-
-
-def check_pair(video_id: str, context: Tensor, face: Tensor) -> None:
-    if len(context) != len(face):
-        raise DataError(
-            f"{video_id}: expected the same windows in both streams, got {len(context)} for context"
-            f" and {len(face)} for face; extract both again"
-        )
-    if not present_windows(context).any() and not present_windows(face).any():
-        raise DataError(f"{video_id}: every window is zero in both streams; remove it")
-
-
-def check_width(stream: str, video_id: str, features: dict[str, Tensor]) -> None:
-    width, first = features[video_id].shape[1], next(iter(features.values())).shape[1]
-    if width != first:
-        raise DataError(
-            f"{video_id} ({stream}): expected width {first} as in the others, got {width}; extract"
-            " all with one encoder"
         )
 
 

@@ -103,10 +103,8 @@ def read_eaf(
     eaf = open_eaf(path)
     read = [tier for tier in eaf.get_tier_names() if tier.startswith(TIER)]
     if not read:
-        raise DataError(
-            f"{path}: expected a tier named {TIER!r}, got {some(eaf.get_tier_names()) or 'none'};"
-            " rename the tier with the gestures"
-        )
+        what, got = f"a tier named {TIER!r}", some(eaf.get_tier_names()) or "none"
+        raise DataError.expected(path, what, got, "rename the tier with the gestures")
     origin, placed = time_origin(eaf, path, video), place_slots(eaf)
     rows, empty, cut, between = [], [], [], []
     for tier in read:
@@ -180,10 +178,8 @@ def time_origin(eaf: Eaf, path: Path, video: str) -> int:
     origin = next((one.get("TIME_ORIGIN") for one in [*own, *films, *media]), None) or "0"
     unit = eaf.header.get("TIME_UNITS", "milliseconds")
     if not re.fullmatch(r"-?[0-9]+", origin) or unit != "milliseconds":
-        raise DataError(
-            f"{path}: expected times in milliseconds, got TIME_ORIGIN {origin!r} in {unit}; save it"
-            " again with ELAN"
-        )
+        what, got = "times in milliseconds", f"TIME_ORIGIN {origin!r} in {unit}"
+        raise DataError.expected(path, what, got, "save it again with ELAN")
     return int(origin)
 
 
@@ -211,10 +207,8 @@ def confidences(eaf: Eaf, tier: str, path: Path) -> dict[str, float]:
             except ValueError:
                 number = -1.0
             if number < 0 or number > 1:
-                raise DataError(
-                    f"{path}, {child}: expected a confidence of 0 to 1, got {value!r}; correct it"
-                    " or leave it empty"
-                )
+                what, todo = "a confidence of 0 to 1", "correct it or leave it empty"
+                raise DataError.expected(f"{path}, {child}", what, f"{value!r}", todo)
             found[parent] = number
     return found
 
@@ -229,9 +223,8 @@ def class_named(
     known = [known.lower() for known in vocabulary.classes]
     near = get_close_matches(name, known, n=1)
     hint = f"use {near[0]!r}" if near else "use a class of the file's vocabulary"
-    raise DataError(
-        f"{where}: expected a class name, got {annotation!r}; {hint}, or map it by `renamed`"
-    )
+    what = "a class name"
+    raise DataError.expected(where, what, f"{annotation!r}", f"{hint}, or map it by `renamed`")
 
 
 def to_frames(
@@ -242,9 +235,8 @@ def to_frames(
     if begin is None or end is None:
         raise DataError(f"{where}: has no time; align it in ELAN")
     if min(begin, end) < 0:
-        raise DataError(
-            f"{where}: expected a time from 0 on, got {min(begin, end)} ms; correct it in ELAN"
-        )
+        what = "a time from 0 on"
+        raise DataError.expected(where, what, f"{min(begin, end)} ms", "correct it in ELAN")
     start, stop = (int(np.abs(1000 * times - moment).argmin()) for moment in (begin, end))
     if start == len(times) - 1:
         raise DataError(

@@ -9,7 +9,7 @@ from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outc
 from imigue_lab.data.store import store_folder
 
 if TYPE_CHECKING:
-    from imigue_lab.data.checks.report import Report
+    from imigue_lab.data.checks.root import Report
 
 
 def open_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:

@@ -169,10 +169,8 @@ def read_encoding(file: Path) -> Encoding:
     """Reads `encoding.json`, and refuses a folder with a different name."""
     encoding = Encoding(**json.loads(file.read_text()))
     if file.parent.name != encoding.name:
-        raise DataError(
-            f"{file}: expected the encoder of the folder, {file.parent.name}, got another encoder,"
-            f" {encoding.name}; rename or delete the folder"
-        )
+        what, todo = f"the encoder of the folder, {file.parent.name}", "rename or delete the folder"
+        raise DataError.expected(file, what, f"another encoder, {encoding.name}", todo)
     return encoding
 
 

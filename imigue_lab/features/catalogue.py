@@ -5,17 +5,24 @@ from typing import Literal, NamedTuple, cast
 
 import torch
 
-from imigue_lab.errors import DataError, SettingsError
-from imigue_lab.features.detectors import Detector, FaceDetector, Shared
+from imigue_lab.errors import SettingsError
+from imigue_lab.features.detectors import Detector, FaceDetector, Shared, open_detector
 from imigue_lab.features.encoders import (
+    ExpressionEncoder,
     FaceEncoder,
     FrameEncoder,
+    Name,
     Precision,
     VideoEncoder,
     fastest_precision,
 )
-from imigue_lab.features.expressions import ExpressionEncoder, Name
-from imigue_lab.features.streams import ClipStream, ContextStream, FaceStream, Stream
+from imigue_lab.features.streams import (
+    ClipStream,
+    ContextStream,
+    FaceStream,
+    KeypointStream,
+    Stream,
+)
 from imigue_lab.models.weights import load_lite0, load_mvit, load_swinface
 
 
@@ -113,8 +120,6 @@ def build_streams(
             lite0 = FrameEncoder(*load_lite0(), device, 2 if "x2" in name else 16, blank)
             streams.append(ContextStream(lite0, name, batch))
         elif entry.stream == "keypoints":
-            from imigue_lab.features.persons import KeypointStream
-
             streams.append(KeypointStream(faces(), name))
         elif entry.stream == "context":
             streams.append(ContextStream(video(full), name, batch))
@@ -129,23 +134,3 @@ def build_streams(
                 encoder = FaceEncoder(*loaded, device, precision_for(full))
             streams.append(FaceStream(encoder, faces(), name, batch, torch.get_num_threads()))
     return streams
-
-
-def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDetector:
-    """A face detector by name, on `threads` threads of onnxruntime.
-
-    `weights` is the path of an ONNX file, for `yolo-face` only; CenterFace includes its weights.
-    Raises DataError for weights that are missing, of another network, or set for CenterFace.
-    """
-    if name == "centerface":
-        if weights:
-            raise DataError(
-                f"detector_weights: expected none for detector centerface, got {weights}; leave"
-                " detector_weights empty or choose detector yolo-face"
-            )
-        from imigue_lab.features.centerface import CenterFace
-
-        return CenterFace(threads)
-    from imigue_lab.features.yolo_face import YoloFace
-
-    return YoloFace(weights, threads)

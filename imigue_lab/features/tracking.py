@@ -30,7 +30,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float, Float32
+from torchvision.ops import box_iou
 
 from imigue_lab.data.videos.video import Frame, plan_windows, window_frames
 from imigue_lab.features.detectors import Boxes, Faces
@@ -119,14 +121,7 @@ def overlaps(
     boxes: Float[np.ndarray, "n 4"], others: Float[np.ndarray, "m 4"]
 ) -> Float[np.ndarray, "n m"]:
     """Intersection over union of all pairs; boxes are x0, y0, x1, y1 and not empty."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = (high - low).clip(0).prod(-1)
-    return common / (areas(boxes)[:, None] + areas(others)[None] - common)
-
-
-def areas(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, " n"]:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return box_iou(torch.from_numpy(boxes), torch.from_numpy(others)).numpy()
 
 
 NEAR_BEST, MOST = 0.7, 3  # least share of the greatest prominence; candidates of a frame
@@ -219,7 +214,8 @@ def prominence(boxes: Boxes, size: tuple[int, int]) -> Float32[np.ndarray, " n"]
     """How large and how central faces are, from 0 to 1; equation above."""
     half = np.array(size[::-1], np.float32) / 2
     off_centre = (boxes[:, :2] + boxes[:, 2:]) / 2 / half - 1
-    return np.sqrt(areas(boxes) / (4 * half.prod())) / (1 + (off_centre**2).sum(axis=1))
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.sqrt(areas / (4 * half.prod())) / (1 + (off_centre**2).sum(axis=1))
 
 
 def name_persons(seen: pd.DataFrame) -> pd.DataFrame:

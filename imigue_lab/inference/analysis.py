@@ -27,7 +27,7 @@ from imigue_lab.data.segments import (
     write_csv,
     write_json,
 )
-from imigue_lab.data.skeletons.declared import layout_of
+from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features

@@ -20,8 +20,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import Times, slide, with_windows
-from imigue_lab.data.skeletons.declared import FILE, to_declaration, to_stored
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import FILE, Layout, to_declaration, to_stored
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.videos.video import differ, frames_at, probe, resample_video, varies
 from imigue_lab.data.vocabulary import Vocabulary
@@ -72,10 +71,8 @@ def prepare_video(
     info, seconds = probe(source), frame_table(source).seconds
     frames = len(seconds) - 1
     if frames < SHORTEST or info.fps <= 0:
-        raise DataError(
-            f"{source}: expected at least {SHORTEST} frames and a frame rate, got {frames} frames"
-            f" at {info.fps:g} per second; encode the file again"
-        )
+        what, todo = f"at least {SHORTEST} frames and a frame rate", "encode the file again"
+        raise DataError.expected(source, what, f"{frames} frames at {info.fps:g} per second", todo)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.stem).lstrip("_.-")[:100] or "video"
     state = source.stat()
     digest = short_hash(source, state.st_size, state.st_mtime_ns, given, to_stored(layout), rate)

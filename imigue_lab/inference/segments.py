@@ -28,7 +28,7 @@ from imigue_lab.data.segments import (
     spans,
     with_windows,
 )
-from imigue_lab.data.skeletons.declared import layout_of
+from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.vocabulary import Vocabulary

@@ -12,15 +12,14 @@ import torch
 from jaxtyping import Float32
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.declared import layout_of
+from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features.catalogue import CATALOGUE, build_streams
 from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extraction import run_extraction
-from imigue_lab.features.plan import plan_extraction
+from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.features.streams import Stream
 from imigue_lab.training.gesture_clips import GestureData
 from imigue_lab.training.gestures.map_encoder import read_maps

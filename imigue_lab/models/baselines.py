@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.declared import Stored, layout_of
+from imigue_lab.data.skeletons.keypoints import Stored, layout_of
 from imigue_lab.models import import_builder
 
 if TYPE_CHECKING:  # the table is read without torch

@@ -61,22 +61,20 @@ class InterFusion(nn.Module):
     def forward(self, x: Tokens, y: Tokens) -> tuple[Tokens, Tokens, Tokens]:
         """u, v and the gate α."""
         alpha = self.gate(x, y)
-        if self.reading == "shared":
-            return x + alpha * y, y + alpha * x, alpha
-        if self.reading == "cross":
-            return x + alpha * y, y + (1 - alpha) * x, alpha
-        z = alpha * x + (1 - alpha) * y
-        return x + z, y + z, alpha
+        return *self.exchange(alpha, x, y), alpha
+
+    def exchange(self, alpha: Tokens, x: Tokens, y: Tokens) -> tuple[Tokens, Tokens]:
+        """u and v for this gate, linear in x and y."""
+        if self.reading == "convex":
+            z = alpha * x + (1 - alpha) * y
+            return x + z, y + z
+        return x + alpha * y, y + (alpha if self.reading == "shared" else 1 - alpha) * x
 
     def parts(self, x: Tokens, y: Tokens) -> tuple[tuple[Tokens, Tokens], tuple[Tokens, Tokens]]:
         """u and v, each as (contribution of x, contribution of y); the sums equal `forward`'s."""
-        alpha = self.gate(x, y)
-        if self.reading == "shared":
-            return (x, alpha * y), (alpha * x, y)
-        if self.reading == "cross":
-            return (x, alpha * y), ((1 - alpha) * x, y)
-        from_x, from_y = alpha * x, (1 - alpha) * y
-        return (x + from_x, from_y), (from_x, y + from_y)
+        alpha, nothing = self.gate(x, y), torch.zeros_like(x)
+        from_x, from_y = self.exchange(alpha, x, nothing), self.exchange(alpha, nothing, y)
+        return (from_x[0], from_y[0]), (from_x[1], from_y[1])
 
 
 class EmotionOutput(NamedTuple):

@@ -24,7 +24,6 @@ from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import percent
 from imigue_lab.results.open import FusionSettings, fold_runs, model_of, pooled, shared_items
 from imigue_lab.results.score_tables import counted, with_intervals
-from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run, open_run, refuse_other_classes
 from imigue_lab.training.scores import (
     Probabilities,
@@ -37,6 +36,7 @@ from imigue_lab.training.scores import (
     score_table,
     truth_of,
 )
+from imigue_lab.training.session import describe_environment
 from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
 OUT_OF_FOLD = "out of fold"

@@ -20,6 +20,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
 from imigue_lab.results.score_tables import constant_rows, has_interval
+from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.runs import Run, finished_runs
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.statistics import wilson_interval
@@ -100,6 +101,8 @@ def method_of(run: Run) -> str:
 def our_method_row(run: Run, split: str) -> dict[str, Any]:
     """The score of a run; without numbers if it has no labelled clip in that split."""
     method, modality = describe(run)
+    if any(USES_TEST in remark for remark in run.provenance()["remarks"]):
+        method += f", {USES_TEST}"
     row = {"method": method, "modality": modality, "origin": "ours"}
     row |= {"data": f"{data_of(run)}, {split}", "source": run.folder.name}
     scores = run.scores()

@@ -75,10 +75,8 @@ def class_table(predictions: pd.DataFrame, split: str, vocabulary: Vocabulary) -
     names = vocabulary.classes
     columns = {"name": names, "n": occurring, "correct": correct, "predicted": predicted}
     table = pd.DataFrame(columns)
-    with np.errstate(invalid="ignore"):
-        table["recall"] = correct / occurring
-        table["precision"] = correct / predicted
-        table["f1"] = 2 * correct / (occurring + predicted)
+    table["recall"], table["precision"] = table.correct / table.n, table.correct / table.predicted
+    table["f1"] = 2 * table.correct / (table.n + table.predicted)
     table["confused_with"] = [names[e.argmax()] if e.any() else None for e in errors]
     return table.set_axis(pd.Index(vocabulary.ids, name="class"))[(occurring + predicted) > 0]
 

@@ -22,9 +22,9 @@ from imigue_lab.data.vocabulary import BUILTIN, Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, RunError, SettingsError, some
 from imigue_lab.results.open import open_index
-from imigue_lab.training.provenance import describe_environment
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import predicted_of, probabilities
+from imigue_lab.training.session import describe_environment
 
 Numbering = Literal["zero", "csv"]
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of zip; equal rows give equal bytes

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from imigue_lab.data.workspace import locked
 from imigue_lab.errors import RunError, SettingsError, some
 from imigue_lab.results.compare import scored_items
-from imigue_lab.studies.settings import AblationSettings
-from imigue_lab.studies.trials import FAILED, lock_of, open_study, tickets, work
+from imigue_lab.studies.trials import FAILED, AblationSettings, lock_of, open_study, tickets, work
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.tasks import load_cached, load_once, train_quietly

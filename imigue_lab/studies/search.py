@@ -22,8 +22,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import FOLDS, nest
 from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError
-from imigue_lab.studies.settings import PLACES, SearchSettings
-from imigue_lab.studies.trials import lock_of, open_study, tickets, work
+from imigue_lab.studies.trials import PLACES, SearchSettings, lock_of, open_study, tickets, work
 from imigue_lab.training.leaks import RECORD
 from imigue_lab.training.runs import Run, differences
 from imigue_lab.training.settings import Settings, write_preset

@@ -16,10 +16,18 @@ from imigue_lab.data.clips import LONGEST, ClipDataset, Keypoints
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.skeletons.declared import declared_layout, to_stored
 from imigue_lab.data.skeletons.geometry import as_persons, pick
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, Source, contains, sources, subset
-from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.data.skeletons.graphs import Stream
+from imigue_lab.data.skeletons.keypoints import (
+    LAYOUTS,
+    Layout,
+    Source,
+    contains,
+    declared_layout,
+    sources,
+    subset,
+    to_stored,
+)
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, SettingsError, some

@@ -6,8 +6,14 @@ from imigue_lab.data.index import Index
 from imigue_lab.features.catalogue import build_streams, parse_names
 from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extraction import Report, run_extraction
-from imigue_lab.features.plan import Plan, Trial, plan_extraction, run_trial
+from imigue_lab.features.extraction import (
+    Plan,
+    Report,
+    Trial,
+    plan_extraction,
+    run_extraction,
+    run_trial,
+)
 from imigue_lab.training.ranks import find_process
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings, setting

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,30 +33,6 @@ LOST = (
 )
 
 
-@dataclass(frozen=True)
-class Process:
-    """This process among those of one command."""
-
-    rank: int = 0  # from 0
-    count: int = 1  # number of processes
-    local: int = 0  # rank among the processes of this host; selects its GPU
-
-
-def find_process() -> Process:
-    """From the variables of torchrun, else of `srun`; a single process without either.
-
-    An interactive SLURM shell (job name `bash` or `interactive`) is a single process.
-    """
-    names: tuple[str, ...] = ()
-    if TORCHRUN in os.environ:
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    elif os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
-        names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
-    if names and all(name in os.environ for name in names):
-        return Process(*(int(os.environ[name]) for name in names))
-    return Process()
-
-
 class Piece(NamedTuple):
     """The part of a global batch that is computed in one forward and backward pass."""
 
@@ -66,11 +42,12 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of one training run."""
+    """This process among those of one command or training run."""
 
     rank: int = 0  # from 0
     count: int = 1  # number of processes
     pieces: int = 1  # passes per step and process (gradient accumulation)
+    local: int = 0  # rank among the processes of this host; selects its GPU
 
     @property
     def first(self) -> bool:
@@ -152,6 +129,22 @@ class Ranks:
 ALONE = Ranks()
 
 
+def find_process() -> Ranks:
+    """From the variables of torchrun, else of `srun`; a single process without either.
+
+    An interactive SLURM shell (job name `bash` or `interactive`) is a single process.
+    """
+    names: tuple[str, ...] = ()
+    if TORCHRUN in os.environ:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    elif os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
+    if names and all(name in os.environ for name in names):
+        rank, count, local = (int(os.environ[name]) for name in names)
+        return Ranks(rank, count, local=local)
+    return ALONE
+
+
 @contextmanager
 def detect_lost_process() -> Iterator[None]:
     """Torch's error in an exchange with an ended process becomes a RunError."""
@@ -172,7 +165,7 @@ def open_ranks(pieces: int = 1) -> Ranks:
         atexit.register(leave)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, stop)
-    return Ranks(process.rank, process.count, pieces)
+    return replace(process, pieces=pieces)
 
 
 def leave() -> None:

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import softmax
 
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.errors import RunError
 from imigue_lab.training.statistics import (
     PerResample,
     draw_groups,
@@ -40,6 +41,9 @@ Probabilities = Float[np.ndarray, "N K"]
 
 
 def is_emotion(predictions: pd.DataFrame) -> bool:
+    """Whether they are of outcomes; RunError for the windows of a pre-training."""
+    if "error" in predictions:
+        raise RunError("expected a run that predicts classes, got a pre-training; name another")
     return "outcome" in predictions
 
 

@@ -14,9 +14,8 @@ from torch import nn
 
 from imigue_lab.errors import SettingsError
 from imigue_lab.training.loop import fit
-from imigue_lab.training.provenance import cost_of
 from imigue_lab.training.runs import runs_folder
-from imigue_lab.training.session import Session
+from imigue_lab.training.session import Session, cost_of
 from imigue_lab.training.tasks import TASKS, quiet
 
 STEPS = 3  # the first includes one-time costs

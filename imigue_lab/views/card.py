@@ -21,9 +21,9 @@ from imigue_lab.errors import LabError
 from imigue_lab.results import fuse as fusion
 from imigue_lab.results.open import base_of, command_of, explicit_settings, open_index, settings_of
 from imigue_lab.results.score_tables import constant_rows, has_interval, show_scores
-from imigue_lab.training.provenance import MIB
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import is_emotion
+from imigue_lab.training.session import MIB
 from imigue_lab.views.answers import (
     confusion,
     hardest,

@@ -15,10 +15,10 @@ from imigue_lab.data.store import EncoderStore, OwnFeatures
 from imigue_lab.data.videos.video import Frame, Video
 from imigue_lab.errors import DataError
 from imigue_lab.features.alignment import square
-from imigue_lab.views.reel import Paint, as_source
+from imigue_lab.views.footage import Paint, as_source
+from imigue_lab.views.player.lanes import WINDOW
 from imigue_lab.views.style import FACE
 
-WINDOW = 16  # frames
 SIDE = 96  # pixels of a picture in a strip
 TILE, CAPTION = 112, 14  # pixels of a tile of the contact sheet, and of the line below it
 DIM = 0.45  # brightness of a tile without a selected face

@@ -22,8 +22,8 @@ from imigue_lab.training.pretraining.data import MotionWindows, PretrainingData,
 from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.pretraining.train import load_pretraining
 from imigue_lab.training.runs import Run
+from imigue_lab.views.footage import as_source
 from imigue_lab.views.player.lanes import RATE
-from imigue_lab.views.reel import as_source
 from imigue_lab.views.skeletons import add_player, coordinates
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, notes_of, styled
 

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from imigue_lab.data.index import Index, is_synthetic
 from imigue_lab.data.splits import UNKNOWN_SUBJECTS
 from imigue_lab.data.vocabulary import Vocabulary
+from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.runs import Run
 
 CONTEXT, FACE, NEUTRAL = "#3b6fb6", "#d9822b", "#8a8f98"
@@ -65,11 +66,12 @@ def notes_on(index: Index) -> list[str]:
 
 def headlines(remarks: Iterable[str]) -> list[str]:
     """Those on which the meaning of every score depends."""
-    return [remark for remark in remarks if "features (" in remark or UNKNOWN_SUBJECTS in remark]
+    known = ("features (", UNKNOWN_SUBJECTS, USES_TEST)
+    return [remark for remark in remarks if any(own in remark for own in known)]
 
 
 def notes_of(run: Run) -> list[str]:
-    """Notes on synthetic data, untrained features or unknown subjects, for every figure of it."""
+    """Its `headlines` and that on synthetic data, for every figure of it."""
     if not (run.folder / "provenance.json").exists():
         return []
     provenance = run.provenance()

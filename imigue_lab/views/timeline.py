@@ -15,12 +15,12 @@ from imigue_lab.data.store import open_features
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
-from imigue_lab.views.attention.player import AttentionPlayer
-from imigue_lab.views.faces import WINDOW, outline
-from imigue_lab.views.gates.over_time import gates_over_time
-from imigue_lab.views.gates.withholding import GatedInterview, open_gate_player
-from imigue_lab.views.player.film import Player
-from imigue_lab.views.player.lanes import Lane, Lanes, line_lane
+from imigue_lab.views.attention.over_clip import AttentionPlayer
+from imigue_lab.views.faces import outline
+from imigue_lab.views.gates.interview import Gates
+from imigue_lab.views.gates.withholding import open_gate_player
+from imigue_lab.views.player.lanes import WINDOW, Lane, Lanes, line_lane
+from imigue_lab.views.player.widgets import Player
 from imigue_lab.views.style import NEUTRAL, POSITIVE, class_colours, styled
 
 MOST = 6  # lanes of classes
@@ -83,23 +83,14 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
 
 
-def gates_of(analysis: Analysis, shown: GatedInterview) -> go.Figure:
-    """The gates over the video, under the remarks on it: it was not among the run's interviews."""
-    run, remarks = analysis.emotion.run, analysis.remarks
-    gates, strips, share, running = shown.gates, shown.strips, shown.face_share, shown.running
-    return gates_over_time(run, gates, strips, share, running, remarks)
-
-
-def look(
-    analysis: Analysis, shown: GatedInterview
-) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
+def look(analysis: Analysis, shown: Gates) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
     """The video in the player with keypoints and face, classes and gates as lanes that move it.
 
     If the modalities attend to each other, a selected gesture is shown with its attention.
     """
     player, gates = open_gate_player(analysis.emotion, shown)
     vocabulary = analysis.gesture_run.vocabulary()
-    lanes = class_lanes(analysis.curves, len(shown.gates.face_seen), vocabulary)
+    lanes = class_lanes(analysis.curves, len(shown.face_seen), vocabulary)
     gestures = Lanes(player.moment, analysis.own.video_id, lanes)
     view: Player | AttentionPlayer = player
     if analysis.attending is not None:

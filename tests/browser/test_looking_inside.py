@@ -29,7 +29,7 @@ ERRORS = """
 from imigue_lab.data.source import open_data
 from imigue_lab.training.runs import find_run, runs_folder
 from imigue_lab.views import answers
-from imigue_lab.views.player.browsers import ErrorBrowser
+from imigue_lab.views.player.widgets import ErrorBrowser
 
 runs = [find_run(path.name) for path in runs_folder().glob("emotion-*")]
 run = next(run for run in runs if run.provenance()["where"]["data"] == {root!r})

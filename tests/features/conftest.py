@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def centerface():
-    from imigue_lab.features.catalogue import open_detector
+    from imigue_lab.features.detectors import open_detector
 
     return open_detector("centerface")
 

@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.features import centerface as module
-from imigue_lab.features.centerface import decode, of_any_size, padded, shrink
+from imigue_lab.features import detectors as module
+from imigue_lab.features.detectors import decode, of_any_size, padded, shrink
 from imigue_lab.models import weights
 
 

@@ -5,7 +5,7 @@ import torch
 
 from imigue_lab.data.videos.video import Video
 from imigue_lab.features.alignment import face_crop
-from imigue_lab.features.expressions import BLENDSHAPES, POINTS, ExpressionEncoder
+from imigue_lab.features.encoders import BLENDSHAPES, POINTS, ExpressionEncoder
 
 
 def test_there_are_52_names_and_146_points_of_the_mesh():

@@ -26,9 +26,8 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import LabError
-from imigue_lab.features.extraction import run_extraction
+from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.features.flow import Batches
-from imigue_lab.features.plan import plan_extraction
 
 
 class Brightness:

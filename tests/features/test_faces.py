@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.errors import DataError
-from imigue_lab.features.catalogue import open_detector
-from imigue_lab.features.detectors import FaceDetector
+from imigue_lab.features.detectors import FaceDetector, open_detector
 
 
 def test_centerface_includes_its_weights_and_has_points(centerface):

@@ -11,12 +11,11 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.store import create_store, open_features
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import DataError
-from imigue_lab.features import persons
-from imigue_lab.features.catalogue import open_detector
-from imigue_lab.features.detectors import Faces
+from imigue_lab.features import streams
+from imigue_lab.features.detectors import Faces, open_detector
 from imigue_lab.features.landmarks import Networks
-from imigue_lab.features.persons import Followed, KeypointStream
 from imigue_lab.features.poses import find_poses
+from imigue_lab.features.streams import Followed, KeypointStream
 
 JOINTS = LAYOUTS["mediapipe65"].joints
 
@@ -37,7 +36,7 @@ class Body:
 def stream(monkeypatch):
     """A stream with a detector of one face, which reads its place from the frame's first pixel."""
     monkeypatch.setattr(Networks, "__init__", lambda self: setattr(self, "recipe", "fake"))
-    monkeypatch.setattr(persons, "Person", Body)
+    monkeypatch.setattr(streams, "Person", Body)
 
     class Detector:
         recipe, has_points, calls = "first pixel", False, 0

@@ -8,8 +8,7 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.errors import DataError
 from imigue_lab.features.catalogue import build_streams
-from imigue_lab.features.extraction import run_extraction
-from imigue_lab.features.plan import Trial, plan_extraction, run_trial
+from imigue_lab.features.extraction import Trial, plan_extraction, run_extraction, run_trial
 
 
 @pytest.fixture

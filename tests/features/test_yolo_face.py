@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from onnx import TensorProto, helper, numpy_helper
 
 from imigue_lab.errors import DataError
-from imigue_lab.features.yolo_face import YoloFace, letterbox, overlapping, suppressed
+from imigue_lab.features.detectors import YoloFace, letterbox, overlapping, suppressed
 
 CELL = 8  # pixels; the networks here judge cells of this size
 

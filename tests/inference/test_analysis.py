@@ -246,7 +246,7 @@ def test_outcomes_of_any_name_are_estimated_and_exported(analysis, tmp_path):
     shown = choose_interview(found.emotion, found.own.video_id)
     assert shown.gates.outcome == found.outcome
     assert shown.gates.probability == pytest.approx(found.probability, abs=1e-4)
-    figure = over_time(found, shown.running)
+    figure = over_time(found, shown.gates.running)
     assert f"probability of {found.outcome} {found.probability:.2f}" in figure.layout.title.text
     printed = export(found)["emotion"].read_text()
     assert printed.startswith("video_id,p_calm,p_glad,p_tense,based_on,windows")

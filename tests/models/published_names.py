@@ -11,8 +11,7 @@ from imigue_lab.models.graph.stgcn import build_stgcn, build_stgcnpp
 from imigue_lab.models.mamp import build_mamp
 from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvitv2
-from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
-from imigue_lab.models.pictures.rgbpose import build_rgbpose
+from imigue_lab.models.pictures.poseconv3d import build_poseconv3d, build_rgbpose
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
 from imigue_lab.models.pictures.videomae import build_videomae

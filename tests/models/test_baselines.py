@@ -17,9 +17,10 @@ from imigue_lab.models.baselines import (
     TABLE,
     build_baseline,
 )
-from imigue_lab.models.graph.network import GraphNetwork
+from imigue_lab.models.graph.stgcn import GraphNetwork
 
-GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in ("2s-agcn", "strongaug")]
+OTHERS = ("2s-agcn", "strongaug", "mamp")
+GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in OTHERS]
 
 
 def perturbed(name, **options):
@@ -43,7 +44,7 @@ def test_every_row_has_as_many_parameters_as_stated():
     assert {row.name for row in TABLE} == {*SKELETON_BUILDERS, *PICTURE_BUILDERS} == set(SIZES)
     for row in TABLE:
         with torch.device("meta") if row.name in PICTURE_BUILDERS else nullcontext():
-            model = build_baseline(row.name)
+            model = build_baseline(row.name, **SIZES[row.name]["paper"])
         assert sum(p.numel() for p in model.parameters()) == row.parameters, row.name
         assert (row.modality == "skeleton") == (row.name in SKELETON_BUILDERS)
 
@@ -57,6 +58,7 @@ def test_every_row_has_as_many_parameters_as_stated():
         ("tsm", {"segments": 4}, [(2, 12, 32, 32)]),
         ("video-swin-b", {}, [(2, 3, 4, 32, 32)]),
         ("mvitv2-s", {"clip": [4, 32, 32]}, [(2, 3, 4, 32, 32)]),
+        ("videomae-b", {"clip": [4, 32, 32]}, [(2, 3, 4, 32, 32)]),
         ("dscnet", {"segments": 4}, [(2, 36, 32, 32), (2, 1, 3, 4, 22), (2, 1, 3, 4, 22)]),
     ],
 )
@@ -85,7 +87,9 @@ def test_scores_equal_those_of_the_paper():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match=r"one of st-gcn, .*2s-agcn, .*dscnet, .*; got 'i3d'"):
+    with pytest.raises(
+        ValueError, match=r"one of tsm, .*st-gcn, .*dscnet, .*2s-agcn, .*; got 'i3d'"
+    ):
         build_baseline("i3d")
 
 
@@ -94,9 +98,10 @@ def test_an_unknown_name_is_refused():
 def test_any_layout_and_number_of_persons_and_channels_works(name):
     for keypoints, persons, channels in (("ntu25", 2, 3), ("openpose137", 1, 2), ("coco17", 2, 3)):
         joints = len(LAYOUTS[keypoints].joints)
-        sizes = {"channels": channels, "persons": persons, "width": 8, "depths": (1, 1)}
+        sizes = {"channels": channels, "persons": persons, "width": 8}
+        sizes |= {"depth": 1, "frames": 8} if name == "mamp" else {"depths": (1, 1)}
         model = build_baseline(name, 7, keypoints, **sizes).eval()
-        assert model(torch.randn(3, persons, 5, joints, channels)).shape == (3, 7)
+        assert model(torch.randn(3, persons, 8, joints, channels)).shape == (3, 7)
 
 
 @pytest.mark.parametrize("name", GRAPH_NETWORKS)

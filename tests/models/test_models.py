@@ -7,11 +7,13 @@ from torch.testing import assert_close
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.emotion import build_emotion
 from imigue_lab.models.graph.agcn import build_agcn
+from imigue_lab.models.mamp import build_mamp
 from imigue_lab.models.pictures.dscnet import build_dscnet_rgb, build_msstnet
 from imigue_lab.models.pictures.mvit import build_mvit
 from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
+from imigue_lab.models.pictures.videomae import build_videomae
 from imigue_lab.models.swinface import build_swinface
 
 
@@ -55,6 +57,7 @@ def wake(model):
 SMALL = {"context_dim": 6, "face_dim": 4, "width": 8, "depth": 2, "heads": 2}
 RESNET = {"depths": (1, 1, 1, 1), "inner": 8}
 SWIN = {"stages": (12, (2, 1), (2, 3)), "window": (2, 3, 3)}
+MASKED = {"width": 8, "depth": 2, "heads": 2}
 MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "mvit": (lambda: build_mvit("tiny", classes=5, clip=(8, 32, 32)), (3, 8, 32, 32), see),
     "swinface": (lambda: build_swinface("tiny"), (3, 56, 56), score),
@@ -69,6 +72,12 @@ MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "video-swin": (lambda: build_video_swin(classes=5, **SWIN), (3, 4, 20, 24), score),
     "dscnet-rgb": (lambda: build_dscnet_rgb(5, 3, 2, **RESNET), (18, 32, 24), score),
     "msstnet": (lambda: build_msstnet(5, widths=((4, 4),) * 7), (2, 3, 8, 11), score),
+    "mamp": (lambda: build_mamp(5, **MASKED, joints=4, frames=8, hidden=6), (2, 8, 4, 3), score),
+    "videomae": (
+        lambda: build_videomae(5, **MASKED, clip=(4, 16, 24), patch=8),
+        (3, 4, 16, 24),
+        score,
+    ),
     "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
     "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
 }

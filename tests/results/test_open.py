@@ -27,7 +27,7 @@ from imigue_lab.training.runs import Run
 from imigue_lab.training.settings import PLACES
 from imigue_lab.training.tasks import TASKS
 from imigue_lab.views.attention.maps import AttentionSettings
-from imigue_lab.views.gates.values import GatesSettings
+from imigue_lab.views.gates.interview import GatesSettings
 
 
 def requested(**given):

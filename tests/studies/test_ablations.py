@@ -22,8 +22,7 @@ from imigue_lab.studies.ablations import (
     plan_grid,
     study_name,
 )
-from imigue_lab.studies.settings import AblationSettings, read_given
-from imigue_lab.studies.trials import open_study, tickets
+from imigue_lab.studies.trials import AblationSettings, open_study, read_given, tickets
 from imigue_lab.training.baselines import data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline

@@ -21,8 +21,7 @@ from imigue_lab.studies.search import (
     suggest,
     trials_table,
 )
-from imigue_lab.studies.settings import AblationSettings, SearchSettings
-from imigue_lab.studies.trials import tickets
+from imigue_lab.studies.trials import AblationSettings, SearchSettings, tickets
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings

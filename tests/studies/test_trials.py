@@ -10,8 +10,7 @@ from benchmarks.null_ablation import null_table
 from benchmarks.study_workers import share
 from imigue_lab.errors import RunError
 from imigue_lab.studies import trials as studies
-from imigue_lab.studies.settings import AblationSettings
-from imigue_lab.studies.trials import open_study, tickets, url_of, work
+from imigue_lab.studies.trials import AblationSettings, open_study, tickets, url_of, work
 
 
 @pytest.fixture

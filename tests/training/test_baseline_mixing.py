@@ -6,9 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from imigue_lab.training.baselines.clips import SkeletonClips, training_batches
+from imigue_lab.training.baselines.clips import (
+    Mixing,
+    SkeletonClips,
+    mix_joints,
+    mix_labels,
+    mix_maps,
+    training_batches,
+)
 from imigue_lab.training.baselines.data import load_baseline_data
-from imigue_lab.training.baselines.mixing import Mixing, mix_joints, mix_labels, mix_maps
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import cross_entropy
 from imigue_lab.training.ranks import ALONE, Ranks

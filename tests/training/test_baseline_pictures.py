@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from torchvision.models.optical_flow import raft_small
 
 from imigue_lab.data.index import Index, clips_table, videos_table
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.videos.video import write_video

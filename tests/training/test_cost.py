@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from imigue_lab.training.provenance import MIB, cost_of, peak_memory
+from imigue_lab.training.session import MIB, cost_of, peak_memory
 
 
 def test_peak_memory_is_between_current_and_total_memory():
@@ -22,7 +22,7 @@ def test_peak_memory_is_between_current_and_total_memory():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone counts it so")
 def test_the_peak_is_not_that_of_the_process_that_started_it():
     held = b"x" * (300 * MIB)
-    words = "from imigue_lab.training.provenance import peak_memory; print(peak_memory())"
+    words = "from imigue_lab.training.session import peak_memory; print(peak_memory())"
     output = subprocess.run(
         [sys.executable, "-c", words], capture_output=True, text=True, check=True
     )

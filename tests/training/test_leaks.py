@@ -16,7 +16,7 @@ from imigue_lab.inference.analysis import chosen_run
 from imigue_lab.inference.windows import AnalyseSettings
 from imigue_lab.studies.ablations import ablate
 from imigue_lab.studies.search import search
-from imigue_lab.studies.settings import AblationSettings, SearchSettings
+from imigue_lab.studies.trials import AblationSettings, SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gestures.settings import GestureSettings

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from imigue_lab.errors import SettingsError, without_parts, without_password
-from imigue_lab.studies.settings import SearchSettings
-from imigue_lab.training.provenance import (
+from imigue_lab.studies.trials import SearchSettings
+from imigue_lab.training.session import (
     CHECKOUT,
     describe_environment,
     processor,

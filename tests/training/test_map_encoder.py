@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from torch.testing import assert_close
 
-from imigue_lab.data.skeletons.cropping import picture_places
+from imigue_lab.data.skeletons.geometry import picture_places
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder
@@ -35,9 +35,9 @@ from imigue_lab.views.attention.maps import (
     load_attentive,
     one_clip,
     read_attention,
+    snapshot_at,
 )
-from imigue_lab.views.attention.over_clip import attention_over_clip, snapshot_at
-from imigue_lab.views.attention.player import open_attention_player
+from imigue_lab.views.attention.over_clip import attention_over_clip, open_attention_player
 from imigue_lab.views.footage import clip_pictures
 from tests.test_notebooks import ATTENTION, outputs_of, papermill
 

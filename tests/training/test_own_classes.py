@@ -23,11 +23,10 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import load_gesture, train_gesture
 from imigue_lab.views import answers
 from imigue_lab.views.card import write_card
-from imigue_lab.views.counts import class_counts, split_counts
-from imigue_lab.views.player.browsers import ErrorBrowser
+from imigue_lab.views.contents import class_counts, split_counts
+from imigue_lab.views.player.widgets import ErrorBrowser
 from imigue_lab.views.prototypes.plane import hover_names, nearest_clips, points_on_plane
-from imigue_lab.views.prototypes.points import read_points
-from imigue_lab.views.prototypes.projection import PrototypesSettings, project
+from imigue_lab.views.prototypes.points import PrototypesSettings, project, read_points
 from imigue_lab.views.style import class_colours
 
 NAMES = "nod,shake,shrug,bow,point,wave,clap,knock,scratch,yawn,stretch,sit still".split(",")

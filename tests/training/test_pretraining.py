@@ -6,12 +6,17 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from imigue_lab.studies.settings import AblationSettings, SearchSettings
 
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, body_parts
 from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.models.mamp import build_mamp
+from imigue_lab.results.fuse import fuse
+from imigue_lab.results.published_tables import table_one
+from imigue_lab.studies.ablations import ablate
+from imigue_lab.studies.search import search
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import read_start, take_over
 from imigue_lab.training.baselines.train import train_baseline
@@ -20,6 +25,9 @@ from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.pretraining.data import load_pretraining_data
 from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.pretraining.train import load_pretraining, parameter_groups, pretrain
+from imigue_lab.training.runs import find_run
+from imigue_lab.views.card import write_card
+from imigue_lab.views.style import notes_of
 from tests.models.published_names import NAMES, published_name
 
 TINY = {"epochs": 1, "frames": 8, "batch_size": 64, "windows": 8.0}
@@ -152,6 +160,54 @@ def test_a_start_that_saw_a_held_out_interview_is_refused(synthetic):
         RunError, match="expected weights that have not seen what this run holds out"
     ):
         train_baseline(BaselineSettings.from_arguments(given))
+
+
+@pytest.fixture(scope="module")
+def with_test(synthetic):
+    """A network that starts from a pre-training on all interviews, also those of test."""
+    settings = settings_of(synthetic, probe=False, use_test=True, name="all-interviews")
+    pretrain(settings)
+    given = {"data": str(synthetic), "model": "mamp", "frames": 8, "epochs": 1, "name": "from-all"}
+    return train_baseline(BaselineSettings.from_arguments(given | {"checkpoint": "all-interviews"}))
+
+
+def test_every_run_after_a_pre_training_on_test_interviews_says_so(with_test, synthetic):
+    given = {"data": str(synthetic), "model": "mamp", "frames": 8, "epochs": 1, "name": "later"}
+    later = train_baseline(BaselineSettings.from_arguments(given | {"checkpoint": "from-all"}))
+    fused = fuse(["from-all", "later"], name="fused-all")
+    first = find_run("all-interviews")
+    for run in (first, with_test, later, fused):
+        assert any(USES_TEST in note for note in notes_of(run))  # above figures, after training
+        if run != first:
+            assert USES_TEST in write_card(run).read_text()
+    table = table_one([with_test, later], "validation")
+    assert table.method.str.contains(USES_TEST).sum() == 2
+    for read in (write_card, lambda run: table_one([run])):
+        with pytest.raises(RunError, match="expected a run that predicts classes, got a pre-train"):
+            read(first)
+
+
+@pytest.mark.parametrize("start", ["all-interviews", "from-all"])
+def test_folds_search_and_ablation_refuse_a_start_that_saw_their_interviews(
+    with_test, synthetic, start, tmp_path
+):
+    videos = open_data(str(synthetic)).videos  # too few subjects for a search: each is one here
+    people = tmp_path / "people.csv"
+    videos.assign(subject=videos.video_id)[["video_id", "subject"]].to_csv(people, index=False)
+    words = f"model:mamp frames:8 epochs:1 checkpoint:{start}"
+    given = {"task": "baseline", "data": str(synthetic), "given": words}
+    complaint = f"checkpoint: expected weights that have not seen .* got run '{start}'"
+    with pytest.raises(RunError, match=complaint):
+        ablate(
+            AblationSettings.from_arguments(given | {"folds": 2, "seeds": 1, "variants": "mixup"})
+        )
+    own = f"frames:8 epochs:1 pose_run:from-all subjects:{people}"
+    own = {"task": "gesture", "given": own}
+    with pytest.raises(RunError, match=r"pose_run: expected .* got run 'from-all'"):
+        search(SearchSettings.from_arguments(given | own | {"trials": 1, "folds": 1}))
+    fold = dict(word.split(":") for word in words.split()) | {"data": str(synthetic), "fold": 1}
+    with pytest.raises(RunError, match=complaint):
+        train_baseline(BaselineSettings.from_arguments(fold))
 
 
 def test_without_validation_the_last_epoch_is_kept_and_train_alone_is_scored(synthetic):

@@ -20,7 +20,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.ranks import Process, Ranks, find_process, open_ranks
+from imigue_lab.training.ranks import ALONE, Ranks, find_process, open_ranks
 from imigue_lab.training.runs import find_run, runs_folder
 from tests.training.two_processes import TRAININGS
 
@@ -56,12 +56,12 @@ SRUN_STEP = {"SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0"}
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, Process()),
-        (TORCHRUN_STEP, Process(5, 8, 1)),
-        (SRUN_STEP, Process(2, 4, 0)),
-        (SRUN_STEP | TORCHRUN_STEP, Process(5, 8, 1)),
-        (SRUN_STEP | {"SLURM_JOB_NAME": "interactive"}, Process()),
-        ({"SLURM_NTASKS": "4"}, Process()),
+        ({}, ALONE),
+        (TORCHRUN_STEP, Ranks(5, 8, local=1)),
+        (SRUN_STEP, Ranks(2, 4)),
+        (SRUN_STEP | TORCHRUN_STEP, Ranks(5, 8, local=1)),
+        (SRUN_STEP | {"SLURM_JOB_NAME": "interactive"}, ALONE),
+        ({"SLURM_NTASKS": "4"}, ALONE),
     ],
     ids=["alone", "torchrun", "srun", "torchrun in srun", "interactive", "no step"],
 )

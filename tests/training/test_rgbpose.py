@@ -6,16 +6,15 @@ import pytest
 import torch
 
 from imigue_lab.data.clips import ClipDataset
-from imigue_lab.data.skeletons.cropping import person_box
+from imigue_lab.data.skeletons.geometry import person_box
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.training.baselines.clips import How, Sampled, SkeletonClips
 from imigue_lab.training.baselines.frames import write_frames
-from imigue_lab.training.baselines.heatmaps import HeatmapClips
+from imigue_lab.training.baselines.heatmaps import HeatmapClips, RgbPoseClips
 from imigue_lab.training.baselines.pictures import ClipPictures, PictureClips
-from imigue_lab.training.baselines.rgbpose import RgbPoseClips
 from imigue_lab.training.baselines.train import correct_prior, cross_entropy
 from tests.models.recordings import read_recording
 

@@ -6,7 +6,7 @@ import pytest
 
 from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell, read_predictions
-from imigue_lab.views.player.browsers import ErrorBrowser, Matrix
+from imigue_lab.views.player.widgets import ErrorBrowser, Matrix
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
-from imigue_lab.views.counts import (
+from imigue_lab.views.contents import (
     PUBLISHED,
     class_counts,
     clip_lengths,

@@ -14,9 +14,8 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.views.footage import find_footage, still
+from imigue_lab.views.footage import Reel, find_footage, still
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.reel import Reel
 from imigue_lab.views.skeletons import skeleton_of
 
 

@@ -1,12 +1,13 @@
 """A moment stays consistent, whichever trait a view sets; lanes follow and move the moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from imigue_lab.errors import DataError
-from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import read_gates
+from imigue_lab.views.gates.interview import gate_lanes, read_gates
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment, line_lane
 
 
@@ -117,7 +118,8 @@ def test_gate_lanes_are_the_gates(index, trained):
     gates = read_gates(run, data, "0003")
     windows = len(gates.face_seen)
     running = pd.DataFrame({"window": [0, windows - 1], "probability": [0.0, 1.0]})
-    lanes = gate_lanes(Moment(index, "0003"), gates, running, np.ones(windows, np.float32))
+    gates = replace(gates, running=running, face_share=np.ones(windows, np.float32))
+    lanes = gate_lanes(Moment(index, "0003"), gates)
     first, second, means, shares, *_, share, win = read_back(lanes)
     for drawn, gate in zip((first, second), gates.by_group(), strict=True):
         np.testing.assert_allclose(drawn, gate.T, atol=1e-6)

@@ -5,8 +5,7 @@ import pytest
 
 from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import learning_curves, read_predictions, reliability
-from imigue_lab.views.gates.over_time import gates_over_time
-from imigue_lab.views.gates.values import read_gates
+from imigue_lab.views.gates.interview import gates_over_time, read_gates
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,7 @@ from imigue_lab.views.answers import (
 from imigue_lab.views.card import write_card
 from imigue_lab.views.export import save_figures
 from imigue_lab.views.gates import by_correctness, withholding
-from imigue_lab.views.gates.over_time import gate_lanes, gates_over_time
-from imigue_lab.views.gates.values import GatesSettings
+from imigue_lab.views.gates.interview import GatesSettings, gate_lanes, gates_over_time
 from imigue_lab.views.player.lanes import Moment
 
 SPLITS = ["train"] * 18 + ["validation"] * 6 + ["test"] * 9
@@ -67,18 +67,20 @@ def everything_shown(run):
     figures = {
         **error_figures(run, predictions),
         "curves": learning_curves(run),
-        "gates": gates_over_time(run, shown.gates, running=shown.running),
+        "gates": gates_over_time(run, replace(shown.gates, strips=(), face_share=None)),
         "withheld": withholding.withheld(run, shown.gates, modality, spans),
         "correctness": by_correctness.gates_by_correctness(
             run, by_correctness.mean_gates(run, emotion.data)
         ),
     }
-    lanes = gate_lanes(Moment(emotion.index, "v30"), shown.gates, shown.running)
+    lanes = gate_lanes(Moment(emotion.index, "v30"), shown.gates)
     pages = [page.read_text() for page in (write_card(run), save_figures(run, "02", figures))]
     tables = [predictions, show_scores(run.scores()), emotion.data.summary(), run.metrics()]
     written = [path.read_text() for path in run.folder.glob("*.json")]
     text = [*(table.to_csv() for table in tables), str(lanes.lanes), *pages, *written]
-    assert shown.gates.probability == pytest.approx(shown.running.probability.iloc[-1], abs=1e-5)
+    assert shown.gates.probability == pytest.approx(
+        shown.gates.running.probability.iloc[-1], abs=1e-5
+    )
     known = probabilities(run.predictions().set_index("video_id").loc[["v30"]])[0]
     place = run.outcomes().index(shown.gates.outcome)
     assert shown.gates.probability == pytest.approx(known[place], abs=1e-5)

@@ -10,10 +10,9 @@ from PIL import Image
 
 from imigue_lab.data.videos.video import Video
 from imigue_lab.errors import DataError
-from imigue_lab.views.player.browsers import browse_clips, clip_list
-from imigue_lab.views.player.film import MOST, Player
+from imigue_lab.views.footage import Reel
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.reel import Reel
+from imigue_lab.views.player.widgets import MOST, Player, browse_clips, clip_list
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from PIL import Image
 
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.errors import DataError
-from imigue_lab.views import reel as reels
-from imigue_lab.views.reel import Film, Prints, Reel, as_jpeg
+from imigue_lab.views import footage
+from imigue_lab.views.footage import Film, Prints, Reel, as_jpeg
 
 FRAMES, FIRST = 60, 100
 SPAN = (FIRST + 20, FIRST + 49)
@@ -35,7 +35,7 @@ def lightness(content):
 
 
 def test_a_slow_frame_starts_the_cache_of_exactly_the_span(film, monkeypatch):
-    monkeypatch.setattr(reels, "SLOW", 0.0)
+    monkeypatch.setattr(footage, "SLOW", 0.0)
     reel = Reel(film, SPAN)
     own = reel.jpeg(FIRST + 55)
     assert reel.prints
@@ -61,7 +61,7 @@ def test_cache_and_film_return_the_same_bytes(film):
 
 
 def test_a_fast_frame_does_not_start_the_cache(film, monkeypatch):
-    monkeypatch.setattr(reels, "SLOW", 60.0)
+    monkeypatch.setattr(footage, "SLOW", 60.0)
     reel = Reel(film, SPAN)
     reel.jpeg(SPAN[0])
     assert reel.prints is None
@@ -69,7 +69,7 @@ def test_a_fast_frame_does_not_start_the_cache(film, monkeypatch):
 
 
 def test_paint_is_drawn_on_cached_frames_as_on_the_film(film, monkeypatch):
-    monkeypatch.setattr(reels, "SLOW", 0.0)
+    monkeypatch.setattr(footage, "SLOW", 0.0)
     reel = Reel(film, SPAN)
     reel.jpeg(SPAN[0])
     reel.prints.thread.join()
@@ -87,7 +87,7 @@ def test_a_damaged_frame_is_not_cached_and_the_film_reports_why(film, monkeypatc
         return whole(video, index)
 
     monkeypatch.setattr(Video, "frame", frame)
-    monkeypatch.setattr(reels, "SLOW", 0.0)
+    monkeypatch.setattr(footage, "SLOW", 0.0)
     reel = Reel(film, SPAN)
     reel.jpeg(SPAN[0])
     reel.prints.thread.join()
@@ -106,7 +106,7 @@ def test_caching_stops_when_the_reel_is_closed_or_the_disk_is_full(film, monkeyp
         resume.wait(10)
         return as_jpeg(picture)
 
-    monkeypatch.setattr(reels, "as_jpeg", slowly)
+    monkeypatch.setattr(footage, "as_jpeg", slowly)
     prints = Prints(film, *SPAN)
     started.wait(10)
     if way == "closed":

@@ -4,24 +4,35 @@ of videos: truncated or damaged files, different frame sizes, blurred faces.
 Letters in shapes: T frames, V joints, each with x, y, score (or x, y, z).
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float
+from tqdm import tqdm
 
-from imigue_lab.data.checks.report import Finding, found
+from imigue_lab.data.checks.tables import Finding, found
+from imigue_lab.data.index import Index
+from imigue_lab.data.keypoint_files.cache import convert
+from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.video import Frame, Video, VideoInfo, rates_of
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, LabError
 
+Decode = Literal["all", "sample", "none"]
 Keypoints = Float[np.ndarray, "T V 3"]
 HeadBox = tuple[float, float, float]  # centre x, centre y, half side, in pixels
 OFTEN = 0.5  # share of frames; a joint that is seen in fewer is reported
 NEARER = 0.5  # hands are swapped if the other wrist is at less than this share of the distance
+THREADS = 2
 SAMPLES = 3  # frames per video in which the face is inspected
 BLURRED = 0.15  # of the frame's sharpness; a guess, no release with blurred faces was available
 UPPER = "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist"
@@ -85,6 +96,34 @@ def head_boxes(
     frames = np.flatnonzero(seen[:, ends].all(axis=1))
     half = 0.6 * np.linalg.norm(nose[:, :2] - neck[:, :2], axis=1)
     return {int(f): (float(nose[f, 0]), float(nose[f, 1]), float(half[f])) for f in frames}
+
+
+def files_of(index: Index, column: Literal["video", "keypoints"]) -> dict[str, Path]:
+    """The files of whole videos by video id, and those of single clips by clip id."""
+    whole, single = index.videos.set_index("video_id"), index.clips.set_index("clip_id")
+    return whole[column].dropna().to_dict() | single[column].dropna().to_dict()
+
+
+def read_poses(index: Index) -> tuple[dict[str, KeypointFacts], list[Finding]]:
+    """Reads every keypoint file once; unreadable files are grouped by the kind of error."""
+    poses: dict[str, KeypointFacts] = {}
+    unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
+    files, video_of = files_of(index, "keypoints"), index.clips.set_index("clip_id").video_id
+    with suppress(LabError):  # errors are collected per file below; a cache is not needed
+        convert([path for path in files.values() if not is_array(path)], parse)
+    for name, path in files.items():
+        try:
+            recording = read_file(index, path, video_of.get(name, name))
+        except DataError as error:
+            message = str(error).removeprefix(str(path)).lstrip(":, ")
+            unreadable.setdefault(re.sub(r"\d+", "", message), []).append((name, message))
+            continue
+        poses[name] = read_facts(recording.skeleton[0], recording.layout, recording.remarks)
+    return poses, [
+        Finding("error", "unreadable keypoints", what, tuple(name for name, _ in group), advice)
+        for group in unreadable.values()
+        for what, _, advice in [group[0][1].rpartition("; ")]
+    ]
 
 
 def check_keypoints(facts: dict[str, KeypointFacts], frames: dict[str, int]) -> list[Finding]:
@@ -164,9 +203,28 @@ def face_sharpness(frame: Frame, head: HeadBox) -> float:
 
 def sharpness(grey: Float[np.ndarray, "height width"]) -> float:
     """Variance of the Laplacian: small where edges are blurred."""
-    inner = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((around - 4 * inner).var())
+    return float(cv2.Laplacian(grey, cv2.CV_64F)[1:-1, 1:-1].var())
+
+
+def inspect_videos(
+    files: dict[str, Path],
+    headers: dict[str, VideoInfo],
+    poses: dict[str, KeypointFacts],
+    decode: Decode,
+) -> dict[str, VideoFacts]:
+    """Counts, decodes and inspects every video file, two at a time."""
+
+    def inspect(name: str) -> VideoFacts:
+        header = headers[name].frames
+        if decode == "none" and header:
+            return VideoFacts(header, "", np.nan)
+        heads = poses[name].heads if name in poses else {}
+        return inspect_video(files[name], decode == "all", heads)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        facts = pool.map(inspect, files)
+        bar = tqdm(facts, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
+        return dict(zip(files, bar, strict=True))
 
 
 def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) -> list[Finding]:
@@ -175,7 +233,7 @@ def check_videos(facts: dict[str, VideoFacts], headers: dict[str, VideoInfo]) ->
     what = "video files that cannot be read to their end"
     advice = "copy them again, or give yourself permission where it is denied"
     findings = found("error", "truncated video", what, faulty, advice)
-    sizes = {name: f"{info.width} x {info.height}" for name, info in headers.items()}
+    sizes = {n: f"{info.width} x {info.height}" for n, info in headers.items() if info.frames}
     usual = Counter(sizes.values()).most_common(1)[0][0] if sizes else ""
     others = [f"{name}: {size}" for name, size in sizes.items() if size != usual]
     what = f"frames of another size than the usual {usual}"

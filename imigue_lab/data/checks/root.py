@@ -4,39 +4,51 @@ Label tables, keypoints and videos are checked in turn; nothing is changed, and 
 check.
 """
 
-import re
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from tqdm import tqdm
-
-from imigue_lab.data.checks import tables
-from imigue_lab.data.checks.recordings import (
-    KeypointFacts,
-    VideoFacts,
-    check_keypoints,
-    check_videos,
-    inspect_video,
-    read_facts,
-)
-from imigue_lab.data.checks.report import ORDER, Finding, Report, found
-from imigue_lab.data.index import Index, Survey
-from imigue_lab.data.keypoint_files.cache import convert
-from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
+from imigue_lab.data.checks import recordings, tables
+from imigue_lab.data.checks.tables import Finding, found
+from imigue_lab.data.index import Index
+from imigue_lab.data.keypoint_files.clips import with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
-from imigue_lab.data.videos.probe import probe_all
-from imigue_lab.data.videos.video import VideoInfo
-from imigue_lab.errors import DataError, LabError
+from imigue_lab.data.videos.video import VideoInfo, probe_all
 
-Decode = Literal["all", "sample", "none"]
-THREADS = 2
+ORDER = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings under a root, errors first, and the index of what can be used."""
+
+    root: Path
+    index: Index
+    findings: list[Finding]
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is no error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def __str__(self) -> str:
+        index = self.index
+        kind = f"{index.layout} layout{', synthetic' * index.synthetic}"
+        head = f"{self.root}: {kind}, {len(index.videos)} videos, {len(index.clips)} clips"
+        return "\n".join([head, *map(str, self.findings)])
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "root": str(self.root),
+            "layout": self.index.layout,
+            "synthetic": self.index.synthetic,
+            "videos": len(self.index.videos),
+            "clips": len(self.index.clips),
+            "findings": [finding.as_json() for finding in self.findings],
+        }
 
 
 def check_root(
-    root: Path | str, decode: Decode = "sample", subjects: str = "", store: str = ""
+    root: Path | str, decode: recordings.Decode = "sample", subjects: str = "", store: str = ""
 ) -> Report:
     """Checks everything under a root.
 
@@ -50,18 +62,28 @@ def check_root(
     """
     survey = survey_root(root)
     index = with_extracted(with_people(survey.to_index(), subjects), store)
-    findings = tables.check_problems(survey.problems) + check_survey(survey)
-    files = files_of(index, "video")
+    findings = tables.check_problems(survey.problems)
+    what = "validation videos are also in the train folder"
+    advice = "they are used for validation and left out of train; delete the copies"
+    findings += found("warning", "validation inside train", what, survey.in_train_too, advice)
+    lines = [line for line in survey.absent if "are also in train" not in line]
+    advice = "what is missing is left out, all else is used"
+    findings += [Finding("note", "layout", line, (), advice) for line in lines]
+    files = recordings.files_of(index, "video")
     probed, _ = probe_all(sorted(files.values()), survey.root)
     headers = {name: probed.get(path, VideoInfo(0.0, 0, 0, 0)) for name, path in files.items()}
-    poses, pose_findings = read_poses(index)
-    videos = inspect_videos(files, headers, poses, decode)
+    poses, pose_findings = recordings.read_poses(index)
+    videos = recordings.inspect_videos(files, headers, poses, decode)
     frames = {name: fact.frames for name, fact in videos.items() if not fact.fault}
     lengths = {name: fact.rows for name, fact in poses.items()} | frames
     past_end, range_findings = tables.check_ranges(index.clips, lengths)
     findings += pose_findings + range_findings
-    findings += check_keypoints(poses, expected_rows(index, frames, past_end))
-    findings += check_videos(videos, {n: header for n, header in headers.items() if header.frames})
+    clips = index.clips[~index.clips.clip_id.isin(past_end)]
+    rows = dict(zip(clips.clip_id, (clips.end - clips.start + 1).tolist(), strict=True)) | frames
+    if index.layout == "bold":  # whose joints have rows only where somebody is seen
+        rows = {}
+    findings += recordings.check_keypoints(poses, rows)
+    findings += recordings.check_videos(videos, headers)
     findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
     findings += tables.check_placeholders(index) + tables.check_official_counts(index)
     what, advice = "outcomes may be typos", "correct them, or leave them empty"
@@ -72,71 +94,3 @@ def check_root(
     if tables.has_official(index):
         findings += tables.check_known_leak(index)
     return Report(survey.root, index, sorted(findings, key=lambda f: ORDER.index(f.severity)))
-
-
-def check_survey(survey: Survey) -> list[Finding]:
-    """What the layout lacks, and what its reader left out."""
-    what = "validation videos are also in the train folder"
-    advice = "they are used for validation and left out of train; delete the copies"
-    findings = found("warning", "validation inside train", what, survey.in_train_too, advice)
-    lines = [line for line in survey.absent if "are also in train" not in line]
-    advice = "what is missing is left out, all else is used"
-    return findings + [Finding("note", "layout", line, (), advice) for line in lines]
-
-
-def files_of(index: Index, column: Literal["video", "keypoints"]) -> dict[str, Path]:
-    """The files of whole videos by video id, and those of single clips by clip id."""
-    whole, single = index.videos.set_index("video_id"), index.clips.set_index("clip_id")
-    return whole[column].dropna().to_dict() | single[column].dropna().to_dict()
-
-
-def read_poses(index: Index) -> tuple[dict[str, KeypointFacts], list[Finding]]:
-    """Reads every keypoint file once; unreadable files are grouped by the kind of error."""
-    poses: dict[str, KeypointFacts] = {}
-    unreadable: dict[str, list[tuple[str, str]]] = {}  # message without numbers -> name, message
-    files, video_of = files_of(index, "keypoints"), index.clips.set_index("clip_id").video_id
-    with suppress(LabError):  # errors are collected per file below; a cache is not needed
-        convert([path for path in files.values() if not is_array(path)], parse)
-    for name, path in files.items():
-        try:
-            recording = read_file(index, path, video_of.get(name, name))
-        except DataError as error:
-            message = str(error).removeprefix(str(path)).lstrip(":, ")
-            unreadable.setdefault(re.sub(r"\d+", "", message), []).append((name, message))
-            continue
-        poses[name] = read_facts(recording.skeleton[0], recording.layout, recording.remarks)
-    return poses, [
-        Finding("error", "unreadable keypoints", what, tuple(name for name, _ in group), advice)
-        for group in unreadable.values()
-        for what, _, advice in [group[0][1].rpartition("; ")]
-    ]
-
-
-def inspect_videos(
-    files: dict[str, Path],
-    headers: dict[str, VideoInfo],
-    poses: dict[str, KeypointFacts],
-    decode: Decode,
-) -> dict[str, VideoFacts]:
-    """Counts, decodes and inspects every video file, two at a time."""
-
-    def inspect(name: str) -> VideoFacts:
-        header = headers[name].frames
-        if decode == "none" and header:
-            return VideoFacts(header, "", np.nan)
-        heads = poses[name].heads if name in poses else {}
-        return inspect_video(files[name], decode == "all", heads)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        facts = pool.map(inspect, files)
-        bar = tqdm(facts, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
-        return dict(zip(files, bar, strict=True))
-
-
-def expected_rows(index: Index, frames: dict[str, int], past_end: list[str]) -> dict[str, int]:
-    """Frames of each keypoint file's video, or clip unless it is past the end of its video."""
-    if index.layout == "bold":  # whose joints have rows only where somebody is seen
-        return {}
-    clips = index.clips[~index.clips.clip_id.isin(past_end)]
-    lengths = dict(zip(clips.clip_id, clips.end - clips.start + 1, strict=True))
-    return {name: int(length) for name, length in (lengths | frames).items()}

@@ -1,17 +1,57 @@
-"""Faults in the label files: ids, classes, ranges, splits, subjects, counts."""
+"""Findings of the data check, and those in the label files: ids, classes, ranges, splits, subjects,
+counts.
+"""
 
 import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from imigue_lab.data.checks.report import Finding, Severity, found
 from imigue_lab.data.index import SPLITS, Index, Problem
 from imigue_lab.data.layouts.inventory import is_video
 from imigue_lab.data.layouts.tables import TYPO, similarity
 from imigue_lab.data.vocabulary import WORDS
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, some
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault, with every place where it was found.
+
+    An `error` must be fixed before the data are used: training stops where it reads the faulty
+    table or file. A `warning` changes what the scores mean, a `note` is information.
+    """
+
+    severity: Severity
+    kind: str  # a short name, the same for a fault in every layout
+    what: str
+    places: tuple[str, ...]  # video ids, clip ids, or files with a row
+    advice: str
+
+    @property
+    def sentence(self) -> str:
+        """What, where and what to do, as training refuses an error."""
+        where = f" ({len(self.places)}: {some(self.places)})" if self.places else ""
+        return f"{self.what}{where}; {self.advice}"
+
+    def __str__(self) -> str:
+        return f"{self.severity}, {self.kind}: {self.sentence}"
+
+    def as_json(self) -> dict[str, object]:
+        return vars(self) | {"count": len(self.places), "places": list(self.places)}
+
+
+def found(
+    severity: Severity, kind: str, what: str, places: Iterable[object], advice: str
+) -> list[Finding]:
+    """One finding, or none if there is no place."""
+    names = tuple(str(place) for place in places)
+    return [Finding(severity, kind, what, names, advice)] if names else []
 
 
 class Counts(NamedTuple):

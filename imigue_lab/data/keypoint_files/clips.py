@@ -1,7 +1,10 @@
 """The keypoints of one clip or of a whole video, in either form in which data sets store them.
 
 A clip's own file takes precedence over the rows of its video's file. Files are parsed once
-(`cache.py`).
+(`cache.py`). Keypoints of the picture are in pixels, with scores up to 1, whatever unit their file
+has: OpenPose writes fractions of the picture on request (``--keypoint_scale 3``: 0 to 1, 4: -1 to
+1, 5: 0 to 100), as MediaPipe always does; SimCC estimators (RTMPose) write peaks of up to 10 as
+scores.
 
 Letters in shapes: M persons, T frames, V joints, C channels.
 """
@@ -13,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
 from imigue_lab.data.keypoint_files.formats import map_array
+from imigue_lab.data.keypoint_files.openpose import HIGHEST, LARGEST
 from imigue_lab.data.keypoint_files.tables import (
     Recording,
     as_recording,
@@ -26,13 +30,28 @@ from imigue_lab.data.keypoint_files.tables import (
     named_layout,
     read_points,
 )
-from imigue_lab.data.keypoint_files.units import Size, in_pixels, needs_nothing
-from imigue_lab.data.skeletons.declared import declared_layout
-from imigue_lab.data.skeletons.geometry import Skeleton, pick
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, contains, subset
+from imigue_lab.data.skeletons.geometry import pick, present, with_places
+from imigue_lab.data.skeletons.keypoints import (
+    LAYOUTS,
+    Layout,
+    Unit,
+    contains,
+    declared_layout,
+    subset,
+)
 from imigue_lab.data.store import store_folder
 from imigue_lab.data.workspace import short_hash, workspace, write_array
 from imigue_lab.errors import DataError, some
+
+BEYOND = 0.05  # share of the picture by which points may be outside
+SAMPLE = 1000  # joints by which a file in pixels is recognised quickly
+LARGE = 300  # pixels; whoever never leaves the first 100 of a larger picture has percent
+Size = tuple[int, int]  # width and height in pixels
+RANGES: dict[Unit, tuple[int, int]] = {
+    "fractions": (0, 1),
+    "signed fractions": (-1, 1),
+    "percent": (0, 100),
+}
 
 
 def read_clip(index: Index, clip_id: str) -> Recording:
@@ -54,10 +73,8 @@ def read_clip(index: Index, clip_id: str) -> Recording:
     recording = read_file(index, whole, clip.video_id)
     frames = recording.skeleton.shape[1]
     if clip.end >= frames:
-        raise DataError(
-            f"{whole}: expected frames up to {clip.end} for clip {clip_id}, got {frames} frames;"
-            " correct its range, or copy the file again"
-        )
+        what, got = f"frames up to {clip.end} for clip {clip_id}", f"{frames} frames"
+        raise DataError.expected(whole, what, got, "correct its range, or copy the file again")
     return replace(recording, skeleton=recording.skeleton[:, clip.start : clip.end + 1])
 
 
@@ -106,7 +123,11 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
         layouts[name] = recording.layout
         for remark in recording.remarks:
             remarks.setdefault(remark, []).append(str(name))
-            paths[name] = keep_copy(path, recording.skeleton)
+        if recording.remarks:  # a copy in the workspace
+            digest = blake2b(np.ascontiguousarray(recording.skeleton).tobytes(), digest_size=8)
+            stem = f"{path.stem}-{short_hash(path.absolute())}-{digest.hexdigest()}"
+            paths[name] = workspace() / "keypoints" / f"{stem}.npy"
+            write_array(paths[name], recording.skeleton)
     shapes = {name: np.load(path, mmap_mode="r").shape for name, path in paths.items()}
     last = key[found].map({name: shape[-3] - 1 for name, shape in shapes.items()})
     mapped = clips[found].assign(
@@ -122,14 +143,6 @@ def map_clips(index: Index, clips: pd.DataFrame, wanted: Layout | None = None) -
         clips.clip_id[~found].tolist(),
         [f"{remark} ({some(names)})" for remark, names in remarks.items()],
     )
-
-
-def keep_copy(path: Path, skeleton: Skeleton) -> Path:
-    """A file of the workspace with the keypoints of another file, changed."""
-    digest = blake2b(np.ascontiguousarray(skeleton).tobytes(), digest_size=8).hexdigest()
-    copy = workspace() / "keypoints" / f"{path.stem}-{short_hash(path.absolute())}-{digest}.npy"
-    write_array(copy, skeleton)
-    return copy
 
 
 def one_layout(layouts: dict[str, Layout], files: dict[str, Path]) -> Layout:
@@ -199,11 +212,72 @@ def with_extracted(index: Index, store: str) -> Index:
     if not found or not without.any():
         return index
     if len(found) > 1:
-        raise DataError(
-            f"{found[0].parent}: expected one version of extracted keypoints, got"
-            f" {some(folder.name for folder in found)}; delete the others"
-        )
+        what, got = "one version of extracted keypoints", some(folder.name for folder in found)
+        raise DataError.expected(found[0].parent, what, got, "delete the others")
     files = [found[0] / f"{video_id}.safetensors" for video_id in index.videos.video_id]
     extracted = [path if path.exists() else None for path in files]
     keypoints = index.videos.keypoints.where(~without, pd.Series(extracted, dtype=object))
     return replace(index, videos=index.videos.assign(keypoints=keypoints))
+
+
+def in_pixels(recording: Recording, size: Size | None) -> Recording:
+    """The recording in pixels of its picture with scores up to 1; remarks say what was changed.
+
+    Joints in space are returned as they are. Without the picture's size, fractions stay.
+    """
+    skeleton, remarks = recording.skeleton, list(recording.remarks)
+    if recording.layout.axes == 3:
+        return recording
+    if skeleton[..., 2].max(initial=0) > HIGHEST:
+        remarks.append("scores above 1 are taken for 1")
+        skeleton = np.concatenate([skeleton[..., :2], skeleton[..., 2:].clip(max=1)], axis=-1)
+    unit = unit_of(recording, size)
+    if unit != "pixels" and size is None:
+        what = f"coordinates are {unit} of a picture of unknown size"
+        remarks.append(f"{what}: width and height are not to scale until the video is added")
+    elif size is not None and unit != "pixels":
+        low, high = RANGES[unit]
+        remarks.append(f"coordinates are {unit} of the picture: scaled to its pixels")
+        places = (skeleton[..., :2] - low) / (high - low) * size
+        skeleton = with_places(skeleton, places * present(skeleton)[..., None])
+    elif size is None and within(skeleton[..., :2], RANGES["percent"]):
+        what = "all points are in the first 100 pixels: if they are percent of the picture"
+        remarks.append(f"{what}, declare the unit in keypoints.json, or add the video")
+    layout = recording.layout
+    if layout.unit != "pixels" or not layout.scores:
+        layout = replace(layout, unit="pixels", scores=True)
+    return Recording(skeleton, layout, tuple(remarks))
+
+
+def within(places: Float[np.ndarray, "*points 2"], span: tuple[int, int]) -> bool:
+    return bool(span[0] <= places.min() and places.max() <= span[1])
+
+
+def needs_nothing(points: np.ndarray, layout: Layout) -> bool:
+    """Whether an array is valid, and in space, or in pixels with scores up to 1; quicker than to
+    convert it.
+    """
+    values = np.asarray(points).reshape(-1, points.shape[-1])
+    if values.dtype.kind != "f" or not values.size or values.shape[1] != 3:
+        return False
+    most = max(values.max(), -values.min())  # NaN where any is
+    if layout.axes == 3:
+        return bool(most < np.finfo(np.float32).max)
+    few, score = values[:: max(1, len(values) // SAMPLE)], values[:, 2]
+    far = few[few[:, 2] > 0, :2].max(initial=0) > RANGES["percent"][1]
+    scored = layout.scores and score.min() >= 0 and score.max() <= HIGHEST
+    return bool(layout.unit == "pixels" and far and most <= LARGEST and scored)
+
+
+def unit_of(recording: Recording, size: Size | None) -> Unit:
+    """The declared unit, else the narrowest range that contains all points."""
+    if recording.layout.unit != "pixels":
+        return recording.layout.unit
+    shown = recording.skeleton[present(recording.skeleton)][:, :2]
+    if not len(shown):
+        return "pixels"
+    low, high = float(shown.min()), float(shown.max())
+    if high <= 1 + BEYOND and low >= -1 - 2 * BEYOND:
+        return "fractions" if low >= -BEYOND else "signed fractions"
+    large = size is not None and min(size) >= LARGE
+    return "percent" if large and within(shown, RANGES["percent"]) else "pixels"

@@ -19,7 +19,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -42,7 +42,6 @@ JOINTS = 18  # of BoLD, in the order of `openpose18`
 LONGEST = 1e6  # frames
 SCORED = 0.1  # below it a joint is missing, as the authors of BoLD's baseline read it
 LEAVE = "leave its clip out, as the data set's list of missing skeletons"
-Points = dict[tuple[str, str], int]  # column of a component's point, by both names
 
 
 def read_rtmpose_json(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
@@ -115,59 +114,44 @@ def place(lines: Iterator[str]) -> list[float]:
     return [x, y, z]
 
 
-class PoseFile(NamedTuple):
-    """The content of a file: x, y and further axes, confidence, and the column of each point."""
-
-    positions: Float[np.ndarray, "T M P axes"]
-    confidence: Float[np.ndarray, "T M P"]
-    points: Points
-
-
 def read_pose(path: Path) -> Skeleton:
     """The person of highest confidence, followed by position, as `openpose137` or `mediapipe65`.
 
     Raises DataError for no ``.pose`` file, no frames, or points of another estimator.
     """
-    file = read_pose_file(path)
-    parts = {component for component, _ in file.points}
-    if set(PARTS) <= parts:
-        layout = "openpose137"  # points of a component are in OpenPose's order
-        own = {part: [name for name in file.points if name[0] == part] for part in PARTS}
-        names = [name for part, count in PARTS.items() for name in own[part][:count]]
-    elif "POSE_LANDMARKS" in parts:
-        layout = "mediapipe65"
-        names = [mediapipe_name(joint) for joint in LAYOUTS[layout].joints]
-    else:
-        raise DataError(
-            f"{path}: expected points of OpenPose or of MediaPipe Holistic, got"
-            f" {some(sorted(parts))}; convert the file"
-        )
-    absent = [point for point in names if point not in file.points]
-    if absent:
-        raise DataError(f"{path}: contains no {' '.join(absent[0])}; write the file again")
-    columns = [file.points[name] for name in names]
-    values = np.concatenate([file.positions[..., :2], file.confidence[..., None]], axis=-1)
-    values = values[:, :, columns].astype(np.float64)
-    values[values[..., 2] == 0] = 0  # undetected points may have any value
-    persons = [checked(person, LAYOUTS[layout], f"{path}") for person in values.swapaxes(0, 1)]
-    return tracked([list(frame) for frame in np.stack(persons, axis=1)], len(columns))
-
-
-def read_pose_file(path: Path) -> PoseFile:
     from pose_format import Pose
 
     try:
         pose = Pose.read(path.read_bytes())
-        positions = np.ma.getdata(pose.body.data)
-        confidence = np.asarray(pose.body.confidence)
-        names = [(part.name, point) for part in pose.header.components for point in part.points]
-        if positions.shape[:3] != confidence.shape or confidence.shape[2:] != (len(names),):
+        positions = np.ma.getdata(pose.body.data)  # (T, M, P, axes)
+        confidence = np.asarray(pose.body.confidence)  # (T, M, P)
+        points = [(part.name, point) for part in pose.header.components for point in part.points]
+        if positions.shape[:3] != confidence.shape or confidence.shape[2:] != (len(points),):
             raise ValueError(f"{confidence.shape} confidences of {positions.shape} positions")
     except Exception as error:  # the library validates nothing: damage raises any exception
         raise unreadable(path, "is not a .pose file", error, "write it again") from None
     if not confidence.shape[0] or not confidence.shape[1]:
         raise DataError(f"{path}: contains no frame with a person; write it again")
-    return PoseFile(positions, confidence, {name: column for column, name in enumerate(names)})
+    column = {name: number for number, name in enumerate(points)}
+    parts = {component for component, _ in column}
+    if set(PARTS) <= parts:
+        layout = "openpose137"  # points of a component are in OpenPose's order
+        own = {part: [name for name in column if name[0] == part] for part in PARTS}
+        names = [name for part, count in PARTS.items() for name in own[part][:count]]
+    elif "POSE_LANDMARKS" in parts:
+        layout = "mediapipe65"
+        names = [mediapipe_name(joint) for joint in LAYOUTS[layout].joints]
+    else:
+        what = "points of OpenPose or of MediaPipe Holistic"
+        raise DataError.expected(path, what, some(sorted(parts)), "convert the file")
+    absent = [point for point in names if point not in column]
+    if absent:
+        raise DataError(f"{path}: contains no {' '.join(absent[0])}; write the file again")
+    values = np.concatenate([positions[..., :2], confidence[..., None]], axis=-1)
+    values = values[:, :, [column[name] for name in names]].astype(np.float64)
+    values[values[..., 2] == 0] = 0  # undetected points may have any value
+    persons = [checked(person, LAYOUTS[layout], f"{path}") for person in values.swapaxes(0, 1)]
+    return tracked([list(frame) for frame in np.stack(persons, axis=1)], len(names))
 
 
 def mediapipe_name(joint: str) -> tuple[str, str]:
@@ -197,10 +181,8 @@ def read_skeleton_csv(path: Path) -> Float32[np.ndarray, "1 T 25 3"]:
     except (OSError, ValueError) as error:
         raise unreadable(path, "is not a table", error, "copy it again") from None
     if table.shape[1] != 11 * KINECT or not np.isfinite(table).all():
-        raise DataError(
-            f"{path}: expected {11 * KINECT} finite numbers a frame, 11 of each joint, got"
-            f" {table.shape[1]} columns; copy it again"
-        )
+        what = f"{11 * KINECT} finite numbers a frame, 11 of each joint"
+        raise DataError.expected(path, what, f"{table.shape[1]} columns", "copy it again")
     return np.ascontiguousarray(table.reshape(1, -1, KINECT, 11)[..., :3])
 
 
@@ -233,10 +215,8 @@ def open_joints(path: Path) -> tuple[Float[np.ndarray, "rows columns"], int]:
     """
     rows = map_array(path)
     if rows.shape[1:] != (2 + 3 * JOINTS,) or not len(rows) or rows.dtype.kind != "f":
-        raise DataError(
-            f"{path}: expected rows of frame, person and {JOINTS} joints, got {rows.shape};"
-            " copy it again"
-        )
+        what = f"rows of frame, person and {JOINTS} joints"
+        raise DataError.expected(path, what, rows.shape, "copy it again")
     if not 0 <= (last := rows[-1, 0] - rows[0, 0]) < LONGEST:
         raise DataError(f"{path}: expected rows in the order of frames; copy the file again")
     return rows, int(last) + 1

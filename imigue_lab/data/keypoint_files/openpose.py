@@ -33,7 +33,7 @@ LARGEST = 1e5  # pixels; no picture is larger
 HIGHEST = 1.5  # OpenPose's scores slightly exceed 1 now and then
 MOST = 20  # persons of a frame who are followed, those of the highest scores
 LOST = 50  # frames after which a person who comes back is another one
-PEAK = 20.0  # scores of SimCC estimators reach 10, see `units`
+PEAK = 20.0  # scores of SimCC estimators reach 10, see `clips.in_pixels`
 
 
 def read_openpose_json(folder: Path) -> Float32[np.ndarray, "1 T V 3"]:
@@ -49,10 +49,8 @@ def read_openpose_json(folder: Path) -> Float32[np.ndarray, "1 T V 3"]:
     people = [read_people(path) for path in frame_files(folder)]
     joints = {len(person) for own in people for person in own}
     if len(joints) > 1:
-        raise DataError(
-            f"{folder}: expected one model of OpenPose, got persons of 18 and of 25 body points;"
-            " run OpenPose again"
-        )
+        what, got = "one model of OpenPose", "persons of 18 and of 25 body points"
+        raise DataError.expected(folder, what, got, "run OpenPose again")
     return tracked(people, min(joints, default=137))
 
 
@@ -149,10 +147,8 @@ def read_people(path: Path) -> list[Person]:
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise DataError(f'{path}: has no list "people"; run OpenPose again')
     if len(people) > MOST_PEOPLE:
-        raise DataError(
-            f"{path}: expected up to {MOST_PEOPLE} persons in a frame, got {len(people)}; run"
-            " OpenPose again"
-        )
+        what = f"up to {MOST_PEOPLE} persons in a frame"
+        raise DataError.expected(path, what, len(people), "run OpenPose again")
     found = []
     for person in people:
         body = next((key for key in (BODY, "pose_keypoints") if key in person), BODY)
@@ -178,9 +174,8 @@ def read_part(path: Path, person: dict, part: str, points: int) -> Float64[np.nd
             " BODY_25 or COCO model, and with face and hands or without them"
         )
     if wrong := [number for number in numbers if type(number) not in (int, float)]:
-        raise DataError(
-            f"{path}: {part}: expected a number, got {wrong[0]!r:.40}; run OpenPose again"
-        )
+        what = "a number"
+        raise DataError.expected(f"{path}: {part}", what, f"{wrong[0]!r:.40}", "run OpenPose again")
     try:
         return np.array(numbers, dtype=np.float64).reshape(points, 3)
     except OverflowError:

@@ -31,9 +31,8 @@ from imigue_lab.data.keypoint_files.formats import (
 )
 from imigue_lab.data.keypoint_files.openpose import HIGHEST, PEAK, checked, read_openpose_json
 from imigue_lab.data.layouts.tables import read_text, separator
-from imigue_lab.data.skeletons.declared import FILE
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import FILE, LAYOUTS, Layout
 from imigue_lab.errors import DataError, advice, unreadable
 
 NAMED = {
@@ -48,7 +47,7 @@ UNNAMED = (".npy", ".csv", ".json")  # of joints without names: `keypoints.json`
 
 @dataclass(frozen=True)
 class Recording:
-    """The keypoints of one recording, their layout, and what `units.in_pixels` changed."""
+    """The keypoints of one recording, their layout, and what `clips.in_pixels` changed."""
 
     skeleton: Skeleton
     layout: Layout
@@ -58,7 +57,7 @@ class Recording:
 def read_recording(
     path: Path, declared: Layout | None = None, wanted: Layout | None = None
 ) -> Recording:
-    """Keypoints of one recording, as in the file; `units.in_pixels` converts them.
+    """Keypoints of one recording, as in the file; `clips.in_pixels` converts them.
 
     The arguments are those of `layout_of_file`. Raises DataError for files of another kind, and for
     any that cannot be used.
@@ -140,10 +139,8 @@ def layout_of_file(
     if declared and joints and ending.lower() in UNNAMED:
         if len(declared.joints) != joints or axes not in (0, declared.axes):
             found = f"{joints} in the picture" if axes == 2 else joints
-            raise DataError(
-                f"{path}: expected the {len(declared.joints)} joints of {declared.name}, which"
-                f" {FILE} declares, got {found}; correct either"
-            )
+            what = f"the {len(declared.joints)} joints of {declared.name}, which {FILE} declares"
+            raise DataError.expected(path, what, found, "correct either")
         return declared
     known = [layout for layout in LAYOUTS.values() if axes in (0, layout.axes)]
     fitting = [layout for layout in known if len(layout.joints) == joints]
@@ -186,10 +183,8 @@ def read_keypoint_csv(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
         raise DataError(f"{path}: expected frames, got {found}; copy it again, or leave it out")
     width = 1 + 3 * len(layout.joints) if layout else len(lines[0])
     if width % 3 != 1 or width < 4:
-        raise DataError(
-            f"{path}: expected frame and x, y, score of each joint, got {width} columns; write it"
-            " in this form"
-        )
+        what = "frame and x, y, score of each joint"
+        raise DataError.expected(path, what, f"{width} columns", "write it in this form")
     check_header(lines[0], width, path)
     rows = [numbers(line, width, f"{path}: line {n}") for n, line in enumerate(lines[1:], 2)]
     table = np.array(rows)
@@ -201,24 +196,18 @@ def read_keypoint_csv(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
 def check_header(cells: list[str], width: int, path: Path) -> None:
     """A header has column names or column numbers; a frame is refused."""
     if len(cells) != width:
-        raise DataError(
-            f"{path}: line 1: expected a header of {width} columns, frame and x, y, score of"
-            f" {width // 3} joints, got {len(cells)}; write the file again"
-        )
+        what = f"a header of {width} columns, frame and x, y, score of {width // 3} joints"
+        raise DataError.expected(f"{path}: line 1", what, len(cells), "write the file again")
     values = [number for cell in cells if (number := as_number(cell)) is not None]
     if len(values) == width and np.any(values != values[0] + np.arange(width)):
-        raise DataError(
-            f"{path}: line 1: expected a header, got only numbers; add a header, otherwise the"
-            " first frame is lost"
-        )
+        what, todo = "a header", "add a header, otherwise the first frame is lost"
+        raise DataError.expected(f"{path}: line 1", what, "only numbers", todo)
 
 
 def numbers(cells: list, width: int, where: str) -> list[float]:
     """The cells of one line as numbers; NaN is reported later, with its joint."""
     if len(cells) != width:
-        raise DataError(
-            f"{where}: expected {width} columns, got {len(cells)}; write the file again"
-        )
+        raise DataError.expected(where, f"{width} columns", len(cells), "write the file again")
     values: list[Any] = [as_number(cell) for cell in cells]
     if None in values:
         column = values.index(None)
@@ -239,10 +228,8 @@ def as_number(cell: Any) -> float | None:
 
 def check_frame_numbers(frames: Float64[np.ndarray, " T"], path: Path) -> None:
     if frames[0] not in (0, 1):
-        raise DataError(
-            f"{path}: line 2: expected frame 0 or 1, got {frames[0]:g}; add the missing frames, or"
-            " write the frame number into the first column"
-        )
+        todo = "add the missing frames, or write the frame number into the first column"
+        raise DataError.expected(f"{path}: line 2", "frame 0 or 1", f"{frames[0]:g}", todo)
     wrong = frames != frames[0] + np.arange(len(frames))
     if wrong.any():
         frame = int(np.argmax(wrong))
@@ -292,10 +279,8 @@ def check_extent(path: Path) -> None:
     far = re.search(rb'<c [^>]*?\br="((?:O[V-Z]|[P-Z][A-Z]|[A-Z]{3})[0-9]+)"', xml)
     if far or max(rows, default=0) > 2 * len(rows) + 100:
         where = far[1].decode() if far else f"row {max(rows)}"
-        raise DataError(
-            f"{path}: expected 411 columns and no gap between rows, got a cell at {where}; delete"
-            " it and save the sheet again"
-        )
+        what, got = "411 columns and no gap between rows", f"a cell at {where}"
+        raise DataError.expected(path, what, got, "delete it and save the sheet again")
 
 
 def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:
@@ -307,10 +292,8 @@ def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:
     """
     joints, widths = len(layout.joints), (2, 3) if layout.axes == 2 else (3,)
     if array.dtype.kind != "f" or not array.size or array.shape[-1] not in widths:
-        raise DataError(
-            f"{path}: expected floats (frames, {joints}, 3) of {layout.name}, or (persons, frames,"
-            f" {joints}, 3), got {array.dtype} {array.shape}; save it in this form"
-        )
+        what = f"floats (frames, {joints}, 3) of {layout.name}, or (persons, frames, {joints}, 3)"
+        raise DataError.expected(path, what, f"{array.dtype} {array.shape}", "save it in this form")
     persons = as_persons(array)
     if layout.axes == 2:
         if array.shape[-1] == 2 or not layout.scores:

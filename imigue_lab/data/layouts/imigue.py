@@ -67,7 +67,10 @@ def read_full(inventory: Inventory) -> Survey:
 
 
 def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
-    """Adds clips, subjects and outcomes, and a row for each labelled video without files."""
+    """Adds clips, subjects and outcomes, and a row for each labelled video without files.
+
+    Subject and outcome are those of the first row of a video that has them; later rows must agree.
+    """
     table = read_table(path, COLUMNS, survey)
     rows: Counter[str] = Counter()
     fileless = []
@@ -81,27 +84,20 @@ def add_labels(videos: dict[str, Row], path: Path, survey: Survey) -> None:
             videos[video_id] = {"video_id": video_id, "split": None} | pick_files([], survey)
             fileless.append(video_id)
         number, rows[video_id] = rows[video_id], rows[video_id] + 1
-        set_subject(videos[video_id], subject, outcome, path, line, survey)
+        video, won = videos[video_id], WORDS.get(outcome.lower())
+        if outcome and won is None:
+            report_outcome(path, line, outcome, "win or lose", survey)
+            subject = ""  # of a faulty row, nothing is used
+        for column, value in (("subject", subject or None), ("outcome", won)):
+            video[column] = video.get(column) or value
+            if value not in (None, video[column]):
+                own = f"{column} {video[column]} of video {video_id}"
+                what = f"expected {own} as above, got {value}"
+                survey.report(f"two {column}s of a video", path, line, what, "make them agree")
         if clip := parse_clip(path, line, (label, start, end), False, survey):
             survey.clips.append({"clip_id": f"{video_id}_{number}", "video_id": video_id} | clip)
     survey.clips.sort(key=lambda clip: str(clip["video_id"]))  # stable: rows keep their order
     survey.note("labelled videos without any file:", fileless)
-
-
-def set_subject(
-    video: Row, subject: str, outcome: str, path: Path, line: int, survey: Survey
-) -> None:
-    """Sets subject and outcome of a video from the first row with them; later rows must agree."""
-    if outcome and outcome.lower() not in WORDS:
-        return report_outcome(path, line, outcome, "win or lose", survey)
-    for column, value in (("subject", subject or None), ("outcome", WORDS.get(outcome.lower()))):
-        before = video.get(column)
-        if before is None:
-            video[column] = value
-        elif value not in (None, before):
-            what = f"expected {column} {before} of video {video['video_id']} as above, got {value}"
-            survey.report(f"two {column}s of a video", path, line, what, "make them agree")
-    return None
 
 
 def read_miga(inventory: Inventory) -> Survey:

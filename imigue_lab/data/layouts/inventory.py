@@ -189,7 +189,7 @@ def add_picture_facts(survey: Survey) -> None:
             source[row["video_id"]] = path
     if not source:
         return
-    from imigue_lab.data.videos.probe import probe_all  # a tree without videos needs no decoder
+    from imigue_lab.data.videos.video import probe_all  # a tree without videos needs no decoder
 
     facts, problems = probe_all(sorted(source.values()), survey.root)
     survey.problems += problems

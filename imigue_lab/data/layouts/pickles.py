@@ -24,9 +24,8 @@ import pandas as pd
 from imigue_lab.data.index import Survey
 from imigue_lab.data.keypoint_files.tables import layout_of_file
 from imigue_lab.data.layouts.plain import read_plain
-from imigue_lab.data.skeletons.declared import FILE, declared_layout, to_declaration
 from imigue_lab.data.skeletons.geometry import Skeleton
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import FILE, Layout, declared_layout, to_declaration
 from imigue_lab.data.workspace import short_hash, workspace, write_array, write_atomically
 from imigue_lab.errors import DataError, some, unreadable
 

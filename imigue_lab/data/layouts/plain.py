@@ -6,7 +6,7 @@
     videos/<id>.mp4               if there are videos
     keypoints/<id>.npy            (frames, joints, 3); or <id>.pose, <id>.csv, <id>.json of RTMPose,
                                   <id>.skeleton of NTU, or a folder of OpenPose JSON
-    keypoints.json                the layout of .npy, .csv and .json, see skeletons/declared.py
+    keypoints.json                the layout of .npy, .csv and .json, see skeletons/keypoints.py
 
 Split is train, validation or test; outcome is any category, such as win or lose, or empty; frames
 count from 0, the end inclusive. `class` in clips.csv is the id or the name of a class of

@@ -1,13 +1,12 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 iMiGUE's own trees (`imigue.py`), the plain layout for anyone's own data (`plain.py`), also of one
-annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD, each with its own reader, which
-are recognised by a file that only one of them has.
+annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD (`others.py`), recognised by a
+file that only one of them has.
 """
 
 import re
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ from imigue_lab.data.vocabulary import code_outcomes
 from imigue_lab.errors import DataError, advice, some
 
 PICKLES = (".pkl", ".pickle")
-SIGNS = {  # module of the reader -> `sign_of` one of its files
+SIGNS = {  # data set -> `sign_of` one of its files
     "smg": r".*/Sample\d{4}_(skeleton|finelabels|color)\.\w+",
     "ma52": r".*/(train|val|test)_list_videos\.txt",
     "bold": r"annotations/(train|val|test_meta)\.csv \d+/[^,]+\.mp4/\d+\.mp4,.*",
@@ -79,10 +78,8 @@ def read_column(index: Index, source: str, column: str) -> tuple[dict[str, str],
     raise_first(survey.problems)
     named = values[values != ""].to_dict()
     if unknown := sorted(named.keys() - {*known}):
-        raise DataError(
-            f"{source}: expected {column}s of videos in {index.root}, got {some(unknown)}; remove"
-            " them"
-        )
+        what = f"{column}s of videos in {index.root}"
+        raise DataError.expected(source, what, some(unknown), "remove them")
     return named, replace(index, absent=[*index.absent, *survey.absent])
 
 
@@ -95,10 +92,8 @@ def survey_root(root: Path | str) -> Survey:
     try:
         return survey_layout(root)
     except OSError as error:
-        raise DataError(
-            f"{error.filename or root}: expected a file or folder that can be read, got"
-            f" {error.strerror}; {advice(error, 'copy it again')}"
-        ) from error
+        what, todo = "a file or folder that can be read", advice(error, "copy it again")
+        raise DataError.expected(error.filename or root, what, error.strerror, todo) from error
 
 
 def survey_layout(root: Path) -> Survey:
@@ -121,8 +116,9 @@ def survey_layout(root: Path) -> Survey:
     signs = [sign_of(path) for path in (*inventory.lists, *inventory.unknown)]
     for name, pattern in SIGNS.items():
         if any(re.fullmatch(pattern, sign, re.DOTALL) for sign in signs):
-            survey: Survey = import_module(f"{__package__}.{name}").survey_tree(inventory)
-            return survey
+            from imigue_lab.data.layouts.others import survey_other
+
+            return survey_other(name, inventory)
     spreadsheets = inventory.of_kind("clip keypoints") and not inventory.of_kind("label")
     if label_file(inventory) or spreadsheets:
         return read_full(inventory)

@@ -163,39 +163,32 @@ def similarity(name: str, other: str) -> float:
     return SequenceMatcher(None, one, two).ratio() if comparable else 0.0
 
 
-def parse_range(start: str, end: str) -> tuple[int, int]:
-    """Frames from 0, end inclusive; ValueError says what is wrong."""
-    numbers = [WHOLE.fullmatch(cell.strip()) for cell in (start, end)]
-    if not (numbers[0] and numbers[1]):
-        raise ValueError(f"expected integer frame numbers, got {start!r} to {end!r}")
-    first, last = int(numbers[0][1]), int(numbers[1][1])
-    if first < 0:
-        raise ValueError(f"expected a first frame from 0 on, got {first}")
-    if last < first:
-        raise ValueError(f"expected an end from the start {first} on, got {last}")
-    return first, last
-
-
 def parse_clip(
     path: Path, row: int, cells: tuple[str, str, str], hidden: bool, survey: Survey
 ) -> Row | None:
-    """start, end and label (the place of the class) of the cells class, start, end.
+    """start, end (from 0, inclusive) and label (the place of the class) of class, start, end.
 
     Where labels are `hidden`, as in a test split, an unknown class is a placeholder: null.
     """
-    label = None
-    try:
-        start, end = parse_range(*cells[1:])
-        label = survey.vocabulary.place(cells[0])
-    except ValueError as error:
-        survey.report("reversed range", path, row, str(error), "correct it")
+    label, what = None, ""
+    numbers = [int(own[1]) for cell in cells[1:] if (own := WHOLE.fullmatch(cell.strip()))]
+    if len(numbers) < 2:
+        what = f"expected integer frame numbers, got {cells[1]!r} to {cells[2]!r}"
+    elif numbers[0] < 0:
+        what = f"expected a first frame from 0 on, got {numbers[0]}"
+    elif numbers[1] < numbers[0]:
+        what = f"expected an end from the start {numbers[0]} on, got {numbers[1]}"
+    if what:
+        survey.report("reversed range", path, row, what, "correct it")
         return None
+    try:
+        label = survey.vocabulary.place(cells[0])
     except DataError as error:
         if not hidden:
             advice = "correct it; `imigue-lab classes` lists them"
             survey.report("unknown class", path, row, str(error), advice)
             return None
-    return {"start": start, "end": end, "label": label}
+    return {"start": numbers[0], "end": numbers[1], "label": label}
 
 
 def read_label_file(path: Path, hidden: bool, survey: Survey) -> dict[int, Row]:

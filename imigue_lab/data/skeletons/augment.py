@@ -1,15 +1,21 @@
-"""Augmentations that keep a gesture's class: scaling, rotation, and swapping left and right.
+"""What a network sees of a recording: which of its frames, and augmentations that keep the class.
 
-Letters in shapes: M persons, T frames, V joints, C channels. Missing joints are 0 and stay 0.
-Random numbers come from a `numpy.random.RandomState` argument.
+Letters in shapes: M persons, T frames, V joints, C channels; N clips sampled from one recording, L
+frames of each. Missing joints are 0 and stay 0.
 
-Source: pyskl's RandomScale, RandomRot and Flip.
+Random numbers come from a `numpy.random.RandomState` argument, whose stream is frozen: a draw is
+the same in all versions of NumPy, and the same as in published code after ``numpy.random.seed``.
+
+Source: pyskl's RandomScale, RandomRot and Flip, and UniformSample and UniformSampleDecode (Duan et
+al., CVPR 2022, PoseConv3D, section 3.2).
 """
 
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 from numpy.random import RandomState
+from scipy.spatial.transform import Rotation
 
 from imigue_lab.data.skeletons.geometry import Skeleton, with_places
 from imigue_lab.data.skeletons.keypoints import Layout
@@ -65,12 +71,8 @@ def random_turn_3d(skeleton: Skeleton, rng: RandomState, theta: float = 0.3) -> 
     """``x' = R_z R_y R_x x`` with three clockwise angles within ±`theta` radians."""
     if np.isclose(skeleton, 0).all():
         return skeleton
-    angles = rng.uniform(-theta, theta, size=3)
-    (a, b, c), (p, q, r) = np.cos(angles), np.sin(angles)
-    about_x = np.array([[1, 0, 0], [0, a, p], [0, -p, a]])
-    about_y = np.array([[b, 0, -q], [0, 1, 0], [q, 0, b]])
-    about_z = np.array([[c, r, 0], [-r, c, 0], [0, 0, 1]])
-    return with_places(skeleton, skeleton[..., :3] @ (about_z @ about_y @ about_x).T)
+    turn = Rotation.from_euler("xyz", -rng.uniform(-theta, theta, size=3)).as_matrix()
+    return with_places(skeleton, skeleton[..., :3] @ turn.T)
 
 
 def flip(skeleton: Skeleton, layout: Layout, width: int | float = 0) -> Skeleton:
@@ -79,3 +81,63 @@ def flip(skeleton: Skeleton, layout: Layout, width: int | float = 0) -> Skeleton
     x = flipped[..., 0]
     flipped[..., 0] = np.where(x != 0, width - x, 0)
     return flipped
+
+
+TEST_SEED = 255  # pyskl's evaluation seeds every clip with it
+
+
+def sample_uniform(
+    frames: int,
+    length: int,
+    rng: np.random.RandomState,
+    clips: int = 1,
+    spread: bool = False,
+    share: tuple[float, float] = (1.0, 1.0),
+) -> Int[np.ndarray, "N L"]:
+    """`length` frame indices in order, one from each of `length` equal segments.
+
+    A recording shorter than `length` is repeated from its start; one with fewer than two frames a
+    segment skips `frames - length` frames at random.
+
+    Args:
+        spread: clips of short recordings start at evenly spaced frames, as in pyskl's evaluation
+            (`UniformSample` with `RandomState(TEST_SEED)`), instead of random ones.
+        share: size of a random contiguous part of the recording to sample from, as a range.
+    """
+    draws = []
+    for clip in range(clips):
+        part = int((rng.rand() * (share[1] - share[0]) + share[0]) * frames)
+        first = rng.randint(frames - part + 1)
+        if part >= length:
+            draw = one_of_each(part, length, rng)
+        elif spread:
+            draw = np.arange(length) + (clip if part < clips else clip * part // clips)
+        else:
+            draw = np.arange(length) + rng.randint(part)
+        draws.append((draw + first) % frames)
+    return np.stack(draws)
+
+
+def one_of_each(frames: int, length: int, rng: np.random.RandomState) -> Int[np.ndarray, " L"]:
+    """`length` indices in order out of at least `length` frames."""
+    if frames < 2 * length:
+        skipped = np.zeros(length + 1, dtype=np.int64)
+        skipped[rng.choice(length + 1, frames - length, replace=False)] = 1
+        return np.arange(length) + skipped.cumsum()[:-1]
+    border = np.arange(length + 1) * frames // length
+    return border[:-1] + rng.randint(np.diff(border))
+
+
+def sample_windows(
+    frames: int, length: int, stride: int, clips: int, rng: np.random.RandomState | None
+) -> Int[np.ndarray, "N L"]:
+    """Every `stride`-th frame from a random start; without `rng`, from evenly spaced ones.
+
+    A shorter recording is repeated from its start.
+    """
+    starts = max(1, frames - (length - 1) * stride)
+    if rng is None:
+        first = (2 * np.arange(clips) + 1) * starts // (2 * clips)
+    else:
+        first = rng.randint(starts, size=clips)
+    return (first[:, None] + stride * np.arange(length)) % frames

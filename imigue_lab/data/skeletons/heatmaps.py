@@ -8,6 +8,8 @@ Source: Duan et al., CVPR 2022 (PoseConv3D), section 3.2; pyskl's GeneratePoseTa
 persons, each pixel is the maximum over them.
 """
 
+from functools import reduce
+
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -43,11 +45,8 @@ def limbs(layout: Layout) -> Limbs:
 
 def joint_heatmaps(skeleton: Posed, size: Size, sigma: float = SIGMA) -> Maps:
     """Per joint a Gaussian ``score · exp(-|p - joint|² / 2σ²)``, cut off at 3σ."""
-    drawn = skeleton.new_zeros(map_shape(skeleton, skeleton.shape[-2], size))
-    for person in skeleton.unbind(dim=-4):
-        x, y, score = person[..., 0], person[..., 1], scores(person)
-        torch.maximum(drawn, blobs(x, y, score, size, sigma), out=drawn)
-    return rearrange(drawn, "... t k h w -> ... k t h w")
+    persons = (blobs(person, size, sigma) for person in skeleton.unbind(dim=-4))
+    return rearrange(reduce(torch.maximum, persons), "... t k h w -> ... k t h w")
 
 
 def limb_heatmaps(skeleton: Posed, limbs: Limbs, size: Size, sigma: float = SIGMA) -> Maps:
@@ -56,16 +55,11 @@ def limb_heatmaps(skeleton: Posed, limbs: Limbs, size: Size, sigma: float = SIGM
     One shorter than a pixel is drawn as its first joint.
     """
     starts, ends = zip(*limbs, strict=True)
-    drawn = skeleton.new_zeros(map_shape(skeleton, len(limbs), size))
-    for person in skeleton.unbind(dim=-4):
-        start, end = person[..., starts, :], person[..., ends, :]
-        torch.maximum(drawn, segments(*limb_ends(start, end), size, sigma), out=drawn)
-    return rearrange(drawn, "... t k h w -> ... k t h w")
-
-
-def map_shape(skeleton: Posed, channels: int, size: Size) -> tuple[int, ...]:
-    *clips, _, frames, _, _ = skeleton.shape
-    return (*clips, frames, channels, *size)
+    persons = (
+        segments(person[..., starts, :], person[..., ends, :], size, sigma)
+        for person in skeleton.unbind(dim=-4)
+    )
+    return rearrange(reduce(torch.maximum, persons), "... t k h w -> ... k t h w")
 
 
 def scores(person: Float[Tensor, "*B T K C"]) -> Points:
@@ -75,8 +69,9 @@ def scores(person: Float[Tensor, "*B T K C"]) -> Points:
     return torch.where(person[..., 2] < LEAST, 0, person[..., 2])
 
 
-def blobs(x: Points, y: Points, score: Points, size: Size, sigma: float) -> Tensor:
+def blobs(person: Float[Tensor, "*B T K C"], size: Size, sigma: float) -> Tensor:
     """Gaussians, computed as products of one along the rows and one along the columns."""
+    x, y = person[..., 0], person[..., 1]
     rows, columns = (
         torch.exp((pixels - centre[..., None]).square() / (-2 * sigma**2)) * inside
         for pixels, centre, inside in (
@@ -84,25 +79,19 @@ def blobs(x: Points, y: Points, score: Points, size: Size, sigma: float) -> Tens
             (line(size[1], x), x, within(x, x, size[1], sigma)),
         )
     )
-    return (score[..., None] * rows)[..., None] * columns[..., None, :]
-
-
-def limb_ends(start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Points]:
-    """Both ends of limbs and their score; a limb shorter than a pixel ends at its start."""
-    score = torch.minimum(scores(start), scores(end))
-    short = (start[..., :2] - end[..., :2]).square().sum(dim=-1) < 1
-    own = torch.where(score > 0, scores(start), 0)
-    return start, torch.where(short[..., None], start, end), torch.where(short, own, score)
+    return (scores(person)[..., None] * rows)[..., None] * columns[..., None, :]
 
 
 def segments(
-    start: Float[Tensor, "*B T K C"],
-    end: Float[Tensor, "*B T K C"],
-    score: Points,
-    size: Size,
-    sigma: float,
+    start: Float[Tensor, "*B T K C"], end: Float[Tensor, "*B T K C"], size: Size, sigma: float
 ) -> Tensor:
-    """Gaussians of the distance from each pixel to the nearest point of the segment."""
+    """Gaussians of the distance from each pixel to the nearest point of the segment; one shorter
+    than a pixel ends at its start.
+    """
+    score = torch.minimum(scores(start), scores(end))
+    short = (start[..., :2] - end[..., :2]).square().sum(dim=-1) < 1
+    score = torch.where(short & (score > 0), scores(start), score)
+    end = torch.where(short[..., None], start, end)
     (a_x, a_y), (b_x, b_y) = start[..., :2].unbind(-1), end[..., :2].unbind(-1)
     x = (line(size[1], a_x) - a_x[..., None])[..., None, :]  # relative to the start
     y = (line(size[0], a_y) - a_y[..., None])[..., :, None]

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from imigue_lab.data.index import MARKER, Index
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.store import Encoding, create_store
+from imigue_lab.data.synthetic import story
 from imigue_lab.data.synthetic.recording import (
     HEIGHT,
     PLACE,
@@ -23,21 +24,13 @@ from imigue_lab.data.synthetic.recording import (
     subject_rng,
     to_pixels,
 )
-from imigue_lab.data.synthetic.story import (
-    MOVERS,
-    VERSION,
-    WAVE,
-    WINDOW,
-    Gesture,
-    SyntheticSpec,
-    plan,
-)
+from imigue_lab.data.synthetic.story import Gesture, SyntheticSpec
 
-CONTEXT = Encoding("synthetic-context", f"generator {VERSION}", "synthetic")
-FACE = Encoding("synthetic-face", f"generator {VERSION}", "synthetic")
+CONTEXT = Encoding("synthetic-context", f"generator {story.VERSION}", "synthetic")
+FACE = Encoding("synthetic-face", f"generator {story.VERSION}", "synthetic")
 GAIN = 6.0  # norm of each embedded variable's direction; the noise of one channel is 1
 
-RGB = Encoding("synthetic-rgb", f"generator {VERSION}, clips 1", "synthetic")
+RGB = Encoding("synthetic-rgb", f"generator {story.VERSION}, clips 1", "synthetic")
 TIMES, SIDE, DIM = 8, 4, 32  # of the map; of a token
 HUES, TRAITS = 6, 4
 AROUND = 0.25  # share of a token's content that all others of its clip contain
@@ -55,12 +48,12 @@ def write_features(index: Index, spec: SyntheticSpec, store: str = "") -> None:
     contexts = create_store(store, index, CONTEXT)
     faces = create_store(store, index, FACE)
     source = index.root / MARKER
-    for interview in plan(spec):
+    for interview in story.plan(spec):
         video = interview.video_id
         if contexts.is_fresh(video, source) and faces.is_fresh(video, source):
             continue
         scene = act(interview, spec)
-        rng = np.random.default_rng([spec.seed, VERSION, interview.number, 2])
+        rng = np.random.default_rng([spec.seed, story.VERSION, interview.number, 2])
         subject = subject_rng(interview, spec)
         sway = scene.drawn[:, PLACE["nose"], 0] * 20
         share = window_means(scene.face_seen.astype(float))
@@ -75,9 +68,9 @@ def write_features(index: Index, spec: SyntheticSpec, store: str = "") -> None:
 
 def window_means(values: Float[np.ndarray, " N"]) -> Float[np.ndarray, " T"]:
     """Mean over each window of 16 frames; 8 frames or more at the end are a window too."""
-    whole = len(values) // WINDOW * WINDOW
-    means = values[:whole].reshape(-1, WINDOW).mean(axis=1)
-    if len(values) - whole >= WINDOW // 2:
+    whole = len(values) // story.WINDOW * story.WINDOW
+    means = values[:whole].reshape(-1, story.WINDOW).mean(axis=1)
+    if len(values) - whole >= story.WINDOW // 2:
         means = np.append(means, values[whole:].mean())
     return means
 
@@ -91,7 +84,7 @@ def embed(
     """Each variable, and four traits of the subject, along a separate direction, plus noise."""
     traits = subject.normal(size=TRAITS)
     content = np.stack([*variables, *(np.full_like(variables[0], t) for t in traits)], axis=1)
-    directions = np.random.default_rng([VERSION, dim]).normal(size=(content.shape[1], dim))
+    directions = np.random.default_rng([story.VERSION, dim]).normal(size=(content.shape[1], dim))
     directions *= GAIN / np.linalg.norm(directions, axis=1, keepdims=True)
     return content @ directions + rng.normal(size=(len(content), dim))
 
@@ -109,14 +102,14 @@ def write_clip_features(index: Index, spec: SyntheticSpec, store: str = "") -> N
     features = create_store(store, index, RGB)
     source = index.root / MARKER
     clip_ids = index.clips.set_index(["video_id", "start"]).clip_id
-    for interview in plan(spec):
+    for interview in story.plan(spec):
         video = interview.video_id
         clips = {clip_ids[video, gesture.start]: gesture for gesture in interview.gestures}
         if all(features.is_fresh(clip_id, source) for clip_id in clips):
             continue
         scene = act(interview, spec)
         traits = subject_rng(interview, spec).normal(size=TRAITS)
-        rng = np.random.default_rng([spec.seed, VERSION, interview.number, 3])
+        rng = np.random.default_rng([spec.seed, story.VERSION, interview.number, 3])
         for clip_id, gesture in clips.items():
             rgb = clip_tokens(gesture, scene, traits, rng).astype(np.float16)
             picture = np.array([WIDTH, HEIGHT])
@@ -135,15 +128,15 @@ def clip_tokens(
         frame = int((time + 0.5) * length / TIMES)
         joints = scene.drawn[gesture.start + frame]
         if frame in marked:
-            set_cell(hues[time, ..., gesture.hue], joints[PLACE[MOVERS[gesture.mark_joint]]])
-        if gesture.pattern == WAVE:
+            set_cell(hues[time, ..., gesture.hue], joints[PLACE[story.MOVERS[gesture.mark_joint]]])
+        if gesture.pattern == story.WAVE:
             for wrist in ("right_wrist", "left_wrist"):
                 set_cell(waving[time, ..., 0], joints[PLACE[wrist]])
     known = np.broadcast_to(TRAIT * traits / CLIP_GAIN, (*hues.shape[:3], len(traits)))
     seen = np.concatenate([hues, waving], axis=-1)
     seen = np.maximum(seen, AROUND * seen.max(axis=(0, 1, 2)))
     content = np.concatenate([seen, known], axis=-1)
-    directions = np.random.default_rng([VERSION, DIM]).normal(size=(DIM, content.shape[-1]))
+    directions = np.random.default_rng([story.VERSION, DIM]).normal(size=(DIM, content.shape[-1]))
     tokens = CLIP_GAIN * content @ np.linalg.qr(directions)[0].T
     return tokens + NOISE * rng.normal(size=tokens.shape)
 

@@ -16,19 +16,8 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
 from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS
-from imigue_lab.data.synthetic.story import (
-    FPS,
-    MOVERS,
-    PATTERNS,
-    QUARTERS,
-    THROUGHOUT,
-    UNMARKED,
-    VERSION,
-    WAVE,
-    Gesture,
-    Interview,
-    SyntheticSpec,
-)
+from imigue_lab.data.synthetic import story
+from imigue_lab.data.synthetic.story import Gesture, Interview, SyntheticSpec
 
 JOINTS = LAYOUTS["light_hand35"].joints
 PLACE = {joint: index for index, joint in enumerate(JOINTS)}
@@ -39,7 +28,7 @@ TREMOR = 0.025  # heights; 3.6 pixels
 WIDTH, HEIGHT = 192, 144  # pixels, 4:3
 TINY = 6  # factor by which tiny pictures are smaller
 BITS = 12  # of the frame number in a tiny picture
-VISIBLE = {*MOVERS, "right_eye", "left_eye"}
+VISIBLE = {*story.MOVERS, "right_eye", "left_eye"}
 PERSON = tomllib.loads(Path(__file__).with_name("person.toml").read_text(encoding="utf-8"))
 HUES, REST = PERSON["hues"], PERSON["rest"]
 HEAD = ["nose", "right_eye", "left_eye", "right_ear", "left_ear"]
@@ -58,7 +47,7 @@ class Scene:
 
 def act(interview: Interview, spec: SyntheticSpec) -> Scene:
     """Turns a plan into joints over time, with noise that contains no signal."""
-    rng = np.random.default_rng([spec.seed, VERSION, interview.number, 0])
+    rng = np.random.default_rng([spec.seed, story.VERSION, interview.number, 0])
     frames = np.arange(interview.frames)
     smile = interview.expression + 0.4 * wander(interview.frames, rng)
     posture = interview.posture + 0.4 * wander(interview.frames, rng)
@@ -79,13 +68,13 @@ def act(interview: Interview, spec: SyntheticSpec) -> Scene:
     tracked = drawn.copy()
     for gesture in interview.gestures:
         clip = slice(gesture.start, gesture.end + 1)
-        turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / FPS  # once per second
-        if gesture.pattern == WAVE:
+        turn = 2 * np.pi * np.arange(gesture.end + 1 - gesture.start) / story.FPS  # once per second
+        if gesture.pattern == story.WAVE:
             wave = 0.12 * np.sin(turn)[:, None] * (0.5, -1.0)
             arms = indices([*TIPS, *TIPS["right_wrist"], *TIPS["left_wrist"]])
             for scene in (drawn, tracked):
                 scene[clip, arms] += (wave - (0.0, 0.12))[:, None]
-        elif gesture.moment == THROUGHOUT:
+        elif gesture.moment == story.THROUGHOUT:
             path = 3 * TREMOR * movement(gesture.pattern, turn)
             for scene in (drawn, tracked):
                 scene[clip, moved_by(gesture)] += path[:, None]
@@ -100,14 +89,14 @@ def indices(joints: list[str]) -> list[int]:
 
 def moved_by(gesture: Gesture) -> list[int]:
     """The trembling joint, and the fingertips that move with it."""
-    joint = MOVERS[gesture.joint]
+    joint = story.MOVERS[gesture.joint]
     return indices([joint, *TIPS.get(joint, [])])
 
 
 def quarter(gesture: Gesture, moment: int) -> range:
     """Frames of one quarter of the clip, from its start."""
     length = gesture.end + 1 - gesture.start
-    return range(length * moment // QUARTERS, length * (moment + 1) // QUARTERS)
+    return range(length * moment // story.QUARTERS, length * (moment + 1) // story.QUARTERS)
 
 
 def tremor(gesture: Gesture) -> Float[np.ndarray, "length 2"]:
@@ -129,12 +118,12 @@ def movement(pattern: int, turn: Float[np.ndarray, " N"]) -> Float[np.ndarray, "
         "twitch": (np.sin(3 * turn), np.sin(3 * turn)),
         "beat": (np.sin(turn / 2), -np.sin(turn / 2)),
     }
-    return np.stack(ways[PATTERNS[pattern]], axis=1)
+    return np.stack(ways[story.PATTERNS[pattern]], axis=1)
 
 
 def wander(frames: int, rng: np.random.Generator) -> Float[np.ndarray, " N"]:
     """Slow, smooth noise with mean 0 and standard deviation of about 1."""
-    seconds = np.arange(frames) / FPS
+    seconds = np.arange(frames) / story.FPS
     waves = rng.uniform(0.05, 0.5, size=4)
     phases = rng.uniform(0, 2 * np.pi, size=4)
     return np.sin(2 * np.pi * waves[:, None] * seconds + phases[:, None]).sum(axis=0) / np.sqrt(2)
@@ -240,8 +229,8 @@ class Recording:
         joints = {joint: places[PLACE[joint]] for joint in JOINTS if joint in VISIBLE}
         for side in ("right", "left"):
             joints[f"{side}_waist"] = joints[f"{side}_shoulder"] * (0.8, 1.0) + (0.0, 0.45)
-        joint, hue = self.marks.get(frame, ("", UNMARKED))
-        mark = None if hue == UNMARKED else (joints[joint], hue)
+        joint, hue = self.marks.get(frame, ("", story.UNMARKED))
+        mark = None if hue == story.UNMARKED else (joints[joint], hue)
         seen = bool(self.scene.face_seen[frame])
         return draw(self.look, joints, self.scene.smile[frame], seen, mark)
 
@@ -249,12 +238,12 @@ class Recording:
 def record(interview: Interview, spec: SyntheticSpec) -> Recording:
     """Simulates the recording of an interview."""
     scene = act(interview, spec)
-    rng = np.random.default_rng([spec.seed, VERSION, interview.number, 1])
+    rng = np.random.default_rng([spec.seed, story.VERSION, interview.number, 1])
     tiny = spec.size == "full"
     marks = {
-        gesture.start + frame: (MOVERS[gesture.mark_joint], gesture.hue)
+        gesture.start + frame: (story.MOVERS[gesture.mark_joint], gesture.hue)
         for gesture in interview.gestures
-        if gesture.hue != UNMARKED
+        if gesture.hue != story.UNMARKED
         for frame in quarter(gesture, gesture.mark_moment)
     }
     keypoints = track(scene.tracked, 1 / TINY if tiny else 1.0, rng)
@@ -267,7 +256,7 @@ def record(interview: Interview, spec: SyntheticSpec) -> Recording:
 
 def subject_rng(interview: Interview, spec: SyntheticSpec) -> np.random.Generator:
     """Random numbers of the person, the same in all interviews."""
-    return np.random.default_rng([spec.seed, VERSION, int(interview.subject[1:])])
+    return np.random.default_rng([spec.seed, story.VERSION, int(interview.subject[1:])])
 
 
 def track(

@@ -1,12 +1,17 @@
 """Video files by PyAV: properties, frames by exact index, windows, writing, and another frame rate.
 
 A frame's index is its position in presentation order, from 0, at a constant or variable rate.
-Models see windows of 16 frames over a whole video, or the segment centres of a clip.
+Models see windows of 16 frames over a whole video, or the segment centres of a clip. Properties of
+many videos are read once and cached in the workspace, one JSON file a data root:
+
+<workspace>/probes/<root name>-<hash>.json      path -> size, change time, properties
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from pathlib import Path
@@ -16,10 +21,10 @@ import av
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
-from imigue_lab.data.videos.decoder import Decoder
-from imigue_lab.data.videos.frame_table import frame_table, is_steady, open_stream
-from imigue_lab.data.workspace import atomic_path
-from imigue_lab.errors import DataError
+from imigue_lab.data.index import Problem
+from imigue_lab.data.videos.frame_table import Decoder, frame_table, is_steady, open_stream
+from imigue_lab.data.workspace import atomic_path, short_hash, workspace, write_atomically
+from imigue_lab.errors import DataError, LabError
 
 Frame = UInt8[np.ndarray, "height width 3"]  # RGB
 Frames = UInt8[np.ndarray, "T height width 3"]
@@ -56,6 +61,61 @@ def probe(path: Path) -> VideoInfo:
         rounded = (own for own in (base, rate) if np.isclose(own, measured, rtol=0.003))
         rate = next(rounded, float(measured))
     return VideoInfo(rate, width, height, frames)
+
+
+VERSION = 2  # increase when `probe` returns something else
+FACTS = [field.name for field in fields(VideoInfo)]
+THREADS = 8  # opening files is bound by the disk or network
+Known = dict[str, tuple[list[int], list]]  # path -> [size in bytes, change time in ns], facts
+
+
+def probe_all(paths: Sequence[Path], root: Path) -> tuple[dict[Path, VideoInfo], list[Problem]]:
+    """Properties by path, and a problem for each file that cannot be opened.
+
+    Only files that are new or have changed since the last call for `root` are read.
+    """
+    file = workspace() / "probes" / f"{root.name}-{short_hash(root)}.json"
+    cached = read_cache(file)
+    stamps = {path: stamp(path) for path in paths}
+    fresh = (str(path) for path in paths if cached.get(str(path), [None])[0] == stamps[path])
+    known = {path: cached[path] for path in fresh}
+    problems = []
+    new = [path for path in paths if str(path) not in known]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for path, probed in [(path, pool.submit(probe, path)) for path in new]:
+            try:
+                info = probed.result()
+            except DataError as error:
+                what, _, advice = str(error).removeprefix(f"{path}: ").rpartition("; ")
+                problems.append(Problem("unreadable", path, None, what, advice))
+            else:
+                known[str(path)] = stamps[path], [getattr(info, name) for name in FACTS]
+    if new:
+        with suppress(LabError):  # where the workspace is read-only, they are read again
+            content = {"version": VERSION, "facts": FACTS, "videos": known}
+            write_atomically(file, json.dumps(content))
+    found = {path: VideoInfo(*known[str(path)][1]) for path in paths if str(path) in known}
+    return found, problems
+
+
+def read_cache(file: Path) -> Known:
+    """The cached properties; empty where the file is absent, damaged or of another version."""
+    try:
+        stored = json.loads(file.read_text())
+        if (stored["version"], stored["facts"]) != (VERSION, FACTS):
+            return {}
+        return {path: (list(s), list(facts)) for path, (s, facts) in stored["videos"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def stamp(path: Path) -> list[int]:
+    """Size in bytes and change time in nanoseconds; empty for a broken link."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
 
 
 class Windows(NamedTuple):

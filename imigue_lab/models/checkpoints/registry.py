@@ -87,7 +87,7 @@ FAMILIES = {
     "pyskl/posec3d": Family(
         "pictures.poseconv3d:build_poseconv3d", pics.POSEC3D, pics.read_posec3d
     ),
-    "rgbpose-conv3d": Family("pictures.rgbpose:build_rgbpose", pics.RGBPOSE, pics.read_rgbpose),
+    "rgbpose-conv3d": Family("pictures.poseconv3d:build_rgbpose", pics.RGBPOSE, pics.read_rgbpose),
     "tsm-r50": Family("pictures.tsm:build_tsm", pics.TSM, pics.read_tsm, prepare=pics.with_shifts),
     "dscnet/rgb": Family("pictures.dscnet:build_dscnet_rgb", pics.DSCNET_RGB, pics.read_dscnet_rgb),
     "dscnet/msst": Family("pictures.dscnet:build_msstnet", pics.DSCNET_MSST, pics.read_dscnet_msst),

@@ -20,8 +20,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import Stored, layout_of
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     Attention,
@@ -38,7 +37,7 @@ from imigue_lab.models.graph.layers import (
     normed,
     without_padding,
 )
-from imigue_lab.models.graph.network import (
+from imigue_lab.models.graph.stgcn import (
     Encoded,
     GraphBlock,
     GraphNetwork,
@@ -182,7 +181,7 @@ class TwoStream(nn.Module):
     def forward(
         self, joints: Skeletons, bones: Skeletons, frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B classes"]:
-        """Logits; `bones` as computed by `data.skeletons.streams.bone`."""
+        """Logits; `bones` as computed by `data.skeletons.graphs.bone`."""
         return self.joint(joints, frame_mask) + self.bone(bones, frame_mask)
 
     def tokens(

@@ -20,9 +20,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import Stored, layout_of
 from imigue_lab.data.skeletons.graphs import random_start
-from imigue_lab.data.skeletons.keypoints import Layout
+from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     Graph,
@@ -33,7 +32,7 @@ from imigue_lab.models.graph.layers import (
     at_least_float32,
     normed_convolution,
 )
-from imigue_lab.models.graph.network import (
+from imigue_lab.models.graph.stgcn import (
     GraphNetwork,
     Sizes,
     build_parts,

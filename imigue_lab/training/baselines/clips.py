@@ -1,10 +1,20 @@
-"""Clips of one split as a network of Table 1 sees them: sampled, collated, converted to its input.
+"""Clips of one split as a network of Table 1 sees them: sampled, collated, mixed in pairs.
 
 The clips of a split are a `SkeletonClips`, or of another subclass of `Clips` in `heatmaps` or
 `pictures`. `draws` samples frames of a clip: once in training, at random by the epoch and how often
 the clip came before in it; else as often as the settings say, always the same ones.
 
-Letters in shapes: B clips, M persons, T frames, V joints, C channels; N draws of L frames.
+In training the clips of a batch, and so their labels, may be mixed in pairs:
+
+    x̃ = λ x + (1 - λ) x'    ỹ = λ y + (1 - λ) y'    λ ~ Beta(α, α), x' the other clip of the pair
+
+Mixup (Zhang et al., ICLR 2018) mixes all values. Cutmix (Yun et al., ICCV 2019) takes a box from
+x', the same in all frames; λ is then the share of the pixels outside it. With both, each pair gets
+one of them, at random. Pairs are neighbours in the global batch, which `Ranks.deal` keeps together,
+and λ is seeded by the first one: neither depends on the number of processes or of passes.
+
+Letters in shapes: B clips, M persons, T frames, V joints, C channels; N draws of L frames; H x W
+pixels; in λ, L is the side of its map: a pixel in mixup.
 """
 
 from abc import ABC, abstractmethod
@@ -13,20 +23,83 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from imigue_lab.data.clips import Clip, ClipDataset, collate
 from imigue_lab.data.samplers import BalancedSampler, Draw
-from imigue_lab.data.skeletons.augment import Augment, augmented
+from imigue_lab.data.skeletons.augment import (
+    TEST_SEED,
+    Augment,
+    augmented,
+    sample_uniform,
+    sample_windows,
+)
 from imigue_lab.data.skeletons.geometry import normalise_body
+from imigue_lab.data.skeletons.graphs import Stream, streams
 from imigue_lab.data.skeletons.keypoints import Layout
-from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform, sample_windows
-from imigue_lab.data.skeletons.streams import Stream, streams
 from imigue_lab.features.flow import prefetch
-from imigue_lab.training.baselines.mixing import Mixing, Own, mix_joints, mix_maps, other
 from imigue_lab.training.loop import EpochBatches
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
+
+Own = Float[Tensor, "B L L"]  # λ, the weight of the clip's own values
+
+
+def other(x: Tensor) -> Tensor:
+    """The other one of each pair; of a last one without a pair itself."""
+    return x[(torch.arange(len(x), device=x.device) ^ 1).clamp(max=len(x) - 1)]
+
+
+def mix_labels(label: Int[Tensor, " B"], own: Own, classes: int) -> Float[Tensor, "B classes"]:
+    y, share = F.one_hot(label, classes), own.mean(dim=2)
+    share = share.mean(dim=1, keepdim=True)
+    return share * y + (1 - share) * other(y)
+
+
+def mix_maps(x: Float[Tensor, "B *axes H W"], own: Own) -> Float[Tensor, "B *axes H W"]:
+    """Pictures, or heatmaps, in which a joint is then as bright as its share."""
+    own = own.view(len(own), *[1] * (x.ndim - 3), *own.shape[1:])
+    return own * x + (1 - own) * other(x)
+
+
+def mix_joints(x: Float[Tensor, "B *axes C"], own: Own, axes: int) -> Float[Tensor, "B *axes C"]:
+    """Skeletons: a joint that one clip lacks is where the other clip has it.
+
+    A missing joint is all 0, which is no place: coordinates are the mean of the seen ones, weighted
+    by λ and 1 - λ. The score, a third channel of two `axes`, is λ s + (1 - λ) s', less where one
+    lacks the joint, and 0 only where both do.
+    """
+    share = own.view(-1, *[1] * (x.ndim - 1))
+    first = share * (x != 0).any(-1, keepdim=True)
+    second = (1 - share) * (other(x) != 0).any(-1, keepdim=True)
+    mixed = first * x + second * other(x)
+    places = mixed[..., :axes] / (first + second).clamp(min=1e-6)
+    return torch.cat([places, mixed[..., axes:]], dim=-1)
+
+
+class Mixing(NamedTuple):
+    """How λ is drawn."""
+
+    mixup: float  # its α; 0 is off
+    cutmix: float  # its α; 0 is off
+    side: int  # of the pictures, in pixels
+
+    def draw(self, rngs: list[np.random.RandomState], clips: int) -> Own:
+        """For a batch of so many clips, from a generator for each pair."""
+        drawn = np.repeat([self.draw_one(rng) for rng in rngs], 2, axis=0)
+        return torch.from_numpy(drawn[:clips])
+
+    def draw_one(self, rng: np.random.RandomState) -> Float[np.ndarray, "L L"]:
+        cut = rng.rand() * ((self.mixup > 0) + (self.cutmix > 0)) >= (self.mixup > 0)
+        alpha = self.cutmix if cut else self.mixup
+        share = rng.beta(alpha, alpha)
+        own = np.full([self.side if self.cutmix else 1] * 2, 1 if cut else share, np.float32)
+        if cut:
+            centre, half = rng.randint(self.side, size=2), int(self.side * (1 - share) ** 0.5 / 2)
+            (top, left), (bottom, right) = (centre - half).clip(0), centre + half
+            own[top:bottom, left:right] = 0
+        return own
 
 
 class Seen(NamedTuple):

@@ -10,8 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from imigue_lab.data.skeletons.cropping import Box, person_box
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.geometry import Box, person_box
+from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
@@ -118,13 +118,14 @@ class BaselineData:
         if self.gestures is None:
             return frames
         if modality == "RGB and heatmaps":
-            from imigue_lab.training.baselines import heatmaps, rgbpose
+            from imigue_lab.training.baselines import heatmaps
 
-            number = rgbpose.RATIO * settings.frames
+            number = heatmaps.RATIO * settings.frames
             maps = how._replace(sampled=sampled and sampled._replace(frames=number))
             skeletons = self.gestures.clips(split, number, [stream], maps)
-            own = heatmaps.HeatmapClips(skeletons, rgbpose.SIDES[settings.size], training)
-            return rgbpose.RgbPoseClips(frames, own, self.sizes)
+            sides = heatmaps.PAIRED_SIDES[settings.size]
+            own = heatmaps.HeatmapClips(skeletons, sides, training)
+            return heatmaps.RgbPoseClips(frames, own, self.sizes)
         joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
         return DenseSparseClips(frames, joints, bones)
 

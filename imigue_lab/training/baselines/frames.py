@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from itertools import pairwise
-from math import ceil
+from math import ceil, factorial
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from torchvision.models.optical_flow import RAFT, raft_large, raft_small
 from torchvision.transforms.v2.functional import resize
@@ -25,8 +26,7 @@ from tqdm import tqdm
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.skeletons.cropping import SHORTER
-from imigue_lab.data.videos.taylor import taylor_pictures
+from imigue_lab.data.skeletons.geometry import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
 from imigue_lab.errors import DataError, some
@@ -40,6 +40,8 @@ LONGEST = 256  # frames; of a longer clip so many are stored, evenly spaced
 FASTEST = 20.0  # pixels a frame; larger flow looks the same
 RAFT_SIDE = 128  # pixels, the least that RAFT takes; a multiple of its 8
 AS_THEY_ARE = Family("", (), dict)  # weights by the names of the model
+TERMS = 3  # of a Taylor series
+WINDOW = TERMS + 3  # frames x_0 .. x_5 for each Taylor picture
 
 Range = tuple[int, int] | None  # first and last frame; None is the whole file
 Flow = Float[np.ndarray, "H W 2"]  # pixels to the right and down
@@ -84,6 +86,36 @@ def flow_pictures(frames: Frames, between: Callable[[Frames], list[Flow]] = dis_
     flow = np.stack([*moved, moved[-1]])[: len(frames)] / FASTEST
     speed = np.linalg.norm(flow, axis=-1, keepdims=True)
     return (np.concatenate([flow, speed], axis=-1).clip(-1, 1) * 127 + 128).astype(np.uint8)
+
+
+def taylor_series(grey: UInt8[np.ndarray, "T H W"]) -> Float[np.ndarray, "T-5 H W 3"]:
+    """``T_c = 1/6 sum_i [sum_j (x_j - x_0)^i / i!] D^(i+c) x_0``, c = 1 to 3, i = 0 to 2.
+
+    x are grey values of 0 to 1, j runs over the window, D^k are forward differences. At least 6
+    frames.
+    """
+    x = sliding_window_view(grey.astype(np.float32) / np.float32(255), WINDOW, axis=0)
+    moved = x - x[..., :1]
+    weights = [(moved**i).sum(axis=-1) / np.float32(factorial(i)) for i in range(TERMS)]
+    differences = [np.diff(x, n=k + 1, axis=-1)[..., 0] for k in range(WINDOW - 1)]
+    series = [sum(weights[i] * differences[i + c] for i in range(TERMS)) for c in range(3)]
+    return np.stack(series, axis=-1) / np.float32(WINDOW)
+
+
+def taylor_pictures(frames: UInt8[np.ndarray, "T H W 3"]) -> UInt8[np.ndarray, "S H W 3"]:
+    """Displacement, velocity and acceleration of each pixel as red, green and blue.
+
+    A picture for each frame but the last five; a clip under 6 frames repeats its last. Wang et al.,
+    "Taylor videos for action recognition", ICML 2024, with the scale of the ensemble that won the
+    MiGA challenge of 2025: the maximum of a picture over its three colours.
+
+    Negative values are 0, and the largest of a picture is 255, as published.
+    """
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
+    lacking = max(0, WINDOW - len(grey))
+    series = taylor_series(np.pad(grey, [(0, lacking), (0, 0), (0, 0)], "edge")).clip(0)
+    largest = series.max(axis=(1, 2, 3), keepdims=True)
+    return (series / np.where(largest > 0, largest, 1) * 255).astype(np.uint8)
 
 
 PICTURES: dict[str, Callable[[Frames], Frames]] = {

@@ -24,11 +24,18 @@ from torchvision.transforms.v2.functional import erase, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
-from imigue_lab.data.skeletons.cropping import Box, random_part
+from imigue_lab.data.skeletons.geometry import Box, random_part
 from imigue_lab.data.videos.video import segment_centres
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.training.baselines.clips import Clips, How, Seen, SkeletonClips
-from imigue_lab.training.baselines.mixing import Own, mix_joints, mix_maps
+from imigue_lab.training.baselines.clips import (
+    Clips,
+    How,
+    Own,
+    Seen,
+    SkeletonClips,
+    mix_joints,
+    mix_maps,
+)
 
 SIDES = {"small": 64, "paper": 224}  # pixels of what the network sees
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of R, G, B

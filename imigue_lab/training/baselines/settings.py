@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import model_validator
 
 from imigue_lab.data.skeletons.augment import Augment
-from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sampling
 from imigue_lab.training.loop import SCHEDULERS
 from imigue_lab.training.settings import ClipSettings, setting

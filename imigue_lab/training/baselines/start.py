@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.declared import layout_of, to_stored
-from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
+from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, layout_of, to_stored
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError, advice
@@ -68,7 +67,7 @@ def missing_start(name: Name) -> list[str]:
 
 
 def random_starts(run: Run) -> list[str]:
-    """What a run remarks on its random start, or on that of a run before it, with its name."""
+    """What a run, or one before it, remarks on a random start or on test interviews, by name."""
     remarks = run.provenance()["remarks"]
     kept = [own for own in remarks if RANDOM in own or USES_TEST in own]
     return [f"{run.folder.name}: {remark}" for remark in kept]
@@ -178,7 +177,7 @@ def start_of_runs(
     if found["task"] == "pretraining":
         options = {}  # those of its decoder
     if len(states) == 2:
-        join = import_builder("pictures.rgbpose:join_halves")
+        join = import_builder("pictures.poseconv3d:join_halves")
         states, options = [join(*states, **arguments)], {}
     same = name == "mamp" or found["keypoints"] == (to_stored(layout) if layout else "")
     if "heatmaps" in ROWS[name].modality:

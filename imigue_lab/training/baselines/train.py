@@ -15,13 +15,19 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import log_prior
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import SettingsError
 from imigue_lab.models.baselines import SIZES, build_baseline
-from imigue_lab.training.baselines.clips import Clips, Seen, draws_in_order, training_batches
+from imigue_lab.training.baselines.clips import (
+    Clips,
+    Mixing,
+    Seen,
+    draws_in_order,
+    mix_labels,
+    training_batches,
+)
 from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
-from imigue_lab.training.baselines.mixing import Mixing, mix_labels
 from imigue_lab.training.baselines.pictures import SIDES
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError
@@ -43,7 +43,7 @@ TRAINED = "rgb-trained"  # tokens of a run, in the feature store
 AT_ONCE = 8  # clips that are encoded together
 BYTES_A_VALUE = 2e-9  # of float16, in GB
 ONCE = {"sampling": "resample", "augment": "none", "test_clips": 1, "test_crops": 1}
-FITTING = {  # networks of the run that each names
+FITTING: dict[str, list[str]] = {  # networks of the run that each names
     "rgb_run": [row.name for row in TABLE if row.modality == "RGB"],
     "pose_run": ["poseconv3d", "mamp"],
 }

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.cropping import crop_places, person_box
-from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.data.skeletons.geometry import crop_places, person_box
+from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.data.store import Encoding, create_store
 from imigue_lab.models.graph.agcn import AGCN, TwoStream, build_agcn
 from imigue_lab.models.tokens import joint_places

@@ -15,7 +15,7 @@ import torch
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.source import open_data
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import log_prior
-from imigue_lab.data.skeletons.declared import to_stored
+from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.models.baselines import build_baseline
 from imigue_lab.models.gesture import Candidates, GestureModel, GestureOutput, build_gesture
 from imigue_lab.models.gesture_loss import gesture_loss

@@ -91,4 +91,6 @@ class PretrainSettings(TrainSettings):
         return cls.presets[preset] | PAPER.get(arguments.get("kind", "motion"), {})
 
     def model_post_init(self, _: Any) -> None:
+        if self.refit:
+            raise ValueError("refit: pre-training holds validation out; leave it at false")
         refuse_cut_tokens(ROW[self.kind], self.frames)

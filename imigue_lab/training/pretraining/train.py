@@ -18,8 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from imigue_lab.data.index import is_synthetic
-from imigue_lab.data.skeletons.declared import Stored, to_stored
-from imigue_lab.data.skeletons.keypoints import body_parts
+from imigue_lab.data.skeletons.keypoints import Stored, body_parts, to_stored
 from imigue_lab.models.baselines import SIZES
 from imigue_lab.models.mamp import MotionPredictor
 from imigue_lab.models.pictures.videomae import VideoPainter

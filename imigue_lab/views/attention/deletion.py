@@ -26,7 +26,7 @@ from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of
 from imigue_lab.training.statistics import interval_of_mean
-from imigue_lab.views.attention.maps import ALL, ClipAttention, one_clip, read_attention
+from imigue_lab.views.attention.maps import ClipAttention, one_clip, read_attention
 from imigue_lab.views.style import notes_of, styled
 
 AT_ONCE = 8  # masked copies in a batch
@@ -50,7 +50,6 @@ def delete_tokens(
     gesture: GestureRun,
     system: GestureSystem,
     clip_ids: Sequence[str],
-    layer: str = ALL,
     draws: int = 4,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -58,7 +57,6 @@ def delete_tokens(
 
     Args:
         clip_ids: those that lack a modality are left out.
-        layer: whose attention orders the tokens, see `ClipAttention.layers`.
         draws: random sets of tokens at each share.
 
     Returns:
@@ -72,7 +70,7 @@ def delete_tokens(
     rng = np.random.default_rng(seed)
     for clip_id in (name for name in clip_ids if name not in lacking):
         attention = read_attention(gesture, system, clip_id)
-        rgb, pose, masked = deletion_masks(attention, layer, draws, rng)
+        rgb, pose, masked = deletion_masks(attention, draws, rng)
         predicted = int(attention.probability.argmax())
         left = probabilities_when(system, one_clip(gesture, clip_id), rgb, pose)[:, predicted]
         tables.append(masked.assign(probability=left, clip_id=clip_id, **known.loc[clip_id]))
@@ -83,13 +81,13 @@ def delete_tokens(
 
 
 def deletion_masks(
-    attention: ClipAttention, layer: str, draws: int, rng: np.random.Generator
+    attention: ClipAttention, draws: int, rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, "W R"], Bool[np.ndarray, "W P"], pd.DataFrame]:
     """Which tokens of each modality are kept in each masked copy, and a row for each copy.
 
     Columns: order, share. At least one valid token of each modality is kept.
     """
-    weights = attention.on_places(layer).ravel(), attention.on_joints(layer).ravel()
+    weights = attention.on_places().ravel(), attention.on_joints().ravel()
     valid = [np.flatnonzero(~np.isnan(values)) for values in weights]
     rows = [(order, 0.0) for order in (MOST, LEAST, RANDOM)]
     rows += [(order, share) for share in SHARES for order in (MOST, LEAST, *[RANDOM] * draws)]

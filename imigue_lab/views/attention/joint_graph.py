@@ -13,8 +13,8 @@ from einops import reduce
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
-from imigue_lab.data.skeletons.cropping import picture_places
-from imigue_lab.data.skeletons.streams import Stream
+from imigue_lab.data.skeletons.geometry import picture_places
+from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.models.graph.agcn import AGCN
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.pose_encoder import STREAMS

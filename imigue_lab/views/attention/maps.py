@@ -1,8 +1,12 @@
 """What CMTF attends to in one clip: places of the picture, joints, their pairs, merged tokens.
 
 Paper section 2.4. Attention is given as a multiple of an equal share: 1 is what each token gets
-where all get the same. Letters in shapes: H heads; R = t h w RGB tokens, times and places of the
-encoder's map; P = m s v pose tokens, persons, times and joints; N = R + P; K merged tokens.
+where all get the same. A snapshot of it has positions in pixels of the whole picture; the encoder
+sees the crop only (`data/skeletons/geometry.py`). The rollout of MViTv2 is how much of its class
+token stems from each place.
+
+Letters in shapes: H heads; R = t h w RGB tokens, times and places of the encoder's map; P = m s v
+pose tokens, persons, times and joints, of which J are seen at one time; N = R + P; K merged tokens.
 """
 
 from dataclasses import dataclass
@@ -13,17 +17,27 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 
+from imigue_lab.data.index import Index
+from imigue_lab.data.skeletons.geometry import picture_places
 from imigue_lab.errors import RunError, some
+from imigue_lab.features.encoders import VideoEncoder, normalised
+from imigue_lab.models.pictures.mvit import rollout
 from imigue_lab.models.tokens import WHOLE, Region
+from imigue_lab.models.weights import load_mvit
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.settings import ATTENTIVE
 from imigue_lab.training.gestures.system import GestureBatch, GestureSystem
 from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.settings import Settings, setting
+from imigue_lab.views.footage import clip_pictures
+from imigue_lab.views.style import DISTINCT
 
 ALL = "all heads"
 AFTER = "after merging"  # the joint attention over the merged tokens
 SHARED = "contextual"  # one query a clip: its heads have no pairs
+SEEN = 16  # frames of MViT's input: centres of equal segments
+TO_RGB, TO_POSE = "#0072b2", "#d55e00"  # blue, orange
+Edges = Float[np.ndarray, " edges"]  # of the columns or rows of the encoder's map
 
 
 class AttentionSettings(Settings):
@@ -183,3 +197,112 @@ def read_attention(gesture: GestureRun, system: GestureSystem, clip_id: str) -> 
         output.logits[0].float().softmax(dim=0).numpy(),
         gesture.data.region(clip_id),
     )
+
+
+class Line(NamedTuple):
+    """A pair, from the token that is attended to, to the token that attends."""
+
+    ends: Float[np.ndarray, "2 2"]
+    colour: str
+
+
+class Outline(NamedTuple):
+    """What one merged token contains at this time; `number` is the same at all times."""
+
+    number: int
+    cells: Int[np.ndarray, "n 2"]  # row and column
+    joints: Float[np.ndarray, "n 2"]
+
+    @property
+    def colour(self) -> str:
+        return DISTINCT[self.number % len(DISTINCT)]
+
+
+class Snapshot(NamedTuple):
+    """One layer at one time; attention is in equal shares."""
+
+    heat: Float[np.ndarray, "h w"]  # attention to each cell
+    columns: Float[np.ndarray, " columns"]  # borders of the cells
+    rows: Float[np.ndarray, " rows"]
+    joints: Float[np.ndarray, "J 2"]
+    weight: Float[np.ndarray, " J"]  # attention to each joint
+    names: list[str]
+    lines: list[Line]
+    outlines: list[Outline]
+
+    def cell(self, row: int, column: int) -> Float[np.ndarray, " 4"]:
+        """Left, top, right and bottom."""
+        (left, right), (top, bottom) = self.columns[column:][:2], self.rows[row:][:2]
+        return np.array([left, top, right, bottom])
+
+
+def snapshot_at(
+    attention: ClipAttention, size: tuple[int, int], time: int, layer: str = ALL, most: int = 4
+) -> Snapshot:
+    """One of `attention.layers` at a time of the map, in a picture of this width and height; with
+    `most` pairs of each direction."""
+    _, height, width = attention.grid
+    columns, rows = borders(width, height, size, attention.region)
+    places, joints = attention.tokens_at(time)
+    position = picture_places(attention.places.reshape(-1, 2), *size)
+    joints = joints[~np.isnan(position[joints, 0])]
+    centres = np.stack(np.meshgrid(middles(columns), middles(rows)), axis=-1).reshape(-1, 2)
+    lines = []
+    for pair in attention.pairs(layer, time, most):
+        if pair.joint in joints:
+            ends = np.stack([position[pair.joint], centres[pair.place - places[0]]])
+            lines.append(Line(ends, TO_RGB) if pair.to_rgb else Line(ends[::-1], TO_POSE))
+    first_joint = attention.rgb_from_pose.shape[1]  # number of the first pose token in N
+    outlines = []
+    for number, group in enumerate(attention.merged()):
+        cells = np.stack(np.divmod(np.flatnonzero(np.isin(places, group)), width), axis=-1)
+        own = joints[np.isin(joints + first_joint, group)]
+        if len(cells) + len(own):
+            outlines.append(Outline(number, cells, position[own]))
+    heat, weight = attention.on_places(layer)[time], attention.on_joints(layer).ravel()[joints]
+    names = [attention.joints[n % len(attention.joints)] for n in joints]
+    return Snapshot(heat, columns, rows, position[joints], weight, names, lines, outlines)
+
+
+def borders(
+    width: int, height: int, size: tuple[int, int], region: Region = WHOLE
+) -> tuple[Edges, Edges]:
+    """Borders of the columns and of the rows of the encoder's map."""
+    ends = zip(region[:2], region[2:], (width, height), strict=True)
+    shares = [np.linspace(start, stop, n + 1) for start, stop, n in ends]
+    x, y = (np.stack([share, share], axis=-1) for share in shares)
+    return picture_places(x, *size)[:, 0], picture_places(y, *size)[:, 1]
+
+
+def middles(edges: Edges) -> Float[np.ndarray, " between"]:
+    return (edges[1:] + edges[:-1]) / 2
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The share of the class token that stems from each place, in equal shares."""
+
+    places: Float[np.ndarray, "t h w"]
+    own: float  # share of the class token that stems from itself
+    note: str  # which weights computed it
+    absent: str = ""  # why there is none
+
+
+def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -> Rollout:
+    """Runs MViTv2 on the frames of a clip; errors as of `load_mvit`.
+
+    Args:
+        weights: see `load_mvit`; empty: the tiny untrained network, which only shows the method.
+        rgb: the recipe of the RGB tokens that the gesture model was trained on.
+    """
+    model, loaded = load_mvit(weights, "small" if weights else "tiny")
+    encoder = VideoEncoder(model, loaded, torch.device("cpu"), "float32")
+    note = f"by {encoder.note or weights}"
+    if loaded.digest not in rgb:
+        note += ", not by the encoder that extracted this run's RGB tokens"
+    shown = clip_pictures(index, clip_id, SEEN, short_side=0)
+    if shown.absent:
+        return Rollout(np.zeros((1, 1, 1)), 0.0, note, shown.absent)
+    pixels = encoder.prepare(np.stack(shown.pictures))[None]
+    places = rollout(model, normalised(pixels, encoder.device, 0.45, 0.225)).numpy()
+    return Rollout(places * places.size, float(1 - places.sum()), note)

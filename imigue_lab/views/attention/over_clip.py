@@ -1,126 +1,60 @@
-"""Attention over a clip as pictures, a column a time: of CMTF, and the rollout of MViTv2.
+"""Attention over a clip: of CMTF and MViT as pictures, a column a time, and in the player.
 
-CMTF has a row a criterion, merged tokens below. The rollout is how much of the class token stems
-from each place. All positions are pixels of the whole picture; the encoder sees the crop only
-(`data/skeletons/cropping.py`). Letters in shapes: t h w, times, rows and columns of the encoder's
-map; P pose tokens; J joints that are seen at one time.
+The figure of CMTF has a row a criterion, merged tokens below. The player draws a chosen layer on
+its pictures, or sizes its joints by it: its slider is the slider of time, and choosing another clip
+reads the attention of that clip. Letters in shapes: h w, rows and columns of the encoder's map;
+T frames and P points of a skeleton.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
-import torch
-from jaxtyping import Float, Int
+from ipywidgets import Checkbox, Dropdown, HBox
+from jaxtyping import Float
+from PIL import Image, ImageDraw
 from plotly.subplots import make_subplots
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.skeletons.cropping import picture_places
-from imigue_lab.features.encoders import VideoEncoder, normalised
-from imigue_lab.models.pictures.mvit import rollout
-from imigue_lab.models.tokens import WHOLE, Region
-from imigue_lab.models.weights import load_mvit
+from imigue_lab.data.videos.video import Frame
+from imigue_lab.errors import RunError
+from imigue_lab.results.open import GestureRun
+from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run
-from imigue_lab.views.attention.maps import AFTER, ALL, ClipAttention
-from imigue_lab.views.footage import Pictures, clip_pictures, title_of
+from imigue_lab.views.attention.maps import (
+    AFTER,
+    ALL,
+    ClipAttention,
+    Edges,
+    Outline,
+    Rollout,
+    Snapshot,
+    borders,
+    middles,
+    read_attention,
+    snapshot_at,
+)
+from imigue_lab.views.footage import Paint, Pictures, as_source, title_of
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.reel import as_source
+from imigue_lab.views.player.widgets import AroundPlayer, Player, clip_list
+from imigue_lab.views.skeletons import Skeleton
 from imigue_lab.views.style import DISTINCT, empty_figure, notes_of, styled
 
 Place = dict[str, int]  # row and column of a subplot
-Edges = Float[np.ndarray, " edges"]  # of the columns or rows of the encoder's map
-SEEN = 16  # frames of the encoder's input: centres of equal segments
 UNKNOWN = (4, 3)  # width and height of a picture of unknown size
 TILE = 118  # pixels of a tile's width
 HEAT, LIGHT, DEEP = (213, 94, 0), (232, 241, 250), (8, 48, 107)  # of places; of joints
 HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
-TO_RGB, TO_POSE = "#0072b2", "#d55e00"  # blue, orange
 MERGED = "merged tokens"
 Corners = list[float | None]  # None is a gap
 LINES = (
     "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
 )
-
-
-class Line(NamedTuple):
-    """A pair, from the token that is attended to, to the token that attends."""
-
-    ends: Float[np.ndarray, "2 2"]
-    colour: str
-
-
-class Outline(NamedTuple):
-    """What one merged token contains at this time; `number` is the same at all times."""
-
-    number: int
-    cells: Int[np.ndarray, "n 2"]  # row and column
-    joints: Float[np.ndarray, "n 2"]
-
-    @property
-    def colour(self) -> str:
-        return DISTINCT[self.number % len(DISTINCT)]
-
-
-class Snapshot(NamedTuple):
-    """One layer at one time; attention is in equal shares."""
-
-    heat: Float[np.ndarray, "h w"]  # attention to each cell
-    columns: Float[np.ndarray, " columns"]  # borders of the cells
-    rows: Float[np.ndarray, " rows"]
-    joints: Float[np.ndarray, "J 2"]
-    weight: Float[np.ndarray, " J"]  # attention to each joint
-    names: list[str]
-    lines: list[Line]
-    outlines: list[Outline]
-
-    def cell(self, row: int, column: int) -> Float[np.ndarray, " 4"]:
-        """Left, top, right and bottom."""
-        (left, right), (top, bottom) = self.columns[column:][:2], self.rows[row:][:2]
-        return np.array([left, top, right, bottom])
-
-
-def snapshot_at(
-    attention: ClipAttention, size: tuple[int, int], time: int, layer: str = ALL, most: int = 4
-) -> Snapshot:
-    """One of `attention.layers` at a time of the map, in a picture of this width and height; with
-    `most` pairs of each direction."""
-    _, height, width = attention.grid
-    columns, rows = borders(width, height, size, attention.region)
-    places, joints = attention.tokens_at(time)
-    position = picture_places(attention.places.reshape(-1, 2), *size)
-    joints = joints[~np.isnan(position[joints, 0])]
-    centres = np.stack(np.meshgrid(middles(columns), middles(rows)), axis=-1).reshape(-1, 2)
-    lines = []
-    for pair in attention.pairs(layer, time, most):
-        if pair.joint in joints:
-            ends = np.stack([position[pair.joint], centres[pair.place - places[0]]])
-            lines.append(Line(ends, TO_RGB) if pair.to_rgb else Line(ends[::-1], TO_POSE))
-    first_joint = attention.rgb_from_pose.shape[1]  # number of the first pose token in N
-    outlines = []
-    for number, group in enumerate(attention.merged()):
-        cells = np.stack(np.divmod(np.flatnonzero(np.isin(places, group)), width), axis=-1)
-        own = joints[np.isin(joints + first_joint, group)]
-        if len(cells) + len(own):
-            outlines.append(Outline(number, cells, position[own]))
-    heat, weight = attention.on_places(layer)[time], attention.on_joints(layer).ravel()[joints]
-    names = [attention.joints[n % len(attention.joints)] for n in joints]
-    return Snapshot(heat, columns, rows, position[joints], weight, names, lines, outlines)
-
-
-def borders(
-    width: int, height: int, size: tuple[int, int], region: Region = WHOLE
-) -> tuple[Edges, Edges]:
-    """Borders of the columns and of the rows of the encoder's map."""
-    ends = zip(region[:2], region[2:], (width, height), strict=True)
-    shares = [np.linspace(start, stop, n + 1) for start, stop, n in ends]
-    x, y = (np.stack([share, share], axis=-1) for share in shares)
-    return picture_places(x, *size)[:, 0], picture_places(y, *size)[:, 1]
-
-
-def middles(edges: Edges) -> Float[np.ndarray, " between"]:
-    return (edges[1:] + edges[:-1]) / 2
+FULL = 4.0  # multiple of an equal share at which colours are deepest
 
 
 def attention_over_clip(
@@ -254,36 +188,6 @@ def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Corners, Corners
     return x, y
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """The share of the class token that stems from each place, in equal shares."""
-
-    places: Float[np.ndarray, "t h w"]
-    own: float  # share of the class token that stems from itself
-    note: str  # which weights computed it
-    absent: str = ""  # why there is none
-
-
-def read_rollout(index: Index, clip_id: str, weights: str = "", rgb: str = "") -> Rollout:
-    """Runs MViTv2 on the frames of a clip; errors as of `load_mvit`.
-
-    Args:
-        weights: see `load_mvit`; empty: the tiny untrained network, which only shows the method.
-        rgb: the recipe of the RGB tokens that the gesture model was trained on.
-    """
-    model, loaded = load_mvit(weights, "small" if weights else "tiny")
-    encoder = VideoEncoder(model, loaded, torch.device("cpu"), "float32")
-    note = f"by {encoder.note or weights}"
-    if loaded.digest not in rgb:
-        note += ", not by the encoder that extracted this run's RGB tokens"
-    shown = clip_pictures(index, clip_id, SEEN, short_side=0)
-    if shown.absent:
-        return Rollout(np.zeros((1, 1, 1)), 0.0, note, shown.absent)
-    pixels = encoder.prepare(np.stack(shown.pictures))[None]
-    places = rollout(model, normalised(pixels, encoder.device, 0.45, 0.225)).numpy()
-    return Rollout(places * places.size, float(1 - places.sum()), note)
-
-
 def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures) -> go.Figure:
     """A column a time; a place without heat contributes an equal share or less."""
     title = f"Attention rollout of MViT over clip {clip_id}"
@@ -302,3 +206,128 @@ def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures
     figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
     notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
     return styled(fit_tiles(figure, pictures.size), title, notes, height=300, b=20, l=20, r=80)
+
+
+class AttentionPlayer(AroundPlayer):
+    """Plays a clip with the attention of one layer drawn over it.
+
+    Args:
+        moment: shared with the player; other views may follow it.
+        clips: to choose from, with their label.
+        read: the attention of a clip by its id; raises RunError where there is none.
+    """
+
+    def __init__(self, moment: Moment, clips: pd.DataFrame, read: Callable[[str], ClipAttention]):
+        self.moment, self.read = moment, read
+        self.layer = Dropdown(description="layer", options=[ALL])
+        self.pairs = Checkbox(True, description="strongest pairs", indent=False)
+        self.merged = Checkbox(False, description="merged tokens", indent=False)
+        self.player = Player(moment)
+        self.attention: ClipAttention | None = None
+        controls = HBox([clip_list(moment, clips), self.layer, self.pairs, self.merged])
+        super().__init__([controls, self.player])
+        self.follow(None)
+        moment.observe(self.follow, "clip_id")
+        for control in (self.layer, self.pairs, self.merged):
+            control.observe(self.redraw, "value")
+
+    def follow(self, _: object) -> None:
+        """Reads the moment's clip and keeps the chosen layer where the clip has it."""
+        self.attention = None
+        if self.moment.clip_id:
+            with suppress(RunError):  # a clip that lacks a modality plays without attention
+                self.attention = self.read(self.moment.clip_id)
+        if self.attention and list(self.layer.options) != list(self.attention.layers):
+            self.layer.options = list(self.attention.layers)
+        self.redraw(None)
+
+    def redraw(self, _: object) -> None:
+        """Draws the chosen layer from now on, on pictures or else by the size of joints."""
+        clip, footage = self.moment.clip, self.player.footage
+        paint = weights = None
+        if self.attention and clip is not None:
+            span, layer = (int(clip.start), int(clip.end)), self.layer.value
+            if footage.film:
+                shown = self.pairs.value, self.merged.value
+                paint = painter(self.attention, footage.film.size, span, layer, *shown)
+            elif footage.skeleton and not self.attention.of_cells:
+                weights = joint_weights(self.attention, footage.skeleton, span, layer)
+        self.player.dress(paint, weights)
+
+
+def open_attention_player(
+    gesture: GestureRun, system: GestureSystem, clip_id: str
+) -> AttentionPlayer:
+    """The clip with its attention, and the other clips of its split to choose from."""
+    clips = gesture.index.clips
+    split = clips[clips.split == clips.set_index("clip_id").split[clip_id]]
+    moment = Moment(gesture.index, clip_id=clip_id)
+    return AttentionPlayer(moment, split, partial(read_attention, gesture, system))
+
+
+def painter(
+    attention: ClipAttention,
+    size: tuple[int, int],
+    span: tuple[int, int],
+    layer: str,
+    pairs: bool,
+    merged: bool,
+) -> Paint:
+    """Draws a layer on the pictures of a clip, and leaves other pictures unchanged.
+
+    `size` is that of the whole picture, `span` the first and last frame of the clip.
+    """
+    times, most = attention.grid[0], 4 if pairs else 0
+    snapshots = [snapshot_at(attention, size, time, layer, most) for time in range(times)]
+
+    def paint(frame: int, picture: Frame) -> Frame:
+        time = (frame - span[0]) * times // (span[1] - span[0] + 1)
+        if not 0 <= time < times:
+            return picture
+        return painted(picture, snapshots[time], picture.shape[1] / size[0], merged)
+
+    return paint
+
+
+def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> Frame:
+    """A picture, of `scale` pixels a pixel of the whole picture, with one snapshot over it."""
+    ground = Image.fromarray(picture).convert("RGBA")
+    over = Image.new("RGBA", ground.size)
+    pen = ImageDraw.Draw(over)
+    unit = min(picture.shape[:2]) / 100
+    width = round(unit) or 1
+    for place, heat in np.ndenumerate(snapshot.heat):
+        opacity = round(200 * np.clip((float(heat) - 1) / (FULL - 1), 0, 1))
+        pen.rectangle((scale * snapshot.cell(*place)).tolist(), fill=(*HEAT, opacity))
+    for line in snapshot.lines:
+        pen.line([tuple(end) for end in (scale * line.ends).tolist()], line.colour, width)
+    for spot, weight in zip(scale * snapshot.joints, snapshot.weight.tolist(), strict=True):
+        colour = np.array(LIGHT) + min(weight / FULL, 1) * np.subtract(DEEP, LIGHT)
+        radius = unit * (0.9 + 1.1 * weight**0.5)
+        pen.circle(tuple(spot.tolist()), radius, tuple(colour.round().astype(int).tolist()), "#333")
+    for outline in snapshot.outlines if merged else []:
+        for place in outline.cells.tolist():
+            box = scale * snapshot.cell(*place) + unit * np.array([1, 1, -1, -1])
+            pen.rectangle(box.tolist(), None, outline.colour, width)
+        for spot in (scale * outline.joints).tolist():
+            pen.circle(tuple(spot), 2.5 * unit, None, outline.colour, width)
+    return np.asarray(Image.alpha_composite(ground, over).convert("RGB"))
+
+
+def joint_weights(
+    attention: ClipAttention, skeleton: Skeleton, span: tuple[int, int], layer: str
+) -> Float[np.ndarray, "T P"]:
+    """Attention to each point of a skeleton that plays without pictures, 0 to 1 at `FULL`."""
+    received = np.nan_to_num(attention.on_joints(layer)) / FULL
+    persons, steps, _ = received.shape
+    number = {joint: n for n, joint in enumerate(attention.joints)}
+    count = len(set(skeleton.joints))  # points are persons by joints
+    frames = skeleton.first + np.arange(len(skeleton.places))
+    step = (frames - span[0]) * steps // (span[1] - span[0] + 1)
+    inside = (step >= 0) & (step < steps)
+    weights = np.zeros((len(frames), len(skeleton.joints)))
+    for point, joint in enumerate(skeleton.joints):
+        person = point // count
+        if joint in number and person < persons:
+            weights[inside, point] = received[person, step[inside], number[joint]]
+    return np.clip(weights, 0, 1)

@@ -12,21 +12,20 @@ from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of, labelled, predicted_of
 from imigue_lab.training.statistics import draw_groups, percentiles
-from imigue_lab.views.gates.values import compute_gates, load_gated, whole_interview
+from imigue_lab.views.gates.interview import compute_gates, load_gated, whole_interview
 from imigue_lab.views.style import NEGATIVE, POSITIVE, empty_figure, notes_of, styled
 
 LOOKS = {"correct": (POSITIVE, "circle"), "incorrect": (NEGATIVE, "diamond")}
 
 
-def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame:
-    """One row for each interview of a split whose outcome is known; errors as of `load_gated`.
+def mean_gates(run: Run, data: EmotionData) -> pd.DataFrame:
+    """One row for each test interview whose outcome is known; errors as of `load_gated`.
 
     Columns: video_id, subject, correctness (`correct` or `incorrect`) and the columns of
     `Gates.per_window`, averaged over windows with a face; null where an interview shows no face.
     """
     model = load_gated(run, data)
-    predictions = run.predictions()
-    known = labelled(predictions, split)
+    known = labelled(run.predictions(), "test")
     known = known.assign(correct=predicted_of(known) == known.outcome)
     names, rows = run.outcomes(), []
     for interview in known.itertuples():
@@ -37,7 +36,7 @@ def mean_gates(run: Run, data: EmotionData, split: str = "test") -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def compare_by_correctness(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def compare_by_correctness(table: pd.DataFrame) -> pd.DataFrame:
     """Mean of each quantity in `mean_gates` by correctness, and the difference of the two.
 
     The 95 % intervals are over draws of whole subjects, because interviews of one subject are not
@@ -45,7 +44,7 @@ def compare_by_correctness(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     than two interviews.
     """
     subject, names = pd.factorize(clusters_of(table)[0])
-    draws = draw_groups(len(names), seed)[:, subject]
+    draws = draw_groups(len(names), seed=0)[:, subject]
     values = table.filter(like="stage").astype(float)
     groups = [(table.correctness == name).to_numpy(dtype=float) for name in LOOKS]
     means = [weighted_means(values.to_numpy(), group[None])[0] for group in groups]
@@ -69,11 +68,11 @@ def weighted_means(
     return np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
-def gates_by_correctness(run: Run, table: pd.DataFrame, split: str = "test") -> go.Figure:
+def gates_by_correctness(run: Run, table: pd.DataFrame) -> go.Figure:
     """`mean_gates`: a mark an interview, a bar a mean, and the difference of means at the right."""
-    title = f"Gates of correctly and incorrectly predicted {split} interviews"
+    title = "Gates of correctly and incorrectly predicted test interviews"
     if table.empty:
-        return empty_figure(f"No outcome of {split} is known.", title, notes_of(run))
+        return empty_figure("No outcome of test is known.", title, notes_of(run))
     figure = go.Figure()
     compared = compare_by_correctness(table)
     for correctness, (colour, symbol) in LOOKS.items():

@@ -8,15 +8,16 @@ gated term, and are left out of every mean. This shows what the prediction is ba
 Letters in shapes: T windows of 16 frames, B masked copies of the interview.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
 from einops import repeat
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float
 from plotly.subplots import make_subplots
 from scipy.special import expit
 from torch import Tensor, nn
@@ -27,21 +28,22 @@ from imigue_lab.errors import RunError, some
 from imigue_lab.models.emotion import EmotionModel
 from imigue_lab.results.open import EmotionRun
 from imigue_lab.training.runs import Run
-from imigue_lab.views.faces import Strip, face_strip, frame_strip
-from imigue_lab.views.gates.over_time import gate_lanes
-from imigue_lab.views.gates.values import (
+from imigue_lab.views.faces import face_strip, frame_strip
+from imigue_lab.views.gates.interview import (
     Gates,
     compute_gates,
+    gate_lanes,
     load_gated,
     log_odds,
     shown_outcome,
     whole_interview,
 )
-from imigue_lab.views.player.film import Player
 from imigue_lab.views.player.lanes import Lanes, Moment
+from imigue_lab.views.player.widgets import Player
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, notes_of, styled
 
 AT_ONCE = 16  # masked copies in a batch
+CONTROLS = 40  # draws of random windows
 Shown = Bool[Tensor, "B T"]  # windows that the model sees
 LINES = {"both": (POSITIVE, "solid"), "context": (CONTEXT, "dash"), "face": (FACE, "dot")}
 
@@ -89,19 +91,18 @@ def without_modality(model: nn.Module, batch: Batch) -> pd.DataFrame:
 
 
 def without_span(
-    model: nn.Module, batch: Batch, span: int = 0, places: int = 40, draws: int = 40, seed: int = 0
+    model: nn.Module, batch: Batch, span: int = 0, places: int = 40, seed: int = 0
 ) -> pd.DataFrame:
     """The change of the logit when a span of windows is withheld, along the interview.
 
     Args:
         span: length in windows; 0: an eighth of the interview.
         places: positions of the span, at most, spread evenly over the interview.
-        draws: control draws, each of `span` random windows withheld from both streams.
 
     Returns:
         first, last (windows of the span); `both`, `context`, `face`: the logit with that span of
         that stream withheld, minus the logit of the whole interview; `low`, `high`: the central
-        95 % of the control draws.
+        95 % of `CONTROLS` draws, each of `span` random windows withheld from both streams.
     """
     windows = batch.context.shape[1]
     span = min(windows, span or max(1, windows // 8))
@@ -109,7 +110,7 @@ def without_span(
     window, begin = torch.arange(windows), torch.from_numpy(first)[:, None]
     hidden = (window >= begin) & (window < begin + span)
     rng = np.random.default_rng(seed)
-    random = torch.zeros(draws, windows, dtype=torch.bool)
+    random = torch.zeros(CONTROLS, windows, dtype=torch.bool)
     for row in random:
         row[torch.from_numpy(rng.permutation(windows)[:span].copy())] = True
     nothing = torch.zeros_like(hidden)
@@ -172,20 +173,12 @@ def withheld(run: Run, gates: Gates, modality: pd.DataFrame, spans: pd.DataFrame
     return styled(figure, title, notes, height=470)
 
 
-@dataclass(frozen=True)
-class GatedInterview:
+class GatedInterview(NamedTuple):
     """One interview as a run's best model sees it."""
 
     model: EmotionModel
     batch: Batch
-    gates: Gates
-    face_share: Float32[np.ndarray, " T"] | None  # of frames with a face; None if not stored
-    strips: tuple[Strip, Strip]  # frames, and the face crops that the encoder received
-    running: pd.DataFrame  # of `running_probability`
-
-    @property
-    def video_id(self) -> str:
-        return self.gates.video_id
+    gates: Gates  # with strips: frames, and the face crops that the encoder received
 
 
 def choose_interview(emotion: EmotionRun, video_id: str = "") -> GatedInterview:
@@ -199,11 +192,13 @@ def choose_interview(emotion: EmotionRun, video_id: str = "") -> GatedInterview:
     windows = batch.context.shape[1]
     source = open_features(emotion.settings.face, emotion.settings.store, emotion.index)
     frames = frame_strip(emotion.index, video_id, windows)
-    strips = frames, face_strip(emotion.index, source, video_id, windows)
-    share = source.read(video_id).get("face_share")
-    running = running_probability(model, batch)
-    gates = compute_gates(model, batch, emotion.run.outcomes())
-    return GatedInterview(model, batch, gates, share, strips, running)
+    gates = replace(
+        compute_gates(model, batch, emotion.run.outcomes()),
+        face_share=source.read(video_id).get("face_share"),
+        strips=(frames, face_strip(emotion.index, source, video_id, windows)),
+        running=running_probability(model, batch),
+    )
+    return GatedInterview(model, batch, gates)
 
 
 def longest_hidden(emotion: EmotionRun) -> str:
@@ -218,8 +213,7 @@ def longest_hidden(emotion: EmotionRun) -> str:
     return str(held_out.video_id[(held_out.windows - held_out.windows_with_face).idxmax()])
 
 
-def open_gate_player(emotion: EmotionRun, interview: GatedInterview) -> tuple[Player, Lanes]:
+def open_gate_player(emotion: EmotionRun, gates: Gates) -> tuple[Player, Lanes]:
     """The interview in the player, and its gates as lanes that move it."""
-    moment = Moment(emotion.index, interview.video_id)
-    lanes = gate_lanes(moment, interview.gates, interview.running, interview.face_share)
-    return Player(moment), lanes
+    moment = Moment(emotion.index, gates.video_id)
+    return Player(moment), gate_lanes(moment, gates)

@@ -26,9 +26,9 @@ from jaxtyping import Float, Float64
 from imigue_lab.data.index import Index
 from imigue_lab.data.videos.frame_table import seconds_of
 from imigue_lab.errors import DataError, some
-from imigue_lab.views.faces import WINDOW
 from imigue_lab.views.style import CONTEXT
 
+WINDOW = 16  # frames
 RATE = 25.0  # frames a second, where that of the video is unknown
 AROUND = 1.0  # seconds shown before and after a clip
 

@@ -8,10 +8,10 @@ from pose_format.pose_header import PoseHeaderComponent
 from pose_format.utils.openpose import OpenPose_Components, load_openpose_directory
 
 from imigue_lab.data.keypoint_files.cache import array_path
+from imigue_lab.data.keypoint_files.clips import in_pixels
 from imigue_lab.data.keypoint_files.formats import file_of, of_person, read_joints
 from imigue_lab.data.keypoint_files.openpose import PARTS
 from imigue_lab.data.keypoint_files.tables import read_recording
-from imigue_lab.data.keypoint_files.units import in_pixels
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 from tests.data.keypoint_files.pose_files import BODY, mediapipe, write

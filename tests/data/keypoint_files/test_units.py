@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from imigue_lab.data.keypoint_files.clips import in_pixels, needs_nothing
 from imigue_lab.data.keypoint_files.tables import Recording
-from imigue_lab.data.keypoint_files.units import in_pixels, needs_nothing
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
 SIZE = (1280, 720)

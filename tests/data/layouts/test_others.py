@@ -13,10 +13,9 @@ from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import split_gestures
-from imigue_lab.data.synthetic.datasets import DISTANCE, METRES, class_of
 from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, record
 from imigue_lab.data.synthetic.story import DATA_SETS, SyntheticSpec, plan
-from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.data.synthetic.tree import DISTANCE, METRES, class_of, make_data
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import load_gesture_data

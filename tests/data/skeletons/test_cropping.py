@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torchvision.transforms.v2 import functional as pictures
 
-from imigue_lab.data.skeletons.cropping import (
+from imigue_lab.data.skeletons.geometry import (
     SHORTER,
     compact,
     crop,

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from imigue_lab.data.skeletons.declared import (
+from imigue_lab.data.skeletons.keypoints import (
+    LAYOUTS,
     declared_layout,
     layout_of,
     to_declaration,
     to_stored,
 )
-from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.errors import DataError
 
 OWN = {

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.data.skeletons.cropping import compact, resize
+from imigue_lab.data.skeletons.augment import TEST_SEED, sample_uniform
+from imigue_lab.data.skeletons.geometry import compact, resize
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
 
 COCO = LAYOUTS["coco17"]
 

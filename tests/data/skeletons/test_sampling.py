@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from imigue_lab.data.skeletons.sampling import TEST_SEED, sample_uniform
+from imigue_lab.data.skeletons.augment import TEST_SEED, sample_uniform
 
 
 def seeded(seed=0):

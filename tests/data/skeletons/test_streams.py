@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from imigue_lab.data.skeletons.graphs import bone, bone_motion, motion, parents, streams
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.skeletons.streams import bone, bone_motion, motion, parents, streams
 
 BODY, NTU = LAYOUTS["imigue22"], LAYOUTS["ntu25"]
 NAMES = {"j": "joint", "b": "bone", "jm": "joint_motion", "bm": "bone_motion"}

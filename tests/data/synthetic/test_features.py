@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.keypoint_files.clips import read_clip
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.store import find_store
 from imigue_lab.data.synthetic.features import DIM, HUES, TIMES, VERSION, write_clip_features

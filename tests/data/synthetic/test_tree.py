@@ -125,7 +125,7 @@ def test_an_interrupted_generator_leaves_no_partial_tree(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("imigue_lab.data.synthetic.datasets.write_video", killed)
+    monkeypatch.setattr("imigue_lab.data.synthetic.tree.write_video", killed)
     with pytest.raises(KeyboardInterrupt):
         make_data(tmp_path / "tree", SPEC)
     assert not (tmp_path / "tree").exists()

@@ -8,7 +8,7 @@ import pytest
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.data.videos import probe as probe_module
+from imigue_lab.data.videos import video as probe_module
 from imigue_lab.data.workspace import short_hash, workspace
 from imigue_lab.errors import DataError
 

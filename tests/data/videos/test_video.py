@@ -13,7 +13,7 @@ import pytest
 from av.stream import Disposition
 
 from imigue_lab.data.checks.recordings import inspect_video
-from imigue_lab.data.videos.decoder import Decoder
+from imigue_lab.data.videos.frame_table import Decoder
 from imigue_lab.data.videos.video import (
     Video,
     probe,

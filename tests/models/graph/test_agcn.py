@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from benchmarks.agcn_step import Transcription
-from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.data.skeletons.graphs import bone, spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.data.skeletons.streams import bone
 from imigue_lab.errors import DataError
 from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
 from imigue_lab.models.graph.agcn import AdaptiveGraphConvolution, TwoStream, build_agcn

@@ -6,8 +6,12 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from imigue_lab.models.checkpoints.registry import FAMILIES, load_published
-from imigue_lab.models.pictures.poseconv3d import build_poseconv3d, build_slowonly
-from imigue_lab.models.pictures.rgbpose import build_rgbpose, join_halves
+from imigue_lab.models.pictures.poseconv3d import (
+    build_poseconv3d,
+    build_rgbpose,
+    build_slowonly,
+    join_halves,
+)
 from tests.models.recordings import made_weights, read_recording
 
 SMALL = {

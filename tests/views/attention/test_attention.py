@@ -11,13 +11,8 @@ from imigue_lab.results.open import open_gesture_run
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views.answers import choose_clip
 from imigue_lab.views.attention import maps as views
-from imigue_lab.views.attention.maps import AttentionSettings
-from imigue_lab.views.attention.over_clip import (
-    TO_RGB,
-    attention_over_clip,
-    outline_path,
-    snapshot_at,
-)
+from imigue_lab.views.attention.maps import TO_RGB, AttentionSettings, snapshot_at
+from imigue_lab.views.attention.over_clip import attention_over_clip, outline_path
 from imigue_lab.views.footage import Pictures, clip_pictures
 
 

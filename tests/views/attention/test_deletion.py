@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from imigue_lab.data.skeletons.cropping import crop_places
+from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.synthetic import features as clip_features
 from imigue_lab.data.synthetic.recording import HEIGHT, PLACE, WIDTH, act, quarter, to_pixels
 from imigue_lab.data.synthetic.story import MOVERS, PICTURE_ALONE, SyntheticSpec, plan
@@ -45,8 +45,8 @@ def attention(looked, system):
 
 
 def test_the_most_attended_tokens_are_masked_first_and_all_orders_mask_as_many(attention):
-    rgb, pose, copies = deletion_masks(attention, "spatial", 2, np.random.default_rng(0))
-    places, joints = attention.on_places("spatial").ravel(), attention.on_joints("spatial").ravel()
+    rgb, pose, copies = deletion_masks(attention, 2, np.random.default_rng(0))
+    places, joints = attention.on_places().ravel(), attention.on_joints().ravel()
     at = copies[(copies.share == 0.1)].index
     gone = {copies.order[n]: (np.flatnonzero(~rgb[n]), np.flatnonzero(~pose[n])) for n in at}
     assert {len(g[0]) for g in gone.values()} == {13}  # a tenth of 128

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 from imigue_lab.data.videos.video import Video
 from imigue_lab.models.pictures.mvit import rollout
 from imigue_lab.models.weights import load_mvit
-from imigue_lab.views.attention.over_clip import SEEN, read_rollout, rollout_over_clip
+from imigue_lab.views.attention.maps import SEEN, read_rollout
+from imigue_lab.views.attention.over_clip import rollout_over_clip
 from imigue_lab.views.footage import clip_pictures
 
 

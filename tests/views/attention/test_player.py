@@ -5,8 +5,8 @@ import pytest
 
 from imigue_lab.views.answers import choose_clip
 from imigue_lab.views.attention import maps as views
-from imigue_lab.views.attention.over_clip import snapshot_at
-from imigue_lab.views.attention.player import FULL, AttentionPlayer, painter
+from imigue_lab.views.attention.maps import snapshot_at
+from imigue_lab.views.attention.over_clip import FULL, AttentionPlayer, painter
 from imigue_lab.views.player.lanes import Moment
 
 GREY = np.full((144, 192, 3), 128, np.uint8)

@@ -10,7 +10,7 @@ from imigue_lab.views.gates.by_correctness import (
     gates_by_correctness,
     mean_gates,
 )
-from imigue_lab.views.gates.values import read_gates
+from imigue_lab.views.gates.interview import read_gates
 
 
 @pytest.fixture(scope="module")

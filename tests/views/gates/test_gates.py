@@ -8,11 +8,16 @@ import pytest
 import torch
 
 from imigue_lab.errors import RunError
-from imigue_lab.features.expressions import BLENDSHAPES
+from imigue_lab.features.encoders import BLENDSHAPES
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
 from imigue_lab.views.faces import Strip
-from imigue_lab.views.gates.over_time import gates_over_time, named_curves
-from imigue_lab.views.gates.values import Gates, read_gates, whole_interview
+from imigue_lab.views.gates.interview import (
+    Gates,
+    gates_over_time,
+    named_curves,
+    read_gates,
+    whole_interview,
+)
 
 
 @pytest.fixture
@@ -90,7 +95,8 @@ def test_the_figure_draws_gates_shares_strips_face_share_and_running_probability
     share = np.linspace(0, 1, len(gates.face_seen), dtype=np.float32)
     picture = np.zeros((4, 4, 3), np.uint8)
     strips = Strip("frames", {2: picture, 5: picture}), Strip("faces", {}, "none are stored")
-    figure = gates_over_time(run, gates, strips, share, running)
+    shown = replace(gates, strips=strips, face_share=share, running=running)
+    figure = gates_over_time(run, shown)
     for drawn, gate in zip(heats(figure), gates.by_group(), strict=True):
         np.testing.assert_allclose(drawn, gate.T, atol=6e-4)
     lines = {trace.name: trace for trace in figure.data if trace.name}

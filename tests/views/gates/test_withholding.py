@@ -9,7 +9,7 @@ from imigue_lab.models.emotion import build_emotion
 from imigue_lab.training.emotion.data import load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import load_emotion, train_emotion
-from imigue_lab.views.gates.values import read_gates, whole_interview
+from imigue_lab.views.gates.interview import read_gates, whole_interview
 from imigue_lab.views.gates.withholding import (
     running_probability,
     withheld,

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.views.prototypes.browser import KINDS, PrototypeBrowser
-from imigue_lab.views.prototypes.plane import COLOUR_BY
-from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, read_points
-from imigue_lab.views.prototypes.projection import PrototypesSettings, project
+from imigue_lab.views.prototypes.plane import COLOUR_BY, KINDS, PrototypeBrowser
+from imigue_lab.views.prototypes.points import (
+    CLIP,
+    ENTRY,
+    PROTOTYPE,
+    PrototypesSettings,
+    project,
+    read_points,
+)
 
 
 @pytest.fixture(scope="module")

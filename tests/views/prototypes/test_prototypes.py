@@ -14,7 +14,6 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.gestures.train import load_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.views.prototypes import points as prototypes
-from imigue_lab.views.prototypes import projection
 from imigue_lab.views.prototypes.plane import (
     COLOUR_BY,
     DRAWN,
@@ -24,8 +23,15 @@ from imigue_lab.views.prototypes.plane import (
     nearest_clips,
     points_on_plane,
 )
-from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, Points, read_points
-from imigue_lab.views.prototypes.projection import PrototypesSettings, project
+from imigue_lab.views.prototypes.points import (
+    CLIP,
+    ENTRY,
+    PROTOTYPE,
+    Points,
+    PrototypesSettings,
+    project,
+    read_points,
+)
 
 IMIGUE = builtin("imigue")
 
@@ -145,7 +151,7 @@ def test_places_are_stored_in_the_run_by_id_and_read_again(tmp_path, monkeypatch
     def never(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(projection, "by_pca", never)
+    monkeypatch.setattr(prototypes, "by_pca", never)
     assert_allclose(project(run, groups, settings).places.x, first.places.x)
     with pytest.raises(AssertionError, match="computed again"):  # another metric
         project(run, groups, PrototypesSettings(method="pca", metric="euclidean"))
@@ -166,7 +172,7 @@ def test_measures_of_a_good_plane_are_higher_than_of_a_shuffled_one(tmp_path):
     groups, settings = blobs(60), PrototypesSettings(method="pca", metric="euclidean")
     good = project(Run(tmp_path), groups, settings)
     mixed = good.places.assign(x=good.places.x.sample(frac=1, random_state=0).to_numpy())
-    trust, (space, plane), n = projection.measure(groups, mixed, settings)
+    trust, (space, plane), n = prototypes.measure(groups, mixed, settings)
     assert good.trust > 0.9 > trust
     assert good.silhouette[0] == pytest.approx(space) and plane < good.silhouette[1]
     assert n == 60

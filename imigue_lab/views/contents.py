@@ -1,19 +1,33 @@
-"""Size of the data by split, class and clip length, compared with the published counts."""
+"""What the data contain: their size by split, class and clip length, compared with the published
+counts; the quality of the keypoints, joint by joint; one example picture of every class.
+"""
+
+from collections import Counter
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from einops import reduce
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 
 from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN, has_official
 from imigue_lab.data.index import SPLITS, Index
+from imigue_lab.data.keypoint_files.clips import keypoint_files, read_file, upper_body
+from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.videos.frame_table import is_steady, open_stream, seconds_of
+from imigue_lab.errors import DataError, some
+from imigue_lab.views.footage import as_source, clip_pictures
+from imigue_lab.views.skeletons import side_colour
 from imigue_lab.views.style import NEUTRAL, SPLIT_COLOURS, empty_figure, notes_on, styled
 
 PUBLISHED = "published (MiGA track 1, train)"
 SYMBOLS = ("circle", "diamond", "triangle-down")  # of the splits
 ZERO = 0.5  # position of a count of 0 on a logarithmic axis
 WIDER = 1.12  # minimum ratio of the widths of consecutive bins of lengths
+COLUMNS = 6
+NAME_WIDTH = 24  # characters a line
 
 
 def split_counts(index: Index) -> pd.DataFrame:
@@ -150,3 +164,133 @@ def whole_frame_edges(shortest: float, longest: float) -> Float[np.ndarray, " N"
     low, high = np.floor(shortest + 1e-6), np.floor(longest + 1e-6) + 1
     bins = max(1, int(np.log(high / low) / np.log(WIDER)))
     return np.unique(np.round(np.geomspace(low, high, bins + 1))) - 0.5
+
+
+def joint_shares(index: Index, split: str, limit: int) -> tuple[pd.DataFrame, list[str]]:
+    """Share of frames in which each joint was detected, a row a video and a column a joint.
+
+    Of at most `limit` videos, spread evenly over the split; 0 for all. The first column is
+    `frames`. Also returns an error sentence for each skipped file.
+    """
+    part = index.videos.video_id[index.videos.split == split]
+    files = {video_id: keypoint_files(index, video_id) for video_id in part}
+    videos = [video_id for video_id, paths in files.items() if paths]
+    if 0 < limit < len(videos):
+        videos = [videos[place] for place in np.linspace(0, len(videos) - 1, limit).astype(int)]
+    rows, errors = {}, []
+    for video_id in videos:
+        counts, frames = Counter[str](), 0
+        for path in files[video_id]:
+            try:
+                recording = upper_body(read_file(index, path, video_id))
+            except DataError as error:
+                errors.append(str(error))
+                continue
+            seen = reduce(present(recording.skeleton, recording.layout.axes), "m t v -> t v", "max")
+            frames += len(seen)
+            counts.update(dict(zip(recording.layout.joints, seen.sum(axis=0), strict=True)))
+        if frames:
+            rows[video_id] = {"frames": frames} | {j: n / frames for j, n in counts.items()}
+    return pd.DataFrame.from_dict(rows, orient="index"), errors
+
+
+def joint_quality(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
+    """Share of frames in which each joint of `imigue22` was detected: a bar for all videos
+    together, a mark for each; see `joint_shares`.
+    """
+    shares, errors = joint_shares(index, split, limit)
+    notes = notes_on(index)
+    if errors:
+        notes.append(f"{len(errors)} files were skipped; {errors[0]}")
+    title = f"How often each joint was detected, {split}"
+    if shares.empty:
+        return empty_figure(f"No keypoints of {split} can be read under this root.", title, notes)
+    frames = shares.pop("frames")
+    names = [joint.replace("_", " ") for joint in shares]
+    figure = go.Figure()
+    figure.add_bar(
+        x=100 * shares.mul(frames, axis=0).sum() / frames.sum(),
+        y=names,
+        orientation="h",
+        marker={"color": [side_colour(joint) for joint in shares], "opacity": 0.55},
+        name="all frames",
+        hovertemplate="%{y}: detected in %{x:.1f} % of frames<extra></extra>",
+    )
+    long = shares.set_axis(names, axis=1).rename_axis("video").reset_index()
+    long = long.melt("video", var_name="joint", value_name="share").dropna()
+    figure.add_scatter(
+        x=100 * long.share,
+        y=long.joint,
+        customdata=long.video,
+        mode="markers",
+        marker={"symbol": "line-ns-open", "color": "#333", "size": 9},
+        name="one video",
+        hovertemplate="%{y}: %{x:.1f} % of video %{customdata}<extra></extra>",
+    )
+    figure.update_xaxes(title_text="% of frames with the joint", range=[-2, 102])
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    sample = f"{len(shares)} videos of {split}, {frames.sum():,} frames"
+    notes.append(f"{sample}; orange: the person's right side, blue: the left")
+    return styled(figure, title, notes, height=240 + 22 * len(names))
+
+
+def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
+    """One example picture a class: the centre frame of one of its clips.
+
+    At most `limit` videos are opened, selected to show many classes; 0 for any number.
+    """
+    title = f"One picture of each class, {split}"
+    clips = index.clips[(index.clips.split == split) & index.clips.label.notna()]
+    notes = notes_on(index)
+    if clips.empty:
+        return empty_figure(f"No clip of {split} is labelled under this root.", title, notes)
+    files = clips.video.combine_first(clips.video_id.map(index.videos.set_index("video_id").video))
+    clips = clips[files.notna()]
+    if clips.empty:
+        return empty_figure(f"There are no videos of {split} under this root.", title, notes)
+    selected = one_a_class(clips, limit)
+    shots = {label: clip_pictures(index, clip_id, 1) for label, clip_id in selected.items()}
+    hidden = sorted(set(clips.label) - set(shots))
+    if hidden:
+        absent = some(map(index.vocabulary.label, hidden))
+        notes.append(f"not in the {limit} videos that were opened: {absent}")
+    if errors := [shot.absent for shot in shots.values() if shot.absent]:
+        notes.append(f"{len(errors)} pictures were skipped; {errors[0]}")
+    found = f"{clips.label.nunique()} of {len(index.vocabulary)}"
+    notes.append(f"{found} classes have a clip with a picture")
+    if len(errors) == len(shots):
+        return empty_figure("No picture could be read.", title, notes)
+    shown = {label: shot for label, shot in shots.items() if shot.pictures}
+    rows = -(-len(shown) // COLUMNS)
+    names = map(index.vocabulary.label, shown)
+    figure = make_subplots(
+        rows=rows,
+        cols=COLUMNS,
+        subplot_titles=["<br>".join(wrap(name, NAME_WIDTH)) for name in names],
+        horizontal_spacing=0.01,
+        vertical_spacing=0.3 / rows,
+    )
+    for place, (label, shot) in enumerate(shown.items()):
+        figure.add_image(
+            source=as_source(shot.pictures[0]),
+            name=selected[label],
+            hovertemplate=f"clip {selected[label]}, frame {shot.frames[0]}<extra></extra>",
+            row=place // COLUMNS + 1,
+            col=place % COLUMNS + 1,
+        )
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    figure.update_annotations(font_size=11)
+    return styled(figure, title, notes, 140 + 20 * len(notes) + 150 * rows, above=30, b=20)
+
+
+def one_a_class(clips: pd.DataFrame, limit: int) -> dict[int, str]:
+    """A labelled clip of each class, by class: greedily, the next video adds most new classes."""
+    shows = clips.groupby("video_id").label.agg(set).to_dict()
+    missing, opened = set(clips.label), list[str]()
+    while missing and (not limit or len(opened) < limit):
+        opened.append(max(shows, key=lambda name: len(shows[name] & missing)))
+        missing -= shows[opened[-1]]
+    known = clips[clips.video_id.isin(opened)]
+    known = known.sort_values("video_id", key=lambda ids: ids.map(opened.index), kind="stable")
+    first = known.drop_duplicates("label").sort_values("label")
+    return dict(zip(first.label.astype(int), first.clip_id, strict=True))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imigue_lab.data.videos.taylor import taylor_pictures, taylor_series
+from imigue_lab.training.baselines.frames import taylor_pictures, taylor_series
 from tests.models.recordings import read_recording
 
 
