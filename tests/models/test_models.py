@@ -12,6 +12,7 @@ from imigue_lab.models.pictures.mvit import build_mvit
 from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
+from imigue_lab.models.recognition import BUILDERS
 from imigue_lab.models.swinface import build_swinface
 
 
@@ -38,6 +39,10 @@ def classify(model, skeletons):
 
 def score(model, clips):
     return [model(clips)]
+
+
+def find(model, videos):
+    return model(videos, torch.ones(videos.shape[:2], dtype=torch.bool))
 
 
 def build_awake(name):
@@ -71,6 +76,8 @@ MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     "msstnet": (lambda: build_msstnet(5, widths=((4, 4),) * 7), (2, 3, 8, 11), score),
     "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
     "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
+    "frames": (lambda: BUILDERS["frames"](6, 3, 16, 3), (33, 6), find),
+    "pyramid": (lambda: BUILDERS["pyramid"](6, 3, 16, 3), (33, 6), find),
 }
 
 
