@@ -113,13 +113,27 @@ def test_frames_of_background_alone_are_no_segment():
     assert not len(found.label)
 
 
-def test_points_learn_the_segments_of_their_level():
+def test_points_are_evenly_spaced_on_each_level():
     model = Pyramid(DIM, 2, width=8, depth=1, levels=3)
-    place, step, nearest, furthest = model.points([8, 4, 2], torch.device("cpu"))
+    place, step = model.points([torch.zeros(1, n, 4) for n in (8, 4, 2)])
     assert place.tolist() == [*np.arange(8) + 0.5, *np.arange(4) * 2 + 0.5, 0.5, 4.5]
     assert step.tolist() == [1] * 8 + [2] * 4 + [4] * 2
-    assert nearest.tolist() == [0] * 8 + [4] * 4 + [8] * 2
-    assert furthest.tolist() == [4] * 8 + [8] * 4 + [np.inf] * 2
+
+
+@pytest.mark.parametrize(
+    ("length", "points"), [(6, [1, 0, 0]), (10, [0, 1, 0]), (14, [0, 1, 0]), (18, [0, 0, 1])]
+)
+def test_a_segment_belongs_to_the_middle_points_of_one_level(length, points):
+    model = Pyramid(DIM, 1, width=8, depth=1, levels=3)
+    levels = [torch.zeros(1, 64 // step, 3, requires_grad=True) for step in model.steps[1:]]
+    start = 32 - length // 2
+    truth = torch.tensor([[[0, start, start + length]]])
+    model.errors([torch.zeros(1, 64, 2), *levels], whole(torch.zeros(1, 64)), truth).backward()
+    learned = [own.grad[0, :, 1:].abs().sum(dim=1) > 0 for own in levels]
+    assert [bool(own.any()) for own in learned] == [bool(own) for own in points]
+    (level,) = (n for n, own in enumerate(points) if own)
+    places = (learned[level].nonzero() * model.steps[level + 1] + 0.5).flatten()
+    assert ((places - 32).abs() <= 1.5 * model.steps[level + 1]).all()
 
 
 def test_a_pyramid_overfits_segments_that_overlap_across_classes():

@@ -263,3 +263,15 @@ def test_keypoints_that_are_not_numbers_are_refused(root, monkeypatch):
     monkeypatch.setattr("imigue_lab.data.clips.KeypointFiles.__call__", lambda *_: broken)
     with pytest.raises(DataError, match="NaN or infinity at a joint in frame 0 of the video"):
         load_recognition_data(settings_of(root, keypoints="imigue22"), index)
+
+
+def test_keypoints_of_single_clips_are_no_untrimmed_video(root):
+    index = open_data(str(root))
+    files = index.clips.video_id.map(index.videos.set_index("video_id").keypoints)
+    index = replace(
+        index,
+        videos=index.videos.assign(keypoints=None),
+        clips=index.clips.assign(keypoints=files),
+    )
+    with pytest.raises(DataError, match="of whole videos, got those of single clips"):
+        load_recognition_data(settings_of(root), index)

@@ -32,6 +32,7 @@ from imigue_lab.data.splits import (
     with_validation,
 )
 from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import WHOLE, choose_layout, with_richer_files
 from imigue_lab.training.recognition.settings import RecognitionSettings
 
@@ -192,6 +193,12 @@ def open_poses(
 
     Raises DataError if there are none, or they are of several layouts.
     """
+    if index.videos.keypoints.isna().all():
+        kind = "those of single clips" if index.clips.keypoints.notna().any() else "none"
+        raise DataError(
+            f"{index.root}: expected keypoints of whole videos, got {kind}; add them as"
+            " docs/data.md describes, or set inputs to run, with an encoder_run of pictures"
+        )
     whole = {video_id: pd.DataFrame({"start": [0], "end": [0]}) for video_id in videos.video_id}
     mapped = map_clips(index, with_windows(index, whole).clips, LAYOUTS.get(keypoints))
     layout = choose_layout(keypoints, mapped.layout, index)
