@@ -29,7 +29,7 @@ from torchvision.ops import distance_box_iou_loss, sigmoid_focal_loss
 from imigue_lab.models.emotion import Standardise
 
 RADIUS = 1.5  # points per level within which a segment's middle is learned
-FLOOR = 0.02  # confidence of a candidate
+FLOOR = 0.05  # confidence of a candidate
 MOST = 2000  # candidates of a class in a video, before suppression
 RARE = 0.01  # confidence of an untrained point
 
