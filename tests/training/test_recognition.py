@@ -229,6 +229,22 @@ def test_features_of_a_run_are_stored_once_and_join_the_pose(root, monkeypatch):
     assert encoder.finished
 
 
+def test_features_of_pictures_need_no_keypoints(filmed):
+    given = {"data": str(filmed), "model": "tsm", "frames": 2, "epochs": 1, "name": "pictures"}
+    train_baseline(BaselineSettings.from_arguments(given))
+    index = open_data(str(filmed))
+    index = replace(index, videos=index.videos.assign(keypoints=None))
+    settings = settings_of(filmed, inputs="run", encoder_run="pictures", step=64)
+    data = load_recognition_data(settings, index)
+    assert data.layout is None
+    for video_id, frames in data.frames("train").items():
+        features = data.features(video_id)
+        assert features.shape == (frames, 2048)
+        changes = np.flatnonzero((np.diff(features, axis=0) != 0).any(axis=1))
+        assert 0 < len(changes) <= frames // 64 + 1
+    assert train_recognition(settings, data).read_checkpoint("best")["keypoints"] == ""
+
+
 def test_an_encoder_that_saw_a_held_out_clip_is_refused(root):
     index = open_data(str(root))
     train_baseline(
