@@ -96,7 +96,7 @@ class RecognitionData:
 
 
 def frames_of(videos: pd.DataFrame) -> dict[str, int]:
-    return dict(zip(videos.video_id, videos.frames.astype(int), strict=True))
+    return dict(zip(videos.video_id, videos.frames.tolist(), strict=True))
 
 
 class TrainingWindows:
