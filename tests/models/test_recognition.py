@@ -121,19 +121,22 @@ def test_points_are_evenly_spaced_on_each_level():
 
 
 @pytest.mark.parametrize(
-    ("length", "points"), [(6, [1, 0, 0]), (10, [0, 1, 0]), (14, [0, 1, 0]), (18, [0, 0, 1])]
+    ("length", "places"),
+    [
+        (6, [[31.5, 32.5], [30.5, 34.5], []]),  # 30.5 is 4.5 frames before the end
+        (10, [[], [30.5, 32.5, 34.5], [28.5, 36.5]]),
+        (14, [[], [32.5], [28.5, 36.5]]),  # 30.5 is 8.5 frames before the end
+        (18, [[], [], [28.5, 32.5, 36.5]]),
+    ],
 )
-def test_a_segment_belongs_to_the_middle_points_of_one_level(length, points):
+def test_a_segment_is_learned_by_middle_points_of_levels_as_coarse_as_it_is_long(length, places):
     model = Pyramid(DIM, 1, width=8, depth=1, levels=3)
     levels = [torch.zeros(1, 64 // step, 3, requires_grad=True) for step in model.steps[1:]]
-    start = 32 - length // 2
-    truth = torch.tensor([[[0, start, start + length]]])
+    truth = torch.tensor([[[0, 32 - length // 2, 32 + length // 2]]])
     model.errors([torch.zeros(1, 64, 2), *levels], whole(torch.zeros(1, 64)), truth).backward()
-    learned = [own.grad[0, :, 1:].abs().sum(dim=1) > 0 for own in levels]
-    assert [bool(own.any()) for own in learned] == [bool(own) for own in points]
-    (level,) = (n for n, own in enumerate(points) if own)
-    places = (learned[level].nonzero() * model.steps[level + 1] + 0.5).flatten()
-    assert ((places - 32).abs() <= 1.5 * model.steps[level + 1]).all()
+    for own, step, expected in zip(levels, model.steps[1:], places, strict=True):
+        learned = own.grad[0, :, 1:].abs().sum(dim=1).nonzero().flatten()
+        assert (learned * step + 0.5).tolist() == expected
 
 
 def test_a_pyramid_overfits_segments_that_overlap_across_classes():

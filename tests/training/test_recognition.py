@@ -172,7 +172,9 @@ def test_hidden_segments_are_predicted_and_not_scored(root):
 def test_windows_overlap_by_half_and_keep_the_segments_that_they_contain(data):
     windows = TrainingWindows(data, 256, seed=0)
     starts = pd.DataFrame(windows.starts, columns=["video_id", "start"])
-    assert starts.groupby("video_id").start.diff().dropna().eq(128).all()
+    steps = starts.groupby("video_id").start.diff().dropna()
+    assert steps.le(128).all() and steps.eq(128).mean() > 0.5
+    assert starts.groupby("video_id").start.max().add(256).to_dict() == data.frames("train")
     batch = windows.read([(0, 0), (1, 0)])
     assert batch.features.shape[:2] == batch.mask.shape
     video_id, _ = windows.starts[0]

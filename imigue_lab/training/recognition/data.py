@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from imigue_lab.data.clips import ClipDataset, check_ranges
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.segments import with_windows
+from imigue_lab.data.segments import slide, with_windows
 from imigue_lab.data.skeletons.declared import to_stored
 from imigue_lab.data.skeletons.geometry import normalise_body, present
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset
@@ -109,9 +109,9 @@ class TrainingWindows:
         self.data, self.window, self.seed, self.epoch = data, window, seed, 0
         frames = frames_of(data.labelled("train")[0])
         self.starts = [
-            (video_id, start)
+            (video_id, int(start))
             for video_id, length in frames.items()
-            for start in range(0, max(1, length - window // 2), -(-window // 2))
+            for start in slide(length, 1, (float(window),), window / 2).start
         ]
         self.true = {video_id: data.truth(video_id) for video_id in frames}
         self.lengths = [min(window, frames[video_id]) for video_id, _ in self.starts]
