@@ -11,6 +11,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError, RunError, SettingsError
+from imigue_lab.results.published_tables import table_one
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.loop import EpochBatches
@@ -25,6 +26,7 @@ from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, recognise, train_recognition
 from imigue_lab.training.runs import runs_folder
 from imigue_lab.training.trial import try_training
+from imigue_lab.views.card import write_card
 
 TINY = {"epochs": 2, "width": 16, "depth": 3, "lr": 1e-2, "window": 256}
 
@@ -70,6 +72,12 @@ def test_a_run_scores_its_segments_beside_the_references(run, data):
     assert (found.end < frames).all()
     choice = read_choice(run)
     assert (found.kept == (found.confidence >= choice.threshold)).all()
+
+
+def test_a_card_and_table_1_refuse_its_segments_in_a_sentence(run):
+    for read in (write_card, lambda run: table_one([run])):
+        with pytest.raises(RunError, match="got segments of whole videos"):
+            read(run)
 
 
 def test_frames_learn_simulated_gestures(root, data):
