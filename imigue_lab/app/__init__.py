@@ -145,6 +145,14 @@ def build_parser() -> argparse.ArgumentParser:
     card = command("card", print_card, "write a finished run on one page, for a reviewer")
     card.add_argument("run_name", metavar="RUN", help=RUN)
 
+    effect = "compare the segments of two annotators, or of a person and a model"
+    agreement = command("agree", compare_segments, effect)
+    for side in "ab":
+        sides = "ELAN file, segment CSV, or finished run of 11 beside a file named after its video"
+        agreement.add_argument(side, metavar=side.upper(), help=sides)
+    film = "its frames count for kappa (default: 25 a second up to the last segment)"
+    agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
+
     effect = "write the zip file of a finished run for a challenge"
     submission = command("submit", submit_run, effect)
     submission.add_argument("name", metavar="RUN", help=RUN)
@@ -284,6 +292,16 @@ def print_card(options: argparse.Namespace) -> None:
     from imigue_lab.views.card import write_card
 
     print(write_card(find_run(options.run_name)))
+
+
+def compare_segments(options: argparse.Namespace) -> None:
+    from imigue_lab.results.agree import agree
+
+    found = agree(options.a, options.b, options.video)
+    print(found.table.round(3).to_string(index=False))
+    what = "background is a class, and of overlapping segments the shortest counts"
+    print(f"Cohen's kappa per frame: {found.kappa:.3f} ({what})")
+    print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
 
 
 def submit_run(options: argparse.Namespace) -> None:
