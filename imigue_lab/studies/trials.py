@@ -206,7 +206,9 @@ class AblationSettings(StudySettings):
 class SearchSettings(StudySettings):
     """Parameters of 08_search, and of `imigue-lab search`."""
 
-    task: Literal["emotion", "gesture"] = setting("emotion", "emotion or gesture")
+    task: Literal["emotion", "gesture", "recognition"] = setting(
+        "emotion", "emotion, gesture or recognition"
+    )
     given: str = setting("epochs:4 width:16", GIVEN)
     trials: int = setting(8, "total of all calls; 0: until the minutes end", ge=0)
     minutes: float = setting(0.0, "start no trial after so many minutes; 0: no limit", ge=0)
