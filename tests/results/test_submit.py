@@ -13,9 +13,11 @@ from imigue_lab.app import main
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError, SettingsError
+from imigue_lab.results.compare import scored_items
 from imigue_lab.results.submit import submit
 from imigue_lab.results.submit_segments import submit_segments
 from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.views.card import write_card
 
 IMIGUE = builtin("imigue")
 
@@ -387,3 +389,10 @@ def test_the_command_needs_no_track_for_a_run_of_recognition(segments, finished,
         with pytest.raises(SystemExit) as end:
             main(["submit", str(finished().folder), *words])
         assert end.value.code == 2 and "track: expected track 1 or 3" in capsys.readouterr().err
+
+
+def test_segments_are_neither_compared_by_items_nor_shown_on_a_card(segments):
+    run = segments()
+    for refuse in (lambda: scored_items(run), lambda: write_card(run)):
+        with pytest.raises(RunError, match=r"expected predictions of clips .*see its score table"):
+            refuse()
