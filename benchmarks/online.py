@@ -1,4 +1,4 @@
-"""Gesture detection in long synthetic interviews: F1 at IoU 0.5, against a constant predictor.
+"""Gesture detection by sliding windows in long synthetic interviews, beside a constant predictor.
 
     python -m benchmarks.online [RUN] [INTERVIEWS]
 
@@ -11,8 +11,9 @@ import sys
 from dataclasses import replace
 
 from imigue_lab.inference.demo import LONG, demo_gesture
-from imigue_lab.inference.segments import compare_online, find_threshold, score_interviews
+from imigue_lab.inference.segments import find_threshold, score_interviews, segments_of
 from imigue_lab.inference.windows import AnalyseSettings
+from imigue_lab.training.recognition.scores import best_constant, constant_windows, score_segments
 from imigue_lab.training.runs import find_run
 
 LEAST = 0.6  # F1 of the demo
@@ -23,7 +24,13 @@ def main(name: str = "demo", interviews: str = "20") -> None:
     demo = name in ("", "demo")
     run = demo_gesture(settings, replace(LONG, videos=60)) if demo else find_run(name)
     threshold = find_threshold(run, settings)
-    found = compare_online(score_interviews(run, "test", settings, int(interviews)), threshold)
+    own = score_interviews(run, "test", settings, int(interviews))
+    predictors = {"model": segments_of(own.windows, own.times, threshold)}
+    frames = {video: len(times) - 1 for video, times in own.times.items()}
+    label, length = best_constant(own.true, frames)
+    constant = f"always {own.vocabulary.classes[label]}"
+    predictors[constant] = constant_windows(frames, label, length)
+    found = score_segments(predictors, own.true, own.videos)
     print(f"{run.folder.name}: threshold {threshold:.3f}")
     print(found.to_string(index=False))
     if demo and found.f1_50[0] < LEAST:

@@ -24,7 +24,7 @@ from imigue_lab.training.recognition.train import train_recognition
 from imigue_lab.training.statistics import sign_flip_p
 
 LEAST = 0.95
-SETTINGS = {"frames": {"epochs": 40, "lr": 2e-3}, "pyramid": {"epochs": 50, "lr": 2e-3}}
+SETTINGS = {"frames": {"lr": 2e-3}, "pyramid": {"lr": 3e-3}}
 
 
 def main(size: str = "dense", *given: str) -> None:

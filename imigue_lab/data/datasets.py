@@ -93,12 +93,13 @@ def load_features(
             if width != first:
                 what, todo = f"width {first} as in the others", "extract all with one encoder"
                 raise DataError.expected(f"{video_id} ({stream})", what, width, todo)
-        both = streams["context"][video_id], streams["face"][video_id]
-        if len(both[0]) != len(both[1]):
-            got = f"{len(both[0])} for context and {len(both[1])} for face"
-            what = "the same windows in both streams"
-            raise DataError.expected(video_id, what, got, "extract both again")
-        if not any(present_windows(features).any() for features in both):
+        windows, faces = streams["context"][video_id], streams["face"][video_id]
+        if len(windows) != len(faces):
+            raise DataError(
+                f"{video_id}: expected the same windows in both streams, got {len(windows)} for"
+                f" context and {len(faces)} for face; extract both again"
+            )
+        if not present_windows(windows).any() and not present_windows(faces).any():
             raise DataError(f"{video_id}: every window is zero in both streams; remove it")
     return EmotionFeatures(**streams, digest=digest.hexdigest())
 

@@ -29,6 +29,7 @@ from imigue_lab.features.landmarks import LAYOUT, Networks, Person
 from imigue_lab.features.tracking import BRIEFEST, MOST, RULE, SHARE, FaceTracker
 
 Facts = dict[str, object]
+FaceModel = FaceEncoder | ExpressionEncoder
 
 
 class Window(NamedTuple):
@@ -143,12 +144,7 @@ class FaceStream:
     unit: Literal["video", "frames", "clip"] = "video"
 
     def __init__(
-        self,
-        encoder: FaceEncoder | ExpressionEncoder,
-        detector: FaceDetector,
-        name: str,
-        batch: int,
-        threads: int,
+        self, encoder: FaceModel, detector: FaceDetector, name: str, batch: int, threads: int
     ):
         self.encoder = encoder
         self.detector = detector

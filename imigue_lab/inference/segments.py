@@ -1,8 +1,8 @@
 """Online recognition by a clip model on sliding windows (MiGA track 2), the baseline of 11.
 
 `score_interviews` applies a gesture run to interviews of its own data root, `find_threshold` tunes
-the confidence threshold on validation, `compare_online` scores it beside a constant predictor, by
-`training.recognition.scores`.
+the confidence threshold on validation, `segments_of` gives what `training.recognition.scores`
+compares.
 """
 
 from collections.abc import Mapping
@@ -29,12 +29,7 @@ from imigue_lab.features.poses import fit_layout
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.gesture_clips import with_richer_files
-from imigue_lab.training.recognition.scores import (
-    constant_windows,
-    count_segments,
-    ratios,
-    score_segments,
-)
+from imigue_lab.training.recognition.scores import count_segments, ratios
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -132,15 +127,3 @@ def find_threshold(run: Run, settings: AnalyseSettings) -> float:
     kept = {"threshold": threshold, "videos": len(found.videos), "iou": IOU, "f1": f1}
     run.write_json(THRESHOLD_FILE, kept)
     return threshold
-
-
-def compare_online(found: Interviews, threshold: float) -> pd.DataFrame:
-    """The run beside nothing and the most frequent true class; see `score_segments`."""
-    predicted = segments_of(found.windows, found.times, threshold)
-    label = int(found.true.label.mode().iloc[0])
-    frames = {video: len(own) - 1 for video, own in found.times.items()}
-    longest = max((own.end - own.start).max() + 1 for own in found.windows.values())
-    majority = f"always {found.vocabulary.classes[label]}"
-    predictors = {"model": predicted, "nothing found": predicted.iloc[:0]}
-    predictors[majority] = constant_windows(frames, label, int(longest))
-    return score_segments(predictors, found.true, found.videos)

@@ -29,7 +29,7 @@ from torchvision.ops import distance_box_iou_loss, sigmoid_focal_loss
 from imigue_lab.models.emotion import Standardise
 
 RADIUS = 1.5  # points per level within which a segment's middle is learned
-FLOOR = 0.02  # confidence of a candidate
+FLOOR = 0.05  # confidence of a candidate
 MOST = 2000  # candidates of a class in a video, before suppression
 RARE = 0.01  # confidence of an untrained point
 
@@ -216,16 +216,14 @@ class Pyramid(FrameNetwork):
             outputs.append(torch.cat([logits, F.softplus(scale * ends)], dim=1).mT)
         return outputs
 
-    def points(self, lengths: list[int], device: torch.device) -> list[Float[Tensor, " P"]]:
-        """Frame and spacing of every point, and the reach of the segments that it learns."""
-        parts = []
-        for level, length in enumerate(lengths):
-            step = torch.full((length,), float(2**level), device=device)
-            place = torch.arange(length, device=device) * step + 0.5
-            nearest = 2 * step if level else 0 * step
-            furthest = 4 * step if level < len(lengths) - 1 else torch.inf * step
-            parts.append((place, step, nearest, furthest))
-        return [torch.cat(own) for own in zip(*parts, strict=True)]
+    def points(self, levels: Outputs | Whole) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
+        """The frame of every point, and the spacing of those of its level."""
+        parts = [
+            (step * torch.arange(own.shape[-2]) + 0.5, torch.full(own.shape[-2:-1], float(step)))
+            for own, step in zip(levels, self.steps[1:], strict=True)
+        ]
+        place, step = (torch.cat(own).to(levels[0].device) for own in zip(*parts, strict=True))
+        return place, step
 
     def errors(self, outputs: Outputs, mask: Mask, truth: Truth) -> Float[Tensor, " B"]:
         """That of the frames, the focal loss of points, and ``1 - DIoU`` of those of a segment.
@@ -234,7 +232,9 @@ class Pyramid(FrameNetwork):
         points, and whose further end is in the range of its level.
         """
         levels = outputs[1:]
-        place, step, nearest, furthest = self.points([o.shape[1] for o in levels], mask.device)
+        place, step = self.points(levels)
+        nearest = torch.where(step > 1, 2 * step, 0)
+        furthest = torch.where(step < self.steps[-1], 4 * step, torch.inf)
         output = torch.cat(levels, dim=1).float()
         shown = torch.cat([mask[:, ::step] for step in self.steps[1:]], dim=1)
         padded = F.pad(truth, (0, 0, 0, 1), value=-1)  # of a window without segments, too
@@ -263,7 +263,7 @@ class Pyramid(FrameNetwork):
         Confidence is the geometric mean of a point's score and of the frames of its segment.
         """
         frames, levels = outputs[0].float().softmax(dim=1).double(), outputs[1:]
-        place, step, *_ = self.points([len(own) for own in levels], frames.device)
+        place, step = self.points(levels)
         output = torch.cat(levels).float()
         ends = place[:, None] + output[:, -2:] * step[:, None] * torch.tensor([-1.0, 1.0])
         ends = ends.clamp(0, len(frames)).double()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 Region = tuple[float, float, float, float]  # left, top, right and bottom
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+STEP = 4  # frames of a skeleton's token
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def joint_tokens(
 
 
 def joint_places(
-    joints: Float[Tensor, "B M F V 2"], scores: Float[Tensor, "B M F V"], stride: int = 4
+    joints: Float[Tensor, "B M F V 2"], scores: Float[Tensor, "B M F V"], stride: int = STEP
 ) -> tuple[Float[Tensor, "B M T V 2"], Bool[Tensor, "B M T V"]]:
     """Each joint's place in each step of `stride` frames, and whether it was seen.
 

@@ -41,9 +41,10 @@ Probabilities = Float[np.ndarray, "N K"]
 
 
 def is_emotion(predictions: pd.DataFrame) -> bool:
-    """Whether they are of outcomes; RunError for the windows of a pre-training."""
-    if "error" in predictions:
-        raise RunError("expected a run that predicts classes, got a pre-training; name another")
+    """Whether they are of outcomes; RunError for windows of a pre-training, and for segments."""
+    for column, got in (("error", "a pre-training"), ("kept", "segments of whole videos")):
+        if column in predictions:
+            raise RunError(f"expected a run that predicts classes, got {got}; name another")
     return "outcome" in predictions
 
 

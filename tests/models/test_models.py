@@ -14,6 +14,7 @@ from imigue_lab.models.pictures.poseconv3d import build_poseconv3d
 from imigue_lab.models.pictures.tsm import build_tsm
 from imigue_lab.models.pictures.video_swin import build_video_swin
 from imigue_lab.models.pictures.videomae import build_videomae
+from imigue_lab.models.recognition import BUILDERS
 from imigue_lab.models.swinface import build_swinface
 
 
@@ -40,6 +41,10 @@ def classify(model, skeletons):
 
 def score(model, clips):
     return [model(clips)]
+
+
+def find(model, videos):
+    return model(videos, torch.ones(videos.shape[:2], dtype=torch.bool))
 
 
 def build_awake(name):
@@ -80,6 +85,8 @@ MODELS = {  # how to build it, the shape of an item, all that it says of a batch
     ),
     "emotion": (lambda: build_emotion(**SMALL), (7, 10), judge),
     "emotion-late": (lambda: build_emotion(**SMALL, fusion="late"), (7, 10), judge),
+    "frames": (lambda: BUILDERS["frames"](6, 3, 16, 3), (33, 6), find),
+    "pyramid": (lambda: BUILDERS["pyramid"](6, 3, 16, 3), (33, 6), find),
 }
 
 

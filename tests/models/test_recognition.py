@@ -113,13 +113,30 @@ def test_frames_of_background_alone_are_no_segment():
     assert not len(found.label)
 
 
-def test_points_learn_the_segments_of_their_level():
+def test_points_are_evenly_spaced_on_each_level():
     model = Pyramid(DIM, 2, width=8, depth=1, levels=3)
-    place, step, nearest, furthest = model.points([8, 4, 2], torch.device("cpu"))
+    place, step = model.points([torch.zeros(1, n, 4) for n in (8, 4, 2)])
     assert place.tolist() == [*np.arange(8) + 0.5, *np.arange(4) * 2 + 0.5, 0.5, 4.5]
     assert step.tolist() == [1] * 8 + [2] * 4 + [4] * 2
-    assert nearest.tolist() == [0] * 8 + [4] * 4 + [8] * 2
-    assert furthest.tolist() == [4] * 8 + [8] * 4 + [np.inf] * 2
+
+
+@pytest.mark.parametrize(
+    ("length", "places"),
+    [
+        (6, [[31.5, 32.5], [30.5, 34.5], []]),  # 30.5 is 4.5 frames before the end
+        (10, [[], [30.5, 32.5, 34.5], [28.5, 36.5]]),
+        (14, [[], [32.5], [28.5, 36.5]]),  # 30.5 is 8.5 frames before the end
+        (18, [[], [], [28.5, 32.5, 36.5]]),
+    ],
+)
+def test_a_segment_is_learned_by_middle_points_of_levels_as_coarse_as_it_is_long(length, places):
+    model = Pyramid(DIM, 1, width=8, depth=1, levels=3)
+    levels = [torch.zeros(1, 64 // step, 3, requires_grad=True) for step in model.steps[1:]]
+    truth = torch.tensor([[[0, 32 - length // 2, 32 + length // 2]]])
+    model.errors([torch.zeros(1, 64, 2), *levels], whole(torch.zeros(1, 64)), truth).backward()
+    for own, step, expected in zip(levels, model.steps[1:], places, strict=True):
+        learned = own.grad[0, :, 1:].abs().sum(dim=1).nonzero().flatten()
+        assert (learned * step + 0.5).tolist() == expected
 
 
 def test_a_pyramid_overfits_segments_that_overlap_across_classes():

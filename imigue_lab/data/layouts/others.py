@@ -39,7 +39,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
     Public code disagrees on the number of the first frame: frames count from 1 here, from 0 in a
     tree in which any segment starts at 0. The end is inclusive.
     """
-    files = list_files(inventory, survey)
+    files = list_sequences(inventory, survey)
     for video_id, own in files.items():
         number = video_id.removeprefix("Sample")
         by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
@@ -60,7 +60,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
         row["fps"] = fps or row.get("fps")
 
 
-def list_files(inventory: Inventory, survey: Survey) -> dict[str, Row]:
+def list_sequences(inventory: Inventory, survey: Survey) -> dict[str, Row]:
     """By sequence, the path of each kind of file, and the split that its folders name."""
     files: dict[str, Row] = {}
     others = []
@@ -105,28 +105,22 @@ def read_ma52(inventory: Inventory, survey: Survey) -> None:
     """
     files = {path.stem: path for path in inventory.unknown}
     poses = list_keypoints(survey.root)
-    lists = {
-        split: inventory.tables.get(f"{name}_list_videos.txt") for name, split in LISTS.items()
-    }
-    lines = [
-        (split, path, number, line)
-        for split, path in lists.items()
-        if path
-        for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1)
-    ]
     known = set()
-    for split, path, number, line in lines:
-        if not (cells := line.split()):
+    for prefix, split in LISTS.items():
+        if not (path := inventory.tables.get(f"{prefix}_list_videos.txt")):
             continue
-        name, hidden = Path(cells[0]).stem, split == "test"
-        if len(cells) != 2 or not SAFE_ID.fullmatch(name) or name in known:
-            what = f"expected the name of another file and a class, got {line!r:.60}"
-            survey.report("unreadable", path, number, what, "correct the line, or remove it")
-        elif clip := parse_clip(path, number, (cells[1], "0", "0"), hidden, survey):
-            known.add(name)
-            row: Row = {"video_id": name, "subject": None if hidden else name[:4], "split": split}
-            row |= {"video": files.get(name), "keypoints": poses.get(name)}
-            survey.videos.append(row | {"label": clip["label"]})
+        for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1):
+            if not (cells := line.split()):
+                continue
+            name, hidden = Path(cells[0]).stem, split == "test"
+            if len(cells) != 2 or not SAFE_ID.fullmatch(name) or name in known:
+                what = f"expected the name of another file and a class, got {line!r:.60}"
+                survey.report("unreadable", path, number, what, "correct the line, or remove it")
+            elif clip := parse_clip(path, number, (cells[1], "0", "0"), hidden, survey):
+                known.add(name)
+                row: Row = {"video_id": name, "split": split, "label": clip["label"]}
+                row |= {"subject": None if hidden else name[:4], "video": files.get(name)}
+                survey.videos.append(row | {"keypoints": poses.get(name)})
     add_picture_facts(survey)
     same = len({row["label"] for row in survey.videos if row["split"] == "test"}) == 1
     without = []

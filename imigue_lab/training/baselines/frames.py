@@ -151,7 +151,7 @@ def open_pictures(
     alone = own.notna()
     source = own.where(alone, clips.video_id.map(whole))
     without = clips.clip_id[source.isna()].tolist()
-    lacking = {"train", "validation"} - set(clips.split[source.notna()])
+    lacking = {"train", *clips.split} - {"test", *clips.split[source.notna()]}
     if lacking:
         raise DataError(
             f"{index.root}: no video of the clips of {' and '.join(sorted(lacking))}; copy them,"

@@ -40,7 +40,7 @@ class BaselineSettings(ClipSettings):
     test_crops: int = setting(1, "1 or 3 of pictures, averaged in evaluation", ge=1, le=3)
     test_flips: bool = setting(False, "pictures and heatmaps also mirrored in evaluation")
     pictures: str = setting(
-        "rgb", "what networks of pictures see: rgb, taylor, flow[:RAFT_FILE] or a folder of videos"
+        "rgb", "what is seen of pictures: rgb, taylor, flow[:RAFT_FILE] or a folder"
     )
     region: Region = setting("centre", "of RGB: centre, or person: the box of the joints")
     augment: Augment = setting(

@@ -30,8 +30,7 @@ from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_st
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.models.baselines import TABLE
-from imigue_lab.models.mamp import SEGMENT
-from imigue_lab.models.tokens import WHOLE, Region
+from imigue_lab.models.tokens import STEP, WHOLE, Region
 from imigue_lab.training.baselines.clips import Clips
 from imigue_lab.training.baselines.data import BaselineData, around_persons
 from imigue_lab.training.baselines.pictures import SIDES, ClipPictures, as_input
@@ -199,7 +198,7 @@ class MappedClips:
         if not self.streams:
             return list(maps)
         frames = batch.inputs[1].sum(dim=1).tolist()
-        return [own[:, : ceil(n / SEGMENT)].clone() for own, n in zip(maps, frames, strict=True)]
+        return [own[:, : ceil(n / STEP)].clone() for own, n in zip(maps, frames, strict=True)]
 
     def batch(self, clip_ids: list[str]) -> tuple[UInt8[Tensor, "B L 3 H W"], Bool[Tensor, " B"]]:
         """The frames of clips, black where there are none, and which clips have any."""

@@ -44,12 +44,8 @@ class PretrainSettings(TrainSettings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"size": "paper"}}
 
     kind: Kind = setting("motion", "motion of skeletons (MAMP), or video (VideoMAE)")
-    size: Literal["small", "paper"] = setting(
-        "small", "small for a quick look, or paper as published"
-    )
-    windows: float = setting(
-        4.0, "seconds of a window of whole interviews; 0: the labelled clips", ge=0
-    )
+    size: Literal["small", "paper"] = setting("small", "small for a quick look, paper as published")
+    windows: float = setting(4.0, "seconds of a window of interviews; 0: labelled clips", ge=0)
     use_test: bool = setting(False, "also learn from the interviews of the test split")
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
@@ -58,17 +54,11 @@ class PretrainSettings(TrainSettings):
     ratio: float = setting(0.9, "share of tokens that are masked", gt=0, lt=1)
     temperature: float = setting(0.8, "motion: of masking by motion; 0: independent of it", ge=0)
     together: bool = setting(False, "motion: mask the joints of a limb together")
-    skipped: float = setting(
-        0.0, "video: share of places not decoded (VideoMAE V2: 0.5)", ge=0, lt=1
-    )
+    skipped: float = setting(0.0, "video: share not decoded (VideoMAE V2: 0.5)", ge=0, lt=1)
     rotation: float = setting(0.0, "motion: largest random angle, radians", ge=0, le=3.15)
-    temporal_crop: float = setting(
-        1.0, "motion: a random part of each window, at least so large", gt=0, le=1
-    )
-    probe: bool = setting(
-        True, "after each epoch classify labelled clips by their nearest neighbours"
-    )
-    epochs: int = setting(10, "upper limit; may stop earlier", ge=1)
+    temporal_crop: float = setting(1.0, "motion: least random part of a window", gt=0, le=1)
+    probe: bool = setting(True, "after each epoch classify labelled clips by neighbours")
+    epochs: int = setting(6, "upper limit; may stop earlier", ge=1)
     patience: int = setting(1000, "epochs without improvement of validation loss", ge=1)
     batch_size: int = setting(32, "windows per step", ge=1)
     lr: float = setting(1e-3, "AdamW learning rate", gt=0, le=1)

@@ -4,12 +4,12 @@ Settings in, a finished run folder out, from which 04 starts (`checkpoint`).
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -34,14 +34,17 @@ from imigue_lab.training.scores import clusters_of
 from imigue_lab.training.session import Device, open_session
 from imigue_lab.training.statistics import interval_of_mean, interval_of_share
 
-NEIGHBOURS = 5
+PROBES: dict[str, Any] = {
+    "5 nearest neighbours": KNeighborsClassifier(5, metric="cosine"),
+    "linear": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+    "most frequent class": DummyClassifier(strategy="most_frequent"),
+}
 BETAS = (0.9, 0.95)
 NARROW = {"decoder_width": 32, "decoder_depth": 1}
 DECODERS: dict[str, dict[str, int]] = {  # of the small size
     "motion": NARROW,
     "video": NARROW | {"decoder_heads": 2},
 }
-Examples: TypeAlias = tuple[np.ndarray, pd.Series, np.ndarray, pd.Series]
 
 
 def pretrain(
@@ -71,6 +74,11 @@ def pretrain(
         clips = data.clips("train", settings, training=True)
         validation = data.clips("validation", settings)
 
+        def examples(model: nn.Module) -> tuple[pd.DataFrame, pd.DataFrame]:
+            parts = (data.examples(split, settings) for split in ("train", "validation"))
+            train, own = (features(device, model, part, settings.batch_size) for part in parts)
+            return train, own
+
         def loss_of(model: nn.Module, batch: Seen) -> Tensor:
             found = model(*clips.enter(batch))
             return found.errors(found.predicted, len(batch.clip_ids)).mean()
@@ -79,8 +87,8 @@ def pretrain(
             errors = reconstruct(device, model, validation, settings.batch_size, ranks)
             row: Row = {"validation_loss": float(errors.error.mean())}
             if settings.probe:
-                found = examples(device, model, data, settings)
-                row["probe_accuracy"] = float(correct_by(nearest(), found).mean())
+                probe = PROBES["5 nearest neighbours"]
+                row["probe_accuracy"] = float(correct_by(probe, *examples(model)).mean())
             return row
 
         best = fit(
@@ -100,9 +108,8 @@ def pretrain(
         windows = windows[["clip_id", "video_id", "subject", "split", "error", "guess"]]
         scores = error_table(windows, settings.seed)
         if settings.probe:
-            found = examples(device, best, data, settings)
             assert data.labelled is not None
-            probes = probe_table(found, data.labelled.split.clips, settings.seed)
+            probes = probe_table(*examples(best), data.labelled.split.clips, settings.seed)
             scores = pd.concat([scores, probes], ignore_index=True)
         remarks, synthetic = data.remarks(), is_synthetic(settings.data)
         session.finish([windows], [], remarks, scores=scores, synthetic=synthetic)
@@ -167,49 +174,30 @@ def reconstruct(
     for (batch,) in draws_in_order(clips, batch_size, ranks):
         with device.autocast():
             found = model(*clips.enter(batch.to(device.torch_device)))
-        errors = {"error": found.predicted, "guess": found.guess}
-        per_clip = {
-            name: found.errors(own, len(batch.clip_ids)).cpu().numpy()
-            for name, own in errors.items()
-        }
-        rows.append(pd.DataFrame({"clip_id": batch.clip_ids, **per_clip}))
+        row: dict[str, Any] = {"clip_id": batch.clip_ids}
+        for name, own in (("error", found.predicted), ("guess", found.guess)):
+            row[name] = found.errors(own, len(batch.clip_ids)).cpu().numpy()
+        rows.append(pd.DataFrame(row))
     return ranks.gather_rows(rows)
 
 
 @torch.no_grad()
-def features(
-    device: Device, model: nn.Module, clips: Clips, batch_size: int
-) -> tuple[Float[np.ndarray, "N D"], pd.Series]:
-    """The mean token of each labelled clip, with its class, by clip id."""
+def features(device: Device, model: nn.Module, clips: Clips, batch_size: int) -> pd.DataFrame:
+    """The mean token of each labelled clip in as many columns, and `label`, by clip id."""
     net: Any = model.eval()
-    found: dict[str, np.ndarray] = {}
-    labels: dict[str, int] = {}
+    rows = []
     for (batch,) in draws_in_order(clips, batch_size):
         with device.autocast():
             mean = net.features(clips.enter(batch.to(device.torch_device))[0])
-        found |= dict(zip(batch.clip_ids, mean.float().cpu().numpy(), strict=True))
-        labels |= dict(zip(batch.clip_ids, batch.label.tolist(), strict=True))
-    ids = sorted(found)
-    return np.stack([found[i] for i in ids]), pd.Series(labels)[ids]
+        row = pd.DataFrame(mean.float().cpu().numpy(), batch.clip_ids)
+        rows.append(row.assign(label=batch.label.cpu().numpy()))
+    return pd.concat(rows).sort_index()
 
 
-def examples(
-    device: Device, model: nn.Module, data: PretrainingData, settings: PretrainSettings
-) -> Examples:
-    """Features and classes of train, then of validation."""
-    parts = [data.examples(split, settings) for split in ("train", "validation")]
-    train, validation = (features(device, model, own, settings.batch_size) for own in parts)
-    return *train, *validation
-
-
-def correct_by(predictor: Any, found: Examples) -> Bool[np.ndarray, " N"]:
-    """Which validation clips a predictor gets right that was fitted on train."""
-    x, y, own, truth = found
-    return predictor.fit(x, y).predict(own) == truth.to_numpy()
-
-
-def nearest() -> KNeighborsClassifier:
-    return KNeighborsClassifier(NEIGHBOURS, metric="cosine")
+def correct_by(predictor: Any, train: pd.DataFrame, own: pd.DataFrame) -> Bool[np.ndarray, " N"]:
+    """Which of its own clips a predictor gets right that was fitted on those of train."""
+    predictor.fit(train.drop(columns="label"), train.label)
+    return predictor.predict(own.drop(columns="label")) == own.label.to_numpy()
 
 
 def error_table(windows: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -225,22 +213,14 @@ def error_table(windows: pd.DataFrame, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def probe_table(found: Examples, clips: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Accuracy on labelled validation clips by neighbours, by a linear layer, and by the majority.
-
-    Args:
-        clips: with the subject of each.
-    """
-    truth = found[3]
-    cluster, unit = clusters_of(clips.set_index("clip_id").loc[truth.index].reset_index())
-    probes = {
-        f"{NEIGHBOURS} nearest neighbours": nearest(),
-        "linear": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-        "most frequent class": DummyClassifier(strategy="most_frequent"),
-    }
+def probe_table(
+    train: pd.DataFrame, own: pd.DataFrame, clips: pd.DataFrame, seed: int
+) -> pd.DataFrame:
+    """Accuracy of each of `PROBES` on the features of validation; `clips` have their subjects."""
+    cluster, unit = clusters_of(clips.set_index("clip_id").loc[own.index].reset_index())
     rows = []
-    for name, predictor in probes.items():
-        correct = correct_by(predictor, found)
+    for name, predictor in PROBES.items():
+        correct = correct_by(predictor, train, own)
         row = {"split": "validation", "predictor": f"probe: {name}", "n": len(correct)}
         row |= {"clusters": cluster.nunique(), "unit": unit, "top1": correct.mean()}
         rows.append(row | {"top1_interval": interval_of_share(correct, cluster, seed)})

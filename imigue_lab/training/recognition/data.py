@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from imigue_lab.data.clips import ClipDataset, check_ranges
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
-from imigue_lab.data.segments import with_windows
+from imigue_lab.data.segments import slide, with_windows
 from imigue_lab.data.skeletons.geometry import normalise_body, present
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset, to_stored
 from imigue_lab.data.source import open_data
@@ -31,6 +31,7 @@ from imigue_lab.data.splits import (
     with_validation,
 )
 from imigue_lab.data.workspace import short_hash
+from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import WHOLE, choose_layout, with_richer_files
 from imigue_lab.training.recognition.settings import RecognitionSettings
 
@@ -94,7 +95,7 @@ class RecognitionData:
 
 
 def frames_of(videos: pd.DataFrame) -> dict[str, int]:
-    return dict(zip(videos.video_id, videos.frames.astype(int), strict=True))
+    return dict(zip(videos.video_id, videos.frames.tolist(), strict=True))
 
 
 class TrainingWindows:
@@ -107,9 +108,9 @@ class TrainingWindows:
         self.data, self.window, self.seed, self.epoch = data, window, seed, 0
         frames = frames_of(data.labelled("train")[0])
         self.starts = [
-            (video_id, start)
+            (video_id, int(start))
             for video_id, length in frames.items()
-            for start in range(0, max(1, length - window // 2), -(-window // 2))
+            for start in slide(length, 1, (float(window),), window / 2).start
         ]
         self.true = {video_id: data.truth(video_id) for video_id in frames}
         self.lengths = [min(window, frames[video_id]) for video_id, _ in self.starts]
@@ -191,6 +192,12 @@ def open_poses(
 
     Raises DataError if there are none, or they are of several layouts.
     """
+    if index.videos.keypoints.isna().all():
+        kind = "those of single clips" if index.clips.keypoints.notna().any() else "none"
+        raise DataError(
+            f"{index.root}: expected keypoints of whole videos, got {kind}; add them as"
+            " docs/data.md describes, or set inputs to run, with an encoder_run of pictures"
+        )
     whole = {video_id: pd.DataFrame({"start": [0], "end": [0]}) for video_id in videos.video_id}
     mapped = map_clips(index, with_windows(index, whole).clips, LAYOUTS.get(keypoints))
     layout = choose_layout(keypoints, mapped.layout, index)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from imigue_lab.data.segments import overlap
 from imigue_lab.training.scores import clusters_of
@@ -35,6 +35,29 @@ SEGMENT = ["video_id", "label", "start", "end"]
 NEVER = -np.inf
 
 
+def match(
+    found: pd.DataFrame, true: pd.DataFrame, iou: float, rule: Rule = "one-to-one"
+) -> Int[np.ndarray, " M"]:
+    """The row of the found segment that each true one is matched to; -1 for none."""
+    order = np.argsort(-found.confidence.to_numpy(dtype=float), kind="stable")
+    groups = found.iloc[order].groupby(["video_id", "label"]).indices
+    rows = np.full(len(true), -1)
+    ends = [np.array(own[["start", "end"]], dtype=float) for own in (found, true)]
+    for both in ends if rule == "one-to-one" else ():
+        both[:, 1] += 1
+    for key, places in true.groupby(["video_id", "label"]).indices.items():
+        own = order[groups.get(key, [])]
+        with np.errstate(invalid="ignore"):  # of two segments without a length
+            shared = np.nan_to_num(overlap(ends[0][own], ends[1][places]))
+        for row, values in zip(own, shared, strict=True):
+            if rule == "organisers":
+                rows[places[(values > iou) & (rows[places] < 0)]] = row
+            elif values.max() >= iou:
+                rows[places[values.argmax()]] = row
+                shared[:, values.argmax()] = -1
+    return rows
+
+
 def recovered(
     found: pd.DataFrame, true: pd.DataFrame, iou: float, rule: Rule = "one-to-one"
 ) -> Float[np.ndarray, " M"]:
@@ -42,26 +65,8 @@ def recovered(
 
     So at any threshold `correct` is the number of these that reach it.
     """
-    own = found.sort_values("confidence", ascending=False, kind="stable")
-    groups = dict(iter(own.groupby(["video_id", "label"])))
-    at = np.full(len(true), NEVER)
-    length = (0, 1 if rule == "one-to-one" else 0)  # of a segment of one frame
-    for key, places in true.groupby(["video_id", "label"]).indices.items():
-        if key not in groups:
-            continue
-        tables = groups[key], true.iloc[places]
-        both = [np.add(rows[["start", "end"]].to_numpy(float), length) for rows in tables]
-        with np.errstate(invalid="ignore"):  # of two segments without a length
-            shared = np.nan_to_num(overlap(*both))
-        confidence = groups[key].confidence.to_numpy(dtype=float)
-        if rule == "organisers":
-            at[places] = np.where(shared > iou, confidence[:, None], NEVER).max(axis=0)
-            continue
-        for row, value in zip(shared, confidence, strict=True):
-            if (best := row.argmax()) >= 0 and row[best] >= iou:
-                at[places[best]] = value
-                shared[:, best] = -1
-    return at
+    confidence = np.append(found.confidence.to_numpy(dtype=float), NEVER)
+    return confidence[match(found, true, iou, rule)]
 
 
 def ratios(correct: Any, found: Any, true: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from imigue_lab.training.settings import TrainSettings, setting
 class RecognitionSettings(TrainSettings):
     """Parameters of 11_recognise."""
 
-    model: Literal["pyramid", "frames"] = setting(
-        "pyramid", "pyramid: points with distances to both ends; frames: a class per frame"
+    model: Literal["frames", "pyramid"] = setting(
+        "frames", "frames: a class per frame; pyramid: points with distances to both ends"
     )
     inputs: Literal["pose", "run", "both"] = setting(
         "pose", "pose: joints and their velocity; run: features of encoder_run; or both"
@@ -31,7 +31,7 @@ class RecognitionSettings(TrainSettings):
     epochs: int = setting(40, "upper limit; may stop earlier", ge=1)
     patience: int = setting(10, "epochs without improvement of validation F1", ge=1)
     batch_size: int = setting(8, "windows per step", ge=1)
-    lr: float = setting(1e-3, "AdamW learning rate", gt=0, le=1)
+    lr: float = setting(2e-3, "AdamW learning rate", gt=0, le=1)
     weight_decay: float = setting(0.05, "AdamW weight decay", ge=0, le=1)
     scheduler: str = setting(
         "cosine",

@@ -153,11 +153,11 @@ def load_recognition(run: Run, data: RecognitionData | None = None) -> FrameNetw
 
 def prepare(model: FrameNetwork, data: RecognitionData) -> None:
     """Sets what is counted in train: means and deviations of features, transitions of classes."""
-    videos, _ = data.labelled("train")
-    rows = [torch.from_numpy(data.features(video_id)[::4]) for video_id in videos.video_id]
+    known = frames_of(data.labelled("train")[0])
+    rows = [torch.from_numpy(data.features(video_id)[::4]) for video_id in known]
     model.trunk.standardise.set(torch.cat(rows))
-    true = (torch.from_numpy(data.truth(video_id)) for video_id in videos.video_id)
-    pairs = zip(true, videos.frames, strict=True)
+    true = (torch.from_numpy(data.truth(video_id)) for video_id in known)
+    pairs = zip(true, known.values(), strict=True)
     model.count_transitions([paint(own, frames, model.classes) for own, frames in pairs])
 
 
