@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
-from imigue_lab.training.runs import Run, flatten, refuse_other_classes, refuse_segments
+from imigue_lab.training.runs import Run, flatten, refuse_other_classes
 from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
 from imigue_lab.training.statistics import Clusters, Values, interval_of_mean, sign_flip_p, sums_of
 
@@ -41,7 +41,6 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
 
     Columns: cluster, unit (`clusters_of`), truth, correct.
     """
-    refuse_segments(run)
     part = labelled(run.predictions(), split)
     if part.empty:
         raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")

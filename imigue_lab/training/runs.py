@@ -223,13 +223,6 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> str:
     )
 
 
-def refuse_segments(run: Run) -> None:
-    """Raises a RunError for a run of recognition, which has segments in place of predictions."""
-    if run.settings()["task"] == "recognition":
-        what, todo = "predictions of clips or outcomes", "see its score table, or notebook 11"
-        raise RunError.expected(run.folder, what, "segments of a run of recognition", todo)
-
-
 def refuse_other_classes(both: str, first: Vocabulary, second: Vocabulary) -> None:
     """Raises a RunError unless they have the same classes; `both` names the two owners."""
     if first.classes != second.classes:

@@ -21,7 +21,7 @@ from imigue_lab.errors import LabError
 from imigue_lab.results import fuse as fusion
 from imigue_lab.results.open import base_of, command_of, explicit_settings, open_index, settings_of
 from imigue_lab.results.score_tables import constant_rows, has_interval, show_scores
-from imigue_lab.training.runs import Run, refuse_segments
+from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.session import MIB
 from imigue_lab.views.answers import (
@@ -41,7 +41,6 @@ HARDEST = 12
 
 def write_card(run: Run) -> Path:
     """Writes `card.html` into the folder of a finished run, whether trained or a fusion."""
-    refuse_segments(run)
     task = "emotion" if is_emotion(run.predictions()) else "gesture"
     parts = [opening(run, task)]
     for title, own in sections(run, task):

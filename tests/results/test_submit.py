@@ -394,5 +394,5 @@ def test_the_command_needs_no_track_for_a_run_of_recognition(segments, finished,
 def test_segments_are_neither_compared_by_items_nor_shown_on_a_card(segments):
     run = segments()
     for refuse in (lambda: scored_items(run), lambda: write_card(run)):
-        with pytest.raises(RunError, match=r"expected predictions of clips .*see its score table"):
+        with pytest.raises(RunError, match="got segments of whole videos; name another"):
             refuse()
