@@ -71,7 +71,7 @@ def submit_segments(
     table = run.predictions()
     table = table[table.kept & table.video_id.isin(ids)].sort_values(["video_id", "start", "end"])
     if table.empty:
-        todo = "name the data it was trained on, or lower its threshold"
+        todo = "name the data that it was trained on, or another run"
         raise RunError.expected(run.folder, "segments of test videos", "none", todo)
     if year == "2023":
         first = FROM_ZERO not in index.absent
