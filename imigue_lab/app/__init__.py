@@ -145,16 +145,27 @@ def build_parser() -> argparse.ArgumentParser:
     card = command("card", print_card, "write a finished run on one page, for a reviewer")
     card.add_argument("run_name", metavar="RUN", help=RUN)
 
+    effect = "compare the segments of two annotators, or of a person and a model"
+    agreement = command("agree", compare_segments, effect)
+    for side in "ab":
+        sides = "ELAN file, segment CSV, or finished run of 11 beside a file named after its video"
+        agreement.add_argument(side, metavar=side.upper(), help=sides)
+    film = "its frames count for kappa (default: 25 a second up to the last segment)"
+    agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
+
     effect = "write the zip file of a finished run for a challenge"
     submission = command("submit", submit_run, effect)
     submission.add_argument("name", metavar="RUN", help=RUN)
-    track = "of MiGA, or of MAC on MA-52"
-    submission.add_argument("--track", type=int, choices=[1, 3], required=True, help=track)
+    track = "of MiGA or MAC: 1 clips, 2 segments, 3 outcomes (default: 2 of a run of recognition)"
+    submission.add_argument("--track", type=int, choices=[1, 2, 3], help=track)
     form = "year of a challenge's form, or plain (default: the newest of the data set)"
-    add_option(submission, "--format", form, choices=["2023", "2024", "2025", "plain"])
+    years = ["2023", "2024", "2025", "plain"]
+    add_option(submission, "--format", form, choices=years, dest="form")
     header = "column names, comma-separated (default: those of the form)"
     add_option(submission, "--header", header)
-    numbers = "class numbers of track 1: zero, from 0; csv, as in the label files"
+    columns = "CSV of a challenge whose columns, and units by their names, track 2 is written in"
+    submission.add_argument("--template", type=Path, metavar="FILE", help=columns)
+    numbers = "class numbers: zero, from 0; csv, as in the label files"
     add_option(submission, "--numbering", numbers, "zero", choices=["zero", "csv"])
     add_option(submission, "--data", "root with the test split (default: that of the run)")
     out = "output folder (default: submissions/ of the run)"
@@ -286,12 +297,30 @@ def print_card(options: argparse.Namespace) -> None:
     print(write_card(find_run(options.run_name)))
 
 
+def compare_segments(options: argparse.Namespace) -> None:
+    from imigue_lab.results.agree import agree
+
+    found = agree(options.a, options.b, options.video)
+    print(found.table.round(3).to_string(index=False))
+    what = "background is a class, and of overlapping segments the shortest counts"
+    print(f"Cohen's kappa per frame: {found.kappa:.3f} ({what})")
+    print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
+
+
 def submit_run(options: argparse.Namespace) -> None:
     from imigue_lab.results.submit import submit
+    from imigue_lab.results.submit_segments import submit_segments
     from imigue_lab.training.runs import find_run
 
-    names = ("track", "format", "header", "numbering", "data", "out")
-    print(submit(find_run(options.name), *(getattr(options, name) for name in names)))
+    run, names = find_run(options.name), ("form", "header", "numbering", "data", "out")
+    how = {name: getattr(options, name) for name in names}
+    if run.settings()["task"] == "recognition" and options.track in (None, 2):
+        print(submit_segments(run, **how, template=options.template))
+        return
+    if options.track in (None, 2) or options.template:
+        what, got = "track 1 or 3 without a template", f"{options.track} for {options.name}"
+        raise SettingsError.expected("track", what, got, "name a run of recognition, or correct it")
+    print(submit(run, options.track, **how))
 
 
 def export_html(options: argparse.Namespace) -> None:

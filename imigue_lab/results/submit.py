@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,9 @@ def submit(
         SettingsError: the header has another number of names, or the track has no such form.
     """
     where = run.provenance()["where"]
+    if (task := run.settings()["task"]) == "recognition":
+        what, todo = f"a run for track {track}", "omit the track, or name another run"
+        raise RunError.expected(run.folder, what, f"one of {task}", todo)
     index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
     vocabulary = index.vocabulary
     if track == 3 and {*run.outcomes()} == {*vocabulary.outcomes}:
@@ -113,25 +116,36 @@ def submit(
     rows.insert(0, "id", [f"{name}{chosen.ending}" for name in ids])
     text = rows.to_csv(index=False, header=names or False, lineterminator="\n")
     numbers = numbering if track == 1 else "1 is a win"
-    place = out or run.folder / "submissions" / f"track{track}-{year}"
-    origin = {
-        "run": run.folder.name,
-        **run.settings(),
-        "predictions": short_hash((run.folder / "predictions.parquet").read_bytes()),
+    facts = {
         "track": track,
         "format": year,
         "numbering": "own" if chosen.cells == "own" else numbers,
         "rows": len(rows),
-        "csv": short_hash(text.encode()),
         "synthetic": index.synthetic,
+    }
+    return write_zip(run, facts, {f"{chosen.file}.csv": text}, chosen.file, out)
+
+
+def write_zip(
+    run: Run, facts: dict[str, Any], texts: dict[str, str], name: str, out: Path | None
+) -> Path:
+    """`<name>.zip` with these CSV files, and `made_from.json` beside it."""
+    place = out or run.folder / "submissions" / f"track{facts['track']}-{facts['format']}"
+    origin = {
+        "run": run.folder.name,
+        **run.settings(),
+        "predictions": short_hash((run.folder / "predictions.parquet").read_bytes()),
+        **facts,
+        "csv": short_hash("".join(texts.values()).encode()),
         "environment": describe_environment(),
     }
     write_atomically(place / "made_from.json", json.dumps(origin, indent=2))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(zipfile.ZipInfo(f"{chosen.file}.csv", EPOCH), text, zipfile.ZIP_DEFLATED)
-    write_atomically(place / f"{chosen.file}.zip", content.getvalue())
-    return place / f"{chosen.file}.zip"
+        for csv, text in texts.items():
+            file.writestr(zipfile.ZipInfo(csv, EPOCH), text, zipfile.ZIP_DEFLATED)
+    write_atomically(place / f"{name}.zip", content.getvalue())
+    return place / f"{name}.zip"
 
 
 def choose_form(own: Vocabulary, track: int, year: str) -> tuple[str, Form, tuple[str, ...]]:

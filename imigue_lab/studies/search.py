@@ -1,7 +1,7 @@
 """Hyperparameter search: trials by TPE, scored on held-out folds of subjects.
 
 The ranges of emotion are the paper's (section 5.2). For gestures the paper gives none: ours are
-centred on the values that it prints.
+centred on the values that it prints, and those of recognition on our defaults.
 
 A trial trains one model per fold on the nested splits of `data.splits.nest`: early stopping uses a
 part of the fold's own train split, the fold is scored once at the end, and the official test split
@@ -31,8 +31,7 @@ from imigue_lab.training.tasks import TASKS, load_folds, train_quietly
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-METRICS = {"emotion": "balanced_accuracy", "gesture": "top1"}
-STRATA: dict[str, Literal["outcome", "label"]] = {"emotion": "outcome", "gesture": "label"}
+METRICS = {"emotion": "balanced_accuracy", "gesture": "top1", "recognition": "f1_50"}
 STARTUP = 10  # random trials before TPE uses any
 HEAVY = ("best.safetensors", "last.safetensors", "resume.pt", RECORD)
 
@@ -62,6 +61,12 @@ SPACES: dict[str, Space] = {
         "top_k": Range(1, 10),
         "momentum": Range(0.5, 0.99),
         "alpha": Range(0.0, 2.0),
+    },
+    "recognition": {
+        "lr": Range(3e-4, 1e-2, log=True),
+        "depth": Range(4, 8),
+        "dropout": Range(0.0, 0.4),
+        "weight_decay": Range(1e-3, 0.2, log=True),
     },
 }
 
@@ -124,7 +129,8 @@ def whole_index(settings: SearchSettings) -> Index:
 
 def load_searched(settings: SearchSettings, whole: Index, folds: Iterable[int]) -> list[Any]:
     """The data of some folds; each fold is the test split of its own data."""
-    nested = [nest(whole, STRATA[settings.task], fold, settings.seed) for fold in folds]
+    strata: Literal["outcome", "label"] = "outcome" if settings.task == "emotion" else "label"
+    nested = [nest(whole, strata, fold, settings.seed) for fold in folds]
     return load_folds(settings.task, fold_settings(settings, {}), nested)
 
 

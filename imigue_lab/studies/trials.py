@@ -29,7 +29,7 @@ HEARTBEAT_S = 10
 GRACE_S = 60  # without a heartbeat, after which a worker counts as lost
 BUSY_S = 120  # a worker waits this long for SQLite's lock
 FAILED = "failed"  # attribute of a ticket: the error message
-TaskName = Literal["emotion", "gesture", "baseline"]
+TaskName = Literal["emotion", "gesture", "baseline", "recognition"]
 GIVEN = "settings of all runs, such as epochs:20 labels:x.csv"
 PLACES = ("data", "store", "preset", "device")  # passed on to each run
 
@@ -163,7 +163,7 @@ class StudySettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "demo": {}}
 
-    task: TaskName = setting("emotion", "emotion, gesture or baseline")
+    task: TaskName
     given: str = setting("", GIVEN)
     storage: str = setting(
         "",
@@ -183,6 +183,9 @@ class StudySettings(Settings):
 class AblationSettings(StudySettings):
     """Parameters of 03_ablations."""
 
+    task: Literal["emotion", "gesture", "baseline"] = setting(
+        "emotion", "emotion, gesture or baseline"
+    )
     given: str = setting("epochs:10 lr:1e-3", GIVEN)
     variants: str = setting("main", "main, all, or names with commas")
     seeds: int = setting(2, "runs of each variant, from `seed` on", ge=1)
@@ -206,7 +209,9 @@ class AblationSettings(StudySettings):
 class SearchSettings(StudySettings):
     """Parameters of 08_search, and of `imigue-lab search`."""
 
-    task: Literal["emotion", "gesture"] = setting("emotion", "emotion or gesture")
+    task: Literal["emotion", "gesture", "recognition"] = setting(
+        "emotion", "emotion, gesture or recognition"
+    )
     given: str = setting("epochs:4 width:16", GIVEN)
     trials: int = setting(8, "total of all calls; 0: until the minutes end", ge=0)
     minutes: float = setting(0.0, "start no trial after so many minutes; 0: no limit", ge=0)

@@ -128,6 +128,6 @@ def load_folds(task: str, settings: Settings, folds: list[Index]) -> list[Any]:
     for index in folds:
         with quiet():
             data = found.load_data(settings, index)
-        same = {found.shared: getattr(loaded[0], found.shared)} if loaded else {}
-        loaded.append(replace(data, **same))
+        same = [found.shared] if found.shared and loaded else []
+        loaded.append(replace(data, **{name: getattr(loaded[0], name) for name in same}))
     return loaded

@@ -13,8 +13,11 @@ from imigue_lab.app import main
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError, SettingsError
+from imigue_lab.results.compare import scored_items
 from imigue_lab.results.submit import submit
+from imigue_lab.results.submit_segments import submit_segments
 from imigue_lab.training.runs import Run, runs_folder
+from imigue_lab.views.card import write_card
 
 IMIGUE = builtin("imigue")
 
@@ -293,3 +296,103 @@ def test_the_command_prints_the_path_of_the_zip(finished, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["submit", "gestures", "--track", "3"])
     assert end.value.code == 1
+
+
+@pytest.fixture
+def segments(tmp_path, monkeypatch):
+    """Writes a run with three segments in two of the three test videos of SMG at 28 a second."""
+    monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path / "home"))
+
+    def write(first=1, task="recognition"):
+        root = tmp_path / f"smg{first}"
+        for number in (1, 36, 37, 38):
+            part = "train" if number == 1 else "test"
+            folder = root / f"smg_skeleton_{part}/Sample{number:04d}"
+            folder.mkdir(parents=True)
+            (folder / f"{folder.name}_data.csv").write_text("200,28,0\n")
+            if number == 1:
+                (folder / f"{folder.name}_finelabels.csv").write_text(f"5,{first},9\n")
+        index = read_index(root)
+        rows = [("Sample0037", 16, 0, 27, 0.5, True), ("Sample0036", 3, 14, 41, 0.75, True)]
+        rows += [("Sample0036", 0, 0, 27, 0.25, True), ("Sample0036", 0, 5, 27, 0.1, False)]
+        rows += [("Sample0001", 0, 0, 27, 0.9, True)]
+        names = ["video_id", "label", "start", "end", "confidence", "kept"]
+        table = pd.DataFrame(rows, columns=names).assign(split=["test"] * 4 + ["train"])
+        table.insert(0, "segment_id", [f"{n}" for n in range(len(table))])
+        run = Run(runs_folder() / f"finder{first}")
+        run.write_json("settings.json", {"task": task, "settings": {}, "data": {}})
+        run.write_json("vocabulary.json", index.vocabulary.to_dict())
+        run.write_predictions(table)
+        run.write_json(
+            "provenance.json", {"where": {"data": str(root), "store": ""}, "remarks": []}
+        )
+        run.write_scores(pd.DataFrame())
+        return run
+
+    return write
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_track_2_of_2023_has_a_file_for_each_sequence_as_the_labels_are(segments, first):
+    with zipfile.ZipFile(submit_segments(segments(first))) as file:
+        texts = {name: file.read(name).decode() for name in file.namelist()}
+    assert texts == {
+        "Sample0036_prediction.csv": f"1,{first},{27 + first}\n4,{14 + first},{41 + first}\n",
+        "Sample0037_prediction.csv": f"17,{first},{27 + first}\n",
+        "Sample0038_prediction.csv": "",
+    }
+
+
+@pytest.mark.parametrize("ending", ["", ".mp4"])
+def test_a_template_decides_columns_units_and_the_ending_of_ids(segments, tmp_path, ending):
+    template = tmp_path / "sample_submission.csv"
+    head = ",video_id,t_start,t_end,class,score"
+    template.write_text(f"{head}\n0,Sample0036{ending},0.0,1.0,3,0.5\n")
+    name, lines = lines_of(submit_segments(segments(), template=template))
+    assert name == "prediction.csv"
+    assert lines == [
+        head,
+        f"0,Sample0036{ending},0.0,1.0,0,0.25",
+        f"1,Sample0036{ending},0.5,1.5,3,0.75",
+        f"2,Sample0037{ending},0.0,1.0,16,0.5",
+        "",
+    ]
+    _, (_, *named, _) = lines_of(submit_segments(segments(0), template=template, numbering="csv"))
+    assert [line.split(",")[4] for line in named] == ["1", "4", "17"]
+
+
+def test_the_plain_form_of_segments_has_frames_and_ids_of_classes(segments):
+    _, lines = lines_of(submit_segments(segments(), "plain"))
+    assert lines[:2] == ["video_id,start,end,class,confidence", "Sample0036,0,27,1,0.25"]
+
+
+def test_segments_that_do_not_fit_a_form_or_template_are_refused(segments, tmp_path):
+    run, template = segments(), tmp_path / "x.csv"
+    template.write_text("video_id,start,end,class\nSample0099,0,1,1\n")
+    with pytest.raises(DataError, match="expected the template's videos in the test split, got"):
+        submit_segments(run, template=template)
+    with pytest.raises(DataError, match=r"nowhere.csv: not a readable CSV .*"):
+        submit_segments(run, template=tmp_path / "nowhere.csv")
+    with pytest.raises(SettingsError, match="expected columns of segments, got 'weather'"):
+        submit_segments(run, header="video_id,weather")
+    with pytest.raises(SettingsError, match="format: expected plain or 2023, or a template"):
+        submit_segments(run, "2024")
+    with pytest.raises(RunError, match="expected a run for track 1, got one of recognition"):
+        submit(run, 1)
+
+
+def test_the_command_needs_no_track_for_a_run_of_recognition(segments, finished, capsys):
+    run = segments()
+    main(["submit", str(run.folder)])
+    assert capsys.readouterr().out.strip().endswith("submissions/track2-2023/prediction.zip")
+    for words in (["--track", "2"], ["--template", "x.csv", "--track", "1"], []):
+        with pytest.raises(SystemExit) as end:
+            main(["submit", str(finished().folder), *words])
+        assert end.value.code == 2 and "track: expected track 1 or 3" in capsys.readouterr().err
+
+
+def test_segments_are_neither_compared_by_items_nor_shown_on_a_card(segments):
+    run = segments()
+    for refuse in (lambda: scored_items(run), lambda: write_card(run)):
+        with pytest.raises(RunError, match="got segments of whole videos; name another"):
+            refuse()

@@ -238,3 +238,19 @@ def test_a_gesture_search_never_uses_the_test_split(whole):
     assert set(scored.clip_id) == set(fold.clip_id[fold.split == "test"])
     assert study.best_value == pytest.approx((scored.predicted == scored.label).mean())
     shutil.rmtree(last.parent)
+
+
+def test_a_recognition_search_never_uses_the_test_split(whole):
+    load_once.cache_clear()
+    given = {"task": "recognition", "data": str(whole.root), "trials": 1, "folds": 1, "study": "r"}
+    before = runs()
+    study = search(SearchSettings.from_arguments(given | {"given": "epochs:1 width:8"}))
+    hidden = set(whole.videos.video_id[whole.videos.split == "test"])
+    (name,) = runs() - before
+    run = Run(runs_folder() / name)
+    assert not hidden & set(run.predictions().video_id)
+    scored = run.scores().set_index(["split", "predictor"]).loc["test", "model"]
+    fold = nest(whole, "label", 0, 0).clips
+    assert scored.n == (fold.split == "test").sum()
+    assert study.best_value == scored.f1_50
+    shutil.rmtree(run.folder)

@@ -17,6 +17,7 @@ from imigue_lab.errors import DataError
 
 FILE = re.compile(r"(Sample(\d{4}))_(skeleton|finelabels|data|color)\.\w+")
 ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
+FROM_ZERO = "frames count from 0, since a segment starts there"
 LAST = {"train": 30, "validation": 35, "test": 40}  # number of the last sequence of each split
 LISTS = {"train": "train", "val": "validation", "test": "test"}
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
@@ -50,7 +51,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
             add_label_file(labels, row, survey)
     first = min((clip["start"] for clip in survey.clips), default=1) > 0
     if not first:
-        survey.absent.append("frames count from 0, since a segment starts there")
+        survey.absent.append(FROM_ZERO)
     for clip in survey.clips:
         clip["start"], clip["end"] = clip["start"] - first, clip["end"] - first
     rates = [row.get("fps") for row in survey.videos]  # of the recorder
