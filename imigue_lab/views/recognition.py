@@ -192,10 +192,7 @@ class SegmentPlayer(AroundPlayer):
         own = own[(own.start - margin <= frame) & (frame <= own.end + margin)]
         if len(own):
             farther = own.kind.isin(FOUND) != (content["height"] < 0.5)
-            chosen = own.loc[farther.idxmin()]
-            self.player.playing = False
-            self.moment.clip_id, self.moment.frame = chosen.clip_id, int(chosen.start)
-            self.player.playing = True
+            self.player.play(own.clip_id[farther.idxmin()])
 
 
 def segment_lanes(

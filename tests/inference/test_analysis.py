@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.segments import with_windows
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.data.vocabulary import builtin

@@ -124,18 +124,21 @@ def test_the_timeline_has_a_bar_for_each_segment(trained):
         assert bar.offsetgroup == ("true" if kind in ("true", "missed") else "found")
 
 
-def test_a_pressed_segment_plays_from_its_start(trained):
-    player = SegmentPlayer(*trained)
+def test_a_pressed_segment_plays_from_its_start(trained, monkeypatch):
+    player, sent = SegmentPlayer(*trained), []
+    monkeypatch.setattr(player.player, "send", lambda content, *_: sent.append(content))
     labels = sorted(player.table.label.unique())
     chosen = player.table[player.table.kind.isin(["true", "missed"])].iloc[2]
     lane, middle = labels.index(chosen.label), (chosen.start + chosen.end) // 2
     player.press(None, {"lane": lane, "frame": middle, "height": 0.9}, None)
-    assert player.player.playing and player.player.clip_id == chosen.clip_id
-    assert player.player.frame == chosen.start
-    player.player.playing = False
+    assert sent == [{"kind": "play", "frame": chosen.start}]
+    assert player.player.clip_id == chosen.clip_id and player.player.frame == chosen.start
+    late = {"frame": int(player.table.end.max())}  # sent by the page before it knows of the press
+    player.player.set_state(late)
+    assert player.moment.clip_id == chosen.clip_id and player.moment.frame == chosen.start
     quiet = next(f for f in range(2000) if not player.table.start.sub(9).le(f).any())
     player.press(None, {"lane": lane, "frame": quiet, "height": 0.9}, None)
-    assert not player.player.playing
+    assert len(sent) == 1
 
 
 def test_the_half_of_a_lane_decides_between_true_and_found(trained):
