@@ -1,7 +1,6 @@
 """The gestures that a recogniser finds in whole videos, against the true ones (notebook 11).
 
-Figures are of test, or of validation where the truth of test is hidden. Letters in shapes: N found
-and M true segments, T cells of a lane.
+They are of test, or of validation where the truth of test is hidden. M is the number of true ones.
 """
 
 from dataclasses import replace
@@ -26,16 +25,10 @@ from imigue_lab.views.style import CONTEXT, FACE, NEGATIVE, NEUTRAL, POSITIVE, n
 from imigue_lab.views.timeline import segment_bars
 
 TOUCH = 0.1  # IoU from which an incorrect segment refers to a true one
-FOUND = {  # kinds of found segments
-    "correct": POSITIVE,
-    "doubled": FACE,
-    "badly placed": CONTEXT,
-    "wrong class": NEGATIVE,
-    "nothing there": "#222222",
-}
+KINDS = ("correct", "doubled", "badly placed", "wrong class", "nothing there")  # of found ones
+FOUND = dict(zip(KINDS, (POSITIVE, FACE, CONTEXT, NEGATIVE, "#222222"), strict=True))
 TRUE = {"true": NEUTRAL, "missed": "#b0413e"}
 CELLS = 1280  # of a lane, at most
-MARK = 12.0  # pixels of a segment in a lane
 
 
 def held_out(run: Run, data: RecognitionData) -> tuple[str, pd.DataFrame, pd.DataFrame]:
@@ -69,9 +62,8 @@ def precision_recall(run: Run, data: RecognitionData) -> go.Figure:
         figure.add_scatter(x=at.recall, y=at.precision, **mark)
     figure.update_xaxes(title_text="recall", range=[0, 1.03])
     figure.update_yaxes(title_text="precision", range=[0, 1.03])
-    title = f"Precision and recall on {split}, {len(true)} gestures"
-    marks = f"marks: threshold {choice.threshold:.2f}, chosen on {choice.videos} videos of"
-    notes = [*notes_of(run), f"{marks} {choice.split}; matching {choice.matching}"]
+    title = f"Precision and recall on {split}: {len(true)} gestures, matching {choice.matching}"
+    notes = [*notes_of(run), f"marks: threshold {choice.threshold:.2f}, chosen on {choice.split}"]
     return styled(figure, title, notes, height=460)
 
 
@@ -110,7 +102,7 @@ def judge(
             (same & near).any(axis=1),
             near.any(axis=1),
         ]
-        kinds[own.index] = np.select(conditions, [*FOUND][:4], [*FOUND][4])
+        kinds[own.index] = np.select(conditions, KINDS[:4], KINDS[4])
         missed[of_video] &= ~near[~conditions[0]].any(axis=0)
     return kinds, missed
 
@@ -126,8 +118,8 @@ def errors_by_kind(run: Run, data: RecognitionData) -> pd.DataFrame:
     labels = every.groupby("kind").label
     most_often = labels.agg(lambda own: names[own.mode()[0]])
     table = pd.DataFrame({"segments": labels.size(), "most_often": most_often})
-    table = table.reindex([*FOUND, "missed"]).fillna({"segments": 0, "most_often": "–"})
-    table.insert(1, "of", [f"{len(found)} found"] * len(FOUND) + [f"{len(true)} true"])
+    table = table.reindex([*KINDS, "missed"]).fillna({"segments": 0, "most_often": "–"})
+    table.insert(1, "of", [f"{len(found)} found"] * len(KINDS) + [f"{len(true)} true"])
     return table.astype({"segments": int})
 
 
@@ -143,8 +135,8 @@ def segments_of_video(run: Run, data: RecognitionData, video_id: str = "") -> pd
     true = true[(true.video_id == video_id) & true.label.notna()]
     kinds, missed = judge(found, true, choice.iou, choice.matching)
     rows = pd.concat([true.assign(confidence=np.nan), found])
-    table = as_segments(rows, times).assign(video_id=video_id)
-    table["kind"] = [*np.where(missed, "missed", "true"), *kinds]
+    every = [*np.where(missed, "missed", "true"), *kinds]
+    table = as_segments(rows, times).assign(video_id=video_id, kind=every)
     number = table.groupby(table.kind.isin(FOUND)).cumcount() + 1
     return table.assign(clip_id=table.kind + " " + number.astype(str))
 
@@ -157,9 +149,8 @@ def recognition_timeline(run: Run, data: RecognitionData, video_id: str = "") ->
         own, row = table[table.kind == kind], "found" if kind in FOUND else "true"
         name = f"{kind} ({len(own)})"
         figure.add_trace(segment_bars(own, name, colour, vocabulary, offsetgroup=row))
-    figure.update_layout(barmode="group", bargap=0.3)
+    figure.update_layout(barmode="group", bargap=0.3, yaxis_autorange="reversed")
     figure.update_xaxes(title_text="seconds", rangemode="tozero")
-    figure.update_yaxes(automargin=True, autorange="reversed")
     correct, true = (table.kind == "correct").sum(), table.kind.isin(TRUE).sum()
     title = f"Video {table.video_id.iloc[0]}: {true} gestures, {correct} found correctly"
     notes = [*notes_of(run), "upper bars are true, lower ones found, paler at low confidence"]
@@ -188,8 +179,8 @@ class SegmentPlayer(AroundPlayer):
     def press(self, _: object, content: dict[str, Any], __: object) -> None:
         """A lane was pressed: plays the segment there, of two the one that is drawn nearer."""
         label, frame = sorted(self.table.label.unique())[content["lane"]], content["frame"]
-        own, margin = self.table[self.table.label == label], self.lanes.window
-        own = own[(own.start - margin <= frame) & (frame <= own.end + margin)]
+        own = self.table[(self.table.label == label) & (self.table.start <= frame)]
+        own = own[own.end + self.lanes.window >= frame]
         if len(own):
             farther = own.kind.isin(FOUND) != (content["height"] < 0.5)
             self.player.play(own.clip_id[farther.idxmin()])
@@ -206,5 +197,5 @@ def segment_lanes(
             start, place = row.start // window, int(row.kind in FOUND)
             values[place, start : max(start + 2, row.end // window + 1)] = 0.75 - 0.5 * place
         lines = ("true", NEUTRAL), ("found", CONTEXT)
-        lanes.append(Lane(vocabulary.label(int(label)), values, lines=lines, stroke=MARK))
+        lanes.append(Lane(vocabulary.label(int(label)), values, lines=lines, stroke=12.0))
     return lanes

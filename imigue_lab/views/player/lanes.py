@@ -174,7 +174,7 @@ class Lanes(AnyWidget):
         if self.shown:
             self.moment.frame = self.frame
 
-    def press(self, _: object, content: dict[str, int], __: object) -> None:
+    def press(self, _: object, content: dict[str, Any], __: object) -> None:
         """A lane was pressed: its number, the frame, and the height from 0, its bottom, to 1."""
         if not self.shown:  # the moment is in another video
             self.moment.show(self.own_video, content["frame"])
