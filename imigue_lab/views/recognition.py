@@ -36,8 +36,8 @@ def held_out(run: Run, data: RecognitionData) -> tuple[str, pd.DataFrame, pd.Dat
     for split in ("test", "validation"):
         videos, true = data.labelled(split)
         if len(videos):
-            found = run.predictions()
-            return split, true, found[found.video_id.isin(videos.video_id)]
+            every = run.predictions()
+            return split, true, every[every.video_id.isin(videos.video_id)]
     raise RunError(f"{run.folder}: no truth of test or validation is known; choose another run")
 
 
@@ -94,8 +94,7 @@ def judge(
         real = true[of_video]
         ends = [np.add(rows[["start", "end"]].to_numpy(float), (0, 1)) for rows in (own, real)]
         shared = overlap(*ends)
-        same = own.label.to_numpy()[:, None] == real.label.to_numpy()
-        near = shared >= TOUCH
+        same, near = own.label.to_numpy()[:, None] == real.label.to_numpy(), shared >= TOUCH
         conditions = [
             own.index.isin(correct),
             (same & (shared >= iou) & matched[of_video]).any(axis=1),
