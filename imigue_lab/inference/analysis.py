@@ -116,6 +116,11 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
     own = prepare_video(video, keypoints, layout, rate, vocabulary)
+    if not own.keypoints.any() and finder.read_checkpoint("best").get("inputs", "run") != "run":
+        own.remarks.append(
+            f"{finder.folder.name} needs keypoints: windows find the gestures instead"
+        )
+        finder = gesture
     threshold, selected = threshold_of(finder, settings)
     if finder is gesture:
         extract_missing(own.index, [rgb, *rest], settings.store)
@@ -214,9 +219,10 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
     """The minimum confidence of a frame in a gesture, and how it was selected."""
     if settings.threshold:
         return settings.threshold, "as requested"
-    if settings.gesture_run == DEMO and not settings.recognition_run:
+    stored = run.folder / THRESHOLD_FILE
+    if settings.gesture_run == DEMO and not stored.exists():
         find_threshold(run, settings)
-    if (run.folder / THRESHOLD_FILE).exists():
+    if stored.exists():
         kept = run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
         score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
         where = f"{kept['videos']} {kept.get('split', 'validation')} interviews"

@@ -148,15 +148,9 @@ def recognise_video(
     """Class probabilities of each frame, and the segments that a run of 11 finds in a video.
 
     The keypoints are those of the run. Of segments with the same ends the most confident is kept.
-    Raises DataError if the run needs keypoints and there are none.
     """
     found, parts = run.read_checkpoint("best"), list[Features]()
     if found["inputs"] != "run":
-        if not own.keypoints.any():
-            raise DataError(
-                f"{own.source}: expected keypoints, which {run.folder.name} needs, got none; give"
-                " `keypoints`, or leave `recognition_run` empty"
-            )
         parts.append(pose_features(own.keypoints[None], layout_of(found["keypoints"])))
     if found["inputs"] != "pose":
         where = {"store": settings.store, "device": settings.device}

@@ -234,9 +234,14 @@ def test_a_recogniser_finds_the_segments_that_it_predicted_of_that_interview(ana
     assert pd.read_csv(export(found)["csv"]).start.tolist() == found.segments.start.tolist()
 
 
+def test_without_keypoints_windows_find_the_gestures_with_a_remark(recogniser, blind):
+    given = {"video": str(blind.own.source), "threshold": 0.01}
+    found = analyse(AnalyseSettings(**given, recognition_run=recogniser.folder.name))
+    pd.testing.assert_frame_equal(found.segments, blind.segments)
+    assert "found needs keypoints: windows find the gestures instead" in found.remarks
+
+
 def test_a_recogniser_that_needs_other_data_is_refused(recogniser, blind):
-    with pytest.raises(DataError, match="expected keypoints, which found needs, got none"):
-        analyse(AnalyseSettings(video=str(blind.own.source), recognition_run="found"))
     shutil.copytree(recogniser.folder, recogniser.folder.with_name("other"))
     checkpoint = recogniser.read_checkpoint("best") | {"keypoints": "mmgesture36"}
     with pytest.MonkeyPatch.context() as patch:
