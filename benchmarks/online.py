@@ -10,7 +10,8 @@ stored in its folder for 09. Fails if the demo's F1 is below 0.6.
 import sys
 from dataclasses import replace
 
-from imigue_lab.inference.demo import LONG, demo_gesture
+from imigue_lab.data.synthetic.tree import LONG
+from imigue_lab.inference.demo import demo_gesture
 from imigue_lab.inference.segments import find_threshold, score_interviews, segments_of
 from imigue_lab.inference.windows import AnalyseSettings
 from imigue_lab.training.recognition.scores import best_constant, constant_windows, score_segments

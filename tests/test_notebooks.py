@@ -24,6 +24,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
 from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
 from imigue_lab.views.gates.interview import GatesSettings
@@ -43,10 +44,11 @@ SETTINGS = {
     "08_search": SearchSettings,
     "09_analyse_video": AnalyseSettings,
     "10_pretrain": PretrainSettings,
+    "11_recognise": RecognitionSettings,
 }
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES = NOTEBOOKS[:6]
-ATTENTION, GATES, SEARCH, ANALYSE, PRETRAIN = NOTEBOOKS[6:]
+ATTENTION, GATES, SEARCH, ANALYSE, PRETRAIN, RECOGNISE = NOTEBOOKS[6:]
 TINY = {"epochs": 1, "width": 8, "heads": 2}
 
 
@@ -333,3 +335,19 @@ def test_papermill_pre_trains_and_plays_a_reconstruction(tmp_path, filmed, kind)
     curves, shown = (f["data"]["application/vnd.plotly.v1+json"] for f in figures)
     assert curves["data"][-1]["name"] == "nearest neighbours" and "epoch 1/1" in text
     assert len(shown["frames"]) == 8
+
+
+def test_papermill_recognises_gestures_and_counts_errors(tmp_path):
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=12, size="long", pictures=False))
+    words = ["-p", "data", index.root, "-p", "model", "frames", "-p", "epochs", 2, "-p", "width", 8]
+    done = papermill(*words, folder=tmp_path, notebook=RECOGNISE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures, text = outputs_of(tmp_path)
+    titles = [f["data"]["application/vnd.plotly.v1+json"]["layout"]["title"] for f in figures]
+    assert [title["text"].split(",")[0].split(":")[0][:10] for title in titles] == [
+        "Precision ",
+        "Video 0009",
+    ]
+    assert "epoch 2/2" in text
+    shown = str([o.get("data", {}) for c in code_cells(tmp_path / "out.ipynb") for o in c.outputs])
+    assert "badly placed" in shown and "nothing found" in shown

@@ -20,6 +20,7 @@ from imigue_lab.data.workspace import short_hash, workspace, write_atomically
 from imigue_lab.errors import some
 
 SPLITS = ("train", "validation", "test")
+SYNTHETIC = ("synthetic", "synthetic-long")  # names of data that are generated on first use
 MARKER = "synthetic.json"  # in the root of synthetic data: the arguments of the generator
 PATHS = ("video", "keypoints")  # columns
 
@@ -183,5 +184,5 @@ def read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def is_synthetic(data: str) -> bool:
-    """Whether `data` names data that this package generated: "synthetic", or such a root."""
-    return data == "synthetic" or (Path(data).expanduser() / MARKER).exists()
+    """Whether `data` names data that this package generated: `SYNTHETIC`, or such a root."""
+    return data in SYNTHETIC or (Path(data).expanduser() / MARKER).exists()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imigue_lab.data.index import Index, Problem
+from imigue_lab.data.index import SYNTHETIC, Index, Problem
 from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outcomes
 from imigue_lab.data.store import store_folder
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def open_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
     """The index of a data root; see `read_index` for its labels, subjects and errors.
 
-    `data` is the path of a root, or ``"synthetic"``: the synthetic set, generated on first use. Its
-    features are in the feature store, the folder `store`, as are keypoints for videos without any.
+    `data` is the path of a root, or a synthetic set, generated on first use: ``"synthetic"``, or
+    ``"synthetic-long"``, of long interviews. Features of these are in the feature store, the folder
+    `store`, as are keypoints for videos without any.
     """
     index = read_index(find_root(data, store), labels, subjects)
     if not any(store_folder(store, index).glob("keypoints-*")):
@@ -46,8 +47,8 @@ def survey_data(data: str, store: str = "") -> tuple[Index, list[Problem]]:
 
 
 def find_root(data: str, store: str) -> Path:
-    if data != "synthetic":
+    if data not in SYNTHETIC:
         return Path(data)
-    from imigue_lab.data.synthetic.tree import ensure_synthetic
+    from imigue_lab.data.synthetic.tree import LONG, ensure_synthetic
 
-    return ensure_synthetic(store=store)
+    return ensure_synthetic(LONG if data == SYNTHETIC[1] else None, store)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,6 @@ from jaxtyping import Float
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
-from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import (
     by_frame,
     find_segments,
@@ -31,14 +31,13 @@ from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
-from imigue_lab.data.synthetic.tree import ensure_synthetic
 from imigue_lab.data.workspace import short_hash, write_atomically
-from imigue_lab.errors import DataError, LabError
+from imigue_lab.errors import DataError, LabError, RunError
 from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
-from imigue_lab.inference.demo import LONG, demo_emotion, demo_gesture
+from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
 from imigue_lab.inference.keypoints import OwnVideo, prepare_video
-from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold
+from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold, recognise_video
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
@@ -53,7 +52,7 @@ from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.leaks import refuse_leaked
-from imigue_lab.training.runs import Run, find_run
+from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
@@ -71,10 +70,10 @@ class Analysis:
 
     own: OwnVideo
     gesture_run: Run
-    windows: pd.DataFrame  # see `score_windows`
-    curves: Float[np.ndarray, "F C"]  # class probabilities, see `by_frame`
+    windows: pd.DataFrame | None  # see `score_windows`; None if a recogniser found the segments
+    curves: Float[np.ndarray, "F C"]  # class probabilities, see `by_frame`, `recognise_video`
     segments: pd.DataFrame  # gestures of sufficient confidence, see `find_segments`
-    threshold: float  # minimum confidence of a frame of a segment
+    threshold: float  # minimum confidence of a frame of a segment, or of the segment
     emotion: EmotionRun  # with this video as its data; the clips of its index are the segments
     prediction: pd.Series  # the row of `training.emotion.train.predict`
     remarks: list[str]  # limitations to know before interpreting the result
@@ -109,6 +108,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     """
     gesture = chosen_run(settings.gesture_run, "gesture", demo_gesture, settings)
     emotion = chosen_run(settings.emotion_run, "emotion", demo_emotion, settings)
+    finder = open_recogniser(settings, gesture) if settings.recognition_run else gesture
     device = open_device(settings.device)
     encoders = ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
     rgb, *rest = (open_encoder(*own, settings, device.torch_device) for own in encoders)
@@ -116,20 +116,30 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
     own = prepare_video(video, keypoints, layout, rate, vocabulary)
-    extract_missing(own.index, [rgb, *rest], settings.store)
-    points = {own.video_id: own.keypoints}
-    windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
-    threshold, selected = threshold_of(gesture, settings)
-    curves = by_frame(windows)
-    segments = find_segments(curves, own.times, threshold)
+    if not own.keypoints.any() and finder.read_checkpoint("best").get("inputs", "run") != "run":
+        own.remarks.append(
+            f"{finder.folder.name} needs keypoints: windows find the gestures instead"
+        )
+        finder = gesture
+    threshold, selected = threshold_of(finder, settings)
+    if finder is gesture:
+        extract_missing(own.index, [rgb, *rest], settings.store)
+        points = {own.video_id: own.keypoints}
+        windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
+        curves = by_frame(windows)
+        segments = find_segments(curves, own.times, threshold)
+    else:
+        extract_missing(own.index, rest, settings.store)
+        windows, (curves, segments) = None, recognise_video(finder, own, threshold, settings)
     opened = with_video(emotion, own, segments, rest, settings.store)
     model = load_emotion(emotion, opened.data).to(device.torch_device)
     prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
     remarks = [
         *["this interview is synthetic: nothing was filmed"] * synthetic,
-        *training_remarks(gesture, emotion, [rgb, *rest]),
+        *training_remarks([gesture, emotion] + [finder] * (finder is not gesture), [rgb, *rest]),
         *own.remarks,
-        f"a gesture has a confidence of {threshold:.2f} or more ({selected})",
+        f"a gesture, found by {finder.folder.name}, has a confidence of {threshold:.2f} or more"
+        f" ({selected})",
     ]
     if not prediction.windows_with_face and prediction.based_on == "context":
         remarks.append("no face was found: the emotion estimate is based on context alone")
@@ -162,6 +172,24 @@ def chosen_run(
     return run
 
 
+def open_recogniser(settings: AnalyseSettings, gesture: Run) -> Run:
+    """The run that finds the gestures; RunError if it needs other data than the gesture run."""
+    run = chosen_run(settings.recognition_run, "recognition", demo_recognition, settings)
+    names = f"{run.folder.name} and {gesture.folder.name}"
+    refuse_other_classes(names, run.vocabulary(), gesture.vocabulary())
+    needs: dict[str, Callable[[Run], Any]] = {
+        "keypoints": lambda one: one.read_checkpoint("best")["keypoints"],
+        "frames per second": lambda one: training_rate(one, settings),
+    }
+    for what, of in needs.items():
+        if of(run) not in ("", None, of(gesture)):  # it sees no joints, or its data are missing
+            raise RunError(
+                f"recognition_run: expected {what} of gesture_run, {of(gesture)}, got {of(run)};"
+                " name two runs on the same data"
+            )
+    return run
+
+
 def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
     """Video, keypoints, and whether it is synthetic: the first synthetic test interview, where the
     film of `imigue-lab weights` was not fetched, or the networks of its keypoints do not run.
@@ -171,7 +199,7 @@ def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
     with suppress(LabError):
         open_network("pose_detector")
         return shipped_film(), settings.keypoints or "mediapipe", False
-    videos = read_index(ensure_synthetic(LONG, settings.store)).videos
+    videos = open_data("synthetic-long", store=settings.store).videos
     first = videos[videos.split == "test"].iloc[0]
     return first.video, settings.keypoints or str(first.keypoints), True
 
@@ -191,12 +219,14 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
     """The minimum confidence of a frame in a gesture, and how it was selected."""
     if settings.threshold:
         return settings.threshold, "as requested"
-    if settings.gesture_run == DEMO:
+    stored = run.folder / THRESHOLD_FILE
+    if settings.gesture_run == DEMO and not stored.exists():
         find_threshold(run, settings)
-    if (run.folder / THRESHOLD_FILE).exists():
+    if stored.exists():
         kept = run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
         score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
-        return float(kept["threshold"]), f"best on {kept['videos']} validation interviews: {score}"
+        where = f"{kept['videos']} {kept.get('split', 'validation')} interviews"
+        return float(kept["threshold"]), f"best on {where}: {score}"
     return THRESHOLD, "not tuned for this run: set `threshold`"
 
 
@@ -215,9 +245,9 @@ def with_video(
     return EmotionRun(run, trained, data, with_windows(own.index, {own.video_id: segments}))
 
 
-def training_remarks(gesture: Run, emotion: Run, streams: list[Stream]) -> list[str]:
+def training_remarks(runs: list[Run], streams: list[Stream]) -> list[str]:
     """Whether the runs were trained on synthetic data, and encoders left untrained."""
-    synthetic = [run.folder.name for run in (gesture, emotion) if run.synthetic]
+    synthetic = [run.folder.name for run in runs if run.synthetic]
     untrained = [s.encoding.encoder for s in streams if s.encoding.note == "untrained weights"]
     notes = [f"trained on synthetic interviews: {', '.join(synthetic)}"] if synthetic else []
     return notes + [f"encoders with untrained weights: {', '.join(untrained)}"] * bool(untrained)

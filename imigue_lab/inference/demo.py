@@ -1,4 +1,4 @@
-"""The demo runs of 09: a gesture and an emotion model on few synthetic interviews.
+"""The demo runs of 09: models of gestures, their times and emotion on few synthetic interviews.
 
 The committed 01 and 02 train on synthetic features, which cannot be extracted from a video. The
 emotion run uses encoders that ship, or tiny ones where their weights were not fetched; the gesture
@@ -12,7 +12,7 @@ import torch
 
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
-from imigue_lab.data.synthetic.tree import ensure_synthetic
+from imigue_lab.data.synthetic.tree import LONG, ensure_synthetic
 from imigue_lab.data.workspace import locked
 from imigue_lab.errors import LabError
 from imigue_lab.features.catalogue import build_streams
@@ -24,11 +24,12 @@ from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.gestures.pose_encoder import STREAMS
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
+from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.train import train_recognition
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
-LONG = SyntheticSpec(videos=24, size="long")  # for gestures in time
 SHORT = SyntheticSpec(videos=9)  # for emotion: faces are detected in each frame
 EMOTION: tuple[dict[str, object], ...] = (
     {"context": "context-lite0x2", "face": "face-blendshapes", "standardise": True},
@@ -57,6 +58,12 @@ def demo_emotion(settings: Settings) -> Run:
             break
     given = extract_synthetic(SHORT, settings, f"{pair['context']},{pair['face']}")
     return train_emotion(EmotionSettings.from_arguments({**given, **pair}))
+
+
+def demo_recognition(settings: Settings) -> Run:
+    """The run that 11 makes as committed."""
+    where = {"store": settings.store, "device": settings.device}
+    return train_recognition(RecognitionSettings.from_arguments(where))
 
 
 def extract_synthetic(spec: SyntheticSpec, settings: Settings, encoders: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Online recognition by a clip model on sliding windows (MiGA track 2), the baseline of 11.
+"""Gestures of whole videos, by a run of 11 or a clip model on sliding windows, its baseline.
 
 `score_interviews` applies a gesture run to interviews of its own data root, `find_threshold` tunes
 the confidence threshold on validation, `segments_of` gives what `training.recognition.scores`
-compares.
+compares. `recognise_video` applies a recogniser to a user's video.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 
 from imigue_lab.data.keypoint_files.clips import read_file
 from imigue_lab.data.segments import (
@@ -26,10 +28,16 @@ from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
+from imigue_lab.inference.keypoints import OwnVideo
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
+from imigue_lab.models.recognition import read
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.gesture_clips import with_richer_files
+from imigue_lab.training.recognition.data import Features, pose_features
+from imigue_lab.training.recognition.encoder import open_run_features
 from imigue_lab.training.recognition.scores import count_segments, ratios
+from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.train import load_recognition, recognise
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -127,3 +135,28 @@ def find_threshold(run: Run, settings: AnalyseSettings) -> float:
     kept = {"threshold": threshold, "videos": len(found.videos), "iou": IOU, "f1": f1}
     run.write_json(THRESHOLD_FILE, kept)
     return threshold
+
+
+def recognise_video(
+    run: Run, own: OwnVideo, threshold: float, settings: AnalyseSettings
+) -> tuple[Float[np.ndarray, "F C"], pd.DataFrame]:
+    """Class probabilities of each frame, and the segments that a run of 11 finds in a video.
+
+    The keypoints are those of the run. Of segments with the same ends the most confident is kept.
+    """
+    found, parts = run.read_checkpoint("best"), list[Features]()
+    if found["inputs"] != "run":
+        parts.append(pose_features(own.keypoints[None], layout_of(found["keypoints"])))
+    if found["inputs"] != "pose":
+        where = {"store": settings.store, "device": settings.device}
+        stored = stored_settings(run, "recognition") | where
+        trained = RecognitionSettings.from_arguments(stored)
+        videos = own.index.videos.assign(frames=own.frames)
+        encoded = open_run_features(trained, own.index, videos, found["length"])
+        parts.append(encoded(own.video_id, own.frames))
+    features = np.concatenate(parts, axis=1)
+    table = recognise(run, {own.video_id: features}, settings.device, threshold)
+    best = table.sort_values("confidence", ascending=False, kind="stable")
+    best = best.drop_duplicates(["start", "end"]).sort_values(["start", "end"])
+    frames = read(load_recognition(run), torch.from_numpy(features))[0]
+    return frames.softmax(dim=1)[:, :-1].numpy(), as_segments(best, own.times)

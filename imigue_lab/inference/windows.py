@@ -44,6 +44,9 @@ class AnalyseSettings(Settings):
     video: str = setting("", "an mp4 file; empty: a fetched film, or synthetic")
     keypoints: str = setting("", "mediapipe, rtmlib, a file, or OpenPose's folder; empty: none")
     gesture_run: str = setting("demo", "finished run of 01; demo: tiny, trained first")
+    recognition_run: str = setting(
+        "", "run of 11 that finds gestures; demo: trained first; empty: windows"
+    )
     emotion_run: str = setting("demo", "finished run of 02; demo: tiny, trained first")
     threshold: float = setting(
         0.0, "confidence of a gesture; 0: as tuned for the run, else 0.5", ge=0, le=1

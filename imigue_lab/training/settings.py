@@ -69,7 +69,7 @@ class Settings(BaseModel):
             return ",".join(cls.from_any_folder(part.strip(), info) for part in value.split(","))
         run = field in RUNS and os.sep not in value
         run = run and not (field == "checkpoint" and os.path.isfile(path))  # a published file
-        named = value in ("", "synthetic") or run
+        named = value in ("", "synthetic", "synthetic-long") or run
         return path if not named and (field == "store" or os.path.exists(path)) else value
 
     @classmethod

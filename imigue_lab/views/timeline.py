@@ -4,6 +4,7 @@ Letters in shapes: T windows of 16 frames, F frames, C classes.
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,21 +50,8 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     groups = pd.Series([named[label] for label in segments.label], segments.index, dtype=str)
     for group, own in segments.groupby(groups):
-        figure.add_bar(
-            x=own.end_s - own.start_s,
-            base=own.start_s,
-            y=[vocabulary.label(label) for label in own.label],
-            orientation="h",
-            name=str(group),
-            marker={
-                "color": colours[own.label.iloc[0]],
-                "opacity": (0.3 + 0.7 * own.confidence).tolist(),
-            },
-            customdata=own.confidence.round(2),
-            hovertemplate="%{y}<br>%{base:.2f} s, confidence %{customdata}",
-            row=1,
-            col=1,
-        )
+        bars = segment_bars(own, str(group), colours[own.label.iloc[0]], vocabulary)
+        figure.add_trace(bars, row=1, col=1)
     if segments.empty:
         figure.add_annotation(text="no gesture was detected", showarrow=False, row=1, col=1)
         figure.update_yaxes(visible=False, row=1, col=1)
@@ -81,6 +69,23 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     )
     height = 420 + 22 * segments.label.nunique()
     return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
+
+
+def segment_bars(
+    segments: pd.DataFrame, name: str, colour: str, vocabulary: Vocabulary, **options: Any
+) -> go.Bar:
+    """A bar a segment in the row of its class, paler at low confidence; `options` are plotly's."""
+    return go.Bar(
+        x=segments.end_s - segments.start_s,
+        base=segments.start_s,
+        y=[vocabulary.label(label) for label in segments.label],
+        orientation="h",
+        name=name,
+        marker={"color": colour, "opacity": (0.3 + 0.7 * segments.confidence.fillna(1)).tolist()},
+        customdata=segments.confidence.round(2),
+        hovertemplate="%{y}<br>%{base:.2f} s, confidence %{customdata}",
+        **options,
+    )
 
 
 def look(analysis: Analysis, shown: Gates) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:

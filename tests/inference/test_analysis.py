@@ -1,6 +1,7 @@
 """Analysis of one video reproduces the predictions of training and reports what is missing."""
 
 import json
+import shutil
 from fractions import Fraction
 
 import av
@@ -20,8 +21,13 @@ from imigue_lab.inference.analysis import analyse, export, read_corrections
 from imigue_lab.inference.keypoints import prepare_video
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.train import read_choice, train_recognition
+from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
@@ -201,6 +207,54 @@ def test_a_run_on_features_that_cannot_be_extracted_is_refused_by_name(analysis,
         analyse(AnalyseSettings(emotion_run=trained[0].folder.name))
     with pytest.raises(RunError, match="is a run of emotion; name one of gesture"):
         analyse(AnalyseSettings(gesture_run=trained[0].folder.name))
+
+
+@pytest.fixture(scope="module")
+def recogniser(index):
+    """A small run on joints and on features of a baseline, of the interviews of the analysis."""
+    small = {"data": str(index.root), "epochs": 1, "frames": 8, "name": "windows"}
+    train_baseline(BaselineSettings.from_arguments(small))
+    given = {"inputs": "both", "encoder_run": "windows", "step": 16, "model": "frames"}
+    given |= {"epochs": 12, "width": 16, "depth": 3, "lr": 1e-2, "window": 256, "name": "found"}
+    return train_recognition(RecognitionSettings.from_arguments(given | {"data": str(index.root)}))
+
+
+def test_a_recogniser_finds_the_segments_that_it_predicted_of_that_interview(analysis, recogniser):
+    found = analyse(AnalyseSettings(recognition_run="found"))
+    table = recogniser.predictions()
+    expected = table[table.kept & (table.video_id == analysis.own.video_id)]
+    assert len(expected) and found.windows is None
+    columns = ["start", "end", "label", "confidence"]
+    expected = expected[columns].sort_values(columns, ignore_index=True)
+    pd.testing.assert_frame_equal(found.segments[columns], expected, atol=1e-4, check_dtype=False)
+    assert found.curves.shape == (found.own.frames, 32)
+    assert found.threshold == read_choice(recogniser).threshold
+    assert any("found by found, has a confidence of" in remark for remark in found.remarks)
+    assert len(found.attending[0].index.clips) == len(found.segments)
+    assert pd.read_csv(export(found)["csv"]).start.tolist() == found.segments.start.tolist()
+
+
+def test_without_keypoints_windows_find_the_gestures_with_a_remark(recogniser, blind):
+    given = {"video": str(blind.own.source), "threshold": 0.01}
+    found = analyse(AnalyseSettings(**given, recognition_run=recogniser.folder.name))
+    pd.testing.assert_frame_equal(found.segments, blind.segments)
+    assert "found needs keypoints: windows find the gestures instead" in found.remarks
+
+
+def test_a_recogniser_that_needs_other_data_is_refused(recogniser, blind):
+    shutil.copytree(recogniser.folder, recogniser.folder.with_name("other"))
+    checkpoint = recogniser.read_checkpoint("best") | {"keypoints": "mmgesture36"}
+    with pytest.MonkeyPatch.context() as patch:
+        real = Run.read_checkpoint
+        patch.setattr(
+            Run,
+            "read_checkpoint",
+            lambda run, name: checkpoint if run.folder.name == "other" else real(run, name),
+        )
+        with pytest.raises(RunError, match="expected keypoints of gesture_run, imigue22, got mmg"):
+            analyse(AnalyseSettings(recognition_run="other"))
+    with pytest.raises(RunError, match="is a run of gesture; name one of recognition"):
+        analyse(AnalyseSettings(recognition_run=blind.gesture_run.folder.name))
 
 
 def test_an_unusable_video_is_reported(tmp_path):

@@ -104,7 +104,7 @@ def test_in_another_video_there_is_no_cursor_until_a_lane_is_clicked(filmed_mome
     lanes = Lanes(filmed_moment, "0001", [line_lane("line", np.ones(3))])
     filmed_moment.show("0002", 40)
     assert not lanes.shown
-    lanes.come_back(lanes, {"frame": 7}, [])
+    lanes.press(lanes, {"lane": 0, "frame": 7, "height": 0.5}, [])
     assert (filmed_moment.video_id, filmed_moment.frame, lanes.frame, lanes.shown) == (
         "0001",
         7,

@@ -50,6 +50,7 @@ from imigue_lab.data.workspace import atomic_path, locked, workspace, write_arra
 from imigue_lab.errors import DataError
 
 TREE = tomllib.loads(Path(__file__).with_name("tree.toml").read_text(encoding="utf-8"))
+LONG = SyntheticSpec(videos=24, size="long")  # "synthetic-long", for gestures in time
 FOLDERS, SPREADSHEET = TREE["folders"], TREE["spreadsheet"]  # folders by layout and split
 METRES = 1.2  # height of the picture at the person's distance
 DISTANCE = 2.0  # metres

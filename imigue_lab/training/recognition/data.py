@@ -60,6 +60,8 @@ class RecognitionData:
     layout: Layout | None  # of the joints; None without pose
     digest: str
     notes: list[str]
+    index: Index
+    length: int  # frames of a window of encoder_run; 0 without
 
     def identity(self) -> dict[str, Any]:
         """Identifies the data by content, independent of their location."""
@@ -146,7 +148,7 @@ def load_recognition_data(
     index = with_richer_files(index, settings.keypoints)
     split = split_gestures(index, settings.fold, settings.seed)
     videos, parts = split_videos(index, split, settings.fold), list[Any]()
-    digests, notes, layout = list[str](), list[str](), None
+    digests, notes, layout, length = list[str](), list[str](), None, 0
     if settings.inputs != "run" or videos.frames.isna().any():
         poses, layout, notes = open_poses(settings.keypoints, index, videos)
         check_ranges(split.clips, poses.keypoints, poses.joints)
@@ -162,6 +164,7 @@ def load_recognition_data(
         encoded = open_run_features(settings, index, videos)
         digests += [short_hash(encoded.rows(own).tobytes()) for own in videos.video_id]
         parts.append(encoded)
+        length = encoded.length
     frames = frames_of(videos)
 
     @lru_cache(KEPT)
@@ -171,7 +174,7 @@ def load_recognition_data(
     known = split.clips[["clip_id", "start", "end", "label"]]
     tables = [table.to_csv(index=False) for table in (videos, known)]
     digest = short_hash(split.vocabulary.classes, digests, tables)
-    return RecognitionData(videos, split, features, layout, digest, notes)
+    return RecognitionData(videos, split, features, layout, digest, notes, index, length)
 
 
 class PoseFeatures(NamedTuple):

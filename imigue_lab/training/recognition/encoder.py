@@ -52,22 +52,22 @@ class RunFeatures(NamedTuple):
 
 
 def open_run_features(
-    settings: RecognitionSettings, index: Index, videos: pd.DataFrame
+    settings: RecognitionSettings, index: Index, videos: pd.DataFrame, length: int = 0
 ) -> RunFeatures:
     """Computes what is missing of the features of `encoder_run`.
 
-    `videos` have video_id and frames. Raises RunError if the run was trained on what this one holds
-    out, or is no baseline; DataError if a video cannot be read.
+    `videos` have video_id and frames; `length` is that of a window, 0 for the first time, on the
+    data of the training. Raises RunError if the run was trained on what this one holds out, or is
+    no baseline; DataError if a video cannot be read.
     """
     run = find_run(settings.encoder_run)
     net = load_baseline(run).to(device := open_device(settings.device).torch_device)
     own = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
-    split = {"fold": settings.fold, "seed": settings.seed}
-    refuse_held_out(
-        "encoder_run", run, load_baseline_data(own.model_copy(update=split), index).held_out
-    )
-    clips = index.clips[index.clips.split != "test"]
-    length = int((clips.end - clips.start + 1).median())
+    if not length:
+        split = own.model_copy(update={"fold": settings.fold, "seed": settings.seed})
+        refuse_held_out("encoder_run", run, load_baseline_data(split, index).held_out)
+        clips = index.clips[index.clips.split != "test"]
+        length = int((clips.end - clips.start + 1).median())
     recipe = f"weights {run.weights_digest()}; {length} frames every {settings.step}"
     store = create_store(settings.store, index, Encoding(f"windows-{own.model}", recipe))
     kind = "video" if ROWS[own.model].modality == "RGB" else "keypoints"

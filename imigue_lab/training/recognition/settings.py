@@ -10,6 +10,7 @@ from imigue_lab.training.settings import TrainSettings, setting
 class RecognitionSettings(TrainSettings):
     """Parameters of 11_recognise."""
 
+    data: str = setting("synthetic-long", '"synthetic-long", or the root of an iMiGUE copy')
     model: Literal["frames", "pyramid"] = setting(
         "frames", "frames: a class per frame; pyramid: points with distances to both ends"
     )
@@ -21,7 +22,7 @@ class RecognitionSettings(TrainSettings):
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
     matching: Rule = setting(
-        "one-to-one", "one-to-one; organisers: one found segment may serve several true ones"
+        "one-to-one", "one-to-one; organisers: a found segment may serve several true ones"
     )
     iou: float = setting(0.5, "overlap at which the threshold is chosen", gt=0, lt=1)
     width: int = setting(64, "channels of every layer", ge=8)

@@ -26,6 +26,7 @@ from imigue_lab.training.recognition.data import (
     load_recognition_data,
 )
 from imigue_lab.training.recognition.scores import (
+    Rule,
     best_constant,
     best_threshold,
     constant_windows,
@@ -47,7 +48,7 @@ class Choice(NamedTuple):
     option: float  # of `FrameNetwork.find` or `Pyramid.find`
     f1: float
     iou: float
-    matching: str
+    matching: Rule
     split: str
     videos: int
 
@@ -133,6 +134,7 @@ def checkpoint_of(settings: RecognitionSettings, data: RecognitionData) -> dict[
         "classes": list(classes),
         "keypoints": to_stored(data.layout) if data.layout else "",
         "inputs": settings.inputs,
+        "length": data.length,
         "model": settings.model,
         "arguments": {"dim": dim, "classes": len(classes), **own},
     }

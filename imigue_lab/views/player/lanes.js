@@ -30,7 +30,7 @@ function heat(lane, values) {
 
 function drawLines(pen, lane, values, top) {
   const span = Math.max(lane.high - lane.low, 1e-9);
-  pen.lineWidth = 1.6;
+  pen.lineWidth = lane.stroke;
   lane.lines.forEach(([, stroke], row) => {
     pen.strokeStyle = stroke;
     pen.beginPath();
@@ -55,9 +55,11 @@ function drawNames(pen, lines, y) {
   }
 }
 
+const heightOf = (lane) => TITLE + (lane.lines.length ? LINE : HEAT);
+
 function drawLanes(lanes, values) {
   const picture = document.createElement("canvas");
-  const heights = lanes.map((lane) => TITLE + (lane.lines.length ? LINE : HEAT));
+  const heights = lanes.map(heightOf);
   [picture.width, picture.height] = [WIDTH, heights.reduce((a, b) => a + b, 0)];
   const pen = picture.getContext("2d");
   pen.imageSmoothingEnabled = false;
@@ -116,15 +118,27 @@ function render({ model, el }) {
     const box = canvas.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
     const frame = Math.min(Math.max(Math.floor(share * frames), 0), frames - 1);
-    if (!model.get("shown")) return model.send({ frame }); // returns from another video
-    model.set("frame", frame);
-    model.save_changes();
+    if (model.get("shown")) {
+      model.set("frame", frame);
+      model.save_changes();
+    }
+    return frame;
+  }
+
+  function release(event) {
+    const box = canvas.getBoundingClientRect();
+    let below = ((event.clientY - box.top) / box.height) * canvas.height; // its bottom edge
+    const lane = lanes.findIndex((own) => (below -= heightOf(own)) < 0);
+    if (lane < 0) return;
+    const height = -below / (heightOf(lanes[lane]) - TITLE); // as a share, from the bottom
+    model.send({ lane, height, frame: goTo(event) });
   }
 
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId);
     goTo(event);
   };
+  canvas.onpointerup = release;
   canvas.onpointermove = (event) => event.buttons && goTo(event);
   model.on("change:frame", draw);
   model.on("change:shown", draw);

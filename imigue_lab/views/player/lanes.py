@@ -131,6 +131,7 @@ class Lane(NamedTuple):
     low: float = 0.0  # value at the lower edge, or of the darkest blue
     high: float = 1.0  # at the upper edge, or of the darkest red
     lines: tuple[tuple[str, str], ...] = ()  # name and colour of each row; empty draws a heat map
+    stroke: float = 1.6  # pixels of a line
 
 
 class Lanes(AnyWidget):
@@ -153,14 +154,14 @@ class Lanes(AnyWidget):
             described.append(form | {"rows": rows, "windows": windows})
         content = b"".join(np.asarray(lane.values, np.float32).tobytes() for lane in lanes)
         video = moment.videos.loc[video_id]
-        frames = max(lane["windows"] for lane in described) * WINDOW
-        times = seconds_of(video.video, moment.fps, frames).round(4).tolist()
-        super().__init__(lanes=described, values=content, times=times, **traits)
+        super().__init__(lanes=described, values=content, **traits)
+        frames = max(lane["windows"] for lane in described) * self.window
+        self.times = seconds_of(video.video, moment.fps, frames).round(4).tolist()
         self.moment, self.own_video = moment, video_id
         self.follow(None)
         moment.observe(self.follow, ["video_id", "frame"])
         self.observe(self.lead, "frame")
-        self.on_msg(self.come_back)
+        self.on_msg(self.press)
 
     def follow(self, _: object) -> None:
         """The moment has changed."""
@@ -173,9 +174,10 @@ class Lanes(AnyWidget):
         if self.shown:
             self.moment.frame = self.frame
 
-    def come_back(self, _: object, content: dict[str, int], __: object) -> None:
-        """A lane was clicked while the moment was in another video."""
-        self.moment.show(self.own_video, content["frame"])
+    def press(self, _: object, content: dict[str, Any], __: object) -> None:
+        """A lane was pressed: its number, the frame, and the height from 0, its bottom, to 1."""
+        if not self.shown:  # the moment is in another video
+            self.moment.show(self.own_video, content["frame"])
 
 
 def line_lane(title: str, values: Float[np.ndarray, " T"], colour: str = CONTEXT) -> Lane:

@@ -189,6 +189,13 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  function playFrom(frame) {
+    if (!scene) return;
+    stop();
+    show(frame);
+    start();
+  }
+
   function tick(now) {
     clock ??= { frame: shown, time: now };
     const passed = ((now - clock.time) / 1000) * Number(speed.value);
@@ -248,6 +255,7 @@ function render({ model, el }) {
 
   function receive(content, buffers) {
     if (content.kind === "scene") setScene(content, buffers);
+    else if (content.kind === "play") playFrom(content.frame);
     else takePictures(content, buffers);
   }
 

@@ -105,6 +105,19 @@ class Player(AnyWidget):
         """The page has changed the frame."""
         self.moment.frame = max(0, self.frame)
 
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """The page has changed traits; a frame outside of the footage is of the scene before."""
+        first, last = self.footage.first, self.footage.last
+        if not first <= sync_data.get("frame", first) <= last:
+            sync_data = sync_data | {"frame": self.frame}
+        super().set_state(sync_data)
+
+    def play(self, clip_id: str) -> None:
+        """Selects a clip and plays it from its start, also while another one plays."""
+        self.moment.clip_id = clip_id
+        self.moment.frame = int(self.moment.clips.start[clip_id])
+        self.send({"kind": "play", "frame": self.moment.frame})
+
     def serve(self, _: object, content: dict[str, Any], __: object) -> None:
         """Serves a request of the page: the scene, or pictures of frames."""
         if content["kind"] == "scene":
