@@ -1,4 +1,4 @@
-"""FrameNetworks of gestures in whole videos: a class per frame, or an anchor-free pyramid.
+"""Gestures in whole videos: a class per frame, or an anchor-free pyramid.
 
 Both see features of each frame through dilated convolutions (MS-TCN, Farha and Gall, CVPR 2019),
 and neither sees further than `reach` frames: a video of any length is read in chunks, with the same
@@ -11,8 +11,8 @@ numbers as at once (`read`).
                   convolutions in place of local attention)
 
 Letters in shapes: B windows, T frames, D features, W width, K classes, S true segments, N found
-ones; P points of all levels. A true segment is (class, start, stop),
-the frame `stop` excluded; rows of class -1 are padding.
+ones; P points of all levels. A true segment is (class, start, stop), the frame `stop` excluded;
+rows of class -1 are padding.
 """
 
 from collections.abc import Callable
