@@ -31,7 +31,7 @@ def browser(looked, flat, monkeypatch):
 
 
 def row_of(flat, kind):
-    return int(np.flatnonzero(flat.table.kind == kind)[2])
+    return int(np.flatnonzero(flat.table.kind == kind)[1])
 
 
 @pytest.mark.parametrize("kind", [ENTRY, CLIP])
