@@ -63,9 +63,9 @@ def test_simulated_gestures_are_detected_with_a_threshold_tuned_on_validation(ru
         "constant": constant_windows(frames, *best_constant(found.true, frames)),
     }
     model, constant = score_segments(predictors, found.true, found.videos).itertuples()
-    assert model.n == len(found.true) > 20
+    assert len(found.videos) == 4 and model.n == constant.n == len(found.true) > 20
     assert model.f1_50 >= 0.6
-    assert 0 < constant.f1_50 < 0.3
+    assert 0 < constant.f1_50 < 0.2
 
 
 def test_frames_within_gestures_are_more_confident_than_those_between(found):
