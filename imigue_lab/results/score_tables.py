@@ -28,8 +28,9 @@ def constant_rows(scores: pd.DataFrame) -> pd.DataFrame:
 def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     """The score table for display: two digits, intervals in brackets, a dash for missing values."""
     emotion = "accuracy" in table
-    shown = table.reindex(columns=["split", "predictor", "n", "correct"])
-    shown.insert(3, "clusters", counted(table))
+    shown = table.reindex(columns=["split", "predictor", "n"]).assign(clusters=counted(table))
+    if "correct" in table:
+        shown["correct"] = table.correct
     every = ("error", *(EMOTION_METRICS if emotion else GESTURE_METRICS), *SEGMENT_METRICS)
     for metric in filter(table.columns.__contains__, every):
         shown[metric.replace("_", " ")] = with_intervals(table, metric)

@@ -14,6 +14,7 @@ from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.models.mamp import build_mamp
 from imigue_lab.results.fuse import fuse
 from imigue_lab.results.published_tables import table_one
+from imigue_lab.results.score_tables import show_scores
 from imigue_lab.studies.ablations import ablate
 from imigue_lab.studies.search import search
 from imigue_lab.studies.trials import AblationSettings, SearchSettings
@@ -55,6 +56,7 @@ def test_a_run_scores_windows_and_the_probe_beside_their_baselines(motion, synth
     assert scores.loc["validation", "probe: most frequent class"].top1 < 0.2
     assert set(windows.split) == {"train", "validation"}
     assert {"validation_loss", "probe_accuracy"} <= set(motion.metrics())
+    assert "correct" not in show_scores(motion.scores())  # nothing is counted: no empty column
 
 
 def test_windows_cover_whole_interviews_and_no_test_interview(filmed):
