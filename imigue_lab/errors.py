@@ -11,6 +11,7 @@ REASONS = {  # what to do where the system, not the content of a file, is the re
     errno.EROFS: "choose a folder that can be written",
     errno.ENAMETOOLONG: "shorten the name",
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space and run again"),
+    errno.ENOENT: "correct its path",
     errno.ENOTDIR: "name a folder where one is expected",
     errno.ELOOP: "correct the link",
 }

@@ -122,7 +122,7 @@ def read_elan(path: Path, remarks: list[str]) -> pd.DataFrame:
     last = min(LONGEST, last + abs(time_origin(eaf, path, "")))
     vocabulary = Vocabulary(OWN, names, names, ("",) * len(names))
     read = read_eaf(path, np.arange(last + 2) / 1000, vocabulary)
-    remarks += [f"{path}: {remark}" for remark in read.remarks]
+    remarks += [f"{path}: {own}" for own in read.remarks if "converted by seconds" not in own]
     return named(read.segments, vocabulary)
 
 

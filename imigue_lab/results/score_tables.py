@@ -31,11 +31,10 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     shown = table.reindex(columns=["split", "predictor", "n"]).assign(clusters=counted(table))
     if "correct" in table:
         shown["correct"] = table.correct
-    every = ("error", *(EMOTION_METRICS if emotion else GESTURE_METRICS), *SEGMENT_METRICS)
+    own = EMOTION_METRICS if emotion else GESTURE_METRICS
+    every = ("error", *own, *SEGMENT_METRICS, "f1_mean")
     for metric in filter(table.columns.__contains__, every):
         shown[metric.replace("_", " ")] = with_intervals(table, metric)
-    if "f1_mean" in table:
-        shown["f1 mean"] = with_intervals(table, "f1_mean")
     if "rule" in table:
         shown["matching"] = table.rule
     if emotion:

@@ -83,10 +83,16 @@ def test_kappa_counts_every_frame_of_a_video(write, filmed):
     assert found.kappa == pytest.approx((agreed - chance) / (1 - chance))
 
 
+def test_a_file_that_is_not_there_is_named_with_the_right_advice(write, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.eaf: .*No such file.*; correct its path"):
+        agree(write("a.eaf", A), str(tmp_path / "nowhere.eaf"))
+
+
 def test_frame_rates_may_differ(write):
     fast = [(label, 2 * start, 2 * end + 1, sure) for label, start, end, sure in A]
     found = agree(write("a.eaf", A), write("b.csv", fast, 50))
     assert found.table.f1.tolist() == [1, 1, 1] and found.kappa == 1
+    assert not any("converted" in own for own in found.remarks)
     assert (found.table.filter(like="_ms") == 0).all(axis=None)
 
 
