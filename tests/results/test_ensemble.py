@@ -52,11 +52,11 @@ def test_a_network_is_trained_on_each_stream_and_fused_by_the_published_weights(
 
 def test_one_command_also_trains_the_folds_that_give_the_weights(synthetic, capsys):
     words = "--model poseconv3d --stream all --weights folds --epochs 1 --frames 2 --batch-size 64"
-    main(["train", "baseline", "--data", str(synthetic), *words.split(), "--name", "own"])
-    assert "points over own-" in capsys.readouterr().out
-    run = find_run("own")
+    main(["train", "baseline", "--data", str(synthetic), *words.split(), "--name", "fitted"])
+    assert "points over fitted-" in capsys.readouterr().out
+    run = find_run("fitted")
     assert run.settings()["settings"]["weights"] == "folds"
-    members = [find_run(f"own-{stream}") for stream in STREAMS[:2]]
+    members = [find_run(f"fitted-{stream}") for stream in STREAMS[:2]]
     folds = [[own.folder.name for own in fold_runs(member)] for member in members]
     assert run.provenance()["folds"] == folds and len({*folds[0], *folds[1]}) == 10
     table = fusion_table(run)

@@ -147,8 +147,9 @@ def test_the_threshold_is_that_of_validation_whatever_the_test_says(root, data):
 
 
 def test_a_refit_trains_on_validation_with_the_threshold_of_its_selection(root, data):
-    run = train_recognition(settings_of(root, model="frames", refit=True, name="refit"), data)
-    selection = trainer.Run(run.folder.with_name("refit-selection"))
+    given = {"model": "frames", "refit": True, "name": "segments-refit"}
+    run = train_recognition(settings_of(root, **given), data)
+    selection = trainer.Run(run.folder.with_name("segments-refit-selection"))
     assert read_choice(run) == read_choice(selection)
     assert set(run.scores().split) == {"test"}
 
@@ -172,7 +173,7 @@ def test_hidden_segments_are_predicted_and_not_scored(root):
     data = load_recognition_data(
         settings_of(root), replace(index, clips=index.clips.assign(label=hidden))
     )
-    run = train_recognition(settings_of(root, model="frames", epochs=8, name="hidden"), data)
+    run = train_recognition(settings_of(root, model="frames", epochs=8, name="unlabelled"), data)
     assert set(run.scores().split) == {"validation"}
     assert "test" in set(run.predictions().split)
 
