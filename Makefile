@@ -83,8 +83,8 @@ soak: $(READY)  ## long checks: signal tables, the demo on five sets, an ensembl
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 
-stranger:  ## run the commands of README in a fresh clone; ENVIRONMENT=.venv skips the installation
-	$(PYTHON) -m benchmarks.stranger $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
+stranger:  ## run the commands of README and docs in a fresh clone; ENVIRONMENT=.venv skips the installation
+	$(PYTHON) benchmarks/stranger.py $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
 
 system:  ## install Chromium with apt, for browser tests; they are skipped without it
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
