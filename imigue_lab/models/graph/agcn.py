@@ -45,7 +45,6 @@ from imigue_lab.models.graph.stgcn import (
     Sizes,
     build_network,
     mean_over_time,
-    pyskl_spatial,
     start_as_published,
     start_head,
 )
@@ -134,16 +133,6 @@ class AGCN(GraphNetwork):
 
     def layers(self, skeleton: Skeletons, frame_mask: FrameMask | None) -> Iterator[Encoded]:
         return super().layers(self.norm.fill_persons(skeleton), frame_mask)
-
-    def pooled(
-        self, skeleton: Skeletons, frame_mask: FrameMask | None = None
-    ) -> Float[Tensor, "B D"]:
-        x, own = self.encode(skeleton, frame_mask)
-        x = reduce(x, "(b m) d v t -> b d t", "mean", m=self.persons)
-        if own is None:
-            return x.mean(dim=-1)
-        share = own[:: self.persons, 0]
-        return (x * share).sum(dim=-1) / share.sum(dim=-1)
 
     def tokens(
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
@@ -285,7 +274,7 @@ def build_aagcn(
         original: graph and start of the authors' code, else of pyskl's; the equations are the same.
     """
     parts = partial(CorrectedGraphConvolution, emphasis=emphasis), OneConvolution
-    start = graph if graph is not None else spatial if original else pyskl_spatial
+    start = partial(spatial, pyskl=not original) if graph is None else graph
     model = start_as_published(build_network(keypoints, classes, start, *parts, **sizes))
     for part in model.modules():
         if isinstance(part, Emphasis):

@@ -37,7 +37,6 @@ from imigue_lab.models.graph.stgcn import (
     Sizes,
     build_network,
     mean_over_time,
-    pyskl_spatial,
     start_as_published,
     start_head,
 )
@@ -125,7 +124,7 @@ def build_ctrgcn(
     """
     graph_part = partial(RefinedGraphConvolution, transposed=original)
     parts = graph_part, partial(FourBranches, rectify=not original)
-    start = graph if graph is not None else spatial if original else pyskl_spatial
+    start = partial(spatial, pyskl=not original) if graph is None else graph
     model = start_as_published(build_network(keypoints, classes, start, *parts, **sizes))
     return model if original else start_head(model)
 

@@ -22,7 +22,7 @@ from einops import einsum, rearrange, reduce, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.graphs import Adjacency, pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.data.skeletons.graphs import Adjacency, spatial, stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     SUBSETS,
@@ -146,11 +146,6 @@ class Sizes(TypedDict, total=False):
     width: int  # of the first blocks (paper and default: 64)
     depths: Sequence[int]  # blocks of `width`, twice, four times it (paper and default: 4, 3, 3)
     mask_missing: bool  # missing joints are zeros, see `JointNorm` (default); False: as published
-
-
-def pyskl_spatial(layout: Layout) -> Adjacency:
-    """`spatial` of pyskl's edges instead of the authors'."""
-    return spatial(layout, pyskl_edges(layout))
 
 
 def build_network(
@@ -284,5 +279,6 @@ def build_stgcnpp(
     keypoints: Stored | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> GraphNetwork:
     """ST-GCN++: graphs learned per layer, time at six scales."""
-    start, parts = pyskl_spatial if graph is None else graph, (LearnedGraphConvolution, MultiScale)
+    start = partial(spatial, pyskl=True) if graph is None else graph
+    parts = LearnedGraphConvolution, MultiScale
     return start_head(build_network(keypoints, classes, start, *parts, **sizes))
