@@ -28,16 +28,12 @@ S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
 INJECTED = "# Parameters"  # first line of papermill's cell
 
-# Settings that do not identify a result. What PLACES refer to is in the digest of the data;
-# EXECUTION changes a result by rounding only.
-PLACES = (
-    *("data", "store", "context", "face", "rgb"),
-    *("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run"),
-    *("labels", "positive", "subjects", "checkpoint", "preset", "name", "device"),
-)
-EXECUTION = ("accumulate", "deterministic")
 RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run", "checkpoint")
 PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
+# Settings that do not identify a result. What PLACES refer to is in the digest of the data;
+# EXECUTION changes a result by rounding only.
+PLACES = (*PATHS, "positive", "preset", "name", "device")
+EXECUTION = ("accumulate", "deterministic")
 
 
 def setting(default: Any, description: str, **bounds: Any) -> Any:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from imigue_lab.data.index import Row, Survey
-from imigue_lab.data.keypoint_files.formats import map_array, of_person, open_joints
+from imigue_lab.data.keypoint_files.formats import of_person, open_joints
 from imigue_lab.data.keypoint_files.tables import as_number
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent, split_of
 from imigue_lab.data.layouts.plain import list_keypoints
 from imigue_lab.data.layouts.tables import EMPTY, SAFE_ID, add_label_file, parse_clip, read_cells
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.data.workspace import map_array
 from imigue_lab.errors import DataError
 
 FILE = re.compile(r"(Sample(\d{4}))_(skeleton|finelabels|data|color)\.\w+")
