@@ -59,7 +59,7 @@ def test_items_are_joined_by_id_and_compared_with_the_reference(finished):
     full = finished("full", all_but(20, 0, 1, 2), seed=3)
     late = finished("late", all_but(20, 0, 5, 6, 7, 8), seed=3, fusion="late")
     table = compare({"full": [full], "late": [late]}).set_index("variant")
-    assert table.accuracy.tolist() == pytest.approx([17 / 20, 15 / 20])
+    assert table.score.tolist() == pytest.approx([17 / 20, 15 / 20])
     row = table.loc["late"]
     assert row.difference == pytest.approx(-2 / 20)
     assert (row.worse, row.better, row.discordant) == (4, 2, 6)
@@ -72,7 +72,7 @@ def test_items_are_joined_by_id_and_compared_with_the_reference(finished):
 def test_the_interval_of_an_accuracy_stays_between_0_and_1_where_seeds_differ_much(finished):
     full = [finished("good", all_but(20)), finished("bad", all_but(20, *range(8)), seed=1)]
     row = compare({"full": full}).iloc[0]
-    assert 0 <= row.low < row.accuracy < row.high == 1
+    assert 0 <= row.low < row.score < row.high == 1
 
 
 def test_the_items_of_folds_count_together(finished):
@@ -88,7 +88,7 @@ def test_the_items_of_folds_count_together(finished):
     table = compare({"full": full, "more": more}).set_index("variant")
     assert table.seeds.tolist() == [1, 1] and table.n.tolist() == [30, 30]
     assert table.clusters.tolist() == [3, 3]
-    assert table.accuracy.tolist() == pytest.approx([27 / 30, 27 / 30])
+    assert table.score.tolist() == pytest.approx([27 / 30, 27 / 30])
     assert (table.worse["more"], table.better["more"]) == (1, 1)
     with pytest.raises(RunError, match="not in both; compare runs of the same data and fold"):
         compare({"full": full, "more": more[:2]})
@@ -154,7 +154,7 @@ def test_only_seeds_that_both_have_are_paired(finished):
     late = [finished("late0", all_but(20, 3), seed=0), finished("late1", all_but(20, 3, 4), seed=1)]
     table = compare({"full": full, "late": late}).set_index("variant")
     assert table.loc["late", "difference"] == pytest.approx(-1 / 20)
-    assert table.loc["late", "accuracy"] == pytest.approx(37 / 40)
+    assert table.loc["late", "score"] == pytest.approx(37 / 40)
     with pytest.raises(RunError, match="late and full: no seed in common"):
         compare({"full": full, "late": late[1:]})
 

@@ -280,7 +280,7 @@ def test_baselines_are_compared_on_the_clips_that_each_fold_holds_out(synthetic,
     table = compare(runs)
     assert table.seeds.eq(1).all() and table.n.eq(held_out.clip_id.nunique()).all()
     assert table.clusters.eq(held_out.subject.nunique()).all()
-    assert table.accuracy[0] == pytest.approx((held_out.predicted == held_out.label).mean())
+    assert table.score[0] == pytest.approx((held_out.predicted == held_out.label).mean())
     monkeypatch.setattr(ablations, "train_quietly", None)  # nothing is trained again
     assert ablate(settings) == runs
     with pytest.raises(SettingsError, match="final: folds hold out no clip of test"):
