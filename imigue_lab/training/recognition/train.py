@@ -87,7 +87,7 @@ def train_recognition(
 
         def evaluate(model: Any) -> Row:
             found = choose(device, model, data, settings, "validation", 1, ranks)
-            return {"validation_error": 1 - found.f1, "validation_f1_50": found.f1}
+            return {"validation_error": 1 - found.f1, "validation_f1": found.f1}
 
         best: Any = fit(
             session,
