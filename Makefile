@@ -58,6 +58,7 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.cmtf
 	$(BIN)/python -m benchmarks.bf16
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.recognition_length
 	$(BIN)/python -m benchmarks.scaling
 
 gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
