@@ -89,7 +89,10 @@ function render({ model, el }) {
   canvas.style.background = "#fff";
   canvas.style.cursor = "crosshair";
   canvas.style.touchAction = "none";
-  root.append(canvas, when);
+  const rows = document.createElement("div");
+  rows.className = "rows";
+  rows.append(canvas);
+  root.append(rows, when);
   el.append(root);
   const lanes = model.get("lanes");
   const bytes = model.get("values");
