@@ -191,10 +191,10 @@ class AroundPlayer(VBox):
 
 
 def beside(player: Player | AroundPlayer, *lanes: Lanes) -> HBox:
-    """A player and its lanes, one below the other where the page is narrow."""
-    column = VBox(lanes, layout=Layout(flex="1 1 420px"))
+    """A player and its lanes, one below the other where the page is narrow; both fit a screen."""
+    column = VBox(lanes, layout=Layout(flex="1 1 420px")).add_class("lab-column")
     player.layout = Layout(flex="1 1 420px")
-    return HBox([player, column], layout=Layout(flex_flow="row wrap"))
+    return HBox([player, column], layout=Layout(flex_flow="row wrap", grid_gap="6px 14px"))
 
 
 class Matrix(AnyWidget):
