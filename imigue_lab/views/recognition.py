@@ -27,7 +27,7 @@ from imigue_lab.training.recognition.scores import (
 from imigue_lab.training.recognition.train import read_choice
 from imigue_lab.training.runs import Run
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment
-from imigue_lab.views.player.widgets import AroundPlayer, Player
+from imigue_lab.views.player.widgets import AroundPlayer, Player, beside
 from imigue_lab.views.style import CONTEXT, FACE, NEGATIVE, NEUTRAL, POSITIVE, notes_of, styled
 from imigue_lab.views.timeline import segment_bars
 
@@ -180,7 +180,7 @@ class SegmentPlayer(AroundPlayer):
         lanes = segment_lanes(self.table, -(-frames // window), window, vocabulary)
         self.lanes = Lanes(self.moment, video_id, lanes, window=window)
         self.lanes.on_msg(self.press)
-        super().__init__([self.player, self.lanes])
+        super().__init__(self.player, [beside(self.player, self.lanes)])
 
     def press(self, _: object, content: dict[str, Any], __: object) -> None:
         """A lane was pressed: plays the segment there, of two the one that is drawn nearer."""
