@@ -124,8 +124,7 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     clips = with_subjects(index.clips)
     clips, left_out = leave_out(clips, clips.split.isna(), "clips belong to no split")
     if fold >= 0:
-        known = clips[clips.split != "test"]
-        regroup(clips, pool_rare(known.label), fold, seed)
+        regroup(clips, pool_rare(clips[clips.split != "test"].label), fold, seed)
     if not (clips.split == "train").any():
         raise DataError(f"{index.root}: no clip in the train split; check its label files")
     labels = clips[clips.label.notna()].groupby("split").label.agg(set)

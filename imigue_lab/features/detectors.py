@@ -91,8 +91,7 @@ def open_session(model: bytes, threads: int) -> "InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # errors are raised, not printed
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    available = onnxruntime.get_available_providers()
-    providers = [name for name in preferred if name in available]
+    providers = [name for name in preferred if name in onnxruntime.get_available_providers()]
     return onnxruntime.InferenceSession(model, options, providers=providers)
 
 

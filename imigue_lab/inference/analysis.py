@@ -297,6 +297,5 @@ def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
     own, vocabulary = analysis.own, analysis.gesture_run.vocabulary()
     corrected = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
     if len(corrected.segments):
-        path = analysis.folder / "clips.csv"
-        write_clips(corrected.segments, own.video_id, path, vocabulary)
+        write_clips(corrected.segments, own.video_id, analysis.folder / "clips.csv", vocabulary)
     return corrected

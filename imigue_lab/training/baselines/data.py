@@ -124,8 +124,7 @@ class BaselineData:
             number = heatmaps.RATIO * settings.frames
             maps = how._replace(sampled=sampled and sampled._replace(frames=number))
             skeletons = self.gestures.clips(split, number, [stream], maps)
-            sides = heatmaps.PAIRED_SIDES[settings.size]
-            own = heatmaps.HeatmapClips(skeletons, sides, training)
+            own = heatmaps.HeatmapClips(skeletons, heatmaps.PAIRED_SIDES[settings.size], training)
             return heatmaps.RgbPoseClips(frames, own, self.sizes)
         joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
         return DenseSparseClips(frames, joints, bones)

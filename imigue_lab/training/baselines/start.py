@@ -59,8 +59,7 @@ def missing_start(name: Name) -> list[str]:
 
 def random_starts(run: Run) -> list[str]:
     """What a run, or one before it, remarks on a random start or on test interviews, by name."""
-    remarks = run.provenance()["remarks"]
-    kept = [own for own in remarks if RANDOM in own or USES_TEST in own]
+    kept = [own for own in run.provenance()["remarks"] if RANDOM in own or USES_TEST in own]
     return [f"{run.folder.name}: {remark}" for remark in kept]
 
 
