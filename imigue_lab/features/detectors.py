@@ -307,9 +307,8 @@ def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDe
     """
     if name == "centerface":
         if weights:
-            raise DataError(
-                f"detector_weights: expected none for detector centerface, got {weights}; leave"
-                " detector_weights empty or choose detector yolo-face"
-            )
+            what = "none for detector centerface"
+            todo = "leave detector_weights empty or choose detector yolo-face"
+            raise DataError.expected("detector_weights", what, weights, todo)
         return CenterFace(threads)
     return YoloFace(weights, threads)
