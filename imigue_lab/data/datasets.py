@@ -95,9 +95,10 @@ def load_features(
                 raise DataError.expected(f"{video_id} ({stream})", what, width, todo)
         windows, faces = streams["context"][video_id], streams["face"][video_id]
         if len(windows) != len(faces):
-            what = "the same windows in both streams"
-            got = f"{len(windows)} for context and {len(faces)} for face"
-            raise DataError.expected(video_id, what, got, "extract both again")
+            raise DataError(
+                f"{video_id}: expected the same windows in both streams, got {len(windows)} for"
+                f" context and {len(faces)} for face; extract both again"
+            )
         if not present_windows(windows).any() and not present_windows(faces).any():
             raise DataError(f"{video_id}: every window is zero in both streams; remove it")
     return EmotionFeatures(**streams, digest=digest.hexdigest())

@@ -314,8 +314,10 @@ def check(video: Video) -> None:
     """Raises DataError for files whose features would not be those of the interview."""
     info, header = probe(video.path), video.table.header
     if header not in (0, len(video)):
-        todo = "the file is truncated or damaged: copy it again"
-        raise DataError.expected(video.path, f"{header} frames by the header", len(video), todo)
+        raise DataError(
+            f"{video.path}: expected {header} frames by the header, got {len(video)}; the file is"
+            " truncated or damaged: copy it again"
+        )
     if info.fps <= 0:
         raise DataError(f"{video.path}: its frame rate is 0; write the file anew with its rate")
     if min(info.width, info.height) < SMALLEST:

@@ -168,9 +168,10 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on other files torch raises anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
-            got = f"code that would run ({code[1]})"
-            todo = "if you trust the file, open it yourself and save its state dict alone"
-            raise DataError.expected(path, "weights alone", got, todo) from error
+            raise DataError(
+                f"{path}: expected weights alone, got code that would run ({code[1]}); if you"
+                " trust the file, open it yourself and save its state dict alone"
+            ) from error
         raise DataError(
             f"{path}: no checkpoint of torch, or a damaged one ({type(error).__name__});"
             " download it again"
