@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -177,16 +176,13 @@ def open_recogniser(settings: AnalyseSettings, gesture: Run) -> Run:
     run = chosen_run(settings.recognition_run, "recognition", demo_recognition, settings)
     names = f"{run.folder.name} and {gesture.folder.name}"
     refuse_other_classes(names, run.vocabulary(), gesture.vocabulary())
-    needs: dict[str, Callable[[Run], Any]] = {
-        "keypoints": lambda one: one.read_checkpoint("best")["keypoints"],
-        "frames per second": lambda one: training_rate(one, settings),
-    }
-    for what, of in needs.items():
-        if of(run) not in ("", None, of(gesture)):  # it sees no joints, or its data are missing
-            raise RunError(
-                f"recognition_run: expected {what} of gesture_run, {of(gesture)}, got {of(run)};"
-                " name two runs on the same data"
-            )
+    for what, got, expected in (
+        ("keypoints", *(one.read_checkpoint("best")["keypoints"] for one in (run, gesture))),
+        ("frames per second", *(training_rate(one, settings) for one in (run, gesture))),
+    ):
+        if got not in ("", None, expected):  # it sees no joints, or its data are missing
+            what, todo = f"{what} of gesture_run, {expected}", "name two runs on the same data"
+            raise RunError.expected("recognition_run", what, got, todo)
     return run
 
 
@@ -297,6 +293,5 @@ def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
     own, vocabulary = analysis.own, analysis.gesture_run.vocabulary()
     corrected = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
     if len(corrected.segments):
-        path = analysis.folder / "clips.csv"
-        write_clips(corrected.segments, own.video_id, path, vocabulary)
+        write_clips(corrected.segments, own.video_id, analysis.folder / "clips.csv", vocabulary)
     return corrected

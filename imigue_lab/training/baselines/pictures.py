@@ -153,8 +153,7 @@ class PictureClips(Clips):
     def collate(self, draws: list[Picture]) -> Seen:
         frames = torch.stack([draw.frames for draw in draws])
         label = torch.tensor([draw.label for draw in draws])
-        ids = [draw.clip_id for draw in draws]
-        return Seen((frames,), label, torch.ones(len(draws)), ids)
+        return Seen((frames,), label, torch.ones(len(draws)), [draw.clip_id for draw in draws])
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         return (as_input(batch.inputs[0], self.model),)

@@ -59,8 +59,7 @@ def missing_start(name: Name) -> list[str]:
 
 def random_starts(run: Run) -> list[str]:
     """What a run, or one before it, remarks on a random start or on test interviews, by name."""
-    remarks = run.provenance()["remarks"]
-    kept = [own for own in remarks if RANDOM in own or USES_TEST in own]
+    kept = [own for own in run.provenance()["remarks"] if RANDOM in own or USES_TEST in own]
     return [f"{run.folder.name}: {remark}" for remark in kept]
 
 
@@ -155,9 +154,8 @@ def start_of_runs(
     models = HALVES if name == "rgbpose-conv3d" and len(runs) > 1 else (name,)
     if len(runs) != len(models):
         halves = f", or runs of {' and '.join(HALVES)}" if name == "rgbpose-conv3d" else ""
-        raise RunError(
-            f"checkpoint: expected a run of {name}{halves}, got {len(runs)} runs; name as many"
-        )
+        what, got = f"a run of {name}{halves}", f"{len(runs)} runs"
+        raise RunError.expected("checkpoint", what, got, "name as many")
     states, found = list[State](), dict[str, Any]()
     for run, model in zip(runs, models, strict=True):
         found = run.read_checkpoint("best")
