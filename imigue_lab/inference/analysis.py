@@ -37,7 +37,7 @@ from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
 from imigue_lab.inference.keypoints import OwnVideo, prepare_video
-from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold, recognise_video
+from imigue_lab.inference.segments import find_threshold, recognise_video
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
@@ -52,6 +52,8 @@ from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.leaks import refuse_leaked
+from imigue_lab.training.recognition.encoder import sees_joints
+from imigue_lab.training.recognition.train import THRESHOLD_FILE
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
@@ -116,7 +118,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
     own = prepare_video(video, keypoints, layout, rate, vocabulary)
-    if not own.keypoints.any() and finder.read_checkpoint("best").get("inputs", "run") != "run":
+    if finder is not gesture and not own.keypoints.any() and sees_joints(finder):
         own.remarks.append(
             f"{finder.folder.name} needs keypoints: windows find the gestures instead"
         )

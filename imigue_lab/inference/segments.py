@@ -37,7 +37,7 @@ from imigue_lab.training.recognition.data import Features, pose_features
 from imigue_lab.training.recognition.encoder import open_run_features
 from imigue_lab.training.recognition.scores import count_segments, ratios
 from imigue_lab.training.recognition.settings import RecognitionSettings
-from imigue_lab.training.recognition.train import load_recognition, recognise
+from imigue_lab.training.recognition.train import THRESHOLD_FILE, load_recognition, recognise
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -73,9 +73,6 @@ def choose_threshold(
         scores[threshold] = float(ratios(**counts)["f1"])
     best = max(scores, key=lambda threshold: scores[threshold])
     return best, scores[best]
-
-
-THRESHOLD_FILE = "threshold.json"  # in a run's folder
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from imigue_lab.results.compare import (
     show_comparison,
 )
 from imigue_lab.training.emotion.train import train_emotion
-from imigue_lab.training.recognition.scores import read_truth, score_segments
+from imigue_lab.training.recognition.scores import of_split, read_truth, score_segments
 from imigue_lab.training.runs import Run
 
 
@@ -216,7 +216,7 @@ def test_the_interval_of_a_pooled_f1_is_near_that_of_its_draws_over_subjects(rec
     counts = list(zip(true.tolist(), found.tolist(), correct.tolist(), strict=True))
     run = recognised("one", counts, subjects=20)
     row = compare({"one": [run]}).iloc[0]
-    videos, segments = read_truth(run, "validation")
+    videos, segments = of_split(read_truth(run), "validation")
     kept = run.predictions().query("kept")
     drawn = score_segments({"model": kept}, segments, videos).iloc[0]
     assert row.score == pytest.approx(drawn.f1_50)

@@ -125,11 +125,13 @@ def test_the_card_has_scores_threshold_and_errors_and_needs_no_data(trained):
     low, high = model.f1_50_interval
     said = f"On test (n = {model.n}) F1 at IoU 0.5 is {model.f1_50:.2f}, 95 % interval {low:.2f}"
     assert f"{said} to {high:.2f}. The constant predictor, “always " in text
-    assert f"{choice.threshold:.2f} has the best F1 at IoU 0.5, {choice.f1:.2f}, on valid" in text
+    best = f"best on {choice.videos} videos of validation: F1 {choice.f1:.2f} at IoU 0.5"
+    assert f"threshold {choice.threshold:.2f}, {best}" in page
     for row in errors_by_kind(run).reset_index().astype(str).itertuples(index=False):
         assert " ".join(row) in text
     videos, true = data.labelled("test")
-    assert f"test {len(videos)} {videos.subject.nunique()} {len(true)} " in text
+    counts = len(true), len(true), len(videos), videos.subject.nunique(), true.label.nunique()
+    assert f"test {' '.join(map(str, counts))} " in text
     assert "nothing found" in text and "in whole videos, frames on inputs of pose" in text
     assert page.count('class="plotly-graph-div"') == 2  # learning curves, precision and recall
     assert command_of(run) in text and "data can no longer be checked" not in text

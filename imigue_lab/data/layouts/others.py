@@ -1,7 +1,6 @@
 """Trees of SMG, MA-52, MMA-52 and BoLD, complete or partial, each surveyed by a function."""
 
 import re
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -162,22 +161,24 @@ def read_mma52(inventory: Inventory, survey: Survey) -> None:
     for path in (path for path in inventory.lists if path.parent.name == "anns"):
         if (split := LISTS.get(path.stem)) is None:
             continue
-        table, clips = read_table(path, SEGMENT, survey)[SEGMENT], Counter[str]()
-        hidden = split == "test" and not table.empty and len(table[SEGMENT[1:4]].value_counts()) < 2
-        for row, video_id, start, end, label, frames, fps in table.itertuples():
-            if not SAFE_ID.fullmatch(video_id) or None in (as_number(frames), as_number(fps)):
-                what = f"expected a name, frames and rate, got {video_id!r:.60}, {frames}, {fps}"
-                survey.report("unreadable", path, row, what, "correct the row")
-                continue
-            video = {"video_id": video_id, "split": split, "subject": None, "fps": float(fps)}
-            video |= {"frames": int(float(frames)), "video": films.get(video_id)}
-            video |= {"keypoints": poses.get(video_id)}
-            if videos.setdefault(video_id, video)["split"] != split:
-                what = f"expected each film in one split, got {video_id} again"
-                survey.report("duplicate video", path, row, what, "keep it in one table")
+        table = read_table(path, SEGMENT, survey)[SEGMENT]
+        hidden = split == "test" and len(table[SEGMENT[1:4]].value_counts()) == 1
+        table["number"] = table.groupby("video_id").cumcount().astype(str)
+        for row, name, start, end, label, *facts, number in table.itertuples():
+            frames, fps = (as_number(own) or 0 for own in facts)
+            fits = SAFE_ID.fullmatch(name) and 0 < frames < np.inf and 0 < fps < np.inf
+            video = {"video_id": name, "split": split, "subject": None, "video": films.get(name)}
+            video |= {
+                "keypoints": poses.get(name),
+                "frames": int(frames) if fits else 0,
+                "fps": fps,
+            }
+            if not fits or videos.setdefault(name, video)["split"] != split:
+                what = "expected a film of this table alone, its frames and rate, got"
+                got = f"{what} {name!r:.60}, {', '.join(facts)}"
+                survey.report("unreadable", path, row, got, "correct the row")
             elif clip := parse_clip(path, row, (label, start, end), split == "test", survey):
-                number, clips[video_id] = clips[video_id], clips[video_id] + 1
-                own: Row = {"clip_id": f"{video_id}_{number}", "video_id": video_id, **clip}
+                own: Row = {"clip_id": f"{name}_{number}", "video_id": name, **clip}
                 survey.clips.append(own | {"label": None if hidden else clip["label"]})
     survey.videos = list(videos.values())
     add_picture_facts(survey)
