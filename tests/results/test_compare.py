@@ -175,7 +175,9 @@ def recognised(tmp_path):
         settings = {"seed": seed, "iou": iou, "matching": "one-to-one"}
         kept = {"task": "recognition", "settings": settings, "data": {"digest": "0"}}
         run.write_json("settings.json", kept)
-        run.write_json("vocabulary.json", {"name": "own", "classes": ["nod"], "ids": ["1"]})
+        run.write_json(
+            "vocabulary.json", {"name": "own", "classes": ["nod"], "ids": ["1"], "groups": [""]}
+        )
         truth, found = [], []
         for n, (true, all_found, correct) in enumerate(counts):
             own = {"video_id": f"{n:04d}", "subject": f"s{n % subjects}", "split": "validation"}

@@ -141,6 +141,8 @@ def test_the_verdict_does_not_take_a_head_for_a_constant_predictor():
     ]
     sentence = verdict(pd.DataFrame(rows))
     assert "The constant predictor, “always touching hat”, has 0.30, below that" in sentence
+    found = pd.DataFrame(rows).rename(columns=lambda name: name.replace("top1", "f1_50"))
+    assert "(n = 40) F1 at IoU 0.5 is 0.60, 95 % interval 0.45 to 0.74" in verdict(found)
 
 
 def test_a_card_of_own_data_does_not_speak_of_the_people_of_another_data_set(plain, quick):
