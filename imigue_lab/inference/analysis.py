@@ -221,11 +221,8 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
     """The minimum confidence of a frame in a gesture, and how it was selected."""
     if settings.threshold:
         return settings.threshold, "as requested"
-    stored = run.folder / THRESHOLD_FILE
-    if settings.gesture_run == DEMO and not stored.exists():
-        find_threshold(run, settings)
-    if stored.exists():
-        kept = run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
+    if settings.gesture_run == DEMO or (run.folder / THRESHOLD_FILE).exists():
+        kept = find_threshold(run, settings)
         score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
         where = f"{kept['videos']} {kept.get('split', 'validation')} interviews"
         return float(kept["threshold"]), f"best on {where}: {score}"

@@ -89,7 +89,8 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
                     " name one of them"
                 )
             own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
-            own["score"] = averaged(items.correct, items.of)
+            mean, ratio = items.of.mean(), items.correct.sum() / max(1, items.of.sum())
+            own["score"] = (items.correct + ratio * (mean - items.of)) / max(mean, 1 / len(items))
             own["correct"] = items.correct / items.of.clip(lower=1)
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     metrics = {own.metric.iloc[0] for items in pooled.values() for own in items.values()}
@@ -97,12 +98,6 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
         others = "choose runs of the same iou and matching"
         raise RunError.expected("compare", "runs with one score", some(sorted(metrics)), others)
     return pooled
-
-
-def averaged(correct: pd.Series, of: pd.Series) -> pd.Series:
-    """``s_i`` of each item, see above."""
-    ratio = correct.sum() / max(1, of.sum())
-    return (correct + ratio * (of.mean() - of)) / max(of.mean(), 1 / len(of))
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:

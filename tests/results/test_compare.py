@@ -170,13 +170,13 @@ def test_two_runs_of_one_seed_are_refused(finished):
 def recognised(tmp_path):
     """Writes a run of recognition with (true, found, correct) segments in videos of subjects."""
 
-    def write(name, counts, seed=0, subjects=5, iou=0.5):
+    def write(name, counts, seed=0, subjects=5, iou=0.5, gesture="nod"):
         run = Run(tmp_path / name)
         settings = {"seed": seed, "iou": iou, "matching": "one-to-one"}
         kept = {"task": "recognition", "settings": settings, "data": {"digest": "0"}}
         run.write_json("settings.json", kept)
         run.write_json(
-            "vocabulary.json", {"name": "own", "classes": ["nod"], "ids": ["1"], "groups": [""]}
+            "vocabulary.json", {"name": "own", "classes": [gesture], "ids": ["1"], "groups": [""]}
         )
         truth, found = [], []
         for n, (true, all_found, correct) in enumerate(counts):
@@ -207,6 +207,9 @@ def test_recognisers_are_compared_by_pooled_f1_over_subjects(recognised):
     assert in_words(table.reset_index())[0].endswith("on 3 items of validation")
     other = recognised("other", [(2, 2, 2), (4, 1, 0), (0, 1, 0)], subjects=3, iou=0.3)
     with pytest.raises(RunError, match=r"one score, got F1 at IoU 0.3, .*; choose"):
+        compare({"full": [full], "other": [other]})
+    other = recognised("shake", [(2, 2, 2)] * 3, subjects=3, gesture="shake")
+    with pytest.raises(RunError, match="full and shake: their classes differ"):
         compare({"full": [full], "other": [other]})
 
 

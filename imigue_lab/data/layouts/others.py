@@ -27,7 +27,7 @@ ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
 FROM_ZERO = "frames count from 0, since a segment starts there"
 LAST = {"train": 30, "validation": 35, "test": 40}  # number of the last sequence of each split
 LISTS = {"train": "train", "val": "validation", "test": "test"}
-SEGMENT = ["video_id", "start_frame", "end_frame", "class", "total_frames", "fps"]
+SEGMENT = ["video_id", "start_frame", "end_frame", "class", "fps"]
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
 FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4,(\d{1,9})(\.0)?")  # and the person
 
@@ -151,10 +151,9 @@ def read_mma52(inventory: Inventory, survey: Survey) -> None:
         mmad_video/{train,val,test}/<video_id>.mp4
         keypoints/<video_id>.npy, .pose or a folder     a user's own poses: the data set has none
 
-    Frames count from 0, the end is inclusive; frames and rate are those of the film where it is
-    there, since the column looks rounded. A clip is `<video_id>_<number>`, counted from 0. Nobody
-    is named: each film is a subject of its own. A test table whose segments are all the same has
-    placeholders.
+    Frames count from 0, the end is inclusive; the rate is that of the film where it is there, since
+    the column looks rounded. A clip is `<video_id>_<number>`, counted from 0. Nobody is named: each
+    film is a subject of its own. A test table whose segments are all the same has placeholders.
     """
     films = {path.stem: path for path in inventory.unknown}
     poses, videos = list_keypoints(survey.root), dict[str, Row]()
@@ -164,19 +163,12 @@ def read_mma52(inventory: Inventory, survey: Survey) -> None:
         table = read_table(path, SEGMENT, survey)[SEGMENT]
         hidden = split == "test" and len(table[SEGMENT[1:4]].value_counts()) == 1
         table["number"] = table.groupby("video_id").cumcount().astype(str)
-        for row, name, start, end, label, *facts, number in table.itertuples():
-            frames, fps = (as_number(own) or 0 for own in facts)
-            fits = SAFE_ID.fullmatch(name) and 0 < frames < np.inf and 0 < fps < np.inf
-            video = {"video_id": name, "split": split, "subject": None, "video": films.get(name)}
-            video |= {
-                "keypoints": poses.get(name),
-                "frames": int(frames) if fits else 0,
-                "fps": fps,
-            }
-            if not fits or videos.setdefault(name, video)["split"] != split:
-                what = "expected a film of this table alone, its frames and rate, got"
-                got = f"{what} {name!r:.60}, {', '.join(facts)}"
-                survey.report("unreadable", path, row, got, "correct the row")
+        for row, name, start, end, label, fps, number in table.itertuples():
+            video: Row = {"video_id": name, "split": split, "subject": None, "fps": as_number(fps)}
+            video |= {"video": films.get(name), "keypoints": poses.get(name)}
+            if not SAFE_ID.fullmatch(name) or videos.setdefault(name, video)["split"] != split:
+                what = f"expected the name of a film of this table alone, got {name!r:.60}"
+                survey.report("unreadable", path, row, what, "correct the row")
             elif clip := parse_clip(path, row, (label, start, end), split == "test", survey):
                 own: Row = {"clip_id": f"{name}_{number}", "video_id": name, **clip}
                 survey.clips.append(own | {"label": None if hidden else clip["label"]})
