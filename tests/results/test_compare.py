@@ -180,7 +180,12 @@ def recognised(tmp_path):
         )
         truth, found = [], []
         for n, (true, all_found, correct) in enumerate(counts):
-            own = {"video_id": f"{n:04d}", "subject": f"s{n % subjects}", "split": "validation"}
+            own = {
+                "clip_id": None,
+                "video_id": f"{n:04d}",
+                "subject": f"s{n % subjects}",
+                "split": "validation",
+            }
             truth += [own | {"label": 0, "start": 20 * k, "end": 20 * k + 9} for k in range(true)]
             truth += [own] * (not true)
             starts = [20 * k + 1000 * (k >= correct) for k in range(all_found)]

@@ -86,7 +86,7 @@ class RecognitionData:
         """A row for each true segment, or for a video without any; no video with hidden ones."""
         clips = self.split.clips
         hidden = self.videos.video_id.isin(clips.video_id[clips.label.isna()])
-        return self.videos[~hidden].merge(clips[SEGMENT], how="left", on="video_id")
+        return clips[["clip_id", *SEGMENT]].merge(self.videos[~hidden], how="right", on="video_id")
 
     def labelled(self, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The videos of a split whose segments are known, and these; both empty if none are."""

@@ -148,7 +148,7 @@ def of_split(truth: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFram
     """The videos of a split whose segments are known, and these; both empty if none are."""
     own = truth[truth.split == split]
     true = own.dropna(subset="label").astype(dict.fromkeys(SEGMENT[1:], int))
-    videos = own.drop(columns=SEGMENT[1:]).drop_duplicates(ignore_index=True)
+    videos = own.drop(columns=["clip_id", *SEGMENT[1:]]).drop_duplicates(ignore_index=True)
     return videos if len(true) else videos.iloc[:0], true
 
 
