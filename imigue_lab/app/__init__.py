@@ -303,11 +303,11 @@ def compare_segments(options: argparse.Namespace) -> None:
 
     found = agree(options.a, options.b, options.video)
     print(found.table.round(3).to_string(index=False, na_rep="–"))
-    what = "background is a class, and of overlapping segments the shortest counts"
-    kappa = "undefined (both sides have one and the same class throughout)"
-    if not math.isnan(found.kappa):
-        kappa = f"{found.kappa:.3f} ({what})"
-    print(f"Cohen's kappa per frame: {kappa}")
+    kappa = (
+        f"{found.kappa:.3f} (background is a class, of overlapping segments the shortest counts)"
+    )
+    alike = "undefined (both sides have one and the same class throughout)"
+    print(f"Cohen's kappa per frame: {alike if math.isnan(found.kappa) else kappa}")
     print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
 
 

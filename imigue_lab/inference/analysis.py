@@ -36,7 +36,7 @@ from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
 from imigue_lab.inference.keypoints import OwnVideo, prepare_video
-from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold, recognise_video
+from imigue_lab.inference.segments import find_threshold, recognise_video
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
@@ -51,6 +51,8 @@ from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.leaks import refuse_leaked
+from imigue_lab.training.recognition.encoder import sees_joints
+from imigue_lab.training.recognition.train import THRESHOLD_FILE
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
@@ -115,7 +117,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
     own = prepare_video(video, keypoints, layout, rate, vocabulary)
-    if not own.keypoints.any() and finder.read_checkpoint("best").get("inputs", "run") != "run":
+    if finder is not gesture and not own.keypoints.any() and sees_joints(finder):
         own.remarks.append(
             f"{finder.folder.name} needs keypoints: windows find the gestures instead"
         )
@@ -214,11 +216,8 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
     """The minimum confidence of a frame in a gesture, and how it was selected."""
     if settings.threshold:
         return settings.threshold, "as requested"
-    stored = run.folder / THRESHOLD_FILE
-    if settings.gesture_run == DEMO and not stored.exists():
-        find_threshold(run, settings)
-    if stored.exists():
-        kept = run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
+    if settings.gesture_run == DEMO or (run.folder / THRESHOLD_FILE).exists():
+        kept = find_threshold(run, settings)
         score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
         where = f"{kept['videos']} {kept.get('split', 'validation')} interviews"
         return float(kept["threshold"]), f"best on {where}: {score}"

@@ -7,6 +7,7 @@ compares. `recognise_video` applies a recogniser to a user's video.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,6 @@ from imigue_lab.data.segments import (
 from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.videos.frame_table import frame_table
-from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
 from imigue_lab.inference.keypoints import OwnVideo
@@ -37,7 +37,7 @@ from imigue_lab.training.recognition.data import Features, pose_features
 from imigue_lab.training.recognition.encoder import open_run_features
 from imigue_lab.training.recognition.scores import count_segments, ratios
 from imigue_lab.training.recognition.settings import RecognitionSettings
-from imigue_lab.training.recognition.train import load_recognition, recognise
+from imigue_lab.training.recognition.train import THRESHOLD_FILE, load_recognition, recognise
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -74,9 +74,6 @@ def choose_threshold(
     return best, scores[best]
 
 
-THRESHOLD_FILE = "threshold.json"  # in a run's folder
-
-
 @dataclass(frozen=True)
 class Interviews:
     """Whole interviews: windows and times of the frames by video id, and true segments."""
@@ -85,7 +82,6 @@ class Interviews:
     windows: dict[str, pd.DataFrame]
     true: pd.DataFrame
     times: dict[str, Times]
-    vocabulary: Vocabulary
 
 
 def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int = 0) -> Interviews:
@@ -121,18 +117,20 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         video: as_segments(labelled[labelled.video_id == video].assign(confidence=None), own)
         for video, own in times.items()
     }
-    return Interviews(videos, windows, joined(true), times, run.vocabulary())
+    return Interviews(videos, windows, joined(true), times)
 
 
-def find_threshold(run: Run, settings: AnalyseSettings) -> float:
-    """The best threshold on the run's validation interviews, stored in its folder."""
+def find_threshold(run: Run, settings: AnalyseSettings) -> dict[str, Any]:
+    """The best threshold on the run's validation interviews, stored in its folder: threshold, f1,
+    iou, and the number of videos.
+    """
     if (run.folder / THRESHOLD_FILE).exists():
-        return float(run.read_json(THRESHOLD_FILE, "threshold")["threshold"])
+        return run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
     found = score_interviews(run, "validation", settings)
     threshold, f1 = choose_threshold(found.windows, found.true, found.times)
     kept = {"threshold": threshold, "videos": len(found.videos), "iou": IOU, "f1": f1}
     run.write_json(THRESHOLD_FILE, kept)
-    return threshold
+    return kept
 
 
 def recognise_video(

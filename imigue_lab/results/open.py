@@ -26,6 +26,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
+from imigue_lab.training.recognition.scores import read_truth
 from imigue_lab.training.runs import Run, find_run, finished_runs, refuse_other_classes
 from imigue_lab.training.scores import labelled, truth_of
 from imigue_lab.training.settings import RUNS, Settings, setting
@@ -183,7 +184,8 @@ def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
 def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
     """The videos and clips of a data root; RunError if the run knows an item by another class."""
     index = open_data(data, labels, store, subjects)
-    predictions = run.predictions()
+    segments = run.settings()["task"] == "recognition"
+    predictions = read_truth(run) if segments else run.predictions()
     item, truth = predictions.columns[0], truth_of(predictions).name
     if truth == "label":
         both = f"run {run.folder.name} and {index.root}"

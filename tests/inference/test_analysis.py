@@ -25,9 +25,10 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.recognition.encoder import sees_joints
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, train_recognition
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
@@ -239,6 +240,29 @@ def test_without_keypoints_windows_find_the_gestures_with_a_remark(recogniser, b
     found = analyse(AnalyseSettings(**given, recognition_run=recogniser.folder.name))
     pd.testing.assert_frame_equal(found.segments, blind.segments)
     assert "found needs keypoints: windows find the gestures instead" in found.remarks
+
+
+def test_a_recogniser_on_features_alone_needs_keypoints_if_its_encoder_does(
+    analysis, recogniser, blind
+):
+    given = stored_settings(recogniser, "recognition") | {"inputs": "run", "name": "features-alone"}
+    run = train_recognition(RecognitionSettings.from_arguments(given))
+    own = run.predictions().query("video_id == @analysis.own.video_id").confidence
+    threshold = float(own.median())  # whatever the short training has learned
+    found = analyse(AnalyseSettings(recognition_run="features-alone", threshold=threshold))
+    assert found.windows is None and 0 < len(found.segments) <= (own >= threshold).sum()
+    assert found.curves.shape == (found.own.frames, 32)
+    video = AnalyseSettings(
+        video=str(blind.own.source), threshold=0.01, recognition_run="features-alone"
+    )
+    without = analyse(video)
+    pd.testing.assert_frame_equal(without.segments, blind.segments)
+    assert "features-alone needs keypoints: windows find the gestures instead" in without.remarks
+    encoder = find_run("windows")
+    kept = encoder.settings()
+    encoder.write_json("settings.json", kept | {"settings": kept["settings"] | {"model": "tsm"}})
+    assert sees_joints(recogniser) and not sees_joints(run)
+    encoder.write_json("settings.json", kept)
 
 
 def test_a_recogniser_that_needs_other_data_is_refused(recogniser, blind):
