@@ -33,7 +33,7 @@ demo: $(READY)  ## extract features of synthetic interviews, run notebook 02, wr
 	$(BIN)/papermill --log-level WARNING notebooks/02_train_emotion.ipynb $(DEMO)/02_train_emotion.ipynb -p preset demo -p face $$face; \
 	$(BIN)/imigue-lab ablate --preset demo --given face:$$face --variants context-only --seeds 1 --final true
 	@echo "notebook: $(DEMO)/02_train_emotion.ipynb"
-	@echo "page: $$($(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb)"
+	@$(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb
 
 test: $(READY)  ## run all tests in two processes: pytest, and nbval on every notebook
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \

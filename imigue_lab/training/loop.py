@@ -28,7 +28,6 @@ from imigue_lab.training.settings import TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
 D = TypeVar("D", bound=Any)  # the data of a task
-SCHEDULERS = r"^(none|plateau|cosine(:\d+(\.\d+)?(e-?\d+)?){0,2}|steps(:\d+)+)$"
 
 
 def build_scheduler(

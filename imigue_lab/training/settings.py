@@ -26,6 +26,7 @@ from imigue_lab.errors import SettingsError, without_password
 
 S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
+SCHEDULERS = r"^(none|plateau|cosine(:\d+(\.\d+)?(e-?\d+)?){0,2}|steps(:\d+)+)$"
 INJECTED = "# Parameters"  # first line of papermill's cell
 
 # Settings that do not identify a result. What PLACES refer to is in the digest of the data;
