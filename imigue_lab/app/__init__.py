@@ -118,16 +118,13 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         model = tasks.add_parser(task, help=effect)
         add_settings(model, TASKS[task].settings)
-        trial = "only estimate time and memory from a few steps; leaves no run"
-        model.add_argument("--trial", action="store_true", help=trial)
-        model.set_defaults(task=task)
+        add_training(model, task)
 
     pretraining = TASKS["pretraining"].settings
     pretrain = command("pretrain", train_model, "pre-train an encoder without labels (10)")
     pretrain.add_argument("kind", choices=["motion", "video"], help="of skeletons, or pictures")
     add_settings(pretrain, pretraining, positional="kind")
-    pretrain.add_argument("--trial", action="store_true", help=trial)
-    pretrain.set_defaults(task="pretraining")
+    add_training(pretrain, "pretraining")
 
     result = "Writes a run of its own under runs/: predictions, scores, and the weight of each run."
     effect = "combine the predictions of finished runs"
@@ -191,6 +188,15 @@ def build_parser() -> argparse.ArgumentParser:
     html = command("html", export_html, effect, result)
     html.add_argument("notebook", type=Path, help="executed .ipynb file")
     return parser
+
+
+def add_training(parser: argparse.ArgumentParser, task: str) -> None:
+    """The options of a training that are no settings."""
+    trial = "only estimate time and memory from a few steps; leaves no run"
+    parser.add_argument("--trial", action="store_true", help=trial)
+    curves = "live curves, beside metrics.csv: pip install 'imigue_lab[tensorboard]', or [wandb]"
+    add_option(parser, "--logger", curves, choices=["tensorboard", "wandb"])
+    parser.set_defaults(task=task)
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -260,6 +266,7 @@ def fetch_weights(_: argparse.Namespace) -> None:
 
 
 def train_model(options: argparse.Namespace) -> None:
+    from imigue_lab.training.session import LOGGER
     from imigue_lab.training.tasks import TASKS
 
     task = TASKS[options.task]
@@ -269,6 +276,8 @@ def train_model(options: argparse.Namespace) -> None:
 
         print(try_training(options.task, settings))
         return
+    if options.logger:
+        os.environ[LOGGER] = options.logger
     if options.task == "baseline" and settings.stream == "all":
         from imigue_lab.results.ensemble import train_streams
 

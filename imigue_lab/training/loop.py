@@ -206,6 +206,7 @@ def fit(
             history = [*history, row]
             if ranks.first:
                 save_epoch(run, parts, shown.state_dict(), checkpoint, history, stopping)
+                session.log(row)
             bar.set_postfix_str(describe(row, stopping))
     ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
