@@ -80,6 +80,8 @@ soak: $(READY)  ## long checks: signal tables, the demo on five sets, an ensembl
 	$(BIN)/python -m benchmarks.study_workers
 	$(BIN)/python -m benchmarks.kill_training emotion
 	$(BIN)/python -m benchmarks.kill_training gesture
+	$(BIN)/python -m benchmarks.kill_training motion
+	$(BIN)/python -m benchmarks.kill_training recognition
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 
