@@ -18,6 +18,7 @@ from imigue_lab.app.study_commands import (
     add_option,
     add_settings,
     add_study_commands,
+    add_training,
     given_settings,
     positive,
 )
@@ -116,24 +117,18 @@ def build_parser() -> argparse.ArgumentParser:
         ("baseline", "a baseline network of Table 1 (04)"),
         ("recognition", "micro-gestures in untrimmed video: when and which (11)"),
     ):
-        model = tasks.add_parser(task, help=effect)
-        add_settings(model, TASKS[task].settings)
-        add_training(model, task)
+        add_training(tasks.add_parser(task, help=effect), task, TASKS[task].settings)
 
-    pretraining = TASKS["pretraining"].settings
     pretrain = command("pretrain", train_model, "pre-train an encoder without labels (10)")
     pretrain.add_argument("kind", choices=["motion", "video"], help="of skeletons, or pictures")
-    add_settings(pretrain, pretraining, positional="kind")
-    add_training(pretrain, "pretraining")
+    add_training(pretrain, "pretraining", TASKS["pretraining"].settings, positional="kind")
 
     result = "Writes a run of its own under runs/: predictions, scores, and the weight of each run."
     effect = "combine the predictions of finished runs"
     fusion = command("fuse", fuse_runs, effect, result)
     fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
-    weights = (
-        "uniform, or numbers: 2:2:1:1; search (on validation) and folds (out of fold) maximise"
-    )
-    weights += " the likelihood of the labels, not accuracy"
+    weights = "uniform, or numbers: 2:2:1:1; search (on validation) and folds (out of fold)"
+    weights += " maximise the likelihood of the labels, not accuracy"
     add_option(fusion, "--weights", weights, "uniform")
     add_option(fusion, "--name", "name of the new run (default: derived from the runs)")
     add_option(fusion, "--seed", "random seed of the intervals", 0, type=int)
@@ -163,9 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
     agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
 
     effect = "write the zip file of a finished run for a challenge"
-    result = (
-        "Prints the path of the zip, and uploads nothing; made_from.json beside it is its origin."
-    )
+    result = "Prints the path of the zip, with made_from.json beside it, and uploads nothing."
     submission = command("submit", submit_run, effect, result)
     submission.add_argument("name", metavar="RUN", help=RUN)
     track = "of MiGA or MAC: 1 clips, 2 segments, 3 outcomes (default: 2 of a run of recognition)"
@@ -188,15 +181,6 @@ def build_parser() -> argparse.ArgumentParser:
     html = command("html", export_html, effect, result)
     html.add_argument("notebook", type=Path, help="executed .ipynb file")
     return parser
-
-
-def add_training(parser: argparse.ArgumentParser, task: str) -> None:
-    """The options of a training that are no settings."""
-    trial = "only estimate time and memory from a few steps; leaves no run"
-    parser.add_argument("--trial", action="store_true", help=trial)
-    curves = "live curves, beside metrics.csv: pip install 'imigue_lab[tensorboard]', or [wandb]"
-    add_option(parser, "--logger", curves, choices=["tensorboard", "wandb"])
-    parser.set_defaults(task=task)
 
 
 def make_data(options: argparse.Namespace) -> None:

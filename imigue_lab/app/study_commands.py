@@ -47,6 +47,18 @@ def add_settings(
         parser.add_argument(option, dest=name, default=unset, metavar=values, help=help_text)
 
 
+def add_training(
+    parser: argparse.ArgumentParser, task: str, cls: "type[Settings]", positional: str = ""
+) -> None:
+    """The settings of a task, and the options of a training that are none."""
+    add_settings(parser, cls, positional)
+    trial = "only estimate time and memory from a few steps; leaves no run"
+    parser.add_argument("--trial", action="store_true", help=trial)
+    curves = "live curves, beside metrics.csv: pip install 'imigue_lab[tensorboard]', or [wandb]"
+    add_option(parser, "--logger", curves, choices=["tensorboard", "wandb"])
+    parser.set_defaults(task=task)
+
+
 def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
     return cls.from_arguments({k: v for k, v in vars(options).items() if k in cls.model_fields})
 
