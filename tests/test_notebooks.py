@@ -127,6 +127,7 @@ def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, synthetic
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 4
     assert "epoch 1/1" in text
+    assert re.search(r"^emotion-\S+: test, \d+ of \d+ subjects: accuracy model 0\.\d\d", text, re.M)
 
 
 def test_papermill_trains_gestures_on_both_modalities(tmp_path, synthetic):

@@ -7,7 +7,7 @@ pixels of the frame, x before y, from its top left corner.
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,13 +19,13 @@ from torchvision.transforms.v2 import functional as pictures
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
+from imigue_lab.features import Detector
 from imigue_lab.models.weights import packaged_file
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-Detector = Literal["centerface", "yolo-face"]
 Boxes = Float32[np.ndarray, "n 4"]  # x0, y0, x1, y1
 
 

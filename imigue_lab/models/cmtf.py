@@ -13,13 +13,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from imigue_lab.models.cross_attention import (
-    CRITERIA,
-    Criterion,
-    CrossAttention,
-    gaps_between,
-    start_attention,
-)
+from imigue_lab.models import CRITERIA, Criterion
+from imigue_lab.models.cross_attention import CrossAttention, gaps_between, start_attention
 from imigue_lab.models.tokens import Tokens
 
 TAU = 20  # MCTF's temperature of the information factor

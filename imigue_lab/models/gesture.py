@@ -6,7 +6,7 @@ Letters in shapes: B clips, C classes, D width.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from einops import rearrange
@@ -14,13 +14,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from imigue_lab.errors import DataError, SettingsError
+from imigue_lab.models import CRITERIA, Criterion, GestureFusion, Reads
 from imigue_lab.models.bank import Rule
 from imigue_lab.models.cmtf import CMTF, Fusion
-from imigue_lab.models.cross_attention import CRITERIA, Criterion
-from imigue_lab.models.memory import Memory, Reads, Recalled, build_memory
+from imigue_lab.models.memory import Memory, Recalled, build_memory
 from imigue_lab.models.tokens import Projection, Tokens, masked_mean
-
-FusionName = Literal["late", "concat", "cross_attention", "cmtf"]
 
 
 class ModalityMeans(nn.Module):
@@ -232,11 +230,11 @@ def check(tokens: Tokens, projection: Projection, name: str) -> None:
 
 
 def build_fusion(
-    name: FusionName, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
+    name: GestureFusion, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
 ) -> CMTF | ConcatFusion | LateFusion:
     """`heads`, `criteria` and `merge` are CMTF's; raises SettingsError if they do not fit."""
-    if name not in get_args(FusionName):
-        names = ", ".join(get_args(FusionName))
+    if name not in get_args(GestureFusion):
+        names = ", ".join(get_args(GestureFusion))
         raise SettingsError(f"fusion must be one of {names}; got {name!r}")
     if name == "late":
         return LateFusion(dim)
@@ -258,7 +256,7 @@ def build_gesture(
     classes: int = 32,
     width: int = 512,
     heads: int = 8,
-    fusion: FusionName = "cmtf",
+    fusion: GestureFusion = "cmtf",
     criteria: Sequence[Criterion] = CRITERIA,
     merge: int | float = 0.25,
     memory: bool = True,

@@ -3,17 +3,16 @@
 Letters in shapes: B clips, C classes.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from imigue_lab.models import LossOn
 from imigue_lab.models.gesture import GestureOutput
 from imigue_lab.models.memory import angular_cross_entropy
-
-LossOn = Literal["averaged", "weighted", "each"]
 
 
 class GestureLoss(NamedTuple):

@@ -18,24 +18,11 @@ from torchvision import models
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.models import swinface
+from imigue_lab.models.baselines import BY_NAME
 from imigue_lab.models.checkpoints.registry import State, load_published
 from imigue_lab.models.pictures import efficientnet, mvit
 
 Model = TypeVar("Model", bound=nn.Module)
-BY_NAME: dict[str, dict[str, models.WeightsEnum]] = {  # torchvision's, by row of Table 1
-    "kinetics400": {
-        "mvitv2-s": models.video.MViT_V2_S_Weights.KINETICS400_V1,
-        "video-swin-t": models.video.Swin3D_T_Weights.KINETICS400_V1,
-        "video-swin-s": models.video.Swin3D_S_Weights.KINETICS400_V1,
-        "video-swin-b": models.video.Swin3D_B_Weights.KINETICS400_V1,
-    },
-    "imagenet": {
-        "tsm": models.ResNet50_Weights.IMAGENET1K_V1,
-        "video-swin-t": models.Swin_T_Weights.IMAGENET1K_V1,
-        "video-swin-s": models.Swin_S_Weights.IMAGENET1K_V1,
-        "video-swin-b": models.Swin_B_Weights.IMAGENET1K_V1,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -112,7 +99,7 @@ def packaged_file(package: str, file: str) -> Path:
 
 def download(name: str, model: str) -> State:
     """torchvision's weights, one of `BY_NAME`, from its cache if they are there."""
-    published = BY_NAME[name][model]
+    published = models.get_weight(BY_NAME[name][model])
     try:
         return published.get_state_dict(check_hash=True, weights_only=True)
     except Exception as error:  # no network, a proxy's page instead of the file, a full disk

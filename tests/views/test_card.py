@@ -175,7 +175,7 @@ def test_names_of_files_are_escaped(trained, monkeypatch):
 
 def test_the_command_writes_the_card_and_refuses_an_unknown_run(trained, capsys):
     main(["card", "trained"])
-    assert capsys.readouterr().out.strip() == str(trained[0].folder / "card.html")
+    assert capsys.readouterr().out.strip() == f"card: {trained[0].folder / 'card.html'}"
     with pytest.raises(SystemExit) as end:
         main(["card", "none"])
     assert end.value.code == 1

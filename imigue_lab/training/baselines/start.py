@@ -19,7 +19,7 @@ from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
-from imigue_lab.models.baselines import BUILDERS, ROWS, Name
+from imigue_lab.models.baselines import BUILDERS, BY_NAME, ROWS, Name
 from imigue_lab.models.checkpoints.registry import (
     FAMILIES,
     State,
@@ -27,7 +27,6 @@ from imigue_lab.models.checkpoints.registry import (
     read_checkpoint,
     unwrap,
 )
-from imigue_lab.models.weights import BY_NAME, download
 from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.optimisers import HEAD
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
@@ -126,6 +125,8 @@ def read_start(
         if name not in known:
             expected = f"{checkpoint}: expected one of {', '.join(known)}, got {name}"
             raise DataError(f"{expected}; name a file or a run")
+        from imigue_lab.models.weights import download
+
         source = download(checkpoint, name)
     options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
     if layout is not None:

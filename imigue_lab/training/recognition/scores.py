@@ -17,18 +17,18 @@ resamples.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from imigue_lab.data.segments import overlap
+from imigue_lab.training.recognition.settings import Rule
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of
 from imigue_lab.training.statistics import draw_groups, percentiles
 
-Rule = Literal["one-to-one", "organisers"]
 IOUS = (0.1, 0.3, 0.5)  # of F1
 MMA_IOUS = tuple(round(0.1 * n, 1) for n in range(1, 10))  # of MMA-52's mAP
 ABOVE = 1e-6  # its code adds 1e-4 s to the union: an overlap at the limit does not match

@@ -28,14 +28,13 @@ from imigue_lab.training.recognition.data import (
 )
 from imigue_lab.training.recognition.scores import (
     TRUTH_FILE,
-    Rule,
     best_constant,
     best_threshold,
     constant_windows,
     mean_average_precision,
     score_segments,
 )
-from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.settings import RecognitionSettings, Rule
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.session import Device, open_device, open_session
 
