@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from ipywidgets import Checkbox, Dropdown, HBox
+from ipywidgets import HTML, Checkbox, Dropdown, HBox
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 from plotly.subplots import make_subplots
@@ -27,6 +27,8 @@ from imigue_lab.training.runs import Run
 from imigue_lab.views.attention.maps import (
     AFTER,
     ALL,
+    TO_POSE,
+    TO_RGB,
     ClipAttention,
     Edges,
     Outline,
@@ -51,8 +53,12 @@ HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
 MERGED = "merged tokens"
 Corners = list[float | None]  # None is a gap
-LINES = (
-    "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
+LEGEND = (  # symbol of plotly, glyph, colour, meaning
+    ("square", "■", f"rgb{HEAT}", "place that joints attend to"),
+    ("circle", "●", f"rgb{DEEP}", "joint that places attend to: larger, darker"),
+    ("line-ew", "━", TO_RGB, "a place attends to a joint"),
+    ("line-ew", "━", TO_POSE, "a joint attends to a place"),
+    ("square-open", "□", DISTINCT[2], "merged token: one colour"),
 )
 FULL = 4.0  # multiple of an equal share at which colours are deepest
 
@@ -100,16 +106,20 @@ def attention_over_clip(
     clip = title_of(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
     answer = f"{run.vocabulary().label(predicted)} ({attention.probability[predicted]:.2f})"
     title = f"Attention over clip {clip}<br>predicted {answer}"
-    notes = [*notes_of(run), *([why] if why else []), LINES]
+    notes = [*notes_of(run), *([why] if why else [])]
     if attention.of_cells:
         notes.append("dots are cells of the heatmaps' map; the player shows them on pictures only")
     if pictures.absent:
         notes.append(f"no pictures: {pictures.absent}")
     if np.isnan(attention.places).all():
         notes.append("the joints are not drawn: their positions in the picture are unknown")
-    figure = styled(fit_tiles(figure, size), title, notes, above=10, b=20, l=20, r=110)
+    for symbol, _, colour, name in LEGEND:
+        line = {"color": colour, "width": 2}
+        mark = {"symbol": symbol, "color": colour, "size": 12, "line": line}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=mark, name=name)
+    figure = styled(fit_tiles(figure, size), title, notes, above=10, b=60, l=20, r=110)
     tiles = int(len(rows) * TILE * size[1] / size[0])
-    return figure.update_layout(height=tiles + figure.layout.margin.t + 30)
+    return figure.update_layout(height=tiles + figure.layout.margin.t + 70)
 
 
 def add_picture(
@@ -225,7 +235,8 @@ class AttentionPlayer(AroundPlayer):
         self.player = Player(moment)
         self.attention: ClipAttention | None = None
         controls = HBox([clip_list(moment, clips), self.layer, self.pairs, self.merged])
-        super().__init__(self.player, [controls, self.player])
+        legend = (f'<span style="color:{c}">{glyph}</span> {name}' for _, glyph, c, name in LEGEND)
+        super().__init__(self.player, [controls, HTML(" &ensp; ".join(legend)), self.player])
         self.follow(None)
         moment.observe(self.follow, "clip_id")
         for control in (self.layer, self.pairs, self.merged):
