@@ -21,16 +21,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of, labelled, predicted_of, probabilities, truth_of
 from imigue_lab.training.statistics import Clusters, interval_of_share
-from imigue_lab.views.style import (
-    CONTEXT,
-    FACE,
-    NEGATIVE,
-    NEUTRAL,
-    POSITIVE,
-    interval_bars,
-    notes_of,
-    styled,
-)
+from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, interval_bars, notes_of, styled
 
 NAME_WIDTH = 30  # characters
 COLUMNS = {"class": ("truth", "predicted"), "group": ("truth_group", "predicted_group")}
@@ -41,7 +32,7 @@ LINES = {  # by the monitored column: column, name, colour, subplot
         ("validation_loss", "validation loss", FACE, 1),
         ("validation_accuracy", "accuracy", POSITIVE, 2),
         ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
-        ("validation_auc", "AUC", NEGATIVE, 2),  # of two outcomes
+        ("validation_auc", "AUC", "#222222", 2),  # of two outcomes
         ("probe_accuracy", "nearest neighbours", POSITIVE, 2),  # of pre-training
     ),
     "validation_error": (  # gestures and baselines

@@ -1,6 +1,6 @@
 """Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from textwrap import shorten, wrap
 
 import plotly.graph_objects as go
@@ -26,7 +26,7 @@ def styled(
     figure: go.Figure, title: str, notes: Iterable[str] = (), height=360, above=0, **margin: int
 ) -> go.Figure:
     """Applies the shared look, below the toolbar; `notes` are one line below the title. Where it is
-    too short, an ⓘ at its end shows them all to a pointer.
+    too short, an i at its right shows them all to a pointer.
 
     `above` are pixels between it and the axes; `margin` is that of other sides than the top, by
     plotly's names.
@@ -39,9 +39,10 @@ def styled(
     line = shorten(whole, LINE, placeholder=" …")
     if line != whole:
         corner = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "showarrow": False}
-        corner |= {"xanchor": "right", "xshift": margin["r"], "yanchor": "bottom"}
+        corner |= {"xanchor": "right", "xshift": margin["r"] - 4, "yanchor": "bottom"}
+        corner |= {"bordercolor": NEUTRAL, "borderpad": 1, "font_size": 11, "width": 12}
         shift, each = margin["t"] - end - 6, "<br>".join(notes)
-        figure.add_annotation(text="ⓘ", hovertext=each, yshift=shift, font_size=16, **corner)
+        figure.add_annotation(text="i", hovertext=each, yshift=shift, **corner)
     text = title + f"<br><sub>{line}</sub>" * bool(notes)
     figure.update_layout(
         template="plotly_white",
@@ -55,11 +56,12 @@ def styled(
     return figure
 
 
-def class_colours(vocabulary: Vocabulary, palette: Sequence[str] = GROUP_COLOURS) -> list[str]:
-    """A colour for each class: that of its group, or by its place where there are no groups."""
+def class_colours(vocabulary: Vocabulary, most: int = len(GROUP_COLOURS)) -> list[str]:
+    """A colour for each class: that of its group, or by its place where there are no groups; of
+    the first `most`, of which eight differ in every colour vision."""
     names = vocabulary.group_names
     numbers = [names.index(own) for own in vocabulary.groups] if names else range(len(vocabulary))
-    return [palette[number % len(palette)] for number in numbers]
+    return [GROUP_COLOURS[number % most] for number in numbers]
 
 
 def empty_figure(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:
