@@ -208,6 +208,8 @@ def fit(
                 save_epoch(run, parts, shown.state_dict(), checkpoint, history, stopping)
                 session.log(row)
             bar.set_postfix_str(describe(row, stopping))
+        bar.total = bar.n  # complete, also where patience ended it
+        bar.refresh()
     ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
     return model.to(session.device.torch_device)

@@ -14,6 +14,7 @@ import ast
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -234,6 +235,7 @@ def guard(cls: type[S]) -> S:
     if last and last.info:  # nbval keeps no history, only the cell before this one
         cells.append(last.info.raw_cell)
     settings = settings_from_cells(cls, cells)
+    sys.stderr = sys.stdout  # progress bars are no errors: not on red
     print(f"workspace: {workspace()}\nin force: {in_force(settings)}")
     return settings
 

@@ -34,6 +34,7 @@ from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.gates.withholding import choose_interview
 from imigue_lab.views.timeline import over_time
+from tests.views.texts import text_of
 
 IMIGUE = builtin("imigue")
 
@@ -326,7 +327,7 @@ def test_outcomes_of_any_name_are_estimated_and_exported(analysis, tmp_path):
     assert shown.gates.outcome == found.outcome
     assert shown.gates.probability == pytest.approx(found.probability, abs=1e-4)
     figure = over_time(found, shown.gates.running)
-    assert f"probability of {found.outcome} {found.probability:.2f}" in figure.layout.title.text
+    assert f"probability of {found.outcome} {found.probability:.2f}" in text_of(figure)
     printed = export(found)["emotion"].read_text()
     assert printed.startswith("video_id,p_calm,p_glad,p_tense,based_on,windows")
 

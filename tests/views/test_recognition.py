@@ -26,6 +26,7 @@ from imigue_lab.views.recognition import (
     recognition_timeline,
     segments_of_video,
 )
+from tests.views.texts import text_of
 
 COLUMNS = ["video_id", "label", "start", "end", "confidence"]
 TRUE = pd.DataFrame(
@@ -102,7 +103,7 @@ def test_the_marks_are_at_the_chosen_threshold(trained):
         f"IoU {iou}, F1 {scores[f'f1_{round(100 * iou)}']:.2f}" for iou in (0.1, 0.3, 0.5)
     ]
     assert (marks[2].x[0], marks[2].y[0]) == pytest.approx((scores.recall, scores.precision))
-    assert f"threshold {read_choice(trained[0]).threshold:.2f}" in figure.layout.title.text
+    assert f"threshold {read_choice(trained[0]).threshold:.2f}" in text_of(figure)
 
 
 def test_every_found_segment_is_of_one_kind(trained):
