@@ -97,7 +97,9 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     """
     trained = stored_settings(run, "gesture")
     layout = layout_of(run.read_checkpoint("best")["keypoints"])
-    index = with_richer_files(open_data(trained["data"], store=trained["store"]), layout.name)
+    corrections = trained.get("corrections", "")
+    index = open_data(trained["data"], store=trained["store"], corrections=corrections)
+    index = with_richer_files(index, layout.name)
     labelled = index.clips[index.clips.label.notna()]
     videos = index.videos[(index.videos.split == split) & index.videos.video.notna()]
     videos = videos[videos.keypoints.notna() & videos.video_id.isin(labelled.video_id)]

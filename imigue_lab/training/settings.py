@@ -28,16 +28,16 @@ S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
 INJECTED = "# Parameters"  # first line of papermill's cell
 
-# Settings that do not identify a result. What PLACES refer to is in the digest of the data;
+# Settings that do not identify a result. What PLACES refer to is in the data of settings.json;
 # EXECUTION changes a result by rounding only.
 PLACES = (
     *("data", "store", "context", "face", "rgb"),
     *("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run"),
-    *("labels", "positive", "subjects", "checkpoint", "preset", "name", "device"),
+    *("labels", "positive", "subjects", "corrections", "checkpoint", "preset", "name", "device"),
 )
 EXECUTION = ("accumulate", "deterministic")
 RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run", "checkpoint")
-PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
+PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "corrections", *RUNS)
 
 
 def setting(default: Any, description: str, **bounds: Any) -> Any:
@@ -138,6 +138,7 @@ class TrainSettings(Settings):
 class ClipSettings(TrainSettings):
     """Settings of the trainers that learn the classes of clips."""
 
+    corrections: str = setting("", "CSV of labels that people corrected; empty: none")
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
     balance: float = setting(0.5, "0: clips once per epoch; 1: classes equally often", ge=0, le=1)
