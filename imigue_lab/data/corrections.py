@@ -51,10 +51,20 @@ def read_rows_of(path: Path) -> pd.DataFrame:
 
 
 def last_of_each(table: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each person and `key`: the clip, or frames and class of a found segment."""
-    segment = table.video_id.str.cat(table[["start", "end", "previous"]], sep=" ")
-    key = table["item"].where(table["item"] != "", segment)
-    return table.assign(key=key).drop_duplicates(["key", "who"], keep="last")
+    """The last row of each person and `key`: the clip, or video, frames and class of a segment."""
+    keys = [key_of(row) for row in table.to_dict("records")]
+    return table.assign(key=keys).drop_duplicates(["key", "who"], keep="last")
+
+
+def key_of(item: Row) -> str:
+    return item["item"] or " ".join(str(item[name]) for name in ITEM[1:])
+
+
+def find_decision(path: Path, item: Row, who: str) -> Row:
+    """The row of a person and an item; empty if there is none."""
+    rows = last_of_each(read_rows_of(path)).to_dict("records") if path.exists() else []
+    found = (row for row in rows if (row["key"], row["who"]) == (key_of(item), who))
+    return next(found, {})
 
 
 def read_corrections(path: Path, vocabulary: Vocabulary) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32
 
 from imigue_lab.data.keypoint_files.clips import Size, in_pixels
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
+from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import Skeleton, distance, extent, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
@@ -110,7 +111,7 @@ def estimate_interviewee(video: Path) -> Recording:
     stream = KeypointStream(open_detector("centerface"), "keypoints")
     with Video(video, threads=0) as pictures:
         followed = Followed(stream, len(pictures))
-        for frame in range(len(pictures)):
+        for frame in progress(range(len(pictures)), desc="keypoints", unit="frame"):
             followed.see(frame, pictures.frame(frame))
     keypoints = followed.features()[0]["keypoints"]
     return Recording(keypoints[None], LAYOUTS["mediapipe65"])
@@ -121,7 +122,7 @@ def estimate(video: Path, estimator: Estimator) -> Recording:
     last = None
     with Video(video, threads=0) as pictures:
         chosen = np.zeros((1, len(pictures), 22, 3), np.float32)
-        for frame in range(len(pictures)):
+        for frame in progress(range(len(pictures)), desc="keypoints", unit="frame"):
             persons = to_imigue22(*estimator(np.flip(pictures.frame(frame), axis=-1).copy()))
             if (number := track_person(persons, last)) is not None:
                 last = chosen[0, frame] = persons[number]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from ipywidgets import HBox
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
@@ -17,11 +18,12 @@ from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.over_clip import AttentionPlayer
+from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.faces import outline
 from imigue_lab.views.gates.interview import Gates
 from imigue_lab.views.gates.withholding import open_gate_player
-from imigue_lab.views.player.lanes import WINDOW, Lane, Lanes, line_lane
-from imigue_lab.views.player.widgets import Player
+from imigue_lab.views.player.lanes import WINDOW, Lane, Lanes, Moment, line_lane
+from imigue_lab.views.player.widgets import Player, clip_list
 from imigue_lab.views.style import NEUTRAL, POSITIVE, class_colours, styled
 
 MOST = 6  # lanes of classes
@@ -108,6 +110,13 @@ def look(analysis: Analysis, shown: Gates) -> tuple[Player | AttentionPlayer, La
         player.plain = outline(face["face_boxes"], film.size[0])
         player.dress()
     return view, gestures, gates
+
+
+def correct_gestures(analysis: Analysis, moment: Moment) -> HBox:
+    """A list of the gestures of `look`, and buttons that correct the selected one."""
+    clips = analysis.emotion.index.clips
+    buttons = Corrections(moment, analysis.folder, dict.fromkeys(clips.clip_id, ""))
+    return HBox([clip_list(moment, clips), buttons])
 
 
 def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:
