@@ -145,10 +145,11 @@ def build_parser() -> argparse.ArgumentParser:
     card = command("card", print_card, "write a finished run on one page, for a reviewer")
     card.add_argument("run_name", metavar="RUN", help=RUN)
 
-    effect = "compare the segments of two annotators, or of a person and a model"
+    effect = "compare the segments, or corrections, of two people, or of a person and a model"
     agreement = command("agree", compare_segments, effect)
     for side in "ab":
-        sides = "ELAN file, segment CSV, or finished run of 11 beside a file named after its video"
+        sides = "ELAN file, segment CSV, or finished run of 11 beside a file named after its video;"
+        sides += " or corrections.csv (:NAME of one person in it), or the run that they are of"
         agreement.add_argument(side, metavar=side.upper(), help=sides)
     film = "its frames count for kappa (default: 25 a second up to the last segment)"
     agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
@@ -299,7 +300,12 @@ def print_card(options: argparse.Namespace) -> None:
 
 def compare_segments(options: argparse.Namespace) -> None:
     from imigue_lab.results.agree import agree
+    from imigue_lab.results.agree_on_clips import agree_on_clips, find_person
 
+    if find_person(options.a) or find_person(options.b):
+        table, remarks = agree_on_clips(options.a, options.b)
+        print(table.round(3).to_string(index=False), *remarks, sep="\n")
+        return
     found = agree(options.a, options.b, options.video)
     print(found.table.round(3).to_string(index=False))
     what = "background is a class, and of overlapping segments the shortest counts"

@@ -43,9 +43,12 @@ def write_correction(path: Path, item: Row, kind: str, name: str, who: str) -> N
 
 
 def read_rows_of(path: Path) -> pd.DataFrame:
-    """The cells as text, by row of the file."""
+    """The cells as text, by row of the file; DataError if it is no such CSV, or a kind unknown."""
     survey = Survey(path.parent, "corrections")
     table = read_table(path, COLUMNS, survey)
+    for row, kind in table.kind[~table.kind.isin(KINDS)].items():
+        what = f"expected {', '.join(KINDS)}, got {kind!r}"
+        survey.report("unknown kind", path, row, what, "correct it")
     raise_first(survey.problems)
     return table
 
@@ -78,9 +81,6 @@ def read_corrections(path: Path, vocabulary: Vocabulary) -> pd.DataFrame:
     table = last_of_each(read_rows_of(path))
     for row, own in zip(table.index, table.to_dict("records"), strict=True):
         kind, *span = own["kind"], own["start"], own["end"]
-        if kind not in KINDS:
-            what = f"expected {', '.join(KINDS)}, got {kind!r}"
-            survey.report("unknown kind", path, row, what, "correct it")
         names = own["previous"], own["class" if kind == "relabel" else "previous"]
         clips = [parse_clip(path, row, (name, *span), False, survey) for name in names]
         raise_first(survey.problems)
