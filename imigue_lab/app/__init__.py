@@ -93,6 +93,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(check, "--store", "feature store with extracted keypoints")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
 
+    effect = "join corrected folders of notebook 09, or other plain roots, into one training root"
+    merge = command("merge", merge_folders, effect)
+    merge.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="with a clips.csv")
+    out = "new root, of links: all videos are of train until you edit its videos.csv"
+    merge.add_argument("--out", type=Path, required=True, metavar="ROOT", help=out)
+
     classes = command("classes", print_classes, "list the classes in the form of classes.csv")
     known = f"root folder of the data, or {', '.join(BUILTIN)} (default: imigue)"
     classes.add_argument("data", nargs="?", default="imigue", metavar="ROOT", help=known)
@@ -202,6 +208,13 @@ def check_data(options: argparse.Namespace) -> None:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))
     if not report.usable:
         sys.exit(1)
+
+
+def merge_folders(options: argparse.Namespace) -> None:
+    from imigue_lab.data.corrections import merge_roots
+
+    index = merge_roots(options.folders, options.out)
+    print(f"{len(index.videos)} videos with {len(index.clips)} clips in {index.root}")
 
 
 def print_classes(options: argparse.Namespace) -> None:

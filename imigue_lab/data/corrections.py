@@ -5,8 +5,11 @@
 `item` is a clip id, empty for a segment that a model has found; frames count from 0, the end
 inclusive; `class` is that after the correction (of a rejected item empty), `previous` that before;
 `when` is in UTC. Of each item a person has one row, the last.
+
+`merge_roots` joins folders whose gestures people have corrected.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +17,12 @@ from typing import Any
 
 import pandas as pd
 
-from imigue_lab.data.index import Index, Row, Survey, clips_table
-from imigue_lab.data.layouts.recognise import raise_first
+from imigue_lab.data.index import PATHS, Index, Row, Survey, clips_table
+from imigue_lab.data.layouts.plain import CLIPS
+from imigue_lab.data.layouts.recognise import raise_first, read_index
 from imigue_lab.data.layouts.tables import parse_clip, read_table, restore_zeros
+from imigue_lab.data.skeletons.keypoints import FILE as KEYPOINTS
+from imigue_lab.data.skeletons.keypoints import declared_layout
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import locked, write_atomically
 from imigue_lab.errors import DataError, some
@@ -167,3 +173,50 @@ def with_corrections(index: Index, source: str) -> Index:
         remark += f"; {held} of them are of validation, whose scores are of these labels"
     table = clips_table(list(clips.values()), index.videos, len(index.vocabulary))
     return replace(index, clips=table, remarks=[*index.remarks, remark])
+
+
+def merge_roots(folders: Sequence[Path], root: Path) -> Index:
+    """Joins plain roots, such as the folders of notebook 09, in a new one: all videos are of train.
+
+    Videos and keypoints are links. Raises DataError if the new folder is not empty, or a folder has
+    no gestures, an id of another one, other classes, or another layout of keypoints.
+    """
+    if root.exists() and any(root.iterdir()):
+        raise DataError(f"{root}: is not empty; name a new folder, or delete its contents")
+    indexes = [read_index(folder) for folder in folders]
+    first, seen = indexes[0], dict[str, Path]()
+    declared = declared_layout(first.root)
+    for index in indexes:
+        if index.clips.empty:
+            todo = "correct them in notebook 09, or its .eaf, and run its last cells again"
+            raise DataError.expected(index.root, "a clips.csv with gestures", "none", todo)
+        own = index.vocabulary.classes
+        if own != first.vocabulary.classes or declared_layout(index.root) != declared:
+            what = f"the classes and keypoints of {first.root}"
+            got = f"{some(set(own) ^ {*first.vocabulary.classes})}" or "another keypoints.json"
+            todo = "analyse the videos with one gesture run"
+            raise DataError.expected(index.root, what, f"a difference in {got}", todo)
+        for name in [*index.videos.video_id, *index.clips.clip_id]:
+            if (other := seen.setdefault(name, index.root)) != index.root:
+                what, todo = f"ids that {other} lacks", "rename the video and analyse it again"
+                raise DataError.expected(index.root, what, name, todo)
+    named = [i.videos.outcome.map(dict(enumerate(i.vocabulary.outcomes))) for i in indexes]
+    videos = pd.concat(i.videos.assign(outcome=own) for i, own in zip(indexes, named, strict=True))
+    clips = pd.concat(index.clips for index in indexes)
+    for kind in PATHS:
+        for name, path in videos.set_index("video_id")[kind].dropna().items():
+            link = root / kind.replace("video", "videos") / f"{name}{path.suffix}"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+    if declared:
+        write_atomically(root / KEYPOINTS, (first.root / KEYPOINTS).read_bytes())
+    facts = videos[["video_id", "subject", "outcome"]]
+    ids = clips.label.map(dict(enumerate(first.vocabulary.ids)))
+    tables = {
+        "classes": first.vocabulary.to_csv(),
+        "clips": clips[CLIPS[:-1]].assign(**{"class": ids}).to_csv(index=False),
+        "videos": facts.dropna(axis=1, how="all").assign(split="train").to_csv(index=False),
+    }
+    for name, table in tables.items():
+        write_atomically(root / f"{name}.csv", table)
+    return read_index(root)

@@ -1,11 +1,15 @@
 """Corrections of labels: one row a person and item, applied where the index is read."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from imigue_lab.app import main
 from imigue_lab.data.corrections import (
     COLUMNS,
+    merge_roots,
     read_corrections,
     with_corrections,
     write_correction,
@@ -171,3 +175,62 @@ def test_corrections_change_the_digest_of_the_data(correct, clips, index, synthe
     path = correct(clips["train"].loc[0], "reject")
     plain, corrected = (open_data(str(synthetic), corrections=own) for own in ("", path))
     assert load_gesture_data(plain).digest != load_gesture_data(corrected).digest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Writes a plain root of one video with two gestures, as 09 leaves it after a correction."""
+
+    def write(name, video, classes="class,name\n1,nod\n2,shake\n", layout="imigue22", clips=2):
+        root = tmp_path / name
+        (root / "keypoints").mkdir(parents=True)
+        points = np.random.default_rng(clips).random((100, 22, 3), np.float32)
+        np.save(root / "keypoints" / f"{video}.npy", points)
+        rows = [f"{video}_{n},{video},{40 * n},{40 * n + 30},{n % 2 + 1}\n" for n in range(clips)]
+        (root / "videos.csv").write_text(f"video_id,split\n{video},test\n")
+        (root / "classes.csv").write_text(classes)
+        (root / "keypoints.json").write_text(json.dumps({"layout": layout}))
+        (root / "clips.csv").write_text("clip_id,video_id,start,end,class\n" + "".join(rows))
+        return root
+
+    return write
+
+
+def test_merged_folders_are_a_training_root(folder, tmp_path, capsys):
+    folders = [folder(f"a{n}", f"talk{n}") for n in range(3)]
+    main(["merge", *map(str, folders), "--out", str(tmp_path / "all")])
+    assert f"3 videos with 6 clips in {tmp_path / 'all'}" in capsys.readouterr().out
+    main(["check", str(tmp_path / "all")])
+    assert "\nerror," not in capsys.readouterr().out
+    index = open_data(str(tmp_path / "all"))
+    assert index.clips.clip_id.tolist() == [f"talk{n}_{m}" for n in range(3) for m in range(2)]
+    assert set(index.clips.split) == {"train"} and index.vocabulary.classes == ("nod", "shake")
+    data = load_gesture_data(index)
+    assert len(data.sources) == 6 and data.layout.name == "imigue22"
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "all" / "keypoints" / "talk1.npy"),
+        np.load(folders[1] / "keypoints" / "talk1.npy"),
+    )
+    small = {"data": str(tmp_path / "all"), "frames": 8, "epochs": 1}
+    run = train_baseline(BaselineSettings.from_arguments(small))
+    assert len(run.predictions()) == 6 and run.finished
+
+
+def test_folders_that_do_not_fit_are_not_merged(folder, tmp_path):
+    one, out = folder("one", "talk"), tmp_path / "all"
+    with pytest.raises(DataError, match=r"same: expected ids that .*one lacks, got talk; rename"):
+        merge_roots([one, folder("same", "talk")], out)
+    other = folder("other", "chat", "class,name\n1,nod\n2,tilt\n")
+    with pytest.raises(
+        DataError, match=r"other: expected the classes .*one, got a difference in (sh|ti)"
+    ):
+        merge_roots([one, other], out)
+    with pytest.raises(DataError, match=r"points: expected the .*in another keypoints\.json; anal"):
+        merge_roots([one, folder("points", "chat", layout="mmgesture36")], out)
+    with pytest.raises(
+        DataError, match=r"none: expected a clips.csv with gestures, got none; corr"
+    ):
+        merge_roots([one, folder("none", "chat", clips=0)], out)
+    assert not out.exists()
+    with pytest.raises(DataError, match="is not empty; name a new folder"):
+        merge_roots([one], one)
