@@ -211,7 +211,7 @@ def test_merged_folders_are_a_training_root(folder, tmp_path, capsys):
         np.load(tmp_path / "all" / "keypoints" / "talk1.npy"),
         np.load(folders[1] / "keypoints" / "talk1.npy"),
     )
-    small = {"data": str(tmp_path / "all"), "frames": 8, "epochs": 1}
+    small = {"data": str(tmp_path / "all"), "frames": 8, "epochs": 1, "keep": "last"}
     run = train_baseline(BaselineSettings.from_arguments(small))
     assert len(run.predictions()) == 6 and run.finished
 

@@ -53,17 +53,22 @@ def test_two_people_agree_where_both_decided(tmp_path):
     # nod, shake, rejected by anna; nod, shrug, rejected by ben: p_e = 1/9 + 1/9
     assert row.kappa == pytest.approx((2 / 3 - 2 / 9) / (1 - 2 / 9))
     assert row.low < row.share < row.high
-    assert remarks == ["1 are shake, shrug", f"not compared: 1 items of {a} alone, 1 of {b} alone"]
+    assert remarks == [
+        "1 are shake in A, shrug in B",
+        "not compared: 1 items of A alone, 1 of B alone",
+    ]
 
 
 def test_people_in_one_file_are_named(tmp_path):
     decide(tmp_path / "c.csv", ANNA)
     both = decide(tmp_path / "c.csv", BEN, "ben")
     assert agree_on_clips(f"{both}:anna", f"{both}:ben")[0].n[0] == 3
-    with pytest.raises(DataError, match=r"c.csv: expected one person, got anna, ben; name one, as"):
+    with pytest.raises(
+        DataError, match=r"c.csv: expected one of anna, ben, got several people; name"
+    ):
         agree_on_clips(both, f"{both}:ben")
     with pytest.raises(
-        DataError, match=r"c.csv:eve: expected one person, got 'eve', of whom there"
+        DataError, match=r"c.csv:eve: expected one of anna, ben, got eve; name one, as"
     ):
         agree_on_clips(f"{both}:anna", f"{both}:eve")
 
