@@ -72,8 +72,9 @@ def run_beside(side: str) -> Run | None:
 
 def names_in(*sides: str) -> Vocabulary:
     """Of the classes that occur in files of people."""
-    tables = [read_rows_of(person[0]) for side in sides if (person := find_person(side))]
-    names = {name.lower() for t in tables for name in (*t["class"], *t.previous)} - {""}
+    people = [person[0] for side in sides if (person := find_person(side))]
+    rows = [row for path in people for row in read_rows_of(path).values()]
+    names = {row[column].lower() for row in rows for column in ("class", "previous")} - {""}
     return Vocabulary.from_rows(OWN, [{"class": name, "name": ""} for name in sorted(names)])
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 from ipywidgets import Button, Dropdown, HBox, Label, Layout
 
-from imigue_lab.data.corrections import FILE, KINDS, find_decision, write_correction
+from imigue_lab.data.corrections import FILE, KINDS, key_of, read_rows_of, write_correction
+from imigue_lab.data.index import Row
 from imigue_lab.errors import LabError
 from imigue_lab.views.player.lanes import Moment
 
@@ -31,8 +32,9 @@ class Corrections(HBox):
         self.who = who or login_name()
         names = enumerate(moment.index.vocabulary.classes)
         options = [(moment.index.vocabulary.label(label), name) for label, name in names]
-        self.choice = Dropdown(options=options, layout=Layout(width="220px"))
-        self.buttons = [Button(description=kind, layout=Layout(width="auto")) for kind in KINDS]
+        fixed = {"flex": "0 0 auto", "width": "80px"}  # a long text must not narrow the buttons
+        self.choice = Dropdown(options=options, layout=Layout(**fixed | {"width": "220px"}))
+        self.buttons = [Button(description=kind, layout=Layout(**fixed)) for kind in KINDS]
         self.state = Label()  # shows text as it is, markup included
         confirm, relabel, reject = self.buttons
         super().__init__([confirm, self.choice, relabel, reject, self.state])
@@ -57,28 +59,24 @@ class Corrections(HBox):
         for widget in (*self.buttons, self.choice):
             widget.disabled = not known
         self.state.value = "" if known else "select a clip whose class is known"
-        if known:
-            self.attempt(self.recall)
-
-    def recall(self) -> None:
-        item = self.item
-        row = find_decision(self.path, item, self.who)
-        self.choice.value = row.get("class") or item["previous"]
-        self.state.value = " ".join(row[n] for n in ("kind", "class", "who", "when") if row)
+        if known and self.path.exists():
+            self.attempt(lambda: read_rows_of(self.path).get((key_of(self.item), self.who), {}))
 
     def press(self, button: Button) -> None:
         """Writes the decision."""
         kind, item = button.description, self.item
         name = {"confirm": item["previous"], "reject": ""}.get(kind, self.choice.value)
-        self.attempt(lambda: write_correction(self.path, item, kind, name, self.who), self.recall)
+        self.attempt(lambda: write_correction(self.path, item, kind, name, self.who))
 
-    def attempt(self, *actions: Callable[[], None]) -> None:
-        """An error is shown beside the buttons."""
+    def attempt(self, act: Callable[[], Row]) -> None:
+        """Shows the row that an action returns, or its error, beside the buttons."""
         try:
-            for act in actions:
-                act()
+            row = act()
         except LabError as error:
             self.state.value = str(error)
+        else:
+            self.choice.value = row.get("class") or self.item["previous"]
+            self.state.value = " ".join(row[n] for n in ("kind", "class", "who", "when") if row)
 
 
 def login_name() -> str:

@@ -33,7 +33,6 @@ from imigue_lab.data.layouts.tables import (
 from imigue_lab.data.vocabulary import OWN, WHOLE, Vocabulary
 from imigue_lab.errors import DataError
 
-CLIPS = ["clip_id", "video_id", "start", "end", "class"]  # columns of clips.csv
 KEYPOINTS = (".npy", ".pose", ".json", ".skeleton", ".csv", "")  # the last is a folder
 
 
@@ -137,14 +136,15 @@ def list_keypoints(root: Path) -> dict[str, Path]:
 
 
 def add_clips(path: Path, survey: Survey) -> None:
-    table = read_rows(path, CLIPS, survey)
+    columns = ["clip_id", "video_id", "start", "end", "class"]
+    table = read_rows(path, columns, survey)
     splits = {row["video_id"]: row["split"] for row in survey.videos}
     if fit := restore_zeros(table.video_id, splits):
         table = table.assign(video_id=table.video_id.replace(fit))
         survey.note("clips.csv lacks leading zeros, added to", fit)
     if not len(survey.vocabulary):
         find_classes(path, table["class"], table.video_id.map(splits) == "test", survey)
-    for row, clip_id, video_id, start, end, label in table[CLIPS].itertuples():
+    for row, clip_id, video_id, start, end, label in table[columns].itertuples():
         if video_id not in splits:
             what = f"expected a video of videos.csv for clip {clip_id}, got {video_id!r}"
             survey.report("unknown video", path, row, what, "add or correct it")
