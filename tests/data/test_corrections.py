@@ -225,7 +225,7 @@ def test_folders_that_do_not_fit_are_not_merged(folder, tmp_path):
         DataError, match=r"other: expected the classes .*one, got a difference in 2,(shake|tilt)"
     ):
         merge_roots([one, other], out)
-    with pytest.raises(DataError, match=r"points: expected the .*in another keypoints\.json; anal"):
+    with pytest.raises(DataError, match=r"points: expected the .*in other joints; anal"):
         merge_roots([one, folder("points", "chat", layout="mmgesture36")], out)
     with pytest.raises(
         DataError, match=r"none: expected a clips.csv with gestures, got none; corr"
