@@ -103,64 +103,47 @@ def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
     return total / count
 
 
-def find_segments(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> pd.DataFrame:
+def find_segments(
+    curves: Float[np.ndarray, "F C"], times: Times, threshold: float, shortest: float = SHORTEST
+) -> pd.DataFrame:
     """Runs of frames of one class, in temporal order.
 
     Non-maximum suppression per frame: the most probable class is kept where it reaches the
-    threshold, since one person makes one gesture at a time. Runs shorter than `SHORTEST` are
+    threshold, since one person makes one gesture at a time. Runs shorter than `shortest` are
     dropped. The confidence of a segment is the mean over its frames. `curves` are of `by_frame`.
     """
-    runs = runs_of(curves, times, threshold)
-    return as_segments(runs[~runs.short], times)
-
-
-def count_dropped(
-    curves: Float[np.ndarray, "F C"], times: Times, threshold: float
-) -> tuple[int, int]:
-    """The runs that `find_segments` drops as too short, and those whose frames are all below the
-    threshold although they are long enough.
-    """
-    every = runs_of(curves, times, 0.0)
-    below = ~every.short & (every.highest < threshold)
-    return int(runs_of(curves, times, threshold).short.sum()), int(below.sum())
-
-
-def runs_of(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> pd.DataFrame:
-    """Columns: label, start, end, confidence, highest (that of a frame), short."""
     confidence = curves.max(axis=1)
     label = np.where(confidence >= threshold, curves.argmax(axis=1), -1)
     edges = np.flatnonzero(np.diff(label, prepend=-2, append=-2))
     rows = [
-        (label[start], start, stop - 1, own.mean(), own.max(), times[stop] - times[start])
+        (label[start], start, stop - 1, confidence[start:stop].mean())
         for start, stop in pairwise(edges.tolist())
-        if label[start] >= 0 and len(own := confidence[start:stop])
+        if label[start] >= 0 and times[stop] - times[start] >= shortest - 1e-6
     ]
-    columns = ["label", "start", "end", "confidence", "highest", "seconds"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.assign(short=table.seconds < SHORTEST - 1e-6)
+    return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), times)
 
 
 def describe_changes(before: pd.DataFrame, after: pd.DataFrame, vocabulary: Vocabulary) -> str:
     """How corrected segments differ from those before: a count and the first few of each kind."""
     old, new = ([*table.itertuples(index=False)] for table in (before, after))
-    kinds: dict[str, Callable[[Any, Any], bool]] = {
-        "unchanged": lambda a, b: a[:3] == b[:3],
-        "relabelled": lambda a, b: a[1:3] == b[1:3],
-        "moved": lambda a, b: a.label == b.label and a.start <= b.end and b.start <= a.end,
-    }
-    changes: dict[str, list[str]] = {kind: [] for kind in [*kinds, "removed", "added"]}
+    changes: dict[str, list[str]] = {"unchanged": [], "relabelled": [], "moved": []}
+    tests: list[Callable[[Any, Any], bool]] = [
+        lambda a, b: a[:3] == b[:3],
+        lambda a, b: a[1:3] == b[1:3],
+        lambda a, b: a.label == b.label and a.start <= b.end and b.start <= a.end,
+    ]
 
     def shown(row: Any) -> str:
         return f"{vocabulary.label(row.label)} at {row.start_s:.2f} to {row.end_s:.2f} s"
 
-    for kind, fits in kinds.items():
-        for own in list(new):
-            for other in [row for row in old if fits(row, own)][:1]:
+    for kind, alike in zip([*changes], tests, strict=True):
+        for own in [*new]:
+            if other := next((row for row in old if alike(row, own)), None):
                 old.remove(other)
                 new.remove(own)
                 changes[kind].append(f"{shown(other)}, now {shown(own)}")
-    changes |= {"removed": [*map(shown, old)], "added": [*map(shown, new)]}
     del changes["unchanged"]
+    changes |= {"removed": [*map(shown, old)], "added": [*map(shown, new)]}
     counts = [f"{len(own)} {kind} ({some(own, 3)})" for kind, own in changes.items() if own]
     return f"corrected: {'; '.join(counts) or 'no gesture was changed'}"
 

@@ -23,9 +23,9 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.progress import next_step, steps
 from imigue_lab.data.segments import (
     SHORTEST,
+    Times,
     as_segments,
     by_frame,
-    count_dropped,
     describe_changes,
     find_segments,
     with_windows,
@@ -140,9 +140,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
         curves = by_frame(windows)
         segments = find_segments(curves, own.times, threshold)
-        short, below = count_dropped(curves, own.times, threshold)
-        dropped = f"not shown as gestures: {below} stretches of one class below the threshold,"
-        dropped += f" {short} above it shorter than {SHORTEST} s"
+        dropped = count_dropped(curves, own.times, threshold)
     else:
         extract_missing(own.index, rest, settings.store)
         windows = None
@@ -166,6 +164,16 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     return Analysis(
         own, gesture, windows, curves, segments, threshold, opened, prediction, remarks, attending
     )
+
+
+def count_dropped(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> str:
+    """A remark on what `find_segments` drops of what it would find without a limit."""
+    short = len(find_segments(curves, times, threshold, 0.0))
+    short -= len(find_segments(curves, times, threshold))
+    spans = find_segments(curves, times, 0.0)[["start", "end"]].itertuples(index=False)
+    below = sum(curves[start : end + 1].max() < threshold for start, end in spans)
+    what = f"{below} stretches of one class below the threshold, {short} above it"
+    return f"not shown as gestures: {what} shorter than {SHORTEST} s"
 
 
 def far_from_face(own: OwnVideo, layout: Layout, emotion: EmotionRun) -> list[str]:
