@@ -58,6 +58,7 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.cmtf
 	$(BIN)/python -m benchmarks.bf16
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.recognition_length
 	$(BIN)/python -m benchmarks.scaling
 
 gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
@@ -83,8 +84,8 @@ soak: $(READY)  ## long checks: signal tables, the demo on five sets, an ensembl
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 
-stranger:  ## run the commands of README in a fresh clone; ENVIRONMENT=.venv skips the installation
-	$(PYTHON) -m benchmarks.stranger $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
+stranger:  ## run the commands of README and docs in a fresh clone; ENVIRONMENT=.venv skips the installation
+	$(PYTHON) benchmarks/stranger.py $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
 
 system:  ## install Chromium with apt, for browser tests; they are skipped without it
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \

@@ -107,8 +107,9 @@ def difference(
         for seed in range(seeds):
             both = rng.normal(0, of_seed, len(names))[subject]
             logit = own + rng.normal(0, of_seed) + both
-            correct = rng.random(len(clips)) < share(logit)[clips.video]
-            columns = {"cluster": cluster, "correct": correct, "run": f"0/{seed}"}
+            correct = (rng.random(len(clips)) < share(logit)[clips.video]).astype(float)
+            columns = {"cluster": cluster, "correct": correct, "score": correct}
+            columns["run"] = f"0/{seed}"
             items[0, seed] = pd.DataFrame(columns)
         models.append(items)
     found = paired_columns("one", models[0], "other", models[1])

@@ -94,7 +94,7 @@ def main() -> None:
     each = {
         n: [compare({n: [r]}, split=options.split).iloc[0] for r in own] for n, own in runs.items()
     }
-    rows = pd.DataFrame({n: [row.accuracy for row in own] for n, own in each.items()})
+    rows = pd.DataFrame({n: [row.score for row in own] for n, own in each.items()})
     rows["logistic regression"] = every.groupby("seed").correct.mean()
     rows["majority"] = [row.majority for row in each["both"]]
     print(rows.rename_axis("seed").round(3).to_string())

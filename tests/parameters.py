@@ -1,16 +1,27 @@
 """The parameters cell of a notebook, printed from its settings."""
 
+from collections.abc import Sequence
+
 from imigue_lab.training.settings import ClipSettings, Settings, TrainSettings
 
+LESS_OFTEN = "# less often:"
 
-def parameters_cell(cls: type[Settings]) -> str:
-    """The parameters cell of a notebook in the form that papermill reads: typed, with comments."""
-    lines = []
-    for name, field in sorted(cls.model_fields.items(), key=lambda item: order(cls, item[0])):
-        kind = type(field.default).__name__
-        literal = '"' + field.default + '"' if kind == "str" else repr(field.default)
-        lines.append(f"{name}: {kind} = {literal}  # {field.description}")
-    return "\n".join(lines)
+
+def parameters_cell(cls: type[Settings], first: Sequence[str] = ()) -> str:
+    """The parameters cell of a notebook in the form that papermill reads: typed, with comments.
+
+    Those that people change first are above a comment line.
+    """
+    rest = sorted(cls.model_fields.keys() - set(first), key=lambda name: order(cls, name))
+    above = [*(line_of(cls, name) for name in first), LESS_OFTEN] if first else []
+    return "\n".join([*above, *(line_of(cls, name) for name in rest)])
+
+
+def line_of(cls: type[Settings], name: str) -> str:
+    field = cls.model_fields[name]
+    kind = type(field.default).__name__
+    literal = '"' + field.default + '"' if kind == "str" else repr(field.default)
+    return f"{name}: {kind} = {literal}  # {field.description}"
 
 
 def order(cls: type[Settings], name: str) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """README and the pages under docs: code and commands run, links, paths and quotations exist."""
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -14,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.stranger import blocks, write_files
 from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.videos.video import write_video
-from imigue_lab.data.vocabulary import builtin
+from imigue_lab.data.vocabulary import BUILTIN, builtin
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.results.open import FusionSettings
@@ -28,13 +30,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
-
-
-def blocks(page, language):
-    """The fenced blocks of a language: the file named in the first line, and the rest."""
-    for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL):
-        first, _, rest = block.partition("\n")
-        yield first.removeprefix("# "), rest
 
 
 def commands(page):
@@ -68,7 +63,7 @@ def test_every_source_file_and_benchmark_that_a_page_names_exists(page):
     text = page.read_text()
     paths = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.py)`", text)
     paths += [f"benchmarks/{name}.py" for name in re.findall(r"`benchmarks\.(\w+)`", text)]
-    created = {name for language in ("python", "diff") for name, _ in blocks(page, language)}
+    created = {name for language in ("python", "diff") for name, _ in blocks(text, language)}
     roots = (CHECKOUT, CHECKOUT / "imigue_lab")
     missing = {path for path in paths if not any((root / path).exists() for root in roots)}
     assert not missing - created
@@ -105,16 +100,7 @@ def test_the_page_on_adding_a_model_gives_a_model_that_trains(tmp_path, syntheti
     for name in ("imigue_lab", "tests/models"):
         ignore = shutil.ignore_patterns("__pycache__", "test_*")
         shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=ignore)
-    for name, code in blocks(page, "python"):
-        assert not (tmp_path / name).exists()
-        (tmp_path / name).write_text(code)
-    for name, change in blocks(page, "diff"):
-        lines = [(line[:1], line[1:]) for line in change.splitlines()]
-        old = "\n".join(text for mark, text in lines if mark != "+")
-        new = "\n".join(text for mark, text in lines if mark != "-")
-        source = (tmp_path / name).read_text()
-        assert source.count(old) == 1, f"{name} has no single place for:\n{change}"
-        (tmp_path / name).write_text(source.replace(old, new))
+    write_files(page.read_text(), tmp_path)
     path = {"PYTHONPATH": str(tmp_path)}
     own = "tests/models/test_pose_gru.py"
     call(["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", own], tmp_path, **path)
@@ -136,8 +122,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recordings").mkdir()
     write_video(tmp_path / "recordings/anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
-    for name, code in blocks(page, "python"):
-        (tmp_path / name).write_text(code)
+    write_files(page.read_text(), tmp_path)
     lines = re.findall(
         r"^    ((?:mkdir|python|papermill|imigue-lab) .*)$", page.read_text(), re.MULTILINE
     )
@@ -150,7 +135,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
         elif program == "python":
             runpy.run_path(words[0])
         elif program == "papermill":
-            notebook = str(CHECKOUT / "notebooks" / words[0])
+            notebook = str(CHECKOUT / words[0])
             call(["-m", "papermill", notebook, *words[1:]], tmp_path)
         else:
             main(words)
@@ -160,10 +145,31 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     assert "error, " not in output
 
 
-def test_the_page_on_data_lists_the_classes_of_imigue():
-    words = " ".join((CHECKOUT / "docs" / "data.md").read_text().split())
-    imigue = builtin("imigue")
-    assert all(imigue.label(place) in words for place in range(len(imigue)))
+def test_the_page_on_classes_lists_every_class_with_its_number_and_id():
+    page = (DOCS / "classes.md").read_text()
+    for name, data in BUILTIN.items():
+        own = builtin(name)
+        section = page.partition(f"## {data}\n")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| (\d+) \| (\S+) \| (.+?) \|(?: (.+) \|)?$", section, re.MULTILINE)
+        if name == "bold":
+            assert ", ".join(own.classes) in section
+        else:
+            numbers = map(str, range(len(own)))
+            assert rows == [*zip(numbers, own.ids, own.classes, own.groups, strict=True)]
+
+
+def test_the_functions_on_the_way_of_the_data_are_in_the_files_named():
+    rows = re.findall(
+        r"^\| \w+ \| (`.*?) \| (`.*?\.py`) \|", (DOCS / "reading_the_code.md").read_text(), re.M
+    )
+    assert len(rows) == 10
+    for functions, files in rows:
+        found = [
+            importlib.import_module(f"imigue_lab.{path[:-3].replace('/', '.')}")
+            for path in re.findall(r"`(.*?)`", files)
+        ]
+        for name in re.findall(r"`(\w+)", functions):
+            assert any(hasattr(module, name) for module in found), name
 
 
 def test_every_command_of_the_page_on_scaling_is_valid():

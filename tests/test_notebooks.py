@@ -29,7 +29,7 @@ from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
 from imigue_lab.views.gates.interview import GatesSettings
 from imigue_lab.views.prototypes.points import PrototypesSettings
-from tests.parameters import parameters_cell
+from tests.parameters import LESS_OFTEN, parameters_cell
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SETTINGS = {
@@ -77,8 +77,12 @@ def test_a_notebook_opens_with_its_contract_parameters_and_guard(path):
     opening = book.cells[0].source
     assert opening.startswith(f"# {path.stem[:2]} · ")
     assert all(f"**{word}**" in opening for word in ("In", "Out", "Next", "Time"))
+    lines = opening.replace("\n\n", "\n").splitlines()
+    assert len(lines) == 4 and max(map(len, lines)) <= 170  # the title, and three lines
     assert cells[0].metadata.tags == ["parameters"]
-    assert cells[0].source == parameters_cell(SETTINGS[path.stem])
+    first = re.findall(r"^(\w+): ", cells[0].source.split(LESS_OFTEN)[0], re.MULTILINE)
+    assert first[0] in ("data", "video") and len(first) <= 12
+    assert cells[0].source == parameters_cell(SETTINGS[path.stem], first)
     assert f"guard({SETTINGS[path.stem].__name__})" in cells[1].source
 
 

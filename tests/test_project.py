@@ -160,8 +160,8 @@ BESIDE += r"|training/ranks$|errors$"
 
 
 def reading_order(notebook):
-    """The files that CONTRIBUTING lists for a notebook."""
-    text = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    """The files that the page on reading the code lists for a notebook."""
+    text = (CHECKOUT / "docs" / "reading_the_code.md").read_text()
     own = re.search(rf"notebook {notebook}.*?:\s(`data/`.*?)[.;] (?:What|its)", text, re.S | re.I)[
         1
     ]

@@ -5,6 +5,7 @@ Exit status: 0 done; 1 the data or a run has a problem, described in one sentenc
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -320,9 +321,12 @@ def compare_segments(options: argparse.Namespace) -> None:
         print(table.round(3).to_string(index=False), *remarks, sep="\n")
         return
     found = agree(options.a, options.b, options.video)
-    print(found.table.round(3).to_string(index=False))
+    print(found.table.round(3).to_string(index=False, na_rep="–"))
     what = "background is a class, and of overlapping segments the shortest counts"
-    print(f"Cohen's kappa per frame: {found.kappa:.3f} ({what})")
+    kappa = "undefined (both sides have one and the same class throughout)"
+    if not math.isnan(found.kappa):
+        kappa = f"{found.kappa:.3f} ({what})"
+    print(f"Cohen's kappa per frame: {kappa}")
     print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
 
 

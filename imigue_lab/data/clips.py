@@ -42,9 +42,6 @@ class ClipBatch(NamedTuple):
     label: Int[Tensor, " B"]
     clip_ids: list[str]
 
-    def to(self, device: torch.device) -> "ClipBatch":
-        return ClipBatch._make(x.to(device) if isinstance(x, Tensor) else x for x in self)
-
 
 @dataclass(frozen=True)
 class KeypointFiles:
@@ -143,18 +140,23 @@ def middle(start: int, stop: int, longest: int) -> tuple[int, int]:
 
 def collate(clips: list[Clip]) -> ClipBatch:
     """Pads persons and frames with zeros."""
-    persons, frames = (max(clip.skeleton.shape[axis] for clip in clips) for axis in (0, 1))
-    _, _, joints, channels = clips[0].skeleton.shape
-    skeleton = torch.zeros(len(clips), persons, frames, joints, channels)
-    present = torch.zeros(len(clips), persons, frames, joints, dtype=torch.bool)
-    frame_mask = torch.zeros(len(clips), frames, dtype=torch.bool)
+    ids, skeletons, present, labels = zip(*clips, strict=True)
+    mask = frame_mask([skeleton.shape[1] for skeleton in skeletons])
+    return ClipBatch(pad_time(skeletons), pad_time(present), mask, torch.tensor(labels), [*ids])
+
+
+def pad_time(clips: Sequence[Tensor]) -> Tensor:
+    """Stacks (M, time, ...), padded with zeros on both axes."""
+    persons, times = (max(clip.shape[axis] for clip in clips) for axis in (0, 1))
+    stacked = clips[0].new_zeros(len(clips), persons, times, *clips[0].shape[2:])
     for row, clip in enumerate(clips):
-        m, t = clip.skeleton.shape[:2]
-        skeleton[row, :m, :t] = clip.skeleton
-        present[row, :m, :t] = clip.present
-        frame_mask[row, :t] = True
-    label = torch.tensor([clip.label for clip in clips])
-    return ClipBatch(skeleton, present, frame_mask, label, [clip.clip_id for clip in clips])
+        stacked[row, : clip.shape[0], : clip.shape[1]] = clip
+    return stacked
+
+
+def frame_mask(lengths: Sequence[int]) -> Bool[Tensor, "B T"]:
+    """True for each clip's own frames, False for padding to the longest."""
+    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
 
 
 def check_ranges(clips: pd.DataFrame, keypoints: Keypoints, joints: list[Source] | None) -> None:

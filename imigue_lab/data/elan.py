@@ -135,8 +135,7 @@ def read_eaf(
 
 def place_slots(eaf: Eaf) -> set[str]:
     """Gives time slots without a time, as time subdivisions have them, the one that ELAN shows:
-    evenly between their neighbours of the same tier. Returns these slots.
-    """
+    evenly between their neighbours of the same tier. Returns these slots."""
     placed = set()
     for aligned, *_ in eaf.tiers.values():
         used = {slot for row in aligned.values() for slot in row[:2]}

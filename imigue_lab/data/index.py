@@ -35,6 +35,7 @@ VIDEOS = pa.DataFrameSchema(
         **{name: pa.Column(object, nullable=True) for name in PATHS},
     },
     strict=True,
+    coerce=True,
 )
 CLIPS = pa.DataFrameSchema(
     {
@@ -48,6 +49,7 @@ CLIPS = pa.DataFrameSchema(
         **{name: pa.Column(object, nullable=True) for name in PATHS},
     },
     strict=True,
+    coerce=True,
 )
 Row = dict[str, Any]
 
@@ -58,10 +60,9 @@ class Index:
 
     Videos have video_id, subject, split, outcome (place in `vocabulary.outcomes`), fps, width,
     height, frames, and the paths `video` and `keypoints`; null where the layout does not provide a
-    value. Clips have
-    clip_id, video_id, subject, split, start, end (frames of the video from 0, end inclusive), label
-    (place of the class in the vocabulary; null where a test split hides it), and the paths `video`
-    and `keypoints` of files with this clip alone, null in most layouts.
+    value. Clips have clip_id, video_id, subject, split, start, end (frames of the video from 0, end
+    inclusive), label (place of the class in the vocabulary; null where a test split hides it), and
+    the paths `video` and `keypoints` of files with this clip alone, null in most layouts.
     """
 
     root: Path
@@ -145,26 +146,21 @@ class Survey:
 
 def videos_table(rows: list[Row]) -> pd.DataFrame:
     """Completes, types and checks the table of videos."""
-    types: dict[str, Any] = dict.fromkeys(("video_id", "subject", "split"), str) | {"fps": float}
-    types |= dict.fromkeys(("outcome", "width", "height", "frames"), "Int64")
-    return VIDEOS.validate(typed(rows, VIDEOS, types))
+    return VIDEOS.validate(completed(rows, VIDEOS))
 
 
 def clips_table(rows: list[Row], videos: pd.DataFrame, classes: int) -> pd.DataFrame:
     """Completes, types and checks the table of clips; subject and split come from `videos`."""
-    types = {"clip_id": str, "video_id": str, "start": int, "end": int, "label": "Int64"}
-    clips = typed(rows, CLIPS, types)
-    own = videos.set_index("video_id")
+    clips, own = completed(rows, CLIPS), videos.set_index("video_id")
     for column in ("subject", "split"):
-        clips[column] = clips.video_id.map(own[column]).astype(str)
+        clips[column] = clips.video_id.map(own[column])
     known = CLIPS.update_column("label", checks=pa.Check.isin(range(classes)))
     return known.validate(clips)
 
 
-def typed(rows: list[Row], schema: pa.DataFrameSchema, types: dict[str, Any]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(schema.columns)).astype(types)
-    paths = {name: table[name].astype(object).replace({np.nan: None}) for name in PATHS}
-    return table.assign(**paths)
+def completed(rows: list[Row], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(schema.columns))
+    return table.assign(**{n: table[n].astype(object).replace({np.nan: None}) for n in PATHS})
 
 
 def write_index(index: Index) -> Path:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.workspace import short_hash, workspace, write_atomically
+from imigue_lab.data.workspace import map_array, short_hash, workspace, write_atomically
 from imigue_lab.errors import DataError, some, unreadable
 
 Features = dict[str, np.ndarray]
@@ -88,11 +88,11 @@ class EncoderStore:
         columns |= dict.fromkeys(sorted({name for row in rows for name in row} - {"why"}))
         return pd.DataFrame(rows, columns=[*columns, "why"])
 
-    def is_fresh(self, item: str, source: Path) -> bool:
-        """Whether the item exists, from this encoder and the current source."""
+    def is_fresh(self, item: str, source: Path, **facts: str) -> bool:
+        """Whether the item exists, from this encoder and the current source, with these facts."""
         if not self.path(item).exists():
             return False
-        expected = {"fingerprint": self.encoding.fingerprint, **stamp_of(source)}
+        expected = {"fingerprint": self.encoding.fingerprint, **stamp_of(source), **facts}
         return expected.items() <= self.facts(item).items()
 
     def read(self, item: str) -> Features:
@@ -188,13 +188,7 @@ class OwnFeatures:
         path = self.path(item)
         if not path.exists():
             raise DataError(f"{path}: no such file; add it, or remove {item} from videos.csv")
-        try:
-            array = np.load(path, allow_pickle=False)
-            if not isinstance(array, np.ndarray):
-                raise ValueError("it is an .npz archive")
-        except (ValueError, EOFError, OSError) as error:
-            raise unreadable(path, "not a readable .npy file", error, "save it again") from error
-        return {"features": array}
+        return {"features": np.array(map_array(path))}
 
 
 def open_features(name: str, store: str, index: Index) -> EncoderStore | OwnFeatures:

@@ -1,4 +1,4 @@
-"""The folder of all outputs, and atomic writes into it."""
+"""The folder of all outputs, atomic writes into it, and arrays in files."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from imigue_lab.errors import LabError
+from imigue_lab.errors import LabError, unreadable
 
 FULL = ("the disk is full", "free some space and run again")
 DENIED = ("no permission to write here", "choose a folder of your own, or ask for permission")
@@ -100,6 +100,17 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """The same of an ``.npy``."""
     with atomic_path(path) as temporary:
         np.save(temporary, array, allow_pickle=False)
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The array of an ``.npy``, mapped; DataError if it is none."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is an .npz archive")
+        return array
+    except Exception as error:  # any error of its header parser
+        raise unreadable(path, "is not an array", error, "save it with numpy.save") from None
 
 
 def short_hash(*parts: object) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from imigue_lab.data.keypoint_files.clips import Size, in_pixels
+from imigue_lab.data.keypoint_files.openpose import tracked
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
 from imigue_lab.data.progress import progress
-from imigue_lab.data.skeletons.geometry import Skeleton, distance, extent, pick
+from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
 from imigue_lab.errors import DataError, SettingsError, some
@@ -118,15 +119,12 @@ def estimate_interviewee(video: Path) -> Recording:
 
 
 def estimate(video: Path, estimator: Estimator) -> Recording:
-    """The largest person of the first frame with a person, tracked through the video."""
-    last = None
+    """The person of the highest scores, followed by position as in files of the estimator."""
     with Video(video, threads=0) as pictures:
-        chosen = np.zeros((1, len(pictures), 22, 3), np.float32)
-        for frame in progress(range(len(pictures)), desc="keypoints", unit="frame"):
-            persons = to_imigue22(*estimator(np.flip(pictures.frame(frame), axis=-1).copy()))
-            if (number := track_person(persons, last)) is not None:
-                last = chosen[0, frame] = persons[number]
-    return Recording(chosen, LAYOUTS["imigue22"])
+        numbers = progress(range(len(pictures)), desc="keypoints", unit="frame")
+        frames = (np.flip(pictures.frame(n), axis=-1).copy() for n in numbers)
+        people = [list(to_imigue22(*estimator(frame))) for frame in frames]
+    return Recording(tracked(people, 22), LAYOUTS["imigue22"])
 
 
 def to_imigue22(positions: Positions, scores: Scores) -> Float32[np.ndarray, "N 22 3"]:
@@ -178,17 +176,3 @@ def picture_size(network: Path) -> tuple[int, int]:
     if height < 1 or width < 1:
         raise DataError(f"{network}: has no fixed input size; export it with one")
     return width, height
-
-
-def track_person(
-    persons: Float32[np.ndarray, "N V 3"], last: Float32[np.ndarray, "V 3"] | None
-) -> int | None:
-    """Index of the tracked person: the nearest by shared joints, initially the largest."""
-    sizes = [extent(person) for person in persons]
-    if not sizes or max(sizes) == 0:
-        return None
-    if last is not None:
-        distances = [distance(person, last) for person in persons]
-        if min(distances) < extent(last):
-            return int(np.argmin(distances))
-    return int(np.argmax(sizes))

@@ -234,8 +234,7 @@ def open_recogniser(settings: AnalyseSettings, gesture: Run) -> Run:
 
 def chosen_video(settings: AnalyseSettings) -> tuple[Path, str, bool]:
     """Video, keypoints, and whether it is synthetic: the first synthetic test interview, where the
-    film of `imigue-lab weights` was not fetched, or the networks of its keypoints do not run.
-    """
+    film of `imigue-lab weights` was not fetched, or the networks of its keypoints do not run."""
     if settings.video:
         return Path(settings.video), settings.keypoints, False
     with suppress(LabError):

@@ -139,8 +139,6 @@ TABLE = tuple(
 ROWS = {row.name: row for row in TABLE}
 # Builders are imported when their network is built.
 BUILDERS = {name: own["builder"] for name, own in NETWORKS.items()}
-SKELETON_BUILDERS = {name: BUILDERS[name] for name in BUILDERS if ROWS[name].modality == "skeleton"}
-PICTURE_BUILDERS = {name: BUILDERS[name] for name in BUILDERS if name not in SKELETON_BUILDERS}
 # `small` and `paper`: the builder's arguments for the size
 SIZES = {name: {"small": n["small"], "paper": n.get("full", {})} for name, n in NETWORKS.items()}
 
@@ -156,9 +154,8 @@ def build_baseline(
     """An untrained network of Table 1 with outputs (B, classes).
 
     Inputs are skeletons (B, M, T, V, C); for PoseConv3D heatmaps (B, joints, T, H, W), for
-    RGBPose-Conv3D pictures and heatmaps (its outputs are two), for TSM
-    (B, segments * 3, H, W), for other networks of pictures (B, 3, T, H, W), for DSCNet pictures,
-    joints and bones.
+    RGBPose-Conv3D pictures and heatmaps (its outputs are two), for TSM (B, segments * 3, H, W), for
+    other networks of pictures (B, 3, T, H, W), for DSCNet pictures, joints and bones.
 
     Args:
         name: a row of `TABLE`; StrongAug is ST-GCN++ with another recipe.
@@ -168,17 +165,17 @@ def build_baseline(
 
     Raises ValueError for an unknown name.
     """
-    if name in SKELETON_BUILDERS and name != "mamp":
-        apart = persons if NETWORKS[name].get("norm_per_person") else 1
-        build = import_builder(SKELETON_BUILDERS[name])
-        return build(keypoints, classes, channels=channels, persons=apart, **sizes)
     if name not in BUILDERS:
         known = ", ".join(BUILDERS)
         raise ValueError(f"name must be one of {known}; got {name!r}")
+    build = import_builder(BUILDERS[name])
+    if ROWS[name].modality == "skeleton" and name != "mamp":
+        apart = persons if NETWORKS[name].get("norm_per_person") else 1
+        return build(keypoints, classes, channels=channels, persons=apart, **sizes)
     if name == "mamp":
         sizes = {"channels": channels, **sizes}
     if name in ("poseconv3d", "rgbpose-conv3d", "mamp"):
         sizes = {"joints": len(layout_of(keypoints).joints), **sizes}
     if name.startswith("video-swin"):
         sizes = {"size": {"t": "tiny", "s": "small", "b": "base"}[name[-1]], **sizes}
-    return import_builder(BUILDERS[name])(classes=classes, **sizes)
+    return build(classes=classes, **sizes)

@@ -210,8 +210,7 @@ class CMTF(nn.Module):
 
 def similarity(a: Float[Tensor, "B I D"], b: Float[Tensor, "B J D"]) -> Scores:
     """``(cos(a_i, b_j) + 1) / 2``, in float32 under autocast too: bfloat16 has so few values near
-    1 that most best matches would tie, and the first tokens would merge.
-    """
+    1 that most best matches would tie, and the first tokens would merge."""
     a, b = F.normalize(a.float(), dim=-1), F.normalize(b.float(), dim=-1)
     with torch.autocast(a.device.type, enabled=False):
         return torch.baddbmm(a.new_tensor(0.5), a, b.mT, alpha=0.5)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from imigue_lab.errors import DataError
 from imigue_lab.models.tokens import Tokens
+from imigue_lab.models.transformer import start_linear
 
 Gaps = Float[Tensor, "B 3 I J"]
 FAR = 1e4  # above any logit, and within the range of float16
@@ -229,10 +230,7 @@ def start_attention(module: nn.Module) -> None:
     With `nn.Linear`'s smaller start, correspondence takes about 1.5 times the steps to learn.
     """
     for layer in module.children():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+        start_linear(layer)
 
 
 def joined(parts: tuple[Any, ...]) -> Any:

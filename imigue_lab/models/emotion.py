@@ -82,8 +82,6 @@ class EmotionOutput(NamedTuple):
 
     logit: Float[Tensor, "B *K"]  # of the second of two outcomes, (B,), or of each of more, (B, K)
     gates: list[Float[Tensor, "B T D"]]  # of each InterFusion stage; empty unless requested
-    has_context: Bool[Tensor, " B"]  # whether the stream has at least one valid window
-    has_face: Bool[Tensor, " B"]
 
 
 def sinusoidal_code(window: Int[Tensor, "B T"], dim: int) -> Float[Tensor, "B T D"]:
@@ -211,8 +209,7 @@ class EmotionModel(nn.Module):
                 gates.append(gate)
         c, f = self.context.pool(c, context_mask), self.face.pool(f, face_mask)
         logit = self.head(torch.cat([c, f], dim=-1)).squeeze(1)  # K logits are never one
-        present = context_mask.any(dim=1), face_mask.any(dim=1)
-        return EmotionOutput(logit, gates if return_gates else [], *present)
+        return EmotionOutput(logit, gates if return_gates else [])
 
 
 class LateEmotionModel(nn.Module):
@@ -245,7 +242,7 @@ class LateEmotionModel(nn.Module):
         # An interview without any valid window is predicted from the learned `absent` vectors.
         weight = torch.where(weight.any(dim=1, keepdim=True), weight, True).to(logit.dtype)
         mean = (logit * weight).sum(dim=1) / weight.sum(dim=1)
-        return EmotionOutput(mean.squeeze(1), [], context_mask.any(dim=1), face_mask.any(dim=1))
+        return EmotionOutput(mean.squeeze(1), [])
 
 
 def build_head(in_dim: int, dropout: float, logits: int) -> nn.Sequential:

@@ -86,8 +86,7 @@ class GestureOutput(NamedTuple):
     @property
     def heads(self) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
         """Logits of the pose head and of the RGB head, both with the other head's logits where
-        their own modality has no valid token and the other has.
-        """
+        their own modality has no valid token and the other has."""
         only_pose, only_rgb = self.has_pose & ~self.has_rgb, self.has_rgb & ~self.has_pose
         pose = torch.where(only_rgb[:, None], self.y_rgb, self.y_pose)
         return pose, torch.where(only_pose[:, None], self.y_pose, self.y_rgb)

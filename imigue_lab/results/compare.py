@@ -3,6 +3,12 @@
 Runs that differ only in seed or fold are one variant: the items of its folds count together, and
 seeds are repetitions. Items are joined by id; where variants were
 trained on several synthetic data sets, items and clusters of different sets are kept apart.
+
+A score is a ratio of sums over items i, ``s = Σ c_i / Σ o_i``: of classified items c_i is 1 where
+the prediction is correct and o_i is 1; of the videos of a recogniser, whose score is the pooled F1,
+c_i is twice the number of correct segments and o_i that of found and true ones. It is averaged over
+items as ``s_i = s + (c_i - s o_i) / mean(o)``, whose mean is s and whose variation is that of the
+ratio (delta method); of classified items s_i = c_i.
 """
 
 from collections import Counter
@@ -15,6 +21,7 @@ from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
+from imigue_lab.training.recognition.scores import count_segments, read_truth
 from imigue_lab.training.runs import Run, flatten, refuse_other_classes
 from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
 from imigue_lab.training.statistics import Clusters, Values, interval_of_mean, sign_flip_p, sums_of
@@ -39,14 +46,25 @@ def joined_folds(runs: Sequence[Run]) -> list[list[Run]]:
 def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
     """The labelled items of a split by id; RunError if none.
 
-    Columns: cluster, unit (`clusters_of`), truth, correct.
+    Columns: cluster, unit (`clusters_of`), metric, truth (of a video its true segments), correct
+    and of, see above.
     """
-    part = labelled(run.predictions(), split)
+    found, own = run.predictions(), run.settings()["settings"]
+    if "kept" in found:
+        part, true = read_truth(run, split)
+        found = found[found.kept & found.video_id.isin(part.video_id)]
+        iou, rule = own["iou"], own["matching"]
+        counts = count_segments(found, true, part.video_id.tolist(), iou, rule)
+        counts = counts.set_axis(part.index)
+        items = {"metric": f"F1 at IoU {iou}, {rule}", "truth": counts.true}
+        items |= {"correct": 2 * counts.correct, "of": counts.found + counts.true}
+    else:
+        part = labelled(found, split)
+        items = {"metric": "accuracy", "truth": truth_of(part).astype(int)}
+        items |= {"correct": correct_of(part), "of": 1}
     if part.empty:
         raise RunError(f"{run.folder.name}: no labelled item in {split}; choose another split")
-    cluster, unit = clusters_of(part)
-    items = {"cluster": cluster, "unit": unit, "truth": truth_of(part).astype(int)}
-    items["correct"] = correct_of(part)
+    items["cluster"], items["unit"] = clusters_of(part)
     return pd.DataFrame(items).set_axis(part[part.columns[0]].astype(str), axis=0).sort_index()
 
 
@@ -73,8 +91,20 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
                     " name one of them"
                 )
             own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
+            own["score"] = averaged(items.correct, items.of)
+            own["correct"] = items.correct / items.of.clip(lower=1)
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
+    metrics = {own.metric.iloc[0] for items in pooled.values() for own in items.values()}
+    if len(metrics) > 1:
+        others = "choose runs of the same iou and matching"
+        raise RunError.expected("compare", "runs with one score", some(sorted(metrics)), others)
     return pooled
+
+
+def averaged(correct: pd.Series, of: pd.Series) -> pd.Series:
+    """``s_i`` of each item, see above."""
+    ratio = correct.sum() / max(1, of.sum())
+    return (correct + ratio * (of.mean() - of)) / max(of.mean(), 1 / len(of))
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -99,21 +129,22 @@ def compare(
         across_seeds: variants of one run each are paired although their seeds differ.
 
     Returns:
-        Columns: variant, split, seeds, n items, clusters, unit, accuracy (mean over seeds), sd,
-        low, high, majority (share of the most frequent class); difference to the reference,
-        difference_low, difference_high, p (sign flips of clusters), p_holm, effect (standard
-        deviations between clusters), discordant (items on which the two differ), worse and better
-        (predictions that only the reference, and only the variant, got correct), mcnemar_p
-        (descriptive: it assumes independent predictions).
+        Columns: variant, split, seeds, n items, clusters, unit, metric, score (mean over seeds),
+        sd, low, high, majority (share of the most frequent class, NaN of F1); difference to the
+        reference, difference_low, difference_high, p (sign flips of clusters), p_holm, effect
+        (standard deviations between clusters), discordant (items on which the two differ), worse
+        and better (predictions that only the reference, and only the variant, got correct; videos
+        in which the variant's F1 is lower, and higher), mcnemar_p (descriptive: it assumes
+        independent predictions).
 
-    Raises RunError if a variant shares neither seed nor item with the reference, or has two runs of
-    one seed and set.
+    Raises RunError if a variant shares neither seed nor item with the reference, has two runs of
+    one seed and set, or another metric.
     """
     reference = reference or next(iter(variants))
     pooled = pool(variants, split, across_seeds)
     rows = []
     for name, by_seed in pooled.items():
-        row = {"variant": name, "split": split, **accuracy_of(by_seed)}
+        row = {"variant": name, "split": split, **score_of(by_seed)}
         if name != reference:
             row |= paired_columns(name, by_seed, reference, pooled[reference])
         rows.append(row)
@@ -123,22 +154,25 @@ def compare(
     return table
 
 
-def accuracy_of(by_seed: Items) -> dict[str, Any]:
-    """Accuracy over seeds and items, with both spreads."""
-    each = [float(items.correct.mean()) for items in by_seed.values()]
+def score_of(by_seed: Items) -> dict[str, Any]:
+    """The score over seeds and items, with both spreads."""
+    each = [float(items.score.mean()) for items in by_seed.values()]
     items = pd.concat(by_seed.values())
-    ends = interval_of_mean(items.correct.to_numpy(float), items.cluster, run=items.run)
+    metric = items.metric.iloc[0]
+    majority = float(items.truth.value_counts(normalize=True).max())
+    ends = interval_of_mean(items.score.to_numpy(float), items.cluster, run=items.run)
     low, high = np.clip(ends, 0, 1).tolist()  # that of seeds and subjects together has no bounds
     return {
         "seeds": len(each),
         "n": items.index.nunique(),
         "clusters": items.cluster.nunique(),
         "unit": items.unit.iloc[0],
-        "accuracy": float(np.mean(each)),
+        "metric": metric,
+        "score": float(np.mean(each)),
         "sd": float(np.std(each, ddof=1)) if len(each) > 1 else np.nan,
         "low": low,
         "high": high,
-        "majority": float(items.truth.value_counts(normalize=True).max()),
+        "majority": majority if metric == "accuracy" else np.nan,
     }
 
 
@@ -156,20 +190,21 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
                 f"{name} and {reference}: {some(alone)} not in both; compare runs of the same"
                 " data and fold"
             )
-        pairs.append(ours.assign(full=theirs.correct.loc[ours.index]))
+        pairs.append(ours.join(theirs[["score", "correct"]].add_suffix("_full")))
     both = pd.concat(pairs)
-    each = both.correct.astype(float) - both.full
+    each = both.score - both.score_full
     ends = interval_of_mean(each.to_numpy(), both.cluster, run=both.run)
     low, high = np.clip(ends, -1, 1).tolist()
     gain, cluster = each.groupby(level=0).mean(), both.cluster.groupby(level=0).first()
+    changed = (both.correct - both.correct_full).groupby(level=0).mean()
     return {
         "difference": float(gain.mean()),
         "difference_low": low,
         "difference_high": high,
         "p": sign_flip_p(gain.to_numpy(), cluster),
         "effect": effect_size(gain.to_numpy(), cluster),
-        "discordant": int((gain.abs() > 1e-12).sum()),
-        **mcnemar(both.full.to_numpy(dtype=bool), both.correct.to_numpy(dtype=bool)),
+        "discordant": int((changed.abs() > 1e-12).sum()),
+        **mcnemar(both.correct_full.to_numpy(), both.correct.to_numpy()),
     }
 
 
@@ -182,8 +217,8 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, int | float]:
-    """Exact McNemar test of which items two predictors get correct; see `compare`."""
-    worse, better = int((first & ~second).sum()), int((second & ~first).sum())
+    """Exact McNemar test of which items two predictors get correct, or a sign test of their F1."""
+    worse, better = int((first > second).sum()), int((second > first).sum())
     p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
     return {"worse": worse, "better": better, "mcnemar_p": float(p)}
 
@@ -239,7 +274,8 @@ def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
     """For display: percent and points with their intervals, a dash for missing values."""
     shown = table[["variant", "split", "seeds", "n"]].assign(clusters=counted(table))
     rows = list(table.itertuples())
-    shown["accuracy %"] = [percent(row.accuracy, row.low, row.high, row.sd) for row in rows]
+    scores = [percent(row.score, row.low, row.high, row.sd) for row in rows]
+    shown[f"{table.metric.iloc[0]} %"] = scores
     if "p" not in table:
         return shown
     shown["points over the reference"] = [
@@ -255,19 +291,19 @@ def show_comparison(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_words(table: pd.DataFrame) -> list[str]:
-    """The result as sentences: the reference beside the majority class, then each variant."""
+    """The result as sentences: the reference, of classes beside the majority, then each variant."""
     full = table.iloc[0]
     verdict = "above" if full.low > full.majority else "not distinguished from"
+    beside = f", {verdict} the majority class, {full.majority:.2f}"
     said = [
-        f"{full.variant}: accuracy {full.accuracy:.2f} (95 % interval {full.low:.2f} to"
-        f" {full.high:.2f}) on {full.n} items of {full.split}, {verdict} the majority class,"
-        f" {full.majority:.2f}"
+        f"{full.variant}: {full.metric} {full.score:.2f} (95 % interval {full.low:.2f} to"
+        f" {full.high:.2f}) on {full.n} items of {full.split}" + beside * pd.notna(full.majority)
     ]
     for row in table[1:].itertuples():
         low, high = -row.difference_high, -row.difference_low
         verdict = "a gain" if low > 0 else "a decline" if high < 0 else "no certain gain"
         said.append(
-            f"{row.variant}: accuracy {row.accuracy:.2f}; {full.variant} against it"
+            f"{row.variant}: {row.metric} {row.score:.2f}; {full.variant} against it"
             f" {-row.difference:+.2f} ({low:+.2f} to {high:+.2f}), {verdict}"
         )
     return said

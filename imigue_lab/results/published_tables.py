@@ -172,7 +172,7 @@ def table_two(runs: dict[str, list[Run]] | None = None, split: str = "test") -> 
         rows.append((method, f"{published:.2f}", interval, correct, CLIPS, PUBLISHED_ABLATIONS))
         if runs and variant in ours.index:
             found, own = ours.loc[variant], runs[variant]
-            correct, interval = round(found.accuracy * found.n), in_percent(found.low, found.high)
+            correct, interval = round(found.score * found.n), in_percent(found.low, found.high)
             origin = f"ours: {source_of(own)}, {split} of {data_of(own[0])}"
             rows.append((method, mean_of(found), interval, correct, int(found.n), origin))
     return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
@@ -207,7 +207,7 @@ def board_row(who: str, score: float, n: int, correct: int, sign: str, origin: s
 def our_board_row(runs: list[Run], split: str) -> tuple:
     found, scores = compare({"ours": runs}, split=split).iloc[0], runs[0].scores()
     majority = constant_rows(scores[scores.split == split]).correct.max()
-    correct, interval = found.accuracy * found.n, f"{found.low:.3f} to {found.high:.3f}"
+    correct, interval = found.score * found.n, f"{found.low:.3f} to {found.high:.3f}"
     score, over = f"{mean_of(found)} %", f"{correct - majority:+.1f}"
     origin = f"ours: {split} of {data_of(runs[0])}"
     return source_of(runs), score, int(found.n), f"{correct:.1f}", interval, over, origin
@@ -219,7 +219,7 @@ def in_percent(low: float, high: float) -> str:
 
 def mean_of(found: pd.Series) -> str:
     """Accuracy over seeds in percent, with its standard deviation."""
-    return percent(found.accuracy, float("nan"), float("nan"), found.sd)
+    return percent(found.score, float("nan"), float("nan"), found.sd)
 
 
 def source_of(runs: list[Run]) -> str:

@@ -183,9 +183,7 @@ class StudySettings(Settings):
 class AblationSettings(StudySettings):
     """Parameters of 03_ablations."""
 
-    task: Literal["emotion", "gesture", "baseline"] = setting(
-        "emotion", "emotion, gesture or baseline"
-    )
+    task: TaskName = setting("emotion", "emotion, gesture, baseline or recognition")
     given: str = setting("epochs:10 lr:1e-3", GIVEN)
     variants: str = setting("main", "main, all, or names with commas")
     seeds: int = setting(2, "runs of each variant, from `seed` on", ge=1)

@@ -43,7 +43,7 @@ LAST = f"copy last.safetensors over it to go on with the last epoch's weights, o
 ADVICE = {
     **dict.fromkeys(("settings.json", "resume.pt", "training_clips.parquet"), NEW),
     **dict.fromkeys(("scores.json", "provenance.json", "predictions.parquet"), REWRITE),
-    "metrics.csv": REWRITE,
+    **dict.fromkeys(("metrics.csv", "truth.parquet"), REWRITE),
     "best.safetensors": LAST,
 }
 AGAIN = "delete what is there and start the same command again, which makes it anew"

@@ -28,16 +28,12 @@ S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
 INJECTED = "# Parameters"  # first line of papermill's cell
 
-# Settings that do not identify a result. What PLACES refer to is in the data of settings.json;
-# EXECUTION changes a result by rounding only.
-PLACES = (
-    *("data", "store", "context", "face", "rgb"),
-    *("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run"),
-    *("labels", "positive", "subjects", "corrections", "checkpoint", "preset", "name", "device"),
-)
-EXECUTION = ("accumulate", "deterministic")
 RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run", "checkpoint")
 PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "corrections", *RUNS)
+# Settings that do not identify a result. What PLACES refer to is in the data of settings.json;
+# EXECUTION changes a result by rounding only.
+PLACES = (*PATHS, "positive", "preset", "name", "device")
+EXECUTION = ("accumulate", "deterministic")
 
 
 def setting(default: Any, description: str, **bounds: Any) -> Any:
@@ -202,7 +198,10 @@ def write_preset(
 
 
 def guard(cls: type[S]) -> S:
-    """The settings of the running notebook, see `settings_from_cells`; prints the workspace."""
+    """The settings of the running notebook, see `settings_from_cells`.
+
+    Prints the workspace and the values in force: a cell that was edited and not run does not count.
+    """
     from IPython import get_ipython
 
     shell = get_ipython()
@@ -212,8 +211,16 @@ def guard(cls: type[S]) -> S:
     if last and last.info:  # nbval keeps no history, only the cell before this one
         cells.append(last.info.raw_cell)
     settings = settings_from_cells(cls, cells)
-    print(f"workspace: {workspace()}")
+    print(f"workspace: {workspace()}\nin force: {in_force(settings)}")
     return settings
+
+
+def in_force(settings: Settings) -> str:
+    """The values that differ from the defaults, without passwords."""
+    fields = type(settings).model_fields
+    changed = {name: value for name, value in settings if value != fields[name].default}
+    values = (f"{name}={without_password(repr(value))}" for name, value in changed.items())
+    return ", ".join([*values, "the defaults" if not changed else "otherwise the defaults"])
 
 
 def settings_from_cells(cls: type[S], cells: Sequence[str]) -> S:

@@ -88,7 +88,8 @@ def try_training(task: str, settings: Any) -> Trial:
         shutil.rmtree(runs_folder() / own.name, ignore_errors=True)
     seconds = [after - before for before, after in pairwise(times)]
     device, steps = seen
-    pictures = getattr(data, "pictures", None)
-    stored = sum(path.stat().st_size for path in pictures.clips.file) if pictures else 0
+    parts = [data, *(getattr(data, name, None) for name in ("windows", "labelled"))]
+    pictures = [own for own in (getattr(part, "pictures", None) for part in parts) if own]
+    stored = sum(path.stat().st_size for own in pictures for path in own.clips.file)
     cost = cost_of(device, sum(seconds))
     return Trial(seconds, settings.batch_size, steps, settings.epochs, cost, stored)

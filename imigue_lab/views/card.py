@@ -22,6 +22,7 @@ from imigue_lab.errors import LabError
 from imigue_lab.results import fuse as fusion
 from imigue_lab.results.open import base_of, command_of, explicit_settings, open_index, settings_of
 from imigue_lab.results.score_tables import constant_rows, has_interval, show_scores
+from imigue_lab.training.recognition.scores import read_truth
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.session import MIB
@@ -38,11 +39,17 @@ from imigue_lab.views.style import notes_of
 STYLE = Path(__file__).with_name("card.css")
 TEXTS = tomllib.loads(Path(__file__).with_name("card.toml").read_text(encoding="utf-8"))
 HARDEST = 12
+METRICS = {  # of the verdict: column and name; of clips top-1 accuracy
+    "emotion": ("accuracy", "accuracy"),
+    "recognition": ("f1_50", "F1 at IoU 0.5"),
+}
 
 
 def write_card(run: Run) -> Path:
     """Writes `card.html` into the folder of a finished run, whether trained or a fusion."""
-    task = "emotion" if is_emotion(run.predictions()) else "gesture"
+    task = run.settings()["task"]
+    if task != "recognition":
+        task = "emotion" if is_emotion(run.predictions()) else "gesture"
     parts = [opening(run, task)]
     for title, own in sections(run, task):
         parts += [f"<h2>{escape(title)}</h2>", *own]
@@ -63,6 +70,9 @@ def sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
     now = "Findings of the data check when this page was written (frames not counted):"
     yield "Data", [table(split_table(run)), *remarks, paragraph(now), bullets(findings_of(run))]
     how = "In brackets: 95 % intervals over draws of the clusters."
+    if task == "recognition":
+        how += " n: true segments. f1 10, 30, 50: F1 at these percents of IoU, pooled over videos;"
+        how += " precision and recall at 50."
     if task == "emotion":
         how += " p: without skill, by sign flips of subjects."
     if not fused:
@@ -106,6 +116,8 @@ def opening(run: Run, task: str) -> str:
     name = f"Emotion: {' or '.join(run.outcomes())}" if task == "emotion" else "Micro-gestures"
     if kept["task"] == "baseline":
         name += f", {settings['model']} of Table 1, {settings['stream']} stream"
+    elif task == "recognition":
+        name += f" in whole videos, {settings['model']} on inputs of {settings['inputs']}"
     elif kept["task"] == "fusion":
         name += f", fusion of {settings['runs'].count(',') + 1} runs"
     elif task == "gesture":
@@ -121,7 +133,7 @@ def opening(run: Run, task: str) -> str:
 
 
 def use_and_limits(run: Run, task: str) -> list[str]:
-    texts, data = TEXTS["emotion" if task == "emotion" else "gesture"], run.vocabulary().name
+    texts, data = TEXTS[task], run.vocabulary().name
     who = TEXTS["people"].get(data, "The people are those of the training data.")
     limits = texts["limits"].format(who).split("\n\n")
     if task == "emotion" and data == builtin("imigue").name:
@@ -131,11 +143,28 @@ def use_and_limits(run: Run, task: str) -> list[str]:
 
 
 def error_sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
-    """Confusion, reliability and hardest items, of the last split with known truth."""
+    """Confusion, reliability and hardest items, of the last split with known truth; of recognition
+    the choice of the threshold, and errors by kind.
+    """
     found = run.scores()
     if found.empty:
         return
     split = found.split.iloc[-1]
+    if task == "recognition":  # other cards load none of its models
+        from imigue_lab.training.recognition.train import read_choice
+        from imigue_lab.views.recognition import errors_by_kind, precision_recall
+
+        choice = read_choice(run)
+        chosen = (
+            f"{choice.threshold:.2f} has the best F1 at IoU {choice.iou}, {choice.f1:.2f}, on"
+            f" {choice.split} ({choice.videos} videos), matching {choice.matching}; it is not"
+            " changed for the test."
+        )
+        yield "Threshold", [paragraph(chosen), draw(precision_recall(run))]
+        of = "Segments above the threshold, and true ones that none refers to."
+        errors = errors_by_kind(run).rename_axis("kind").reset_index()
+        yield f"Errors by kind on {split}", [paragraph(of), table(errors)]
+        return
     predictions = read_predictions(run, split)
     grouping = ["class", *["group"] * ("truth_group" in predictions)]
     matrices = [draw(confusion(run, predictions, by)) for by in grouping]
@@ -169,7 +198,7 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
     """The model compared with the best constant predictor, on the last split with known truth."""
     if scores.empty:
         return "The truth of validation and test is unknown: there are no scores."
-    metric, split = "accuracy" if task == "emotion" else "top1", scores.split.iloc[-1]
+    (metric, name), split = METRICS.get(task, ("top1", "top-1 accuracy")), scores.split.iloc[-1]
     part = scores[scores.split == split]
     model = part[part.predictor == "model"].iloc[0]
     constants = constant_rows(part)
@@ -185,15 +214,29 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
         result = "above that interval: the model is worse"
     which = "better constant" if len(constants) > 1 else "constant"
     return (
-        f"On {split} (n = {model.n}) {metric.replace('top1', 'top-1 accuracy')} is"
-        f" {model[metric]:.2f}, 95 % interval {low:.2f} to {high:.2f}. The {which} predictor,"
-        f" “{constant.predictor}”, has {constant[metric]:.2f}, {result}."
+        f"On {split} (n = {model.n}) {name} is {model[metric]:.2f}, 95 % interval {low:.2f} to"
+        f" {high:.2f}. The {which} predictor, “{constant.predictor}”, has"
+        f" {constant[metric]:.2f}, {result}."
     )
 
 
 def split_table(run: Run) -> pd.DataFrame:
-    """Clips or interviews, those with known truth, videos and subjects of each split."""
+    """Clips or interviews, those with known truth, videos and subjects of each split.
+
+    Of recognition: videos with known segments, these and the found ones, subjects and classes.
+    """
     predictions = run.predictions()
+    if "kept" in predictions:
+        known = {split: read_truth(run, split) for split in SPLITS}
+        found = predictions.split[predictions.kept].value_counts()
+        counts = {
+            "videos, truth known": {split: len(videos) for split, (videos, _) in known.items()},
+            "subjects": {split: videos.subject.nunique() for split, (videos, _) in known.items()},
+            "true segments": {split: len(true) for split, (_, true) in known.items()},
+            "classes": {split: true.label.nunique() for split, (_, true) in known.items()},
+            "found segments": found.reindex(SPLITS, fill_value=0),
+        }
+        return pd.DataFrame(counts).rename_axis("split").reset_index()
     item, truth = ("clip", "label") if "clip_id" in predictions else ("interview", "outcome")
     rows = []
     for split in SPLITS:

@@ -88,14 +88,14 @@ def take_pictures(browser: str, page: Path, heights: Mapping[str, int]) -> None:
 
 
 class PlotlyAsHtml(Preprocessor):
-    """Replaces plotly outputs by divs, the first with plotly.js, and widgets by their still."""
+    """Replaces plotly outputs by divs, the first with plotly.js; leaves out what needs a kernel."""
 
     def preprocess(self, nb, resources):
         embedded = False
         for cell in nb.cells:
-            for output in cell.get("outputs", []):
-                if "image/jpeg" in output.get("data", {}):
-                    output["data"].pop(WIDGET, None)
+            outputs = cell.get("outputs", [])
+            outputs[:] = [output for output in outputs if WIDGET not in output.get("data", {})]
+            for output in outputs:
                 if PLOTLY not in output.get("data", {}):
                     continue
                 content = output["data"][PLOTLY]

@@ -146,13 +146,9 @@ def as_jpeg(picture: Frame) -> bytes:
     return content.getvalue()
 
 
-def as_base64(picture: Frame) -> str:
-    return base64.b64encode(as_jpeg(picture)).decode()
-
-
 def as_source(picture: Frame) -> str:
     """A picture as the URL of an image in a page or figure."""
-    return f"data:image/jpeg;base64,{as_base64(picture)}"
+    return f"data:image/jpeg;base64,{base64.b64encode(as_jpeg(picture)).decode()}"
 
 
 @dataclass(frozen=True)

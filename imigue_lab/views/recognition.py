@@ -16,12 +16,19 @@ from imigue_lab.data.segments import as_segments, overlap
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import RunError
 from imigue_lab.training.recognition.data import RecognitionData, frames_of
-from imigue_lab.training.recognition.scores import IOUS, NEVER, Rule, curve, recovered
+from imigue_lab.training.recognition.scores import (
+    IOUS,
+    NEVER,
+    Rule,
+    curve,
+    read_truth,
+    recovered,
+)
 from imigue_lab.training.recognition.train import read_choice
 from imigue_lab.training.runs import Run
 from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment
-from imigue_lab.views.player.widgets import AroundPlayer, Player
+from imigue_lab.views.player.widgets import AroundPlayer, Player, beside
 from imigue_lab.views.style import CONTEXT, FACE, NEGATIVE, NEUTRAL, POSITIVE, notes_of, styled
 from imigue_lab.views.timeline import segment_bars
 
@@ -32,19 +39,19 @@ TRUE = {"true": NEUTRAL, "missed": "#b0413e"}
 CELLS = 1280  # of a lane, at most
 
 
-def held_out(run: Run, data: RecognitionData) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+def held_out(run: Run) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """The split, its true segments, and all candidates; RunError where no truth is known."""
     for split in ("test", "validation"):
-        videos, true = data.labelled(split)
+        videos, true = read_truth(run, split)
         if len(videos):
             every = run.predictions()
             return split, true, every[every.video_id.isin(videos.video_id)]
     raise RunError(f"{run.folder}: no truth of test or validation is known; choose another run")
 
 
-def precision_recall(run: Run, data: RecognitionData) -> go.Figure:
+def precision_recall(run: Run) -> go.Figure:
     """Precision over recall at each of `IOUS`, with a mark at the chosen threshold."""
-    (split, true, found), choice = held_out(run, data), read_choice(run)
+    (split, true, found), choice = held_out(run), read_choice(run)
     figure = go.Figure()
     looks = (POSITIVE, 6), (FACE, 4), (CONTEXT, 2)  # of curves that may coincide
     for iou, (colour, width) in zip(IOUS, looks, strict=True):
@@ -107,11 +114,11 @@ def judge(
     return kinds, missed
 
 
-def errors_by_kind(run: Run, data: RecognitionData) -> pd.DataFrame:
+def errors_by_kind(run: Run) -> pd.DataFrame:
     """Segments above the threshold by kind, and missed true ones, of all found or true ones; and
     the most frequent class of each kind. See `judge`.
     """
-    (_, true, found), choice = held_out(run, data), read_choice(run)
+    (_, true, found), choice = held_out(run), read_choice(run)
     found, names = found[found.kept], run.vocabulary().classes
     kinds, missed = judge(found, true, choice.iou, choice.matching)
     every = pd.concat([found.assign(kind=kinds), true[missed].assign(kind="missed")])
@@ -129,7 +136,7 @@ def segments_of_video(run: Run, data: RecognitionData, video_id: str = "") -> pd
     Columns: those of `data.segments`, video_id, kind (of `FOUND` or `TRUE`), clip_id by kind, and
     item, the clip's id in the data, empty for a found one.
     """
-    video_id = video_id or str(held_out(run, data)[1].video_id.mode()[0])
+    video_id = video_id or str(held_out(run)[1].video_id.mode()[0])
     times = Moment(data.index, video_id).times(frames_of(data.videos)[video_id])
     found, true, choice = run.predictions(), data.split.clips, read_choice(run)
     found = found[(found.video_id == video_id) & found.kept]
@@ -178,7 +185,7 @@ class SegmentPlayer(AroundPlayer):
         self.lanes.on_msg(self.press)
         items = dict(zip(self.table.clip_id, self.table["item"], strict=True))
         buttons = Corrections(self.moment, run.folder, items)
-        super().__init__([self.player, buttons, self.lanes])
+        super().__init__(self.player, [beside(self.player, self.lanes), buttons])
 
     def press(self, _: object, content: dict[str, Any], __: object) -> None:
         """A lane was pressed: plays the segment there, of two the one that is drawn nearer."""

@@ -18,7 +18,7 @@ from imigue_lab.views.style import (
 
 
 def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
-    """Accuracy of each variant minus that of the full model, in points, with its 95 % interval.
+    """Score of each variant minus that of the full model, in points, with its 95 % interval.
 
     Filled marks are significant: p < 0.05 after Holm's correction.
     """
@@ -38,7 +38,8 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
         "<br>%{customdata[1]} of %{customdata[2]} items differ<extra></extra>",
         showlegend=False,
     )
-    figure.update_xaxes(title_text="accuracy minus that of the full model, in points")
+    title = f"{table.metric.iloc[0]} minus that of the full model, in points"
+    figure.update_xaxes(title_text=title)
     figure.update_yaxes(autorange="reversed", automargin=True)
     first = table.iloc[0]
     sizes = f"{first.n} items of {first.clusters} {first.unit}, {first.seeds} seeds"

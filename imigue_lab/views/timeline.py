@@ -20,10 +20,9 @@ from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.over_clip import AttentionPlayer
 from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.faces import outline
-from imigue_lab.views.gates.interview import Gates
-from imigue_lab.views.gates.withholding import open_gate_player
+from imigue_lab.views.gates.interview import Gates, gate_lanes
 from imigue_lab.views.player.lanes import WINDOW, Lane, Lanes, Moment, line_lane
-from imigue_lab.views.player.widgets import Player, clip_list
+from imigue_lab.views.player.widgets import AroundPlayer, Player, beside, clip_list
 from imigue_lab.views.style import NEUTRAL, POSITIVE, class_colours, styled
 
 MOST = 6  # lanes of classes
@@ -90,33 +89,31 @@ def segment_bars(
     )
 
 
-def look(analysis: Analysis, shown: Gates) -> tuple[Player | AttentionPlayer, Lanes, Lanes]:
+def look(analysis: Analysis, shown: Gates) -> AroundPlayer:
     """The video in the player with keypoints and face, classes and gates as lanes that move it.
 
-    If the modalities attend to each other, a selected gesture is shown with its attention.
+    If the modalities attend to each other, a selected gesture is shown with its attention. Buttons
+    correct it.
     """
-    player, gates = open_gate_player(analysis.emotion, shown)
+    moment = Moment(analysis.emotion.index, shown.video_id)
     vocabulary = analysis.gesture_run.vocabulary()
     lanes = class_lanes(analysis.curves, len(shown.face_seen), vocabulary)
-    gestures = Lanes(player.moment, analysis.own.video_id, lanes)
+    gestures = Lanes(moment, analysis.own.video_id, lanes)
+    player = Player(moment)
     view: Player | AttentionPlayer = player
     if analysis.attending is not None:
         read = partial(read_attention, *analysis.attending)
-        view = AttentionPlayer(player.moment, analysis.emotion.index.clips, read)
+        view = AttentionPlayer(moment, analysis.emotion.index.clips, read)
         player = view.player
     if film := player.footage.film:
         trained = analysis.emotion.settings
         face = open_features(trained.face, trained.store, analysis.own.index).read(shown.video_id)
         player.plain = outline(face["face_boxes"], film.size[0])
         player.dress()
-    return view, gestures, gates
-
-
-def correct_gestures(analysis: Analysis, moment: Moment) -> HBox:
-    """A list of the gestures of `look`, and buttons that correct the selected one."""
     clips = analysis.emotion.index.clips
     buttons = Corrections(moment, analysis.folder, dict.fromkeys(clips.clip_id, ""))
-    return HBox([clip_list(moment, clips), buttons])
+    row = HBox([*[clip_list(moment, clips)] * (view is player), buttons])
+    return AroundPlayer(player, [beside(view, gestures, gate_lanes(moment, shown)), row])
 
 
 def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:

@@ -98,19 +98,26 @@ class Desk:
         book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(book, self.folder / f"{name}.ipynb")
 
+    def open(self, notebook: str) -> None:
+        self.page.goto(self.address.format(notebook))
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+
     def run_all(self, notebook: str) -> None:
         """Opens a notebook and runs every cell."""
         page = self.page
-        page.goto(self.address.format(notebook))
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.open(notebook)
         page.wait_for_selector(".jp-StatusBar-Widget :text('| Idle')", timeout=60_000)
         for _ in range(10):  # the kernel ignores cells that are run before it is ready
-            page.click(".lm-MenuBar-itemLabel:text-is('Run')")
-            page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+            self.choose("Run", "Run All Cells")
             page.wait_for_timeout(1500)
             if page.evaluate(PROMPTS + ".some((p) => /[\\d*]/.test(p.textContent))"):
                 break
         self.wait_until(PROMPTS + ".every((p) => /\\[\\d+\\]/.test(p.textContent))", TIMEOUT)
+
+    def choose(self, menu: str, item: str) -> None:
+        """Chooses an item of the menu bar."""
+        self.page.click(f".lm-MenuBar-itemLabel:text-is('{menu}')")
+        self.page.click(f".lm-Menu-itemLabel:text-is('{item}')")
 
     def wait_until(self, true: str, timeout: int = 20_000) -> None:
         self.page.wait_for_function(true, timeout=timeout)

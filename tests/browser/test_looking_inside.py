@@ -113,6 +113,34 @@ def test_stepping_moves_by_one_frame(gates):
     gates.assert_no_errors()
 
 
+@pytest.mark.parametrize("part", ["", ".play", ".scrub", ".speed"])
+def test_the_arrow_keys_step_whatever_of_the_player_has_the_focus(gates, part):
+    gates.page.focus(f".lab-player {part}")
+    frame = gates.frame(PLAYER)
+    for key, target in (("ArrowRight", frame + 1), ("ArrowLeft", frame)):
+        gates.page.keyboard.press(key)
+        gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) === {target}")
+    gates.page.keyboard.press("ArrowUp")
+    assert gates.page.evaluate("document.activeElement.closest('.lab-player') !== null")
+    assert gates.count(".jp-mod-collapsed, .jp-collapseHeadingButton.jp-mod-collapsed") == 0
+
+
+def test_without_its_kernel_the_player_says_so_and_a_reopened_notebook_shows_the_still(gates):
+    still, error = ".lab-still", ":text('Error displaying widget') >> visible=true"
+    assert gates.count(still) == 1 and not gates.page.is_visible(still)
+    gates.choose("File", "Save Notebook")
+    gates.choose("Kernel", "Restart Kernel…")
+    gates.page.click(".jp-Dialog .jp-mod-accept")
+    said = "getComputedStyle(document.querySelector('.lab-player'), '::before').content"
+    gates.wait_until(f"{said}.includes('No kernel')")
+    gates.open("07_gates.ipynb")
+    gates.page.locator(still).scroll_into_view_if_needed()
+    gates.wait_until("document.body.textContent.includes('Error displaying widget')")
+    assert gates.page.is_visible(still) and gates.count(error) == 0
+    gates.shot(still, "07_reopened")
+    gates.complaints.clear()
+
+
 def test_a_clicked_cell_of_the_confusion_matrix_lists_and_plays_its_items(gates, filmed_set):
     desk = gates
     desk.write("errors", ERRORS.format(root=str(filmed_set)))
@@ -125,5 +153,5 @@ def test_a_clicked_cell_of_the_confusion_matrix_lists_and_plays_its_items(gates,
     desk.wait_until(f"document.querySelector('.lab-player .title').textContent !== '{title}'")
     desk.wait_for_frame(PLAYER)
     assert desk.canvas(PLAYER) != before
-    desk.shot(".jp-OutputArea-output", "errors")
+    desk.shot(".jp-OutputArea-output:has(.lab-matrix)", "errors")
     desk.assert_no_errors()

@@ -69,18 +69,18 @@ def test_the_estimator_gets_bgr_and_the_same_person_is_tracked(video):
         seen.append(picture)
         rng = np.random.default_rng(0)
         near = np.stack([rng.uniform(0, 20, 133), rng.uniform(0, 20, 133)], axis=-1)
-        far = 2 * near + 400  # larger
-        order = [near, far] if len(seen) % 2 else [far, near]  # the estimator keeps no order
+        both = np.stack([near, 2 * near + 400]), np.stack([np.full(133, 0.5), np.full(133, 0.9)])
         if len(seen) == 4:
             return np.zeros((0, 133, 2)), np.zeros((0, 133))
         if len(seen) == 5:
-            order = [near + 1, far + 1]
-        return np.stack(order), np.full((2, 133), 0.9)
+            return both[0] + 1, both[1][::-1]
+        order = slice(None, None, 1 if len(seen) % 2 else -1)  # the estimator keeps no order
+        return both[0][order], both[1][order]
 
     recording = estimate(video, infer)
     assert seen[0][..., 2].mean() > 150 > seen[0][..., 0].mean()
     x = recording.skeleton[0, :, JOINTS.index("nose"), 0]
-    assert (x[[0, 1, 2, 4, 5]] > 400).all()  # the larger of the first frame, to the end
+    assert (x[[0, 1, 2, 4, 5]] > 400).all()  # the surer one, also where its scores are lower
     assert (recording.skeleton[0, 3] == 0).all()
 
 

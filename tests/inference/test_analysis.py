@@ -39,8 +39,7 @@ from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.gates.withholding import choose_interview
-from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.timeline import correct_gestures, over_time
+from imigue_lab.views.timeline import look, over_time
 
 IMIGUE = builtin("imigue")
 
@@ -339,8 +338,10 @@ def test_an_edited_annotation_file_is_kept_and_becomes_clips_and_the_changes_are
 
 def test_decisions_in_the_notebook_become_clips(analysis):
     eaf, folder = export(analysis)["eaf"], analysis.folder
-    buttons = correct_gestures(analysis, Moment(analysis.emotion.index, analysis.own.video_id))
-    clips, row = buttons.children
+    shown = choose_interview(analysis.emotion, analysis.own.video_id)
+    view = look(analysis, shown.gates)
+    (row,) = view.children[-1].children
+    clips = view.children[0].children[0].children[0].children[0]  # of the attention player
     confirm, choice, relabel, reject, state = row.children
     assert confirm.disabled and state.value == "select a clip whose class is known"
     names = [name for _, name in clips.options][1:]

@@ -8,19 +8,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from imigue_lab.data.skeletons.graphs import pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.data.skeletons.graphs import spatial, stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
-from imigue_lab.models.baselines import (
-    PICTURE_BUILDERS,
-    SIZES,
-    SKELETON_BUILDERS,
-    TABLE,
-    build_baseline,
-)
+from imigue_lab.models.baselines import SIZES, TABLE, build_baseline
 from imigue_lab.models.graph.stgcn import GraphNetwork
 
 OTHERS = ("2s-agcn", "strongaug", "mamp")
-GRAPH_NETWORKS = [name for name in SKELETON_BUILDERS if name not in OTHERS]
+OF_SKELETONS = [row.name for row in TABLE if row.modality == "skeleton"]
+GRAPH_NETWORKS = [name for name in OF_SKELETONS if name not in OTHERS]
 
 
 def perturbed(name, **options):
@@ -41,12 +36,11 @@ def clips(number=2, persons=1, frames=16, joints=22, seed=0):
 
 
 def test_every_row_has_as_many_parameters_as_stated():
-    assert {row.name for row in TABLE} == {*SKELETON_BUILDERS, *PICTURE_BUILDERS} == set(SIZES)
+    assert {row.name for row in TABLE} == set(SIZES)
     for row in TABLE:
-        with torch.device("meta") if row.name in PICTURE_BUILDERS else nullcontext():
+        with torch.device("meta") if row.name not in OF_SKELETONS else nullcontext():
             model = build_baseline(row.name, **SIZES[row.name]["paper"])
         assert sum(p.numel() for p in model.parameters()) == row.parameters, row.name
-        assert (row.modality == "skeleton") == (row.name in SKELETON_BUILDERS)
 
 
 @torch.no_grad()
@@ -94,7 +88,7 @@ def test_an_unknown_name_is_refused():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", SKELETON_BUILDERS)
+@pytest.mark.parametrize("name", OF_SKELETONS)
 def test_any_layout_and_number_of_persons_and_channels_works(name):
     for keypoints, persons, channels in (("ntu25", 2, 3), ("openpose137", 1, 2), ("coco17", 2, 3)):
         joints = len(LAYOUTS[keypoints].joints)
@@ -160,7 +154,7 @@ def test_each_network_starts_from_the_graph_of_its_publication():
     ntu = LAYOUTS["ntu25"]
     for name, place, graph in (
         ("st-gcn", "fixed", stgcn_spatial(ntu)),
-        ("st-gcn++", "learned", spatial(ntu, pyskl_edges(ntu))),
+        ("st-gcn++", "learned", spatial(ntu, pyskl=True)),
         ("aagcn", "learned", spatial(ntu)),
         ("ctr-gcn", "learned", spatial(ntu)),
     ):

@@ -80,8 +80,14 @@ def test_motion_is_masked_and_predicted_as_published(recorded, name):
     exactly, masked = facts["tolerance"]["float64"], arrays["mask"].bool()
     for own, name in ((exact.predicted, "pred"), (exact.target, "target")):
         assert_close(own[masked][:16], arrays[f"{name}_masked_first16_f64"], **exactly)
+    tokens = model.encoder.tokens(skeletons.double())
+    latent = model.encoder(tokens.take_along_dim(kept[..., None], 1))
+    assert_close(latent[:, :4], arrays["latent_first4_f64"], **exactly)
+    assert_close(exact.loss[None], arrays["loss_f64"], **exactly)
     norms = gradient_norms(model, "mamp", facts["parameters"])
-    assert_close(norms, arrays["grad_norms_f64"], rtol=1e-5, atol=1e-7)
+    assert_close(norms, arrays["grad_norms_f64"], rtol=1e-6, atol=1e-9)
+    model.ratio = 0.0  # keeps all, in the order of their scores
+    assert model.keep(motion, arrays["noise_u"]).argsort(dim=1).equal(arrays["ids_restore"])
 
 
 @pytest.mark.shared
@@ -95,15 +101,23 @@ def test_a_finetuned_mamp_gives_the_published_logits_and_gradients(recorded, nam
     assert_close(found[:, :, ::6], arrays["tokens"], **near)
     longer, own = arrays["interp_temp_embed_in"], arrays["interp_temp_embed_out"]
     assert_close(resized_times(longer, own.shape[1]), own, **near)
+    exactly, skeletons = facts["tolerance"]["float64"], as_persons(arrays).double()
+    tokens = model.double().encoder.tokens(skeletons.flatten(0, 1))
+    for block, expected in zip(model.encoder.blocks, arrays["block_stats"], strict=True):
+        tokens = block(tokens)
+        stats = tokens.mean(), tokens.std(correction=0), tokens.abs().max()
+        assert_close(torch.stack(stats), expected, **near)  # recorded in float32
+    assert_close(model.encoder.norm(tokens)[:, :8], arrays["tokens_first8_f64"], **exactly)
+    assert_close(model(skeletons), arrays["logits_f64"], **exactly)
     for part in model.modules():
         if isinstance(part, nn.Dropout | StochasticDepth):
             part.p = 0.0
-    model.double().train()
-    logits = model(as_persons(arrays).double())
-    assert_close(logits, arrays["train_logits_f64"], **facts["tolerance"]["float64"])
+    model.train()
+    logits = model(skeletons)
+    assert_close(logits, arrays["train_logits_f64"], **exactly)
     loss = F.cross_entropy(logits, torch.arange(len(logits)), label_smoothing=0.1)
     loss.backward()
-    assert_close(loss[None], arrays["train_loss_smooth01_f64"], **facts["tolerance"]["float64"])
+    assert_close(loss[None], arrays["train_loss_smooth01_f64"], **exactly)
     norms = gradient_norms(model, "mamp", facts["parameters"])
     assert_close(norms, arrays["train_grad_norms_f64"], rtol=1e-6, atol=1e-9)
 
@@ -129,9 +143,15 @@ def test_patches_are_painted_as_published(recorded, name, family):
     assert_close(found.predicted, arrays["pred"], **near)
     assert_close(found.target, arrays["target"], **near)
     assert_close(found.loss[None], arrays["loss"], **near)
-    found.loss.backward()
+    exactly, exact = facts["tolerance"]["float64"], model.double()(video.double(), masked, skipped)
+    latent = model.encode(video.double(), masked)
+    assert_close(latent[:, :4], arrays["latent_first4_f64"], **exactly)
+    for own, name in ((exact.predicted, "pred"), (exact.target, "target")):
+        assert_close(own[:, :8, ::4], arrays[f"{name}_first8_f64"], **exactly)
+    assert_close(exact.loss[None], arrays["loss_f64"], **exactly)
+    exact.loss.backward()
     norms = gradient_norms(model, family, facts["parameters"])
-    assert_close(norms.double(), arrays["grad_norms_f64"], rtol=1e-3, atol=1e-6)
+    assert_close(norms, arrays["grad_norms_f64"], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.shared
@@ -150,12 +170,16 @@ def test_a_finetuned_videomae_gives_the_published_logits_and_gradients(recorded,
     last = model.tokens(arrays["input"]).flatten(1, 3)
     assert_close(last, arrays["block_last"], **near)
     assert_close(model.head[0](last.mean(dim=1)), arrays["features"], **near)
-    logits = model.double()(arrays["input"].double())
+    exactly, video = facts["tolerance"]["float64"], arrays["input"].double()
+    last, logits = model.double().tokens(video).flatten(1, 3), model(video)
+    assert_close(last[:, :8], arrays["block_last_first8_f64"], **exactly)
+    assert_close(model.head[0](last.mean(dim=1)), arrays["features_f64"], **exactly)
+    assert_close(logits, arrays["logits_f64"], **exactly)
     loss = F.cross_entropy(logits, torch.arange(len(logits)))
     loss.backward()
-    assert_close(loss[None], arrays["loss_f64"], rtol=1e-7, atol=1e-9)
+    assert_close(loss[None], arrays["loss_f64"], **exactly)
     norms = gradient_norms(model, "videomae", facts["parameters"])
-    assert_close(norms, arrays["grad_norms_f64"], rtol=1e-5, atol=1e-8)
+    assert_close(norms, arrays["grad_norms_f64"], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.shared
@@ -168,8 +192,12 @@ def test_masks_of_video_equal_the_published_draws(recorded, name):
             drawn = [tube_mask(grid, case["mask_ratio"], rng) for _ in range(case["calls"])]
         elif case["kind"] == "running cell":
             drawn = [cell_mask(grid, case["mask_ratio"], start) for start in case["draws"]]
-        else:
-            continue  # no network here masks at random
+            every = [cell_mask(grid, case["mask_ratio"], start) for start in range(4)]
+            published = arrays[f"{case['array']}_all"].flatten(1).bool().numpy()
+            assert np.array_equal(every, published)
+        else:  # each token for itself: a single time has them all
+            grid = (1, grid[0] * grid[1], grid[2])
+            drawn = [tube_mask(grid, case["mask_ratio"], rng) for _ in range(case["calls"])]
         expected = arrays[case["array"]].flatten(1).bool().numpy()
         assert np.array_equal(drawn, expected)
 

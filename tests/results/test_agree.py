@@ -96,13 +96,17 @@ def test_frame_rates_may_differ(write):
     assert (found.table.filter(like="_ms") == 0).all(axis=None)
 
 
-def test_sides_without_segments_agree_on_nothing_that_counts(write):
+def test_sides_without_segments_agree_on_nothing_that_counts(write, capsys):
     empty, one = write("a.eaf", []), write("b.csv", B[:1])
     found = agree(empty, one)
     assert found.table.f1.tolist() == [0, 0, 0] and found.kappa == 0
     assert found.table.start_ms.isna().all()
     nothing = agree(empty, write("c.csv", []))
     assert nothing.table.f1.isna().all() and math.isnan(nothing.kappa)
+    main(["agree", empty, empty])
+    shown = capsys.readouterr().out
+    assert "kappa per frame: undefined (both sides have one and the same class" in shown
+    assert "nan" not in shown.lower()
 
 
 def test_names_are_compared_without_case_and_overlaps_are_painted_by_the_shortest(write, tmp_path):

@@ -17,6 +17,7 @@ from imigue_lab.results.compare import (
     show_comparison,
 )
 from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.recognition.scores import read_truth, score_segments
 from imigue_lab.training.runs import Run
 
 
@@ -59,7 +60,7 @@ def test_items_are_joined_by_id_and_compared_with_the_reference(finished):
     full = finished("full", all_but(20, 0, 1, 2), seed=3)
     late = finished("late", all_but(20, 0, 5, 6, 7, 8), seed=3, fusion="late")
     table = compare({"full": [full], "late": [late]}).set_index("variant")
-    assert table.accuracy.tolist() == pytest.approx([17 / 20, 15 / 20])
+    assert table.score.tolist() == pytest.approx([17 / 20, 15 / 20])
     row = table.loc["late"]
     assert row.difference == pytest.approx(-2 / 20)
     assert (row.worse, row.better, row.discordant) == (4, 2, 6)
@@ -72,7 +73,7 @@ def test_items_are_joined_by_id_and_compared_with_the_reference(finished):
 def test_the_interval_of_an_accuracy_stays_between_0_and_1_where_seeds_differ_much(finished):
     full = [finished("good", all_but(20)), finished("bad", all_but(20, *range(8)), seed=1)]
     row = compare({"full": full}).iloc[0]
-    assert 0 <= row.low < row.accuracy < row.high == 1
+    assert 0 <= row.low < row.score < row.high == 1
 
 
 def test_the_items_of_folds_count_together(finished):
@@ -88,7 +89,7 @@ def test_the_items_of_folds_count_together(finished):
     table = compare({"full": full, "more": more}).set_index("variant")
     assert table.seeds.tolist() == [1, 1] and table.n.tolist() == [30, 30]
     assert table.clusters.tolist() == [3, 3]
-    assert table.accuracy.tolist() == pytest.approx([27 / 30, 27 / 30])
+    assert table.score.tolist() == pytest.approx([27 / 30, 27 / 30])
     assert (table.worse["more"], table.better["more"]) == (1, 1)
     with pytest.raises(RunError, match="not in both; compare runs of the same data and fold"):
         compare({"full": full, "more": more[:2]})
@@ -154,7 +155,7 @@ def test_only_seeds_that_both_have_are_paired(finished):
     late = [finished("late0", all_but(20, 3), seed=0), finished("late1", all_but(20, 3, 4), seed=1)]
     table = compare({"full": full, "late": late}).set_index("variant")
     assert table.loc["late", "difference"] == pytest.approx(-1 / 20)
-    assert table.loc["late", "accuracy"] == pytest.approx(37 / 40)
+    assert table.loc["late", "score"] == pytest.approx(37 / 40)
     with pytest.raises(RunError, match="late and full: no seed in common"):
         compare({"full": full, "late": late[1:]})
 
@@ -163,6 +164,63 @@ def test_two_runs_of_one_seed_are_refused(finished):
     twice = [finished("a", all_but(20)), finished("b", all_but(20, 1))]
     with pytest.raises(RunError, match="b: full has another run of seed 0 on these items"):
         compare({"full": twice})
+
+
+@pytest.fixture
+def recognised(tmp_path):
+    """Writes a run of recognition with (true, found, correct) segments in videos of subjects."""
+
+    def write(name, counts, seed=0, subjects=5, iou=0.5):
+        run = Run(tmp_path / name)
+        settings = {"seed": seed, "iou": iou, "matching": "one-to-one"}
+        kept = {"task": "recognition", "settings": settings, "data": {"digest": "0"}}
+        run.write_json("settings.json", kept)
+        run.write_json("vocabulary.json", {"name": "own", "classes": ["nod"], "ids": ["1"]})
+        truth, found = [], []
+        for n, (true, all_found, correct) in enumerate(counts):
+            own = {"video_id": f"{n:04d}", "subject": f"s{n % subjects}", "split": "validation"}
+            truth += [own | {"label": 0, "start": 20 * k, "end": 20 * k + 9} for k in range(true)]
+            truth += [own] * (not true)
+            starts = [20 * k + 1000 * (k >= correct) for k in range(all_found)]
+            found += [own | {"label": 0, "start": s, "end": s + 9, "kept": True} for s in starts]
+            found += [own | {"label": 0, "start": 500, "end": 509, "kept": False}]
+        run.write_predictions(pd.DataFrame(found).assign(confidence=0.9))
+        run.write_table("truth.parquet", pd.DataFrame(truth))
+        run.write_scores(pd.DataFrame())
+        return run
+
+    return write
+
+
+def test_recognisers_are_compared_by_pooled_f1_over_subjects(recognised):
+    full = recognised("full", [(2, 2, 2), (4, 1, 0), (0, 1, 0)], subjects=3)
+    more = recognised("more", [(2, 2, 2), (4, 4, 3), (0, 0, 0)], subjects=3)
+    table = compare({"full": [full], "more": [more]}).set_index("variant")
+    assert table.score.tolist() == pytest.approx([2 * 2 / 10, 2 * 5 / 12])
+    row = table.loc["more"]
+    assert (row.metric, row.n, row.clusters) == ("F1 at IoU 0.5, one-to-one", 3, 3)
+    assert row.difference == pytest.approx(10 / 12 - 4 / 10)
+    assert (row.worse, row.better, row.discordant) == (0, 1, 1) and np.isnan(row.majority)
+    assert list(show_comparison(table.reset_index()))[5] == "F1 at IoU 0.5, one-to-one %"
+    assert in_words(table.reset_index())[0].endswith("on 3 items of validation")
+    other = recognised("other", [(2, 2, 2), (4, 1, 0), (0, 1, 0)], subjects=3, iou=0.3)
+    with pytest.raises(RunError, match=r"one score, got F1 at IoU 0.3, .*; choose"):
+        compare({"full": [full], "other": [other]})
+
+
+def test_the_interval_of_a_pooled_f1_is_near_that_of_its_draws_over_subjects(recognised):
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 9, 60)
+    found = true + rng.integers(0, 4, 60)
+    correct = rng.binomial(true, 0.6)
+    counts = list(zip(true.tolist(), found.tolist(), correct.tolist(), strict=True))
+    run = recognised("one", counts, subjects=20)
+    row = compare({"one": [run]}).iloc[0]
+    videos, segments = read_truth(run, "validation")
+    kept = run.predictions().query("kept")
+    drawn = score_segments({"model": kept}, segments, videos).iloc[0]
+    assert row.score == pytest.approx(drawn.f1_50)
+    assert (row.low, row.high) == pytest.approx(drawn.f1_50_interval, abs=0.01)
 
 
 def test_runs_of_other_interviews_are_refused_by_name(finished):

@@ -280,11 +280,26 @@ def test_baselines_are_compared_on_the_clips_that_each_fold_holds_out(synthetic,
     table = compare(runs)
     assert table.seeds.eq(1).all() and table.n.eq(held_out.clip_id.nunique()).all()
     assert table.clusters.eq(held_out.subject.nunique()).all()
-    assert table.accuracy[0] == pytest.approx((held_out.predicted == held_out.label).mean())
+    assert table.score[0] == pytest.approx((held_out.predicted == held_out.label).mean())
     monkeypatch.setattr(ablations, "train_quietly", None)  # nothing is trained again
     assert ablate(settings) == runs
     with pytest.raises(SettingsError, match="final: folds hold out no clip of test"):
         AblationSettings.from_arguments(words | {"variants": "rotation", "final": True})
+
+
+def test_recognisers_are_compared_by_pooled_f1_of_the_same_videos(synthetic, capsys):
+    given = "epochs:3 width:16 depth:3 lr:1e-2 keep:last"
+    words = {"task": "recognition", "data": str(synthetic), "given": given, "seeds": 1}
+    runs = ablate(AblationSettings.from_arguments(words | {"variants": "no-dropout"}))
+    table, printed = compare(runs), capsys.readouterr().out
+    for row in table.itertuples():
+        scores = runs[row.variant][0].scores().query("split == 'validation'")
+        model = scores[scores.predictor == "model"].iloc[0]
+        assert row.score == pytest.approx(model.f1_50) and row.score > 0
+        assert (row.clusters, row.unit) == (model.clusters, model.unit)
+        assert f"{row.variant}, seed 0: {row.score:.3f} on validation" in printed
+    assert set(table.metric) == {"F1 at IoU 0.5, one-to-one"}
+    assert "F1 at IoU 0.5" in gains(table, runs).layout.xaxis.title.text
 
 
 def test_cells_read_well():

@@ -19,7 +19,7 @@ from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError
-from imigue_lab.models.baselines import SIZES, SKELETON_BUILDERS, build_baseline
+from imigue_lab.models.baselines import ROWS, SIZES, build_baseline
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import (
     FAMILIES_OF,
@@ -38,7 +38,7 @@ PAIRS = [
     (name, family)
     for name, families in FAMILIES_OF.items()
     for family in families
-    if name in SKELETON_BUILDERS and name not in ("2s-agcn", "strongaug", "mamp")
+    if ROWS[name].modality == "skeleton" and name not in ("2s-agcn", "strongaug", "mamp")
 ]
 
 

@@ -24,7 +24,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures import train as gesture
-from imigue_lab.training.gestures.map_encoder import MappedClips, TokenStore
+from imigue_lab.training.gestures.map_encoder import MappedClips
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens, training_batches
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
@@ -331,12 +331,13 @@ def test_pose_tokens_are_encoded_once_and_made_again_for_another_skeleton(
     for clip_id, pose in data.poses.items():
         assert torch.equal(again.poses[clip_id].tokens, pose.tokens)
 
-    folder = create_store("", index, data.posed.encoding)
-    store = TokenStore(folder, data.runs[0].folder / "best.safetensors", data.posed.contents)
+    store = create_store("", index, data.posed.encoding)
+    weights = data.runs[0].folder / "best.safetensors"
     clip_id, pose = next(iter(data.poses.items()))
-    assert torch.equal(store.read(clip_id), pose.tokens)
-    assert replace(store, contents={clip_id: "another skeleton"}).read(clip_id) is None
-    store.store.path(clip_id).unlink()
+    assert torch.equal(torch.from_numpy(store.read(clip_id)["tokens"]), pose.tokens)
+    assert store.is_fresh(clip_id, weights, content=data.posed.contents[clip_id])
+    assert not store.is_fresh(clip_id, weights, content="another skeleton")
+    store.path(clip_id).unlink()
     once_more = load_gesture_tokens(tiny())
     assert asked[0] == [clip_id] and len(asked) == 2 and clip_id in asked[1]  # its size is printed
     assert torch.equal(once_more.poses[clip_id].tokens, pose.tokens)

@@ -3,8 +3,9 @@
 import pytest
 
 from imigue_lab.errors import SettingsError
+from imigue_lab.studies.trials import SearchSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.settings import settings_from_cells
+from imigue_lab.training.settings import in_force, settings_from_cells
 from tests.parameters import parameters_cell
 
 PARAMETERS = parameters_cell(EmotionSettings)
@@ -16,6 +17,16 @@ def read(*cells):
 
 def test_the_committed_cell_is_all_defaults():
     assert read(PARAMETERS) == EmotionSettings()
+
+
+def test_the_values_in_force_are_those_that_differ_from_the_defaults_and_show_no_password():
+    assert in_force(EmotionSettings()) == "the defaults"
+    settings = read(PARAMETERS, "# Parameters\npreset = 'paper'\ngamma = 0.7\n")
+    for own in ("gamma=0.7", "width=512", "preset='paper'", ", otherwise the defaults"):
+        assert own in in_force(settings)
+    assert "seed" not in in_force(settings)
+    search = SearchSettings(storage="postgresql://me:geheim@host/studies")
+    assert in_force(search) == "storage='postgresql://me:***@host/studies', otherwise the defaults"
 
 
 def test_an_injected_value_counts():

@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from imigue_lab.data.skeletons.geometry import picture_places
 from imigue_lab.data.source import open_data
+from imigue_lab.data.store import EncoderStore
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder
 from imigue_lab.results.open import open_gesture_run
@@ -20,7 +21,7 @@ from imigue_lab.results.published_tables import table_one
 from imigue_lab.training.baselines.data import load_baseline_data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline, train_baseline
-from imigue_lab.training.gestures.map_encoder import TokenStore, encode_maps, open_mapped
+from imigue_lab.training.gestures.map_encoder import encode_maps, open_mapped
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import Steps, load_gesture, predict, train_gesture
@@ -112,13 +113,13 @@ def test_a_random_start_is_reported_wherever_the_network_counts(frozen, along):
 def test_tokens_are_encoded_once_and_again_for_changed_pictures_or_other_weights(
     tiny, frozen, filmed, monkeypatch
 ):
-    write, asked = TokenStore.write, []
+    write, asked = EncoderStore.write, []
 
-    def listen(kept, clip_id, tokens):
+    def listen(kept, clip_id, *given):
         asked.append(clip_id)
-        write(kept, clip_id, tokens)
+        write(kept, clip_id, *given)
 
-    monkeypatch.setattr(TokenStore, "write", listen)
+    monkeypatch.setattr(EncoderStore, "write", listen)
     index = open_data(str(filmed))
     again = encode_maps(frozen.filmed, "", index, CPU)
     assert not asked and all(torch.equal(again[i], frozen.rgb[i]) for i in frozen.rgb)

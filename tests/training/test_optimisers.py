@@ -35,6 +35,7 @@ from imigue_lab.training.loop import (
 )
 from imigue_lab.training.optimisers import depths, parameter_groups
 from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.pretraining.train import parameter_groups as groups_of_pretraining
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_session
 from imigue_lab.training.settings import TrainSettings
@@ -160,20 +161,37 @@ def test_a_schedule_with_its_own_warm_up_is_followed_by_each_step(tmp_path):
     assert rises(course) == [0.1, 1.0, *cosine]
 
 
+PUBLISHED = {  # recording -> family of its weights, what these do not tell, and the preset
+    "mamp_finetune_v22": ("mamp", {"heads": 4}, "mamp"),
+    "mamp_finetune_v25": ("mamp", {"heads": 4}, "mamp"),
+    "videomae_vit": ("videomae", {"heads": 3, "clip": (8, 64, 64)}, "videomae-b"),
+    "videomaev2_vit": ("videomae-v2", {"heads": 3, "clip": (8, 64, 64)}, "videomae-b"),
+    "mamp_pretrain_v22": ("mamp", {"heads": 4}, "motion"),
+    "mamp_pretrain_v25": ("mamp", {"heads": 4}, "motion"),
+    "videomae_pretrain": ("videomae", {"heads": 3, "clip": (16, 32, 32)}, "video"),
+    "videomaev2_pretrain_dual": ("videomae-v2", {"heads": 3, "clip": (8, 32, 32)}, "video"),
+}
+
+
 @pytest.mark.shared
-@pytest.mark.parametrize("family", ["mamp", "videomae"])
-def test_pretrained_transformers_have_the_published_groups(shared, family):
-    ours = {"mamp": ("mamp", "mamp_finetune_v22", 4), "videomae": ("videomae-b", "videomae_vit", 3)}
-    name, recording, heads = ours[family]
+@pytest.mark.parametrize("recording", PUBLISHED)
+def test_pretrained_transformers_have_the_published_groups(shared, recording):
+    family, sizes, name = PUBLISHED[recording]
     facts, arrays = read_recording(shared / "fixtures/pretraining", recording)
-    clip = {"clip": (8, 64, 64)} if family == "videomae" else {}
-    model = load_published(made_weights(facts["state_dict"]), family, heads=heads, **clip)
-    asked = preset(name)
-    found = {p: g for g in build_optimizer(model, asked).param_groups for p in g["params"]}
+    heads = {"decoder_heads": 3} if name == "video" else {}
+    weights = {"model": made_weights(facts["state_dict"])}
+    model, asked = load_published(weights, family, **sizes, **heads), preset(name)
+    if isinstance(asked, PretrainSettings):
+        groups = groups_of_pretraining(model, asked.weight_decay)
+    else:
+        groups = build_optimizer(model, asked).param_groups
+    found = {p: group for group in groups for p in group["params"]}
+    assert len(found) == len(list(model.parameters()))
+    scales = arrays.get("group_lr_scale", torch.ones(len(facts["parameters"])))
     for n, key in enumerate(facts["parameters"]):
         whole = key.replace("q_bias", "qkv.bias").replace("v_bias", "qkv.bias")
         group = found[model.get_parameter(FAMILIES[family].rename(whole))]
-        assert group["lr"] == pytest.approx(asked.lr * arrays["group_lr_scale"][n].item())
+        assert group.get("lr", asked.lr) == pytest.approx(asked.lr * scales[n].item())
         assert group["weight_decay"] == pytest.approx(arrays["group_weight_decay"][n].item())
 
 

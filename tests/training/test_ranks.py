@@ -89,6 +89,10 @@ MIXED |= {"scheduler": "cosine", "clip_grad": 1.0, "layer_decay": 0.8, "decay_no
 MASKED = {"windows": 4.0, "epochs": 2, "batch_size": 9, "ema": 0.9, "scheduler": "cosine:0:1e-4"}
 
 
+RECOGNITION = {"epochs": 3, "width": 16, "depth": 3, "lr": 1e-2, "window": 128, "dropout": 0.0}
+RECOGNITION |= {"batch_size": 7, "ema": 0.9, "clip_grad": 1.0, "lr_warmup": 0.5}
+
+
 @pytest.fixture(scope="module")
 def trained_twice(synthetic, filmed):
     """Runs of each task by one process and by two: {task: (one, two)}; dropout 0, one last item."""
@@ -123,6 +127,8 @@ def trained_twice(synthetic, filmed):
     asked["pictures"] = MIXED | {"data": str(filmed)}
     asked["motion"] = MASKED | {"frames": 8, "temporal_crop": 0.5, "rotation": 0.3}
     asked["video"] = MASKED | {"frames": 4, "kind": "video", "skipped": 0.5, "data": str(filmed)}
+    for model in ("frames", "pyramid"):
+        asked[model] = RECOGNITION | {"model": model}
     two = {task: {**common, **given, "name": f"two-{task}"} for task, given in asked.items()}
     torchrun = start(str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two))
     for task, given in asked.items():
@@ -133,7 +139,7 @@ def trained_twice(synthetic, filmed):
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
 
 
-@pytest.mark.parametrize("task", ["emotion", "gesture", "pictures", "motion", "video"])
+@pytest.mark.parametrize("task", [*TRAININGS.keys() - {"baseline"}])
 def test_two_processes_train_what_one_trains(trained_twice, task):
     one, two = trained_twice[task]
     np.testing.assert_allclose(two.metrics(), one.metrics(), atol=1e-5)

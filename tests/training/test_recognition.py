@@ -21,12 +21,11 @@ from imigue_lab.training.recognition.data import (
     load_recognition_data,
     pose_features,
 )
-from imigue_lab.training.recognition.scores import score_segments
+from imigue_lab.training.recognition.scores import read_truth, score_segments
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, recognise, train_recognition
 from imigue_lab.training.runs import runs_folder
 from imigue_lab.training.trial import try_training
-from imigue_lab.views.card import write_card
 
 TINY = {"epochs": 2, "width": 16, "depth": 3, "lr": 1e-2, "window": 256}
 
@@ -74,10 +73,25 @@ def test_a_run_scores_its_segments_beside_the_references(run, data):
     assert (found.kept == (found.confidence >= choice.threshold)).all()
 
 
-def test_a_card_and_table_1_refuse_its_segments_in_a_sentence(run):
-    for read in (write_card, lambda run: table_one([run])):
-        with pytest.raises(RunError, match="got segments of whole videos"):
-            read(run)
+def test_table_1_refuses_its_segments_in_a_sentence(run):
+    with pytest.raises(RunError, match="got segments of whole videos"):
+        table_one([run])
+
+
+def test_the_true_segments_are_stored_with_the_run(root, data):
+    quiet, *_ = data.frames("validation")
+    clips = data.split.clips
+    clips = clips.assign(label=clips.label.where(clips.split != "test"))
+    clips = clips[clips.video_id != quiet]
+    changed = replace(data, split=replace(data.split, clips=clips))
+    settings = settings_of(root, model="frames", epochs=1, name="one-is-quiet")
+    run = train_recognition(settings, changed)
+    for split in ("train", "validation", "test"):
+        (videos, true), known = read_truth(run, split), changed.labelled(split)
+        assert videos.video_id.tolist() == known[0].video_id.tolist()
+        columns = ["video_id", "label", "start", "end"]
+        assert true[columns].to_numpy().tolist() == known[1][columns].to_numpy().tolist()
+    assert quiet in set(read_truth(run, "validation")[0].video_id) and videos.empty
 
 
 def test_frames_learn_simulated_gestures(root, data):

@@ -43,9 +43,11 @@ def test_the_estimate_multiplies_the_last_step(capsys):
     assert "1,500 MiB of the process, 12,000 MiB of the GPU" in str(trial)
 
 
-def test_the_command_tries_a_network_of_pictures_at_its_published_recipe(filmed, capsys):
-    words = ["--model", "tsm", "--pictures", "rgb", "--data", str(filmed), "--batch-size", "2"]
-    main(["train", "baseline", *words, "--trial"])
+@pytest.mark.parametrize(
+    "words", ["train baseline --model tsm --pictures rgb", "pretrain video --frames 4 --windows 8"]
+)
+def test_the_command_tries_a_network_of_pictures_and_counts_stored_frames(words, filmed, capsys):
+    main([*words.split(), "--data", str(filmed), "--batch-size", "2", "--trial"])
     printed = capsys.readouterr().out
     assert "steps of 2 took" in printed and "stored frames: 0.0" in printed
 

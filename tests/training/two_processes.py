@@ -14,6 +14,8 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.pretraining.train import pretrain
+from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.train import train_recognition
 
 TRAININGS = {
     "emotion": (train_emotion, EmotionSettings),
@@ -22,6 +24,8 @@ TRAININGS = {
     "pictures": (train_baseline, BaselineSettings),
     "motion": (pretrain, PretrainSettings),
     "video": (pretrain, PretrainSettings),
+    "frames": (train_recognition, RecognitionSettings),
+    "pyramid": (train_recognition, RecognitionSettings),
 }
 
 if __name__ == "__main__":

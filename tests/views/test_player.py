@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from imigue_lab.data.videos.video import Video
-from imigue_lab.errors import DataError
 from imigue_lab.views.footage import Reel
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.player.widgets import MOST, Player, browse_clips, clip_list
+from imigue_lab.views.player.widgets import MOST, Player, clip_list
 
 
 @pytest.fixture
@@ -135,20 +134,16 @@ def test_nothing_is_sent_before_a_page_displays_the_player(moment, monkeypatch):
     assert moment_player.clip_id == "0001_0"
 
 
-def test_static_pages_get_a_still(player):
-    bundle, _ = player._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert bundle["image/jpeg"].startswith("/9j/")  # a JPEG in base64
-
-
 def test_the_list_of_clips_plays_the_selected_one_and_follows_the_moment(filmed):
-    choice, player = browse_clips(filmed, "train").children
-    train = filmed.clips.clip_id[filmed.clips.split == "train"].tolist()
-    assert [clip_id for _, clip_id in choice.options] == ["", *train]
-    choice.value = train[2]
-    assert player.clip_id == train[2]
-    player.moment.clip_id = train[3]
-    assert choice.value == train[3]
+    train = filmed.clips[filmed.clips.split == "train"]
+    ids = train.clip_id.tolist()
+    player = Player(Moment(filmed, clip_id=ids[0]))
+    choice = clip_list(player.moment, train)
+    assert [clip_id for _, clip_id in choice.options] == ["", *ids]
+    choice.value = ids[2]
+    assert player.clip_id == ids[2]
+    player.moment.clip_id = ids[3]
+    assert choice.value == ids[3]
 
 
 def test_a_clip_that_is_not_listed_empties_the_list_and_stays_selected(filmed):
@@ -157,8 +152,3 @@ def test_a_clip_that_is_not_listed_empties_the_list_and_stays_selected(filmed):
     moment.clip_id = filmed.clips.clip_id[3]
     assert choice.value == ""
     assert moment.clip_id == filmed.clips.clip_id[3]
-
-
-def test_a_split_without_clips_is_refused(filmed):
-    with pytest.raises(DataError, match="no clip of nowhere"):
-        browse_clips(filmed, "nowhere")

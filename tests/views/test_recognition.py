@@ -1,5 +1,8 @@
 """Found segments against true ones: kinds of errors, curves, the timeline, playing a segment."""
 
+import re
+from html import unescape
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +10,12 @@ import pytest
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
+from imigue_lab.results.open import command_of
 from imigue_lab.training.recognition.data import load_recognition_data
 from imigue_lab.training.recognition.scores import count_segments
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, train_recognition
+from imigue_lab.views.card import write_card
 from imigue_lab.views.recognition import (
     SegmentPlayer,
     errors_by_kind,
@@ -88,7 +93,7 @@ def trained(tmp_path_factory):
 
 
 def test_the_marks_are_at_the_chosen_threshold(trained):
-    figure = precision_recall(*trained)
+    figure = precision_recall(trained[0])
     scores = trained[0].scores().set_index(["split", "predictor"]).loc["test", "model"]
     curves, marks = figure.data[::2], figure.data[1::2]
     assert [line.name for line in curves] == [
@@ -100,7 +105,7 @@ def test_the_marks_are_at_the_chosen_threshold(trained):
 
 def test_every_found_segment_is_of_one_kind(trained):
     run, data = trained
-    table = errors_by_kind(run, data)
+    table = errors_by_kind(run)
     videos, true = data.labelled("test")
     found = run.predictions()
     found = found[found.kept & (found.split == "test")]
@@ -108,6 +113,26 @@ def test_every_found_segment_is_of_one_kind(trained):
     assert table.segments["correct"] == counts.correct
     assert table.segments[:5].sum() == counts.found == len(found)
     assert 0 <= table.segments["missed"] <= counts.true - counts.correct
+
+
+def test_the_card_has_scores_threshold_and_errors_and_needs_no_data(trained):
+    run, data = trained
+    page = write_card(run).read_text()
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    scores, choice = run.scores(), read_choice(run)
+    model = scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
+    low, high = model.f1_50_interval
+    said = f"On test (n = {model.n}) F1 at IoU 0.5 is {model.f1_50:.2f}, 95 % interval {low:.2f}"
+    assert f"{said} to {high:.2f}. The constant predictor, “always " in text
+    assert f"{choice.threshold:.2f} has the best F1 at IoU 0.5, {choice.f1:.2f}, on valid" in text
+    for row in errors_by_kind(run).reset_index().astype(str).itertuples(index=False):
+        assert " ".join(row) in text
+    videos, true = data.labelled("test")
+    assert f"test {len(videos)} {videos.subject.nunique()} {len(true)} " in text
+    assert "nothing found" in text and "in whole videos, frames on inputs of pose" in text
+    assert page.count('class="plotly-graph-div"') == 2  # learning curves, precision and recall
+    assert command_of(run) in text and "data can no longer be checked" not in text
 
 
 def test_the_timeline_has_a_bar_for_each_segment(trained):

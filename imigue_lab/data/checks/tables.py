@@ -83,7 +83,7 @@ def check_problems(problems: list[Problem]) -> list[Finding]:
     """The problems of the readers, grouped by kind."""
     groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
-        if not is_video(problem.file) or problem.kind != "unreadable":  # see `recordings.py`
+        if not is_video(problem.file) or problem.kind != "unreadable":  # see `root.py`
             groups.setdefault((problem.kind, problem.advice), []).append(problem)
     return [
         Finding("error", kind, own[0].what, tuple(p.place(p.file.name) for p in own), advice)

@@ -21,7 +21,6 @@ from jaxtyping import Float, Float32
 from imigue_lab.data.clips import KeypointFiles
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import array_path, convert, read_keypoints
-from imigue_lab.data.keypoint_files.formats import map_array
 from imigue_lab.data.keypoint_files.openpose import HIGHEST, LARGEST
 from imigue_lab.data.keypoint_files.tables import (
     Recording,
@@ -40,7 +39,7 @@ from imigue_lab.data.skeletons.keypoints import (
     subset,
 )
 from imigue_lab.data.store import store_folder
-from imigue_lab.data.workspace import short_hash, workspace, write_array
+from imigue_lab.data.workspace import map_array, short_hash, workspace, write_array
 from imigue_lab.errors import DataError, some
 
 BEYOND = 0.05  # share of the picture by which points may be outside
@@ -255,8 +254,7 @@ def within(places: Float[np.ndarray, "*points 2"], span: tuple[int, int]) -> boo
 
 def needs_nothing(points: np.ndarray, layout: Layout) -> bool:
     """Whether an array is valid, and in space, or in pixels with scores up to 1; quicker than to
-    convert it.
-    """
+    convert it."""
     values = np.asarray(points).reshape(-1, points.shape[-1])
     if values.dtype.kind != "f" or not values.size or values.shape[1] != 3:
         return False

@@ -34,6 +34,7 @@ from imigue_lab.data.keypoint_files.openpose import (
 )
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS, Layout
+from imigue_lab.data.workspace import map_array
 from imigue_lab.errors import DataError, some, unreadable
 
 SKELETON = "_skeleton.csv"  # the ending of SMG's files
@@ -194,17 +195,6 @@ def of_person(joints: Path, person: int) -> Path:
 def file_of(path: Path) -> Path:
     """The file itself, of a name by `of_person`."""
     return path.with_name(path.name.rpartition("@")[0]) if path.suffix.startswith(".npy@") else path
-
-
-def map_array(path: Path) -> np.ndarray:
-    """The array of an ``.npy``, mapped."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it is an .npz archive")
-        return array
-    except Exception as error:  # any error of its header parser
-        raise unreadable(path, "is not an array", error, "save it with numpy.save") from None
 
 
 def open_joints(path: Path) -> tuple[Float[np.ndarray, "rows columns"], int]:

@@ -70,8 +70,7 @@ def last_of(track: Track) -> int:
 
 def follow(people: list[list[Person]]) -> list[Track]:
     """The persons of all frames joined into tracks: each goes on with the nearest person of the
-    next frame that is less than its own size away, for up to `LOST` frames without one.
-    """
+    next frame that is less than its own size away, for up to `LOST` frames without one."""
     ended, tracks = list[Track](), list[Track]()
     for frame, seen in enumerate(people):
         ended += [track for track in tracks if frame - last_of(track) > LOST]

@@ -19,29 +19,14 @@ from einops import rearrange
 from jaxtyping import Float32, Float64
 from safetensors import SafetensorError, safe_open
 
-from imigue_lab.data.keypoint_files.formats import (
-    SKELETON,
-    file_of,
-    map_array,
-    read_joints,
-    read_ntu_skeleton,
-    read_pose,
-    read_rtmpose_json,
-    read_skeleton_csv,
-)
+from imigue_lab.data.keypoint_files import formats
 from imigue_lab.data.keypoint_files.openpose import HIGHEST, PEAK, checked, read_openpose_json
 from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
 from imigue_lab.data.skeletons.keypoints import FILE, LAYOUTS, Layout
+from imigue_lab.data.workspace import map_array
 from imigue_lab.errors import DataError, advice, unreadable
 
-NAMED = {
-    "_light_hand.csv": "light_hand35",
-    "_light.csv": "body25",
-    ".xlsx": "openpose137",
-    ".skeleton": "ntu25",
-    SKELETON: "ntu25",
-}
 UNNAMED = (".npy", ".csv", ".json")  # of joints without names: `keypoints.json` declares them
 
 
@@ -87,9 +72,9 @@ def read_points(path: Path) -> np.ndarray:
     """
     if path.is_dir():
         return read_openpose_json(path)
-    if file_of(path) != path:
-        return read_joints(path)
-    for ending, read in READERS.items():
+    if formats.file_of(path) != path:
+        return formats.read_joints(path)
+    for ending, (read, _) in READERS.items():
         if path.name.lower().endswith(ending):
             return read(path)
     raise DataError(
@@ -101,8 +86,8 @@ def read_points(path: Path) -> np.ndarray:
 
 def named_layout(path: Path) -> Layout | None:
     """That of all files with this ending."""
-    names = (name for ending, name in NAMED.items() if path.name.lower().endswith(ending))
-    return next((LAYOUTS[name] for name in names), None)
+    kinds = (own for ending, own in READERS.items() if path.name.lower().endswith(ending))
+    return LAYOUTS.get(next(kinds, (None, ""))[1])
 
 
 def read_extracted(path: Path) -> Skeleton:
@@ -311,13 +296,16 @@ def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:
     return persons.astype(np.float32)
 
 
-READERS: dict[str, Callable[[Path], np.ndarray]] = {  # ending of the name -> its reader
-    SKELETON: read_skeleton_csv,
-    ".csv": read_keypoint_csv,
-    ".npy": map_array,
-    ".pose": read_pose,
-    ".safetensors": read_extracted,
-    ".xlsx": read_openpose_xlsx,
-    ".json": read_rtmpose_json,
-    ".skeleton": read_ntu_skeleton,
+# ending of the name -> its reader, and the layout of all such files, if there is one
+READERS: dict[str, tuple[Callable[[Path], np.ndarray], str]] = {
+    formats.SKELETON: (formats.read_skeleton_csv, "ntu25"),
+    "_light_hand.csv": (read_keypoint_csv, "light_hand35"),
+    "_light.csv": (read_keypoint_csv, "body25"),
+    ".csv": (read_keypoint_csv, ""),
+    ".npy": (map_array, ""),
+    ".pose": (formats.read_pose, ""),
+    ".safetensors": (read_extracted, ""),
+    ".xlsx": (read_openpose_xlsx, "openpose137"),
+    ".json": (formats.read_rtmpose_json, ""),
+    ".skeleton": (formats.read_ntu_skeleton, "ntu25"),
 }

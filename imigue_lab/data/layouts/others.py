@@ -1,18 +1,27 @@
-"""Trees of SMG, MA-52 and BoLD, complete or partial, each surveyed by a function of its own."""
+"""Trees of SMG, MA-52, MMA-52 and BoLD, complete or partial, each surveyed by a function."""
 
 import re
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from imigue_lab.data.index import Row, Survey
-from imigue_lab.data.keypoint_files.formats import map_array, of_person, open_joints
+from imigue_lab.data.keypoint_files.formats import of_person, open_joints
 from imigue_lab.data.keypoint_files.tables import as_number
 from imigue_lab.data.layouts.inventory import Inventory, add_picture_facts, list_absent, split_of
 from imigue_lab.data.layouts.plain import list_keypoints
-from imigue_lab.data.layouts.tables import EMPTY, SAFE_ID, add_label_file, parse_clip, read_cells
+from imigue_lab.data.layouts.tables import (
+    EMPTY,
+    SAFE_ID,
+    add_label_file,
+    parse_clip,
+    read_cells,
+    read_table,
+)
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.data.workspace import map_array
 from imigue_lab.errors import DataError
 
 FILE = re.compile(r"(Sample(\d{4}))_(skeleton|finelabels|data|color)\.\w+")
@@ -20,6 +29,7 @@ ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
 FROM_ZERO = "frames count from 0, since a segment starts there"
 LAST = {"train": 30, "validation": 35, "test": 40}  # number of the last sequence of each split
 LISTS = {"train": "train", "val": "validation", "test": "test"}
+SEGMENT = ["video_id", "start_frame", "end_frame", "class", "total_frames", "fps"]
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
 FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4,(\d{1,9})(\.0)?")  # and the person
 
@@ -135,6 +145,45 @@ def read_ma52(inventory: Inventory, survey: Survey) -> None:
     survey.note("no frames are known of the listed clips", without)
 
 
+def read_mma52(inventory: Inventory, survey: Survey) -> None:
+    """MMA-52: films with several actions each, of MA-52's classes, by frame.
+
+        mmad_video/anns/{train,val,test}.csv    id,video_id,start_frame,end_frame,class,
+                                                total_frames,fps
+        mmad_video/{train,val,test}/<video_id>.mp4
+        keypoints/<video_id>.npy, .pose or a folder     a user's own poses: the data set has none
+
+    Frames count from 0, the end is inclusive; frames and rate are those of the film where it is
+    there, since the column looks rounded. A clip is `<video_id>_<number>`, counted from 0. Nobody
+    is named: each film is a subject of its own. A test table whose segments are all the same has
+    placeholders.
+    """
+    films = {path.stem: path for path in inventory.unknown}
+    poses, videos = list_keypoints(survey.root), dict[str, Row]()
+    for path in (path for path in inventory.lists if path.parent.name == "anns"):
+        if (split := LISTS.get(path.stem)) is None:
+            continue
+        table, clips = read_table(path, SEGMENT, survey)[SEGMENT], Counter[str]()
+        hidden = split == "test" and not table.empty and len(table[SEGMENT[1:4]].value_counts()) < 2
+        for row, video_id, start, end, label, frames, fps in table.itertuples():
+            if not SAFE_ID.fullmatch(video_id) or None in (as_number(frames), as_number(fps)):
+                what = f"expected a name, frames and rate, got {video_id!r:.60}, {frames}, {fps}"
+                survey.report("unreadable", path, row, what, "correct the row")
+                continue
+            video = {"video_id": video_id, "split": split, "subject": None, "fps": float(fps)}
+            video |= {"frames": int(float(frames)), "video": films.get(video_id)}
+            video |= {"keypoints": poses.get(video_id)}
+            if videos.setdefault(video_id, video)["split"] != split:
+                what = f"expected each film in one split, got {video_id} again"
+                survey.report("duplicate video", path, row, what, "keep it in one table")
+            elif clip := parse_clip(path, row, (label, start, end), split == "test", survey):
+                number, clips[video_id] = clips[video_id], clips[video_id] + 1
+                own: Row = {"clip_id": f"{video_id}_{number}", "video_id": video_id, **clip}
+                survey.clips.append(own | {"label": None if hidden else clip["label"]})
+    survey.videos = list(videos.values())
+    add_picture_facts(survey)
+
+
 def frames_of(keypoints: Path | None) -> int:
     """Frames of an ``.npy``, (T, V, C) or (M, T, V, C); 0 for other forms."""
     if keypoints is None or keypoints.suffix.lower() != ".npy":
@@ -216,12 +265,13 @@ def read_annotations(path: Path, split: str, videos: dict[str, Row], survey: Sur
     survey.note("persons without any category are left out:", unrated)
 
 
-READERS = {"smg": read_smg, "ma52": read_ma52, "bold": read_bold}
+CLASSES_OF = {"mma52": "ma52"}  # data set -> that whose classes it has
+READERS = {"smg": read_smg, "ma52": read_ma52, "mma52": read_mma52, "bold": read_bold}
 
 
 def survey_other(layout: str, inventory: Inventory) -> Survey:
     """Surveys a tree of the data set with this name."""
-    survey = Survey(inventory.root, layout, vocabulary=builtin(layout))
+    survey = Survey(inventory.root, layout, vocabulary=builtin(CLASSES_OF.get(layout, layout)))
     READERS[layout](inventory, survey)
     list_absent(survey)
     return survey

@@ -1,8 +1,8 @@
 """Recognises the layout of a data root by its files, and reads its index.
 
 iMiGUE's own trees (`imigue.py`), the plain layout for anyone's own data (`plain.py`), also of one
-annotation pickle (`pickles.py`), and trees of SMG, MA-52 and BoLD (`others.py`), recognised by a
-file that only one of them has.
+annotation pickle (`pickles.py`), and trees of SMG, MA-52, MMA-52 and BoLD (`others.py`), recognised
+by a file that only one of them has.
 """
 
 import re
@@ -20,6 +20,7 @@ PICKLES = (".pkl", ".pickle")
 SIGNS = {  # data set -> `sign_of` one of its files
     "smg": r".*/Sample\d{4}_(skeleton|finelabels|color)\.\w+",
     "ma52": r".*/(train|val|test)_list_videos\.txt",
+    "mma52": r"anns/(train|val|test)\.csv id,video_id,start_frame,.*",
     "bold": r"annotations/(train|val|test_meta)\.csv \d+/[^,]+\.mp4/\d+\.mp4,.*",
 }
 
@@ -138,9 +139,9 @@ def survey_layout(root: Path) -> Survey:
 
 
 def sign_of(path: Path) -> str:
-    """Folder and name of a file; of a table in `annotations` also its first line."""
+    """Folder and name of a file; of a table of annotations also its first line."""
     name = f"{path.parent.name}/{path.name}"
-    if path.parent.name != "annotations" or path.suffix.lower() != ".csv":
+    if path.parent.name not in ("annotations", "anns") or path.suffix.lower() != ".csv":
         return name
     with path.open(encoding="utf-8", errors="replace") as file:
         return f"{name} {file.readline(300)}"

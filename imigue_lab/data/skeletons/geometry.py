@@ -156,14 +156,6 @@ def person_box(skeleton: Skeleton, size: Size, padding: float = 0.25) -> Box:
     return int(start[1]), int(start[0]), int(stop[1] - start[1]), int(stop[0] - start[0])
 
 
-def compact(skeleton: Skeleton, size: Size, padding: float = 0.25) -> tuple[Skeleton, Size]:
-    """Crops the picture to the `person_box`."""
-    top, left, height, width = person_box(skeleton, size, padding)
-    places = skeleton[..., :2].copy()
-    places -= np.where(places != 0, (left, top), 0).astype(np.float32)
-    return with_places(skeleton, places), (height, width)
-
-
 def short_side(size: Size, length: int) -> Size:
     """The size with the same aspect ratio whose shorter side is `length`."""
     scale = length / min(size)
@@ -212,9 +204,7 @@ def random_part(
 def crop(skeleton: Skeleton, box: Box) -> Skeleton:
     """The joints in a region of the picture."""
     places = skeleton[..., :2] - np.array([box[1], box[0]], dtype=np.float32)
-    if skeleton.shape[-1] > 2:
-        places[skeleton[..., 2] <= 0] = 0
-    return with_places(skeleton, places)
+    return with_places(skeleton, places * present(skeleton)[..., None])
 
 
 def crop_places(

@@ -21,50 +21,41 @@ Adjacency = Float[np.ndarray, "K V V"]
 Edges = tuple[tuple[int, int], ...]  # (child, parent)
 
 
-def edges(layout: Layout) -> Edges:
-    """(child, parent) of every bone; of `ntu25` as in ST-GCN, 2s-AGCN and CTR-GCN."""
-    return tuple((child, parent) for parent, child in layout.bones)
+def edges(layout: Layout, pyskl: bool = False) -> Edges:
+    """(child, parent) of every bone; of `ntu25` as in ST-GCN, 2s-AGCN and CTR-GCN.
 
-
-def pyskl_edges(layout: Layout) -> Edges:
-    """As `edges`, but the hand tips of `ntu25` are children of the hand, as its thumbs are.
-
-    The checkpoints of pyskl and mmaction2 were trained on these edges; the bone stream uses the
-    bones of the layout everywhere.
+    In `pyskl` the hand tips of `ntu25` are children of the hand, as its thumbs are. The checkpoints
+    of pyskl and mmaction2 were trained on these edges; the bone stream uses the bones of the layout
+    everywhere.
     """
-    if layout.name != "ntu25":
-        return edges(layout)
-    parent = {joint: layout.joints.index(joint) for joint in ("left_hand", "right_hand")}
-    tips = {layout.joints.index(f"{hand}_tip"): index for hand, index in parent.items()}
-    return tuple((child, tips.get(child, joint)) for child, joint in edges(layout))
+    parent_of = {child: parent for parent, child in layout.bones}
+    for hand in ("left_hand", "right_hand") if pyskl and layout.name == "ntu25" else ():
+        parent_of[layout.joints.index(f"{hand}_tip")] = layout.joints.index(hand)
+    return tuple(parent_of.items())
 
 
-def spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
+def spatial(layout: Layout, pyskl: bool = False) -> Adjacency:
     """Three subsets: each joint itself, child to parent turned inward, parent to child outward.
 
     ``A = (I, norm(inward), norm(outward))``; used by 2s-AGCN, AAGCN, CTR-GCN and ST-GCN++.
-
-    `links` are (child, parent) pairs instead of the layout's bones, such as `pyskl_edges`.
     """
     joints = len(layout.joints)
     inward = np.zeros((joints, joints))
-    for child, parent in edges(layout) if links is None else links:
+    for child, parent in edges(layout, pyskl):
         inward[parent, child] = 1
     return np.stack([np.eye(joints), normalise_columns(inward), normalise_columns(inward.T)])
 
 
-def stgcn_spatial(layout: Layout, links: Edges | None = None) -> Adjacency:
+def stgcn_spatial(layout: Layout, pyskl: bool = False) -> Adjacency:
     """Spatial partition of ST-GCN: the joint, then its "close" and its "further" neighbours.
 
     Close neighbours are at least as far from the root as the joint (published name and order). The
     published code computes distances up to one bone only and treats all others as infinite, hence
     equal: only the edges at the root are split. This is reproduced here.
-
-    `links` are as in `spatial`.
     """
     own = np.eye(len(layout.joints))
     joined = own.copy()
-    for child, parent in edges(layout) if links is None else links:
+    for child, parent in edges(layout, pyskl):
         joined[child, parent] = joined[parent, child] = 1
     to_root = np.where(joined[layout.root] > 0, 1 - own[layout.root], np.inf)
     close = to_root[:, None] >= to_root[None, :]

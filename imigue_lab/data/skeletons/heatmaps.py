@@ -86,8 +86,7 @@ def segments(
     start: Float[Tensor, "*B T K C"], end: Float[Tensor, "*B T K C"], size: Size, sigma: float
 ) -> Tensor:
     """Gaussians of the distance from each pixel to the nearest point of the segment; one shorter
-    than a pixel ends at its start.
-    """
+    than a pixel ends at its start."""
     score = torch.minimum(scores(start), scores(end))
     short = (start[..., :2] - end[..., :2]).square().sum(dim=-1) < 1
     score = torch.where(short & (score > 0), scores(start), score)

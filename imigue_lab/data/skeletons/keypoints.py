@@ -73,8 +73,7 @@ class Layout:
 
 def read_layouts() -> dict[str, Layout]:
     """Those of `layouts.toml`: bones such as ``neck-nose-chin``, two of them; `right_x` is paired
-    with `left_x`; joints in metres are in space.
-    """
+    with `left_x`; joints in metres are in space."""
     file = tomllib.loads(Path(__file__).with_name("layouts.toml").read_text(encoding="utf-8"))
     joints, bones = file["joints"], file["bones"]
     mesh = [file["mesh"].get(f"{number}", f"mesh_{number}") for number in range(468)]

@@ -164,13 +164,13 @@ def draw(
     for side in ("right", "left"):
         arm = [px[f"{side}_shoulder"], px[f"{side}_elbow"], px[f"{side}_wrist"]]
         pen.line(arm, fill=look.shirt, width=13, joint="curve")
-        disc(pen, px[f"{side}_shoulder"], 7, look.shirt)
-        disc(pen, px[f"{side}_wrist"], 6, look.skin)
+        pen.circle(px[f"{side}_shoulder"], 7, look.shirt)
+        pen.circle(px[f"{side}_wrist"], 6, look.skin)
     pen.line([px["neck"], px["nose"]], fill=look.skin, width=12)
     draw_head(pen, look, px, smile, face_seen)
     pen.rectangle([0, HEIGHT * 0.93, WIDTH, HEIGHT], fill=(96, 72, 52))
     if mark is not None:
-        disc(pen, tuple(to_pixels(mark[0])), 6, tuple(HUES[mark[1]]))
+        pen.circle(tuple(to_pixels(mark[0])), 6, tuple(HUES[mark[1]]))
     return np.asarray(picture)
 
 
@@ -198,15 +198,10 @@ def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen
         return
     pen.ellipse([x - 15, y - 18, x + 15, y + 20], fill=look.skin)
     for side in ("right", "left"):
-        disc(pen, px[f"{side}_eye"], 2, (20, 20, 20))
+        pen.circle(px[f"{side}_eye"], 2, (20, 20, 20))
     bend = float(np.clip(5 * smile, -6, 6))
     corners = [(x - 7, y + 11 - bend / 2), (x, y + 11 + bend / 2), (x + 7, y + 11 - bend / 2)]
     pen.line(corners, fill=(140, 30, 40), width=2, joint="curve")
-
-
-def disc(pen: ImageDraw.ImageDraw, centre: tuple, radius: int, fill: tuple) -> None:
-    x, y = centre
-    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
 
 
 @dataclass(frozen=True)

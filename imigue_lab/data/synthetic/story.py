@@ -259,8 +259,7 @@ def plan_dense_gestures(
     frames: int, signal: str, rng: np.random.Generator
 ) -> tuple[list[Gesture], list[Gesture]]:
     """Clips of any length that start up to 1 s before, or 2 s after, the end of the last one, each
-    of another joint than it; and a movement of 0.5 to 3 s without a class every 4 s.
-    """
+    of another joint than it; and a movement of 0.5 to 3 s without a class every 4 s."""
 
     def lasting(start: int, end: int, label: int, pattern: int, joint: int) -> Gesture:
         return Gesture(start, end, label, pattern, joint, THROUGHOUT, UNMARKED, joint, THROUGHOUT)

@@ -276,8 +276,7 @@ def write_ma52(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
 
 def write_bold(root: Path, recording: Recording, spec: SyntheticSpec) -> None:
     """A film, the joints of everybody in it and its ratings for each gesture; one frame in ten has
-    no joints of the person.
-    """
+    no joints of the person."""
     interview, root = recording.interview, root / "BOLD_public"
     table = {"test": "test_meta", "validation": "val"}.get(interview.split, "train")
     for row, gesture in enumerate(interview.gestures):

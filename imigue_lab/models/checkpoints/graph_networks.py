@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from imigue_lab.data.skeletons.graphs import pyskl_edges, stgcn_spatial
+from imigue_lab.data.skeletons.graphs import stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
 from imigue_lab.errors import DataError
 from imigue_lab.models.checkpoints.pictures import Names, State
@@ -25,64 +25,44 @@ def inside(part: str, **ours: str) -> Names:
 
 
 NETWORK: Names = (
+    (r"^st_gcn_networks\.(\d+)\.tcn\.0\.", r"blocks.\1.graph.norm."),  # ST-GCN's
+    (r"^st_gcn_networks\.(\d+)\.tcn\.2\.", r"blocks.\1.time.conv."),
+    (r"^st_gcn_networks\.(\d+)\.tcn\.3\.", r"blocks.\1.time.norm."),
+    (r"^edge_importance\.(\d+)$", r"blocks.\1.graph.importance"),
     (r"^l(\d+)\.", lambda block: f"blocks.{int(block[1]) - 1}."),
+    (r"^(?:gcn|net|st_gcn_networks)\.(\d+)\.", r"blocks.\1."),
     (r"^data_bn\.", "norm."),
-    (r"^(?:fc|cls_head\.fc|cls_head\.fc_cls)\.", "head."),
-    (r"^(?:gcn|net)\.(\d+)\.", r"blocks.\1."),
+    (r"^(?:fc|fcn|cls_head\.fc|cls_head\.fc_cls)\.", "head."),
     (r"^(blocks\.\d+)\.gcn1?\.", r"\1.graph."),
     (r"^(blocks\.\d+)\.tcn1?\.", r"\1.time."),
     *inside("residual", conv="0", bn="1"),
     *inside("graph", bn="norm", down="skip"),
     (r"\.graph\.(?:PA|A)$", ".graph.learned"),
-    *inside("time", bn="norm"),
-)
-BRANCHES: Names = (
-    (r"\.branches\.(\d)\.3\.conv\.", r".branches.\1.look."),
-    (r"\.branches\.(\d)\.(?:3\.bn|4)\.", r".branches.\1.norm."),
-    (r"\.branches\.(\d)\.([01])\.", r".branches.\1.shrink.\2."),
-    (r"\.branches\.5\.(weight|bias)$", r".branches.5.look.\1"),
-    *inside("time", transform="join"),
-)
-SUBSETS = inside("graph", conv_a="theta", conv_b="phi", conv_d="weights")
-AGCN: Names = (*NETWORK, *SUBSETS, *inside("time", conv="0", norm="1"))
-STGCN: Names = (
-    *NETWORK,
-    (r"^st_gcn_networks\.(\d+)\.", r"blocks.\1."),
-    (r"^edge_importance\.(\d+)$", r"blocks.\1.graph.importance"),
-    (r"^fcn\.", "head."),
-    (r"\.gcn\.conv\.", ".graph.weights."),
-    (r"\.tcn\.0\.", ".graph.norm."),
-    (r"\.tcn\.2\.", ".time.conv."),
-    (r"\.tcn\.3\.", ".time.norm."),
-)
-PYSKL_STGCN: Names = (
-    (r"^gcn\.(\d+)\.gcn\.A$", r"blocks.\1.graph.fixed"),
-    (r"^gcn\.(\d+)\.gcn\.PA$", r"blocks.\1.graph.importance"),
-    *NETWORK,
-    *inside("graph", conv="weights"),
-)
-STGCNPP: Names = (*NETWORK, *BRANCHES, *inside("graph", conv="weights"))
-AAGCN: Names = (
-    *NETWORK,
-    *SUBSETS,
+    *inside("graph", conv="weights", conv_a="theta", conv_b="phi", conv_d="weights"),
     *inside("graph", conv_sa="emphasis.joints", conv_ta="emphasis.frames"),
     *inside("graph", fc1c="emphasis.squeeze", fc2c="emphasis.restore"),
-)
-CTRGCN: Names = (
-    *NETWORK,
-    (r"\.branches\.3\.0\.", ".branches.3.look."),
-    (r"\.branches\.3\.1\.", ".branches.3.norm."),
+    *inside("graph", pre="before", post="after", conv1="first", conv2="second"),
     (r"\.graph\.convs\.(\d)\.conv1\.", r".graph.refinements.\1.first."),
     (r"\.graph\.convs\.(\d)\.conv2\.", r".graph.refinements.\1.second."),
     (r"\.graph\.convs\.(\d)\.conv3\.", r".graph.refinements.\1.values."),
     (r"\.graph\.convs\.(\d)\.conv4\.", r".graph.refinements.\1.expand."),
-    *BRANCHES,
-)
-DGSTGCN: Names = (
-    *NETWORK,
-    *BRANCHES,
-    *inside("graph", pre="before", post="after", conv1="first", conv2="second"),
+    *inside("time", bn="norm", transform="join"),
     (r"\.time\.add_coeff$", ".time.gamma"),
+    (r"\.branches\.(\d)\.3\.conv\.", r".branches.\1.look."),
+    (r"\.branches\.(\d)\.(?:3\.bn|4)\.", r".branches.\1.norm."),
+    (r"\.branches\.(\d)\.([01])\.", r".branches.\1.shrink.\2."),
+    (r"\.branches\.5\.(weight|bias)$", r".branches.5.look.\1"),
+)
+AGCN: Names = (*NETWORK, *inside("time", conv="0", norm="1"))
+PYSKL_STGCN: Names = (
+    (r"^gcn\.(\d+)\.gcn\.A$", r"blocks.\1.graph.fixed"),
+    (r"^gcn\.(\d+)\.gcn\.PA$", r"blocks.\1.graph.importance"),
+    *NETWORK,
+)
+CTRGCN: Names = (
+    (r"\.branches\.3\.0\.", ".branches.3.look."),
+    (r"\.branches\.3\.1\.", ".branches.3.norm."),
+    *NETWORK,
 )
 HEADS = ("cls_head.fc_cls.weight", "cls_head.fc.weight", "fc.weight", "fcn.weight")
 
@@ -171,7 +151,7 @@ def pyskl_rest(state: State, keys: Keys, layout: Layout) -> dict[str, Any]:
     graph = state.get("gcn.0.gcn.A")
     if graph is None:
         check_named("pyskl/stgcn", layout)
-        graph = torch.tensor(stgcn_spatial(layout, pyskl_edges(layout)), dtype=torch.float32)
+        graph = torch.tensor(stgcn_spatial(layout, pyskl=True), dtype=torch.float32)
     return {"graph": graph}
 
 

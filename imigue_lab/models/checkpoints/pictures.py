@@ -216,11 +216,8 @@ def read_rgbpose(
     """No shape shows the heatmaps for each frame of RGB, or the strides of rows and columns."""
     paths = []
     for path in ("rgb", "pose"):
-        own = {
-            key: w
-            for name, w in state.items()
-            if (key := name.removeprefix(f"{path}_path.")) != name
-        }
+        start = f"{path}_path."
+        own = {n.removeprefix(start): w for n, w in state.items() if n.startswith(start)}
         own["cls_head.fc_cls.weight"] = state[f"cls_head.fc_{path}.weight"]
         paths.append(read_posec3d(own))
     both = {

@@ -55,7 +55,11 @@ class Family(NamedTuple):
 
 
 def graphs(
-    builder: str, names: Names, keys: Keys, rest: nets.Rest = nets.learned_graph, **fixed: Any
+    builder: str,
+    keys: Keys,
+    rest: nets.Rest = nets.learned_graph,
+    names: Names = nets.NETWORK,
+    **fixed: Any,
 ) -> Family:
     read = partial(nets.read_network, keys=keys, rest=rest)
     return Family(f"graph.{builder}", names, read, fixed, nets.DROPPED)
@@ -73,17 +77,15 @@ VIDEOMAE = Family(
     prepare=masked.with_key_bias,
 )
 FAMILIES = {
-    "2s-agcn": graphs("agcn:build_agcn", nets.AGCN, AGCN, nets.agcn_rest),
-    "st-gcn": graphs("stgcn:build_stgcn", nets.STGCN, ST_GCN, nets.stgcn_rest),
-    "pyskl/stgcn": graphs("stgcn:build_stgcn", nets.PYSKL_STGCN, PYSKL_STGCN, nets.pyskl_rest),
-    "pyskl/stgcn++": graphs("stgcn:build_stgcnpp", nets.STGCNPP, STGCNPP),
-    "aagcn": graphs("agcn:build_aagcn", nets.AAGCN, AGCN, nets.aagcn_rest),
-    "pyskl/aagcn": graphs(
-        "agcn:build_aagcn", nets.AAGCN, PYSKL_AGCN, nets.aagcn_rest, original=False
-    ),
-    "ctr-gcn": graphs("ctrgcn:build_ctrgcn", nets.CTRGCN, CTRGCN),
-    "pyskl/ctrgcn": graphs("ctrgcn:build_ctrgcn", nets.CTRGCN, PYSKL_CTRGCN, original=False),
-    "pyskl/dgstgcn": graphs("ctrgcn:build_dgstgcn", nets.DGSTGCN, DGSTGCN, nets.dgstgcn_rest),
+    "2s-agcn": graphs("agcn:build_agcn", AGCN, nets.agcn_rest, nets.AGCN),
+    "st-gcn": graphs("stgcn:build_stgcn", ST_GCN, nets.stgcn_rest),
+    "pyskl/stgcn": graphs("stgcn:build_stgcn", PYSKL_STGCN, nets.pyskl_rest, nets.PYSKL_STGCN),
+    "pyskl/stgcn++": graphs("stgcn:build_stgcnpp", STGCNPP),
+    "aagcn": graphs("agcn:build_aagcn", AGCN, nets.aagcn_rest),
+    "pyskl/aagcn": graphs("agcn:build_aagcn", PYSKL_AGCN, nets.aagcn_rest, original=False),
+    "ctr-gcn": graphs("ctrgcn:build_ctrgcn", CTRGCN, names=nets.CTRGCN),
+    "pyskl/ctrgcn": graphs("ctrgcn:build_ctrgcn", PYSKL_CTRGCN, names=nets.CTRGCN, original=False),
+    "pyskl/dgstgcn": graphs("ctrgcn:build_dgstgcn", DGSTGCN, nets.dgstgcn_rest),
     "pyskl/posec3d": Family(
         "pictures.poseconv3d:build_poseconv3d", pics.POSEC3D, pics.read_posec3d
     ),

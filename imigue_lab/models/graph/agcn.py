@@ -20,7 +20,8 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
+from imigue_lab.data.skeletons.graphs import spatial
+from imigue_lab.data.skeletons.keypoints import Layout, Stored
 from imigue_lab.models.graph.layers import (
     SUBSETS,
     Attention,
@@ -42,9 +43,8 @@ from imigue_lab.models.graph.stgcn import (
     GraphBlock,
     GraphNetwork,
     Sizes,
-    build_parts,
+    build_network,
     mean_over_time,
-    spatial_graph,
     start_as_published,
     start_head,
 )
@@ -134,16 +134,6 @@ class AGCN(GraphNetwork):
     def layers(self, skeleton: Skeletons, frame_mask: FrameMask | None) -> Iterator[Encoded]:
         return super().layers(self.norm.fill_persons(skeleton), frame_mask)
 
-    def pooled(
-        self, skeleton: Skeletons, frame_mask: FrameMask | None = None
-    ) -> Float[Tensor, "B D"]:
-        x, own = self.encode(skeleton, frame_mask)
-        x = reduce(x, "(b m) d v t -> b d t", "mean", m=self.persons)
-        if own is None:
-            return x.mean(dim=-1)
-        share = own[:: self.persons, 0]
-        return (x * share).sum(dim=-1) / share.sum(dim=-1)
-
     def tokens(
         self, skeleton: Skeletons, frame_mask: FrameMask | None = None
     ) -> Float[Tensor, "B persons S V D"]:
@@ -197,14 +187,12 @@ def build_agcn(
     keypoints: Stored | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> AGCN:
     """One stream of 2s-AGCN, started as published."""
-    layout = layout_of(keypoints)
-    graph = spatial_graph(layout) if graph is None else graph
-    graph_part = partial(AdaptiveGraphConvolution, graph)
 
     def time_part(width: int, stride: int) -> NormedConvolution:
         return NormedConvolution(width, width, KERNEL, stride)
 
-    return start_as_published(AGCN(*build_parts(graph_part, time_part, layout, classes, **sizes)))
+    start, parts = spatial if graph is None else graph, (AdaptiveGraphConvolution, time_part)
+    return start_as_published(build_network(keypoints, classes, start, *parts, AGCN, **sizes))
 
 
 class CorrectedGraphConvolution(SubsetConvolutions):
@@ -285,11 +273,9 @@ def build_aagcn(
             which it is not.
         original: graph and start of the authors' code, else of pyskl's; the equations are the same.
     """
-    layout = layout_of(keypoints)
-    graph = spatial_graph(layout, original) if graph is None else graph
-    graph_part = partial(CorrectedGraphConvolution, graph, emphasis=emphasis)
-    parts = build_parts(graph_part, OneConvolution, layout, classes, **sizes)
-    model = start_as_published(GraphNetwork(*parts))
+    parts = partial(CorrectedGraphConvolution, emphasis=emphasis), OneConvolution
+    start = partial(spatial, pyskl=not original) if graph is None else graph
+    model = start_as_published(build_network(keypoints, classes, start, *parts, **sizes))
     for part in model.modules():
         if isinstance(part, Emphasis):
             nn.init.xavier_normal_(part.joints.weight)

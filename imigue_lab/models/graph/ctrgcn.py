@@ -20,7 +20,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.graphs import random_start
+from imigue_lab.data.skeletons.graphs import random_start, spatial
 from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     SUBSETS,
@@ -35,9 +35,8 @@ from imigue_lab.models.graph.layers import (
 from imigue_lab.models.graph.stgcn import (
     GraphNetwork,
     Sizes,
-    build_parts,
+    build_network,
     mean_over_time,
-    spatial_graph,
     start_as_published,
     start_head,
 )
@@ -123,12 +122,10 @@ def build_ctrgcn(
         original: the authors' code, else pyskl's, where graphs lead the other way and a ReLU
             follows the branches over time. Their outputs differ.
     """
-    layout = layout_of(keypoints)
-    graph = spatial_graph(layout, original) if graph is None else graph
-    graph_part = partial(RefinedGraphConvolution, graph, transposed=original)
-    time_part = partial(FourBranches, rectify=not original)
-    parts = build_parts(graph_part, time_part, layout, classes, **sizes)
-    model = start_as_published(GraphNetwork(*parts))
+    graph_part = partial(RefinedGraphConvolution, transposed=original)
+    parts = graph_part, partial(FourBranches, rectify=not original)
+    start = partial(spatial, pyskl=not original) if graph is None else graph
+    model = start_as_published(build_network(keypoints, classes, start, *parts, **sizes))
     return model if original else start_head(model)
 
 
@@ -141,13 +138,13 @@ class DynamicGraphConvolution(nn.Module):
     which the first is used, as published.
     """
 
-    def __init__(self, graph: Graph, in_width: int, width: int, inner: int):
+    def __init__(self, graph: Graph, in_width: int, width: int, ratio: float):
         super().__init__()
         self.groups = len(graph)
         self.learned = nn.Parameter(graph.clone())
         self.alpha = nn.Parameter(torch.zeros(self.groups))
         self.beta = nn.Parameter(torch.zeros(self.groups))
-        hidden = inner * self.groups
+        hidden = int(ratio * width + 1e-6) * self.groups
         self.before = nn.Sequential(
             nn.Conv2d(in_width, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(inplace=True)
         )
@@ -189,13 +186,10 @@ def build_dgstgcn(
         ratio: of a group's channels to a block's (paper: 1/8, with 8 groups).
         entries: of the body joint's weights, at least the number of joints, which is the default.
     """
-    layout = layout_of(keypoints)
-    if graph is None:
+    layout, start = layout_of(keypoints), graph
+    if start is None:
         rng = np.random.RandomState(int(torch.randint(2**31, ())))
-        graph = torch.tensor(random_start(layout, rng), dtype=torch.float32)
-
-    def graph_part(in_width: int, width: int) -> DynamicGraphConvolution:
-        return DynamicGraphConvolution(graph, in_width, width, int(ratio * width + 1e-6))
-
-    time_part = partial(MultiScaleWithBody, entries=entries or len(layout.joints))
-    return start_head(GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes)))
+        start = partial(random_start, rng=rng)
+    graph_part = partial(DynamicGraphConvolution, ratio=ratio)
+    parts = graph_part, partial(MultiScaleWithBody, entries=entries or len(layout.joints))
+    return start_head(build_network(layout, classes, start, *parts, **sizes))

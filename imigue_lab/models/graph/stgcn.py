@@ -22,7 +22,7 @@ from einops import einsum, rearrange, reduce, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imigue_lab.data.skeletons.graphs import edges, pyskl_edges, spatial, stgcn_spatial
+from imigue_lab.data.skeletons.graphs import Adjacency, spatial, stgcn_spatial
 from imigue_lab.data.skeletons.keypoints import Layout, Stored, layout_of
 from imigue_lab.models.graph.layers import (
     SUBSETS,
@@ -148,36 +148,38 @@ class Sizes(TypedDict, total=False):
     mask_missing: bool  # missing joints are zeros, see `JointNorm` (default); False: as published
 
 
-def spatial_graph(layout: Layout, original: bool = True) -> Graph:
-    """Joint, inward and outward subsets, of the authors' edges or else of pyskl's."""
-    links = edges(layout) if original else pyskl_edges(layout)
-    return torch.tensor(spatial(layout, links), dtype=torch.float32)
-
-
-def build_parts(
-    graph: Callable[[int, int], nn.Module],
-    time: Callable[[int, int], nn.Module],
-    layout: Layout,
+def build_network(
+    keypoints: Stored | Layout,
     classes: int,
+    graph: Graph | Callable[[Layout], Adjacency],
+    graph_part: Callable[[Graph, int, int], nn.Module],
+    time_part: Callable[[int, int], nn.Module],
+    kind: type[Network] = GraphNetwork,
+    *,
     channels: int = 3,
     persons: int = 1,
     width: int = 64,
     depths: Sequence[int] = (4, 3, 3),
     mask_missing: bool = True,
-) -> tuple[JointNorm, list[GraphBlock], nn.Linear]:
-    """The norm, blocks and linear layer of any graph network; the last arguments are `Sizes`.
+) -> Network:
+    """Any graph network; the last arguments are `Sizes`.
 
-    `graph` creates a block's graph part from the widths before and after, `time` its time part from
-    the width and stride.
+    `graph`, given or of the layout, is what the blocks' graphs start from. `graph_part` creates a
+    block's graph part from it and the widths before and after, `time_part` its time part from the
+    width and stride.
     """
+    layout = layout_of(keypoints)
+    if not isinstance(graph, Tensor):
+        graph = torch.tensor(graph(layout), dtype=torch.float32)
     widths = [channels] + [width * 2**stage for stage, n in enumerate(depths) for _ in range(n)]
     halved = {sum(depths[:stage]) for stage in range(1, len(depths))}
     blocks = []
     for number, pair in enumerate(pairwise(widths)):
         stride = 2 if number in halved else 1
-        blocks.append(GraphBlock(graph(*pair), time(pair[1], stride), pair, stride, number > 0))
+        parts = graph_part(graph, *pair), time_part(pair[1], stride)
+        blocks.append(GraphBlock(*parts, pair, stride, number > 0))
     norm = JointNorm(layout, persons, channels, mask_missing)
-    return norm, blocks, nn.Linear(widths[-1], classes)
+    return kind(norm, blocks, nn.Linear(widths[-1], classes))
 
 
 def start_as_published(model: Network) -> Network:
@@ -266,12 +268,9 @@ def build_stgcn(
     Args, beside `Sizes`:
         dropout: after each block's time part but the first's (paper: 0.5; in pyskl 0).
     """
-    layout = layout_of(keypoints)
-    if graph is None:
-        graph = torch.tensor(stgcn_spatial(layout), dtype=torch.float32)
-    graph_part = partial(WeightedGraphConvolution, graph)
-    time_part = partial(OneConvolution, dropout=dropout)
-    model = GraphNetwork(*build_parts(graph_part, time_part, layout, classes, **sizes))
+    parts = WeightedGraphConvolution, partial(OneConvolution, dropout=dropout)
+    start = stgcn_spatial if graph is None else graph
+    model = build_network(keypoints, classes, start, *parts, **sizes)
     model.get_submodule("blocks.0.time").dropout = nn.Identity()
     return start_head(model)
 
@@ -280,7 +279,6 @@ def build_stgcnpp(
     keypoints: Stored | Layout, classes: int, graph: Graph | None = None, **sizes: Unpack[Sizes]
 ) -> GraphNetwork:
     """ST-GCN++: graphs learned per layer, time at six scales."""
-    layout = layout_of(keypoints)
-    graph = spatial_graph(layout, original=False) if graph is None else graph
-    graph_part = partial(LearnedGraphConvolution, graph)
-    return start_head(GraphNetwork(*build_parts(graph_part, MultiScale, layout, classes, **sizes)))
+    start = partial(spatial, pyskl=True) if graph is None else graph
+    parts = LearnedGraphConvolution, MultiScale
+    return start_head(build_network(keypoints, classes, start, *parts, **sizes))

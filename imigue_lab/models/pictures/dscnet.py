@@ -13,6 +13,7 @@ there N = B M; D channels inside.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from einops import rearrange, reduce
@@ -186,15 +187,9 @@ def build_dscnet_rgb(
 
 
 def build_dscnet(
-    classes: int = 32,
-    segments: int = 8,
-    frames: int = 3,
-    depths: Sequence[int] = RESNET50,
-    inner: int = 64,
-    channels: int = 3,
-    widths: Sequence[Sequence[int]] = WIDTHS,
+    classes: int = 32, channels: int = 3, widths: Sequence[Sequence[int]] = WIDTHS, **rgb: Any
 ) -> DSCNet:
-    """All of DSCNet, untrained; see `build_dscnet_rgb` and `build_msstnet`."""
-    rgb = build_dscnet_rgb(classes, segments, frames, depths, inner)
+    """All of DSCNet, untrained; `rgb` is for `build_dscnet_rgb`, the rest for `build_msstnet`."""
+    stream = build_dscnet_rgb(classes, **rgb)
     joint, bone = (build_msstnet(classes, channels, widths) for _ in range(2))
-    return DSCNet(rgb, joint, bone)
+    return DSCNet(stream, joint, bone)

@@ -175,22 +175,25 @@ def around_persons(pictures: ClipPictures, gestures: GestureData, sizes: Sizes) 
     return replace(pictures, boxes=boxes, notes=[*pictures.notes, *notes])
 
 
-def load_baseline_data(settings: BaselineSettings, index: Index | None = None) -> BaselineData:
+def load_baseline_data(
+    settings: BaselineSettings, index: Index | None = None, gestures: GestureData | None = None
+) -> BaselineData:
     """Reads what the network needs: keypoints, or frames of clips, which are decoded if absent.
 
-    `index` replaces the index of `settings.data`. Raises DataError if these are incomplete or
-    inconsistent.
+    `index` replaces the index of `settings.data`, and `gestures` its split and keypoints. Raises
+    DataError if these are incomplete or inconsistent.
     """
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
     index = index or open_data_of(settings)
-    gestures = pictures = None
-    if modality != "RGB" or settings.region == "person":
+    around = modality == "RGB" and settings.region == "person"
+    if not gestures and (modality != "RGB" or around):
         gestures = load_gesture_data(index, fold, seed, settings.keypoints)
     split = gestures.split if gestures else split_gestures(index, fold, seed)
+    sizes, pictures = picture_sizes(index), None
     if "RGB" in modality:
         from imigue_lab.training.baselines.frames import open_pictures
 
         pictures = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
-        if gestures and modality == "RGB":
-            pictures, gestures = around_persons(pictures, gestures, picture_sizes(index)), None
-    return BaselineData(split, gestures, pictures, picture_sizes(index))
+        if gestures and around:
+            pictures = around_persons(pictures, gestures, sizes)
+    return BaselineData(split, gestures if modality != "RGB" else None, pictures, sizes)

@@ -9,7 +9,6 @@ Letters in shapes: M persons, T frames, V joints, C = x, y, score; K joints or l
 Source: Duan et al., CVPR 2022, sections 3.2 and 3.4; pyskl's pipelines.
 """
 
-import random
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,11 +21,9 @@ from imigue_lab.data.skeletons.augment import flip
 from imigue_lab.data.skeletons.geometry import (
     Size,
     Skeleton,
-    compact,
     crop,
     person_box,
     present,
-    random_box,
     random_part,
     resize,
     short_side,
@@ -67,15 +64,14 @@ class HeatmapClips(SkeletonClips):
     def placed(self, clip: Clip, number: int, ordinal: int) -> Clip:
         """A draw in pixels of its heatmap; augmented, a random part of it, mirrored by chance."""
         skeleton, square = clip.skeleton.numpy(), (self.side, self.side)
-        cut, size = compact(skeleton, self.edge(skeleton))
+        box = person_box(skeleton, self.edge(skeleton))
+        cut, size = crop(skeleton, box), box[2:]
         if self.how.augment == "none":
             cut = resize(cut, size, square)
         else:
-            rng = self.rng(number, 2, ordinal)
-            offsets = random.Random(int(rng.randint(2**31)))
-            larger = short_side(size, self.sides[1])
-            box = random_box(larger, rng, offsets)
-            cut = resize(crop(resize(cut, size, larger), box), box[2:], square)
+            rng, larger = self.rng(number, 2, ordinal), short_side(size, self.sides[1])
+            part = random_part((0, 0, *larger), rng)
+            cut = resize(crop(resize(cut, size, larger), part), part[2:], square)
             if self.how.augment == "mirror" and rng.rand() < 0.5:
                 cut = flip(cut, self.layout, self.side)
         seen = torch.from_numpy(present(cut))

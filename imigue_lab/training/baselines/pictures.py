@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import RandAugment
-from torchvision.transforms.v2.functional import erase, resized_crop
+from torchvision.transforms.v2.functional import erase, normalize, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
@@ -187,10 +187,9 @@ def distorted(
 
 def as_input(frames: UInt8[Tensor, "B T 3 H W"], model: str) -> Tensor:
     """``(x / 255 - mean) / deviation`` of R, G and B; (B, 3, T, H, W), or (B, 3 T, H, W)."""
-    colours = KINETICS if model == "mvitv2-s" else IMAGENET
-    mean, deviation = (torch.tensor(c, device=frames.device)[:, None, None] for c in colours)
+    x = normalize(frames / 255, *(KINETICS if model == "mvitv2-s" else IMAGENET))
     form = "b t c h w -> b (t c) h w" if model in STACKED else "b t c h w -> b c t h w"
-    return rearrange((frames / 255 - mean) / deviation, form).contiguous()
+    return rearrange(x, form).contiguous()
 
 
 def centre(frames: UInt8[Tensor, "T 3 S L"], crop: int, place: int = 0) -> UInt8[Tensor, "T 3 H W"]:

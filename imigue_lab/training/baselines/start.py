@@ -19,31 +19,22 @@ from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
-from imigue_lab.models.baselines import ROWS, Name
-from imigue_lab.models.checkpoints.registry import State, load_published, read_checkpoint, unwrap
+from imigue_lab.models.baselines import BUILDERS, ROWS, Name
+from imigue_lab.models.checkpoints.registry import (
+    FAMILIES,
+    State,
+    load_published,
+    read_checkpoint,
+    unwrap,
+)
 from imigue_lab.models.weights import BY_NAME, download
 from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.optimisers import HEAD
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 
-FAMILIES_OF = {
-    "2s-agcn": ("2s-agcn",),
-    "st-gcn": ("st-gcn", "pyskl/stgcn"),
-    "st-gcn++": ("pyskl/stgcn++",),
-    "strongaug": ("pyskl/stgcn++",),
-    "aagcn": ("aagcn", "pyskl/aagcn"),
-    "ctr-gcn": ("ctr-gcn", "pyskl/ctrgcn"),
-    "dg-stgcn": ("pyskl/dgstgcn",),
-    "poseconv3d": ("pyskl/posec3d",),
-    "rgbpose-conv3d": ("rgbpose-conv3d",),
-    "tsm": ("tsm-r50",),
-    "video-swin-t": ("video-swin",),
-    "video-swin-s": ("video-swin",),
-    "video-swin-b": ("video-swin",),
-    "mvitv2-s": ("slowfast/mvitv2-s",),
-    "mamp": ("mamp",),
-    "videomae-s": ("videomae",),
-    "videomae-b": ("videomae",),
+FAMILIES_OF = {  # that publish each network
+    name: [family for family, own in FAMILIES.items() if own.builder == builder]
+    for name, builder in BUILDERS.items()
 }
 FILES = (".pt", ".pth", ".pyth")
 HALVES = "slowonly", "poseconv3d"  # of RGBPose-Conv3D
@@ -60,7 +51,7 @@ def missing_start(name: Name) -> list[str]:
     """The remark of a run without a checkpoint whose paper starts from pretrained weights."""
     if not (data := ROWS[name].start):
         return []
-    how = ": set size=paper and checkpoint" if name in FAMILIES_OF else ""
+    how = ": set size=paper and checkpoint" if FAMILIES_OF[name] else ""
     if name == "rgbpose-conv3d":
         how = f": set checkpoint={','.join(half.upper() for half in HALVES)}, finished runs of both"
     return [f"{RANDOM}, its paper from those of {data}{how}; expect less than published"]
@@ -127,7 +118,7 @@ def read_start(
     """
     if runs := runs_named(checkpoint):
         return start_of_runs(runs, name, layout, arguments, stream)
-    if name not in FAMILIES_OF:
+    if not FAMILIES_OF[name]:
         why = "published as a file for each of its streams, and cannot start from one"
         why = why if name == "dscnet" else "published in no form that is read here"
         raise DataError(f"{checkpoint}: {name} is {why}; name a finished run, or leave it empty")

@@ -9,11 +9,9 @@ Letters in shapes: B clips, L frames of a clip, H x W pixels of what the network
 and places of its map, of skeletons persons, times and joints; D its width.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ from imigue_lab.errors import DataError, RunError
 from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.tokens import STEP, WHOLE, Region
 from imigue_lab.training.baselines.clips import Clips
-from imigue_lab.training.baselines.data import BaselineData, around_persons
+from imigue_lab.training.baselines.data import BaselineData, load_baseline_data
 from imigue_lab.training.baselines.pictures import SIDES, ClipPictures, as_input
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline
@@ -84,28 +82,6 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
             " them again"
         )
     return maps, sizes
-
-
-@dataclass(frozen=True)
-class TokenStore:
-    """Tokens of clips, as float16, each valid only for the content that it was encoded from."""
-
-    store: EncoderStore
-    weights: Path  # a file of the encoder
-    contents: Mapping[str, str]  # what the tokens of each clip depend on beside the weights
-
-    def read(self, clip_id: str) -> Tensor | None:
-        """The tokens of a clip; None if they are not stored."""
-        expected = {"fingerprint": self.store.encoding.fingerprint}
-        expected["content"] = self.contents[clip_id]
-        known = self.store.path(clip_id).exists() and self.store.facts(clip_id)
-        if not known or not expected.items() <= known.items():
-            return None
-        return torch.from_numpy(self.store.read(clip_id)["tokens"])
-
-    def write(self, clip_id: str, tokens: Tensor) -> None:
-        content = {"content": self.contents[clip_id]}
-        self.store.write(clip_id, {"tokens": tokens.half().numpy()}, self.weights, content)
 
 
 class MapEncoder(nn.Module):
@@ -222,8 +198,8 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
     `parameter`, of `FITTING`, names it. Raises RunError if the run is of another network, or was
     trained on clips that the split holds out; DataError if a video cannot be read.
     """
-    run, split = find_run(name), gestures.split
-    found, fitting = run.read_checkpoint("best"), FITTING[parameter]
+    run, fitting = find_run(name), FITTING[parameter]
+    found = run.read_checkpoint("best")
     model = found["model"] if found["task"] == "baseline" else found["task"]
     if model not in fitting:
         raise RunError(
@@ -231,20 +207,12 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
             f" {model}; choose another run, or leave it empty"
         )
     settings = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
-    if parameter == "rgb_run":
-        from imigue_lab.training.baselines.frames import open_pictures
-
-        net = load_baseline(run, vocabulary=split.vocabulary)
-        own = open_pictures(index, split.clips, SIDES[settings.size], settings.pictures)
-        if settings.region == "person":
-            own = around_persons(own, gestures, picture_sizes(index))
-        data = BaselineData(split, None, own, picture_sizes(index))
-    else:
-        net, data = load_baseline(run, gestures), BaselineData(split, gestures)
+    kind: Kind = "picture" if parameter == "rgb_run" else "skeleton"
+    net = load_baseline(run, gestures if kind == "skeleton" else None, gestures.split.vocabulary)
+    data = load_baseline_data(settings, index, gestures)
     assert settings.stream != "all"
     streams = (settings.stream,) if model == "mamp" else ()
     mapped = MappedClips([run], settings, data, net, streams)
-    kind: Kind = "picture" if parameter == "rgb_run" else "skeleton"
     refuse_leak(parameter, run, kind, mapped.source.training_clips, data.held_out)
     return mapped
 
@@ -258,22 +226,24 @@ def encode_maps(
     in the store.
     """
     weights = mapped.run.folder / "best.safetensors"
-    kept = TokenStore(create_store(store, index, mapped.encoding), weights, mapped.contents)
-    found = {clip_id: kept.read(clip_id) for clip_id in mapped.seen}
-    maps = {clip_id: tokens for clip_id, tokens in found.items() if tokens is not None}
-    if not (absent := found.keys() - maps.keys()):
+    kept = create_store(store, index, mapped.encoding)
+    content = {clip_id: mapped.contents[clip_id] for clip_id in mapped.seen}
+    fresh = [i for i, own in content.items() if kept.is_fresh(i, weights, content=own)]
+    maps = {clip_id: torch.from_numpy(kept.read(clip_id)["tokens"]) for clip_id in fresh}
+    if not (absent := content.keys() - maps.keys()):
         return maps
     size = len(absent) * prod(mapped.shape) * BYTES_A_VALUE
     print(f"tokens of {len(absent)} clips by {mapped.run.folder.name}: about {size:.1f} GB")
     mapped.net.to(device)
     # Whole batches again: the last bit may depend on the other clips of a batch.
-    ids = list(found)
+    ids = list(content)
     batches = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
     batches = [own for own in batches if not absent.isdisjoint(own)]
     for own in progress(batches, desc="tokens", unit="batch"):
         for clip_id, tokens in zip(own, mapped.encode(own), strict=True):
             if clip_id in absent:
                 maps[clip_id] = tokens
-                kept.write(clip_id, tokens)
+                facts = {"content": content[clip_id]}
+                kept.write(clip_id, {"tokens": tokens.numpy()}, weights, facts)
     mapped.net.cpu()
     return maps

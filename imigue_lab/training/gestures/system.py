@@ -40,15 +40,6 @@ class GestureBatch(NamedTuple):
         )
 
 
-def pad_time(clips: list[Tensor]) -> Tensor:
-    """Stacks (M, time, ...), padded with zeros on both axes."""
-    persons, times = (max(clip.shape[axis] for clip in clips) for axis in (0, 1))
-    stacked = clips[0].new_zeros(len(clips), persons, times, *clips[0].shape[2:])
-    for row, clip in enumerate(clips):
-        stacked[row, : clip.shape[0], : clip.shape[1]] = clip
-    return stacked
-
-
 def pad_tokens(clips: list[Tokens]) -> Tokens:
     """Batches of one clip, padded and concatenated."""
     names = ("values", "times", "mask", "places", "rest")

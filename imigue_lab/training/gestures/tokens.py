@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from imigue_lab.data.clips import frame_mask, pad_time
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
@@ -36,7 +37,7 @@ from imigue_lab.training.gestures import map_encoder, pose_encoder
 from imigue_lab.training.gestures.map_encoder import Map, MappedClips
 from imigue_lab.training.gestures.pose_encoder import PoseClip
 from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.gestures.system import GestureBatch, pad_time, pad_tokens
+from imigue_lab.training.gestures.system import GestureBatch, pad_tokens
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
@@ -187,18 +188,16 @@ class GestureTokens:
         rgb = None if self.rgb_input else self.maps(ids)
         pictures, pictured = self.rgb_input.batch(ids) if self.rgb_input else (None, None)
         poses = [self.poses.get(clip_id, self.blank) for clip_id in ids]
-        frames = [pose.skeleton.shape[1] for pose in poses]
-        steps = [pose.seen.shape[1] for pose in poses]
         tokens = [pose.tokens for pose in poses if pose.tokens is not None]
         return GestureBatch(
             rgb,
             pictures,
             pictured,
             pad_time([pose.skeleton for pose in poses]),
-            torch.arange(max(frames)) < torch.tensor(frames)[:, None],
+            frame_mask([pose.skeleton.shape[1] for pose in poses]),
             pad_time([pose.places for pose in poses]),
             pad_time([pose.seen for pose in poses]),
-            torch.tensor(steps),
+            torch.tensor([pose.seen.shape[1] for pose in poses]),
             pad_time(tokens).float() if tokens else None,
             torch.tensor(clips.label.to_numpy()),
             ids,

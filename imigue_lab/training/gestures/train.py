@@ -35,10 +35,7 @@ from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import validation_scores
 from imigue_lab.training.session import Device, open_session
 
-MODEL_SETTINGS = (
-    *("width", "heads", "fusion", "merge", "memory", "bank", "top_k", "momentum", "warmup"),
-    *("reads", "centred"),
-)
+MODEL_SETTINGS = "width heads fusion merge memory bank top_k momentum warmup reads centred".split()
 
 
 class Steps:

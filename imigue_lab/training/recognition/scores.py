@@ -24,6 +24,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from imigue_lab.data.segments import overlap
+from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of
 from imigue_lab.training.statistics import draw_groups, percentiles
 
@@ -31,6 +32,7 @@ Rule = Literal["one-to-one", "organisers"]
 IOUS = (0.1, 0.3, 0.5)  # of F1
 MMA_IOUS = tuple(round(0.1 * n, 1) for n in range(1, 10))  # of MMA-52's mAP
 ABOVE = 1e-6  # its code adds 1e-4 s to the union: an overlap at the limit does not match
+TRUTH_FILE = "truth.parquet"  # in a run's folder
 SEGMENT = ["video_id", "label", "start", "end"]
 NEVER = -np.inf
 
@@ -134,6 +136,18 @@ def count_segments(
     tables = {"correct": correct, "found": found, "true": true}
     counts = {name: own.video_id.value_counts() for name, own in tables.items()}
     return pd.DataFrame({n: own.reindex(videos, fill_value=0) for n, own in counts.items()})
+
+
+def read_truth(run: Run, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Videos of a split whose segments are known, and these; both are empty if none are.
+
+    They are those of a run's training: a row of its file is a segment, or a video without any.
+    """
+    with run.reading(TRUTH_FILE) as path:
+        table = pd.read_parquet(path)
+    own = table[table.split == split]
+    true = own.dropna(subset="label").astype(dict.fromkeys(SEGMENT[1:], int))
+    return own[["video_id", "subject", "split"]].drop_duplicates(ignore_index=True), true
 
 
 def score_segments(

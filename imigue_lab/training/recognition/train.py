@@ -2,6 +2,7 @@
 
 `predictions.parquet` has the candidates of every video; those above the threshold are `kept`. The
 threshold, and the option of the decoding, are chosen on validation and frozen for the test.
+`truth.parquet` has the true segments (`read_truth`).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ from imigue_lab.training.recognition.data import (
     load_recognition_data,
 )
 from imigue_lab.training.recognition.scores import (
+    SEGMENT,
+    TRUTH_FILE,
     Rule,
     best_constant,
     best_threshold,
@@ -84,7 +87,7 @@ def train_recognition(
 
         def evaluate(model: Any) -> Row:
             found = choose(device, model, data, settings, "validation", 1, ranks)
-            return {"validation_error": 1 - found.f1, "validation_f1_50": found.f1}
+            return {"validation_error": 1 - found.f1, "validation_f1": found.f1}
 
         best: Any = fit(
             session,
@@ -103,6 +106,7 @@ def train_recognition(
         else:
             held_out = "validation" if validating else "train"
             choice = choose(device, best, data, settings, held_out, None, ranks)
+        labelled = [data.labelled(split) for split in SPLITS]
         tables = [
             candidates(device, best, data.features, data.frames(split), choice.option, ranks)
             for split in SPLITS
@@ -113,6 +117,8 @@ def train_recognition(
         found.insert(0, "segment_id", found.video_id + "_" + found.index.astype(str))
         if ranks.first:
             run.write_json(THRESHOLD_FILE, choice._asdict())
+            known = [videos.merge(true[SEGMENT], how="left") for videos, true in labelled]
+            run.write_table(TRUTH_FILE, pd.concat(known))
         scores = score_table(found, data, settings)
         session.finish(
             [found],

@@ -225,7 +225,7 @@ class AttentionPlayer(AroundPlayer):
         self.player = Player(moment)
         self.attention: ClipAttention | None = None
         controls = HBox([clip_list(moment, clips), self.layer, self.pairs, self.merged])
-        super().__init__([controls, self.player])
+        super().__init__(self.player, [controls, self.player])
         self.follow(None)
         moment.observe(self.follow, "clip_id")
         for control in (self.layer, self.pairs, self.merged):

@@ -291,4 +291,4 @@ def gate_lanes(moment: Moment, gates: Gates) -> Lanes:
 def curve_lane(title: str, curves: pd.DataFrame, low: float, high: float) -> Lane:
     """A lane of columns of `Gates.per_window`."""
     lines = tuple((name, line_style(name)["color"]) for name in curves)
-    return Lane(f"{title}, {low:.2f} to {high:.2f}", curves.to_numpy().T, low, high, lines)
+    return Lane(title, curves.to_numpy().T, low, high, lines)

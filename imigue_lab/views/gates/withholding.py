@@ -38,8 +38,8 @@ from imigue_lab.views.gates.interview import (
     shown_outcome,
     whole_interview,
 )
-from imigue_lab.views.player.lanes import Lanes, Moment
-from imigue_lab.views.player.widgets import Player
+from imigue_lab.views.player.lanes import Moment
+from imigue_lab.views.player.widgets import AroundPlayer, Player, beside
 from imigue_lab.views.style import CONTEXT, FACE, NEUTRAL, POSITIVE, notes_of, styled
 
 AT_ONCE = 16  # masked copies in a batch
@@ -213,7 +213,8 @@ def longest_hidden(emotion: EmotionRun) -> str:
     return str(held_out.video_id[(held_out.windows - held_out.windows_with_face).idxmax()])
 
 
-def open_gate_player(emotion: EmotionRun, gates: Gates) -> tuple[Player, Lanes]:
+def open_gate_player(emotion: EmotionRun, gates: Gates) -> AroundPlayer:
     """The interview in the player, and its gates as lanes that move it."""
     moment = Moment(emotion.index, gates.video_id)
-    return Player(moment), gate_lanes(moment, gates)
+    player = Player(moment)
+    return AroundPlayer(player, [beside(player, gate_lanes(moment, gates))])

@@ -1,6 +1,6 @@
 // Curves and heat maps over time with a cursor; clicking or dragging moves the shared `frame`.
 
-const WIDTH = 640;
+const WIDTH = 520;
 const LINE = 46; // pixels of a lane of lines
 const HEAT = 84; // of a heat map
 const TITLE = 16; // above each
@@ -55,6 +55,23 @@ function drawNames(pen, lines, y) {
   }
 }
 
+function drawScale(pen, lane, top) {
+  const ends = [lane.low, lane.high].map((value) => String(Number(value.toPrecision(2))));
+  pen.fillStyle = "#666";
+  pen.font = "10px sans-serif";
+  if (lane.lines.length) {
+    pen.fillText(ends[1], 2, top + TITLE + 9);
+    pen.fillText(ends[0], 2, top + TITLE + LINE - 2);
+    return;
+  }
+  pen.fillText(ends[0], WIDTH - 94, top + 12);
+  pen.fillText(ends[1], WIDTH - 12, top + 12);
+  for (let x = 0; x < 64; x++) {
+    pen.fillStyle = `rgb(${colour(x / 63)})`;
+    pen.fillRect(WIDTH - 80 + x, top + 4, 1, 9);
+  }
+}
+
 const heightOf = (lane) => TITLE + (lane.lines.length ? LINE : HEAT);
 
 function drawLanes(lanes, values) {
@@ -76,6 +93,7 @@ function drawLanes(lanes, values) {
     pen.font = "12px sans-serif";
     pen.fillText(lane.title, 0, top + 12);
     if (lane.lines.length > 1) drawNames(pen, lane.lines, top + 12);
+    if (lane.stroke < 4) drawScale(pen, lane, top); // thicker ones are bars
     top += heights[i];
   });
   return picture;

@@ -131,7 +131,7 @@ class Lane(NamedTuple):
     low: float = 0.0  # value at the lower edge, or of the darkest blue
     high: float = 1.0  # at the upper edge, or of the darkest red
     lines: tuple[tuple[str, str], ...] = ()  # name and colour of each row; empty draws a heat map
-    stroke: float = 1.6  # pixels of a line
+    stroke: float = 1.6  # pixels of a line; from 4 on lines are bars, without a scale
 
 
 class Lanes(AnyWidget):

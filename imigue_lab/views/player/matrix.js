@@ -17,7 +17,7 @@ function render({ model, el }) {
     const head = table.createTHead().insertRow();
     const axes = document.createElement("td");
     axes.className = "axes";
-    axes.textContent = "true ↓ predicted →";
+    axes.textContent = "predicted →\ntrue ↓";
     head.append(axes);
     for (const name of columns) {
       const th = document.createElement("th");

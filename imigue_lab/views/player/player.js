@@ -33,6 +33,7 @@ function render({ model, el }) {
   const on = make("button", "on", row, "frame ›");
   const speed = make("select", "speed", row);
   const when = make("span", "when", row);
+  make("div", "keys", root, "← → one frame · space plays and pauses");
   const notes = make("div", "notes", root);
   scrub.type = "range";
   scrub.setAttribute("aria-label", "frame");
@@ -278,13 +279,16 @@ function render({ model, el }) {
   speed.onchange = () => {
     clock = null;
   };
-  root.onkeydown = (event) => {
-    const does = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": play.onclick }[event.key];
-    if (!does || event.target !== root) return;
+  const press = (event) => {
+    const { target, key } = event;
+    if (!root.contains(target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const does = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": play.onclick }[key];
+    if (does || key.startsWith("Arrow")) event.stopPropagation();
+    if (!does || (key === " " && target.matches("button, select"))) return; // space presses these
     event.preventDefault();
-    event.stopPropagation();
     does();
   };
+  window.addEventListener("keydown", press, { capture: true }); // before JupyterLab's shortcuts
   model.on("msg:custom", receive);
   model.on("change:frame", follow);
   model.on("change:playing", follows);
@@ -292,6 +296,7 @@ function render({ model, el }) {
   return () => {
     stop();
     clearTimeout(resting);
+    window.removeEventListener("keydown", press, { capture: true });
     model.off("msg:custom", receive);
     model.off("change:frame", follow);
     model.off("change:playing", follows);

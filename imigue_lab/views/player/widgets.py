@@ -4,8 +4,9 @@ It plays at the video's own frame rate, or frame by frame, and follows and moves
 other views may share (`lanes.py`).
 
     moment = Moment(index, clip_id="0001_3")
-    player = Player(moment)            # the last line of a cell displays it
+    player = Player(moment)
     player.dress(paint, weights)       # adds an overlay: a heat map, joints sized by weight
+    AroundPlayer(player, [player])     # the last line of a cell displays it
 
 The page (`player.js`) keeps the time, and requests and caches the pictures that it needs. The error
 browser is a confusion matrix, the list of the selected cell's items, and the player.
@@ -21,7 +22,8 @@ import numpy as np
 import pandas as pd
 import traitlets
 from anywidget import AnyWidget
-from ipywidgets import Dropdown, HBox, Layout, Select, ToggleButtons, VBox
+from IPython.display import display
+from ipywidgets import Dropdown, HBox, Layout, Select, ToggleButtons, VBox, Widget
 from jaxtyping import Float
 from traitlets import link
 
@@ -30,12 +32,18 @@ from imigue_lab.errors import DataError
 from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell
 from imigue_lab.views.corrections import Corrections
-from imigue_lab.views.footage import Paint, Reel, as_base64, find_footage, still
-from imigue_lab.views.player.lanes import Moment
+from imigue_lab.views.footage import Paint, Reel, as_source, find_footage, still
+from imigue_lab.views.player.lanes import Lanes, Moment
 
 MOST = 16  # pictures per request, so that the kernel can serve other views in between
 Weights = Float[np.ndarray, "T P"]
 HEIGHT = "430px"
+STILL = """<style>
+.jp-OutputArea-child:has(.lab-still):has(+ * .lab-player),
+.jp-OutputArea-child:has(.lab-still) + .jp-OutputArea-child:not(:has(.lab-player)) {{
+  display: none;
+}}
+</style><img class="lab-still" alt="a still of the player" src="{}">"""
 
 
 class Player(AnyWidget):
@@ -162,23 +170,33 @@ class Player(AnyWidget):
             buffers = [np.asarray(n, np.float32).tobytes() for n in arrays if n is not None]
         self.send(scene, buffers)
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and a still for static pages."""
-        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return bundle | {"image/jpeg": self.still()}, metadata
-
     def still(self) -> str:
-        """The current picture as a JPEG in base64."""
-        return as_base64(np.asarray(still(self.footage, self.frame, paint=self.paint)))
+        """The current picture as the URL of an image."""
+        return as_source(np.asarray(still(self.footage, self.frame, paint=self.paint)))
 
 
 class AroundPlayer(VBox):
-    """Widgets around a `player`, whose still replaces them on static pages."""
+    """A `player` and widgets around it; its still where there is no kernel.
 
-    player: Player
+    JupyterLab prefers a widget's view to a picture in the same output, also in a notebook that was
+    opened again and whose widgets no longer exist. So the still is an output of its own, which
+    contains the rules that hide it while the widgets are displayed, and them while they are not.
+    """
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        return super()._repr_mimebundle_(**options) | {"image/jpeg": self.player.still()}
+    def __init__(self, player: Player, children: list[Widget], **options: Any):
+        self.player = player
+        super().__init__(children, **options)
+
+    def _ipython_display_(self, **_: Any) -> None:
+        display({"text/html": STILL.format(self.player.still())}, raw=True)
+        display(self._repr_mimebundle_() | {"text/plain": ""}, raw=True)
+
+
+def beside(player: Player | AroundPlayer, *lanes: Lanes) -> HBox:
+    """A player and its lanes, one below the other where the page is narrow; both fit a screen."""
+    column = VBox(lanes, layout=Layout(flex="1 1 420px")).add_class("lab-column")
+    player.layout = Layout(flex="1 1 420px")
+    return HBox([player, column], layout=Layout(flex_flow="row wrap", grid_gap="6px 14px"))
 
 
 class Matrix(AnyWidget):
@@ -200,15 +218,6 @@ class Matrix(AnyWidget):
         with self.hold_sync():
             self.rows, self.columns = [str(n) for n in counts.index], [str(n) for n in counts]
             self.counts, self.cell = counts.to_numpy().tolist(), []
-
-
-def browse_clips(index: Index, split: str = "train") -> VBox:
-    """A player with a list of the clips of a split; DataError where it has none."""
-    part = index.clips[index.clips.split == split]
-    if part.empty:
-        raise DataError(f"{index.root}: no clip of {split}; choose another split")
-    moment = Moment(index, clip_id=part.clip_id.iloc[0])
-    return VBox([clip_list(moment, part), Player(moment)])
 
 
 def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
@@ -245,7 +254,8 @@ class ErrorBrowser(AroundPlayer):
         self.fill(first)
         self.player = Player(self.moment)
         row = [Corrections(self.moment, run.folder)] if run and self.of_clips else []
-        super().__init__([self.by, self.matrix, HBox([self.items, self.player]), *row])
+        both = HBox([self.items, self.player])
+        super().__init__(self.player, [self.by, self.matrix, both, *row])
         self.by.observe(self.regroup, "value")
         self.matrix.observe(self.press, "cell")
         self.items.observe(self.select, "value")

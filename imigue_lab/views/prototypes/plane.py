@@ -308,7 +308,7 @@ class PrototypeBrowser(AroundPlayer):
         first = int(np.flatnonzero(table.kind != PROTOTYPE)[0])
         self.moment = Moment(gesture.index, clip_id=self.clips[first])
         self.player = Player(self.moment)
-        super().__init__([self.by, self.map, self.label, self.player])
+        super().__init__(self.player, [self.by, self.map, self.label, self.player])
         self.by.observe(self.recolour, "value")
         self.map.observe(self.press, "chosen")
         self.moment.observe(self.follow, "clip_id")

@@ -10,8 +10,7 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.data.checks import tables
-from imigue_lab.data.checks.recordings import face_sharpness, read_facts
-from imigue_lab.data.checks.root import check_root
+from imigue_lab.data.checks.root import check_root, face_sharpness, read_facts
 from imigue_lab.data.index import CLIPS, VIDEOS, Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS

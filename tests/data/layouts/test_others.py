@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imigue_lab.data.checks.root import check_root
@@ -15,10 +16,20 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import split_gestures
 from imigue_lab.data.synthetic.recording import HEIGHT, WIDTH, record
 from imigue_lab.data.synthetic.story import DATA_SETS, SyntheticSpec, plan
-from imigue_lab.data.synthetic.tree import DISTANCE, METRES, class_of, make_data
+from imigue_lab.data.synthetic.tree import (
+    DISTANCE,
+    METRES,
+    class_of,
+    joints_of,
+    make_data,
+)
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.data.workspace import write_array
 from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import load_gesture_data
+from imigue_lab.training.recognition.scores import mean_average_precision, read_truth
+from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.train import train_recognition
 
 SPEC = {"videos": 5, "seed": 1}
 
@@ -147,6 +158,71 @@ def test_persons_that_ma52_shares_between_its_splits_are_a_note(trees):
     findings = {f.kind: f for f in check_root(trees["ma52"].root).findings}
     assert findings["subject leak"].severity == "note"
     assert "unknown subjects" not in findings  # no fold contains test
+
+
+@pytest.fixture
+def mma52(tmp_path):
+    """Long synthetic interviews as films of MMA-52 without pictures; test has placeholders."""
+    spec = SyntheticSpec(videos=16, size="long", pictures=False)
+    rows = {"train": [], "validation": [], "test": []}
+    for interview in plan(spec):
+        recording, own = record(interview, spec), rows[interview.split]
+        name = f"{interview.split.replace('idation', '')}{len({row[0] for row in own}):04d}"
+        points = joints_of(recording, range(interview.frames), "coco17")
+        write_array(tmp_path / f"keypoints/{name}.npy", points)
+        for gesture in interview.gestures[:: 1 if interview.split != "test" else 100]:
+            shown = gesture.start, gesture.end, class_of(gesture, "ma52")
+            shown = (0, 20, 0) if interview.split == "test" else shown
+            own.append((name, *shown, interview.frames, 25))
+    (tmp_path / "mmad_video/anns").mkdir(parents=True)
+    for split, own in rows.items():
+        columns = ["video_id", "start_frame", "end_frame", "class", "total_frames", "fps"]
+        table = pd.DataFrame(own, columns=columns).rename_axis("id")
+        table.to_csv(tmp_path / f"mmad_video/anns/{split.replace('idation', '')}.csv")
+    return tmp_path, rows
+
+
+def test_a_film_of_mma52_has_several_segments_by_frame_from_0(mma52):
+    root, rows = mma52
+    index = read_index(root)
+    assert (index.layout, index.vocabulary) == ("mma52", builtin("ma52"))
+    assert [f for f in check_root(root).findings if f.severity == "error"] == []
+    known = index.clips[index.clips.label.notna()]
+    written = [row[:4] for split in ("train", "validation") for row in rows[split]]
+    read = known[["video_id", "start", "end", "label"]].itertuples(index=False, name=None)
+    assert sorted(read) == sorted(written)
+    assert known.clip_id[:2].tolist() == ["train0000_0", "train0000_1"]
+    tests = index.clips[~index.clips.clip_id.isin(known.clip_id)]
+    assert len(tests) == len(rows["test"]) and (index.videos.fps == 25).all()
+    assert set(index.videos.split) == set(rows) and index.videos.subject.is_unique
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("train0000", "a/b", "expected a name, frames and rate, got 'a/b'"),
+        ("train0000", "val0000", "expected each film in one split, got val0000 again"),
+        (",25\n", ",?\n", "expected a name, frames and rate, got 'train0000'"),
+        ("fps", "rate", "expected the columns video_id,"),
+    ],
+)
+def test_a_faulty_row_of_mma52_is_named(mma52, old, new, complaint):
+    path = mma52[0] / "mmad_video/anns/train.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    problems = survey_root(mma52[0]).problems
+    assert any(complaint in str(problem) for problem in problems)
+
+
+def test_recognition_of_mma52_is_scored_by_mean_average_precision(mma52):
+    root, _ = mma52
+    given = {"data": str(root), "epochs": 6, "width": 16, "depth": 3, "lr": 1e-2, "window": 256}
+    run = train_recognition(RecognitionSettings.from_arguments(given | {"name": "of-mma52"}))
+    scores = run.scores()
+    assert set(scores.split) == {"validation"}  # segments of test are hidden
+    _, true = read_truth(run, "validation")
+    found = run.predictions().query("split == 'validation'")
+    assert scores.map[0] == pytest.approx(mean_average_precision(found, true)) and scores.map[0] > 0
+    assert "test" in set(run.predictions().split)
 
 
 def test_a_list_of_ma52_may_have_labels_of_test_and_no_film(tmp_path):

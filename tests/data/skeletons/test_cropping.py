@@ -10,9 +10,9 @@ from torchvision.transforms.v2 import functional as pictures
 
 from imigue_lab.data.skeletons.geometry import (
     SHORTER,
-    compact,
     crop,
     crop_places,
+    person_box,
     picture_places,
     random_box,
     resize,
@@ -20,6 +20,12 @@ from imigue_lab.data.skeletons.geometry import (
 )
 
 SIZE = (480, 640)  # pixels
+
+
+def compact(skeleton, size, padding=0.25):
+    """The joints in the person's box, and the size of that."""
+    box = person_box(skeleton, size, padding)
+    return crop(skeleton, box), box[2:]
 
 
 @pytest.fixture

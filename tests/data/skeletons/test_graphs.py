@@ -7,7 +7,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from imigue_lab.data.skeletons.graphs import (
     edges,
     normalise_columns,
-    pyskl_edges,
     random_start,
     spatial,
     stgcn_spatial,
@@ -43,10 +42,10 @@ def test_only_edges_at_the_root_are_split_in_two():
 
 
 def test_hand_tips_of_ntu_are_children_of_the_hands_in_pyskl():
-    differ = set(edges(NTU)) - set(pyskl_edges(NTU))
+    differ = set(edges(NTU)) - set(edges(NTU, pyskl=True))
     assert differ == {(21, 22), (23, 24)}
-    assert {(21, 7), (23, 11)} <= set(pyskl_edges(NTU))
-    assert pyskl_edges(COCO) == edges(COCO)
+    assert {(21, 7), (23, 11)} <= set(edges(NTU, pyskl=True))
+    assert edges(COCO, pyskl=True) == edges(COCO)
 
 
 def test_empty_columns_stay_zero():
@@ -66,9 +65,9 @@ PUBLISHED = {
     "agcn_orig_twostream_ntu25": lambda: spatial(NTU),
     "ctrgcn_orig_ntu25": lambda: spatial(NTU),
     "stgcn_orig_ntu25": lambda: stgcn_spatial(NTU),
-    "aagcn_pyskl_ntu25": lambda: spatial(NTU, pyskl_edges(NTU)),
-    "ctrgcn_pyskl_ntu25": lambda: spatial(NTU, pyskl_edges(NTU)),
-    "stgcnpp_ntu25": lambda: spatial(NTU, pyskl_edges(NTU)),
+    "aagcn_pyskl_ntu25": lambda: spatial(NTU, pyskl=True),
+    "ctrgcn_pyskl_ntu25": lambda: spatial(NTU, pyskl=True),
+    "stgcnpp_ntu25": lambda: spatial(NTU, pyskl=True),
     "aagcn_pyskl_noatt_coco17": lambda: spatial(COCO),
     "stgcnpp_coco17": lambda: spatial(COCO),
     "stgcn_pyskl_coco17": lambda: stgcn_spatial(COCO),

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from imigue_lab.data.skeletons.augment import TEST_SEED, sample_uniform
-from imigue_lab.data.skeletons.geometry import compact, resize
+from imigue_lab.data.skeletons.geometry import crop, person_box, resize
 from imigue_lab.data.skeletons.heatmaps import joint_heatmaps, limb_heatmaps, limbs
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 
@@ -110,8 +110,9 @@ def test_every_pixel_equals_pyskls(shared):
             rng = np.random.RandomState(TEST_SEED)
             draws = sample_uniform(skeleton.shape[1], 4, rng, clips=2, spread=True)
             # cropped and resized once for all clips, as published
-            frames, size = compact(skeleton[:, draws.ravel()], size)
-            frames = resize(frames, size, (20, 20))
+            frames = skeleton[:, draws.ravel()]
+            box = person_box(frames, size)
+            frames = resize(crop(frames, box), box[2:], (20, 20))
             clips, size = np.stack([frames[:, :4], frames[:, 4:]]), (20, 20)
         scale = drawing.get("scaling", 1)
         clips = torch.from_numpy(clips * np.float32([scale, scale, 1][: clips.shape[-1]]))

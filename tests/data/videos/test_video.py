@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from imigue_lab.data.checks.recordings import inspect_video
+from imigue_lab.data.checks.root import inspect_video
 from imigue_lab.data.videos.frame_table import Decoder
 from imigue_lab.data.videos.video import (
     Video,

@@ -35,8 +35,10 @@ def test_everything_belongs_to_one_interview(emotion):
 
 
 def test_the_player_and_the_lanes_share_a_moment(emotion):
-    player, lanes = open_gate_player(emotion, choose_interview(emotion, "0003").gates)
-    lanes.frame = 20
+    shown = open_gate_player(emotion, choose_interview(emotion, "0003").gates)
+    player, column = shown.children[0].children
+    assert player is shown.player
+    column.children[0].frame = 20
     assert (player.video_id, player.frame) == ("0003", 20)
 
 
