@@ -313,8 +313,7 @@ def print_card(options: argparse.Namespace) -> None:
 
 
 def compare_segments(options: argparse.Namespace) -> None:
-    from imigue_lab.results.agree import agree
-    from imigue_lab.results.agree_on_clips import agree_on_clips, find_person
+    from imigue_lab.results.agree import agree, agree_on_clips, find_person
 
     if find_person(options.a) or find_person(options.b):
         table, remarks = agree_on_clips(options.a, options.b)

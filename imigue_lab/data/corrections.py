@@ -160,16 +160,15 @@ def merge_roots(folders: Sequence[Path], root: Path) -> Index:
     """
     if root.exists() and any(root.iterdir()):
         raise DataError(f"{root}: is not empty; name a new folder, or delete its contents")
-    first, *_ = indexes = [read_index(folder) for folder in folders]
-    layout, seen = declared_layout(first.root), dict[str, Path]()
-    for index in indexes:
+    indexes, seen = [read_index(folder) for folder in folders], dict[str, Path]()
+    facts = [(index.vocabulary.to_csv(), declared_layout(index.root)) for index in indexes]
+    for index, own in zip(indexes, facts, strict=True):
         if index.clips.empty:
             todo = "correct them in notebook 09, or its .eaf, and run its last cells again"
             raise DataError.expected(index.root, "a clips.csv with gestures", "none", todo)
-        own, known = (set(i.vocabulary.to_csv().splitlines()) for i in (index, first))
-        other = own ^ known
-        if other or declared_layout(index.root) != layout:
-            what, got = f"the classes and keypoints of {first.root}", some(other) or "other joints"
+        if own != facts[0]:
+            other = {*own[0].splitlines()} ^ {*facts[0][0].splitlines()}
+            what, got = f"the classes and joints of {folders[0]}", some(other) or "other joints"
             todo = "analyse the videos with one gesture run"
             raise DataError.expected(index.root, what, f"a difference in {got}", todo)
         for name in [*index.videos.video_id, *index.clips.clip_id]:
@@ -182,9 +181,9 @@ def merge_roots(folders: Sequence[Path], root: Path) -> Index:
             link = root / folder / f"{video_id}{path.suffix}"
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
-    if layout:
-        write_atomically(root / KEYPOINTS, (first.root / KEYPOINTS).read_bytes())
-    write_atomically(root / "classes.csv", first.vocabulary.to_csv())
+    if facts[0][1]:
+        write_atomically(root / KEYPOINTS, (folders[0] / KEYPOINTS).read_bytes())
+    write_atomically(root / "classes.csv", facts[0][0])
     for name, changed in (("clips", {}), ("videos", {"split": "train"})):
         tables = [read_table(i.root / f"{name}.csv", [], Survey(i.root, "plain")) for i in indexes]
         table = pd.concat(tables).assign(**changed)

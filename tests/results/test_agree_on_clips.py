@@ -9,7 +9,7 @@ from imigue_lab.app import main
 from imigue_lab.data.corrections import write_correction
 from imigue_lab.data.vocabulary import OWN, Vocabulary
 from imigue_lab.errors import DataError
-from imigue_lab.results.agree_on_clips import agree_on_clips, kappa_over_clusters
+from imigue_lab.results.agree import agree_on_clips, kappa_over_clusters
 from imigue_lab.training.runs import Run
 
 NODS = Vocabulary(OWN, ("nod", "Shake", "shrug"), ("1", "2", "3"), ("", "", ""))
