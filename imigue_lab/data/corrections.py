@@ -44,7 +44,8 @@ def write_correction(path: Path, item: Row, kind: str, name: str, who: str) -> R
     with locked(path.with_suffix(".lock")):
         rows = read_rows_of(path) if path.exists() else {}
         rows[key_of(item), who] = row
-        write_atomically(path, pd.DataFrame(rows.values(), columns=COLUMNS).to_csv(index=False))
+        table = pd.DataFrame(rows.values()).drop(columns="row", errors="ignore")
+        write_atomically(path, table.to_csv(index=False))
     return row
 
 

@@ -62,7 +62,11 @@ def test_the_last_row_of_each_person_counts(correct, clips, index):
     ]
     assert rows.label.tolist() == [index.vocabulary.place(name), two.label, -1]
     assert rows.when.str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00").all()
-    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    head, first, *_ = path.read_text().splitlines()
+    assert head == ",".join(COLUMNS)
+    path.write_text(f"{head},remark\n{first},unclear\n")  # of a person in a spreadsheet
+    correct(two, "reject", who="ben")
+    assert path.read_text().splitlines()[1] == f"{first},unclear"
 
 
 def test_train_and_validation_are_corrected_and_test_is_not(correct, clips, index):
