@@ -126,7 +126,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     lines = re.findall(
         r"^    ((?:mkdir|python|papermill|imigue-lab) .*)$", page.read_text(), re.MULTILINE
     )
-    assert len(lines) == 16
+    assert len(lines) == 21
     for line in lines:
         program, *words = shlex.split(line)
         if program == "mkdir":
@@ -141,6 +141,7 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
             main(words)
     output = capsys.readouterr().out
     assert "always tense" in output and "extracted 1 items" in output
+    assert "note: labels corrected by decided.csv: 1 relabelled (talk00_1); 1 left out" in output
     assert "error, " not in output
 
 

@@ -8,10 +8,11 @@ Letters in shapes: N, M segments; F frames of a video, S = F + 1 times, C classe
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from jaxtyping import Float, Float64
 from imigue_lab.data.index import Index, clips_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, some
 
 SEGMENTS = pa.DataFrameSchema(
     {
@@ -101,11 +102,13 @@ def by_frame(windows: pd.DataFrame) -> Float[np.ndarray, "F C"]:
     return total / count
 
 
-def find_segments(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> pd.DataFrame:
+def find_segments(
+    curves: Float[np.ndarray, "F C"], times: Times, threshold: float, shortest: float = SHORTEST
+) -> pd.DataFrame:
     """Runs of frames of one class, in temporal order.
 
     Non-maximum suppression per frame: the most probable class is kept where it reaches the
-    threshold, since one person makes one gesture at a time. Runs shorter than `SHORTEST` are
+    threshold, since one person makes one gesture at a time. Runs shorter than `shortest` are
     dropped. The confidence of a segment is the mean over its frames. `curves` are of `by_frame`.
     """
     confidence = curves.max(axis=1)
@@ -114,9 +117,34 @@ def find_segments(curves: Float[np.ndarray, "F C"], times: Times, threshold: flo
     rows = [
         (label[start], start, stop - 1, confidence[start:stop].mean())
         for start, stop in pairwise(edges.tolist())
-        if label[start] >= 0 and times[stop] - times[start] >= SHORTEST - 1e-6
+        if label[start] >= 0 and times[stop] - times[start] >= shortest - 1e-6
     ]
     return as_segments(pd.DataFrame(rows, columns=["label", "start", "end", "confidence"]), times)
+
+
+def describe_changes(before: pd.DataFrame, after: pd.DataFrame, vocabulary: Vocabulary) -> str:
+    """How corrected segments differ from those before: a count and the first few of each kind."""
+    old, new = ([*table.itertuples(index=False)] for table in (before, after))
+    changes: dict[str, list[str]] = {"unchanged": [], "relabelled": [], "moved": []}
+    tests: list[Callable[[Any, Any], bool]] = [
+        lambda a, b: a[:3] == b[:3],
+        lambda a, b: a[1:3] == b[1:3],
+        lambda a, b: a.label == b.label and a.start <= b.end and b.start <= a.end,
+    ]
+
+    def shown(row: Any) -> str:
+        return f"{vocabulary.label(row.label)} at {row.start_s:.2f} to {row.end_s:.2f} s"
+
+    for kind, alike in zip([*changes], tests, strict=True):
+        for own in [*new]:
+            if other := next((row for row in old if alike(row, own)), None):
+                old.remove(other)
+                new.remove(own)
+                changes[kind].append(f"{shown(other)}, now {shown(own)}")
+    del changes["unchanged"]
+    changes |= {"removed": [*map(shown, old)], "added": [*map(shown, new)]}
+    counts = [f"{len(own)} {kind} ({some(own, 3)})" for kind, own in changes.items() if own]
+    return f"corrected: {'; '.join(counts) or 'no gesture was changed'}"
 
 
 def write_csv(segments: pd.DataFrame, path: Path, vocabulary: Vocabulary) -> None:

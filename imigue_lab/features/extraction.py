@@ -20,6 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.progress import progress
 from imigue_lab.data.store import EncoderStore, create_store, store_folder
 from imigue_lab.data.videos.video import Video, plan_windows, probe, segment_centres, window_frames
 from imigue_lab.data.workspace import write_atomically
@@ -237,7 +238,7 @@ def run_extraction(plan: Plan, process: tuple[int, int] = (0, 1)) -> Report:
     report, started = Report(plan.stores), time.perf_counter()
     unwritten: list[Item] = []
     windows = sum(job.windows for job in jobs)
-    with tqdm(total=windows, desc="extract", unit="window", disable=not jobs) as bar:
+    with progress(total=windows, desc="extract", unit="window", disable=not jobs) as bar:
         for job in jobs:
             unwritten += encode_file(job, report, bar)
             unwritten = write_finished(unwritten, report)

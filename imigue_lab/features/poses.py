@@ -17,6 +17,7 @@ from jaxtyping import Float, Float32
 from imigue_lab.data.keypoint_files.clips import Size, in_pixels
 from imigue_lab.data.keypoint_files.openpose import tracked
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
+from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
@@ -110,7 +111,7 @@ def estimate_interviewee(video: Path) -> Recording:
 
     with Video(video, threads=0) as pictures:
         followed = Followed(KeypointStream(open_detector("centerface"), "keypoints"), len(pictures))
-        for frame in range(len(pictures)):
+        for frame in progress(range(len(pictures)), desc="keypoints", unit="frame"):
             followed.see(frame, pictures.frame(frame))
     return Recording(followed.features()[0]["keypoints"][None], LAYOUTS["mediapipe65"])
 
@@ -118,7 +119,8 @@ def estimate_interviewee(video: Path) -> Recording:
 def estimate(video: Path, estimator: Estimator) -> Recording:
     """The person of the highest scores, followed by position as in files of the estimator."""
     with Video(video, threads=0) as pictures:
-        frames = (np.flip(pictures.frame(n), axis=-1).copy() for n in range(len(pictures)))
+        numbers = progress(range(len(pictures)), desc="keypoints", unit="frame")
+        frames = (np.flip(pictures.frame(n), axis=-1).copy() for n in numbers)
         people = [list(to_imigue22(*estimator(frame))) for frame in frames]
     return Recording(tracked(people, 22), LAYOUTS["imigue22"])
 

@@ -1,7 +1,7 @@
 """Analysis of one video by a gesture and an emotion run (notebook 09), and its files.
 
 `analyse` finds gestures over time and estimates the outcome; `export` writes both for spreadsheets,
-programs and annotators; `read_corrections` reads what an annotator has corrected.
+programs and annotators; `apply_corrections` reads what people have corrected.
 """
 
 import json
@@ -15,23 +15,29 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from imigue_lab.data.corrections import FILE, correct, decisions
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
+from imigue_lab.data.progress import next_step, steps
 from imigue_lab.data.segments import (
+    SHORTEST,
+    Times,
+    as_segments,
     by_frame,
+    describe_changes,
     find_segments,
     with_windows,
     write_clips,
     write_csv,
     write_json,
 )
-from imigue_lab.data.skeletons.keypoints import layout_of
+from imigue_lab.data.skeletons.keypoints import Layout, layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
 from imigue_lab.data.workspace import short_hash, write_atomically
-from imigue_lab.errors import DataError, LabError, RunError
+from imigue_lab.errors import DataError, LabError, RunError, some
 from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
@@ -102,17 +108,21 @@ class Analysis:
         return self.own.index.root
 
 
+@steps("gesture run", "emotion run", "recogniser", "keypoints", "threshold", "faces", "estimate")
 def analyse(settings: AnalyseSettings) -> Analysis:
     """Analyses one video with both runs.
 
     Raises LabError if a run, the video or its keypoints cannot be used.
     """
     gesture = chosen_run(settings.gesture_run, "gesture", demo_gesture, settings)
+    next_step()
     emotion = chosen_run(settings.emotion_run, "emotion", demo_emotion, settings)
+    next_step()
     finder = open_recogniser(settings, gesture) if settings.recognition_run else gesture
     device = open_device(settings.device)
     encoders = ((gesture, "rgb"), (emotion, "context"), (emotion, "face"))
     rgb, *rest = (open_encoder(*own, settings, device.torch_device) for own in encoders)
+    next_step()
     video, keypoints, synthetic = chosen_video(settings)
     layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
@@ -122,16 +132,21 @@ def analyse(settings: AnalyseSettings) -> Analysis:
             f"{finder.folder.name} needs keypoints: windows find the gestures instead"
         )
         finder = gesture
+    next_step()
     threshold, selected = threshold_of(finder, settings)
+    next_step()
     if finder is gesture:
         extract_missing(own.index, [rgb, *rest], settings.store)
         points = {own.video_id: own.keypoints}
         windows = score_windows(gesture, own.index, points, rgb, settings.store, settings.device)
         curves = by_frame(windows)
         segments = find_segments(curves, own.times, threshold)
+        dropped = count_dropped(curves, own.times, threshold)
     else:
         extract_missing(own.index, rest, settings.store)
-        windows, (curves, segments) = None, recognise_video(finder, own, threshold, settings)
+        windows = None
+        curves, segments, dropped = recognise_video(finder, own, threshold, settings)
+    next_step()
     opened = with_video(emotion, own, segments, rest, settings.store)
     model = load_emotion(emotion, opened.data).to(device.torch_device)
     prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
@@ -141,6 +156,8 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         *own.remarks,
         f"a gesture, found by {finder.folder.name}, has a confidence of {threshold:.2f} or more"
         f" ({selected})",
+        dropped,
+        *far_from_face(own, layout, opened),
     ]
     if not prediction.windows_with_face and prediction.based_on == "context":
         remarks.append("no face was found: the emotion estimate is based on context alone")
@@ -148,6 +165,31 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     return Analysis(
         own, gesture, windows, curves, segments, threshold, opened, prediction, remarks, attending
     )
+
+
+def count_dropped(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> str:
+    """A remark on what `find_segments` drops of what it would find without a limit."""
+    short = len(find_segments(curves, times, threshold, 0.0))
+    short -= len(find_segments(curves, times, threshold))
+    spans = find_segments(curves, times, 0.0)[["start", "end"]].itertuples(index=False)
+    below = sum(curves[start : end + 1].max() < threshold for start, end in spans)
+    what = f"{below} stretches of one class below the threshold, {short} above it"
+    return f"not shown as gestures: {what} shorter than {SHORTEST} s"
+
+
+def far_from_face(own: OwnVideo, layout: Layout, emotion: EmotionRun) -> list[str]:
+    """A remark if the nose is farther from the middle of the found face than its longer side."""
+    face, store = emotion.settings.face, emotion.settings.store
+    boxes = open_features(face, store, own.index).read(own.video_id)["face_boxes"][:, :4]
+    if "nose" not in layout.joints:
+        return []
+    nose = own.keypoints[: len(boxes), layout.joints.index("nose")]
+    both = (nose[:, 2] > 0) & ~np.isnan(boxes).any(axis=1)
+    low, high = np.split(boxes[both], 2, axis=1)
+    apart = np.linalg.norm(nose[both, :2] - (low + high) / 2, axis=1)
+    far = int((apart > (high - low).max(axis=1)).sum())
+    remark = f"the keypoints lie far from the found face in {far} of {both.sum()} frames with both:"
+    return [f"{remark} they may be of another person"] * bool(far)
 
 
 def attend(
@@ -284,13 +326,29 @@ def export(analysis: Analysis) -> dict[str, Path]:
     return paths
 
 
-def read_corrections(analysis: Analysis, eaf: Path) -> Corrected:
-    """Reads the annotation file and writes its gestures to the folder's `clips.csv`.
+def apply_corrections(analysis: Analysis, eaf: Path) -> Corrected:
+    """The gestures of the annotation file, with the decisions that people took in the notebook.
 
-    With these the folder is a data root of the plain layout. For errors see `read_eaf`.
+    The remarks say what changed. Corrected gestures are written to the folder's `clips.csv`, which
+    makes it a data root of the plain layout. For errors see `read_eaf` and `data.corrections`.
     """
     own, vocabulary = analysis.own, analysis.gesture_run.vocabulary()
-    corrected = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
-    if len(corrected.segments):
-        write_clips(corrected.segments, own.video_id, analysis.folder / "clips.csv", vocabulary)
-    return corrected
+    read = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
+    segments, remarks = read.segments, read.remarks
+    clips_file = own.index.root / "clips.csv"
+    facts = json.loads(eaf.with_suffix(".json").read_text())
+    edited, decided = short_hash(eaf.read_bytes()) != facts["eaf_as_written"], own.index.root / FILE
+    if decided.exists():
+        rows, known = decisions(decided, vocabulary), segments.assign(video_id=own.video_id)
+        clips = {str(number): own for number, own in enumerate(known.to_dict("records"))}
+        correct(clips, rows)
+        table = pd.DataFrame([*clips.values()], columns=segments.columns)
+        segments = as_segments(table.sort_values(["start", "end"]), own.times)
+        remarks = [*remarks, f"{len(rows)} decisions by {some(rows.who.unique())} in {FILE}"]
+    if edited or decided.exists():
+        remarks = [*remarks, describe_changes(analysis.segments, segments, vocabulary)]
+        if len(segments):
+            write_clips(segments, own.video_id, clips_file, vocabulary)
+        else:  # all were rejected
+            clips_file.unlink(missing_ok=True)
+    return Corrected(segments, remarks)

@@ -92,7 +92,9 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     """
     trained = stored_settings(run, "gesture")
     layout = layout_of(run.read_checkpoint("best")["keypoints"])
-    index = with_richer_files(open_data(trained["data"], store=trained["store"]), layout.name)
+    corrections = trained.get("corrections", "")
+    index = open_data(trained["data"], store=trained["store"], corrections=corrections)
+    index = with_richer_files(index, layout.name)
     labelled = index.clips[index.clips.label.notna()]
     videos = index.videos[(index.videos.split == split) & index.videos.video.notna()]
     videos = videos[videos.keypoints.notna() & videos.video_id.isin(labelled.video_id)]
@@ -135,8 +137,9 @@ def find_threshold(run: Run, settings: AnalyseSettings) -> dict[str, Any]:
 
 def recognise_video(
     run: Run, own: OwnVideo, threshold: float, settings: AnalyseSettings
-) -> tuple[Float[np.ndarray, "F C"], pd.DataFrame]:
-    """Class probabilities of each frame, and the segments that a run of 11 finds in a video.
+) -> tuple[Float[np.ndarray, "F C"], pd.DataFrame, str]:
+    """Class probabilities of each frame, the segments that a run of 11 finds in a video, and a
+    remark that counts those that are dropped.
 
     The keypoints are those of the run. Of segments with the same ends the most confident is kept.
     """
@@ -151,8 +154,13 @@ def recognise_video(
         encoded = open_run_features(trained, own.index, videos, found["length"])
         parts.append(encoded(own.video_id, own.frames))
     features = np.concatenate(parts, axis=1)
-    table = recognise(run, {own.video_id: features}, settings.device, threshold)
+    every = recognise(run, {own.video_id: features}, settings.device, np.finfo(float).tiny)
+    table = every[every.confidence >= threshold]
     best = table.sort_values("confidence", ascending=False, kind="stable")
     best = best.drop_duplicates(["start", "end"]).sort_values(["start", "end"])
     frames = read(load_recognition(run), torch.from_numpy(features))[0]
-    return frames.softmax(dim=1)[:, :-1].numpy(), as_segments(best, own.times)
+    remark = (
+        f"not shown of {len(every)} candidates: {len(every) - len(table)} below the threshold,"
+        f" {len(table) - len(best)} with the ends of a more confident one"
+    )
+    return frames.softmax(dim=1)[:, :-1].numpy(), as_segments(best, own.times), remark

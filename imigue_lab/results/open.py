@@ -18,7 +18,7 @@ import pandas as pd
 from torch import nn
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.source import open_data
+from imigue_lab.data.source import TABLES, open_data
 from imigue_lab.data.splits import FOLDS
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.emotion.data import EmotionData
@@ -90,8 +90,8 @@ class OpenRun(Generic[S, D]):
 
     @cached_property
     def index(self) -> Index:
-        labels, subjects = (getattr(self.settings, n, "") for n in ("labels", "subjects"))
-        return open_index(self.run, self.settings.data, labels, self.settings.store, subjects)
+        own = (getattr(self.settings, name, "") for name in TABLES)
+        return open_index(self.run, self.settings.data, *own)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -171,9 +171,12 @@ def refuse_fusion(run: Run) -> None:
 
 
 def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
-    """The published checkpoint that a baseline started from is not part of the data."""
+    """The published checkpoint that a baseline started from is not part of the data; corrections
+    change the digest of clips.
+    """
     trained_on = run.settings()["data"]
-    differing = [k for k in trained_on if k != "checkpoint" and trained_on[k] != identity.get(k)]
+    same = ("checkpoint", "corrections")
+    differing = [k for k in trained_on if k not in same and trained_on[k] != identity.get(k)]
     if differing:
         raise RunError(
             f"{run.folder}: was trained on other data ({', '.join(differing)} differ); name their"
@@ -181,9 +184,11 @@ def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
         )
 
 
-def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
-    """The videos and clips of a data root; RunError if the run knows an item by another class."""
-    index = open_data(data, labels, store, subjects)
+def open_index(run: Run, data: str, *tables: str) -> Index:
+    """The videos and clips of a data root, with `TABLES` as for `open_data`; RunError if the run
+    knows an item by another class.
+    """
+    index = open_data(data, *tables)
     segments = run.settings()["task"] == "recognition"
     predictions = read_truth(run) if segments else run.predictions()
     item, truth = predictions.columns[0], truth_of(predictions).name

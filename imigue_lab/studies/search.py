@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pandas as pd
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.source import open_data
+from imigue_lab.data.source import open_data_of
 from imigue_lab.data.splits import FOLDS, nest
 from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError
@@ -122,9 +122,7 @@ def search(settings: SearchSettings) -> "Study":
 
 
 def whole_index(settings: SearchSettings) -> Index:
-    base = settings.of_run()
-    labels, subjects = getattr(base, "labels", ""), getattr(base, "subjects", "")
-    return open_data(settings.data, labels, settings.store, subjects)
+    return open_data_of(settings.of_run())
 
 
 def load_searched(settings: SearchSettings, whole: Index, folds: Iterable[int]) -> list[Any]:

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from imigue_lab.data.progress import progress
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
@@ -180,7 +181,7 @@ def fit(
         if scheduler and not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
 
-    with tqdm(
+    with progress(
         total=stopping.epochs * steps,
         initial=len(history) * steps,
         unit="step",

@@ -32,8 +32,8 @@ LONGEST = 60  # characters of a derived name
 INJECTED = "# Parameters"  # first line of papermill's cell
 
 RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run", "checkpoint")
-PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", *RUNS)
-# Settings that do not identify a result. What PLACES refer to is in the digest of the data;
+PATHS = ("data", "store", "context", "face", "rgb", "labels", "subjects", "corrections", *RUNS)
+# Settings that do not identify a result. What PLACES refer to is in the data of settings.json;
 # EXECUTION changes a result by rounding only.
 PLACES = (*PATHS, "positive", "preset", "name", "device")
 EXECUTION = ("accumulate", "deterministic")
@@ -151,6 +151,7 @@ INHERITED = frozenset(TrainSettings.model_fields)
 class ClipSettings(TrainSettings):
     """Settings of the trainers that learn the classes of clips."""
 
+    corrections: str = setting("", "CSV of labels that people corrected; empty: none")
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
     balance: float = setting(0.5, "0: clips once per epoch; 1: classes equally often", ge=0, le=1)

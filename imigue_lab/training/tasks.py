@@ -71,8 +71,8 @@ TASKS = {
         "gestures.tokens:load_gesture_tokens",
         "gestures.train:train_gesture",
         "gestures.train:load_gesture",
-        "data subjects store rgb rgb_run joint_run bone_run pose_run frames keypoints fold"
-        " finetune finetune_rgb preset seed device",
+        "data subjects corrections store rgb rgb_run joint_run bone_run pose_run frames keypoints"
+        " fold finetune finetune_rgb preset seed device",
         "rgb",
     ),
     "baseline": Task(
@@ -80,7 +80,7 @@ TASKS = {
         "baselines.data:load_baseline_data",
         "baselines.train:train_baseline",
         "baselines.train:load_baseline",
-        "data subjects store model size pictures region keypoints fold seed",
+        "data subjects corrections store model size pictures region keypoints fold seed",
     ),
     "pretraining": Task(
         "pretraining.settings:PretrainSettings",
@@ -93,7 +93,7 @@ TASKS = {
         "recognition.data:load_recognition_data",
         "recognition.train:train_recognition",
         "recognition.train:load_recognition",
-        "data subjects store inputs encoder_run step keypoints fold seed device",
+        "data subjects corrections store inputs encoder_run step keypoints fold seed device",
     ),
 }
 

@@ -26,6 +26,7 @@ from imigue_lab.training.recognition.scores import (
 from imigue_lab.training.recognition.settings import Rule
 from imigue_lab.training.recognition.train import read_choice
 from imigue_lab.training.runs import Run
+from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.player.lanes import Lane, Lanes, Moment
 from imigue_lab.views.player.widgets import AroundPlayer, Player, beside
 from imigue_lab.views.style import CONTEXT, FACE, NEGATIVE, NEUTRAL, POSITIVE, notes_of, styled
@@ -133,7 +134,8 @@ def errors_by_kind(run: Run) -> pd.DataFrame:
 def segments_of_video(run: Run, data: RecognitionData, video_id: str = "") -> pd.DataFrame:
     """True and found segments of a video, by default of the held-out one with most true ones.
 
-    Columns: those of `data.segments`, video_id, kind (of `FOUND` or `TRUE`), clip_id.
+    Columns: those of `data.segments`, video_id, kind (of `FOUND` or `TRUE`), clip_id by kind, and
+    item, the clip's id in the data, empty for a found one.
     """
     video_id = video_id or str(held_out(run)[1].video_id.mode()[0])
     times = Moment(data.index, video_id).times(frames_of(data.videos)[video_id])
@@ -143,7 +145,8 @@ def segments_of_video(run: Run, data: RecognitionData, video_id: str = "") -> pd
     kinds, missed = judge(found, true, choice.iou, choice.matching)
     rows = pd.concat([true.assign(confidence=np.nan), found])
     every = [*np.where(missed, "missed", "true"), *kinds]
-    table = as_segments(rows, times).assign(video_id=video_id, kind=every)
+    items = [*true.clip_id, *[""] * len(found)]
+    table = as_segments(rows, times).assign(video_id=video_id, kind=every, item=items)
     number = table.groupby(table.kind.isin(FOUND)).cumcount() + 1
     return table.assign(clip_id=table.kind + " " + number.astype(str))
 
@@ -167,7 +170,7 @@ def recognition_timeline(run: Run, data: RecognitionData, video_id: str = "") ->
 class SegmentPlayer(AroundPlayer):
     """The video of `segments_of_video`, and a lane a class: press a segment to play it.
 
-    The widgets are `player` and `lanes`; `table` has the segments.
+    The widgets are `player` and `lanes`, and buttons that correct; `table` has the segments.
     """
 
     def __init__(self, run: Run, data: RecognitionData, video_id: str = ""):
@@ -181,7 +184,9 @@ class SegmentPlayer(AroundPlayer):
         lanes = segment_lanes(self.table, -(-frames // window), window, vocabulary)
         self.lanes = Lanes(self.moment, video_id, lanes, window=window)
         self.lanes.on_msg(self.press)
-        super().__init__(self.player, [beside(self.player, self.lanes)])
+        items = dict(zip(self.table.clip_id, self.table["item"], strict=True))
+        buttons = Corrections(self.moment, run.folder, items)
+        super().__init__(self.player, [beside(self.player, self.lanes), buttons])
 
     def press(self, _: object, content: dict[str, Any], __: object) -> None:
         """A lane was pressed: plays the segment there, of two the one that is drawn nearer."""

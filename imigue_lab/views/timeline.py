@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from ipywidgets import HBox
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
@@ -17,10 +18,11 @@ from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.inference.analysis import Analysis
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.attention.over_clip import AttentionPlayer
+from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.faces import outline
 from imigue_lab.views.gates.interview import Gates, gate_lanes
 from imigue_lab.views.player.lanes import WINDOW, Lane, Lanes, Moment, line_lane
-from imigue_lab.views.player.widgets import AroundPlayer, Player, beside
+from imigue_lab.views.player.widgets import AroundPlayer, Player, beside, clip_list
 from imigue_lab.views.style import NEUTRAL, POSITIVE, class_colours, styled
 
 MOST = 6  # lanes of classes
@@ -89,7 +91,8 @@ def segment_bars(
 def look(analysis: Analysis, shown: Gates) -> AroundPlayer:
     """The video in the player with keypoints and face, classes and gates as lanes that move it.
 
-    If the modalities attend to each other, a selected gesture is shown with its attention.
+    If the modalities attend to each other, a selected gesture is shown with its attention. Buttons
+    correct it.
     """
     moment = Moment(analysis.emotion.index, shown.video_id)
     vocabulary = analysis.gesture_run.vocabulary()
@@ -106,7 +109,10 @@ def look(analysis: Analysis, shown: Gates) -> AroundPlayer:
         face = open_features(trained.face, trained.store, analysis.own.index).read(shown.video_id)
         player.plain = outline(face["face_boxes"], film.size[0])
         player.dress()
-    return AroundPlayer(player, [beside(view, gestures, gate_lanes(moment, shown))])
+    clips = analysis.emotion.index.clips
+    buttons = Corrections(moment, analysis.folder, dict.fromkeys(clips.clip_id, ""))
+    row = HBox([*[clip_list(moment, clips)] * (view is player), buttons])
+    return AroundPlayer(player, [beside(view, gestures, gate_lanes(moment, shown)), row])
 
 
 def class_lanes(curves: Curves, count: int, vocabulary: Vocabulary) -> list[Lane]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -17,7 +18,13 @@ from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features import shipped
 from imigue_lab.features.poses import fit_layout, read_user_recording
-from imigue_lab.inference.analysis import analyse, export, read_corrections
+from imigue_lab.inference.analysis import (
+    analyse,
+    apply_corrections,
+    count_dropped,
+    export,
+    far_from_face,
+)
 from imigue_lab.inference.keypoints import prepare_video
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
@@ -33,7 +40,7 @@ from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.gates.withholding import choose_interview
-from imigue_lab.views.timeline import over_time
+from imigue_lab.views.timeline import look, over_time
 from tests.views.texts import text_of
 
 IMIGUE = builtin("imigue")
@@ -293,7 +300,7 @@ def test_an_unusable_video_is_reported(tmp_path):
         prepare_video(tmp_path / "short.mp4", "", LAYOUTS["imigue22"], 25.0, IMIGUE)
 
 
-def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):
+def test_exports_agree_and_without_a_correction_there_are_no_clips(analysis):
     files = export(analysis)
     table = pd.read_csv(files["csv"])
     content = json.loads(files["json"].read_text())
@@ -305,10 +312,9 @@ def test_exports_agree_and_the_annotation_file_becomes_clips(analysis):
     assert content["probability"].keys() == {"lose", "win"}
     assert printed.p_win[0] == pytest.approx(content["probability"]["win"])
     assert analysis.outcome == "win" and analysis.probability == analysis.prediction.probability
-    corrected = read_corrections(analysis, files["eaf"])
+    corrected = apply_corrections(analysis, files["eaf"])
     pd.testing.assert_frame_equal(corrected.segments, analysis.segments, check_dtype=False)
-    clips = read_index(analysis.folder).clips
-    assert clips.label.tolist() == analysis.segments.label.tolist()
+    assert not corrected.remarks and not (analysis.folder / "clips.csv").exists()
 
 
 def test_outcomes_of_any_name_are_estimated_and_exported(analysis, tmp_path):
@@ -332,7 +338,7 @@ def test_outcomes_of_any_name_are_estimated_and_exported(analysis, tmp_path):
     assert printed.startswith("video_id,p_calm,p_glad,p_tense,based_on,windows")
 
 
-def test_an_edited_annotation_file_is_kept_and_read(analysis):
+def test_an_edited_annotation_file_is_kept_and_becomes_clips_and_the_changes_are_named(analysis):
     eaf = export(analysis)["eaf"]
     first = IMIGUE.classes[analysis.segments.label.iloc[0]]
     other = IMIGUE.classes[(analysis.segments.label.iloc[0] + 1) % 32]
@@ -341,7 +347,63 @@ def test_an_edited_annotation_file_is_kept_and_read(analysis):
     changed = eaf.read_text()
     assert changed != as_found
     assert export(analysis)["eaf"].read_text() == changed
-    label = read_corrections(analysis, eaf).segments.label.iloc[0]
-    assert IMIGUE.classes[label] == other
+    corrected = apply_corrections(analysis, eaf)
+    assert IMIGUE.classes[corrected.segments.label.iloc[0]] == other
+    assert corrected.remarks[-1].startswith("corrected: 1 relabelled (")
+    assert (
+        f"{first} at " in corrected.remarks[-1]
+        and f", now {IMIGUE.label(IMIGUE.classes.index(other))} at" in corrected.remarks[-1]
+    )
+    clips = read_index(analysis.folder).clips
+    assert clips.label.tolist() == corrected.segments.label.tolist()
+    (analysis.folder / "clips.csv").unlink()
     eaf.unlink()
     assert export(analysis)["eaf"].exists()
+
+
+def test_decisions_in_the_notebook_become_clips(analysis):
+    eaf, folder = export(analysis)["eaf"], analysis.folder
+    shown = choose_interview(analysis.emotion, analysis.own.video_id)
+    view = look(analysis, shown.gates)
+    (row,) = view.children[-1].children
+    clips = view.children[0].children[0].children[0].children[0]  # of the attention player
+    confirm, choice, relabel, reject, state = row.children
+    assert confirm.disabled and state.value == "select a clip whose class is known"
+    names = [name for _, name in clips.options][1:]
+    assert len(names) == len(analysis.segments) > 1
+    clips.value = names[0]
+    reject.click()
+    clips.value = names[1]
+    other = next(c for c in IMIGUE.classes if IMIGUE.place(c) != analysis.segments.label[1])
+    choice.value = other
+    relabel.click()
+    assert state.value.startswith(f"relabel {other} {row.who} ")
+    corrected = apply_corrections(analysis, eaf)
+    assert corrected.remarks[-2] == f"2 decisions by {row.who} in corrections.csv"
+    assert corrected.remarks[-1].startswith("corrected: 1 relabelled (")
+    assert "1 removed (" in corrected.remarks[-1]
+    assert corrected.segments.label.tolist() == [IMIGUE.place(other), *analysis.segments.label[2:]]
+    assert len(read_index(folder).clips) == len(analysis.segments) - 1
+    for name in names:
+        clips.value = name
+        reject.click()
+    assert apply_corrections(analysis, eaf).segments.empty and not (folder / "clips.csv").exists()
+    (folder / "corrections.csv").unlink()
+
+
+def test_dropped_gestures_are_counted(analysis, blind):
+    for own in (analysis, blind):
+        assert count_dropped(own.curves, own.own.times, own.threshold) in own.remarks
+    times, curves = np.arange(101) / 25, np.full((100, 2), 0.1)
+    curves[:30, 0], curves[30:35, 1], curves[40:60, 1], curves[60:, 0] = 0.9, 0.8, 0.6, 0.3
+    remark = "not shown as gestures: 2 stretches of one class below the threshold, 1 above it"
+    assert count_dropped(curves, times, 0.7) == f"{remark} shorter than 0.5 s"
+
+
+def test_keypoints_far_from_the_face_are_reported(analysis):
+    layout, own = LAYOUTS["imigue22"], analysis.own
+    assert not far_from_face(own, layout, analysis.emotion)
+    shifted = own.keypoints + np.float32([200, 0, 0]) * (own.keypoints[..., 2:] > 0)
+    (remark,) = far_from_face(replace(own, keypoints=shifted), layout, analysis.emotion)
+    frames = remark.split(" in ")[1].split()[0]
+    assert int(frames) > own.frames / 2 and "another person" in remark

@@ -19,7 +19,6 @@ from typing import Literal
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
-from tqdm import tqdm
 
 from imigue_lab.data.checks import tables
 from imigue_lab.data.checks.tables import Finding, found
@@ -27,6 +26,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
+from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.video import Frame, Video, VideoInfo, probe_all, rates_of
@@ -229,7 +229,7 @@ def inspect_videos(
 
     with ThreadPoolExecutor(THREADS) as pool:
         facts = pool.map(inspect, files)
-        bar = tqdm(facts, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
+        bar = progress(facts, desc="videos", unit="file", total=len(files), disable=len(files) < 50)
         return dict(zip(files, bar, strict=True)), headers
 
 

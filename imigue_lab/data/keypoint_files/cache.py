@@ -20,9 +20,9 @@ from threading import Thread
 
 import numpy as np
 from jaxtyping import Float32
-from tqdm import tqdm
 
 from imigue_lab.data.keypoint_files.formats import file_of
+from imigue_lab.data.progress import progress
 from imigue_lab.data.workspace import short_hash, workspace, write_array
 from imigue_lab.errors import DataError, LabError, unreadable
 
@@ -67,7 +67,7 @@ def convert(sources: Sequence[Path], parse: Parser, jobs: int = 0) -> None:
             pool = ProcessPoolExecutor(jobs, start, end_with_parent)
             stack.callback(pool.shutdown, cancel_futures=True)
             results = pool.map(run, new)
-        bar = tqdm(results, total=len(new), desc="keypoints", unit="file", disable=not new)
+        bar = progress(results, total=len(new), desc="keypoints", unit="file", disable=not new)
         failed = [message for messages in bar for message in messages]
     if failed:
         more = f" ({len(failed) - 1} more files failed)" if len(failed) > 1 else ""

@@ -25,11 +25,11 @@ import pandas as pd
 import pyarrow
 import pyarrow.csv
 from jaxtyping import Float, Float32
-from tqdm import tqdm
 
 from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.layouts.imigue import COLUMNS
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic import story
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
@@ -69,7 +69,7 @@ def make_data(root: Path | str, spec: SyntheticSpec, store: str = "") -> Index:
     unfinished = root.with_name(f".making-{root.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     interviews = story.plan(spec)
-    for interview in tqdm(interviews, desc="synthetic interviews", unit="video"):
+    for interview in progress(interviews, desc="synthetic interviews", unit="video"):
         WRITERS[spec.layout](unfinished, record(interview, spec), spec)
     write_tables(unfinished, interviews, spec)
     facts = {"note": "generated, not recorded", "version": story.VERSION, **vars(spec)}

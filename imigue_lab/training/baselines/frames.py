@@ -22,10 +22,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from torchvision.models.optical_flow import RAFT, raft_large, raft_small
 from torchvision.transforms.v2.functional import resize
-from tqdm import tqdm
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
+from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
@@ -202,7 +202,7 @@ def store_frames(
         if not clips:
             return
         print(f"pictures of {clips} clips, {side} px high: about {size_of(absent, side):.1f} GB")
-        for path, files in tqdm(absent.items(), desc="pictures", unit="video", mininterval=1.0):
+        for path, files in progress(absent.items(), desc="pictures", unit="video", mininterval=1.0):
             with Video(path, short_side=side) as video:
                 spans = {file: span or (0, len(video) - 1) for file, span in files.items()}
                 numbers = {

@@ -19,9 +19,9 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
@@ -235,7 +235,7 @@ def encode_maps(
     ids = list(content)
     batches = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
     batches = [own for own in batches if not absent.isdisjoint(own)]
-    for own in tqdm(batches, desc="tokens", unit="batch"):
+    for own in progress(batches, desc="tokens", unit="batch"):
         for clip_id, tokens in zip(own, mapped.encode(own), strict=True):
             if clip_id in absent:
                 maps[clip_id] = tokens

@@ -61,7 +61,7 @@ def open_posed(settings: GestureSettings, index: Index, data: GestureData) -> Ma
         shared = {"frames": settings.frames, "sampling": "resample"}
         run.refuse_other(f"{stream}_run", {"model": "2s-agcn", "stream": stream, **shared})
         refuse_leak(f"{stream}_run", run, "skeleton", data.training_clips, held)
-    names = ("data", "store", "preset", "seed", "device", "frames", "fold", "keypoints", "subjects")
+    names = "data store preset seed device frames fold keypoints subjects corrections".split()
     for stream in [stream for stream in STREAMS if stream not in runs]:
         arguments = {name: getattr(settings, name) for name in names} | {"stream": stream}
         runs[stream] = train_baseline(BaselineSettings.from_arguments(arguments), data)

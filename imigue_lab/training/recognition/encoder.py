@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from jaxtyping import Float32
 from torch import nn
-from tqdm import tqdm
 
 from imigue_lab.data.index import Index
+from imigue_lab.data.progress import progress
 from imigue_lab.data.segments import slide, with_windows
 from imigue_lab.data.store import EncoderStore, Encoding, create_store
 from imigue_lab.models.baselines import ROWS
@@ -81,7 +81,7 @@ def open_run_features(
     kind = "video" if ROWS[own.model].modality == "RGB" else "keypoints"
     files = index.videos.set_index("video_id")[kind]
     stale = videos[[not store.is_fresh(i, Path(files[i])) for i in videos.video_id]]
-    for video in tqdm(list(stale.itertuples()), desc="features", unit="video"):
+    for video in progress(list(stale.itertuples()), desc="features", unit="video"):
         windows = slide(int(video.frames), 1, (float(length),), float(settings.step))
         alone = replace(index, videos=index.videos.assign(split="train"))
         data = load_baseline_data(own, with_windows(alone, {video.video_id: windows}))

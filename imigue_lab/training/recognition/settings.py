@@ -19,6 +19,7 @@ class RecognitionSettings(TrainSettings):
     )
     encoder_run: str = setting("", "finished run of 04, whose features of short windows are used")
     step: int = setting(4, "frames between the windows of encoder_run", ge=1)
+    corrections: str = setting("", "CSV of labels that people corrected; empty: none")
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
     matching: Rule = setting(

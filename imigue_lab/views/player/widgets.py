@@ -29,7 +29,9 @@ from traitlets import link
 
 from imigue_lab.data.index import Index
 from imigue_lab.errors import DataError
+from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell
+from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.footage import Paint, Reel, as_source, find_footage, still
 from imigue_lab.views.player.lanes import Lanes, Moment
 
@@ -237,10 +239,10 @@ class ErrorBrowser(AroundPlayer):
 
     Initially the list contains the hardest items of `read_predictions`: incorrect, with the lowest
     probability of the truth. Other views may follow `moment`, which is the player's. The widgets
-    are `matrix`, `items` and `player`.
+    are `matrix`, `items` and `player`; buttons correct the labels of the clips of a `run`.
     """
 
-    def __init__(self, predictions: pd.DataFrame, index: Index):
+    def __init__(self, predictions: pd.DataFrame, index: Index, run: Run | None = None):
         self.predictions = predictions
         first = predictions if predictions.correct.all() else hardest(predictions)
         self.of_clips = "p_positive" not in predictions
@@ -251,7 +253,9 @@ class ErrorBrowser(AroundPlayer):
         self.items = Select(layout=Layout(width="360px", height=HEIGHT))
         self.fill(first)
         self.player = Player(self.moment)
-        super().__init__(self.player, [self.by, self.matrix, HBox([self.items, self.player])])
+        row = [Corrections(self.moment, run.folder)] if run and self.of_clips else []
+        both = HBox([self.items, self.player])
+        super().__init__(self.player, [self.by, self.matrix, both, *row])
         self.by.observe(self.regroup, "value")
         self.matrix.observe(self.press, "cell")
         self.items.observe(self.select, "value")
