@@ -52,7 +52,7 @@ def test_a_run_scores_windows_and_the_probe_beside_their_baselines(motion, synth
     guess = scores.loc["validation", "mean visible token"]
     assert guess.error == pytest.approx(own.guess.mean())
     probes = [name for _, name in scores.index if name.startswith("probe: ")]
-    assert len(probes) == 3
+    assert len(probes) == 4
     assert scores.loc["validation", "probe: most frequent class"].top1 < 0.2
     assert set(windows.split) == {"train", "validation"}
     assert {"validation_loss", "probe_accuracy"} <= set(motion.metrics())

@@ -25,7 +25,7 @@ from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.pretraining.settings import ROW, PretrainSettings
 
-PATCH = {"small": 8, "paper": 16}  # pixels
+PATCH = 16  # pixels
 
 
 class MotionWindows(SkeletonClips):
@@ -103,12 +103,12 @@ class PretrainingData:
             own = gestures.skeletons(split, settings.frames)
             return MotionWindows(own, gestures.layout, ["joint"], how)
         assert self.windows.pictures is not None
-        side, patch = SIDES[settings.size], PATCH[settings.size]
+        side, region = SIDES[settings.size], training and settings.crop
         sampled = Sampled(settings.frames, 0 if training else 1, settings.stride)
-        how = How("turn" if training else "none", settings.seed, sampled)
+        how = How("turn" if region else "none", settings.seed, sampled)
         seen = settings.frames, side, ROW[settings.kind]
         clips = VideoWindows(self.windows.pictures, split, *seen, how)
-        clips.grid = (settings.frames // TUBE, side // patch, side // patch)
+        clips.grid = (settings.frames // TUBE, side // PATCH, side // PATCH)
         clips.ratio, clips.skipped = settings.ratio, settings.skipped
         return clips
 
