@@ -66,11 +66,8 @@ class VideoTransformer(nn.Module):
 
 
 class VideoPainter(nn.Module):
-    """Encoder and decoder of pre-training; clips are standardised by ImageNet's mean.
-
-    Args:
-        contrast: of `patches_of`.
-    """
+    """Encoder and decoder of pre-training; clips are standardised by ImageNet's mean, and
+    `contrast` is that of `patches_of`."""
 
     def __init__(
         self,
@@ -147,11 +144,8 @@ class Patches(NamedTuple):
 
 
 def patches_of(video: Video, patch: int, contrast: float = 0.0) -> Patches:
-    """The patches of a standardised video.
-
-    `contrast` is added to the deviation of a patch: at 0, as published, the noise of an even wall
-    counts as much as an edge.
-    """
+    """The patches of a standardised video, whose deviations are larger by `contrast`: at 0, as
+    published, the noise of an even wall counts as much as an edge."""
     mean, deviation = (torch.tensor(own).to(video).view(3, 1, 1, 1) for own in IMAGENET)
     pixels = rearrange(
         video.float() * deviation + mean,
@@ -160,8 +154,8 @@ def patches_of(video: Video, patch: int, contrast: float = 0.0) -> Patches:
         p=patch,
         q=patch,
     )
-    mean, deviation = pixels.mean(dim=2, keepdim=True), pixels.std(dim=2, keepdim=True)
-    deviation = deviation + (EPS + contrast)
+    mean = pixels.mean(dim=2, keepdim=True)
+    deviation = pixels.std(dim=2, keepdim=True) + (EPS + contrast)
     return Patches(((pixels - mean) / deviation).flatten(2), mean, deviation)
 
 

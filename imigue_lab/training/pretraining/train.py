@@ -59,8 +59,8 @@ def pretrain(
         fit: trains; a trial (`training.trial`) has its own.
     """
     data = loaded or load_pretraining_data(settings)
-    run = open_run("pretraining", settings, data.identity(), data.windows.split.vocabulary)
-    with open_session(run, settings, data.remarks()) as session:
+    run = open_run("pretraining", settings, data.windows.identity(), data.windows.split.vocabulary)
+    with open_session(run, settings, data.windows.remarks()) as session:
         if session is None:
             return run
         device, ranks = session.device, session.ranks
@@ -112,7 +112,7 @@ def pretrain(
             known = data.labelled.split.clips
             probes = probe_table(examples(best), untrained, known, settings.seed)
             scores = pd.concat([scores, probes], ignore_index=True)
-        remarks, synthetic = data.remarks(), is_synthetic(settings.data)
+        remarks, synthetic = data.windows.remarks(), is_synthetic(settings.data)
         session.finish([windows], [], remarks, scores=scores, synthetic=synthetic)
     return run
 
@@ -149,14 +149,11 @@ def build_pretraining(checkpoint: dict[str, Any]) -> nn.Module:
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Vectors do not decay, nor VideoMAE's mask token, as published."""
-    kept = {name: p for name, p in model.named_parameters() if p.ndim < 2}
-    if isinstance(model, VideoPainter):
-        kept["mask_token"] = model.mask_token
-    decaying = [p for name, p in model.named_parameters() if name not in kept]
-    return [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": list(kept.values()), "weight_decay": 0.0},
-    ]
+    token = model.mask_token if isinstance(model, VideoPainter) else None
+    parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for p in model.parameters():
+        parts[p.ndim > 1 and p is not token].append(p)
+    return [{"params": own, "weight_decay": weight_decay * decays} for decays, own in parts.items()]
 
 
 def load_pretraining(run: Run) -> nn.Module:
@@ -217,8 +214,7 @@ def error_table(windows: pd.DataFrame, seed: int) -> pd.DataFrame:
 def probe_table(
     trained: Examples, untrained: Examples, clips: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
-    """Accuracy on validation of each of `PROBES`, which read the features of train; `clips` have
-    their subjects."""
+    """Accuracy on validation of each of `PROBES`; `clips` have their subjects."""
     cluster, unit = clusters_of(clips.set_index("clip_id").loc[trained[1].index].reset_index())
     read = {name: (predictor, trained) for name, predictor in PROBES.items()}
     read["linear, untrained encoder"] = PROBES["linear"], untrained
