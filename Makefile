@@ -64,13 +64,14 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
 	$(BIN)/python -m benchmarks.gpu
 
-soak: $(READY)  ## long checks: signal tables, the demo on five sets, an ensemble, effect of loss and memory, gesture detection in long interviews, null runs, leaked encoders, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
+soak: $(READY)  ## long checks: signal tables, the demo on five sets, what VideoMAE learns from synthetic video, an ensemble, effect of loss and memory, gesture detection in long interviews, null runs, leaked encoders, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
 	$(BIN)/python -m benchmarks.signal_table
 	$(BIN)/python -m benchmarks.demo_table
 	$(BIN)/python -m benchmarks.null_runs
 	$(BIN)/python -m benchmarks.leaks
 	$(BIN)/python -m benchmarks.correspondence
 	$(BIN)/python -m benchmarks.gesture_table
+	$(BIN)/python -m benchmarks.video_probe
 	$(BIN)/python -m benchmarks.ensemble
 	$(BIN)/python -m benchmarks.loss_on
 	$(BIN)/python -m benchmarks.memory_effect

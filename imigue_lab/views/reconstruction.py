@@ -81,7 +81,7 @@ def rebuild_video(run: Run, windows: VideoWindows, number: int) -> Painted:
     model: Any = load_pretraining(run)
     video, masked, skipped = windows.enter(windows.collate(windows.draws(number)))
     found = model(video, masked, skipped)
-    patches = patches_of(video, model.patch)
+    patches = patches_of(video, model.patch, model.contrast)
     predicted = patches.normalised.clone()
     painted = masked & ~skipped
     predicted[painted] = found.predicted[found.counted].view(-1, predicted.shape[-1])

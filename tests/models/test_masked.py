@@ -20,7 +20,7 @@ from imigue_lab.models.mamp import (
     resized_times,
     together,
 )
-from imigue_lab.models.pictures.videomae import build_videomae, cell_mask, tube_mask
+from imigue_lab.models.pictures.videomae import build_videomae, cell_mask, patches_of, tube_mask
 from tests.models.recordings import made_weights, read_recording
 
 SMALL = {"joints": 5, "frames": 16, "width": 16, "depth": 2, "heads": 2}
@@ -282,6 +282,18 @@ def test_the_encoder_sees_the_visible_alone():
     before, after = painter(video, masked), painter(changed, masked)
     assert before.predicted.equal(after.predicted)
     assert not before.target.equal(after.target)
+
+
+def test_contrast_lessens_the_noise_of_an_even_patch_and_keeps_its_edges():
+    torch.manual_seed(0)
+    video = 0.01 * torch.randn(1, 3, 2, 8, 16)  # left an even wall, right an edge
+    video[..., 12:] += 2.0
+    published, lessened = (patches_of(video, 8, contrast) for contrast in (0.0, 0.1))
+    assert_close(published.normalised.std(dim=2), torch.ones(1, 2), rtol=0.01, atol=0.01)
+    wall, edge = lessened.normalised.std(dim=2)[0]
+    assert wall < 0.05 and edge > 0.5
+    pixels = [p.normalised.unflatten(2, (-1, 3)) * p.deviation for p in (published, lessened)]
+    assert_close(*pixels)
 
 
 def test_fine_tuning_takes_over_the_whole_encoder_and_nothing_else():

@@ -18,6 +18,7 @@ from imigue_lab.results.score_tables import show_scores
 from imigue_lab.studies.ablations import ablate
 from imigue_lab.studies.search import search
 from imigue_lab.studies.trials import AblationSettings, SearchSettings
+from imigue_lab.training.baselines.pictures import centre
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.start import read_start, take_over
 from imigue_lab.training.baselines.train import train_baseline
@@ -52,7 +53,7 @@ def test_a_run_scores_windows_and_the_probe_beside_their_baselines(motion, synth
     guess = scores.loc["validation", "mean visible token"]
     assert guess.error == pytest.approx(own.guess.mean())
     probes = [name for _, name in scores.index if name.startswith("probe: ")]
-    assert len(probes) == 3
+    assert len(probes) == 4 and "probe: linear, untrained encoder" in probes
     assert scores.loc["validation", "probe: most frequent class"].top1 < 0.2
     assert set(windows.split) == {"train", "validation"}
     assert {"validation_loss", "probe_accuracy"} <= set(motion.metrics())
@@ -70,7 +71,7 @@ def test_windows_cover_whole_interviews_and_no_test_interview(filmed):
         assert own.end.max() + 1 == frames[video_id]
     with_test = load_pretraining_data(settings_of(filmed, probe=False, windows=1.0, use_test=True))
     assert len(with_test.windows.split.clips) > len(clips)
-    assert USES_TEST in with_test.remarks()
+    assert USES_TEST in with_test.windows.remarks()
     assert set(with_test.recorded) == set(data.recorded)
 
 
@@ -81,7 +82,7 @@ def test_interviews_without_a_frame_rate_give_their_clips_and_the_run_says_so(mo
     assert f"{videos} of {videos} {said}" in remarks
     for seconds in (1.0, 0.0):  # whole interviews, or clips as asked for
         data = load_pretraining_data(settings_of(filmed, probe=False, windows=seconds))
-        assert not any(said in remark for remark in data.remarks())
+        assert not any(said in remark for remark in data.windows.remarks())
 
 
 def test_a_fold_keeps_its_subjects_out_of_the_windows(synthetic):
@@ -249,6 +250,26 @@ def test_video_is_reconstructed_better_than_by_the_mean_of_what_is_visible(filme
     groups = parameter_groups(model, 0.05)
     assert any(own is model.mask_token for own in groups[1]["params"])
     assert all(own.ndim >= 2 for own in groups[0]["params"])
+
+
+def test_video_has_defaults_of_its_own_and_the_preset_those_of_the_paper():
+    own = PretrainSettings.from_arguments({"kind": "video", "lr": 0.01})
+    assert (own.frames, own.stride, own.ratio, own.contrast, own.crop) == (8, 4, 0.75, 0.1, False)
+    assert own.lr == 0.01 and PretrainSettings().frames == 32 and PretrainSettings().contrast == 0
+    paper = PretrainSettings.from_arguments({"kind": "video", "preset": "paper"})
+    found = paper.frames, paper.stride, paper.ratio, paper.contrast, paper.crop
+    assert found == (16, 4, 0.9, 0.0, True)
+
+
+def test_windows_of_video_are_cut_at_random_if_crop_says_so(filmed):
+    for crop in (False, True):
+        given = {"kind": "video", "frames": 4, "windows": 8.0, "probe": False, "crop": crop}
+        settings = settings_of(filmed, **given)
+        clips = load_pretraining_data(settings).clips("train", settings, training=True)
+        whole = clips.frames_of(0, clips.rng(0, 0))[0]
+        (seen, *_), *_ = clips.draws(0)
+        assert seen.frames.shape == (4, 3, 64, 64)
+        assert seen.frames.equal(centre(whole, 64)) is not crop
 
 
 def test_frames_are_whole_tokens():

@@ -66,7 +66,8 @@ class VideoTransformer(nn.Module):
 
 
 class VideoPainter(nn.Module):
-    """Encoder and decoder of pre-training; clips are standardised by ImageNet's mean."""
+    """Encoder and decoder of pre-training; clips are standardised by ImageNet's mean, and
+    `contrast` is that of `patches_of`."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class VideoPainter(nn.Module):
         decoder_depth: int = 4,
         decoder_heads: int = 6,
         ratio: float = 4.0,
+        contrast: float = 0.0,
     ):
         super().__init__()
         self.encoder = VideoTransformer(clip, patch, width, depth, heads, ratio=ratio)
@@ -92,7 +94,7 @@ class VideoPainter(nn.Module):
         self.decoder_norm = nn.LayerNorm(decoder_width, EPS)
         self.decoder_head = nn.Linear(decoder_width, 3 * TUBE * patch**2)
         self.decoder_head.apply(start_linear)
-        self.patch = patch
+        self.patch, self.contrast = patch, contrast
 
     def forward(self, video: Video, masked: Mask, skipped: Mask | None = None) -> Reconstruction:
         """The patches of decoded tokens; those that were masked count.
@@ -108,7 +110,7 @@ class VideoPainter(nn.Module):
         unseen = self.mask_token + select(every, decoded)
         found = self.decoder(torch.cat([seen, unseen], dim=1))[:, seen.shape[1] :]
         patches = self.decoder_head(self.decoder_norm(found))
-        whole = patches_of(video, self.patch).normalised
+        whole = patches_of(video, self.patch, self.contrast).normalised
         guess = select(whole, ~masked).mean(dim=1, keepdim=True)
         counted = select(masked[..., None], decoded).expand_as(patches)
         return Reconstruction(patches, select(whole, decoded), counted, guess)
@@ -132,7 +134,7 @@ class Patches(NamedTuple):
     """Pixels of tokens between 0 and 1, the channel last.
 
     Attributes:
-        normalised: each channel of mean 0 and variance 1 in each token.
+        normalised: each channel of mean 0 and variance 1 in each token, less with `contrast`.
         mean, deviation: of each channel.
     """
 
@@ -141,8 +143,9 @@ class Patches(NamedTuple):
     deviation: Float[Tensor, "B L 1 3"]
 
 
-def patches_of(video: Video, patch: int) -> Patches:
-    """The patches of a standardised video."""
+def patches_of(video: Video, patch: int, contrast: float = 0.0) -> Patches:
+    """The patches of a standardised video, whose deviations are larger by `contrast`: at 0, as
+    published, the noise of an even wall counts as much as an edge."""
     mean, deviation = (torch.tensor(own).to(video).view(3, 1, 1, 1) for own in IMAGENET)
     pixels = rearrange(
         video.float() * deviation + mean,
@@ -151,7 +154,8 @@ def patches_of(video: Video, patch: int) -> Patches:
         p=patch,
         q=patch,
     )
-    mean, deviation = pixels.mean(dim=2, keepdim=True), pixels.std(dim=2, keepdim=True) + EPS
+    mean = pixels.mean(dim=2, keepdim=True)
+    deviation = pixels.std(dim=2, keepdim=True) + (EPS + contrast)
     return Patches(((pixels - mean) / deviation).flatten(2), mean, deviation)
 
 

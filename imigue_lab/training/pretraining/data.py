@@ -25,7 +25,7 @@ from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.pretraining.settings import ROW, PretrainSettings
 
-PATCH = {"small": 8, "paper": 16}  # pixels
+PATCH = 16  # pixels
 
 
 class MotionWindows(SkeletonClips):
@@ -52,15 +52,14 @@ class MotionWindows(SkeletonClips):
 class VideoWindows(PictureClips):
     """Frames, which tokens are masked, and which are not decoded."""
 
-    ratio: float
-    skipped: float
-    grid: tuple[int, int, int]
+    settings: PretrainSettings
 
     def draws(self, number: int, ordinal: int = 0) -> list[Any]:
         (picture,) = super().draws(number, ordinal)
-        rng = self.rng(number, 5, ordinal)
-        masked = tube_mask(self.grid, self.ratio, rng)
-        skipped = cell_mask(self.grid, self.skipped, rng.randint(4)) if self.skipped else ~masked
+        rng, share = self.rng(number, 5, ordinal), self.settings.skipped
+        grid = self.frames // TUBE, self.crop // PATCH, self.crop // PATCH
+        masked = tube_mask(grid, self.settings.ratio, rng)
+        skipped = cell_mask(grid, share, rng.randint(4)) if share else ~masked
         return [(picture, *map(torch.from_numpy, (masked, skipped)))]
 
     def collate(self, draws: list[Any]) -> Seen:
@@ -88,12 +87,6 @@ class PretrainingData:
     labelled: BaselineData | None
     recorded: list[str]
 
-    def identity(self) -> dict[str, Any]:
-        return self.windows.identity()
-
-    def remarks(self) -> list[str]:
-        return self.windows.remarks()
-
     def clips(self, split: str, settings: PretrainSettings, training: bool = False) -> Clips:
         """The windows of a split, masked at random; in evaluation always alike."""
         how = How(seed=settings.seed)
@@ -103,13 +96,11 @@ class PretrainingData:
             own = gestures.skeletons(split, settings.frames)
             return MotionWindows(own, gestures.layout, ["joint"], how)
         assert self.windows.pictures is not None
-        side, patch = SIDES[settings.size], PATCH[settings.size]
         sampled = Sampled(settings.frames, 0 if training else 1, settings.stride)
-        how = How("turn" if training else "none", settings.seed, sampled)
-        seen = settings.frames, side, ROW[settings.kind]
+        how = How("turn" if training and settings.crop else "none", settings.seed, sampled)
+        seen = settings.frames, SIDES[settings.size], ROW[settings.kind]
         clips = VideoWindows(self.windows.pictures, split, *seen, how)
-        clips.grid = (settings.frames // TUBE, side // patch, side // patch)
-        clips.ratio, clips.skipped = settings.ratio, settings.skipped
+        clips.settings = settings
         return clips
 
     def examples(self, split: str, settings: PretrainSettings) -> Clips:
@@ -142,13 +133,11 @@ def load_pretraining_data(settings: PretrainSettings) -> PretrainingData:
     if cut and settings.windows:
         what = "have no file or frame rate: their labelled clips are the windows"
         remarks.append(f"{cut} of {windows.video_id.nunique()} videos {what}")
-    parts = [read_clips(replace(index, clips=windows), settings)]
-    if settings.probe:
-        known = labelled[labelled.label.notna()].reset_index(drop=True)
-        parts.append(read_clips(replace(index, clips=known), settings))
-    split = parts[0].split
-    parts[0] = replace(parts[0], split=replace(split, remarks=remarks + split.remarks))
-    return PretrainingData(parts[0], parts[1] if settings.probe else None, recorded)
+    whole = read_clips(replace(index, clips=windows), settings)
+    split = replace(whole.split, remarks=remarks + whole.split.remarks)
+    known = labelled[labelled.label.notna()].reset_index(drop=True)
+    probed = read_clips(replace(index, clips=known), settings) if settings.probe else None
+    return PretrainingData(replace(whole, split=split), probed, recorded)
 
 
 def window_clips(index: Index, labelled: pd.DataFrame, seconds: float, column: str) -> pd.DataFrame:

@@ -21,7 +21,10 @@ PAPER: dict[str, dict[str, Any]] = {
         "temporal_crop": 0.5,
     },
     "video": {
-        "stride": 4,
+        "frames": 16,
+        "ratio": 0.9,
+        "contrast": 0.0,
+        "crop": True,
         "epochs": 800,
         "lr_warmup": 40,
         "scheduler": "cosine:4e-6:4e-5",
@@ -30,6 +33,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "keep": "last",
     },
 }
+VIDEO = {"frames": 8, "ratio": 0.75, "contrast": 0.1, "batch_size": 8, "lr": 2e-3, "lr_warmup": 1}
 ROW: dict[Kind, Name] = {"motion": "mamp", "video": "videomae-b"}  # that start from these
 
 
@@ -48,19 +52,21 @@ class PretrainSettings(TrainSettings):
     use_test: bool = setting(False, "also learn from the interviews of the test split")
     keypoints: str = setting("auto", "layout of joints; auto: the richest in the files")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
-    frames: int = setting(32, "frames per window; of video 16", ge=4)
-    stride: int = setting(2, "video: of the frames within a window", ge=1)
-    ratio: float = setting(0.9, "share of tokens that are masked", gt=0, lt=1)
+    frames: int = setting(32, "frames per window; of video 8", ge=4)
+    stride: int = setting(4, "video: of the frames within a window", ge=1)
+    ratio: float = setting(0.9, "share of tokens that are masked; of video 0.75", gt=0, lt=1)
     temperature: float = setting(0.8, "motion: of masking by motion; 0: independent of it", ge=0)
     together: bool = setting(False, "motion: mask the joints of a limb together")
     skipped: float = setting(0.0, "video: share not decoded (VideoMAE V2: 0.5)", ge=0, lt=1)
+    contrast: float = setting(0.0, "added to the deviation of a patch; of video 0.1", ge=0, le=1)
+    crop: bool = setting(False, "video: a random region in training, not the centre")
     rotation: float = setting(0.0, "motion: largest random angle, radians", ge=0, le=3.15)
     temporal_crop: float = setting(1.0, "motion: least random part of a window", gt=0, le=1)
-    probe: bool = setting(True, "after each epoch classify labelled clips by neighbours")
+    probe: bool = setting(True, "after each epoch classify labelled clips by a linear layer")
     epochs: int = setting(6, "upper limit; may stop earlier", ge=1)
     patience: int = setting(1000, "epochs without improvement of validation loss", ge=1)
-    batch_size: int = setting(32, "windows per step", ge=1)
-    lr: float = setting(1e-3, "AdamW learning rate", gt=0, le=1)
+    batch_size: int = setting(32, "windows per step; of video 8", ge=1)
+    lr: float = setting(1e-3, "AdamW learning rate; of video 0.002", gt=0, le=1)
     weight_decay: float = setting(0.05, "AdamW weight decay", ge=0, le=1)
     scheduler: str = setting(
         "cosine",
@@ -70,10 +76,10 @@ class PretrainSettings(TrainSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def default_frames(cls, values: Any) -> Any:
-        """Video has another default number of frames."""
+    def defaults_of_video(cls, values: Any) -> Any:
+        """Video has defaults of its own."""
         video = isinstance(values, dict) and values.get("kind") == "video"
-        return {"frames": 16, **values} if video else values
+        return VIDEO | values if video else values
 
     @classmethod
     def built_in_preset(cls, preset: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,10 @@ PROBES: dict[str, Any] = {
     "most frequent class": DummyClassifier(strategy="most_frequent"),
 }
 BETAS = (0.9, 0.95)
-NARROW = {"decoder_width": 32, "decoder_depth": 1}
+Examples = tuple[pd.DataFrame, pd.DataFrame]  # `features` of train and validation
 DECODERS: dict[str, dict[str, int]] = {  # of the small size
-    "motion": NARROW,
-    "video": NARROW | {"decoder_heads": 2},
+    "motion": {"decoder_width": 32, "decoder_depth": 1},
+    "video": {"decoder_width": 64, "decoder_depth": 2, "decoder_heads": 4},
 }
 
 
@@ -59,22 +59,22 @@ def pretrain(
         fit: trains; a trial (`training.trial`) has its own.
     """
     data = loaded or load_pretraining_data(settings)
-    run = open_run("pretraining", settings, data.identity(), data.windows.split.vocabulary)
-    with open_session(run, settings, data.remarks()) as session:
+    run = open_run("pretraining", settings, data.windows.identity(), data.windows.split.vocabulary)
+    with open_session(run, settings, data.windows.remarks()) as session:
         if session is None:
             return run
         device, ranks = session.device, session.ranks
         if ranks.first:
             record_training_clips(run, {"skeleton": dict.fromkeys(data.recorded, "")})
         checkpoint = checkpoint_of(settings, data)
-        model = build_pretraining(checkpoint)
+        model = build_pretraining(checkpoint).to(device.torch_device)
         optimizer = torch.optim.AdamW(
             parameter_groups(model, settings.weight_decay), lr=settings.lr, betas=BETAS
         )
         clips = data.clips("train", settings, training=True)
         validation = data.clips("validation", settings)
 
-        def examples(model: nn.Module) -> tuple[pd.DataFrame, pd.DataFrame]:
+        def examples(model: nn.Module) -> Examples:
             parts = (data.examples(split, settings) for split in ("train", "validation"))
             train, own = (features(device, model, part, settings.batch_size) for part in parts)
             return train, own
@@ -87,10 +87,11 @@ def pretrain(
             errors = reconstruct(device, model, validation, settings.batch_size, ranks)
             row: Row = {"validation_loss": float(errors.error.mean())}
             if settings.probe:
-                probe = PROBES["5 nearest neighbours"]
+                probe = PROBES["linear"]
                 row["probe_accuracy"] = float(correct_by(probe, *examples(model)).mean())
             return row
 
+        untrained = examples(model) if settings.probe else None
         best = fit(
             session,
             model,
@@ -107,11 +108,11 @@ def pretrain(
         windows = data.windows.split.clips.merge(pd.concat(tables), on="clip_id")
         windows = windows[["clip_id", "video_id", "subject", "split", "error", "guess"]]
         scores = error_table(windows, settings.seed)
-        if settings.probe:
-            assert data.labelled is not None
-            probes = probe_table(*examples(best), data.labelled.split.clips, settings.seed)
+        if untrained and data.labelled:
+            known = data.labelled.split.clips
+            probes = probe_table(examples(best), untrained, known, settings.seed)
             scores = pd.concat([scores, probes], ignore_index=True)
-        remarks, synthetic = data.remarks(), is_synthetic(settings.data)
+        remarks, synthetic = data.windows.remarks(), is_synthetic(settings.data)
         session.finish([windows], [], remarks, scores=scores, synthetic=synthetic)
     return run
 
@@ -130,7 +131,7 @@ def checkpoint_of(settings: PretrainSettings, data: PretrainingData) -> dict[str
             arguments["groups"] = body_parts(layout)
     else:
         side = SIDES[settings.size]
-        arguments |= {"clip": [settings.frames, side, side]}
+        arguments |= {"clip": [settings.frames, side, side], "contrast": settings.contrast}
     return {
         "task": "pretraining",
         "classes": list(data.windows.split.vocabulary.classes),
@@ -148,14 +149,11 @@ def build_pretraining(checkpoint: dict[str, Any]) -> nn.Module:
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Vectors do not decay, nor VideoMAE's mask token, as published."""
-    kept = {name: p for name, p in model.named_parameters() if p.ndim < 2}
-    if isinstance(model, VideoPainter):
-        kept["mask_token"] = model.mask_token
-    decaying = [p for name, p in model.named_parameters() if name not in kept]
-    return [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": list(kept.values()), "weight_decay": 0.0},
-    ]
+    token = model.mask_token if isinstance(model, VideoPainter) else None
+    parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for p in model.parameters():
+        parts[p.ndim > 1 and p is not token].append(p)
+    return [{"params": own, "weight_decay": weight_decay * decays} for decays, own in parts.items()]
 
 
 def load_pretraining(run: Run) -> nn.Module:
@@ -214,13 +212,15 @@ def error_table(windows: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def probe_table(
-    train: pd.DataFrame, own: pd.DataFrame, clips: pd.DataFrame, seed: int
+    trained: Examples, untrained: Examples, clips: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
-    """Accuracy of each of `PROBES` on the features of validation; `clips` have their subjects."""
-    cluster, unit = clusters_of(clips.set_index("clip_id").loc[own.index].reset_index())
+    """Accuracy on validation of each of `PROBES`; `clips` have their subjects."""
+    cluster, unit = clusters_of(clips.set_index("clip_id").loc[trained[1].index].reset_index())
+    read = {name: (predictor, trained) for name, predictor in PROBES.items()}
+    read["linear, untrained encoder"] = PROBES["linear"], untrained
     rows = []
-    for name, predictor in PROBES.items():
-        correct = correct_by(predictor, train, own)
+    for name, (predictor, parts) in read.items():
+        correct = correct_by(predictor, *parts)
         row = {"split": "validation", "predictor": f"probe: {name}", "n": len(correct)}
         row |= {"clusters": cluster.nunique(), "unit": unit, "top1": correct.mean()}
         rows.append(row | {"top1_interval": interval_of_share(correct, cluster, seed)})
