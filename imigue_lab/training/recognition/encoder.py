@@ -53,10 +53,10 @@ class RunFeatures(NamedTuple):
 
 def sees_joints(run: Run) -> bool:
     """Whether a recogniser, or the network whose features are all that it sees, needs keypoints."""
-    own = run.settings()["settings"]
-    if own["inputs"] != "run":
+    if run.settings()["settings"]["inputs"] != "run":
         return True
-    return ROWS[find_run(own["encoder_run"]).settings()["settings"]["model"]].modality != "RGB"
+    encoder = find_run(run.provenance()["where"]["encoder_run"])
+    return ROWS[encoder.settings()["settings"]["model"]].modality != "RGB"
 
 
 def open_run_features(

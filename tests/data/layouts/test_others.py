@@ -215,7 +215,7 @@ def test_a_faulty_row_of_mma52_is_named(mma52, old, new, complaint):
 
 def test_recognition_of_mma52_is_scored_by_mean_average_precision(mma52):
     root, _ = mma52
-    given = {"data": str(root), "epochs": 6, "width": 16, "depth": 3, "lr": 1e-2, "window": 256}
+    given = {"data": str(root), "epochs": 10, "width": 32, "depth": 3, "lr": 1e-2, "window": 256}
     run = train_recognition(RecognitionSettings.from_arguments(given | {"name": "of-mma52"}))
     scores = run.scores()
     assert set(scores.split) == {"validation"}  # segments of test are hidden
