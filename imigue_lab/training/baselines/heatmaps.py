@@ -14,7 +14,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.skeletons.augment import flip
@@ -125,6 +124,8 @@ class RgbPoseClips(PairedClips):
         self, number: int, frames: Tensor, clip: Clip, rng: np.random.RandomState
     ) -> tuple[Picture, Clip]:
         """The same region of the frames and of the joints, in pixels of the heatmap."""
+        from torchvision.transforms.v2.functional import resized_crop
+
         skeleton, side = clip.skeleton.numpy(), self.maps.side
         width, height = self.sizes[clip.clip_id]
         region, mirrored = person_box(skeleton, (height, width)), False
