@@ -1,6 +1,6 @@
 """Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from textwrap import shorten, wrap
 
 import plotly.graph_objects as go
@@ -23,7 +23,7 @@ SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": POSITIVE}
 
 
 def styled(
-    figure: go.Figure, title: str, notes: Iterable[str] = (), height=360, above=0, **margin: int
+    figure: go.Figure, title: str, notes: Sequence[str] = (), height=360, above=0, **margin: int
 ) -> go.Figure:
     """Applies the shared look, below the toolbar; `notes` are one line below the title. Where it is
     too short, an i at its right shows them all to a pointer.
@@ -31,18 +31,16 @@ def styled(
     `above` are pixels between it and the axes; `margin` is that of other sides than the top, by
     plotly's names.
     """
-    notes = list(notes)
     whole = " · ".join(notes)
     title = "<br>".join(line for part in title.split("<br>") for line in wrap(part, WIDEST))
     end = TOOLBAR + 22 * title.count("<br>") + 22 * bool(notes)  # baseline of the last line
     margin = {"l": 60, "r": 20, "t": end + 38 + above, "b": 90} | margin
     line = shorten(whole, LINE, placeholder=" …")
     if line != whole:
-        corner = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "showarrow": False}
-        corner |= {"xanchor": "right", "xshift": margin["r"] - 4, "yanchor": "bottom"}
-        corner |= {"bordercolor": NEUTRAL, "borderpad": 1, "font_size": 11, "width": 12}
-        shift, each = margin["t"] - end - 6, "<br>".join(notes)
-        figure.add_annotation(text="i", hovertext=each, yshift=shift, **corner)
+        corner = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "right"}
+        corner |= {"xshift": margin["r"] - 4, "yshift": margin["t"] - end - 6, "yanchor": "bottom"}
+        sign = {"text": "i", "font_size": 11, "width": 12, "bordercolor": NEUTRAL, "borderpad": 1}
+        figure.add_annotation(hovertext="<br>".join(notes), showarrow=False, **corner, **sign)
     text = title + f"<br><sub>{line}</sub>" * bool(notes)
     figure.update_layout(
         template="plotly_white",
@@ -64,7 +62,7 @@ def class_colours(vocabulary: Vocabulary, most: int = len(GROUP_COLOURS)) -> lis
     return [GROUP_COLOURS[number % most] for number in numbers]
 
 
-def empty_figure(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:
+def empty_figure(sentence: str, title: str, notes: Sequence[str] = ()) -> go.Figure:
     """A figure without data, and the sentence that explains why."""
     figure = go.Figure()
     figure.add_annotation(text=sentence, showarrow=False, font={"size": 15})

@@ -38,6 +38,7 @@ HEAT, LIGHT, DEEP = (213, 94, 0), (232, 241, 250), (8, 48, 107)  # of places; of
 HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
 MERGED = "merged tokens"
+Borders = tuple[maps.Edges, maps.Edges]  # of columns, of rows
 Corners = list[float | None]  # None is a gap
 LEGEND = (  # symbol of plotly, glyph, colour, meaning
     ("square", "■", f"rgb{HEAT}", "place that joints attend to"),
@@ -118,10 +119,7 @@ def add_picture(
 
 
 def add_heat(
-    figure: go.Figure,
-    heat: Float[np.ndarray, "h w"],
-    borders: tuple[maps.Edges, maps.Edges],
-    place: Place,
+    figure: go.Figure, heat: Float[np.ndarray, "h w"], borders: Borders, place: Place
 ) -> None:
     x, y = map(maps.middles, borders)
     hover = "place: %{z:.1f} × equal share<extra></extra>"

@@ -165,10 +165,8 @@ Band = tuple[str, int, Callable[[go.Figure, int], None]]
 
 
 def line_style(column: str) -> dict[str, str]:
-    """Colour and dash of a column of `Gates.per_window`; plotly's own of another curve."""
-    quantity, _, stage = column.partition(", stage ")
-    if not stage:
-        return {}
+    """Colour and dash of a column of `Gates.per_window`."""
+    quantity, stage = column.split(", stage ")
     return {"color": COLOURS[quantity][int(stage) - 1], "dash": DASHES[int(stage) - 1]}
 
 
@@ -241,7 +239,8 @@ def add_gate_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -
 def add_curves(curves: pd.DataFrame, figure: go.Figure, row: int) -> None:
     for name in curves:
         hover = f"window %{{x}}: %{{y:.2f}}<extra>{name}</extra>"
-        look = {"name": name, "mode": "lines", "line": line_style(name), "hovertemplate": hover}
+        line = line_style(name) if ", stage " in name else {}
+        look = {"name": name, "mode": "lines", "line": line, "hovertemplate": hover}
         figure.add_scatter(y=curves[name], **look, row=row, col=1)
     if not curves.columns[0].startswith(MEAN):
         figure.update_yaxes(rangemode="tozero", row=row, col=1)

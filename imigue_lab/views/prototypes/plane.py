@@ -191,8 +191,7 @@ def add_class_ids(figure: go.Figure, table: pd.DataFrame, vocabulary: Vocabulary
     """The id of each class at the median of its entries, or of its clips if it has none."""
     look: dict[str, Any] = {"showarrow": False, "borderpad": 1, "font": {"size": 12, "color": INK}}
     look["bgcolor"] = "rgba(255,255,255,0.65)"
-    places: list[pd.Series] = []
-    near = 0.04 * np.ptp(table[["x", "y"]], axis=0)
+    places, near = list[pd.Series](), 0.04 * np.ptp(table[["x", "y"]], axis=0)
     for label, own in table.dropna(subset=["label"]).groupby("label"):
         entries = own[own.kind == ENTRY]
         place = (own if entries.empty else entries)[["x", "y"]].median()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -17,6 +18,7 @@ from imigue_lab.views.prototypes import points as prototypes
 from imigue_lab.views.prototypes.plane import (
     COLOUR_BY,
     DRAWN,
+    add_class_ids,
     colour_points,
     drawn_rows,
     hover_names,
@@ -229,6 +231,13 @@ def test_the_figure_draws_each_point_once_a_colouring_and_names_it(looked, point
     assert [button.label for button in menu] == list(COLOUR_BY)
     masks = np.array([button.args[0]["visible"] for button in menu])
     assert (masks.sum(axis=0) == 1).all()
+
+
+def test_ids_of_classes_at_one_place_are_above_each_other():
+    labels = pd.array([0, 1, 2], dtype="Int64")
+    table = pd.DataFrame({"label": labels, "kind": ENTRY, "x": [0.0, 0.01, 1], "y": [0.0, 0, 1]})
+    add_class_ids(figure := go.Figure(), table, IMIGUE)
+    assert [note.yshift for note in figure.layout.annotations] == [13, 29, 13]
 
 
 def test_the_montage_names_the_nearest_clips_and_notes_missing_pictures(looked, points):
