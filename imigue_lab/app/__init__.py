@@ -143,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     fusion.add_argument("--temperature", action="store_true", help=calibrate)
 
     effect = "print Table 1: published scores and those of your runs, those on other data apart"
-    table = command("table", show_table_one, effect)
+    table = command("table", print_table, effect)
     table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
     table.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     kinds = ["text", "csv", "md", "latex"]
@@ -312,12 +312,12 @@ def print_scores(run: "Run") -> None:
         print(shown.to_string(index=False), *sentences, sep="\n")
 
 
-def show_table_one(options: argparse.Namespace) -> None:
-    from imigue_lab.results.published_tables import print_table, table_one
+def print_table(options: argparse.Namespace) -> None:
+    from imigue_lab.results.published_tables import table_one, table_text
     from imigue_lab.training.runs import find_run
 
     runs = [find_run(name) for name in options.runs] or None
-    print(print_table(table_one(runs, options.split), options.format), end="")
+    print(table_text(table_one(runs, options.split), options.format).rstrip())
 
 
 def print_card(options: argparse.Namespace) -> None:

@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePath
-from xml.parsers import expat
 
 import numpy as np
 import pandas as pd
+from defusedxml import ElementTree
 from pympi.Elan import Eaf, parse_eaf, to_string
 
 from imigue_lab.data.segments import Times, as_segments
@@ -184,22 +184,11 @@ def time_origin(eaf: Eaf, path: Path, video: str) -> int:
     return int(origin)
 
 
-def refuse_entities(path: Path) -> None:
-    """Raises ValueError for a file above LARGEST, or with entities, before any is expanded."""
-
-    def refuse(*_: object) -> None:
-        raise ValueError("it declares entities, which ELAN never does")
-
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST / 1e6:g} MB")
-    parser = expat.ParserCreate()
-    parser.EntityDeclHandler = refuse
-    parser.Parse(path.read_bytes(), True)
-
-
 def open_eaf(path: Path) -> Eaf:
     try:
-        refuse_entities(path)
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST / 1e6:g} MB")
+        ElementTree.parse(path)  # raises for entities, before any is expanded
         eaf = Eaf()
         eaf.remove_tier("default")
         eaf.adocument[SCHEMA] = ""  # pympi fails on a file without it

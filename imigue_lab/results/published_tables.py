@@ -107,8 +107,10 @@ def our_method_row(run: Run, split: str) -> dict[str, Any]:
     method, modality = describe(run)
     if any(USES_TEST in remark for remark in run.provenance()["remarks"]):
         method += f", {USES_TEST}"
-    row = {"method": method, "modality": modality, "origin": "ours"}
-    row |= {"data": f"{data_of(run)}, {split}", "source": run.folder.name}
+    published, data = PUBLISHED_BASELINES["data"], f"{data_of(run)}, {split}"
+    data = f"{data}, other clips" if data == published else data
+    row = {"method": method, "modality": modality, "origin": "ours", "data": data}
+    row["source"] = run.folder.name
     scores = run.scores()
     own = scores[scores.split == split] if len(scores) else scores
     if own.empty:
@@ -116,9 +118,7 @@ def our_method_row(run: Run, split: str) -> dict[str, Any]:
     model, majority = own[own.predictor == "model"].iloc[0], constant_rows(own).iloc[0]
     official = not run.synthetic and run.vocabulary().name == BUILTIN["imigue"] and split == "test"
     if official and model.n == CLIPS and run.settings()["settings"].get("fold", -1) < 0:
-        row["data"] = PUBLISHED_BASELINES["data"]  # the same clips, wherever the copy is
-    elif row["data"] == PUBLISHED_BASELINES["data"]:
-        row["data"] += ", other clips"
+        row["data"] = published  # the same clips, wherever the copy is
     interval = model.top1_interval
     return row | {
         "top-1 %": 100 * model.top1,
@@ -165,15 +165,22 @@ def show_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for column in ("top-1 %", "majority class %", "n"):
         form = "{:.2f}" if "%" in column else "{:.0f}"
         shown[column] = [form.format(v) if pd.notna(v) else None for v in table[column]]
-    shown = shown.where(shown.notna(), "–").drop(columns=["origin", "data"])
+    shown = shown.where(shown.notna(), "–").map(printable).drop(columns="origin")
     titles = {PUBLISHED_BASELINES["data"]: "Table 1 on {}"}
     return {
-        titles.get(data, "Runs on {} (not comparable with Table 1)").format(data): own
-        for data, own in shown.groupby(table.data, sort=False)
+        titles.get(data, "Runs on {} (not comparable with Table 1)").format(data): own.reset_index(
+            drop=True
+        )
+        for data, own in shown.set_index("data").groupby(level=0, sort=False)
     }
 
 
-def print_table(table: pd.DataFrame, form: str = "text") -> str:
+def printable(text: str) -> str:
+    """Without control characters, which could change a terminal, or end a comment."""
+    return "".join(own if own.isprintable() else "?" for own in text)
+
+
+def table_text(table: pd.DataFrame, form: str = "text") -> str:
     """`table_one` as text of at most WIDTH characters, `csv`, `md` or `latex`, with names escaped.
 
     There is a table of each data, see `show_table`. All but `csv` number the sources, which are

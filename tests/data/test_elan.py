@@ -269,7 +269,7 @@ def test_entities_are_refused_unexpanded_and_so_is_a_file_beyond_the_bound(
     file, monkeypatch, too_large
 ):
     write_eaf(random_segments(0, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
-    complaint = "it declares entities, which ELAN never does"
+    complaint = r"not an ELAN annotation file \(EntitiesForbidden\(name='a'"
     if too_large:
         monkeypatch.setattr("imigue_lab.data.elan.LARGEST", 1000)
         complaint = "it is larger than 0.001 MB"
