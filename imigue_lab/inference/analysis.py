@@ -5,8 +5,8 @@ programs and annotators; `apply_corrections` reads what people have corrected.
 """
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from imigue_lab.data.corrections import FILE, correct, decisions
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
-from imigue_lab.data.progress import next_step, steps
+from imigue_lab.data.progress import TITLES
 from imigue_lab.data.segments import (
     SHORTEST,
     Times,
@@ -105,6 +105,20 @@ class Analysis:
     @property
     def folder(self) -> Path:
         return self.own.index.root
+
+
+@contextmanager
+def steps(*names: str) -> Iterator[None]:
+    """Numbers the steps of a function for progress bars; `next_step` begins the following one."""
+    before = TITLES.set(tuple(f"{n} of {len(names)}, {name}" for n, name in enumerate(names, 1)))
+    try:
+        yield
+    finally:
+        TITLES.reset(before)
+
+
+def next_step() -> None:
+    TITLES.set(TITLES.get()[1:])
 
 
 @steps("gesture run", "emotion run", "recogniser", "keypoints", "threshold", "faces", "estimate")

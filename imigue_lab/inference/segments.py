@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.keypoint_files.clips import read_file
 from imigue_lab.data.segments import (
     Times,
@@ -23,7 +24,6 @@ from imigue_lab.data.segments import (
     with_windows,
 )
 from imigue_lab.data.skeletons.keypoints import layout_of
-from imigue_lab.data.source import open_data
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
@@ -33,6 +33,7 @@ from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_wi
 from imigue_lab.models.recognition import read
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.gesture_clips import with_richer_files
+from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.recognition.data import Features, pose_features
 from imigue_lab.training.recognition.encoder import open_run_features
 from imigue_lab.training.recognition.scores import count_segments, ratios
@@ -97,8 +98,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     """
     trained = stored_settings(run, "gesture")
     layout = layout_of(run.read_checkpoint("best")["keypoints"])
-    corrections = trained.get("corrections", "")
-    index = open_data(trained["data"], store=trained["store"], corrections=corrections)
+    index = open_corrected(GestureSettings.from_arguments(trained))
     index = with_richer_files(index, layout.name)
     labelled = index.clips[index.clips.label.notna()]
     videos = index.videos[(index.videos.split == split) & index.videos.video.notna()]

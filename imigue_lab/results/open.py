@@ -17,8 +17,9 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from torch import nn
 
+from imigue_lab.data.corrections import with_corrections
 from imigue_lab.data.index import Index
-from imigue_lab.data.source import TABLES, open_data
+from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import FOLDS
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.emotion.data import EmotionData
@@ -89,8 +90,8 @@ class OpenRun(Generic[S, D]):
 
     @cached_property
     def index(self) -> Index:
-        own = (getattr(self.settings, name, "") for name in TABLES)
-        return open_index(self.run, self.settings.data, *own)
+        labels, subjects = (getattr(self.settings, n, "") for n in ("labels", "subjects"))
+        return open_index(self.run, self.settings.data, labels, self.settings.store, subjects)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -170,12 +171,11 @@ def refuse_fusion(run: Run) -> None:
 
 
 def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
-    """The published checkpoint that a baseline started from is not part of the data; corrections
-    change the digest of clips.
+    """What is not a part of the data: the checkpoint that a baseline started from, and the file of
+    corrections, whose labels are.
     """
-    trained_on = run.settings()["data"]
-    same = ("checkpoint", "corrections")
-    differing = [k for k in trained_on if k not in same and trained_on[k] != identity.get(k)]
+    trained_on, beside = run.settings()["data"], ("checkpoint", "corrections")
+    differing = [k for k in trained_on if k not in beside and trained_on[k] != identity.get(k)]
     if differing:
         raise RunError(
             f"{run.folder}: was trained on other data ({', '.join(differing)} differ); name their"
@@ -183,16 +183,19 @@ def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
         )
 
 
-def open_index(run: Run, data: str, *tables: str) -> Index:
-    """The videos and clips of a data root, with `TABLES` as for `open_data`; RunError if the run
-    knows an item by another class.
+def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
+    """The videos and clips of a data root, with the labels that the run was trained on if it has
+    its clips; RunError if the run knows an item by another class.
     """
-    index = open_data(data, *tables)
+    index = open_data(data, labels, store, subjects)
     predictions = run.predictions()
     item, truth = predictions.columns[0], truth_of(predictions).name
     if truth == "label":
         both = f"run {run.folder.name} and {index.root}"
         refuse_other_classes(both, run.vocabulary(), index.vocabulary)
+    seen = predictions[item][predictions.split != "test"]
+    if truth == "label" and seen.isin(index.clips.clip_id).all():
+        index = with_corrections(index, run.provenance()["where"].get("corrections", ""))
     table = (index.videos if item == "video_id" else index.clips).set_index(item)
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")

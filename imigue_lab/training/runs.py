@@ -257,13 +257,10 @@ def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vo
 
     `data` identifies the data, names of classes included, by content and must contain `digest`; the
     ids and groups of the vocabulary are those of the last call. A file of corrections is copied and
-    its digest added. Raises RunError if the named folder is of other settings or data; the sentence
-    lists the differences.
+    its digest added. RunError, with the differences, if the folder is of other settings or data.
     """
-    corrections = b""
-    if path := getattr(settings, "corrections", ""):
-        corrections = Path(path).read_bytes()
-        data = data | {"corrections": short_hash(corrections)}
+    if file := getattr(settings, "corrections", ""):
+        data = data | {"corrections": short_hash(Path(file).read_bytes())}
     name = settings.name or f"{task}-{settings.fingerprint(json.dumps(data, sort_keys=True))}"
     run = Run(runs_folder() / name)
     requested = {"task": task, "settings": settings.result_settings(), "data": data}
@@ -273,9 +270,9 @@ def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vo
                 f"{run.folder}: belongs to another run: {differing}; choose another name"
             )
     else:
+        if file:
+            write_atomically(run.folder / USED, Path(file).read_bytes())
         run.write_json("settings.json", requested)
-        if corrections:
-            write_atomically(run.folder / USED, corrections)
     if not (run.folder / "vocabulary.json").exists() or vocabulary != run.vocabulary():
         run.write_json("vocabulary.json", vocabulary.to_dict())
     return run

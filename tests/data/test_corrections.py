@@ -175,10 +175,10 @@ def test_a_confirmation_alone_makes_another_run(correct, clips, index):
     assert len(folders) == 2
 
 
-def test_corrections_change_the_digest_of_the_data(correct, clips, index, synthetic):
+def test_corrections_change_the_digest_of_the_data(correct, clips, index):
     path = correct(clips["train"].loc[0], "reject")
-    plain, corrected = (open_data(str(synthetic), corrections=own) for own in ("", path))
-    assert load_gesture_data(plain).digest != load_gesture_data(corrected).digest
+    corrected = with_corrections(index, path)
+    assert load_gesture_data(index).digest != load_gesture_data(corrected).digest
 
 
 @pytest.fixture
