@@ -109,14 +109,16 @@ def correct(clips: dict[str, Row], rows: pd.DataFrame) -> dict[str, list[str]]:
     for row in rows.itertuples():
         clip_id = row.item or same.get((row.video_id, row.start, row.end, row.before), row.key)
         effect, of = EFFECTS[KINDS.index(row.kind)], (row.video_id, row.label)
-        near = [c for c in clips.values() if (c["video_id"], c["label"]) == of]
         if clip_id in clips and row.kind == "reject":
             del clips[clip_id]
         elif clip_id in clips:
             clips[clip_id]["label"] = row.label
         elif row.kind == "reject":
             effect = "found and rejected"
-        elif not any(c["start"] <= row.end and c["end"] >= row.start for c in near):
+        elif not any(
+            (c["video_id"], c["label"]) == of and c["start"] <= row.end and c["end"] >= row.start
+            for c in clips.values()
+        ):
             clip_id, effect = f"{row.video_id}_{row.start}_{row.end}_{row.label}", "added"
             own = (row.video_id, row.start, row.end, row.label)
             clips[clip_id] = {"clip_id": clip_id, **dict(zip(names, own, strict=True))}
