@@ -33,7 +33,7 @@ demo: $(READY)  ## extract features of synthetic interviews, run notebook 02, wr
 	$(BIN)/papermill --log-level WARNING notebooks/02_train_emotion.ipynb $(DEMO)/02_train_emotion.ipynb -p preset demo -p face $$face; \
 	$(BIN)/imigue-lab ablate --preset demo --given face:$$face --variants context-only --seeds 1 --final true
 	@echo "notebook: $(DEMO)/02_train_emotion.ipynb"
-	@echo "page: $$($(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb)"
+	@$(BIN)/imigue-lab html $(DEMO)/02_train_emotion.ipynb
 
 test: $(READY)  ## run all tests in two processes: pytest, and nbval on every notebook
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
@@ -81,6 +81,8 @@ soak: $(READY)  ## long checks: signal tables, the demo on five sets, an ensembl
 	$(BIN)/python -m benchmarks.study_workers
 	$(BIN)/python -m benchmarks.kill_training emotion
 	$(BIN)/python -m benchmarks.kill_training gesture
+	$(BIN)/python -m benchmarks.kill_training motion
+	$(BIN)/python -m benchmarks.kill_training recognition
 	$(BIN)/python -m benchmarks.kill_extraction
 	$(BIN)/python -m benchmarks.fuzz
 

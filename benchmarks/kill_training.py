@@ -1,6 +1,8 @@
 """Kills one training 20 times at random; it must end with the results of an uninterrupted run.
 
-python -m benchmarks.kill_training [emotion|gesture]        about 3 and 6 minutes on two cores
+python -m benchmarks.kill_training [emotion|gesture|motion|recognition] [KILLS]
+
+Emotion takes about 3 minutes on two cores, the others about 6.
 
 Each kill happens up to half a second after the first epoch that the process has finished, so it
 interrupts an epoch, the time between two, or the writing of one.
@@ -17,10 +19,13 @@ from pathlib import Path
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 
-KILLS = 20
-ARGUMENTS = {
-    "emotion": "--epochs 200 --patience 200 --dropout 0.3 --scheduler plateau --max-windows 8",
-    "gesture": "--epochs 60 --patience 60 --warmup 5 --ramp 20 --bank 8 --width 48 --heads 6",
+COMMANDS = {
+    "emotion": "train emotion --epochs 200 --patience 200 --dropout 0.3 --scheduler plateau"
+    " --max-windows 8",
+    "gesture": "train gesture --epochs 60 --patience 60 --warmup 5 --ramp 20 --bank 8 --width 48"
+    " --heads 6",
+    "motion": "pretrain motion --epochs 60 --frames 8 --windows 0 --probe false --ema 0.9",
+    "recognition": "train recognition --epochs 60 --patience 60 --ema 0.9",
 }
 COMPARED = (
     "metrics.csv",
@@ -32,7 +37,7 @@ COMPARED = (
 
 
 def start(task: str, workspace: Path, root: Path) -> subprocess.Popen:
-    arguments = f"train {task} {ARGUMENTS[task]} --data {root} --name run"
+    arguments = f"{COMMANDS[task]} --data {root} --name run"
     return subprocess.Popen(
         [sys.executable, "-m", "imigue_lab", *arguments.split()],
         env=os.environ | {"IMIGUE_LAB_HOME": str(workspace)},
@@ -47,7 +52,7 @@ def epochs_of(workspace: Path) -> int:
     return len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
 
 
-def main(task: str = "emotion") -> None:
+def main(task: str = "emotion", kills: str | int = 20) -> None:
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         whole, killed, root = (Path(folder) / name for name in ("whole", "killed", "interviews"))
@@ -57,7 +62,7 @@ def main(task: str = "emotion") -> None:
         (killed / "features").symlink_to(whole / "features")
         assert start(task, whole, root).wait() == 0
         epochs = []
-        for _ in range(KILLS):
+        for _ in range(int(kills)):
             process, before = start(task, killed, root), epochs_of(killed)
             while epochs_of(killed) == before and process.poll() is None:
                 time.sleep(0.005)

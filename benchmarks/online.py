@@ -24,12 +24,12 @@ def main(name: str = "demo", interviews: str = "20") -> None:
     settings = AnalyseSettings()
     demo = name in ("", "demo")
     run = demo_gesture(settings, replace(LONG, videos=60)) if demo else find_run(name)
-    threshold = find_threshold(run, settings)
+    threshold = find_threshold(run, settings)["threshold"]
     own = score_interviews(run, "test", settings, int(interviews))
     predictors = {"model": segments_of(own.windows, own.times, threshold)}
     frames = {video: len(times) - 1 for video, times in own.times.items()}
     label, length = best_constant(own.true, frames)
-    constant = f"always {own.vocabulary.classes[label]}"
+    constant = f"always {run.vocabulary().classes[label]}"
     predictors[constant] = constant_windows(frames, label, length)
     found = score_segments(predictors, own.true, own.videos)
     print(f"{run.folder.name}: threshold {threshold:.3f}")

@@ -31,7 +31,7 @@ def main(size: str = "dense", *words: str) -> None:
     settings, given = AnalyseSettings(), dict(word.split("=") for word in words)
     spec = SyntheticSpec(videos=52, size=size, seed=int(given.get("seed", 0)))
     sliding = demo_gesture(settings, spec)
-    threshold = find_threshold(sliding, settings)
+    threshold = find_threshold(sliding, settings)["threshold"]
     interviews = score_interviews(sliding, "test", settings)
     videos, true = interviews.videos, interviews.true
     found = {"sliding windows": segments_of(interviews.windows, interviews.times, threshold)}

@@ -1,7 +1,7 @@
 """imigue_lab: a workbench for multimodal learning on iMiGUE, micro-gestures and emotion.
 
     import imigue_lab as lab
-    run = lab.load_run("demo")  # or a run folder's name, such as "emotion-0735c584"
+    run = lab.load_run("demo")  # or a run folder's name, such as "emotion-late-0735c584"
     run.scores(), run.predictions(), run.model
 
 The rooms, in the order in which data flow: data, models, features, training, results, studies,

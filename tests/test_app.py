@@ -20,6 +20,7 @@ from imigue_lab.data.synthetic.story import LAYOUTS
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.videos.video import frames_at, write_video
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.emotion.settings import EmotionSettings
 
 
@@ -38,12 +39,57 @@ def test_help_names_the_commands(capsys):
     assert all(command in printed for command in ("make-data", "train", "card", "html"))
 
 
-def test_every_setting_is_an_option_with_its_help(capsys):
+COMMANDS = "make-data check classes extract weights train pretrain fuse table ablate search compare"
+COMMANDS = [*COMMANDS.split(), "card", "agree", "submit", "html"]
+
+
+def measured(*words):
+    """What a command in a process of its own prints, its seconds of processor time, and which of
+    some packages it has loaded."""
+    code = "import sys; from imigue_lab.app import main\ntry: main(sys.argv[1:])\nfinally: print("
+    code += "*(m for m in ('torch', 'torchvision', 'pandas', 'scipy') if m in sys.modules))"
+    before = os.times()
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *printed, loaded = done.stdout.split("\n")[:-1]
+    return printed, sum(os.times()[2:4]) - sum(before[2:4]), loaded.split()
+
+
+@pytest.mark.parametrize("words", [[], ["train", "baseline"], ["extract"]], ids=str)
+def test_help_takes_less_than_a_second_of_processor_time(words):
+    printed, seconds, loaded = measured(*words, "--help")
+    assert printed[0].startswith("usage: ") and seconds < 1 and loaded == []
+
+
+def test_training_a_finished_run_again_takes_less_than_five_seconds(trained, synthetic):
+    words = ["--epochs", "3", "--width", "8", "--heads", "2", "--name", "trained"]
+    printed, seconds, loaded = measured("train", "emotion", "--data", str(synthetic), *words)
+    assert printed[0] == f"already finished: {trained[0].folder}"
+    assert seconds < 5 and "torchvision" not in loaded
+
+
+def test_help_of_a_command_says_what_it_does_and_where_its_result_is(capsys):
+    for command in COMMANDS:
+        assert run(command, "--help") == 0
+        printed = capsys.readouterr().out.split("\n\n")
+        assert printed[1][0].isupper() and printed[1].endswith(".")
+        if command in ("fuse", "card", "submit", "html"):
+            assert re.search("[Ww]rites|[Pp]rints", printed[1]), command
+    run("fuse", "--help")
+    assert "maximise the likelihood of the labels" in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_setting_is_an_option_with_its_values_and_help(capsys):
     assert run("train", "emotion", "--help") == 0
     printed = " ".join(capsys.readouterr().out.split())
     for name, field in EmotionSettings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in printed
         assert field.description in printed
+    for option in ("--gate {shared,cross,convex} ", "--gamma X ", "--refit {true,false} "):
+        assert option in printed
+    assert run("train", "baseline", "--help") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--model NAME " in printed and all(name in printed for name in ROWS)
 
 
 def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):

@@ -116,7 +116,8 @@ def outputs_of(folder):
     outputs = [o for cell in code_cells(folder / "out.ipynb") for o in cell.outputs]
     figures = [o for o in outputs if "application/vnd.plotly.v1+json" in o.get("data", {})]
     text = "".join(o.text for o in outputs if o.output_type == "stream")
-    assert f"workspace: {os.environ['IMIGUE_LAB_HOME']}" in text
+    assert f"workspace: {os.environ['IMIGUE_LAB_HOME']}\nin force: " in text
+    assert not [o for o in outputs if o.get("name") == "stderr"]  # which JupyterLab shows on red
     assert (folder / "out.ipynb").stat().st_size < 1_000_000
     return figures, text
 
@@ -127,6 +128,7 @@ def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, synthetic
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 4
     assert "epoch 1/1" in text
+    assert re.search(r"^emotion-\S+: test, \d+ of \d+ subjects: accuracy model 0\.\d\d", text, re.M)
 
 
 def test_papermill_trains_gestures_on_both_modalities(tmp_path, synthetic):

@@ -19,6 +19,7 @@ from imigue_lab.app.study_commands import (
     add_option,
     add_settings,
     add_study_commands,
+    add_training,
     given_settings,
     positive,
 )
@@ -56,9 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: Callable[[argparse.Namespace], None], effect: str
+        name: str, run: Callable[[argparse.Namespace], None], effect: str, result: str = ""
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=effect)
+        """With a help of what it does, and of where the result is."""
+        about = f"{effect[0].upper()}{effect[1:]}. {result}"
+        added = commands.add_parser(name, help=effect, description=about)
         added.set_defaults(run=run)
         return added
 
@@ -121,35 +124,36 @@ def build_parser() -> argparse.ArgumentParser:
         ("baseline", "a baseline network of Table 1 (04)"),
         ("recognition", "micro-gestures in untrimmed video: when and which (11)"),
     ):
-        model = tasks.add_parser(task, help=effect)
-        add_settings(model, TASKS[task].settings)
-        trial = "only estimate time and memory from a few steps; leaves no run"
-        model.add_argument("--trial", action="store_true", help=trial)
-        model.set_defaults(task=task)
+        add_training(tasks.add_parser(task, help=effect), task, TASKS[task].settings)
 
-    pretraining = TASKS["pretraining"].settings
     pretrain = command("pretrain", train_model, "pre-train an encoder without labels (10)")
     pretrain.add_argument("kind", choices=["motion", "video"], help="of skeletons, or pictures")
-    add_settings(pretrain, pretraining, positional="kind")
-    pretrain.add_argument("--trial", action="store_true", help=trial)
-    pretrain.set_defaults(task="pretraining")
+    add_training(pretrain, "pretraining", TASKS["pretraining"].settings, positional="kind")
 
-    fusion = command("fuse", fuse_runs, "combine the predictions of finished runs")
+    result = "Writes a run of its own under runs/: predictions, scores, and the weight of each run."
+    effect = "combine the predictions of finished runs"
+    fusion = command("fuse", fuse_runs, effect, result)
     fusion.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
-    weights = "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1"
+    weights = "uniform, or numbers: 2:2:1:1; search (on validation) and folds (out of fold)"
+    weights += " maximise the likelihood of the labels, not accuracy"
     add_option(fusion, "--weights", weights, "uniform")
     add_option(fusion, "--name", "name of the new run (default: derived from the runs)")
     add_option(fusion, "--seed", "random seed of the intervals", 0, type=int)
     calibrate = "calibrate by a temperature fitted on validation, or out of fold"
     fusion.add_argument("--temperature", action="store_true", help=calibrate)
 
-    table = command("table", print_table, "print Table 1: published scores and those of your runs")
+    effect = "print Table 1: published scores and those of your runs, those on other data apart"
+    table = command("table", show_table_one, effect)
     table.add_argument("runs", nargs="*", metavar="RUN", help="finished runs (default: all)")
     table.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    kinds = ["text", "csv", "md", "latex"]
+    add_option(table, "--format", "text of 120 columns, or for a paper", "text", choices=kinds)
 
-    add_study_commands(commands)
+    add_study_commands(command)
 
-    card = command("card", print_card, "write a finished run on one page, for a reviewer")
+    result = "Writes card.html into the folder of the run, and prints its path."
+    effect = "write a finished run on one page, for a reviewer"
+    card = command("card", print_card, effect, result)
     card.add_argument("run_name", metavar="RUN", help=RUN)
 
     effect = "compare the segments, or corrections, of two people, or of a person and a model"
@@ -162,7 +166,8 @@ def build_parser() -> argparse.ArgumentParser:
     agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
 
     effect = "write the zip file of a finished run for a challenge"
-    submission = command("submit", submit_run, effect)
+    result = "Prints the path of the zip, with made_from.json beside it, and uploads nothing."
+    submission = command("submit", submit_run, effect, result)
     submission.add_argument("name", metavar="RUN", help=RUN)
     track = "of MiGA or MAC: 1 clips, 2 segments, 3 outcomes (default: 2 of a run of recognition)"
     submission.add_argument("--track", type=int, choices=[1, 2, 3], help=track)
@@ -179,7 +184,9 @@ def build_parser() -> argparse.ArgumentParser:
     out = "output folder (default: submissions/ of the run)"
     submission.add_argument("--out", type=Path, help=out)
 
-    html = command("html", export_html, "convert an executed notebook to HTML that works offline")
+    result = "Writes it beside the notebook with the ending .html, and prints its path."
+    effect = "convert an executed notebook to HTML that works offline, with its figures"
+    html = command("html", export_html, effect, result)
     html.add_argument("notebook", type=Path, help="executed .ipynb file")
     return parser
 
@@ -258,22 +265,27 @@ def fetch_weights(_: argparse.Namespace) -> None:
 
 
 def train_model(options: argparse.Namespace) -> None:
+    from imigue_lab.training.session import LOGGER
     from imigue_lab.training.tasks import TASKS
-    from imigue_lab.training.trial import try_training
-    from imigue_lab.views.style import notes_of
 
     task = TASKS[options.task]
     settings = given_settings(task.settings, options)
     if options.trial:
+        from imigue_lab.training.trial import try_training
+
         print(try_training(options.task, settings))
         return
-    if options.task == "baseline":
+    if options.logger:
+        os.environ[LOGGER] = options.logger
+    if options.task == "baseline" and settings.stream == "all":
         from imigue_lab.results.ensemble import train_streams
 
         run, _ = train_streams(settings)
     else:
         run = task.train(settings)
     if os.environ.get("RANK", "0") == "0":  # the first process, where several train together
+        from imigue_lab.views.style import notes_of
+
         print_scores(run)
         for note in notes_of(run):
             print(f"note: {note}")
@@ -283,33 +295,36 @@ def fuse_runs(options: argparse.Namespace) -> None:
     from imigue_lab.results.fuse import fuse
 
     how = (options.weights, options.name, options.seed, options.temperature)
-    print_scores(fuse(options.runs, *how))
+    run = fuse(options.runs, *how)
+    print_scores(run)
+    print(f"fusion: {run.folder} (a page on it: imigue-lab card {run.folder.name})")
 
 
 def print_scores(run: "Run") -> None:
     """The score table; of a fusion that of its members, too."""
-    from imigue_lab.results.fuse import show_members
     from imigue_lab.results.score_tables import show_scores
 
     print(show_scores(run.scores()).to_string(index=False))
     if run.settings()["task"] == "fusion" and run.read_json("fusion.json"):
+        from imigue_lab.results.fuse import show_members
+
         shown, sentences = show_members(run)
         print(shown.to_string(index=False), *sentences, sep="\n")
 
 
-def print_table(options: argparse.Namespace) -> None:
-    from imigue_lab.results.published_tables import show_table, table_one
+def show_table_one(options: argparse.Namespace) -> None:
+    from imigue_lab.results.published_tables import print_table, table_one
     from imigue_lab.training.runs import find_run
 
     runs = [find_run(name) for name in options.runs] or None
-    print(show_table(table_one(runs, options.split)).to_string(index=False))
+    print(print_table(table_one(runs, options.split), options.format), end="")
 
 
 def print_card(options: argparse.Namespace) -> None:
     from imigue_lab.training.runs import find_run
     from imigue_lab.views.card import write_card
 
-    print(write_card(find_run(options.run_name)))
+    print(f"card: {write_card(find_run(options.run_name))}")
 
 
 def compare_segments(options: argparse.Namespace) -> None:
@@ -321,11 +336,11 @@ def compare_segments(options: argparse.Namespace) -> None:
         return
     found = agree(options.a, options.b, options.video)
     print(found.table.round(3).to_string(index=False, na_rep="–"))
-    what = "background is a class, and of overlapping segments the shortest counts"
-    kappa = "undefined (both sides have one and the same class throughout)"
-    if not math.isnan(found.kappa):
-        kappa = f"{found.kappa:.3f} ({what})"
-    print(f"Cohen's kappa per frame: {kappa}")
+    kappa = (
+        f"{found.kappa:.3f} (background is a class, of overlapping segments the shortest counts)"
+    )
+    alike = "undefined (both sides have one and the same class throughout)"
+    print(f"Cohen's kappa per frame: {alike if math.isnan(found.kappa) else kappa}")
     print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
 
 
@@ -337,15 +352,15 @@ def submit_run(options: argparse.Namespace) -> None:
     run, names = find_run(options.name), ("form", "header", "numbering", "data", "out")
     how = {name: getattr(options, name) for name in names}
     if run.settings()["task"] == "recognition" and options.track in (None, 2):
-        print(submit_segments(run, **how, template=options.template))
+        print(f"submission: {submit_segments(run, **how, template=options.template)}")
         return
     if options.track in (None, 2) or options.template:
         what, got = "track 1 or 3 without a template", f"{options.track} for {options.name}"
         raise SettingsError.expected("track", what, got, "name a run of recognition, or correct it")
-    print(submit(run, options.track, **how))
+    print(f"submission: {submit(run, options.track, **how)}")
 
 
 def export_html(options: argparse.Namespace) -> None:
     from imigue_lab.views.export import export_html
 
-    print(export_html(options.notebook))
+    print(f"page: {export_html(options.notebook)}")

@@ -1,7 +1,8 @@
 """Options from a notebook's settings, and the commands that run or compare many runs."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     from imigue_lab.training.settings import Settings
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
 
 RUN = "name or path of a finished run"
 SPLITS = ["validation", "test"]
+VALUES: dict[Any, str] = {int: "N", float: "X", str: "TEXT", bool: "{true,false}"}
+LONG = 70  # characters of a line
 
 
 def positive(text: str) -> int:
@@ -29,22 +32,39 @@ def add_option(
 def add_settings(
     parser: argparse.ArgumentParser, cls: "type[Settings]", positional: str = ""
 ) -> None:
-    """One option for each setting, with its help and default; the settings validate the values."""
+    """One option for each setting, with its values, help and default; the settings validate the
+    values. If they are too many for a line, the help ends with them."""
+    parser.usage = f"%(prog)s {positional.upper()} [--OPTION VALUE ...]".replace("  ", " ")
     for name, field in cls.model_fields.items():
         if name == positional:
             continue
         default = "empty" if field.default == "" else field.default
         help_text = f"{field.description} (default: {default})".replace("%", "%%")
         option, unset = f"--{name.replace('_', '-')}", argparse.SUPPRESS
-        parser.add_argument(option, dest=name, default=unset, metavar="", help=help_text)
+        values = VALUES.get(field.annotation) or f"{{{','.join(get_args(field.annotation))}}}"
+        if len(values) > LONG:
+            help_text, values = f"{help_text}: {', '.join(get_args(field.annotation))}", "NAME"
+        parser.add_argument(option, dest=name, default=unset, metavar=values, help=help_text)
+
+
+def add_training(
+    parser: argparse.ArgumentParser, task: str, cls: "type[Settings]", positional: str = ""
+) -> None:
+    """The settings of a task, and the options of a training that are none."""
+    add_settings(parser, cls, positional)
+    trial = "only estimate time and memory from a few steps; leaves no run"
+    parser.add_argument("--trial", action="store_true", help=trial)
+    curves = "live curves, beside metrics.csv: pip install 'imigue_lab[tensorboard]', or [wandb]"
+    add_option(parser, "--logger", curves, choices=["tensorboard", "wandb"])
+    parser.set_defaults(task=task)
 
 
 def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
     return cls.from_arguments({k: v for k, v in vars(options).items() if k in cls.model_fields})
 
 
-def add_study_commands(commands: Any) -> None:
-    """Adds ablate, search and compare to the subparsers of the command line."""
+def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Adds ablate, search and compare; `command` adds one, given its name, function and effect."""
     from imigue_lab.studies.trials import AblationSettings, SearchSettings
 
     ablate = "train variants of a model, several seeds each (03)"
@@ -53,20 +73,16 @@ def add_study_commands(commands: Any) -> None:
         ("ablate", ablate, AblationSettings, run_ablation),
         ("search", search, SearchSettings, run_search),
     ):
-        study = commands.add_parser(name, help=effect)
+        study = command(name, run, effect)
         add_settings(study, settings)
         add_option(study, "--workers", "number of processes on this host", 1, type=positive)
-        study.set_defaults(run=run)
 
-    compare = commands.add_parser(
-        "compare",
-        help="compare finished runs: settings that differ, paired tests against the first",
-    )
+    effect = "compare finished runs: settings that differ, paired tests against the first"
+    compare = command("compare", compare_runs, effect)
     compare.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     compare.add_argument(
         "--split", choices=SPLITS, default="validation", help="default: validation"
     )
-    compare.set_defaults(run=compare_runs)
 
 
 def run_ablation(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePath
+from xml.parsers import expat
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
 from imigue_lab.errors import DataError, some, unreadable
 
+LARGEST = 100_000_000  # bytes of a file
 TIER = "gestures"
 SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
 RATE = "imigue_lab:fps"  # property of the file: the frame rate of its segments
@@ -182,8 +184,22 @@ def time_origin(eaf: Eaf, path: Path, video: str) -> int:
     return int(origin)
 
 
+def refuse_entities(path: Path) -> None:
+    """Raises ValueError for a file above LARGEST, or with entities, before any is expanded."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("it declares entities, which ELAN never does")
+
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST / 1e6:g} MB")
+    parser = expat.ParserCreate()
+    parser.EntityDeclHandler = refuse
+    parser.Parse(path.read_bytes(), True)
+
+
 def open_eaf(path: Path) -> Eaf:
     try:
+        refuse_entities(path)
         eaf = Eaf()
         eaf.remove_tier("default")
         eaf.adocument[SCHEMA] = ""  # pympi fails on a file without it

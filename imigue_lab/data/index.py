@@ -154,8 +154,7 @@ def clips_table(rows: list[Row], videos: pd.DataFrame, classes: int) -> pd.DataF
     clips, own = completed(rows, CLIPS), videos.set_index("video_id")
     for column in ("subject", "split"):
         clips[column] = clips.video_id.map(own[column])
-    known = CLIPS.update_column("label", checks=pa.Check.isin(range(classes)))
-    return known.validate(clips)
+    return CLIPS.update_column("label", checks=pa.Check.isin(range(classes))).validate(clips)
 
 
 def completed(rows: list[Row], schema: pa.DataFrameSchema) -> pd.DataFrame:
@@ -169,8 +168,7 @@ def write_index(index: Index) -> Path:
     write_atomically(folder / "classes.csv", index.vocabulary.to_csv())
     for name, table in (("videos", index.videos), ("clips", index.clips)):
         texts = {c: table[c].map(str, na_action="ignore").astype("string") for c in PATHS}
-        content = table.assign(**texts).to_parquet(index=False)
-        write_atomically(folder / f"{name}.parquet", content)
+        write_atomically(folder / f"{name}.parquet", table.assign(**texts).to_parquet(index=False))
     return folder
 
 

@@ -92,8 +92,7 @@ class BalancedSampler(BucketSampler):
         balance: float = 0.5,
     ):
         super().__init__(lengths, batch_size, seed)
-        classes = np.unique(labels)
-        self.members = [np.flatnonzero(np.array(labels) == label) for label in classes]
+        self.members = [np.flatnonzero(np.array(labels) == label) for label in np.unique(labels)]
         self.quotas = quotas(np.array([len(own) for own in self.members]), balance)
 
     def draw(self, rng: np.random.Generator) -> Numbers:
@@ -126,6 +125,5 @@ def shares(weights: np.ndarray, total: int) -> np.ndarray:
     """Integers proportional to the weights with sum `total`, by largest remainder."""
     exact = weights / weights.sum() * total
     whole = np.floor(exact).astype(int)
-    rest = np.argsort(whole - exact, kind="stable")[: total - whole.sum()]
-    whole[rest] += 1
+    whole[np.argsort(whole - exact, kind="stable")[: total - whole.sum()]] += 1
     return whole

@@ -65,8 +65,7 @@ def with_windows(index: Index, windows: Mapping[str, pd.DataFrame]) -> Index:
         for video, own in windows.items()
         for row in own[[c for c in ("start", "end", "label") if c in own]].to_dict("records")
     ]
-    classes = len(index.vocabulary)
-    return replace(index, clips=clips_table(rows, index.videos, classes))
+    return replace(index, clips=clips_table(rows, index.videos, len(index.vocabulary)))
 
 
 def as_segments(rows: pd.DataFrame, times: Times) -> pd.DataFrame:
@@ -151,8 +150,7 @@ def describe_changes(before: pd.DataFrame, after: pd.DataFrame, vocabulary: Voca
 def write_csv(segments: pd.DataFrame, path: Path, vocabulary: Vocabulary) -> None:
     """class,start_s,end_s,confidence, then the frames and the id of the class."""
     ids = segments.label.map(dict(enumerate(vocabulary.ids)))
-    table = named(segments, vocabulary).assign(csv_class=ids)
-    write_atomically(path, table.to_csv(index=False))
+    write_atomically(path, named(segments, vocabulary).assign(csv_class=ids).to_csv(index=False))
 
 
 def write_json(

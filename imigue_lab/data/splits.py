@@ -124,8 +124,7 @@ def split_gestures(index: Index, fold: int, seed: int) -> GestureSplit:
     clips = with_subjects(index.clips)
     clips, left_out = leave_out(clips, clips.split.isna(), "clips belong to no split")
     if fold >= 0:
-        known = clips[clips.split != "test"]
-        regroup(clips, pool_rare(known.label), fold, seed)
+        regroup(clips, pool_rare(clips[clips.split != "test"].label), fold, seed)
     if not (clips.split == "train").any():
         raise DataError(f"{index.root}: no clip in the train split; check its label files")
     labels = clips[clips.label.notna()].groupby("split").label.agg(set)
@@ -261,11 +260,9 @@ def nest(index: Index, by: Literal["outcome", "label"], fold: int, seed: int) ->
     table = index.videos if by == "outcome" else index.clips
     known = with_subjects(table[table.split.isin(["train", "validation"]) & table[by].notna()])
     if known.subject.nunique() < FOLDS + 2:
-        raise DataError(
-            f"{index.root}: expected at least {FOLDS + 2} subjects in train and validation for a"
-            f" search within {FOLDS} folds, got {known.subject.nunique()}; add interviews of other"
-            " subjects"
-        )
+        where = f"in train and validation for a search within {FOLDS} folds"
+        what, todo = f"at least {FOLDS + 2} subjects {where}", "add interviews of other subjects"
+        raise DataError.expected(index.root, what, known.subject.nunique(), todo)
     regroup(known, strata(known), fold, seed)
     held_out = known.split == "validation"
     rest = known[~held_out].copy()

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple, cast
 import torch
 
 from imigue_lab.errors import SettingsError
-from imigue_lab.features.detectors import Detector, FaceDetector, Shared, open_detector
+from imigue_lab.features import Detector
+from imigue_lab.features.detectors import FaceDetector, Shared, open_detector
 from imigue_lab.features.encoders import (
     ExpressionEncoder,
     FaceEncoder,

@@ -7,7 +7,7 @@ pixels of the frame, x before y, from its top left corner.
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,13 +19,13 @@ from torchvision.transforms.v2 import functional as pictures
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
+from imigue_lab.features import Detector
 from imigue_lab.models.weights import packaged_file
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-Detector = Literal["centerface", "yolo-face"]
 Boxes = Float32[np.ndarray, "n 4"]  # x0, y0, x1, y1
 
 
@@ -91,8 +91,7 @@ def open_session(model: bytes, threads: int) -> "InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # errors are raised, not printed
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    available = onnxruntime.get_available_providers()
-    providers = [name for name in preferred if name in available]
+    providers = [name for name in preferred if name in onnxruntime.get_available_providers()]
     return onnxruntime.InferenceSession(model, options, providers=providers)
 
 
@@ -308,9 +307,8 @@ def open_detector(name: Detector, weights: str = "", threads: int = 1) -> FaceDe
     """
     if name == "centerface":
         if weights:
-            raise DataError(
-                f"detector_weights: expected none for detector centerface, got {weights}; leave"
-                " detector_weights empty or choose detector yolo-face"
-            )
+            what = "none for detector centerface"
+            todo = "leave detector_weights empty or choose detector yolo-face"
+            raise DataError.expected("detector_weights", what, weights, todo)
         return CenterFace(threads)
     return YoloFace(weights, threads)

@@ -117,8 +117,7 @@ def plan_extraction(
         for number, (source, pending) in enumerate(sorted(by_file.items()))
         if pending
     ]
-    folder = store_folder(store, index)
-    return Plan(index.root, folder, stores, jobs, finished, without_file, size)
+    return Plan(index.root, store_folder(store, index), stores, jobs, finished, without_file, size)
 
 
 def items_of(

@@ -109,13 +109,11 @@ def estimate_interviewee(video: Path) -> Recording:
     from imigue_lab.features.detectors import open_detector
     from imigue_lab.features.streams import Followed, KeypointStream
 
-    stream = KeypointStream(open_detector("centerface"), "keypoints")
     with Video(video, threads=0) as pictures:
-        followed = Followed(stream, len(pictures))
+        followed = Followed(KeypointStream(open_detector("centerface"), "keypoints"), len(pictures))
         for frame in progress(range(len(pictures)), desc="keypoints", unit="frame"):
             followed.see(frame, pictures.frame(frame))
-    keypoints = followed.features()[0]["keypoints"]
-    return Recording(keypoints[None], LAYOUTS["mediapipe65"])
+    return Recording(followed.features()[0]["keypoints"][None], LAYOUTS["mediapipe65"])
 
 
 def estimate(video: Path, estimator: Estimator) -> Recording:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +42,7 @@ from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
 from imigue_lab.inference.keypoints import OwnVideo, prepare_video
-from imigue_lab.inference.segments import THRESHOLD_FILE, find_threshold, recognise_video
+from imigue_lab.inference.segments import find_threshold, recognise_video
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
@@ -58,6 +57,8 @@ from imigue_lab.training.emotion.train import load_emotion, predict
 from imigue_lab.training.gestures.settings import ATTENTIVE, GestureSettings
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.leaks import refuse_leaked
+from imigue_lab.training.recognition.encoder import sees_joints
+from imigue_lab.training.recognition.train import THRESHOLD_FILE
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
@@ -140,7 +141,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     layout = layout_of(gesture.read_checkpoint("best")["keypoints"])
     rate, vocabulary = training_rate(gesture, settings), gesture.vocabulary()
     own = prepare_video(video, keypoints, layout, rate, vocabulary)
-    if not own.keypoints.any() and finder.read_checkpoint("best").get("inputs", "run") != "run":
+    if finder is not gesture and not own.keypoints.any() and sees_joints(finder):
         own.remarks.append(
             f"{finder.folder.name} needs keypoints: windows find the gestures instead"
         )
@@ -233,16 +234,13 @@ def open_recogniser(settings: AnalyseSettings, gesture: Run) -> Run:
     run = chosen_run(settings.recognition_run, "recognition", demo_recognition, settings)
     names = f"{run.folder.name} and {gesture.folder.name}"
     refuse_other_classes(names, run.vocabulary(), gesture.vocabulary())
-    needs: dict[str, Callable[[Run], Any]] = {
-        "keypoints": lambda one: one.read_checkpoint("best")["keypoints"],
-        "frames per second": lambda one: training_rate(one, settings),
-    }
-    for what, of in needs.items():
-        if of(run) not in ("", None, of(gesture)):  # it sees no joints, or its data are missing
-            raise RunError(
-                f"recognition_run: expected {what} of gesture_run, {of(gesture)}, got {of(run)};"
-                " name two runs on the same data"
-            )
+    for what, got, expected in (
+        ("keypoints", *(one.read_checkpoint("best")["keypoints"] for one in (run, gesture))),
+        ("frames per second", *(training_rate(one, settings) for one in (run, gesture))),
+    ):
+        if got not in ("", None, expected):  # it sees no joints, or its data are missing
+            what, todo = f"{what} of gesture_run, {expected}", "name two runs on the same data"
+            raise RunError.expected("recognition_run", what, got, todo)
     return run
 
 
@@ -274,11 +272,8 @@ def threshold_of(run: Run, settings: AnalyseSettings) -> tuple[float, str]:
     """The minimum confidence of a frame in a gesture, and how it was selected."""
     if settings.threshold:
         return settings.threshold, "as requested"
-    stored = run.folder / THRESHOLD_FILE
-    if settings.gesture_run == DEMO and not stored.exists():
-        find_threshold(run, settings)
-    if stored.exists():
-        kept = run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
+    if settings.gesture_run == DEMO or (run.folder / THRESHOLD_FILE).exists():
+        kept = find_threshold(run, settings)
         score = f"F1 {kept['f1']:.2f} at IoU {kept['iou']}"
         where = f"{kept['videos']} {kept.get('split', 'validation')} interviews"
         return float(kept["threshold"]), f"best on {where}: {score}"

@@ -7,6 +7,7 @@ compares. `recognise_video` applies a recogniser to a user's video.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,6 @@ from imigue_lab.data.segments import (
 )
 from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.videos.frame_table import frame_table
-from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
 from imigue_lab.inference.keypoints import OwnVideo
@@ -38,7 +38,7 @@ from imigue_lab.training.recognition.data import Features, pose_features
 from imigue_lab.training.recognition.encoder import open_run_features
 from imigue_lab.training.recognition.scores import count_segments, ratios
 from imigue_lab.training.recognition.settings import RecognitionSettings
-from imigue_lab.training.recognition.train import load_recognition, recognise
+from imigue_lab.training.recognition.train import THRESHOLD_FILE, load_recognition, recognise
 from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 
@@ -55,8 +55,7 @@ def segments_of(windows: Tables, times: Mapping[str, Times], threshold: float) -
 
 def joined(segments: Tables) -> pd.DataFrame:
     """The segments of all videos in one table, with their video_id."""
-    named = pd.concat(segments, names=["video_id"]).reset_index("video_id")
-    return named.astype({"video_id": str})
+    return pd.concat(segments, names=["video_id"]).reset_index("video_id").astype({"video_id": str})
 
 
 def choose_threshold(
@@ -76,9 +75,6 @@ def choose_threshold(
     return best, scores[best]
 
 
-THRESHOLD_FILE = "threshold.json"  # in a run's folder
-
-
 @dataclass(frozen=True)
 class Interviews:
     """Whole interviews: windows and times of the frames by video id, and true segments."""
@@ -87,7 +83,6 @@ class Interviews:
     windows: dict[str, pd.DataFrame]
     true: pd.DataFrame
     times: dict[str, Times]
-    vocabulary: Vocabulary
 
 
 def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int = 0) -> Interviews:
@@ -116,8 +111,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         points[video.video_id] = fit_layout(found, layout)[0][0]
         ranges[video.video_id] = slide(len(points[video.video_id]), fps)
         times[video.video_id] = frame_table(video.video).seconds
-    chosen = replace(index, videos=videos.assign(split="test"))
-    windowed = with_windows(chosen, ranges)
+    windowed = with_windows(replace(index, videos=videos.assign(split="test")), ranges)
     rgb = open_encoder(run, "rgb", settings, open_device(settings.device).torch_device)
     scored = score_windows(run, windowed, points, rgb, settings.store, settings.device)
     windows = {str(video): own for video, own in scored.groupby("video_id")}
@@ -125,18 +119,20 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
         video: as_segments(labelled[labelled.video_id == video].assign(confidence=None), own)
         for video, own in times.items()
     }
-    return Interviews(videos, windows, joined(true), times, run.vocabulary())
+    return Interviews(videos, windows, joined(true), times)
 
 
-def find_threshold(run: Run, settings: AnalyseSettings) -> float:
-    """The best threshold on the run's validation interviews, stored in its folder."""
+def find_threshold(run: Run, settings: AnalyseSettings) -> dict[str, Any]:
+    """The best threshold on the run's validation interviews, stored in its folder: threshold, f1,
+    iou, and the number of videos.
+    """
     if (run.folder / THRESHOLD_FILE).exists():
-        return float(run.read_json(THRESHOLD_FILE, "threshold")["threshold"])
+        return run.read_json(THRESHOLD_FILE, "f1", "iou", "threshold", "videos")
     found = score_interviews(run, "validation", settings)
     threshold, f1 = choose_threshold(found.windows, found.true, found.times)
     kept = {"threshold": threshold, "videos": len(found.videos), "iou": IOU, "f1": f1}
     run.write_json(THRESHOLD_FILE, kept)
-    return threshold
+    return kept
 
 
 def recognise_video(

@@ -16,8 +16,8 @@ from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.splits import GestureSplit
 from imigue_lab.data.store import open_features
 from imigue_lab.errors import DataError, RunError
+from imigue_lab.features import Detector
 from imigue_lab.features.catalogue import CATALOGUE, build_streams
-from imigue_lab.features.detectors import Detector
 from imigue_lab.features.encoders import Precision
 from imigue_lab.features.extraction import plan_extraction, run_extraction
 from imigue_lab.features.streams import Stream

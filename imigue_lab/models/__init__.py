@@ -1,8 +1,19 @@
-"""The paper's two models, and the networks that they are compared with or built on."""
+"""The paper's two models, and the networks that they are compared with or built on.
+
+Here are the choices that settings name, so that the help of a command lists them without torch.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args
+
+EmotionFusion = Literal["interfusion", "late", "concat", "context_only", "face_only"]
+Gate = Literal["shared", "cross", "convex"]
+GestureFusion = Literal["late", "concat", "cross_attention", "cmtf"]
+Criterion = Literal["semantic", "spatial", "contextual"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+Reads = Literal["predicted", "all"]
+LossOn = Literal["averaged", "weighted", "each"]
 
 
 def import_builder(place: str) -> Callable[..., Any]:

@@ -142,6 +142,21 @@ BUILDERS = {name: own["builder"] for name, own in NETWORKS.items()}
 # `small` and `paper`: the builder's arguments for the size
 SIZES = {name: {"small": n["small"], "paper": n.get("full", {})} for name, n in NETWORKS.items()}
 
+BY_NAME = {  # weights of torchvision
+    "kinetics400": {
+        "mvitv2-s": "MViT_V2_S_Weights.KINETICS400_V1",
+        "video-swin-t": "Swin3D_T_Weights.KINETICS400_V1",
+        "video-swin-s": "Swin3D_S_Weights.KINETICS400_V1",
+        "video-swin-b": "Swin3D_B_Weights.KINETICS400_V1",
+    },
+    "imagenet": {
+        "tsm": "ResNet50_Weights.IMAGENET1K_V1",
+        "video-swin-t": "Swin_T_Weights.IMAGENET1K_V1",
+        "video-swin-s": "Swin_S_Weights.IMAGENET1K_V1",
+        "video-swin-b": "Swin_B_Weights.IMAGENET1K_V1",
+    },
+}
+
 
 def build_baseline(
     name: str,
@@ -169,7 +184,7 @@ def build_baseline(
         known = ", ".join(BUILDERS)
         raise ValueError(f"name must be one of {known}; got {name!r}")
     build = import_builder(BUILDERS[name])
-    if ROWS[name].modality == "skeleton" and name != "mamp":
+    if NETWORKS[name]["modality"] == "skeleton" and name != "mamp":
         apart = persons if NETWORKS[name].get("norm_per_person") else 1
         return build(keypoints, classes, channels=channels, persons=apart, **sizes)
     if name == "mamp":

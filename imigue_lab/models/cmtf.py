@@ -13,13 +13,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from imigue_lab.models.cross_attention import (
-    CRITERIA,
-    Criterion,
-    CrossAttention,
-    gaps_between,
-    start_attention,
-)
+from imigue_lab.models import CRITERIA, Criterion
+from imigue_lab.models.cross_attention import CrossAttention, gaps_between, start_attention
 from imigue_lab.models.tokens import Tokens
 
 TAU = 20  # MCTF's temperature of the information factor
@@ -253,8 +248,7 @@ def assign_slots(destination: Int[Tensor, "B N"], mask: Bool[Tensor, "B N"], len
     """Numbers the remaining tokens in their order; `length` is M, enough for every clip."""
     stays = mask & (destination == torch.arange(mask.shape[1], device=mask.device))
     slot = (stays.cumsum(dim=1) - 1).gather(1, destination).masked_fill(~mask, -1)
-    filled = torch.arange(length, device=mask.device) < stays.sum(dim=1, keepdim=True)
-    return Slots(slot, filled)
+    return Slots(slot, torch.arange(length, device=mask.device) < stays.sum(dim=1, keepdim=True))
 
 
 def sum_by_slot(values: Float[Tensor, "B N D"], slots: Slots) -> Float[Tensor, "B M D"]:

@@ -5,7 +5,7 @@ each, D = H d the width, G heads with the same criterion.
 """
 
 import math
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from imigue_lab.errors import DataError
+from imigue_lab.models import CRITERIA, Criterion
 from imigue_lab.models.tokens import Tokens
 from imigue_lab.models.transformer import start_linear
 
@@ -38,8 +39,7 @@ def gaps_between(x: Tokens, y: Tokens) -> Gaps:
     for axis, across in enumerate((in_place, apart)):
         torch.sub(x.places[:, :, None, axis], y.places[:, None, :, axis], out=across)
     in_place.hypot_(apart)
-    if x.placed is not None or y.placed is not None:
-        in_place *= placed(x)[:, :, None] & placed(y)[:, None, :]
+    in_place *= placed(x)[:, :, None] & placed(y)[:, None, :]
     torch.add((~x.mask * FAR)[:, :, None], (~y.mask * FAR)[:, None, :], out=apart)
     return gaps
 
@@ -48,8 +48,6 @@ def placed(tokens: Tokens) -> Bool[Tensor, "B N"]:
     return torch.ones_like(tokens.mask) if tokens.placed is None else tokens.placed
 
 
-Criterion = Literal["semantic", "spatial", "contextual"]
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 ORDER = ("uniform", "semantic", "spatial", "contextual")  # of the heads
 IN_CACHE = 2**20  # attention weights that are computed at once on a CPU
 SLOPES = (4.0, 16.0)  # of the first and last spatial head; near 0 correspondence is not learned

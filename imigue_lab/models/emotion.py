@@ -6,7 +6,7 @@ features, D width of the tokens in both streams, K outcomes.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,9 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from imigue_lab.models import EmotionFusion, Gate
 from imigue_lab.models.tokens import masked_mean
 
-Fusion = Literal["interfusion", "late", "concat", "context_only", "face_only"]
-Gate = Literal["shared", "cross", "convex"]
 Context = Float[Tensor, "B T C"]
 Face = Float[Tensor, "B T F"]
 Tokens = Float[Tensor, "B T D"]
@@ -256,7 +255,7 @@ def build_emotion(
     depth: int = 8,
     heads: int = 4,
     dropout: float = 0.5,
-    fusion: Fusion = "interfusion",
+    fusion: EmotionFusion = "interfusion",
     gate: Gate = "shared",
     stages: int = 2,
     standardise: bool = False,
@@ -274,8 +273,9 @@ def build_emotion(
         standardise: of the features, see `Standardise`.
         outcomes: K; the model has one logit for two (paper), K for more.
     """
-    if fusion not in get_args(Fusion):
-        raise ValueError(f"fusion must be one of {', '.join(get_args(Fusion))}; got {fusion!r}")
+    if fusion not in get_args(EmotionFusion):
+        known = ", ".join(get_args(EmotionFusion))
+        raise ValueError(f"fusion must be one of {known}; got {fusion!r}")
     if stages not in (0, 1, 2):
         raise ValueError(f"stages must be 0, 1 or 2; got {stages}")
     if width % heads:

@@ -6,7 +6,7 @@ Letters in shapes: B clips, C classes, D width.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from einops import rearrange
@@ -14,13 +14,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from imigue_lab.errors import DataError, SettingsError
+from imigue_lab.models import CRITERIA, Criterion, GestureFusion, Reads
 from imigue_lab.models.bank import Rule
 from imigue_lab.models.cmtf import CMTF, Fusion
-from imigue_lab.models.cross_attention import CRITERIA, Criterion
-from imigue_lab.models.memory import Memory, Reads, Recalled, build_memory
+from imigue_lab.models.memory import Memory, Recalled, build_memory
 from imigue_lab.models.tokens import Projection, Tokens, masked_mean
-
-FusionName = Literal["late", "concat", "cross_attention", "cmtf"]
 
 
 class ModalityMeans(nn.Module):
@@ -61,8 +59,7 @@ class ConcatFusion(nn.Module):
         f_rgb, f_pose = self.means(rgb, pose)
         f_rgb = torch.where(rgb.present[:, None], f_rgb, self.absent[0].to(f_rgb.dtype))
         f_pose = torch.where(pose.present[:, None], f_pose, self.absent[1].to(f_pose.dtype))
-        joined = self.join(rearrange([f_rgb, f_pose], "two b d -> b (two d)"))
-        return Fusion(joined, f_rgb, f_pose)
+        return Fusion(self.join(rearrange([f_rgb, f_pose], "two b d -> b (two d)")), f_rgb, f_pose)
 
 
 class GestureOutput(NamedTuple):
@@ -233,11 +230,11 @@ def check(tokens: Tokens, projection: Projection, name: str) -> None:
 
 
 def build_fusion(
-    name: FusionName, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
+    name: GestureFusion, dim: int, heads: int, criteria: Sequence[Criterion], merge: int | float
 ) -> CMTF | ConcatFusion | LateFusion:
     """`heads`, `criteria` and `merge` are CMTF's; raises SettingsError if they do not fit."""
-    if name not in get_args(FusionName):
-        names = ", ".join(get_args(FusionName))
+    if name not in get_args(GestureFusion):
+        names = ", ".join(get_args(GestureFusion))
         raise SettingsError(f"fusion must be one of {names}; got {name!r}")
     if name == "late":
         return LateFusion(dim)
@@ -259,7 +256,7 @@ def build_gesture(
     classes: int = 32,
     width: int = 512,
     heads: int = 8,
-    fusion: FusionName = "cmtf",
+    fusion: GestureFusion = "cmtf",
     criteria: Sequence[Criterion] = CRITERIA,
     merge: int | float = 0.25,
     memory: bool = True,
@@ -291,8 +288,7 @@ def build_gesture(
     if memory and fusion == "late":
         raise SettingsError("late fusion has no feature of the clip to remember: set memory=false")
     rgb, pose = (Projection(dim, width, centred) for dim in (rgb_dim, pose_dim))
-    fuse = build_fusion(fusion, width, heads, criteria, merge)
-    model = GestureModel(rgb, pose, fuse, classes)
+    model = GestureModel(rgb, pose, build_fusion(fusion, width, heads, criteria, merge), classes)
     if memory:  # initialised last: with one seed, the other weights start alike without it
         model.memory = build_memory(classes, width, heads, bank, top_k, momentum, warmup, reads)
     return model

@@ -3,17 +3,16 @@
 Letters in shapes: B clips, C classes.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from imigue_lab.models import LossOn
 from imigue_lab.models.gesture import GestureOutput
 from imigue_lab.models.memory import angular_cross_entropy
-
-LossOn = Literal["averaged", "weighted", "each"]
 
 
 class GestureLoss(NamedTuple):
@@ -58,8 +57,7 @@ def gesture_loss(
     def total(per_clip: Tensor, counts: Tensor) -> Tensor:
         return per_clip.masked_fill(~counts, 0).sum() / batch_size
 
-    zero = output.logits.new_zeros((), dtype=torch.float32)
-    prototype = bank = weighting = zero
+    prototype = bank = weighting = output.logits.new_zeros((), dtype=torch.float32)
     if loss_on == "weighted":
         classification = total(cross_entropy(output.logits), some)
     else:

@@ -6,7 +6,7 @@ Letters in shapes: B clips, C classes, K entries retrieved, D width, H heads.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from imigue_lab.errors import SettingsError
+from imigue_lab.models import Reads
 from imigue_lab.models.bank import Bank, Retrieved
 from imigue_lab.models.cross_attention import start_attention
 
 TEMPERATURE = 0.1
-Reads = Literal["predicted", "all"]
 
 
 class Prototypes(nn.Module):
@@ -152,8 +152,7 @@ class Memory(nn.Module):
         logits = q @ k.mT / math.sqrt(q.shape[-1])
         logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
         weights = logits.softmax(dim=-1, dtype=torch.float32)
-        context = self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)"))
-        return context, weights[:, :, 0]
+        return self.out(rearrange(weights.to(v.dtype) @ v, "b h 1 d -> b (h d)")), weights[:, :, 0]
 
     def class_cosine(
         self, f: Float[Tensor, "B D"], clip_ids: Sequence[str] | None = None

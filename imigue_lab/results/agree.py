@@ -31,7 +31,7 @@ from imigue_lab.data.videos.frame_table import frame_table, seconds_of
 from imigue_lab.data.vocabulary import OWN, Vocabulary
 from imigue_lab.errors import DataError, RunError, some
 from imigue_lab.models.recognition import paint
-from imigue_lab.training.recognition.scores import IOUS, NEVER, ratios, recovered
+from imigue_lab.training.recognition.scores import IOUS, match, ratios
 from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import clusters_of, predicted_of
 from imigue_lab.training.statistics import draw_groups, interval_of_share, percentiles
@@ -51,7 +51,7 @@ class Agreement(NamedTuple):
 def agree(a: str, b: str, video: Path | None = None) -> Agreement:
     """Compares two sides; raises DataError for a file, RunError for a run that does not fit.
 
-    The table has a row per IoU: the segments of each, how many match one-to-one (`recovered`), F1,
+    The table has a row per IoU: the segments of each, how many match one-to-one (`match`), F1,
     and by how many milliseconds B starts and ends later: median and quartiles of matched pairs.
     """
     remarks, tables = list[str](), list[pd.DataFrame]()
@@ -86,9 +86,8 @@ def as_track(table: pd.DataFrame, times: Times, names: list[str]) -> Int[np.ndar
 
 def match_at(a: pd.DataFrame, b: pd.DataFrame, iou: float) -> dict[str, float | int]:
     """One row of the table; F1 is NaN if there is no segment."""
-    rank = np.arange(len(a), 0.0, -1)  # in place of the confidence: says which one matches
-    at = recovered(a.assign(confidence=rank), b, iou)
-    pair = a.iloc[(len(a) - at[at > NEVER]).astype(int)], b[at > NEVER]
+    rows = match(a, b, iou)
+    pair = a.iloc[rows[rows >= 0]], b[rows >= 0]
     row: dict[str, float | int] = {"a": len(a), "b": len(b), "matched": len(pair[0])}
     row["f1"] = ratios(len(pair[0]), len(a), len(b))["f1"] if len(a) + len(b) else np.nan
     for end in ("start", "end"):

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from imigue_lab.errors import RunError, some
 from imigue_lab.results.score_tables import counted, show_p
-from imigue_lab.training.recognition.scores import count_segments, read_truth
+from imigue_lab.training.recognition.scores import count_segments, of_split, read_truth
 from imigue_lab.training.runs import Run, flatten, refuse_other_classes
 from imigue_lab.training.scores import clusters_of, correct_of, labelled, truth_of
 from imigue_lab.training.statistics import Clusters, Values, interval_of_mean, sign_flip_p, sums_of
@@ -51,11 +50,10 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
     """
     found, own = run.predictions(), run.settings()["settings"]
     if "kept" in found:
-        part, true = read_truth(run, split)
+        part, true = of_split(read_truth(run), split)
         found = found[found.kept & found.video_id.isin(part.video_id)]
         iou, rule = own["iou"], own["matching"]
-        counts = count_segments(found, true, part.video_id.tolist(), iou, rule)
-        counts = counts.set_axis(part.index)
+        counts = count_segments(found, true, [*part.video_id], iou, rule).set_axis(part.index)
         items = {"metric": f"F1 at IoU {iou}, {rule}", "truth": counts.true}
         items |= {"correct": 2 * counts.correct, "of": counts.found + counts.true}
     else:
@@ -71,7 +69,7 @@ def scored_items(run: Run, split: str = "test") -> pd.DataFrame:
 def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]:
     """The items of each variant; data sets are distinguished by the truth of their items."""
     every = [run for runs in variants.values() for run in runs]
-    clips = [run for run in every if "clip_id" in run.predictions()]
+    clips = [run for run in every if "label" in run.predictions()]
     for run in clips[1:]:
         pair = f"{clips[0].folder.name} and {run.folder.name}"
         refuse_other_classes(pair, clips[0].vocabulary(), run.vocabulary())
@@ -91,7 +89,8 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
                     " name one of them"
                 )
             own = items.assign(cluster=f"{number}/" + items.cluster, run=f"{number}/{seed}")
-            own["score"] = averaged(items.correct, items.of)
+            mean, ratio = items.of.mean(), items.correct.sum() / max(1, items.of.sum())
+            own["score"] = (items.correct + ratio * (mean - items.of)) / max(mean, 1 / len(items))
             own["correct"] = items.correct / items.of.clip(lower=1)
             pooled[name][number, seed] = own.set_axis(f"{number}/" + items.index, axis=0)
     metrics = {own.metric.iloc[0] for items in pooled.values() for own in items.values()}
@@ -99,12 +98,6 @@ def pool(variants: Variants, split: str, across_seeds: bool) -> dict[str, Items]
         others = "choose runs of the same iou and matching"
         raise RunError.expected("compare", "runs with one score", some(sorted(metrics)), others)
     return pooled
-
-
-def averaged(correct: pd.Series, of: pd.Series) -> pd.Series:
-    """``s_i`` of each item, see above."""
-    ratio = correct.sum() / max(1, of.sum())
-    return (correct + ratio * (of.mean() - of)) / max(of.mean(), 1 / len(of))
 
 
 def same(known: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -134,8 +127,7 @@ def compare(
         reference, difference_low, difference_high, p (sign flips of clusters), p_holm, effect
         (standard deviations between clusters), discordant (items on which the two differ), worse
         and better (predictions that only the reference, and only the variant, got correct; videos
-        in which the variant's F1 is lower, and higher), mcnemar_p (descriptive: it assumes
-        independent predictions).
+        in which the variant's F1 is lower, and higher).
 
     Raises RunError if a variant shares neither seed nor item with the reference, has two runs of
     one seed and set, or another metric.
@@ -204,7 +196,8 @@ def paired_columns(name: str, by_seed: Items, reference: str, full: Items) -> di
         "p": sign_flip_p(gain.to_numpy(), cluster),
         "effect": effect_size(gain.to_numpy(), cluster),
         "discordant": int((changed.abs() > 1e-12).sum()),
-        **mcnemar(both.correct_full.to_numpy(), both.correct.to_numpy()),
+        "worse": int((both.correct < both.correct_full).sum()),
+        "better": int((both.correct > both.correct_full).sum()),
     }
 
 
@@ -214,13 +207,6 @@ def effect_size(gain: Values, cluster: Clusters) -> float:
     means = sums / sizes
     spread = means.std(ddof=1) if len(means) > 1 else 0.0
     return float(means.mean() / spread) if spread > 1e-12 else float("nan")
-
-
-def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, int | float]:
-    """Exact McNemar test of which items two predictors get correct, or a sign test of their F1."""
-    worse, better = int((first > second).sum()), int((second > first).sum())
-    p = binomtest(worse, worse + better).pvalue if worse + better else 1.0
-    return {"worse": worse, "better": better, "mcnemar_p": float(p)}
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -241,10 +227,8 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     flat = [flatten(run.settings()) for run in runs]
     tasks = {settings["task"] for settings in flat}
     if len(runs) < 2 or len(tasks) > 1:
-        raise RunError(
-            f"compare: expected two or more runs of one task, got {len(runs)} of"
-            f" {', '.join(sorted(tasks)) or 'none'}; name others"
-        )
+        got = f"{len(runs)} of {', '.join(sorted(tasks)) or 'none'}"
+        raise RunError.expected("compare", "two or more runs of one task", got, "name others")
     names = settings_that_differ(runs).index
     differing = [n for n in names if n not in SEED_ONLY and not n.startswith("data ")]
     grouped: dict[str, list[Run]] = {}

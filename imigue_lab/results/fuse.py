@@ -311,7 +311,8 @@ def fusion_table(run: Run) -> pd.DataFrame:
 
 
 def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
-    """The runs with intervals in brackets; one sentence per split on the gain over the best run."""
+    """The runs with intervals in brackets; sentences on how their weights were found, the gain of
+    each split over the best run, and where a member is better than the fusion."""
     table = fusion_table(run)
     shown = table[["split", "run", "n"]].assign(
         clusters=counted(table), weight=table.weight.round(3)
@@ -329,4 +330,11 @@ def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
             f"{row.split}: {gain} points over {row.run}, the best {where} ({row.n} {items} of"
             f" {row.clusters} {row.unit})"
         )
+    if run.settings()["settings"]["weights"] in ("search", "folds"):
+        sentences.append(f"weights: those that maximise the likelihood of the labels {where}")
+    for split, members in table.groupby("split", sort=False):
+        best = members.loc[members.accuracy.idxmax()]
+        if best.fusion_gains < 0:
+            points = -100 * best.fusion_gains
+            sentences.append(f"{split}: the fusion is {points:.1f} points below {best.run} alone")
     return shown, sentences

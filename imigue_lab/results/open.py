@@ -27,6 +27,7 @@ from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
+from imigue_lab.training.recognition.scores import read_truth
 from imigue_lab.training.runs import Run, find_run, finished_runs, refuse_other_classes
 from imigue_lab.training.scores import labelled, truth_of
 from imigue_lab.training.settings import RUNS, Settings, setting
@@ -188,13 +189,14 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
     its clips; RunError if the run knows an item by another class.
     """
     index = open_data(data, labels, store, subjects)
-    predictions = run.predictions()
+    segments = run.settings()["task"] == "recognition"
+    predictions = read_truth(run) if segments else run.predictions()
     item, truth = predictions.columns[0], truth_of(predictions).name
     if truth == "label":
         both = f"run {run.folder.name} and {index.root}"
         refuse_other_classes(both, run.vocabulary(), index.vocabulary)
     seen = predictions[item][predictions.split != "test"]
-    if truth == "label" and seen.isin(index.clips.clip_id).all():
+    if truth == "label" and seen.isin(index.clips.clip_id).any():
         index = with_corrections(index, run.provenance()["where"].get("corrections", ""))
     table = (index.videos if item == "video_id" else index.clips).set_index(item)
     known = predictions[predictions[item].isin(table.index)]

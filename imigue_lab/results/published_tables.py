@@ -10,12 +10,15 @@ The challenge publishes neither the number of test interviews nor their outcomes
 lists each score under both.
 """
 
+import textwrap
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from imigue_lab.data.vocabulary import BUILTIN
 from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
@@ -38,6 +41,7 @@ COLUMNS = [
 
 PUBLISHED_ABLATIONS = "published: Martirosyan et al. 2025, Table 2, test of iMiGUE"
 CLIPS = 4562  # of that test
+WIDTH = 120  # characters of a printed table
 ABLATION_ROWS = {
     "late": ("late fusion", 58.81),
     "no-memory": ("CMTF without memory", 62.23),
@@ -110,6 +114,11 @@ def our_method_row(run: Run, split: str) -> dict[str, Any]:
     if own.empty:
         return row
     model, majority = own[own.predictor == "model"].iloc[0], constant_rows(own).iloc[0]
+    official = not run.synthetic and run.vocabulary().name == BUILTIN["imigue"] and split == "test"
+    if official and model.n == CLIPS and run.settings()["settings"].get("fold", -1) < 0:
+        row["data"] = PUBLISHED_BASELINES["data"]  # the same clips, wherever the copy is
+    elif row["data"] == PUBLISHED_BASELINES["data"]:
+        row["data"] += ", other clips"
     interval = model.top1_interval
     return row | {
         "top-1 %": 100 * model.top1,
@@ -149,13 +158,59 @@ def data_of(run: Run) -> str:
     return where if fold < 0 else f"{where}, fold {fold}"
 
 
-def show_table(table: pd.DataFrame) -> pd.DataFrame:
-    """For display: two digits as published, a dash for missing values."""
+def show_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """For display: a table of each data by its title, so that none is compared with the published
+    scores but runs on the same clips; two digits as published, a dash for missing values."""
     shown = table.astype(object)
     for column in ("top-1 %", "majority class %", "n"):
         form = "{:.2f}" if "%" in column else "{:.0f}"
         shown[column] = [form.format(v) if pd.notna(v) else None for v in table[column]]
-    return shown.where(shown.notna(), "–")
+    shown = shown.where(shown.notna(), "–").drop(columns=["origin", "data"])
+    titles = {PUBLISHED_BASELINES["data"]: "Table 1 on {}"}
+    return {
+        titles.get(data, "Runs on {} (not comparable with Table 1)").format(data): own
+        for data, own in shown.groupby(table.data, sort=False)
+    }
+
+
+def print_table(table: pd.DataFrame, form: str = "text") -> str:
+    """`table_one` as text of at most WIDTH characters, `csv`, `md` or `latex`, with names escaped.
+
+    There is a table of each data, see `show_table`. All but `csv` number the sources, which are
+    listed below it.
+    """
+    if form == "csv":
+        return "\n".join(own.to_csv(index=False) for _, own in table.groupby("data", sort=False))
+    parts = []
+    for title, shown in show_table(table).items():
+        sources = shown.source.drop_duplicates().tolist()
+        numbered = shown.assign(source=[str(1 + sources.index(own)) for own in shown.source])
+        lines = [title, *(f"{number}: {source}" for number, source in enumerate(sources, 1))]
+        if form == "latex":
+            lines = [f"% {line}" for line in lines]
+            body = numbered.to_latex(index=False, escape=True)
+        elif form == "md":
+            lines = [f"{in_markdown(line)}\n" for line in lines]
+            rows = [list(numbered), ["---"] * len(numbered.columns), *numbered.to_numpy()]
+            body = "".join(f"| {' | '.join(map(in_markdown, row))} |\n" for row in rows)
+        else:
+            body = wrapped(numbered).to_string(index=False)
+        parts.append("\n".join([lines[0], body, *lines[1:]]))
+    return "\n\n".join(parts)
+
+
+def in_markdown(text: str) -> str:
+    return escape(text).replace("|", "\\|")
+
+
+def wrapped(table: pd.DataFrame) -> pd.DataFrame:
+    """With further rows for what of the first column is too long for WIDTH."""
+    taken = sum(1 + max(len(name), table[name].str.len().max()) for name in list(table)[1:])
+    rows: list[list[str]] = []
+    for method, *cells in table.to_numpy():
+        first, *more = textwrap.wrap(method, WIDTH - taken, break_on_hyphens=False)
+        rows += [[first, *cells], *([line, *[""] * len(cells)] for line in more)]
+    return pd.DataFrame(rows, columns=table.columns)
 
 
 def table_two(runs: dict[str, list[Run]] | None = None, split: str = "test") -> pd.DataFrame:

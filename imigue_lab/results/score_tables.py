@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from imigue_lab.data.vocabulary import Vocabulary
+from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import (
     EMOTION_METRICS,
     GESTURE_METRICS,
@@ -17,6 +18,7 @@ from imigue_lab.training.scores import (
     labelled,
 )
 
+COUNTS = ("split", "predictor", "n", "clusters", "correct")  # first columns of a shown table
 SEGMENT_METRICS = ("f1_10", "f1_30", "f1_50", "precision", "recall", "map")
 
 
@@ -40,6 +42,17 @@ def show_scores(table: pd.DataFrame) -> pd.DataFrame:
     if emotion:
         shown["p"] = [show_p(p) for p in table["p"]]
     return shown
+
+
+def score_line(run: Run) -> str:
+    """The first metric of the last split, for the log of a notebook that nobody watches:
+    ``emotion-1234abcd: test, 40 of 10 subjects: accuracy model 0.75 [0.55, 0.93], ...``."""
+    shown = show_scores(run.scores())
+    own = shown[shown.split == shown.split.iloc[-1]]
+    metric = next(name for name in own if name not in COUNTS)
+    scores = ", ".join(f"{row.predictor} {row[metric]}" for _, row in own.iterrows())
+    split, _, n, clusters = own.iloc[0][list(COUNTS[:4])]
+    return f"{run.folder.name}: {split}, {n} of {clusters}: {metric} {scores}"
 
 
 def counted(table: pd.DataFrame) -> list[str]:

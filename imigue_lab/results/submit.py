@@ -107,10 +107,9 @@ def submit(
     pattern = digits.sub(lambda own: r"\d{4}" if len(own[0]) == 4 else r"\d+", chosen.example)
     foreign = [name for name in ids if chosen.example and not re.fullmatch(pattern, name)]
     if foreign:
-        raise DataError(
-            f"{index.root}: expected ids of the challenge's test split, such as {chosen.example},"
-            f" got {some(foreign, 3)}; set the format to plain for a table of other data"
-        )
+        what = f"ids of the challenge's test split, such as {chosen.example}"
+        todo = "set the format to plain for a table of other data"
+        raise DataError.expected(index.root, what, some(foreign, 3), todo)
     ranked = predicted_classes(run, track, len(classes), ids)
     rows = pd.DataFrame(cells_of(ranked, chosen, vocabulary, track, numbering))
     rows.insert(0, "id", [f"{name}{chosen.ending}" for name in ids])
@@ -171,10 +170,8 @@ def header_names(header: str, year: str, form: Form) -> list[str]:
         raise SettingsError(f"header: the {year} form has none; omit it")
     names = [name.strip() for name in header.split(",")]
     if len(names) != len(expected) or len({*names} - {""}) < len(names) or not header.isprintable():
-        raise SettingsError(
-            f"header: expected {len(expected)} names with commas, got {header!r}; write e.g."
-            f" {','.join(expected)}"
-        )
+        what, todo = f"{len(expected)} names with commas", f"write e.g. {','.join(expected)}"
+        raise SettingsError.expected("header", what, repr(header), todo)
     return names
 
 
@@ -214,10 +211,9 @@ def refuse_wrong_track(run: Run, track: int, classes: tuple[str, ...]) -> None:
             f"{run.folder}: has the classes of track {track} in another order, so its numbers would"
             " mean other classes; name a run of this package"
         )
-    raise RunError(
-        f"{run.folder}: expected the classes {some(classes, 2)} for track {track}, got"
-        f" {some(found, 2) or 'none'} of a run of {settings['task']}; name another run or track"
-    )
+    what = f"the classes {some(classes, 2)} for track {track}"
+    got = f"{some(found, 2) or 'none'} of a run of {settings['task']}"
+    raise RunError.expected(run.folder, what, got, "name another run or track")
 
 
 def predicted_classes(
@@ -237,10 +233,8 @@ def predicted_classes(
         refuse(run, table.index[unknown], "has no probability of")
         return predicted_of(table)[:, None]
     if probability.shape[1] != classes:
-        raise RunError(
-            f"{run.folder}: expected {classes} classes for track {track}, got"
-            f" {probability.shape[1]}; name another run"
-        )
+        what = f"{classes} classes for track {track}"
+        raise RunError.expected(run.folder, what, probability.shape[1], "name another run")
     refuse(run, table.index[~np.isfinite(probability).all(axis=1)], "has no probability of")
     ranked = np.argsort(-probability, axis=1, kind="stable")
     differing = table.index[ranked[:, 0] != table.predicted]

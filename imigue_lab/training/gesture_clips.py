@@ -83,8 +83,7 @@ class GestureData:
         """The clips of one split as in their files, see `ClipDataset`."""
         sources = self.sources[self.sources.split == split]
         sources = sources.assign(label=sources.label.fillna(UNLABELLED).astype(int))
-        axes = self.layout.axes
-        return ClipDataset(sources, self.keypoints, frames, self.joints, axes, longest)
+        return ClipDataset(sources, self.keypoints, frames, self.joints, self.layout.axes, longest)
 
 
 def load_gesture_data(
@@ -196,8 +195,7 @@ def clip_rows(
     clip_ids: list[str], probability: Float[np.ndarray, "B classes"], **columns: Any
 ) -> pd.DataFrame:
     """Predictions of a batch: clip_id, predicted (most probable class), `columns`, p0, p1, ..."""
-    predicted = probability.argmax(axis=1)
-    head = pd.DataFrame({"clip_id": clip_ids, "predicted": predicted, **columns})
+    head = pd.DataFrame({"clip_id": clip_ids, "predicted": probability.argmax(axis=1), **columns})
     return head.join(pd.DataFrame(probability).add_prefix("p"))
 
 

@@ -29,7 +29,6 @@ from imigue_lab.training.settings import TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
 D = TypeVar("D", bound=Any)  # the data of a task
-SCHEDULERS = r"^(none|plateau|cosine(:\d+(\.\d+)?(e-?\d+)?){0,2}|steps(:\d+)+)$"
 
 
 def build_scheduler(
@@ -208,7 +207,10 @@ def fit(
             history = [*history, row]
             if ranks.first:
                 save_epoch(run, parts, shown.state_dict(), checkpoint, history, stopping)
+                session.log(row)
             bar.set_postfix_str(describe(row, stopping))
+        bar.total = bar.n  # complete, also where patience ended it
+        bar.refresh()
     ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
     return model.to(session.device.torch_device)

@@ -1,22 +1,16 @@
-"""Feature extraction as notebook 00 and the command line run it: settings, device, processes."""
+"""Feature extraction as notebook 00 and the command line run it: settings, device, processes.
 
-from typing import Any, ClassVar, Literal, cast
+Encoders are imported when they are first used: a command's help needs the settings alone.
+"""
 
-from imigue_lab.data.index import Index
-from imigue_lab.features.catalogue import build_streams, parse_names
-from imigue_lab.features.detectors import Detector
-from imigue_lab.features.encoders import Precision
-from imigue_lab.features.extraction import (
-    Plan,
-    Report,
-    Trial,
-    plan_extraction,
-    run_extraction,
-    run_trial,
-)
-from imigue_lab.training.ranks import find_process
-from imigue_lab.training.session import open_device
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from imigue_lab.features import Detector
 from imigue_lab.training.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from imigue_lab.data.index import Index
+    from imigue_lab.features.extraction import Plan, Report, Trial
 
 
 class ExtractSettings(Settings):
@@ -38,6 +32,8 @@ class ExtractSettings(Settings):
     limit: int = setting(0, "number of videos; 0 all", ge=0)
 
     def model_post_init(self, _: Any) -> None:
+        from imigue_lab.features.catalogue import parse_names
+
         parse_names(self.encoders)
 
 
@@ -52,11 +48,14 @@ class PrepareSettings(ExtractSettings):
     limit: int = setting(12, "maximum number of videos to extract and browse; 0 all", ge=0)
 
 
-def extract_features(settings: ExtractSettings, index: Index) -> Report:
+def extract_features(settings: ExtractSettings, index: "Index") -> "Report":
     """Prints the plan and extracts; under torchrun or `srun` each process has its share of files.
 
     Raises LabError if an encoder, its weights or the store is not available.
     """
+    from imigue_lab.features.extraction import run_extraction
+    from imigue_lab.training.ranks import find_process
+
     process = find_process()
     plan = plan_features(settings, index)
     if process.rank == 0:
@@ -64,20 +63,26 @@ def extract_features(settings: ExtractSettings, index: Index) -> Report:
     return run_extraction(plan, (process.rank, process.count))
 
 
-def plan_features(settings: ExtractSettings, index: Index) -> Plan:
+def plan_features(settings: ExtractSettings, index: "Index") -> "Plan":
     """Opens the encoders and lists what is to be extracted."""
+    from imigue_lab.features.catalogue import build_streams
+    from imigue_lab.features.extraction import plan_extraction
+    from imigue_lab.training.session import open_device
+
     device = open_device(settings.device).torch_device
     weights = settings.context_weights, settings.face_weights
     detector = settings.detector, settings.detector_weights
-    precision = None if settings.precision == "auto" else cast(Precision, settings.precision)
+    precision = None if settings.precision == "auto" else settings.precision
     streams = build_streams(
         settings.encoders, device, *weights, *detector, settings.grid, precision
     )
     return plan_extraction(index, streams, settings.store, settings.limit)
 
 
-def try_features(settings: ExtractSettings, index: Index) -> Trial:
+def try_features(settings: ExtractSettings, index: "Index") -> "Trial":
     """Prints the plan and estimates its duration from two windows."""
+    from imigue_lab.features.extraction import run_trial
+
     plan = plan_features(settings, index)
     print(plan)
     return run_trial(plan)

@@ -1,6 +1,6 @@
 """The run folder: the output of a trainer, read by every later notebook and by a resumed run.
 
-runs/<task>-<8 hex digits of settings and data>/
+runs/<task>-<settings that differ from the defaults>-<8 hex digits of settings and data>/
     settings.json         task, settings, and the identity of the data
     vocabulary.json       classes of the data: names, ids, groups
     provenance.json       versions, git commit, device, times, remarks on the data
@@ -261,7 +261,7 @@ def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vo
     """
     if file := getattr(settings, "corrections", ""):
         data = data | {"corrections": short_hash(Path(file).read_bytes())}
-    name = settings.name or f"{task}-{settings.fingerprint(json.dumps(data, sort_keys=True))}"
+    name = settings.name or settings.run_name(task, json.dumps(data, sort_keys=True))
     run = Run(runs_folder() / name)
     requested = {"task": task, "settings": settings.result_settings(), "data": data}
     if (run.folder / "settings.json").exists():

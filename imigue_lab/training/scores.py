@@ -225,8 +225,7 @@ def validation_scores(predictions: pd.DataFrame, loss: float | None = None) -> d
 def bootstrap_intervals(predictions: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
     """95 % interval of every metric over draws of whole clusters."""
     group, names = pd.factorize(clusters_of(predictions)[0])
-    scores = scores_of(predictions, group, draw_groups(len(names), seed))
-    return percentiles(scores, len(names))
+    return percentiles(scores_of(predictions, group, draw_groups(len(names), seed)), len(names))
 
 
 def score_table(

@@ -10,8 +10,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -22,15 +22,17 @@ import pandas as pd
 import torch
 
 from imigue_lab.data.workspace import locked
-from imigue_lab.errors import RunError, without_password
+from imigue_lab.errors import RunError, SettingsError, without_password
 from imigue_lab.training.ranks import Ranks, find_process, open_ranks
-from imigue_lab.training.runs import USED, Run
+from imigue_lab.training.runs import USED, Row, Run
 from imigue_lab.training.scores import score_table
 from imigue_lab.training.settings import PLACES, TrainSettings
 
 Precision = Literal["float32", "bf16"]
 MIB = 2**20
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of getrusage
+LOGGERS = ("tensorboard", "wandb")
+LOGGER = "IMIGUE_LAB_LOGGER"  # variable of the environment, one of LOGGERS
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -55,6 +57,7 @@ class Session:
     device: Device
     ranks: Ranks  # this process among those that train together
     start_s: float  # on the monotonic clock
+    log: Callable[[Row], object]  # takes the metrics of each epoch, see `live_curves`
 
     def finish(
         self,
@@ -106,11 +109,54 @@ def open_session(
         if ranks.agree(run.announce(remarks) if ranks.first else True):
             start_s = time.monotonic()
             device = open_device(settings.device, settings.precision, settings.deterministic)
-            seed_everything(settings.seed)
-            yield Session(run, settings, device, ranks, start_s)
+            with live_curves(run, os.environ.get(LOGGER, "") if ranks.first else "") as log:
+                seed_everything(settings.seed)
+                yield Session(run, settings, device, ranks, start_s, log)
         else:
             yield None
     ranks.agree(None)  # no process reads before rank 0 has written
+
+
+@contextmanager
+def live_curves(run: Run, logger: str) -> Iterator[Callable[[Row], object]]:
+    """Shows the metrics of each epoch in one of LOGGERS; the truth is metrics.csv, which a resumed
+    run repeats there. No setting: neither results nor the run's name depend on it.
+
+    Raises SettingsError for another logger, or one that is not installed.
+    """
+    if not logger:
+        yield lambda row: None
+        return
+    if logger not in LOGGERS:
+        raise SettingsError(f"logger: expected {' or '.join(LOGGERS)}, got {logger!r}; choose one")
+    with ExitStack() as opened:
+        try:
+            if logger == "tensorboard":
+                from torch.utils.tensorboard import SummaryWriter
+
+                writer = opened.enter_context(SummaryWriter(str(run.folder / logger), purge_step=0))
+            else:
+                import wandb
+
+                given = {"project": "imigue_lab", "dir": str(run.folder), "resume": "allow"}
+                given["config"] = run.settings()["settings"]
+                page = opened.enter_context(wandb.init(id=run.folder.name, **given))
+        except ImportError as error:
+            todo = f"pip install 'imigue_lab[{logger}]', or train without it"
+            raise SettingsError(f"logger: {logger} is not installed ({error}); {todo}") from error
+
+        def log(row: Row) -> None:
+            if logger == "wandb":
+                page.log(row, step=int(row["epoch"]))
+                return
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["epoch"])
+            writer.flush()
+
+        if (run.folder / "metrics.csv").exists():
+            for row in run.metrics().to_dict("records"):
+                log(row)
+        yield log
 
 
 def open_device(name: str, precision: Precision = "float32", deterministic: bool = False) -> Device:

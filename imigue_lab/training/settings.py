@@ -14,6 +14,7 @@ import ast
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +27,8 @@ from imigue_lab.errors import SettingsError, without_password
 
 S = TypeVar("S", bound="Settings")
 NAME = r"[A-Za-z0-9][\w.-]*"
+SCHEDULERS = r"^(none|plateau|cosine(:\d+(\.\d+)?(e-?\d+)?){0,2}|steps(:\d+)+)$"
+LONGEST = 60  # characters of a derived name
 INJECTED = "# Parameters"  # first line of papermill's cell
 
 RUNS = ("rgb_run", "joint_run", "bone_run", "pose_run", "encoder_run", "checkpoint")
@@ -116,6 +119,17 @@ class Settings(BaseModel):
         """8 hex digits of the data and all settings that change the result."""
         return short_hash(sorted(self.result_settings().items()), data_digest)
 
+    def run_name(self, task: str, data_digest: str) -> str:
+        """The task, what differs from the defaults, a task's own settings first, as far as LONGEST
+        characters allow, and the fingerprint: ``emotion-late-gamma1-8f3a1234``."""
+        words, end = [task], self.fingerprint(data_digest)
+        kept = sorted(self.result_settings().items(), key=lambda own: own[0] in INHERITED)
+        for name, value in kept:
+            more, default = [*words, as_word(name, value)], type(self).model_fields[name].default
+            if value != default and len("-".join([*more, end])) <= LONGEST:
+                words = more
+        return "-".join([*words, end])
+
 
 class TrainSettings(Settings):
     """Settings of every trainer."""
@@ -129,6 +143,9 @@ class TrainSettings(Settings):
     lr_warmup: float = setting(0.0, "epochs of linearly rising learning rate", ge=0)
     clip_grad: float = setting(0.0, "largest norm of the gradient; 0: no limit", ge=0)
     ema: float = setting(0.0, "decay of averaged weights; 0: not averaged", ge=0, lt=1)
+
+
+INHERITED = frozenset(TrainSettings.model_fields)
 
 
 class ClipSettings(TrainSettings):
@@ -149,6 +166,14 @@ class ClipSettings(TrainSettings):
     def corrected(self) -> float:
         """The balance for which scores are corrected; 0: they are not."""
         return self.balance if self.prior == "natural" else 0.0
+
+
+def as_word(name: str, value: Any) -> str:
+    """A setting in a file name: ``gamma0.5``, ``refit``, ``no_refit``; of text the value alone."""
+    if isinstance(value, bool) or value == "":
+        return name if value else f"no_{name}"
+    text = value.replace("+", "p") if isinstance(value, str) else f"{name}{value:g}"
+    return re.sub(r"[^\w.-]+", "_", text, flags=re.ASCII).strip("_.-") or name
 
 
 def describe_error(cls: type[BaseModel], error: ValidationError) -> str:
@@ -211,6 +236,7 @@ def guard(cls: type[S]) -> S:
     if last and last.info:  # nbval keeps no history, only the cell before this one
         cells.append(last.info.raw_cell)
     settings = settings_from_cells(cls, cells)
+    sys.stderr = sys.stdout  # progress bars are no errors: not on red
     print(f"workspace: {workspace()}\nin force: {in_force(settings)}")
     return settings
 

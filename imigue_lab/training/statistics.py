@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 RESAMPLES = 2000
 FLIPS = 10_000
@@ -25,7 +25,7 @@ PerResample = dict[str, Float[np.ndarray, " R"]]
 
 def wilson_interval(correct: int | float, n: int) -> tuple[float, float]:
     """95 % interval of a proportion of independent items (Wilson 1927)."""
-    share, z = correct / n, float(norm.ppf(0.975))
+    share, z = correct / n, float(ndtri(0.975))
     centre, scale = share + z**2 / (2 * n), 1 + z**2 / n
     half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
@@ -47,7 +47,7 @@ def percentiles(scores: PerResample, groups: int | float) -> dict[str, tuple[flo
     """
     if groups < 2:
         return {}
-    tail = float(norm.cdf(np.sqrt(groups / (groups - 1)) * t.ppf(0.025, groups - 1)))
+    tail = float(ndtr(np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, 0.025)))
     return {
         name: (float(np.nanquantile(values, tail)), float(np.nanquantile(values, 1 - tail)))
         for name, values in scores.items()

@@ -12,12 +12,12 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from imigue_lab.data.index import Index
 from imigue_lab.training.settings import Settings
 
 if TYPE_CHECKING:  # a command's help reads this table without torch
     from torch import nn
 
+    from imigue_lab.data.index import Index
     from imigue_lab.training.runs import Run
 
 
@@ -122,7 +122,7 @@ def load_once(task: str, settings: Settings) -> Any:
         return TASKS[task].load_data(settings)
 
 
-def load_folds(task: str, settings: Settings, folds: list[Index]) -> list[Any]:
+def load_folds(task: str, settings: Settings, folds: "list[Index]") -> list[Any]:
     """The data of several splits of the same clips; what the split does not change is kept once."""
     found, loaded = TASKS[task], list[Any]()
     for index in folds:

@@ -57,10 +57,9 @@ def try_training(task: str, settings: Any) -> Trial:
     a gesture model whose encoders would be trained first.
     """
     if task == "gesture" and not (settings.pose_run or (settings.joint_run and settings.bone_run)):
-        raise SettingsError(
-            "joint_run, bone_run: expected finished runs, since a trial trains no encoder, got"
-            " none; name both, or pose_run, or try `train baseline`"
-        )
+        what = "finished runs, since a trial trains no encoder"
+        todo = "name both, or pose_run, or try `train baseline`"
+        raise SettingsError.expected("joint_run, bone_run", what, "none", todo)
     data = TASKS[task].load_data(settings)
     own = settings.model_copy(update={"name": f"trial-{os.getpid()}", "refit": False})
     seen: list[Any] = []

@@ -32,7 +32,7 @@ LINES = {  # by the monitored column: column, name, colour, subplot
         ("validation_loss", "validation loss", FACE, 1),
         ("validation_accuracy", "accuracy", POSITIVE, 2),
         ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
-        ("validation_auc", "AUC", CONTEXT, 2),  # of two outcomes
+        ("validation_auc", "AUC", "#222222", 2),  # of two outcomes
         ("probe_accuracy", "nearest neighbours", POSITIVE, 2),  # of pre-training
     ),
     "validation_error": (  # gestures, baselines, recognition

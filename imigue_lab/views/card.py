@@ -38,10 +38,7 @@ from imigue_lab.views.style import notes_of
 STYLE = Path(__file__).with_name("card.css")
 TEXTS = tomllib.loads(Path(__file__).with_name("card.toml").read_text(encoding="utf-8"))
 HARDEST = 12
-METRICS = {  # of the verdict: column and name; of clips top-1 accuracy
-    "emotion": ("accuracy", "accuracy"),
-    "recognition": ("f1_50", "F1 at IoU 0.5"),
-}
+METRICS = {"top1": "top-1 accuracy", "f1_50": "F1 at IoU 0.5"}  # of verdicts, if not accuracy
 
 
 def write_card(run: Run) -> Path:
@@ -125,7 +122,7 @@ def opening(run: Run, task: str) -> str:
         f"<h1>{escape(run.folder.name)}</h1>",
         paragraph(f"{name} · {run.provenance()['time'][:10]}"),
         paragraph(str(run.folder), "where"),
-        paragraph(verdict(run.scores(), task), "verdict"),
+        paragraph(verdict(run.scores()), "verdict"),
         *(paragraph(note[0].upper() + note[1:] + ".", "note") for note in notes_of(run)),
     ]
     return "".join(parts)
@@ -142,27 +139,13 @@ def use_and_limits(run: Run, task: str) -> list[str]:
 
 
 def error_sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
-    """Confusion, reliability and hardest items, of the last split with known truth; of recognition
-    the choice of the threshold, and errors by kind.
-    """
+    """Confusion, reliability and hardest items, of the last split with known truth."""
     found = run.scores()
     if found.empty:
         return
     split = found.split.iloc[-1]
-    if task == "recognition":  # other cards load none of its models
-        from imigue_lab.training.recognition.train import read_choice
-        from imigue_lab.views.recognition import errors_by_kind, precision_recall
-
-        choice = read_choice(run)
-        chosen = (
-            f"{choice.threshold:.2f} has the best F1 at IoU {choice.iou}, {choice.f1:.2f}, on"
-            f" {choice.split} ({choice.videos} videos), matching {choice.matching}; it is not"
-            " changed for the test."
-        )
-        yield "Threshold", [paragraph(chosen), draw(precision_recall(run))]
-        of = "Segments above the threshold, and true ones that none refers to."
-        errors = errors_by_kind(run).rename_axis("kind").reset_index()
-        yield f"Errors by kind on {split}", [paragraph(of), table(errors)]
+    if task == "recognition":
+        yield from segment_sections(run, split)
         return
     predictions = read_predictions(run, split)
     grouping = ["class", *["group"] * ("truth_group" in predictions)]
@@ -175,6 +158,16 @@ def error_sections(run: Run, task: str) -> Iterator[tuple[str, list[str]]]:
     yield f"Confusion on {split}", matrices
     yield f"Reliability on {split}", [draw(reliability(run, predictions))]
     yield f"Hardest {'interviews' if task == 'emotion' else 'clips'}", errors
+
+
+def segment_sections(run: Run, split: str) -> Iterator[tuple[str, list[str]]]:
+    """Precision and recall with the chosen threshold, and errors by kind."""
+    from imigue_lab.views.recognition import errors_by_kind, precision_recall  # for no other card
+
+    yield "Threshold", [draw(precision_recall(run))]
+    of = "Segments above the threshold, which is not changed for the test, and true ones missed."
+    errors = errors_by_kind(run).rename_axis("kind").reset_index()
+    yield f"Errors by kind on {split}", [paragraph(of), table(errors)]
 
 
 def reproduction(run: Run) -> list[str]:
@@ -193,11 +186,12 @@ def reproduction(run: Run) -> list[str]:
     ]
 
 
-def verdict(scores: pd.DataFrame, task: str) -> str:
+def verdict(scores: pd.DataFrame) -> str:
     """The model compared with the best constant predictor, on the last split with known truth."""
     if scores.empty:
         return "The truth of validation and test is unknown: there are no scores."
-    (metric, name), split = METRICS.get(task, ("top1", "top-1 accuracy")), scores.split.iloc[-1]
+    split = scores.split.iloc[-1]
+    metric = next(own for own in ("accuracy", *METRICS) if own in scores)
     part = scores[scores.split == split]
     model = part[part.predictor == "model"].iloc[0]
     constants = constant_rows(part)
@@ -213,35 +207,24 @@ def verdict(scores: pd.DataFrame, task: str) -> str:
         result = "above that interval: the model is worse"
     which = "better constant" if len(constants) > 1 else "constant"
     return (
-        f"On {split} (n = {model.n}) {name} is {model[metric]:.2f}, 95 % interval {low:.2f} to"
-        f" {high:.2f}. The {which} predictor, “{constant.predictor}”, has"
+        f"On {split} (n = {model.n}) {METRICS.get(metric, metric)} is {model[metric]:.2f}, 95 %"
+        f" interval {low:.2f} to {high:.2f}. The {which} predictor, “{constant.predictor}”, has"
         f" {constant[metric]:.2f}, {result}."
     )
 
 
 def split_table(run: Run) -> pd.DataFrame:
-    """Clips or interviews, those with known truth, videos and subjects of each split.
-
-    Of recognition: videos with known segments, these and the found ones, subjects and classes.
-    """
+    """Clips, interviews or true segments, those with known truth, videos and subjects by split."""
     predictions = run.predictions()
-    if "kept" in predictions:
-        known = {split: read_truth(run, split) for split in SPLITS}
-        found = predictions.split[predictions.kept].value_counts()
-        counts = {
-            "videos, truth known": {split: len(videos) for split, (videos, _) in known.items()},
-            "subjects": {split: videos.subject.nunique() for split, (videos, _) in known.items()},
-            "true segments": {split: len(true) for split, (_, true) in known.items()},
-            "classes": {split: true.label.nunique() for split, (_, true) in known.items()},
-            "found segments": found.reindex(SPLITS, fill_value=0),
-        }
-        return pd.DataFrame(counts).rename_axis("split").reset_index()
     item, truth = ("clip", "label") if "clip_id" in predictions else ("interview", "outcome")
+    if "kept" in predictions:
+        predictions, item, truth = read_truth(run), "segment", "label"
     rows = []
     for split in SPLITS:
         part = predictions[predictions.split == split]
-        row: dict[str, Any] = {"split": split, f"{item}s": len(part)}
-        row["truth known"] = int(part[truth].notna().sum())
+        known = int(part[truth].notna().sum())
+        row: dict[str, Any] = {"split": split}  # a row without a segment is a video without any
+        row |= {f"{item}s": known if item == "segment" else len(part), "truth known": known}
         row["videos"] = part.video_id.nunique()
         row["subjects"] = part.subject.nunique() if "subject" in part else "–"
         if item == "interview":

@@ -97,7 +97,7 @@ def class_counts(index: Index) -> go.Figure:
 
 
 def clip_lengths(index: Index) -> go.Figure:
-    """Histogram of clip lengths by split; the axis is logarithmic if the range is wide.
+    """Histogram of clip lengths by split, in bins that are as wide on the logarithmic axis.
 
     In seconds; clips of videos without a frame rate are excluded and counted. In frames if no
     frame rate is known.
@@ -134,10 +134,10 @@ def clip_lengths(index: Index) -> go.Figure:
                 hovertemplate=f"from %{{x:.3g}} {unit}: %{{customdata}} clips"
                 f"<extra>{split}</extra>",
             )
-    figure.update_xaxes(title_text=f"clip length in {unit}")
+    figure.update_xaxes(title_text=f"clip length in {unit}", type="log")
     if edges[-1] > 10 * edges[0]:
         ticks = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
-        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+        figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(title_text="% of the split's clips", rangemode="tozero")
     return styled(figure, title, notes, height=440)
 
@@ -280,7 +280,7 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
         )
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
-    return styled(figure, title, notes, 140 + 20 * len(notes) + 150 * rows, above=30, b=20)
+    return styled(figure, title, notes, 180 + 150 * rows, above=30, b=20)
 
 
 def one_a_class(clips: pd.DataFrame, limit: int) -> dict[int, str]:

@@ -18,12 +18,12 @@ from imigue_lab.errors import RunError
 from imigue_lab.training.recognition.data import RecognitionData, frames_of
 from imigue_lab.training.recognition.scores import (
     IOUS,
-    NEVER,
-    Rule,
     curve,
+    match,
+    of_split,
     read_truth,
-    recovered,
 )
+from imigue_lab.training.recognition.settings import Rule
 from imigue_lab.training.recognition.train import read_choice
 from imigue_lab.training.runs import Run
 from imigue_lab.views.corrections import Corrections
@@ -42,7 +42,7 @@ CELLS = 1280  # of a lane, at most
 def held_out(run: Run) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """The split, its true segments, and all candidates; RunError where no truth is known."""
     for split in ("test", "validation"):
-        videos, true = read_truth(run, split)
+        videos, true = of_split(read_truth(run), split)
         if len(videos):
             every = run.predictions()
             return split, true, every[every.video_id.isin(videos.video_id)]
@@ -71,7 +71,10 @@ def precision_recall(run: Run) -> go.Figure:
     figure.update_xaxes(title_text="recall", range=[0, 1.03])
     figure.update_yaxes(title_text="precision", range=[0, 1.03])
     title = f"Precision and recall on {split}: {len(true)} gestures, matching {choice.matching}"
-    notes = [*notes_of(run), f"marks: threshold {choice.threshold:.2f}, chosen on {choice.split}"]
+    best = (
+        f"best on {choice.videos} videos of {choice.split}: F1 {choice.f1:.2f} at IoU {choice.iou}"
+    )
+    notes = [*notes_of(run), f"marks: threshold {choice.threshold:.2f}, {best}"]
     return styled(figure, title, notes, height=460)
 
 
@@ -92,11 +95,9 @@ def judge(
     A true one is missed if none matches it, and no incorrect one has an IoU of `TOUCH` with it, so
     that each error counts once.
     """
-    order = found.sort_values("confidence", ascending=False, kind="stable")
-    ranks = np.arange(len(order), 0.0, -1)  # tell which of two equally confident ones matches
-    at = recovered(order.assign(confidence=ranks), true, iou, rule)
-    correct, missed = set(order.index[np.isin(ranks, at)]), at == NEVER
-    matched, kinds = at > NEVER, pd.Series("", found.index, dtype=str)
+    rows = match(found, true, iou, rule)
+    matched, kinds = rows >= 0, pd.Series("", found.index, dtype=str)
+    correct, missed = set(found.index[rows[matched]]), ~matched
     for video_id, own in found.groupby("video_id"):
         of_video = (true.video_id == video_id).to_numpy()
         real = true[of_video]

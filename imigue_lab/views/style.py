@@ -1,6 +1,7 @@
 """Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
 from collections.abc import Iterable
+from textwrap import shorten, wrap
 
 import plotly.graph_objects as go
 
@@ -15,23 +16,39 @@ NEGATIVE, POSITIVE = "#7a4fa3", "#2f9e6e"
 SYNTHETIC = "these interviews are synthetic: nothing here was filmed"
 # Okabe and Ito's, with a violet instead of their yellow, which is invisible on white
 DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
-GROUP_COLOURS = (CONTEXT, FACE, NEGATIVE, "#b0413e", "#4c9aa8", NEUTRAL, *DISTINCT)
+GROUP_COLOURS = (*DISTINCT, CONTEXT, FACE, NEGATIVE, "#b0413e", "#4c9aa8", NEUTRAL)
+TOOLBAR = 44  # pixels from the top to the baseline of a title
+WIDEST, LINE = 62, 100  # characters of a title's line, and of the notes below it
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": POSITIVE}
 
 
 def styled(
     figure: go.Figure, title: str, notes: Iterable[str] = (), height=360, above=0, **margin: int
 ) -> go.Figure:
-    """Applies the shared look; `notes` appear below the title, one a line, `above` pixels higher.
+    """Applies the shared look, below the toolbar; `notes` are one line below the title. Where it is
+    too short, an i at its right shows them all to a pointer.
 
-    `margin` is that of other sides than the top, by plotly's names.
+    `above` are pixels between it and the axes; `margin` is that of other sides than the top, by
+    plotly's names.
     """
-    below = "".join(f"<br><sub>{note}</sub>" for note in notes)
+    notes = list(notes)
+    whole = " · ".join(notes)
+    title = "<br>".join(line for part in title.split("<br>") for line in wrap(part, WIDEST))
+    end = TOOLBAR + 22 * title.count("<br>") + 22 * bool(notes)  # baseline of the last line
+    margin = {"l": 60, "r": 20, "t": end + 38 + above, "b": 90} | margin
+    line = shorten(whole, LINE, placeholder=" …")
+    if line != whole:
+        corner = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "showarrow": False}
+        corner |= {"xanchor": "right", "xshift": margin["r"] - 4, "yanchor": "bottom"}
+        corner |= {"bordercolor": NEUTRAL, "borderpad": 1, "font_size": 11, "width": 12}
+        shift, each = margin["t"] - end - 6, "<br>".join(notes)
+        figure.add_annotation(text="i", hovertext=each, yshift=shift, **corner)
+    text = title + f"<br><sub>{line}</sub>" * bool(notes)
     figure.update_layout(
         template="plotly_white",
-        title={"text": title + below, "x": 0.02, "yref": "container", "y": 1, "yanchor": "top"},
-        title_pad_t=24,  # from the edge to the baseline of the first line, at any height
-        margin={"l": 60, "r": 20, "t": 80 + above + 20 * below.count("<br>"), "b": 90} | margin,
+        title={"text": text, "x": 0.02, "yref": "container", "y": 1, "yanchor": "top"},
+        title_pad_t=TOOLBAR,  # from the edge to the baseline of the first line, at any height
+        margin=margin,
         height=height,
         font={"size": 13},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
@@ -39,11 +56,12 @@ def styled(
     return figure
 
 
-def class_colours(vocabulary: Vocabulary) -> list[str]:
-    """A colour for each class: that of its group, or by its place where there are no groups."""
+def class_colours(vocabulary: Vocabulary, most: int = len(GROUP_COLOURS)) -> list[str]:
+    """A colour for each class: that of its group, or by its place where there are no groups; of
+    the first `most`, of which eight differ in every colour vision."""
     names = vocabulary.group_names
     numbers = [names.index(own) for own in vocabulary.groups] if names else range(len(vocabulary))
-    return [GROUP_COLOURS[number % len(GROUP_COLOURS)] for number in numbers]
+    return [GROUP_COLOURS[number % most] for number in numbers]
 
 
 def empty_figure(sentence: str, title: str, notes: Iterable[str] = ()) -> go.Figure:

@@ -68,8 +68,7 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
         f"{analysis.own.source.name}: {len(segments)} gestures; probability of {analysis.outcome}"
         f" {analysis.probability:.2f}, based on {analysis.prediction.based_on}"
     )
-    height = 420 + 22 * segments.label.nunique()
-    return styled(figure, title, analysis.remarks, height + 20 * len(analysis.remarks))
+    return styled(figure, title, analysis.remarks, 440 + 22 * segments.label.nunique())
 
 
 def segment_bars(

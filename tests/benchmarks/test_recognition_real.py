@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.recognition_real import REST, compare, write_streams
+from benchmarks.recognition_real import REST, compare, gains, write_streams
 from imigue_lab.data.layouts.recognise import read_index
+from imigue_lab.training.recognition.scores import score_segments
 
 NAMES = ("wave", "clap", "bend")
 
@@ -59,7 +60,8 @@ def test_a_seed_decides_the_streams(file, tmp_path):
 def test_all_three_are_scored_on_the_test_streams_and_resume(file, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path / "home"))
     write_streams(file, tmp_path / "a", 3, seed=0)
-    scores = compare(tmp_path / "a", 0, 1, "st-gcn")
+    compared = compare(tmp_path / "a", 0, 1, "st-gcn")
+    scores = score_segments(*compared)
     assert scores.predictor.tolist() == ["sliding windows", "frames", "pyramid"]
     assert (
         scores.n.eq(30).all() and scores.clusters.eq(5).all() and set(scores.unit) == {"subjects"}
@@ -67,5 +69,23 @@ def test_all_three_are_scored_on_the_test_streams_and_resume(file, tmp_path, mon
     assert len(list((tmp_path / "home/runs").iterdir())) == 3
     capsys.readouterr()
     again = compare(tmp_path / "a", 0, 1, "st-gcn")
-    pd.testing.assert_frame_equal(again, scores)
+    pd.testing.assert_frame_equal(score_segments(*again), scores)
     assert "step/s" not in capsys.readouterr().err  # nothing is trained again
+
+
+def test_gains_are_paired_by_subject_and_averaged_over_seeds():
+    videos = pd.DataFrame({"video_id": ["a", "b", "c"], "subject": ["s1", "s2", "s2"]})
+    columns = ["video_id", "label", "start", "end", "confidence"]
+    true = pd.DataFrame([(own, 0, 0, 9, 1.0) for own in "abc"], columns=columns)
+    none, some = true.iloc[:0], true[true.video_id == "a"]
+    seeds = [
+        ({"windows": some, "own": true}, true, videos),
+        ({"windows": some, "own": some}, true, videos),
+    ]
+    table = gains(seeds).set_index(["finder", "iou"])
+    row = table.loc["own", 0.5]
+    assert row.f1 == pytest.approx((1 + 0.5) / 2) and row.gain == pytest.approx(0.25)
+    assert row.by == "+0.50, +0.00" and row.low <= row.gain <= row.high
+    assert table.loc["windows", 0.5].gain == 0 and table.loc["windows", 0.5].high == 0
+    nothing = gains([({"windows": none, "own": true}, true, videos)] * 2)
+    assert nothing.gain.tolist() == [0, 1] * 3

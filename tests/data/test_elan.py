@@ -262,3 +262,19 @@ def test_a_subdivision_without_times_is_even_between_its_neighbours(file):
     file.write_text(text.replace(' TIME_VALUE="4000"', ""))  # the last slot has no neighbour
     with pytest.raises(DataError, match="has no time; align it in ELAN"):
         read_eaf(file, times(25), IMIGUE)
+
+
+@pytest.mark.parametrize("too_large", [False, True])
+def test_entities_are_refused_unexpanded_and_so_is_a_file_beyond_the_bound(
+    file, monkeypatch, too_large
+):
+    write_eaf(random_segments(0, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
+    complaint = "it declares entities, which ELAN never does"
+    if too_large:
+        monkeypatch.setattr("imigue_lab.data.elan.LARGEST", 1000)
+        complaint = "it is larger than 0.001 MB"
+    else:
+        entities = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><ANNOTATION_DOCUMENT'
+        change(file, "<ANNOTATION_DOCUMENT", entities, 1)
+    with pytest.raises(DataError, match=complaint):
+        read_eaf(file, times(25), IMIGUE)

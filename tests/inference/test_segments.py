@@ -56,7 +56,7 @@ def found(run):
 
 
 def test_simulated_gestures_are_detected_with_a_threshold_tuned_on_validation(run, found):
-    threshold = find_threshold(run, AnalyseSettings())
+    threshold = find_threshold(run, AnalyseSettings())["threshold"]
     frames = {video: len(own) - 1 for video, own in found.times.items()}
     predictors = {
         "model": segments_of(found.windows, found.times, threshold),

@@ -1,6 +1,7 @@
 """Comparison of runs: joined by id, clustered, paired by seed, and refused if they do not match."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from imigue_lab.results.compare import (
     show_comparison,
 )
 from imigue_lab.training.emotion.train import train_emotion
-from imigue_lab.training.recognition.scores import read_truth, score_segments
+from imigue_lab.training.recognition.scores import of_split, read_truth, score_segments
 from imigue_lab.training.runs import Run
 
 
@@ -170,15 +171,22 @@ def test_two_runs_of_one_seed_are_refused(finished):
 def recognised(tmp_path):
     """Writes a run of recognition with (true, found, correct) segments in videos of subjects."""
 
-    def write(name, counts, seed=0, subjects=5, iou=0.5):
+    def write(name, counts, seed=0, subjects=5, iou=0.5, gesture="nod"):
         run = Run(tmp_path / name)
         settings = {"seed": seed, "iou": iou, "matching": "one-to-one"}
         kept = {"task": "recognition", "settings": settings, "data": {"digest": "0"}}
         run.write_json("settings.json", kept)
-        run.write_json("vocabulary.json", {"name": "own", "classes": ["nod"], "ids": ["1"]})
+        run.write_json(
+            "vocabulary.json", {"name": "own", "classes": [gesture], "ids": ["1"], "groups": [""]}
+        )
         truth, found = [], []
         for n, (true, all_found, correct) in enumerate(counts):
-            own = {"video_id": f"{n:04d}", "subject": f"s{n % subjects}", "split": "validation"}
+            own = {
+                "clip_id": None,
+                "video_id": f"{n:04d}",
+                "subject": f"s{n % subjects}",
+                "split": "validation",
+            }
             truth += [own | {"label": 0, "start": 20 * k, "end": 20 * k + 9} for k in range(true)]
             truth += [own] * (not true)
             starts = [20 * k + 1000 * (k >= correct) for k in range(all_found)]
@@ -206,6 +214,9 @@ def test_recognisers_are_compared_by_pooled_f1_over_subjects(recognised):
     other = recognised("other", [(2, 2, 2), (4, 1, 0), (0, 1, 0)], subjects=3, iou=0.3)
     with pytest.raises(RunError, match=r"one score, got F1 at IoU 0.3, .*; choose"):
         compare({"full": [full], "other": [other]})
+    other = recognised("shake", [(2, 2, 2)] * 3, subjects=3, gesture="shake")
+    with pytest.raises(RunError, match="full and shake: their classes differ"):
+        compare({"full": [full], "other": [other]})
 
 
 def test_the_interval_of_a_pooled_f1_is_near_that_of_its_draws_over_subjects(recognised):
@@ -216,7 +227,7 @@ def test_the_interval_of_a_pooled_f1_is_near_that_of_its_draws_over_subjects(rec
     counts = list(zip(true.tolist(), found.tolist(), correct.tolist(), strict=True))
     run = recognised("one", counts, subjects=20)
     row = compare({"one": [run]}).iloc[0]
-    videos, segments = read_truth(run, "validation")
+    videos, segments = of_split(read_truth(run), "validation")
     kept = run.predictions().query("kept")
     drawn = score_segments({"model": kept}, segments, videos).iloc[0]
     assert row.score == pytest.approx(drawn.f1_50)
@@ -279,7 +290,7 @@ def test_the_command_line_prints_settings_and_paired_tests(quick, capsys):
     printed = capsys.readouterr().out
     assert "gamma" in printed and "0.0" in printed and "2.0" in printed
     assert "points over the reference" in printed
-    assert "width" not in printed
+    assert not re.search(r"^ *width", printed, re.MULTILINE)
     with pytest.raises(SystemExit):
         main(["compare", runs[0].folder.name, "nowhere"])
     assert "nowhere: no finished run" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Fusion joins runs by clip id, never uses the test split for weights, and refuses mismatches."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -149,8 +150,11 @@ def test_gains_over_each_run_are_paired_and_the_best_is_chosen_on_validation(fin
     low, high = row.fusion_gains_interval
     assert low < difference < high
     assert (row.n, row.clusters, row.unit) == (78, 10, "subjects")
-    assert "(78 clips of 10 subjects)" in show_members(run)[1][-1]
-    assert "over unlucky, the best on validation" in show_members(run)[1][0]
+    sentences = show_members(run)[1]
+    assert "(78 clips of 10 subjects)" in sentences[1]
+    assert "over unlucky, the best on validation" in sentences[0]
+    lost = -100 * table.loc[("validation", "unlucky")].fusion_gains
+    assert sentences[2:] == [f"validation: the fusion is {lost:.1f} points below unlucky alone"]
 
 
 def test_searched_weights_maximise_the_validation_likelihood_and_ignore_the_test_split(finished):
@@ -281,6 +285,10 @@ def test_the_command_line_fuses_and_prints_the_gain(finished, capsys):
     main(["fuse", "a", "b", "--weights", "search"])
     printed = capsys.readouterr().out
     assert "the best on validation" in printed and "always" in printed
+    assert "weights: those that maximise the likelihood of the labels on validation" in printed
+    assert re.search(
+        rf"fusion: {runs_folder()}/fusion-\S+ \(a page on it: imigue-lab card", printed
+    )
     with pytest.raises(SystemExit) as end:
         main(["fuse", "a", "c"])
     assert end.value.code == 1

@@ -1,5 +1,6 @@
 """Table 1: published numbers and ours, each with its origin; synthetic scores are labelled so."""
 
+import io
 import shutil
 
 import pandas as pd
@@ -9,7 +10,14 @@ from imigue_lab.app import main
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import RunError
 from imigue_lab.results.fuse import fuse
-from imigue_lab.results.published_tables import PAPER, PUBLISHED_BASELINES, show_table, table_one
+from imigue_lab.results.published_tables import (
+    CLIPS,
+    PAPER,
+    PUBLISHED_BASELINES,
+    print_table,
+    show_table,
+    table_one,
+)
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.training.gesture_clips import load_gesture_data
@@ -67,10 +75,53 @@ def test_a_run_without_a_labelled_test_has_dashes(runs, tmp_path):
     shutil.copytree(runs[0].folder, hidden.folder)
     scores = hidden.scores()
     hidden.write_scores(scores[scores.split == "validation"])
-    shown = show_table(table_one([hidden])).set_index("method")
-    ours = shown.loc["st-gcn, joint, small size"]
+    published, apart = show_table(table_one([hidden])).values()
+    ours = apart.set_index("method").loc["st-gcn, joint, small size"]
     assert (ours[["top-1 %", "95 % interval", "n", "majority class %"]] == "–").all()
-    assert shown.loc["st-gcn"]["top-1 %"] == "46.38"
+    assert published.set_index("method").loc["st-gcn"]["top-1 %"] == "46.38"
+
+
+def test_only_runs_on_the_published_clips_stand_beside_published_scores(runs, tmp_path):
+    own = {name: Run(tmp_path / name / "run") for name in ("whole", "iMiGUE")}
+    for name, run in own.items():
+        shutil.copytree(runs[0].folder, run.folder)
+        provenance = run.provenance() | {"synthetic": False}
+        provenance["where"]["data"] = f"/data/{name}"
+        run.write_json("provenance.json", provenance)
+        scores = run.scores()
+        run.write_scores(scores.assign(n=CLIPS - (name == "iMiGUE")))
+    shown = show_table(table_one([*runs, *own.values()]))
+    assert {title: len(table) for title, table in shown.items()} == {
+        "Table 1 on iMiGUE, test": 14,
+        "Runs on synthetic, test (not comparable with Table 1)": 3,
+        "Runs on iMiGUE, test, other clips (not comparable with Table 1)": 1,
+    }
+
+
+def test_a_printed_table_fits_120_columns_and_names_each_source_once(runs, tmp_path):
+    long = Run(tmp_path / ("long-" + 55 * "n"))
+    shutil.copytree(runs[2].folder, long.folder)
+    kept = long.settings()
+    kept["settings"]["runs"] = ",".join(f"{stream}-{30 * 'm'}" for stream in "abcd")
+    long.write_json("settings.json", kept)
+    printed = print_table(table_one([runs[0], long]))
+    assert max(map(len, printed.splitlines())) <= 120
+    assert printed.count("Martirosyan") == printed.count("t1-joint") == 1
+    assert all(f"{stream}-{30 * 'm'}" in printed for stream in "abcd")
+
+
+def test_tables_for_a_paper_have_the_same_rows_and_escape_names(runs, tmp_path):
+    odd = Run(tmp_path / "odd")
+    shutil.copytree(runs[0].folder, odd.folder)
+    kept = odd.settings()
+    kept["settings"]["stream"] = "a_b|<img>&"
+    odd.write_json("settings.json", kept)
+    table = table_one([odd])
+    for number, text in enumerate(print_table(table, "csv").split("\n\n")):
+        found = pd.read_csv(io.StringIO(text))
+        assert found["top-1 %"].notna().all() and len(found) == (13, 1)[number]
+    assert r"a\_b|<img>\&, small" in print_table(table, "latex")
+    assert r"| st-gcn, a_b\|&lt;img&gt;&amp;, small size | skeleton |" in print_table(table, "md")
 
 
 def test_the_majority_class_is_that_of_the_constant_predictor_not_of_a_head(runs, tmp_path):
@@ -104,6 +155,8 @@ def test_the_command_line_prints_every_finished_run(runs, capsys):
     main(["table"])
     printed = capsys.readouterr().out
     assert "62.87" in printed and "t1-joint" in printed and "fusion (2:1)" in printed
+    main(["table", "--format", "latex"])
+    assert r"\bottomrule" in capsys.readouterr().out
     main(["table", "t1-bone", "--split", "validation"])
     printed = capsys.readouterr().out
     assert "t1-joint" not in printed and "synthetic, validation" in printed

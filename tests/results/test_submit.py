@@ -292,7 +292,8 @@ def test_ids_of_another_split_of_ma52_are_refused(others):
 def test_the_command_prints_the_path_of_the_zip(finished, tmp_path, capsys):
     finished()
     main(["submit", "gestures", "--track", "1", "--out", str(tmp_path / "mine")])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "mine" / "prediction.zip")
+    printed = capsys.readouterr().out.strip()
+    assert printed == f"submission: {tmp_path / 'mine' / 'prediction.zip'}"
     with pytest.raises(SystemExit) as end:
         main(["submit", "gestures", "--track", "3"])
     assert end.value.code == 1

@@ -200,6 +200,12 @@ def test_steps_leave_a_tenth_after_the_named_epochs(tmp_path):
     assert rises(course) == [1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01]
 
 
+def test_the_progress_bar_is_complete_also_where_patience_ended_it(tmp_path, capsys):
+    course = trained(tmp_path, 40, "plateau", patience=2)
+    shown = capsys.readouterr().err.split("\r")[-1]
+    assert len(course) < 80 and f"100%|██████████| {len(course)}/{len(course)}" in shown
+
+
 def test_a_plateau_halves_after_half_the_patience(tmp_path):
     course = trained(tmp_path, 6, "plateau", patience=4)
     assert rises(course) == [1] * 8 + [0.5] * 2

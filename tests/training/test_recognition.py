@@ -21,7 +21,7 @@ from imigue_lab.training.recognition.data import (
     load_recognition_data,
     pose_features,
 )
-from imigue_lab.training.recognition.scores import read_truth, score_segments
+from imigue_lab.training.recognition.scores import of_split, read_truth, score_segments
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, recognise, train_recognition
 from imigue_lab.training.runs import runs_folder
@@ -87,11 +87,11 @@ def test_the_true_segments_are_stored_with_the_run(root, data):
     settings = settings_of(root, model="frames", epochs=1, name="one-is-quiet")
     run = train_recognition(settings, changed)
     for split in ("train", "validation", "test"):
-        (videos, true), known = read_truth(run, split), changed.labelled(split)
+        (videos, true), known = of_split(read_truth(run), split), changed.labelled(split)
         assert videos.video_id.tolist() == known[0].video_id.tolist()
         columns = ["video_id", "label", "start", "end"]
         assert true[columns].to_numpy().tolist() == known[1][columns].to_numpy().tolist()
-    assert quiet in set(read_truth(run, "validation")[0].video_id) and videos.empty
+    assert quiet in set(of_split(read_truth(run), "validation")[0].video_id) and videos.empty
 
 
 def test_frames_learn_simulated_gestures(root, data):

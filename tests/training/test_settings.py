@@ -1,11 +1,15 @@
 """Settings: presets, precedence, and one-sentence errors."""
 
+import re
+
 import pytest
 
 from imigue_lab.errors import SettingsError
+from imigue_lab.results.open import FusionSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.settings import NAME
 
 
 def test_arguments_override_the_preset_and_the_preset_overrides_defaults():
@@ -88,3 +92,19 @@ def test_the_paper_trains_its_pose_encoder_on_whole_clips_at_full_size():
     paper = BaselineSettings.from_arguments({"preset": "paper", "stream": "bone"})
     assert (paper.size, paper.frames, paper.lr, paper.weight_decay) == ("paper", 0, 1e-4, 1e-4)
     assert paper.scheduler == "plateau" and paper.smoothing == 0
+
+
+def test_a_run_is_named_after_what_differs_from_the_defaults_and_the_fingerprint():
+    def name(cls=EmotionSettings, **given):
+        return cls.from_arguments(given).run_name("emotion", "data").rpartition("-")
+
+    assert name()[0] == name(data="/moved", device="cpu", name="mine")[0] == "emotion"
+    assert name(seed=3, gamma=1, fusion="late")[0] == "emotion-late-gamma1-seed3"
+    assert name(refit="true", decay_norms="false")[0] == "emotion-no_decay_norms-refit"
+    other = name(BaselineSettings, model="st-gcn++", scheduler="cosine:1e-4:2e-4", size="paper")
+    assert other[0] == "emotion-st-gcnpp-paper-cosine_1e-4_2e-4"
+    assert name(gamma=1)[2] == EmotionSettings(gamma=1).fingerprint("data")
+    paper = "".join(name(preset="paper"))
+    assert 50 < len(paper) <= 60 and re.fullmatch(NAME, paper)
+    assert name(BaselineSettings, pictures="ü/", model="tsm")[0] == "emotion-tsm-frames8-pictures"
+    assert name(FusionSettings, runs=60 * "a", weights="search")[0] == "emotion-search"

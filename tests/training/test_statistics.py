@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import permutation_test
 
 from benchmarks.coverage import VIDEOS, simulate
-from imigue_lab.results.compare import effect_size, holm, mcnemar
+from imigue_lab.results.compare import effect_size, holm
 from imigue_lab.training.statistics import (
     interval_of_mean,
     interval_of_share,
@@ -58,15 +58,6 @@ def test_no_gain_anywhere_is_no_evidence():
     assert sign_flip_p(zero, np.arange(12)) == 1
     assert np.isnan(effect_size(zero, np.arange(12)))
     assert np.isnan(interval_of_mean(zero, np.zeros(12))).all()
-
-
-def test_mcnemar_by_hand():
-    # 8 items that only the first gets correct, 2 only the second: 2 (1 + 10 + 45) / 2^10
-    first = np.array([1] * 8 + [0] * 2 + [1] * 5 + [0] * 3, dtype=bool)
-    second = np.array([0] * 8 + [1] * 2 + [1] * 5 + [0] * 3, dtype=bool)
-    p = pytest.approx(2 * 56 / 1024)
-    assert mcnemar(first, second) == {"worse": 8, "better": 2, "mcnemar_p": p}
-    assert mcnemar(first, first)["mcnemar_p"] == 1
 
 
 def test_holm_by_hand():

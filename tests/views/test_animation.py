@@ -10,6 +10,7 @@ from imigue_lab.data.keypoint_files.tables import Recording
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.views import skeletons as module
 from imigue_lab.views.skeletons import animation, skeleton_of, skeleton_player
+from tests.views.texts import text_of
 
 LAYOUT = LAYOUTS["imigue22"]
 
@@ -47,7 +48,7 @@ def test_a_clip_plays_frame_by_frame_with_joints_where_its_keypoints_are(index):
     for number, frame in enumerate(figure.frames):
         np.testing.assert_allclose(joints_of(frame).x, skeleton[0, number, :, 0], atol=1e-3)
         np.testing.assert_allclose(joints_of(frame).y, skeleton[0, number, :, 1], atol=1e-3)
-    assert clip.clip_id in figure.layout.title.text
+    assert clip.clip_id in text_of(figure)
     assert "are synthetic" in figure.layout.title.text
 
 
@@ -101,7 +102,7 @@ def test_of_a_long_clip_every_nth_frame_is_drawn_and_a_note_says_so(index, monke
     figure = skeleton_player(index, clip.clip_id)
     step = -(-frames // (frames // 2))
     assert len(figure.frames) == -(-frames // step)
-    assert f"one frame in {step} is drawn" in figure.layout.title.text
+    assert f"one frame in {step} is drawn" in text_of(figure)
 
 
 def test_by_default_the_first_clip_with_keypoints_plays(index):
@@ -109,7 +110,7 @@ def test_by_default_the_first_clip_with_keypoints_plays(index):
     videos.loc[videos.video_id == "0001", "keypoints"] = None
     first = index.clips[(index.clips.split == "train") & (index.clips.video_id != "0001")]
     figure = skeleton_player(replace(index, videos=videos), split="train")
-    assert figure.layout.title.text.startswith(f"Clip {first.clip_id.iloc[0]}:")
+    assert text_of(figure).startswith(f"Clip {first.clip_id.iloc[0]}:")
 
 
 def test_without_keypoints_or_joints_the_figure_states_why_it_is_empty(index, monkeypatch):

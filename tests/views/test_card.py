@@ -56,7 +56,7 @@ def text_of(run):
 def test_a_card_is_complete_for_a_run_of_any_task(task, trained, clip_runs):
     run = trained[0] if task == "emotion" else clip_runs[task]
     text, page = text_of(run)
-    assert verdict(run.scores(), task) in text
+    assert verdict(run.scores()) in text
     assert command_of(run) in text
     encoders = {run.settings()["data"].get(stream, "") for stream in ("context", "face", "rgb")}
     assert all(encoder in text for encoder in encoders)
@@ -73,7 +73,7 @@ def test_a_card_is_complete_for_a_run_of_any_task(task, trained, clip_runs):
 
 def test_a_card_of_a_fusion_lists_its_runs_and_how_to_reproduce_it(fused, clip_runs):
     text, page = text_of(fused)
-    assert verdict(fused.scores(), "fusion") in text
+    assert verdict(fused.scores()) in text
     assert command_of(fused) in text
     assert (
         command_of(fused) == "imigue-lab fuse card-joint card-bone --weights 2:1 --name card-fused"
@@ -127,7 +127,7 @@ def test_the_verdict_compares_the_better_constant_predictor_with_the_interval(co
         {**row, "predictor": "always win", "accuracy": constant},
         {**row, "predictor": "always lose", "accuracy": 0.1},
     ]
-    sentence = verdict(pd.DataFrame(rows), "emotion")
+    sentence = verdict(pd.DataFrame(rows))
     assert f"always win”, has {constant:.2f}, {result}" in sentence
     assert "0.60, 95 % interval 0.45 to 0.74" in sentence
 
@@ -139,8 +139,10 @@ def test_the_verdict_does_not_take_a_head_for_a_constant_predictor():
         {**row, "predictor": "average of heads", "top1": 0.9},
         {**row, "predictor": "always touching hat", "top1": 0.3},
     ]
-    sentence = verdict(pd.DataFrame(rows), "gesture")
+    sentence = verdict(pd.DataFrame(rows))
     assert "The constant predictor, “always touching hat”, has 0.30, below that" in sentence
+    found = pd.DataFrame(rows).rename(columns=lambda name: name.replace("top1", "f1_50"))
+    assert "(n = 40) F1 at IoU 0.5 is 0.60, 95 % interval 0.45 to 0.74" in verdict(found)
 
 
 def test_a_card_of_own_data_does_not_speak_of_the_people_of_another_data_set(plain, quick):
@@ -173,7 +175,7 @@ def test_names_of_files_are_escaped(trained, monkeypatch):
 
 def test_the_command_writes_the_card_and_refuses_an_unknown_run(trained, capsys):
     main(["card", "trained"])
-    assert capsys.readouterr().out.strip() == str(trained[0].folder / "card.html")
+    assert capsys.readouterr().out.strip() == f"card: {trained[0].folder / 'card.html'}"
     with pytest.raises(SystemExit) as end:
         main(["card", "none"])
     assert end.value.code == 1

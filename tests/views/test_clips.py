@@ -14,6 +14,7 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import Video
 from imigue_lab.views.contents import joint_quality, joint_shares, montage, one_a_class
+from tests.views.texts import labels_of, text_of
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,8 @@ def test_a_file_that_cannot_be_read_is_counted_and_named(index, tmp_path):
     videos = index.videos.copy()
     videos.loc[videos.video_id == "0001", "keypoints"] = broken
     figure = joint_quality(replace(index, videos=videos), "train", 0)
-    assert "1 files were skipped" in figure.layout.title.text
-    assert "0001_light_hand.csv" in figure.layout.title.text
+    assert "1 files were skipped" in text_of(figure)
+    assert "0001_light_hand.csv" in text_of(figure)
 
 
 def test_without_data_a_figure_states_why_it_is_empty(index, cut):
@@ -96,7 +97,7 @@ def test_the_montage_shows_the_middle_frame_of_one_clip_of_each_class(tree, requ
     clips = index.clips[index.clips.split == "train"]
     shown = clips.set_index("clip_id").loc[[trace.name for trace in figure.data]]
     assert shown.label.tolist() == sorted(set(clips.label))
-    names = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    names = [text.replace("<br>", " ") for text in labels_of(figure)]
     assert names == [index.vocabulary.label(label) for label in shown.label]
     clip, trace = shown.iloc[0], figure.data[0]
     whole = index.videos.set_index("video_id").video[clip.video_id]
@@ -116,7 +117,7 @@ def test_few_videos_show_many_classes_and_the_absent_ones_are_named(filmed):
     assert len(selected) == clips.groupby("video_id").label.nunique().max()
     figure = montage(filmed, "train", 1)
     assert len(figure.data) == len(selected)
-    assert "not in the 1 videos that were opened" in figure.layout.title.text
+    assert "not in the 1 videos that were opened" in text_of(figure)
 
 
 def test_a_damaged_video_is_counted_and_named(filmed, tmp_path):
@@ -124,11 +125,11 @@ def test_a_damaged_video_is_counted_and_named(filmed, tmp_path):
     broken.write_bytes(b"not a film")
     videos = filmed.videos.assign(video=broken)
     figure = montage(replace(filmed, videos=videos), "train", 0)
-    assert "pictures were skipped" in figure.layout.title.text
-    assert "0001.mp4" in figure.layout.title.text
+    assert "pictures were skipped" in text_of(figure)
+    assert "0001.mp4" in text_of(figure)
 
 
 def test_figures_of_synthetic_data_are_marked_as_such(filmed, tmp_path):
     for draw in (joint_quality, montage):
         assert "are synthetic" in draw(filmed).layout.title.text
-        assert "synthetic" not in draw(replace(filmed, root=tmp_path)).layout.title.text
+        assert "synthetic" not in text_of(draw(replace(filmed, root=tmp_path)))

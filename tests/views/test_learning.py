@@ -32,6 +32,7 @@ def test_learning_curves_of_emotion_draw_every_epoch_and_mark_the_kept_one(train
     assert list(lines) == ["train loss", "validation loss", "accuracy", "balanced accuracy", "AUC"]
     np.testing.assert_allclose(lines["validation loss"].y, metrics.validation_loss)
     assert list(lines["train loss"].x) == [1, 2, 3]
+    assert len({line.line.color for line in lines.values()}) == len(lines)
     kept = metrics.validation_loss.idxmin() + 1
     assert [a.text for a in figure.layout.annotations if a.x == kept] == ["kept"]
 

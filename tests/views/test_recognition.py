@@ -1,6 +1,7 @@
 """Found segments against true ones: kinds of errors, curves, the timeline, playing a segment."""
 
 import re
+import shutil
 from html import unescape
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
-from imigue_lab.errors import DataError
-from imigue_lab.results.open import command_of
+from imigue_lab.errors import DataError, RunError
+from imigue_lab.results.open import command_of, open_index
 from imigue_lab.training.recognition.data import load_recognition_data
-from imigue_lab.training.recognition.scores import count_segments
+from imigue_lab.training.recognition.scores import count_segments, read_truth
 from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, train_recognition
-from imigue_lab.views.card import write_card
+from imigue_lab.training.runs import Run
+from imigue_lab.views.card import verdict, write_card
 from imigue_lab.views.recognition import (
     SegmentPlayer,
     errors_by_kind,
@@ -24,6 +26,7 @@ from imigue_lab.views.recognition import (
     recognition_timeline,
     segments_of_video,
 )
+from tests.views.texts import text_of
 
 COLUMNS = ["video_id", "label", "start", "end", "confidence"]
 TRUE = pd.DataFrame(
@@ -100,7 +103,7 @@ def test_the_marks_are_at_the_chosen_threshold(trained):
         f"IoU {iou}, F1 {scores[f'f1_{round(100 * iou)}']:.2f}" for iou in (0.1, 0.3, 0.5)
     ]
     assert (marks[2].x[0], marks[2].y[0]) == pytest.approx((scores.recall, scores.precision))
-    assert f"threshold {read_choice(trained[0]).threshold:.2f}" in figure.layout.title.text
+    assert f"threshold {read_choice(trained[0]).threshold:.2f}" in text_of(figure)
 
 
 def test_every_found_segment_is_of_one_kind(trained):
@@ -120,19 +123,29 @@ def test_the_card_has_scores_threshold_and_errors_and_needs_no_data(trained):
     page = write_card(run).read_text()
     body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
     text = " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
-    scores, choice = run.scores(), read_choice(run)
-    model = scores[(scores.split == "test") & (scores.predictor == "model")].iloc[0]
-    low, high = model.f1_50_interval
-    said = f"On test (n = {model.n}) F1 at IoU 0.5 is {model.f1_50:.2f}, 95 % interval {low:.2f}"
-    assert f"{said} to {high:.2f}. The constant predictor, “always " in text
-    assert f"{choice.threshold:.2f} has the best F1 at IoU 0.5, {choice.f1:.2f}, on valid" in text
+    choice = read_choice(run)
+    assert verdict(run.scores()) in text  # of one test subject there is no interval
+    best = f"best on {choice.videos} videos of validation: F1 {choice.f1:.2f} at IoU 0.5"
+    assert f"threshold {choice.threshold:.2f}, {best}" in page
     for row in errors_by_kind(run).reset_index().astype(str).itertuples(index=False):
         assert " ".join(row) in text
     videos, true = data.labelled("test")
-    assert f"test {len(videos)} {videos.subject.nunique()} {len(true)} " in text
+    counts = len(true), len(true), len(videos), videos.subject.nunique(), true.label.nunique()
+    assert f"test {' '.join(map(str, counts))} " in text
     assert "nothing found" in text and "in whole videos, frames on inputs of pose" in text
     assert page.count('class="plotly-graph-div"') == 2  # learning curves, precision and recall
     assert command_of(run) in text and "data can no longer be checked" not in text
+
+
+def test_a_card_reports_that_the_segments_have_changed(trained):
+    run, data = trained
+    assert open_index(run, str(data.index.root)).layout == data.index.layout
+    changed = run.folder.with_name("changed-segments")
+    shutil.copytree(run.folder, changed)
+    truth = read_truth(run)
+    Run(changed).write_table("truth.parquet", truth.assign(label=truth.label.replace({0: 1})))
+    with pytest.raises(RunError, match="items have another label than in run changed-segments"):
+        open_index(Run(changed), str(data.index.root))
 
 
 def test_the_timeline_has_a_bar_for_each_segment(trained):

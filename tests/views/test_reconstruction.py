@@ -15,6 +15,7 @@ from imigue_lab.training.pretraining.data import load_pretraining_data
 from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.pretraining.train import load_pretraining, pretrain
 from imigue_lab.views.reconstruction import rebuild_motion, rebuild_video, reconstruction
+from tests.views.texts import labels_of
 
 
 @pytest.fixture(scope="module", params=["motion", "video"])
@@ -70,7 +71,7 @@ def test_a_figure_plays_three_panels_and_marks_what_was_masked(made):
     settings, data, run = made
     figure = reconstruction(run, data, settings)
     assert len(figure.frames) == settings.frames
-    titles = [own.text for own in figure.layout.annotations]
+    titles = labels_of(figure)
     assert titles == ["input", "original", "reconstruction"]
     if settings.kind == "motion":
         _, last = figure.frames[0].data[-2:]

@@ -13,6 +13,7 @@ from imigue_lab.views.timeline import (
     over_time,
     segment_table,
 )
+from tests.views.texts import labels_of, text_of
 
 IMIGUE = builtin("imigue")
 
@@ -57,7 +58,7 @@ def test_bars_are_at_the_gestures_and_name_class_and_group(analysis, running):
     assert list(bars["illustrative"].y) == [IMIGUE.label(31)]
     line = next(trace for trace in figure.data if trace.type == "scatter")
     assert line.x[0] == 0.64 and line.x[-1] == 6.4
-    title = figure.layout.title.text
+    title = text_of(figure)
     assert "anna.mp4: 3 gestures; probability of tense 0.25, based on context" in title
     assert analysis.remarks[0] in title
 
@@ -65,7 +66,7 @@ def test_bars_are_at_the_gestures_and_name_class_and_group(analysis, running):
 def test_a_video_without_gestures_is_noted(analysis, running):
     analysis.segments = analysis.segments.head(0)
     figure = over_time(analysis, running)
-    assert "no gesture was detected" in [note.text for note in figure.layout.annotations]
+    assert "no gesture was detected" in labels_of(figure)
     assert [trace.type for trace in figure.data] == ["scatter"]
     assert segment_table(analysis).empty
 

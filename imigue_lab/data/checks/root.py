@@ -318,8 +318,7 @@ def check_root(
     findings += tables.check_duplicate_clips(index) + tables.check_subjects(index)
     findings += tables.check_placeholders(index) + tables.check_official_counts(index)
     what, advice = "outcomes may be typos", "correct them, or leave them empty"
-    doubts = tables.doubtful_outcomes(index)
-    findings += found("warning", "doubtful outcome", what, doubts, advice)
+    findings += found("warning", "doubtful outcome", what, tables.doubtful_outcomes(index), advice)
     if not index.synthetic:
         findings += tables.check_absent_classes(index)
     if tables.has_official(index):

@@ -149,11 +149,9 @@ def one_layout(layouts: dict[str, Layout], files: dict[str, Path]) -> Layout:
     first, expected = next(iter(layouts.items()))
     for key, layout in layouts.items():
         if layout != expected:
-            raise DataError(
-                f"{files[key]}: expected {len(expected.joints)} joints of {expected.name} as in"
-                f" {files[first]}, got {len(layout.joints)} of {layout.name}; save all files in one"
-                " layout"
-            )
+            what = f"{len(expected.joints)} joints of {expected.name} as in {files[first]}"
+            got = f"{len(layout.joints)} of {layout.name}"
+            raise DataError.expected(files[key], what, got, "save all files in one layout")
     return expected
 
 

@@ -196,10 +196,8 @@ def numbers(cells: list, width: int, where: str) -> list[float]:
     values: list[Any] = [as_number(cell) for cell in cells]
     if None in values:
         column = values.index(None)
-        raise DataError(
-            f"{where}: column {column + 1}: expected a number, got {cells[column]!r:.40}; write 0"
-            " where a joint is missing"
-        )
+        place, got = f"{where}: column {column + 1}", f"{cells[column]!r:.40}"
+        raise DataError.expected(place, "a number", got, "write 0 where a joint is missing")
     return values
 
 
@@ -286,10 +284,9 @@ def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:
             persons = np.concatenate([persons[..., :2], shown.astype(array.dtype)], axis=-1)
         found = np.stack([checked(person, layout, f"{path}", PEAK) for person in persons])
         if found[..., 2].max() > HIGHEST and np.abs(found[..., :2]).max() < PEAK:
-            raise DataError(
-                f"{path}: expected x, y and a score of 0 to 1 in {layout.name}, got numbers that"
-                f" are neither pixels nor scores; declare joints in space in {FILE}"
-            )
+            what = f"x, y and a score of 0 to 1 in {layout.name}"
+            got = "numbers that are neither pixels nor scores"
+            raise DataError.expected(path, what, got, f"declare joints in space in {FILE}")
         return found
     if not (np.abs(persons) < np.finfo(np.float32).max).all():
         raise DataError(f"{path}: contains NaN or infinity; write 0, 0, 0 where a joint is missing")

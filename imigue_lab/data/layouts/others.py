@@ -1,7 +1,6 @@
 """Trees of SMG, MA-52, MMA-52 and BoLD, complete or partial, each surveyed by a function."""
 
 import re
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,7 +28,7 @@ ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
 FROM_ZERO = "frames count from 0, since a segment starts there"
 LAST = {"train": 30, "validation": 35, "test": 40}  # number of the last sequence of each split
 LISTS = {"train": "train", "val": "validation", "test": "test"}
-SEGMENT = ["video_id", "start_frame", "end_frame", "class", "total_frames", "fps"]
+SEGMENT = ["video_id", "start_frame", "end_frame", "class", "fps"]
 TABLES = {"train.csv": "train", "val.csv": "validation", "test_meta.csv": "test"}
 FILM = re.compile(r"(\d+)/([^/]+)\.mp4/(\d+)\.mp4,(\d{1,9})(\.0)?")  # and the person
 
@@ -49,8 +48,7 @@ def read_smg(inventory: Inventory, survey: Survey) -> None:
     Public code disagrees on the number of the first frame: frames count from 1 here, from 0 in a
     tree in which any segment starts at 0. The end is inclusive.
     """
-    files = list_sequences(inventory, survey)
-    for video_id, own in files.items():
+    for video_id, own in list_sequences(inventory, survey).items():
         number = video_id.removeprefix("Sample")
         by_number = next((split for split, last in LAST.items() if int(number) <= last), None)
         row = {"video_id": video_id, "subject": number, "split": own["split"] or by_number}
@@ -153,32 +151,26 @@ def read_mma52(inventory: Inventory, survey: Survey) -> None:
         mmad_video/{train,val,test}/<video_id>.mp4
         keypoints/<video_id>.npy, .pose or a folder     a user's own poses: the data set has none
 
-    Frames count from 0, the end is inclusive; frames and rate are those of the film where it is
-    there, since the column looks rounded. A clip is `<video_id>_<number>`, counted from 0. Nobody
-    is named: each film is a subject of its own. A test table whose segments are all the same has
-    placeholders.
+    Frames count from 0, the end is inclusive; the rate is that of the film where it is there, since
+    the column looks rounded. A clip is `<video_id>_<number>`, counted from 0. Nobody is named: each
+    film is a subject of its own. A test table whose segments are all the same has placeholders.
     """
     films = {path.stem: path for path in inventory.unknown}
     poses, videos = list_keypoints(survey.root), dict[str, Row]()
     for path in (path for path in inventory.lists if path.parent.name == "anns"):
         if (split := LISTS.get(path.stem)) is None:
             continue
-        table, clips = read_table(path, SEGMENT, survey)[SEGMENT], Counter[str]()
-        hidden = split == "test" and not table.empty and len(table[SEGMENT[1:4]].value_counts()) < 2
-        for row, video_id, start, end, label, frames, fps in table.itertuples():
-            if not SAFE_ID.fullmatch(video_id) or None in (as_number(frames), as_number(fps)):
-                what = f"expected a name, frames and rate, got {video_id!r:.60}, {frames}, {fps}"
+        table = read_table(path, SEGMENT, survey)[SEGMENT]
+        hidden = split == "test" and len(table[SEGMENT[1:4]].value_counts()) == 1
+        table["number"] = table.groupby("video_id").cumcount().astype(str)
+        for row, name, start, end, label, fps, number in table.itertuples():
+            video: Row = {"video_id": name, "split": split, "subject": None, "fps": as_number(fps)}
+            video |= {"video": films.get(name), "keypoints": poses.get(name)}
+            if not SAFE_ID.fullmatch(name) or videos.setdefault(name, video)["split"] != split:
+                what = f"expected the name of a film of this table alone, got {name!r:.60}"
                 survey.report("unreadable", path, row, what, "correct the row")
-                continue
-            video = {"video_id": video_id, "split": split, "subject": None, "fps": float(fps)}
-            video |= {"frames": int(float(frames)), "video": films.get(video_id)}
-            video |= {"keypoints": poses.get(video_id)}
-            if videos.setdefault(video_id, video)["split"] != split:
-                what = f"expected each film in one split, got {video_id} again"
-                survey.report("duplicate video", path, row, what, "keep it in one table")
             elif clip := parse_clip(path, row, (label, start, end), split == "test", survey):
-                number, clips[video_id] = clips[video_id], clips[video_id] + 1
-                own: Row = {"clip_id": f"{video_id}_{number}", "video_id": video_id, **clip}
+                own: Row = {"clip_id": f"{name}_{number}", "video_id": name, **clip}
                 survey.clips.append(own | {"label": None if hidden else clip["label"]})
     survey.videos = list(videos.values())
     add_picture_facts(survey)

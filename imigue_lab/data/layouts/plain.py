@@ -43,8 +43,7 @@ def read_plain(root: Path) -> Survey:
     add_videos(tables["videos.csv"], survey)
     survey.vocabulary = Vocabulary(OWN, (), (), ())
     if path := tables.get("classes.csv"):
-        table = read_table(path, ["class", "name"], survey)
-        set_classes(path, table.to_dict("records"), survey)
+        set_classes(path, read_table(path, ["class", "name"], survey).to_dict("records"), survey)
     if path := tables.get("clips.csv"):
         add_clips(path, survey)
     else:
@@ -149,8 +148,7 @@ def add_clips(path: Path, survey: Survey) -> None:
             what = f"expected a video of videos.csv for clip {clip_id}, got {video_id!r}"
             survey.report("unknown video", path, row, what, "add or correct it")
             continue
-        hidden = splits[video_id] == "test"
-        if clip := parse_clip(path, row, (label, start, end), hidden, survey):
+        if clip := parse_clip(path, row, (label, start, end), splits[video_id] == "test", survey):
             survey.clips.append({"clip_id": clip_id, "video_id": video_id} | clip)
     labelled = {clip["video_id"] for clip in survey.clips}
     survey.note("no labelled clips of", [name for name in splits if name not in labelled])

@@ -63,8 +63,7 @@ def read_table(path: Path, columns: list[str], survey: Survey) -> pd.DataFrame:
     for row in [row for row, cells in lines.items() if len(cells) != len(header)]:
         what = f"expected {len(header)} cells, got {len(lines.pop(row))}"
         survey.report("unreadable", path, row, what, "correct the row")
-    rows = pd.Index(list(lines), dtype=int)
-    return pd.DataFrame(list(lines.values()), rows, header, dtype=str)
+    return pd.DataFrame(list(lines.values()), pd.Index(list(lines), dtype=int), header, dtype=str)
 
 
 def read_text(path: Path) -> str:

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 from numpy.random import RandomState
-from scipy.spatial.transform import Rotation
 
 from imigue_lab.data.skeletons.geometry import Skeleton, with_places
 from imigue_lab.data.skeletons.keypoints import Layout
@@ -71,6 +70,8 @@ def random_turn_3d(skeleton: Skeleton, rng: RandomState, theta: float = 0.3) -> 
     """``x' = R_z R_y R_x x`` with three clockwise angles within ±`theta` radians."""
     if np.isclose(skeleton, 0).all():
         return skeleton
+    from scipy.spatial.transform import Rotation
+
     turn = Rotation.from_euler("xyz", -rng.uniform(-theta, theta, size=3)).as_matrix()
     return with_places(skeleton, skeleton[..., :3] @ turn.T)
 

@@ -30,8 +30,7 @@ def as_persons(keypoints: np.ndarray) -> np.ndarray:
 
 def with_places(skeleton: Skeleton, places: Float[np.ndarray, "M T V axes"]) -> Skeleton:
     """The skeleton with other coordinates; scores stay."""
-    others = skeleton[..., places.shape[-1] :]
-    return np.concatenate([places.astype(np.float32), others], axis=-1)
+    return np.concatenate([places.astype(np.float32), skeleton[..., places.shape[-1] :]], axis=-1)
 
 
 def present(skeleton: Skeleton, axes: int = 2) -> Bool[np.ndarray, "M T V"]:
@@ -48,8 +47,7 @@ def midpoint(pair: Float[np.ndarray, "*rows 2 C"], axes: int = 2) -> Float[np.nd
     """Of two joints, with the lower of their scores; missing where either is missing."""
     mean = pair.mean(axis=-2)
     mean[..., axes:] = pair[..., axes:].min(axis=-2)
-    both = np.asarray(present(pair, axes)).all(axis=-1, keepdims=True)
-    return mean * both
+    return mean * np.asarray(present(pair, axes)).all(axis=-1, keepdims=True)
 
 
 def pick(
@@ -115,8 +113,7 @@ def resample(
     first, second = skeleton[:, before], skeleton[:, after]
     between = first * (1 - share) + second * share
     nearer = np.where(share < 0.5, first, second)
-    both = seen[:, before] & seen[:, after]
-    return np.where(both, between, nearer).astype(np.float32)
+    return np.where(seen[:, before] & seen[:, after], between, nearer).astype(np.float32)
 
 
 def extent(person: Float32[np.ndarray, "V 3"]) -> float:

@@ -112,8 +112,7 @@ def write_clip_features(index: Index, spec: SyntheticSpec, store: str = "") -> N
         rng = np.random.default_rng([spec.seed, story.VERSION, interview.number, 3])
         for clip_id, gesture in clips.items():
             rgb = clip_tokens(gesture, scene, traits, rng).astype(np.float16)
-            picture = np.array([WIDTH, HEIGHT])
-            features.write(clip_id, {"rgb": rgb, "picture": picture}, source)
+            features.write(clip_id, {"rgb": rgb, "picture": np.array([WIDTH, HEIGHT])}, source)
 
 
 def clip_tokens(

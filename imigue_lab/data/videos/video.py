@@ -8,12 +8,12 @@ many videos are read once and cached in the workspace, one JSON file a data root
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -203,17 +203,22 @@ class Video:
             if not len(indices):
                 raise DataError(f"{self.path}: clip {name} contains no frames; correct its range")
             self.check_range(min(indices), max(indices))
-        users = defaultdict[int, list[Name]](list)
-        for name, indices in wanted.items():
-            for index in set(indices):
-                users[index].append(name)
-        kept = defaultdict[Name, dict[int, Frame]](dict)
-        for index in sorted(users):
+        queue = [(min(indices), name) for name, indices in wanted.items()]
+        heapify(queue)
+        started: dict[Name, tuple[Iterator[int], dict[int, Frame]]] = {}
+        while queue:
+            index = queue[0][0]
             frame = self.frame(index)
-            for name in users[index]:
-                kept[name][index] = frame
-                if index == max(wanted[name]):
-                    frames = kept.pop(name)
+            while queue and queue[0][0] == index:
+                _, name = heappop(queue)
+                if name not in started:
+                    started[name] = iter(sorted(set(wanted[name]))[1:]), {}
+                later, frames = started[name]
+                frames[index] = frame
+                if (next_index := next(later, None)) is not None:
+                    heappush(queue, (next_index, name))
+                else:
+                    del started[name]
                     yield name, np.stack([frames[i] for i in wanted[name]])
 
     def damaged(self) -> list[int]:

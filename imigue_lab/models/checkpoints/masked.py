@@ -98,8 +98,7 @@ def with_key_bias(state: State) -> State:
     found = dict(state)
     for key in state:
         if key.endswith(".attn.q_bias"):
-            of_values = key.replace("q_bias", "v_bias")
-            query, value = found.pop(key), found.pop(of_values)
+            query, value = found.pop(key), found.pop(key.replace("q_bias", "v_bias"))
             joined = torch.cat([query, torch.zeros_like(query), value])
             found[key.replace("q_bias", "qkv.bias")] = joined
     return found

@@ -102,10 +102,7 @@ RESNET: Names = (  # torchvision's
     (r"^(layer\d\.\d+\.conv1)\.", r"\1.net."),
 )
 
-SWINFACE: Names = (
-    *TRANSFORMER,
-    (r"^(patch_embed|layers|norm|feature)\.", r"backbone.\1."),
-)
+SWINFACE: Names = (*TRANSFORMER, (r"^(patch_embed|layers|norm|feature)\.", r"backbone.\1."))
 
 # Keys that a model has no use for: torchvision's blocks compute masks and indices; SwinFace's file
 # includes the classes of its training, a head that nothing uses, and three parts for 42 outputs

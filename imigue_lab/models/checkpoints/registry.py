@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -163,9 +164,16 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if is_zipfile(path):
+            with ZipFile(path) as parts:
+                inside = sum(part.file_size for part in parts.infolist())
+            if inside > path.stat().st_size:  # torch stores weights as they are
+                raise DataError.expected(path, "stored weights", "compressed ones", "unpack it")
         with torch.serialization.safe_globals(VALUES), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of files that torch did not write
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except DataError:
+        raise
     except Exception as error:  # on other files torch raises anything
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise DataError(

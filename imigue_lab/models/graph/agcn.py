@@ -192,7 +192,7 @@ def build_agcn(
         return NormedConvolution(width, width, KERNEL, stride)
 
     start, parts = spatial if graph is None else graph, (AdaptiveGraphConvolution, time_part)
-    return start_as_published(build_network(keypoints, classes, start, *parts, AGCN, **sizes))
+    return start_as_published(build_network(AGCN, keypoints, classes, start, *parts, **sizes))
 
 
 class CorrectedGraphConvolution(SubsetConvolutions):
@@ -275,7 +275,8 @@ def build_aagcn(
     """
     parts = partial(CorrectedGraphConvolution, emphasis=emphasis), OneConvolution
     start = partial(spatial, pyskl=not original) if graph is None else graph
-    model = start_as_published(build_network(keypoints, classes, start, *parts, **sizes))
+    model = build_network(GraphNetwork, keypoints, classes, start, *parts, **sizes)
+    start_as_published(model)
     for part in model.modules():
         if isinstance(part, Emphasis):
             nn.init.xavier_normal_(part.joints.weight)

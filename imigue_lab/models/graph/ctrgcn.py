@@ -125,7 +125,8 @@ def build_ctrgcn(
     graph_part = partial(RefinedGraphConvolution, transposed=original)
     parts = graph_part, partial(FourBranches, rectify=not original)
     start = partial(spatial, pyskl=not original) if graph is None else graph
-    model = start_as_published(build_network(keypoints, classes, start, *parts, **sizes))
+    model = build_network(GraphNetwork, keypoints, classes, start, *parts, **sizes)
+    start_as_published(model)
     return model if original else start_head(model)
 
 
@@ -186,10 +187,8 @@ def build_dgstgcn(
         ratio: of a group's channels to a block's (paper: 1/8, with 8 groups).
         entries: of the body joint's weights, at least the number of joints, which is the default.
     """
-    layout, start = layout_of(keypoints), graph
-    if start is None:
-        rng = np.random.RandomState(int(torch.randint(2**31, ())))
-        start = partial(random_start, rng=rng)
+    layout, seed = layout_of(keypoints), int(torch.randint(2**31, ()))
+    start = partial(random_start, rng=np.random.RandomState(seed)) if graph is None else graph
     graph_part = partial(DynamicGraphConvolution, ratio=ratio)
     parts = graph_part, partial(MultiScaleWithBody, entries=entries or len(layout.joints))
-    return start_head(build_network(layout, classes, start, *parts, **sizes))
+    return start_head(build_network(GraphNetwork, layout, classes, start, *parts, **sizes))

@@ -149,12 +149,12 @@ class Sizes(TypedDict, total=False):
 
 
 def build_network(
+    kind: type[Network],
     keypoints: Stored | Layout,
     classes: int,
     graph: Graph | Callable[[Layout], Adjacency],
     graph_part: Callable[[Graph, int, int], nn.Module],
     time_part: Callable[[int, int], nn.Module],
-    kind: type[Network] = GraphNetwork,
     *,
     channels: int = 3,
     persons: int = 1,
@@ -270,7 +270,7 @@ def build_stgcn(
     """
     parts = WeightedGraphConvolution, partial(OneConvolution, dropout=dropout)
     start = stgcn_spatial if graph is None else graph
-    model = build_network(keypoints, classes, start, *parts, **sizes)
+    model = build_network(GraphNetwork, keypoints, classes, start, *parts, **sizes)
     model.get_submodule("blocks.0.time").dropout = nn.Identity()
     return start_head(model)
 
@@ -281,4 +281,4 @@ def build_stgcnpp(
     """ST-GCN++: graphs learned per layer, time at six scales."""
     start = partial(spatial, pyskl=True) if graph is None else graph
     parts = LearnedGraphConvolution, MultiScale
-    return start_head(build_network(keypoints, classes, start, *parts, **sizes))
+    return start_head(build_network(GraphNetwork, keypoints, classes, start, *parts, **sizes))

@@ -87,8 +87,7 @@ class Mixing(NamedTuple):
 
     def draw(self, rngs: list[np.random.RandomState], clips: int) -> Own:
         """For a batch of so many clips, from a generator for each pair."""
-        drawn = np.repeat([self.draw_one(rng) for rng in rngs], 2, axis=0)
-        return torch.from_numpy(drawn[:clips])
+        return torch.from_numpy(np.repeat([self.draw_one(rng) for rng in rngs], 2, axis=0)[:clips])
 
     def draw_one(self, rng: np.random.RandomState) -> Float[np.ndarray, "L L"]:
         cut = rng.rand() * ((self.mixup > 0) + (self.cutmix > 0)) >= (self.mixup > 0)

@@ -124,8 +124,7 @@ class BaselineData:
             number = heatmaps.RATIO * settings.frames
             maps = how._replace(sampled=sampled and sampled._replace(frames=number))
             skeletons = self.gestures.clips(split, number, [stream], maps)
-            sides = heatmaps.PAIRED_SIDES[settings.size]
-            own = heatmaps.HeatmapClips(skeletons, sides, training)
+            own = heatmaps.HeatmapClips(skeletons, heatmaps.PAIRED_SIDES[settings.size], training)
             return heatmaps.RgbPoseClips(frames, own, self.sizes)
         joints, bones = (self.gestures.clips(split, settings.frames, [s]) for s in STREAMS[:2])
         return DenseSparseClips(frames, joints, bones)
@@ -157,10 +156,8 @@ def around_persons(pictures: ClipPictures, gestures: GestureData, sizes: Sizes) 
     Raises DataError if the joints are not those of a picture.
     """
     if gestures.layout.axes != 2:
-        raise DataError(
-            f"region: expected joints in a picture for the person's box, got {gestures.layout.name}"
-            " in space; choose centre"
-        )
+        what, got = "joints in a picture for the person's box", f"{gestures.layout.name} in space"
+        raise DataError.expected("region", what, got, "choose centre")
     boxes = dict[str, Box]()
     for split in gestures.sources.split.unique():
         clips = gestures.skeletons(split, 0, WHOLE)

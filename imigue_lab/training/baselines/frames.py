@@ -180,10 +180,8 @@ def videos_of(folder: Path) -> dict[str, Path]:
     """The videos in a folder and below it, by name without the ending."""
     found = {path.stem: path for path in sorted(folder.rglob("*")) if is_video(path)}
     if not found:
-        raise DataError(
-            f"pictures: expected {', '.join(PICTURES)}, flow:FILE or a folder of videos, got"
-            f" {folder}; correct the setting"
-        )
+        what = f"{', '.join(PICTURES)}, flow:FILE or a folder of videos"
+        raise DataError.expected("pictures", what, folder, "correct the setting")
     return found
 
 

@@ -50,10 +50,8 @@ class HeatmapClips(SkeletonClips):
     def __init__(self, own: SkeletonClips, sides: tuple[int, int], training: bool):
         super().__init__(own.clips, own.layout, own.names, own.how)
         if self.layout.axes != 2:
-            raise DataError(
-                f"{self.layout.name}: expected joints in a picture for heatmaps, got joints in"
-                " space; choose a network of skeletons"
-            )
+            what, todo = "joints in a picture for heatmaps", "choose a network of skeletons"
+            raise DataError.expected(self.layout.name, what, "joints in space", todo)
         self.sides = sides
         self.side = sides[0] if training else sides[1]  # of the heatmaps, in pixels
 
@@ -112,10 +110,8 @@ class RgbPoseClips(PairedClips):
         super().__init__(pictures, maps)
         self.maps, self.sizes = maps, sizes
         if lacking := [clip_id for clip_id in self.clip_ids if clip_id not in sizes]:
-            raise DataError(
-                f"{some(lacking)}: expected the size of the pictures, got joints without a video;"
-                " add the videos"
-            )
+            what, got = "the size of the pictures", "joints without a video"
+            raise DataError.expected(some(lacking), what, got, "add the videos")
 
     def draws(self, number: int, ordinal: int = 0) -> list[tuple[Picture, Clip]]:
         picture, skeleton = self.pairs[number]

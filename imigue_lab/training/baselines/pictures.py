@@ -19,8 +19,6 @@ from einops import rearrange
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import RandAugment
-from torchvision.transforms.v2.functional import erase, normalize, resized_crop
 
 from imigue_lab.data.clips import Clip
 from imigue_lab.data.datasets import UNLABELLED
@@ -145,6 +143,8 @@ class PictureClips(Clips):
             return [centre(frames, self.crop, place) for place in places]
         box = box or (0, 0, *frames.shape[2:])
         box = box if self.how.augment == "none" else random_part(box, rng)
+        from torchvision.transforms.v2.functional import resized_crop
+
         frames = resized_crop(frames, *box, [self.crop, self.crop])
         if self.how.distort and self.how.augment != "none":
             frames = distorted(frames, rng)
@@ -153,8 +153,7 @@ class PictureClips(Clips):
     def collate(self, draws: list[Picture]) -> Seen:
         frames = torch.stack([draw.frames for draw in draws])
         label = torch.tensor([draw.label for draw in draws])
-        ids = [draw.clip_id for draw in draws]
-        return Seen((frames,), label, torch.ones(len(draws)), ids)
+        return Seen((frames,), label, torch.ones(len(draws)), [draw.clip_id for draw in draws])
 
     def enter(self, batch: Seen) -> tuple[Tensor, ...]:
         return (as_input(batch.inputs[0], self.model),)
@@ -171,6 +170,9 @@ def distorted(
     Torchvision's transforms draw from torch's generator, which belongs to the training; here the
     operations, signs and rectangles are drawn from `rng`.
     """
+    from torchvision.transforms.v2 import RandAugment
+    from torchvision.transforms.v2.functional import erase
+
     policy, size = RandAugment(), (frames.shape[2], frames.shape[3])
     for name in rng.choice(list(policy._AUGMENTATION_SPACE), policy.num_ops):
         strengths, signed = policy._AUGMENTATION_SPACE[name]

@@ -7,8 +7,7 @@ from pydantic import model_validator
 from imigue_lab.data.skeletons.augment import Augment
 from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.models.baselines import ROWS, Both, Name, Optimizer, Region, Sampling
-from imigue_lab.training.loop import SCHEDULERS
-from imigue_lab.training.settings import ClipSettings, setting
+from imigue_lab.training.settings import SCHEDULERS, ClipSettings, setting
 
 TOKENS: dict[Name, int] = {"mamp": 4, "videomae-s": 2, "videomae-b": 2}  # frames of one
 STREAMS: tuple[Stream, ...] = get_args(Stream)

@@ -19,7 +19,7 @@ from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError, RunError, advice
 from imigue_lab.models import import_builder
-from imigue_lab.models.baselines import BUILDERS, ROWS, Name
+from imigue_lab.models.baselines import BUILDERS, BY_NAME, ROWS, Name
 from imigue_lab.models.checkpoints.registry import (
     FAMILIES,
     State,
@@ -27,7 +27,6 @@ from imigue_lab.models.checkpoints.registry import (
     read_checkpoint,
     unwrap,
 )
-from imigue_lab.models.weights import BY_NAME, download
 from imigue_lab.training.leaks import USES_TEST
 from imigue_lab.training.optimisers import HEAD
 from imigue_lab.training.runs import Run, find_run, refuse_other_classes
@@ -59,8 +58,7 @@ def missing_start(name: Name) -> list[str]:
 
 def random_starts(run: Run) -> list[str]:
     """What a run, or one before it, remarks on a random start or on test interviews, by name."""
-    remarks = run.provenance()["remarks"]
-    kept = [own for own in remarks if RANDOM in own or USES_TEST in own]
+    kept = [own for own in run.provenance()["remarks"] if RANDOM in own or USES_TEST in own]
     return [f"{run.folder.name}: {remark}" for remark in kept]
 
 
@@ -127,6 +125,8 @@ def read_start(
         if name not in known:
             expected = f"{checkpoint}: expected one of {', '.join(known)}, got {name}"
             raise DataError(f"{expected}; name a file or a run")
+        from imigue_lab.models.weights import download
+
         source = download(checkpoint, name)
     options = {key: arguments[key] for key in ("segments", "size") if key in arguments}
     if layout is not None:
@@ -155,9 +155,8 @@ def start_of_runs(
     models = HALVES if name == "rgbpose-conv3d" and len(runs) > 1 else (name,)
     if len(runs) != len(models):
         halves = f", or runs of {' and '.join(HALVES)}" if name == "rgbpose-conv3d" else ""
-        raise RunError(
-            f"checkpoint: expected a run of {name}{halves}, got {len(runs)} runs; name as many"
-        )
+        what, got = f"a run of {name}{halves}", f"{len(runs)} runs"
+        raise RunError.expected("checkpoint", what, got, "name as many")
     states, found = list[State](), dict[str, Any]()
     for run, model in zip(runs, models, strict=True):
         found = run.read_checkpoint("best")

@@ -241,5 +241,4 @@ def average_probability(
     model: nn.Module, draws: list[tuple[Tensor, ...]]
 ) -> Float[Tensor, "B classes"]:
     """``mean_n softmax(model(draw n))`` over the draws of the same clips."""
-    logits = torch.stack([model(*inputs) for inputs in draws])
-    return logits.float().softmax(dim=-1).mean(dim=0)
+    return torch.stack([model(*inputs) for inputs in draws]).float().softmax(dim=-1).mean(dim=0)

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from imigue_lab.models.emotion import Fusion, Gate
+from imigue_lab.models import EmotionFusion, Gate
 from imigue_lab.training.settings import TrainSettings, setting
 
 
@@ -40,7 +40,9 @@ class EmotionSettings(TrainSettings):
     positive: str = setting("", "positive one of two outcomes; empty: docs/data.md")
     fold: int = setting(-1, "-1 the official split; 0-4 a subject fold", ge=-1, le=4)
     move_negatives: int = setting(5, "interviews moved to a one-class validation (paper: 5)", ge=0)
-    fusion: Fusion = setting("interfusion", "interfusion, late, concat, context_only or face_only")
+    fusion: EmotionFusion = setting(
+        "interfusion", "interfusion, late, concat, context_only or face_only"
+    )
     gate: Gate = setting("shared", "reading of InterFusion: shared, cross or convex")
     stages: int = setting(2, "InterFusion stages, 0-2 (paper: 2)", ge=0, le=2)
     loss: Literal["focal", "bce"] = setting("focal", "focal, or bce for cross-entropy")

@@ -17,7 +17,6 @@ from imigue_lab.models.emotion import FocalLoss, Standardise, balanced_class_wei
 from imigue_lab.training.emotion.data import EmotionData, load_emotion_data
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.loop import EpochBatches, Stopping, fit, select_epochs
-from imigue_lab.training.optimisers import parameter_groups
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.scores import probabilities, validation_scores
@@ -48,8 +47,12 @@ def train_emotion(
         model = build_emotion(**checkpoint["model"])
         standardise(model, data)
         loss = build_loss(settings, data.split).to(device.torch_device)
-        how = settings.lr, settings.weight_decay, settings.decay_norms
-        optimizer = torch.optim.AdamW(parameter_groups(model, *how), settings.lr)
+        vectors = settings.weight_decay * settings.decay_norms
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in model.parameters() if p.ndim > 1]},
+            {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": vectors},
+        ]
+        optimizer = torch.optim.AdamW(groups, settings.lr, weight_decay=settings.weight_decay)
 
         def predicted(split: str, model: nn.Module) -> pd.DataFrame:
             return predict(device, model, data, split, settings, ranks)

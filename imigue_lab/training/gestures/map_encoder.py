@@ -77,10 +77,8 @@ def read_maps(features: EncoderStore | OwnFeatures, index: Index) -> tuple[dict[
     widths = {clip.shape[-1]: clip_id for clip_id, clip in maps.items()}
     if len(widths) != 1:
         found = ", ".join(f"{width} in {clip_id}" for width, clip_id in widths.items())
-        raise DataError(
-            f"{features.folder}: expected clips of one width, got {found or 'no clip'}; extract"
-            " them again"
-        )
+        got, todo = found or "no clip", "extract them again"
+        raise DataError.expected(features.folder, "clips of one width", got, todo)
     return maps, sizes
 
 
@@ -202,10 +200,8 @@ def open_mapped(parameter: str, name: str, index: Index, gestures: GestureData) 
     found = run.read_checkpoint("best")
     model = found["model"] if found["task"] == "baseline" else found["task"]
     if model not in fitting:
-        raise RunError(
-            f"{parameter}: expected a run of {', '.join(fitting)}, got {run.folder.name!r} of"
-            f" {model}; choose another run, or leave it empty"
-        )
+        what, got = f"a run of {', '.join(fitting)}", f"{run.folder.name!r} of {model}"
+        raise RunError.expected(parameter, what, got, "choose another run, or leave it empty")
     settings = BaselineSettings(**run.settings()["settings"]).model_copy(update=ONCE)
     kind: Kind = "picture" if parameter == "rgb_run" else "skeleton"
     net = load_baseline(run, gestures if kind == "skeleton" else None, gestures.split.vocabulary)

@@ -4,10 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
-from imigue_lab.models.cross_attention import CRITERIA, Criterion
-from imigue_lab.models.gesture import FusionName
-from imigue_lab.models.gesture_loss import LossOn
-from imigue_lab.models.memory import Reads
+from imigue_lab.models import CRITERIA, Criterion, GestureFusion, LossOn, Reads
 from imigue_lab.training.settings import ClipSettings, setting
 
 ATTENTIVE = ("cmtf", "cross_attention")  # fusions in which modalities attend to each other
@@ -39,7 +36,7 @@ class GestureSettings(ClipSettings):
     bone_run: str = setting("", "finished run of the bone stream; empty: trained first")
     pose_run: str = setting("", "finished run of poseconv3d or mamp instead of joint and bone")
     frames: int = setting(16, "resampled frames of pose; 0: not resampled (paper: 0)", ge=0)
-    fusion: FusionName = setting("cmtf", "late, concat, cross_attention or cmtf")
+    fusion: GestureFusion = setting("cmtf", "late, concat, cross_attention or cmtf")
     memory: bool = setting(True, "refinement by the memory bank; not with late fusion")
     criteria: str = setting(",".join(CRITERIA), "criteria of CMTF attention, separated by commas")
     centred: bool = setting(True, "subtract the clip's mean from each token (not paper)")

@@ -215,12 +215,11 @@ class GestureTokens:
     def blank(self) -> PoseClip:
         """One step without visible joints, for a clip without keypoints."""
         model = next(iter(self.poses.values()))
-        tokens = None if model.tokens is None else torch.zeros_like(model.tokens[:, :1])
         return PoseClip(
             torch.zeros_like(model.skeleton[:, :4]),
             torch.zeros_like(model.places[:, :1]),
             torch.zeros_like(model.seen[:, :1]),
-            tokens,
+            None if model.tokens is None else torch.zeros_like(model.tokens[:, :1]),
         )
 
     def lengths(self, clips: pd.DataFrame) -> list[int]:
@@ -268,8 +267,7 @@ def training_batches(
 ) -> BatchesAhead:
     """Shuffled batches of similar length, classes nearer to equal shares (`BalancedSampler`)."""
     clips = data.part("train")
-    labels = clips.label.tolist()
-    sampler = BalancedSampler(data.lengths(clips), labels, batch_size, seed, balance)
+    sampler = BalancedSampler(data.lengths(clips), clips.label.tolist(), batch_size, seed, balance)
     return BatchesAhead(sampler, lambda own: data.batch(clips.iloc[[n for n, _ in own]]))
 
 

@@ -6,8 +6,7 @@ from pydantic import model_validator
 
 from imigue_lab.models.baselines import Name
 from imigue_lab.training.baselines.settings import refuse_cut_tokens
-from imigue_lab.training.loop import SCHEDULERS
-from imigue_lab.training.settings import TrainSettings, setting
+from imigue_lab.training.settings import SCHEDULERS, TrainSettings, setting
 
 Kind = Literal["motion", "video"]
 PAPER: dict[str, dict[str, Any]] = {

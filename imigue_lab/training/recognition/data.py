@@ -6,7 +6,7 @@ features; B windows, S true segments (class, start, stop; see `models.recognitio
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ from imigue_lab.data.splits import (
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
 from imigue_lab.training.gesture_clips import WHOLE, choose_layout, with_richer_files
+from imigue_lab.training.recognition.scores import SEGMENT, of_split
 from imigue_lab.training.recognition.settings import RecognitionSettings
 
 Features = Float32[np.ndarray, "T D"]
@@ -80,13 +81,16 @@ class RecognitionData:
         """Of each video of a split."""
         return frames_of(self.videos[self.videos.split == split])
 
+    @property
+    def known(self) -> pd.DataFrame:
+        """A row for each true segment, or for a video without any; no video with hidden ones."""
+        clips = self.split.clips
+        hidden = self.videos.video_id.isin(clips.video_id[clips.label.isna()])
+        return clips[["clip_id", *SEGMENT]].merge(self.videos[~hidden], how="right", on="video_id")
+
     def labelled(self, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The videos of a split whose segments are known, and these; both empty if none are."""
-        clips = self.split.part(split)
-        hidden = set(clips.video_id[clips.label.isna()])
-        true = clips[~clips.video_id.isin(hidden)].astype({"label": int})
-        videos = self.videos[(self.videos.split == split) & ~self.videos.video_id.isin(hidden)]
-        return videos if len(true) else videos.iloc[:0], true
+        return of_split(self.known, split)
 
     def truth(self, video_id: str) -> Int[np.ndarray, "S 3"]:
         """Class, start and stop of the segments of a video."""
@@ -157,7 +161,7 @@ def load_recognition_data(
         clips = (poses[number] for number in range(len(poses)))
         digests = [short_hash(clip.skeleton.numpy().tobytes()) for clip in clips]
         if settings.inputs != "run":
-            parts.append(PoseFeatures(poses, layout))
+            parts.append(partial(read_pose, poses, layout))
     if settings.inputs != "pose":
         from imigue_lab.training.recognition.encoder import open_run_features
 
@@ -177,15 +181,10 @@ def load_recognition_data(
     return RecognitionData(videos, split, features, layout, digest, notes, index, length)
 
 
-class PoseFeatures(NamedTuple):
-    """`pose_features` of the first person in whole videos."""
-
-    poses: ClipDataset  # one clip a video
-    layout: Layout
-
-    def __call__(self, video_id: str, _: int) -> Features:
-        clip = self.poses[self.poses.video_ids.index(video_id)]
-        return pose_features(clip.skeleton[:1].numpy(), self.layout)
+def read_pose(poses: ClipDataset, layout: Layout, video_id: str, _: int) -> Features:
+    """`pose_features` of the first person in a whole video, of which there is one clip each."""
+    clip = poses[poses.video_ids.index(video_id)]
+    return pose_features(clip.skeleton[:1].numpy(), layout)
 
 
 def open_poses(

@@ -26,7 +26,7 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import load_baseline
 from imigue_lab.training.leaks import refuse_held_out
 from imigue_lab.training.recognition.settings import RecognitionSettings
-from imigue_lab.training.runs import find_run
+from imigue_lab.training.runs import Run, find_run
 from imigue_lab.training.session import open_device
 
 BATCH = 32  # windows
@@ -49,6 +49,14 @@ class RunFeatures(NamedTuple):
         middle = (windows.start + windows.end).to_numpy() / 2
         nearest = np.searchsorted((middle[1:] + middle[:-1]) / 2, np.arange(frames))
         return self.rows(video_id)[nearest]
+
+
+def sees_joints(run: Run) -> bool:
+    """Whether a recogniser, or the network whose features are all that it sees, needs keypoints."""
+    own = run.settings()["settings"]
+    if own["inputs"] != "run":
+        return True
+    return ROWS[find_run(own["encoder_run"]).settings()["settings"]["model"]].modality != "RGB"
 
 
 def open_run_features(

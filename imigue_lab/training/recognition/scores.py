@@ -17,18 +17,18 @@ resamples.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from imigue_lab.data.segments import overlap
+from imigue_lab.training.recognition.settings import Rule
 from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import clusters_of
 from imigue_lab.training.statistics import draw_groups, percentiles
 
-Rule = Literal["one-to-one", "organisers"]
 IOUS = (0.1, 0.3, 0.5)  # of F1
 MMA_IOUS = tuple(round(0.1 * n, 1) for n in range(1, 10))  # of MMA-52's mAP
 ABOVE = 1e-6  # its code adds 1e-4 s to the union: an overlap at the limit does not match
@@ -132,22 +132,24 @@ def count_segments(
     """
     foreign = {*found.video_id, *true.video_id} - {*videos}
     assert not foreign, f"segments of videos that are not scored: {sorted(foreign)}"
-    correct = true[recovered(found, true, iou, rule) > NEVER]
+    correct = true[match(found, true, iou, rule) >= 0]
     tables = {"correct": correct, "found": found, "true": true}
     counts = {name: own.video_id.value_counts() for name, own in tables.items()}
     return pd.DataFrame({n: own.reindex(videos, fill_value=0) for n, own in counts.items()})
 
 
-def read_truth(run: Run, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Videos of a split whose segments are known, and these; both are empty if none are.
-
-    They are those of a run's training: a row of its file is a segment, or a video without any.
-    """
+def read_truth(run: Run) -> pd.DataFrame:
+    """A row for each true segment of a run's data, or for a video without any; see `of_split`."""
     with run.reading(TRUTH_FILE) as path:
-        table = pd.read_parquet(path)
-    own = table[table.split == split]
+        return pd.read_parquet(path)
+
+
+def of_split(truth: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The videos of a split whose segments are known, and these; both empty if none are."""
+    own = truth[truth.split == split]
     true = own.dropna(subset="label").astype(dict.fromkeys(SEGMENT[1:], int))
-    return own[["video_id", "subject", "split"]].drop_duplicates(ignore_index=True), true
+    videos = own.drop(columns=["clip_id", *SEGMENT[1:]]).drop_duplicates(ignore_index=True)
+    return videos if len(true) else videos.iloc[:0], true
 
 
 def score_segments(

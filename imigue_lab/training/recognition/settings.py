@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from imigue_lab.training.loop import SCHEDULERS
-from imigue_lab.training.recognition.scores import Rule
-from imigue_lab.training.settings import TrainSettings, setting
+from imigue_lab.training.settings import SCHEDULERS, TrainSettings, setting
+
+Rule = Literal["one-to-one", "organisers"]  # of matching segments
 
 
 class RecognitionSettings(TrainSettings):

@@ -27,16 +27,14 @@ from imigue_lab.training.recognition.data import (
     load_recognition_data,
 )
 from imigue_lab.training.recognition.scores import (
-    SEGMENT,
     TRUTH_FILE,
-    Rule,
     best_constant,
     best_threshold,
     constant_windows,
     mean_average_precision,
     score_segments,
 )
-from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.recognition.settings import RecognitionSettings, Rule
 from imigue_lab.training.runs import Row, Run, open_run
 from imigue_lab.training.session import Device, open_device, open_session
 
@@ -106,7 +104,6 @@ def train_recognition(
         else:
             held_out = "validation" if validating else "train"
             choice = choose(device, best, data, settings, held_out, None, ranks)
-        labelled = [data.labelled(split) for split in SPLITS]
         tables = [
             candidates(device, best, data.features, data.frames(split), choice.option, ranks)
             for split in SPLITS
@@ -117,8 +114,7 @@ def train_recognition(
         found.insert(0, "segment_id", found.video_id + "_" + found.index.astype(str))
         if ranks.first:
             run.write_json(THRESHOLD_FILE, choice._asdict())
-            known = [videos.merge(true[SEGMENT], how="left") for videos, true in labelled]
-            run.write_table(TRUTH_FILE, pd.concat(known))
+            run.write_table(TRUTH_FILE, data.known)
         scores = score_table(found, data, settings)
         session.finish(
             [found],

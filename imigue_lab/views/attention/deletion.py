@@ -189,8 +189,8 @@ def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
     figure.update_xaxes(title_text="% of the tokens of both modalities masked")
     figure.update_yaxes(title_text="probability of the predicted class", range=[0, 1.02])
     counts = f"{found['clips']} clips; intervals over {found['clusters']} {found['unit']}"
-    notes = [*notes_of(run), conclusion(found), counts]
-    return styled(figure, "Does the prediction depend on the attended tokens?", notes, height=480)
+    title = f"Does the prediction depend on the attended tokens?<br>{conclusion(found)}"
+    return styled(figure, title, [*notes_of(run), counts], height=480)
 
 
 def conclusion(found: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from ipywidgets import Checkbox, Dropdown, HBox
+from ipywidgets import HTML, Checkbox, Dropdown, HBox
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 from plotly.subplots import make_subplots
@@ -24,19 +24,7 @@ from imigue_lab.errors import RunError
 from imigue_lab.results.open import GestureRun
 from imigue_lab.training.gestures.system import GestureSystem
 from imigue_lab.training.runs import Run
-from imigue_lab.views.attention.maps import (
-    AFTER,
-    ALL,
-    ClipAttention,
-    Edges,
-    Outline,
-    Rollout,
-    Snapshot,
-    borders,
-    middles,
-    read_attention,
-    snapshot_at,
-)
+from imigue_lab.views.attention import maps
 from imigue_lab.views.footage import Paint, Pictures, as_source, title_of
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.player.widgets import AroundPlayer, Player, clip_list
@@ -51,23 +39,27 @@ HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
 MERGED = "merged tokens"
 Corners = list[float | None]  # None is a gap
-LINES = (
-    "lines are the strongest pairs: blue, a place attends to a joint; orange, a joint to a place"
+LEGEND = (  # symbol of plotly, glyph, colour, meaning
+    ("square", "■", f"rgb{HEAT}", "place that joints attend to"),
+    ("circle", "●", f"rgb{DEEP}", "joint that places attend to: larger, darker"),
+    ("line-ew", "━", maps.TO_RGB, "a place attends to a joint"),
+    ("line-ew", "━", maps.TO_POSE, "a joint attends to a place"),
+    ("square-open", "□", DISTINCT[2], "merged token: one colour"),
 )
 FULL = 4.0  # multiple of an equal share at which colours are deepest
 
 
 def attention_over_clip(
-    run: Run, index: Index, attention: ClipAttention, pictures: Pictures, why: str = ""
+    run: Run, index: Index, attention: maps.ClipAttention, pictures: Pictures, why: str = ""
 ) -> go.Figure:
     """Heat is the attention of the joints to a place, a joint's size and colour that of the places.
 
     A place without heat got an equal share or less. `why` is the reason for the choice of the clip.
     """
     size = pictures.size or UNKNOWN
-    layers = [ALL, *dict.fromkeys(attention.criteria), AFTER]
+    layers = [maps.ALL, *dict.fromkeys(attention.criteria), maps.AFTER]
     snapshots = {
-        layer: [snapshot_at(attention, size, time, layer) for time in range(attention.grid[0])]
+        layer: [maps.snapshot_at(attention, size, time, layer) for time in range(attention.grid[0])]
         for layer in layers
     }
     rows = [*layers, MERGED]
@@ -80,13 +72,13 @@ def attention_over_clip(
         row_titles=rows,
     )
     for row, layer in enumerate(rows, start=1):
-        for time, snapshot in enumerate(snapshots[ALL if layer == MERGED else layer]):
+        for time, snapshot in enumerate(snapshots[maps.ALL if layer == MERGED else layer]):
             place = {"row": row, "col": time + 1}
             add_picture(figure, pictures, time, size, place)
             if layer == MERGED:
                 add_outlines(figure, snapshot, place)
             else:
-                add_heat(figure, snapshot.heat, snapshot.columns, snapshot.rows, place)
+                add_heat(figure, snapshot.heat, (snapshot.columns, snapshot.rows), place)
                 add_joints(figure, snapshot, place)
     every = [snapshot for row in snapshots.values() for snapshot in row]
     hottest = max(float(snapshot.heat.max()) for snapshot in every)
@@ -100,16 +92,20 @@ def attention_over_clip(
     clip = title_of(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
     answer = f"{run.vocabulary().label(predicted)} ({attention.probability[predicted]:.2f})"
     title = f"Attention over clip {clip}<br>predicted {answer}"
-    notes = [*notes_of(run), *([why] if why else []), LINES]
+    notes = [*notes_of(run), *([why] if why else [])]
     if attention.of_cells:
         notes.append("dots are cells of the heatmaps' map; the player shows them on pictures only")
     if pictures.absent:
         notes.append(f"no pictures: {pictures.absent}")
     if np.isnan(attention.places).all():
         notes.append("the joints are not drawn: their positions in the picture are unknown")
-    figure = styled(fit_tiles(figure, size), title, notes, above=10, b=20, l=20, r=110)
+    for symbol, _, colour, name in LEGEND:
+        line = {"color": colour, "width": 2}
+        mark = {"symbol": symbol, "color": colour, "size": 12, "line": line}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=mark, name=name)
+    figure = styled(fit_tiles(figure, size), title, notes, above=10, b=60, l=20, r=110)
     tiles = int(len(rows) * TILE * size[1] / size[0])
-    return figure.update_layout(height=tiles + figure.layout.margin.t + 30)
+    return figure.update_layout(height=tiles + figure.layout.margin.t + 70)
 
 
 def add_picture(
@@ -122,11 +118,15 @@ def add_picture(
 
 
 def add_heat(
-    figure: go.Figure, heat: Float[np.ndarray, "h w"], columns: Edges, rows: Edges, place: Place
+    figure: go.Figure,
+    heat: Float[np.ndarray, "h w"],
+    borders: tuple[maps.Edges, maps.Edges],
+    place: Place,
 ) -> None:
+    x, y = map(maps.middles, borders)
     hover = "place: %{z:.1f} × equal share<extra></extra>"
     look = {"coloraxis": "coloraxis", "hovertemplate": hover}
-    figure.add_heatmap(z=heat.round(3), x=middles(columns), y=middles(rows), **look, **place)
+    figure.add_heatmap(z=heat.round(3), x=x, y=y, **look, **place)
 
 
 def colour_axis(what: str, scale: list, low: float, high: float, **bar: float) -> dict:
@@ -143,7 +143,7 @@ def fit_tiles(figure: go.Figure, size: tuple[int, int]) -> go.Figure:
     return figure.update_annotations(font_size=11)
 
 
-def add_joints(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
+def add_joints(figure: go.Figure, snapshot: maps.Snapshot, place: Place) -> None:
     """The joints, and the lines of the strongest pairs."""
     for line in snapshot.lines:
         look = {"mode": "lines", "line": {"color": line.colour, "width": 1.4}, "hoverinfo": "skip"}
@@ -167,7 +167,7 @@ def add_joints(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
     )
 
 
-def add_outlines(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
+def add_outlines(figure: go.Figure, snapshot: maps.Snapshot, place: Place) -> None:
     for outline in snapshot.outlines:
         dash = "dot" if outline.number >= len(DISTINCT) else "solid"
         shared = {"hovertemplate": f"merged token {outline.number + 1}<extra></extra>", **place}
@@ -179,7 +179,7 @@ def add_outlines(figure: go.Figure, snapshot: Snapshot, place: Place) -> None:
         figure.add_scatter(x=x, y=y, mode="markers", marker=marker, showlegend=False, **shared)
 
 
-def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Corners, Corners]:
+def outline_path(snapshot: maps.Snapshot, outline: maps.Outline) -> tuple[Corners, Corners]:
     """Corners of a merged token's cells, slightly inset, with gaps between the cells."""
     inset = 0.06 * np.diff(snapshot.columns[:2]) * [1, 1, -1, -1]
     cells = [snapshot.cell(row, column) + inset for row, column in outline.cells.tolist()]
@@ -188,20 +188,20 @@ def outline_path(snapshot: Snapshot, outline: Outline) -> tuple[Corners, Corners
     return x, y
 
 
-def rollout_over_clip(run: Run, clip_id: str, found: Rollout, pictures: Pictures) -> go.Figure:
+def rollout_over_clip(run: Run, clip_id: str, found: maps.Rollout, pictures: Pictures) -> go.Figure:
     """A column a time; a place without heat contributes an equal share or less."""
-    title = f"Attention rollout of MViT over clip {clip_id}"
-    notes = [*notes_of(run), found.note]
+    title = f"Attention rollout of MViT over clip {clip_id}<br>{found.note}"
+    notes = notes_of(run)
     if found.absent or pictures.size is None:
         return empty_figure(f"No pictures: {found.absent or pictures.absent}", title, notes)
     times, height, width = found.places.shape
-    columns, rows = borders(width, height, pictures.size)
+    borders = maps.borders(width, height, pictures.size)
     titles = [f"frame {frame}" for frame in pictures.frames]
     figure = make_subplots(rows=1, cols=times, horizontal_spacing=0.004, column_titles=titles)
     for time in range(times):
         place = {"row": 1, "col": time + 1}
         add_picture(figure, pictures, time, pictures.size, place)
-        add_heat(figure, found.places[time], columns, rows, place)
+        add_heat(figure, found.places[time], borders, place)
     top = float(np.quantile(found.places, 0.999))
     figure.update_layout(coloraxis=colour_axis("place", HEAT_SCALE, 1.0, top))
     notes.append(f"{found.own:.0%} of the class token stems from the class token itself")
@@ -217,15 +217,18 @@ class AttentionPlayer(AroundPlayer):
         read: the attention of a clip by its id; raises RunError where there is none.
     """
 
-    def __init__(self, moment: Moment, clips: pd.DataFrame, read: Callable[[str], ClipAttention]):
+    def __init__(
+        self, moment: Moment, clips: pd.DataFrame, read: Callable[[str], maps.ClipAttention]
+    ):
         self.moment, self.read = moment, read
-        self.layer = Dropdown(description="layer", options=[ALL])
+        self.layer = Dropdown(description="layer", options=[maps.ALL])
         self.pairs = Checkbox(True, description="strongest pairs", indent=False)
         self.merged = Checkbox(False, description="merged tokens", indent=False)
         self.player = Player(moment)
-        self.attention: ClipAttention | None = None
+        self.attention: maps.ClipAttention | None = None
         controls = HBox([clip_list(moment, clips), self.layer, self.pairs, self.merged])
-        super().__init__(self.player, [controls, self.player])
+        legend = (f'<span style="color:{c}">{glyph}</span> {name}' for _, glyph, c, name in LEGEND)
+        super().__init__(self.player, [controls, HTML(" &ensp; ".join(legend)), self.player])
         self.follow(None)
         moment.observe(self.follow, "clip_id")
         for control in (self.layer, self.pairs, self.merged):
@@ -262,11 +265,11 @@ def open_attention_player(
     clips = gesture.index.clips
     split = clips[clips.split == clips.set_index("clip_id").split[clip_id]]
     moment = Moment(gesture.index, clip_id=clip_id)
-    return AttentionPlayer(moment, split, partial(read_attention, gesture, system))
+    return AttentionPlayer(moment, split, partial(maps.read_attention, gesture, system))
 
 
 def painter(
-    attention: ClipAttention,
+    attention: maps.ClipAttention,
     size: tuple[int, int],
     span: tuple[int, int],
     layer: str,
@@ -278,7 +281,7 @@ def painter(
     `size` is that of the whole picture, `span` the first and last frame of the clip.
     """
     times, most = attention.grid[0], 4 if pairs else 0
-    snapshots = [snapshot_at(attention, size, time, layer, most) for time in range(times)]
+    snapshots = [maps.snapshot_at(attention, size, time, layer, most) for time in range(times)]
 
     def paint(frame: int, picture: Frame) -> Frame:
         time = (frame - span[0]) * times // (span[1] - span[0] + 1)
@@ -289,7 +292,7 @@ def painter(
     return paint
 
 
-def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> Frame:
+def painted(picture: Frame, snapshot: maps.Snapshot, scale: float, merged: bool) -> Frame:
     """A picture, of `scale` pixels a pixel of the whole picture, with one snapshot over it."""
     ground = Image.fromarray(picture).convert("RGBA")
     over = Image.new("RGBA", ground.size)
@@ -315,7 +318,7 @@ def painted(picture: Frame, snapshot: Snapshot, scale: float, merged: bool) -> F
 
 
 def joint_weights(
-    attention: ClipAttention, skeleton: Skeleton, span: tuple[int, int], layer: str
+    attention: maps.ClipAttention, skeleton: Skeleton, span: tuple[int, int], layer: str
 ) -> Float[np.ndarray, "T P"]:
     """Attention to each point of a skeleton that plays without pictures, 0 to 1 at `FULL`."""
     received = np.nan_to_num(attention.on_joints(layer)) / FULL

@@ -165,8 +165,10 @@ Band = tuple[str, int, Callable[[go.Figure, int], None]]
 
 
 def line_style(column: str) -> dict[str, str]:
-    """Colour and dash of a column of `Gates.per_window`."""
-    quantity, stage = column.split(", stage ")
+    """Colour and dash of a column of `Gates.per_window`; plotly's own of another curve."""
+    quantity, _, stage = column.partition(", stage ")
+    if not stage:
+        return {}
     return {"color": COLOURS[quantity][int(stage) - 1], "dash": DASHES[int(stage) - 1]}
 
 
@@ -184,10 +186,11 @@ def gates_over_time(run: Run, gates: Gates, notes: list[str] | None = None) -> g
         bands.append((FACE_SHARE, 70, partial(add_face_share, gates.face_share)))
     for stage, gate in enumerate(gates.by_group(), start=1):
         bands.append((f"stage {stage}: {HEAT}", 150, partial(add_gate_heat, gate)))
-    bands.append((MEAN, 120, partial(add_curves, gates, (MEAN,))))
-    bands.append((SHARES, 120, partial(add_curves, gates, (FROM_FACE, FROM_CONTEXT))))
+    for title, quantities in ((MEAN, (MEAN,)), (SHARES, (FROM_FACE, FROM_CONTEXT))):
+        curves = gates.per_window[gates.columns(*quantities)]
+        bands.append((title, 120, partial(add_curves, curves)))
     if not (named := named_curves(run, gates)).empty:
-        bands.append((NAMED, 160, partial(add_named, named)))
+        bands.append((NAMED, 160, partial(add_curves, named)))
     if gates.running is not None:
         bands.append((RUNNING.format(gates.outcome), 120, partial(add_running, gates.running)))
     titles, heights, draw = zip(*bands, strict=True)
@@ -235,11 +238,12 @@ def add_gate_heat(gate: Float[np.ndarray, "T G"], figure: go.Figure, row: int) -
     figure.update_layout(coloraxis={"colorscale": "RdBu_r", "cmin": 0, "cmax": 1, "colorbar": bar})
 
 
-def add_curves(gates: Gates, quantities: tuple[str, ...], figure: go.Figure, row: int) -> None:
-    for name in gates.columns(*quantities):
-        look = {"name": name, "mode": "lines", "line": line_style(name)}
-        figure.add_scatter(y=gates.per_window[name], **look, row=row, col=1)
-    if MEAN not in quantities:
+def add_curves(curves: pd.DataFrame, figure: go.Figure, row: int) -> None:
+    for name in curves:
+        hover = f"window %{{x}}: %{{y:.2f}}<extra>{name}</extra>"
+        look = {"name": name, "mode": "lines", "line": line_style(name), "hovertemplate": hover}
+        figure.add_scatter(y=curves[name], **look, row=row, col=1)
+    if not curves.columns[0].startswith(MEAN):
         figure.update_yaxes(rangemode="tozero", row=row, col=1)
 
 
@@ -253,14 +257,6 @@ def named_curves(run: Run, gates: Gates) -> pd.DataFrame:
     table = pd.DataFrame(gates.face, columns=BLENDSHAPES)
     table = table.where(np.repeat(gates.face_seen[:, None], len(BLENDSHAPES), axis=1))
     return table[table.std().nlargest(MOST).index]
-
-
-def add_named(curves: pd.DataFrame, figure: go.Figure, row: int) -> None:
-    for name in curves:
-        hover = f"window %{{x}}: %{{y:.2f}}<extra>{name}</extra>"
-        look = {"name": name, "mode": "lines", "hovertemplate": hover}
-        figure.add_scatter(y=curves[name], **look, row=row, col=1)
-    figure.update_yaxes(rangemode="tozero", row=row, col=1)
 
 
 def add_running(running: pd.DataFrame, figure: go.Figure, row: int) -> None:

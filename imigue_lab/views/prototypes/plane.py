@@ -7,6 +7,7 @@ nearest to some prototypes. Letters in shapes: N points.
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,16 +26,20 @@ from imigue_lab.views.footage import as_source, clip_pictures
 from imigue_lab.views.player.lanes import Moment
 from imigue_lab.views.player.widgets import AroundPlayer, Player
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, PlaneProjection, Points
-from imigue_lab.views.style import DISTINCT, NEGATIVE, POSITIVE, empty_figure, notes_of, styled
+from imigue_lab.views.style import NEGATIVE, POSITIVE, class_colours, empty_figure, notes_of, styled
 
-MARKS = ("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "triangle-left")
+MARKS = (
+    *("circle", "square", "triangle-up", "cross", "diamond", "triangle-down", "x", "star"),
+    *("triangle-left", "pentagon", "triangle-right", "hourglass", "hexagram"),
+)
 UNKNOWN = "#c4c7cc"
 STEPS = 9
 RAMP = sequential.Cividis[:STEPS]  # dark to light
 COLOUR_BY = ("class", "group", "confidence", "age", "correctness")
 SIZES = {ENTRY: 7, CLIP: 7, PROTOTYPE: 14}  # pixels
 BORDERS = {ENTRY: 0.0, CLIP: 1.3, PROTOTYPE: 1.5}
-INK = "#111"
+INK, EIGHT = "#111", 8  # colours that are combined with marks
+ROW = 20  # characters of a line beside a row of pictures
 DRAWN = 2500  # points at most, so that a page stays small; the widget draws all
 KINDS = (ENTRY, CLIP, PROTOTYPE)  # drawn filled, open, and large with an edge
 
@@ -56,19 +61,19 @@ def ways_to_colour(vocabulary: Vocabulary) -> list[str]:
 def colour_points(table: pd.DataFrame, by: str, vocabulary: Vocabulary) -> Colouring:
     """Colours the points of `Points.table` by one of `ways_to_colour`.
 
-    A class looks the same in every run: the eight colours are combined with one mark after the
-    other, so that up to 56 classes look different.
+    A class looks the same in every run: it has the colour of its group, and a mark of its own in
+    it. Without groups the eight colours are combined with one mark after the other.
     """
-    marks = []
+    marks, every = [], class_colours(vocabulary, EIGHT)
     if by == "class":
         number, found = pd.factorize(table.label, sort=True)
         classes = [int(label) for label in found]
-        colours = [DISTINCT[label % len(DISTINCT)] for label in classes]
-        marks = [MARKS[label // len(DISTINCT) % len(MARKS)] for label in classes]
+        colours = [every[label] for label in classes]
+        marks = [MARKS[every[:label].count(every[label]) % len(MARKS)] for label in classes]
         names = list(map(vocabulary.label, classes))
     elif by == "group":
         number, names = table.group.cat.codes, list(vocabulary.group_names)
-        colours = [DISTINCT[n % len(DISTINCT)] for n in range(len(names))]
+        colours = [every[vocabulary.groups.index(name)] for name in names]
     elif by == "correctness":
         names, colours = ["correct", "incorrect"], [POSITIVE, NEGATIVE]
         number = pd.Categorical(table.correctness, names).codes
@@ -184,12 +189,17 @@ def add_points(
 
 def add_class_ids(figure: go.Figure, table: pd.DataFrame, vocabulary: Vocabulary) -> None:
     """The id of each class at the median of its entries, or of its clips if it has none."""
-    look = {"showarrow": False, "yshift": 13, "borderpad": 1, "bgcolor": "rgba(255,255,255,0.65)"}
-    look["font"] = {"size": 12, "color": INK}
+    look: dict[str, Any] = {"showarrow": False, "borderpad": 1, "font": {"size": 12, "color": INK}}
+    look["bgcolor"] = "rgba(255,255,255,0.65)"
+    places: list[pd.Series] = []
+    near = 0.04 * np.ptp(table[["x", "y"]], axis=0)
     for label, own in table.dropna(subset=["label"]).groupby("label"):
         entries = own[own.kind == ENTRY]
         place = (own if entries.empty else entries)[["x", "y"]].median()
+        above = sum((abs(place - other) < near).all() for other in places)  # would collide
+        look["yshift"] = 13 + 16 * above
         figure.add_annotation(x=place.x, y=place.y, text=f"<b>{vocabulary.ids[label]}</b>", **look)
+        places.append(place)
 
 
 def nearest_clips(
@@ -217,6 +227,7 @@ def nearest_clips(
         horizontal_spacing=0.008,
         vertical_spacing=0.28 / len(chosen) / 1.6,
         subplot_titles=titles,
+        row_titles=["<br>".join(wrap(prototypes.name[label], ROW)) for label in chosen],
     )
     absent = ""
     for row, near in enumerate(lists, start=1):
@@ -231,9 +242,8 @@ def nearest_clips(
         notes.append(f"no pictures: {absent}")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     figure.update_annotations(font_size=11)
-    each = "; ".join(prototypes.name[label] for label in chosen)
-    notes += [f"rows, by class: {each}", "above a picture: clip, class, cosine"]
-    return styled(figure, title, notes, 180 + 125 * len(chosen), above=10, b=20, l=20)
+    notes += ["a row: class of the prototype; above a picture: clip, class, cosine"]
+    return styled(figure, title, notes, 180 + 125 * len(chosen), above=10, b=20, l=20, r=60)
 
 
 class PointMap(AnyWidget):

@@ -17,6 +17,14 @@ function make(tag, name, parent) {
   return element;
 }
 
+function star(points, inner) {
+  // corners at radius 1.15 and `inner` in turn, the first at the top
+  return Array.from({ length: 2 * points }, (_, n) => {
+    const [radius, angle] = [n % 2 ? inner : 1.15, (Math.PI * n) / points];
+    return [radius * Math.sin(angle), -radius * Math.cos(angle)];
+  });
+}
+
 const OUTLINES = {
   // corners of each mark, for radius 1
   square: [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]],
@@ -28,6 +36,15 @@ const OUTLINES = {
     [-0.38, -1.1], [0.38, -1.1], [0.38, -0.38], [1.1, -0.38], [1.1, 0.38], [0.38, 0.38],
     [0.38, 1.1], [-0.38, 1.1], [-0.38, 0.38], [-1.1, 0.38], [-1.1, -0.38], [-0.38, -0.38],
   ],
+  "triangle-right": [[1.1, 0], [-0.8, 1.05], [-0.8, -1.05]],
+  hourglass: [[-0.9, -1], [0.9, -1], [-0.9, 1], [0.9, 1]],
+  x: [
+    [0, -0.5], [0.6, -1.1], [1.1, -0.6], [0.5, 0], [1.1, 0.6], [0.6, 1.1],
+    [0, 0.5], [-0.6, 1.1], [-1.1, 0.6], [-0.5, 0], [-1.1, -0.6], [-0.6, -1.1],
+  ],
+  star: star(5, 0.5),
+  pentagon: star(5, 1.15 * Math.cos(Math.PI / 5)),
+  hexagram: star(6, 0.66),
 };
 
 function mark(pen, x, y, kind, outline, ink) {
@@ -149,8 +166,14 @@ function render({ model, el }) {
     } else if (found !== hovered) {
       hovered = found;
       if (found >= 0) model.send({ kind: "name", point: found });
+      else label.textContent = "";
       redraw();
     }
+  };
+  canvas.onpointerleave = () => {
+    hovered = -1;
+    label.textContent = "";
+    redraw();
   };
   canvas.onpointerdown = (event) => {
     if (!scene) return;

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -290,6 +291,18 @@ def test_other_files_are_refused(content, complaint, slowfast, tmp_path):
     sentence = refusal(path)
     assert sentence.startswith(f"{path}: ")
     assert complaint in sentence
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
+    torch.save({"w": torch.zeros(100_000)}, tmp_path / "plain.pth")
+    with (
+        ZipFile(tmp_path / "plain.pth") as plain,
+        ZipFile(tmp_path / "bomb.pth", "w", ZIP_DEFLATED) as bomb,
+    ):
+        for part in plain.infolist():
+            bomb.writestr(part.filename, plain.read(part))
+    assert (tmp_path / "bomb.pth").stat().st_size < 4_000
+    assert "expected stored weights, got compressed ones" in refusal(tmp_path / "bomb.pth")
 
 
 def test_a_damaged_safetensors_file_is_refused(tmp_path):

@@ -12,8 +12,9 @@ from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.views.answers import choose_clip
 from imigue_lab.views.attention import maps as views
 from imigue_lab.views.attention.maps import TO_RGB, AttentionSettings, snapshot_at
-from imigue_lab.views.attention.over_clip import attention_over_clip, outline_path
+from imigue_lab.views.attention.over_clip import LEGEND, attention_over_clip, outline_path
 from imigue_lab.views.footage import Pictures, clip_pictures
+from tests.views.texts import text_of
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +152,13 @@ def test_the_figure_draws_maps_and_outlines_and_notes_what_is_missing(looked, se
     for row, layer in enumerate(["all heads", "semantic", "spatial"], start=1):
         drawn = heat_of(figure, row, 3).z
         assert_allclose(drawn, seen.on_places(layer)[2], atol=6e-4)
-    title = figure.layout.title.text
+    title = text_of(figure)
     assert "synthetic" in title and "named by a test" in title
     assert "is not under this root" in title
     assert not figure.layout.images
+    assert [t.name for t in figure.data if t.showlegend is None][-5:] == [
+        name for *_, name in LEGEND
+    ]
     outlines = [t for t in figure.data if "merged token" in (t.hovertemplate or "")]
     cells = sum(len([x for x in t.x if x is None]) for t in outlines if t.mode == "lines")
     assert cells == sum((group < 128).sum() for group in seen.merged())

@@ -30,6 +30,7 @@ from imigue_lab.views.attention.deletion import (
     probabilities_when,
 )
 from imigue_lab.views.attention.maps import AttentionSettings
+from tests.views.texts import text_of
 
 SPEC = SyntheticSpec(videos=32, pictures=False)
 
@@ -196,7 +197,7 @@ def test_curves_are_means_over_clips_with_draws_of_whole_videos(looked):
     lines = {trace.name: trace for trace in figure.data if trace.name}
     assert_allclose(lines[MOST].y, [0.8] + [0.5] * len(SHARES))
     assert_allclose(lines[MOST].x, [0, *(100 * share for share in SHARES)])
-    assert "+0.300 (+0.200 to +0.400)" in figure.layout.title.text
+    assert "+0.300 (+0.200 to +0.400)" in text_of(figure)
 
 
 def test_clips_of_one_modality_are_left_out_and_none_at_all_is_refused(looked, system, monkeypatch):

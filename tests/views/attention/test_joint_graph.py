@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from imigue_lab.views.attention import maps as views
 from imigue_lab.views.attention.joint_graph import graph_over_joints, read_graphs
+from tests.views.texts import labels_of
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_the_first_layers_graph_is_that_of_the_equations(looked, system):
 def test_first_middle_and_last_layer_of_both_networks_are_drawn(looked, system):
     graphs = read_graphs(looked, system, "0030_3")
     figure = graph_over_joints(looked, "0030_3", graphs)
-    titles = [note.text for note in figure.layout.annotations]
+    titles = labels_of(figure)
     assert titles == [f"{s} network, layer {n}" for s in ("joint", "bone") for n in (1, 3, 4)]
     strongest = graphs[0].strongest()
     between = graphs[0].graph.copy()

@@ -11,6 +11,7 @@ from imigue_lab.models.weights import load_mvit
 from imigue_lab.views.attention.maps import SEEN, read_rollout
 from imigue_lab.views.attention.over_clip import rollout_over_clip
 from imigue_lab.views.footage import clip_pictures
+from tests.views.texts import text_of
 
 
 def test_the_encoder_sees_the_centres_of_sixteen_segments(filmed):
@@ -39,7 +40,7 @@ def test_the_figure_draws_the_models_rollout_and_names_its_weights(filmed, looke
     heats = [np.array(trace.z) for trace in figure.data]
     assert_allclose(heats, found.places, atol=6e-3)
     assert len(figure.layout.images) == 8
-    assert "untrained weights, not by the encoder" in figure.layout.title.text
+    assert "untrained weights, not by the encoder" in text_of(figure)
 
 
 def test_a_figure_without_pictures_says_why(looked):

@@ -18,6 +18,7 @@ from imigue_lab.views.gates.interview import (
     read_gates,
     whole_interview,
 )
+from tests.views.texts import labels_of, text_of
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_the_figure_draws_gates_shares_strips_face_share_and_running_probability
     drawn = lines["face in context, stage 1"].y
     np.testing.assert_allclose(drawn, gates.per_window["face in context, stage 1"])
     assert [image.x for image in figure.layout.images] == [2, 5]
-    assert "none are stored" in [note.text for note in figure.layout.annotations]
+    assert "none are stored" in labels_of(figure)
     bars = next(trace for trace in figure.data if trace.type == "bar")
     np.testing.assert_allclose(bars.y, share)
     assert any(list(trace.y) == [0.4, 0.6] for trace in figure.data if trace.type == "scatter")
@@ -132,7 +133,7 @@ def test_windows_without_a_face_are_grey(trained, hidden):
     figure = gates_over_time(run, read_gates(run, data, hidden))
     grey = [shape for shape in figure.layout.shapes if shape.fillcolor == "grey"]
     assert len({shape.x0 for shape in grey}) == windows
-    assert f"windows without a face: {windows}" in figure.layout.title.text
+    assert f"windows without a face: {windows}" in text_of(figure)
 
 
 def test_an_unknown_video_and_a_fusion_without_gates_are_refused(trained, quick):
@@ -148,5 +149,5 @@ def test_an_interview_outside_the_runs_data_has_its_own_notes(trained):
     run, data = trained
     gates = read_gates(run, data, run.predictions().video_id.iloc[0])
     assert "synthetic" in gates_over_time(run, gates).layout.title.text
-    title = gates_over_time(run, gates, notes=["filmed in June"]).layout.title.text
+    title = text_of(gates_over_time(run, gates, notes=["filmed in June"]))
     assert "filmed in June" in title and "synthetic" not in title

@@ -65,6 +65,14 @@ def test_no_two_of_all_classes_share_both_colour_and_mark():
     assert found.names == [f"{own} {name}" for own, name in enumerate(largest.classes)]
 
 
+def test_classes_of_a_group_share_its_colour_and_have_marks_of_their_own():
+    found = colour_points(table_of(range(32)), "class", IMIGUE)
+    looks = pd.DataFrame({"group": IMIGUE.groups, "colour": found.colours, "mark": found.marks})
+    assert (looks.groupby("group").colour.nunique() == 1).all()
+    assert looks.colour.nunique() == looks.group.nunique() == 6
+    assert not looks.duplicated(["group", "mark"]).any()
+
+
 def test_a_class_looks_the_same_whichever_others_are_there():
     many, few = (
         colour_points(table_of(range(32)), "class", IMIGUE),

@@ -32,6 +32,7 @@ from imigue_lab.views.prototypes.points import (
     project,
     read_points,
 )
+from tests.views.texts import labels_of, text_of
 
 IMIGUE = builtin("imigue")
 
@@ -216,7 +217,7 @@ def test_the_figure_draws_each_point_once_a_colouring_and_names_it(looked, point
     assert sum(len(trace.x) for trace in figure.data) == len(COLOUR_BY) * len(points.table)
     names = {text for trace in shown for text in trace.text}
     assert names == set(hover_names(flat.table, IMIGUE))
-    title = figure.layout.title.text
+    title = text_of(figure)
     assert "trustworthiness" in title and "silhouette" in title and "synthetic" in title
     marks = {trace.marker.symbol for trace in shown}
     assert {mark.removesuffix("-open") for mark in marks} == set(
@@ -235,9 +236,9 @@ def test_the_montage_names_the_nearest_clips_and_notes_missing_pictures(looked, 
     counts = points.of(ENTRY).label.value_counts()
     row = points.table.index[points.table.id == f"prototype-{counts.index[0]}"][0]
     first = points.nearest(row, 1).iloc[0]
-    texts = [note.text for note in figure.layout.annotations]
+    texts = labels_of(figure)
     assert texts[0] == f"{first.clip_id} · {IMIGUE.ids[first.label]} · {first.cosine:.2f}"
-    assert "is not under this root" in figure.layout.title.text
+    assert "is not under this root" in text_of(figure)
 
 
 def test_a_run_without_memory_is_refused(looked, monkeypatch):
