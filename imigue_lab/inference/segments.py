@@ -17,6 +17,7 @@ from jaxtyping import Float
 from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.keypoint_files.clips import read_file
 from imigue_lab.data.segments import (
+    SHORTEST,
     Times,
     as_segments,
     by_frame,
@@ -133,6 +134,16 @@ def find_threshold(run: Run, settings: AnalyseSettings) -> dict[str, Any]:
     kept = {"threshold": threshold, "videos": len(found.videos), "iou": IOU, "f1": f1}
     run.write_json(THRESHOLD_FILE, kept)
     return kept
+
+
+def count_dropped(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> str:
+    """A remark on what `find_segments` drops of what it would find without a limit."""
+    short = len(find_segments(curves, times, threshold, 0.0))
+    short -= len(find_segments(curves, times, threshold))
+    spans = find_segments(curves, times, 0.0)[["start", "end"]].itertuples(index=False)
+    below = sum(curves[start : end + 1].max() < threshold for start, end in spans)
+    what = f"{below} stretches of one class below the threshold, {short} above it"
+    return f"not shown as gestures: {what} shorter than {SHORTEST} s"
 
 
 def recognise_video(

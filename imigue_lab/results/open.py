@@ -24,6 +24,7 @@ from imigue_lab.data.splits import FOLDS
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.gesture_clips import USED
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
@@ -159,7 +160,13 @@ def stored_settings(run: Run, task: str) -> dict[str, Any]:
     kept = run.settings()
     if kept["task"] != task:
         raise RunError(f"{run.folder}: is a run of {kept['task']}; name one of {task}")
-    return kept["settings"] | run.provenance()["where"] | {"name": "", "preset": ""}
+    return kept["settings"] | places_of(run) | {"name": "", "preset": ""}
+
+
+def places_of(run: Run) -> dict[str, Any]:
+    """Where its data are, as in the provenance, and its own copy of a file of corrections."""
+    where = run.provenance()["where"]
+    return where | ({"corrections": str(run.folder / USED)} if where.get("corrections") else {})
 
 
 def refuse_fusion(run: Run) -> None:
@@ -197,7 +204,7 @@ def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects:
         refuse_other_classes(both, run.vocabulary(), index.vocabulary)
     seen = predictions[item][predictions.split != "test"]
     if truth == "label" and seen.isin(index.clips.clip_id).any():
-        index = with_corrections(index, run.provenance()["where"].get("corrections", ""))
+        index = with_corrections(index, places_of(run).get("corrections", ""))
     table = (index.videos if item == "video_id" else index.clips).set_index(item)
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")
@@ -220,7 +227,7 @@ def name_places(places: pd.Series, names: Sequence[str]) -> pd.Series:
 
 def settings_of(run: Run) -> Settings:
     """Every setting of a run, its places, name, preset and device among them."""
-    kept, where = run.settings(), run.provenance()["where"]  # of a fusion: its first member's
+    kept, where = run.settings(), places_of(run)  # of a fusion: its first member's
     own = FusionSettings if kept["task"] == "fusion" else TASKS[kept["task"]].settings
     places = {name: value for name, value in where.items() if name in own.model_fields}
     return own.from_arguments(kept["settings"] | places)

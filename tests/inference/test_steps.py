@@ -2,7 +2,7 @@
 
 import sys
 
-from imigue_lab.data.progress import progress
+from imigue_lab.data.workspace import progress
 from imigue_lab.inference.analysis import next_step, steps
 
 
