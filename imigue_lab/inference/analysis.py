@@ -39,7 +39,7 @@ from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
 from imigue_lab.inference.keypoints import OwnVideo, far_from_face, prepare_video
-from imigue_lab.inference.segments import find_threshold, recognise_video
+from imigue_lab.inference.segments import count_dropped, find_threshold, recognise_video
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
