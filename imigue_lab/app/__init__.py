@@ -5,7 +5,6 @@ Exit status: 0 done; 1 the data or a run has a problem, described in one sentenc
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -97,12 +96,6 @@ def build_parser() -> argparse.ArgumentParser:
     add_option(check, "--store", "feature store with extracted keypoints")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
 
-    effect = "join corrected folders of notebook 09, or other plain roots, into one training root"
-    merge = command("merge", merge_folders, effect)
-    merge.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="with a clips.csv")
-    out = "new root, of links: all videos are of train until you edit its videos.csv"
-    merge.add_argument("--out", type=Path, required=True, metavar="ROOT", help=out)
-
     classes = command("classes", print_classes, "list the classes in the form of classes.csv")
     known = f"root folder of the data, or {', '.join(BUILTIN)} (default: imigue)"
     classes.add_argument("data", nargs="?", default="imigue", metavar="ROOT", help=known)
@@ -156,15 +149,6 @@ def build_parser() -> argparse.ArgumentParser:
     card = command("card", print_card, effect, result)
     card.add_argument("run_name", metavar="RUN", help=RUN)
 
-    effect = "compare the segments, or corrections, of two people, or of a person and a model"
-    agreement = command("agree", compare_segments, effect)
-    for side in "ab":
-        sides = "ELAN file, segment CSV, or finished run of 11 beside a file named after its video;"
-        sides += " or corrections.csv (:NAME of one person in it), or the run that they are of"
-        agreement.add_argument(side, metavar=side.upper(), help=sides)
-    film = "its frames count for kappa (default: 25 a second up to the last segment)"
-    agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
-
     effect = "write the zip file of a finished run for a challenge"
     result = "Prints the path of the zip, with made_from.json beside it, and uploads nothing."
     submission = command("submit", submit_run, effect, result)
@@ -216,13 +200,6 @@ def check_data(options: argparse.Namespace) -> None:
         write_atomically(options.json, json.dumps(report.as_json(), indent=2))
     if not report.usable:
         sys.exit(1)
-
-
-def merge_folders(options: argparse.Namespace) -> None:
-    from imigue_lab.data.corrections import merge_roots
-
-    index = merge_roots(options.folders, options.out)
-    print(f"{len(index.videos)} videos with {len(index.clips)} clips in {index.root}")
 
 
 def print_classes(options: argparse.Namespace) -> None:
@@ -325,23 +302,6 @@ def print_card(options: argparse.Namespace) -> None:
     from imigue_lab.views.card import write_card
 
     print(f"card: {write_card(find_run(options.run_name))}")
-
-
-def compare_segments(options: argparse.Namespace) -> None:
-    from imigue_lab.results.agree import agree, agree_on_clips, find_person
-
-    if find_person(options.a) or find_person(options.b):
-        table, remarks = agree_on_clips(options.a, options.b)
-        print(table.round(3).to_string(index=False), *remarks, sep="\n")
-        return
-    found = agree(options.a, options.b, options.video)
-    print(found.table.round(3).to_string(index=False, na_rep="–"))
-    kappa = (
-        f"{found.kappa:.3f} (background is a class, of overlapping segments the shortest counts)"
-    )
-    alike = "undefined (both sides have one and the same class throughout)"
-    print(f"Cohen's kappa per frame: {alike if math.isnan(found.kappa) else kappa}")
-    print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
 
 
 def submit_run(options: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
-"""Options from a notebook's settings, and the commands that run or compare many runs."""
+"""Options from a notebook's settings, and commands on many runs, or on the work of people."""
 
 import argparse
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def given_settings(cls: "type[Settings]", options: argparse.Namespace) -> Any:
 
 
 def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Adds ablate, search and compare; `command` adds one, given its name, function and effect."""
+    """Adds ablate, search, compare, agree and merge; `command` takes name, function and effect."""
     from imigue_lab.studies.trials import AblationSettings, SearchSettings
 
     ablate = "train variants of a model, several seeds each (03)"
@@ -83,6 +85,21 @@ def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     compare.add_argument(
         "--split", choices=SPLITS, default="validation", help="default: validation"
     )
+
+    effect = "compare the segments, or corrections, of two people, or of a person and a model"
+    agreement = command("agree", compare_segments, effect)
+    for side in "ab":
+        sides = "ELAN file, segment CSV, or finished run of 11 beside a file named after its video;"
+        sides += " or corrections.csv (:NAME of one person in it), or the run that they are of"
+        agreement.add_argument(side, metavar=side.upper(), help=sides)
+    film = "its frames count for kappa (default: 25 a second up to the last segment)"
+    agreement.add_argument("--video", type=Path, metavar="FILE", help=film)
+
+    effect = "join corrected folders of notebook 09, or other plain roots, into one training root"
+    merge = command("merge", merge_folders, effect)
+    merge.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="with a clips.csv")
+    out = "new root, of links: all videos are of train until you edit its videos.csv"
+    merge.add_argument("--out", type=Path, required=True, metavar="ROOT", help=out)
 
 
 def run_ablation(options: argparse.Namespace) -> None:
@@ -124,3 +141,27 @@ def compare_runs(options: argparse.Namespace) -> None:
     seeds_alone = list(grouped) == compare.unique_names(runs)
     table = compare.compare(grouped, split=options.split, across_seeds=seeds_alone)
     print(compare.show_comparison(table).to_string(index=False))
+
+
+def compare_segments(options: argparse.Namespace) -> None:
+    from imigue_lab.results.agree import agree, agree_on_clips, find_person
+
+    if find_person(options.a) or find_person(options.b):
+        table, remarks = agree_on_clips(options.a, options.b)
+        print(table.round(3).to_string(index=False), *remarks, sep="\n")
+        return
+    found = agree(options.a, options.b, options.video)
+    print(found.table.round(3).to_string(index=False, na_rep="–"))
+    kappa = (
+        f"{found.kappa:.3f} (background is a class, of overlapping segments the shortest counts)"
+    )
+    alike = "undefined (both sides have one and the same class throughout)"
+    print(f"Cohen's kappa per frame: {alike if math.isnan(found.kappa) else kappa}")
+    print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
+
+
+def merge_folders(options: argparse.Namespace) -> None:
+    from imigue_lab.data.corrections import merge_roots
+
+    index = merge_roots(options.folders, options.out)
+    print(f"{len(index.videos)} videos with {len(index.clips)} clips in {index.root}")

@@ -22,6 +22,7 @@ from imigue_lab.data.layouts.recognise import raise_first, read_index
 from imigue_lab.data.layouts.tables import parse_clip, read_table, restore_zeros
 from imigue_lab.data.skeletons.keypoints import FILE as KEYPOINTS
 from imigue_lab.data.skeletons.keypoints import declared_layout
+from imigue_lab.data.source import open_data
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import locked, write_atomically
 from imigue_lab.errors import DataError, some
@@ -108,14 +109,16 @@ def correct(clips: dict[str, Row], rows: pd.DataFrame) -> dict[str, list[str]]:
     for row in rows.itertuples():
         clip_id = row.item or same.get((row.video_id, row.start, row.end, row.before), row.key)
         effect, of = EFFECTS[KINDS.index(row.kind)], (row.video_id, row.label)
-        near = [c for c in clips.values() if (c["video_id"], c["label"]) == of]
         if clip_id in clips and row.kind == "reject":
             del clips[clip_id]
         elif clip_id in clips:
             clips[clip_id]["label"] = row.label
         elif row.kind == "reject":
             effect = "found and rejected"
-        elif not any(c["start"] <= row.end and c["end"] >= row.start for c in near):
+        elif not any(
+            (c["video_id"], c["label"]) == of and c["start"] <= row.end and c["end"] >= row.start
+            for c in clips.values()
+        ):
             clip_id, effect = f"{row.video_id}_{row.start}_{row.end}_{row.label}", "added"
             own = (row.video_id, row.start, row.end, row.label)
             clips[clip_id] = {"clip_id": clip_id, **dict(zip(names, own, strict=True))}
@@ -125,11 +128,13 @@ def correct(clips: dict[str, Row], rows: pd.DataFrame) -> dict[str, list[str]]:
 
 def with_corrections(index: Index, source: str) -> Index:
     """The index with the labels of train and validation that people corrected in the CSV `source`,
-    and a remark on what changed.
+    and a remark on what changed; unchanged if that is empty.
 
     Corrections of test clips are counted and not applied: with other labels it is another
     benchmark. Raises DataError for a faulty row, an unknown clip, or people who disagree.
     """
+    if not source:
+        return index
     path, split = Path(source).expanduser(), index.videos.set_index("video_id").split
     rows = decisions(path, index.vocabulary)
     rows["video_id"] = rows.video_id.replace(restore_zeros(rows.video_id, split.index))
@@ -151,6 +156,13 @@ def with_corrections(index: Index, source: str) -> Index:
     remark += held * bool((of == "validation").any())
     table = clips_table([*clips.values()], index.videos, len(index.vocabulary))
     return replace(index, clips=table, remarks=[*index.remarks, remark])
+
+
+def open_corrected(settings: Any) -> Index:
+    """The data of a trainer's settings, with its corrections; some settings have no labels."""
+    names = ("labels", "store", "subjects")
+    index = open_data(settings.data, *(getattr(settings, name, "") for name in names))
+    return with_corrections(index, getattr(settings, "corrections", ""))
 
 
 def merge_roots(folders: Sequence[Path], root: Path) -> Index:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imigue_lab.data.index import SYNTHETIC, Index, Problem
 from imigue_lab.data.layouts.recognise import read_index, survey_root, with_outcomes
@@ -11,34 +11,20 @@ from imigue_lab.data.store import store_folder
 if TYPE_CHECKING:
     from imigue_lab.data.checks.root import Report
 
-TABLES = ("labels", "store", "subjects", "corrections")  # settings, in the order of `open_data`
 
-
-def open_data(
-    data: str, labels: str = "", store: str = "", subjects: str = "", corrections: str = ""
-) -> Index:
+def open_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
     """The index of a data root; see `read_index` for its labels, subjects and errors.
 
     `data` is the path of a root, or a synthetic set, generated on first use: ``"synthetic"``, or
     ``"synthetic-long"``, of long interviews. Features of these are in the feature store, the folder
-    `store`, as are keypoints for videos without any. `corrections` is a CSV, see
-    `data.corrections.with_corrections`.
+    `store`, as are keypoints for videos without any.
     """
     index = read_index(find_root(data, store), labels, subjects)
-    if corrections:
-        from imigue_lab.data.corrections import with_corrections
-
-        index = with_corrections(index, corrections)
     if not any(store_folder(store, index).glob("keypoints-*")):
         return index
     from imigue_lab.data.keypoint_files.clips import with_extracted
 
     return with_extracted(index, store)
-
-
-def open_data_of(settings: Any) -> Index:
-    """`open_data` by the settings of a trainer, of which some have no labels or corrections."""
-    return open_data(settings.data, *(getattr(settings, name, "") for name in TABLES))
 
 
 def check_data(data: str, labels: str = "", store: str = "", subjects: str = "") -> "Report":

@@ -1,18 +1,21 @@
-"""The folder of all outputs, atomic writes into it, and arrays in files."""
+"""The folder of all outputs, atomic writes into it, arrays in files, and progress bars."""
 
 import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
+from tqdm import tqdm
 
 from imigue_lab.errors import LabError, unreadable
 
+TITLES: ContextVar[tuple[str, ...]] = ContextVar("titles", default=())  # of this and later steps
 FULL = ("the disk is full", "free some space and run again")
 DENIED = ("no permission to write here", "choose a folder of your own, or ask for permission")
 UNWRITABLE = {
@@ -120,3 +123,10 @@ def short_hash(*parts: object) -> str:
         data = part if isinstance(part, bytes) else str(part).encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+def progress(*values: object, desc: str = "", **options: object) -> tqdm:
+    """A bar of tqdm; in a task of several steps it has a title, and disappears when it is full."""
+    title = TITLES.get()[:1]
+    options |= {"desc": " ".join([*title, desc]), "leave": not title}
+    return tqdm(*values, dynamic_ncols=True, **options)

@@ -20,10 +20,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.progress import progress
 from imigue_lab.data.store import EncoderStore, create_store, store_folder
 from imigue_lab.data.videos.video import Video, plan_windows, probe, segment_centres, window_frames
-from imigue_lab.data.workspace import write_atomically
+from imigue_lab.data.workspace import progress, write_atomically
 from imigue_lab.errors import DataError, LabError, some
 from imigue_lab.features.flow import prefetch
 from imigue_lab.features.streams import Collector, Stream, Window

@@ -17,10 +17,10 @@ from jaxtyping import Float, Float32
 from imigue_lab.data.keypoint_files.clips import Size, in_pixels
 from imigue_lab.data.keypoint_files.openpose import tracked
 from imigue_lab.data.keypoint_files.tables import Recording, read_recording
-from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
+from imigue_lab.data.workspace import progress
 from imigue_lab.errors import DataError, SettingsError, some
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack

@@ -5,8 +5,8 @@ programs and annotators; `apply_corrections` reads what people have corrected.
 """
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,7 @@ from imigue_lab.data.corrections import FILE, correct, decisions
 from imigue_lab.data.datasets import load_features
 from imigue_lab.data.elan import Corrected, read_eaf, write_eaf
 from imigue_lab.data.index import Index
-from imigue_lab.data.progress import next_step, steps
 from imigue_lab.data.segments import (
-    SHORTEST,
-    Times,
     as_segments,
     by_frame,
     describe_changes,
@@ -32,17 +29,17 @@ from imigue_lab.data.segments import (
     write_csv,
     write_json,
 )
-from imigue_lab.data.skeletons.keypoints import Layout, layout_of
+from imigue_lab.data.skeletons.keypoints import layout_of
 from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit
 from imigue_lab.data.store import open_features
-from imigue_lab.data.workspace import short_hash, write_atomically
+from imigue_lab.data.workspace import TITLES, short_hash, write_atomically
 from imigue_lab.errors import DataError, LabError, RunError, some
 from imigue_lab.features.shipped import open_network, shipped_film
 from imigue_lab.features.streams import Stream
 from imigue_lab.inference.demo import demo_emotion, demo_gesture, demo_recognition
-from imigue_lab.inference.keypoints import OwnVideo, prepare_video
-from imigue_lab.inference.segments import find_threshold, recognise_video
+from imigue_lab.inference.keypoints import OwnVideo, far_from_face, prepare_video
+from imigue_lab.inference.segments import count_dropped, find_threshold, recognise_video
 from imigue_lab.inference.windows import (
     AnalyseSettings,
     encode_windows,
@@ -108,6 +105,20 @@ class Analysis:
         return self.own.index.root
 
 
+@contextmanager
+def steps(*names: str) -> Iterator[None]:
+    """Numbers the steps of a function for progress bars; `next_step` begins the following one."""
+    before = TITLES.set(tuple(f"{n} of {len(names)}, {name}" for n, name in enumerate(names, 1)))
+    try:
+        yield
+    finally:
+        TITLES.reset(before)
+
+
+def next_step() -> None:
+    TITLES.set(TITLES.get()[1:])
+
+
 @steps("gesture run", "emotion run", "recogniser", "keypoints", "threshold", "faces", "estimate")
 def analyse(settings: AnalyseSettings) -> Analysis:
     """Analyses one video with both runs.
@@ -147,6 +158,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         windows = None
         curves, segments, dropped = recognise_video(finder, own, threshold, settings)
     next_step()
+    boxes = open_features(rest[1].encoding.name, settings.store, own.index).read(own.video_id)
     opened = with_video(emotion, own, segments, rest, settings.store)
     model = load_emotion(emotion, opened.data).to(device.torch_device)
     prediction = predict(device, model, opened.data, "test", opened.settings).iloc[0]
@@ -157,7 +169,7 @@ def analyse(settings: AnalyseSettings) -> Analysis:
         f"a gesture, found by {finder.folder.name}, has a confidence of {threshold:.2f} or more"
         f" ({selected})",
         dropped,
-        *far_from_face(own, layout, opened),
+        *far_from_face(own, layout, boxes["face_boxes"]),
     ]
     if not prediction.windows_with_face and prediction.based_on == "context":
         remarks.append("no face was found: the emotion estimate is based on context alone")
@@ -165,31 +177,6 @@ def analyse(settings: AnalyseSettings) -> Analysis:
     return Analysis(
         own, gesture, windows, curves, segments, threshold, opened, prediction, remarks, attending
     )
-
-
-def count_dropped(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> str:
-    """A remark on what `find_segments` drops of what it would find without a limit."""
-    short = len(find_segments(curves, times, threshold, 0.0))
-    short -= len(find_segments(curves, times, threshold))
-    spans = find_segments(curves, times, 0.0)[["start", "end"]].itertuples(index=False)
-    below = sum(curves[start : end + 1].max() < threshold for start, end in spans)
-    what = f"{below} stretches of one class below the threshold, {short} above it"
-    return f"not shown as gestures: {what} shorter than {SHORTEST} s"
-
-
-def far_from_face(own: OwnVideo, layout: Layout, emotion: EmotionRun) -> list[str]:
-    """A remark if the nose is farther from the middle of the found face than its longer side."""
-    face, store = emotion.settings.face, emotion.settings.store
-    boxes = open_features(face, store, own.index).read(own.video_id)["face_boxes"][:, :4]
-    if "nose" not in layout.joints:
-        return []
-    nose = own.keypoints[: len(boxes), layout.joints.index("nose")]
-    both = (nose[:, 2] > 0) & ~np.isnan(boxes).any(axis=1)
-    low, high = np.split(boxes[both], 2, axis=1)
-    apart = np.linalg.norm(nose[both, :2] - (low + high) / 2, axis=1)
-    far = int((apart > (high - low).max(axis=1)).sum())
-    remark = f"the keypoints lie far from the found face in {far} of {both.sum()} frames with both:"
-    return [f"{remark} they may be of another person"] * bool(far)
 
 
 def attend(

@@ -104,6 +104,22 @@ def prepare_video(
     return OwnVideo(source, with_windows(index, windows), points, seconds, remarks)
 
 
+def far_from_face(own: OwnVideo, layout: Layout, boxes: Float32[np.ndarray, "F 5"]) -> list[str]:
+    """A remark if the nose is farther from the middle of the found face than its longer side.
+
+    `boxes` are those of `features.streams.FaceStream`.
+    """
+    if "nose" not in layout.joints:
+        return []
+    nose = own.keypoints[: len(boxes), layout.joints.index("nose")]
+    both = (nose[:, 2] > 0) & ~np.isnan(boxes).any(axis=1)
+    low, high = np.split(boxes[both, :4], 2, axis=1)
+    apart = np.linalg.norm(nose[both, :2] - (low + high) / 2, axis=1)
+    far = int((apart > (high - low).max(axis=1)).sum())
+    remark = f"the keypoints lie far from the found face in {far} of {both.sum()} frames with both:"
+    return [f"{remark} they may be of another person"] * bool(far)
+
+
 def place_video(source: Path, target: Path, rate: float | None) -> None:
     """A link to the video, or a copy at another rate, written once."""
     if rate or not is_video(source):

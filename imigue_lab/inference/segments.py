@@ -14,8 +14,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.keypoint_files.clips import read_file
 from imigue_lab.data.segments import (
+    SHORTEST,
     Times,
     as_segments,
     by_frame,
@@ -24,7 +26,6 @@ from imigue_lab.data.segments import (
     with_windows,
 )
 from imigue_lab.data.skeletons.keypoints import layout_of
-from imigue_lab.data.source import open_data
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.errors import DataError
 from imigue_lab.features.poses import fit_layout
@@ -33,6 +34,7 @@ from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_wi
 from imigue_lab.models.recognition import read
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.gesture_clips import with_richer_files
+from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.recognition.data import Features, pose_features
 from imigue_lab.training.recognition.encoder import open_run_features
 from imigue_lab.training.recognition.scores import count_segments, ratios
@@ -92,8 +94,7 @@ def score_interviews(run: Run, split: str, settings: AnalyseSettings, limit: int
     """
     trained = stored_settings(run, "gesture")
     layout = layout_of(run.read_checkpoint("best")["keypoints"])
-    corrections = trained.get("corrections", "")
-    index = open_data(trained["data"], store=trained["store"], corrections=corrections)
+    index = open_corrected(GestureSettings.from_arguments(trained))
     index = with_richer_files(index, layout.name)
     labelled = index.clips[index.clips.label.notna()]
     videos = index.videos[(index.videos.split == split) & index.videos.video.notna()]
@@ -133,6 +134,16 @@ def find_threshold(run: Run, settings: AnalyseSettings) -> dict[str, Any]:
     kept = {"threshold": threshold, "videos": len(found.videos), "iou": IOU, "f1": f1}
     run.write_json(THRESHOLD_FILE, kept)
     return kept
+
+
+def count_dropped(curves: Float[np.ndarray, "F C"], times: Times, threshold: float) -> str:
+    """A remark on what `find_segments` drops of what it would find without a limit."""
+    short = len(find_segments(curves, times, threshold, 0.0))
+    short -= len(find_segments(curves, times, threshold))
+    spans = find_segments(curves, times, 0.0)[["start", "end"]].itertuples(index=False)
+    below = sum(curves[start : end + 1].max() < threshold for start, end in spans)
+    what = f"{below} stretches of one class below the threshold, {short} above it"
+    return f"not shown as gestures: {what} shorter than {SHORTEST} s"
 
 
 def recognise_video(

@@ -17,12 +17,14 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from torch import nn
 
+from imigue_lab.data.corrections import with_corrections
 from imigue_lab.data.index import Index
-from imigue_lab.data.source import TABLES, open_data
+from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import FOLDS
 from imigue_lab.errors import RunError, some
 from imigue_lab.training.emotion.data import EmotionData
 from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.gesture_clips import USED
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
@@ -90,8 +92,8 @@ class OpenRun(Generic[S, D]):
 
     @cached_property
     def index(self) -> Index:
-        own = (getattr(self.settings, name, "") for name in TABLES)
-        return open_index(self.run, self.settings.data, *own)
+        labels, subjects = (getattr(self.settings, n, "") for n in ("labels", "subjects"))
+        return open_index(self.run, self.settings.data, labels, self.settings.store, subjects)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -158,7 +160,13 @@ def stored_settings(run: Run, task: str) -> dict[str, Any]:
     kept = run.settings()
     if kept["task"] != task:
         raise RunError(f"{run.folder}: is a run of {kept['task']}; name one of {task}")
-    return kept["settings"] | run.provenance()["where"] | {"name": "", "preset": ""}
+    return kept["settings"] | places_of(run) | {"name": "", "preset": ""}
+
+
+def places_of(run: Run) -> dict[str, Any]:
+    """Where its data are, as in the provenance, and its own copy of a file of corrections."""
+    where = run.provenance()["where"]
+    return where | ({"corrections": str(run.folder / USED)} if where.get("corrections") else {})
 
 
 def refuse_fusion(run: Run) -> None:
@@ -171,12 +179,11 @@ def refuse_fusion(run: Run) -> None:
 
 
 def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
-    """The published checkpoint that a baseline started from is not part of the data; corrections
-    change the digest of clips.
+    """What is not a part of the data: the checkpoint that a baseline started from, and the file of
+    corrections, whose labels are.
     """
-    trained_on = run.settings()["data"]
-    same = ("checkpoint", "corrections")
-    differing = [k for k in trained_on if k not in same and trained_on[k] != identity.get(k)]
+    trained_on, beside = run.settings()["data"], ("checkpoint", "corrections")
+    differing = [k for k in trained_on if k not in beside and trained_on[k] != identity.get(k)]
     if differing:
         raise RunError(
             f"{run.folder}: was trained on other data ({', '.join(differing)} differ); name their"
@@ -184,17 +191,20 @@ def refuse_other_data(run: Run, identity: dict[str, Any]) -> None:
         )
 
 
-def open_index(run: Run, data: str, *tables: str) -> Index:
-    """The videos and clips of a data root, with `TABLES` as for `open_data`; RunError if the run
-    knows an item by another class.
+def open_index(run: Run, data: str, labels: str = "", store: str = "", subjects: str = "") -> Index:
+    """The videos and clips of a data root, with the labels that the run was trained on if it has
+    its clips; RunError if the run knows an item by another class.
     """
-    index = open_data(data, *tables)
+    index = open_data(data, labels, store, subjects)
     segments = run.settings()["task"] == "recognition"
     predictions = read_truth(run) if segments else run.predictions()
     item, truth = predictions.columns[0], truth_of(predictions).name
     if truth == "label":
         both = f"run {run.folder.name} and {index.root}"
         refuse_other_classes(both, run.vocabulary(), index.vocabulary)
+    seen = predictions[item][predictions.split != "test"]
+    if truth == "label" and seen.isin(index.clips.clip_id).any():
+        index = with_corrections(index, places_of(run).get("corrections", ""))
     table = (index.videos if item == "video_id" else index.clips).set_index(item)
     known = predictions[predictions[item].isin(table.index)]
     before, now = known[truth].astype("Int64"), table[truth].loc[known[item]].astype("Int64")
@@ -217,7 +227,7 @@ def name_places(places: pd.Series, names: Sequence[str]) -> pd.Series:
 
 def settings_of(run: Run) -> Settings:
     """Every setting of a run, its places, name, preset and device among them."""
-    kept, where = run.settings(), run.provenance()["where"]  # of a fusion: its first member's
+    kept, where = run.settings(), places_of(run)  # of a fusion: its first member's
     own = FusionSettings if kept["task"] == "fusion" else TASKS[kept["task"]].settings
     places = {name: value for name, value in where.items() if name in own.model_fields}
     return own.from_arguments(kept["settings"] | places)

@@ -92,9 +92,7 @@ def submit(
     if (task := run.settings()["task"]) == "recognition":
         what, todo = f"a run for track {track}", "omit the track, or name another run"
         raise RunError.expected(run.folder, what, f"one of {task}", todo)
-    tables = [where.get(name, "") for name in ("labels", "store")]
-    tables += ["", where.get("corrections", "")] if not data else []  # of its own data
-    index = open_index(run, data or where["data"], *tables)
+    index = open_index(run, data or where["data"], where.get("labels", ""), where.get("store", ""))
     vocabulary = index.vocabulary
     if track == 3 and {*run.outcomes()} == {*vocabulary.outcomes}:
         vocabulary = replace(vocabulary, outcomes=run.outcomes())  # by its positive one

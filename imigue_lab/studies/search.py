@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
+from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.index import Index
-from imigue_lab.data.source import open_data_of
 from imigue_lab.data.splits import FOLDS, nest
 from imigue_lab.data.workspace import locked, short_hash
 from imigue_lab.errors import RunError, SettingsError
@@ -122,7 +122,7 @@ def search(settings: SearchSettings) -> "Study":
 
 
 def whole_index(settings: SearchSettings) -> Index:
-    return open_data_of(settings.of_run())
+    return open_corrected(settings.of_run())
 
 
 def load_searched(settings: SearchSettings, whole: Index, folds: Iterable[int]) -> list[Any]:

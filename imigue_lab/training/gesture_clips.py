@@ -6,6 +6,7 @@ Letters in shapes: M persons, T frames, V joints, C channels: x, y, score, or x,
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,14 @@ from imigue_lab.data.skeletons.keypoints import (
     to_stored,
 )
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
-from imigue_lab.data.workspace import short_hash
+from imigue_lab.data.vocabulary import Vocabulary
+from imigue_lab.data.workspace import short_hash, write_atomically
 from imigue_lab.errors import DataError, SettingsError, some
 from imigue_lab.training.baselines.clips import PLAIN, How, SkeletonClips
 from imigue_lab.training.ranks import Ranks
+from imigue_lab.training.runs import Run, open_run
 
+USED = "corrections_used.csv"  # in the folder of a run with `corrections`
 RICHEST = ("mmgesture36", "imigue22")  # `auto` takes the first that the files contain
 WHOLE = 2**31  # frames: no limit
 Sizes = dict[str, tuple[int, int]]  # clip id -> width and height of its picture
@@ -182,6 +186,17 @@ def digest_clips(
 def clip_notes(*notes: tuple[Collection[str], str]) -> list[str]:
     """A remark for each collection of clip ids that is not empty, and what is said of them."""
     return [f"{len(ids)} clips {what}: {some(sorted(ids))}" for ids, what in notes if ids]
+
+
+def open_clip_run(task: str, settings: Any, data: dict[str, Any], vocabulary: Vocabulary) -> Run:
+    """`open_run`; a file of corrections is copied into the folder, and its digest added to data."""
+    if not settings.corrections:
+        return open_run(task, settings, data, vocabulary)
+    content = Path(settings.corrections).read_bytes()
+    data = data | {"corrections": short_hash(content)}
+    run = open_run(task, settings, data, vocabulary)
+    write_atomically(run.folder / USED, content)
+    return run
 
 
 def count_clips(clips: pd.DataFrame) -> pd.DataFrame:

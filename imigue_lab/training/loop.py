@@ -17,10 +17,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from tqdm import tqdm
 
-from imigue_lab.data.progress import progress
 from imigue_lab.data.samplers import BucketSampler, Draw, with_ordinals
+from imigue_lab.data.workspace import progress
 from imigue_lab.errors import RunError, SettingsError
 from imigue_lab.training.ranks import ALONE, Piece, Ranks
 from imigue_lab.training.runs import Row, Run
@@ -151,7 +150,6 @@ def fit(
         SettingsError: without a validation split, the best epoch is to be kept.
     """
     run, ranks = session.run, session.ranks
-    seed = session.settings.seed * 100_003
     steps, warmup = len(batches), session.settings.lr_warmup
     length = (stopping.epochs, stopping.patience, steps, warmup)
     scheduler = build_scheduler(schedule, optimizer, *length)
@@ -186,19 +184,18 @@ def fit(
         initial=len(history) * steps,
         unit="step",
         mininterval=1.0,
-        dynamic_ncols=True,
         disable=not ranks.first,
     ) as bar:
         while not is_over(history, stopping):
             epoch = len(history)
-            seed_everything(seed + epoch + 7_919 * ranks.rank)
+            seed_everything(session.settings.seed * 100_003 + epoch + 7_919 * ranks.rank)
             if epoch == stopping.settled and isinstance(scheduler, ReduceLROnPlateau):
                 # forgets earlier epochs, in which parts of the model were inactive
                 scheduler.best, scheduler.num_bad_epochs = torch.inf, 0
             begin_epoch(epoch)
             row = {"epoch": epoch, "lr": max(group["lr"] for group in optimizer.param_groups)}
             pieces = batches.steps(epoch, ranks)
-            row["train_loss"] = train_epoch(session, model, pieces, loss_of, stepped, bar)
+            row["train_loss"] = train_epoch(session, model, pieces, loss_of, stepped, bar.update)
             for own in [model, shown] if decay else [model]:
                 ranks.average_statistics(own)
             row |= evaluate(shown) if evaluate else {}
@@ -222,7 +219,7 @@ def train_epoch(
     steps: Iterable[list[Piece]],
     loss_of: Callable[[nn.Module, Any], Tensor],
     step: Callable[[int], object],
-    bar: tqdm,
+    advance: Callable[[], object],
 ) -> float:
     """The mean loss of one pass over the training batches; `step` changes the weights."""
     device, ranks, settings = session.device, session.ranks, session.settings
@@ -246,7 +243,7 @@ def train_epoch(
             clip_grad_norm_(model.parameters(), settings.clip_grad)
         step(number)
         losses.append(total)
-        bar.update()
+        advance()
     return float(ranks.sum(torch.stack(losses)).mean())
 
 
@@ -262,10 +259,8 @@ def step_at(optimizer: Optimizer, share: float) -> None:
 
 def is_over(history: list[Row], stopping: Stopping) -> bool:
     """Whether all epochs are done, or the last `patience` epochs brought no improvement."""
-    if len(history) >= stopping.epochs:
-        return True
-    if len(history) <= stopping.settled:
-        return False
+    if len(history) >= stopping.epochs or len(history) <= stopping.settled:
+        return len(history) >= stopping.epochs
     return len(history) - 1 - best_epoch(history, stopping) >= stopping.patience
 
 
@@ -335,8 +330,7 @@ def save_epoch(
 
 def restore(run: Run, parts: dict[str, Any], checkpoint: dict) -> list[Row]:
     """Restores the state after the last complete epoch; returns the history so far."""
-    state = run.load_resume()
-    if state is None:
+    if (state := run.load_resume()) is None:
         return []
     if state["checkpoint"] != checkpoint:
         raise RunError(f"{run.folder}: differs between hosts; put the workspace on a shared disk")

@@ -10,7 +10,6 @@ runs/<task>-<settings that differ from the defaults>-<8 hex digits of settings a
     resume.pt             optimiser, scheduler, history: the state after the last complete epoch
     predictions.parquet   one row per interview or clip, keyed by id
     scores.json           the score table; written last: it marks a finished run
-    corrections_used.csv  the file of `corrections`, where labels were corrected
 """
 
 import io
@@ -47,7 +46,6 @@ ADVICE = {
     "best.safetensors": LAST,
 }
 AGAIN = "delete what is there and start the same command again, which makes it anew"
-USED = "corrections_used.csv"
 UNREADABLE = (  # what the readers of these formats raise for a cut, empty or other file
     *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError),
     *(SafetensorError, pickle.UnpicklingError),
@@ -256,14 +254,9 @@ def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vo
     """The folder for these settings and data, created if absent.
 
     `data` identifies the data, names of classes included, by content and must contain `digest`; the
-    ids and groups of the vocabulary are those of the last call. A file of corrections is copied and
-    its digest added. Raises RunError if the named folder is of other settings or data; the sentence
-    lists the differences.
+    ids and groups of the vocabulary are those of the last call. Raises RunError if the named folder
+    is of other settings or data; the sentence lists the differences.
     """
-    corrections = b""
-    if path := getattr(settings, "corrections", ""):
-        corrections = Path(path).read_bytes()
-        data = data | {"corrections": short_hash(corrections)}
     name = settings.name or settings.run_name(task, json.dumps(data, sort_keys=True))
     run = Run(runs_folder() / name)
     requested = {"task": task, "settings": settings.result_settings(), "data": data}
@@ -274,8 +267,6 @@ def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vo
             )
     else:
         run.write_json("settings.json", requested)
-        if corrections:
-            write_atomically(run.folder / USED, corrections)
     if not (run.folder / "vocabulary.json").exists() or vocabulary != run.vocabulary():
         run.write_json("vocabulary.json", vocabulary.to_dict())
     return run

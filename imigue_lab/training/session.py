@@ -24,7 +24,7 @@ import torch
 from imigue_lab.data.workspace import locked
 from imigue_lab.errors import RunError, SettingsError, without_password
 from imigue_lab.training.ranks import Ranks, find_process, open_ranks
-from imigue_lab.training.runs import USED, Row, Run
+from imigue_lab.training.runs import Row, Run
 from imigue_lab.training.scores import score_table
 from imigue_lab.training.settings import PLACES, TrainSettings
 
@@ -79,8 +79,6 @@ class Session:
             return
         seconds = time.monotonic() - self.start_s
         settings = self.settings.model_dump()
-        if settings.get("corrections"):
-            settings["corrections"] = str(self.run.folder / USED)  # people go on with the other
         self.run.write_predictions(predictions)
         self.run.write_json(
             "provenance.json",

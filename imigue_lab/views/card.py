@@ -15,7 +15,6 @@ import plotly.graph_objects as go
 
 from imigue_lab.data.checks.root import check_root
 from imigue_lab.data.index import SPLITS
-from imigue_lab.data.source import TABLES
 from imigue_lab.data.vocabulary import OWN, builtin
 from imigue_lab.data.workspace import workspace
 from imigue_lab.errors import LabError
@@ -255,9 +254,9 @@ def findings_of(run: Run) -> list[str]:
     """Findings of the data check now, trusting file headers; a sentence if the data are missing."""
     settings = settings_of(run)
     try:
-        own = [getattr(settings, name, "") for name in TABLES]
-        index = open_index(run, settings.data, *own)
-        report = check_root(index.root, decode="none", subjects=own[2])
+        labels, subjects = (getattr(settings, name, "") for name in ("labels", "subjects"))
+        index = open_index(run, settings.data, labels, settings.store, subjects)
+        report = check_root(index.root, decode="none", subjects=subjects)
     except LabError as error:
         return [f"the data can no longer be checked: {error}"]
     return [str(finding) for finding in report.findings] or ["no findings"]

@@ -16,10 +16,10 @@ from imigue_lab.data.corrections import (
 )
 from imigue_lab.data.source import open_data
 from imigue_lab.errors import DataError
+from imigue_lab.results.open import load_run, settings_of
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
-from imigue_lab.training.gesture_clips import load_gesture_data
-from imigue_lab.training.runs import open_run
+from imigue_lab.training.gesture_clips import load_gesture_data, open_clip_run
 
 
 @pytest.fixture
@@ -158,10 +158,16 @@ def test_a_run_is_trained_on_the_corrected_labels_and_says_so(correct, clips, in
         r.startswith("labels corrected by mine.csv: 1 rel") for r in run.provenance()["remarks"]
     )
     assert run.settings()["data"]["corrections"]
-    kept = run.provenance()["where"]["corrections"]
+    kept = settings_of(run).corrections
     assert kept == str(run.folder / "corrections_used.csv")
     again = BaselineSettings.from_arguments({**small, "corrections": kept})
     assert train_baseline(again).folder == run.folder
+    correct(one, "reject")  # later, which changes neither the run nor its data
+    opened = load_run(str(run.folder))
+    assert (
+        index.vocabulary.classes[opened.index.clips.set_index("clip_id").label[one.clip_id]] == name
+    )
+    assert opened.data.identity()["digest"] == run.settings()["data"]["digest"]
 
 
 def test_a_confirmation_alone_makes_another_run(correct, clips, index):
@@ -171,14 +177,14 @@ def test_a_confirmation_alone_makes_another_run(correct, clips, index):
         clip = clips["train"].loc[number]
         path = correct(clip, "confirm", index.vocabulary.classes[clip.label])
         settings = BaselineSettings.from_arguments({"corrections": path})
-        folders.add(open_run("confirmed", settings, data, index.vocabulary).folder)
+        folders.add(open_clip_run("confirmed", settings, data, index.vocabulary).folder)
     assert len(folders) == 2
 
 
-def test_corrections_change_the_digest_of_the_data(correct, clips, index, synthetic):
+def test_corrections_change_the_digest_of_the_data(correct, clips, index):
     path = correct(clips["train"].loc[0], "reject")
-    plain, corrected = (open_data(str(synthetic), corrections=own) for own in ("", path))
-    assert load_gesture_data(plain).digest != load_gesture_data(corrected).digest
+    corrected = with_corrections(index, path)
+    assert load_gesture_data(index).digest != load_gesture_data(corrected).digest
 
 
 @pytest.fixture

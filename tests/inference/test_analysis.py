@@ -13,19 +13,15 @@ import pytest
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import with_windows
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
+from imigue_lab.data.store import open_features
 from imigue_lab.data.videos.video import Video, write_video
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.features import shipped
 from imigue_lab.features.poses import fit_layout, read_user_recording
-from imigue_lab.inference.analysis import (
-    analyse,
-    apply_corrections,
-    count_dropped,
-    export,
-    far_from_face,
-)
-from imigue_lab.inference.keypoints import prepare_video
+from imigue_lab.inference.analysis import analyse, apply_corrections, export
+from imigue_lab.inference.keypoints import far_from_face, prepare_video
+from imigue_lab.inference.segments import count_dropped
 from imigue_lab.inference.windows import AnalyseSettings, open_encoder, score_windows
 from imigue_lab.results.open import stored_settings
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -402,8 +398,10 @@ def test_dropped_gestures_are_counted(analysis, blind):
 
 def test_keypoints_far_from_the_face_are_reported(analysis):
     layout, own = LAYOUTS["imigue22"], analysis.own
-    assert not far_from_face(own, layout, analysis.emotion)
+    face = open_features(analysis.emotion.settings.face, "", own.index)
+    boxes = face.read(own.video_id)["face_boxes"]
+    assert not far_from_face(own, layout, boxes)
     shifted = own.keypoints + np.float32([200, 0, 0]) * (own.keypoints[..., 2:] > 0)
-    (remark,) = far_from_face(replace(own, keypoints=shifted), layout, analysis.emotion)
+    (remark,) = far_from_face(replace(own, keypoints=shifted), layout, boxes)
     frames = remark.split(" in ")[1].split()[0]
     assert int(frames) > own.frames / 2 and "another person" in remark

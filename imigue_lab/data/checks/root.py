@@ -26,10 +26,10 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.cache import convert
 from imigue_lab.data.keypoint_files.clips import is_array, parse, read_file, with_extracted
 from imigue_lab.data.layouts.recognise import survey_root, with_people
-from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import present
 from imigue_lab.data.skeletons.keypoints import Layout
 from imigue_lab.data.videos.video import Frame, Video, VideoInfo, probe_all, rates_of
+from imigue_lab.data.workspace import progress
 from imigue_lab.errors import DataError, LabError
 
 ORDER = ("error", "warning", "note")

@@ -22,8 +22,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from imigue_lab.data.keypoint_files.formats import file_of
-from imigue_lab.data.progress import progress
-from imigue_lab.data.workspace import short_hash, workspace, write_array
+from imigue_lab.data.workspace import progress, short_hash, workspace, write_array
 from imigue_lab.errors import DataError, LabError, unreadable
 
 PARALLEL_FROM = 64_000_000  # bytes of files; fewer are parsed before other processes have started

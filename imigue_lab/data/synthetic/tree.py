@@ -29,7 +29,6 @@ from jaxtyping import Float, Float32
 from imigue_lab.data.index import MARKER, Index
 from imigue_lab.data.layouts.imigue import COLUMNS
 from imigue_lab.data.layouts.recognise import read_index
-from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.synthetic import story
 from imigue_lab.data.synthetic.features import write_clip_features, write_features
@@ -46,7 +45,14 @@ from imigue_lab.data.synthetic.recording import (
 from imigue_lab.data.synthetic.story import Gesture, Interview, SyntheticSpec
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import builtin
-from imigue_lab.data.workspace import atomic_path, locked, workspace, write_array, write_atomically
+from imigue_lab.data.workspace import (
+    atomic_path,
+    locked,
+    progress,
+    workspace,
+    write_array,
+    write_atomically,
+)
 from imigue_lab.errors import DataError
 
 TREE = tomllib.loads(Path(__file__).with_name("tree.toml").read_text(encoding="utf-8"))

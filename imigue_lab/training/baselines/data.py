@@ -10,10 +10,10 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.index import Index
 from imigue_lab.data.skeletons.geometry import Box, person_box
 from imigue_lab.data.skeletons.keypoints import to_stored
-from imigue_lab.data.source import open_data_of
 from imigue_lab.data.splits import GestureSplit, split_gestures, with_validation
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import DataError
@@ -181,7 +181,7 @@ def load_baseline_data(
     DataError if these are incomplete or inconsistent.
     """
     modality, fold, seed = ROWS[settings.model].modality, settings.fold, settings.seed
-    index = index or open_data_of(settings)
+    index = index or open_corrected(settings)
     around = modality == "RGB" and settings.region == "person"
     if not gestures and (modality != "RGB" or around):
         gestures = load_gesture_data(index, fold, seed, settings.keypoints)

@@ -25,10 +25,9 @@ from torchvision.transforms.v2.functional import resize
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
-from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import SHORTER
 from imigue_lab.data.videos.video import Frames, Video, segment_centres
-from imigue_lab.data.workspace import atomic_path, locked, short_hash, workspace
+from imigue_lab.data.workspace import atomic_path, locked, progress, short_hash, workspace
 from imigue_lab.errors import DataError, some
 from imigue_lab.models.checkpoints.registry import Family, fill, read_checkpoint, unwrap
 from imigue_lab.models.weights import digest

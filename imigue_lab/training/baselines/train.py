@@ -37,12 +37,17 @@ from imigue_lab.training.baselines.start import (
     runs_named,
     take_over,
 )
-from imigue_lab.training.gesture_clips import GestureData, clip_rows, prediction_table
+from imigue_lab.training.gesture_clips import (
+    GestureData,
+    clip_rows,
+    open_clip_run,
+    prediction_table,
+)
 from imigue_lab.training.leaks import record_training_clips, refuse_held_out
 from imigue_lab.training.loop import Stopping, fit, select_epochs
 from imigue_lab.training.optimisers import parameter_groups
 from imigue_lab.training.ranks import ALONE, Ranks
-from imigue_lab.training.runs import Row, Run, open_run
+from imigue_lab.training.runs import Row, Run
 from imigue_lab.training.scores import validation_scores
 from imigue_lab.training.session import Device, open_session
 
@@ -69,7 +74,7 @@ def train_baseline(
     for before in starts:
         refuse_held_out("checkpoint", before, data.held_out)
     identity = data.identity() | identity_of_start(settings.checkpoint)
-    run = open_run("baseline", settings, identity, data.split.vocabulary)
+    run = open_clip_run("baseline", settings, identity, data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run

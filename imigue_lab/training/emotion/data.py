@@ -8,7 +8,7 @@ import pandas as pd
 
 from imigue_lab.data.datasets import EmotionFeatures, load_features, present_windows
 from imigue_lab.data.index import Index
-from imigue_lab.data.source import open_data_of
+from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import EmotionSplit, split_emotion
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
@@ -71,7 +71,7 @@ def load_emotion_data(settings: EmotionSettings, index: Index | None = None) -> 
     `index` replaces the index of `settings.data`; only its files are read. Raises DataError if the
     data are incomplete or inconsistent; SettingsError if `positive` is not one of two outcomes.
     """
-    index = index or open_data_of(settings)
+    index = index or open_data(settings.data, settings.labels, settings.store, settings.subjects)
     index = with_positive(index, settings.positive)
     split = split_emotion(index, settings.fold, settings.move_negatives, settings.seed)
     context = open_features(settings.context, settings.store, index)

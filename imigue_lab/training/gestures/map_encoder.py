@@ -21,11 +21,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.progress import progress
 from imigue_lab.data.skeletons.geometry import crop_places
 from imigue_lab.data.skeletons.graphs import Stream
 from imigue_lab.data.store import EncoderStore, Encoding, OwnFeatures, create_store
-from imigue_lab.data.workspace import short_hash
+from imigue_lab.data.workspace import progress, short_hash
 from imigue_lab.errors import DataError, RunError
 from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.tokens import STEP, WHOLE, Region

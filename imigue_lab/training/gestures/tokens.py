@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 
 from imigue_lab.data.clips import frame_mask, pad_time
+from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.datasets import UNLABELLED
 from imigue_lab.data.index import Index
 from imigue_lab.data.samplers import BalancedSampler
 from imigue_lab.data.skeletons.keypoints import to_stored
-from imigue_lab.data.source import open_data_of
 from imigue_lab.data.store import Encoding, open_features
 from imigue_lab.data.workspace import short_hash
 from imigue_lab.errors import RunError
@@ -232,7 +232,7 @@ def load_gesture_tokens(settings: GestureSettings, index: Index | None = None) -
     `index` replaces the index of `settings.data`; only its files are read. Raises DataError or
     RunError if the data or the named runs do not fit.
     """
-    index = index or open_data_of(settings)
+    index = index or open_corrected(settings)
     gestures = load_gesture_data(index, settings.fold, settings.seed, settings.keypoints)
     device, filmed = open_device(settings.device).torch_device, None
     if settings.rgb_run:

@@ -16,7 +16,7 @@ from imigue_lab.models.gesture_loss import gesture_loss
 from imigue_lab.models.graph.agcn import TwoStream, build_agcn
 from imigue_lab.models.memory import alpha_at
 from imigue_lab.training.baselines.train import load_baseline
-from imigue_lab.training.gesture_clips import clip_rows, prediction_table
+from imigue_lab.training.gesture_clips import clip_rows, open_clip_run, prediction_table
 from imigue_lab.training.gestures.map_encoder import MapEncoder
 from imigue_lab.training.gestures.pose_encoder import load_pose_encoder
 from imigue_lab.training.gestures.settings import GestureSettings
@@ -31,7 +31,7 @@ from imigue_lab.training.leaks import record_training_clips, refuse_leaked
 from imigue_lab.training.loop import Stopping, fit, select_epochs
 from imigue_lab.training.optimisers import parameter_groups
 from imigue_lab.training.ranks import ALONE, Ranks
-from imigue_lab.training.runs import Row, Run, open_run
+from imigue_lab.training.runs import Row, Run
 from imigue_lab.training.scores import validation_scores
 from imigue_lab.training.session import Device, open_session
 
@@ -89,7 +89,7 @@ def train_gesture(
     """
     data = loaded or load_gesture_tokens(settings)
     selection, data = select_epochs(train_gesture, settings, data)
-    run = open_run("gesture", settings, data.identity(), data.gestures.split.vocabulary)
+    run = open_clip_run("gesture", settings, data.identity(), data.gestures.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run

@@ -13,7 +13,7 @@ import torch
 from imigue_lab.data.clips import Clip, collate
 from imigue_lab.data.index import Index
 from imigue_lab.data.segments import slide, with_windows
-from imigue_lab.data.source import open_data_of
+from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import GestureSplit, split_gestures
 from imigue_lab.models.mamp import SEGMENT
 from imigue_lab.models.pictures.videomae import TUBE, cell_mask, tube_mask
@@ -119,7 +119,7 @@ def load_pretraining_data(settings: PretrainSettings) -> PretrainingData:
     Raises:
         DataError: the data are incomplete or inconsistent.
     """
-    index = open_data_of(settings)
+    index = open_data(settings.data, store=settings.store, subjects=settings.subjects)
     labelled = split_gestures(index, settings.fold, settings.seed).clips
     labelled = labelled[labelled.split != "test"]
     column = "keypoints" if settings.kind == "motion" else "video"

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from imigue_lab.data.clips import ClipDataset, check_ranges
+from imigue_lab.data.corrections import open_corrected
 from imigue_lab.data.index import Index
 from imigue_lab.data.keypoint_files.clips import map_clips
 from imigue_lab.data.segments import slide, with_windows
 from imigue_lab.data.skeletons.geometry import normalise_body, present
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, subset, to_stored
-from imigue_lab.data.source import open_data_of
 from imigue_lab.data.splits import (
     GestureSplit,
     leave_out,
@@ -148,7 +148,7 @@ def load_recognition_data(
     `index` replaces the index of `settings.data`. Raises DataError if the data are incomplete or
     inconsistent, RunError for a run that cannot be used.
     """
-    index = index or open_data_of(settings)
+    index = index or open_corrected(settings)
     index = with_richer_files(index, settings.keypoints)
     split = split_gestures(index, settings.fold, settings.seed)
     videos, parts = split_videos(index, split, settings.fold), list[Any]()

@@ -16,9 +16,9 @@ from jaxtyping import Float32
 from torch import nn
 
 from imigue_lab.data.index import Index
-from imigue_lab.data.progress import progress
 from imigue_lab.data.segments import slide, with_windows
 from imigue_lab.data.store import EncoderStore, Encoding, create_store
+from imigue_lab.data.workspace import progress
 from imigue_lab.models.baselines import ROWS
 from imigue_lab.training.baselines.clips import draws_in_order
 from imigue_lab.training.baselines.data import load_baseline_data

@@ -17,6 +17,7 @@ from imigue_lab.data.index import SPLITS, is_synthetic
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.models.recognition import BUILDERS, Found, FrameNetwork, paint, read
+from imigue_lab.training.gesture_clips import open_clip_run
 from imigue_lab.training.loop import EpochBatches, Stopping, fit, select_epochs
 from imigue_lab.training.ranks import ALONE, Ranks
 from imigue_lab.training.recognition.data import (
@@ -35,7 +36,7 @@ from imigue_lab.training.recognition.scores import (
     score_segments,
 )
 from imigue_lab.training.recognition.settings import RecognitionSettings, Rule
-from imigue_lab.training.runs import Row, Run, open_run
+from imigue_lab.training.runs import Row, Run
 from imigue_lab.training.session import Device, open_device, open_session
 
 THRESHOLD_FILE = "threshold.json"  # in a run's folder
@@ -68,7 +69,7 @@ def train_recognition(
     """
     data = loaded or load_recognition_data(settings)
     selection, data = select_epochs(train_recognition, settings, data)
-    run = open_run("recognition", settings, data.identity(), data.split.vocabulary)
+    run = open_clip_run("recognition", settings, data.identity(), data.split.vocabulary)
     with open_session(run, settings, data.remarks()) as session:
         if session is None:
             return run

@@ -2,7 +2,8 @@
 
 import sys
 
-from imigue_lab.data.progress import next_step, progress, steps
+from imigue_lab.data.workspace import progress
+from imigue_lab.inference.analysis import next_step, steps
 
 
 def test_bars_within_steps_are_numbered_and_disappear(capsys):
@@ -10,7 +11,7 @@ def test_bars_within_steps_are_numbered_and_disappear(capsys):
         next_step()
         assert list(progress(range(3), desc="extract", file=sys.stderr)) == [0, 1, 2]
     within = capsys.readouterr().err.split("\r")
-    assert within[1].startswith("2 of 2, faces: extract:   0%")
+    assert within[1].startswith("2 of 2, faces extract:   0%")
     assert not within[-2].strip() and not within[-1]  # cleared
     assert list(progress(range(3), desc="extract", file=sys.stderr)) == [0, 1, 2]
     assert capsys.readouterr().err.split("\r")[-1].startswith("extract: 100%")
