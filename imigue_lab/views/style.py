@@ -1,8 +1,11 @@
 """Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
+import re
 from collections.abc import Iterable, Sequence
 from textwrap import shorten, wrap
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from imigue_lab.data.index import Index, is_synthetic
@@ -17,6 +20,7 @@ SYNTHETIC = "these interviews are synthetic: nothing here was filmed"
 # Okabe and Ito's, with a violet instead of their yellow, which is invisible on white
 DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#870ff0", "#222222")
 GROUP_COLOURS = (*DISTINCT, CONTEXT, FACE, NEGATIVE, "#b0413e", "#4c9aa8", NEUTRAL)
+NAMED = ("x", "y", "name", "text", "hovertext", "customdata", "labels")  # parts with names of data
 TOOLBAR = 44  # pixels from the top to the baseline of a title
 WIDEST, LINE = 62, 100  # characters of a title's line, and of the notes below it
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": POSITIVE}
@@ -26,11 +30,14 @@ def styled(
     figure: go.Figure, title: str, notes: Sequence[str] = (), height=360, above=0, **margin: int
 ) -> go.Figure:
     """Applies the shared look, below the toolbar; `notes` are one line below the title. Where it is
-    too short, an i at its right shows them all to a pointer.
+    too short, an i at its right shows them all to a pointer. Markup in names is shown as text.
 
     `above` are pixels between it and the axes; `margin` is that of other sides than the top, by
     plotly's names.
     """
+    for trace in figure.data:
+        trace.update({name: literal(trace[name]) for name in NAMED if name in trace})
+    title, notes = literal(title), [literal(note) for note in notes]
     whole = " · ".join(notes)
     title = "<br>".join(line for part in title.split("<br>") for line in wrap(part, WIDEST))
     end = TOOLBAR + 22 * title.count("<br>") + 22 * bool(notes)  # baseline of the last line
@@ -52,6 +59,15 @@ def styled(
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )
     return figure
+
+
+def literal(value: Any) -> Any:
+    """Without markup, which plotly would draw, but for line breaks; of lists and arrays, too."""
+    if isinstance(value, str):
+        return re.sub(r"<(?!br>)", "&lt;", value)
+    if isinstance(value, list | tuple) or getattr(value, "dtype", np.dtype(int)).kind in "OU":
+        return [literal(own) for own in value]
+    return value
 
 
 def class_colours(vocabulary: Vocabulary, most: int = len(GROUP_COLOURS)) -> list[str]:
