@@ -223,10 +223,8 @@ def write_preset(
 
 
 def guard(cls: type[S]) -> S:
-    """The settings of the running notebook, see `settings_from_cells`.
-
-    Prints the workspace and the values in force: a cell that was edited and not run does not count.
-    """
+    """The settings of the running notebook, see `settings_from_cells`; prints the workspace and the
+    values in force, because a cell that was edited and not run again does not count."""
     from IPython import get_ipython
 
     shell = get_ipython()

@@ -22,7 +22,7 @@ DISTINCT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#
 GROUP_COLOURS = (*DISTINCT, CONTEXT, FACE, NEGATIVE, "#b0413e", "#4c9aa8", NEUTRAL)
 NAMED = ("x", "y", "name", "text", "hovertext", "customdata", "labels")  # parts with names of data
 TOOLBAR = 44  # pixels from the top to the baseline of a title
-WIDEST, LINE = 62, 100  # characters of a title's line, and of the notes below it
+WIDEST, LINE = 62, 90  # characters of a title's line, and of the notes below it
 SPLIT_COLOURS = {"train": CONTEXT, "validation": FACE, "test": POSITIVE}
 
 
@@ -46,7 +46,7 @@ def styled(
     if line != whole:
         corner = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "right"}
         corner |= {"xshift": margin["r"] - 4, "yshift": margin["t"] - end - 6, "yanchor": "bottom"}
-        sign = {"text": "i", "font_size": 11, "width": 12, "bordercolor": NEUTRAL, "borderpad": 1}
+        sign = {"text": " i ", "font_size": 11, "bordercolor": NEUTRAL, "bgcolor": "white"}
         figure.add_annotation(hovertext="<br>".join(notes), showarrow=False, **corner, **sign)
     text = title + f"<br><sub>{line}</sub>" * bool(notes)
     figure.update_layout(

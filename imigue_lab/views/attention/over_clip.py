@@ -37,7 +37,7 @@ TILE = 118  # pixels of a tile's width
 HEAT, LIGHT, DEEP = (213, 94, 0), (232, 241, 250), (8, 48, 107)  # of places; of joints
 HEAT_SCALE = [[0, f"rgba{(*HEAT, 0)}"], [1, f"rgba{(*HEAT, 0.85)}"]]
 JOINT_SCALE = [[0, f"rgb{LIGHT}"], [1, f"rgb{DEEP}"]]
-MERGED = "merged tokens"
+MERGED = "merged"
 Borders = tuple[maps.Edges, maps.Edges]  # of columns, of rows
 Corners = list[float | None]  # None is a gap
 LEGEND = (  # symbol of plotly, glyph, colour, meaning
@@ -45,7 +45,7 @@ LEGEND = (  # symbol of plotly, glyph, colour, meaning
     ("circle", "●", f"rgb{DEEP}", "joint that places attend to: larger, darker"),
     ("line-ew", "━", maps.TO_RGB, "a place attends to a joint"),
     ("line-ew", "━", maps.TO_POSE, "a joint attends to a place"),
-    ("square-open", "□", DISTINCT[2], "merged token: one colour"),
+    ("square-open", "□", DISTINCT[2], "merged tokens"),
 )
 FULL = 4.0  # multiple of an equal share at which colours are deepest
 
