@@ -13,6 +13,7 @@ from tests.browser.laboratory import CHROMIUM
 
 HARM = "<img src=x onerror=document.title='harm'>"
 NAMES = [f"nod {HARM}", "<b>wave</b> & <i>clap</i>", "rub\n<script>document.title='harm'</script>"]
+SHOWN = 16  # letters of a name that every place shows
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here; make system installs it"
@@ -73,7 +74,8 @@ def test_names_with_markup_are_text_in_pages_and_widgets(desk, run, root):
     for path in pages:
         page = desk.page.context.browser.new_page()
         page.goto(path.as_uri())
-        page.wait_for_selector(".js-plotly-plot .ytick")
+        drawn = "!document.querySelector('.js-plotly-plot:not(:has(.ytick))')"
+        page.wait_for_function(drawn)
         check(page, [".ytick text"] + ["td"] * (path == pages[0]))
         page.close()
 
@@ -84,4 +86,4 @@ def check(page, places):
     for place in places:
         texts = [t.replace("\xa0", " ") for t in page.locator(place).all_text_contents()]
         for name in NAMES[:2]:
-            assert any(name.strip() in text for text in texts), (place, name, texts)
+            assert any(name[:SHOWN] in text for text in texts), (place, name, texts)
