@@ -46,7 +46,7 @@ def main(seed: str = "1") -> None:
     print(run.metrics()[["epoch", "validation_loss", "probe_accuracy"]].to_string(index=False))
     scores = run.scores()
     print(scores.to_string(index=False))
-    settings = PretrainSettings.from_arguments(run.settings()["settings"])
+    settings = PretrainSettings.from_arguments(run.settings()["settings"] | {"data": str(root)})
     data = load_pretraining_data(settings)
     torch.manual_seed(settings.seed)
     untrained = build_pretraining(checkpoint_of(settings, data))
