@@ -151,7 +151,6 @@ def fit(
         SettingsError: without a validation split, the best epoch is to be kept.
     """
     run, ranks = session.run, session.ranks
-    seed = session.settings.seed * 100_003
     steps, warmup = len(batches), session.settings.lr_warmup
     length = (stopping.epochs, stopping.patience, steps, warmup)
     scheduler = build_scheduler(schedule, optimizer, *length)
@@ -191,7 +190,7 @@ def fit(
     ) as bar:
         while not is_over(history, stopping):
             epoch = len(history)
-            seed_everything(seed + epoch + 7_919 * ranks.rank)
+            seed_everything(session.settings.seed * 100_003 + epoch + 7_919 * ranks.rank)
             if epoch == stopping.settled and isinstance(scheduler, ReduceLROnPlateau):
                 # forgets earlier epochs, in which parts of the model were inactive
                 scheduler.best, scheduler.num_bad_epochs = torch.inf, 0
@@ -209,7 +208,6 @@ def fit(
                 save_epoch(run, parts, shown.state_dict(), checkpoint, history, stopping)
             bar.set_postfix_str(describe(row, stopping))
         bar.total = bar.n  # complete, also where patience ended it
-        bar.refresh()
     ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
     return model.to(session.device.torch_device)
