@@ -207,7 +207,6 @@ def fit(
                 session.log(row)
             bar.set_postfix_str(describe(row, stopping))
         bar.total = bar.n  # complete, also where patience ended it
-        bar.refresh()
     ranks.agree(None)  # rank 0 has written the weights
     model.load_state_dict(run.load_weights("best", checkpoint))
     return model.to(session.device.torch_device)
