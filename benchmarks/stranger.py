@@ -28,7 +28,7 @@ LEFT_OUT = {  # pattern -> reason
     r"-weights \w+400|\.pth|\.pyth|imagenet|preset paper": "needs published weights, or days",
     r"swin-rgb|together|outcome|--rgb-run|joint bone|ROOT/context": "needs what is left out",
     r"slowonly|poseconv3d|rgb,pose|--stream all|--folds 5": "takes hours without a GPU",
-    r"--seeds 8|--trials 100": "takes an hour; `make soak` contains such studies",
+    r"--seeds 8|--trials 100|--videos 192|--windows 2": "takes long; `make soak` has its like",
     r"postgresql": "needs a database server",
     r"…": "is an outline",
 }
