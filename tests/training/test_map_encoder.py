@@ -384,7 +384,7 @@ def test_tokens_of_masked_networks_are_those_before_the_head_at_the_same_places(
         logits = net(*clips.enter(clips.collate(clips.draws(number))))
     joints = pose.tokens.float().mean(dim=(0, 1)).flatten()
     assert_close(net.head(joints[None]) + net.prior, logits, atol=4e-3, rtol=2e-3)
-    assert data.grid(clip_id) == (2, 8, 8)
+    assert data.grid(clip_id) == (2, 4, 4)
     net = load_baseline(data.filmed.run)
     with torch.no_grad():
         expected = net.head(data.rgb[clip_id].float().mean(dim=(0, 1, 2))) + net.prior
@@ -397,7 +397,7 @@ def test_views_show_their_joints_and_remarks_their_random_starts(on_masked):
     opened = open_gesture_run("on-masked", AttentionSettings())
     system, clip_id = load_attentive(opened), opened.data.part("test").clip_id.iloc[0]
     seen = read_attention(opened, system, clip_id)
-    assert not seen.of_cells and seen.grid == (2, 8, 8)
+    assert not seen.of_cells and seen.grid == (2, 4, 4)
     kept = on_masked.predictions().set_index("clip_id").loc[clip_id, PROBABILITIES]
     np.testing.assert_allclose(seen.probability, kept.astype(float), atol=1e-5)
     assert delete_tokens(opened, system, [clip_id], draws=1).probability.between(0, 1).all()
