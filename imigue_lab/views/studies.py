@@ -44,7 +44,7 @@ def gains(table: pd.DataFrame, runs: dict[str, list[Run]]) -> go.Figure:
     first = table.iloc[0]
     sizes = f"{first.n} items of {first.clusters} {first.unit}, {first.seeds} seeds"
     title = f"{len(shown)} variants against the full model on {first.split}"
-    notes = [sizes, *notes_of(next(iter(runs.values()))[0])]
+    notes = [*notes_of(next(iter(runs.values()))[0]), sizes]
     return styled(figure, title, notes, height=220 + 40 * len(shown))
 
 
@@ -79,8 +79,8 @@ def plot(study: "Study", title: str, kind: str, height: int = 360, **options: An
 
     complete = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
     title = f"{title} ({complete} trials)"
-    notes = ["scores are means over held-out folds of subjects; the test split is not used"]
-    notes += headlines(study.user_attrs.get("remarks", []))
+    notes = headlines(study.user_attrs.get("remarks", []))
+    notes += ["scores are means over held-out folds of subjects; the test split is not used"]
     if complete < 3:
         few = "Fewer than three trials are complete; increase `trials` and run again."
         return empty_figure(few, title, notes)
