@@ -189,6 +189,8 @@ def distorted(
 
 def as_input(frames: UInt8[Tensor, "B T 3 H W"], model: str) -> Tensor:
     """``(x / 255 - mean) / deviation`` of R, G and B; (B, 3, T, H, W), or (B, 3 T, H, W)."""
+    from torchvision.transforms.v2.functional import normalize
+
     x = normalize(frames / 255, *(KINETICS if model == "mvitv2-s" else IMAGENET))
     form = "b t c h w -> b (t c) h w" if model in STACKED else "b t c h w -> b c t h w"
     return rearrange(x, form).contiguous()
