@@ -13,11 +13,10 @@ from imigue_lab.app import main
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.errors import DataError, RunError, SettingsError
-from imigue_lab.results.compare import scored_items
 from imigue_lab.results.submit import submit
 from imigue_lab.results.submit_segments import submit_segments
 from imigue_lab.training.runs import Run, runs_folder
-from imigue_lab.views.card import write_card
+from imigue_lab.views.answers import read_predictions
 
 IMIGUE = builtin("imigue")
 
@@ -392,8 +391,6 @@ def test_the_command_needs_no_track_for_a_run_of_recognition(segments, finished,
         assert end.value.code == 2 and "track: expected track 1 or 3" in capsys.readouterr().err
 
 
-def test_segments_are_neither_compared_by_items_nor_shown_on_a_card(segments):
-    run = segments()
-    for refuse in (lambda: scored_items(run), lambda: write_card(run)):
-        with pytest.raises(RunError, match="got segments of whole videos; name another"):
-            refuse()
+def test_segments_are_not_shown_as_classified_clips(segments):
+    with pytest.raises(RunError, match="got segments of whole videos; name another"):
+        read_predictions(segments())
