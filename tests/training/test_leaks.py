@@ -119,7 +119,7 @@ def test_unknown_subjects_are_reported_by_run_table_card_and_check(tmp_path, cap
     main([*words, "--fold", "0", "--name", "no-subjects"])
     assert remark in capsys.readouterr().out  # a finished run says it too
     main(["card", "no-subjects"])
-    page = Path(capsys.readouterr().out.strip()).read_text()
+    page = Path(capsys.readouterr().out.strip().removeprefix("card: ")).read_text()
     assert page.count("ubjects are unknown for 16 of 16 videos") >= 2
     main(["check", str(root), "--decode", "none"])
     assert "warning, unknown subjects: subjects are unknown, so a person may be" in (
