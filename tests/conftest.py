@@ -128,7 +128,7 @@ def looked(synthetic):
     for stream in ("joint", "bone"):
         given = {"data": str(synthetic), "frames": 8, "epochs": 1, "name": f"looked-{stream}"}
         train_baseline(BaselineSettings.from_arguments({**given, "stream": stream}), data)
-    given = {"data": str(synthetic), "frames": 8, "epochs": 16, "warmup": 4, "ramp": 2, "lr": 4e-3}
+    given = {"data": str(synthetic), "frames": 8, "epochs": 12, "warmup": 4, "ramp": 2, "lr": 4e-3}
     given |= {"width": 24, "heads": 6, "batch_size": 16, "bank": 6, "top_k": 2, "patience": 16}
     given |= {"name": "looked", "keep": "last"}
     runs = {"joint_run": "looked-joint", "bone_run": "looked-bone"}
