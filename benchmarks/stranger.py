@@ -34,7 +34,7 @@ LEFT_OUT = {  # pattern -> reason
 }
 COPIES = {  # data that a page names -> the synthetic copy that replaces them
     "/data/iMiGUE": "--videos 12",
-    "/data/SMG": "--layout smg --videos 12",
+    "/data/SMG": "--layout smg --size long",
     "ROOT": "--videos 12",
 }
 FILM = "cp $(find {copy} -name '*.mp4' | head -1)"
