@@ -6,6 +6,10 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 DEMO := workspace/demo
 CONTEXT := context-lite0x2-blank
 FACE := face-expression
+# Parts of `make soak`, the longest first: a module of benchmarks each; arguments follow a +.
+SOAK := gesture_table+2 demo_table correspondence null_runs coverage fuzz video_probe loss_on+2 \
+  memory_effect+2 kill_training+gesture kill_training+motion kill_training+recognition leaks ensemble \
+  kill_training+emotion kill_extraction online signal_table null_ablation prior study_workers
 # Threads that spin while they wait for each other slow every other program.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
@@ -64,28 +68,16 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
 	$(BIN)/python -m benchmarks.gpu
 
-soak: $(READY)  ## long checks: signal tables, the demo on five sets, what VideoMAE learns from synthetic video, an ensemble, effect of loss and memory, gesture detection in long interviews, null runs, leaked encoders, 2,000 simulated test sets, killed workers, 20 kills each of training and extraction, 62,500 fuzz cases
-	$(BIN)/python -m benchmarks.signal_table
-	$(BIN)/python -m benchmarks.demo_table
-	$(BIN)/python -m benchmarks.null_runs
-	$(BIN)/python -m benchmarks.leaks
-	$(BIN)/python -m benchmarks.correspondence
-	$(BIN)/python -m benchmarks.gesture_table
-	$(BIN)/python -m benchmarks.video_probe
-	$(BIN)/python -m benchmarks.ensemble
-	$(BIN)/python -m benchmarks.loss_on
-	$(BIN)/python -m benchmarks.memory_effect
-	$(BIN)/python -m benchmarks.online
-	$(BIN)/python -m benchmarks.coverage
-	$(BIN)/python -m benchmarks.null_ablation
-	$(BIN)/python -m benchmarks.prior
-	$(BIN)/python -m benchmarks.study_workers
-	$(BIN)/python -m benchmarks.kill_training emotion
-	$(BIN)/python -m benchmarks.kill_training gesture
-	$(BIN)/python -m benchmarks.kill_training motion
-	$(BIN)/python -m benchmarks.kill_training recognition
-	$(BIN)/python -m benchmarks.kill_extraction
-	$(BIN)/python -m benchmarks.fuzz
+soak: $(READY)  ## long checks, two at a time: signals, leaks, null runs, intervals, kills, malformed files (2 hours); goes on where it was interrupted
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(SOAK:%=workspace/soak/%.txt) && tail -n +1 $(SOAK:%=workspace/soak/%.txt)
+
+# The output of a part; repeated once the code has changed.
+workspace/soak/%.txt: $(shell find imigue_lab benchmarks tests/data/fuzzing.py -type f -not -name '*.pyc')
+	@mkdir -p $(@D)
+	@echo "$(subst +, ,$*): started, output in $@.unfinished"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$(subst +, ,$*) > $@.unfinished 2>&1 \
+	  || { tail -n 20 $@.unfinished; echo "$(subst +, ,$*): failed"; exit 1; }
+	@mv $@.unfinished $@
 
 stranger:  ## run the commands of README and docs in a fresh clone; ENVIRONMENT=.venv skips the installation
 	$(PYTHON) benchmarks/stranger.py $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))

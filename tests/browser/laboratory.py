@@ -130,6 +130,19 @@ class Desk:
     def frame(self, canvas: str) -> int:
         return int(self.page.get_attribute(canvas, "data-frame"))
 
+    def settled(self, canvas: str, slider: str) -> int:
+        """The frame of the player's slider, once its picture is shown."""
+        place = f"document.querySelector('{slider}').value"
+        self.wait_until(f"document.querySelector('{canvas}').dataset.frame === {place}")
+        return self.frame(canvas)
+
+    def wait_for_change(self, canvas: str, before: str) -> None:
+        """Waits until the content of a canvas no longer has this hash."""
+        deadline = time.monotonic() + 20
+        while self.canvas(canvas) == before:
+            assert time.monotonic() < deadline, f"{canvas} did not change"
+            self.page.wait_for_timeout(20)
+
     def count(self, selector: str) -> int:
         return self.page.locator(selector).count()
 

@@ -43,19 +43,18 @@ def attention(desk, run_name):
 def test_dragging_through_the_clip_changes_heat_map_and_joints(attention):
     assert not attention.errors()
     assert attention.count(".js-plotly-plot") == 4
-    before, frame = attention.canvas(PLAYER), attention.frame(PLAYER)
+    frame, before = attention.settled(PLAYER, SLIDER), attention.canvas(PLAYER)
     attention.drag(SLIDER, 0.3, 0.5)  # the clip has a second before and after it
-    attention.wait_until(f"document.querySelector('{PLAYER}').dataset.frame !== '{frame}'")
+    assert attention.settled(PLAYER, SLIDER) != frame
     assert attention.canvas(PLAYER) != before
     attention.shot(".lab-player", "06_player")
 
 
 def test_another_layer_changes_the_picture_of_the_same_frame(attention):
-    before, frame = attention.canvas(PLAYER), attention.frame(PLAYER)
+    frame, before = attention.settled(PLAYER, SLIDER), attention.canvas(PLAYER)
     attention.page.select_option(".widget-dropdown:has-text('layer') select", "spatial")
-    attention.page.wait_for_timeout(1000)
-    assert attention.frame(PLAYER) == frame
-    assert attention.canvas(PLAYER) != before
+    attention.wait_for_change(PLAYER, before)
+    assert attention.settled(PLAYER, SLIDER) == frame
 
 
 def test_scrubbing_with_attention_takes_less_than_a_tenth_of_a_second(attention):
@@ -67,8 +66,7 @@ def test_another_clip_is_shown_with_its_own_attention(attention):
     title, before = attention.page.inner_text(TITLE), attention.canvas(PLAYER)
     attention.page.locator(".widget-dropdown:has-text('clip') select").select_option(index=3)
     attention.wait_until(f"document.querySelector('{TITLE}').textContent !== '{title}'")
-    attention.wait_for_frame(PLAYER)
-    assert attention.canvas(PLAYER) != before
+    attention.wait_for_change(PLAYER, before)
     attention.assert_no_errors()
 
 
@@ -98,7 +96,7 @@ def test_a_clicked_prototype_plays_its_nearest_clip(plane):
     click_prototype(plane)
     plane.wait_until(f"document.querySelector('{TITLE}').textContent !== '{title}'")
     plane.wait_for_frame(PLAYER)
-    assert plane.canvas(PLANE) != before  # a ring marks it
+    plane.wait_for_change(PLANE, before)  # a ring marks it
     assert "learned prototype" in plane.page.inner_text(".widget-label >> nth=-1")
     plane.shot(".lab-points", "05_points")
 
@@ -122,6 +120,5 @@ def test_another_colouring_changes_the_points(plane):
     plane.wait_until(
         "document.querySelector('.lab-points .legend').textContent.includes('incorrect')"
     )
-    plane.page.wait_for_timeout(300)
-    assert plane.canvas(PLANE) != before
+    plane.wait_for_change(PLANE, before)
     plane.assert_no_errors()

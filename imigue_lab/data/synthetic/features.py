@@ -30,7 +30,7 @@ CONTEXT = Encoding("synthetic-context", f"generator {story.VERSION}", "synthetic
 FACE = Encoding("synthetic-face", f"generator {story.VERSION}", "synthetic")
 GAIN = 6.0  # norm of each embedded variable's direction; the noise of one channel is 1
 
-RGB = Encoding("synthetic-rgb", f"generator {story.VERSION}, clips 1", "synthetic")
+RGB = Encoding("synthetic-rgb", f"generator {story.VERSION}, clips 2", "synthetic")
 TIMES, SIDE, DIM = 8, 4, 32  # of the map; of a token
 HUES, TRAITS = 6, 4
 AROUND = 0.25  # share of a token's content that all others of its clip contain

@@ -24,9 +24,9 @@ PLACE = {joint: index for index, joint in enumerate(JOINTS)}
 TIPS = {
     f"{side}_wrist": [f"{side}_{finger}_tip" for finger in FINGERS] for side in ("right", "left")
 }
-TREMOR = 0.025  # heights; 3.6 pixels
-WIDTH, HEIGHT = 192, 144  # pixels, 4:3
-TINY = 6  # factor by which tiny pictures are smaller
+TREMOR = 0.025  # heights; 7.2 pixels
+WIDTH, HEIGHT = 384, 288  # pixels, 4:3
+TINY = 12  # factor by which tiny pictures are smaller
 BITS = 12  # of the frame number in a tiny picture
 VISIBLE = {*story.MOVERS, "right_eye", "left_eye"}
 PERSON = tomllib.loads(Path(__file__).with_name("person.toml").read_text(encoding="utf-8"))
@@ -163,14 +163,14 @@ def draw(
     pen.polygon(torso, fill=look.shirt)
     for side in ("right", "left"):
         arm = [px[f"{side}_shoulder"], px[f"{side}_elbow"], px[f"{side}_wrist"]]
-        pen.line(arm, fill=look.shirt, width=13, joint="curve")
-        pen.circle(px[f"{side}_shoulder"], 7, look.shirt)
-        pen.circle(px[f"{side}_wrist"], 6, look.skin)
-    pen.line([px["neck"], px["nose"]], fill=look.skin, width=12)
+        pen.line(arm, fill=look.shirt, width=26, joint="curve")
+        pen.circle(px[f"{side}_shoulder"], 14, look.shirt)
+        pen.circle(px[f"{side}_wrist"], 12, look.skin)
+    pen.line([px["neck"], px["nose"]], fill=look.skin, width=24)
     draw_head(pen, look, px, smile, face_seen)
     pen.rectangle([0, HEIGHT * 0.93, WIDTH, HEIGHT], fill=(96, 72, 52))
     if mark is not None:
-        pen.circle(tuple(to_pixels(mark[0])), 6, tuple(HUES[mark[1]]))
+        pen.circle(tuple(to_pixels(mark[0])), 12, tuple(HUES[mark[1]]))
     return np.asarray(picture)
 
 
@@ -193,15 +193,15 @@ def draw_tiny(look: Look, nose: Place, frame: int) -> UInt8[np.ndarray, "height 
 def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen: bool) -> None:
     x, y = px["nose"]
     hair = tuple(c // 3 for c in look.skin)
-    pen.ellipse([x - 18, y - 24, x + 18, y + 20], fill=hair)
+    pen.ellipse([x - 36, y - 48, x + 36, y + 40], fill=hair)
     if not seen:
         return
-    pen.ellipse([x - 15, y - 18, x + 15, y + 20], fill=look.skin)
+    pen.ellipse([x - 30, y - 36, x + 30, y + 40], fill=look.skin)
     for side in ("right", "left"):
-        pen.circle(px[f"{side}_eye"], 2, (20, 20, 20))
-    bend = float(np.clip(5 * smile, -6, 6))
-    corners = [(x - 7, y + 11 - bend / 2), (x, y + 11 + bend / 2), (x + 7, y + 11 - bend / 2)]
-    pen.line(corners, fill=(140, 30, 40), width=2, joint="curve")
+        pen.circle(px[f"{side}_eye"], 4, (20, 20, 20))
+    bend = float(np.clip(10 * smile, -12, 12))
+    corners = [(x - 14, y + 22 - bend / 2), (x, y + 22 + bend / 2), (x + 14, y + 22 - bend / 2)]
+    pen.line(corners, fill=(140, 30, 40), width=4, joint="curve")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Recording:
     keypoints: Float[np.ndarray, "N V 3"]  # x, y in pixels, confidence; 3 decimals; 0 where missing
     look: Look
     marks: dict[int, tuple[str, int]]  # frame -> joint and hue number of the coloured spot
-    tiny: bool  # pictures and pixels are 32 x 24 instead of 192 x 144
+    tiny: bool  # pictures and pixels are 32 x 24 instead of 384 x 288
 
     def picture(self, frame: int) -> UInt8[np.ndarray, "height width 3"]:
         """One frame, RGB."""
@@ -257,7 +257,7 @@ def track(
     places: Float[np.ndarray, "N V 2"], scale: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "N V 3"]:
     """The output of a simulated pose detector: pixels with jitter, and a confidence."""
-    pixels = (to_pixels(places) + rng.normal(0, 0.3, places.shape)) * scale
+    pixels = (to_pixels(places) + rng.normal(0, 0.6, places.shape)) * scale
     score = rng.uniform(0.6, 0.95, places.shape[:2])
     points = np.nan_to_num(np.concatenate([pixels, score[..., None]], axis=2))
     points[np.isnan(places).any(axis=2)] = 0

@@ -37,7 +37,7 @@ from imigue_lab.data.checks.tables import OFFICIAL, OFFICIAL_TRAIN
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import short_hash
 
-FORMAT = 2  # of the files on disk; increment it when they change and no number does
+FORMAT = 3  # of the files on disk; increment it when they change and no number does
 VERSION = 1  # of the generator, and part of every seed; increment it when any number changes
 FPS = 25
 WINDOW = 16  # frames
