@@ -102,11 +102,14 @@ def test_a_clicked_prototype_plays_its_nearest_clip(plane):
 
 
 def test_hovering_names_a_point_and_the_wheel_zooms(plane):
-    canvas = plane.page.locator(PLANE).first
+    canvas, name = plane.page.locator(PLANE).first, "document.querySelector('.lab-points .name')"
     x, y = map(float, canvas.get_attribute("data-prototype").split())
     box = canvas.bounding_box()
-    plane.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-    plane.wait_until("document.querySelector('.lab-points .name').textContent.length > 5")
+    for outside in (5, box["width"] + 50):  # beside all points, and beside the plane
+        plane.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        plane.wait_until(f"{name}.textContent.length > 5")
+        plane.page.mouse.move(box["x"] + outside, box["y"] + 5)
+        plane.wait_until(f"{name}.textContent === ''")
     before = canvas.get_attribute("data-prototype"), plane.canvas(PLANE)
     plane.page.mouse.move(box["x"] + 5, box["y"] + 5)
     plane.page.mouse.wheel(0, -300)

@@ -171,7 +171,10 @@ def test_interviews_are_predicted_by_their_probability_of_a_win(trained):
 
 
 def test_figures_draw_the_tables_and_mark_synthetic_features(run, predictions):
-    heat = confusion(run, predictions).data[0]
+    matrix = confusion(run, predictions)
+    titles = matrix.layout.yaxis.title.text, matrix.layout.xaxis.title.text
+    assert titles == ("true class", "predicted class")
+    heat = matrix.data[0]
     assert np.array(heat.text).tolist() == confusion_counts(predictions).to_numpy().tolist()
     np.testing.assert_allclose(np.array(heat.z)[0], [0.5, 0.5, 0, 0])
     marks = accuracies(run, predictions).data[0]

@@ -192,11 +192,11 @@ class AroundPlayer(VBox):
         display(self._repr_mimebundle_() | {"text/plain": ""}, raw=True)
 
 
-def beside(player: Player | AroundPlayer, *lanes: Lanes) -> HBox:
-    """A player and its lanes, one below the other where the page is narrow; both fit a screen."""
-    column = VBox(lanes, layout=Layout(flex="1 1 420px")).add_class("lab-column")
-    player.layout = Layout(flex="1 1 420px")
-    return HBox([player, column], layout=Layout(flex_flow="row wrap", grid_gap="6px 14px"))
+def beside(left: Widget, *right: Widget) -> HBox:
+    """A player and its lanes, or a map and its player; the right below where the page is narrow."""
+    column = VBox(right, layout=Layout(flex="1 1 420px")).add_class("lab-column")
+    left.layout = Layout(flex="1 1 420px")
+    return HBox([left, column], layout=Layout(flex_flow="row wrap", grid_gap="6px 14px"))
 
 
 class Matrix(AnyWidget):

@@ -24,7 +24,7 @@ from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.results.open import GestureRun
 from imigue_lab.views.footage import as_source, clip_pictures
 from imigue_lab.views.player.lanes import Moment
-from imigue_lab.views.player.widgets import AroundPlayer, Player
+from imigue_lab.views.player.widgets import AroundPlayer, Player, beside
 from imigue_lab.views.prototypes.points import CLIP, ENTRY, PROTOTYPE, PlaneProjection, Points
 from imigue_lab.views.style import NEGATIVE, POSITIVE, class_colours, empty_figure, notes_of, styled
 
@@ -317,7 +317,7 @@ class PrototypeBrowser(AroundPlayer):
         first = int(np.flatnonzero(table.kind != PROTOTYPE)[0])
         self.moment = Moment(gesture.index, clip_id=self.clips[first])
         self.player = Player(self.moment)
-        super().__init__(self.player, [self.by, self.map, self.label, self.player])
+        super().__init__(self.player, [self.by, beside(self.map, self.label, self.player)])
         self.by.observe(self.recolour, "value")
         self.map.observe(self.press, "chosen")
         self.moment.observe(self.follow, "clip_id")

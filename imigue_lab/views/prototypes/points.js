@@ -3,8 +3,8 @@
 // Python sends the `scene` (places, looks, kinds) and the name of a hovered point on request.
 // Shared trait: chosen, the number of a point, or -1.
 
-const WIDTH = 640;
-const HEIGHT = 520;
+const WIDTH = 560;
+const HEIGHT = 420;
 const EDGE = 24; // pixels around the points at first
 const NEAR = 12; // pixels within which a point is hit
 const CLIP = 1; // kinds: drawn with an open mark;
@@ -63,9 +63,8 @@ function mark(pen, x, y, kind, outline, ink) {
 function render({ model, el }) {
   const root = make("div", "lab-points", el);
   const canvas = make("canvas", "plane", root);
-  const side = make("div", "side", root);
-  const legend = make("div", "legend", side);
   const label = make("div", "name", root);
+  const legend = make("div", "legend", root);
   [canvas.width, canvas.height] = [WIDTH, HEIGHT];
   const pen = canvas.getContext("2d");
   let scene = null;
