@@ -33,7 +33,7 @@ from imigue_lab.training.runs import Run
 from imigue_lab.views.answers import confusion_counts, hardest, in_cell
 from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.footage import Paint, Reel, as_source, find_footage, still
-from imigue_lab.views.player.lanes import Lanes, Moment
+from imigue_lab.views.player.lanes import Moment
 
 MOST = 16  # pictures per request, so that the kernel can serve other views in between
 Weights = Float[np.ndarray, "T P"]
