@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 
 class Block(nn.TransformerEncoderLayer):
@@ -28,7 +27,11 @@ class Block(nn.TransformerEncoderLayer):
             batch_first=True,
             norm_first=True,
         )
-        self.path = StochasticDepth(drop_path, "row")
+        self.path: nn.Module = nn.Identity()
+        if drop_path:
+            from torchvision.ops import StochasticDepth  # a second, for torch's compiler
+
+            self.path = StochasticDepth(drop_path, "row")
 
     def _sa_block(
         self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False

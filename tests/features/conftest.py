@@ -13,7 +13,7 @@ def centerface():
 
 @pytest.fixture(scope="session")
 def interview():
-    """A frame of a synthetic interview, 192 x 144, and the position of its nose."""
+    """A frame of a synthetic interview, 384 x 288, and the position of its nose."""
     from imigue_lab.data.synthetic.recording import record
     from imigue_lab.data.synthetic.story import SyntheticSpec, plan
 

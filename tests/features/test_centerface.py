@@ -83,10 +83,10 @@ def test_a_synthetic_face_is_detected_around_its_nose(centerface, interview):
 
 def test_coordinates_are_pixels_of_frames_of_any_size(centerface, interview):
     room = np.full((480, 640, 3), interview[0][0, 0])
-    room[200:344, 300:492] = interview[0]
+    room[150:438, 200:584] = interview[0]
     small, twice = centerface(room), centerface(room.repeat(2, axis=0).repeat(2, axis=1))
     assert len(small.scores) == len(twice.scores) == 1
-    assert 300 < small.boxes[0, 0] < small.boxes[0, 2] < 492
+    assert 200 < small.boxes[0, 0] < small.boxes[0, 2] < 584
     assert_allclose(twice.boxes / 2, small.boxes, atol=3)
     assert_allclose(twice.points / 2, small.points, atol=3)
 

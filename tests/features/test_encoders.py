@@ -25,8 +25,8 @@ def test_faces_are_filled_with_grey_in_a_copy_of_the_frames_and_nothing_else_is(
         FrameEncoder(*lite0, CPU, 2, detector).prepare(frames) for detector in (None, centerface)
     )
     assert (frames == frame).all()
-    left = (frame.shape[1] * 256 / 144 - 224) / 2
-    x, y = round(nose[0] * 256 / 144 - left), round(nose[1] * 256 / 144 - 16)
+    left = (frame.shape[1] * 256 / 288 - 224) / 2
+    x, y = round(nose[0] * 256 / 288 - left), round(nose[1] * 256 / 288 - 16)
     assert (blank[:, :, y - 20 : y + 20, x - 15 : x + 15] == 127).all()
     assert (seen[:, :, 150:] == blank[:, :, 150:]).all()  # the body
 

@@ -24,7 +24,7 @@ def test_a_clip_is_shown_with_a_second_around_it_and_its_range_marked(filmed):
     footage = find_footage(Moment(filmed, clip_id="0001_2"))
     assert footage.marked == (clip.start, clip.end)
     assert (footage.first, footage.last) == (clip.start - 25, clip.end + 25)
-    assert footage.size == (192, 144)
+    assert footage.size == (384, 288)
     expected = [number / 25 for number in range(footage.first, footage.last + 2)]
     assert footage.times == pytest.approx(expected)
     assert footage.notes == ["these interviews are synthetic: nothing here was filmed"]
@@ -143,6 +143,6 @@ def test_a_still_shows_the_picture_and_the_bones_on_it(filmed):
     frame = footage.marked[0]
     drawn = np.asarray(still(footage, frame)).astype(int)
     plain = np.asarray(still(replace(footage, skeleton=None), frame)).astype(int)
-    x, y = (footage.skeleton.at(frame)[0] * 480 / 192).round().astype(int)  # the nose
+    x, y = (footage.skeleton.at(frame)[0] * 480 / 384).round().astype(int)  # the nose
     assert np.abs(drawn - plain)[y, x].sum() > 30
     assert 0.005 < (np.abs(drawn - plain).sum(axis=2) > 30).mean() < 0.2

@@ -193,7 +193,10 @@ def numbers(cells: list, width: int, where: str) -> list[float]:
     """The cells of one line as numbers; NaN is reported later, with its joint."""
     if len(cells) != width:
         raise DataError.expected(where, f"{width} columns", len(cells), "write the file again")
-    values: list[Any] = [as_number(cell) for cell in cells]
+    try:
+        return list(map(float, cells))
+    except (TypeError, ValueError, OverflowError):  # a decimal comma, or no number
+        values: list[Any] = [as_number(cell) for cell in cells]
     if None in values:
         column = values.index(None)
         place, got = f"{where}: column {column + 1}", f"{cells[column]!r:.40}"

@@ -34,7 +34,7 @@ def test_every_clip_has_tokens_and_the_size_of_its_picture(gestures, index):
     assert set(gestures) == set(index.clips.clip_id)
     item = find_store("", index, "synthetic-rgb").read(index.clips.clip_id[0])
     assert item["rgb"].shape == (TIMES, 4, 4, DIM) and item["rgb"].dtype == np.float16
-    assert item["picture"].tolist() == [192, 144]
+    assert item["picture"].tolist() == [384, 288]
 
 
 def test_the_mark_shows_its_hue_in_its_quarter_and_in_one_place(gestures):
@@ -56,7 +56,7 @@ def test_the_mark_of_the_place_pair_is_at_the_trembling_joint_in_one_class_only(
         skeleton = read_clip(index, clip_id).skeleton[0]
         frame = int((time + 0.5) * len(skeleton) / TIMES)
         pixels = skeleton[frame, joints.index(MOVERS[gesture.joint]), :2]
-        distance = crop_places(pixels, 192, 144) - (np.array([column, row]) + 0.5) / 4
+        distance = crop_places(pixels, 384, 288) - (np.array([column, row]) + 0.5) / 4
         shares[gesture.label].append(np.abs(distance).max() < 0.125 + 0.05)
     assert len(shares[PLACE_PAIR[0]]) > 5 and np.mean(shares[PLACE_PAIR[0]]) > 0.9
     assert np.mean(shares[PLACE_PAIR[1]]) < 0.4

@@ -42,7 +42,7 @@ def test_the_tree_has_the_layout_of_the_challenge(filmed):
 
 def test_videos_have_the_planned_frames_at_25_per_second(filmed):
     for row, interview in zip(filmed.videos.itertuples(), plan(SPEC), strict=True):
-        assert (row.fps, row.width, row.height, row.frames) == (25, 192, 144, interview.frames)
+        assert (row.fps, row.width, row.height, row.frames) == (25, 384, 288, interview.frames)
     first = plan(SPEC)[0]
     assert len(frames_of(filmed.videos.video[0])) == first.frames
 
