@@ -64,6 +64,7 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.recognition_length
 	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.player
 
 gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
 	$(BIN)/python -m benchmarks.gpu

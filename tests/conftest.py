@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+OF_DEMO_RUNS = ("tests/inference/test_analysis.py", "tests/inference/test_segments.py")
+
 
 def pytest_configure(config):
     """All tests, and all notebooks that nbval runs, use a temporary workspace.
@@ -38,6 +40,18 @@ def forbid_network(event, details):
 
 def pytest_unconfigure(config):
     config.workspace.cleanup()
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A process runs whole files, and one of them all that use the demo runs of its workspace."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByDemoRuns(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "demo runs" if file.endswith(".ipynb") or file in OF_DEMO_RUNS else file
+
+    return ByDemoRuns(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config, items):

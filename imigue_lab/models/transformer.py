@@ -27,11 +27,9 @@ class Block(nn.TransformerEncoderLayer):
             batch_first=True,
             norm_first=True,
         )
-        self.path: nn.Module = nn.Identity()
-        if drop_path:
-            from torchvision.ops import StochasticDepth  # a second, for torch's compiler
+        from torchvision.ops import StochasticDepth  # loads torch's compiler, which takes a second
 
-            self.path = StochasticDepth(drop_path, "row")
+        self.path = StochasticDepth(drop_path, "row")
 
     def _sa_block(
         self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool = False

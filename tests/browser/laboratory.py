@@ -177,7 +177,10 @@ class Desk:
         mouse.up()
 
     def scrub_waits(self, canvas: str, slider: str, shares: tuple[float, ...]) -> list[float]:
-        """Milliseconds from moving the slider until its frame is shown, for each share."""
+        """Milliseconds from moving the slider until its frame is shown, for each share.
+
+        Fails if a picture takes 10 seconds.
+        """
         return [
             self.page.evaluate(
                 """async ([canvas, slider, share]) => {

@@ -410,9 +410,9 @@ def test_views_show_their_joints_and_remarks_their_random_starts(on_masked):
 
 def test_a_pre_training_run_is_no_encoder_by_itself(tiny, filmed):
     given = {"data": str(filmed), "epochs": 1, "frames": 8, "windows": 0.0, "probe": False}
-    pretrain(PretrainSettings.from_arguments(given | {"name": "unlabelled"}))
-    runs = {"pose_run": "unlabelled", "joint_run": "", "bone_run": ""}
-    with pytest.raises(RunError, match=r"poseconv3d, mamp, got 'unlabelled' of pretraining;"):
+    pretrain(PretrainSettings.from_arguments(given | {"name": "pretrained-alone"}))
+    runs = {"pose_run": "pretrained-alone", "joint_run": "", "bone_run": ""}
+    with pytest.raises(RunError, match=r"poseconv3d, mamp, got 'pretrained-alone' of pretraining;"):
         load_gesture_tokens(tiny(**runs))
 
 

@@ -158,7 +158,7 @@ def draw(
     """
     picture = Image.new("RGB", (WIDTH, HEIGHT), look.wall)
     pen = ImageDraw.Draw(picture)
-    px = {name: tuple(to_pixels(place)) for name, place in joints.items()}
+    px = dict(zip(joints, map(tuple, to_pixels(np.stack([*joints.values()]))), strict=True))
     torso = [px["right_shoulder"], px["left_shoulder"], px["left_waist"], px["right_waist"]]
     pen.polygon(torso, fill=look.shirt)
     for side in ("right", "left"):
@@ -192,7 +192,7 @@ def draw_tiny(look: Look, nose: Place, frame: int) -> UInt8[np.ndarray, "height 
 
 def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen: bool) -> None:
     x, y = px["nose"]
-    hair, dark, dim = (tuple(int(share * c) for c in look.skin) for share in (1 / 3, 0.6, 0.85))
+    hair, dark = (tuple(int(share * c) for c in look.skin) for share in (1 / 3, 0.6))
     pen.ellipse([x - 36, y - 48, x + 36, y + 40], fill=hair)
     if not seen:
         return
@@ -200,9 +200,7 @@ def draw_head(pen: ImageDraw.ImageDraw, look: Look, px: dict, smile: float, seen
     for right, down in (px["right_eye"], px["left_eye"]):
         pen.ellipse([right - 10, down - 10, right + 10, down + 6], fill=dark)
         pen.ellipse([right - 7, down - 4, right + 7, down + 4], fill=(20, 20, 20))
-    pen.polygon([(x, y - 10), (x - 6, y + 8), (x + 6, y + 8)], fill=dim)
-    for nostril in (x - 4, x + 4):
-        pen.ellipse([nostril - 2.5, y + 6, nostril + 2.5, y + 10], fill=dark)
+    pen.ellipse([x - 7, y + 5, x + 7, y + 10], fill=dark)
     bend = float(np.clip(10 * smile, -12, 12))
     corners = [(x - 14, y + 22 - bend / 2), (x, y + 22 + bend / 2), (x + 14, y + 22 - bend / 2)]
     pen.line(corners, fill=(140, 30, 40), width=4, joint="curve")
