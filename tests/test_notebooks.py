@@ -12,6 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
+from papermill.cli import papermill as papermill_command
 
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
@@ -309,16 +311,12 @@ def test_papermill_ends_with_an_error_that_names_the_parameter(tmp_path, words, 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_papermill_explains_every_parameter(path):
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", "--help-notebook", str(path)],
-        capture_output=True,
-        text=True,
-    )
+    done = CliRunner().invoke(papermill_command, ["--help-notebook", str(path)])
     fields = SETTINGS[path.stem].model_fields
     for name, field in fields.items():
-        line = next(li for li in done.stdout.splitlines() if li.strip().startswith(f"{name}:"))
+        line = next(li for li in done.output.splitlines() if li.strip().startswith(f"{name}:"))
         assert type(field.default).__name__ in line
-    output = " ".join(done.stdout.split())
+    output = " ".join(done.output.split())
     assert all(field.description in output for field in fields.values())
 
 

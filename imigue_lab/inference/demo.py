@@ -35,7 +35,7 @@ EMOTION: tuple[dict[str, object], ...] = (
     {"context": "context-lite0x2", "face": "face-blendshapes", "standardise": True},
     {"context": "context-tiny", "face": "face-tiny"},
 )
-POSE = {"frames": 16, "epochs": 12, "batch_size": 8}
+POSE = {"frames": 16, "epochs": 24, "batch_size": 8}
 GESTURE: dict[str, object] = {"frames": 16, "epochs": 10, "batch_size": 8, "rgb": "rgb-tiny"}
 GESTURE |= {"loss_on": "averaged"}  # detects more where the RGB branch is untrained
 

@@ -16,13 +16,7 @@ from imigue_lab.data.segments import as_segments, overlap
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import RunError
 from imigue_lab.training.recognition.data import RecognitionData, frames_of
-from imigue_lab.training.recognition.scores import (
-    IOUS,
-    curve,
-    match,
-    of_split,
-    read_truth,
-)
+from imigue_lab.training.recognition.scores import IOUS, curve, match, of_split, read_truth
 from imigue_lab.training.recognition.settings import Rule
 from imigue_lab.training.recognition.train import read_choice
 from imigue_lab.training.runs import Run
