@@ -65,6 +65,7 @@ def test_another_clip_is_shown_with_its_own_attention(attention):
     title, before = attention.page.inner_text(TITLE), attention.canvas(PLAYER)
     attention.page.locator(".widget-dropdown:has-text('clip') select").select_option(index=3)
     attention.wait_until(f"document.querySelector('{TITLE}').textContent !== '{title}'")
+    attention.wait_for_frame(PLAYER)
     attention.wait_for_change(PLAYER, before)
     attention.assert_no_errors()
 

@@ -153,6 +153,7 @@ def test_a_clicked_cell_of_the_confusion_matrix_lists_and_plays_its_items(gates,
     before = desk.canvas(PLAYER)
     desk.page.click(".lab-matrix button:not(:disabled) >> nth=0")
     desk.wait_until(f"document.querySelector('.lab-player .title').textContent !== '{title}'")
+    desk.wait_for_frame(PLAYER)
     desk.wait_for_change(PLAYER, before)
     desk.shot(".jp-OutputArea-output:has(.lab-matrix)", "errors")
     desk.assert_no_errors()
