@@ -45,7 +45,7 @@ class PrepareSettings(ExtractSettings):
     )
     labels: str = setting("", "outcome CSV (video_id,label); empty: that of the data")
     subjects: str = setting("", "CSV (video_id,subject); empty: those of the data")
-    limit: int = setting(12, "maximum number of videos to extract and browse; 0 all", ge=0)
+    limit: int = setting(6, "maximum number of videos to extract and browse; 0 all", ge=0)
 
 
 def extract_features(settings: ExtractSettings, index: "Index") -> "Report":
