@@ -110,7 +110,8 @@ def compare(root: Path, folder: Path) -> None:
     context, face = build_streams("context-mvitv2s,face-swinface", CPU)
     once(root, [context, face], folder / "warm")
     networks: dict[str, Calls] = {"detector": [], "MViTv2-S": [], "SwinFace": []}
-    session, clip, embed = face.detector.session, context.batches.network, face.batches.network
+    detector = face.detector.detector  # of those that streams share
+    session, clip, embed = detector.session, context.batches.network, face.batches.network
     context.batches.network = recorded(clip, networks["MViTv2-S"])
     face.batches.network = recorded(embed, networks["SwinFace"])
     bare = CenterFace(torch.get_num_threads()).session
@@ -120,9 +121,9 @@ def compare(root: Path, folder: Path) -> None:
             networks["detector"].append((bare.run, args))
             return session.run(*args)
 
-    face.detector.session = RecordedSession()
+    detector.session = RecordedSession()
     once(root, [context, face], folder / "recorded")
-    context.batches.network, face.batches.network, face.detector.session = clip, embed, session
+    context.batches.network, face.batches.network, detector.session = clip, embed, session
     ours, alone = [], {name: [] for name in networks}
     pool = ThreadPoolExecutor(torch.get_num_threads())
     for number in range(ROUNDS):
