@@ -7,8 +7,8 @@ DEMO := workspace/demo
 CONTEXT := context-lite0x2-blank
 FACE := face-expression
 # Parts of `make soak`, the longest first: a module of benchmarks each; arguments follow a +.
-SOAK := gesture_table+2 demo_table correspondence null_runs coverage fuzz video_probe loss_on+2 \
-  memory_effect+2 kill_training+gesture kill_training+motion kill_training+recognition leaks ensemble \
+SOAK := gesture_table demo_table memory_effect loss_on correspondence null_runs coverage fuzz video_probe \
+  kill_training+gesture kill_training+motion kill_training+recognition leaks ensemble \
   kill_training+emotion kill_extraction online signal_table null_ablation prior study_workers
 # Threads that spin while they wait for each other slow every other program.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -69,15 +69,15 @@ bench: $(READY)  ## speed and memory benchmarks, reported as ratios
 gpu: $(READY)  ## check and time every network on a GPU (8 minutes); without one it says so
 	$(BIN)/python -m benchmarks.gpu
 
-soak: $(READY)  ## long checks, two at a time: signals, leaks, null runs, intervals, kills, malformed files (2 hours); goes on where it was interrupted
+soak: $(READY)  ## long checks, two at a time: signals, leaks, null runs, intervals, kills, malformed files (some 3 hours); goes on where it was interrupted
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(SOAK:%=workspace/soak/%.txt) && tail -n +1 $(SOAK:%=workspace/soak/%.txt)
 
 # The output of a part; repeated once the code has changed.
 workspace/soak/%.txt: $(shell find imigue_lab benchmarks tests/data/fuzzing.py -type f -not -name '*.pyc')
 	@mkdir -p $(@D)
 	@echo "$(subst +, ,$*): started, output in $@.unfinished"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$(subst +, ,$*) > $@.unfinished 2>&1 \
-	  || { tail -n 20 $@.unfinished; echo "$(subst +, ,$*): failed"; exit 1; }
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$(subst +, ,$*) > $@.unfinished 2> $(@:.txt=.log) \
+	  || { tail -n 20 $(@:.txt=.log); echo "$(subst +, ,$*): failed"; exit 1; }
 	@mv $@.unfinished $@
 
 stranger:  ## run the commands of README and docs in a fresh clone; ENVIRONMENT=.venv skips the installation

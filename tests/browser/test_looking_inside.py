@@ -90,7 +90,8 @@ def test_clicking_a_lane_moves_the_player_there(gates):
 
 
 def test_scrubbing_shows_the_picture_of_every_frame(gates):
-    assert len(gates.scrub_waits(PLAYER, SLIDER, shares=(0.9, 0.2, 0.7, 0.4, 0.6))) == 5
+    waits = gates.scrub_waits(PLAYER, SLIDER, shares=(0.9, 0.2, 0.7, 0.4, 0.6))
+    assert min(waits) < 100  # ms; benchmarks.player holds the median to it, on a quiet machine
 
 
 def test_it_plays_at_the_frame_rate_of_the_video(gates):

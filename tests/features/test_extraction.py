@@ -344,7 +344,7 @@ def items_of(store):
 
 def test_a_run_killed_three_times_resumes_to_the_same_store(begin, tmp_path):
     root = tmp_path / "interviews"
-    make_data(root, SyntheticSpec(videos=4, layout="plain"))
+    make_data(root, SyntheticSpec(videos=8, layout="plain"))
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
     finish(begin(root, whole))
     rng = random.Random(0)
@@ -357,5 +357,5 @@ def test_a_run_killed_three_times_resumes_to_the_same_store(begin, tmp_path):
         process.kill()
         process.join()
     finish(begin(root, killed))
-    assert len(items_of(whole)) == 8
+    assert len(items_of(whole)) == 16
     assert items_of(killed) == items_of(whole)
