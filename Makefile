@@ -12,6 +12,8 @@ SOAK := gesture_table demo_table memory_effect loss_on correspondence null_runs 
   kill_training+emotion kill_extraction online signal_table null_ablation prior study_workers
 # Threads that spin while they wait for each other slow every other program.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Without compiled modules, which some images forbid, every kernel and command compiles the package.
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lab check bench gpu soak stranger system clean
 

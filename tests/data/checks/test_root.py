@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from imigue_lab.data.index import CLIPS, VIDEOS, Index
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.skeletons.keypoints import LAYOUTS
 from imigue_lab.data.source import open_data
+from imigue_lab.data.synthetic import recording
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.errors import DataError
@@ -57,7 +59,8 @@ def possible(layout):
 def faulty(request, tmp_path_factory):
     """Each layout with every fault it can have: layout, clean report, fault -> video, report."""
     root = tmp_path_factory.mktemp("faulty") / request.param
-    index = make_data(root, SyntheticSpec(videos=44, layout=request.param))
+    with patch.multiple(recording, WIDTH=192, HEIGHT=144):  # 220 films of a quarter of the pixels
+        index = make_data(root, SyntheticSpec(videos=44, layout=request.param))
     clean = check_root(root)
     inserted = insert_faults(index, faults_of(request.param))
     return request.param, clean, inserted, check_root(root)
