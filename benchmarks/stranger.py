@@ -38,10 +38,14 @@ COPIES = {  # data that a page names -> the synthetic copy that replaces them
     "ROOT": "--videos 12",
 }
 FILM = "cp $(find {copy} -name '*.mp4' | head -1)"
-EAF = """python -c "from pympi import Eaf; e = Eaf(); e.add_tier('a'); \\
-  e.add_annotation('a', 400, 900, 'nod'); e.to_file('{name}')\""""
+EAF = """python -c "from pympi import Eaf; e = Eaf(); e.add_tier('gestures'); \\
+  e.add_annotation('gestures', 400, 900, 'nod'); e.to_file('{name}')\""""
 FILES = {  # of the user -> how they come about
     "recordings": "mkdir -p recordings && " + FILM + " recordings/anna.mp4",
+    "interviews/videos": "mkdir -p interviews/videos && "
+    + FILM
+    + " interviews/videos/anna.mp4 && "
+    + EAF.replace("{name}", "interviews/anna.eaf"),
     "talk.mp4": FILM + " talk.mp4",
     "anna.eaf": EAF,
     "ben.eaf": EAF,

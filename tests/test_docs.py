@@ -13,13 +13,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.stranger import blocks, write_files
 from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
+from imigue_lab.data.elan import write_eaf
+from imigue_lab.data.segments import as_segments
 from imigue_lab.data.videos.video import write_video
-from imigue_lab.data.vocabulary import BUILTIN, builtin
+from imigue_lab.data.vocabulary import BUILTIN, Vocabulary, builtin
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.results.open import FusionSettings
@@ -121,17 +124,23 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     page = DOCS / "your_data.md"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recordings").mkdir()
-    write_video(tmp_path / "recordings/anna.mp4", np.zeros((20, 64, 64, 3), np.uint8), 25)
+    film, nod = tmp_path / "interviews/videos/anna.mp4", Vocabulary("", ("nod",), ("nod",), ("",))
+    film.parent.mkdir(parents=True)
+    for path in (tmp_path / "recordings/anna.mp4", film):
+        write_video(path, np.zeros((20, 64, 64, 3), np.uint8), 25)
+    annotated = {"label": [0], "start": [3], "end": [9], "confidence": [None]}
+    annotated = as_segments(pd.DataFrame(annotated), np.arange(21) / 25)
+    write_eaf(annotated, film, 25, tmp_path / "interviews/anna.eaf", nod)
     write_files(page.read_text(), tmp_path)
     lines = re.findall(
         r"^    ((?:mkdir|python|papermill|imigue-lab) .*)$", page.read_text(), re.MULTILINE
     )
-    assert len(lines) == 21
+    assert len(lines) == 24
     for line in lines:
         program, *words = shlex.split(line)
         if program == "mkdir":
             for folder in words[1:]:
-                (tmp_path / folder).mkdir(parents=True)
+                (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         elif program == "python":
             runpy.run_path(words[0])
         elif program == "papermill":
@@ -143,6 +152,8 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     assert "always tense" in output and "extracted 1 items" in output
     assert "note: labels corrected by decided.csv: 1 relabelled (talk00_1); 1 left out" in output
     assert "error, " not in output
+    assert "anna.eaf; 1 gestures" in output
+    assert "anna_0,anna,3,9,nod" in (tmp_path / "interviews/clips.csv").read_text()
 
 
 def test_the_page_on_classes_lists_every_class_with_its_number_and_id():
