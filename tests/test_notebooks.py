@@ -336,7 +336,7 @@ def test_papermill_pre_trains_and_plays_a_reconstruction(tmp_path, filmed, kind)
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 2
     curves, shown = (f["data"]["application/vnd.plotly.v1+json"] for f in figures)
-    assert curves["data"][-1]["name"] == "nearest neighbours" and "epoch 1/1" in text
+    assert curves["data"][-1]["name"] == "linear probe" and "epoch 1/1" in text
     assert len(shown["frames"]) == 8
 
 

@@ -33,14 +33,14 @@ LINES = {  # by the monitored column: column, name, colour, subplot
         ("validation_accuracy", "accuracy", POSITIVE, 2),
         ("validation_balanced_accuracy", "balanced accuracy", NEUTRAL, 2),
         ("validation_auc", "AUC", "#222222", 2),  # of two outcomes
-        ("probe_accuracy", "nearest neighbours", POSITIVE, 2),  # of pre-training
+        ("probe_accuracy", "linear probe", "#b0413e", 2),  # of pre-training
     ),
     "validation_error": (  # gestures, baselines, recognition
         TRAIN,
         ("validation_top1", "top-1", POSITIVE, 2),
         ("validation_top5", "top-5", NEUTRAL, 2),
         ("validation_macro_f1", "macro F1", FACE, 2),
-        ("validation_f1", "F1", POSITIVE, 2),  # of recognition
+        ("validation_f1", "F1", "#222222", 2),  # of recognition
     ),
     "train_loss": (TRAIN,),  # after a refit there is no validation
 }

@@ -97,7 +97,8 @@ def class_counts(index: Index) -> go.Figure:
 
 
 def clip_lengths(index: Index) -> go.Figure:
-    """Histogram of clip lengths by split, in bins that are as wide on the logarithmic axis.
+    """Histogram of clip lengths by split: bars are as high as clips are dense on the logarithmic
+    axis, where bins of few frames are wider; see `whole_frame_edges`.
 
     In seconds; clips of videos without a frame rate are excluded and counted. In frames if no
     frame rate is known.
@@ -105,28 +106,25 @@ def clip_lengths(index: Index) -> go.Figure:
     title, notes, clips = "Clip lengths", notes_on(index), index.clips
     if clips.empty:
         return empty_figure("No clips are labelled under this root.", title, notes)
-    length = (clips.end - clips.start + 1).astype(float)
     rate = clips.video_id.map(index.videos.set_index("video_id").fps)
     unknown = int(rate.isna().sum())
-    unit, frame = "seconds", 1 / rate.median()
+    unit, frame, length = "seconds", 1 / rate.median(), clip_seconds(index)
     if unknown == len(clips):
-        unit, frame = "frames", 1.0
+        unit, frame, length = "frames", 1.0, clips.end - clips.start + 1
         notes.append("no frame rate is known: lengths are in frames")
     elif unknown:
         notes.append(f"{unknown} clips are excluded: the frame rate of their video is unknown")
-    if unit == "seconds":
-        length = clip_seconds(index)
     edges = frame * whole_frame_edges(length.min() / frame, length.max() / frame)
-    figure = go.Figure()
+    figure, widths = go.Figure(), np.diff(np.log(edges))
     for split in SPLITS:
         part = length[clips.split == split].dropna()
         if len(part):
             count = np.histogram(part, edges)[0]
-            count = np.append(count, count[-1])  # the last step of the line
+            share = 100 * count / len(part) * np.median(widths) / widths
             figure.add_scatter(
                 x=edges,
-                y=100 * count / len(part),
-                customdata=count,
+                y=np.append(share, share[-1]),  # the last step of the line
+                customdata=np.append(count, count[-1]),
                 name=f"{split}: median {part.median():.3g}, 95 % under {part.quantile(0.95):.3g},"
                 f" longest {part.max():.4g}",
                 mode="lines",
@@ -138,7 +136,8 @@ def clip_lengths(index: Index) -> go.Figure:
     if edges[-1] > 10 * edges[0]:
         ticks = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
         figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    figure.update_yaxes(title_text="% of the split's clips", rangemode="tozero")
+    title_text = f"% of the split's clips by factor of {np.exp(np.median(widths)):.2f}"
+    figure.update_yaxes(title_text=title_text, rangemode="tozero")
     return styled(figure, title, notes, height=440)
 
 

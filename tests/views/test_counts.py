@@ -83,7 +83,8 @@ def test_every_clip_is_counted_once_in_the_histogram_of_lengths(index):
         split = trace.name.partition(":")[0]
         clips = index.clips[index.clips.split == split]
         assert sum(trace.customdata[:-1]) == len(clips)  # the last one closes the line
-        assert sum(trace.y[:-1]) == pytest.approx(100)
+        widths = np.diff(np.log(trace.x))  # of the bars, which are areas
+        assert sum(trace.y[:-1] * widths) / np.median(widths) == pytest.approx(100)
         seconds = (clips.end - clips.start + 1) / 25
         assert f"median {seconds.median():.3g}," in trace.name
         assert trace.x[0] < seconds.min() <= seconds.max() < trace.x[-1]
@@ -111,6 +112,20 @@ def test_edges_are_between_whole_frames_and_include_the_shortest_and_the_longest
         assert edges[-1] == longest + 0.5
         assert ((edges + 0.5) % 1 == 0).all()
         assert (np.diff(edges) > 0).all()
+
+
+def test_lengths_that_are_uniform_on_the_axis_have_a_flat_histogram(index):
+    """Also where bins are a few frames."""
+    length = np.exp(np.linspace(np.log(3.5), np.log(3700.5), 40_000)[1:-1]).round().astype(int)
+    clips = pd.DataFrame({"split": "train", "video_id": "0001", "start": 0, "end": length - 1})
+    videos = index.videos.assign(fps=np.nan)
+    (line,) = clip_lengths(replace(index, videos=videos, clips=clips)).data
+    assert (line.x[0], line.x[-1], len(line.x)) == (
+        3.5,
+        3700.5,
+        len(whole_frame_edges(4.0, 3700.0)),
+    )
+    assert max(line.y) < 1.02 * min(line.y)
 
 
 def test_figures_of_synthetic_data_are_marked_and_those_of_real_data_are_not(index, tmp_path):

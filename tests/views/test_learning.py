@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imigue_lab.training.runs import Run
-from imigue_lab.views.answers import learning_curves, read_predictions, reliability
+from imigue_lab.views.answers import LINES, learning_curves, read_predictions, reliability
 from imigue_lab.views.gates.interview import gates_over_time, read_gates
 
 
@@ -42,6 +42,12 @@ def test_learning_curves_of_gestures_draw_their_scores_and_mark_the_kept_epoch(g
     assert [trace.name for trace in figure.data] == ["train loss", "top-1", "top-5", "macro F1"]
     assert {shape.x0 for shape in figure.layout.shapes} == {2}
     assert "synthetic" in figure.layout.title.text
+
+
+@pytest.mark.parametrize("monitor", LINES)
+def test_no_two_lines_of_a_task_have_one_colour_or_name(monitor):
+    for column in (1, 2):
+        assert len({line[column] for line in LINES[monitor]}) == len(LINES[monitor])
 
 
 def test_with_memory_the_kept_epoch_is_the_best_after_warm_up(gesture):
