@@ -265,7 +265,7 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
     figure = make_subplots(
         rows=rows,
         cols=COLUMNS,
-        subplot_titles=["<br>".join(wrap(name, NAME_WIDTH)) for name in names],
+        subplot_titles=["\n".join(wrap(name, NAME_WIDTH)) for name in names],
         horizontal_spacing=0.01,
         vertical_spacing=0.3 / rows,
     )
@@ -273,7 +273,7 @@ def montage(index: Index, split: str = "train", limit: int = 12) -> go.Figure:
         figure.add_image(
             source=as_source(shot.pictures[0]),
             name=selected[label],
-            hovertemplate=f"clip {selected[label]}, frame {shot.frames[0]}<extra></extra>",
+            hovertemplate=f"clip %{{fullData.name}}, frame {shot.frames[0]}<extra></extra>",
             row=place // COLUMNS + 1,
             col=place % COLUMNS + 1,
         )

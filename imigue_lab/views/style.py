@@ -1,7 +1,7 @@
 """Shared look of every figure, and the notes under a title whose data or features are synthetic."""
 
-import re
 from collections.abc import Iterable, Sequence
+from html import escape
 from textwrap import shorten, wrap
 from typing import Any
 
@@ -30,25 +30,28 @@ def styled(
     figure: go.Figure, title: str, notes: Sequence[str] = (), height=360, above=0, **margin: int
 ) -> go.Figure:
     """Applies the shared look, below the toolbar; `notes` are one line below the title. Where it is
-    too short, an i at its right shows them all to a pointer. Markup in names is shown as text.
+    too short, an i at its right shows them all to a pointer.
 
-    `above` are pixels between it and the axes; `margin` is that of other sides than the top, by
-    plotly's names.
+    Text is plain, see `literal`, except that of templates, which get names as `%{...}`. `above` are
+    pixels between it and the axes; `margin` is that of other sides than the top, by plotly's names.
     """
-    for trace in figure.data:
-        trace.update({name: literal(trace[name]) for name in NAMED if name in trace})
-    title, notes = literal(title), [literal(note) for note in notes]
+    axes = (*figure.select_xaxes(), *figure.select_yaxes())
+    for part in (*figure.data, *figure.layout.annotations, *(axis.title for axis in axes)):
+        part.update({name: literal(part[name]) for name in NAMED if name in part})
+    for trace in (own for frame in figure.frames for own in frame.data if own.text is not None):
+        trace.text = literal(trace.text)
     whole = " · ".join(notes)
-    title = "<br>".join(line for part in title.split("<br>") for line in wrap(part, WIDEST))
-    end = TOOLBAR + 22 * title.count("<br>") + 22 * bool(notes)  # baseline of the last line
+    title = "\n".join(line for part in title.split("\n") for line in wrap(part, WIDEST))
+    end = TOOLBAR + 22 * title.count("\n") + 22 * bool(notes)  # baseline of the last line
     margin = {"l": 60, "r": 20, "t": end + 38 + above, "b": 90} | margin
     line = shorten(whole, LINE, placeholder=" …")
     if line != whole:
         corner = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "right"}
         corner |= {"xshift": margin["r"] - 4, "yshift": margin["t"] - end - 6, "yanchor": "bottom"}
         sign = {"text": " i ", "font_size": 11, "bordercolor": NEUTRAL, "bgcolor": "white"}
-        figure.add_annotation(hovertext="<br>".join(notes), showarrow=False, **corner, **sign)
-    text = title + f"<br><sub>{line}</sub>" * bool(notes)
+        sign |= {"hovertext": literal("\n".join(notes)), "showarrow": False}
+        figure.add_annotation(**corner, **sign)
+    text = literal(title) + f"<br><sub>{literal(line)}</sub>" * bool(notes)
     figure.update_layout(
         template="plotly_white",
         title={"text": text, "x": 0.02, "yref": "container", "y": 1, "yanchor": "top"},
@@ -56,15 +59,16 @@ def styled(
         margin=margin,
         height=height,
         font={"size": 13},
+        hoverlabel_namelength=-1,  # plotly would cut names, and their escaped letters
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )
     return figure
 
 
 def literal(value: Any) -> Any:
-    """Without markup, which plotly would draw, but for line breaks; of lists and arrays, too."""
+    """Text that plotly shows as it is, in lines that end with a line feed; of lists, too."""
     if isinstance(value, str):
-        return re.sub(r"<(?!br>)", "&lt;", value)
+        return escape(value, quote=False).replace("\n", "<br>")
     if isinstance(value, list | tuple) or getattr(value, "dtype", np.dtype(int)).kind in "OU":
         return [literal(own) for own in value]
     return value

@@ -8,8 +8,9 @@ from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
 from imigue_lab.views import answers, contents
 from imigue_lab.views.card import write_card
-from imigue_lab.views.export import save_figures
+from imigue_lab.views.export import as_div, save_figures, write_page
 from tests.browser.laboratory import CHROMIUM
+from tests.views.marked import marked_figures
 
 HARM = "<img src=x onerror=document.title='harm'>"
 NAMES = [f"nod {HARM}", "<b>wave</b> & <i>clap</i>", "rub\n<script>document.title='harm'</script>"]
@@ -87,3 +88,60 @@ def check(page, places):
         texts = [t.replace("\xa0", " ") for t in page.locator(place).all_text_contents()]
         for name in NAMES[:2]:
             assert any(name[:SHOWN] in text for text in texts), (place, name, texts)
+
+
+MADE = "svg a, svg tspan[style*='bold'], svg tspan[style*='italic']"  # by plotly, of markup
+HOVER = """
+async (made) => {
+  const later = () => new Promise((done) => setTimeout(done));
+  const shown = [];
+  let elements = 0;
+  for (const div of document.querySelectorAll(".js-plotly-plot")) {
+    const texts = new Set();
+    const read = () => {
+      for (const own of div.querySelectorAll("text")) texts.add(own.textContent);
+      elements += div.querySelectorAll(made).length;
+    };
+    const frames = div._transitionData._frames;
+    if (frames.length) {
+      const still = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0 } };
+      await Plotly.animate(div, [frames.at(-1).name], still);
+    }
+    read();
+    for (const trace of div._fullData) {
+      if (trace.visible !== true) continue;
+      const ofCells = ["image", "heatmap"].includes(trace.type);
+      const count = ofCells ? 1 : (trace.x ?? trace.y).length;
+      for (let point = 0; point < Math.min(count, 8); point++) {
+        const subplot = trace.xaxis + trace.yaxis;
+        const spot = [{ curveNumber: trace.index, pointNumber: point }];
+        Plotly.Fx.hover(div, ofCells ? { xval: 1, yval: 1 } : spot, subplot);
+        await later();
+        read();
+        Plotly.Fx.unhover(div);
+      }
+    }
+    shown.push([...texts].join("\\n"));
+  }
+  return [shown, elements];
+}
+"""
+
+
+def test_names_with_markup_are_text_in_every_figure_and_its_hover_lines(desk, tmp_path):
+    figures = marked_figures(tmp_path)
+    body = "".join(as_div(figure, default_width="1000px") for figure, _ in figures.values())
+    page = desk.page.context.browser.new_page()
+    page.goto(write_page(tmp_path / "all.html", "all", body).as_uri())
+    page.wait_for_function(f"document.querySelectorAll('.main-svg').length >= {2 * len(figures)}")
+    shown, elements = page.evaluate(HOVER, MADE)
+    assert not elements
+    for (name, (_, texts)), found in zip(figures.items(), shown, strict=True):
+        missing = [text for text in texts if without_spaces(text) not in without_spaces(found)]
+        assert not missing, (name, missing, found)
+    page.close()
+
+
+def without_spaces(text):
+    """Lines are broken at spaces, and plotly draws some of them as no-break spaces."""
+    return "".join(text.split())

@@ -132,8 +132,8 @@ def test_points_of_a_memory_are_named_and_not_grouped(opened):
     figure = points_on_plane(opened, flat)
     menu = [button.label for button in figure.layout.updatemenus[0].buttons]
     assert menu == ["class", "confidence", "age", "correctness"]
-    marked = {note.text for note in figure.layout.annotations}
-    assert {f"<b>{own}</b>" for own in points.table.name.str.split().str[0]} <= marked
+    marked = {note.text for note in figure.layout.annotations if note.font.weight == "bold"}
+    assert set(points.table.name.str.split().str[0]) <= marked
     assert not any("group" in text for text in hover_names(flat.table, points.vocabulary))
     rows = {text.replace("<br>", " ") for text in labels_of(nearest_clips(opened, points))}
     assert rows & set(points.table.name)

@@ -19,9 +19,9 @@ def test_notes_are_one_line_and_a_pointer_shows_what_does_not_fit():
 
 
 def test_a_long_title_is_wrapped_and_starts_below_the_toolbar():
-    title = "Attention over clip 0030_1: touching or scratching facial parts<br>predicted head up"
+    title = "Attention over clip 0030_1: touching or scratching facial parts\npredicted head up"
     figure = styled(go.Figure(), title)
     lines = figure.layout.title.text.split("<br>")
     assert len(lines) == 3 and max(map(len, lines)) <= WIDEST
-    assert text_of(figure) == title.replace("<br>", " ")
+    assert text_of(figure) == title.replace("\n", " ")
     assert figure.layout.title.pad.t == TOOLBAR > 30  # the height of plotly's toolbar

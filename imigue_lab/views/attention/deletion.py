@@ -189,7 +189,7 @@ def deletion_curves(run: Run, table: pd.DataFrame, seed: int = 0) -> go.Figure:
     figure.update_xaxes(title_text="% of the tokens of both modalities masked")
     figure.update_yaxes(title_text="probability of the predicted class", range=[0, 1.02])
     counts = f"{found['clips']} clips; intervals over {found['clusters']} {found['unit']}"
-    title = f"Does the prediction depend on the attended tokens?<br>{conclusion(found)}"
+    title = f"Does the prediction depend on the attended tokens?\n{conclusion(found)}"
     return styled(figure, title, [*notes_of(run), counts], height=480)
 
 

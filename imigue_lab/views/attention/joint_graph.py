@@ -134,7 +134,7 @@ def add_connections(
         add_line(figure, places, [i, j], line, place)
     passed = graph.graph.sum(axis=1) - np.diag(graph.graph)
     targets = [
-        "<br>".join(f"to {names[j]}: {w:.3f}" for i, j, w in strongest if i == joint)
+        "\n".join(f"to {names[j]}: {w:.3f}" for i, j, w in strongest if i == joint)
         for joint in range(len(names))
     ]
     size = 3 + 9 * np.sqrt(np.clip(passed / passed.max(), 0, 1))

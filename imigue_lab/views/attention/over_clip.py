@@ -92,7 +92,7 @@ def attention_over_clip(
     predicted = int(attention.probability.argmax())
     clip = title_of(Moment(index, clip_id=attention.clip_id)).removeprefix("Clip ")
     answer = f"{run.vocabulary().label(predicted)} ({attention.probability[predicted]:.2f})"
-    title = f"Attention over clip {clip}<br>predicted {answer}"
+    title = f"Attention over clip {clip}\npredicted {answer}"
     notes = [*notes_of(run), *([why] if why else [])]
     if attention.of_cells:
         notes.append("dots are cells of the heatmaps' map; the player shows them on pictures only")
@@ -188,7 +188,7 @@ def outline_path(snapshot: maps.Snapshot, outline: maps.Outline) -> tuple[Corner
 
 def rollout_over_clip(run: Run, clip_id: str, found: maps.Rollout, pictures: Pictures) -> go.Figure:
     """A column a time; a place without heat contributes an equal share or less."""
-    title = f"Attention rollout of MViT over clip {clip_id}<br>{found.note}"
+    title = f"Attention rollout of MViT over clip {clip_id}\n{found.note}"
     notes = notes_of(run)
     if found.absent or pictures.size is None:
         return empty_figure(f"No pictures: {found.absent or pictures.absent}", title, notes)

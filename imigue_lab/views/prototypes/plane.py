@@ -98,17 +98,13 @@ def ramp(values: pd.Series, name: str) -> Colouring:
 
 def hover_names(table: pd.DataFrame, vocabulary: Vocabulary) -> list[str]:
     """Description of each point in one to four lines."""
-    unknown = " · group unknown" if vocabulary.group_names else ""
+    label, unknown = vocabulary.label, " · group unknown" if vocabulary.group_names else ""
     return [
         f"{p.kind} {p.clip_id}".strip()
-        + f"<br>{p.name}{f' · {p.group}' if isinstance(p.group, str) else unknown}"
-        + (f"<br>confidence {p.confidence:.2f}" if p.confidence == p.confidence else "")
+        + f"\n{p.name}{f' · {p.group}' if isinstance(p.group, str) else unknown}"
+        + (f"\nconfidence {p.confidence:.2f}" if p.confidence == p.confidence else "")
         + (f", {p.age:.0f} steps old" if p.age == p.age else "")
-        + (
-            f"<br>predicted {vocabulary.label(int(p.predicted))}"
-            if p.correctness == "incorrect"
-            else ""
-        )
+        + (f"\npredicted {label(int(p.predicted))}" if p.correctness == "incorrect" else "")
         for p in table.rename_axis("row").itertuples()
     ]
 
@@ -189,15 +185,15 @@ def add_points(
 
 def add_class_ids(figure: go.Figure, table: pd.DataFrame, vocabulary: Vocabulary) -> None:
     """The id of each class at the median of its entries, or of its clips if it has none."""
-    look: dict[str, Any] = {"showarrow": False, "borderpad": 1, "font": {"size": 12, "color": INK}}
-    look["bgcolor"] = "rgba(255,255,255,0.65)"
+    look: dict[str, Any] = {"showarrow": False, "borderpad": 1, "bgcolor": "rgba(255,255,255,0.65)"}
+    look["font"] = {"size": 12, "color": INK, "weight": "bold"}
     places, near = list[pd.Series](), 0.04 * np.ptp(table[["x", "y"]], axis=0)
     for label, own in table.dropna(subset=["label"]).groupby("label"):
         entries = own[own.kind == ENTRY]
         place = (own if entries.empty else entries)[["x", "y"]].median()
         above = sum((abs(place - other) < near).all() for other in places)  # would collide
         look["yshift"] = 13 + 16 * above
-        figure.add_annotation(x=place.x, y=place.y, text=f"<b>{vocabulary.ids[label]}</b>", **look)
+        figure.add_annotation(x=place.x, y=place.y, text=vocabulary.ids[label], **look)
         places.append(place)
 
 
@@ -226,7 +222,7 @@ def nearest_clips(
         horizontal_spacing=0.008,
         vertical_spacing=0.28 / len(chosen) / 1.6,
         subplot_titles=titles,
-        row_titles=["<br>".join(wrap(prototypes.name[label], ROW)) for label in chosen],
+        row_titles=["\n".join(wrap(prototypes.name[label], ROW)) for label in chosen],
     )
     absent = ""
     for row, near in enumerate(lists, start=1):
@@ -234,9 +230,9 @@ def nearest_clips(
             shot = clip_pictures(gesture.index, clip.clip_id, 1)
             absent = absent or shot.absent
             if shot.pictures:
-                hover = f"{clip.kind} {clip.clip_id}: {clip.name}<extra></extra>"
-                source = as_source(shot.pictures[0])
-                figure.add_image(source=source, hovertemplate=hover, row=row, col=col)
+                look = {"name": f"{clip.kind} {clip.clip_id}: {clip.name}"}
+                look |= {"hovertemplate": "%{fullData.name}<extra></extra>"}
+                figure.add_image(source=as_source(shot.pictures[0]), **look, row=row, col=col)
     if absent:
         notes.append(f"no pictures: {absent}")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
@@ -308,7 +304,7 @@ class PrototypeBrowser(AroundPlayer):
         self.clips = table.clip_id.to_numpy()
         vocabulary = self.points.vocabulary
         self.by = ToggleButtons(options=ways_to_colour(vocabulary))
-        names = [name.replace("<br>", " · ") for name in hover_names(table, vocabulary)]
+        names = [name.replace("\n", " · ") for name in hover_names(table, vocabulary)]
         kinds = table.kind.map(KINDS.index).to_numpy()
         places = table[["x", "y"]].to_numpy(float)
         self.map = PointMap(places, kinds, names, colour_points(table, self.by.value, vocabulary))

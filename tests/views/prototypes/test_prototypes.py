@@ -218,7 +218,7 @@ def test_the_figure_draws_each_point_once_a_colouring_and_names_it(looked, point
     assert sum(len(trace.x) for trace in shown) == len(points.table)
     assert sum(len(trace.x) for trace in figure.data) == len(COLOUR_BY) * len(points.table)
     names = {text for trace in shown for text in trace.text}
-    assert names == set(hover_names(flat.table, IMIGUE))
+    assert names == {name.replace("\n", "<br>") for name in hover_names(flat.table, IMIGUE)}
     title = text_of(figure)
     assert "trustworthiness" in title and "silhouette" in title and "synthetic" in title
     marks = {trace.marker.symbol for trace in shown}
@@ -246,6 +246,8 @@ def test_the_montage_names_the_nearest_clips_and_notes_missing_pictures(looked, 
     row = points.table.index[points.table.id == f"prototype-{counts.index[0]}"][0]
     first = points.nearest(row, 1).iloc[0]
     texts = labels_of(figure)
+    rows = [text.replace("<br>", " ") for text in texts]
+    assert rows[-2:] == [IMIGUE.label(label) for label in counts.index[:2]]  # beside the pictures
     assert texts[0] == f"{first.clip_id} · {IMIGUE.ids[first.label]} · {first.cosine:.2f}"
     assert "is not under this root" in text_of(figure)
 
