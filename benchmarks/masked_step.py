@@ -13,13 +13,13 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from imigue_lab.training.provenance import cost_of
 from torch import Tensor, nn
 
 from benchmarks.steady import keep_freed_memory
 from imigue_lab.models.baselines import SIZES
 from imigue_lab.models.mamp import SEGMENT, MotionPredictor
 from imigue_lab.models.pictures.videomae import VideoPainter, patches_of
+from imigue_lab.training.session import cost_of
 
 ROUNDS = 3
 RATIO, BLOCKS = 0.9, 3

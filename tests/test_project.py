@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import importlib
 import os
 import re
 import subprocess
@@ -293,6 +294,11 @@ def test_modules_start_nothing_when_imported(module, tmp_path):
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_every_benchmark_imports_what_there_is():
+    for path in (CHECKOUT / "benchmarks").glob("*.py"):
+        importlib.import_module(f"benchmarks.{path.stem}")
 
 
 def test_files_are_one_sitting():

@@ -37,6 +37,7 @@ from imigue_lab.training.session import open_device
 from imigue_lab.views.attention.maps import read_attention
 from imigue_lab.views.gates.withholding import choose_interview
 from imigue_lab.views.timeline import look, over_time
+from tests.test_notebooks import ANALYSE, outputs_of, papermill
 from tests.views.texts import text_of
 
 IMIGUE = builtin("imigue")
@@ -73,6 +74,14 @@ def blind(analysis):
     videos = read_index(stored_settings(analysis.emotion.run, "emotion")["data"]).videos
     video = videos.video[videos.split == "test"].iloc[0]
     return analyse(AnalyseSettings(video=str(video), threshold=0.01))
+
+
+def test_notebook_09_shows_its_figures_and_nothing_on_red(analysis, tmp_path):
+    done = papermill("-p", "video", analysis.own.source, folder=tmp_path, notebook=ANALYSE)
+    assert done.exit_code == 0, done.exception
+    figures, text = outputs_of(tmp_path)
+    assert len(figures) == 2
+    assert "keypoints" in text and "segments.csv" in text and "clips.csv" not in text
 
 
 def test_the_emotion_is_what_the_run_predicted_of_that_interview(blind):
