@@ -65,8 +65,8 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(range=[min(0, times[0]), times[-1]])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
     title = (
-        f"{analysis.own.source.name}: {len(segments)} gestures; probability of {analysis.outcome}"
-        f" {analysis.probability:.2f}, based on {analysis.prediction.based_on}"
+        f"{analysis.own.source.name}: {len(segments)} gesture{'s' * (len(segments) != 1)};"
+        f" probability of {analysis.outcome} {analysis.probability:.2f}, based on {analysis.prediction.based_on}"
     )
     return styled(figure, title, analysis.remarks, 440 + 22 * segments.label.nunique())
 
