@@ -102,6 +102,17 @@ def test_a_clicked_prototype_plays_its_nearest_clip(plane):
     plane.shot(".lab-points", "05_points")
 
 
+def test_arrow_keys_after_a_click_on_the_plane_stay_in_it(plane):
+    click_prototype(plane)
+    active = "document.querySelector('.jp-Notebook .jp-Cell.jp-mod-active').textContent"
+    before = plane.page.evaluate(active)
+    for key in ("ArrowLeft", "ArrowUp", "ArrowDown"):
+        plane.page.keyboard.press(key)
+    assert plane.page.evaluate("document.activeElement.closest('.lab-points') !== null")
+    assert plane.page.evaluate(active) == before
+    assert plane.count(".jp-mod-collapsed, .jp-collapseHeadingButton.jp-mod-collapsed") == 0
+
+
 def test_hovering_names_a_point_and_the_wheel_zooms(plane):
     canvas, name = plane.page.locator(PLANE).first, "document.querySelector('.lab-points .name')"
     x, y = map(float, canvas.get_attribute("data-prototype").split())

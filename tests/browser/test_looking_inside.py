@@ -4,7 +4,10 @@ To add a notebook: `desk.put` it with its parameters, `desk.run_all`, operate a 
 its picture changes, and end with `desk.assert_no_errors()`.
 """
 
+import os
+import signal
 import time
+from importlib.resources import files
 
 import pytest
 
@@ -35,6 +38,17 @@ from imigue_lab.views.player.widgets import ErrorBrowser
 runs = [find_run(path.name) for path in runs_folder().glob("emotion-*")]
 run = next(run for run in runs if run.provenance()["where"]["data"] == {root!r})
 ErrorBrowser(answers.read_predictions(run), open_data({root!r}))
+"""
+SILENT = """
+import os
+from pathlib import Path
+
+from imigue_lab.data.source import open_data
+from imigue_lab.views.player.lanes import Moment
+from imigue_lab.views.player.widgets import Player
+
+Path({file!r}).write_text(str(os.getpid()))
+Player(Moment(open_data({root!r})))
 """
 
 pytestmark = pytest.mark.skipif(
@@ -116,10 +130,26 @@ def test_stepping_moves_by_one_frame(gates):
     gates.assert_no_errors()
 
 
-@pytest.mark.parametrize("part", ["", ".play", ".scrub", ".speed"])
+def test_the_ends_of_a_scale_have_the_digits_that_make_them_differ(gates):
+    source = files("imigue_lab.views.player").joinpath("lanes.js").read_text()
+    module = "URL.createObjectURL(new Blob([source], {type: 'text/javascript'}))"
+    ends = f"async ([source, low, high]) => (await import({module})).ends(low, high)"
+    for low, high, shown in (
+        (0, 1, ["0", "1"]),
+        (0.4951, 0.5043, ["0.495", "0.504"]),
+        (0.50001, 0.50002, ["0.50001", "0.50002"]),
+        (0.25, 0.25, ["0.25", "0.25"]),
+    ):
+        assert gates.page.evaluate(ends, [source, low, high]) == shown
+
+
+@pytest.mark.parametrize("part", ["", " .play", " .scrub", " .speed", ".lab-lanes"])
 def test_the_arrow_keys_step_whatever_of_the_player_has_the_focus(gates, part):
-    gates.page.focus(f".lab-player {part}")
-    frame = gates.frame(PLAYER)
+    gates.page.focus(f".lab-player{part}")
+    assert gates.page.evaluate(
+        "(part) => document.activeElement.matches(part)", f".lab-player{part}"
+    )
+    frame = gates.settled(PLAYER, SLIDER)
     for key, target in (("ArrowRight", frame + 1), ("ArrowLeft", frame)):
         gates.page.keyboard.press(key)
         gates.wait_until(f"Number(document.querySelector('{PLAYER}').dataset.frame) === {target}")
@@ -144,12 +174,38 @@ def test_without_its_kernel_the_player_says_so_and_a_reopened_notebook_shows_the
     gates.complaints.clear()
 
 
+def test_a_player_whose_kernel_does_not_answer_says_so_until_it_does(desk, filmed_set):
+    """Stopped for a while, as by a long cell, and then killed."""
+    desk.write("silent", SILENT.format(root=str(filmed_set), file=str(desk.folder / "pid")))
+    desk.run_all("silent.ipynb")
+    desk.wait_for_frame(PLAYER)
+    silent = ".lab-player .silent"
+    kernel = int((desk.folder / "pid").read_text())
+    assert desk.page.locator(silent).is_hidden()
+    os.kill(kernel, signal.SIGSTOP)
+    try:
+        desk.drag(SLIDER, 0.1, 0.6)
+        desk.page.wait_for_selector(silent, state="visible", timeout=20_000)
+        desk.shot(".lab-player", "silent")
+    finally:
+        os.kill(kernel, signal.SIGCONT)
+    desk.page.wait_for_selector(silent, state="hidden", timeout=20_000)
+    frame = desk.settled(PLAYER, SLIDER)
+    os.kill(kernel, signal.SIGKILL)
+    desk.page.click(".jp-Dialog .jp-mod-accept")  # it appears to have died
+    desk.drag(SLIDER, 0.6, 0.95)
+    desk.page.wait_for_selector(silent, state="visible", timeout=20_000)
+    assert desk.frame(PLAYER) == frame and "does not answer" in desk.page.inner_text(silent)
+    desk.complaints.clear()
+
+
 def test_a_clicked_cell_of_the_confusion_matrix_lists_and_plays_its_items(gates, filmed_set):
     desk = gates
     desk.write("errors", ERRORS.format(root=str(filmed_set)))
     desk.run_all("errors.ipynb")
     desk.wait_for_frame(PLAYER)
     assert not desk.errors()
+    assert desk.page.inner_text(".lab-matrix .axes") == "predicted →\ntrue ↓"
     title = desk.page.inner_text(".lab-player .title")
     before = desk.canvas(PLAYER)
     desk.page.click(".lab-matrix button:not(:disabled) >> nth=0")

@@ -1,4 +1,4 @@
-// Curves and heat maps over time with a cursor; clicking or dragging moves the shared `frame`.
+// Curves and heat maps over time with a cursor; clicking, dragging or ← → moves the shared `frame`.
 
 const WIDTH = 520;
 const LINE = 46; // pixels of a lane of lines
@@ -55,20 +55,27 @@ function drawNames(pen, lines, y) {
   }
 }
 
+function ends(low, high, digits = 2) {
+  // both as text, with as many digits as make them differ
+  const [from, to] = [low, high].map((value) => String(Number(value.toPrecision(digits))));
+  return from === to && digits < 17 ? ends(low, high, digits + 1) : [from, to];
+}
+
 function drawScale(pen, lane, top) {
-  const ends = [lane.low, lane.high].map((value) => String(Number(value.toPrecision(2))));
+  const [low, high] = ends(lane.low, lane.high);
   pen.fillStyle = "#666";
   pen.font = "10px sans-serif";
   if (lane.lines.length) {
-    pen.fillText(ends[1], 2, top + TITLE + 9);
-    pen.fillText(ends[0], 2, top + TITLE + LINE - 2);
+    pen.fillText(high, 2, top + TITLE + 9);
+    pen.fillText(low, 2, top + TITLE + LINE - 2);
     return;
   }
-  pen.fillText(ends[0], WIDTH - 94, top + 12);
-  pen.fillText(ends[1], WIDTH - 12, top + 12);
+  const bar = WIDTH - 70 - pen.measureText(high).width;
+  pen.fillText(low, bar - 4 - pen.measureText(low).width, top + 12);
+  pen.fillText(high, bar + 68, top + 12);
   for (let x = 0; x < 64; x++) {
     pen.fillStyle = `rgb(${colour(x / 63)})`;
-    pen.fillRect(WIDTH - 80 + x, top + 4, 1, 9);
+    pen.fillRect(bar + x, top + 4, 1, 9);
   }
 }
 
@@ -102,6 +109,7 @@ function drawLanes(lanes, values) {
 function render({ model, el }) {
   const root = document.createElement("div");
   root.className = "lab-player lab-lanes";
+  root.tabIndex = 0;
   const canvas = document.createElement("canvas");
   const when = document.createElement("div");
   canvas.style.background = "#fff";
@@ -132,15 +140,28 @@ function render({ model, el }) {
     pen.fillRect((frame / frames) * WIDTH - 1, 0, 2, canvas.height);
   }
 
-  function goTo(event) {
-    const box = canvas.getBoundingClientRect();
-    const share = (event.clientX - box.left) / box.width;
-    const frame = Math.min(Math.max(Math.floor(share * frames), 0), frames - 1);
+  function show(wanted) {
+    const frame = Math.min(Math.max(wanted, 0), frames - 1);
     if (model.get("shown")) {
       model.set("frame", frame);
       model.save_changes();
     }
     return frame;
+  }
+
+  function goTo(event) {
+    const box = canvas.getBoundingClientRect();
+    return show(Math.floor(((event.clientX - box.left) / box.width) * frames));
+  }
+
+  function step(event) {
+    const { target, key } = event;
+    if (!root.contains(target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!key.startsWith("Arrow")) return;
+    event.stopPropagation();
+    event.preventDefault();
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (by) show(model.get("frame") + by);
   }
 
   function release(event) {
@@ -158,13 +179,16 @@ function render({ model, el }) {
   };
   canvas.onpointerup = release;
   canvas.onpointermove = (event) => event.buttons && goTo(event);
+  window.addEventListener("keydown", step, { capture: true }); // before JupyterLab's shortcuts
   model.on("change:frame", draw);
   model.on("change:shown", draw);
   draw();
   return () => {
+    window.removeEventListener("keydown", step, { capture: true });
     model.off("change:frame", draw);
     model.off("change:shown", draw);
   };
 }
 
+export { ends }; // for its test
 export default { render };

@@ -10,6 +10,9 @@ const KEPT = 900; // cached pictures
 const SHARE_EVERY = 80; // ms between updates of `frame` in Python while playing
 const WIDEST = 640;
 const TALLEST = 440;
+const PATIENCE = 5000; // ms without an answer, after which the player says so
+const SILENT =
+  "The kernel does not answer: if a cell is running, wait for it; otherwise run the cells again.";
 
 function make(tag, name, parent, text = "") {
   const element = document.createElement(tag);
@@ -22,6 +25,8 @@ function make(tag, name, parent, text = "") {
 function render({ model, el }) {
   const root = make("div", "lab-player", el);
   root.tabIndex = 0;
+  const silent = make("div", "silent", root, SILENT);
+  silent.hidden = true;
   const title = make("div", "title", root);
   const canvas = make("canvas", "picture", root);
   const bar = make("div", "bar", root);
@@ -55,12 +60,19 @@ function render({ model, el }) {
   let clock = null; // {frame, time} of the start of playing
   let running = 0; // the pending animation frame
   let resting = 0; // the timer of REST
+  let waiting = 0; // the timer of PATIENCE
 
   const marked = () => scene.marked ?? [scene.first, scene.last];
   const inFilm = (n) => scene.film && n >= scene.film[0] && n < scene.film[1];
   const ready = (n) => !inFilm(n) || pictures.has(n);
   const second = (n) => scene.times[n - scene.first];
   const clamp = (n) => Math.min(Math.max(n, scene.first), scene.last);
+
+  function ask(content) {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => (silent.hidden = false), PATIENCE);
+    model.send(content);
+  }
 
   function missing(reach) {
     const found = [];
@@ -75,7 +87,7 @@ function render({ model, el }) {
     const frames = missing(reach);
     if (!frames.length) return;
     requested = true;
-    model.send({ kind: "pictures", edition: scene.edition, frames });
+    ask({ kind: "pictures", edition: scene.edition, frames });
   }
 
   function requestMore() {
@@ -255,6 +267,8 @@ function render({ model, el }) {
   }
 
   function receive(content, buffers) {
+    clearTimeout(waiting);
+    silent.hidden = true;
     if (content.kind === "scene") setScene(content, buffers);
     else if (content.kind === "play") playFrom(content.frame);
     else takePictures(content, buffers);
@@ -292,10 +306,11 @@ function render({ model, el }) {
   model.on("msg:custom", receive);
   model.on("change:frame", follow);
   model.on("change:playing", follows);
-  model.send({ kind: "scene" });
+  ask({ kind: "scene" });
   return () => {
     stop();
     clearTimeout(resting);
+    clearTimeout(waiting);
     window.removeEventListener("keydown", press, { capture: true });
     model.off("msg:custom", receive);
     model.off("change:frame", follow);

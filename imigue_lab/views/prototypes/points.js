@@ -62,6 +62,7 @@ function mark(pen, x, y, kind, outline, ink) {
 
 function render({ model, el }) {
   const root = make("div", "lab-points", el);
+  root.tabIndex = 0;
   const canvas = make("canvas", "plane", root);
   const label = make("div", "name", root);
   const legend = make("div", "legend", root);
@@ -203,11 +204,17 @@ function render({ model, el }) {
     view = { x: 0, y: 0, scale: 1 };
     redraw();
   };
+  const keep = (event) => {
+    // from JupyterLab, which would select another cell or fold a section
+    if (root.contains(event.target) && event.key.startsWith("Arrow")) event.stopPropagation();
+  };
+  window.addEventListener("keydown", keep, { capture: true });
   model.on("msg:custom", receive);
   model.on("change:chosen", redraw);
   model.send({ kind: "scene" });
   return () => {
     cancelAnimationFrame(pending);
+    window.removeEventListener("keydown", keep, { capture: true });
     model.off("msg:custom", receive);
     model.off("change:chosen", redraw);
   };

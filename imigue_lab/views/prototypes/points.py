@@ -117,8 +117,7 @@ def prototype_points(memory: Memory) -> tuple[np.ndarray, pd.DataFrame]:
     else:
         label, vectors = label[:0], np.empty((0, memory.bank.entries.shape[2]))
     ids = [f"prototype-{c}" for c in label]
-    table = pd.DataFrame({"id": ids, "kind": PROTOTYPE, "clip_id": "", "label": label})
-    return vectors, table
+    return vectors, pd.DataFrame({"id": ids, "kind": PROTOTYPE, "clip_id": "", "label": label})
 
 
 @torch.no_grad()
