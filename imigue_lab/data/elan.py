@@ -13,9 +13,9 @@ restores the frame.
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,12 +75,11 @@ def in_tiers(segments: pd.DataFrame) -> list[pd.DataFrame]:
     return [segments[tier_of == number] for number in range(max(1, len(ends)))]
 
 
-@dataclass(frozen=True)
-class Corrected:
+class Corrected(NamedTuple):
     """Segments of an annotation file in temporal order, and remarks on its other contents."""
 
     segments: pd.DataFrame
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[str]
 
 
 def read_eaf(

@@ -272,7 +272,7 @@ def training_remarks(runs: list[Run], streams: list[Stream]) -> list[str]:
     """Whether the runs were trained on synthetic data, and encoders left untrained."""
     synthetic = [run.folder.name for run in runs if run.synthetic]
     untrained = [s.encoding.encoder for s in streams if s.encoding.note == "untrained weights"]
-    notes = [f"trained on synthetic interviews: {', '.join(synthetic)}"] if synthetic else []
+    notes = [f"trained on synthetic interviews: {', '.join(synthetic)}"] * bool(synthetic)
     return notes + [f"encoders with untrained weights: {', '.join(untrained)}"] * bool(untrained)
 
 
@@ -316,15 +316,14 @@ def export(analysis: Analysis) -> dict[str, Path]:
 def apply_corrections(analysis: Analysis, eaf: Path) -> Corrected:
     """The gestures of the annotation file, with the decisions that people took in the notebook.
 
-    The remarks say what changed. Corrected gestures are written to the folder's `clips.csv`, which
-    makes it a data root of the plain layout. For errors see `read_eaf` and `data.corrections`.
+    The remarks say what changed. `clips.csv`, which makes the folder a root of the plain layout,
+    has the corrected gestures; without any it is deleted. Errors: `read_eaf`, `data.corrections`.
     """
     own, vocabulary = analysis.own, analysis.gesture_run.vocabulary()
-    read = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
-    segments, remarks = read.segments, read.remarks
-    clips_file = own.index.root / "clips.csv"
-    facts = json.loads(eaf.with_suffix(".json").read_text())
-    edited, decided = short_hash(eaf.read_bytes()) != facts["eaf_as_written"], own.index.root / FILE
+    segments, remarks = read_eaf(eaf, own.times, vocabulary, video=own.source.name)
+    clips_file, decided = analysis.folder / "clips.csv", analysis.folder / FILE
+    written = json.loads(eaf.with_suffix(".json").read_text())["eaf_as_written"]
+    edited = decided.exists() or short_hash(eaf.read_bytes()) != written
     if decided.exists():
         rows, known = decisions(decided, vocabulary), segments.assign(video_id=own.video_id)
         clips = {str(number): own for number, own in enumerate(known.to_dict("records"))}
@@ -332,10 +331,11 @@ def apply_corrections(analysis: Analysis, eaf: Path) -> Corrected:
         table = pd.DataFrame([*clips.values()], columns=segments.columns)
         segments = as_segments(table.sort_values(["start", "end"]), own.times)
         remarks = [*remarks, f"{len(rows)} decisions by {some(rows.who.unique())} in {FILE}"]
-    if edited or decided.exists():
+    if edited:
         remarks = [*remarks, describe_changes(analysis.segments, segments, vocabulary)]
-        if len(segments):
-            write_clips(segments, own.video_id, clips_file, vocabulary)
-        else:  # all were rejected
-            clips_file.unlink(missing_ok=True)
+    if edited and len(segments):
+        write_clips(segments, own.video_id, clips_file, vocabulary)
+    elif clips_file.exists():
+        clips_file.unlink()
+        remarks = [*remarks, "no corrected gesture is left: an earlier clips.csv was deleted"]
     return Corrected(segments, remarks)

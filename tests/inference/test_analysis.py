@@ -362,7 +362,10 @@ def test_an_edited_annotation_file_is_kept_and_becomes_clips_and_the_changes_are
     )
     clips = read_index(analysis.folder).clips
     assert clips.label.tolist() == corrected.segments.label.tolist()
-    (analysis.folder / "clips.csv").unlink()
+    eaf.write_text(as_found)  # put back
+    (remark,) = apply_corrections(analysis, eaf).remarks
+    assert remark == "no corrected gesture is left: an earlier clips.csv was deleted"
+    assert not (analysis.folder / "clips.csv").exists()
     eaf.unlink()
     assert export(analysis)["eaf"].exists()
 
@@ -394,7 +397,13 @@ def test_decisions_in_the_notebook_become_clips(analysis):
         clips.value = name
         reject.click()
     assert apply_corrections(analysis, eaf).segments.empty and not (folder / "clips.csv").exists()
+    reject.click()
+    clips.value = names[0]
+    confirm.click()
+    apply_corrections(analysis, eaf)
     (folder / "corrections.csv").unlink()
+    assert "no corrected gesture is left" in apply_corrections(analysis, eaf).remarks[-1]
+    assert not (folder / "clips.csv").exists()
 
 
 def test_dropped_gestures_are_counted(analysis, blind):
