@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+from functools import reduce
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
@@ -99,6 +101,21 @@ def test_a_notebook_is_short_and_ends_with_assertions(path):
         assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.FunctionDef)]
         assert "!pip" not in cell.source
     assert all(isinstance(line, ast.Assert) for line in ast.parse(cells[-1].source).body)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_function_that_the_text_calls_is_there(path):
+    """Imported by the notebook, or in a module that the text names."""
+    scope = {}
+    for cell in code_cells(path):
+        imports = [n for n in ast.parse(cell.source).body if isinstance(n, ast.ImportFrom)]
+        exec("\n".join(map(ast.unparse, imports)), scope)
+    for text in (cell.source for cell in read(path).cells if cell.cell_type == "markdown"):
+        named = [import_module(name) for name in re.findall(r"`(imigue_lab\.[\w.]+)`", text)]
+        for first, *rest in (name.split(".") for name in re.findall(r"`([\w.]+)\(", text)):
+            homes = [scope, *map(vars, named)]
+            own = next((home[first] for home in homes if first in home), None)
+            assert callable(reduce(getattr, rest, own)), f"the text calls {first}, which is nowhere"
 
 
 def papermill(*words, folder, notebook=EMOTION):

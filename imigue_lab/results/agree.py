@@ -229,8 +229,7 @@ def read_decisions(side: str, vocabulary: Vocabulary) -> pd.DataFrame:
             found = found.assign(item=found[found.columns[0]], label=predicted_of(found))
     places = [n for n in ("video_id", "start", "end", "before") if n in found]
     segment = found[places].astype(str).agg(" ".join, axis=1)
-    key = found["item"].where(found["item"] != "", segment)
-    return found[["video_id", "label"]].set_index(key)
+    return found[["video_id", "label"]].set_index(found["item"].where(found["item"] != "", segment))
 
 
 def kappa_over_clusters(

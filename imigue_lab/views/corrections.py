@@ -49,8 +49,7 @@ class Corrections(HBox):
         clip, clip_id = self.moment.clips.loc[self.moment.clip_id], self.moment.clip_id
         item = clip_id if self.items is None else self.items[clip_id]
         place = {name: str(clip[name]) for name in ("video_id", "start", "end")}
-        previous = self.moment.index.vocabulary.classes[clip.label]
-        return {"item": item, **place, "previous": previous}
+        return {"item": item, **place, "previous": self.moment.index.vocabulary.classes[clip.label]}
 
     def show(self, _: object = None) -> None:
         """Shows what this person decided on the clip; one without a known class is not decided."""

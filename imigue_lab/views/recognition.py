@@ -3,17 +3,16 @@
 They are of test, or of validation where the truth of test is hidden. M is the number of true ones.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from ipywidgets import Dropdown
 from jaxtyping import Bool
 
 from imigue_lab.data.index import clips_table
 from imigue_lab.data.segments import as_segments, overlap
-from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.errors import RunError
 from imigue_lab.training.recognition.data import RecognitionData, frames_of
 from imigue_lab.training.recognition.scores import IOUS, curve, match, of_split, read_truth
@@ -65,9 +64,8 @@ def precision_recall(run: Run) -> go.Figure:
     figure.update_xaxes(title_text="recall", range=[0, 1.03])
     figure.update_yaxes(title_text="precision", range=[0, 1.03])
     title = f"Precision and recall on {split}: {len(true)} gestures, matching {choice.matching}"
-    best = (
-        f"best on {choice.videos} videos of {choice.split}: F1 {choice.f1:.2f} at IoU {choice.iou}"
-    )
+    where = f"{choice.videos} videos of {choice.split}"
+    best = f"best on {where}: F1 {choice.f1:.2f} at IoU {choice.iou}"
     notes = [*notes_of(run), f"marks: threshold {choice.threshold:.2f}, {best}"]
     return styled(figure, title, notes, height=460)
 
@@ -164,23 +162,36 @@ def recognition_timeline(run: Run, data: RecognitionData, video_id: str = "") ->
 class SegmentPlayer(AroundPlayer):
     """The video of `segments_of_video`, and a lane a class: press a segment to play it.
 
-    The widgets are `player` and `lanes`, and buttons that correct; `table` has the segments.
+    The widgets are `video`, which selects one of any split whose segments are known, `player`,
+    `lanes`, and `buttons` that correct; `table` has the segments.
     """
 
     def __init__(self, run: Run, data: RecognitionData, video_id: str = ""):
-        self.table, vocabulary = segments_of_video(run, data, video_id), run.vocabulary()
-        video_id, rows = self.table.video_id.iloc[0], self.table.to_dict("records")
-        clips = clips_table(rows, data.index.videos, len(vocabulary))
-        self.moment = Moment(replace(data.index, clips=clips), video_id)
+        self.run, self.data = run, data
+        own = segments_of_video(run, data, video_id).video_id.iloc[0]
+        known = {own, *data.known.dropna(subset="label").video_id}
+        videos = data.videos[data.videos.video_id.isin(known)]
+        options = sorted(zip(videos.split + " · " + videos.video_id, videos.video_id, strict=True))
+        self.video = Dropdown(options=options, value=own, description="video")
+        self.moment = Moment(data.index, own)
         self.player = Player(self.moment)
-        frames = frames_of(data.videos)[video_id]
-        window = -(-frames // CELLS)
-        lanes = segment_lanes(self.table, -(-frames // window), window, vocabulary)
-        self.lanes = Lanes(self.moment, video_id, lanes, window=window)
+        self.buttons = Corrections(self.moment, run.folder)
+        super().__init__(self.player, [])
+        self.show()
+        self.video.observe(self.show, "value")
+
+    def show(self, _: object = None) -> None:
+        """Shows the selected video."""
+        video_id, index = self.video.value, self.data.index
+        self.table = segments_of_video(self.run, self.data, video_id)
+        clips = clips_table(self.table.to_dict("records"), index.videos, len(index.vocabulary))
+        self.moment.clips = clips.set_index("clip_id")
+        self.buttons.items = dict(zip(self.table.clip_id, self.table["item"], strict=True))
+        self.moment.show(video_id)
+        frames = frames_of(self.data.videos)[video_id]
+        self.lanes = segment_lanes(self.moment, self.table, frames)
         self.lanes.on_msg(self.press)
-        items = dict(zip(self.table.clip_id, self.table["item"], strict=True))
-        buttons = Corrections(self.moment, run.folder, items)
-        super().__init__(self.player, [beside(self.player, self.lanes), buttons])
+        self.children = [self.video, beside(self.player, self.lanes), self.buttons]
 
     def press(self, _: object, content: dict[str, Any], __: object) -> None:
         """A lane was pressed: plays the segment there, of two the one that is drawn nearer."""
@@ -192,16 +203,14 @@ class SegmentPlayer(AroundPlayer):
             self.player.play(own.clip_id[farther.idxmin()])
 
 
-def segment_lanes(
-    table: pd.DataFrame, cells: int, window: int, vocabulary: Vocabulary
-) -> list[Lane]:
+def segment_lanes(moment: Moment, table: pd.DataFrame, frames: int) -> Lanes:
     """A lane for each class of a table, in their order: true segments above, found ones below."""
-    lanes = []
+    lanes, window = [], -(-frames // CELLS)
     for label, own in table.groupby("label"):
-        values = np.full((2, cells), np.nan)
+        values = np.full((2, -(-frames // window)), np.nan)
         for row in own.itertuples():
             start, place = row.start // window, int(row.kind in FOUND)
             values[place, start : max(start + 2, row.end // window + 1)] = 0.75 - 0.5 * place
-        lines = ("true", NEUTRAL), ("found", CONTEXT)
-        lanes.append(Lane(vocabulary.label(int(label)), values, lines=lines, stroke=12.0))
-    return lanes
+        name = moment.index.vocabulary.label(int(label))
+        lanes.append(Lane(name, values, lines=(("true", NEUTRAL), ("found", CONTEXT)), stroke=12.0))
+    return Lanes(moment, moment.video_id, lanes, window=window)

@@ -59,6 +59,9 @@ def test_a_pressed_segment_plays_to_its_end_and_then_another(notebook, shown):
         notebook.wait_until(f"{title}.startsWith('Clip {segment.clip_id}:')")
         last = f"document.querySelector('{PLAYER}').dataset.frame === '{segment.end}'"
         notebook.wait_until(last)
+    row = notebook.page.locator("button:text-is('confirm')")
+    below = notebook.page.locator(PLAYER).first.bounding_box()
+    assert row.is_enabled() and row.bounding_box()["y"] > below["y"] + below["height"]
     notebook.shot(".lab-lanes", "11_lanes")
     notebook.shot(".lab-player", "11_player")
 
@@ -70,4 +73,18 @@ def test_a_segment_that_is_pressed_while_another_plays_starts_at_once(notebook, 
     notebook.wait_until(
         f"document.querySelector('{PLAYER}').dataset.frame === '{true.end.iloc[3]}'"
     )
+
+
+def test_another_video_of_train_is_shown_with_its_own_lanes(notebook, shown):
+    before, names = notebook.canvas(LANES), dict(shown.video.options)
+    label = next(name for name in names if name.startswith("train · "))
+    notebook.page.select_option(".widget-dropdown:has-text('video') select", label)
+    title = f"document.querySelector('{TITLE}').textContent"
+    notebook.wait_until(f"{title} === 'Video {names[label]}'")
+    notebook.wait_for_change(LANES, before)
+    shown.video.value = names[label]
+    segment = shown.table[shown.table.kind.isin(["true", "missed"])].iloc[0]
+    press(notebook, shown, segment)
+    notebook.wait_until(f"{title}.startsWith('Clip {segment.clip_id}:')")
+    assert notebook.count(".lab-lanes") == 1
     notebook.assert_no_errors()

@@ -57,6 +57,31 @@ def test_selecting_in_the_list_plays_the_clip_and_moves_the_moment(browser):
     assert browser.player.clip_id == browser.moment.clip_id == clip_id
 
 
+def test_of_a_run_the_clips_of_each_split_with_known_truth_can_be_chosen(
+    predictions, filmed, tmp_path
+):
+    run = Run(tmp_path / "some")
+    hidden = ("train", "validation", "test", "test")
+    table = run.predictions()
+    table["split"] = table.video_id.map(dict(zip(table.video_id.unique(), hidden, strict=False)))
+    run.write_predictions(table.assign(label=table.label.where(table.split != "test")))
+    browser = ErrorBrowser(read_predictions(run), filmed, run)
+    assert browser.split.options == ("train", "validation")
+    assert browser.split.value == "validation" and browser.split.layout.display == ""
+    browser.by.value = "group"
+    browser.split.value = "train"
+    own = read_predictions(run, "train")
+    counts = confusion_counts(own, "group")
+    assert browser.matrix.counts == counts.to_numpy().tolist()
+    assert listed(browser) == hardest(own).item.tolist()
+    assert browser.player.clip_id == listed(browser)[0]
+    cell = counts.stack().idxmax()
+    browser.matrix.cell = list(cell)
+    assert listed(browser) == in_cell(own, *cell, "group").item.tolist()
+    alone = ErrorBrowser(own, filmed)
+    assert alone.split.options == ("train",) and alone.split.layout.display == "none"
+
+
 def test_by_group_the_cells_are_those_of_groups(browser, predictions):
     browser.by.value = "group"
     counts = confusion_counts(predictions, "group")

@@ -4,6 +4,10 @@ import pandas as pd
 import pytest
 
 from imigue_lab.data.corrections import read_corrections
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.baselines.train import train_baseline
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.gestures.train import train_gesture
 from imigue_lab.training.runs import Run
 from imigue_lab.views import corrections
 from imigue_lab.views.answers import read_predictions
@@ -72,3 +76,38 @@ def test_the_error_browser_of_a_run_has_buttons_for_its_clips(filmed, tmp_path, 
     browser.items.value = clips.clip_id[3]
     assert pressed(row, "confirm")["item"].tolist() == [clips.clip_id[3]]
     assert row.path.parent == run.folder and row.who == "anna"
+
+
+@pytest.fixture
+def trained_on(synthetic):
+    """Trains the gesture model, and both streams of its pose encoder, for an epoch."""
+
+    def train(corrections, name):
+        given = {"data": str(synthetic), "frames": 8, "epochs": 1, "corrections": corrections}
+        own = {f"{stream}_run": f"{name}-{stream}" for stream in ("joint", "bone")}
+        for stream in ("joint", "bone"):
+            named = given | {"stream": stream, "name": own[f"{stream}_run"]}
+            train_baseline(BaselineSettings.from_arguments(named))
+        given |= {"memory": False, "fusion": "late", "width": 12, "heads": 2, "name": name}
+        return train_gesture(GestureSettings.from_arguments(given | own))
+
+    return train
+
+
+def test_buttons_on_clips_of_train_and_validation_change_the_next_training(trained_on, index):
+    run = trained_on("", "before")
+    browser = ErrorBrowser(read_predictions(run), index, run)
+    row, names, decided = browser.children[-1], index.vocabulary.classes, {}
+    for split in ("train", "validation", "test"):
+        browser.split.value = split
+        clip_id = browser.items.options[0][1]
+        browser.items.value = clip_id
+        before = names.index(row.item["previous"])
+        row.choice.value = names[(before + 1) % 20]
+        pressed(row, "relabel")
+        decided[clip_id] = before if split == "test" else (before + 1) % 20
+    again = trained_on(str(row.path), "after")
+    labels = again.predictions().set_index("clip_id").label
+    assert labels[[*decided]].tolist() == [*decided.values()]
+    (remark,) = (own for own in again.provenance()["remarks"] if own.startswith("labels corr"))
+    assert "2 relabelled (" in remark and "1 of test, not applied (" in remark

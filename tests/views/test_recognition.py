@@ -179,6 +179,33 @@ def test_a_pressed_segment_plays_from_its_start(trained, monkeypatch):
     assert len(sent) == 1
 
 
+def test_a_segment_of_a_training_video_is_corrected_for_the_next_training(trained, tmp_path):
+    (run, data), own = trained, Run(tmp_path / "own")
+    shutil.copytree(run.folder, own.folder)
+    player = SegmentPlayer(own, data)
+    known = data.videos[data.videos.video_id.isin(data.known.video_id)]
+    offered = [f"{split} · {video_id}" for video_id, split in known[["video_id", "split"]].values]
+    assert sorted(name for name, _ in player.video.options) == sorted(offered)
+    assert player.video.label.startswith("test · ")
+    player.video.value = known.video_id[known.split == "train"].iloc[0]
+    assert player.player.video_id == player.lanes.own_video == player.video.value
+    true = player.table[player.table.kind.isin(["true", "missed"])].iloc[0]
+    lane = sorted(player.table.label.unique()).index(true.label)
+    middle = (true.start + true.end) // 2
+    player.press(None, {"lane": lane, "frame": middle, "height": 0.9}, None)
+    _, choice, relabel, _, state = player.buttons.children
+    names = data.index.vocabulary.classes
+    choice.value = other = names[(true.label + 1) % 20]
+    relabel.click()
+    assert state.value.startswith(f"relabel {other} ")
+    small = {"data": str(data.index.root), "model": "frames", "epochs": 1, "width": 8, "depth": 3}
+    path = str(own.folder / "corrections.csv")
+    again = train_recognition(RecognitionSettings.from_arguments(small | {"corrections": path}))
+    truth = read_truth(again).set_index("clip_id")
+    assert names[int(truth.label[true["item"]])] == other
+    assert any("1 relabelled (" in remark for remark in again.provenance()["remarks"])
+
+
 def test_the_half_of_a_lane_decides_between_true_and_found(trained):
     player = SegmentPlayer(*trained)
     correct = player.table[player.table.kind == "correct"].iloc[0]

@@ -74,8 +74,7 @@ class RecognitionData:
 
     def refitted(self, remark: str) -> "RecognitionData":
         """With validation as a part of train."""
-        split = self.split.refitted(remark)
-        return replace(self, split=split, videos=with_validation(self.videos))
+        return replace(self, split=self.split.refitted(remark), videos=with_validation(self.videos))
 
     def frames(self, split: str) -> dict[str, int]:
         """Of each video of a split."""
@@ -96,8 +95,7 @@ class RecognitionData:
         """Class, start and stop of the segments of a video."""
         clips = self.split.clips
         own = clips[(clips.video_id == video_id) & clips.label.notna()]
-        table = own[["label", "start", "end"]].to_numpy(dtype=np.int64)
-        return table + np.array([0, 0, 1])
+        return own[["label", "start", "end"]].to_numpy(dtype=np.int64) + np.array([0, 0, 1])
 
 
 def frames_of(videos: pd.DataFrame) -> dict[str, int]:

@@ -67,8 +67,7 @@ def recovered(
 
     So at any threshold `correct` is the number of these that reach it.
     """
-    confidence = np.append(found.confidence.to_numpy(dtype=float), NEVER)
-    return confidence[match(found, true, iou, rule)]
+    return np.append(found.confidence.to_numpy(float), NEVER)[match(found, true, iou, rule)]
 
 
 def ratios(correct: Any, found: Any, true: Any) -> dict[str, Any]:

@@ -27,10 +27,11 @@ from ipywidgets import Dropdown, HBox, Layout, Select, ToggleButtons, VBox, Widg
 from jaxtyping import Float
 from traitlets import link
 
-from imigue_lab.data.index import Index
+from imigue_lab.data.index import SPLITS, Index
 from imigue_lab.errors import DataError
 from imigue_lab.training.runs import Run
-from imigue_lab.views.answers import confusion_counts, hardest, in_cell
+from imigue_lab.training.scores import truth_of
+from imigue_lab.views.answers import confusion_counts, hardest, in_cell, read_predictions
 from imigue_lab.views.corrections import Corrections
 from imigue_lab.views.footage import Paint, Reel, as_source, find_footage, still
 from imigue_lab.views.player.lanes import Moment
@@ -155,20 +156,15 @@ class Player(AnyWidget):
         footage, film, skeleton = self.footage, self.footage.film, self.footage.skeleton
         names = ("title", "notes", "first", "last", "marked", "times", "size")
         scene: dict[str, Any] = {name: getattr(footage, name) for name in names}
-        scene |= {"kind": "scene", "edition": self.edition, "skeleton": None}
+        scene |= {"kind": "scene", "edition": self.edition}
         scene["film"] = film and [film.first, film.last + 1]
-        buffers = []
-        if skeleton:
-            scene["skeleton"] = {
-                "first": skeleton.first,
-                "points": len(skeleton.joints),
-                "colours": skeleton.colours,
-                "bones": skeleton.bones,
-                "weighted": self.weights is not None,
-            }
-            arrays = (skeleton.places, self.weights)
-            buffers = [np.asarray(n, np.float32).tobytes() for n in arrays if n is not None]
-        self.send(scene, buffers)
+        scene["skeleton"] = skeleton and {
+            **{name: getattr(skeleton, name) for name in ("first", "colours", "bones")},
+            "points": len(skeleton.joints),
+            "weighted": self.weights is not None,
+        }
+        arrays = (skeleton.places, self.weights) if skeleton else ()
+        self.send(scene, [np.asarray(n, np.float32).tobytes() for n in arrays if n is not None])
 
     def still(self) -> str:
         """The current picture as the URL of an image."""
@@ -237,28 +233,39 @@ def clip_list(moment: Moment, clips: pd.DataFrame) -> Dropdown:
 class ErrorBrowser(AroundPlayer):
     """Click a cell to list its clips or interviews, the most confident first; select one to play.
 
-    Initially the list contains the hardest items of `read_predictions`: incorrect, with the lowest
-    probability of the truth. Other views may follow `moment`, which is the player's. The widgets
-    are `matrix`, `items` and `player`; buttons correct the labels of the clips of a `run`.
+    Until then the list has the hardest items of `read_predictions`: incorrect, with the lowest
+    probability of the truth. Of a `run`, `split` selects another split whose truth is known, and
+    buttons correct the labels of clips. The other widgets are `by` (class or group), `matrix`,
+    `items` and `player`; other views may follow `moment`, which is the player's.
     """
 
     def __init__(self, predictions: pd.DataFrame, index: Index, run: Run | None = None):
-        self.predictions = predictions
-        first = predictions if predictions.correct.all() else hardest(predictions)
         self.of_clips = "p_positive" not in predictions
-        self.moment = Moment(index, first.video_id.iloc[0])
-        shown = Layout(display="" if "truth_group" in predictions else "none")
-        self.by = ToggleButtons(options=["class", "group"], layout=shown)
-        self.matrix = Matrix(confusion_counts(predictions, self.by.value))
+        own, table = predictions.split.iloc[0], run.predictions() if run else None
+        known = {own} if table is None else {*table.split[truth_of(table).notna()]}
+        self.split = ToggleButtons(options=[n for n in SPLITS if n in known], value=own)
+        self.by = ToggleButtons(options=["class", "group"][: 1 + ("truth_group" in predictions)])
+        for choice in (self.split, self.by):
+            choice.layout.display = "" if len(choice.options) > 1 else "none"
+        self.moment = Moment(index, predictions.video_id.iloc[0])
+        self.matrix = Matrix(confusion_counts(predictions))
         self.items = Select(layout=Layout(width="360px", height=HEIGHT))
-        self.fill(first)
+        self.show(predictions)
         self.player = Player(self.moment)
         row = [Corrections(self.moment, run.folder)] if run and self.of_clips else []
         both = HBox([self.items, self.player])
-        super().__init__(self.player, [self.by, self.matrix, both, *row])
-        self.by.observe(self.regroup, "value")
+        super().__init__(self.player, [self.split, self.by, self.matrix, both, *row])
+        if run:
+            self.split.observe(lambda own: self.show(read_predictions(run, own.new)), "value")
+        self.by.observe(lambda _: self.show(self.predictions), "value")
         self.matrix.observe(self.press, "cell")
-        self.items.observe(self.select, "value")
+        self.items.observe(lambda choice: self.go_to(choice.new), "value")
+
+    def show(self, predictions: pd.DataFrame) -> None:
+        """Counts predictions, and lists the hardest; all where all are correct."""
+        self.predictions = predictions
+        self.matrix.show(confusion_counts(predictions, self.by.value))
+        self.fill(predictions if predictions.correct.all() else hardest(predictions))
 
     def fill(self, predictions: pd.DataFrame) -> None:
         """Lists items and plays the first."""
@@ -270,23 +277,14 @@ class ErrorBrowser(AroundPlayer):
         self.items.options = options
         self.go_to(options[0][1])
 
-    def regroup(self, _: object) -> None:
-        """Another grouping was selected."""
-        self.matrix.show(confusion_counts(self.predictions, self.by.value))
-
     def press(self, _: object) -> None:
         """A cell was clicked."""
         if self.matrix.cell:
             truth, predicted = self.matrix.cell
             self.fill(in_cell(self.predictions, truth, predicted, self.by.value))
 
-    def select(self, _: object) -> None:
-        """An item of the list was selected."""
-        if self.items.value is not None:
-            self.go_to(self.items.value)
-
-    def go_to(self, item: str) -> None:
-        if self.of_clips:
+    def go_to(self, item: str | None) -> None:
+        if item and self.of_clips:
             self.moment.clip_id = item
-        else:
+        elif item:
             self.moment.show(item)
