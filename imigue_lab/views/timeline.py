@@ -64,10 +64,10 @@ def over_time(analysis: Analysis, running: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(range=[0, 1], title_text="probability", row=2, col=1)
     figure.update_xaxes(range=[min(0, times[0]), times[-1]])
     figure.update_xaxes(title_text="seconds", row=2, col=1)
-    title = (
-        f"{analysis.own.source.name}: {len(segments)} gesture{'s' * (len(segments) != 1)};"
-        f" probability of {analysis.outcome} {analysis.probability:.2f}, based on {analysis.prediction.based_on}"
-    )
+    count = f"{len(segments)} gesture{'s' * (len(segments) != 1)}"
+    found = f"{analysis.outcome} {analysis.probability:.2f}"
+    based_on = f"based on {analysis.prediction.based_on}"
+    title = f"{analysis.own.source.name}: {count}; probability of {found}, {based_on}"
     return styled(figure, title, analysis.remarks, 440 + 22 * segments.label.nunique())
 
 

@@ -78,7 +78,9 @@ def blind(analysis):
 
 def test_notebook_09_shows_its_figures_and_nothing_on_red(analysis, tmp_path):
     write_video(tmp_path / "anna.mp4", np.zeros((50, 64, 64, 3), np.uint8), 25)
-    done = papermill("-p", "video", "anna.mp4", folder=tmp_path, notebook=ANALYSE)
+    runs = {"gesture_run": analysis.gesture_run, "emotion_run": analysis.emotion.run}
+    words = [word for name, run in runs.items() for word in ("-p", name, run.folder.name)]
+    done = papermill("-p", "video", "anna.mp4", *words, folder=tmp_path, notebook=ANALYSE)
     assert done.exit_code == 0, done.exception
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 2
