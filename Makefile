@@ -8,7 +8,8 @@ CONTEXT := context-lite0x2-blank
 FACE := face-expression
 # Parts of `make soak`, the longest first: a module of benchmarks each; arguments follow a +.
 SOAK := gesture_table demo_table memory_effect loss_on correspondence null_runs coverage fuzz video_probe \
-  kill_training+gesture kill_training+motion kill_training+recognition leaks ensemble \
+  kill_training+gesture kill_training+motion kill_training+video kill_training+recognition \
+  kill_training+pyramid kill_extraction+keypoints,face-blendshapes leaks ensemble \
   kill_training+emotion kill_extraction online signal_table null_ablation prior study_workers
 # Threads that spin while they wait for each other slow every other program.
 export OMP_WAIT_POLICY ?= PASSIVE

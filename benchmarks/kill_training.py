@@ -1,6 +1,6 @@
 """Kills one training 20 times at random; it must end with the results of an uninterrupted run.
 
-python -m benchmarks.kill_training [emotion|gesture|motion|recognition] [KILLS]
+python -m benchmarks.kill_training [emotion|gesture|motion|video|recognition|pyramid] [KILLS]
 
 Emotion takes about 3 minutes on two cores, the others about 6.
 
@@ -25,8 +25,11 @@ COMMANDS = {
     "gesture": "train gesture --epochs 60 --patience 60 --warmup 5 --ramp 20 --bank 8 --width 48"
     " --heads 6",
     "motion": "pretrain motion --epochs 60 --frames 8 --windows 0 --probe false --ema 0.9",
+    "video": "pretrain video --epochs 60 --frames 8 --windows 0 --probe false --ema 0.9",
     "recognition": "train recognition --epochs 60 --patience 60 --ema 0.9",
+    "pyramid": "train recognition --model pyramid --epochs 60 --patience 60 --ema 0.9",
 }
+VIDEOS = {"video": 8}  # interviews with pictures; of the others 60 without
 COMPARED = (
     "metrics.csv",
     "scores.json",
@@ -57,7 +60,7 @@ def main(task: str = "emotion", kills: str | int = 20) -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, killed, root = (Path(folder) / name for name in ("whole", "killed", "interviews"))
         os.environ["IMIGUE_LAB_HOME"] = str(whole)
-        make_data(root, SyntheticSpec(videos=60, pictures=False))
+        make_data(root, SyntheticSpec(videos=VIDEOS.get(task, 60), pictures=task in VIDEOS))
         (killed / "features").parent.mkdir()
         (killed / "features").symlink_to(whole / "features")
         assert start(task, whole, root).wait() == 0

@@ -15,12 +15,16 @@ from imigue_lab.app import main
 from imigue_lab.data.elan import read_eaf, write_eaf
 from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.segments import as_segments
+from imigue_lab.data.skeletons import keypoints
 from imigue_lab.data.store import find_store
-from imigue_lab.data.synthetic.story import LAYOUTS
+from imigue_lab.data.synthetic.story import LAYOUTS, SyntheticSpec
+from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.frame_table import frame_table
 from imigue_lab.data.videos.video import frames_at, write_video
 from imigue_lab.data.vocabulary import builtin
+from imigue_lab.features import CATALOGUE
 from imigue_lab.models.baselines import ROWS
+from imigue_lab.studies.variants import VARIANTS
 from imigue_lab.training.emotion.settings import EmotionSettings
 
 
@@ -68,6 +72,32 @@ def test_training_a_finished_run_again_takes_less_than_five_seconds(trained, syn
     assert seconds < 5 and "torchvision" not in loaded
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    return make_data(
+        tmp_path_factory.mktemp("long") / "interviews",
+        SyntheticSpec(videos=12, size="long", pictures=False),
+    ).root
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("train baseline", "--frames 8 --name joint"),
+        ("train recognition", "--width 8"),
+        ("pretrain motion", "--frames 8 --probe false"),
+    ],
+    ids=lambda own: own,
+)
+def test_every_finished_training_returns_in_less_than_five_seconds(command, more, synthetic, long):
+    root = long if "recognition" in command else synthetic
+    words = [*command.split(), "--data", str(root), "--epochs", "1", *more.split()]
+    assert run(*words) == 0
+    printed, seconds, _ = measured(*words)
+    assert printed[0].startswith("already finished: ")
+    assert seconds < 5
+
+
 def test_help_of_a_command_says_what_it_does_and_where_its_result_is(capsys):
     for command in COMMANDS:
         assert run(command, "--help") == 0
@@ -87,9 +117,31 @@ def test_every_setting_is_an_option_with_its_values_and_help(capsys):
         assert field.description in printed
     for option in ("--gate {shared,cross,convex} ", "--gamma X ", "--refit {true,false} "):
         assert option in printed
+    assert "--refit {true,false} then train" in printed and "(default: True)" not in printed
+    assert "(default: true)" in printed and "(default: false)" in printed
     assert run("train", "baseline", "--help") == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "--model NAME " in printed and all(name in printed for name in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "names"),
+    [
+        (["extract"], "encoders", CATALOGUE),
+        (["ablate"], "variants", [name for own in VARIANTS.values() for name in own]),
+        (["train", "recognition"], "keypoints", keypoints.LAYOUTS),
+        (["train", "emotion"], "context", [own for own in CATALOGUE if own.startswith("context-")]),
+        (["train", "emotion"], "face", ["face-swinface", "face-expression"]),
+        (["train", "gesture"], "rgb", ["rgb-tiny", "rgb-mvitv2s"]),
+        (["train", "emotion"], "preset", ["paper", "demo"]),
+    ],
+    ids=lambda own: own if isinstance(own, str) else "",
+)
+def test_help_of_an_option_lists_the_names_that_it_knows(words, option, names, capsys):
+    assert run(*words, "--help") == 0
+    text = capsys.readouterr().out.partition(f"\n  --{option} NAME ")[2].partition("\n  --")[0]
+    listed = re.findall(r"[\w.-]+", re.sub(r"-\s+", "-", text))  # lines break at hyphens
+    assert set(names) <= set(listed)
 
 
 def test_make_data_and_train_end_with_a_score_table(tmp_path, capsys):

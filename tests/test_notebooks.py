@@ -24,6 +24,7 @@ from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
 from imigue_lab.inference.windows import AnalyseSettings
+from imigue_lab.results.fuse import fusion_table, show_members
 from imigue_lab.studies.trials import AblationSettings, SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
@@ -31,6 +32,7 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
 from imigue_lab.training.pretraining.settings import PretrainSettings
 from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.runs import find_run
 from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
 from imigue_lab.views.gates.interview import GatesSettings
@@ -140,14 +142,18 @@ def outputs_of(folder):
 
 
 def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, synthetic):
-    words = [*tiny(synthetic), "-p", "gamma", 0.7]
+    words = [*tiny(synthetic), "-p", "gamma", 0.7, "--log-output"]
     command = [sys.executable, "-m", "papermill", EMOTION, "out.ipynb", *map(str, words)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 4
     assert "epoch 1/1" in text
-    assert re.search(r"^emotion-\S+: test, \d+ of \d+ subjects: accuracy model 0\.\d\d", text, re.M)
+    line = re.search(r"^emotion-\S+: test, \d+ of \d+ subjects: accuracy model 0\.\d\d", text, re.M)
+    assert line and line[0] in done.stderr  # on the terminal, as README says
+    readme = (FOLDER.parent / "README.md").read_text()
+    runs = re.findall(r"^    papermill .*02_train_emotion.*$", readme, re.MULTILINE)
+    assert runs and all("--log-output" in own for own in runs)
 
 
 def test_papermill_trains_gestures_on_both_modalities(tmp_path, synthetic):
@@ -157,6 +163,7 @@ def test_papermill_trains_gestures_on_both_modalities(tmp_path, synthetic):
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 6
     assert "rgb features (synthetic-rgb-" in text
+    assert re.search(r"^gesture-\S+: test, \d+ of \d+ subjects: top1 model 0\.\d\d", text, re.M)
 
 
 def test_papermill_ablates(tmp_path, synthetic):
@@ -166,6 +173,7 @@ def test_papermill_ablates(tmp_path, synthetic):
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 1
     assert text.count("late, seed ") == 2
+    assert re.search(r"^full: accuracy 0\.\d\d .* of validation", text, re.M)
 
 
 def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, synthetic):
@@ -193,6 +201,12 @@ def test_papermill_trains_a_network_of_table_1_and_prints_the_table(tmp_path, sy
     assert "Chen et al., ICCV 2021" in text and "epoch 1/1" in text
     shown = str([o.get("data", {}) for c in code_cells(tmp_path / "out.ipynb") for o in c.outputs])
     assert "62.87" in shown and "fusion (2:2:1:1) of baseline-" in shown
+    line = re.search(r"^fusion-\S+: test, \d+ of \d+ subjects: top1 model 0\.\d\d", text, re.M)
+    fused = find_run(line[0].partition(":")[0])
+    table, sentences = fusion_table(fused), show_members(fused)[1]
+    assert sentences and "\n".join(sentences) in text
+    below = (table.groupby("split").fusion_gains.min() < 0).sum()
+    assert text.count("points below ") == below
 
 
 def test_papermill_looks_at_the_gates_of_a_run_that_it_trains_first(tmp_path, synthetic):
@@ -339,7 +353,9 @@ def test_papermill_explains_every_parameter(path):
 def test_the_readme_links_every_notebook_and_passes_known_parameters():
     readme = (FOLDER.parent / "README.md").read_text()
     assert all(f"(notebooks/{name}.ipynb)" in readme for name in SETTINGS)
-    commands = re.findall(r"^    papermill notebooks/(\w+)\.ipynb (.*)$", readme, re.MULTILINE)
+    commands = re.findall(
+        r"^    papermill (?:--log-output )?notebooks/(\w+)\.ipynb (.*)$", readme, re.MULTILINE
+    )
     assert len(commands) == 3
     for name, words in commands:
         assert set(re.findall(r"-[pr] (\w+)", words)) <= set(SETTINGS[name].model_fields)
@@ -354,6 +370,7 @@ def test_papermill_pre_trains_and_plays_a_reconstruction(tmp_path, filmed, kind)
     assert len(figures) == 2
     curves, shown = (f["data"]["application/vnd.plotly.v1+json"] for f in figures)
     assert curves["data"][-1]["name"] == "linear probe" and "epoch 1/1" in text
+    assert re.search(r"^pretraining-\S+: validation, \d+ of .*: error model \d\.\d\d", text, re.M)
     assert len(shown["frames"]) == 8
 
 
@@ -369,5 +386,6 @@ def test_papermill_recognises_gestures_and_counts_errors(tmp_path):
         "Video 0009",
     ]
     assert "epoch 2/2" in text
+    assert re.search(r"^recognition-\S+: test, \d+ of \d+ .*: f1 10 model 0\.\d\d", text, re.M)
     shown = str([o.get("data", {}) for c in code_cells(tmp_path / "out.ipynb") for o in c.outputs])
     assert "badly placed" in shown and "nothing found" in shown

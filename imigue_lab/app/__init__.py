@@ -87,9 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = command("check", check_data, "validate a copy of the data, or one file")
     check.add_argument("root", type=Path, help="root folder of the data, or a file")
-    decode = (
-        "all: decode all frames; sample: count them and check some for faces; none: headers only"
-    )
+    decode = "all: every frame; sample: count them, check some for faces; none: headers only"
     add_option(check, "--decode", decode, "sample", choices=["all", "sample", "none"])
     subjects = "CSV of video_id,subject (default: those of the data)"
     add_option(check, "--subjects", subjects, metavar="FILE")

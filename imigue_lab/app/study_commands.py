@@ -40,13 +40,26 @@ def add_settings(
     for name, field in cls.model_fields.items():
         if name == positional:
             continue
-        default = "empty" if field.default == "" else field.default
+        default = "empty" if field.default == "" else str(field.default)
+        default = default.lower() if field.annotation is bool else default
         help_text = f"{field.description} (default: {default})".replace("%", "%%")
         option, unset = f"--{name.replace('_', '-')}", argparse.SUPPRESS
-        values = VALUES.get(field.annotation) or f"{{{','.join(get_args(field.annotation))}}}"
-        if len(values) > LONG:
-            help_text, values = f"{help_text}: {', '.join(get_args(field.annotation))}", "NAME"
+        names = get_args(field.annotation) or known_names(cls, name)
+        values = VALUES.get(field.annotation) or f"{{{','.join(names)}}}"
+        if names and (values == "TEXT" or len(values) > LONG):
+            help_text, values = f"{help_text}: {', '.join(names)}", "NAME"
         parser.add_argument(option, dest=name, default=unset, metavar=values, help=help_text)
+
+
+def known_names(cls: "type[Settings]", name: str) -> list[str]:
+    """What a setting of text may name, beside other things; of variants by task."""
+    from imigue_lab.data.skeletons.keypoints import LAYOUTS
+    from imigue_lab.features import CATALOGUE
+    from imigue_lab.studies.variants import VARIANTS
+
+    lists = {"encoders": [*CATALOGUE], "keypoints": [*LAYOUTS], "preset": [*cls.presets]}
+    lists["variants"] = [f"of {task} {', '.join(own)}" for task, own in VARIANTS.items()]
+    return lists.get(name) or [known for known in CATALOGUE if known.startswith(f"{name}-")]
 
 
 def add_training(
@@ -82,9 +95,7 @@ def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     effect = "compare finished runs: settings that differ, paired tests against the first"
     compare = command("compare", compare_runs, effect)
     compare.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
-    compare.add_argument(
-        "--split", choices=SPLITS, default="validation", help="default: validation"
-    )
+    compare.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="default: validation")
 
     effect = "compare the segments, or corrections, of two people, or of a person and a model"
     agreement = command("agree", compare_segments, effect)
@@ -152,11 +163,10 @@ def compare_segments(options: argparse.Namespace) -> None:
         return
     found = agree(options.a, options.b, options.video)
     print(found.table.round(3).to_string(index=False, na_rep="–"))
-    kappa = (
-        f"{found.kappa:.3f} (background is a class, of overlapping segments the shortest counts)"
-    )
-    alike = "undefined (both sides have one and the same class throughout)"
-    print(f"Cohen's kappa per frame: {alike if math.isnan(found.kappa) else kappa}")
+    why = "background is a class, of overlapping segments the shortest counts"
+    if undefined := math.isnan(found.kappa):
+        why = "both sides have one and the same class throughout"
+    print(f"Cohen's kappa per frame: {'undefined' if undefined else f'{found.kappa:.3f}'} ({why})")
     print(*(f"note: {remark}" for remark in found.remarks), sep="\n")
 
 

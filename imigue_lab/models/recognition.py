@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torchvision.ops import distance_box_iou_loss, sigmoid_focal_loss
 
 from imigue_lab.models.emotion import Standardise
 
@@ -250,10 +249,12 @@ class Pyramid(FrameNetwork):
         target = torch.zeros_like(output[..., :-2])
         classes = label.expand_as(length).gather(2, own[..., None])[..., 0]
         target[positive] = F.one_hot(classes[positive], self.classes).to(target.dtype)
-        focal = sigmoid_focal_loss(output[..., :-2], target, reduction="none").sum(dim=-1)
+        from torchvision import ops  # loads torch's compiler, which takes a second
+
+        focal = ops.sigmoid_focal_loss(output[..., :-2], target, reduction="none").sum(dim=-1)
         ends = ends.gather(2, own[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
         guess = output[..., -2:] * step[:, None]
-        distance = distance_box_iou_loss(as_boxes(guess[positive]), as_boxes(ends[positive]))
+        distance = ops.distance_box_iou_loss(as_boxes(guess[positive]), as_boxes(ends[positive]))
         error = (focal * shown).index_put((positive,), distance, accumulate=True)
         return super().errors(outputs, mask, truth) + error.sum(dim=1)
 

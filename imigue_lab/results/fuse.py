@@ -314,9 +314,8 @@ def show_members(run: Run) -> tuple[pd.DataFrame, list[str]]:
     """The runs with intervals in brackets; sentences on how their weights were found, the gain of
     each split over the best run, and where a member is better than the fusion."""
     table = fusion_table(run)
-    shown = table[["split", "run", "n"]].assign(
-        clusters=counted(table), weight=table.weight.round(3)
-    )
+    shown = table[["split", "run", "n"]].assign(clusters=counted(table))
+    shown["weight"] = table.weight.round(3)
     if (table.temperature != 1).any():
         shown["temperature"] = table.temperature.round(2)
     for column in ("accuracy", "fusion_gains"):

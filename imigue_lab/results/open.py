@@ -49,9 +49,7 @@ class FusionSettings(Settings):
         "uniform, search (on validation), folds (out of fold), or numbers: 2:2:1:1",
         pattern=r"^(uniform|search|folds|\d+(\.\d+)?(:\d+(\.\d+)?)*)$",
     )
-    temperature: bool = setting(
-        False, "calibrate by a temperature fitted on validation, or out of fold"
-    )
+    temperature: bool = setting(False, "calibrate by a temperature of validation, or out of fold")
 
 
 class OpenRun(Generic[S, D]):

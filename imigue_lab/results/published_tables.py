@@ -28,16 +28,14 @@ from imigue_lab.training.runs import Run, finished_runs
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.statistics import wilson_interval
 
+DATA = "iMiGUE, test"  # of the published scores
 PUBLISHED_BASELINES = {
     "origin": "published",
-    "data": "iMiGUE, test",
+    "data": DATA,
     "source": "Martirosyan et al. 2025, Table 1",
 }
 PAPER, PAPER_SCORE = "CMTF with memory", 62.87
-COLUMNS = [
-    *("method", "modality", "origin", "top-1 %", "95 % interval", "n", "clusters"),
-    *("majority class %", "data", "source"),
-]
+COLUMNS = "method,modality,origin,top-1 %,95 % interval,n,clusters,majority class %,data,source"
 
 PUBLISHED_ABLATIONS = "published: Martirosyan et al. 2025, Table 2, test of iMiGUE"
 CLIPS = 4562  # of that test
@@ -47,7 +45,7 @@ ABLATION_ROWS = {
     "no-memory": ("CMTF without memory", 62.23),
     "full": (PAPER, PAPER_SCORE),
 }
-ABLATION_COLUMNS = ["method", "top-1 %", "95 % interval", "correct", "n", "origin"]
+ABLATION_COLUMNS = ["method", "top-1 %", "95 % interval", "correct", "n", "origin", "data"]
 
 PUBLISHED_EMOTION = "published: Martirosyan et al. 2025, Table 3"
 BOARD = (
@@ -59,8 +57,9 @@ BOARD = (
     ("baseline", 0.39423),
 )
 MAJORITY = {104: 63, 100: 50}  # interviews of the more frequent outcome, see docs/paper_gaps.md
+SIZES = {"clips": [CLIPS], "interviews": [*MAJORITY]}  # of the published scores
 PRINTED = 1e-5  # scores are truncated after the fifth digit
-BOARD_COLUMNS = "who,score,interviews,correct,95 % interval,over majority class,origin".split(",")
+BOARD_COLUMNS = "who,score,interviews,correct,95 % interval,over majority class,origin,data"
 
 
 def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.DataFrame:
@@ -76,7 +75,10 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
     if runs is None:
         runs = finished_runs("baseline", "gesture", "fusion")
         runs = [own for own in runs if not is_emotion(own.predictions())]
-    ours = [(method_of(run), our_method_row(run, split)) for run in runs]
+    roots = list({run.provenance()["where"]["data"] for run in runs})
+    last = [Path(root).name for root in roots]  # the whole path where two have one name
+    names = {r: n if last.count(n) == 1 else r for r, n in zip(roots, last, strict=True)}
+    ours = [(method_of(run), our_method_row(run, split, names)) for run in runs]
     rows: list[dict[str, Any]] = []
     for baseline in TABLE:
         if baseline.published is not None:
@@ -84,7 +86,7 @@ def table_one(runs: Sequence[Run] | None = None, split: str = "test") -> pd.Data
         rows += [row for method, row in ours if method == baseline.name]
     rows.append(published_row(PAPER, "RGB and skeleton", PAPER_SCORE))
     rows += [row for method, row in ours if method not in ROWS]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS.split(","))
 
 
 def published_row(method: str, modality: str, score: float) -> dict[str, Any]:
@@ -95,32 +97,25 @@ def method_of(run: Run) -> str:
     """The row of Table 1 that a run belongs to, or its task."""
     kept = run.settings()
     if is_emotion(run.predictions()):
-        raise RunError(
-            f"{run.folder.name}: expected a gesture run for Table 1, got one of emotion;"
-            " name another run"
-        )
+        what = "a gesture run for Table 1", "one of emotion"
+        raise RunError.expected(run.folder.name, *what, "name another run")
     return kept["settings"]["model"] if kept["task"] == "baseline" else kept["task"]
 
 
-def our_method_row(run: Run, split: str) -> dict[str, Any]:
+def our_method_row(run: Run, split: str, names: dict[str, str]) -> dict[str, Any]:
     """The score of a run; without numbers if it has no labelled clip in that split."""
     method, modality = describe(run)
     if any(USES_TEST in remark for remark in run.provenance()["remarks"]):
         method += f", {USES_TEST}"
-    published, data = PUBLISHED_BASELINES["data"], f"{data_of(run)}, {split}"
-    data = f"{data}, other clips" if data == published else data
-    row = {"method": method, "modality": modality, "origin": "ours", "data": data}
-    row["source"] = run.folder.name
+    row = {"method": method, "modality": modality, "origin": "ours", "source": run.folder.name}
     scores = run.scores()
     own = scores[scores.split == split] if len(scores) else scores
     if own.empty:
-        return row
+        return row | {"data": data_of(run, split, 0, names)[1]}
     model, majority = own[own.predictor == "model"].iloc[0], constant_rows(own).iloc[0]
-    official = not run.synthetic and run.vocabulary().name == BUILTIN["imigue"] and split == "test"
-    if official and model.n == CLIPS and run.settings()["settings"].get("fold", -1) < 0:
-        row["data"] = published  # the same clips, wherever the copy is
     interval = model.top1_interval
     return row | {
+        "data": data_of(run, split, int(model.n), names)[1],
         "top-1 %": 100 * model.top1,
         "95 % interval": in_percent(*interval) if has_interval(interval) else None,
         "n": int(model.n),
@@ -149,41 +144,47 @@ def describe(run: Run) -> tuple[str, str]:
     return f"{fusion} {memory} memory, width {settings['width']}", "RGB and skeleton"
 
 
-def data_of(run: Run) -> str:
-    """The name of a run's data root with its fold, or `synthetic`."""
-    if run.synthetic:
-        return "synthetic"
-    fold = run.settings()["settings"].get("fold", -1)
-    where = Path(run.provenance()["where"]["data"]).name
-    return where if fold < 0 else f"{where}, fold {fold}"
+def data_of(
+    run: Run, split: str, n: int, names: dict[str, str] | None = None, items: str = "clips"
+) -> tuple[str, str]:
+    """`synthetic`, or the name of a run's data root with its fold; and that with the split of n
+    items, or the data of the published ones, wherever the copy of these is."""
+    root, fold = run.provenance()["where"]["data"], run.settings()["settings"].get("fold", -1)
+    where = "synthetic" if run.synthetic else (names or {}).get(root, Path(root).name)
+    where += f", fold {fold}" if fold >= 0 and not run.synthetic else ""
+    data = f"{where}, {split}"
+    official = not run.synthetic and run.vocabulary().name == BUILTIN["imigue"] and split == "test"
+    if official and n in SIZES[items] and fold < 0:
+        return where, DATA
+    return where, f"{data}, other {items}" if data == DATA else data
 
 
 def show_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """For display: a table of each data by its title, so that none is compared with the published
-    scores but runs on the same clips; two digits as published, a dash for missing values."""
+    """Table 1 for display, see `by_data`: two digits as published, a dash for missing values."""
     shown = table.astype(object)
     for column in ("top-1 %", "majority class %", "n"):
         form = "{:.2f}" if "%" in column else "{:.0f}"
         shown[column] = [form.format(v) if pd.notna(v) else None for v in table[column]]
-    shown = shown.where(shown.notna(), "–").map(printable).drop(columns="origin")
-    titles = {PUBLISHED_BASELINES["data"]: "Table 1 on {}"}
+    shown = shown.where(shown.notna(), "–").drop(columns="origin")
+    # a control character could change a terminal, or end a comment
+    return by_data(shown.map(lambda text: "".join(c if c.isprintable() else "?" for c in text)), 1)
+
+
+def by_data(table: pd.DataFrame, number: int) -> dict[str, pd.DataFrame]:
+    """Of the paper's Table `number` a table of each data by its title: none stands beside the
+    published scores but runs on the same items."""
+    titles = {DATA: f"Table {number} on {{}}"}
+    other = f"Runs on {{}} (not comparable with Table {number})"
     return {
-        titles.get(data, "Runs on {} (not comparable with Table 1)").format(data): own.reset_index(
-            drop=True
-        )
-        for data, own in shown.set_index("data").groupby(level=0, sort=False)
+        titles.get(data, other).format(data): own.drop(columns="data").reset_index(drop=True)
+        for data, own in table.groupby("data", sort=False)
     }
-
-
-def printable(text: str) -> str:
-    """Without control characters, which could change a terminal, or end a comment."""
-    return "".join(own if own.isprintable() else "?" for own in text)
 
 
 def table_text(table: pd.DataFrame, form: str = "text") -> str:
     """`table_one` as text of at most WIDTH characters, `csv`, `md` or `latex`, with names escaped.
 
-    There is a table of each data, see `show_table`. All but `csv` number the sources, which are
+    There is a table of each data, see `by_data`. All but `csv` number the sources, which are
     listed below it.
     """
     if form == "csv":
@@ -202,6 +203,7 @@ def table_text(table: pd.DataFrame, form: str = "text") -> str:
             body = "".join(f"| {' | '.join(map(in_markdown, row))} |\n" for row in rows)
         else:
             body = wrapped(numbered).to_string(index=False)
+            lines = [textwrap.fill(line, WIDTH, break_on_hyphens=False) for line in lines]
         parts.append("\n".join([lines[0], body, *lines[1:]]))
     return "\n\n".join(parts)
 
@@ -223,20 +225,22 @@ def wrapped(table: pd.DataFrame) -> pd.DataFrame:
 def table_two(runs: dict[str, list[Run]] | None = None, split: str = "test") -> pd.DataFrame:
     """One row per published number, followed by ours if a gesture ablation has that variant.
 
-    Columns: method, top-1 %, 95 % interval, correct, n, origin. Published `correct` is computed
-    from the printed share.
+    Columns: method, top-1 %, 95 % interval, correct, n, origin, data. Published `correct` is
+    computed from the printed share.
     """
     ours = compare(runs, split=split).set_index("variant") if runs else pd.DataFrame()
     rows: list[tuple[Any, ...]] = []
-    for variant, (method, published) in ABLATION_ROWS.items():
-        correct = round(published / 100 * CLIPS)
+    for variant, (method, score) in ABLATION_ROWS.items():
+        correct = round(score / 100 * CLIPS)
         interval = f"{in_percent(*wilson_interval(correct, CLIPS))}, if clips were independent"
-        rows.append((method, f"{published:.2f}", interval, correct, CLIPS, PUBLISHED_ABLATIONS))
+        rows.append((method, f"{score:.2f}", interval, correct, CLIPS, PUBLISHED_ABLATIONS, DATA))
         if runs and variant in ours.index:
             found, own = ours.loc[variant], runs[variant]
             correct, interval = round(found.score * found.n), in_percent(found.low, found.high)
-            origin = f"ours: {source_of(own)}, {split} of {data_of(own[0])}"
-            rows.append((method, mean_of(found), interval, correct, int(found.n), origin))
+            mean, n = mean_of(found), int(found.n)
+            where, data = data_of(own[0], split, n)
+            origin = f"ours: {source_of(own)}, {split} of {where}"
+            rows.append((method, mean, interval, correct, n, origin, data))
     return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
 
 
@@ -244,8 +248,8 @@ def table_three(runs: list[Run] | None = None, split: str = "test") -> pd.DataFr
     """The published scores under 104 and under 100 interviews, the majority class, and ours.
 
     Columns: who, score, interviews, correct ("~" where the score is no whole number of these),
-    95 % interval, over majority class (in interviews), origin. Our runs are those of one emotion
-    model, one or more seeds.
+    95 % interval, over majority class (in interviews), origin, data. Our runs are those of one
+    emotion model, one or more seeds.
     """
     rows: list[tuple[Any, ...]] = []
     for n, majority in MAJORITY.items():
@@ -257,13 +261,13 @@ def table_three(runs: list[Run] | None = None, split: str = "test") -> pd.DataFr
         rows.append(board_row("majority class", majority / n, n, majority, "", origin))
     if runs:
         rows.append(our_board_row(runs, split))
-    return pd.DataFrame(rows, columns=BOARD_COLUMNS)
+    return pd.DataFrame(rows, columns=BOARD_COLUMNS.split(","))
 
 
 def board_row(who: str, score: float, n: int, correct: int, sign: str, origin: str) -> tuple:
     low, high = wilson_interval(correct, n)
     interval, over = f"{low:.3f} to {high:.3f}", f"{correct - MAJORITY[n]:+d}"
-    return who, f"{score:.5f}", n, f"{sign}{correct}", interval, over, origin
+    return who, f"{score:.5f}", n, f"{sign}{correct}", interval, over, origin, DATA
 
 
 def our_board_row(runs: list[Run], split: str) -> tuple:
@@ -271,8 +275,9 @@ def our_board_row(runs: list[Run], split: str) -> tuple:
     majority = constant_rows(scores[scores.split == split]).correct.max()
     correct, interval = found.score * found.n, f"{found.low:.3f} to {found.high:.3f}"
     score, over = f"{mean_of(found)} %", f"{correct - majority:+.1f}"
-    origin = f"ours: {split} of {data_of(runs[0])}"
-    return source_of(runs), score, int(found.n), f"{correct:.1f}", interval, over, origin
+    n, who = int(found.n), source_of(runs)
+    where, data = data_of(runs[0], split, n, items="interviews")
+    return who, score, n, f"{correct:.1f}", interval, over, f"ours: {split} of {where}", data
 
 
 def in_percent(low: float, high: float) -> str:

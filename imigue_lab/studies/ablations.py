@@ -5,20 +5,20 @@ given settings), or out of fold: with `folds` each is trained on every one of so
 and all items that these hold out count together (`keep:last` selects no epoch by them). The test
 split is for a final choice; the study records each time it is scored.
 
-A variant is what it sets differently from the full model; of baselines, a part that their recipe
-may have besides. Each cell of the grid, a variant with a seed and a fold, is one ticket of a study;
-its run folder is the source of truth. Any number of workers share the grid, the cell of a killed
+Each cell of the grid, a variant with a seed and a fold, is one ticket of a study; its run folder is
+the source of truth. Any number of workers share the grid, the cell of a killed
 worker is resumed, and no finished cell is trained twice.
 """
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from imigue_lab.data.workspace import locked
-from imigue_lab.errors import RunError, SettingsError, some
+from imigue_lab.errors import RunError, some
 from imigue_lab.results.compare import scored_items
 from imigue_lab.studies.trials import FAILED, AblationSettings, lock_of, open_study, tickets, work
+from imigue_lab.studies.variants import FULL, choose
 from imigue_lab.training.runs import Run, runs_folder
 from imigue_lab.training.settings import Settings
 from imigue_lab.training.tasks import load_cached, load_once, train_quietly
@@ -26,77 +26,6 @@ from imigue_lab.training.tasks import load_cached, load_once, train_quietly
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
-
-FULL = "full"
-Change = dict[str, Any]
-
-VARIANTS: dict[str, dict[str, Change]] = {
-    "emotion": {
-        "late": {"fusion": "late"},
-        "concat": {"fusion": "concat"},
-        "context-only": {"fusion": "context_only"},
-        "face-only": {"fusion": "face_only"},
-        "one-stage": {"stages": 1},
-        "cross-gate": {"gate": "cross"},
-        "convex-gate": {"gate": "convex"},
-        "bce": {"loss": "bce"},
-        "gamma-1": {"gamma": 1.0},
-        "gamma-1.5": {"gamma": 1.5},
-        "unweighted": {"class_weights": "none"},
-    },
-    "gesture": {
-        "late": {"fusion": "late"},
-        "no-memory": {"memory": False},
-        "concat": {"fusion": "concat"},
-        "cross-attention": {"fusion": "cross_attention"},  # no tokens merge
-        "no-semantic": {"criteria": "spatial,contextual"},
-        "no-spatial": {"criteria": "semantic,contextual"},
-        "no-contextual": {"criteria": "semantic,spatial"},
-        "not-centred": {"centred": False},
-        "merge-0.1": {"merge": 0.1},
-        "merge-0.5": {"merge": 0.5},
-        "bank-10": {"bank": 10},
-        "bank-100": {"bank": 100},
-        "top-k-1": {"top_k": 1},
-        "top-k-10": {"top_k": 10},
-        "momentum-0": {"momentum": 0.0},
-        "momentum-0.99": {"momentum": 0.99},
-        "no-prototypes": {"alpha": 0.0},
-        "alpha-at-once": {"warmup": 0, "ramp": 1},
-        "averaged-loss": {"loss_on": "averaged"},
-        "loss-per-head": {"loss_on": "each"},
-    },
-    "baseline": {
-        "rotation": {"rotation": 0.3},
-        "temporal-crop": {"temporal_crop": 0.5},
-        "smoothing": {"smoothing": 0.1},
-        "ema": {"ema": 0.99},
-        "mixup": {"mixup": 0.2},
-    },
-    "recognition": {
-        "pyramid": {"model": "pyramid"},
-        "shallow": {"depth": 3},
-        "short-windows": {"window": 128},
-        "no-dropout": {"dropout": 0.0},
-        "ema": {"ema": 0.99},
-    },
-}
-MAIN = {  # those of the paper's Table 2, for emotion the kinds of fusion; of others all
-    "emotion": ("late", "concat", "context-only", "face-only"),
-    "gesture": ("late", "no-memory"),
-}
-
-
-def choose(task: str, names: str) -> dict[str, Change]:
-    """The full model, then `main`, `all`, or the variants in a list with commas."""
-    known = VARIANTS[task]
-    chosen = {"main": MAIN.get(task, tuple(known)), "all": tuple(known)}.get(names.strip())
-    if chosen is None:
-        chosen = tuple(name.strip() for name in names.split(",") if name.strip())
-    for name in chosen:
-        if name not in known and name != FULL:
-            raise SettingsError(f"variants: {task} has no {name!r}; choose of: {', '.join(known)}")
-    return {FULL: {}, **{name: known[name] for name in chosen if name != FULL}}
 
 
 class Cell(NamedTuple):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from imigue_lab.data.workspace import locked, workspace
 from imigue_lab.errors import LabError, RunError, SettingsError, without_parts, without_password
-from imigue_lab.training.settings import Settings, setting
+from imigue_lab.training.settings import NAME, Settings, setting
 from imigue_lab.training.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -215,9 +215,7 @@ class SearchSettings(StudySettings):
     minutes: float = setting(0.0, "start no trial after so many minutes; 0: no limit", ge=0)
     folds: int = setting(3, "of five, scored in each trial", ge=1, le=5)
     study: str = setting(
-        "",
-        "name, also of the preset; empty: derived from the settings",
-        pattern=r"^([A-Za-z0-9][\w.-]*)?$",
+        "", "name, also of the preset; empty: derived from the settings", pattern=rf"^({NAME})?$"
     )
 
     def model_post_init(self, _: Any) -> None:
@@ -236,8 +234,7 @@ def read_given(text: str) -> dict[str, str]:
     for word in shlex.split(text):
         pair = re.fullmatch(r"(\w+)[:=](.*)", word)
         if not pair:
-            raise SettingsError(
-                f"given: expected name:value, got {word!r}; write epochs:20 lr:1e-4"
-            )
+            todo = "write epochs:20 lr:1e-4"
+            raise SettingsError.expected("given", "name:value", repr(word), todo)
         found[pair[1]] = pair[2]
     return found

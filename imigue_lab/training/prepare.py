@@ -5,7 +5,7 @@ Encoders are imported when they are first used: a command's help needs the setti
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from imigue_lab.features import Detector
+from imigue_lab.features import Detector, parse_names
 from imigue_lab.training.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ class ExtractSettings(Settings):
     limit: int = setting(0, "number of videos; 0 all", ge=0)
 
     def model_post_init(self, _: Any) -> None:
-        from imigue_lab.features.catalogue import parse_names
-
         parse_names(self.encoders)
 
 
@@ -73,10 +71,8 @@ def plan_features(settings: ExtractSettings, index: "Index") -> "Plan":
     weights = settings.context_weights, settings.face_weights
     detector = settings.detector, settings.detector_weights
     precision = None if settings.precision == "auto" else settings.precision
-    streams = build_streams(
-        settings.encoders, device, *weights, *detector, settings.grid, precision
-    )
-    return plan_extraction(index, streams, settings.store, settings.limit)
+    built = build_streams(settings.encoders, device, *weights, *detector, settings.grid, precision)
+    return plan_extraction(index, built, settings.store, settings.limit)
 
 
 def try_features(settings: ExtractSettings, index: "Index") -> "Trial":

@@ -261,10 +261,8 @@ def open_run(task: str, settings: Settings, data: dict[str, Any], vocabulary: Vo
     run = Run(runs_folder() / name)
     requested = {"task": task, "settings": settings.result_settings(), "data": data}
     if (run.folder / "settings.json").exists():
-        if differing := differences(flatten(run.settings()), flatten(requested)):
-            raise RunError(
-                f"{run.folder}: belongs to another run: {differing}; choose another name"
-            )
+        if others := differences(flatten(run.settings()), flatten(requested)):
+            raise RunError(f"{run.folder}: belongs to another run: {others}; choose another name")
     else:
         run.write_json("settings.json", requested)
     if not (run.folder / "vocabulary.json").exists() or vocabulary != run.vocabulary():
@@ -297,7 +295,5 @@ def find_run(name: str) -> Run:
     for folder in (runs_folder() / name, Path(name).expanduser()):
         if os.path.exists(folder / "scores.json"):  # false, too, for a name that is too long
             return Run(folder.resolve())
-    known = sorted(path.parent.name for path in runs_folder().glob("*/scores.json"))
-    raise RunError(
-        f"{runs_folder() / name}: no finished run; there are: {', '.join(known) or 'none'}"
-    )
+    known = ", ".join(sorted(path.parent.name for path in runs_folder().glob("*/scores.json")))
+    raise RunError(f"{runs_folder() / name}: no finished run; there are: {known or 'none'}")

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.workspace import locked
 from imigue_lab.errors import RunError, SettingsError, without_password
 from imigue_lab.training.ranks import Ranks, find_process, open_ranks
@@ -84,6 +85,7 @@ class Session:
             "provenance.json",
             describe_environment(self.ranks.count)
             | {"where": {name: value for name, value in settings.items() if name in PLACES}}
+            | {"synthetic": is_synthetic(self.settings.data)}  # the root may be moved later
             | sources
             | cost_of(self.device.torch_device, seconds)
             | {"remarks": remarks},

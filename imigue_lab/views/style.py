@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from imigue_lab.data.index import Index, is_synthetic
+from imigue_lab.data.index import Index
 from imigue_lab.data.splits import UNKNOWN_SUBJECTS
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.training.leaks import USES_TEST
@@ -110,9 +110,7 @@ def notes_of(run: Run) -> list[str]:
     """Its `headlines` and that on synthetic data, for every figure of it."""
     if not (run.folder / "provenance.json").exists():
         return []
-    provenance = run.provenance()
-    notes = headlines(provenance["remarks"])
-    synthetic = is_synthetic(provenance.get("where", {}).get("data", ""))
-    if synthetic and not any("synthetic" in note for note in notes):
+    notes = headlines(run.provenance()["remarks"])
+    if run.synthetic and not any("synthetic" in note for note in notes):
         notes.append(SYNTHETIC)
     return notes

@@ -318,8 +318,8 @@ def begin():
     server = get_context("forkserver")
     server.set_forkserver_preload(["imigue_lab.training.prepare", "onnx", "onnxruntime"])
 
-    def start(root, store):
-        words = ["--data", str(root), "--store", store, "--encoders", "context-tiny,face-tiny"]
+    def start(root, store, encoders):
+        words = ["--data", str(root), "--store", store, "--encoders", encoders]
         process = server.Process(target=main, args=(["extract", *words],))
         process.start()
         return process
@@ -342,20 +342,34 @@ def items_of(store):
     return items
 
 
-def test_a_run_killed_three_times_resumes_to_the_same_store(begin, tmp_path):
+@pytest.mark.parametrize(
+    ("encoders", "size"),
+    [("context-tiny,face-tiny", 8), ("keypoints,face-blendshapes", 4)],
+    ids=["tiny", "shipped"],
+)
+def test_a_run_killed_three_times_resumes_to_the_same_store(
+    begin, tmp_path, encoders, size, request
+):
+    if encoders.startswith("keypoints"):
+        request.getfixturevalue("networks")
     root = tmp_path / "interviews"
-    make_data(root, SyntheticSpec(videos=8, layout="plain"))
+    index = make_data(root, SyntheticSpec(videos=size, layout="plain"))
+    if encoders.startswith("keypoints"):  # a network for each hand and body in every frame
+        for path in index.videos.video:
+            with Video(path) as film:
+                ((_, frames),) = film.clips({"first": range(16)})
+            write_video(path, frames, 25)
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
-    finish(begin(root, whole))
+    finish(begin(root, whole, encoders))
     rng = random.Random(0)
     for _ in range(3):
-        before, process = len(items_of(killed)), begin(root, killed)
+        before, process = len(items_of(killed)), begin(root, killed, encoders)
         while len(items_of(killed)) == before and process.is_alive():
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.2))
         assert process.is_alive(), "it ended before it was killed: generate more interviews"
         process.kill()
         process.join()
-    finish(begin(root, killed))
-    assert len(items_of(whole)) == 16
+    finish(begin(root, killed, encoders))
+    assert len(items_of(whole)) == 2 * size
     assert items_of(killed) == items_of(whole)

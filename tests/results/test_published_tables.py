@@ -14,9 +14,12 @@ from imigue_lab.results.published_tables import (
     CLIPS,
     PAPER,
     PUBLISHED_BASELINES,
+    by_data,
     show_table,
     table_one,
     table_text,
+    table_three,
+    table_two,
 )
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline
@@ -98,13 +101,76 @@ def test_only_runs_on_the_published_clips_stand_beside_published_scores(runs, tm
     }
 
 
+def test_a_run_on_synthetic_data_says_so_after_its_folder_has_moved(looked, trained, synthetic):
+    moved = synthetic.rename(synthetic.with_name("iMiGUE"))
+    try:
+        assert looked.run.synthetic and trained[0].synthetic
+        assert table_one([looked.run]).iloc[-1].data == "synthetic, test"
+        assert table_three([trained[0]]).iloc[-1].origin == "ours: test of synthetic"
+    finally:
+        moved.rename(synthetic)
+
+
+def elsewhere(run, folder, root, n=None):
+    """A copy of a run, as if trained on the root, with n test clips or interviews."""
+    copy = Run(folder / run.folder.name)
+    shutil.copytree(run.folder, copy.folder)
+    provenance = run.provenance() | {"synthetic": False}
+    provenance["where"]["data"] = root
+    copy.write_json("provenance.json", provenance)
+    if n:
+        own, first = run.predictions().query("split == 'test'"), run.predictions().columns[0]
+        own = own.loc[own.index.repeat(n // len(own) + 1)][:n].reset_index(drop=True)
+        own[first] = own.index.astype(str)
+        copy.write_predictions(own)
+    return copy
+
+
+def test_tables_two_and_three_of_other_data_are_apart_from_published_scores(
+    looked, trained, tmp_path
+):
+    shown = by_data(table_two({"full": [looked.run]}), 2)
+    assert {title: len(table) for title, table in shown.items()} == {
+        "Table 2 on iMiGUE, test": 3,
+        "Runs on synthetic, test (not comparable with Table 2)": 1,
+    }
+    assert all("data" not in table for table in shown.values())
+    assert list(by_data(table_three([trained[0]]), 3)) == [
+        "Table 3 on iMiGUE, test",
+        "Runs on synthetic, test (not comparable with Table 3)",
+    ]
+    own = elsewhere(looked.run, tmp_path, "/data/copy", CLIPS)
+    assert len(by_data(table_two({"full": [own]}), 2)["Table 2 on iMiGUE, test"]) == 4
+    own = elsewhere(trained[0], tmp_path, "/data/copy", 104)
+    assert len(by_data(table_three([own]), 3)["Table 3 on iMiGUE, test"]) == 15
+    other = elsewhere(trained[0], tmp_path / "b", "/data/iMiGUE")
+    assert list(by_data(table_three([other]), 3))[1].startswith(
+        "Runs on iMiGUE, test, other interviews (not comparable"
+    )
+
+
+def test_two_roots_of_one_name_are_two_tables(runs, tmp_path):
+    roots = "/first/recordings", "/second/recordings"
+    own = [elsewhere(runs[0], tmp_path / str(n), root) for n, root in enumerate(roots)]
+    titles = list(show_table(table_one([*own, runs[0]])))
+    assert titles[1:] == [
+        *(f"Runs on {root}, test (not comparable with Table 1)" for root in roots),
+        "Runs on synthetic, test (not comparable with Table 1)",
+    ]
+    assert list(show_table(table_one(own[:1])))[1].startswith("Runs on recordings, test (")
+
+
 def test_a_printed_table_fits_120_columns_and_names_each_source_once(runs, tmp_path):
     long = Run(tmp_path / ("long-" + 55 * "n"))
     shutil.copytree(runs[2].folder, long.folder)
     kept = long.settings()
     kept["settings"]["runs"] = ",".join(f"{stream}-{30 * 'm'}" for stream in "abcd")
     long.write_json("settings.json", kept)
-    printed = table_text(table_one([runs[0], long]))
+    other = elsewhere(runs[1], tmp_path, f"/data/{200 * 'd'}")
+    other = Run(other.folder.rename(tmp_path / (200 * "r")))
+    printed = table_text(table_one([runs[0], long, other]))
+    together = printed.replace("\n", "").replace(" ", "")
+    assert f"Runson{200 * 'd'},test(not" in together and f"1:{200 * 'r'}" in together
     assert max(map(len, printed.splitlines())) <= 120
     assert printed.count("Martirosyan") == printed.count("t1-joint") == 1
     assert all(f"{stream}-{30 * 'm'}" in printed for stream in "abcd")

@@ -14,7 +14,6 @@ from imigue_lab.results.compare import compare
 from imigue_lab.results.published_tables import table_three, table_two
 from imigue_lab.studies import ablations
 from imigue_lab.studies.ablations import (
-    VARIANTS,
     Cell,
     ablate,
     enqueue,
@@ -23,6 +22,7 @@ from imigue_lab.studies.ablations import (
     study_name,
 )
 from imigue_lab.studies.trials import AblationSettings, open_study, read_given, tickets
+from imigue_lab.studies.variants import VARIANTS
 from imigue_lab.training.baselines import data
 from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.baselines.train import train_baseline

@@ -1,16 +1,12 @@
 """Training end to end: run folders, exact resume, and predictions joined by id."""
 
 import os
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from benchmarks.processes import start
 from imigue_lab.data.datasets import InterviewDataset, collate
 from imigue_lab.errors import DataError, RunError, SettingsError
 from imigue_lab.training.emotion.data import load_emotion_data
@@ -26,6 +22,7 @@ from imigue_lab.training.emotion.train import (
 from imigue_lab.training.loop import Stopping, best_epoch, is_over
 from imigue_lab.training.runs import find_run
 from imigue_lab.training.session import open_device
+from tests.training.kills import check_kills
 
 
 def test_a_run_leaves_everything_that_another_notebook_needs(trained):
@@ -217,14 +214,6 @@ def test_a_data_problem_stops_before_a_run_folder_is_made(plain):
     assert not (Path(os.environ["IMIGUE_LAB_HOME"]) / "runs" / "never").exists()
 
 
-def start_training(folder, synthetic, more):
-    """The same small training in a process of its own, with a workspace of its own."""
-    words = f"train emotion --data {synthetic} --store {os.environ['IMIGUE_LAB_HOME']}/features"
-    words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
-    words += f" --name run {more}"
-    return start(words.split(), IMIGUE_LAB_HOME=str(folder))
-
-
 @pytest.mark.parametrize(
     ("more", "kills"),
     [
@@ -237,27 +226,6 @@ def start_training(folder, synthetic, more):
     ids=["plain", "refit"],
 )
 def test_a_run_that_was_killed_ends_with_the_same_numbers(tmp_path, synthetic, more, kills):
-    """kill -9 after some epochs; the numbers agree to the last digit."""
-    whole = start_training(tmp_path / "whole", synthetic, more)
-    for run, epochs in kills:
-        process = start_training(tmp_path / "killed", synthetic, more)
-        metrics = tmp_path / "killed" / "runs" / run / "metrics.csv"
-        while process.is_alive():
-            if metrics.exists() and len(pd.read_csv(metrics)) >= epochs:
-                process.kill()
-                break
-            time.sleep(0.002)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-    last = start_training(tmp_path / "killed", synthetic, more)
-    for process in (last, whole):
-        process.join()
-        assert process.exitcode == 0
-    whole_run, killed_run = (tmp_path / name / "runs" / "run" for name in ("whole", "killed"))
-    assert len(pd.read_csv(whole_run / "metrics.csv")) == 6
-    for name in ("metrics.csv", "scores.json"):
-        assert (whole_run / name).read_bytes() == (killed_run / name).read_bytes()
-    pd.testing.assert_frame_equal(
-        *(pd.read_parquet(run / "predictions.parquet") for run in (whole_run, killed_run)),
-        check_exact=True,
-    )
+    words = f"train emotion --data {synthetic} --store {os.environ['IMIGUE_LAB_HOME']}/features"
+    words += " --epochs 6 --width 8 --heads 2 --lr 0.001 --patience 9 --dropout 0.3 --max-windows 8"
+    check_kills(f"{words} {more}", tmp_path, kills, epochs=6)

@@ -1,5 +1,6 @@
 """Masked pre-training: runs, resume, probe, held-out interviews, networks that start from it."""
 
+import os
 from argparse import Namespace
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ from imigue_lab.training.runs import find_run
 from imigue_lab.views.card import write_card
 from imigue_lab.views.style import notes_of
 from tests.models.published_names import NAMES, published_name
+from tests.training.kills import check_kills
 
 TINY = {"epochs": 1, "frames": 8, "batch_size": 64, "windows": 8.0}
 
@@ -58,6 +60,13 @@ def test_a_run_scores_windows_and_the_probe_beside_their_baselines(motion, synth
     assert set(windows.split) == {"train", "validation"}
     assert {"validation_loss", "probe_accuracy"} <= set(motion.metrics())
     assert "correct" not in show_scores(motion.scores())  # nothing is counted: no empty column
+
+
+@pytest.mark.parametrize("kind", ["motion", "video"])
+def test_a_process_that_is_killed_twice_resumes_to_the_same_numbers(kind, filmed, tmp_path):
+    words = f"pretrain {kind} --data {filmed} --store {os.environ['IMIGUE_LAB_HOME']}/features"
+    words += " --epochs 4 --frames 8 --windows 2 --probe false --ema 0.9"
+    check_kills(words, tmp_path, [("run", 1), ("run", 2)], epochs=4)
 
 
 def test_windows_cover_whole_interviews_and_no_test_interview(filmed):

@@ -1,5 +1,6 @@
 """Training of recognisers: runs, resume, folds, frozen thresholds, features of other runs."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.recognition.train import read_choice, recognise, train_recognition
 from imigue_lab.training.runs import runs_folder
 from imigue_lab.training.trial import try_training
+from tests.training.kills import check_kills
 
 TINY = {"epochs": 2, "width": 16, "depth": 3, "lr": 1e-2, "window": 256}
 
@@ -128,6 +130,12 @@ def test_a_killed_run_ends_with_the_same_numbers(root, data, model, monkeypatch)
     resumed = train_recognition(again, data)
     pd.testing.assert_frame_equal(whole.metrics(), resumed.metrics())
     pd.testing.assert_frame_equal(whole.predictions(), resumed.predictions())
+
+
+def test_a_process_that_is_killed_twice_resumes_to_the_same_numbers(root, tmp_path):
+    words = f"train recognition --data {root} --store {os.environ['IMIGUE_LAB_HOME']}/features"
+    words += " --model pyramid --epochs 5 --width 16 --depth 3 --window 128 --ema 0.9"
+    check_kills(words, tmp_path, [("run", 1), ("run", 3)], epochs=5)
 
 
 def test_no_test_video_is_read_before_the_last_epoch(root, data):

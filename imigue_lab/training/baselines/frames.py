@@ -20,8 +20,7 @@ import torch
 from jaxtyping import Float, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
-from torchvision.models.optical_flow import RAFT, raft_large, raft_small
-from torchvision.transforms.v2.functional import resize
+from torch import nn
 
 from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.inventory import is_video
@@ -30,7 +29,6 @@ from imigue_lab.data.videos.video import Frames, Video, segment_centres
 from imigue_lab.data.workspace import atomic_path, locked, progress, short_hash, workspace
 from imigue_lab.errors import DataError, some
 from imigue_lab.models.checkpoints.registry import Family, fill, read_checkpoint, unwrap
-from imigue_lab.models.weights import digest
 from imigue_lab.training.baselines.pictures import ClipPictures
 
 QUALITY = 90
@@ -55,8 +53,10 @@ def dis_flow(frames: Frames) -> list[Flow]:
 
 
 @torch.no_grad()
-def raft_flow(model: RAFT, frames: Frames) -> list[Flow]:
+def raft_flow(model: nn.Module, frames: Frames) -> list[Flow]:
     """The same by RAFT (Teed and Deng, ECCV 2020), on frames resized to sides that it takes."""
+    from torchvision.transforms.v2.functional import resize  # loads torch's compiler
+
     own = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pictures, sides = torch.from_numpy(frames).movedim(-1, 1), frames.shape[1:3]
     larger = max(1.0, RAFT_SIDE / min(sides))
@@ -68,8 +68,10 @@ def raft_flow(model: RAFT, frames: Frames) -> list[Flow]:
     return [flow.movedim(0, -1).cpu().numpy() * scale for flow in flows]
 
 
-def load_raft(path: Path) -> RAFT:
+def load_raft(path: Path) -> nn.Module:
     """torchvision's RAFT, of the size that the weights in a file have; DataError for others."""
+    from torchvision.models.optical_flow import raft_large, raft_small
+
     state = unwrap(read_checkpoint(path), str(path))
     model = raft_large() if "mask_predictor.conv.weight" in state else raft_small()
     fill(model, state, AS_THEY_ARE, f"{path}: not weights of torchvision's RAFT")
@@ -129,6 +131,8 @@ def converter(stream: str) -> tuple[Callable[[Frames], Frames], str]:
     name, _, file = stream.partition(":")
     if name != "flow" or not file:
         return PICTURES[stream], stream
+    from imigue_lab.models.weights import digest  # loads torchvision
+
     model = load_raft(Path(file).expanduser())
     return partial(flow_pictures, between=partial(raft_flow, model)), f"flow {digest(model)}"
 

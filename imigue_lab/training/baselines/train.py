@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from imigue_lab.data.index import SPLITS, is_synthetic
+from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import log_prior
 from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.data.vocabulary import Vocabulary
@@ -119,7 +119,6 @@ def train_baseline(
             [predicted(best, part, settings.test_flips) for part in parts if len(part)],
             checkpoint["classes"],
             data.remarks() + remarks,
-            synthetic=is_synthetic(settings.data),
         )
     return run
 

@@ -110,6 +110,7 @@ def train_gesture(
         system = GestureSystem(encoder, gesture, rgb_encoder)
         optimizer = torch.optim.AdamW(trained_groups(system, settings), settings.lr)
         steps = Steps(system.gesture, settings, ranks)
+        limits = settings.epochs, settings.patience
 
         def predicted(split: str, model: nn.Module) -> pd.DataFrame:
             return predict(device, model, data, split, batch_size, ranks)
@@ -126,13 +127,7 @@ def train_gesture(
             steps.loss,
             evaluate if len(data.part("validation")) else None,
             checkpoint,
-            Stopping(
-                settings.epochs,
-                settings.patience,
-                "validation_error",
-                settings.settled,
-                settings.keep,
-            ),
+            Stopping(*limits, "validation_error", settings.settled, settings.keep),
             selection,
             begin_epoch=steps.begin_epoch,
             after_step=steps.remember,

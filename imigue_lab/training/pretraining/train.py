@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.skeletons.keypoints import Stored, body_parts, to_stored
 from imigue_lab.models.baselines import SIZES
 from imigue_lab.models.mamp import MotionPredictor
@@ -112,8 +111,7 @@ def pretrain(
             known = data.labelled.split.clips
             probes = probe_table(examples(best), untrained, known, settings.seed)
             scores = pd.concat([scores, probes], ignore_index=True)
-        remarks, synthetic = data.windows.remarks(), is_synthetic(settings.data)
-        session.finish([windows], [], remarks, scores=scores, synthetic=synthetic)
+        session.finish([windows], [], data.windows.remarks(), scores=scores)
     return run
 
 

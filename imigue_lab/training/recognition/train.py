@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from imigue_lab.data.index import SPLITS, is_synthetic
+from imigue_lab.data.index import SPLITS
 from imigue_lab.data.samplers import BucketSampler
 from imigue_lab.data.skeletons.keypoints import to_stored
 from imigue_lab.models.recognition import BUILDERS, Found, FrameNetwork, paint, read
@@ -122,7 +122,6 @@ def train_recognition(
             checkpoint["classes"],
             data.remarks() + [f"threshold chosen on {choice.split}"] * (choice.split == "train"),
             scores=scores,
-            synthetic=is_synthetic(settings.data),
         )
     return run
 

@@ -110,9 +110,7 @@ def graph_over_joints(gesture: GestureRun, clip_id: str, graphs: list[LayerGraph
     figure.update_xaxes(range=[low[0] - margin, high[0] + margin], visible=False)
     figure.update_yaxes(range=[high[1] + margin, low[1] - margin], visible=False)
     figure.update_annotations(font_size=12)
-    what = (
-        f"the {MOST} strongest of B + C; width and hover: weight; joints at their median position"
-    )
+    what = f"the {MOST} strongest of B + C; width and hover: weight; joints at median positions"
     return styled(figure, title, [*notes_of(gesture.run), what], height=600, above=20, b=20)
 
 
