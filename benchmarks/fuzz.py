@@ -1,4 +1,4 @@
-"""Feeds 62,500 malformed files to the readers of labels, outcomes, keypoints, JSON and .pose.
+"""Feeds 75,000 malformed files to the readers of labels, outcomes, keypoints, JSON and .pose.
 
 python -m benchmarks.fuzz        about 12 minutes on two cores
 """

@@ -20,6 +20,7 @@ from imigue_lab.data.source import open_data
 from imigue_lab.data.splits import nest
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
+from imigue_lab.results.open import finished_runs
 from imigue_lab.studies.search import search
 from imigue_lab.studies.trials import SearchSettings
 from imigue_lab.training.baselines.settings import BaselineSettings
@@ -31,7 +32,7 @@ from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import load_gesture_tokens
 from imigue_lab.training.gestures.train import train_gesture
-from imigue_lab.training.runs import Run, finished_runs
+from imigue_lab.training.runs import Run
 from imigue_lab.training.tasks import quiet
 
 SETS, VIDEOS = 20, 60

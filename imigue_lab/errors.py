@@ -3,7 +3,7 @@
 import errno
 import re
 from collections.abc import Iterable
-from urllib.parse import unquote
+from pathlib import Path
 
 PERMISSION = "give yourself permission (chmod -R u+rwX), or move it elsewhere"
 REASONS = {  # what to do where the system, not the content of a file, is the reason
@@ -14,7 +14,10 @@ REASONS = {  # what to do where the system, not the content of a file, is the re
     errno.ENOENT: "correct its path",
     errno.ENOTDIR: "name a folder where one is expected",
     errno.ELOOP: "correct the link",
+    errno.EFBIG: "name another file, or split it",
 }
+# Most bytes of a file that is read; of a packed recording, unpacked
+TABLE, RECORDING, ONNX, WEIGHTS = 10**8, 10**9, 2 * 10**9, 16 * 10**9
 PASSWORDS = (  # what is kept, and the password
     r"(?s)((?:\w:/{0,2}|//)[^:/@\s?]*:)(.+)(?=@)",
     r"(\w://?[^:/@\s?]*:)(?!\d*(?:[/?,]|$))([^/?@]+)",  # the host is missing
@@ -57,8 +60,21 @@ def advice(error: BaseException, otherwise: str) -> str:
 
 def unreadable(path: object, what: str, error: BaseException, otherwise: str) -> DataError:
     """A file that cannot be used, with the reason in one line."""
-    reason = " ".join(str(error).split())[:100] or type(error).__name__
+    what = "is too large" if getattr(error, "errno", None) == errno.EFBIG else what
+    message = str(getattr(error, "strerror", None) or error)
+    reason = " ".join(message.split())[:100] or type(error).__name__
     return DataError(f"{path}: {what} ({reason}); {advice(error, otherwise)}")
+
+
+def bounded(path: Path, most: int = TABLE) -> Path:
+    """The path of a file to be read whole; OSError, see `unreadable`, if it has more bytes than
+    `most`, or is a device or pipe, which may have no end."""
+    count = path.stat().st_size
+    whole = path.is_file() or path.is_dir()
+    if not whole or count > most:
+        size = f"{count:,} bytes" if whole else "no regular file"
+        raise OSError(errno.EFBIG, f"it is larger than {most / 1e6:g} MB: {size}", str(path))
+    return path
 
 
 def without_password(text: str) -> str:
@@ -66,11 +82,3 @@ def without_password(text: str) -> str:
     for form in PASSWORDS:
         text = re.sub(form, r"\1***", text)
     return text
-
-
-def without_parts(text: str, url: str) -> str:
-    """Masks every word of the passwords of a URL in a text about it: it may be split otherwise."""
-    secrets = [m[2] for form in PASSWORDS for m in re.finditer(form, url)]
-    words = {word for secret in secrets for word in re.split(r"\W+", f"{secret} {unquote(secret)}")}
-    known = "|".join(re.escape(word) for word in [*secrets, *sorted(words)] if word)
-    return re.sub(rf"(?<!\w)({known})(?!\w)", "***", text) if known else text

@@ -1,4 +1,4 @@
-"""A file that may not be read is said to be so; its content is not blamed."""
+"""A file that may not be read, or is too large, is said to be so; its content is not blamed."""
 
 import builtins
 import errno
@@ -6,9 +6,13 @@ import io
 import os
 
 import av
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from imigue_lab.app import main
+from imigue_lab.data.elan import open_eaf
 from imigue_lab.data.index import Survey
 from imigue_lab.data.keypoint_files.formats import read_ntu_skeleton, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import read_people
@@ -22,9 +26,14 @@ from imigue_lab.data.layouts.tables import read_table
 from imigue_lab.data.skeletons.keypoints import declared_layout
 from imigue_lab.data.store import Encoding, OwnFeatures
 from imigue_lab.data.videos.frame_table import open_stream
-from imigue_lab.errors import PERMISSION, LabError
-from imigue_lab.features.poses import read_user_recording
+from imigue_lab.errors import PERMISSION, LabError, RunError
+from imigue_lab.features.detectors import YoloFace
+from imigue_lab.features.poses import picture_size, read_user_recording
+from imigue_lab.models.checkpoints.registry import read_checkpoint
+from imigue_lab.results.agree import read_segments
+from imigue_lab.results.submit_segments import read_template
 from imigue_lab.training.baselines.start import identity_of_start
+from imigue_lab.training.recognition.scores import read_truth
 from imigue_lab.training.runs import Run
 
 
@@ -72,6 +81,64 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
     except LabError as error:
         sentence = str(error)
     assert sentence.strip().endswith("; " + PERMISSION) and str(path) in sentence
+
+
+MOST = {  # bytes, by the name of a file that is read whole
+    **dict.fromkeys(("table.csv", "template.csv", "gestures.csv", "talk.eaf"), 10**8),
+    **dict.fromkeys(("0001_light.csv", "own.csv", "own_skeleton.csv", "own.pose"), 10**9),
+    **dict.fromkeys(("rtmpose.json", "S001.skeleton", "metrics.csv", "settings.json"), 10**9),
+    **dict.fromkeys(("predictions.parquet", "truth.parquet"), 10**9),
+    **dict.fromkeys(("face.onnx", "pose.onnx"), 2 * 10**9),
+    **dict.fromkeys(("ntu.pkl", "weights.pt", "foreign.pt", "best.safetensors"), 16 * 10**9),
+    "frame.json": 20 * 10**6,
+    "keypoints.json": 10**6,
+}
+BOUNDED = READERS | {
+    "template.csv": read_template,
+    "gestures.csv": lambda path: read_segments(path, []),
+    "talk.eaf": open_eaf,
+    "own_skeleton.csv": read_points,
+    "own.pose": read_points,
+    "predictions.parquet": lambda path: Run(path.parent).predictions(),
+    "truth.parquet": lambda path: read_truth(Run(path.parent)),
+    "face.onnx": lambda path: YoloFace(path, threads=1),
+    "pose.onnx": picture_size,
+    "foreign.pt": read_checkpoint,
+    "best.safetensors": lambda path: Run(path.parent).read_checkpoint("best"),
+}
+
+
+def complaint_of(name, path, capsys):
+    try:
+        BOUNDED[name](path)
+    except LabError as error:
+        return str(error)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_a_file_beyond_its_bound_is_refused_unread_with_both_sizes(tmp_path, capsys, name):
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, MOST[name] + 1)  # takes no room on the disk
+    sentence = complaint_of(name, path, capsys).strip()
+    sizes = f"it is larger than {MOST[name] / 1e6:g} MB: {MOST[name] + 1:,} bytes"
+    assert str(path) in sentence and sizes in sentence and len(sentence.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["table.csv", "rtmpose.json", "own.pose", "ntu.pkl", "talk.eaf"])
+def test_a_link_to_a_device_without_end_is_refused(tmp_path, capsys, name):
+    (tmp_path / name).symlink_to("/dev/zero")
+    assert "MB: no regular file" in complaint_of(name, tmp_path / name, capsys)
+
+
+def test_a_table_of_a_run_that_repeats_one_row_without_end_is_refused(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    table = pa.table({"split": pa.DictionaryArray.from_arrays(np.zeros(20_000_001, np.int8), [""])})
+    parquet.write_table(table, path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(RunError, match=r"cannot be read .it has 20,000,001 rows, the most are 20,"):
+        Run(tmp_path).predictions()
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,8 @@ from pympi.Elan import Eaf, parse_eaf, to_string
 from imigue_lab.data.segments import Times, as_segments
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import write_atomically
-from imigue_lab.errors import DataError, some, unreadable
+from imigue_lab.errors import TABLE, DataError, bounded, some, unreadable
 
-LARGEST = 100_000_000  # bytes of a file
 TIER = "gestures"
 SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
 RATE = "imigue_lab:fps"  # property of the file: the frame rate of its segments
@@ -185,9 +184,7 @@ def time_origin(eaf: Eaf, path: Path, video: str) -> int:
 
 def open_eaf(path: Path) -> Eaf:
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST / 1e6:g} MB")
-        ElementTree.parse(path)  # raises for entities, before any is expanded
+        ElementTree.parse(bounded(path, TABLE))  # raises for entities, before any is expanded
         eaf = Eaf()
         eaf.remove_tier("default")
         eaf.adocument[SCHEMA] = ""  # pympi fails on a file without it

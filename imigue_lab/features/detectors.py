@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional as pictures
 
 from imigue_lab.data.videos.video import Frame
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError
+from imigue_lab.errors import ONNX, DataError, bounded
 from imigue_lab.features import Detector
 from imigue_lab.models.weights import packaged_file
 
@@ -250,9 +250,10 @@ class YoloFace:
 
 def read_weights(weights: str | Path) -> bytes:
     try:
-        return Path(weights).expanduser().read_bytes()
+        return bounded(Path(weights).expanduser(), ONNX).read_bytes()
     except OSError as error:
-        problem = f"{weights}: no such weights;" if weights else "detector yolo-face needs weights:"
+        why = "no such weights" if isinstance(error, FileNotFoundError) else error.strerror
+        problem = f"{weights}: {why};" if weights else "detector yolo-face needs weights:"
         raise DataError(
             f"{problem} download {FILES} from {PLACE} ({LICENCE}) and set detector_weights to its"
             " path, or choose detector centerface"

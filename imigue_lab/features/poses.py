@@ -21,7 +21,7 @@ from imigue_lab.data.skeletons.geometry import Skeleton, pick
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, declared_layout, sources, subset
 from imigue_lab.data.videos.video import Frame, Video, probe, rates_of
 from imigue_lab.data.workspace import progress
-from imigue_lab.errors import DataError, SettingsError, some
+from imigue_lab.errors import ONNX, DataError, SettingsError, bounded, some, unreadable
 
 MOST_MISSING = 0.5  # share of a layout's joints that a recording may lack
 LEAST_SCORE = 0.3  # rtmlib's drawings omit joints below it
@@ -167,10 +167,10 @@ def picture_size(network: Path) -> tuple[int, int]:
     import onnx
 
     try:
-        shape = onnx.load(str(network), load_external_data=False).graph.input[0]
+        first = onnx.load(bounded(network, ONNX), load_external_data=False).graph.input[0]
+        *_, height, width = (size.dim_value for size in first.type.tensor_type.shape.dim)
     except Exception as error:  # any error of its parser
-        raise DataError(f"{network}: is not an ONNX network; download it again") from error
-    *_, height, width = (size.dim_value for size in shape.type.tensor_type.shape.dim)
+        raise unreadable(network, "is not an ONNX network", error, "download it again") from error
     if height < 1 or width < 1:
         raise DataError(f"{network}: has no fixed input size; export it with one")
     return width, height

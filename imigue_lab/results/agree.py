@@ -37,7 +37,7 @@ from imigue_lab.training.scores import clusters_of, predicted_of
 from imigue_lab.training.statistics import draw_groups, interval_of_share, percentiles
 
 RATE = 25.0  # frames a second, where it is not known
-LONGEST = 14_400_000  # milliseconds of an ELAN file
+LONGEST = 14_400_000  # milliseconds of an annotated video
 
 
 class Agreement(NamedTuple):
@@ -140,8 +140,9 @@ def read_segments(path: Path, _: list[str]) -> pd.DataFrame:
     own = table.reindex(columns=[*columns, "confidence"])
     for name in own.columns[1:]:
         own[name] = pd.to_numeric(own[name], errors="coerce").astype(float)
-    for row in own.index[~((own.start_s >= 0) & (own.end_s > own.start_s) & (own["class"] != ""))]:
-        what = "a class, and end_s after a start_s of at least 0"
+    fits = (own.start_s >= 0) & (own.end_s > own.start_s) & (own.end_s <= LONGEST / 1000)
+    for row in own.index[~(fits & (own["class"] != ""))]:
+        what = f"a class, and end_s after a start_s of at least 0 and up to {LONGEST / 1000:g}"
         got = ",".join(table.loc[row, columns])
         raise DataError.expected(f"{path}:{row}", what, got, "correct the row")
     return own

@@ -29,7 +29,7 @@ from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.gestures.tokens import GestureTokens
 from imigue_lab.training.leaks import pose_runs_of
 from imigue_lab.training.recognition.scores import read_truth
-from imigue_lab.training.runs import Run, find_run, finished_runs, refuse_other_classes
+from imigue_lab.training.runs import Run, find_run, refuse_other_classes, runs_folder
 from imigue_lab.training.scores import labelled, truth_of
 from imigue_lab.training.settings import RUNS, Settings, setting
 from imigue_lab.training.tasks import TASKS
@@ -263,6 +263,20 @@ def command_of(run: Run, **other: Any) -> str:
     for name, value in explicit.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def finished_runs(*tasks: str) -> list[Run]:
+    """All of these tasks, sorted by folder name; a damaged one is named and left out."""
+    runs = []
+    for path in sorted(runs_folder().glob("*/scores.json")):
+        run = Run(path.parent)
+        try:
+            if run.settings()["task"] in tasks:
+                run.scores(), run.provenance()
+                runs.append(run)
+        except RunError as error:
+            print(f"note: left out: {error}")
+    return runs
 
 
 def fold_runs(run: Run) -> list[Run]:

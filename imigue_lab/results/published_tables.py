@@ -22,9 +22,10 @@ from imigue_lab.data.vocabulary import BUILTIN
 from imigue_lab.errors import RunError
 from imigue_lab.models.baselines import ROWS, TABLE
 from imigue_lab.results.compare import compare, percent
+from imigue_lab.results.open import finished_runs
 from imigue_lab.results.score_tables import constant_rows, has_interval
 from imigue_lab.training.leaks import USES_TEST
-from imigue_lab.training.runs import Run, finished_runs
+from imigue_lab.training.runs import Run
 from imigue_lab.training.scores import is_emotion
 from imigue_lab.training.statistics import wilson_interval
 

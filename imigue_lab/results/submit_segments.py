@@ -14,7 +14,7 @@ from imigue_lab.data.index import Index
 from imigue_lab.data.layouts.others import FROM_ZERO
 from imigue_lab.data.source import open_data
 from imigue_lab.data.videos.frame_table import seconds_of
-from imigue_lab.errors import DataError, RunError, SettingsError, some, unreadable
+from imigue_lab.errors import DataError, RunError, SettingsError, bounded, some, unreadable
 from imigue_lab.results.submit import Numbering, write_zip
 from imigue_lab.training.runs import Run, refuse_other_classes
 
@@ -129,7 +129,7 @@ def to_seconds(frames: pd.Series, video_ids: pd.Series, videos: pd.DataFrame) ->
 def read_template(path: Path) -> tuple[list[str], list[str]]:
     """The names of the columns, "" of one without, and the ids of videos in the rows."""
     try:
-        table = pd.read_csv(path, dtype=str)
+        table = pd.read_csv(bounded(path), dtype=str)
     except (OSError, ValueError) as error:
         raise unreadable(path, "not a readable CSV", error, "name the challenge's file") from error
     names = ["" if str(own).startswith("Unnamed: ") else str(own) for own in table]

@@ -15,9 +15,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import unquote
 
 from imigue_lab.data.workspace import locked, workspace
-from imigue_lab.errors import LabError, RunError, SettingsError, without_parts, without_password
+from imigue_lab.errors import PASSWORDS, LabError, RunError, SettingsError, without_password
 from imigue_lab.training.settings import NAME, Settings, setting
 from imigue_lab.training.tasks import TASKS
 
@@ -43,6 +44,14 @@ def url_of(name: str, storage: str) -> str:
     if not storage:
         return f"sqlite:///{studies_folder() / name}.db"
     return storage.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def without_parts(text: str, url: str) -> str:
+    """Masks every word of the passwords of a URL in a text about it: it may be split otherwise."""
+    secrets = [m[2] for form in PASSWORDS for m in re.finditer(form, url)]
+    words = {word for secret in secrets for word in re.split(r"\W+", f"{secret} {unquote(secret)}")}
+    known = "|".join(re.escape(word) for word in [*secrets, *sorted(words)] if word)
+    return re.sub(rf"(?<!\w)({known})(?!\w)", "***", text) if known else text
 
 
 def lock_of(name: str) -> Path:

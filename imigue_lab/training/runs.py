@@ -25,6 +25,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from pyarrow.parquet import read_metadata
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ from torch import Tensor, nn
 from imigue_lab.data.index import is_synthetic
 from imigue_lab.data.vocabulary import Vocabulary
 from imigue_lab.data.workspace import short_hash, workspace, write_atomically
-from imigue_lab.errors import RunError, advice
+from imigue_lab.errors import RECORDING, WEIGHTS, RunError, advice, bounded
 from imigue_lab.training.settings import Settings
 
 Row = dict[str, float | int]  # one epoch of metrics.csv
@@ -45,6 +46,7 @@ ADVICE = {
     **dict.fromkeys(("metrics.csv", "truth.parquet"), REWRITE),
     "best.safetensors": LAST,
 }
+ROWS = 20_000_000  # of a table: a short file can repeat one without end
 AGAIN = "delete what is there and start the same command again, which makes it anew"
 UNREADABLE = (  # what the readers of these formats raise for a cut, empty or other file
     *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError),
@@ -63,12 +65,15 @@ class Run:
         """The path of a file; if it is damaged, a RunError says what to do."""
         path, otherwise = self.folder / name, ADVICE.get(name, AGAIN)
         try:
+            bounded(path, WEIGHTS if path.suffix in (".pt", ".safetensors") else RECORDING)
+            if path.suffix == ".parquet" and (rows := read_metadata(path).num_rows) > ROWS:
+                raise OSError(0, f"it has {rows:,} rows, the most are {ROWS:,}")
             yield path
         except FileNotFoundError:
             raise RunError(f"{path}: not found; {otherwise}") from None
         except UNREADABLE as error:
-            what, todo = type(error).__name__, advice(error, otherwise)
-            raise RunError(f"{path}: cannot be read ({what}); {todo}") from error
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise RunError(f"{path}: cannot be read ({why}); {advice(error, otherwise)}") from error
 
     def read_json(self, name: str, *keys: str) -> Any:
         """An object with these keys, or without keys a list of rows."""
@@ -274,20 +279,6 @@ def flatten(settings: dict[str, Any]) -> dict[str, Any]:
     """The content of `settings.json` on one level."""
     data = {f"data {key}": value for key, value in settings["data"].items()}
     return {"task": settings["task"], **settings["settings"], **data}
-
-
-def finished_runs(*tasks: str) -> list[Run]:
-    """All of these tasks, sorted by folder name; a damaged one is named and left out."""
-    runs = []
-    for path in sorted(runs_folder().glob("*/scores.json")):
-        run = Run(path.parent)
-        try:
-            if run.settings()["task"] in tasks:
-                run.scores(), run.provenance()
-                runs.append(run)
-        except RunError as error:
-            print(f"note: left out: {error}")
-    return runs
 
 
 def find_run(name: str) -> Run:

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from imigue_lab.data.index import Survey
-from imigue_lab.data.keypoint_files.formats import read_pose
+from imigue_lab.data.keypoint_files.formats import read_pose, read_rtmpose_json
 from imigue_lab.data.keypoint_files.openpose import read_openpose_json
 from imigue_lab.data.keypoint_files.tables import read_points
 from imigue_lab.data.layouts.tables import read_label_file, read_values
@@ -46,6 +46,11 @@ person = st.dictionaries(
 frame = st.fixed_dictionaries({"people": st.lists(person, max_size=2) | tree}) | tree
 frame_file = frame.map(lambda f: json.dumps(f).encode()) | raw
 
+
+sized = st.lists(st.lists(leaf, min_size=2, max_size=2), max_size=3) | tree
+one = st.fixed_dictionaries({"keypoints": sized, "keypoint_scores": st.lists(leaf) | tree})
+rtmpose = st.fixed_dictionaries({"frame_id": leaf, "instances": st.lists(one, max_size=2) | tree})
+rtmpose_file = (st.lists(rtmpose, max_size=3) | tree).map(lambda f: json.dumps(f).encode()) | raw
 
 place = st.integers(0, 3000)
 damage = st.lists(st.tuples(place, st.binary(max_size=4)), max_size=5)
@@ -112,10 +117,22 @@ def try_json_frame(content: bytes, folder: Path) -> None:
         assert skeleton.shape == (1, 1, 137, 3)
 
 
+def try_rtmpose_file(content: bytes, folder: Path) -> None:
+    file = folder / "anna.json"
+    file.write_bytes(content)
+    try:
+        skeleton = read_rtmpose_json(file)
+    except DataError as error:
+        one_sentence(error, file)
+    else:
+        assert skeleton.shape[0] == 1 and skeleton.shape[3] == 3
+
+
 CASES = {
     "label file": (raw, try_label_file),
     "outcome file": (raw, try_outcome_file),
     "keypoint rows": (keypoint_rows, try_keypoint_rows),
     "JSON frame": (frame_file, try_json_frame),
     ".pose file": (damage, try_pose_file),
+    "RTMPose file": (rtmpose_file, try_rtmpose_file),
 }

@@ -271,7 +271,7 @@ def test_entities_are_refused_unexpanded_and_so_is_a_file_beyond_the_bound(
     write_eaf(random_segments(0, 25), file.with_suffix(".mp4"), 25, file, IMIGUE)
     complaint = r"not an ELAN annotation file \(EntitiesForbidden\(name='a'"
     if too_large:
-        monkeypatch.setattr("imigue_lab.data.elan.LARGEST", 1000)
+        monkeypatch.setattr("imigue_lab.data.elan.TABLE", 1000)
         complaint = "it is larger than 0.001 MB"
     else:
         entities = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><ANNOTATION_DOCUMENT'

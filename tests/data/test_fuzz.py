@@ -1,4 +1,4 @@
-"""2,500 cases of broken files, 500 per reader; `make soak` tries 62,500."""
+"""3,000 cases of broken files, 500 per reader; `make soak` tries 75,000."""
 
 import tempfile
 from pathlib import Path

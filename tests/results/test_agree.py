@@ -172,3 +172,12 @@ def test_a_run_is_compared_on_the_video_that_the_file_is_named_after(
     other = path.rename(tmp_path / "talk.csv")
     with pytest.raises(RunError, match=r"finder: expected a video talk, got .*rename"):
         agree("finder", str(other))
+
+
+@pytest.mark.parametrize("end", ["1e14", "inf", "1e400", "14400.001"])
+def test_a_csv_that_ends_after_four_hours_is_refused_by_row(write, end):
+    other = write("b.csv", B)
+    path = Path(write("a.csv", A))
+    path.write_text(f"class,start_s,end_s\nnod,0,14400\nnod,0,{end}\n")
+    with pytest.raises(DataError, match=rf"a\.csv:3: expected .* up to 14400, got nod,0,{end};"):
+        agree(str(path), other)

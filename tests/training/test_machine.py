@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from imigue_lab.errors import SettingsError, without_parts, without_password
-from imigue_lab.studies.trials import SearchSettings
+from imigue_lab.errors import SettingsError, without_password
+from imigue_lab.studies.trials import SearchSettings, without_parts
 from imigue_lab.training.session import (
     CHECKOUT,
     describe_environment,

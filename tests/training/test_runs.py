@@ -8,11 +8,11 @@ import pytest
 
 from imigue_lab.app import main
 from imigue_lab.errors import RunError
-from imigue_lab.results.open import OpenRun, load_run
+from imigue_lab.results.open import OpenRun, finished_runs, load_run
 from imigue_lab.training.emotion.settings import EmotionSettings
 from imigue_lab.training.emotion.train import train_emotion
 from imigue_lab.training.leaks import RECORD, refuse_leaked
-from imigue_lab.training.runs import Run, find_run, finished_runs
+from imigue_lab.training.runs import Run, find_run
 
 FILES = [
     *("settings.json", "vocabulary.json", "scores.json", "provenance.json", "predictions.parquet"),

@@ -35,7 +35,7 @@ from imigue_lab.data.keypoint_files.openpose import (
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import FINGERS, LAYOUTS, Layout
 from imigue_lab.data.workspace import map_array
-from imigue_lab.errors import DataError, some, unreadable
+from imigue_lab.errors import RECORDING, DataError, bounded, some, unreadable
 
 SKELETON = "_skeleton.csv"  # the ending of SMG's files
 KINECT = 25  # joints of a row; each has x, y, z in metres, 4 of its rotation, 4 pixels
@@ -51,19 +51,20 @@ def read_rtmpose_json(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
     Raises DataError for another form, a missing frame, or persons of several numbers of joints.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(bounded(path, RECORDING).read_text(encoding="utf-8"))
         frames = content["instance_info"] if isinstance(content, dict) else content
         numbers = [int(frame.get("frame_id", number)) for number, frame in enumerate(frames)]
         most = max((len(frame["instances"]) for frame in frames), default=0)
         if not numbers or most > MOST_PEOPLE:
             raise ValueError(f"{most} persons in a frame" if numbers else "no frame")
         people = [[as_person(one) for one in frame["instances"]] for frame in frames]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except Exception as error:  # of any other content
         form = '{"instance_info": [{"frame_id": 0, "instances": [...]}, ...]}'
         what = f"expected instances of RTMPose as {form}, got none"
         raise unreadable(path, what, error, "see docs/data.md") from None
     joints = {len(person) for own in people for person in own}
-    if len(joints) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+    whole = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    if len(joints) != 1 or not whole or len(numbers) * max(joints) > RECORDING:
         found = f"{sorted(joints)} joints in frames {numbers[0]} to {numbers[-1]} of {len(numbers)}"
         raise DataError(
             f"{path}: expected all frames in order, with empty instances where nobody is seen, and"
@@ -88,15 +89,15 @@ def read_ntu_skeleton(path: Path) -> Float32[np.ndarray, "M T 25 3"]:
     Raises DataError for another form, or a file without a body.
     """
     try:
-        lines = iter(path.read_text(encoding="utf-8-sig").split("\n"))
+        lines = iter(bounded(path, RECORDING).read_text(encoding="utf-8-sig").split("\n"))
         frames = int(next(lines))
         found: dict[str, dict[int, Person]] = defaultdict(dict)
         for frame in range(frames):
             for _ in range(int(next(lines))):
                 name = next(lines).split()[0]
                 found[name][frame] = np.array([place(lines) for _ in range(int(next(lines)))])
-        if len(found) > MOST_PEOPLE:
-            raise ValueError(f"{len(found)} bodies")
+        if len(found) > MOST_PEOPLE or len(found) * frames > 10 * LONGEST:
+            raise ValueError(f"{len(found)} bodies in {frames} frames")
         bodies = np.zeros((len(found), frames, 25, 3), np.float32)
         for body, name in enumerate(sorted(found)):
             for frame, joints in found[name].items():
@@ -123,7 +124,7 @@ def read_pose(path: Path) -> Skeleton:
     from pose_format import Pose
 
     try:
-        pose = Pose.read(path.read_bytes())
+        pose = Pose.read(bounded(path, RECORDING).read_bytes())
         positions = np.ma.getdata(pose.body.data)  # (T, M, P, axes)
         confidence = np.asarray(pose.body.confidence)  # (T, M, P)
         points = [(part.name, point) for part in pose.header.components for point in part.points]
@@ -178,7 +179,8 @@ def read_skeleton_csv(path: Path) -> Float32[np.ndarray, "1 T 25 3"]:
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # of an empty file; it is refused below
-            table = np.loadtxt(path, np.float32, delimiter=",", ndmin=2, encoding="utf-8-sig")
+            own = bounded(path, RECORDING)
+            table = np.loadtxt(own, np.float32, delimiter=",", ndmin=2, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise unreadable(path, "is not a table", error, "copy it again") from None
     if table.shape[1] != 11 * KINECT or not np.isfinite(table).all():

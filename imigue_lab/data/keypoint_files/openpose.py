@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64
 
 from imigue_lab.data.skeletons.geometry import distance, extent
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout
-from imigue_lab.errors import DataError, unreadable
+from imigue_lab.errors import DataError, bounded, unreadable
 
 FRAME_FILE = re.compile(r"(\d+)_keypoints\.json$")
 BODY = "pose_keypoints_2d"
@@ -137,9 +137,7 @@ def frame_files(folder: Path) -> list[Path]:
 def read_people(path: Path) -> list[Person]:
     """All persons of one frame."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES // 10**6} MB in one frame")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(bounded(path, MOST_BYTES).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, "is not JSON", error, "run OpenPose again") from None
     people = content.get("people") if isinstance(content, dict) else None

@@ -5,10 +5,10 @@ space x, y, z.
 """
 
 import csv
+import errno
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,11 @@ from imigue_lab.data.layouts.tables import read_text, separator
 from imigue_lab.data.skeletons.geometry import Skeleton, as_persons
 from imigue_lab.data.skeletons.keypoints import FILE, LAYOUTS, Layout
 from imigue_lab.data.workspace import map_array
-from imigue_lab.errors import DataError, advice, unreadable
+from imigue_lab.errors import RECORDING, DataError, unreadable
 
+# Of a workbook: a row's number, and the place of a cell that is too far to the right or down
+NUMBER = re.compile(rb"[^<]*?\br\s*=\s*[\"']([0-9]{1,9})")
+FAR = rb"""r(?<=[\s"':]r)\s*=\s*["'](?i:((?:O[V-Z]|[P-Z][A-Z]|[A-Z]{3,})[0-9]+|[A-Z]+[0-9]{%d,}))"""
 UNNAMED = (".npy", ".csv", ".json")  # of joints without names: `keypoints.json` declares them
 
 
@@ -156,7 +159,7 @@ def read_keypoint_csv(path: Path) -> Float32[np.ndarray, "1 T V 3"]:
     """
     layout = named_layout(path)
     try:
-        text = read_text(path)
+        text = read_text(path, RECORDING)
         between = separator(text.partition("\n")[0])
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (OSError, ValueError, csv.Error) as error:
@@ -252,21 +255,27 @@ def read_openpose_xlsx(path: Path) -> Float32[np.ndarray, "1 T 137 3"]:
 
 
 def check_extent(path: Path) -> None:
-    """Refuses a sheet with a stray far cell: the parser would allocate all cells before it."""
+    """Refuses a workbook that is large when unpacked, a stray far cell, and rows without cells: the
+    parser would allocate all cells. Any part may be the sheet; cells need no reference."""
     try:
         with zipfile.ZipFile(path) as book:
-            sheets = [n for n in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", n)]
-            xml = book.read(min(sheets, key=lambda n: (len(n), n))) if sheets else b""
-    except PermissionError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); {advice(error, '')}") from None
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+            if (size := sum(part.file_size for part in book.infolist())) > RECORDING:
+                raise OSError(errno.EFBIG, f"{size:,} bytes unpacked, the most are {RECORDING:,}")
+            parts = [book.read(part) for part in book.infolist()]
+    except FileNotFoundError:
         return  # as the parser will say
-    rows = [int(row) for row in re.findall(rb'<row [^>]*?\br="([0-9]+)"', xml)]
-    far = re.search(rb'<c [^>]*?\br="((?:O[V-Z]|[P-Z][A-Z]|[A-Z]{3})[0-9]+)"', xml)
-    if far or max(rows, default=0) > 2 * len(rows) + 100:
-        where = far[1].decode() if far else f"row {max(rows)}"
-        what, got = "411 columns and no gap between rows", f"a cell at {where}"
-        raise DataError.expected(path, what, got, "delete it and save the sheet again")
+    except Exception as error:  # any error of an archive
+        raise unreadable(path, "is not a workbook", error, "copy it again") from None
+    for xml in parts:
+        rows = re.split(rb"row\b", xml)[1:]  # after the start and the end of each
+        cells = [row.count(b"<c") + row.count(b":c") for row in rows]
+        last = max((int(own[1]) for row in rows if (own := NUMBER.match(row))), default=0)
+        far = re.search(FAR % len(f"{10 * len(rows) + 1000}"), xml)
+        empty = 411 * len(rows) > 4 * sum(cells) + 82_200 or max(cells, default=0) > 2 * 411
+        if far or empty or last > len(rows) + 100:
+            got = f"a cell at {far[1].decode()}" if far else f"{sum(cells)} cells, rows to {last}"
+            what = "411 columns and no gap between rows"
+            raise DataError.expected(path, what, got, "delete it and save the sheet again")
 
 
 def with_scores(path: Path, array: np.ndarray, layout: Layout) -> Skeleton:

@@ -21,7 +21,7 @@ from imigue_lab.data.layouts.tables import (
 )
 from imigue_lab.data.vocabulary import builtin
 from imigue_lab.data.workspace import map_array
-from imigue_lab.errors import DataError
+from imigue_lab.errors import DataError, bounded
 
 FILE = re.compile(r"(Sample(\d{4}))_(skeleton|finelabels|data|color)\.\w+")
 ZIP = re.compile(r"(Sample|Sequence)\d{4}\.zip")
@@ -92,8 +92,8 @@ def list_sequences(inventory: Inventory, survey: Survey) -> dict[str, Row]:
 
 def read_facts(path: Path, survey: Survey) -> Row:
     """Frames and frame rate of `_data.csv`."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    if found := re.match(r"(\d+),(\d+)", text):
+    text = bounded(path).read_text(encoding="utf-8-sig", errors="replace")
+    if found := re.match(r"(\d{1,9}),(\d{1,9})\b", text):
         return {"frames": int(found[1]), "fps": float(found[2])}
     what = f"expected numFrames,fps,maxDepth, got {text!r:.60}"
     survey.report("unreadable", path, 1, what, "copy the file again")
@@ -117,7 +117,8 @@ def read_ma52(inventory: Inventory, survey: Survey) -> None:
     for prefix, split in LISTS.items():
         if not (path := inventory.tables.get(f"{prefix}_list_videos.txt")):
             continue
-        for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1):
+        lines = bounded(path).read_text("utf-8-sig", "replace").splitlines()
+        for number, line in enumerate(lines, start=1):
             if not (cells := line.split()):
                 continue
             name, hidden = Path(cells[0]).stem, split == "test"

@@ -14,7 +14,7 @@ answered by own functions (`ALLOWED`), any other is refused by its name.
 import json
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,10 @@ from imigue_lab.data.layouts.plain import read_plain
 from imigue_lab.data.skeletons.geometry import Skeleton
 from imigue_lab.data.skeletons.keypoints import FILE, Layout, declared_layout, to_declaration
 from imigue_lab.data.workspace import short_hash, workspace, write_array, write_atomically
-from imigue_lab.errors import DataError, some, unreadable
+from imigue_lab.errors import WEIGHTS, DataError, bounded, some, unreadable
 
 NTU = re.compile(r"S\d{3}C\d{3}P(\d{3})R\d{3}A\d{3}")
-LARGEST = 16_000_000_000  # bytes of a file
+MOST, ARRAY = 10**9, np.ndarray | None  # frames, or labels; of scores
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # the end of a name: its split
 
 
@@ -52,7 +52,10 @@ def convert_pickle(path: Path, root: Path, declared: Layout | None) -> None:
     content = read_pickle(path)
     whole = content if isinstance(content, dict) else {"annotations": content}
     annotations, named = whole.get("annotations"), whole.get("split", {})
-    if not isinstance(annotations, list) or not annotations or not isinstance(named, dict):
+    named = named if isinstance(named, dict) else {0: named}
+    lists = all(isinstance(ids, Iterable) for ids in named.values())
+    texts = lists and all(isinstance(i, str) for own, ids in named.items() for i in (own, *ids))
+    if not isinstance(annotations, list) or not annotations or not texts:
         raise DataError(f"{path}: expected annotations of pyskl, got none; see docs/data.md")
     splits = choose_splits(named)
     videos, clips, layouts = dict[str, list[str]](), [], set()
@@ -85,24 +88,33 @@ def read_annotation(annotation: Any, where: str) -> tuple[str, Skeleton, int]:
     """The name of an annotation, its keypoints with scores, or in space, and their axes."""
     own: dict[str, Any] = annotation if isinstance(annotation, dict) else {}
     name, label = own.get("frame_dir", own.get("filename")), own.get("label")
-    points, scores = (np.asarray(own.get(key, 0.0)) for key in ("keypoint", "keypoint_score"))
+    arrays = (own.get(key) for key in ("keypoint", "keypoint_score"))
+    # nothing but arrays: lists that refer to one another would be endless
+    points, scores = (a if isinstance(a, np.ndarray) else np.asarray(0.0) for a in arrays)
     axes = 3 if points.shape[-1:] == (3,) and not scores.shape else 2
     if points.ndim == 4 and points.shape[-1] == 2:
         shown = (points != 0).any(axis=-1)
         scores = scores if scores.shape == shown.shape else shown
         points = np.concatenate([points, scores[..., None]], axis=-1)
     fits = points.ndim == 4 and points.shape[-1] == 3 and points.dtype.kind == "f" and points.size
-    fits = fits and "raw_file" not in own
+    fits = fits and "raw_file" not in own and isinstance(own.get("keypoint_score"), ARRAY)
     frames = own.get("total_frames", points.shape[1] if fits else 0)
-    numbered = isinstance(label, int | np.integer)
+    numbered = all(isinstance(n, int | np.integer) and -MOST < n < MOST for n in (label, frames))
     if not (fits and isinstance(name, str) and name and numbered and frames == points.shape[1]):
-        found = "arrays outside" if "raw_file" in own else f"{name!r:.40}, {points.shape}"
+        found = "arrays outside" if "raw_file" in own else f"{text_of(name)}, {points.shape}"
         raise DataError(
             f"{where}: expected frame_dir, a number as label, and keypoint (persons, total_frames,"
-            f" joints, 2 or 3), got {found}, label {label!r:.40}, {frames!r:.40} frames; write the"
-            " pickle again"
+            f" joints, 2 or 3), got {found}, label {text_of(label)}, {text_of(frames)} frames;"
+            " write the pickle again"
         )
     return name, points.astype(np.float32), axes
+
+
+def text_of(value: Any) -> str:
+    """A text or number; the type of anything else, whose text may be endless."""
+    small = not isinstance(value, int) or -MOST < value < MOST
+    plain = isinstance(value, str | int | float | np.integer | None)
+    return f"{value!r:.40}" if small and plain else f"a {type(value).__name__}"
 
 
 def choose_splits(named: dict[str, Any]) -> dict[str, str]:
@@ -125,9 +137,7 @@ def read_pickle(path: Path) -> Any:
     Raises DataError for a file that contains anything else, is damaged or too large.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise pickle.UnpicklingError(f"it is larger than {LARGEST / 1e9:g} GB")
-        with path.open("rb") as file:
+        with bounded(path, WEIGHTS).open("rb") as file:
             return Plain(file, encoding="latin1").load()
     except Exception as error:  # damaged pickles raise any exception
         what = "expected a pickle of lists, dicts and arrays, got one that cannot be read"
@@ -135,7 +145,7 @@ def read_pickle(path: Path) -> Any:
         raise unreadable(path, what, error, todo) from None
 
 
-class Plain(pickle.Unpickler):
+class Plain(pickle._Unpickler):  # that of C fills the memory for a reference of 5 bytes
     def find_class(self, module: str, name: str) -> Any:
         own = module.replace("numpy._core", "numpy.core")
         if (own, name) in ALLOWED:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from imigue_lab.data.index import SPLITS, Row, Survey
 from imigue_lab.data.vocabulary import WHOLE, WORDS
-from imigue_lab.errors import DataError, advice, some
+from imigue_lab.errors import TABLE, DataError, advice, bounded, some
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 START = re.compile("start|begin|first|from|onset")  # columns of a header
@@ -38,7 +38,7 @@ def read_cells(path: Path, survey: Survey, quoting: Literal[0, 3] = csv.QUOTE_MI
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
         return dict(rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        what = f"not a readable CSV ({error})"
+        what = f"not a readable CSV ({getattr(error, 'strerror', None) or error})"
         survey.report("unreadable", path, None, what, advice(error, UTF8))
         return {}
 
@@ -66,9 +66,9 @@ def read_table(path: Path, columns: list[str], survey: Survey) -> pd.DataFrame:
     return pd.DataFrame(list(lines.values()), pd.Index(list(lines), dtype=int), header, dtype=str)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = TABLE) -> str:
     """The text of a file in UTF-8, UTF-16 with its mark, or else Windows' western code page."""
-    content = path.read_bytes()
+    content = bounded(path, most).read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
     try:

@@ -29,7 +29,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from imigue_lab.errors import DataError, some, unreadable
+from imigue_lab.errors import DataError, bounded, some, unreadable
 
 FINGERS = "thumb index middle ring pinky".split()
 PARTS = {  # words in the names of joints
@@ -148,6 +148,7 @@ UNITS: dict[int, tuple[Unit, ...]] = {
     2: ("pixels", "fractions", "signed fractions", "percent"),
     3: ("metres", "pixels"),
 }
+MOST_BYTES = 1_000_000  # of a declaration
 REQUIRED = ("name", "joints", "bones")
 OPTIONAL = ("mirror", "axes", "unit", "scores")
 Stored = str | dict[str, Any]
@@ -162,7 +163,7 @@ def declared_layout(root: Path) -> Layout | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(bounded(path, MOST_BYTES).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, "is not JSON", error, "write it again, see docs/data.md") from None
     return parse_layout(content, f"{path}")

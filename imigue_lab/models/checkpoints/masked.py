@@ -9,41 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imigue_lab.models.checkpoints.pictures import Lengths, Names, blocks_of
+from imigue_lab.models.checkpoints.pictures import NAMES, Lengths, blocks_of
 
 State = dict[str, Tensor]
 
-BLOCK: Names = (
-    (r"\.attn\.qkv\.", ".self_attn.in_proj_"),
-    (r"\.attn\.proj\.", ".self_attn.out_proj."),
-    (r"\.mlp\.fc(\d)\.", r".linear\1."),
-)
-MAMP: Names = (
-    (r"^temp_embed$", "encoder.time"),
-    (r"^pos_embed$", "encoder.place"),
-    (r"^joints_embed\.proj\.", "encoder.embed."),
-    (r"^(blocks|norm)\.", r"encoder.\1."),
-    (r"^decoder_embed\.", "narrow."),
-    (r"^decoder_temp_embed$", "decoder_time"),
-    (r"^decoder_pos_embed$", "decoder_place"),
-    (r"^decoder_blocks\.", "decoder."),
-    (r"^decoder_pred\.", "decoder_head."),
-    (r"^head\.fc1\.", "head.0."),
-    (r"^head\.bn\.", "head.1."),
-    (r"^head\.fc2\.", "head.3."),
-    *BLOCK,
-)
-VIDEOMAE: Names = (
-    (r"^(patch_embed|blocks)\.", r"encoder.\1."),
-    (r"^encoder\.patch_embed\.proj\.", "encoder.embed."),
-    (r"^encoder\.norm\.", "encoder_norm."),
-    (r"^encoder_to_decoder\.", "narrow."),
-    (r"^decoder\.blocks\.", "decoder."),
-    (r"^decoder\.(norm|head)\.", r"decoder_\1."),
-    (r"^head\.", "head.1."),
-    (r"^fc_norm\.", "head.0."),
-    *BLOCK,
-)
+MAMP, VIDEOMAE = ((*NAMES[own], *NAMES["block"]) for own in ("mamp", "videomae"))
 
 
 def read_mamp(state: State, heads: int = 8, axes: int = 3) -> dict[str, Any]:

@@ -13,8 +13,10 @@ differ by rounding. Their call gives logits (PySlowFast's applies a softmax in e
 """
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from einops import repeat
@@ -27,31 +29,9 @@ Names = tuple[tuple[str, str | Callable[[re.Match], str]], ...]
 Lengths = tuple[int, int, int]  # frames, rows, columns
 
 TRANSFORMER: Names = ((r"\.mlp\.fc1\.", ".mlp.0."), (r"\.mlp\.fc2\.", ".mlp.3."))
-MVIT: Names = (
-    (r"^cls_token$", "pos_encoding.class_token"),
-    (r"^patch_embed\.proj(?:ection)?\.", "conv_proj."),
-    (r"^(blocks\.\d+)\.proj\.", r"\1.project."),
-    (r"\.attn\.proj\.", ".attn.project.0."),
-    (r"\.attn\.pool_([qkv])\.weight$", r".attn.pool_\1.pool.weight"),
-    (r"\.attn\.norm_([qkv])\.", r".attn.pool_\1.norm_act.0."),
-    *TRANSFORMER,
-    (r"^(?:head\.projection|cls_head\.fc_cls)\.", "head.1."),
-    (r"^norm\d\.", "norm."),  # mmaction2's
-    (r"^net\.", ""),  # our own MViT's
-)
-TSM: Names = (
-    (r"^base_model\.", ""),
-    (r"^(?:new_fc|cls_head\.fc_cls)\.", "head."),
-    (r"^conv1\.conv\.", "conv1."),  # mmaction2 pairs a convolution with its norm
-    (r"^conv1\.bn\.", "bn1."),
-    (r"\.conv1\.conv\.net\.", ".conv1.net."),
-    (r"\.conv(\d)\.conv\.", r".conv\1."),
-    (r"\.conv(\d)\.bn\.", r".bn\1."),
-    (r"\.downsample\.conv\.", ".downsample.0."),
-    (r"\.downsample\.bn\.", ".downsample.1."),
-    (r"\.conv1\.net\.", ".conv1.1."),
-    (r"^(conv1|bn1|layer\d)\.", r"net.\1."),
-)
+FILE = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+NAMES: dict[str, Names] = {network: tuple(map(tuple, rows)) for network, rows in FILE.items()}
+MVIT, TSM = NAMES["mvit"], NAMES["tsm"]
 DSCNET_RGB: Names = (
     (r"^TSM_intrada\.m1\.0\.", "motion.gather."),
     (r"^TSM_intrada\.m2\.0\.", "motion.gate."),
@@ -97,11 +77,6 @@ SWIN: Names = (  # torchvision's, of pictures
     (r"^features\.0\.2\.", "patch_embed.norm."),
     (r"^features\.(\d+)\.", lambda part: f"features.{int(part[1]) - 1}."),
 )
-RESNET: Names = (  # torchvision's
-    (r"^fc\.", "new_fc."),
-    (r"^(layer\d\.\d+\.conv1)\.", r"\1.net."),
-)
-
 SWINFACE: Names = (*TRANSFORMER, (r"^(patch_embed|layers|norm|feature)\.", r"backbone.\1."))
 
 # Keys that a model has no use for: torchvision's blocks compute masks and indices; SwinFace's file
@@ -150,7 +125,7 @@ def read_tsm(state: State, segments: int = 8, share: int = 8) -> dict[str, Any]:
 
 def with_shifts(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """torchvision's ResNet-50 as its TSM; other files as they are."""
-    return renamed(state, RESNET) if "fc.weight" in state else state
+    return renamed(state, NAMES["resnet"]) if "fc.weight" in state else state
 
 
 def read_dscnet_rgb(state: State, segments: int = 8) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from imigue_lab.errors import DataError, some
+from imigue_lab.errors import WEIGHTS, DataError, bounded, some, unreadable
 from imigue_lab.models import import_builder
 from imigue_lab.models.checkpoints import graph_networks as nets
 from imigue_lab.models.checkpoints import masked
@@ -112,6 +113,7 @@ FAMILIES = {
 
 # mmaction, pyskl, TSM; PySlowFast; scripts that keep their arguments beside the weights
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "module", "net", "weights")
+TIED, SLACK = 2, 10**6  # times that a weight may occur; bytes of small views
 PREFIXES = re.compile(r"^(_orig_mod\.)?(module\.)?(backbone\.)?")
 
 # Types beside the weights that hold values alone: numbers, arrays, arguments, paths.
@@ -144,16 +146,19 @@ def load_published(
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}; got {family!r}")
     name = "these weights" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else read_checkpoint(Path(source).expanduser())
-    state = FAMILIES[family].prepare(unwrap(content, name))
+    state, what = FAMILIES[family].prepare(unwrap(content, name)), f"not a checkpoint of {family}"
     try:
-        with torch.random.fork_rng(devices=[]):
-            model = FAMILIES[family].build(state, **options)
+        for device in ("meta", torch.get_default_device()):  # nothing is allocated before all fits
+            with torch.random.fork_rng(devices=[]), torch.device(device):
+                model = FAMILIES[family].build(state, **options)
+            fill(model, state, FAMILIES[family], f"{name}: {what}")
     except KeyError as error:
         raise DataError(
-            f"{name}: not a checkpoint of {family}: {error.args[0]} is missing;"
+            f"{name}: {what}: {error.args[0]} is missing;"
             f" the nearest of its keys are {nearest(error.args[0], state)}"
         ) from error
-    fill(model, state, FAMILIES[family], f"{name}: not a checkpoint of {family}")
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise unreadable(name, what, error, "name its family, and its options") from error
     return model.eval()
 
 
@@ -162,7 +167,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the path of a checkpoint")
     try:
-        if path.suffix == ".safetensors":
+        if bounded(path, WEIGHTS).suffix == ".safetensors":
             return load_file(path)
         if is_zipfile(path):
             with ZipFile(path) as parts:
@@ -180,10 +185,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
                 f"{path}: expected weights alone, got code that would run ({code[1]}); if you"
                 " trust the file, open it yourself and save its state dict alone"
             ) from error
-        raise DataError(
-            f"{path}: no checkpoint of torch, or a damaged one ({type(error).__name__});"
-            " download it again"
-        ) from error
+        what = "no checkpoint of torch, or a damaged one"
+        raise unreadable(path, what, error, "download it again") from error
     if not isinstance(content, Mapping):
         raise DataError(f"{path}: holds a {type(content).__name__}; save a state dict instead")
     return content
@@ -209,6 +212,14 @@ def unwrap(content: Mapping[str, Any], name: str) -> State:
     state = {PREFIXES.sub("", str(key)): weight for key, weight in weights.items()}
     if not state:
         raise DataError(f"{name}: holds no weights; give a checkpoint or a state dict")
+    dense = [w for w in state.values() if w.layout is torch.strided and not w.is_meta]
+    stored = sum({s.data_ptr(): s.nbytes() for s in map(Tensor.untyped_storage, dense)}.values())
+    # views can repeat a few numbers, and sparse or empty tensors have axes of any length
+    sizes = {key: w.element_size() * prod(n or 1 for n in w.shape) for key, w in state.items()}
+    if len(dense) < len(state) or sum(sizes.values()) > TIED * stored + SLACK:
+        largest = max(sizes, key=sizes.__getitem__)
+        got = f"{largest} of {tuple(state[largest].shape)} in {stored:,} bytes"
+        raise DataError.expected(name, "tensors that are stored whole", got, "download it again")
     return state
 
 

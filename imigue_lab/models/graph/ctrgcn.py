@@ -187,7 +187,7 @@ def build_dgstgcn(
         ratio: of a group's channels to a block's (paper: 1/8, with 8 groups).
         entries: of the body joint's weights, at least the number of joints, which is the default.
     """
-    layout, seed = layout_of(keypoints), int(torch.randint(2**31, ()))
+    layout, seed = layout_of(keypoints), int(torch.randint(2**31, (), device="cpu"))
     start = partial(random_start, rng=np.random.RandomState(seed)) if graph is None else graph
     graph_part = partial(DynamicGraphConvolution, ratio=ratio)
     parts = graph_part, partial(MultiScaleWithBody, entries=entries or len(layout.joints))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from imigue_lab.data.skeletons.keypoints import LAYOUTS, Layout, layout_of, to_stored
 from imigue_lab.data.vocabulary import Vocabulary, builtin
 from imigue_lab.data.workspace import short_hash
-from imigue_lab.errors import DataError, RunError, advice
+from imigue_lab.errors import WEIGHTS, DataError, RunError, advice, bounded
 from imigue_lab.models import import_builder
 from imigue_lab.models.baselines import BUILDERS, BY_NAME, ROWS, Name
 from imigue_lab.models.checkpoints.registry import (
@@ -89,7 +89,8 @@ def identity_of_start(checkpoint: str) -> dict[str, str]:
     if runs := runs_named(checkpoint):
         return {"checkpoint": "-".join(run.weights_digest() for run in runs)}
     try:
-        return {"checkpoint": short_hash(Path(checkpoint).expanduser().read_bytes())}
+        file = bounded(Path(checkpoint).expanduser(), WEIGHTS)
+        return {"checkpoint": short_hash(file.read_bytes())}
     except OSError as error:
         todo = advice(error, "leave checkpoint empty")
         raise DataError(f"{checkpoint}: cannot be read ({error.strerror}); {todo}") from error

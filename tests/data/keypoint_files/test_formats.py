@@ -50,6 +50,9 @@ def test_rtmposes_json_is_one_person_in_the_layout_of_its_joints(tmp_path, whole
         ([{"frame_id": n, "instances": [instance(5)]} for n in (0, 2)], "in frames 0 to 2 of 2"),
         ([{"instances": [instance(5), instance(5, joints=26)]}], r"got \[17, 26\] joints in"),
         ([{"instances": [instance(5, float("nan"))]}], "score of joint 0: expected a score"),
+        ([{"frame_id": float("inf"), "instances": []}], "cannot convert float infinity"),
+        ([{"instances": [instance(10**400)]}], "int too large to convert"),
+        ([{"instances": [instance(5, joints=10**5)]}, *[{"instances": []}] * 10**4], "joints in"),
     ],
 )
 def test_another_json_is_refused_in_a_sentence(tmp_path, content, sentence):
@@ -89,6 +92,14 @@ def test_ntus_bodies_are_the_two_that_move_most_in_the_order_of_their_ids(tmp_pa
     path.write_text("\n".join(lines[:40]))
     with pytest.raises(DataError, match="expected bodies of 25 joints as in NTU"):
         read_recording(path)
+
+
+def test_bodies_that_would_fill_the_memory_with_zeros_are_refused(tmp_path):
+    bodies = "".join(f"body{n}\n0\n" for n in range(1000))
+    nobody = "0\n" * 19_999
+    (tmp_path / "S1.skeleton").write_text(f"20000\n1000\n{bodies}{nobody}")
+    with pytest.raises(DataError, match=r"bodies of 25 joints .*\(1000 bodies in 20000 frames\)"):
+        read_recording(tmp_path / "S1.skeleton")
 
 
 def test_points_of_mediapipe_are_read_by_name(tmp_path):

@@ -204,6 +204,47 @@ def test_a_stray_far_cell_is_refused_before_the_sheet_is_read(workbook, cell):
         read_openpose_xlsx(path)
 
 
+LAST = '<row r="{0}"><c r="OU{0}"><v>1</v></c></row>'
+
+
+@pytest.mark.parametrize(
+    ("part", "rows", "found"),
+    [
+        ("worksheets/sheet1.xml", "<row r='1'><c r='XFD1048576'/></row>", "a cell at XFD1048576"),
+        ("worksheets/sheet1.xml", '<x:row r="1"><x:c r = "xfd7"/></x:row>', "a cell at xfd7"),
+        ("worksheets/sheet1.xml", '<row r="1"><c r="A1048576"/></row>', "a cell at A1048576"),
+        ("worksheets/sheet1.xml", "<row/>" * 1000 + LAST.format(1001), "1 cells"),
+        ("worksheets/sheet1.xml", f"<row>{'<c/>' * 16_000}</row>", "16000 cells"),
+        ("other.bin", '<row r="1"><c r="XFD1048576"/></row>', "a cell at XFD1048576"),
+    ],
+)
+def test_cells_that_would_fill_the_memory_are_found_in_any_form_of_xml(workbook, part, rows, found):
+    path = workbook([])
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr(f"xl/{part}", f"<sheetData>{rows}</sheetData>")
+    with pytest.raises(DataError, match=f"no gap between rows, got {found}"):
+        read_openpose_xlsx(path)
+
+
+def test_a_workbook_that_unpacks_to_more_than_a_gigabyte_is_refused_before_it_is_read(workbook):
+    path = workbook([])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("xl/sharedStrings.xml", "<sst/>")
+        book.filelist[0].file_size = 10**9 + 1  # as of zeros, which take a thousandth when packed
+    assert path.stat().st_size < 1000
+    with pytest.raises(DataError, match=r"too large \(1,000,000,001 bytes unpacked, the most are"):
+        read_openpose_xlsx(path)
+
+
+def test_a_workbook_with_a_damaged_part_is_not_passed_on_unchecked(workbook):
+    path = workbook([row(0, 137)[1:]])
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("xl/part", "junk")
+    path.write_bytes(path.read_bytes().replace(b"junkPK", b"funkPK", 1))
+    with pytest.raises(DataError, match=r"is not a workbook \(Bad CRC-32 .*\); copy it again"):
+        read_openpose_xlsx(path)
+
+
 def test_an_archive_of_arrays_under_the_name_of_one_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((4, 25, 3)))
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")

@@ -283,6 +283,7 @@ def test_a_person_of_bold_has_its_most_frequent_category(tmp_path):
 
 
 GARBAGE = (b"", b"\xff\xfe\x00a,b", b"1,2,3\n", b"0,0\n" * 3, b"nan,nan,nan\n", b"x.mp4 1\n")
+LONG = b"9" * 400 + b",25"
 
 
 @pytest.mark.parametrize("layout", DATA_SETS)
@@ -296,7 +297,7 @@ def test_no_content_of_a_file_causes_a_traceback(tmp_path, layout):
     rated = f"{film},nan,0,9{zeros}\n{film},1e9,0,9{zeros}\n{film},0,x,9\n".encode()
     for path in kinds.values():
         whole = path.read_bytes()
-        for content in (*GARBAGE, rated, whole[: len(whole) // 2]):
+        for content in (*GARBAGE, LONG, rated, whole[: len(whole) // 2]):
             path.write_bytes(content)
             with suppress(DataError):
                 check_root(root)

@@ -3,6 +3,7 @@
 import codecs
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -129,3 +130,50 @@ def test_a_damaged_pickle_is_refused_in_a_sentence(save):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match="cannot be read"):
         read_pickle(path)
+
+
+def endless():
+    """Lists of 250 bytes whose text has 2**60 numbers."""
+    found = [1.0]
+    for _ in range(60):
+        found = [found, found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("frame_dir", "got a list, "),
+        ("label", "label a list, "),
+        ("total_frames", "a list frames; "),
+        ("keypoint", r"got 'a', \(\), "),
+        ("keypoint_score", "got 'a', "),
+    ],
+)
+def test_lists_that_refer_to_one_another_are_refused_by_their_type(save, key, found):
+    path = save([annotation("a", **{key: endless()})])
+    assert path.stat().st_size < 4000
+    with pytest.raises(DataError, match=found):
+        read_index(path)
+
+
+@pytest.mark.parametrize("split", [{"train": [endless()]}, {"train": 5}, {1: ["a"]}, endless()])
+def test_a_split_of_anything_but_names_is_refused(save, split):
+    with pytest.raises(DataError, match="expected annotations of pyskl, got none"):
+        read_index(save({"split": split, "annotations": [annotation("a")]}))
+
+
+@pytest.mark.parametrize("value", [10**5000, np.arange(3), {}], ids=["long", "array", "dict"])
+@pytest.mark.parametrize("key", ["label", "total_frames"])
+def test_a_label_or_length_that_is_no_number_of_frames_is_refused(save, key, value):
+    with pytest.raises(DataError, match=f"a {type(value).__name__}"):
+        read_index(save([annotation("a", **{key: value})]))
+
+
+def test_a_reference_to_the_billionth_object_takes_no_memory(save):
+    path = save([])
+    path.write_bytes(b"\x80\x04Nr\xff\xff\xff\x3f.")  # None, remembered as number 2**30
+    tracemalloc.start()
+    assert read_pickle(path) is None
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()

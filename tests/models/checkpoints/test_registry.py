@@ -308,3 +308,57 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
 def test_a_damaged_safetensors_file_is_refused(tmp_path):
     (tmp_path / "mine.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
     assert "damaged" in refusal(tmp_path / "mine.safetensors")
+
+
+HEAD = "head.projection.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape"),
+    [
+        (lambda: torch.zeros(1, 1).expand(10**13, 96), "(10000000000000, 96)"),
+        (lambda: torch.zeros(10**15, 0), "(1000000000000000, 0)"),
+        (lambda: torch.empty(10**12, 96, device="meta"), "(1000000000000, 96)"),
+        (lambda: torch.eye(96).to_sparse().sparse_resize_((10**9, 96), 2, 0), "(1000000000, 96)"),
+    ],
+    ids=["expanded", "empty", "meta", "sparse"],
+)
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_a_tensor_that_claims_more_numbers_than_are_stored_is_refused(
+    tensor, shape, slowfast, tmp_path
+):
+    torch.save({**slowfast, HEAD: tensor()}, tmp_path / "bomb.pth")
+    assert (tmp_path / "bomb.pth").stat().st_size < 10**6
+    sentence = refusal(tmp_path / "bomb.pth")
+    assert f"tensors that are stored whole, got {HEAD} of {shape} in" in sentence
+
+
+def test_many_views_of_one_storage_are_refused_and_a_tied_weight_is_not(slowfast, mvit, tmp_path):
+    slowfast["norm.bias"] = slowfast["norm.weight"]
+    torch.save(slowfast, tmp_path / "tied.pth")
+    load_published(tmp_path / "tied.pth", MVIT, size="tiny")
+    shared = torch.zeros(10**6)
+    torch.save({f"w{n}": shared for n in range(4)}, tmp_path / "many.pth")
+    assert "got w0 of (1000000,) in 4,000,000 bytes" in refusal(tmp_path / "many.pth")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "complaint"),
+    [
+        (lambda: torch.zeros(10**6, 1), "is (1000000, 1) where the model has (1000000, 96)"),
+        (lambda: torch.zeros(()), f"{MVIT} (len() of a 0-d tensor); name its family"),
+    ],
+    ids=["too wide a model", "a number"],
+)
+def test_sizes_of_which_no_model_can_be_built_end_in_a_sentence(
+    tensor, complaint, slowfast, tmp_path
+):
+    torch.save({**slowfast, HEAD: tensor()}, tmp_path / "odd.pth")
+    with pytest.raises(DataError) as refused:
+        load_published(tmp_path / "odd.pth", MVIT, size="tiny")
+    assert complaint in str(refused.value)
+
+
+def test_a_clip_too_small_for_the_model_ends_in_a_sentence(slowfast):
+    with pytest.raises(DataError, match=r"not a checkpoint of slowfast/mvitv2-s \(.*\); name its"):
+        load_published(slowfast, MVIT, size="tiny", clip=(1, 1, 1))
