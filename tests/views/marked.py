@@ -90,7 +90,8 @@ def marked_run(folder: Path) -> Run:
     run = Run(folder / "<b>run&amp;")
     run.write_json("vocabulary.json", VOCABULARY.to_dict())
     run.write_json("settings.json", {"task": "baseline", "settings": {}, "data": {}})
-    run.write_json("provenance.json", {"remarks": [f"features ({LINK}x</a>)"], "where": {}})
+    remarks = [f"features ({LINK}x</a>)"]
+    run.write_json("provenance.json", {"remarks": remarks, "where": {"data": str(folder)}})
     rows = [{"epoch": n, "train_loss": 2.0 - n, "validation_error": 1.0 - n} for n in range(2)]
     run.write_history(rows)
     return run
