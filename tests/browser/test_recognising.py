@@ -73,6 +73,8 @@ def test_a_segment_that_is_pressed_while_another_plays_starts_at_once(notebook, 
     notebook.wait_until(
         f"document.querySelector('{PLAYER}').dataset.frame === '{true.end.iloc[3]}'"
     )
+    title = notebook.page.inner_text(TITLE)
+    assert title.startswith(f"Clip {true.clip_id.iloc[3]}:")
 
 
 def test_another_video_of_train_is_shown_with_its_own_lanes(notebook, shown):
