@@ -142,8 +142,8 @@ class Run:
 
     @property
     def synthetic(self) -> bool:
-        provenance = self.provenance()
-        return provenance.get("synthetic", is_synthetic(provenance["where"]["data"]))
+        known = self.provenance()
+        return known["synthetic"] if "synthetic" in known else is_synthetic(known["where"]["data"])
 
     def write_json(self, name: str, content: Any) -> None:
         write_atomically(self.folder / name, json.dumps(content, indent=2, allow_nan=True))

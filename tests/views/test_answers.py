@@ -47,7 +47,8 @@ def run(tmp_path):
     table = pd.DataFrame(rows, columns=columns).astype({"label": "Int64"})
     run.write_predictions(table)
     run.write_json("vocabulary.json", IMIGUE.to_dict())
-    run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"], "where": {}})
+    remarks = ["rgb features (x) are synthetic"]
+    run.write_json("provenance.json", {"remarks": remarks, "where": {}, "synthetic": True})
     return run
 
 

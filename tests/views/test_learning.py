@@ -20,7 +20,8 @@ def gesture(tmp_path):
             for e, error in enumerate((0.9, 0.4, 0.5))
         ]
     )
-    run.write_json("provenance.json", {"remarks": ["rgb features (x) are synthetic"], "where": {}})
+    remarks = ["rgb features (x) are synthetic"]
+    run.write_json("provenance.json", {"remarks": remarks, "where": {}, "synthetic": True})
     return run
 
 
