@@ -1,9 +1,34 @@
-"""The parameters cell of a notebook, printed from its settings."""
+"""The settings of every notebook, and its parameters cell, printed from them."""
 
 from collections.abc import Sequence
 
+from imigue_lab.inference.windows import AnalyseSettings
+from imigue_lab.studies.trials import AblationSettings, SearchSettings
+from imigue_lab.training.baselines.settings import BaselineSettings
+from imigue_lab.training.emotion.settings import EmotionSettings
+from imigue_lab.training.gestures.settings import GestureSettings
+from imigue_lab.training.prepare import PrepareSettings
+from imigue_lab.training.pretraining.settings import PretrainSettings
+from imigue_lab.training.recognition.settings import RecognitionSettings
 from imigue_lab.training.settings import ClipSettings, Settings, TrainSettings
+from imigue_lab.views.attention.maps import AttentionSettings
+from imigue_lab.views.gates.interview import GatesSettings
+from imigue_lab.views.prototypes.points import PrototypesSettings
 
+SETTINGS = {
+    "00_prepare": PrepareSettings,
+    "01_train_gesture": GestureSettings,
+    "02_train_emotion": EmotionSettings,
+    "03_ablations": AblationSettings,
+    "04_baselines": BaselineSettings,
+    "05_prototypes": PrototypesSettings,
+    "06_attention": AttentionSettings,
+    "07_gates": GatesSettings,
+    "08_search": SearchSettings,
+    "09_analyse_video": AnalyseSettings,
+    "10_pretrain": PretrainSettings,
+    "11_recognise": RecognitionSettings,
+}
 LESS_OFTEN = "# less often:"
 
 

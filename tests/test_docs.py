@@ -10,24 +10,30 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from papermill.cli import _resolve_type
 
 from benchmarks.stranger import blocks, write_files
 from imigue_lab.app import build_parser, main
 from imigue_lab.app.study_commands import given_settings
 from imigue_lab.data.elan import write_eaf
 from imigue_lab.data.segments import as_segments
+from imigue_lab.data.synthetic.story import SyntheticSpec
+from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.videos.video import write_video
 from imigue_lab.data.vocabulary import BUILTIN, Vocabulary, builtin
-from imigue_lab.models.baselines import ROWS, TABLE
+from imigue_lab.models.baselines import TABLE
 from imigue_lab.models.checkpoints.registry import FAMILIES
 from imigue_lab.results.open import FusionSettings
 from imigue_lab.studies.trials import AblationSettings, SearchSettings
+from imigue_lab.training.prepare import ExtractSettings
 from imigue_lab.training.tasks import TASKS
+from tests.parameters import SETTINGS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
@@ -81,13 +87,67 @@ def test_the_readme_reports_six_results_at_most_each_from_the_page_on_benchmarks
         assert set(re.findall(r"\d[\d.,]*\d|\d", metric + ours + baseline)) <= measured, row
 
 
-def test_every_command_of_the_readme_is_valid():
-    lines = commands(README)
-    assert len(lines) == 3
-    for line in lines:
-        options = build_parser().parse_args(shlex.split(line)[1:])
-        if hasattr(options, "task"):
-            given_settings(TASKS[options.task].settings, options)
+PROGRAM = r"(?:imigue-lab|torchrun|papermill) "
+
+
+def documented(text):
+    """Every command of a page in words, also of a script: whole lines, then those in sentences.
+
+    Presets in a table are of `train baseline`.
+    """
+    text = text.replace("\\\n", " ")
+    lines = re.findall(rf"^ *(?:\w+=\S+ )*({PROGRAM}.*)", text, re.MULTILINE)
+    lines += [
+        f"imigue-lab train baseline {own}" for own in re.findall(r"\| `(--preset .*?)` \|", text)
+    ]
+    sentences = [own for own in re.findall(rf"`({PROGRAM}[^`]+)`", text) if "…" not in own]
+    for line in [*lines, *sentences]:
+        yield shlex.split(re.split(r" +# | > ", line)[0]), line in sentences
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_valid(page, capsys):
+    if page.name == "adding_a_model.md":
+        return  # with a model of its own; its commands run below
+    for (program, *words), within_a_sentence in documented(page.read_text()):
+        if program == "papermill":
+            check_parameters(words)
+            continue
+        if program == "torchrun":
+            words = words[words.index("imigue_lab") + 1 :]
+        try:
+            options = build_parser().parse_args(words)
+        except SystemExit as end:
+            message = capsys.readouterr().err
+            left_out = within_a_sentence and "are required" in message
+            if end.code and not left_out:
+                pytest.fail(message)
+            continue
+        check_options(words[0], options)
+
+
+def check_options(command, options):
+    """The settings are those that the command would run with."""
+    settings = {"ablate": AblationSettings, "search": SearchSettings, "extract": ExtractSettings}
+    if command in ("train", "pretrain"):
+        given_settings(TASKS[options.task].settings, options)
+    elif command in settings:
+        given_settings(settings[command], options)
+    elif command == "fuse":
+        given = {"runs": ",".join(options.runs), "weights": options.weights}
+        FusionSettings.from_arguments(given)
+
+
+def check_parameters(words):
+    """Those of papermill exist in its notebook, with these values."""
+    options = words[words.index("-p") :] if "-p" in words else []
+    given = {
+        name: _resolve_type(value) for name, value in zip(options[1::3], options[2::3], strict=True)
+    }
+    assert set(options[::3]) <= {"-p"}
+    for path in re.findall(r"notebooks/\S+", " ".join(words)):
+        assert (CHECKOUT / path).exists()
+        SETTINGS[Path(path).stem].from_arguments(given)
 
 
 def test_the_page_on_checkpoints_names_every_family_and_its_own_options():
@@ -156,6 +216,39 @@ def test_every_step_of_the_page_on_your_own_data_works(tmp_path, monkeypatch, ca
     assert "anna_0,anna,3,9,nod" in (tmp_path / "interviews/clips.csv").read_text()
 
 
+SMALLER = {  # in place of what needs published weights, or days
+    "--preset paper": "--epochs 1",
+    "--epochs 2": "--epochs 1",
+    "--checkpoint imagenet": "",
+    "train recognition": "train recognition --epochs 20 --lr 0.003",
+    "full --context-weights kinetics400": "context-tiny",
+    "--face-weights checkpoint_step_79999_gpu_0.pt": "",
+    "outcomes.csv": "outcomes.csv --context context-tiny",
+}
+
+
+def test_every_step_of_the_page_on_the_challenge_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMIGUE_LAB_HOME", str(tmp_path / "home"))
+    imigue = make_data(tmp_path / "iMiGUE", SyntheticSpec(videos=6))
+    make_data(tmp_path / "SMG", SyntheticSpec(videos=9, size="long", layout="smg", pictures=False))
+    outcomes = imigue.videos[["video_id", "outcome"]]
+    outcomes.to_csv("outcomes.csv", header=["video_id", "label"], index=False)
+    lines = commands(DOCS / "miga.md")
+    assert len(lines) == 14
+    for line in lines:
+        for published, small in SMALLER.items():
+            line = line.replace(published, small)
+        main(shlex.split(line.replace("/data", str(tmp_path)))[1:])
+    paths = re.findall("^submission: (.*)$", capsys.readouterr().out, re.MULTILINE)
+    first, fused, segments, outcome = paths
+    tested = [own[own.split == "test"] for own in (imigue.clips, imigue.videos)]
+    rows = [len(pd.read_csv(path)) for path in (first, fused, outcome)]
+    assert rows == [len(tested[0]), len(tested[0]), len(tested[1])]
+    with zipfile.ZipFile(segments) as archive:
+        assert all(re.fullmatch(r"Sample\d+_prediction.csv", own) for own in archive.namelist())
+
+
 def test_the_page_on_classes_lists_every_class_with_its_number_and_id():
     page = (DOCS / "classes.md").read_text()
     for name, data in BUILTIN.items():
@@ -183,19 +276,6 @@ def test_the_functions_on_the_way_of_the_data_are_in_the_files_named():
             assert any(hasattr(module, name) for module in found), name
 
 
-def test_every_command_of_the_page_on_scaling_is_valid():
-    page = (DOCS / "scaling.md").read_text().replace("\\\n", " ")
-    lines = re.findall(
-        r"^ *(?:OMP_NUM_THREADS=\S+ )?(imigue-lab|torchrun) (.*)$", page, re.MULTILINE
-    )
-    assert len(lines) == 7
-    for program, rest in lines:
-        words = shlex.split(rest.partition("-m imigue_lab")[2] if program == "torchrun" else rest)
-        options = build_parser().parse_args(words)
-        studies = {"run_ablation": AblationSettings, "run_search": SearchSettings}
-        given_settings(studies.get(options.run.__name__) or TASKS[options.task].settings, options)
-
-
 def texts_in_code():
     """Every string literal of the package; … stands for a formatted value."""
     for path in (CHECKOUT / "imigue_lab").rglob("*.py"):
@@ -205,23 +285,6 @@ def texts_in_code():
                 yield "".join(v.value if isinstance(v, ast.Constant) else "…" for v in values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
-
-
-def test_every_command_of_the_page_on_recipes_is_valid():
-    page = DOCS / "recipes.md"
-    lines = commands(page)
-    streams = re.findall(r"\| `(--preset paper [^`]+)` \|", page.read_text())
-    assert len(lines) > 8 and len(streams) == 10
-    for options in streams:
-        if "slowonly " not in options or "slowonly" in ROWS:
-            lines.append(f"imigue-lab train baseline --data /data/iMiGUE {options}")
-    for line in lines:
-        options = build_parser().parse_args(shlex.split(line)[1:])
-        if "task" in options:
-            given_settings(TASKS[options.task].settings, options)
-        elif "runs" in options:
-            given = {"runs": ",".join(options.runs), "weights": options.weights}
-            FusionSettings.from_arguments(given)
 
 
 def test_every_message_quoted_by_the_page_on_troubleshooting_occurs_in_the_code():

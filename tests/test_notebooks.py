@@ -23,37 +23,14 @@ from imigue_lab.data.layouts.recognise import read_index
 from imigue_lab.data.synthetic.story import SyntheticSpec
 from imigue_lab.data.synthetic.tree import make_data
 from imigue_lab.data.workspace import workspace
-from imigue_lab.inference.windows import AnalyseSettings
 from imigue_lab.results.fuse import fusion_table, show_members
-from imigue_lab.studies.trials import AblationSettings, SearchSettings
-from imigue_lab.training.baselines.settings import BaselineSettings
 from imigue_lab.training.emotion.settings import EmotionSettings
-from imigue_lab.training.gestures.settings import GestureSettings
-from imigue_lab.training.prepare import ExtractSettings, PrepareSettings, extract_features
-from imigue_lab.training.pretraining.settings import PretrainSettings
-from imigue_lab.training.recognition.settings import RecognitionSettings
+from imigue_lab.training.prepare import ExtractSettings, extract_features
 from imigue_lab.training.runs import find_run
-from imigue_lab.views.attention.maps import AttentionSettings
 from imigue_lab.views.export import export_html
-from imigue_lab.views.gates.interview import GatesSettings
-from imigue_lab.views.prototypes.points import PrototypesSettings
-from tests.parameters import LESS_OFTEN, parameters_cell
+from tests.parameters import LESS_OFTEN, SETTINGS, parameters_cell
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-SETTINGS = {
-    "00_prepare": PrepareSettings,
-    "01_train_gesture": GestureSettings,
-    "02_train_emotion": EmotionSettings,
-    "03_ablations": AblationSettings,
-    "04_baselines": BaselineSettings,
-    "05_prototypes": PrototypesSettings,
-    "06_attention": AttentionSettings,
-    "07_gates": GatesSettings,
-    "08_search": SearchSettings,
-    "09_analyse_video": AnalyseSettings,
-    "10_pretrain": PretrainSettings,
-    "11_recognise": RecognitionSettings,
-}
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 PREPARE, GESTURE, EMOTION, ABLATIONS, BASELINES, PROTOTYPES = NOTEBOOKS[:6]
 ATTENTION, GATES, SEARCH, ANALYSE, PRETRAIN, RECOGNISE = NOTEBOOKS[6:]

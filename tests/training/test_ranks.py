@@ -245,10 +245,10 @@ def test_bfloat16_stays_near_float32_and_is_another_run(trained_twice, synthetic
 
 
 def test_deterministic_runs_configure_torch_and_keep_their_folder(quick, monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    modes = []
+    monkeypatch.setattr(torch, "set_deterministic_debug_mode", modes.append)
     run = train_emotion(quick(epochs=1, seed=77, deterministic=True))
-    assert asked == [True]
+    assert modes == ["error"]
     assert train_emotion(quick(epochs=1, seed=77)).folder == run.folder
     assert (
         GestureSettings(deterministic=True).result_settings() == GestureSettings().result_settings()

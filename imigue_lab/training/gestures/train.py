@@ -104,9 +104,8 @@ def train_gesture(
         labels = data.part("train").label.tolist()
         offsets = log_prior(labels, settings.corrected, len(checkpoint["classes"]))
         gesture.prior.copy_(torch.tensor(offsets))
-        rgb_encoder, rgb = None, data.rgb_input
-        if rgb:
-            rgb_encoder = MapEncoder(load_baseline(rgb.run), rgb.settings.model)
+        rgb = data.rgb_input
+        rgb_encoder = MapEncoder(load_baseline(rgb.run), rgb.settings.model) if rgb else None
         system = GestureSystem(encoder, gesture, rgb_encoder)
         optimizer = torch.optim.AdamW(trained_groups(system, settings), settings.lr)
         steps = Steps(system.gesture, settings, ranks)
