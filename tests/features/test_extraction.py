@@ -343,22 +343,21 @@ def items_of(store):
 
 
 @pytest.mark.parametrize(
-    ("encoders", "size"),
-    [("context-tiny,face-tiny", 8), ("keypoints,face-blendshapes", 4)],
+    ("encoders", "size", "length"),
+    [("context-tiny,face-tiny", 8, 48), ("keypoints,face-blendshapes", 4, 16)],
     ids=["tiny", "shipped"],
 )
 def test_a_run_killed_three_times_resumes_to_the_same_store(
-    begin, tmp_path, encoders, size, request
+    begin, tmp_path, encoders, size, length, request
 ):
     if encoders.startswith("keypoints"):
         request.getfixturevalue("networks")
     root = tmp_path / "interviews"
     index = make_data(root, SyntheticSpec(videos=size, layout="plain"))
-    if encoders.startswith("keypoints"):  # a network for each hand and body in every frame
-        for path in index.videos.video:
-            with Video(path) as film:
-                ((_, frames),) = film.clips({"first": range(16)})
-            write_video(path, frames, 25)
+    for path in index.videos.video:  # faces are searched for in every frame
+        with Video(path) as film:
+            ((_, frames),) = film.clips({"first": range(length)})
+        write_video(path, frames, 25)
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
     finish(begin(root, whole, encoders))
     rng = random.Random(0)
