@@ -116,9 +116,10 @@ def test_arrow_keys_after_a_click_on_the_plane_stay_in_it(plane):
 def test_hovering_names_a_point_and_the_wheel_zooms(plane):
     canvas, name = plane.page.locator(PLANE).first, "document.querySelector('.lab-points .name')"
     x, y = map(float, canvas.get_attribute("data-prototype").split())
-    box = canvas.bounding_box()
-    for outside in (5, box["width"] + 50):  # beside all points, and beside the plane
-        plane.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    for outside in (5, canvas.bounding_box()["width"] + 50):  # beside all points, or the plane
+        canvas.hover()  # waits until the layout has settled
+        box = canvas.bounding_box()
+        canvas.hover(position={"x": x * box["width"], "y": y * box["height"]})
         plane.wait_until(f"{name}.textContent.length > 5")
         plane.page.mouse.move(box["x"] + outside, box["y"] + 5)
         plane.wait_until(f"{name}.textContent === ''")

@@ -143,6 +143,23 @@ def test_the_ends_of_a_scale_have_the_digits_that_make_them_differ(gates):
         assert gates.page.evaluate(ends, [source, low, high]) == shown
 
 
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768)])
+def test_player_and_lanes_fit_on_one_screen(gates, width, height):
+    before = gates.page.viewport_size
+    gates.page.set_viewport_size({"width": width, "height": height})
+    gates.page.locator(PLAYER).first.scroll_into_view_if_needed()
+    gates.shot(".widget-hbox:has(.lab-lanes)", f"gates-{width}")
+    needed, visible = gates.page.evaluate(
+        """() => {
+          const both = document.querySelector(".lab-lanes").closest(".widget-hbox");
+          const panel = document.querySelector(".jp-WindowedPanel-outer");
+          return [both.getBoundingClientRect().height, panel.clientHeight];
+        }"""
+    )
+    gates.page.set_viewport_size(before)
+    assert 0 < needed <= visible
+
+
 @pytest.mark.parametrize("part", ["", " .play", " .scrub", " .speed", ".lab-lanes"])
 def test_the_arrow_keys_step_whatever_of_the_player_has_the_focus(gates, part):
     gates.page.focus(f".lab-player{part}")
