@@ -1,6 +1,6 @@
-"""Commands in separate processes that can be killed, forked from one that has imported torch.
+"""Commands in separate processes that can be killed, forked from one with torch and the trainers.
 
-Importing torch takes seconds; the fork server does it once.
+Importing them takes seconds; the fork server does it once.
 """
 
 import multiprocessing
@@ -11,7 +11,9 @@ from multiprocessing.context import ForkServerProcess
 
 from imigue_lab.app import main
 
-PRELOADED = ["imigue_lab.training.emotion.train", "imigue_lab.studies.ablations"]
+TASKS = ("emotion", "gestures", "pretraining", "recognition")
+PRELOADED = ["torch._dynamo", "imigue_lab.studies.ablations"]  # the first by any optimiser
+PRELOADED += [f"imigue_lab.training.{task}.train" for task in TASKS]
 
 
 def start(

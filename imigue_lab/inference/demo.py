@@ -30,7 +30,7 @@ from imigue_lab.training.runs import Run
 from imigue_lab.training.session import open_device
 from imigue_lab.training.settings import Settings
 
-SHORT = SyntheticSpec(videos=9)  # for emotion: faces are detected in each frame
+SHORT = SyntheticSpec(videos=6)  # for emotion: faces are detected in each frame
 EMOTION: tuple[dict[str, object], ...] = (
     {"context": "context-lite0x2", "face": "face-blendshapes", "standardise": True},
     {"context": "context-tiny", "face": "face-tiny"},

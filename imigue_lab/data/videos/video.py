@@ -273,7 +273,7 @@ def write_video(
 
     `quality` is x264's constant rate factor; lower is better and larger.
     """
-    options = {"preset": "veryfast", "crf": str(quality)}
+    options = {"preset": "ultrafast", "crf": str(quality)}
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.pix_fmt = "yuv420p"
