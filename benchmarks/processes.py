@@ -14,6 +14,7 @@ from imigue_lab.app import main
 TASKS = ("emotion", "gestures", "pretraining", "recognition")
 PRELOADED = ["torch._dynamo", "imigue_lab.studies.ablations"]  # the first by any optimiser
 PRELOADED += [f"imigue_lab.training.{task}.train" for task in TASKS]
+PRELOADED += ["imigue_lab.features.catalogue", "imigue_lab.features.extraction", "onnxruntime"]
 
 
 def start(

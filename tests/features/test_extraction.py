@@ -8,7 +8,6 @@ import errno
 import json
 import random
 import time
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from imigue_lab.app import main
+from benchmarks.processes import start
 from imigue_lab.data import store as store_module
 from imigue_lab.data.layouts.recognise import read_index, survey_root
 from imigue_lab.data.store import EncoderStore, Encoding, find_store
@@ -312,19 +311,9 @@ def test_the_encoding_file_describes_the_encoder(interviews, store):
     assert stored_encoding["recipe"] == "mean of video"
 
 
-@pytest.fixture(scope="module")
-def begin():
-    """Starts extractions in separate processes with the packages preloaded."""
-    server = get_context("forkserver")
-    server.set_forkserver_preload(["imigue_lab.training.prepare", "onnx", "onnxruntime"])
-
-    def start(root, store, encoders):
-        words = ["--data", str(root), "--store", store, "--encoders", encoders]
-        process = server.Process(target=main, args=(["extract", *words],))
-        process.start()
-        return process
-
-    return start
+def begin(root, store, encoders):
+    """Starts an extraction in a process of its own."""
+    return start(["extract", "--data", str(root), "--store", store, "--encoders", encoders])
 
 
 def finish(process):
@@ -348,7 +337,7 @@ def items_of(store):
     ids=["tiny", "shipped"],
 )
 def test_a_run_killed_three_times_resumes_to_the_same_store(
-    begin, tmp_path, encoders, size, length, request
+    tmp_path, encoders, size, length, request
 ):
     if encoders.startswith("keypoints"):
         request.getfixturevalue("networks")
