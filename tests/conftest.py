@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernels import fork_kernels
+
 OF_DEMO_RUNS = ("tests/inference/test_analysis.py", "tests/inference/test_segments.py")
 
 
@@ -29,6 +31,7 @@ def pytest_configure(config):
     # A power cut is not tested, and thousands of small files would wait 10 ms each for the disk.
     os.fsync = lambda file: None
     sys.addaudithook(forbid_network)
+    fork_kernels()
 
 
 def forbid_network(event, details):

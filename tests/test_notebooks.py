@@ -121,7 +121,9 @@ def outputs_of(folder):
 def test_papermill_runs_from_any_folder_with_visible_figures(tmp_path, synthetic):
     words = [*tiny(synthetic), "-p", "gamma", 0.7, "--log-output"]
     command = [sys.executable, "-m", "papermill", EMOTION, "out.ipynb", *map(str, words)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    # A kernel that starts anew: also warnings of imports would be shown.
+    own = os.environ | {"PYTHONWARNINGS": "default"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=own)
     assert done.returncode == 0, done.stderr[-2000:]
     figures, text = outputs_of(tmp_path)
     assert len(figures) == 4
