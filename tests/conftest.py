@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels import fork_kernels
+from tests.forks import fork_kernels
 
 OF_DEMO_RUNS = ("tests/inference/test_analysis.py", "tests/inference/test_segments.py")
 

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import imigue_lab
+from tests.forks import start_python
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROOMS = [
@@ -169,13 +170,15 @@ def reading_order(notebook):
     return {f"{room}/{name}" for room, names in rooms for name in re.findall(r"[\w/]+", names)}
 
 
-def test_the_reading_order_of_notebook_02_names_every_file_that_runs_up_to_its_score(synthetic):
+def test_the_reading_order_of_notebook_02_names_every_file_that_runs_up_to_its_score(
+    synthetic, tmp_path
+):
     given = {"data": str(synthetic), "epochs": 1, "width": 8, "heads": 2, "name": "followed"}
     notebook = str(CHECKOUT / "notebooks" / "02_train_emotion.ipynb")
     code = FOLLOWED.replace("GIVEN", repr(given)).replace("NOTEBOOK", repr(notebook))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    ran = set(done.stdout.splitlines()[-1].split())
+    output = tmp_path / "output.txt"
+    assert start_python(["-c", code], output=output).wait() == 0, output.read_text()
+    ran = set(output.read_text().splitlines()[-1].split())
     listed = reading_order("02")
     assert {name for name in ran if not re.match(BESIDE, name)} == listed
     assert len(listed) <= 18

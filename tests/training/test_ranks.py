@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from imigue_lab.training.gesture_clips import load_gesture_data
 from imigue_lab.training.gestures.settings import GestureSettings
 from imigue_lab.training.ranks import ALONE, Ranks, find_process, open_ranks
 from imigue_lab.training.runs import find_run, runs_folder
+from tests.forks import start_python
 from tests.training.two_processes import TRAININGS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -94,7 +96,7 @@ RECOGNITION |= {"batch_size": 7, "ema": 0.9, "clip_grad": 1.0, "lr_warmup": 0.5}
 
 
 @pytest.fixture(scope="module")
-def trained_twice(synthetic, filmed):
+def trained_twice(synthetic, filmed, tmp_path_factory):
     """Runs of each task by one process and by two: {task: (one, two)}; dropout 0, one last item."""
     data = load_gesture_data(open_data(str(synthetic)))
     for stream in ("joint", "bone"):
@@ -111,7 +113,7 @@ def trained_twice(synthetic, filmed):
         "clip_grad": 1.0,
         "ema": 0.9,
         "frames": 8,
-        "epochs": 9,
+        "epochs": 6,
         "warmup": 2,
         "ramp": 1,
         "lr": 2e-3,
@@ -130,12 +132,22 @@ def trained_twice(synthetic, filmed):
     for model in ("frames", "pyramid"):
         asked[model] = RECOGNITION | {"model": model}
     two = {task: {**common, **given, "name": f"two-{task}"} for task, given in asked.items()}
-    torchrun = start(str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two))
+    script = [str(CHECKOUT / "tests/training/two_processes.py"), json.dumps(two)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    group = TORCHRUN_STEP | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    folder, ranks = tmp_path_factory.mktemp("ranks"), ("0", "1")
+    processes = [
+        start_python(
+            script, os.environ | group | {"RANK": rank, "LOCAL_RANK": rank}, output=folder / rank
+        )
+        for rank in ranks
+    ]
     for task, given in asked.items():
         train, settings = TRAININGS[task]
         train(settings.from_arguments({**common, **given, "name": f"one-{task}"}))
-    output, _ = torchrun.communicate(timeout=300)
-    assert torchrun.returncode == 0, output[-3000:]
+    for rank, process in zip(ranks, processes, strict=True):
+        assert process.wait() == 0, (folder / rank).read_text()[-3000:]
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
 
 

@@ -1,6 +1,6 @@
-"""What each of two processes does under torchrun; started by test_ranks.py.
+"""What each of two processes does; started by test_ranks.py with the variables of torchrun.
 
-torchrun --nproc-per-node 2 two_processes.py '{"emotion": {...}, "gesture": {...}, ...}'
+two_processes.py '{"emotion": {...}, "gesture": {...}, ...}'
 """
 
 import json
