@@ -34,8 +34,8 @@ class ForkedPython:
     def poll(self) -> int | None:
         return self.process.exitcode
 
-    def wait(self) -> int | None:
-        self.process.join()
+    def wait(self, timeout: float | None = None) -> int | None:
+        self.process.join(timeout)
         return self.process.exitcode
 
     def send_signal(self, number: int) -> None:

@@ -175,8 +175,8 @@ def test_the_page_on_adding_a_model_gives_a_model_that_trains(tmp_path, syntheti
     call(["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", own], tmp_path, **path)
     train, *others = commands(page)
     lines = [f"{train} --data {synthetic}", *others]
-    code = "import shlex, sys; from imigue_lab.app import main; [(main(shlex.split(line)[1:]), "
-    code += "print('=', flush=True)) for line in sys.argv[1:]]"
+    code = "import shlex, sys\nfrom imigue_lab.app import main\nfor line in sys.argv[1:]:\n"
+    code += "    main(shlex.split(line)[1:])\n    print('=', flush=True)"
     trained, *outputs, _ = call(["-c", code, *lines], tmp_path, **path).split("=\n")
     assert "model" in trained and "always" in trained
     assert len(outputs) == len(others) > 0 and all("my-gru" in output for output in outputs)

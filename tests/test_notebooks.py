@@ -248,7 +248,7 @@ def test_papermill_searches_and_02_takes_the_preset(tmp_path, synthetic):
 
 @pytest.mark.parametrize("layout", ["miga2026", "full"])
 def test_papermill_prepares_trees_of_other_layouts_and_writes_its_index(tmp_path, layout):
-    index = make_data(tmp_path / "tree", SyntheticSpec(videos=4, layout=layout))
+    index = make_data(tmp_path / "tree", SyntheticSpec(videos=8, layout=layout))
     words = ["-p", "data", index.root, "-p", "split", "test", "-p", "limit", 2]
     done = papermill(*words, folder=tmp_path, notebook=PREPARE)
     assert done.exit_code == 0, done.exception

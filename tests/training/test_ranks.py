@@ -113,7 +113,7 @@ def trained_twice(synthetic, filmed, tmp_path_factory):
         "clip_grad": 1.0,
         "ema": 0.9,
         "frames": 8,
-        "epochs": 6,
+        "epochs": 9,
         "warmup": 2,
         "ramp": 1,
         "lr": 2e-3,
@@ -147,7 +147,7 @@ def trained_twice(synthetic, filmed, tmp_path_factory):
         train, settings = TRAININGS[task]
         train(settings.from_arguments({**common, **given, "name": f"one-{task}"}))
     for rank, process in zip(ranks, processes, strict=True):
-        assert process.wait() == 0, (folder / rank).read_text()[-3000:]
+        assert process.wait(timeout=300) == 0, (folder / rank).read_text()[-3000:]
     return {task: (find_run(f"one-{task}"), find_run(f"two-{task}")) for task in asked}
 
 
