@@ -78,12 +78,13 @@ def test_a_segment_that_is_pressed_while_another_plays_starts_at_once(notebook, 
 
 
 def test_another_video_of_train_is_shown_with_its_own_lanes(notebook, shown):
-    before, names = notebook.canvas(LANES), dict(shown.video.options)
+    former, names = notebook.page.locator(LANES).element_handle(), dict(shown.video.options)
     label = next(name for name in names if name.startswith("train · "))
     notebook.page.select_option(".widget-dropdown:has-text('video') select", label)
     title = f"document.querySelector('{TITLE}').textContent"
     notebook.wait_until(f"{title} === 'Video {names[label]}'")
-    notebook.wait_for_change(LANES, before)
+    notebook.page.wait_for_function("former => !former.isConnected", arg=former)
+    notebook.page.wait_for_selector(LANES)
     shown.video.value = names[label]
     segment = shown.table[shown.table.kind.isin(["true", "missed"])].iloc[0]
     press(notebook, shown, segment)
