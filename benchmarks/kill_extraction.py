@@ -1,6 +1,6 @@
 """Kills one extraction 20 times at random; the store must equal that of an uninterrupted run.
 
-python -m benchmarks.kill_extraction [ENCODERS]        about 4 minutes on two cores
+python -m benchmarks.kill_extraction [ENCODERS]        about 4 minutes on two cores, 10 of keypoints
 
 ENCODERS are those of `extract`, by default tiny. Those that need fetched weights, such as
 keypoints,face-blendshapes, are left out where these are absent.
@@ -68,7 +68,7 @@ def main(encoders: str = "tiny") -> None:
         if weights.is_dir():
             workspace().mkdir()
             (workspace() / "weights").symlink_to(weights)
-        make_data(root, SyntheticSpec(videos=48 if encoders == "tiny" else 16))
+        make_data(root, SyntheticSpec(videos=48 if encoders == "tiny" else KILLS + 4))
         assert start(root, whole, encoders).wait() == 0
         counts = []
         for _ in range(KILLS):
