@@ -37,6 +37,7 @@ COPIES = {  # data that a page names -> the synthetic copy that replaces them
     "/data/SMG": "--layout smg --size long",
     "ROOT": "--videos 12",
 }
+LAST = {"Sample0036": "Sample0024"}  # video of the data set -> of its copy, which has fewer
 FILM = "cp $(find {copy} -name '*.mp4' | head -1)"
 EAF = """python -c "from pympi import Eaf; e = Eaf(); e.add_tier('gestures'); \\
   e.add_annotation('gestures', 400, 900, 'nod'); e.to_file('{name}')\""""
@@ -49,7 +50,7 @@ FILES = {  # of the user -> how they come about
     "talk.mp4": FILM + " talk.mp4",
     "anna.eaf": EAF,
     "ben.eaf": EAF,
-    "Sample0036.eaf": EAF,
+    "Sample0024.eaf": EAF,
     "talk.csv": "printf 'class,start_s,end_s\\nnod,0.4,1.0\\n' > talk.csv",
     "sample_submission.csv": "echo ,video_id,t_start,t_end,class,score > sample_submission.csv",
 }
@@ -105,6 +106,8 @@ def script_of(todo: list[str], folder: Path) -> str:
     """A shell script that prints and times each command, on synthetic copies in `folder`."""
     lines = ["set -e"]
     for command in todo:
+        for video, own in LAST.items():
+            command = command.replace(video, own)
         for data, options in COPIES.items():
             copy = folder / Path(data).name
             if re.search(rf"(?<![\w/]){data}\b", command):
