@@ -31,7 +31,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: export IMIGUE_LAB_HOME = $(CURDIR)/workspace
-demo: $(READY)  ## extract features of synthetic interviews, run notebook 02, write an HTML page, say what came out (5 to 8 minutes)
+demo: $(READY)  ## extract features of synthetic interviews, run notebook 02, write an HTML page, say what came out (5 to 9 minutes)
 	@mkdir -p $(DEMO)
 	-@$(BIN)/imigue-lab weights
 	@set -e; face=$(FACE); $(BIN)/imigue-lab extract --encoders $(CONTEXT),$$face || { face=synthetic-face; \
