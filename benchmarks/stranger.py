@@ -37,7 +37,7 @@ COPIES = {  # data that a page names -> the synthetic copy that replaces them
     "/data/SMG": "--layout smg --size long",
     "ROOT": "--videos 12",
 }
-LAST = {"Sample0036": "Sample0024"}  # video of the data set -> of its copy, which has fewer
+VIDEOS = {"Sample0036": "Sample0024"}  # that a page names -> one of the copy, which has fewer
 FILM = "cp $(find {copy} -name '*.mp4' | head -1)"
 EAF = """python -c "from pympi import Eaf; e = Eaf(); e.add_tier('gestures'); \\
   e.add_annotation('gestures', 400, 900, 'nod'); e.to_file('{name}')\""""
@@ -106,7 +106,7 @@ def script_of(todo: list[str], folder: Path) -> str:
     """A shell script that prints and times each command, on synthetic copies in `folder`."""
     lines = ["set -e"]
     for command in todo:
-        for video, own in LAST.items():
+        for video, own in VIDEOS.items():
             command = command.replace(video, own)
         for data, options in COPIES.items():
             copy = folder / Path(data).name
